@@ -1,0 +1,76 @@
+"""Every exception this package raises on purpose.
+
+::
+
+    JecpMcpError
+    ├── MoneyError            an amount that is not exact, not positive or not in USDC
+    ├── SettingsError         a setting that is wrong, with its source, key and reason
+    ├── WireError             bytes from a Hub that are not what the protocol says
+    ├── HubError              the Hub could not be reached, or refused something that is not a paid call
+    ├── LedgerError
+    │   ├── LedgerUnavailable the ledger cannot be written now (full disk, read-only, locked)
+    │   └── LedgerDamaged     the ledger file is not what was written
+    └── ToolFault             a request to one of our own tools that cannot be met
+
+A refused paid call is not an exception: it is a value (`jecp_mcp.wire.forms.Refusal`).
+"""
+
+from __future__ import annotations
+
+
+class JecpMcpError(Exception):
+    """The root of the tree."""
+
+
+class MoneyError(JecpMcpError, ValueError):
+    """An amount of money that cannot be taken as it is."""
+
+
+class SettingsError(JecpMcpError):
+    """A wrong setting.
+
+    Attributes:
+        source: the file, environment variable or option it came from.
+        key: the dotted key, such as ``mandate.per_call_usdc``.
+        reason: what is wrong with it, for a person.
+    """
+
+    def __init__(self, source: str, key: str, reason: str) -> None:
+        self.source, self.key, self.reason = source, key, reason
+        super().__init__(f"{source}: {key}: {reason}" if key else f"{source}: {reason}")
+
+
+class WireError(JecpMcpError):
+    """Bytes from a Hub that break the protocol; the message says how, never quoting secrets."""
+
+
+class HubError(JecpMcpError):
+    """A Hub operation that moves no money failed.
+
+    Attributes:
+        code: the Hub's code, or one of ours (``HUB_UNREACHABLE``, ``HUB_MISBEHAVED``).
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(f"{code}: {message}")
+
+
+class LedgerError(JecpMcpError):
+    """The ledger cannot do what was asked."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger cannot be written now. Nothing was reserved, so nothing may be sent."""
+
+
+class LedgerDamaged(LedgerError):
+    """The ledger file is not what was written. Paid calls stop until an operator mends it."""
+
+
+class ToolFault(JecpMcpError):
+    """A request to one of the bridge's own tools that cannot be met; carries a code for the model."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(message)

@@ -1,0 +1,238 @@
+"""What the pipeline asks of a ledger, whatever keeps it. The rows are the truth about money spent.
+
+Amounts are micro-USDC, instants milliseconds since the Unix epoch (UTC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.money import MicroUSDC
+
+
+class Window(StrEnum):
+    """The stretch of time a cap looks at. Rolling windows end now and start that long ago."""
+
+    SESSION = "session"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+WINDOW_MS: dict[Window, int] = {
+    Window.HOUR: 3_600_000,
+    Window.DAY: 86_400_000,
+    Window.MONTH: 30 * 86_400_000,
+}
+"""The length of each rolling window; a month is 30 days. The others never roll."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One cap that applies to a call.
+
+    Attributes:
+        key: the meter's identity in the ledger: window, principal, and pattern or session.
+        limit: the most that may be counted in the window, micro-USDC.
+        label: the cap in the operator's words, such as ``daily_usdc`` or ``limits[docs/*].hourly_usdc``.
+    """
+
+    key: str
+    window: Window
+    limit: MicroUSDC
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """One durable promise to pay, written before anything is sent.
+
+    Attributes:
+        fingerprint: hash of principal, tool and arguments; at most one open call carries it.
+        hold: what is held, micro-USDC; also the Hub-side mandate.
+        meters: every window cap that applies; all must have room, or nothing is written.
+        request: the stored request, opaque here (see `jecp_mcp.calls.prepared`).
+        send: whether the row starts as ``sent`` (nobody has to be asked in between).
+    """
+
+    call_id: str
+    principal: str
+    session: str
+    tool: str
+    payee: str
+    capability: str
+    action: str
+    version: str | None
+    fingerprint: str
+    quoted: MicroUSDC
+    hold: MicroUSDC
+    meters: tuple[Meter, ...]
+    request: bytes
+    send: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One call as the ledger knows it."""
+
+    call_id: str
+    principal: str
+    session: str
+    tool: str
+    payee: str
+    capability: str
+    action: str
+    version: str | None
+    state: State
+    quoted: MicroUSDC
+    held: MicroUSDC
+    charged: MicroUSDC
+    balance_after: MicroUSDC | None
+    transaction_id: str | None
+    evidence: str | None
+    attempts: int
+    created_at: UnixMs
+    ended_at: UnixMs | None
+    delivered: bool
+    fingerprint: str
+    request: bytes
+    answer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The reservation is durable; the call may be sent."""
+
+    call_id: str
+    at: UnixMs
+
+
+@dataclass(frozen=True, slots=True)
+class OverLimit:
+    """A cap has no room. Nothing was written. `resets_at` is when enough of a rolling window will have left it."""
+
+    meter: Meter
+    used: MicroUSDC
+    resets_at: UnixMs | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyOpen:
+    """The identical call is open. Nothing was written."""
+
+    row: CallRow
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """The identical call has an answer that never reached the client. Nothing was written."""
+
+    row: CallRow
+
+
+Admission = Admitted | OverLimit | AlreadyOpen | Undelivered
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What became of a call.
+
+    Attributes:
+        charged: what the Hub took, micro-USDC; 0 unless settled or proven charged.
+        answer: the answer to keep for a repeat or a status question, None when there is none.
+        attempts: how many attempts were made since the last conclusion.
+    """
+
+    call_id: str
+    event: Event
+    charged: MicroUSDC = MicroUSDC(0)
+    balance_after: MicroUSDC | None = None
+    transaction_id: str | None = None
+    evidence: str | None = None
+    answer: bytes | None = None
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReading:
+    """How full a cap is. `resets_at` is when the oldest counted amount leaves a rolling window."""
+
+    meter: Meter
+    used: MicroUSDC
+    resets_at: UnixMs | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The ledger's sums, micro-USDC."""
+
+    charged: MicroUSDC
+    held: MicroUSDC
+    in_doubt: MicroUSDC
+    calls: int
+
+
+class Ledger(Protocol):
+    """A durable ledger.
+
+    Every method raises `jecp_mcp.errors.LedgerUnavailable` when it cannot write and `LedgerDamaged` when the file is
+    not what was written; then nothing of the request was done.
+    """
+
+    @property
+    def session(self) -> str:
+        """This process session's id; the owner of the rows it writes."""
+        ...
+
+    async def reserve(self, reservation: Reservation) -> Admission:
+        """Check every cap and write the row in one atomic, durable step."""
+        ...
+
+    async def send(self, call_id: str) -> bool:
+        """Move a ``reserved`` row to ``sent``, durably. False when it is no longer ``reserved``."""
+        ...
+
+    def conclude(self, conclusion: Conclusion) -> None:
+        """Queue what became of a call; written in the next batch. Losing it to a crash leaves ``sent``, which is safe."""
+        ...
+
+    def delivered(self, call_id: str) -> None:
+        """Queue that the call's answer reached the client."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until everything queued is durable."""
+        ...
+
+    async def adopt_orphans(self) -> Sequence[CallRow]:
+        """Take over open rows whose process is dead: ``reserved`` is released, ``sent`` becomes ``in_doubt``.
+
+        Returns the ``in_doubt`` rows this process now owns, oldest first.
+        """
+        ...
+
+    async def row(self, call_id: str) -> CallRow | None:
+        """One call, or None."""
+        ...
+
+    async def rows(self, *, limit: int = 100, states: frozenset[State] | None = None) -> Sequence[CallRow]:
+        """The latest calls, newest first."""
+        ...
+
+    async def readings(self, meters: Sequence[Meter]) -> Sequence[MeterReading]:
+        """How full each cap is now."""
+        ...
+
+    async def totals(self) -> Totals:
+        """The sums over all rows."""
+        ...
+
+    async def close(self) -> None:
+        """Write what is queued and let go of the file."""
+        ...

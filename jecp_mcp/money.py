@@ -1,0 +1,86 @@
+"""Money: integers of micro-USDC. Pure: no I/O.
+
+One USDC is 1 000 000 micro-USDC, and one USD is one USDC. Amounts enter as decimal text, ``Decimal`` or ``int``
+and never pass through a float. What cannot be represented exactly is refused rather than rounded.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import NewType
+
+from jecp_mcp.errors import MoneyError
+
+MicroUSDC = NewType("MicroUSDC", int)
+"""An amount of money in millionths of one USDC. Never negative."""
+
+MICRO_PER_USDC = 1_000_000
+MOST_USDC = 1_000_000_000
+"""The largest amount accepted, in USDC: a bound on arithmetic, far above any price."""
+
+ZERO = MicroUSDC(0)
+
+_CURRENCIES = frozenset({"USD", "USDC"})
+_PLAIN = re.compile(r"\d{1,10}(?:\.\d+)?", re.ASCII)
+
+
+def parse_usdc(value: object) -> MicroUSDC:
+    """Read an amount in USDC.
+
+    Args:
+        value: decimal text such as ``"0.25"``, a ``Decimal``, or a whole number of USDC.
+
+    Raises:
+        MoneyError: for a float, a negative or non-finite amount, more than six decimals, or more than 10^9 USDC.
+    """
+    if isinstance(value, bool) or isinstance(value, float):
+        raise MoneyError(f"an amount must be decimal text, not {type(value).__name__}")
+    if isinstance(value, int):
+        amount = Decimal(value)
+    elif isinstance(value, Decimal):
+        amount = value
+    elif isinstance(value, str):
+        text = value.strip()
+        if not _PLAIN.fullmatch(text):
+            raise MoneyError(f"{text[:40]!r} is not an amount in USDC such as '0.25'")
+        amount = Decimal(text)
+    else:
+        raise MoneyError(f"an amount must be decimal text, not {type(value).__name__}")
+    if not amount.is_finite():
+        raise MoneyError("an amount must be a finite number")
+    if amount < 0:
+        raise MoneyError("an amount must not be negative")
+    if amount > MOST_USDC:
+        raise MoneyError(f"an amount must not exceed {MOST_USDC} USDC")
+    micro = amount * MICRO_PER_USDC
+    whole = int(micro)
+    if micro != whole:
+        raise MoneyError("an amount has at most six decimals")
+    return MicroUSDC(whole)
+
+
+def parse_price(value: object, currency: object = "USD") -> MicroUSDC:
+    """Read a catalog price: ``"$0.005"``, ``"0.005"``, a ``Decimal`` or an ``int``, quoted in USD or USDC.
+
+    Raises:
+        MoneyError: as `parse_usdc`, and for any other currency.
+    """
+    if not isinstance(currency, str) or currency.upper() not in _CURRENCIES:
+        raise MoneyError(f"the currency {str(currency)[:20]!r} is unknown; prices are in USD or USDC")
+    if isinstance(value, str):
+        value = value.strip().removeprefix("$").strip()
+    return parse_usdc(value)
+
+
+def format_usdc(amount: MicroUSDC | int) -> str:
+    """Write an amount as decimal text in USDC, with at least two decimals: ``0.005``, ``2.00``."""
+    sign = "-" if amount < 0 else ""
+    whole, micro = divmod(abs(amount), MICRO_PER_USDC)
+    decimals = f"{micro:06d}".rstrip("0").ljust(2, "0")
+    return f"{sign}{whole}.{decimals}"
+
+
+def times(rate: MicroUSDC, units: int) -> MicroUSDC:
+    """Price `units` at `rate` each, exactly."""
+    return MicroUSDC(rate * units)

@@ -1,0 +1,117 @@
+"""What a way to pay looks like to the pipeline: quote, write the request down, execute it, report the outcome.
+
+A rail never decides whether money may be spent, and the pipeline never decides whether it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.wire.forms import Action, Answer, Refusal
+
+
+class QuoteKind(StrEnum):
+    """Whether a quote is the price itself or the most it can come to."""
+
+    EXACT = "exact"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a call will cost, in micro-USDC: exactly that, or at most that."""
+
+    amount: MicroUSDC
+    kind: QuoteKind
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """Everything that rebuilds the identical bytes of a paid request, and no secret.
+
+    Attributes:
+        call_id: the idempotency id; minted here, stored before the first byte leaves.
+        path: the Hub path, such as ``/v1/invoke``.
+        body: the exact JSON body without its mandate, which carries the API key and is added when sent.
+        budget: the mandate's per-call bound, micro-USDC: what was reserved.
+        streaming: whether ``Accept: text/event-stream`` goes with it.
+    """
+
+    rail: str
+    call_id: str
+    path: str
+    body: bytes
+    budget: MicroUSDC
+    streaming: bool = False
+    timeout_seconds: float = 30.0
+
+
+class Verdict(StrEnum):
+    """What is proven about money after a call."""
+
+    CHARGED = "charged"
+    NOT_CHARGED = "not_charged"
+    IN_DOUBT = "in_doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of an execution.
+
+    Attributes:
+        verdict: what is proven about money.
+        amount: what was charged, micro-USDC (0 unless charged).
+        answer: the delivered answer, if one arrived (also with `NOT_CHARGED`: a free call).
+        refusal: why there is no answer. Exactly one of `answer` and `refusal` is set.
+        evidence: one short sentence for the ledger: what the verdict rests on.
+        attempts: how many attempts left this machine or tried to.
+    """
+
+    verdict: Verdict
+    amount: MicroUSDC
+    answer: Answer | None
+    refusal: Refusal | None
+    evidence: str
+    attempts: int = 1
+    transaction_id: str | None = None
+
+
+class Progress(Protocol):
+    """Where a streaming call reports how far it is."""
+
+    async def report(self, done: float, total: float | None, message: str | None) -> None:
+        """Say how far the call is; `done` and `total` in the provider's units."""
+        ...
+
+
+class Rail(Protocol):
+    """One way to pay."""
+
+    @property
+    def name(self) -> str:
+        """The rail's name in the ledger, such as ``jecp``."""
+        ...
+
+    def quote(self, action: Action, arguments: Mapping[str, Any]) -> Quote | None:
+        """The price of this call, or None when it cannot be known. Moves no money and asks nobody."""
+        ...
+
+    def request(self, call_id: str, action: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
+        """Write the call down. Pure: the same arguments give the same bytes."""
+        ...
+
+    async def execute(self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None) -> Outcome:
+        """Send the request, and again under the same id where that is safe and useful.
+
+        Args:
+            request: what was stored before this call; its reservation must be durable already.
+            replay: whether an earlier attempt, perhaps of another process, may have reached the Hub.
+            progress: where to report the progress of a streaming call.
+
+        Never raises for anything the Hub or the network does: that is the outcome.
+        """
+        ...

@@ -1,0 +1,100 @@
+"""What the model sees, free of any SDK: tool cards, result blocks, next actions. `server/` maps them onto MCP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCard:
+    """One published tool. `input_schema` is clean: its root is an object and it resolves nothing remote."""
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+    title: str | None = None
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = False
+    open_world: bool = True
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text block."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image block; `data` is standard base64."""
+
+    data: str
+    mime_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """An audio block; `data` is standard base64."""
+
+    data: str
+    mime_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A binary resource carried in the result; `data` is standard base64."""
+
+    uri: str
+    data: str
+    mime_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A stored artifact to be read on demand."""
+
+    uri: str
+    name: str
+    mime_type: str
+    size: int
+    description: str | None = None
+
+
+Block = Text | Image | Audio | Embedded | Link
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool call gives back. Text of the first block and `structured` are equal as JSON."""
+
+    blocks: tuple[Block, ...]
+    structured: Mapping[str, Any] | None = None
+    is_error: bool = False
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+Actor = Literal["agent", "human", "operator"]
+
+
+@dataclass(frozen=True, slots=True)
+class NextAction:
+    """What to do after a refusal, and who must do it.
+
+    `tool` and `arguments` are a ready call of one of our tools whenever `actor` is ``agent`` and a call helps.
+    `extra` carries what a Hub's own next_action said beyond this shape.
+    """
+
+    type: str
+    actor: Actor
+    hint: str
+    source: Literal["hub", "bridge"]
+    tool: str | None = None
+    arguments: Mapping[str, Any] | None = None
+    retry_after_seconds: int | None = None
+    url: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
