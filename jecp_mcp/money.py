@@ -7,7 +7,7 @@ and never pass through a float. What cannot be represented exactly is refused ra
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from typing import NewType
 
 from jecp_mcp.errors import MoneyError
@@ -20,6 +20,8 @@ MOST_USDC = 1_000_000_000
 """The largest amount accepted, in USDC: a bound on arithmetic, far above any price."""
 
 ZERO = MicroUSDC(0)
+
+_EXACT = Context(prec=40, traps=[Inexact])
 
 _CURRENCIES = frozenset({"USD", "USDC"})
 _PLAIN = re.compile(r"\d{1,10}(?:\.\d+)?", re.ASCII)
@@ -34,9 +36,7 @@ def parse_usdc(value: object) -> MicroUSDC:
     Raises:
         MoneyError: for a float, a negative or non-finite amount, more than six decimals, or more than 10^9 USDC.
     """
-    if isinstance(value, bool) or isinstance(value, float):
-        raise MoneyError(f"an amount must be decimal text, not {type(value).__name__}")
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         amount = Decimal(value)
     elif isinstance(value, Decimal):
         amount = value
@@ -53,7 +53,11 @@ def parse_usdc(value: object) -> MicroUSDC:
         raise MoneyError("an amount must not be negative")
     if amount > MOST_USDC:
         raise MoneyError(f"an amount must not exceed {MOST_USDC} USDC")
-    micro = amount * MICRO_PER_USDC
+    try:
+        micro = _EXACT.multiply(amount, MICRO_PER_USDC)
+    except Inexact as exc:
+        # The default context would round a long tail away and call the rest whole.
+        raise MoneyError("an amount has at most six decimals") from exc
     whole = int(micro)
     if micro != whole:
         raise MoneyError("an amount has at most six decimals")

@@ -1,0 +1,1 @@
+"""One paid call, from the purchase to its proven end."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Progress
 from jecp_mcp.wire.forms import Action, Answer, Refusal
 
@@ -60,8 +60,8 @@ class CallEnd:
     action: Action | None = None
     answer: Answer | None = None
     refusal: Refusal | None = None
-    amount: MicroUSDC = MicroUSDC(0)
-    held: MicroUSDC = MicroUSDC(0)
+    amount: MicroUSDC = ZERO
+    held: MicroUSDC = ZERO
     transaction_id: str | None = None
     balance_after: MicroUSDC | None = None
     stored: bool = False

@@ -1,0 +1,1 @@
+"""What exists, and at what price."""

@@ -1,0 +1,1 @@
+"""Commands for people; the only place that wires the parts together."""

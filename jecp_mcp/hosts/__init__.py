@@ -1,0 +1,1 @@
+"""How each MCP host is configured."""

@@ -1,0 +1,1 @@
+"""May it be spent? The policy, the caps and the durable ledger."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.states import Event, State
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.money import ZERO, MicroUSDC
 
 
 class Window(StrEnum):
@@ -57,7 +57,7 @@ class Reservation:
         fingerprint: hash of principal, tool and arguments; at most one open call carries it.
         hold: what is held, micro-USDC; also the Hub-side mandate.
         meters: every window cap that applies; all must have room, or nothing is written.
-        request: the stored request, opaque here (see `jecp_mcp.calls.prepared`).
+        request: the stored request, opaque here (see `jecp_mcp.calls.stored`).
         send: whether the row starts as ``sent`` (nobody has to be asked in between).
     """
 
@@ -151,7 +151,7 @@ class Conclusion:
 
     call_id: str
     event: Event
-    charged: MicroUSDC = MicroUSDC(0)
+    charged: MicroUSDC = ZERO
     balance_after: MicroUSDC | None = None
     transaction_id: str | None = None
     evidence: str | None = None
@@ -170,7 +170,14 @@ class MeterReading:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The ledger's sums, micro-USDC."""
+    """The ledger's sums, micro-USDC.
+
+    Attributes:
+        charged: what was charged by settled calls and those proven charged.
+        held: every hold that counts as spent, those in doubt and written off included.
+        in_doubt: the part of `held` that is in doubt.
+        calls: the number of rows.
+    """
 
     charged: MicroUSDC
     held: MicroUSDC
@@ -199,7 +206,10 @@ class Ledger(Protocol):
         ...
 
     def conclude(self, conclusion: Conclusion) -> None:
-        """Queue what became of a call; written in the next batch. Losing it to a crash leaves ``sent``, which is safe."""
+        """Queue what became of a call; written in the next batch.
+
+        Losing it to a crash leaves the row ``sent``, which is safe.
+        """
         ...
 
     def delivered(self, call_id: str) -> None:

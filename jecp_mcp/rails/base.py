@@ -39,6 +39,7 @@ class StoredRequest:
         body: the exact JSON body without its mandate, which carries the API key and is added when sent.
         budget: the mandate's per-call bound, micro-USDC: what was reserved.
         streaming: whether ``Accept: text/event-stream`` goes with it.
+        provenance: whether the Hub demands a provenance hash; it is made when the request is sent.
     """
 
     rail: str
@@ -48,6 +49,7 @@ class StoredRequest:
     budget: MicroUSDC
     streaming: bool = False
     timeout_seconds: float = 30.0
+    provenance: bool = False
 
 
 class Verdict(StrEnum):
@@ -104,7 +106,9 @@ class Rail(Protocol):
         """Write the call down. Pure: the same arguments give the same bytes."""
         ...
 
-    async def execute(self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None) -> Outcome:
+    async def execute(
+        self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None
+    ) -> Outcome:
         """Send the request, and again under the same id where that is safe and useful.
 
         Args:

@@ -1,0 +1,1 @@
+"""An embedded Hub with test money."""

@@ -1,0 +1,1 @@
+"""The shapes of JECP, and pure functions on them."""

@@ -19,6 +19,12 @@ JSONObject = Mapping[str, Any]
 """A JSON object. Numbers with a fraction are `decimal.Decimal` where they came off the wire."""
 
 NOTHING: JSONObject = MappingProxyType({})
+"""The one empty object, immutable and shared."""
+
+
+def _nothing() -> JSONObject:
+    return NOTHING
+
 
 TIERS = ("bronze", "silver", "gold", "platinum")
 """Trust tiers, lowest first (JECP 01-protocol, trust tiers)."""
@@ -29,7 +35,7 @@ class PricingModel(StrEnum):
 
     FLAT = "flat"
     PER_CALL = "per_call"
-    PER_TOKEN = "per_token"
+    PER_TOKEN = "per_token"  # noqa: S105  # a pricing model, not a password
     PER_CHUNK = "per_chunk"
     PER_SECOND = "per_second"
     TIERED = "tiered"
@@ -49,7 +55,7 @@ class Price:
     amount: MicroUSDC | None
     model: PricingModel | None = PricingModel.PER_CALL
     problem: str | None = None
-    rates: JSONObject = NOTHING
+    rates: JSONObject = field(default_factory=_nothing)
 
     @property
     def exact(self) -> bool:
@@ -88,18 +94,18 @@ class Action:
     capability_name: str = ""
     capability_description: str = ""
     tags: tuple[str, ...] = ()
-    input_schema: JSONObject = NOTHING
-    output_schema: JSONObject = NOTHING
+    input_schema: JSONObject = field(default_factory=_nothing)
+    output_schema: JSONObject = field(default_factory=_nothing)
     examples: tuple[Any, ...] = ()
     streaming: bool = False
     trust_tier_required: str = "bronze"
     rate_limit_rpm: int | None = None
     timeout_ms: int | None = None
-    side_effects: JSONObject = NOTHING
+    side_effects: JSONObject = field(default_factory=_nothing)
     payment_methods: tuple[str, ...] = ()
     deprecation: Deprecation | None = None
     total_calls: int | None = None
-    extra: JSONObject = NOTHING
+    extra: JSONObject = field(default_factory=_nothing)
 
     @property
     def key(self) -> str:
@@ -127,7 +133,7 @@ class Billing:
     balance_after: MicroUSDC | None = None
     transaction_id: str | None = None
     method: str | None = None
-    raw: JSONObject = NOTHING
+    raw: JSONObject = field(default_factory=_nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ class Answer:
     duration_ms: int | None = None
     trust_tier: str | None = None
     notices: tuple[Notice, ...] = ()
-    raw: JSONObject = NOTHING
+    raw: JSONObject = field(default_factory=_nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +177,11 @@ class Refusal:
     message: str
     wire_code: str | None = None
     http_status: int | None = None
-    details: JSONObject = NOTHING
+    details: JSONObject = field(default_factory=_nothing)
     next_action: JSONObject | None = None
     payment: JSONObject | None = None
     documentation_url: str | None = None
     retry_after_seconds: int | None = None
     id: str | None = None
     source: str = "hub"
-    raw: JSONObject = field(default=NOTHING, repr=False)
+    raw: JSONObject = field(default_factory=_nothing, repr=False)

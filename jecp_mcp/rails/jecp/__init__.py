@@ -1,0 +1,1 @@
+"""Paying a JECP Hub."""

@@ -1,0 +1,5 @@
+"""``python -m jecp_mcp``."""
+
+from jecp_mcp.cli.main import main
+
+main()

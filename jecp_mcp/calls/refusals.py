@@ -1,0 +1,152 @@
+"""Why the bridge itself did not make, or could not finish, a call. Pure: words and codes only.
+
+Every message is one sentence of cause, one about money, one about what happens next.
+"""
+
+from __future__ import annotations
+
+from jecp_mcp.clock import iso
+from jecp_mcp.errors import LedgerDamaged, LedgerError, WireError
+from jecp_mcp.mandate.ledger import CallRow, OverLimit
+from jecp_mcp.mandate.states import State
+from jecp_mcp.money import format_usdc
+from jecp_mcp.wire.forms import Action, Refusal
+
+LIMIT_REACHED = "LIMIT_REACHED"
+INVALID_REQUEST = "INVALID_REQUEST"
+LEDGER_UNAVAILABLE = "LEDGER_UNAVAILABLE"
+LEDGER_DAMAGED = "LEDGER_DAMAGED"
+CALL_IN_PROGRESS = "CALL_IN_PROGRESS"
+CALL_IN_DOUBT = "CALL_IN_DOUBT"
+CALL_OVER = "CALL_OVER"
+CALL_WRITTEN_OFF = "CALL_WRITTEN_OFF"
+BRIDGE_FAULT = "BRIDGE_FAULT"
+SHUTTING_DOWN = "SHUTTING_DOWN"
+
+
+def limit_reached(over: OverLimit, hold: int) -> Refusal:
+    """A window cap has no room for the hold."""
+    limit, used = over.meter.limit, over.used
+    left = max(0, limit - used)
+    details: dict[str, object] = {
+        "limit": over.meter.label,
+        "limit_usdc": format_usdc(limit),
+        "used_usdc": format_usdc(used),
+        "remaining_usdc": format_usdc(left),
+        "needed_usdc": format_usdc(hold),
+    }
+    when = "It does not refill by itself."
+    if hold > limit:
+        when = "This action costs more than the whole limit, so waiting does not help."
+    elif over.resets_at is not None:
+        details["resets_at"] = iso(over.resets_at)
+        when = f"Enough room returns at {iso(over.resets_at)}."
+    return Refusal(
+        code=LIMIT_REACHED,
+        message=(
+            f"The operator's limit {over.meter.label} leaves {format_usdc(left)} USDC and this call needs "
+            f"{format_usdc(hold)}. Nothing was charged. {when}"
+        ),
+        details=details,
+        source="bridge",
+    )
+
+
+def ledger_trouble(error: LedgerError) -> Refusal:
+    """The ledger could not make the reservation durable, so nothing was sent."""
+    code = LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else LEDGER_UNAVAILABLE
+    return Refusal(
+        code=code,
+        message=(
+            f"The spending ledger cannot be written: {error}. Nothing was sent and nothing was charged. "
+            "The operator must mend the ledger before anything can be bought."
+        ),
+        source="bridge",
+    )
+
+
+def unwritable(error: WireError) -> Refusal:
+    """The call does not fit the protocol, so it was never written down."""
+    return Refusal(
+        code=INVALID_REQUEST,
+        message=f"The call cannot be sent: {error}. Nothing was charged. Change the arguments and call again.",
+        source="bridge",
+    )
+
+
+def in_progress(row: CallRow) -> Refusal:
+    """The identical call is running, perhaps in another process."""
+    return Refusal(
+        code=CALL_IN_PROGRESS,
+        message=(
+            f"The identical call is already running (since {iso(row.created_at)}). It was not bought a second time. "
+            "Ask for its status instead of repeating it."
+        ),
+        details={"since": iso(row.created_at)},
+        source="bridge",
+    )
+
+
+def in_doubt(row: CallRow) -> Refusal:
+    """An earlier identical call has no proven end."""
+    return Refusal(
+        code=CALL_IN_DOUBT,
+        message=(
+            f"An identical call of {iso(row.created_at)} was sent and its answer was lost. "
+            f"{format_usdc(row.held)} USDC stay held until it is known whether it was charged. "
+            "Ask for its status later instead of repeating it."
+        ),
+        details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held)},
+        source="bridge",
+    )
+
+
+_ENDED = {
+    State.SETTLED: ("was paid for and its answer was not kept", "It was charged {charged} USDC."),
+    State.RECONCILED_CHARGED: ("was paid for and its answer was not kept", "It was charged {charged} USDC."),
+    State.RELEASED: ("ended without an answer", "It was not charged."),
+    State.RECONCILED_FREE: ("ended without an answer", "It was not charged."),
+    State.WRITTEN_OFF: (
+        "lost its answer, and the Hub no longer remembers it",
+        "{held} USDC count as spent until the operator rules on it.",
+    ),
+}
+
+
+def standing(row: CallRow) -> Refusal:
+    """A call that is over and has no answer to give back."""
+    what, money = _ENDED[row.state]
+    return Refusal(
+        code=CALL_WRITTEN_OFF if row.state is State.WRITTEN_OFF else CALL_OVER,
+        message=(
+            f"The call of {iso(row.created_at)} {what}. "
+            f"{money.format(charged=format_usdc(row.charged), held=format_usdc(row.held))} "
+            "To have its result, it must be bought again."
+        ),
+        details={"since": iso(row.created_at), "state": row.state.value},
+        source="bridge",
+    )
+
+
+def bridge_fault() -> Refusal:
+    """A fault of this program after the call may have been sent."""
+    return Refusal(
+        code=BRIDGE_FAULT,
+        message=(
+            "The bridge failed while this call was running. Whether it was charged is not known, so its price stays "
+            "held. Ask for its status; the operator finds the cause in the server's log."
+        ),
+        source="bridge",
+    )
+
+
+def shutting_down(action: Action) -> Refusal:
+    """The server is ending and takes no new purchase."""
+    return Refusal(
+        code=SHUTTING_DOWN,
+        message=(
+            f"The server is shutting down, so {action.key} was not called. Nothing was charged. "
+            "Call it again once it is back."
+        ),
+        source="bridge",
+    )

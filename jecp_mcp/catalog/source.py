@@ -1,0 +1,296 @@
+"""The live catalog: fetched page by page in either dialect, kept fresh, remembered on disk.
+
+Reads ``GET /v1/capabilities`` (JECP 03-discovery). A fetch that does not reach its end changes nothing: the catalog in
+use stays whole. Nothing here moves money, and no credentials are sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Protocol
+from urllib.parse import urlencode
+
+import anyio
+import anyio.to_thread
+
+from jecp_mcp.catalog.contents import Catalog, CatalogDiff, difference, merged, revision_of
+from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
+from jecp_mcp.clock import Clock
+from jecp_mcp.errors import HubError, WireError
+from jecp_mcp.http import ExchangeFailed, HttpAnswer
+from jecp_mcp.settings import CatalogSettings
+from jecp_mcp.wire.catalog import parse_page
+from jecp_mcp.wire.forms import Action
+from jecp_mcp.wire.headers import header, retry_after
+
+__all__ = ["BUILT_IN", "Catalog", "CatalogDiff", "CatalogSource", "Exchange"]
+
+log = logging.getLogger(__name__)
+
+BUILT_IN: Final = "built-in"
+"""What stands for a Hub's own capabilities, which have no namespace, in ``catalog.namespaces``."""
+
+PAGE_SIZE: Final = 200
+MAX_PAGES: Final = 1_000
+MAX_ACTIONS: Final = 100_000
+MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 128 * 1024 * 1024
+PAGE_SECONDS: Final = 30.0
+WHOLE_SECONDS: Final = 240.0
+
+_OK: Final = 200
+_NOT_MODIFIED: Final = 304
+_BAD_REQUEST: Final = 400
+_FIRST_RETRY_SECONDS: Final = 5.0
+_LONGEST_WAIT_SECONDS: Final = 3_600.0
+
+
+class Exchange(Protocol):
+    """What this module needs of `jecp_mcp.http.Http`."""
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = ...,  # noqa: ASYNC109  # the HTTP library's own, per request
+        max_bytes: int = ...,
+    ) -> HttpAnswer:
+        """One request and its whole answer. Raises `jecp_mcp.http.ExchangeFailed`."""
+        ...
+
+
+class _CursorGone(Exception):
+    """The Hub no longer knows a cursor: its catalog changed between two pages."""
+
+
+class CatalogSource:
+    """One Hub's catalog, always there and sometimes newer.
+
+    Attributes:
+        current: the latest whole catalog; from disk at first, empty when there is none.
+    """
+
+    def __init__(
+        self,
+        http: Exchange,
+        base_url: str,
+        snapshot: Path | None,
+        settings: CatalogSettings,
+        clock: Clock,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        """Start from the snapshot, if the file holds one of this Hub; reads the disk and nothing else.
+
+        Args:
+            base_url: the Hub's origin, without a trailing slash.
+            snapshot: the file that remembers the catalog, or None to remember nothing.
+            sleep: how `keep_fresh` waits, in seconds.
+        """
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self._path = snapshot
+        self._settings = settings
+        self._clock = clock
+        self._sleep = sleep
+        self._filter = _Filter(settings)
+        self._scope = f"{self._base_url} {sorted(settings.namespaces)} {sorted(settings.tags)}"
+        self._pages: dict[str, StoredPage] = {}
+        self._callbacks: list[Callable[[CatalogDiff], None]] = []
+        self._lock = anyio.Lock()
+        self._refreshes = 0
+        self._last = CatalogDiff()
+        self._not_before = 0.0
+        self.current = Catalog()
+        stored = read(snapshot, self._scope) if snapshot is not None else None
+        if stored is not None:
+            self._pages = {page.url: page for page in stored.pages}
+            actions, quarantined = self._contents(list(stored.pages))
+            self.current = Catalog(stored.revision, actions, quarantined, stored.fetched_at)
+
+    def subscribe(self, callback: Callable[[CatalogDiff], None]) -> Callable[[], None]:
+        """Be told of each change, after `current` is the new catalog. Returns what ends the subscription."""
+        self._callbacks.append(callback)
+
+        def unsubscribe() -> None:
+            with suppress(ValueError):
+                self._callbacks.remove(callback)
+
+        return unsubscribe
+
+    async def refresh(self) -> CatalogDiff:
+        """Fetch what changed. Callers at the same time share one fetch.
+
+        Raises:
+            HubError: the Hub could not be reached (``HUB_UNREACHABLE``), asked to wait (``RATE_LIMITED``) or answered
+                what is no catalog (``HUB_MISBEHAVED``); `current` is what it was.
+        """
+        begun = self._refreshes
+        async with self._lock:
+            if self._refreshes != begun:
+                return self._last
+            with anyio.move_on_after(WHOLE_SECONDS):
+                self._last = await self._refresh()
+                self._refreshes += 1
+                return self._last
+        raise HubError("HUB_UNREACHABLE", f"the catalog did not arrive within {WHOLE_SECONDS:.0f} seconds")
+
+    async def keep_fresh(self) -> None:
+        """Refresh now and then every ``catalog.refresh_seconds``, sooner and then ever later while it fails.
+
+        Never returns and never raises but for cancellation.
+        """
+        failures = 0
+        while True:
+            try:
+                await self.refresh()
+                failures = 0
+            except HubError as exc:
+                failures += 1
+                log.warning("the catalog was not refreshed: %s", exc)
+            except Exception:
+                # A fault in a subscriber or in reading a stranger's page must not end the only loop that would get
+                # past it when the catalog changes again.
+                failures += 1
+                log.exception("the catalog was not refreshed")
+            await self._sleep(self._pause(failures))
+
+    def _pause(self, failures: int) -> float:
+        """Seconds until the next refresh: jittered by a quarter either way, so that many hosts do not march in step."""
+        pause = float(self._settings.refresh_seconds)
+        if failures:
+            pause = min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 16), max(pause, _LONGEST_WAIT_SECONDS / 4))
+        jitter = 0.75 + int.from_bytes(os.urandom(2), "big") / 131_072
+        asked = self._not_before - self._clock.monotonic()
+        return max(pause * jitter, min(asked, _LONGEST_WAIT_SECONDS))
+
+    async def _refresh(self) -> CatalogDiff:
+        try:
+            pages = await self._walk()
+        except _CursorGone:
+            try:
+                pages = await self._walk()
+            except _CursorGone as exc:
+                raise HubError("HUB_MISBEHAVED", "the Hub refuses the cursors it gives out") from exc
+        actions, quarantined = self._contents(pages)
+        diff = difference(self.current.actions, actions)
+        first = self.current.fetched_at is None
+        revision = self.current.revision if diff.unchanged and not first else revision_of(actions)
+        now = self._clock.now()
+        stored_anew = {page.url: page for page in pages} != self._pages
+        self._pages = {page.url: page for page in pages}
+        self.current = Catalog(revision, actions, quarantined, now)
+        if self._path is not None and (stored_anew or first):
+            snapshot = Snapshot(self._scope, revision, now, tuple(pages))
+            await anyio.to_thread.run_sync(write, self._path, snapshot)
+        if not diff.unchanged:
+            log.info(
+                "the catalog changed: %d added, %d removed, %d changed",
+                len(diff.added), len(diff.removed), len(diff.changed),
+            )  # fmt: skip
+            for callback in tuple(self._callbacks):
+                callback(diff)
+        return diff
+
+    async def _walk(self) -> list[StoredPage]:
+        """Every page, in order.
+
+        Raises:
+            HubError: one of them did not arrive, or there is no end to them.
+            _CursorGone: the Hub no longer knows a cursor.
+        """
+        pages: list[StoredPage] = []
+        cursors: set[str] = set()
+        cursor: str | None = None
+        actions = size = 0
+        while True:
+            stored, length = await self._page(self._url(cursor), first=cursor is None)
+            pages.append(stored)
+            actions += len(stored.page.actions)
+            size += length
+            cursor = stored.page.next_cursor
+            if cursor is None or not stored.page.has_more:
+                return pages
+            if cursor in cursors:
+                # Whatever that page holds has been seen, so this is the end, badly told.
+                log.warning("the Hub's catalog leads round in a circle; taken as its end")
+                return pages
+            cursors.add(cursor)
+            if len(pages) >= MAX_PAGES or actions > MAX_ACTIONS or size > MAX_BYTES:
+                raise HubError("HUB_MISBEHAVED", f"the catalog has no end after {len(pages)} pages")
+
+    async def _page(self, url: str, *, first: bool) -> tuple[StoredPage, int]:
+        """One page and how many bytes it took."""
+        known = self._pages.get(url)
+        headers = {"Accept": "application/json"}
+        if known is not None and known.etag is not None:
+            headers["If-None-Match"] = known.etag
+        try:
+            answer = await self._http.exchange(
+                "GET", url, headers=headers, timeout=PAGE_SECONDS, max_bytes=MAX_PAGE_BYTES
+            )
+        except ExchangeFailed as exc:
+            raise HubError("HUB_UNREACHABLE", f"the Hub's catalog could not be fetched: {exc}") from exc
+        if answer.status == _NOT_MODIFIED and known is not None:
+            return known, 0
+        if answer.status == _BAD_REQUEST and not first:
+            raise _CursorGone
+        if answer.status != _OK:
+            raise self._refused(answer)
+        try:
+            page = parse_page(answer.body, max_bytes=MAX_PAGE_BYTES)
+        except WireError as exc:
+            raise HubError("HUB_MISBEHAVED", f"the Hub's catalog cannot be read: {exc}") from exc
+        if known is not None and known.page == page:
+            page = known.page
+        return StoredPage(url, header(answer.headers, "ETag"), page), len(answer.body)
+
+    def _refused(self, answer: HttpAnswer) -> HubError:
+        wait = retry_after(answer.headers, self._clock.now())
+        if wait is None:
+            return HubError("HUB_MISBEHAVED", f"the Hub answered its catalog with HTTP {answer.status}")
+        self._not_before = self._clock.monotonic() + wait
+        return HubError("RATE_LIMITED", f"the Hub asks to wait {wait} s before its catalog is fetched again")
+
+    def _url(self, cursor: str | None) -> str:
+        # The dialects name the size differently and ignore each other's name.
+        query = {"page_size": str(PAGE_SIZE), "limit": str(PAGE_SIZE), **self._filter.query}
+        if cursor is not None:
+            query["cursor"] = cursor
+        return f"{self._base_url}/v1/capabilities?{urlencode(query)}"
+
+    def _contents(self, pages: list[StoredPage]) -> tuple[Mapping[str, Action], tuple[tuple[str, str], ...]]:
+        kept = merged(action for stored in pages for action in stored.page.actions if self._filter.passes(action))
+        set_aside = dict.fromkeys(entry for stored in pages for entry in stored.page.quarantined)
+        return MappingProxyType(kept), tuple(set_aside)
+
+
+class _Filter:
+    """The operator's ``catalog.namespaces`` and ``catalog.tags``: any of each. Left to the Hub where it can be.
+
+    Attributes:
+        query: what is asked of the Hub; the specification's dialect ignores it, so everything is filtered here too.
+    """
+
+    def __init__(self, settings: CatalogSettings) -> None:
+        self._namespaces = frozenset(settings.namespaces)
+        self._tags = frozenset(settings.tags)
+        self.query: dict[str, str] = {}
+        if len(self._namespaces) == 1 and BUILT_IN not in self._namespaces:
+            self.query["namespace"] = settings.namespaces[0]
+        if len(self._tags) == 1:
+            self.query["tags"] = settings.tags[0]
+
+    def passes(self, action: Action) -> bool:
+        """Whether the operator wants to see this action."""
+        if self._namespaces and (action.namespace or BUILT_IN) not in self._namespaces:
+            return False
+        return not self._tags or not self._tags.isdisjoint(action.tags)

@@ -1,0 +1,134 @@
+"""The one place where the parts are put together."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from jecp_mcp.calls.pipeline import Calls
+from jecp_mcp.catalog.contents import CatalogDiff
+from jecp_mcp.catalog.search import Finder
+from jecp_mcp.catalog.source import CatalogSource
+from jecp_mcp.cli.keeper import Keeper
+from jecp_mcp.cli.options import Start
+from jecp_mcp.clock import SystemClock
+from jecp_mcp.errors import HubError, LedgerError
+from jecp_mcp.http import Http
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.rails.jecp.rail import JecpRail
+from jecp_mcp.tools.arguments import ArgumentChecks
+from jecp_mcp.tools.artifacts import ArtifactStore
+from jecp_mcp.tools.desk import Desk
+from jecp_mcp.tools.links import LinkPolicy
+from jecp_mcp.tools.own import Neighbours
+from jecp_mcp.tools.registry import Registry
+from jecp_mcp.tools.results import Results
+from jecp_mcp.tools.wallet import Wallet
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """The assembled parts, while they are open."""
+
+    desk: Desk
+    calls: Calls
+    source: CatalogSource
+    registry: Registry
+    finder: Finder
+    store: ArtifactStore
+    policy: Policy
+    start: Start
+    client: HubClient
+    _tasks: TaskGroup
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a catalog, if only the one of an earlier run."""
+        return self.source.current.fetched_at is not None
+
+    async def refresh(self) -> None:
+        """Fetch the catalog once. A Hub that cannot be reached is logged: what is known of it stays."""
+        try:
+            await self.source.refresh()
+        except HubError as exc:
+            log.warning("the catalog was not fetched: %s", exc)
+
+    def keep_fresh(self) -> None:
+        """Keep guide and catalog fresh until the bridge closes."""
+        self._tasks.start_soon(self.client.discover)
+        self._tasks.start_soon(self.source.keep_fresh)
+
+    def recover(self) -> None:
+        """Finish, beside everything else, what earlier processes left open."""
+        self._tasks.start_soon(self.calls.recover)
+
+
+def new_call_id() -> str:
+    """An idempotency id: 128 bits of randomness, within the protocol's grammar (JECP 01-protocol, request id)."""
+    return f"call_{secrets.token_hex(16)}"
+
+
+@asynccontextmanager
+async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> AsyncIterator[Bridge]:
+    """Open everything a paid call needs; leaving lets running calls end and writes what is queued.
+
+    Args:
+        start: settings, state folder and credentials.
+        changed: called when the list of published tools changed.
+    """
+    settings, clock = start.settings, SystemClock()
+    hub = settings.hub.base_url
+    policy = Policy.from_settings(settings.mandate)
+    links = LinkPolicy(hub, settings.hub.link_origins)
+    http = Http(hub)
+    keeper = Keeper(settings, start.state, start.credentials, lambda: client, changed)
+    client = HubClient(hub, http, keeper.current, clock)
+    ledger = open_ledger(start.ledger, clock=clock)
+    if ledger.fault is not None:
+        log.error("nothing can be bought: %s", ledger.fault)
+    source = CatalogSource(http, hub, start.state / "catalog.jsonl", settings.catalog, clock)
+    registry = Registry(settings.tools)
+    registry.publish(source.current)
+
+    def publish(_diff: CatalogDiff) -> None:
+        if registry.publish(source.current):
+            changed()
+
+    source.subscribe(publish)
+    finder = Finder(lambda: source.current)
+    store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
+    jitter = secrets.SystemRandom().random
+    rail = JecpRail(client, timeout_seconds=settings.hub.timeout_seconds, clock=clock, random=jitter)
+    calls = Calls(policy=policy, ledger=ledger, rail=rail, clock=clock, mint=new_call_id, unready=rail.unready)
+    near = Neighbours(
+        shelf=registry,
+        finder=finder,
+        calls=calls,
+        wallet=Wallet(calls, policy, clock),
+        results=Results(store, settings.artifacts, links),
+        topups=client,
+        keeper=keeper,
+        links=links,
+        clock=clock,
+    )
+    desk = Desk(near, store, ArgumentChecks())
+    try:
+        async with http, calls.open(), anyio.create_task_group() as tasks:
+            yield Bridge(desk, calls, source, registry, finder, store, policy, start, client, tasks)
+            tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            try:
+                await ledger.close()
+            except LedgerError as exc:
+                log.error("the ledger could not be brought up to date while closing: %s", exc)  # noqa: TRY400 - the cause is in the message

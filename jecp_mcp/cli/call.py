@@ -1,0 +1,169 @@
+"""``jecp-mcp call``: one paid call from the command line, under the same mandate as every host's."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import click
+
+from jecp_mcp.cli.options import Start, as_json, common, start
+from jecp_mcp.errors import JecpMcpError
+
+if TYPE_CHECKING:
+    from jecp_mcp.cli.assembly import Bridge
+    from jecp_mcp.tools.forms import ToolResult
+
+
+class NotDone(JecpMcpError):
+    """The call was refused or failed; its message says so."""
+
+
+@click.command("call")
+@click.argument("tool")
+@click.argument("arguments", metavar="JSON", default="{}")
+@common
+@click.option(
+    "--output", metavar="PATH", type=click.Path(path_type=Path), help="Save the file the call produces (or a folder)."
+)
+@as_json
+def command(
+    tool: str,
+    arguments: str,
+    hub: str | None,
+    config: Path | None,
+    state_dir: Path | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Call TOOL with a JSON object of arguments ("-" reads it from standard input)."""
+    given = start(hub, config, state_dir)
+    result, saved = anyio.run(_call, given, tool, _parsed(arguments), output)
+    if as_json:
+        print(json.dumps(_as_json(result, saved), indent=2, ensure_ascii=False))
+    else:
+        _print(result, saved)
+    if result.is_error:
+        raise NotDone(_why(result))
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    text = sys.stdin.read() if text == "-" else text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise click.UsageError(f"the arguments are not JSON: {exc}", click.get_current_context()) from exc
+    if not isinstance(value, dict):
+        raise click.UsageError("the arguments are a JSON object", click.get_current_context())
+    return value
+
+
+async def _call(
+    given: Start, tool: str, arguments: dict[str, Any], output: Path | None
+) -> tuple[ToolResult, list[Path]]:
+    from jecp_mcp.calls.ports import Caller
+    from jecp_mcp.cli.assembly import build
+
+    async with build(given) as bridge:
+        await bridge.refresh()
+        await bridge.client.discover()
+        # What an earlier run left open may be this very call; finishing it costs nothing.
+        await bridge.calls.recover()
+        result = await bridge.desk.call(tool, arguments, Caller())
+        if _code(result) == "APPROVAL_REQUIRED" and await _consents(bridge, tool, result):
+            result = await bridge.desk.call(tool, arguments, Caller(person_consents=True))
+        return result, _save(bridge, result, output)
+
+
+async def _consents(bridge: Bridge, tool: str, result: ToolResult) -> bool:
+    """Ask the person at the terminal; without a terminal nobody consents."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    amount = dict(result.structured or {})["error"].get("details", {}).get("amount", "?")
+    question = f"{tool} may cost {amount} USDC at {bridge.start.settings.hub.base_url}. Buy it?"
+    return await anyio.to_thread.run_sync(lambda: click.confirm(question, default=False, err=True))
+
+
+def _code(result: ToolResult) -> str | None:
+    if not result.is_error or result.structured is None:
+        return None
+    error = result.structured.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, str) else None
+
+
+def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> list[Path]:
+    """Write the files of a result to `output`: one to that name, several, or one to a folder, by their own names."""
+    from jecp_mcp.tools.forms import Audio, Embedded, Image, Link
+
+    files: list[tuple[str, bytes]] = []
+    for place, part in enumerate(result.blocks):
+        match part:
+            case Image() | Audio():
+                files.append((f"file-{place}.{part.mime_type.partition('/')[2]}", base64.b64decode(part.data)))
+            case Embedded():
+                kept = bridge.store.find(part.uri.rpartition("/")[2])
+                name = kept.path.name if kept is not None else f"file-{place}.bin"
+                files.append((name, base64.b64decode(part.data)))
+            case Link():
+                kept = bridge.store.find(part.uri.rpartition("/")[2])
+                if kept is not None:
+                    files.append((kept.path.name, kept.path.read_bytes()))
+            case _:
+                continue
+    if output is None or not files:
+        return []
+    saved: list[Path] = []
+    into_folder = output.is_dir() or len(files) > 1
+    try:
+        if into_folder:
+            output.mkdir(parents=True, exist_ok=True)
+        for name, data in files:
+            path = output / name if into_folder else output
+            path.write_bytes(data)
+            saved.append(path)
+    except OSError as exc:
+        raise NotDone(f"the call is paid and its file is kept, but not written to {output}: {exc.strerror}") from exc
+    return saved
+
+
+def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"ok": not result.is_error, "output": result.structured}
+    shown |= {key.rpartition("/")[2]: value for key, value in result.meta.items() if key.endswith("billing")}
+    if result.is_error:
+        shown = dict(result.structured or {})
+    if saved:
+        shown["saved"] = [str(path) for path in saved]
+    return shown
+
+
+def _print(result: ToolResult, saved: list[Path]) -> None:
+    from jecp_mcp.cli import tables
+    from jecp_mcp.tools.forms import Text
+
+    if result.is_error:
+        return
+    out, notes = tables.console(), tables.console(stderr=True)
+    text = json.dumps(result.structured, indent=2, ensure_ascii=False)
+    if out.is_terminal:
+        out.print_json(text)
+    else:
+        print(text)
+    for part in result.blocks[1:]:
+        if isinstance(part, Text):
+            notes.print(tables.plain(part.text), style="green" if part.text.startswith("Paid") else "")
+    for path in saved:
+        notes.print(f"saved to {tables.plain(str(path))}")
+
+
+def _why(result: ToolResult) -> str:
+    """The error, and what to do next, in one line."""
+    shown = dict(result.structured or {})
+    error, step = shown.get("error", {}), shown.get("next_action", {})
+    parts = [f"{error.get('code')}: {error.get('message')}", step.get("hint"), step.get("url")]
+    return " ".join(str(part) for part in parts if part)

@@ -1,0 +1,95 @@
+"""A sandbox Hub as a child process: started, waited for, and ended with whoever started it.
+
+The child watches its standard input and ends when that closes, so it also ends when this process is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import anyio.abc
+from pydantic import SecretStr
+
+from jecp_mcp.cli.options import Start
+from jecp_mcp.errors import HubError
+from jecp_mcp.settings import Credentials
+
+START_SECONDS = 30.0
+_END_SECONDS = 5.0
+_MOST_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxHub:
+    """A running sandbox Hub and its test agent."""
+
+    url: str
+    agent_id: str
+    api_key: str = field(repr=False)
+
+
+@asynccontextmanager
+async def sandbox_hub(data: Path, options: Sequence[str] = ()) -> AsyncIterator[SandboxHub]:
+    """Run a sandbox Hub that keeps its state in `data`.
+
+    Raises:
+        HubError: it did not start; its own words are on stderr.
+    """
+    data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "jecp_mcp", "sandbox", "--port", "0", "--data", str(data), "--with-parent"]
+    async with await anyio.open_process(
+        [*command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None
+    ) as process:
+        try:
+            with anyio.move_on_after(START_SECONDS) as limit:
+                hub = await _ready(process)
+            if limit.cancelled_caught:
+                raise HubError("SANDBOX_FAILED", f"the sandbox Hub was not ready within {START_SECONDS:.0f} s")
+            yield hub
+        finally:
+            await _end(process)
+
+
+@asynccontextmanager
+async def beside(given: Start) -> AsyncIterator[Start]:
+    """A sandbox Hub in the place of the configured Hub and account, with everything else as it was."""
+    async with sandbox_hub(given.state / "sandbox.sqlite") as hub:
+        there = given.settings.hub.model_copy(update={"base_url": hub.url})
+        credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="sandbox")
+        yield Start(given.settings.model_copy(update={"hub": there}), given.state, credentials)
+
+
+async def _ready(process: anyio.abc.Process) -> SandboxHub:
+    """Read the one line in which the sandbox says where it is."""
+    assert process.stdout is not None
+    line = b""
+    while b"\n" not in line:
+        try:
+            line += await process.stdout.receive()
+        except anyio.EndOfStream as exc:
+            raise HubError("SANDBOX_FAILED", "the sandbox Hub ended before it was ready") from exc
+        if len(line) > _MOST_BYTES:
+            raise HubError("SANDBOX_FAILED", "the sandbox Hub said something other than where it is")
+    try:
+        said = json.loads(line.partition(b"\n")[0])
+        return SandboxHub(str(said["hub"]), str(said["agent_id"]), str(said["api_key"]))
+    except (ValueError, KeyError, TypeError) as exc:
+        raise HubError("SANDBOX_FAILED", "the sandbox Hub said something other than where it is") from exc
+
+
+async def _end(process: anyio.abc.Process) -> None:
+    with anyio.CancelScope(shield=True):
+        if process.stdin is not None:
+            await process.stdin.aclose()
+        with anyio.move_on_after(_END_SECONDS):
+            await process.wait()
+            return
+        process.kill()
+        await process.wait()

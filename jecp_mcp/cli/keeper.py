@@ -1,0 +1,92 @@
+"""Who holds the agent's credentials: what was found at start, or what ``jecp_register`` made since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+import anyio.to_thread
+from pydantic import SecretStr
+
+from jecp_mcp.settings import Credentials, find_credentials, store_credentials
+from jecp_mcp.settings.models import Settings
+from jecp_mcp.tools.ports import Registered
+from jecp_mcp.wire.account import Registration
+
+DEFAULT_NAME = "jecp-mcp"
+
+
+class Registrar(Protocol):
+    """What this module needs of the Hub's client."""
+
+    async def register(self, name: str) -> Registration:
+        """Make an account. Raises `HubError`."""
+        ...
+
+
+class Keeper:
+    """The credentials of one process; another process of the same user may register meanwhile."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: Path,
+        found: Credentials | None,
+        registrar: Callable[[], Registrar],
+        changed: Callable[[], None],
+    ) -> None:
+        """Start from what was found.
+
+        Args:
+            registrar: gives the Hub's client, which itself asks this object for credentials.
+            changed: called when credentials appear, for then the list of tools is another.
+        """
+        self._settings = settings
+        self._state = state
+        self._found = found
+        self._registrar = registrar
+        self._changed = changed
+        self._lock = anyio.Lock()
+
+    def current(self) -> Credentials | None:
+        """The credentials, or None."""
+        return self._found
+
+    def present(self) -> bool:
+        """Whether there are credentials."""
+        return self._found is not None
+
+    async def register(self, name: str | None) -> Registered:
+        """Make an account at the Hub and store its key durably, once.
+
+        Raises:
+            HubError: the Hub did not make one, or there is one already.
+            OSError: it cannot be stored. Whether it can is tried before the Hub is asked.
+            SettingsError: the credentials file is damaged.
+        """
+        async with self._lock:
+            hub = self._settings.hub.base_url
+            # Another process may have registered since; its account serves this one too.
+            stored = find_credentials(self._settings, {}, Path("/nonexistent"), self._state)
+            if stored is not None:
+                self._adopt(stored)
+                return Registered(stored.agent_id, None, stored.source)
+            await anyio.to_thread.run_sync(self._try_to_store)
+            made = await self._registrar().register(name or DEFAULT_NAME)
+            key = SecretStr(made.api_key)
+            path = await anyio.to_thread.run_sync(store_credentials, self._state, hub, made.agent_id, key)
+            self._adopt(Credentials(agent_id=made.agent_id, api_key=key, source=str(path)))
+            return Registered(made.agent_id, made.free_calls_remaining, str(path))
+
+    def _try_to_store(self) -> None:
+        """Write and remove a file where the credentials will stand. Raises `OSError`."""
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        trial = self._state / "credentials.trial"
+        trial.write_bytes(b"x" * 4096)
+        trial.unlink()
+
+    def _adopt(self, credentials: Credentials) -> None:
+        self._found = credentials
+        self._changed()

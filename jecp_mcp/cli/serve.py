@@ -1,0 +1,108 @@
+"""``jecp-mcp serve``: the MCP server. What is imported here is what a host waits for."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import AsyncExitStack
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.to_thread
+import click
+
+from jecp_mcp.cli.options import Start, common, start
+
+if TYPE_CHECKING:
+    from jecp_mcp.cli.assembly import Bridge
+
+log = logging.getLogger(__name__)
+
+FIRST_CATALOG_SECONDS: Final = 2.5
+"""How long a first start waits for the catalog: hosts ask for the tools once, and give up after 5 to 10 seconds."""
+
+
+@click.command("serve")
+@click.option(
+    "--transport",
+    type=click.Choice(["stdio", "sse", "http"]),
+    default="stdio",
+    show_default=True,
+    help="http is Streamable HTTP at /mcp; sse is the older HTTP+SSE at /sse.",
+)
+@click.option("--host", help="The loopback address to listen on. Default: 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Default: 8402; 0 takes a free one.")
+@common
+@click.option("--sandbox", is_flag=True, help="Run a Hub with test money beside the server, and buy from that.")
+def command(
+    transport: str,
+    host: str | None,
+    port: int | None,
+    hub: str | None,
+    config: Path | None,
+    state_dir: Path | None,
+    sandbox: bool,
+) -> None:
+    """Serve the Hub's catalog as MCP tools, paid under the mandate."""
+    if sandbox and hub is not None:
+        raise click.UsageError("--sandbox brings its own Hub; leave out --hub", click.get_current_context())
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="jecp-mcp %(levelname)s %(name)s: %(message)s")
+    options = {"server.host": host, "server.port": port}
+    overrides = {key: value for key, value in options.items() if value is not None}
+    anyio.run(_serve, start(hub, config, state_dir, overrides=overrides, sandbox=sandbox), transport, sandbox)
+
+
+async def _serve(given: Start, transport: str, sandbox: bool) -> None:
+    async with AsyncExitStack() as stack:
+        if sandbox:
+            from jecp_mcp.cli.hub_process import beside
+
+            given = await stack.enter_async_context(beside(given))
+        from jecp_mcp.cli.assembly import build
+
+        signal = _Changed()
+        bridge = await stack.enter_async_context(build(given, changed=signal))
+        await _first_catalog(bridge)
+        from jecp_mcp.server import transports
+        from jecp_mcp.server.app import build_server
+        from jecp_mcp.server.notify import Announcer
+
+        announcer = Announcer()
+        signal.tell = announcer.changed
+        bridge.keep_fresh()
+        bridge.recover()
+        server = build_server(bridge.desk, announcer)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks.start_soon(announcer.run)
+        if transport == "stdio":
+            await transports.serve_stdio(server)
+        else:
+            serve = transports.serve_http if transport == "http" else transports.serve_sse
+            await serve(server, given.settings.server, transports.listen(given.settings.server))
+        tasks.cancel_scope.cancel()
+
+
+class _Changed:
+    """Passes on that the list of tools changed, once there is somebody to tell."""
+
+    def __init__(self) -> None:
+        self.tell: Any = None
+
+    def __call__(self) -> None:
+        if self.tell is not None:
+            self.tell()
+
+
+async def _first_catalog(bridge: Bridge) -> None:
+    """Import the server while the catalog is on its way; wait a little for a catalog never seen before."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_import_server)
+        if not bridge.known:
+            with anyio.move_on_after(FIRST_CATALOG_SECONDS):
+                await bridge.refresh()
+
+
+async def _import_server() -> None:
+    await anyio.to_thread.run_sync(import_module, "jecp_mcp.server.transports")

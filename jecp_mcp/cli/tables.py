@@ -1,0 +1,66 @@
+"""What people see: tables and receipts, coloured only on a terminal. Imported late, for rich is not light."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+_PIPE_WIDTH = 160
+
+_STATE_STYLES = {
+    "settled": "green",
+    "reconciled_charged": "green",
+    "released": "dim",
+    "reconciled_free": "dim",
+    "in_doubt": "yellow",
+    "sent": "yellow",
+    "reserved": "yellow",
+    "written_off": "red",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that colours only a terminal, and does not fold lines for a pipe."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def state(name: str) -> Text:
+    """A ledger state in its colour."""
+    return Text(name, _STATE_STYLES.get(name, ""))
+
+
+def table(title: str, columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]]) -> Table:
+    """A plain table.
+
+    Args:
+        columns: heading and justification (``left`` or ``right``) of each.
+        rows: cells; a stranger's text is taken as it is, never as markup.
+    """
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading, justify in columns:
+        made.add_column(heading, justify="right" if justify == "right" else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return made
+
+
+def facts(pairs: Mapping[str, Any]) -> Table:
+    """Names and values, one a line."""
+    made = Table.grid(padding=(0, 2))
+    for name, value in pairs.items():
+        made.add_row(Text(name, "dim"), Text(str(value)))
+    return made
+
+
+def plain(text: str) -> str:
+    """A stranger's text for a line that has markup."""
+    return escape(text)

@@ -1,0 +1,299 @@
+"""The ledger's file: opened with care, written in batches under a lock between processes, its faults put in words.
+
+Blocking; `jecp_mcp.mandate.writer` decides which thread waits. The lock is flock(2) on a side file: SQLite's own busy
+handling would do, but lets a waiting process sleep far longer than a batch takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
+from jecp_mcp.mandate import schema
+from jecp_mcp.mandate.books import Books
+
+Step = Callable[[Books, UnixMs], Any]
+"""One change, made inside a transaction at the given instant."""
+
+LONGEST_WAIT = 5.0
+"""How long a batch waits for another process, in seconds."""
+
+_MARK = b"A ledger of jecp-mcp stands beside this file.\n"
+
+
+class Contended(LedgerUnavailable):
+    """Another process or thread is writing, and the caller did not want to wait."""
+
+
+class LedgerFile:
+    """One ledger file.
+
+    Attributes:
+        path: where it is, symbolic links resolved.
+        fault: why it cannot be used now, or None.
+    """
+
+    def __init__(self, path: Path, session: str, clock: Clock) -> None:
+        self.path = Path(os.path.realpath(path))
+        self.fault: LedgerError | None = None
+        self._session = session
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._lock: int | None = None
+        self._connection: apsw.Connection | None = None
+        self._reader: apsw.Connection | None = None
+        self._books: Books | None = None
+        self._identity: tuple[int, int] | None = None
+        self._closed = False
+
+    def open(self) -> None:
+        """Open, create or inspect the file. A fault is kept, not raised: reads may still work."""
+        with self._mutex, contextlib.suppress(LedgerError):
+            self._open(time.monotonic() + LONGEST_WAIT)
+
+    def commit(self, steps: Sequence[Step], *, wait: bool) -> list[Any]:
+        """Make every step in one durable transaction.
+
+        A step that raises `LedgerError` (it could not be done, and changed nothing) is set apart: the others are
+        then committed one by one.
+
+        Returns:
+            For each step what it returned, or the `LedgerError` it met.
+
+        Raises:
+            Contended: not `wait`, and somebody else is writing.
+            LedgerUnavailable: the file cannot be written now; no step was made.
+            LedgerDamaged: the file is not what was written; no step was made.
+        """
+        deadline = time.monotonic() + LONGEST_WAIT if wait else 0.0
+        if not self._mutex.acquire(timeout=LONGEST_WAIT if wait else 0):
+            raise Contended("another thread is writing the ledger")
+        try:
+            if self._closed:
+                raise LedgerUnavailable("the ledger is closed")
+            if isinstance(self.fault, LedgerDamaged):
+                raise LedgerDamaged(str(self.fault))
+            if self._books is None:
+                self._open(deadline)
+            with self._locked(deadline):
+                self._check_identity()
+                return self._transact(steps, deadline)
+        finally:
+            self._mutex.release()
+
+    def read(self, reading: Callable[[apsw.Connection], Any]) -> Any:
+        """Read with a connection that never writes.
+
+        Raises:
+            LedgerUnavailable: the file cannot be read.
+            LedgerDamaged: what is there is no ledger.
+        """
+        if self._closed:
+            raise LedgerUnavailable("the ledger is closed")
+        try:
+            if self._reader is None:
+                self._reader = self._open_reader()
+            return reading(self._reader)
+        except apsw.Error as exc:
+            raise self._translated(exc) from exc
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._mutex:
+            self._closed = True
+            reader, self._reader = self._reader, None
+            if reader is not None:
+                reader.close()
+            self._let_go()
+
+    def _open(self, deadline: float) -> None:
+        """Open for writing, creating what is not there.
+
+        The file must never be opened but through SQLite while this process has it open: closing any descriptor of a
+        file drops this process's POSIX locks on it (fcntl(2)).
+        """
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with self._locked(deadline):
+                self._make_file()
+                self._connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+                found = self.path.stat()
+                self._identity = (found.st_dev, found.st_ino)
+                self._prepare(self._connection)
+        except (OSError, apsw.Error, LedgerError) as exc:
+            self._let_go()
+            self.fault = self._translated(exc)
+            raise self.fault from exc
+        # A reader opened before may believe that nobody writes.
+        self._reader = None
+        self._books = Books(self._connection, self._session)
+        self.fault = None
+
+    def _make_file(self) -> None:
+        """Create the file for its owner's eyes only, and tell an emptied one from one not yet filled."""
+        assert self._lock is not None
+        wal = Path(f"{self.path}-wal")
+        if not self.path.exists() and wal.exists() and wal.stat().st_size:
+            raise LedgerDamaged(f"the ledger {self.path} is gone, but its journal {wal.name} is still there")
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            found = self.path.stat()
+            if found.st_size == 0 and os.fstat(self._lock).st_size:
+                raise LedgerDamaged(f"the ledger {self.path} is empty, though it was written before") from None
+            if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+                self.path.chmod(0o600)
+        else:
+            os.ftruncate(self._lock, 0)
+
+    def _prepare(self, connection: apsw.Connection) -> None:
+        assert self._lock is not None
+        # Only a process that just died can leave a lock of SQLite's own behind for a moment, so a short wait is enough.
+        connection.set_busy_timeout(1000)
+        filled = schema.identify(connection)
+        schema.configure(connection)
+        if filled:
+            schema.inspect(connection)
+        else:
+            schema.create(connection)
+            os.pwrite(self._lock, _MARK, 0)
+        connection.set_busy_timeout(0)
+
+    @contextlib.contextmanager
+    def _locked(self, deadline: float) -> Iterator[None]:
+        """Hold the lock between processes."""
+        assert self._lock is not None
+        pause = 0.00005
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                self._pause(pause, deadline)
+                pause = min(pause * 2, 0.001)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _pause(self, seconds: float, deadline: float) -> None:
+        if not deadline:
+            raise Contended("another process is writing the ledger")
+        if time.monotonic() > deadline:
+            raise LedgerUnavailable(
+                f"the ledger {self.path} has been locked by another process for {LONGEST_WAIT:.0f} seconds"
+            )
+        time.sleep(seconds)
+
+    def _check_identity(self) -> None:
+        """Refuse to write to a file that is no longer the one at the path: nobody would find it again."""
+        try:
+            found = self.path.stat()
+        except OSError as exc:
+            raise LedgerUnavailable(f"the ledger {self.path} is gone ({exc.strerror}); put it back") from exc
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise LedgerUnavailable(f"the ledger {self.path} was replaced while in use; start again")
+
+    def _transact(self, steps: Sequence[Step], deadline: float) -> list[Any]:
+        try:
+            return self._try(steps, deadline)
+        except LedgerUnavailable:
+            raise
+        except LedgerError as exc:
+            if isinstance(exc, LedgerDamaged):
+                raise
+            if len(steps) == 1:
+                return [exc]
+        outcomes: list[Any] = []
+        for step in steps:
+            try:
+                outcomes += self._try([step], deadline)
+            except LedgerError as exc:
+                outcomes.append(exc)
+        return outcomes
+
+    def _try(self, steps: Sequence[Step], deadline: float) -> list[Any]:
+        connection, books = self._connection, self._books
+        assert connection is not None and books is not None  # noqa: PT018 opened by commit
+        try:
+            self._begin(connection, deadline)
+            at = self._clock.now()
+            books.begin(at)
+            outcomes = [step(books, at) for step in steps]
+            connection.execute("COMMIT")
+        except apsw.Error as exc:
+            raise self._translated(exc) from exc
+        except (UnicodeEncodeError, OverflowError) as exc:
+            raise LedgerError(f"the ledger cannot hold a value: {exc.__class__.__name__}") from exc
+        else:
+            return outcomes
+        finally:
+            # Whatever broke off the transaction, the next one must not find it open.
+            if connection.in_transaction:
+                with contextlib.suppress(apsw.Error):
+                    connection.execute("ROLLBACK")
+
+    def _begin(self, connection: apsw.Connection, deadline: float) -> None:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                # Not one of ours, for those wait at the side file: a tool of the operator's.
+                self._pause(0.001, deadline)
+            else:
+                return
+
+    def _open_reader(self) -> apsw.Connection:
+        reader = None
+        try:
+            reader = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+            reader.set_busy_timeout(1000)
+            reader.pragma("user_version")
+        except (apsw.CantOpenError, apsw.ReadOnlyError):
+            # Without its side files, a database in WAL mode can be read from a folder that cannot be written only
+            # when told that nobody else writes it (https://sqlite.org/wal.html, read-only databases).
+            if not self.path.exists() or os.access(self.path.parent, os.W_OK):
+                raise
+            reader = apsw.Connection(
+                f"{self.path.as_uri()}?immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+            )
+        return reader
+
+    def _translated(self, exc: OSError | apsw.Error | LedgerError) -> LedgerError:
+        """SQLite's and the system's words in ours; damage is remembered."""
+        if isinstance(exc, LedgerError):
+            return exc
+        if isinstance(exc, OSError):
+            return LedgerUnavailable(f"the ledger {self.path} cannot be opened for writing: {exc.strerror or exc}")
+        if isinstance(exc, apsw.CorruptError | apsw.NotADBError | apsw.SQLError | apsw.ConstraintError):
+            self.fault = LedgerDamaged(f"the ledger {self.path} is damaged: {exc}")
+            return self.fault
+        if isinstance(exc, apsw.FullError):
+            why = "the disk is full"
+        elif isinstance(exc, apsw.ReadOnlyError | apsw.PermissionsError):
+            why = "it is read-only"
+        elif isinstance(exc, apsw.BusyError | apsw.LockedError):
+            why = "another program has locked it"
+        else:
+            why = str(exc)
+        return LedgerUnavailable(f"the ledger {self.path} cannot be used now: {why}")
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            # Closing writes the WAL back; what cannot be written back stays in the WAL, which is as durable.
+            with contextlib.suppress(apsw.Error):
+                self._connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+        self._connection = self._books = self._lock = self._identity = None

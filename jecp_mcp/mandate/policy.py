@@ -1,0 +1,147 @@
+"""May this call be bought, and what is held for it? Pure: no I/O, the instant is passed in.
+
+Whether the windows have room is not decided here: a `Permit` names the meters, and the ledger checks and moves them
+in one step with the reservation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.mandate.caps import CapSet, PerCallCap, matches, meters_for, names_of, tightest_per_call
+from jecp_mcp.mandate.ledger import Meter
+from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
+from jecp_mcp.settings import MandateSettings
+from jecp_mcp.wire.forms import Action, Refusal
+
+MOST_PER_CALL = MicroUSDC(1_000 * MICRO_PER_USDC)
+"""The largest budget a mandate can carry (JECP 01-protocol, mandate: ``budget_usdc`` is at most 1000)."""
+
+_PROTOCOL_CAP = PerCallCap(MOST_PER_CALL, "the protocol's bound on a mandate")
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The mandate allows the call if every meter has room.
+
+    Attributes:
+        hold: what to hold, micro-USDC; also the Hub-side mandate, at most 1000 USDC.
+        meters: every window cap that applies.
+    """
+
+    hold: MicroUSDC
+    meters: tuple[Meter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The operator's mandate, ready to decide.
+
+    Attributes:
+        caps: the general caps, then those of each pattern.
+        unknown_price: what to hold, in micro-USDC, when the price is unknown; None refuses such a call.
+        approve_above: amounts above this, in micro-USDC, need a person's approval; None asks nobody.
+        expires_at: the mandate ends at this instant.
+    """
+
+    caps: tuple[CapSet, ...]
+    allow: tuple[str, ...]
+    deny: tuple[str, ...]
+    unknown_price: MicroUSDC | None
+    approve_above: MicroUSDC | None
+    expires_at: UnixMs | None
+
+    @classmethod
+    def from_settings(cls, settings: MandateSettings) -> Policy:
+        """Read ``[mandate]`` with its ``[[mandate.limits]]``."""
+        return cls(
+            caps=(CapSet.from_settings(settings), *map(CapSet.from_settings, settings.limits)),
+            allow=settings.allow,
+            deny=settings.deny,
+            unknown_price=None if settings.unknown_price == "deny" else MicroUSDC(settings.unknown_price),
+            approve_above=None if settings.approve_above_usdc is None else MicroUSDC(settings.approve_above_usdc),
+            expires_at=None if settings.expires_at is None else UnixMs(settings.expires_at),
+        )
+
+    def permits(self, action: Action, tool: str) -> bool:
+        """Whether the allow and deny patterns let this action be bought at all; deny wins."""
+        names = names_of(action, tool)
+        return any(matches(one, names) for one in self.allow) and not any(matches(one, names) for one in self.deny)
+
+
+def authorise(
+    policy: Policy,
+    action: Action,
+    tool: str,
+    quote_amount: MicroUSDC | None,
+    exact: bool,
+    now: UnixMs,
+    principal: str,
+    session: str,
+    *,
+    approved: bool,
+) -> Permit | Refusal:
+    """Decide on one call.
+
+    Args:
+        policy: the operator's mandate.
+        action: what is to be bought.
+        tool: the name of the tool it was asked through; patterns may name it.
+        quote_amount: the price of the call (or, when not `exact`, its known base), micro-USDC; None when unknown.
+        exact: whether the price is the whole price. A metered one is held at the tightest per-call cap.
+        now: the instant of the decision.
+        principal: whose budget it is.
+        session: the process session, for the caps that last as long as it does.
+        approved: whether a person has approved this very call.
+    """
+    if not policy.permits(action, tool):
+        return _refuse(
+            "DENIED_BY_POLICY",
+            f"The operator's mandate does not allow {action.key} to be bought.",
+            "Choose another action, or tell the user that this one is not allowed here.",
+            {"action": action.key},
+        )
+    if policy.expires_at is not None and now >= policy.expires_at:
+        return _refuse(
+            "MANDATE_EXPIRED",
+            f"The operator's mandate ended at {iso(policy.expires_at)}.",
+            "Tell the user that only the operator can renew it.",
+            {"expired_at": iso(policy.expires_at)},
+        )
+    names = names_of(action, tool)
+    cap = tightest_per_call(policy.caps, names)
+    if cap is None or cap.limit > MOST_PER_CALL:
+        cap = _PROTOCOL_CAP
+    if quote_amount is None:
+        if policy.unknown_price is None:
+            return _refuse(
+                "PRICE_UNKNOWN",
+                f"The price of {action.key} is unknown, and the operator's mandate buys nothing at an unknown price.",
+                "Choose an action that shows a price.",
+                {"action": action.key},
+            )
+        hold = min(policy.unknown_price, cap.limit)
+    elif quote_amount > cap.limit:
+        return _refuse(
+            "PER_CALL_LIMIT",
+            f"The price of {format_usdc(quote_amount)} USDC is above the limit of {format_usdc(cap.limit)} USDC "
+            f"for one call ({cap.label}).",
+            "Choose a cheaper action, or tell the user that this one costs more than the mandate allows.",
+            {"price": format_usdc(quote_amount), "limit": format_usdc(cap.limit), "cap": cap.label},
+        )
+    else:
+        hold = quote_amount if exact else cap.limit
+    if policy.approve_above is not None and hold > policy.approve_above and not approved:
+        return _refuse(
+            "APPROVAL_REQUIRED",
+            f"A call that may cost {format_usdc(hold)} USDC needs the approval of a person.",
+            "Ask the user to approve it, or choose a cheaper action.",
+            {"amount": format_usdc(hold), "approve_above": format_usdc(policy.approve_above)},
+        )
+    return Permit(hold, meters_for(policy.caps, names, principal, session))
+
+
+def _refuse(code: str, cause: str, advice: str, details: dict[str, Any]) -> Refusal:
+    return Refusal(code, f"{cause} Nothing was charged. {advice}", details=details, source="bridge")

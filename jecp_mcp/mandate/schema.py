@@ -1,0 +1,163 @@
+"""The ledger's tables in SQLite, and the settings a connection to it must have.
+
+Amounts are micro-USDC, instants milliseconds since the Unix epoch (UTC).
+"""
+
+from __future__ import annotations
+
+import apsw
+
+from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+
+APPLICATION_ID = 0x4A454350
+"""``JECP`` in ASCII, in the file's header (SQLite file format §1.3.15)."""
+
+VERSION = 1
+"""The version of the tables, in ``user_version``."""
+
+TABLES = f"""
+-- What is counted against a cap: used is always the sum of its slots.
+CREATE TABLE meter(
+  id INTEGER PRIMARY KEY,
+  key TEXT NOT NULL UNIQUE,
+  used INTEGER NOT NULL CHECK (used >= 0)
+) STRICT;
+
+-- A stretch of a rolling window, or the whole of one that never rolls (expires is NULL). Ids are never used again, so
+-- a call that settles after its stretch has left the window changes nothing.
+CREATE TABLE slot(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  meter INTEGER NOT NULL,
+  start INTEGER NOT NULL,
+  expires INTEGER,
+  amount INTEGER NOT NULL CHECK (amount >= 0),
+  UNIQUE (meter, start)
+) STRICT;
+CREATE INDEX slot_expires ON slot(expires) WHERE expires IS NOT NULL;
+
+-- One row for each call; slots lists the ids of the slots its amount is counted in.
+CREATE TABLE call(
+  id INTEGER PRIMARY KEY,
+  call_id TEXT NOT NULL UNIQUE,
+  principal TEXT NOT NULL,
+  session TEXT NOT NULL,
+  tool TEXT NOT NULL,
+  payee TEXT NOT NULL,
+  capability TEXT NOT NULL,
+  action TEXT NOT NULL,
+  version TEXT,
+  fingerprint TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('reserved', 'sent', 'settled', 'released', 'in_doubt',
+                                       'reconciled_charged', 'reconciled_free', 'written_off')),
+  quoted INTEGER NOT NULL,
+  held INTEGER NOT NULL CHECK (held >= 0),
+  charged INTEGER NOT NULL DEFAULT 0 CHECK (charged >= 0),
+  balance_after INTEGER,
+  transaction_id TEXT,
+  evidence TEXT,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  created_at INTEGER NOT NULL,
+  ended_at INTEGER,
+  answered INTEGER NOT NULL DEFAULT 0,
+  delivered INTEGER NOT NULL DEFAULT 0,
+  slots TEXT NOT NULL
+) STRICT;
+-- At most one open call carries a fingerprint.
+CREATE UNIQUE INDEX call_open ON call(fingerprint) WHERE state IN ('reserved', 'sent', 'in_doubt');
+-- Paid answers nobody has received yet.
+CREATE INDEX call_undelivered ON call(fingerprint)
+  WHERE state IN ('settled', 'reconciled_charged') AND answered = 1 AND delivered = 0;
+
+-- Bodies live apart, so that a change of state does not rewrite them.
+CREATE TABLE request(call INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE answer(call INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+
+-- Every transition, only ever appended to.
+CREATE TABLE event(
+  id INTEGER PRIMARY KEY,
+  call INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  before TEXT,
+  after TEXT NOT NULL,
+  held INTEGER NOT NULL,
+  charged INTEGER NOT NULL,
+  session TEXT NOT NULL,
+  evidence TEXT
+) STRICT;
+CREATE INDEX event_call ON event(call);
+CREATE TRIGGER event_stays BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'events are only appended'); END;
+CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'events are only appended'); END;
+
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+"""
+
+_PRAGMAS: tuple[tuple[str, str, object], ...] = (
+    ("journal_mode", "wal", "wal"),
+    # FULL: a commit is on the disk when it returns, or "sent is durable before the first byte" is not true.
+    ("synchronous", "full", 2),
+    # On macOS an ordinary fsync leaves the data in the drive's cache (fcntl(2), F_FULLFSYNC).
+    ("fullfsync", "1", 1),
+    ("checkpoint_fullfsync", "1", 1),
+    ("cell_size_check", "1", 1),
+    ("trusted_schema", "0", 0),
+    ("temp_store", "memory", 2),
+)
+
+
+def configure(connection: apsw.Connection) -> None:
+    """Set what a writing connection needs, and read it back.
+
+    Raises:
+        LedgerUnavailable: SQLite did not take a setting, such as WAL on a file system without shared memory.
+    """
+    for name, value, expected in _PRAGMAS:
+        connection.pragma(name, value)
+        found = connection.pragma(name)
+        if found != expected:
+            raise LedgerUnavailable(f"the ledger cannot be kept safely here: {name} is {found!r}, not {expected!r}")
+
+
+def identify(connection: apsw.Connection) -> bool:
+    """Whether the file is a ledger (True) or holds nothing yet (False).
+
+    Raises:
+        LedgerDamaged: it is some other database.
+        LedgerUnavailable: a newer version of this program wrote it.
+    """
+    application, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if application == APPLICATION_ID:
+        if version != VERSION:
+            raise LedgerUnavailable(
+                f"the ledger was written by another version of jecp-mcp (its tables are version {version}, "
+                f"this program knows {VERSION}); use that version"
+            )
+        return True
+    holds = connection.execute("SELECT count(*) FROM sqlite_schema").get
+    if application or version or holds:
+        raise LedgerDamaged("the file is a database, but not a ledger of jecp-mcp")
+    return False
+
+
+def create(connection: apsw.Connection) -> None:
+    """Lay out an empty ledger, and see to it that the main file carries it, not only the WAL."""
+    with connection:
+        connection.execute(TABLES)
+    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def inspect(connection: apsw.Connection) -> None:
+    """Look for damage: the file's structure, and every meter against its slots.
+
+    Raises:
+        LedgerDamaged: something is not what was written.
+    """
+    found = connection.execute("PRAGMA quick_check(1)").get
+    if found != "ok":
+        raise LedgerDamaged(f"the ledger's structure is damaged: {str(found)[:200]}")
+    wrong = connection.execute(
+        "SELECT count(*) FROM meter WHERE used <> (SELECT coalesce(sum(amount), 0) FROM slot WHERE meter = meter.id)"
+    ).get
+    if wrong:
+        raise LedgerDamaged(f"{wrong} of the ledger's meters do not agree with what they counted")

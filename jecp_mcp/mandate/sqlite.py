@@ -1,0 +1,192 @@
+"""The ledger in one SQLite file that every process of the user shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jecp_mcp.clock import Clock
+from jecp_mcp.errors import LedgerError, LedgerUnavailable
+from jecp_mcp.mandate import books, meters
+from jecp_mcp.mandate.books import EventRow
+from jecp_mcp.mandate.file import LedgerFile
+from jecp_mcp.mandate.ledger import Admission, Admitted, CallRow, Conclusion, Meter, MeterReading, Reservation, Totals
+from jecp_mcp.mandate.owners import OwnerLock, Owners
+from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.writer import Writer
+
+
+class SqliteLedger:
+    """A `jecp_mcp.mandate.ledger.Ledger` on a file. Open it with `jecp_mcp.mandate.opening.open_ledger`.
+
+    A file that cannot be used does not keep the ledger from opening: reads work as far as they can, and every write
+    raises what is wrong, until it is mended.
+    """
+
+    def __init__(self, file: LedgerFile, owners: Owners, session: str, clock: Clock) -> None:
+        self._file = file
+        self._owners = owners
+        self._session = session
+        self._clock = clock
+        self._writer = Writer(file)
+        self._owner: OwnerLock | None = None
+        self._closed = False
+
+    @property
+    def session(self) -> str:
+        """This process session's id; the owner of the rows it writes."""
+        return self._session
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._file.path
+
+    @property
+    def fault(self) -> LedgerError | None:
+        """Why the ledger cannot be written, as far as it is known, or None."""
+        return self._file.fault
+
+    async def reserve(self, reservation: Reservation) -> Admission:
+        """Check every cap and write the row in one atomic, durable step.
+
+        Looked at in this order: an open call with the same fingerprint, an undelivered paid answer to it from the
+        last 24 hours, the caps. When several caps have no room, the one reported takes longest to reset.
+
+        A caller that is cancelled meanwhile leaves nothing held.
+
+        Raises:
+            LedgerError: the call id is taken, or the reservation names another session.
+        """
+        if reservation.session != self._session:
+            raise LedgerError(f"a reservation of the session {reservation.session} belongs to another process")
+        self._show_life()
+
+        def release(admission: Admission) -> None:
+            if isinstance(admission, Admitted):
+                evidence = "the caller left before anything was sent"
+                self.conclude(Conclusion(reservation.call_id, Event.RELEASE, evidence=evidence, attempts=0))
+
+        admission: Admission = await self._writer.do(lambda into, at: into.reserve(reservation, at), release)
+        return admission
+
+    async def send(self, call_id: str) -> bool:
+        """Move a ``reserved`` row to ``sent``, durably. False when it is no longer ``reserved``.
+
+        Raises:
+            LedgerError: there is no such call.
+        """
+        moved: bool = await self._writer.do(lambda into, at: into.send(call_id, at))
+        return moved
+
+    def conclude(self, conclusion: Conclusion) -> None:
+        """Queue what became of a call; written in the next batch. Losing it to a crash leaves ``sent``, which is safe.
+
+        An event that cannot happen in the row's state is logged and dropped: somebody else concluded the call first.
+        """
+        self._writer.queue(lambda into, at: into.conclude(conclusion, at))
+
+    async def conclude_now(self, conclusion: Conclusion) -> None:
+        """Write what became of a call, durably: for an operator, who wants to know.
+
+        Raises:
+            LedgerError: there is no such call, or the event cannot happen in its state.
+        """
+        await self._writer.do(lambda into, at: into.conclude(conclusion, at))
+
+    def delivered(self, call_id: str) -> None:
+        """Queue that the call's answer reached the client."""
+        self._writer.queue(lambda into, _at: into.deliver(call_id))
+
+    async def flush(self) -> None:
+        """Wait until everything queued is durable."""
+        await self._writer.flush()
+
+    async def adopt_orphans(self) -> Sequence[CallRow]:
+        """Take over open rows whose process is dead: ``reserved`` is released, ``sent`` becomes ``in_doubt``.
+
+        Returns every ``in_doubt`` row this process now owns, those it already owned included, oldest first.
+        """
+        self._show_life()
+        await self._read_queued()
+        sessions: list[str] = self._file.read(books.read_open_sessions)
+        claims: dict[str, OwnerLock] = {}
+        try:
+            for session in {*sessions, *self._owners.known()} - {self._session}:
+                lock = self._owners.claim(session)
+                if lock is not None:
+                    claims[session] = lock
+            dead = [session for session in sessions if session in claims]
+            adopted: list[CallRow] = await self._writer.do(lambda into, at: into.adopt(dead, at))
+        except OSError as exc:
+            raise LedgerUnavailable(f"the sessions of the ledger cannot be told alive or dead: {exc}") from exc
+        finally:
+            for lock in claims.values():
+                lock.release()
+        return adopted
+
+    async def row(self, call_id: str) -> CallRow | None:
+        """One call, or None."""
+        await self._read_queued()
+        found: CallRow | None = self._file.read(lambda reader: books.read_row(reader, call_id))
+        return found
+
+    async def rows(self, *, limit: int = 100, states: frozenset[State] | None = None) -> Sequence[CallRow]:
+        """The latest calls, newest first."""
+        await self._read_queued()
+        found: list[CallRow] = self._file.read(lambda reader: books.read_rows(reader, limit, states))
+        return found
+
+    async def events(self, call_id: str) -> Sequence[EventRow]:
+        """Every transition of a call, oldest first."""
+        await self._read_queued()
+        found: list[EventRow] = self._file.read(lambda reader: books.read_events(reader, call_id))
+        return found
+
+    async def readings(self, wanted: Sequence[Meter]) -> Sequence[MeterReading]:
+        """How full each cap is now."""
+        await self._read_queued()
+        found: list[MeterReading] = self._file.read(lambda reader: meters.read(reader, wanted, self._clock.now()))
+        return found
+
+    async def totals(self) -> Totals:
+        """The sums over all rows."""
+        await self._read_queued()
+        sums: Totals = self._file.read(books.read_totals)
+        return sums
+
+    async def close(self) -> None:
+        """Write what is queued and let go of the file. Open rows are anybody's to adopt from then on.
+
+        Raises:
+            LedgerUnavailable: what was queued could not be written; the file is let go all the same.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self._writer.flush()
+        finally:
+            self._writer.stop()
+            self._file.close()
+            if self._owner is not None:
+                self._owner.release()
+
+    async def _read_queued(self) -> None:
+        """Let a read see what this process queued before it, if that can be written."""
+        try:
+            await self._writer.flush()
+        except LedgerError:
+            # The fault is reported by whoever needs to write; what is on the disk can still be read.
+            return
+
+    def _show_life(self) -> None:
+        """Hold this session's lock before the first row names it."""
+        if self._owner is not None or self._closed:
+            return
+        try:
+            self._owner = self._owners.hold(self._session)
+        except OSError as exc:
+            raise LedgerUnavailable(f"the ledger {self.path} cannot be written: {exc.strerror}") from exc
+        except ValueError as exc:
+            raise LedgerError(str(exc)) from exc

@@ -1,0 +1,239 @@
+"""Group commit: many callers, one durable transaction, and no thread where none is needed.
+
+A caller that finds nothing waiting commits at once, in the thread of the event loop: a hand-off to a thread and back
+costs more than a quick disk. Callers that come in the same turn of the loop are written together at its end. When the
+disk is slow or another process is writing, one thread waits instead of the loop, and everybody who comes meanwhile
+shares its next transaction. Changes run in the order in which they were asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from typing import Any
+
+from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.mandate.file import Contended, LedgerFile, Step
+
+_LOG = logging.getLogger(__name__)
+
+_MOST_IN_BATCH = 512
+_LINGER = 0.02
+"""How long a change that nobody waits for may stay unwritten, in seconds."""
+_RETRY = 1.0
+"""How long such a change rests after the file could not be written, in seconds."""
+_QUICK = 0.003
+"""A transaction slower than this, in seconds, is not worth the loop's standstill."""
+
+
+class _Change:
+    """One step on its way.
+
+    Attributes:
+        future: where its caller waits; None when nobody does.
+        abandoned: told the outcome of a step that was made after its caller had gone.
+    """
+
+    __slots__ = ("abandoned", "future", "step")
+
+    def __init__(self, step: Step, abandoned: Callable[[Any], None] | None = None) -> None:
+        self.step = step
+        self.future: asyncio.Future[Any] | None = None
+        self.abandoned = abandoned
+
+
+class Writer:
+    """The one road by which changes reach the file. Used from one event loop at a time."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+        self._changes: deque[_Change] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._busy = False
+        self._turn = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._recent = 0.0
+        """A sliding mean of what a transaction takes, in seconds."""
+
+    async def do(self, step: Step, abandoned: Callable[[Any], None] | None = None) -> Any:
+        """Make a change, and everything queued before it; return what the step returned, durably.
+
+        Args:
+            step: the change.
+            abandoned: called with the step's result when the caller was cancelled, yet the change was made.
+
+        Raises:
+            LedgerError: what the step or the file raised; the change was not made.
+        """
+        loop = self._bind()
+        change = _Change(step, abandoned)
+        if not self._turn and not self._busy and self._recent < _QUICK and len(self._changes) < _MOST_IN_BATCH:
+            self._start_turn(loop)
+            batch = [*self._take(), change]
+            outcomes = self._commit_here(batch)
+            if outcomes is not None:
+                self._settle(batch[:-1], outcomes[:-1])
+                outcome = outcomes[-1]
+                if isinstance(outcome, Exception):
+                    raise outcome
+                return outcome
+            self._changes.extendleft(reversed(batch[:-1]))
+        change.future = loop.create_future()
+        self._changes.append(change)
+        self._start_turn(loop)
+        try:
+            return await change.future
+        except asyncio.CancelledError:
+            if not change.future.cancelled() and change.future.exception() is None and abandoned is not None:
+                abandoned(change.future.result())
+            raise
+
+    def queue(self, step: Step) -> None:
+        """Make a change soon. A step that cannot be done is logged and dropped; one that cannot be written waits."""
+        self._changes.append(_Change(step))
+        try:
+            loop = self._bind()
+        except RuntimeError:
+            # No loop runs: the change is written with the next one that somebody waits for.
+            return
+        self._linger(loop, _LINGER)
+
+    async def flush(self) -> None:
+        """Wait until everything queued so far is durable.
+
+        Raises:
+            LedgerError: it could not be written, and stays queued.
+        """
+        if self._changes or self._busy:
+            await self.do(lambda _books, _at: None)
+
+    def stop(self) -> None:
+        """Let go of the thread and the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+            self._pool = None
+
+    def _bind(self) -> asyncio.AbstractEventLoop:
+        """The running loop; what was scheduled on an earlier one will never come.
+
+        Raises:
+            RuntimeError: no loop runs.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._timer, self._turn, self._busy = loop, None, False, False
+        return loop
+
+    def _start_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._turn:
+            self._turn = True
+            loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._turn = False
+        if not self._busy and self._awaited():
+            self._write()
+
+    def _linger(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = loop.call_later(seconds, self._lingered)
+
+    def _lingered(self) -> None:
+        self._timer = None
+        if self._changes and not self._busy:
+            self._write()
+
+    def _write(self) -> None:
+        """Write what is queued: here when that is quick, else in the thread."""
+        batch = self._take()
+        if not batch:
+            return
+        if self._recent < _QUICK:
+            outcomes = self._commit_here(batch)
+            if outcomes is not None:
+                self._settle(batch, outcomes)
+                self._go_on()
+                return
+        self._busy = True
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "jecp-ledger")
+        assert self._loop is not None
+        written = self._loop.run_in_executor(self._pool, self._commit, batch, True)
+        written.add_done_callback(lambda done: self._written(batch, done))
+
+    def _written(self, batch: list[_Change], done: asyncio.Future[list[Any]]) -> None:
+        self._busy = False
+        self._settle(batch, done.result())
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """See to what a batch left behind or what came while it was written."""
+        if self._loop is None or not self._changes:
+            return
+        if self._awaited():
+            self._start_turn(self._loop)
+        else:
+            self._linger(self._loop, _LINGER)
+
+    def _awaited(self) -> bool:
+        return any(change.future is not None for change in self._changes)
+
+    def _take(self) -> list[_Change]:
+        """The next changes, without those whose callers have gone."""
+        batch: list[_Change] = []
+        while self._changes and len(batch) < _MOST_IN_BATCH:
+            change = self._changes.popleft()
+            if change.future is None or not change.future.cancelled():
+                batch.append(change)
+        return batch
+
+    def _commit_here(self, batch: Sequence[_Change]) -> list[Any] | None:
+        """Commit in this thread, or None when that would mean to wait."""
+        try:
+            return self._commit(batch, False)
+        except Contended:
+            return None
+
+    def _commit(self, batch: Sequence[_Change], wait: bool) -> list[Any]:
+        started = time.perf_counter()
+        try:
+            return self._file.commit([change.step for change in batch], wait=wait)
+        except Contended:
+            if wait:
+                return [LedgerUnavailable("the ledger is being written by another thread")] * len(batch)
+            raise
+        except Exception as exc:  # noqa: BLE001 whoever waits must be told, whatever broke; _settle passes it on whole
+            return [exc] * len(batch)
+        finally:
+            self._recent += (time.perf_counter() - started - self._recent) / 8
+
+    def _settle(self, batch: Sequence[_Change], outcomes: Sequence[Any]) -> None:
+        """Tell everybody what became of their changes; keep those that nobody waits for and that were not written."""
+        kept: list[_Change] = []
+        for change, outcome in zip(batch, outcomes, strict=True):
+            failed = isinstance(outcome, Exception)
+            if change.future is None:
+                if isinstance(outcome, LedgerUnavailable | LedgerDamaged):
+                    kept.append(change)
+                elif failed:
+                    _LOG.error("a change of the ledger was dropped: %s", outcome)
+            elif change.future.cancelled():
+                if not failed and change.abandoned is not None:
+                    change.abandoned(outcome)
+            elif failed:
+                # One exception for each: a traceback belongs to one caller.
+                change.future.set_exception(copy(outcome))
+            else:
+                change.future.set_result(outcome)
+        if kept and self._loop is not None:
+            self._changes.extendleft(reversed(kept))
+            self._linger(self._loop, _RETRY)

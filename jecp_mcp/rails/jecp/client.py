@@ -1,0 +1,159 @@
+"""One Hub over HTTP: discovery, invoking, and the account. The one place that attaches the agent's key."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol, TypeVar
+
+from jecp_mcp.clock import Clock
+from jecp_mcp.errors import HubError, WireError
+from jecp_mcp.http import ExchangeFailed, HttpAnswer, HttpStream
+from jecp_mcp.settings import Credentials
+from jecp_mcp.wire import account
+from jecp_mcp.wire.forms import Refusal
+from jecp_mcp.wire.guide import ALTERNATIVE_PATHS, MAX_GUIDE_BYTES, AgentGuide, parse_guide
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_GUIDE = "/.well-known/agent-guide.json"
+_GUIDE_SECONDS: Final = 10.0
+_NOT_FOUND: Final = 404
+_OK: Final = 200
+_MAX_ACCOUNT_BYTES: Final = 1024 * 1024
+
+
+class Wire(Protocol):
+    """What this module needs of `jecp_mcp.http.Http`."""
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = ...,  # noqa: ASYNC109 - as Http's
+        max_bytes: int = ...,
+    ) -> HttpAnswer:
+        """One request and its whole answer. Raises `ExchangeFailed`."""
+        ...
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = ...,
+        max_bytes: int = ...,
+    ) -> Any:
+        """One request whose answer is read as it comes. Raises `ExchangeFailed`."""
+        ...
+
+
+class HubClient:
+    """Requests to one Hub."""
+
+    def __init__(self, base_url: str, http: Wire, credentials: Callable[[], Credentials | None], clock: Clock) -> None:
+        """Speak to the Hub at `base_url`, an origin; `credentials` is asked at each request."""
+        self._base = base_url.rstrip("/")
+        self._http = http
+        self._credentials = credentials
+        self._clock = clock
+        self.guide = AgentGuide()
+
+    def identity(self) -> Credentials | None:
+        """The agent's credentials, if there are any."""
+        return self._credentials()
+
+    async def discover(self) -> AgentGuide:
+        """Fetch the agent guide into `guide`; a Hub without a readable one keeps the protocol's defaults."""
+        try:
+            answer = await self._http.exchange(
+                "GET",
+                self._base + _GUIDE,
+                headers={"Accept": "application/json"},
+                timeout=_GUIDE_SECONDS,
+                max_bytes=MAX_GUIDE_BYTES,
+            )
+            if answer.status == _OK:
+                self.guide = parse_guide(answer.body)
+        except (ExchangeFailed, WireError) as exc:
+            log.info("the Hub's agent guide is not available, so the protocol's defaults hold: %s", exc)
+        return self.guide
+
+    async def post(self, path: str, body: bytes, identity: Credentials, *, seconds: float) -> HttpAnswer:
+        """One authenticated request. Raises `ExchangeFailed`."""
+        return await self._http.exchange(
+            "POST", self._base + path, headers=_headers(identity, "application/json"), body=body, timeout=seconds
+        )
+
+    @asynccontextmanager
+    async def open_stream(
+        self, path: str, body: bytes, identity: Credentials, *, silence: float
+    ) -> AsyncIterator[HttpStream]:
+        """One authenticated request whose answer may be an event stream. Raises `ExchangeFailed`."""
+        headers = _headers(identity, "text/event-stream, application/json;q=0.5")
+        async with self._http.stream("POST", self._base + path, headers=headers, body=body, timeout=silence) as answer:
+            yield answer
+
+    async def register(self, name: str) -> account.Registration:
+        """Make an agent account.
+
+        Raises:
+            HubError: the Hub refused, or could not be reached.
+        """
+        answer = await self._account("register", account.register_body(name), None)
+        return _unless_refused(self._read(account.parse_registration, answer))
+
+    async def topup(self, amount_usd: int) -> str:
+        """Open a checkout page for `amount_usd` whole USD and return its URL, unchecked.
+
+        Raises:
+            HubError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        identity = self.identity()
+        if identity is None:
+            raise HubError("CREDENTIALS_MISSING", "There is no agent account yet, so no wallet to top up.")
+        answer = await self._account("topup", account.topup_body(amount_usd), identity)
+        return _unless_refused(self._read(account.parse_topup, answer)).url
+
+    async def _account(self, name: str, body: bytes, identity: Credentials | None) -> HttpAnswer:
+        """Ask on the guide's path and, where nothing is there, on the other dialect's."""
+        headers = _headers(identity, "application/json")
+        answer = HttpAnswer(_NOT_FOUND, {}, b"")
+        for path in dict.fromkeys((self.guide.paths[name], ALTERNATIVE_PATHS[name])):
+            try:
+                answer = await self._http.exchange(
+                    "POST", self._base + path, headers=headers, body=body, max_bytes=_MAX_ACCOUNT_BYTES
+                )
+            except ExchangeFailed as exc:
+                raise HubError("HUB_UNREACHABLE", f"The Hub did not answer: {exc}.") from exc
+            if answer.status != _NOT_FOUND:
+                break
+        return answer
+
+    def _read(self, parse: Callable[..., T | Refusal], answer: HttpAnswer) -> T | Refusal:
+        try:
+            return parse(answer.body, answer.status, answer.headers, self._clock.now())
+        except WireError as exc:
+            raise HubError("HUB_MISBEHAVED", f"The Hub's answer cannot be used: {exc}.") from exc
+
+
+def _unless_refused(parsed: T | Refusal) -> T:
+    if isinstance(parsed, Refusal):
+        raise HubError(parsed.code, parsed.message)
+    return parsed
+
+
+def _headers(identity: Credentials | None, accept: str) -> dict[str, str]:
+    headers = {"Accept": accept, "Content-Type": "application/json"}
+    if identity is not None:
+        headers["X-Agent-ID"] = identity.agent_id
+        headers["X-API-Key"] = identity.api_key.get_secret_value()
+    return headers

@@ -1,0 +1,172 @@
+"""Paying a JECP Hub: a quote from the catalog, one stored request, attempts under one id until something is proven."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import anyio
+
+from jecp_mcp.clock import Clock
+from jecp_mcp.errors import WireError
+from jecp_mcp.http import ExchangeFailed
+from jecp_mcp.money import ZERO
+from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, StoredRequest, Verdict
+from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, conclude, next_wait
+from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, read_reply, read_stream
+from jecp_mcp.settings import Credentials
+from jecp_mcp.wire.envelope import request_body, with_mandate
+from jecp_mcp.wire.forms import Action, Refusal
+from jecp_mcp.wire.provenance import build
+
+CREDENTIALS_MISSING: Final = "CREDENTIALS_MISSING"
+INVALID_REQUEST: Final = "INVALID_REQUEST"
+
+_LONGEST_CALL_SECONDS: Final = 300.0
+_PATIENCE: Final = 1.5
+"""How much longer than one attempt a call may take with its replays, as a factor: hosts give up after a minute."""
+
+
+class JecpRail:
+    """The rail named ``jecp``."""
+
+    name = "jecp"
+
+    def __init__(
+        self,
+        client: HubClient,
+        *,
+        timeout_seconds: float,
+        clock: Clock,
+        random: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        """Pay through `client`.
+
+        Args:
+            timeout_seconds: how long one attempt may take where the catalog does not say otherwise.
+            random: gives numbers from 0 to 1, for the jitter between attempts.
+            sleep: waits that many seconds between attempts.
+        """
+        self._client = client
+        self._timeout = timeout_seconds
+        self._clock = clock
+        self._random = random
+        self._sleep = sleep
+
+    def unready(self) -> Refusal | None:
+        """What is missing before anything can be bought, or None."""
+        if self._client.identity() is not None:
+            return None
+        return Refusal(
+            CREDENTIALS_MISSING,
+            "There is no agent account on this machine for the Hub. Nothing was charged. "
+            "Register one, or have the operator set JECP_AGENT_ID and JECP_API_KEY.",
+            source="bridge",
+        )
+
+    def quote(self, action: Action, arguments: Mapping[str, Any]) -> Quote | None:
+        """The catalog's price; for metered models its base, which the call can exceed up to the mandate."""
+        del arguments
+        if action.price.amount is None:
+            return None
+        return Quote(action.price.amount, QuoteKind.EXACT if action.price.exact else QuoteKind.MAX)
+
+    def request(self, call_id: str, action: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
+        """Write the call down. The version the catalog showed is pinned, so that its price is the one paid."""
+        seconds = self._timeout if action.timeout_ms is None else max(self._timeout, action.timeout_ms / 1000)
+        return StoredRequest(
+            rail=self.name,
+            call_id=call_id,
+            path=self._client.guide.paths["invoke_legacy_alias" if action.builtin else "invoke"],
+            body=request_body(
+                call_id,
+                action.capability,
+                action.action,
+                None if action.builtin else action.version,
+                arguments,
+            ),
+            budget=quote.amount,
+            streaming=action.streaming,
+            timeout_seconds=min(seconds, _LONGEST_CALL_SECONDS),
+            provenance=self._client.guide.requires_provenance(action.capability, action.trust_tier_required),
+        )
+
+    async def execute(
+        self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None
+    ) -> Outcome:
+        """Send the request, and again while that is safe and may prove more."""
+        identity = self._client.identity()
+        if identity is None:
+            return self._unsent(request, replay=replay)
+        try:
+            body = self._signed(request, identity)
+        except WireError as exc:
+            refusal = Refusal(
+                INVALID_REQUEST, f"The call cannot be written: {exc}. Nothing was charged.", source="bridge"
+            )
+            return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, "never sent")
+        ends = self._clock.monotonic() + request.timeout_seconds * _PATIENCE
+        attempts: list[Evidence] = []
+        streaming = request.streaming and not replay
+        while True:
+            left = max(1.0, min(request.timeout_seconds, ends - self._clock.monotonic()))
+            if streaming:
+                attempts.append(await self._streamed(request, body, identity, progress))
+            else:
+                attempts.append(await self._plain(request, body, identity, left))
+            # A stream that broke off is not reopened: the plain answer under the same id is what was paid for.
+            unstreamable = streaming and _refused_streaming(attempts[-1])
+            streaming = False
+            if unstreamable:
+                continue
+            wait = next_wait(attempts, replay=replay, jitter=self._random())
+            if wait is None or self._clock.monotonic() + wait >= ends:
+                return conclude(attempts, replay=replay, budget=request.budget)
+            await self._sleep(wait)
+
+    def _unsent(self, request: StoredRequest, *, replay: bool) -> Outcome:
+        missing = self.unready()
+        if replay:
+            return conclude(
+                [Lost(sent=False, reason="the agent's credentials are missing")], replay=True, budget=request.budget
+            )
+        return Outcome(Verdict.NOT_CHARGED, ZERO, None, missing, "never sent: no credentials")
+
+    def _signed(self, request: StoredRequest, identity: Credentials) -> bytes:
+        """The exact bytes to send. With provenance, the nonce follows from the id, so a replay is known for one."""
+        key = identity.api_key.get_secret_value()
+        proof = None
+        if request.provenance:
+            nonce = hashlib.sha256(request.call_id.encode()).hexdigest()[:32]
+            proof = build(identity.agent_id, key, at=self._clock.now(), nonce=nonce)
+        return with_mandate(
+            request.body, agent_id=identity.agent_id, api_key=key, budget=request.budget, provenance_hash=proof
+        )
+
+    async def _plain(self, request: StoredRequest, body: bytes, identity: Credentials, seconds: float) -> Evidence:
+        try:
+            answer = await self._client.post(request.path, body, identity, seconds=seconds)
+        except ExchangeFailed as exc:
+            return Lost(sent=exc.sent, reason=str(exc))
+        return read_reply(answer.status, answer.headers, answer.body, self._clock.now())
+
+    async def _streamed(
+        self, request: StoredRequest, body: bytes, identity: Credentials, progress: Progress | None
+    ) -> Evidence:
+        silence = min(SILENCE_SECONDS, request.timeout_seconds)
+        try:
+            async with self._client.open_stream(request.path, body, identity, silence=silence) as answer:
+                return await read_stream(answer, self._clock.now(), progress)
+        except ExchangeFailed as exc:
+            return Lost(sent=exc.sent, reason=str(exc))
+
+
+def _refused_streaming(evidence: Evidence) -> bool:
+    return (
+        isinstance(evidence, Replied)
+        and isinstance(evidence.reply, Refusal)
+        and evidence.reply.code == "NOT_STREAMABLE"
+    )

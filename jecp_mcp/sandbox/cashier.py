@@ -1,0 +1,227 @@
+"""Money coming into a wallet: checkouts and refunds; and the books shown whole. Each movement is one transaction."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, NamedTuple
+
+import apsw
+
+from jecp_mcp.clock import iso
+from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
+from jecp_mcp.sandbox.pricing import usd
+from jecp_mcp.sandbox.refusals import Refused
+from jecp_mcp.sandbox.store import Store
+
+CHECKOUT_MS = 24 * 3_600_000
+"""How long a checkout stays open."""
+REFUND_WINDOW_MS = 30 * 86_400_000
+AUTO_APPROVE_MS = 24 * 3_600_000
+REFUNDS_PER_DAY = 5
+_DAY_MS = 86_400_000
+
+
+class Checkout(NamedTuple):
+    """A page where a person pays test money."""
+
+    session_id: str
+    agent_id: str
+    amount: int
+    return_to: str | None
+    created_at: int
+    paid_at: int | None
+
+
+class Cashier:
+    """Checkouts, refunds and the books of a `Store`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._db: apsw.Connection = store.db
+
+    def open_checkout(self, agent_id: str, amount_usd: int, return_to: str | None, at: int) -> Checkout:
+        """Open a checkout over a whole number of USD."""
+        checkout = Checkout(f"cs_test_{secrets.token_hex(16)}", agent_id, amount_usd * MICRO_PER_USDC, return_to, at, None)
+        with self._db:
+            self._db.execute("INSERT INTO checkouts VALUES (?, ?, ?, ?, ?, ?)", checkout)
+        return checkout
+
+    def checkout(self, session_id: str, at: int) -> Checkout | None:
+        """A checkout by its id; an unpaid one is gone after a day."""
+        rows = self._db.execute("SELECT * FROM checkouts WHERE session_id = ?", (session_id,)).fetchall()
+        found = Checkout(*rows[0]) if rows else None
+        return found if found and (found.paid_at is not None or at < found.created_at + CHECKOUT_MS) else None
+
+    def pay(self, session_id: str, at: int) -> bool:
+        """Pay a checkout: the wallet is credited the first time and never again; whether this was it."""
+        with self._db:
+            paid = self._db.execute(
+                "UPDATE checkouts SET paid_at = ? WHERE session_id = ? AND paid_at IS NULL AND created_at > ?"
+                " RETURNING agent_id, amount",
+                (at, session_id, at - CHECKOUT_MS),
+            ).fetchall()
+            if paid:
+                self._store.credit(paid[0][0], "topup", paid[0][1], at)
+        return bool(paid)
+
+    # -- refunds (JECP 01-protocol, refunds): the Hub keeps 10 % -----------------------------------------------------
+
+    def ask_refund(
+        self, agent_id: str, transaction_id: str, reason: str, evidence_url: str | None, at: int
+    ) -> dict[str, Any]:
+        """Ask for a transaction's money back.
+
+        Raises:
+            Refused: the transaction is not there, not the agent's, free, older than 30 days or already asked for, or
+                it would be the sixth refund of the day.
+        """
+        with self._db:
+            rows = self._db.execute(
+                "SELECT agent_id, amount, created_at FROM transactions WHERE transaction_id = ?", (transaction_id,)
+            ).fetchall()
+            if not rows:
+                raise Refused("TRANSACTION_NOT_FOUND", "There is no such transaction.")
+            owner, amount, created_at = rows[0]
+            if owner != agent_id:
+                raise Refused("FORBIDDEN", "This transaction belongs to another agent.")
+            if amount == 0:
+                raise Refused("INVALID_TRANSACTION", "Nothing was charged for this transaction.")
+            if at - created_at > REFUND_WINDOW_MS:
+                raise Refused("REFUND_WINDOW_EXPIRED", "The transaction is older than 30 days.")
+            if self._db.execute("SELECT 1 FROM refunds WHERE transaction_id = ?", (transaction_id,)).fetchall():
+                raise Refused("DUPLICATE_REFUND", "A refund was already asked for this transaction.")
+            recent = self._db.execute(
+                "SELECT requested_at FROM refunds WHERE agent_id = ? AND requested_at > ? ORDER BY requested_at",
+                (agent_id, at - _DAY_MS),
+            ).fetchall()
+            if len(recent) >= REFUNDS_PER_DAY:
+                wait = min(600, max(1, -((at - recent[0][0] - _DAY_MS) // 1000)))
+                raise Refused("RATE_LIMITED", "At most 5 refunds may be asked for a day.", retry_after=wait)
+            refund_id = f"rf_{secrets.token_hex(12)}"
+            self._db.execute(
+                "INSERT INTO refunds VALUES (?, ?, ?, ?, ?, ?, ?, 'requested', ?, NULL, NULL)",
+                (refund_id, transaction_id, agent_id, amount, amount * 90 // 100, reason, evidence_url, at),
+            )
+        return self.refund(refund_id, agent_id)
+
+    def refund(self, refund_id: str, agent_id: str) -> dict[str, Any]:
+        """One refund as it is answered.
+
+        Raises:
+            Refused: the agent has no such refund.
+        """
+        for shown in self.refunds(agent_id):
+            if shown["refund_id"] == refund_id:
+                return shown
+        raise Refused("REFUND_NOT_FOUND", "There is no such refund.")
+
+    def refunds(self, agent_id: str) -> list[dict[str, Any]]:
+        """An agent's refunds, the newest first."""
+        rows = self._db.execute(
+            "SELECT refund_id, transaction_id, agent_id, amount, returned, reason, evidence_url, status, requested_at,"
+            " resolved_at, note FROM refunds WHERE agent_id = ? ORDER BY requested_at DESC, refund_id",
+            (agent_id,),
+        )
+        return [
+            {
+                "refund_id": refund_id,
+                "status": status,
+                "transaction_id": transaction_id,
+                "agent_id": owner,
+                "amount_usdc": usd(amount),
+                "refund_amount_usdc": usd(returned),
+                "reason": reason,
+                "evidence_url": evidence,
+                "requested_at": iso(requested_at),
+                "estimated_resolution": iso(requested_at + AUTO_APPROVE_MS) if status == "requested" else None,
+                "resolved_at": iso(resolved_at) if resolved_at is not None else None,
+                "resolution_note": note,
+            }
+            for (
+                refund_id, transaction_id, owner, amount, returned, reason, evidence, status, requested_at, resolved_at,
+                note,
+            ) in rows
+        ]  # fmt: skip
+
+    def resolve_refund(self, refund_id: str, status: str, note: str | None, at: int) -> bool:
+        """Approve (``approved``, ``auto_approved``) or deny (``denied``) an open refund; whether it was open.
+
+        An approval pays 90 % back: the Hub keeps its share.
+        """
+        with self._db:
+            rows = self._db.execute(
+                "UPDATE refunds SET status = ?, resolved_at = ?, note = ? WHERE refund_id = ? AND status = 'requested'"
+                " RETURNING agent_id, returned, transaction_id",
+                (status, at, note, refund_id),
+            ).fetchall()
+            if rows and status != "denied":
+                agent_id, returned, transaction_id = rows[0]
+                self._store.credit(agent_id, "refund", returned, at)
+                self._db.execute("UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", (at, transaction_id))
+        return bool(rows)
+
+    def approve_due(self, at: int) -> None:
+        """Approve what nobody answered within 24 hours."""
+        due = self._db.execute(
+            "SELECT refund_id FROM refunds WHERE status = 'requested' AND requested_at <= ?", (at - AUTO_APPROVE_MS,)
+        ).fetchall()
+        for (refund_id,) in due:
+            self.resolve_refund(refund_id, "auto_approved", "the provider did not answer within 24 hours", at)
+
+    # -- the books ---------------------------------------------------------------------------------------------------
+
+    def books(self, agent_id: str) -> dict[str, Any]:
+        """Everything that moved an agent's money, with sums; amounts as decimal text and in micro-USDC."""
+        agent = self._store.agent(agent_id)
+        assert agent is not None
+        transactions = [
+            {
+                "transaction_id": transaction_id,
+                "call_id": call_id,
+                "capability": capability,
+                "action": action,
+                "method": method,
+                **_both("amount", amount),
+                **_both("provider_share", provider),
+                **_both("hub_fee", hub),
+                **_both("payment_fee", payment),
+                **_both("balance_after", balance),
+                "created_at": iso(created_at),
+                "refunded": refunded_at is not None,
+            }
+            for (
+                transaction_id, call_id, capability, action, method, amount, provider, hub, payment, balance, created_at,
+                refunded_at,
+            ) in self._db.execute(
+                "SELECT transaction_id, call_id, capability, action, method, amount, provider_share, hub_fee,"
+                " payment_fee, balance_after, created_at, refunded_at FROM transactions WHERE agent_id = ?"
+                " ORDER BY number",
+                (agent_id,),
+            )
+        ]  # fmt: skip
+        credits_ = [
+            {"kind": kind, **_both("amount", amount), **_both("balance_after", balance), "created_at": iso(at)}
+            for kind, amount, balance, at in self._db.execute(
+                "SELECT kind, amount, balance_after, created_at FROM credits WHERE agent_id = ? ORDER BY number",
+                (agent_id,),
+            )
+        ]
+        return {
+            "agent_id": agent_id,
+            "tier": agent.tier,
+            "total_calls": agent.total_calls,
+            "free_calls_remaining": agent.free_calls,
+            **_both("balance", agent.balance),
+            **_both("charged", sum(row["amount_micro"] for row in transactions)),
+            **_both("credited", sum(row["amount_micro"] for row in credits_)),
+            **_both("provider_share", sum(row["provider_share_micro"] for row in transactions)),
+            **_both("hub_fee", sum(row["hub_fee_micro"] for row in transactions)),
+            **_both("payment_fee", sum(row["payment_fee_micro"] for row in transactions)),
+            "transactions": transactions,
+            "credits": credits_,
+            "refunds": self.refunds(agent_id),
+        }
+
+
+def _both(name: str, amount: int) -> dict[str, Any]:
+    return {f"{name}_usdc": format_usdc(MicroUSDC(amount)), f"{name}_micro": amount}

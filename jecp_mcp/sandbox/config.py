@@ -1,0 +1,45 @@
+"""What a sandbox Hub is told at its start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from jecp_mcp.clock import Clock, SystemClock
+from jecp_mcp.money import MicroUSDC
+
+Dialect = Literal["reference", "spec"]
+
+DEFAULT_RATE_LIMITS: Mapping[str, int] = MappingProxyType(
+    {"bronze": 60_000, "silver": 120_000, "gold": 300_000, "platinum": 600_000}
+)
+"""Calls per minute by trust tier: far above a production Hub's, so that tests and benchmarks are not the ones refused.
+
+One agent's limit can be set to any number through ``POST /sandbox/wallet``.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxConfig:
+    """How a sandbox Hub runs.
+
+    Attributes:
+        data: the SQLite file that keeps its state; None keeps it in memory.
+        dialect: ``reference`` speaks as the Hub at jecp.dev does, ``spec`` as the specification says.
+        catalog: a JSON file with further providers' manifests, a list or ``{"manifests": [...]}``.
+        opening_balance: the default agent's first test money, micro-USDC.
+        free_calls: how many free calls a new agent has.
+        rate_limits_rpm: calls per minute by trust tier.
+        clock: the time; tests pass one they can turn.
+    """
+
+    data: Path | None = None
+    dialect: Dialect = "reference"
+    catalog: Path | None = None
+    opening_balance: MicroUSDC = MicroUSDC(500_000)
+    free_calls: int = 100
+    rate_limits_rpm: Mapping[str, int] = DEFAULT_RATE_LIMITS
+    clock: Clock = field(default_factory=SystemClock)

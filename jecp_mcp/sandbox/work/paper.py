@@ -1,0 +1,101 @@
+"""Pages: a PDF document in Noto Sans, which draws Latin, Greek and Cyrillic and the signs of trade."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from jecp_mcp.sandbox.work.forms import Work, WorkFailed
+
+if TYPE_CHECKING:
+    from fpdf import FPDF
+
+MARGIN = 18.0
+"""Millimetres on each side."""
+INK = (33, 37, 41)
+GREY = (108, 117, 125)
+_FAMILY = "noto"
+_PACKAGE = "fontpkg_noto_sans"
+_BLANK = {"\u00a0": " ", "\u2007": " ", "\u2009": " ", "\u202f": " ", "\u00ad": "", "\u200b": "", "\ufeff": "", "\t": "    "}
+_BLANKS = str.maketrans(_BLANK)
+# The font has Devanagari, too, but that needs shaping to be legible.
+_SHAPED = range(0x0900, 0x0E00)
+
+
+def document(title: str, author: str = "") -> FPDF:
+    """An empty A4 document with the font at hand and the first page open."""
+    from fpdf import FPDF
+
+    page = FPDF(format="A4")
+    page.set_margins(MARGIN, MARGIN, MARGIN)
+    page.set_auto_page_break(True, MARGIN)
+    page.add_font(_FAMILY, "", _font("NotoSans[wdth,wght].ttf"))
+    page.set_title(title)
+    if author:
+        page.set_author(author)
+    page.set_creator("jecp-mcp sandbox")
+    page.add_page()
+    plain(page)
+    return page
+
+
+@cache
+def _font(name: str) -> str:
+    return str(files(_PACKAGE) / "files" / name)
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    from fontTools.ttLib import TTFont
+
+    with TTFont(_font("NotoSans[wdth,wght].ttf"), lazy=True) as font:
+        return frozenset(font.getBestCmap()) - frozenset(_SHAPED)
+
+
+def clean(text: str) -> str:
+    """Text as the page can show it: NFC, no control or invisible characters, odd spaces made plain."""
+    folded = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).translate(_BLANKS)
+    return "".join(c for c in folded if c == "\n" or unicodedata.category(c) not in {"Cc", "Cf", "Cs"})
+
+
+def check(texts: Iterable[str]) -> None:
+    """Refuse what the font cannot draw, rather than sell a page of empty boxes.
+
+    Raises:
+        WorkFailed: ``CHARACTERS_UNSUPPORTED``, with the first of them.
+    """
+    drawable = _drawable()
+    missing = sorted({c for text in texts for c in clean(text) if c != "\n" and ord(c) not in drawable})
+    if missing:
+        shown = ", ".join(f"{c} (U+{ord(c):04X})" for c in missing[:8])
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""  # noqa: PLR2004  # the slice above
+        raise WorkFailed("CHARACTERS_UNSUPPORTED", f"the document's font cannot draw {shown}{more}")
+
+
+def plain(page: FPDF, size: float = 10, colour: tuple[int, int, int] = INK) -> None:
+    """Write in regular weight; sizes are points."""
+    page.text_mode = _mode().FILL
+    page.set_font(_FAMILY, "", size)
+    page.set_text_color(*colour)
+
+
+def bold(page: FPDF, size: float = 10, colour: tuple[int, int, int] = INK) -> None:
+    """Write heavier: the outlines are stroked too, which spares instancing the variable font (two seconds)."""
+    plain(page, size, colour)
+    page.text_mode = _mode().FILL_STROKE
+    page.set_draw_color(*colour)
+    page.set_line_width(0.012 * size)
+
+
+def _mode() -> Any:
+    from fpdf.enums import TextMode
+
+    return TextMode
+
+
+def sold(page: FPDF) -> Work:
+    """The finished document."""
+    return Work(artifact=("application/pdf", bytes(page.output())))

@@ -1,0 +1,63 @@
+"""Words and sentences of running text. Pure: no I/O. Every pattern here is linear in the text's length."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_STOP = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]+[」』”]*|\n[ \t]*\n\s*")
+_LAST_TOKEN = re.compile(r"\S{1,12}\Z")
+_ABBREVIATIONS = frozenset(
+    "mr mrs ms dr prof st sr jr vs etc no fig al e.g i.e cf approx dept inc ltd co corp vol pp ed eds".split()
+)
+
+STOPWORDS = frozenset(
+    """a about above after again against all also am an and any are as at be because been before being below between
+    both but by can cannot could did do does doing down during each even few for from further had has have having he
+    her here hers herself him himself his how however i if in into is it its itself just like may me might more most
+    much must my myself no nor not now of off on once one only or other our ours out over own same shall she should
+    so some such than that the their theirs them themselves then there these they this those through to too under
+    until up upon us very was we were what when where which while who whom why will with would yet you your yours
+    it's don't can't won't isn't aren't wasn't doesn't didn't that's there's i'm you're we're they're""".split()
+)
+"""English words that carry little meaning of their own."""
+
+
+def words(text: str) -> list[str]:
+    """The words of a text as written; hyphens and apostrophes inside a word belong to it."""
+    return _WORD.findall(text)
+
+
+def places(text: str) -> Iterator[tuple[int, int]]:
+    """Where each word starts and ends."""
+    for found in _WORD.finditer(text):
+        yield found.span()
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a text in order, white space folded, each found as it is asked for.
+
+    A full stop after a known abbreviation, an initial or a number's group does not end one; an empty line does.
+    """
+    start = 0
+    for stop in _STOP.finditer(text):
+        end = stop.end()
+        if stop[0].startswith(".") and not _ends(text, start, stop.start(), end):
+            continue
+        sentence = " ".join(text[start:end].split())
+        start = end
+        if _WORD.search(sentence):
+            yield sentence
+    rest = " ".join(text[start:].split())
+    if _WORD.search(rest):
+        yield rest
+
+
+def _ends(text: str, start: int, stop: int, end: int) -> bool:
+    last = _LAST_TOKEN.search(text, max(start, stop - 12), stop)
+    token = last[0].lower().lstrip("(\"'“‘[") if last else ""
+    if token in _ABBREVIATIONS or (len(token) == 1 and token.isalpha()):
+        return False
+    after = text[end : end + 64].lstrip()[:1]
+    return not after.islower()

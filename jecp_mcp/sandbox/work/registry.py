@@ -1,0 +1,140 @@
+"""Which capabilities there are, and how to have one done."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from jecp_mcp.clock import SystemClock, UnixMs
+from jecp_mcp.sandbox.work import (
+    abstract,
+    concordance,
+    convert,
+    csvdata,
+    digest,
+    forecast,
+    images,
+    invoice,
+    jsondiff,
+    keywords,
+    montecarlo,
+    morse,
+    qrcode,
+    report,
+    summary,
+    textstats,
+    units,
+)
+from jecp_mcp.sandbox.work.forms import Action, Capability, Delta, Input, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A seller at the sandbox Hub."""
+
+    namespace: str
+    display_name: str
+    capabilities: tuple[Capability, ...]
+
+
+PROVIDERS = (
+    Provider(
+        "inkwell",
+        "Inkwell Documents",
+        (
+            invoice.CAPABILITY,
+            convert.CAPABILITY,
+            images.CAPABILITY,
+            images.THUMBNAIL_NEXT,
+            images.THUMBNAIL,
+            abstract.CAPABILITY,
+        ),
+    ),
+    Provider(
+        "plumbline",
+        "Plumbline Analytics",
+        (
+            csvdata.CAPABILITY_1,
+            csvdata.CAPABILITY,
+            forecast.CAPABILITY,
+            montecarlo.CAPABILITY,
+            report.CAPABILITY,
+        ),
+    ),
+    Provider(
+        "lectern",
+        "Lectern Text",
+        (summary.CAPABILITY, concordance.CAPABILITY, keywords.CAPABILITY, morse.CAPABILITY),
+    ),
+)
+"""Who sells here. Of several versions of one capability the last is what an unpinned call means."""
+
+_BUILTINS = (
+    textstats.CAPABILITY,
+    digest.CAPABILITY,
+    jsondiff.CAPABILITY,
+    qrcode.CAPABILITY,
+    units.CAPABILITY,
+)
+
+
+def _index() -> dict[tuple[str, str], Action]:
+    found: dict[tuple[str, str], Action] = {}
+    for capability in (*_BUILTINS, *(each for provider in PROVIDERS for each in provider.capabilities)):
+        for action in capability.actions:
+            found[capability.id, action.id] = action
+            found[f"{capability.id}@{capability.version}", action.id] = action
+    return found
+
+
+_ACTIONS = _index()
+
+
+def manifests(now: UnixMs | None = None) -> list[dict[str, Any]]:
+    """Every provider's manifest, each version its own (JECP 04-manifest §5).
+
+    Args:
+        now: when sunsets are counted from; the machine's clock unless given. They fall on whole UTC days.
+    """
+    at = SystemClock().now() if now is None else now
+    return [
+        capability.manifest(provider.display_name, at)
+        for provider in PROVIDERS
+        for capability in provider.capabilities
+    ]
+
+
+def builtins() -> list[dict[str, Any]]:
+    """The Hub's own capabilities, as its catalog lists them; prices are decimal text in USDC."""
+    return [capability.builtin() for capability in _BUILTINS]
+
+
+def run(capability: str, action: str, input: Input) -> Work:  # noqa: A002  # the protocol's own word for it
+    """Do the work.
+
+    Args:
+        capability: its id, or ``id@version``.
+        action: the action's id.
+        input: valid against the action's ``input_schema``.
+
+    Raises:
+        KeyError: there is no such action.
+        WorkFailed: the work cannot be done on this input.
+    """
+    return _ACTIONS[capability, action].work(input)
+
+
+def stream(capability: str, action: str, input: Input) -> Generator[Delta, None, Work]:  # noqa: A002  # as above
+    """Do the work of a streaming action piece by piece: each piece is yielded as soon as it is worked out.
+
+    The generator's return value (``StopIteration.value``) is the whole `Work`, the same as `run` gives.
+
+    Raises:
+        KeyError: there is no such action, or it does not stream.
+        WorkFailed: from the iterator, before or between pieces.
+    """
+    pieces = _ACTIONS[capability, action].stream
+    if pieces is None:
+        raise KeyError(capability, action)
+    return pieces(input)

@@ -1,0 +1,78 @@
+"""Small JSON Schema (2020-12) pieces the actions' schemas are made of. Pure: no I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def text(description: str, most: int, least: int = 1, **more: Any) -> Schema:
+    """A string of `least` to `most` characters."""
+    return {"type": "string", "minLength": least, "maxLength": most, "description": description, **more}
+
+
+def choice(description: str, *options: str, **more: Any) -> Schema:
+    """One of some words."""
+    return {"type": "string", "enum": list(options), "description": description, **more}
+
+
+def whole(description: str, least: int, most: int, **more: Any) -> Schema:
+    """An integer in a range."""
+    return {"type": "integer", "minimum": least, "maximum": most, "description": description, **more}
+
+
+def number(description: str, least: float | None = None, most: float | None = None, **more: Any) -> Schema:
+    """A number, in a range where one is given."""
+    bounds = {key: value for key, value in (("minimum", least), ("maximum", most)) if value is not None}
+    return {"type": "number", **bounds, "description": description, **more}
+
+
+def flag(description: str, default: bool) -> Schema:
+    """A boolean that may be left out."""
+    return {"type": "boolean", "default": default, "description": description}
+
+
+def array(description: str, items: Schema, most: int, least: int = 0, **more: Any) -> Schema:
+    """A list of `least` to `most` items."""
+    return {
+        "type": "array",
+        "items": items,
+        "minItems": least,
+        "maxItems": most,
+        "description": description,
+        **more,
+    }
+
+
+def record(properties: dict[str, Schema], optional: tuple[str, ...] = (), description: str = "") -> Schema:
+    """An object with exactly these properties, all required but the `optional` ones."""
+    schema: Schema = {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+    }
+    if description:
+        schema["description"] = description
+    return schema
+
+
+def artifact(content_type: str, *others: str) -> Schema:
+    """The wrapper a Hub puts round binary output (JECP 01-protocol §3.5)."""
+    kinds: Schema = {"enum": [content_type, *others]} if others else {"const": content_type}
+    return {
+        "type": "object",
+        "properties": {
+            "artifact": {
+                "type": "object",
+                "properties": {
+                    "content_type": kinds,
+                    "size_bytes": {"type": "integer", "minimum": 1},
+                    "inline": {"type": "boolean"},
+                    "data_base64": {"type": "string", "contentEncoding": "base64"},
+                },
+                "required": ["content_type"],
+            }
+        },
+    }

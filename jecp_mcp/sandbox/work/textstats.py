@@ -1,0 +1,72 @@
+"""Built-in ``text-stats``: counts of a text. The cheapest action there is."""
+
+from __future__ import annotations
+
+from jecp_mcp.sandbox.work import prose, schemas
+from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work
+
+_MOST = 200_000
+_WORDS_PER_MINUTE = 238
+
+
+def count(given: Input) -> Work:
+    """Count characters, words, sentences, lines."""
+    text: str = given["text"]
+    found = prose.words(text)
+    letters = sum(map(len, found))
+    return Work(
+        {
+            "characters": len(text),
+            "characters_without_spaces": len("".join(text.split())),
+            "bytes_utf8": len(text.encode("utf-8", "replace")),
+            "words": len(found),
+            "distinct_words": len({word.casefold() for word in found}),
+            "sentences": sum(1 for _ in prose.sentences(text)),
+            "lines": len(text.splitlines()),
+            "average_word_length": round(letters / len(found), 2) if found else 0,
+            "longest_word": max(found, key=len, default=""),
+            "reading_seconds": round(len(found) * 60 / _WORDS_PER_MINUTE, 1),
+        }
+    )
+
+
+_COUNT = {"type": "integer", "minimum": 0}
+
+CAPABILITY = Capability(
+    namespace="",
+    capability="text-stats",
+    version="1.0.0",
+    name="Text statistics",
+    description="Counts of a text: characters, words, sentences, lines, reading time.",
+    tags=("text", "statistics"),
+    actions=(
+        Action(
+            id="count",
+            name="Count",
+            description="Count the characters, words, distinct words, sentences and lines of a text.",
+            price="0.0005",
+            work=count,
+            input_schema=schemas.record({"text": schemas.text("The text to count.", _MOST, 0)}),
+            output_schema=schemas.record(
+                {
+                    "characters": _COUNT,
+                    "characters_without_spaces": _COUNT,
+                    "bytes_utf8": _COUNT,
+                    "words": _COUNT,
+                    "distinct_words": _COUNT,
+                    "sentences": _COUNT,
+                    "lines": _COUNT,
+                    "average_word_length": {"type": "number", "minimum": 0},
+                    "longest_word": {"type": "string"},
+                    "reading_seconds": {
+                        "type": "number",
+                        "minimum": 0,
+                        "description": f"At {_WORDS_PER_MINUTE} words a minute.",
+                    },
+                }
+            ),
+            examples=({"input": {"text": "Cloudless. The harbour slept; Dr. Ames did not."}},),
+            p95_ms=50,
+        ),
+    ),
+)

@@ -1,0 +1,187 @@
+"""The MCP face: handlers on the SDK's low-level server, for 2025-era and 2026-era clients alike."""
+
+from __future__ import annotations
+
+import base64
+import bisect
+import logging
+from typing import Any
+
+import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    NotificationParams,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+)
+from pydantic import ValidationError
+
+from jecp_mcp import __version__
+from jecp_mcp.calls.ports import Caller
+from jecp_mcp.errors import ToolFault
+from jecp_mcp.server import content
+from jecp_mcp.server.notify import Announcer
+from jecp_mcp.tools.desk import Desk
+
+log = logging.getLogger(__name__)
+
+PAGE = 250
+"""Tools on one page of ``tools/list``. Some hosts read the first page only, so it is larger than any sane list."""
+
+_CACHED_PAGES = 64
+_LONGEST_CURSOR = 128
+
+INSTRUCTIONS = """\
+These tools buy work from a JECP Hub. Each tool's description starts with its price; a call is paid from a wallet \
+under limits the operator set, and failed calls are not charged.
+Find more actions with jecp_search, read one with jecp_describe, buy any of them with jecp_call.
+When a call fails, read error, charged and next_action. If next_action.actor is "agent", make the call that \
+next_action.tool and next_action.arguments give. If it is "human" or "operator", tell the user and stop. \
+Never repeat a call whose charged is "unknown": ask jecp_status."""
+
+Context = ServerRequestContext[dict[str, Any], Any]
+
+
+class _ProgressNotices:
+    """Reports the progress of a call as MCP progress notifications, while the client is there."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._session = ctx.session
+
+    async def report(self, done: float, total: float | None, message: str | None) -> None:
+        """Send one notice; a client that has gone needs none."""
+        try:
+            await self._session.report_progress(done, total, message)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, MCPError):
+            log.debug("a progress notice had no receiver")
+
+
+class BridgeServer(Server[dict[str, Any]]):
+    """The SDK server, advertising that the tool list changes on every transport."""
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """As the SDK's, with ``tools.listChanged`` on: the HTTP transport calls it without options."""
+        options = notification_options or NotificationOptions(tools_changed=True)
+        return super().create_initialization_options(options, experimental_capabilities, extensions)
+
+
+class _Face:
+    """The handlers. One per process; every connection and transport shares it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._pages: dict[tuple[str, str | None, str], HandlerResult] = {}
+
+    async def list_tools(self, _ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
+        """One page of the tool list, in a stable order: a cursor is the last name of the page before."""
+        cards = self._desk.cards()
+        start = 0
+        if params is not None and params.cursor is not None:
+            ranks = [_rank(card.name) for card in cards]
+            start = bisect.bisect_right(ranks, _rank(params.cursor))
+            if not 0 < len(params.cursor) <= _LONGEST_CURSOR or start == 0:
+                raise MCPError(INVALID_PARAMS, "this cursor is not one that tools/list gave out")
+        page = cards[start : start + PAGE]
+        answer: dict[str, Any] = {"tools": [content.tool(card) for card in page]}
+        if start + PAGE < len(cards):
+            answer["nextCursor"] = page[-1].name
+        return answer
+
+    async def reuse_list(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Give a page out again as it was built, per era and cursor, until the list changes."""
+        if ctx.method != "tools/list" or ctx.session.client_capabilities is None:
+            return await call_next(ctx)
+        cursor = (ctx.params or {}).get("cursor")
+        if cursor is not None and not isinstance(cursor, str):
+            return await call_next(ctx)
+        key = (ctx.protocol_version, cursor, self._desk.revision)
+        if key not in self._pages:
+            built = await call_next(ctx)
+            if len(self._pages) >= _CACHED_PAGES:
+                self._pages.clear()
+            self._pages[key] = built
+        return self._pages[key]
+
+    async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
+        """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
+        caller = Caller(progress=_ProgressNotices(ctx))
+        return content.result(await self._desk.call(params.name, params.arguments or {}, caller))
+
+    async def list_resources(self, _ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
+        """The latest stored artifacts."""
+        return {
+            "resources": [
+                {"uri": kept.uri, "name": kept.name, "mimeType": kept.mime_type, "size": kept.size}
+                for kept in self._desk.list_resources()
+            ]
+        }
+
+    async def list_templates(self, _ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
+        """How an artifact is addressed."""
+        return {
+            "resourceTemplates": [
+                {
+                    "uriTemplate": "jecp://artifact/{id}",
+                    "name": "artifact",
+                    "description": "A file that a paid call produced.",
+                }
+            ]
+        }
+
+    async def read_resource(self, _ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
+        """One stored artifact, whole."""
+        try:
+            found = self._desk.read_resource(params.uri)
+        except ToolFault as exc:
+            raise MCPError(INVALID_PARAMS, str(exc)) from exc
+        data = base64.b64encode(found.data).decode("ascii")
+        return {"contents": [{"uri": found.uri, "mimeType": found.mime_type, "blob": data}]}
+
+
+async def _guard(ctx: Context, call_next: CallNext) -> HandlerResult:
+    """Keep the text of unexpected exceptions from clients: 2025-era connections would send it as it is."""
+    try:
+        return await call_next(ctx)
+    except (MCPError, ValidationError):
+        raise
+    except Exception:
+        # The last boundary before the wire; nothing above it would catch what a handler did not expect.
+        log.exception("handling %s failed", ctx.method)
+        raise MCPError(-32603, "the bridge failed while handling this request; its log says why") from None
+
+
+def _rank(name: str) -> tuple[bool, str]:
+    """The order of the list: the bridge's own tools first, then the catalog's by name."""
+    return (not name.startswith("jecp_"), name)
+
+
+def build_server(desk: Desk, announcer: Announcer) -> BridgeServer:
+    """The server for `desk`; `announcer` carries its change notices."""
+    face = _Face(desk)
+    server = BridgeServer(
+        "jecp-mcp",
+        version=__version__,
+        title="JECP wallet",
+        instructions=INSTRUCTIONS,
+        get_tool_input_schema=desk.input_schema,
+        on_list_tools=face.list_tools,  # type: ignore[arg-type]  # the SDK takes wire dicts at run time
+        on_call_tool=face.call_tool,  # type: ignore[arg-type]
+        on_list_resources=face.list_resources,  # type: ignore[arg-type]
+        on_list_resource_templates=face.list_templates,  # type: ignore[arg-type]
+        on_read_resource=face.read_resource,  # type: ignore[arg-type]
+        on_subscriptions_listen=announcer.listen,
+    )
+    server.middleware.append(_guard)
+    server.middleware.append(face.reuse_list)
+    server.add_notification_handler("notifications/initialized", NotificationParams, announcer.initialized)
+    return server

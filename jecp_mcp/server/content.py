@@ -1,0 +1,63 @@
+"""From the bridge's own result shapes to MCP's wire form. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from jecp_mcp.tools.forms import Audio, Block, Embedded, Image, Link, Text, ToolCard, ToolResult
+
+
+def tool(card: ToolCard) -> dict[str, Any]:
+    """One entry of ``tools/list``."""
+    entry: dict[str, Any] = {
+        "name": card.name,
+        "description": card.description,
+        "inputSchema": dict(card.input_schema),
+        "annotations": {
+            "readOnlyHint": card.read_only,
+            "destructiveHint": card.destructive,
+            "idempotentHint": card.idempotent,
+            "openWorldHint": card.open_world,
+        },
+    }
+    if card.title:
+        entry["title"] = card.title
+    if card.meta:
+        entry["_meta"] = dict(card.meta)
+    return entry
+
+
+def block(part: Block) -> dict[str, Any]:
+    """One content block of a tool result."""
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Image():
+            return {"type": "image", "data": part.data, "mimeType": part.mime_type}
+        case Audio():
+            return {"type": "audio", "data": part.data, "mimeType": part.mime_type}
+        case Embedded():
+            return {"type": "resource", "resource": {"uri": part.uri, "mimeType": part.mime_type, "blob": part.data}}
+        case Link():
+            link: dict[str, Any] = {
+                "type": "resource_link",
+                "uri": part.uri,
+                "name": part.name,
+                "mimeType": part.mime_type,
+                "size": part.size,
+            }
+            if part.description:
+                link["description"] = part.description
+            return link
+        case _:
+            assert_never(part)
+
+
+def result(given: ToolResult) -> dict[str, Any]:
+    """The result of ``tools/call``."""
+    answer: dict[str, Any] = {"content": [block(part) for part in given.blocks], "isError": given.is_error}
+    if given.structured is not None:
+        answer["structuredContent"] = dict(given.structured)
+    if given.meta:
+        answer["_meta"] = dict(given.meta)
+    return answer

@@ -1,0 +1,135 @@
+"""How the server is reached: stdio, Streamable HTTP, and the HTTP+SSE transport it replaced.
+
+HTTP binds to loopback only: without authentication, whoever reaches the port spends the wallet.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, cast
+
+import anyio
+from mcp.server.stdio import stdio_server
+
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.server.app import BridgeServer
+from jecp_mcp.server.stdin import claim
+from jecp_mcp.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from mcp.server.transport_security import TransportSecuritySettings
+    from starlette.applications import Starlette
+    from starlette.types import Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_DRAIN_SECONDS = 3
+
+
+async def serve_stdio(server: BridgeServer) -> None:
+    """Serve one client over stdin and stdout until it closes stdin, or SIGINT or SIGTERM arrives."""
+    lines = claim()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        # The SDK types its parameter as a file; it only iterates over the lines.
+        async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines)) as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+        tasks.cancel_scope.cancel()
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            log.info("%s received, ending", number.name)
+            scope.cancel()
+            return
+
+
+def listen(settings: ServerSettings) -> socket.socket:
+    """Bind the port.
+
+    Raises:
+        SettingsError: the address is not loopback, or cannot be bound.
+    """
+    if settings.host not in _LOOPBACK:
+        raise SettingsError(
+            "server",
+            "server.host",
+            f"{settings.host} is not a loopback address; there is no authentication yet, so only 127.0.0.1, ::1 or "
+            "localhost can be bound",
+        )
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError as exc:
+        bound.close()
+        raise SettingsError("server", "server.port", f"cannot listen on port {settings.port}: {exc.strerror}") from exc
+    return bound
+
+
+def security(settings: ServerSettings, port: int) -> TransportSecuritySettings:
+    """The Host and Origin headers that are let in: this address at this port, and what the operator listed."""
+    from mcp.server.transport_security import TransportSecuritySettings
+
+    names = [f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}"]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[*names, *settings.allowed_hosts],
+        allowed_origins=[*(f"http://{name}" for name in names), *settings.allowed_origins],
+    )
+
+
+async def serve_http(server: BridgeServer, settings: ServerSettings, bound: socket.socket) -> None:
+    """Serve Streamable HTTP at ``/mcp`` until SIGINT or SIGTERM."""
+    port = bound.getsockname()[1]
+    app = server.streamable_http_app(host=settings.host, transport_security=security(settings, port))
+    await _serve(app, settings, bound, "/mcp")
+
+
+async def serve_sse(server: BridgeServer, settings: ServerSettings, bound: socket.socket) -> None:
+    """Serve the 2024-11 HTTP+SSE transport at ``/sse`` until SIGINT or SIGTERM."""
+    port = bound.getsockname()[1]
+    await _serve(_sse_app(server, security(settings, port)), settings, bound, "/sse")
+
+
+def _sse_app(server: BridgeServer, rules: TransportSecuritySettings) -> Starlette:
+    from mcp.server.sse import SseServerTransport
+    from starlette.applications import Starlette
+    from starlette.routing import Mount, Route
+
+    transport = SseServerTransport("/messages/", security_settings=rules)
+
+    class Connect:
+        """One SSE connection, as a plain ASGI application: its response is the stream itself."""
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async with AsyncExitStack() as stack:
+                try:
+                    read, write = await stack.enter_async_context(transport.connect_sse(scope, receive, send))
+                except ValueError:
+                    # The transport has already answered the refused Host or Origin itself.
+                    return
+                await server.run(read, write, server.create_initialization_options())
+
+    return Starlette(
+        routes=[Route("/sse", Connect(), methods=["GET"]), Mount("/messages/", app=transport.handle_post_message)]
+    )
+
+
+async def _serve(app: Starlette, settings: ServerSettings, bound: socket.socket, path: str) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=_DRAIN_SECONDS
+    )
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    print(f"jecp-mcp listens on http://{host}:{bound.getsockname()[1]}{path}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is for people
+    with bound:
+        await uvicorn.Server(config).serve(sockets=[bound])

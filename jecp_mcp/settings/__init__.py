@@ -1,0 +1,39 @@
+"""The operator's settings and the agent's credentials: their shapes, and where they are read from."""
+
+from jecp_mcp.settings.credentials import find_credentials, store_credentials
+from jecp_mcp.settings.loading import load_settings
+from jecp_mcp.settings.models import (
+    DEFAULT_HUB,
+    ArtifactSettings,
+    CatalogSettings,
+    Credentials,
+    HubSettings,
+    LimitSettings,
+    MandateSettings,
+    ServerSettings,
+    Settings,
+    ToolSettings,
+    check_hub_url,
+    is_loopback,
+)
+from jecp_mcp.settings.places import config_file, state_dir
+
+__all__ = [
+    "DEFAULT_HUB",
+    "ArtifactSettings",
+    "CatalogSettings",
+    "Credentials",
+    "HubSettings",
+    "LimitSettings",
+    "MandateSettings",
+    "ServerSettings",
+    "Settings",
+    "ToolSettings",
+    "check_hub_url",
+    "config_file",
+    "find_credentials",
+    "is_loopback",
+    "load_settings",
+    "state_dir",
+    "store_credentials",
+]

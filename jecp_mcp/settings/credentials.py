@@ -1,0 +1,196 @@
+"""An agent's credentials: read from the places people keep them, written to one file of this user's own.
+
+Never from the command line, where every process of the machine could read them, and never from the settings file.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.settings.models import DEFAULT_HUB, Credentials, Settings, check_hub_url
+
+log = logging.getLogger(__name__)
+
+FILE = "credentials.json"
+ID_VARIABLE = "JECP_AGENT_ID"
+KEY_VARIABLE = "JECP_API_KEY"
+OLD_KEY_VARIABLE = "JECP_AGENT_KEY"
+
+_MOST_BYTES = 1_048_576
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_HEADER_SAFE = re.compile(r"[!-~]{4,512}", re.ASCII)
+_PLACEHOLDER = re.compile(r"\$\{.*\}|<.*>|%\w+%")
+
+
+def find_credentials(
+    settings: Settings, environ: Mapping[str, str], home: Path, state: Path | None = None
+) -> Credentials | None:
+    """Look for the agent's credentials at the settings' Hub.
+
+    In this order: ``JECP_AGENT_ID`` with ``JECP_API_KEY`` (or the older ``JECP_AGENT_KEY``); the file that
+    `store_credentials` writes in `state`; the JECP CLI's ``~/.jecp/config.json`` when it is for the same Hub.
+
+    Raises:
+        SettingsError: half of a pair is given, what is given cannot be a credential, or our own file is open to other
+            users or is not what was written. The JECP CLI's file is only warned about: it is not ours.
+    """
+    found = _from_environment(environ)
+    if found is None and state is not None:
+        found = _from_own_file(settings.hub.base_url, state / FILE)
+    if found is None:
+        found = _from_jecp_cli(settings.hub.base_url, home / ".jecp" / "config.json")
+    return found
+
+
+def store_credentials(state: Path, hub: str, agent_id: str, api_key: SecretStr) -> Path:
+    """Write an agent's credentials durably, readable by this user only; returns the file.
+
+    Raises:
+        FileExistsError: there are credentials for this Hub already; an account with money in it is never overwritten.
+        OSError: the file cannot be written.
+    """
+    import fcntl
+    import secrets
+
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = state / FILE
+    with (state / f"{FILE}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        hubs = _stored(path)
+        if hub in hubs:
+            raise FileExistsError(f"{path} holds credentials for {hub} already")
+        hubs[hub] = {"agent_id": agent_id, "api_key": api_key.get_secret_value()}
+        temporary = path.with_name(f"{FILE}.{secrets.token_hex(6)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump({"hubs": hubs}, file, indent=2)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        folder = os.open(state, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return path
+
+
+def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
+    # Hosts pass an empty text for what the user left out.
+    agent_id = environ.get(ID_VARIABLE, "").strip()
+    name = KEY_VARIABLE if environ.get(KEY_VARIABLE, "").strip() else OLD_KEY_VARIABLE
+    key = environ.get(name, "").strip()
+    if not agent_id and not key:
+        return None
+    if not key:
+        raise SettingsError("the environment", KEY_VARIABLE, f"is not set, but {ID_VARIABLE} is; both are needed")
+    if not agent_id:
+        raise SettingsError("the environment", ID_VARIABLE, f"is not set, but {name} is; both are needed")
+    _check("the environment", ID_VARIABLE, agent_id)
+    _check("the environment", name, key)
+    return Credentials(agent_id=agent_id, api_key=SecretStr(key), source="environment")
+
+
+def _from_own_file(hub: str, path: Path) -> Credentials | None:
+    try:
+        hubs = _stored(path)
+    except PermissionError as exc:
+        raise SettingsError(str(path), "", exc.strerror or "is not readable") from exc
+    except OSError as exc:
+        raise SettingsError(str(path), "", f"cannot be read: {exc.strerror or type(exc).__name__}") from exc
+    entry = hubs.get(hub)
+    if entry is None:
+        return None
+    for key in ("agent_id", "api_key"):
+        _check(str(path), key, entry[key])
+    return Credentials(agent_id=entry["agent_id"], api_key=SecretStr(entry["api_key"]), source=str(path))
+
+
+def _stored(path: Path) -> dict[str, dict[str, str]]:
+    """The credentials by Hub in our own file; none when there is no file.
+
+    Raises:
+        PermissionError: other users could read it.
+        SettingsError: it is not what `store_credentials` writes.
+    """
+    try:
+        document = _read_private(path)
+    except FileNotFoundError:
+        return {}
+    except ValueError as exc:
+        raise SettingsError(str(path), "", "is damaged; put it right or move it away") from exc
+    hubs = document.get("hubs")
+    if not isinstance(hubs, dict):
+        raise SettingsError(str(path), "hubs", "is missing; put the file right or move it away")
+    for hub, entry in hubs.items():
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("agent_id", "api_key")):
+            raise SettingsError(str(path), f"hubs.{hub}", "has no agent_id and api_key")
+    return hubs
+
+
+def _from_jecp_cli(hub: str, path: Path) -> Credentials | None:
+    try:
+        document = _read_private(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or "it is not the JSON object the JECP CLI writes"
+        log.warning("the JECP CLI's %s is not used: %s", path, reason)
+        return None
+    agent_id, key, base = document.get("agent_id"), document.get("api_key"), document.get("base_url", DEFAULT_HUB)
+    if not (isinstance(agent_id, str) and isinstance(key, str) and isinstance(base, str)):
+        log.warning("the JECP CLI's %s is not used: it has no agent_id and api_key", path)
+        return None
+    try:
+        same = check_hub_url(base) == hub
+        if not same:
+            return None
+        _check(str(path), "agent_id", agent_id)
+        _check(str(path), "api_key", key)
+    except (ValueError, SettingsError) as exc:
+        log.warning("the JECP CLI's %s is not used: %s", path, exc)
+        return None
+    return Credentials(agent_id=agent_id, api_key=SecretStr(key), source=str(path))
+
+
+def _read_private(path: Path) -> dict[str, Any]:
+    """A JSON object from a file that only its owner can read.
+
+    Raises:
+        PermissionError: other users could read it, or it is not this user's; `strerror` says so.
+        ValueError: it is no JSON object.
+    """
+    with path.open("rb") as file:
+        about = os.fstat(file.fileno())
+        if about.st_mode & _OTHERS:
+            raise PermissionError(13, f"other users may read it; run: chmod 600 {path}")
+        if about.st_uid not in {os.geteuid(), 0}:
+            raise PermissionError(13, "it belongs to another user")
+        data = file.read(_MOST_BYTES)
+    document = json.loads(data)
+    if not isinstance(document, dict):
+        raise ValueError("no JSON object")  # noqa: TRY004 - one kind of damage, one exception
+    return document
+
+
+def _check(source: str, key: str, value: str) -> None:
+    """Refuse what could not stand in a header, or was never filled in. The value itself is never repeated."""
+    if _PLACEHOLDER.fullmatch(value):
+        raise SettingsError(source, key, "is a placeholder that nobody filled in")
+    if not _HEADER_SAFE.fullmatch(value):
+        raise SettingsError(source, key, "is no credential: 4 to 512 printable ASCII characters without spaces")

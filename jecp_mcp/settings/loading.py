@@ -1,0 +1,196 @@
+"""Settings from their four sources, later ones winning: TOML file, ``JECP_BASE_URL``, ``JECP_MCP_*``, command line.
+
+A wrong key or value is refused with its source, key and reason before anything starts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.settings.models import LimitSettings, Settings
+from jecp_mcp.settings.places import CONFIG_VARIABLE, STATE_VARIABLE, config_file
+
+PREFIX = "JECP_MCP_"
+HUB_VARIABLE = "JECP_BASE_URL"
+COMMAND_LINE = "the command line"
+
+_PLACES = frozenset({CONFIG_VARIABLE, STATE_VARIABLE})
+_MOST_BYTES = 1_048_576
+_SECRETS = ("api_key", "agent_id", "agent_key", "key", "token", "secret", "password")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class _Sources:
+    """The merged values, and where each came from."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, Any]] = {name: {} for name in Settings.model_fields}
+        self.origins: dict[str, str] = {}
+
+    def put(self, section: str, key: str, value: Any, origin: str) -> None:
+        self.values[section][key] = value
+        self.origins[f"{section}.{key}"] = origin
+
+    def origin(self, dotted: str) -> str:
+        while dotted:
+            if dotted in self.origins:
+                return self.origins[dotted]
+            dotted = dotted.rpartition(".")[0]
+        return "the settings"
+
+
+def load_settings(
+    config: Path | None = None, *, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NOTHING
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        config: the file named by ``--config``; else ``$JECP_MCP_CONFIG``, else the platform's config folder.
+        environ: the environment.
+        overrides: dotted keys from the command line, such as ``hub.base_url``.
+
+    Raises:
+        SettingsError: a file, key or value is wrong.
+    """
+    sources = _Sources()
+    path, named = config_file(environ, config)
+    _read_file(sources, path, named)
+    if environ.get(HUB_VARIABLE):
+        sources.put("hub", "base_url", environ[HUB_VARIABLE], f"the environment variable {HUB_VARIABLE}")
+    _read_environment(sources, environ)
+    for dotted, value in overrides.items():
+        section, _, key = dotted.partition(".")
+        sources.put(section, key, value, COMMAND_LINE)
+    try:
+        return Settings.model_validate(sources.values)
+    except ValidationError as exc:
+        _refuse(sources, exc)
+
+
+def _read_file(sources: _Sources, path: Path, named: bool) -> None:
+    for section, table in _document(path, named).items():
+        if section not in sources.values:
+            raise SettingsError(str(path), section, _unknown_section(section))
+        if not isinstance(table, dict):
+            raise SettingsError(str(path), section, f"is a section: write [{section}] and its keys below it")
+        for key, value in table.items():
+            sources.put(section, key, value, str(path))
+
+
+def _document(path: Path, named: bool) -> Mapping[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError as exc:
+        if named:
+            raise SettingsError(str(path), "", "there is no such file") from exc
+        return _NOTHING
+    except OSError as exc:
+        raise SettingsError(str(path), "", f"cannot be read: {exc.strerror or type(exc).__name__}") from exc
+    if len(data) > _MOST_BYTES:
+        raise SettingsError(str(path), "", "is larger than a settings file can be (1 MiB)")
+    import tomllib
+
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as exc:
+        raise SettingsError(str(path), "", f"is not UTF-8 text (byte {exc.start})") from exc
+    except (tomllib.TOMLDecodeError, RecursionError) as exc:
+        raise SettingsError(str(path), "", f"is not TOML: {exc}") from exc
+
+
+def _read_environment(sources: _Sources, environ: Mapping[str, str]) -> None:
+    for variable in sorted(environ):
+        # A variable in another case would be a limit that is silently not there.
+        name = variable.upper()
+        if not name.startswith(PREFIX) or name in _PLACES:
+            continue
+        origin = f"the environment variable {variable}"
+        section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        if section not in sources.values:
+            raise SettingsError(origin, "", _unknown_section(section))
+        fields = _fields(section)
+        if key not in fields:
+            if key.partition("__")[0] == "limits":
+                raise SettingsError(
+                    origin,
+                    "mandate.limits",
+                    f'is given whole, as a JSON list in {PREFIX}MANDATE__LIMITS: [{{"match":…}}]',
+                )
+            raise SettingsError(origin, f"{section}.{key}", _unknown_key(section, key))
+        value: Any = environ[variable]
+        if key == "limits":
+            value = _json(origin, "mandate.limits", value)
+        elif isinstance(fields[key].default, tuple):
+            value = _listed(origin, f"{section}.{key}", value)
+        sources.put(section, key, value, origin)
+
+
+def _listed(origin: str, key: str, text: str) -> Any:
+    """A list as JSON, or separated by commas."""
+    if text.lstrip().startswith("["):
+        return _json(origin, key, text)
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _json(origin: str, key: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise SettingsError(origin, key, f"is not JSON: {exc}") from exc
+
+
+def _refuse(sources: _Sources, error: ValidationError) -> NoReturn:
+    # One at a time, the first: people mend one and start again.
+    found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    dotted = ""
+    for part in found["loc"]:
+        dotted += f"[{part}]" if isinstance(part, int) else f".{part}"
+    section, *rest = (str(part) for part in found["loc"])
+    origin = sources.origin(".".join([section, *rest[:1]]))
+    if found["type"] == "extra_forbidden":
+        inside = LimitSettings.model_fields if len(rest) > 1 else None
+        reason = _unknown_key(section, rest[-1], inside)
+    else:
+        reason = found["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+        reason = reason[:1].lower() + reason[1:]
+    raise SettingsError(origin, dotted.removeprefix("."), reason) from None
+
+
+def _fields(section: str) -> Mapping[str, Any]:
+    model = Settings.model_fields[section].annotation
+    fields: Mapping[str, Any] = model.model_fields  # type: ignore[union-attr]  # every section is a model
+    return fields
+
+
+def _unknown_section(section: str) -> str:
+    for name in Settings.model_fields:
+        if section in _fields(name):
+            return f"belongs in the section [{name}]"
+    return f"there is no such section{_suggestion(section, Settings.model_fields)}"
+
+
+def _unknown_key(section: str, key: str, inside: Iterable[str] | None = None) -> str:
+    if key in _SECRETS:
+        return (
+            "credentials are never settings: give JECP_AGENT_ID and JECP_API_KEY in the environment, or let "
+            "jecp_register store them"
+        )
+    for name in Settings.model_fields:
+        if inside is None and name != section and key in _fields(name):
+            return f"belongs in the section [{name}]"
+    return f"there is no such key{_suggestion(key, inside or _fields(section))}"
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"

@@ -1,0 +1,226 @@
+"""The settings' sections, keys, bounds and defaults. Pure: no I/O.
+
+Amounts are decimal text in USDC and become integers of micro-USDC; instants are RFC 3339 and become milliseconds since
+the Unix epoch, UTC. The defaults hold where the operator said nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+
+from jecp_mcp.clock import UnixMs, parse_iso
+from jecp_mcp.errors import MoneyError
+from jecp_mcp.money import MicroUSDC, parse_usdc
+
+DEFAULT_HUB = "https://jecp.dev"
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:.]{2,45}", re.ASCII)
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+
+
+def _amount(value: object) -> MicroUSDC:
+    if not isinstance(value, str):
+        raise ValueError(  # noqa: TRY004 - pydantic turns ValueError into a report
+            'an amount is decimal text in USDC, in quotes, such as "0.25"; a bare number would pass through binary '
+            "floating point, which is inexact"
+        )
+    try:
+        return parse_usdc(value)
+    except MoneyError as exc:
+        raise ValueError(str(exc)) from exc
+
+
+def _price_to_assume(value: object) -> MicroUSDC | Literal["deny"]:
+    if value == "deny":
+        return "deny"
+    try:
+        return _amount(value)
+    except ValueError as exc:
+        raise ValueError(f'"deny", or what to hold for a call of unknown price: {exc}') from exc
+
+
+def _instant(value: object) -> UnixMs:
+    text = value if isinstance(value, str) else getattr(value, "isoformat", lambda: "")()
+    try:
+        return parse_iso(text)
+    except (ValueError, OverflowError) as exc:
+        raise ValueError("an instant is RFC 3339 text such as 2027-01-31T00:00:00Z") from exc
+
+
+def _whole(value: object) -> int:
+    # The environment only has text. A boolean is an int in Python, and nobody means 1 by writing true.
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("a whole number such as 40")  # noqa: TRY004 - pydantic turns ValueError into a report
+    return value
+
+
+Amount = Annotated[int, BeforeValidator(_amount)]
+"""An amount in micro-USDC, written as decimal text in USDC."""
+
+Instant = Annotated[int, BeforeValidator(_instant)]
+"""Milliseconds since the Unix epoch, written as RFC 3339."""
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number, never a boolean or a fraction."""
+
+Pattern = Annotated[str, Field(min_length=1, max_length=200)]
+"""A glob over an action's key, its capability or its tool's name."""
+
+Patterns = Annotated[tuple[Pattern, ...], Field(max_length=200)]
+Words = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=200)]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` points at this machine by name or literal address."""
+    host = urlsplit(url).hostname
+    return host is not None and host in _LOOPBACK
+
+
+def check_hub_url(url: str) -> str:
+    """Normalise a Hub origin: lower case, no default port, no trailing slash.
+
+    Raises:
+        ValueError: it is no origin, carries credentials, or is plain http to another machine.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("a Hub is an https origin such as https://jecp.dev")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a Hub URL carries no credentials")
+    if parts.query or parts.fragment or parts.path not in {"", "/"}:
+        raise ValueError("a Hub URL is an origin, without path or query")
+    if parts.scheme == "http" and not is_loopback(url.strip()):
+        raise ValueError("plain http is allowed to loopback only; use https")
+    if not _HOST.fullmatch(parts.hostname):
+        raise ValueError("a Hub's host is a name or an address in ASCII; an international name needs its xn-- form")
+    try:
+        port = parts.port
+    except ValueError as exc:
+        raise ValueError("a Hub's port is a number up to 65535") from exc
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, _DEFAULT_PORTS[parts.scheme]} else "")
+
+
+class _Section(BaseModel):
+    # Only the whole is built at start; a section alone is built where somebody makes one.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class HubSettings(_Section):
+    """[hub]: which Hub, and how long to wait for it.
+
+    Attributes:
+        base_url: the Hub's origin.
+        timeout_seconds: how long one attempt of a call may take where the catalog does not ask for more.
+        link_origins: origins beside the Hub's own whose https links may be shown.
+    """
+
+    base_url: str = DEFAULT_HUB
+    timeout_seconds: float = Field(default=30.0, gt=0, le=600, allow_inf_nan=False)
+    link_origins: Words = ()
+
+    @field_validator("base_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        return check_hub_url(value)
+
+    @field_validator("timeout_seconds", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("a number of seconds such as 30")  # noqa: TRY004 - pydantic turns ValueError into a report
+        return value
+
+
+class LimitSettings(_Section):
+    """[[mandate.limits]]: caps for the actions a pattern matches, beside the general ones."""
+
+    match: Pattern
+    per_call_usdc: Amount | None = None
+    session_usdc: Amount | None = None
+    hourly_usdc: Amount | None = None
+    daily_usdc: Amount | None = None
+    monthly_usdc: Amount | None = None
+    total_usdc: Amount | None = None
+
+
+class MandateSettings(_Section):
+    """[mandate]: what may be spent.
+
+    Attributes:
+        unknown_price: ``deny``, or what to hold for a call whose price the catalog does not say, micro-USDC.
+    """
+
+    per_call_usdc: Amount = MicroUSDC(250_000)
+    session_usdc: Amount | None = None
+    hourly_usdc: Amount | None = None
+    daily_usdc: Amount = MicroUSDC(2_000_000)
+    monthly_usdc: Amount | None = None
+    total_usdc: Amount | None = None
+    expires_at: Instant | None = None
+    approve_above_usdc: Amount | None = None
+    allow: Patterns = ("*",)
+    deny: Patterns = ()
+    unknown_price: Annotated[Literal["deny"] | int, BeforeValidator(_price_to_assume)] = "deny"
+    limits: Annotated[tuple[LimitSettings, ...], Field(max_length=100)] = ()
+
+
+class ToolSettings(_Section):
+    """[tools]: how the catalog becomes tools."""
+
+    mode: Literal["auto", "direct", "search"] = "auto"
+    max_tools: Whole = Field(default=40, ge=1, le=1000)
+    pinned: Patterns = ()
+
+
+class CatalogSettings(_Section):
+    """[catalog]: which part of the Hub's catalog, and how fresh."""
+
+    refresh_seconds: Whole = Field(default=300, ge=5, le=86_400)
+    namespaces: Words = ()
+    tags: Words = ()
+
+
+class ArtifactSettings(_Section):
+    """[artifacts]: files that paid calls produced."""
+
+    inline_max_bytes: Whole = Field(default=262_144, ge=0, le=700_000)
+    keep_days: Whole = Field(default=30, ge=1, le=3650)
+    max_total_bytes: Whole = Field(default=1_073_741_824, ge=1_048_576)
+
+
+class ServerSettings(_Section):
+    """[server]: where the HTTP transports listen."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
+    port: Whole = Field(default=8402, ge=0, le=65_535)
+    allowed_hosts: Words = ()
+    allowed_origins: Words = ()
+
+
+class Settings(_Section):
+    """All sections."""
+
+    hub: HubSettings = Field(default_factory=HubSettings)
+    mandate: MandateSettings = Field(default_factory=MandateSettings)
+    tools: ToolSettings = Field(default_factory=ToolSettings)
+    catalog: CatalogSettings = Field(default_factory=CatalogSettings)
+    artifacts: ArtifactSettings = Field(default_factory=ArtifactSettings)
+    server: ServerSettings = Field(default_factory=ServerSettings)
+
+
+class Credentials(BaseModel):
+    """An agent's identity at a Hub. The key never leaves this object but into a request."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    agent_id: str
+    api_key: SecretStr
+    source: str

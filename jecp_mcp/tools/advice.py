@@ -1,0 +1,126 @@
+"""From a refusal to the next step: which one, by code and by the Hub's own word. Pure: no I/O.
+
+The Hub's own ``next_action`` decides the type where it gave one; the actor, the ready call and every hint are ours
+(`jecp_mcp.tools.steps`). Where it is not proven whether money moved, the only step is to ask for the call's status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.money import format_usdc
+from jecp_mcp.tools import steps
+from jecp_mcp.tools.forms import NextAction
+from jecp_mcp.tools.steps import Case, Context
+from jecp_mcp.wire.next_actions import paired_type, parse_next_action
+
+
+def advise(end: CallEnd, context: Context) -> NextAction:
+    """The next step after a refused call. `end` carries a refusal."""
+    refusal = end.refusal
+    assert refusal is not None
+    said = parse_next_action(refusal.next_action)
+    if said is not None and not said.type:
+        said = None
+    kind = said.type if said is not None else _OURS.get(refusal.code) or paired_type(refusal.code) or "ask_operator"
+    case = Case(end, refusal, context, said, kind, "hub" if said is not None else "bridge")
+    if end.charge is Charge.UNKNOWN and refusal.code not in _RULED_BY_OPERATOR:
+        return steps.check_status(case)
+    if refusal.code in _BY_CODE:
+        return _BY_CODE[refusal.code](case)
+    return _BY_TYPE.get(kind, steps.foreign)(case)
+
+
+_RULED_BY_OPERATOR: Final = frozenset({"CALL_WRITTEN_OFF"})
+"""Charge unknown for ever: asking again finds out nothing."""
+
+_OURS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "CREDENTIALS_MISSING": "register",
+        "MANDATE_EXPIRED": "refresh_mandate",
+        "INVALID_ARGUMENTS": "fix_input",
+        "INPUT_SCHEMA_VIOLATION": "fix_input",
+        "INVALID_REQUEST": "fix_input",
+        "VALIDATION_FAILED": "fix_input",
+        "INPUT_TOO_LARGE": "fix_input",
+        "URL_BLOCKED_SSRF": "fix_input",
+        "TOOL_NOT_FOUND": "discover",
+        "TOOL_QUARANTINED": "discover",
+        "CALL_NOT_FOUND": "list_calls",
+        "HUB_UNREACHABLE": "retry_after",
+        "SHUTTING_DOWN": "retry_after",
+        "SERVICE_ERROR": "retry_after",
+        "SERVICE_DEGRADED": "retry_after",
+        "INTERNAL_ERROR": "retry_after",
+        "STREAM_INCOMPLETE": "retry_or_alternative",
+        "PROVIDER_DISCONNECT": "retry_or_alternative",
+        "EXECUTION_FAILED": "try_alternative_provider",
+        "OUTPUT_INVALID": "try_alternative_provider",
+        "COMPOSITE_STEP_FAILED": "try_alternative_provider",
+        "COMPOSITE_BIND_ERROR": "try_alternative_provider",
+        "COMPOSITE_DEPTH_EXCEEDED": "try_alternative_provider",
+        "COMPOSITE_TIMEOUT": "retry_or_alternative",
+        "CALL_IN_PROGRESS": "check_status",
+        "CALL_IN_DOUBT": "check_status",
+        "HUB_LOST_ANSWER": "check_status",
+        "DUPLICATE_REQUEST": "check_status",
+        "BRIDGE_FAULT": "check_status",
+    }
+)
+"""The type for a code when the Hub gave no next_action, where the protocol pairs none or a better one is known."""
+
+_BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
+    {
+        "LIMIT_REACHED": steps.limit,
+        "PER_CALL_LIMIT": steps.cheaper,
+        "APPROVAL_REQUIRED": steps.approve,
+        "DENIED_BY_POLICY": steps.mandate,
+        "PRICE_UNKNOWN": steps.mandate,
+        "INSUFFICIENT_BUDGET": steps.dearer,
+        "LEDGER_UNAVAILABLE": steps.ledger,
+        "LEDGER_DAMAGED": steps.ledger,
+        "CALL_OVER": steps.buy_again,
+        "CALL_WRITTEN_OFF": steps.operator,
+        "CAPABILITY_DEPRECATED": steps.successor,
+        "ACTION_NOT_FOUND": steps.gone_action,
+        "PROVENANCE_MISMATCH": steps.clock,
+    }
+)
+"""Codes on which we know more than any type says."""
+
+_BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
+    {
+        "topup": steps.topup,
+        "topup_url": steps.topup,
+        "register": steps.register,
+        "increase_mandate": steps.mandate,
+        "refresh_mandate": steps.mandate,
+        "raise_cap": steps.mandate,
+        "retry_after": steps.again,
+        "retry_or_alternative": steps.search,
+        "try_alternative_provider": steps.search,
+        "discover": steps.search,
+        "see_manifest": steps.describe,
+        "fix_input": steps.describe,
+        "check_status": steps.check_status,
+        "list_calls": steps.list_calls,
+        "earn_trust": steps.trust,
+        "upgrade_client": steps.upgrade,
+        "drop_streaming_accept": steps.operator,
+        "ask_operator": steps.operator,
+    }
+)
+
+
+def money_sentence(end: CallEnd) -> str:
+    """What a refused call did to the money, in one sentence."""
+    if end.charge is Charge.NO:
+        return "Nothing was charged."
+    if end.charge is Charge.YES:
+        return f"{format_usdc(end.amount)} USDC were charged."
+    if end.held:
+        return f"Whether it was charged is not known; {format_usdc(end.held)} USDC stay held."
+    return "Whether it was charged is not known."

@@ -1,0 +1,163 @@
+"""The arguments of a call against the published schema, before anything is spent. Pure: no I/O.
+
+Foreign patterns run in a linear-time engine only, and nothing is ever fetched. What is found wrong is told by JSON
+pointer (RFC 6901) without repeating the values, which may be large or private.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from jecp_mcp.tools.cleaning import clean
+from jecp_mcp.tools.ports import Problem
+from jecp_mcp.tools.references import growth
+from jecp_mcp.tools.roots import unfolded
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError, Validator
+
+log = logging.getLogger(__name__)
+
+MOST_PROBLEMS: Final = 10
+MAX_DEPTH: Final = 64
+"""How deep arguments may nest."""
+
+_REASON_LENGTH: Final = 240
+_POINTER_LENGTH: Final = 200
+_COMPILED_PATTERN: Final = 1 << 20
+"""The most bytes a compiled pattern may take."""
+
+_MANY_PARTS: Final = 5_000
+"""Arguments with more parts than this are told one problem at a time: the checker collects all before it shows any."""
+
+_MOST_WORK: Final = 1_000_000
+_BRANCH_NEAREST: Final = 3
+
+
+class ArgumentCheck:
+    """A check of arguments against one published schema, compiled when first used."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+
+    def problems(self, arguments: Mapping[str, Any]) -> tuple[Problem, ...]:
+        """What is wrong with the arguments, at most `MOST_PROBLEMS` things; nothing when they fit.
+
+        Arguments whose checking a recursive schema could draw out beyond measure are left to the Hub to check.
+        """
+        depth, parts = _extent(arguments)
+        if depth > MAX_DEPTH:
+            return (Problem("", f"the arguments nest deeper than {MAX_DEPTH} levels"),)
+        if self._validator is None or self._growth**depth > _MOST_WORK:
+            return ()
+        try:
+            if self._validator.is_valid(arguments):
+                return ()
+            return tuple(islice(self._told(arguments, parts), MOST_PROBLEMS))
+        except ValueError as exc:
+            # Text that is not Unicode, or a value JSON has no word for.
+            return (Problem("", f"the arguments are not JSON: {type(exc).__name__}"),)
+
+    def _told(self, arguments: Mapping[str, Any], parts: int) -> Iterator[Problem]:
+        import jsonschema_rs
+
+        assert self._validator is not None
+        if parts <= _MANY_PARTS:
+            seen = set()
+            for error in self._validator.iter_errors(arguments):
+                for problem in _problems(error):
+                    if problem not in seen:
+                        seen.add(problem)
+                        yield problem
+            return
+        try:
+            self._validator.validate(arguments)
+        except jsonschema_rs.ValidationError as error:
+            yield from _problems(error)
+
+    @cached_property
+    def _growth(self) -> int:
+        return growth(dict(self.schema))
+
+    @cached_property
+    def _validator(self) -> Validator | None:
+        import jsonschema_rs
+
+        try:
+            return jsonschema_rs.validator_for(
+                unfolded(dict(self.schema)),
+                pattern_options=jsonschema_rs.RegexOptions(size_limit=_COMPILED_PATTERN),
+                offline=True,
+                mask="the value",
+            )
+        except ValueError as exc:
+            log.warning("a published schema does not compile, so its arguments go to the Hub unchecked: %s", type(exc))
+            return None
+
+
+class ArgumentChecks:
+    """Checks by tool, the most recently used kept compiled."""
+
+    def __init__(self, capacity: int = 256) -> None:
+        self._capacity = capacity
+        self._checks: OrderedDict[str, ArgumentCheck] = OrderedDict()
+
+    def __call__(self, name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[Problem, ...]:
+        """What is wrong with `arguments` for the tool `name`, whose schema now is `schema`."""
+        check = self._checks.get(name)
+        if check is None or (check.schema is not schema and check.schema != schema):
+            check = self._checks[name] = ArgumentCheck(schema)
+        self._checks.move_to_end(name)
+        if len(self._checks) > self._capacity:
+            self._checks.popitem(last=False)
+        return check.problems(arguments)
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    """One error of the checker, taken apart into what the model can mend."""
+    here = error.instance_path
+    kind = error.kind
+    unexpected = getattr(kind, "unexpected", None)
+    branches = getattr(kind, "context", None)
+    if kind.name in {"additionalProperties", "unevaluatedProperties"} and unexpected:
+        for name in unexpected[:MOST_PROBLEMS]:
+            yield Problem(_pointer([*here, name]), "this property is not allowed")
+    elif kind.name == "falseSchema":
+        yield Problem(_pointer(here), "this value is not allowed here")
+    elif kind.name == "required":
+        yield Problem(_pointer([*here, getattr(kind, "property", "")]), "this property is required and missing")
+    elif branches and kind.name in {"anyOf", "oneOf"} and all(branches):
+        yield Problem(_pointer(here), f"the value fits none of the {len(branches)} alternatives; the nearest follows")
+        for inner in min(branches, key=lambda branch: _distance(branch, here))[:_BRANCH_NEAREST]:
+            yield from _problems(inner)
+    else:
+        yield Problem(_pointer(here), clean(error.message, _REASON_LENGTH, one_line=True))
+
+
+def _distance(branch: list[ValidationError], here: list[str | int]) -> tuple[int, int]:
+    """How far the value is from an alternative: one of another kind is farther than one with something amiss."""
+    of_another_kind = sum(error.kind.name in {"type", "const", "enum"} for error in branch)
+    at_the_top = sum(error.kind.name == "type" and error.instance_path == here for error in branch)
+    return at_the_top * 2 + of_another_kind, len(branch)
+
+
+def _pointer(path: list[str | int]) -> str:
+    text = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+    return clean(text, _POINTER_LENGTH, one_line=True)
+
+
+def _extent(arguments: Mapping[str, Any]) -> tuple[int, int]:
+    """How deep arguments nest, up to one beyond `MAX_DEPTH`, and how many parts they have, as far as that matters."""
+    level: list[Any] = [arguments]
+    depth = parts = 0
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        inside = [item for holder in level for item in (holder.values() if isinstance(holder, Mapping) else holder)]
+        parts += len(inside)
+        level = [item for item in inside if isinstance(item, (Mapping, list, tuple))]
+    return depth, parts

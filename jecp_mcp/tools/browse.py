@@ -1,0 +1,110 @@
+"""``jecp_search`` and ``jecp_describe``: the catalog in the model's hands, a few hundred tokens at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jecp_mcp.errors import MoneyError, ToolFault, WireError
+from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
+from jecp_mcp.tools.cleaning import clean, price_words, provider_of, title_of
+from jecp_mcp.tools.links import showable
+from jecp_mcp.tools.own_schemas import DEFAULT_RESULTS, MAX_RESULTS
+from jecp_mcp.tools.ports import Finder, OnShelf, Shelf
+from jecp_mcp.wire import jsontext
+from jecp_mcp.wire.forms import Action
+
+_SUMMARY: Final = 140
+_DESCRIPTION: Final = 600
+_EXAMPLES: Final = 2
+_EXAMPLE_LENGTH: Final = 1_500
+_MAX_EFFECTS: Final = 8
+
+
+def search(shelf: Shelf, finder: Finder, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The matches as ``jecp_search`` shows them.
+
+    Raises:
+        ToolFault: ``INVALID_ARGUMENTS`` when the price is no amount.
+    """
+    most = _amount(arguments.get("max_price_usdc"))
+    limit = min(int(arguments.get("limit", DEFAULT_RESULTS)), MAX_RESULTS)
+    namespace = arguments.get("namespace") or None
+    found = finder.search(arguments["query"], limit=limit, namespace=namespace, max_price=most)
+    entries = [_entry(action, name) for action in found if (name := shelf.name_of(action)) is not None]
+    made: dict[str, Any] = {"results": entries}
+    if not entries:
+        made["hint"] = "Nothing matches. Try fewer or other words."
+    return made
+
+
+def described(on_shelf: OnShelf) -> dict[str, Any]:
+    """One action as ``jecp_describe`` shows it, without what the limits say."""
+    action = on_shelf.action
+    made = _entry(action, on_shelf.name)
+    made["price"] = price_words(action)
+    made["action"] = clean(action.key, 200, one_line=True)
+    if action.version:
+        made["version"] = clean(action.version, 40, one_line=True)
+    if action.streaming:
+        made["streaming"] = True
+    if action.deprecation is not None and action.deprecation.status != "active":
+        said = action.deprecation
+        fields = {"status": said.status, "sunset_at": said.sunset_at, "successor": said.successor}
+        made["deprecation"] = {key: clean(text, 200, one_line=True) for key, text in fields.items() if text}
+    words = clean(action.description or action.capability_description, _DESCRIPTION)
+    made.pop("summary", None)
+    if words:
+        made["providers_words"] = words
+    effects = [clean(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
+    if effects:
+        made["side_effects"] = effects[:_MAX_EFFECTS]
+    made["input_schema"] = jsontext.plain(on_shelf.card.input_schema)
+    examples = _examples(action)
+    if examples:
+        made["examples"] = examples
+    return made
+
+
+def _entry(action: Action, name: str) -> dict[str, Any]:
+    amount = action.price.amount
+    made: dict[str, Any] = {
+        "tool": name,
+        "title": title_of(action),
+        "price_usdc": None if amount is None else format_usdc(amount),
+        "provider": provider_of(action),
+    }
+    if amount is not None and not action.price.exact:
+        made["metered"] = True
+    if action.trust_tier_required != "bronze":
+        made["tier"] = clean(action.trust_tier_required, 20, one_line=True)
+    if action.deprecation is not None and action.deprecation.status == "sunset":
+        made["withdrawn"] = True
+    summary = clean(action.description or action.capability_description, _SUMMARY, one_line=True)
+    if summary:
+        made["summary"] = summary
+    return made
+
+
+def _examples(action: Action) -> list[Any]:
+    """The provider's first examples that are short enough to be worth their tokens."""
+    shown: list[Any] = []
+    for example in action.examples:
+        try:
+            text = jsontext.dumps(example)
+        except WireError:
+            continue
+        if len(text) <= _EXAMPLE_LENGTH:
+            shown.append(jsontext.plain(showable(example)))
+        if len(shown) >= _EXAMPLES:
+            break
+    return shown
+
+
+def _amount(text: object) -> MicroUSDC | None:
+    if text is None:
+        return None
+    try:
+        return parse_usdc(text)
+    except MoneyError as exc:
+        raise ToolFault("INVALID_ARGUMENTS", f"max_price_usdc: {exc}. Nothing was charged.") from exc

@@ -1,0 +1,139 @@
+"""Strangers' text made fit for a model and a terminal. Pure: no I/O.
+
+A provider's words are data. They are normalised, freed of everything invisible, bounded, kept on one line where they
+stand beside ours, and marked as the provider's, so that they can neither hide an instruction nor pass for our own.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import Final
+
+from jecp_mcp.money import format_usdc
+from jecp_mcp.wire.forms import Action, Deprecation, PricingModel
+
+TITLE_LENGTH: Final = 80
+WORDS_LENGTH: Final = 400
+"""The most characters of a provider's description that are shown."""
+
+_INVISIBLE_RANGES: Final = (
+    # Controls but tab, line feed and carriage return; soft hyphen; joiners and fillers that render as nothing.
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2"
+    "\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0"
+    # Surrogates, private use, noncharacters, variation selectors, annotation anchors.
+    "\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufff0-\ufffb\ufffe\uffff"
+    # Format characters beyond the first plane; tags and everything else of planes 14 to 16.
+    "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U0010ffff"
+    + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 14))
+)
+_STACKED_MARKS: Final = (
+    "([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3})"
+    "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
+)
+_LINE_BREAK: Final = re.compile("\r\n|[\r\x85\u2028\u2029]")
+_BLANK_RUN: Final = re.compile(r"[^\S\n]+")
+_EMPTY_LINES: Final = re.compile(r" ?\n ?(?:\n ?)+")
+_QUOTES: Final = str.maketrans({"«": '"', "»": '"'})
+_RAW_FACTOR: Final = 4
+
+_PER: Final = {
+    PricingModel.PER_TOKEN: "token",
+    PricingModel.PER_CHUNK: "chunk",
+    PricingModel.PER_SECOND: "second",
+}
+
+
+@cache
+def _invisible() -> re.Pattern[str]:
+    return re.compile(f"[{_INVISIBLE_RANGES}]")
+
+
+def hides_something(text: str) -> bool:
+    """Whether `text` holds a character that renders as nothing or reorders its neighbours."""
+    return not (text.isascii() and text.isprintable()) and _invisible().search(text) is not None
+
+
+def clean(text: object, limit: int, *, one_line: bool = False) -> str:
+    """Text that shows everything it says.
+
+    Normalised to NFC; without control, bidirectional, zero-width, tag, private-use or variation characters and lone
+    surrogates; stacks of combining marks cut to three; blanks run together; at most `limit` characters, the last an
+    ellipsis when something was cut. What is no text reads as ``""``.
+
+    Args:
+        text: what a stranger sent.
+        limit: the most characters to return.
+        one_line: turn line breaks into spaces, so that the text cannot begin a line of its own.
+    """
+    if not isinstance(text, str):
+        return ""
+    if len(text) <= limit and text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
+    cut = len(text) > limit * _RAW_FACTOR
+    text = text[: limit * _RAW_FACTOR]
+    text = _LINE_BREAK.sub("\n", text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", re.sub(_STACKED_MARKS, r"\1", _invisible().sub("", text)))
+    # NFC may bring two marks together that an invisible character stood between; it never makes one invisible.
+    text = _invisible().sub("", text)
+    text = " ".join(text.split()) if one_line else _EMPTY_LINES.sub("\n\n", _BLANK_RUN.sub(" ", text)).strip()
+    if cut or len(text) > limit:
+        return text[: limit - 1].rstrip() + "…"
+    return text
+
+
+def describe(action: Action) -> str:
+    """What the model reads about an action: our own line first, then the provider's words, bounded and marked."""
+    lines = [f"{price_words(action)}. {_origin_words(action)}"]
+    if action.deprecation is not None and action.deprecation.status != "active":
+        lines.append(sunset_words(action.deprecation))
+    words = clean(action.description, WORDS_LENGTH, one_line=True)
+    if not words:
+        words = clean(action.capability_description, WORDS_LENGTH, one_line=True)
+    if words:
+        lines.append(f"Provider's words: «{words.translate(_QUOTES)}»")
+    return "\n".join(lines)
+
+
+def title_of(action: Action) -> str:
+    """A name for people: the provider's title of the action, or its ids."""
+    return clean(action.title, TITLE_LENGTH, one_line=True) or clean(action.key, TITLE_LENGTH, one_line=True)
+
+
+def price_words(action: Action) -> str:
+    """The price in words: exact, from a base upwards, free or unknown."""
+    price = action.price
+    if price.amount is None:
+        reason = clean(price.problem, TITLE_LENGTH, one_line=True)
+        return f"Price unknown ({reason})" if reason else "Price unknown"
+    if price.exact:
+        return f"Costs {format_usdc(price.amount)} USDC per call" if price.amount else "Free"
+    unit = _PER.get(price.model) if price.model else None
+    return f"Metered{f' per {unit}' if unit else ''}, from {format_usdc(price.amount)} USDC per call"
+
+
+def provider_of(action: Action) -> str:
+    """Who provides an action: its namespace, or the Hub itself."""
+    return clean(action.namespace, TITLE_LENGTH, one_line=True) or "the Hub"
+
+
+def sunset_words(deprecation: Deprecation) -> str:
+    """A warning about an action on its way out."""
+    at = clean(deprecation.sunset_at, TITLE_LENGTH, one_line=True)
+    successor = clean(deprecation.successor, TITLE_LENGTH, one_line=True)
+    if deprecation.status == "sunset":
+        text = f"No longer sold{f' since {at}' if at else ''}."
+    else:
+        text = f"Deprecated{f': no longer sold from {at}' if at else ''}."
+    return f"{text} Successor: {successor}." if successor else text
+
+
+def _origin_words(action: Action) -> str:
+    version = clean(action.version, TITLE_LENGTH, one_line=True)
+    tier = clean(action.trust_tier_required, TITLE_LENGTH, one_line=True)
+    needs = f" Needs trust tier {tier}." if tier and tier != "bronze" else ""
+    streams = " Streams progress." if action.streaming else ""
+    return f"Provider: {provider_of(action)}{f', version {version}' if version else ''}.{needs}{streams}"

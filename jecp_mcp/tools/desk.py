@@ -1,0 +1,215 @@
+"""The desk between the server and everything behind it: what tools there are, and what comes of calling one.
+
+Nothing here raises but cancellation: every failure is a result in the one error shape.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.errors import HubError, LedgerError, ToolFault
+from jecp_mcp.tools.artifacts import ArtifactContent, ArtifactStore, StoredArtifact
+from jecp_mcp.tools.cleaning import clean
+from jecp_mcp.tools.faults import fault
+from jecp_mcp.tools.forms import ToolCard, ToolResult
+from jecp_mcp.tools.own import Neighbours, OwnTools, located
+from jecp_mcp.tools.own_schemas import OWN, offered
+from jecp_mcp.tools.ports import Checks, OnShelf, Problem
+from jecp_mcp.tools.steps import Context
+from jecp_mcp.wire.forms import NOTHING, Action, JSONObject, Refusal
+
+log = logging.getLogger(__name__)
+
+INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
+TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
+TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
+
+_NEAREST: Final = 3
+_PROBLEMS: Final = 8
+_NAME: Final = 80
+_REASON: Final = 200
+_CALL: Final = "jecp_call"
+
+
+class Desk:
+    """What the server calls. One per process."""
+
+    def __init__(self, near: Neighbours, store: ArtifactStore, check: Checks) -> None:
+        self._near = near
+        self._store = store
+        self._check = check
+        self._own = OwnTools(near)
+        self._seen: tuple[Sequence[ToolCard], bool] | None = None
+        self._cards: tuple[ToolCard, ...] = ()
+        self._revision = 0
+
+    @property
+    def revision(self) -> str:
+        """Changes whenever the cards do."""
+        self.cards()
+        return str(self._revision)
+
+    def cards(self) -> tuple[ToolCard, ...]:
+        """Every published tool: our own first, then the catalog's, each by name."""
+        seen = (self._near.shelf.cards, self._near.keeper.present())
+        if self._seen is None or (seen[0] is not self._seen[0] or seen[1] != self._seen[1]):
+            cards = (*offered(registered=seen[1]), *sorted(seen[0], key=lambda card: card.name))
+            if cards != self._cards:
+                self._cards = cards
+                self._revision += 1
+            self._seen = seen
+        return self._cards
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """The input schema of a published tool, or None."""
+        if name in self._own.names():
+            return OWN[name].input_schema
+        found = self._near.shelf.resolve(name)
+        return None if found is None else found.card.input_schema
+
+    def list_resources(self) -> tuple[StoredArtifact, ...]:
+        """The latest stored artifacts, newest first."""
+        return self._store.list()
+
+    def read_resource(self, uri: str) -> ArtifactContent:
+        """A stored artifact, whole.
+
+        Raises:
+            ToolFault: ``ARTIFACT_NOT_FOUND``.
+        """
+        return self._store.read(uri)
+
+    async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        """Call a tool."""
+        try:
+            return await self._call(name, arguments, caller)
+        except (ToolFault, HubError) as exc:
+            return self._refused(name, arguments, Refusal(exc.code, exc.message, source="bridge"))
+        except LedgerError as exc:
+            return self._refused(name, arguments, refusals.ledger_trouble(exc))
+        except Exception:
+            # The face must answer whatever happens, and an exception's text must not reach a client.
+            log.exception("calling %s failed", clean(name, _NAME, one_line=True))
+            free = name in OWN and name != _CALL
+            end = CallEnd(Charge.NO if free else Charge.UNKNOWN, refusal=refusals.bridge_fault())
+            return fault(end, self._context(name, arguments))
+
+    async def _call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        if name in self._own.names():
+            problems = self._check(name, OWN[name].input_schema, arguments)
+            if problems:
+                return self._refused(name, arguments, _invalid(name, problems), target=name)
+            if name == _CALL:
+                return await self._buy_by_name(arguments, caller)
+            return await self._own.run(name, arguments, caller)
+        found = self._near.shelf.resolve(name)
+        if found is None:
+            return self._refused(name, arguments, self._unknown(name))
+        return await self._buy(found, arguments, caller, (name, arguments))
+
+    async def _buy_by_name(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        wanted, inner = arguments["tool"], arguments["arguments"]
+        if wanted != _CALL and wanted in self._own.names():
+            return await self._call(wanted, inner, caller)
+        found = located(self._near.shelf, wanted)
+        if found is None:
+            return self._refused(_CALL, arguments, self._unknown(wanted))
+        return await self._buy(found, inner, caller, (_CALL, arguments))
+
+    async def _buy(
+        self, found: OnShelf, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
+    ) -> ToolResult:
+        """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
+        problems = self._check(found.name, found.card.input_schema, arguments)
+        if problems:
+            refusal = _invalid(found.name, problems)
+            return self._refused(*asked, refusal, target=found.name, action=found.action)
+        end = await self._near.calls.pay(Purchase(found.name, found.action, arguments), caller)
+        if end.answer is not None:
+            result = await self._near.results.render(end)
+            self._near.calls.delivered(end)
+            return result
+        return fault(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
+
+    def _unknown(self, name: str) -> Refusal:
+        """No such tool, with the names that look like it; or one that is set aside, with the reason."""
+        aside = self._near.shelf.find(name)
+        if aside is not None and (reason := self._near.shelf.quarantined.get(aside.key)) is not None:
+            return Refusal(
+                TOOL_QUARANTINED,
+                f"The action {clean(aside.key, _NAME, one_line=True)} is set aside: "
+                f"{clean(reason, _REASON, one_line=True)}. Nothing was charged. Search for another action.",
+                source="bridge",
+            )
+        near = self._near.finder.nearest(clean(name, _NAME, one_line=True), limit=_NEAREST)
+        names = [known for action in near if (known := self._near.shelf.name_of(action)) is not None]
+        details: JSONObject = {"nearest": names} if names else NOTHING
+        return Refusal(
+            TOOL_NOT_FOUND,
+            f"There is no tool {clean(name, _NAME, one_line=True)!r}. Nothing was charged. "
+            "Search for the action, or use one of the nearest names.",
+            details=details,
+            source="bridge",
+        )
+
+    def _refused(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        refusal: Refusal,
+        *,
+        target: str | None = None,
+        action: Action | None = None,
+    ) -> ToolResult:
+        end = CallEnd(Charge.NO, action=action, refusal=refusal)
+        return fault(end, self._context(name, arguments, target=target, action=action))
+
+    def _context(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        target: str | None = None,
+        action: Action | None = None,
+        refusal: Refusal | None = None,
+    ) -> Context:
+        return Context(
+            tool=name,
+            arguments=arguments,
+            own=self._own.names(),
+            links=self._near.links,
+            now=self._near.clock.now(),
+            target=target,
+            action=action,
+            successor=self._successor(action, refusal),
+        )
+
+    def _successor(self, action: Action | None, refusal: Refusal | None) -> str | None:
+        """The tool that takes the place of a withdrawn action, if the catalog has it."""
+        said = refusal.details.get("successor") if refusal is not None else None
+        if said is None and action is not None and action.deprecation is not None:
+            said = action.deprecation.successor
+        if not isinstance(said, str) or action is None:
+            return None
+        for text in (f"{said.partition('@')[0]}:{action.action}", said):
+            found = self._near.shelf.find(text)
+            if found is not None and found.key != action.key:
+                return self._near.shelf.name_of(found)
+        return None
+
+
+def _invalid(name: str, problems: Sequence[Problem]) -> Refusal:
+    """Arguments that do not fit the schema, by JSON pointer."""
+    first = problems[0]
+    where = first.pointer or "the arguments"
+    return Refusal(
+        INVALID_ARGUMENTS,
+        f"The arguments of {name} do not fit its schema: {where}: {clean(first.reason, 200, one_line=True)}. "
+        "Nothing was charged. Mend them and call again.",
+        details={"issues": [{"pointer": one.pointer, "reason": one.reason} for one in problems[:_PROBLEMS]]},
+        source="bridge",
+    )

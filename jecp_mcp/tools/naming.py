@@ -1,0 +1,125 @@
+"""Tool names: short, valid in every host, stable, and never two for one or one for two. Pure: no I/O.
+
+A name is ``namespace_capability_action`` (``capability_action`` for a Hub's built-in) where that is within
+`NAME_LENGTH` and nothing was lost on the way; otherwise it ends in a hash of the action's key. Both forms depend on
+the key alone, so an addition elsewhere in the catalog renames nothing. Only ids outside the protocol's grammar, which
+has no underscore and no capital, can still meet; then the ids inside the grammar keep the plain name. And a name once
+given is never given to another action while the process lives: hosts keep tool lists, and a call paid for must buy
+what the name meant when it was read.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+NAME_LENGTH: Final = 48
+"""The longest name: hosts allow 60 to 64 characters for the server's and the tool's name together."""
+
+OWN_PREFIX: Final = "jecp_"
+"""Names of the bridge's own tools begin so; no foreign name ever does."""
+
+REMEMBERED: Final = 20_000
+"""The most names of vanished actions kept from being given again."""
+
+_HASH_LENGTHS: Final = (8, 16, 32)
+_FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]+")
+_GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
+_JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
+
+
+class Collision(NamedTuple):
+    """Actions whose plain names are the same (hosts may fold case), and what each is called instead."""
+
+    plain: str
+    names: tuple[tuple[str, str], ...]
+
+
+class Names:
+    """The names of a catalog's actions, both ways."""
+
+    __slots__ = ("_by_key", "_by_name", "_given", "collisions")
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, str] = {}
+        self._by_name: dict[str, str] = {}
+        self._given: dict[str, str] = {}
+        self.collisions: tuple[Collision, ...] = ()
+
+    def assign(self, keys: Iterable[str]) -> None:
+        """Name exactly these action keys; those named before keep their names."""
+        keys = list(dict.fromkeys(keys))
+        groups: dict[str, list[str]] = {}
+        for key in keys:
+            groups.setdefault(_folded(key), []).append(key)
+        by_key: dict[str, str] = {}
+        collisions: list[Collision] = []
+        for key in sorted(keys):
+            by_key[key] = self._name(key, groups[_folded(key)])
+        for together in groups.values():
+            if len(together) > 1:
+                named = tuple((key, by_key[key]) for key in sorted(together))
+                collisions.append(Collision(plain_name(together[0]) or together[0], named))
+        self._by_key = by_key
+        self._by_name = {name: key for key, name in by_key.items()}
+        self.collisions = tuple(collisions)
+        self._forget()
+
+    def name(self, key: str) -> str | None:
+        """The name of an action key, or None when the catalog does not have it."""
+        return self._by_key.get(key)
+
+    def key(self, name: str) -> str | None:
+        """The action key a name stands for, or None."""
+        return self._by_name.get(name)
+
+    def _name(self, key: str, together: list[str]) -> str:
+        if (before := self._by_key.get(key)) is not None:
+            return before
+        plain = plain_name(key)
+        if plain is not None and (len(together) == 1 or _GRAMMAR.fullmatch(key)) and self._take(plain, key):
+            return plain
+        for length in _HASH_LENGTHS:
+            hashed = hashed_name(key, length)
+            if self._take(hashed, key):
+                return hashed
+        raise AssertionError("two keys share 160 bits of SHA-256")
+
+    def _take(self, name: str, key: str) -> bool:
+        return self._given.setdefault(name.lower(), key) == key
+
+    def _forget(self) -> None:
+        excess = len(self._given) - len(self._by_key) - REMEMBERED
+        if excess <= 0:
+            return
+        gone = (name for name, key in self._given.items() if key not in self._by_key)
+        for name in [name for name, _ in zip(gone, range(excess), strict=False)]:
+            del self._given[name]
+
+
+def plain_name(key: str) -> str | None:
+    """The name that loses nothing of an action key, or None when there is none."""
+    name = key.translate(_JOINTS)
+    if len(name) > NAME_LENGTH or _FOREIGN.search(name) or name.lower().startswith(OWN_PREFIX):
+        return None
+    return name
+
+
+def hashed_name(key: str, length: int = _HASH_LENGTHS[0]) -> str:
+    """The name of an action key that has no plain one: what fits of it, and `length` base-32 digits of its SHA-256."""
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+    suffix = base64.b32encode(digest)[:length].decode("ascii").lower()
+    stem = _FOREIGN.sub("-", key.translate(_JOINTS)[: NAME_LENGTH * 2])
+    if stem.lower().startswith(OWN_PREFIX):
+        stem = f"by_{stem}"
+    stem = stem[: NAME_LENGTH - length - 1].rstrip("_-") or "action"
+    return f"{stem}_{suffix}"
+
+
+def _folded(key: str) -> str:
+    plain = plain_name(key)
+    # A key without a plain name meets nobody; a line feed is in no plain name.
+    return plain.lower() if plain is not None else f"\n{key}"

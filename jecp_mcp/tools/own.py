@@ -1,0 +1,193 @@
+"""What the bridge's own tools do. None of them can change the policy, approve a spend or choose an idempotency key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.clock import Clock, iso
+from jecp_mcp.errors import SettingsError, ToolFault
+from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.states import CHARGED, HOLDING
+from jecp_mcp.money import format_usdc
+from jecp_mcp.tools import browse
+from jecp_mcp.tools.advice import advise
+from jecp_mcp.tools.faults import step_object
+from jecp_mcp.tools.forms import NextAction, Text, ToolResult
+from jecp_mcp.tools.links import LinkPolicy
+from jecp_mcp.tools.own_schemas import OWN, offered
+from jecp_mcp.tools.ports import CredentialKeeper, Finder, OnShelf, Payments, Shelf, TopUps
+from jecp_mcp.tools.results import Results
+from jecp_mcp.tools.steps import Context
+from jecp_mcp.tools.wallet import Wallet
+from jecp_mcp.wire import jsontext
+
+CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
+ALREADY_REGISTERED: Final = "ALREADY_REGISTERED"
+CREDENTIALS_NOT_STORED: Final = "CREDENTIALS_NOT_STORED"
+
+_LATEST: Final = 10
+_SEARCHED: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Everything the own tools reach."""
+
+    shelf: Shelf
+    finder: Finder
+    calls: Payments
+    wallet: Wallet
+    results: Results
+    topups: TopUps
+    keeper: CredentialKeeper
+    links: LinkPolicy
+    clock: Clock
+
+
+class OwnTools:
+    """The own tools but ``jecp_call``, which is the desk's."""
+
+    def __init__(self, near: Neighbours) -> None:
+        self._near = near
+        self._names = {known: frozenset(card.name for card in offered(registered=known)) for known in (True, False)}
+
+    def names(self) -> frozenset[str]:
+        """The own tools offered now."""
+        return self._names[self._near.keeper.present()]
+
+    async def run(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        """Run one of them with checked arguments.
+
+        Raises:
+            ToolFault: the request cannot be met.
+            HubError: the Hub could not or would not do its part.
+            LedgerError: the books cannot be read.
+        """
+        match name:
+            case "jecp_search":
+                made = browse.search(self._near.shelf, self._near.finder, arguments)
+            case "jecp_describe":
+                made = await self._describe(arguments["tool"], caller)
+            case "jecp_status":
+                if "call_id" in arguments:
+                    return await self._status(arguments["call_id"], caller)
+                made = await self._latest(caller)
+            case "jecp_wallet":
+                made = await self._near.wallet.overview(caller.principal)
+            case "jecp_topup":
+                made = await self._topup(arguments["amount_usd"])
+            case "jecp_register":
+                made = await self._register(arguments.get("name"))
+            case _:
+                raise ToolFault("TOOL_NOT_FOUND", f"There is no tool {name}. Nothing was charged.")
+        return told(made)
+
+    async def _describe(self, tool: str, caller: Caller) -> dict[str, Any]:
+        if tool in self.names():
+            card = OWN[tool]
+            return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
+        on_shelf = located(self._near.shelf, tool)
+        if on_shelf is None:
+            raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for what there is.")
+        made = browse.described(on_shelf)
+        return made | await self._near.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
+
+    async def _status(self, call_id: str, caller: Caller) -> ToolResult:
+        row = await self._row(call_id, caller)
+        end = None if row is None else await self._near.calls.resolve(call_id)
+        if row is None or end is None:
+            raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking.")
+        action = self._near.shelf.find(f"{row.capability}:{row.action}")
+        if end.answer is not None:
+            result = await self._near.results.render(replace(end, action=action, stored=True))
+            self._near.calls.delivered(end)
+            return result
+        # Resolving may have moved the row on.
+        made = _line(await self._row(call_id, caller) or row)
+        made["charged"] = end.charge.value
+        if end.refusal is not None:
+            made["message"] = self._near.links.words(end.refusal.message, 400)
+            context = Context(row.tool, None, self.names(), self._near.links, self._near.clock.now(), action=action)
+            if end.refusal.code != refusals.CALL_OVER or end.charge is not Charge.NO:
+                made["next_action"] = step_object(advise(end, context))
+        return told(made)
+
+    async def _row(self, call_id: str, caller: Caller) -> CallRow | None:
+        rows = await self._near.calls.status(call_id)
+        return next((row for row in rows if row.principal == caller.principal), None)
+
+    async def _latest(self, caller: Caller) -> dict[str, Any]:
+        rows = await self._near.calls.status(limit=_SEARCHED)
+        mine = [row for row in rows if row.principal == caller.principal]
+        return {"calls": [_line(row) for row in mine[:_LATEST]]}
+
+    async def _topup(self, amount_usd: int) -> dict[str, Any]:
+        if not self._near.keeper.present():
+            raise ToolFault("CREDENTIALS_MISSING", "There is no agent account yet, so no wallet. Nothing was charged.")
+        url = self._near.links.shown(await self._near.topups.topup(amount_usd))
+        if url is None:
+            raise ToolFault(
+                "HUB_MISBEHAVED",
+                "The Hub's payment link leads to a place the operator has not allowed, so it is not shown. "
+                "Nothing was charged.",
+            )
+        step = NextAction(
+            type="open_url",
+            actor="human",
+            hint="Give this link to the user. When they have paid, repeat the call that needed money.",
+            source="bridge",
+            url=url,
+        )
+        return {"amount_usd": amount_usd, "checkout_url": url, "next_action": step_object(step)}
+
+    async def _register(self, name: str | None) -> dict[str, Any]:
+        if self._near.keeper.present():
+            raise ToolFault(ALREADY_REGISTERED, "There is an agent account already. Nothing was changed or charged.")
+        try:
+            made = await self._near.keeper.register(name)
+        except (OSError, SettingsError) as exc:
+            why = exc.reason if isinstance(exc, SettingsError) else exc.strerror or type(exc).__name__
+            raise ToolFault(
+                CREDENTIALS_NOT_STORED,
+                f"The new account's key could not be stored: {why}. Nothing was charged.",
+            ) from exc
+        shown: dict[str, Any] = {"agent_id": made.agent_id, "credentials": made.kept_in}
+        if made.free_calls is not None:
+            shown["free_calls_remaining"] = made.free_calls
+        return shown
+
+
+def located(shelf: Shelf, tool: str) -> OnShelf | None:
+    """What a tool name, or an action's key, stands for on the shelf; None for nothing."""
+    found = shelf.resolve(tool)
+    if found is not None:
+        return found
+    action = shelf.find(tool)
+    name = shelf.name_of(action) if action is not None else None
+    return shelf.resolve(name) if name is not None else None
+
+
+def told(structured: Mapping[str, Any]) -> ToolResult:
+    """What a free tool of our own says."""
+    return ToolResult((Text(jsontext.dumps(structured).decode()),), structured=structured)
+
+
+def _line(row: CallRow) -> dict[str, Any]:
+    """One call of the ledger, briefly."""
+    made: dict[str, Any] = {
+        "call_id": row.call_id,
+        "tool": row.tool,
+        "state": row.state.value,
+        "created_at": iso(row.created_at),
+    }
+    if row.state in HOLDING:
+        made["held_usdc"] = format_usdc(row.held)
+    if row.state in CHARGED:
+        made["charged_usdc"] = format_usdc(row.charged)
+    if row.transaction_id is not None:
+        made["transaction_id"] = row.transaction_id[:128]
+    return made

@@ -1,0 +1,148 @@
+"""What the desk needs of its neighbours, as it sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jecp_mcp.calls.ports import CallEnd, Caller, Purchase
+from jecp_mcp.mandate.ledger import CallRow, MeterReading, Totals
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.tools.forms import ToolCard
+from jecp_mcp.wire.forms import Action
+
+
+class Payments(Protocol):
+    """The pipeline of paid calls (`jecp_mcp.calls.pipeline.Calls`)."""
+
+    async def pay(self, purchase: Purchase, caller: Caller) -> CallEnd:
+        """Buy one call, or say why not."""
+        ...
+
+    def delivered(self, end: CallEnd) -> None:
+        """Note that the answer of `end` is on its way to the client."""
+        ...
+
+    async def resolve(self, call_id: str) -> CallEnd | None:
+        """Finish a call whose end is not proven, if that is possible now; None for an unknown id."""
+        ...
+
+    async def status(self, call_id: str | None = None, *, limit: int = 10) -> Sequence[CallRow]:
+        """One call, or the latest ones. Raises `LedgerError`."""
+        ...
+
+    async def windows(self, principal: str = "local") -> Sequence[MeterReading]:
+        """How full every standing cap is. Raises `LedgerError`."""
+        ...
+
+    async def totals(self) -> Totals:
+        """The ledger's sums. Raises `LedgerError`."""
+        ...
+
+
+class TopUps(Protocol):
+    """Where a payment link comes from."""
+
+    async def topup(self, amount_usd: int) -> str:
+        """A checkout page's URL for `amount_usd` whole USD. Raises `HubError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A new agent account; its key is already stored and is not here."""
+
+    agent_id: str
+    free_calls: int | None
+    kept_in: str
+
+
+class CredentialKeeper(Protocol):
+    """Who holds the agent's credentials."""
+
+    def present(self) -> bool:
+        """Whether there are credentials."""
+        ...
+
+    async def register(self, name: str | None) -> Registered:
+        """Make an account at the Hub and store its key durably.
+
+        Raises `HubError`, and `OSError` or `SettingsError` when the key cannot be stored.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a call's arguments; `pointer` is RFC 6901."""
+
+    pointer: str
+    reason: str
+
+
+class Checks(Protocol):
+    """Checks a call's arguments before anything is spent."""
+
+    def __call__(self, name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Sequence[Problem]:
+        """What is wrong with `arguments`, most important first."""
+        ...
+
+
+class OnShelf(Protocol):
+    """One published action."""
+
+    @property
+    def name(self) -> str:
+        """The tool's name."""
+        ...
+
+    @property
+    def action(self) -> Action:
+        """What it buys."""
+        ...
+
+    @property
+    def card(self) -> ToolCard:
+        """What the model sees."""
+        ...
+
+
+class Shelf(Protocol):
+    """The catalog as tools (`jecp_mcp.tools.registry.Registry`)."""
+
+    @property
+    def cards(self) -> Sequence[ToolCard]:
+        """The tools to publish one by one."""
+        ...
+
+    @property
+    def quarantined(self) -> Mapping[str, str]:
+        """The keys of actions set aside, with the reason."""
+        ...
+
+    def resolve(self, name: str) -> OnShelf | None:
+        """The action of that tool name, published one by one or not."""
+        ...
+
+    def find(self, text: str) -> Action | None:
+        """The action a name, a key or a capability id means."""
+        ...
+
+    def name_of(self, action: Action) -> str | None:
+        """The tool name of an action."""
+        ...
+
+
+class Finder(Protocol):
+    """Search over the catalog (`jecp_mcp.catalog.search.Index`)."""
+
+    def search(
+        self, query: str, *, limit: int, namespace: str | None = None, max_price: MicroUSDC | None = None
+    ) -> Sequence[Action]:
+        """The best matches, best first."""
+        ...
+
+    def nearest(self, text: str, *, limit: int) -> Sequence[Action]:
+        """The actions whose ids look most like `text`."""
+        ...

@@ -1,0 +1,191 @@
+"""The Hub's catalog as tools: which actions are published, under which names, as what cards.
+
+Publishing an unchanged catalog changes nothing, not even the identity of the cards. One action that cannot be
+published costs the others nothing: it is set aside with its reason. Actions past their sunset are not published, but
+are still found, so that a call of one is answered with its successor.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
+
+from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.money import format_usdc
+from jecp_mcp.settings import ToolSettings
+from jecp_mcp.tools.cleaning import TITLE_LENGTH, clean, describe, provider_of, title_of
+from jecp_mcp.tools.forms import ToolCard
+from jecp_mcp.tools.naming import Collision, Names
+from jecp_mcp.tools.schema import Unfit, fit
+from jecp_mcp.wire.forms import Action
+
+log = logging.getLogger(__name__)
+
+MOST_DIRECT: Final = 1_000
+"""The most actions published one by one, whatever the mode: `tools.max_tools` goes no higher either."""
+
+_CHANGES_SOMETHING: Final = ("modifies_state", "stores_data", "sends_email")
+_DESTROYS: Final = ("modifies_state", "sends_email")
+
+
+class Published(NamedTuple):
+    """An action as a tool."""
+
+    name: str
+    action: Action
+    card: ToolCard
+
+
+class Registry:
+    """The published tools of one catalog after another.
+
+    Attributes:
+        mode: how the current catalog is published: each action on its own, or found by search.
+        cards: the catalog's published tools, by name. A new tuple exactly when something changed.
+        quarantined: actions set aside, by key or as far as they had one, with the reason.
+    """
+
+    def __init__(self, settings: ToolSettings) -> None:
+        self._settings = settings
+        self._names = Names()
+        self._actions: Mapping[str, Action] = MappingProxyType({})
+        self._made: dict[str, tuple[Action, Published | Unfit]] = {}
+        self._foreign: tuple[tuple[str, str], ...] = ()
+        self.mode: Literal["direct", "search"] = "search" if settings.mode == "search" else "direct"
+        self.cards: tuple[ToolCard, ...] = ()
+
+    def publish(self, catalog: Catalog) -> bool:
+        """Take a catalog as the current one.
+
+        Returns:
+            Whether the list of published tools changed.
+        """
+        self._actions = catalog.actions
+        self._foreign = tuple(catalog.quarantined)
+        self._names.assign(catalog.actions)
+        self._made = {
+            key: (action, made._replace(action=action) if isinstance(made, Published) else made)
+            for key, (before, made) in self._made.items()
+            if (action := catalog.actions.get(key)) is not None and _looks_alike(before, action)
+        }
+        for collision in self._names.collisions:
+            log.warning("tool names collide: %s", "; ".join(f"{key} is {name}" for key, name in collision.names))
+        sold = [action for action in catalog.actions.values() if not is_sunset(action)]
+        self.mode = self._mode_for(len(sold))
+        chosen = sold if self.mode == "direct" else [action for action in sold if self._pinned(action)]
+        made = [self._make(action) for action in chosen]
+        published = sorted((one for one in made if isinstance(one, Published)), key=lambda one: one.name)
+        cards = tuple(one.card for one in published[: self._most()])
+        if cards == self.cards:
+            return False
+        self.cards = cards
+        return True
+
+    @property
+    def collisions(self) -> tuple[Collision, ...]:
+        """Actions that had the same plain name, and what they are called instead."""
+        return self._names.collisions
+
+    @property
+    def quarantined(self) -> Mapping[str, str]:
+        """What is set aside, with the reason; of actions never looked at, only what the catalog itself refused."""
+        unfit = {key: made.reason for key, (_, made) in self._made.items() if isinstance(made, Unfit)}
+        return {**dict(self._foreign), **unfit}
+
+    def resolve(self, name: str) -> Published | None:
+        """What a tool name stands for, published one by one or not; None for no action and for a quarantined one."""
+        key = self._names.key(name)
+        made = self._make(self._actions[key]) if key is not None else None
+        return made if isinstance(made, Published) else None
+
+    def find(self, text: str) -> Action | None:
+        """The action that a tool name, a key (``ns/cap:action``), or a capability id with one action means."""
+        key = text if text in self._actions else self._names.key(text)
+        if key is not None:
+            return self._actions[key]
+        capability = text.partition("@")[0]
+        found = [action for action in self._actions.values() if action.capability == capability]
+        sold = [action for action in found if not is_sunset(action)] or found
+        return sold[0] if len(sold) == 1 else None
+
+    def name_of(self, action: Action) -> str | None:
+        """The tool name of an action of the current catalog; None for any other and for a quarantined one."""
+        current = self._actions.get(action.key)
+        if current is None or isinstance(self._make(current), Unfit):
+            return None
+        return self._names.name(action.key)
+
+    def _mode_for(self, sold: int) -> Literal["direct", "search"]:
+        if self._settings.mode == "auto":
+            return "direct" if sold <= self._settings.max_tools else "search"
+        return self._settings.mode
+
+    def _most(self) -> int:
+        return MOST_DIRECT if self._settings.mode == "direct" else self._settings.max_tools
+
+    def _pinned(self, action: Action) -> bool:
+        name = self._names.name(action.key)
+        return any(pin == name or fnmatch.fnmatchcase(action.key, pin) for pin in self._settings.pinned)
+
+    def _make(self, action: Action) -> Published | Unfit:
+        known = self._made.get(action.key)
+        if known is not None:
+            return known[1]
+        name = self._names.name(action.key)
+        made = _publish(name, action) if name is not None else Unfit("the action has no name")
+        self._made[action.key] = (action, made)
+        if isinstance(made, Unfit):
+            log.warning("%s is not published: %s", clean(action.key, TITLE_LENGTH, one_line=True), made.reason)
+        return made
+
+
+def is_sunset(action: Action) -> bool:
+    """Whether an action is no longer sold."""
+    return action.deprecation is not None and action.deprecation.status == "sunset"
+
+
+def _publish(name: str, action: Action) -> Published | Unfit:
+    if "input_schema" in action.extra and action.extra["input_schema"] is not True:
+        return Unfit("the input schema is not an object")
+    schema = fit(action.input_schema)
+    if isinstance(schema, Unfit):
+        return schema
+    effects = action.side_effects
+    harmless = all(effects.get(kind) is False for kind in _CHANGES_SOMETHING)
+    card = ToolCard(
+        name=name,
+        description=describe(action),
+        input_schema=schema,
+        title=title_of(action),
+        read_only=harmless,
+        destructive=any(effects.get(kind) is True for kind in _DESTROYS),
+        meta=_meta(action),
+    )
+    return Published(name, action, card)
+
+
+def _meta(action: Action) -> dict[str, Any]:
+    """What programs may want to know of a tool; models are not shown it."""
+    meta: dict[str, Any] = {
+        "jecp/action": clean(action.key, TITLE_LENGTH * 4, one_line=True),
+        "jecp/provider": provider_of(action),
+        "jecp/price_usdc": None if action.price.amount is None else format_usdc(action.price.amount),
+        "jecp/price_kind": "exact"
+        if action.price.exact
+        else "metered"
+        if action.price.amount is not None
+        else "unknown",
+        "jecp/trust_tier": clean(action.trust_tier_required, TITLE_LENGTH, one_line=True),
+    }
+    if action.version is not None:
+        meta["jecp/version"] = clean(action.version, TITLE_LENGTH, one_line=True)
+    return meta
+
+
+def _looks_alike(one: Action, other: Action) -> bool:
+    """Whether the same would be made of both; how often an action was called is shown nowhere."""
+    return one is other or one == other or replace(one, total_calls=other.total_calls) == other

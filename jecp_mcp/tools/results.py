@@ -1,0 +1,209 @@
+"""From a paid answer to what the model sees: the output, the files in it, notices, and one receipt line.
+
+The output is the first block as JSON text and, equal to it, the structured content. Files are taken out of it: each is
+kept by the artifact store, stands in the output as its type, size and address, and follows as a block of its own when
+it is small enough for one frame. A paid answer is always shown, also when the disk refuses to keep its files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import anyio
+
+from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.errors import ToolFault, WireError
+from jecp_mcp.money import format_usdc
+from jecp_mcp.settings import ArtifactSettings
+from jecp_mcp.tools.artifacts import ArtifactStore, StoredArtifact
+from jecp_mcp.tools.cleaning import clean, provider_of
+from jecp_mcp.tools.forms import Audio, Block, Embedded, Image, Link, Text, ToolResult
+from jecp_mcp.tools.links import LinkPolicy, showable, unshowable
+from jecp_mcp.wire import jsontext
+from jecp_mcp.wire.artifacts import Artifact, artifact_of
+from jecp_mcp.wire.forms import Action, Answer
+
+log = logging.getLogger(__name__)
+
+META_BILLING: Final = "jecp-mcp/billing"
+
+FRAME: Final = 960 * 1024
+"""The most characters of content in one result: clients and hosts stop at 1 MiB a message."""
+
+_PREVIEW = 2_000
+_NOTICE = 300
+_MAX_NOTICES = 4
+_MAX_FILES = 16
+_IN_THREAD = 65_536
+"""Bytes from which a file is written from a worker thread rather than beside everybody's calls."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A result being put together; `left` is how many characters the frame still takes."""
+
+    end: CallEnd
+    answer: Answer
+    label: str
+    left: int = FRAME
+    blocks: list[Block] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+
+class Results:
+    """Renders answers. One per process."""
+
+    def __init__(self, store: ArtifactStore, settings: ArtifactSettings, links: LinkPolicy) -> None:
+        self._store = store
+        self._settings = settings
+        self._links = links
+
+    async def render(self, end: CallEnd) -> ToolResult:
+        """What the model sees of a call that was answered. Raises nothing but cancellation."""
+        answer = end.answer
+        assert answer is not None
+        draft = _Draft(end, answer, _label(end.action, answer))
+        output, kept = await self._without_files(draft, answer.output)
+        structured, text = _written(output)
+        weight = len(text.encode()) * 2 + text.count('"') + text.count("\\")
+        if weight > draft.left:
+            structured, text = await self._stored_whole(draft, text, kept)
+        draft.notices += [f"Notice: {self._links.words(item.text, _NOTICE)}" for item in answer.notices[:_MAX_NOTICES]]
+        lines = [Text(line) for line in (*draft.notices, receipt(end, self._links))]
+        return ToolResult(
+            blocks=(Text(text), *draft.blocks, *lines), structured=structured, meta={META_BILLING: billing(end)}
+        )
+
+    async def _without_files(self, draft: _Draft, output: Any) -> tuple[Any, list[Mapping[str, Any]]]:
+        """The output with each file replaced by its type, size and address, and those descriptions."""
+        kept: list[Mapping[str, Any]] = []
+        while len(kept) < _MAX_FILES and (found := artifact_of(output)) is not None and found.data_base64 is not None:
+            described = await self._one_file(draft, found)
+            if found.note:
+                described["note"] = clean(found.note, _NOTICE, one_line=True)
+            kept.append(described)
+            # The description holds no base64, so the next look finds the next file.
+            output = {**output, found.field: described}
+        return output, kept
+
+    async def _one_file(self, draft: _Draft, found: Artifact) -> dict[str, Any]:
+        data = found.decode()
+        described: dict[str, Any] = {"content_type": found.content_type, "size_bytes": len(data)}
+        name = clean(f"{draft.label} {found.field}".replace("artifact", "").strip(), 80, one_line=True)
+        stored = await self._keep(draft, data, found.content_type, name)
+        if stored is not None:
+            described["uri"] = stored.uri
+        encoded = len(found.data_base64 or "")
+        # Half the frame stays for the output, which comes twice.
+        fits = encoded <= draft.left - FRAME // 4 and encoded > 0
+        if fits and (stored is None or len(data) <= self._settings.inline_max_bytes):
+            draft.left -= encoded
+            draft.blocks.append(_block(found, stored))
+        elif stored is not None:
+            draft.blocks.append(_link(stored))
+        return described
+
+    async def _stored_whole(
+        self, draft: _Draft, text: str, kept: list[Mapping[str, Any]]
+    ) -> tuple[dict[str, Any], str]:
+        """An output too long for one frame: kept as a file, shown by its beginning."""
+        data = text.encode()
+        stored = await self._keep(draft, data, "application/json", f"{draft.label} output")
+        shown: dict[str, Any] = {
+            "output_too_large": {"content_type": "application/json", "size_bytes": len(data)},
+            "preview": text[:_PREVIEW],
+        }
+        if stored is not None:
+            shown["output_too_large"]["uri"] = stored.uri
+            draft.blocks.append(_link(stored))
+        if kept:
+            shown["files"] = kept
+        return shown, jsontext.dumps(shown).decode()
+
+    async def _keep(self, draft: _Draft, data: bytes, mime_type: str, name: str) -> StoredArtifact | None:
+        call_id = draft.end.call_id
+        try:
+            if len(data) < _IN_THREAD:
+                return self._store.put(data, mime_type, name, call_id)
+            return await anyio.to_thread.run_sync(self._store.put, data, mime_type, name, call_id)
+        except ToolFault as exc:
+            log.warning("a result of call %s was not stored: %s", call_id, exc)
+            draft.notices.append(f"Notice: {exc}. The call itself is complete; the ledger keeps its answer.")
+            return None
+
+
+def _written(output: Any) -> tuple[dict[str, Any], str]:
+    """The structured content and the equal text."""
+    value = jsontext.plain(output)
+    structured = value if isinstance(value, dict) else {"output": value}
+    try:
+        text = jsontext.dumps(structured).decode()
+    except WireError as exc:
+        structured = {"output_unreadable": str(exc)}
+        return structured, jsontext.dumps(structured).decode()
+    # A control character stands escaped in the text: \u00XX, or \b and \f.
+    if unshowable(text) or "\\u00" in text or "\\b" in text or "\\f" in text:
+        structured = showable(structured)
+        text = jsontext.dumps(structured).decode()
+    return structured, text
+
+
+def _block(found: Artifact, stored: StoredArtifact | None) -> Block:
+    data = found.data_base64 or ""
+    if found.content_type.startswith("image/"):
+        return Image(data, found.content_type)
+    if found.content_type.startswith("audio/"):
+        return Audio(data, found.content_type)
+    return Embedded(stored.uri if stored is not None else "jecp://artifact/unstored", data, found.content_type)
+
+
+def _link(stored: StoredArtifact) -> Link:
+    return Link(stored.uri, stored.name, stored.mime_type, stored.size, "Read this resource to have the whole file.")
+
+
+def _label(action: Action | None, answer: Answer) -> str:
+    if action is not None:
+        return clean(action.key.replace("/", " ").replace(":", " "), 60, one_line=True)
+    return clean(answer.provider or "result", 60, one_line=True)
+
+
+def _payee(end: CallEnd) -> str:
+    if end.action is not None:
+        return provider_of(end.action)
+    return clean(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
+
+
+def receipt(end: CallEnd, links: LinkPolicy) -> str:
+    """One line about the money."""
+    payee, amount = _payee(end), format_usdc(end.amount)
+    transaction = f" (tx {links.words(end.transaction_id, 64)})" if end.transaction_id else ""
+    if end.charge is Charge.UNKNOWN:
+        said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
+    elif end.charge is Charge.NO:
+        said = f"Free: {payee} charged nothing"
+    elif end.stored:
+        said = f"Already paid ${amount} to {payee}{transaction}; not charged again"
+    else:
+        said = f"Paid ${amount} to {payee}{transaction}"
+    balance = f"; balance ${format_usdc(end.balance_after)}" if end.balance_after is not None else ""
+    call = f". Call {end.call_id}" if end.call_id else ""
+    return f"{said}{balance}{call}."
+
+
+def billing(end: CallEnd) -> dict[str, Any]:
+    """The receipt for programs; amounts are decimal text in USDC."""
+    made: dict[str, Any] = {"charged": end.charge.value, "amount_usdc": format_usdc(end.amount), "payee": _payee(end)}
+    if end.call_id is not None:
+        made["call_id"] = end.call_id
+    if end.held:
+        made["held_usdc"] = format_usdc(end.held)
+    if end.transaction_id is not None:
+        made["transaction_id"] = clean(end.transaction_id, 128, one_line=True)
+    if end.balance_after is not None:
+        made["balance_usdc"] = format_usdc(end.balance_after)
+    if end.stored:
+        made["stored"] = True
+    return made

@@ -1,0 +1,107 @@
+"""What the wallet can still do: the caps with what is left of them, and whether one action fits now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from jecp_mcp.clock import Clock, iso
+from jecp_mcp.errors import LedgerError
+from jecp_mcp.mandate.ledger import CallRow, MeterReading
+from jecp_mcp.mandate.policy import Policy, authorise
+from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.tools.ports import Payments
+from jecp_mcp.wire.forms import Action, Refusal
+
+_ROWS: Final = 100
+"""How far back a balance is looked for, in calls."""
+
+
+class Wallet:
+    """Reads the books; changes nothing."""
+
+    def __init__(self, calls: Payments, policy: Policy, clock: Clock) -> None:
+        self._calls = calls
+        self._policy = policy
+        self._clock = clock
+
+    async def overview(self, principal: str) -> dict[str, Any]:
+        """The wallet as ``jecp_wallet`` shows it; amounts are decimal text in USDC.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        rows = await self._calls.status(limit=_ROWS)
+        totals = await self._calls.totals()
+        made: dict[str, Any] = {}
+        known = last_balance(rows)
+        if known is not None:
+            made["balance_usdc"], made["balance_at"] = format_usdc(known[0]), iso(known[1])
+        else:
+            made["balance_usdc"] = None
+        general = next((cap.per_call for cap in self._policy.caps if cap.pattern is None), None)
+        if general is not None:
+            made["per_call_usdc"] = format_usdc(general)
+        made["limits"] = [_reading(one) for one in await self._calls.windows(principal)]
+        if self._policy.expires_at is not None:
+            made["expires_at"] = iso(self._policy.expires_at)
+        if self._policy.approve_above is not None:
+            made["approval_above_usdc"] = format_usdc(self._policy.approve_above)
+        made["charged_usdc"] = format_usdc(totals.charged)
+        made["held_usdc"] = format_usdc(totals.held)
+        made["in_doubt_usdc"] = format_usdc(totals.in_doubt)
+        made["calls"] = totals.calls
+        return made
+
+    async def allowance(self, action: Action, tool: str, principal: str) -> dict[str, Any]:
+        """Whether the limits would let this action be bought now: ``{"affordable": …}``, with ``why`` when not.
+
+        A caps check without a reservation: what other calls take in the meantime is not in it.
+        """
+        price = action.price
+        permit = authorise(
+            self._policy,
+            action,
+            tool,
+            price.amount,
+            exact=price.exact,
+            now=self._clock.now(),
+            principal=principal,
+            session="",
+            approved=False,
+        )
+        if isinstance(permit, Refusal):
+            return {"affordable": False, "why": permit.code}
+        try:
+            readings = await self._calls.windows(principal)
+            known = last_balance(await self._calls.status(limit=_ROWS))
+        except LedgerError:
+            return {"affordable": False, "why": "LEDGER_UNAVAILABLE"}
+        full = next((one for one in readings if one.used + permit.hold > one.meter.limit), None)
+        if full is not None:
+            return {"affordable": False, "why": "LIMIT_REACHED", "limit": full.meter.label}
+        if known is not None and known[0] < permit.hold:
+            return {"affordable": False, "why": "INSUFFICIENT_BALANCE"}
+        return {"affordable": True}
+
+
+def last_balance(rows: Sequence[CallRow]) -> tuple[MicroUSDC, int] | None:
+    """The balance the Hub last told, and when (Unix ms). It has moved if other programs use the wallet."""
+    told = [(row.ended_at or row.created_at, row.balance_after) for row in rows if row.balance_after is not None]
+    if not told:
+        return None
+    at, balance = max(told, key=lambda one: one[0])
+    return balance, at
+
+
+def _reading(one: MeterReading) -> dict[str, Any]:
+    left = MicroUSDC(max(0, one.meter.limit - one.used))
+    made = {
+        "limit": one.meter.label,
+        "limit_usdc": format_usdc(one.meter.limit),
+        "used_usdc": format_usdc(one.used),
+        "remaining_usdc": format_usdc(left),
+    }
+    if one.resets_at is not None and one.used:
+        made["resets_at"] = iso(one.resets_at)
+    return made

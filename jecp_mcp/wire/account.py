@@ -1,0 +1,205 @@
+"""Registration, topup and refunds (JECP 02-authentication §3.2, 03-errors §4) in both dialects. Pure: no I/O.
+
+Each parser gives the normal form or, for a Hub's error, a `Refusal`; anything else is a `WireError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import MoneyError, WireError
+from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.wire import jsontext
+from jecp_mcp.wire.errors import parse_refusal
+from jecp_mcp.wire.forms import NOTHING, JSONObject, Refusal
+from jecp_mcp.wire.ids import valid_agent_id
+
+MAX_ACCOUNT_BYTES = 1024 * 1024
+TOPUP_AMOUNTS_USD = (5, 20, 100)
+"""What the reference Hub sells, in whole USD, unless its next_action says otherwise."""
+_ERROR_STATUS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A new agent. `api_key` is shown this once and stays out of every repr."""
+
+    agent_id: str
+    api_key: str = field(repr=False)
+    name: str | None = None
+    free_calls_remaining: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopupSession:
+    """A checkout page where a person pays. `url` is text from the Hub: judge its origin before showing it."""
+
+    url: str
+    session_id: str | None = None
+    amount: MicroUSDC | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A refund asked for: requested, approved, auto_approved or denied, in the Hub's words. `amount` is micro-USDC."""
+
+    refund_id: str
+    status: str
+    transaction_id: str | None = None
+    amount: MicroUSDC | None = None
+    reason: str | None = None
+    requested_at: str | None = None
+    estimated_resolution: str | None = None
+    resolved_at: str | None = None
+    resolution_note: str | None = None
+    raw: JSONObject = field(default_factory=lambda: NOTHING, repr=False)
+
+
+def register_body(name: str, *, agent_type: str = "mcp", description: str | None = None) -> bytes:
+    """The request of a registration."""
+    body = {"name": name, "agent_type": agent_type}
+    if description is not None:
+        body["description"] = description
+    return jsontext.dumps(body)
+
+
+def topup_body(amount_usd: int, return_to: str | None = None) -> bytes:
+    """The request of a topup; the amount in whole USD."""
+    body: dict[str, Any] = {"amount": amount_usd}
+    if return_to is not None:
+        body["returnTo"] = return_to
+    return jsontext.dumps(body)
+
+
+def refund_body(transaction_id: str, reason: str, evidence_url: str | None = None) -> bytes:
+    """The request of a refund."""
+    body = {"transaction_id": transaction_id, "reason": reason}
+    if evidence_url is not None:
+        body["evidence_url"] = evidence_url
+    return jsontext.dumps(body)
+
+
+def parse_registration(
+    body: bytes, status: int, headers: Mapping[str, str] = NOTHING, now: UnixMs | None = None
+) -> Registration | Refusal:
+    """Read the answer to a registration.
+
+    Raises:
+        WireError: it is neither an agent nor a JECP error. The message never quotes the body, which may hold a key.
+    """
+    data = _object(body, status, headers, now, ("agent", "data"))
+    if isinstance(data, Refusal):
+        return data
+    agent_id, api_key = data.get("agent_id"), data.get("api_key")
+    if (
+        not valid_agent_id(agent_id)
+        or not isinstance(api_key, str)
+        or not api_key.isascii()
+        or not api_key.isprintable()
+    ):
+        raise WireError("the Hub's answer to the registration holds no agent id and API key")
+    return Registration(
+        agent_id=str(agent_id),
+        api_key=api_key,
+        name=_text(data.get("name")),
+        free_calls_remaining=_whole(data.get("free_calls_remaining", data.get("free_calls"))),
+    )
+
+
+def parse_topup(
+    body: bytes, status: int, headers: Mapping[str, str] = NOTHING, now: UnixMs | None = None
+) -> TopupSession | Refusal:
+    """Read the answer to a topup.
+
+    Raises:
+        WireError: it is neither a checkout page nor a JECP error.
+    """
+    data = _object(body, status, headers, now, ("session", "data"))
+    if isinstance(data, Refusal):
+        return data
+    for key in ("url", "checkout_url", "topup_url"):
+        url = _text(data.get(key))
+        if url:
+            session = _text(data.get("sessionId")) or _text(data.get("session_id"))
+            return TopupSession(url, session, _amount(data.get("amount_usd", data.get("amount"))))
+    raise WireError("the Hub's answer to the topup holds no checkout URL")
+
+
+def parse_refund(
+    body: bytes, status: int, headers: Mapping[str, str] = NOTHING, now: UnixMs | None = None
+) -> Refund | Refusal:
+    """Read one refund.
+
+    Raises:
+        WireError: it is neither a refund nor a JECP error.
+    """
+    data = _object(body, status, headers, now, ("refund", "data"))
+    return data if isinstance(data, Refusal) else _refund(data)
+
+
+def parse_refunds(
+    body: bytes, status: int, headers: Mapping[str, str] = NOTHING, now: UnixMs | None = None
+) -> tuple[Refund, ...] | Refusal:
+    """Read a list of refunds.
+
+    Raises:
+        WireError: it is neither that nor a JECP error.
+    """
+    data = _object(body, status, headers, now, ())
+    if isinstance(data, Refusal):
+        return data
+    listed = data.get("refunds")
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+        raise WireError("the Hub's answer holds no list of refunds")
+    return tuple(_refund(item) for item in listed)
+
+
+def _refund(data: JSONObject) -> Refund:
+    refund_id, status = _text(data.get("refund_id")) or _text(data.get("id")), _text(data.get("status"))
+    if not refund_id or not status:
+        raise WireError("the Hub's answer holds no refund")
+    return Refund(
+        refund_id=refund_id,
+        status=status,
+        transaction_id=_text(data.get("transaction_id")),
+        amount=_amount(data.get("amount_usdc", data.get("refund_amount_usdc"))),
+        reason=_text(data.get("reason")),
+        requested_at=_text(data.get("requested_at")),
+        estimated_resolution=_text(data.get("estimated_resolution")),
+        resolved_at=_text(data.get("resolved_at")),
+        resolution_note=_text(data.get("resolution_note")),
+        raw=data,
+    )
+
+
+def _object(
+    body: bytes, status: int, headers: Mapping[str, str], now: UnixMs | None, wrappers: tuple[str, ...]
+) -> JSONObject | Refusal:
+    """The answer's object, out of the wrapper some Hubs put round it, or the refusal it is."""
+    data = jsontext.loads(body, max_bytes=MAX_ACCOUNT_BYTES)
+    if not isinstance(data, dict):
+        raise WireError("the Hub's answer is not a JSON object")
+    if status >= _ERROR_STATUS or data.get("status") == "failed" or isinstance(data.get("error"), dict):
+        return parse_refusal(data, status=status, headers=headers, now=now)
+    for key in wrappers:
+        if isinstance(data.get(key), dict):
+            return {**data, **data[key]}
+    return data
+
+
+def _amount(value: object) -> MicroUSDC | None:
+    try:
+        return parse_usdc(value)
+    except MoneyError:
+        return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

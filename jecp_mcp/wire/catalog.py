@@ -1,0 +1,340 @@
+"""The Hub's catalog, in both dialects, as `Action` records (JECP 04-manifest §5, 05-discovery). Pure: no I/O.
+
+One bad entry is set aside with its reason and never spoils the page. What has no place in `Action` stays in its
+``extra``: the action's own fields at the top, the capability's under ``"capability"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from jecp_mcp.errors import MoneyError, WireError
+from jecp_mcp.money import MicroUSDC, parse_price
+from jecp_mcp.wire import jsontext
+from jecp_mcp.wire.forms import NOTHING, TIERS, Action, Deprecation, JSONObject, Price, PricingModel
+from jecp_mcp.wire.ids import split_capability, valid_action, valid_version, version_order
+
+MAX_PAGE_BYTES = 32 * 1024 * 1024
+MAX_SNAPSHOT_BYTES = 256 * 1024 * 1024
+MAX_ACTIONS_PER_CAPABILITY = 500
+
+_MODELS: Mapping[str, PricingModel] = MappingProxyType({model.value: model for model in PricingModel})
+_PRICE_KEYS = frozenset({"base", "currency", "model", "payment_methods"})
+_SNAPSHOT_FORM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogPage:
+    """One page of a catalog.
+
+    Attributes:
+        actions: what can be bought, in the Hub's order, each `Action.key` once. A Hub that repeats its built-ins on
+            every page repeats their keys; merging pages by key is right.
+        quarantined: what was set aside: its id as far as it had one, and why.
+        total: how many capabilities the Hub says it has in all.
+    """
+
+    actions: tuple[Action, ...]
+    quarantined: tuple[tuple[str, str], ...] = ()
+    next_cursor: str | None = None
+    has_more: bool = False
+    total: int | None = None
+
+
+def parse_page(body: bytes, *, max_bytes: int = MAX_PAGE_BYTES) -> CatalogPage:
+    """Read one page of ``GET /v1/capabilities``, or the single capability of ``GET /v1/capabilities/{id}``.
+
+    Raises:
+        WireError: it is no JSON object with capabilities.
+    """
+    page = jsontext.loads(body, max_bytes=max_bytes)
+    if not isinstance(page, dict):
+        raise WireError("the catalog is not a JSON object")
+    listed, others = page.get("capabilities"), page.get("third_party_capabilities")
+    if listed is None and others is None:
+        single = page.get("capability", page)
+        if not (isinstance(single, dict) and ("actions" in single or "manifest" in single)):
+            raise WireError("the catalog lists no capabilities")
+        listed = [single]
+    if not isinstance(listed, (list, type(None))) or not isinstance(others, (list, type(None))):
+        raise WireError("the catalog's capabilities are not a list")
+    found: dict[str, Action] = {}
+    bad: list[tuple[str, str]] = []
+    for entry in (*(listed or ()), *(others or ())):
+        _read_capability(entry, found, bad)
+    cursor = page.get("next_cursor")
+    cursor = cursor if isinstance(cursor, str) and cursor else None
+    more = page.get("has_more")
+    return CatalogPage(
+        actions=tuple(found.values()),
+        quarantined=tuple(bad),
+        next_cursor=cursor,
+        has_more=more if isinstance(more, bool) else cursor is not None,
+        total=_whole(page.get("total")),
+    )
+
+
+def _read_capability(entry: object, found: dict[str, Action], bad: list[tuple[str, str]]) -> None:
+    if not isinstance(entry, dict):
+        bad.append(("", "the entry is not an object"))
+        return
+    name = entry.get("id")
+    label = name[:200] if isinstance(name, str) else ""
+    manifest = entry.get("manifest")
+    try:
+        shared = _Shared(entry, manifest if isinstance(manifest, dict) else NOTHING)
+    except WireError as exc:
+        bad.append((label, str(exc)))
+        return
+    seen: set[str] = set()
+    for item in shared.actions:
+        action_id = item.get("id") if isinstance(item, dict) else None
+        if not (isinstance(item, dict) and valid_action(action_id)):
+            bad.append((f"{label}:{str(action_id)[:100]}", "the action has no valid id"))
+            continue
+        if action_id in seen:
+            bad.append((f"{label}:{action_id}", "the capability lists this action twice"))
+            continue
+        seen.add(str(action_id))
+        _keep(shared.action(str(action_id), dict(item)), found)
+
+
+def _keep(action: Action, found: dict[str, Action]) -> None:
+    """Of several versions of one action keep one that is not past its sunset, and of those the highest."""
+    other = found.get(action.key)
+    if other is None or _preference(action) > _preference(other):
+        found[action.key] = action
+
+
+def _preference(action: Action) -> tuple[bool, tuple[int, int, int, int, str]]:
+    gone = action.deprecation is not None and action.deprecation.status == "sunset"
+    return (not gone, version_order(action.version))
+
+
+class _Shared:
+    """What a capability's actions have in common. A plain class: it lives for one entry, and imports must be quick."""
+
+    def __init__(self, entry: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+        """Read a capability entry; what its manifest says goes first.
+
+        Raises:
+            WireError: it has no valid id or no list of actions.
+        """
+        rest: dict[str, Any] = dict(entry)
+        rest.pop("manifest", None)
+        own_actions = rest.pop("actions", None)
+        rest.update(manifest)
+        actions = rest.pop("actions", None) if "actions" in manifest else own_actions
+        if not isinstance(actions, list):
+            raise WireError("the capability has no list of actions")
+        if len(actions) > MAX_ACTIONS_PER_CAPABILITY:
+            raise WireError(f"the capability has more than {MAX_ACTIONS_PER_CAPABILITY} actions")
+        written = rest.pop("id", None)
+        if written is None and isinstance(manifest.get("namespace"), str):
+            written = f"{manifest['namespace']}/{manifest.get('capability')}"
+        if not isinstance(written, str):
+            raise WireError("the capability has no id")
+        wanted = split_capability(written)
+        for part in ("namespace", "capability"):
+            rest.pop(part, None)
+        self.actions = actions
+        self.capability = wanted.capability
+        self.namespace = wanted.namespace
+        self.version = rest.pop("version") if valid_version(rest.get("version")) else wanted.version
+        self.name: str = _pop(rest, "name", str) or ""
+        self.description: str = _pop(rest, "description", str) or ""
+        self.tags = _pop_texts(rest, "tags")
+        self.tier = _tier(_pop(rest, "trust_tier_required", str))
+        self.rpm = _pop_whole(rest, "rate_limit_rpm") or None
+        self.deprecation = _deprecation(_pop(rest, "deprecation", dict))
+        self.total_calls = _pop_whole(rest, "total_calls")
+        self.pricing = _pricing_defaults(rest)
+        self.methods = _methods(own_actions)
+        self.rest: JSONObject = rest or NOTHING
+
+    def action(self, action_id: str, rest: dict[str, Any]) -> Action:
+        """Read one action, consuming what is understood from `rest`; the remainder is kept."""
+        del rest["id"]
+        price, methods = _price(rest, self.pricing)
+        sla = rest.get("sla")
+        tier = _tier(_pop(rest, "trust_tier_required", str)) or self.tier or TIERS[0]
+        rpm = _pop_whole(rest, "rate_limit_rpm") or self.rpm
+        examples = _pop(rest, "examples", list)
+        return Action(
+            capability=self.capability,
+            action=action_id,
+            namespace=self.namespace,
+            price=price,
+            version=self.version,
+            title=_pop(rest, "name", str) or "",
+            description=_pop(rest, "description", str) or "",
+            capability_name=self.name,
+            capability_description=self.description,
+            tags=self.tags,
+            input_schema=_pop(rest, "input_schema", dict) or NOTHING,
+            output_schema=_pop(rest, "output_schema", dict) or NOTHING,
+            examples=tuple(examples or ()),
+            streaming=rest.pop("streaming") is True if isinstance(rest.get("streaming"), bool) else False,
+            trust_tier_required=tier,
+            rate_limit_rpm=rpm,
+            timeout_ms=_whole(sla.get("timeout_ms")) if isinstance(sla, dict) else None,
+            side_effects=_pop(rest, "side_effects", dict) or NOTHING,
+            payment_methods=methods or self.methods.get(action_id, ()),
+            deprecation=_deprecation(_pop(rest, "deprecation", dict)) or self.deprecation,
+            total_calls=self.total_calls,
+            extra=_extra(rest, self.rest),
+        )
+
+
+def _extra(own: dict[str, Any], shared: JSONObject) -> JSONObject:
+    if shared:
+        own["capability"] = shared
+    return own or NOTHING
+
+
+def _price(rest: dict[str, Any], defaults: Mapping[str, Any]) -> tuple[Price, tuple[str, ...]]:
+    """Read an action's price and payment methods: ``price_usdc``, or the manifest's ``pricing``."""
+    methods = _pop_texts(rest, "payment_methods")
+    listed = rest.pop("price_usdc", None)
+    pricing = rest.pop("pricing", None)
+    if not isinstance(pricing, dict):
+        pricing = defaults
+    methods = methods or _texts(pricing.get("payment_methods"))
+    named = pricing.get("model", "per_call")
+    model = _MODELS.get(named) if isinstance(named, str) else None
+    rates = {key: value for key, value in pricing.items() if key not in _PRICE_KEYS}
+    amount: MicroUSDC | None = None
+    problem = None
+    written = pricing.get("base") if listed is None else listed
+    if written is None:
+        problem = "the catalog shows no price"
+    else:
+        try:
+            amount = parse_price(written, _currency(pricing) if listed is None else "USDC")
+        except MoneyError as exc:
+            problem = str(exc)
+    if model is None and problem is None:
+        problem = f"the pricing model {str(named)[:40]!r} is unknown"
+    return Price(amount, model, problem, rates or NOTHING), methods
+
+
+def _currency(pricing: Mapping[str, Any]) -> object:
+    """The manifest's currency; its ``both`` means USD and USDC."""
+    said = pricing.get("currency", "USD")
+    return "USD" if said == "both" else said
+
+
+def _pricing_defaults(rest: dict[str, Any]) -> Mapping[str, Any]:
+    """A capability-wide ``pricing`` with a base price holds for its actions; a mere range stays where it is."""
+    pricing = rest.get("pricing")
+    return rest.pop("pricing") if isinstance(pricing, dict) and "base" in pricing else NOTHING
+
+
+def _methods(actions: object) -> Mapping[str, tuple[str, ...]]:
+    """Payment methods by action from the short list the reference Hub keeps beside a manifest."""
+    if not isinstance(actions, list):
+        return {}
+    return {
+        item["id"]: _texts(item.get("payment_methods"))
+        for item in actions
+        if isinstance(item, dict) and isinstance(item.get("id"), str)
+    }
+
+
+def _deprecation(raw: object) -> Deprecation | None:
+    if not isinstance(raw, dict):
+        return None
+    status = raw.get("status")
+    if not isinstance(status, str) or status == "active":
+        return None
+    sunset, successor = raw.get("sunset_at"), raw.get("successor_version", raw.get("successor"))
+    return Deprecation(
+        status, sunset if isinstance(sunset, str) else None, successor if isinstance(successor, str) else None
+    )
+
+
+def _tier(text: str | None) -> str | None:
+    """A tier this version does not know counts as the highest: better too modest than refused by the Hub."""
+    if not text:
+        return None
+    return text.lower() if text.lower() in TIERS else TIERS[-1]
+
+
+def _pop(rest: dict[str, Any], key: str, kind: type) -> Any:
+    """Take a field of the right kind; one of another kind stays in `rest`, so it is not lost."""
+    return rest.pop(key) if isinstance(rest.get(key), kind) else None
+
+
+def _pop_whole(rest: dict[str, Any], key: str) -> int | None:
+    value = _whole(rest.get(key))
+    if value is not None:
+        del rest[key]
+    return value
+
+
+def _pop_texts(rest: dict[str, Any], key: str) -> tuple[str, ...]:
+    found = _texts(rest.get(key))
+    if found:
+        del rest[key]
+    return found
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    return ()
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def dump_actions(actions: Iterable[Action]) -> bytes:
+    """Write actions for `load_actions`, without loss: one compact array each, fields in order."""
+    return jsontext.dumps({"form": _SNAPSHOT_FORM, "actions": [_row(action) for action in actions]})
+
+
+def load_actions(data: bytes) -> tuple[Action, ...]:
+    """Read what `dump_actions` wrote.
+
+    Raises:
+        WireError: it is not that, or of another form.
+    """
+    stored = jsontext.loads(data, max_bytes=MAX_SNAPSHOT_BYTES, max_depth=jsontext.MAX_DEPTH + 3)
+    try:
+        if stored["form"] != _SNAPSHOT_FORM:
+            raise WireError(f"the stored catalog has the unknown form {stored['form']!r}")
+        return tuple(_unrow(row) for row in stored["actions"])
+    except (KeyError, TypeError, ValueError, IndexError) as exc:
+        raise WireError("the stored catalog is damaged") from exc
+
+
+def _row(a: Action) -> list[Any]:
+    end = a.deprecation
+    return [
+        a.capability, a.action, a.namespace,
+        [a.price.amount, a.price.model, a.price.problem, a.price.rates],
+        a.version, a.title, a.description, a.capability_name, a.capability_description, a.tags,
+        a.input_schema, a.output_schema, a.examples, a.streaming, a.trust_tier_required, a.rate_limit_rpm,
+        a.timeout_ms, a.side_effects, a.payment_methods,
+        [end.status, end.sunset_at, end.successor] if end else None,
+        a.total_calls, a.extra,
+    ]  # fmt: skip
+
+
+def _unrow(row: list[Any]) -> Action:
+    (
+        capability, action, namespace, (amount, model, problem, rates), version, title, description, cap_name, cap_text,
+        tags, input_schema, output_schema, examples, streaming, tier, rpm, timeout_ms, effects, methods, end,
+        total_calls, extra,
+    ) = row  # fmt: skip
+    return Action(
+        capability, action, namespace,
+        Price(amount, None if model is None else _MODELS[model], problem, rates or NOTHING),
+        version, title, description, cap_name, cap_text, tuple(tags), input_schema or NOTHING, output_schema or NOTHING,
+        tuple(examples), streaming, tier, rpm, timeout_ms, effects or NOTHING, tuple(methods),
+        None if end is None else Deprecation(*end), total_calls, extra or NOTHING,
+    )  # fmt: skip

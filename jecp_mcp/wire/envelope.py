@@ -1,0 +1,290 @@
+"""Requests and answers of ``/v1/invoke`` and ``/v1/jecp`` in both dialects (JECP 01-protocol §3 and §4). Pure: no I/O.
+
+The specification wraps an output in ``result.output`` and says ``completed``; the reference Hub puts the output itself
+in ``result`` and says ``success``. Both become an `Answer`; a failed envelope, whatever its HTTP status, a `Refusal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.errors import MoneyError, WireError
+from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
+from jecp_mcp.wire import jsontext
+from jecp_mcp.wire.errors import parse_refusal
+from jecp_mcp.wire.forms import NOTHING, Answer, Billing, JSONObject, Notice, Refusal
+from jecp_mcp.wire.headers import notices
+from jecp_mcp.wire.ids import CapabilityId, split_capability, valid_action, valid_call_id
+
+PROTOCOL = "1.0"
+MAX_REQUEST_BYTES = 10 * 1024 * 1024
+MAX_INPUT_BYTES = 5 * 1024 * 1024
+MAX_METADATA_BYTES = 4 * 1024
+MAX_ANSWER_BYTES = 50 * 1024 * 1024
+
+_SUCCESS = ("completed", "success")
+_ERROR_STATUS = 400
+
+
+def request_body(
+    call_id: str,
+    capability: str,
+    action: str,
+    version: str | None,
+    arguments: Mapping[str, Any],
+    *,
+    delivery: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    extensions: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Write a request without its mandate. The same arguments give the same bytes, and no secret is among them.
+
+    Args:
+        call_id: the idempotency id.
+        capability: ``namespace/name`` or a built-in's ``name``, without a version.
+        action: the action's id.
+        version: the version to pin, or None.
+        arguments: the action's input.
+        delivery: mode and format of the delivery, if other than the Hub's default.
+        metadata: at most 4 KB for the Hub's own logs.
+        extensions: protocol extensions.
+
+    Raises:
+        WireError: an id is malformed, or a part is larger than the protocol allows.
+    """
+    if not valid_call_id(call_id):
+        raise WireError("a call id is 4 to 64 letters, digits, '-' or '_'")
+    wanted = split_capability(f"{capability}@{version}" if version else capability)
+    if not valid_action(action):
+        raise WireError(f"{action[:80]!r} is not an action id")
+    if len(jsontext.dumps(arguments)) > MAX_INPUT_BYTES:
+        raise WireError(f"the input is larger than {MAX_INPUT_BYTES} bytes")
+    if metadata is not None and len(jsontext.dumps(metadata)) > MAX_METADATA_BYTES:
+        raise WireError(f"the metadata is larger than {MAX_METADATA_BYTES} bytes")
+    body: dict[str, Any] = {
+        "jecp": PROTOCOL,
+        "id": call_id,
+        "capability": _pinned(wanted),
+        "action": action,
+        "input": arguments,
+    }
+    parts = {"delivery": delivery, "metadata": metadata, "extensions": extensions}
+    body |= {key: part for key, part in parts.items() if part is not None}
+    return jsontext.dumps(body)
+
+
+def with_mandate(
+    body: bytes,
+    *,
+    agent_id: str,
+    api_key: str,
+    budget: MicroUSDC,
+    expires_at: UnixMs | None = None,
+    provenance_hash: str | None = None,
+) -> bytes:
+    """Append the mandate to a stored request body: the same body, key and budget give identical bytes.
+
+    Args:
+        body: what `request_body` wrote.
+        agent_id: the agent's id.
+        api_key: the agent's key. The result is a secret; send it and forget it.
+        budget: the most this call may cost, micro-USDC, written as an exact JSON number of USDC.
+        expires_at: when the mandate ends.
+        provenance_hash: only where the Hub requires it, see `jecp_mcp.wire.provenance`.
+
+    Raises:
+        WireError: `body` is no JSON object as `request_body` writes it.
+    """
+    if not (body.startswith(b'{"jecp":') and body.endswith(b"}")):
+        raise WireError("the stored request is not a JECP request body")
+    mandate: dict[str, Any] = {"agent_id": agent_id, "api_key": api_key, "budget_usdc": Decimal(format_usdc(budget))}
+    if expires_at is not None:
+        mandate["expires_at"] = iso(expires_at)
+    if provenance_hash is not None:
+        mandate["provenance_hash"] = provenance_hash
+    return body[:-1] + b',"mandate":' + jsontext.dumps(mandate) + b"}"
+
+
+def parse_answer(
+    body: bytes,
+    headers: Mapping[str, str],
+    status: int,
+    *,
+    now: UnixMs | None = None,
+    max_bytes: int = MAX_ANSWER_BYTES,
+) -> Answer | Refusal:
+    """Read a Hub's answer to a call.
+
+    Args:
+        body: the response body.
+        headers: the response headers, by any case.
+        status: the HTTP status.
+        now: the clock, to read a Retry-After that is a date.
+        max_bytes: the longest body accepted.
+
+    Raises:
+        WireError: it is no JECP envelope, and so proves nothing about the charge.
+    """
+    envelope = jsontext.loads(body, max_bytes=max_bytes)
+    if not isinstance(envelope, dict):
+        raise WireError("the answer is not a JSON object")
+    said = envelope.get("status")
+    if said == "failed" or (said not in _SUCCESS and "error" in envelope):
+        return parse_refusal(envelope, status=status, headers=headers, now=now)
+    if status >= _ERROR_STATUS:
+        if isinstance(envelope.get("code"), str):
+            return parse_refusal(envelope, status=status, headers=headers, now=now)
+        raise WireError(f"the answer is no JECP error, though it came with HTTP {status}")
+    if said not in _SUCCESS and not ("result" in envelope and ("jecp" in envelope or "billing" in envelope)):
+        raise WireError("the answer is no JECP envelope: neither a result nor an error")
+    if "result" not in envelope:
+        raise WireError("the answer says it succeeded and carries no result")
+    return answer_of(envelope, notices(headers))
+
+
+def answer_of(envelope: JSONObject, found: tuple[Notice, ...] = ()) -> Answer:
+    """Normalise a successful envelope (or a stream's final event) that has a ``result``."""
+    result = envelope.get("result")
+    wrapped = isinstance(result, Mapping) and "output" in result and (
+        envelope.get("status") == "completed" or ("capability" in result and "action" in result)
+    )  # fmt: skip
+    execution = _object(envelope.get("execution"))
+    provider: Any = envelope.get("provider")
+    version = None
+    if isinstance(provider, Mapping):
+        provider, version = provider.get("namespace"), provider.get("version")
+    elif not isinstance(provider, str):
+        provider = execution.get("provider")
+    duration = execution.get("duration_ms")
+    return Answer(
+        id=_text(envelope.get("id")),
+        output=result["output"] if wrapped and isinstance(result, Mapping) else result,
+        billing=billing_of(envelope),
+        provider=_text(provider),
+        version=_text(version),
+        duration_ms=duration if isinstance(duration, int) and not isinstance(duration, bool) else None,
+        trust_tier=_text(execution.get("trust_tier")),
+        notices=found,
+        raw=envelope,
+    )
+
+
+def billing_of(envelope: JSONObject) -> Billing:
+    """What an envelope says about money, good or failed. An amount that is not exact reads as None, never rounded.
+
+    ``charged:false`` beside an amount means that amount was *not* charged. Without ``charged``, a free call is not
+    charged and any other is charged what it cost.
+    """
+    billing = envelope.get("billing")
+    if not isinstance(billing, Mapping):
+        return Billing(balance_after=_amount(envelope.get("wallet_balance_after")))
+    amount = _amount(billing.get("amount_usdc", billing.get("cost_usdc")))
+    method = _text(billing.get("method"))
+    charged = billing.get("charged")
+    if not isinstance(charged, bool):
+        charged = _implied_charge(amount, method)
+    balance = billing.get("balance_after")
+    return Billing(
+        charged=charged,
+        amount=amount,
+        balance_after=_amount(envelope.get("wallet_balance_after") if balance is None else balance),
+        transaction_id=_text(billing.get("transaction_id")),
+        method=method,
+        raw=billing,
+    )
+
+
+def dump_answer(answer: Answer) -> bytes:
+    """Write an answer for `load_answer`, without loss. The output is not written twice where `raw` already holds it."""
+    where = _place_of_output(answer)
+    fields: dict[str, Any] = {
+        "v": 1,
+        "raw": answer.raw,
+        "at": where,
+        "id": answer.id,
+        "provider": answer.provider,
+        "version": answer.version,
+        "duration_ms": answer.duration_ms,
+        "trust_tier": answer.trust_tier,
+        "billing": {
+            "charged": answer.billing.charged,
+            "amount": answer.billing.amount,
+            "balance_after": answer.billing.balance_after,
+            "transaction_id": answer.billing.transaction_id,
+            "method": answer.billing.method,
+        },
+        "notices": [[item.kind, item.text, item.at, item.successor] for item in answer.notices],
+    }
+    if where is None:
+        fields["output"] = answer.output
+    if answer.billing.raw != answer.raw.get("billing", NOTHING):
+        fields["billing_raw"] = answer.billing.raw
+    return jsontext.dumps(fields)
+
+
+def load_answer(data: bytes) -> Answer:
+    """Read what `dump_answer` wrote.
+
+    Raises:
+        WireError: it is not that.
+    """
+    # Twice the longest answer holds an output that its raw envelope does not share.
+    fields = jsontext.loads(data, max_bytes=2 * MAX_ANSWER_BYTES + 65_536, max_depth=jsontext.MAX_DEPTH + 2)
+    try:
+        if fields["v"] != 1:
+            raise WireError(f"the stored answer has the unknown form {fields['v']!r}")
+        raw, where, billing = fields["raw"], fields["at"], fields["billing"]
+        output = fields["output"] if where is None else raw
+        for key in where or ():
+            output = output[key]
+        return Answer(
+            id=fields["id"],
+            output=output,
+            billing=replace(Billing(**billing), raw=fields.get("billing_raw", raw.get("billing", NOTHING))),
+            provider=fields["provider"],
+            version=fields["version"],
+            duration_ms=fields["duration_ms"],
+            trust_tier=fields["trust_tier"],
+            notices=tuple(Notice(*item) for item in fields["notices"]),
+            raw=raw,
+        )
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise WireError("the stored answer is damaged") from exc
+
+
+def _implied_charge(amount: MicroUSDC | None, method: str | None) -> bool | None:
+    if method == "free_call":
+        return False
+    return None if amount is None else amount > 0
+
+
+def _place_of_output(answer: Answer) -> list[str] | None:
+    result = answer.raw.get("result")
+    if result is answer.output and "result" in answer.raw:
+        return ["result"]
+    if isinstance(result, Mapping) and "output" in result and result["output"] is answer.output:
+        return ["result", "output"]
+    return None
+
+
+def _pinned(wanted: CapabilityId) -> str:
+    return f"{wanted.capability}@{wanted.version}" if wanted.version else wanted.capability
+
+
+def _amount(value: object) -> MicroUSDC | None:
+    try:
+        return parse_usdc(value)
+    except MoneyError:
+        return None
+
+
+def _object(value: object) -> JSONObject:
+    return value if isinstance(value, Mapping) else NOTHING
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

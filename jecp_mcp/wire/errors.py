@@ -1,0 +1,133 @@
+"""Refusals from the wire, in both dialects (JECP 03-errors). Pure: no I/O. The code catalog is in `codes`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import WireError
+from jecp_mcp.wire.codes import ALIASES, CODES, Code, Proof, Retry, Side, canonical, lookup
+from jecp_mcp.wire.forms import NOTHING, JSONObject, Refusal
+from jecp_mcp.wire.headers import MAX_WAIT_SECONDS, retry_after
+
+__all__ = [
+    "ALIASES",
+    "CODES",
+    "UNSPECIFIED",
+    "Code",
+    "Proof",
+    "Retry",
+    "Side",
+    "canonical",
+    "charge_proof",
+    "lookup",
+    "parse_refusal",
+]
+
+UNSPECIFIED = "UNSPECIFIED"
+"""Our code for a JECP envelope that says ``failed`` and gives no code."""
+
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
+_CODE_IN_ERROR = re.compile(r"[A-Z][A-Z0-9_]{2,99}", re.ASCII)
+
+
+def parse_refusal(
+    body: Mapping[str, Any],
+    *,
+    status: int | None,
+    headers: Mapping[str, str] = NOTHING,
+    now: UnixMs | None = None,
+) -> Refusal:
+    """Read a failed envelope: ``error`` as an object, or ``code`` and ``message`` at the top (flat).
+
+    Args:
+        body: the parsed envelope.
+        status: the HTTP status, None for a stream's event.
+        headers: the response's headers, for Retry-After.
+        now: the clock, to read a Retry-After that is a date.
+
+    Raises:
+        WireError: it names no code and is no JECP envelope, so it proves nothing.
+    """
+    error = body.get("error")
+    nested: Mapping[str, Any] = error if isinstance(error, Mapping) else body
+    wire_code = nested.get("code")
+    if not (isinstance(wire_code, str) and _CODE.fullmatch(wire_code)):
+        wire_code = error if isinstance(error, str) and _CODE_IN_ERROR.fullmatch(error) else None
+    if wire_code is None and not ("jecp" in body and body.get("status") == "failed"):
+        raise WireError("the answer is no JECP error: it has no error code")
+    message = _text(nested.get("message")) or _text(error) or _text(nested.get("detail"))
+    details = _object(nested.get("details")) or _object(body.get("details"))
+    if details is None:
+        # The flat form has no place for details but beside the code.
+        flat = {k: v for k, v in nested.items() if k not in _FLAT_KNOWN} if nested is not body else {}
+        details = flat or NOTHING
+    next_action = _object(body.get("next_action")) or _object(nested.get("next_action"))
+    return Refusal(
+        code=canonical(wire_code) if wire_code else UNSPECIFIED,
+        message=message or (wire_code or "The Hub refused the call and gave no reason."),
+        wire_code=wire_code,
+        http_status=status,
+        details=details,
+        next_action=next_action,
+        payment=_object(body.get("payment")) or _object(nested.get("payment")),
+        documentation_url=_text(nested.get("documentation_url")) or _text(body.get("documentation_url")),
+        retry_after_seconds=_wait(headers, now, details, next_action, nested),
+        id=_text(body.get("id")),
+        source="hub",
+        raw=body,
+    )
+
+
+def charge_proof(refusal: Refusal, *, replay: bool) -> Proof:
+    """What `refusal` proves about the charge for its call id.
+
+    A code the catalog does not know proves nothing. On a replay, a refused nonce means that the first attempt arrived
+    (JECP ADR-0001), and a stream in progress is the first attempt's.
+    """
+    entry = lookup(refusal.code)
+    if entry is None:
+        return Proof.UNKNOWN
+    if replay and (
+        (entry.code == "PROVENANCE_MISMATCH" and refusal.details.get("subcause") == "nonce_replay")
+        or entry.code == "STREAM_IN_PROGRESS"
+    ):
+        return Proof.FIRST_CALL
+    return entry.charge
+
+
+_FLAT_KNOWN = frozenset({"code", "message", "documentation_url", "next_action", "payment", "details", "detail"})
+
+
+def _wait(headers: Mapping[str, str], now: UnixMs | None, *places: Mapping[str, Any] | None) -> int | None:
+    seconds = retry_after(headers, now)
+    for place in places:
+        if seconds is None and place is not None:
+            seconds = _seconds(place.get("retry_after_seconds"))
+            if seconds is None:
+                seconds = _seconds(place.get("retry_after"))
+    return seconds
+
+
+def _seconds(value: object) -> int | None:
+    """Whole seconds, rounded up so that nobody comes back early."""
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        return None
+    if isinstance(value, Decimal) and not value.is_finite():
+        return None
+    if value < 0:
+        return None
+    if value >= MAX_WAIT_SECONDS:
+        return MAX_WAIT_SECONDS
+    return -int(-value // 1) if isinstance(value, int) else int(value) + (value != int(value))
+
+
+def _object(value: object) -> JSONObject | None:
+    return value if isinstance(value, Mapping) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

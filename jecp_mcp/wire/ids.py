@@ -1,0 +1,98 @@
+"""The grammar of JECP's identifiers (JECP 01-protocol §3.3, 02-authentication §3.1). Pure: no I/O."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from jecp_mcp.errors import WireError
+
+_CREDENTIAL = re.compile(r"([a-z]{2,8})_(ag|ak|pr|pk)_[A-Za-z0-9]{16,}")
+_CALL_ID = re.compile(r"[A-Za-z0-9_-]{4,64}")
+_CAPABILITY = re.compile(r"[a-z][a-z0-9-]*(?:/[a-z][a-z0-9-]*)?")
+_ACTION = re.compile(r"[a-z][a-z0-9-]*")
+_SEMVER = re.compile(
+    r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(?:-([0-9A-Za-z.-]{1,64}))?(?:\+[0-9A-Za-z.-]{1,64})?",
+    re.ASCII,
+)
+MAX_ID_LENGTH = 128
+"""The longest capability or action id accepted, in characters; the grammar itself sets no bound."""
+
+
+class CapabilityId(NamedTuple):
+    """A capability id taken apart; `namespace` is ``""`` for a Hub's built-in."""
+
+    namespace: str
+    name: str
+    version: str | None
+
+    @property
+    def capability(self) -> str:
+        """The id without its version: ``namespace/name`` or ``name``."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+def valid_call_id(text: object) -> bool:
+    """Whether `text` may be a request's ``id``, the idempotency key."""
+    return isinstance(text, str) and _CALL_ID.fullmatch(text) is not None
+
+
+def valid_capability(text: object) -> bool:
+    """Whether `text` is ``namespace/name`` or ``name``, without a version."""
+    return isinstance(text, str) and len(text) <= MAX_ID_LENGTH and _CAPABILITY.fullmatch(text) is not None
+
+
+def valid_action(text: object) -> bool:
+    """Whether `text` may be an action's id."""
+    return isinstance(text, str) and len(text) <= MAX_ID_LENGTH and _ACTION.fullmatch(text) is not None
+
+
+def valid_version(text: object) -> bool:
+    """Whether `text` is a semantic version (semver.org 2.0.0)."""
+    return isinstance(text, str) and _SEMVER.fullmatch(text) is not None
+
+
+def version_order(text: str | None) -> tuple[int, int, int, int, str]:
+    """A sort key over versions: releases above their pre-releases, anything that is no version lowest.
+
+    Pre-releases of one release are ordered as text, which suffices to prefer one of them the same way every time.
+    """
+    match = _SEMVER.fullmatch(text) if text else None
+    if match is None:
+        return (-1, -1, -1, 0, text or "")
+    major, minor, patch, pre = match.groups()
+    return (int(major), int(minor), int(patch), 0 if pre else 1, pre or "")
+
+
+def split_capability(text: str) -> CapabilityId:
+    """Take ``namespace/name@1.2.3`` apart.
+
+    Raises:
+        WireError: it is no capability id.
+    """
+    capability, at, version = text.partition("@")
+    if not valid_capability(capability) or (at and not valid_version(version)):
+        raise WireError(f"{text[:80]!r} is not a capability id")
+    namespace, slash, name = capability.partition("/")
+    return CapabilityId(namespace if slash else "", name if slash else capability, version if at else None)
+
+
+def valid_agent_id(text: object) -> bool:
+    """Whether `text` is an agent id of any Hub: ``<vendor>_ag_…``."""
+    return _kind(text) == "ag"
+
+
+def valid_api_key(text: object) -> bool:
+    """Whether `text` is an agent's API key of any Hub: ``<vendor>_ak_…``."""
+    return _kind(text) == "ak"
+
+
+def vendor_prefix(text: str) -> str | None:
+    """The Hub's vendor prefix in an id or key, or None when it is neither."""
+    match = _CREDENTIAL.fullmatch(text)
+    return match.group(1) if match else None
+
+
+def _kind(text: object) -> str | None:
+    match = _CREDENTIAL.fullmatch(text) if isinstance(text, str) else None
+    return match.group(2) if match else None

@@ -1,0 +1,201 @@
+"""Exact JSON from and to a stranger, within bounds. Pure: no I/O.
+
+Numbers with a fraction or an exponent are `decimal.Decimal`, so an amount of money survives the way in and out.
+What RFC 8259 does not allow (NaN, Infinity) or no honest Hub sends (nesting beyond `MAX_DEPTH`, integers of thousands
+of digits) is refused with a short reason before it can cost time or a stack.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from json.encoder import encode_basestring
+from typing import Any, NoReturn
+
+from jecp_mcp.errors import WireError
+
+MAX_DEPTH = 64
+MAX_DIGITS = 4_000
+"""The longest number, in characters; `int` is quadratic in them, and Python itself stops at 4 300."""
+
+_INT64 = 2**63
+_BRACKETS_ONLY = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def loads(data: bytes | bytearray | str, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any:
+    """Read one JSON text (RFC 8259), exactly.
+
+    Args:
+        data: the text; bytes are UTF-8, with or without a byte order mark.
+        max_bytes: the most bytes (characters for ``str``) to accept.
+        max_depth: how deep arrays and objects may nest.
+
+    Returns:
+        The value. Fractions are `Decimal`; lone surrogates have become U+FFFD.
+
+    Raises:
+        WireError: it is too long, too deep, not UTF-8 or not JSON.
+    """
+    if len(data) > max_bytes:
+        raise WireError(f"the body is longer than {max_bytes} bytes")
+    if isinstance(data, str):
+        text = data.removeprefix("\ufeff")
+        raw = text.encode("utf-8", "surrogatepass")
+    else:
+        raw = bytes(data).removeprefix(b"\xef\xbb\xbf")
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as exc:
+            raise WireError("the body is not UTF-8") from exc
+    if _deeper_than(raw, max_depth):
+        raise WireError(f"the JSON nests deeper than {max_depth} levels or is not closed")
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as exc:
+        raise WireError(f"the body is not JSON: {exc.msg} at character {exc.pos}") from exc
+    if _SURROGATE_ESCAPE.search(text) or (isinstance(data, str) and _SURROGATE.search(text)):
+        value = _scrubbed(value)
+    return value
+
+
+def dumps(value: Any) -> bytes:
+    """Write compact JSON in UTF-8, keys in the order given, `Decimal` digit for digit.
+
+    The same value gives the same bytes. Lone surrogates, which UTF-8 cannot carry, become U+FFFD.
+
+    Raises:
+        WireError: the value holds NaN, an infinity, a cycle, absurd depth, or something JSON has no word for.
+    """
+    try:
+        try:
+            text = _ENCODER.encode(value)
+        except _ExactNeeded:
+            parts: list[str] = []
+            _write(value, parts)
+            text = "".join(parts)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise WireError(f"the value cannot be written as JSON: {type(exc).__name__}") from exc
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text).encode("utf-8")
+
+
+def plain(value: Any) -> Any:
+    """The same value for a reader without `Decimal` or big integers, such as a model or a schema validator.
+
+    A `Decimal` becomes an ``int`` (when written without a fraction) or a ``float``; an integer beyond 64 bits and a
+    number beyond a float's range become their text. Not for money.
+    """
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return value if -_INT64 <= value < _INT64 else str(value)
+    if isinstance(value, Decimal):
+        return _plain_decimal(value)
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _plain_decimal(value: Decimal) -> int | float | str:
+    if not value.is_finite():
+        return str(value)
+    exponent = value.as_tuple().exponent
+    if isinstance(exponent, int) and exponent >= 0 and -_INT64 <= value < _INT64:
+        return int(value)
+    as_float = float(value)
+    return str(value) if as_float in (float("inf"), float("-inf")) else as_float
+
+
+def _deeper_than(raw: bytes, limit: int) -> bool:
+    """Whether brackets outside strings nest deeper than `limit` (or do not close); never recurses."""
+    if raw.count(b"[") + raw.count(b"{") <= limit:
+        return False
+    # Without its escapes, every other piece between quotes lies outside strings.
+    unescaped = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
+    brackets = b"".join(unescaped.split(b'"')[::2]).translate(_ONE_KIND, _BRACKETS_ONLY)
+    for _ in range(limit):
+        # One pass takes away exactly the innermost level.
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return False
+    return True
+
+
+def _decimal(text: str) -> Decimal:
+    if len(text) > MAX_DIGITS:
+        raise WireError(f"a number has more than {MAX_DIGITS} characters")
+    try:
+        return Decimal(text)
+    except InvalidOperation as exc:
+        raise WireError("a number's exponent is out of range") from exc
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise WireError(f"a number has more than {MAX_DIGITS} digits")
+    return int(text)
+
+
+def _constant(text: str) -> NoReturn:
+    raise WireError(f"{text} is not JSON")
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_scrubbed(key): _scrubbed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(item) for item in value]
+    return value
+
+
+class _ExactNeeded(Exception):
+    """The C encoder met a `Decimal`, which it cannot write as a number."""
+
+
+def _fallback(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        raise _ExactNeeded
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(type(value).__name__)
+
+
+_DECODER = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fallback)
+
+
+def _write(value: Any, out: list[str]) -> None:
+    if isinstance(value, str):
+        out.append(encode_basestring(value))
+    elif isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ValueError("not finite")
+        out.append(str(value))
+    elif isinstance(value, Mapping):
+        out.append("{")
+        for position, (key, item) in enumerate(value.items()):
+            if not isinstance(key, str):
+                raise TypeError("a key is not text")
+            out.append(("," if position else "") + encode_basestring(key) + ":")
+            _write(item, out)
+        out.append("}")
+    elif isinstance(value, (list, tuple)):
+        out.append("[")
+        for position, item in enumerate(value):
+            if position:
+                out.append(",")
+            _write(item, out)
+        out.append("]")
+    else:
+        out.append(_ENCODER.encode(value))

@@ -1,0 +1,222 @@
+"""A provider's manifest, validated to the letter (JECP 04-manifest §5). Pure: no I/O.
+
+For whoever publishes capabilities. Reading a Hub's catalog is lenient and lives in `jecp_mcp.wire.catalog`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from jecp_mcp.clock import parse_iso
+from jecp_mcp.errors import MoneyError, WireError
+from jecp_mcp.money import MicroUSDC, parse_price
+from jecp_mcp.wire import jsontext
+
+MAX_MANIFEST_BYTES = 10 * 1024
+
+
+def _price(value: object) -> MicroUSDC:
+    try:
+        return parse_price(value)
+    except MoneyError as exc:
+        raise ValueError(str(exc)) from exc
+
+
+Usd = Annotated[int, BeforeValidator(_price)]
+"""A price in USD on the wire, micro-USDC here."""
+Rate = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+"""USDC per unit; may be finer than a micro-USDC."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class Pricing(_Part):
+    """What an action costs. `base` is quoted in USD whatever `currency` the provider is paid in; micro-USDC here."""
+
+    base: Usd
+    currency: str = Field(default="USD", pattern=r"^([A-Z]{3,5}|both)$")
+    model: Literal["flat", "per_call", "per_token", "per_chunk", "per_second", "tiered"] = "per_call"
+    payment_methods: tuple[str, ...] = ()
+    input_per_token_usdc: Rate | None = None
+    output_per_token_usdc: Rate | None = None
+    per_chunk_usdc: Rate | None = None
+    audio_per_second_usdc: Rate | None = None
+
+    @model_validator(mode="after")
+    def _rates_for_model(self) -> Pricing:
+        missing = [name for name in _RATES.get(self.model, ()) if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"the model {self.model} needs {' and '.join(missing)}")
+        return self
+
+
+_RATES = {
+    "per_token": ("input_per_token_usdc", "output_per_token_usdc"),
+    "per_chunk": ("per_chunk_usdc",),
+    "per_second": ("audio_per_second_usdc",),
+}
+
+
+class SideEffects(_Part):
+    """What an action does beside answering."""
+
+    external_api_call: bool = False
+    stores_data: bool = False
+    modifies_state: bool = False
+    sends_email: bool = False
+
+
+class Sla(_Part):
+    """What the provider promises, in milliseconds."""
+
+    latency_p95_ms: int | None = Field(default=None, ge=1)
+    timeout_ms: int = Field(default=30_000, ge=1_000, le=300_000)
+
+
+class Step(_Part):
+    """One step of a workflow: a call of another capability."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    call: str = Field(pattern=r"^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$")
+    action: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    input: Mapping[str, Any]
+
+
+class Composition(_Part):
+    """A workflow over other actions, run by the Hub."""
+
+    steps: tuple[Step, ...] = Field(min_length=1, max_length=8)
+    max_depth: Literal[1] = 1
+    on_step_failure: Literal["rollback", "continue"] = "rollback"
+    timeout_total_ms: int = Field(default=60_000, ge=1_000, le=300_000)
+
+
+class ManifestAction(_Part):
+    """One action of a manifest."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]{2,63}$")
+    name: str | None = Field(default=None, max_length=100)
+    description: str = Field(min_length=1, max_length=300)
+    streaming: bool = False
+    pricing: Pricing
+    trust_tier_required: Literal["bronze", "silver", "gold", "platinum"] = "bronze"
+    rate_limit_rpm: int = Field(default=0, ge=0)
+    input_schema: Mapping[str, Any]
+    output_schema: Mapping[str, Any]
+    examples: tuple[Mapping[str, Any], ...] = ()
+    side_effects: SideEffects | None = None
+    sla: Sla | None = None
+    composes: Composition | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ManifestAction:
+        if self.composes is not None and "streaming" in self.model_fields_set:
+            raise ValueError("composes and streaming exclude each other")
+        return self
+
+
+class Compliance(_Part):
+    """What the provider says about data protection."""
+
+    pii_handling: Literal["process_only_no_store", "store_with_consent"] | None = None
+    gdpr_compliant: bool | None = None
+    data_residency: tuple[Annotated[str, Field(min_length=2, max_length=8)], ...] = ()
+
+
+class Payout(_Part):
+    """How the provider is paid."""
+
+    payout_currency: str | None = Field(default=None, pattern=r"^([A-Z]{3,5}|both)$")
+    stripe_connect_required: bool | None = None
+
+
+class Authentication(_Part):
+    """How the provider recognises the Hub's calls."""
+
+    type: Literal["api_key", "mtls", "oauth2"]
+    header_name: str | None = None
+
+
+class ManifestDeprecation(_Part):
+    """Where the capability stands in its life."""
+
+    status: Literal["active", "deprecated", "sunset"] = "active"
+    sunset_at: str | None = None
+    successor_version: str | None = Field(default=None, pattern=r"^\d+\.\d+\.\d+$")
+
+    @model_validator(mode="after")
+    def _ends_when(self) -> ManifestDeprecation:
+        if self.status != "active" and self.sunset_at is None:
+            raise ValueError("a capability on its way out needs sunset_at")
+        if self.sunset_at is not None:
+            parse_iso(self.sunset_at)
+        return self
+
+
+class Manifest(_Part):
+    """A provider's capability."""
+
+    namespace: str = Field(pattern=r"^[a-z][a-z0-9-]{2,31}$")
+    display_name: str | None = Field(default=None, min_length=2, max_length=100)
+    capability: str = Field(pattern=r"^[a-z][a-z0-9-]{2,63}$")
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$", max_length=64)
+    description: str = Field(min_length=1, max_length=500)
+    endpoint: str = Field(pattern=r"^https://[^\s/@]+(/\S*)?$", max_length=2048)
+    actions: tuple[ManifestAction, ...] = Field(min_length=1)
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=32)], ...] = Field(default=(), max_length=8)
+    streaming: bool = False
+    website: str | None = None
+    support_email: str | None = None
+    documentation: str | None = None
+    logo_url: str | None = None
+    authentication: Authentication | None = None
+    compliance: Compliance | None = None
+    billing: Payout | None = None
+    deprecation: ManifestDeprecation | None = None
+    metadata: Mapping[str, Any] | None = None
+    extensions: Mapping[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _no_twins(self) -> Manifest:
+        ids = [action.id for action in self.actions]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two actions share an id")
+        return self
+
+
+def parse_manifest(data: bytes | str) -> tuple[Manifest, dict[str, Any]]:
+    """Validate a manifest's JSON text.
+
+    Returns:
+        The manifest, and the object as it was written, to be published unchanged.
+
+    Raises:
+        WireError: every violation, each with its JSON pointer.
+    """
+    raw = jsontext.loads(data, max_bytes=MAX_MANIFEST_BYTES)
+    return check_manifest(raw), raw
+
+
+def check_manifest(raw: object) -> Manifest:
+    """Validate a manifest already parsed by `jecp_mcp.wire.jsontext.loads`.
+
+    Raises:
+        WireError: every violation, each with its JSON pointer.
+    """
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{_pointer(error['loc'])}: {error['msg']}" for error in exc.errors(include_url=False)[:20]
+        )
+        raise WireError(f"the manifest is not valid: {problems}") from exc
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location) or "/"

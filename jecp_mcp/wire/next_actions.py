@@ -1,0 +1,157 @@
+"""``next_action``: the Hub's word on what to do after a refusal (JECP 03-errors §4). Pure: no I/O.
+
+Its URLs are text from a stranger. Nothing here judges or fetches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from jecp_mcp.wire.codes import canonical
+from jecp_mcp.wire.forms import NOTHING, JSONObject, Refusal
+
+KNOWN_TYPES = frozenset(
+    {
+        "topup", "topup_url", "register", "increase_mandate", "refresh_mandate", "retry_after", "discover",
+        "see_manifest", "earn_trust", "try_alternative_provider", "retry_or_alternative", "upgrade_client",
+        "drop_streaming_accept", "x402_settle", "check_signer", "resign", "switch_to_wallet", "check_gas", "raise_cap",
+        "review_intent", "link_wallet",
+    }
+)  # fmt: skip
+"""The types in use today. The set is open."""
+
+TYPE_ALIASES = MappingProxyType(
+    {"renew_mandate": "refresh_mandate", "wait": "retry_after", "lookup_schema": "see_manifest"}
+)
+"""Other spellings to the canonical one."""
+
+PAIRED = MappingProxyType(
+    {
+        "INSUFFICIENT_BALANCE": "topup",
+        "PAYMENT_REQUIRED": "topup",
+        "FREE_TIER_EXHAUSTED": "topup",
+        "INSUFFICIENT_BUDGET": "increase_mandate",
+        "MANDATE_EXPIRED": "refresh_mandate",
+        "AUTH_REQUIRED": "register",
+        "INVALID_API_KEY": "register",
+        "AGENT_NOT_FOUND": "register",
+        "RATE_LIMITED": "retry_after",
+        "STREAM_IN_PROGRESS": "retry_after",
+        "CAPABILITY_NOT_FOUND": "discover",
+        "PROVIDER_NOT_FOUND": "discover",
+        "INVALID_CAPABILITY": "discover",
+        "CAPABILITY_DEPRECATED": "discover",
+        "ACTION_NOT_FOUND": "see_manifest",
+        "INPUT_SCHEMA_VIOLATION": "see_manifest",
+        "INSUFFICIENT_TRUST": "earn_trust",
+        "PROVIDER_ERROR": "try_alternative_provider",
+        "PROVIDER_UNREACHABLE": "try_alternative_provider",
+        "PROVIDER_UNAVAILABLE": "try_alternative_provider",
+        "UNSUPPORTED_VERSION": "upgrade_client",
+        "NOT_STREAMABLE": "drop_streaming_accept",
+        "STREAM_TIMEOUT": "retry_or_alternative",
+        "PROVIDER_TIMEOUT": "retry_or_alternative",
+    }
+)
+"""Code to type, as the reference Hub pairs them, with the codes on which it leaves the action out filled in kind."""
+
+
+def _nothing() -> JSONObject:
+    return NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class HubAction:
+    """A next_action in normal form.
+
+    Attributes:
+        type: the canonical type; an unknown one as it stood.
+        wire_type: the type as it stood; ``""`` when the Hub gave none and `type` comes from the code.
+        source: ``hub`` when the Hub said it, ``bridge`` when it is concluded from the code.
+        extra: every field without a place here.
+        raw: the whole object as it came.
+    """
+
+    type: str
+    wire_type: str = ""
+    source: str = "hub"
+    ui: str | None = None
+    api: str | None = None
+    method: str | None = None
+    headers: tuple[str, ...] = ()
+    body_example: Any = None
+    allowed_amounts_usd: tuple[Any, ...] = ()
+    hint: str | None = None
+    description: str | None = None
+    spec: str | None = None
+    url: str | None = None
+    schema_url: str | None = None
+    retry_after_seconds: int | None = None
+    current_tier: str | None = None
+    required_tier: str | None = None
+    fallback: JSONObject | None = None
+    alternative: Any = None
+    extensions: JSONObject | None = None
+    extra: JSONObject = field(default_factory=_nothing)
+    raw: JSONObject = field(default_factory=_nothing)
+
+
+_KINDS: Mapping[str, type] = {
+    **dict.fromkeys(
+        ("ui", "api", "method", "hint", "description", "spec", "url", "schema_url", "current_tier", "required_tier"),
+        str,
+    ),
+    "fallback": Mapping,
+    "extensions": Mapping,
+    "body_example": object,
+    "alternative": object,
+}
+
+
+def parse_next_action(raw: object) -> HubAction | None:
+    """Read a next_action; None when it is no object. A field of the wrong kind stays in `extra`, whole."""
+    if not isinstance(raw, Mapping):
+        return None
+    rest = dict(raw)
+    fields: dict[str, Any] = {}
+    wire_type = rest.pop("type", "")
+    if not isinstance(wire_type, str):
+        rest["type"], wire_type = wire_type, ""
+    for name, kind in _KINDS.items():
+        if name in rest and isinstance(rest[name], kind):
+            fields[name] = rest.pop(name)
+    wait = rest.get("retry_after_seconds")
+    if isinstance(wait, int) and not isinstance(wait, bool) and wait >= 0:
+        fields["retry_after_seconds"] = rest.pop("retry_after_seconds")
+    for name in ("allowed_amounts_usd", "headers"):
+        listed = rest.get(name)
+        if isinstance(listed, list) and (name != "headers" or all(isinstance(item, str) for item in listed)):
+            fields[name] = tuple(rest.pop(name))
+    return HubAction(
+        type=TYPE_ALIASES.get(wire_type, wire_type), wire_type=wire_type, extra=rest or NOTHING, raw=raw, **fields
+    )
+
+
+def paired_type(code: str) -> str | None:
+    """The type that goes with an error code or alias when the Hub names none; None where nothing helps."""
+    return PAIRED.get(canonical(code))
+
+
+def action_for(refusal: Refusal) -> HubAction | None:
+    """The Hub's next_action for `refusal` or, where it gave none, the one its code calls for, marked as ours."""
+    said = parse_next_action(refusal.next_action)
+    if said is not None and said.type:
+        return said
+    kind = paired_type(refusal.code)
+    if kind is None:
+        return said
+    return HubAction(
+        type=kind,
+        source="bridge",
+        retry_after_seconds=refusal.retry_after_seconds,
+        raw=said.raw if said else NOTHING,
+        extra=said.extra if said else NOTHING,
+    )

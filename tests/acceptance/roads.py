@@ -1,0 +1,183 @@
+"""Reaching the real server process as a host would: every transport, in both protocol eras."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
+
+LEGACY = "legacy"
+MODERN = "2026-07-28"
+
+
+@dataclass(frozen=True)
+class Road:
+    """One way for a host to reach the server."""
+
+    transport: str
+    era: str
+
+    def __str__(self) -> str:
+        return f"{self.transport}-{'2025' if self.era == LEGACY else '2026'}"
+
+
+ROADS = [Road(transport, era) for transport in ("stdio", "sse", "http") for era in (LEGACY, MODERN)]
+
+
+@dataclass
+class SandboxHub:
+    """A running sandbox Hub process and its test agent."""
+
+    url: str
+    agent_id: str
+    api_key: str
+    http: httpx2.Client = field(repr=False)
+
+    @property
+    def auth(self) -> dict[str, str]:
+        return {"X-Agent-ID": self.agent_id, "X-API-Key": self.api_key}
+
+    def new_agent(self, balance: str = "10.00") -> SandboxHub:
+        """The same Hub, seen by a newly registered agent with `balance` of test money."""
+        made = self.http.post("/api/agents/register", json={"name": "acceptance"}).raise_for_status().json()
+        other = SandboxHub(self.url, made["agent_id"], made["api_key"], self.http)
+        other.fund(balance)
+        return other
+
+    def fund(self, balance: str) -> None:
+        self.http.post("/sandbox/wallet", headers=self.auth, json={"balance_usdc": balance}).raise_for_status()
+
+    def fault(self, match: str, fault: str, times: int = 1) -> None:
+        body = {"match": match, "fault": fault, "times": times}
+        self.http.post("/sandbox/faults", json=body).raise_for_status()
+
+    def books(self) -> dict[str, Any]:
+        answer = self.http.get("/sandbox/books", headers=self.auth, params={"agent_id": self.agent_id})
+        return answer.raise_for_status().json()
+
+
+@contextmanager
+def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A `jecp-mcp` command as a process, ended at the end and waited for."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jecp_mcp", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(env or {})},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            process.stdout.close()
+            process.stderr.close()
+
+
+def drained(process: subprocess.Popen[str]) -> list[str]:
+    """Keep reading a process's stderr, so that it never blocks; returns the growing list of lines."""
+    lines: list[str] = []
+    assert process.stderr is not None
+    stream = process.stderr
+
+    def read() -> None:
+        try:
+            lines.extend(iter(stream.readline, ""))
+        except ValueError:
+            return
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+@contextmanager
+def sandbox(data: Path, *options: str) -> Iterator[SandboxHub]:
+    """A sandbox Hub process on a port of its own."""
+    with running("sandbox", "--port", "0", "--data", str(data), *options) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            assert process.stderr is not None
+            raise AssertionError(f"the sandbox did not start: {process.stderr.read()}")
+        drained(process)
+        ready = json.loads(line)
+        with httpx2.Client(base_url=ready["hub"], timeout=30) as http:
+            yield SandboxHub(ready["hub"], ready["agent_id"], ready["api_key"], http)
+
+
+def server_env(hub_url: str, agent_id: str, api_key: str, **settings: str) -> dict[str, str]:
+    """The environment a host gives the server; settings as ``mandate__daily_usdc="5"``."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("JECP_")}
+    env |= {"JECP_BASE_URL": hub_url, "JECP_AGENT_ID": agent_id, "JECP_API_KEY": api_key}
+    return env | {f"JECP_MCP_{key.upper()}": value for key, value in settings.items()}
+
+
+@asynccontextmanager
+async def connect(
+    road: Road, hub: SandboxHub, state: Path, *, settings: Mapping[str, str] | None = None, **options: Any
+) -> AsyncIterator[Client]:
+    """An official client connected to a real server process over `road`."""
+    env = server_env(hub.url, hub.agent_id, hub.api_key, **(settings or {}))
+    if road.transport == "stdio":
+        command = StdioServerParameters(
+            command=sys.executable, args=["-m", "jecp_mcp", "serve", "--state-dir", str(state)], env=env
+        )
+        async with Client(command, mode=road.era, **options) as client:
+            yield client
+        return
+    arguments = ["serve", "--transport", road.transport, "--port", "0", "--state-dir", str(state)]
+    with running(*arguments, env=env) as process:
+        url = await anyio.to_thread.run_sync(_address, process)
+        target = sse_client(url) if road.transport == "sse" else url
+        async with Client(target, mode=road.era, **options) as client:
+            yield client
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    seen = []
+    for line in iter(process.stderr.readline, ""):
+        seen.append(line)
+        if "listens on " in line:
+            drained(process)
+            return line.split("listens on ")[1].strip()
+    raise AssertionError("the server did not start: " + "".join(seen))
+
+
+def error_of(result: Any) -> dict[str, Any]:
+    """The one error shape, checked to be the same in text and structured content."""
+    assert result.is_error
+    shown = json.loads(result.content[0].text)
+    assert shown == result.structured_content
+    assert shown["status"] == "failed"
+    return shown
+
+
+def output_of(result: Any) -> Any:
+    """The output of a good result, checked to be the same in text and structured content."""
+    assert not result.is_error, result.content[0].text
+    shown = json.loads(result.content[0].text)
+    assert shown == result.structured_content
+    return shown

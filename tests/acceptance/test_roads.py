@@ -1,0 +1,240 @@
+"""The same behaviour on every transport and in both protocol eras, through an official client."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp.shared.exceptions import MCPError
+
+from tests.acceptance.conftest import Seat
+from tests.acceptance.roads import LEGACY, error_of, output_of
+
+pytestmark = pytest.mark.anyio
+
+OWN = {"jecp_search", "jecp_describe", "jecp_call", "jecp_status", "jecp_wallet", "jecp_topup"}
+NAME = re.compile(r"^[a-zA-Z0-9_-]{1,48}$")
+
+
+async def tools_of(seat: Seat) -> dict[str, Any]:
+    tools: dict[str, Any] = {}
+    cursor = None
+    while True:
+        page = await seat.client.list_tools(cursor=cursor, cache_mode="bypass")
+        tools |= {tool.name: tool for tool in page.tools}
+        cursor = page.next_cursor
+        if cursor is None:
+            return tools
+
+
+def receipt(result: Any) -> dict[str, Any]:
+    return result.meta["jecp/billing"]
+
+
+async def find(seat: Seat, action_key: str) -> str:
+    for name, tool in (await tools_of(seat)).items():
+        if (tool.meta or {}).get("jecp/action") == action_key:
+            return name
+    raise AssertionError(f"{action_key} is not published")
+
+
+async def call(seat: Seat, name: str, arguments: dict[str, Any]) -> Any:
+    return await seat.client.call_tool(name, arguments)
+
+
+async def example(seat: Seat, tool: str) -> dict[str, Any]:
+    described = output_of(await call(seat, "jecp_describe", {"tool": tool}))
+    return described["examples"][0]["input"]
+
+
+async def test_the_live_catalog_appears_as_tools_with_their_prices_first(seat: Seat) -> None:
+    tools = await tools_of(seat)
+    assert set(tools) >= OWN
+    assert "jecp_register" not in tools
+    bought = [tool for name, tool in tools.items() if name not in OWN]
+    assert len(bought) >= 14
+    assert all(NAME.match(tool.name) and tool.input_schema["type"] == "object" for tool in tools.values())
+    assert all("$" in tool.description.splitlines()[0] for tool in bought)
+    assert len({(tool.meta or {}).get("jecp/action", "").split("/")[0] for tool in bought if "/" in str(tool.meta)}) >= 2
+
+
+async def test_every_published_action_sells_what_its_example_asks_for(seat: Seat) -> None:
+    before = Decimal(seat.hub.books()["charged_usdc"])
+    spent = Decimal(0)
+    skipped = []
+    for name in sorted(set(await tools_of(seat)) - OWN):
+        result = await call(seat, name, await example(seat, name))
+        if result.is_error:
+            skipped.append((name, error_of(result)["error"]["code"]))
+            continue
+        if receipt(result)["charged"]:
+            spent += Decimal(receipt(result)["amount_usdc"])
+    assert {code for _, code in skipped} <= {"INSUFFICIENT_TRUST", "PER_CALL_LIMIT"}, skipped
+    assert Decimal(seat.hub.books()["charged_usdc"]) - before == spent > 0
+
+
+async def test_a_binary_artifact_arrives_as_a_block_once(seat: Seat) -> None:
+    found = output_of(await call(seat, "jecp_search", {"query": "invoice pdf"}))
+    name = next(hit["tool"] for hit in found["results"] if "invoice" in hit["tool"])
+    result = await call(seat, name, await example(seat, name))
+    output_of(result)
+    [block] = [part for part in result.content if part.type == "resource"]
+    pdf = base64.b64decode(block.resource.blob)
+    assert pdf.startswith(b"%PDF-")
+    assert block.resource.blob not in result.content[0].text
+    assert "Paid $" in "".join(part.text for part in result.content if part.type == "text")
+    kept = await seat.client.read_resource(block.resource.uri)
+    assert base64.b64decode(kept.contents[0].blob) == pdf
+
+
+async def test_wrong_arguments_are_refused_here_by_pointer_before_anything_is_spent(seat: Seat) -> None:
+    before = seat.hub.books()
+    name = await find(seat, "docs/invoice:create") if False else await _first_with_required(seat)
+    error = error_of(await call(seat, name, {"no_such_argument_at_all": 1}))
+    assert (error["error"]["code"], error["charged"]) == ("INVALID_ARGUMENTS", "no")
+    assert error["error"]["details"]["issues"]
+    assert error["next_action"]["actor"] == "agent"
+    followed = await call(seat, error["next_action"]["tool"], error["next_action"]["arguments"])
+    assert not followed.is_error
+    assert seat.hub.books() == before
+
+
+async def _first_with_required(seat: Seat) -> str:
+    tools = await tools_of(seat)
+    return next(name for name, tool in sorted(tools.items()) if name not in OWN and tool.input_schema.get("required"))
+
+
+async def test_an_unknown_tool_leads_to_a_search_that_the_server_accepts(seat: Seat) -> None:
+    error = error_of(await call(seat, "docs_invoise_creat", {}))
+    assert (error["error"]["code"], error["charged"], error["next_action"]["tool"]) == (
+        "TOOL_NOT_FOUND",
+        "no",
+        "jecp_search",
+    )
+    found = output_of(await call(seat, "jecp_search", error["next_action"]["arguments"]))
+    assert found["results"]
+
+
+async def test_a_price_over_the_cap_is_refused_and_the_agent_is_not_told_to_raise_it(seat: Seat) -> None:
+    found = output_of(await call(seat, "jecp_search", {"query": "report simulation", "limit": 50}))
+    dear = next(hit for hit in found["results"] if Decimal(hit["price_usdc"]) > 1)
+    error = error_of(await call(seat, "jecp_call", {"tool": dear["tool"], "arguments": await example(seat, dear["tool"])}))
+    assert (error["error"]["code"], error["charged"]) == ("PER_CALL_LIMIT", "no")
+    assert error["next_action"]["actor"] in {"human", "operator"}
+    assert "tool" not in error["next_action"]
+
+
+async def test_progress_notices_accompany_a_streaming_action(seat: Seat) -> None:
+    streaming = next(
+        name for name, tool in sorted((await tools_of(seat)).items()) if (tool.meta or {}).get("jecp/streaming")
+    )
+    heard: list[float] = []
+
+    async def progress(done: float, _total: float | None, _message: str | None) -> None:
+        heard.append(done)
+
+    result = await seat.client.call_tool(streaming, await example(seat, streaming), progress_callback=progress)
+    output_of(result)
+    assert heard == sorted(heard)
+    assert len(heard) >= 2
+
+
+async def test_a_cancelled_call_is_paid_once_and_its_answer_waits_for_the_repeat(seat: Seat) -> None:
+    name = await find(seat, "text-stats:count")
+    arguments = {"text": f"cancelled on {seat.road}"}
+    seat.hub.fault("text-stats:count", "delay:1")
+    before = len(seat.hub.books()["transactions"])
+    with anyio.move_on_after(0.4):
+        await call(seat, name, arguments)
+    repeat = await call(seat, name, arguments)
+    output_of(repeat)
+    assert len(seat.hub.books()["transactions"]) == before + 1
+    assert "not charged again" in "".join(part.text for part in repeat.content if part.type == "text")
+    await call(seat, name, arguments)
+    assert len(seat.hub.books()["transactions"]) == before + 2
+
+
+async def test_a_lost_answer_is_fetched_again_without_paying_twice(seat: Seat) -> None:
+    name = await find(seat, "text-stats:count")
+    before = len(seat.hub.books()["transactions"])
+    seat.hub.fault("text-stats:count", "drop_after_charge")
+    result = await call(seat, name, {"text": f"lost on {seat.road}"})
+    output_of(result)
+    assert len(seat.hub.books()["transactions"]) == before + 1
+
+
+async def test_the_wallet_the_status_and_the_hub_agree(seat: Seat) -> None:
+    name = await find(seat, "text-stats:count")
+    result = await call(seat, name, {"text": f"agree on {seat.road}"})
+    call_id = receipt(result)["call_id"]
+    wallet = output_of(await call(seat, "jecp_wallet", {}))
+    day = next(window for window in wallet["windows"] if window["limit"] == "daily_usdc")
+    assert Decimal(day["used_usdc"]) == Decimal(seat.hub.books()["charged_usdc"])
+    status = output_of(await call(seat, "jecp_status", {"call_id": call_id}))
+    assert status["calls"][0]["charged"] == "yes"
+    assert status["calls"][0]["transaction_id"] == receipt(result)["transaction_id"]
+
+
+async def test_a_topup_gives_a_link_for_a_person(seat: Seat) -> None:
+    link = output_of(await call(seat, "jecp_topup", {"amount_usd": 5}))
+    assert link["next_action"]["actor"] == "human"
+    assert link["next_action"]["url"].startswith(seat.hub.url)
+
+
+async def test_a_resource_nobody_stored_is_a_clear_protocol_error(seat: Seat) -> None:
+    with pytest.raises(MCPError, match="artifact"):
+        await seat.client.read_resource("jecp://artifact/../../etc/passwd")
+
+
+async def test_a_changed_catalog_is_announced_and_listed(seat: Seat) -> None:
+    namespace = f"fresh-{seat.road}".replace("2025", "old").replace("2026", "new")
+    manifest = {
+        "namespace": namespace,
+        "capability": "greeting",
+        "version": "1.0.0",
+        "description": "A capability that appears while clients are connected.",
+        "endpoint": "https://provider.example/jecp",
+        "actions": [
+            {
+                "id": "greet",
+                "description": "Counts a text.",
+                "pricing": {"base": "$0.001", "currency": "USD", "model": "flat"},
+                "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}},
+                "output_schema": {"type": "object"},
+            }
+        ],
+    }
+    before = set(await tools_of(seat))
+
+    async def publish() -> None:
+        body = {"manifests": [manifest]}
+        await anyio.to_thread.run_sync(lambda: seat.hub.http.post("/sandbox/catalog", json=body).raise_for_status())
+
+    with anyio.fail_after(20):
+        if seat.road.era == LEGACY:
+            seat.messages.clear()
+            await publish()
+            while not any("list_changed" in str(getattr(message, "method", "")) for message in seat.messages):
+                await anyio.sleep(0.05)
+        else:
+            async with seat.client.listen(tools_list_changed=True) as events:
+                await publish()
+                async for event in events:
+                    assert type(event).__name__ == "ToolsListChanged"
+                    break
+    added = set(await tools_of(seat)) - before
+    assert len(added) == 1
+    assert next(iter(added)).startswith("fresh-")
+
+
+def test_the_key_appears_in_nothing_the_server_kept(seat: Seat) -> None:
+    kept = [path for path in Path(seat.state).rglob("*") if path.is_file()]
+    assert any(path.name.endswith(".sqlite") for path in kept)
+    assert not [path for path in kept if seat.hub.api_key.encode() in path.read_bytes()]
+    assert seat.hub.api_key not in json.dumps([str(message) for message in seat.messages])

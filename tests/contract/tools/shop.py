@@ -1,0 +1,209 @@
+"""A desk over the real pipeline, ledger, registry, search and artifact store; the rail and the account are scripted."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from jecp_mcp.calls.pipeline import Calls
+from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.search import Finder
+from jecp_mcp.clock import UnixMs, parse_iso
+from jecp_mcp.errors import HubError
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
+from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, StoredRequest, Verdict
+from jecp_mcp.settings import ArtifactSettings, MandateSettings, ToolSettings
+from jecp_mcp.tools.arguments import ArgumentChecks
+from jecp_mcp.tools.artifacts import ArtifactStore
+from jecp_mcp.tools.desk import Desk
+from jecp_mcp.tools.links import LinkPolicy
+from jecp_mcp.tools.own import Neighbours
+from jecp_mcp.tools.ports import Registered
+from jecp_mcp.tools.registry import Registry
+from jecp_mcp.tools.results import Results
+from jecp_mcp.tools.wallet import Wallet
+from jecp_mcp.wire.forms import Action, Answer, Billing, Deprecation, Price, Refusal
+
+HUB = "https://jecp.dev"
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+
+
+def action(
+    capability: str, name: str, price: str | None, *, title: str = "", deprecation: Deprecation | None = None
+) -> Action:
+    amount = None if price is None else parse_usdc(price)
+    namespace = capability.partition("/")[0] if "/" in capability else ""
+    return Action(
+        capability,
+        name,
+        namespace,
+        Price(amount),
+        version="1.0.0",
+        title=title,
+        description=f"{title or name} for people",
+        input_schema=SCHEMA,
+        examples=({"input": {"n": 1}},),
+        deprecation=deprecation,
+    )
+
+
+INVOICE = action("docs/invoice", "render", "0.05", title="Render an invoice")
+SUMMARY = replace(
+    action("text/summary", "extract", "0.01", title="Summarise a text"),
+    examples=(float("nan"), "x" * 9_999, {"input": {"n": 1}}),
+)
+VIDEO = action("media/video", "render", "1.50", title="Render a video")
+OLD = action("docs/bill", "render", "0.02", title="Old bill", deprecation=Deprecation("sunset", None, "docs/invoice"))
+NEW_PRICE = action("data/odd", "count", None, title="Count oddly")
+UNFIT = replace(action("data/bomb", "count", "0.01"), input_schema={"type": "array"})
+ACTIONS = (INVOICE, SUMMARY, VIDEO, OLD, NEW_PRICE, UNFIT)
+
+
+class StillClock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.at = parse_iso("2026-11-21T10:00:00Z")
+
+    def now(self) -> UnixMs:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at / 1000
+
+
+def catalog(actions: Sequence[Action]) -> Catalog:
+    return Catalog("r", {one.key: one for one in actions})
+
+
+@dataclass
+class Account:
+    """The Hub's side of an agent: a wallet to top up, an account to register."""
+
+    registered: bool = True
+    checkout: str = "https://checkout.stripe.com/c/pay/cs_1"
+    fault: Exception | None = None
+    topups: list[int] = field(default_factory=list)
+
+    def present(self) -> bool:
+        return self.registered
+
+    async def register(self, name: str | None) -> Registered:
+        if self.fault is not None:
+            raise self.fault
+        self.registered = True
+        return Registered(f"jdb_ag_{name or 'agent'}0123456789abcdef", 100, "the platform's keyring")
+
+    async def topup(self, amount_usd: int) -> str:
+        if self.fault is not None:
+            raise self.fault
+        self.topups.append(amount_usd)
+        return self.checkout
+
+
+Script = Callable[[StoredRequest, bool], Outcome]
+
+
+class Rail:
+    """A rail whose execution is a function."""
+
+    name = "jecp"
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.sent: list[tuple[str, bool]] = []
+
+    def quote(self, wanted: Action, arguments: Mapping[str, Any]) -> Quote | None:
+        return None if wanted.price.amount is None else Quote(wanted.price.amount, QuoteKind.EXACT)
+
+    def request(self, call_id: str, wanted: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
+        return StoredRequest("jecp", call_id, "/v1/invoke", repr(arguments).encode(), quote.amount)
+
+    async def execute(
+        self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None
+    ) -> Outcome:
+        self.sent.append((request.call_id, replay))
+        return self.script(request, replay)
+
+
+def charged(request: StoredRequest, output: Any = None) -> Outcome:
+    billing = Billing(charged=True, amount=request.budget, balance_after=MicroUSDC(430_000), transaction_id="tx_1")
+    answer = Answer(request.call_id, output if output is not None else {"done": True}, billing, provider="docs")
+    return Outcome(Verdict.CHARGED, request.budget, answer, None, "the Hub said so", transaction_id="tx_1")
+
+
+def good(request: StoredRequest, _replay: bool) -> Outcome:
+    return charged(request)
+
+
+def refusing(code: str, **fields: Any) -> Outcome:
+    return Outcome(Verdict.NOT_CHARGED, ZERO, None, Refusal(code, "No", **fields), "the Hub refused")
+
+
+def lost() -> Outcome:
+    refusal = Refusal("HUB_LOST_ANSWER", "The Hub's answer was lost.", source="bridge")
+    return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, "the answer was lost")
+
+
+@dataclass
+class Shop:
+    desk: Desk
+    rail: Rail
+    account: Account
+    clock: StillClock
+    shelf: Registry
+    calls: Calls
+    store: ArtifactStore
+
+
+@asynccontextmanager
+async def opened(
+    path: Path,
+    script: Script = good,
+    *,
+    mandate: Mapping[str, Any] | None = None,
+    account: Account | None = None,
+    artifacts: ArtifactSettings | None = None,
+) -> AsyncIterator[Shop]:
+    clock, account, rail, ids = StillClock(), account or Account(), Rail(script), itertools.count(1)
+    shelf = Registry(ToolSettings())
+    published = catalog(ACTIONS)
+    shelf.publish(published)
+    policy = Policy.from_settings(MandateSettings(**(mandate or {})))
+    ledger = open_ledger(path / "ledger.sqlite", clock=clock)
+    missing = Refusal("CREDENTIALS_MISSING", "There is no agent account. Nothing was charged.", source="bridge")
+    calls = Calls(
+        policy=policy,
+        ledger=ledger,
+        rail=rail,
+        clock=clock,
+        mint=lambda: f"call_{next(ids):04}",
+        unready=lambda: None if account.registered else missing,
+    )
+    links, chosen = LinkPolicy(HUB), artifacts or ArtifactSettings()
+    store = ArtifactStore(path / "artifacts", chosen, clock)
+    near = Neighbours(
+        shelf=shelf,
+        finder=Finder(lambda: published),
+        calls=calls,
+        wallet=Wallet(calls, policy, clock),
+        results=Results(store, chosen, links),
+        topups=account,
+        keeper=account,
+        links=links,
+        clock=clock,
+    )
+    try:
+        async with calls.open():
+            yield Shop(Desk(near, store, ArgumentChecks()), rail, account, clock, shelf, calls, store)
+    finally:
+        await ledger.close()
+
+
+unreachable = HubError("HUB_UNREACHABLE", "The Hub did not answer.")

@@ -1,0 +1,361 @@
+"""The paid call, with a scripted rail at its one-method seam and a real ledger file."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.policy import Policy
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.pipeline import REPLAY_WINDOW_MS, Calls
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import LedgerUnavailable
+from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.states import State
+from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, StoredRequest, Verdict
+from jecp_mcp.settings import MandateSettings
+from jecp_mcp.wire.forms import Action, Answer, Billing, Price, Refusal
+
+pytestmark = pytest.mark.anyio
+
+PRICE = MicroUSDC(100_000)
+ACTION = Action("docs/invoice", "create", "docs", Price(PRICE), version="1.0.0")
+
+
+class StillClock:
+    def __init__(self) -> None:
+        self.at = 1_800_000_000_000
+
+    def now(self) -> UnixMs:
+        return UnixMs(self.at)
+
+    def monotonic(self) -> float:
+        return self.at / 1000
+
+
+Script = Callable[[StoredRequest, bool], Awaitable[Outcome]]
+
+
+class ScriptedRail:
+    """A rail whose execution is a function, and which remembers what it was asked to send."""
+
+    name = "jecp"
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.sent: list[StoredRequest] = []
+
+    def quote(self, action: Action, arguments: Mapping[str, Any]) -> Quote | None:
+        return None if action.price.amount is None else Quote(action.price.amount, QuoteKind.EXACT)
+
+    def request(self, call_id: str, action: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
+        return StoredRequest("jecp", call_id, "/v1/invoke", repr(arguments).encode(), quote.amount)
+
+    async def execute(
+        self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None
+    ) -> Outcome:
+        self.sent.append(request)
+        return await self.script(request, replay)
+
+
+def charged(request: StoredRequest) -> Outcome:
+    billing = Billing(charged=True, amount=request.budget, balance_after=MicroUSDC(7), transaction_id="tx_1")
+    answer = Answer(request.call_id, {"done": True}, billing)
+    return Outcome(Verdict.CHARGED, request.budget, answer, None, "the Hub said so", transaction_id="tx_1")
+
+
+def refused() -> Outcome:
+    return Outcome(Verdict.NOT_CHARGED, ZERO, None, Refusal("INSUFFICIENT_BALANCE", "empty"), "the Hub refused")
+
+
+def lost() -> Outcome:
+    return Outcome(Verdict.IN_DOUBT, ZERO, None, Refusal("HUB_LOST_ANSWER", "lost", source="bridge"), "answer lost")
+
+
+async def always_charged(request: StoredRequest, _replay: bool) -> Outcome:
+    return charged(request)
+
+
+def buying(**arguments: Any) -> Purchase:
+    return Purchase("docs_invoice_create", ACTION, arguments)
+
+
+@asynccontextmanager
+async def opened(
+    path: Path, script: Script, *, clock: StillClock | None = None, mandate: MandateSettings | None = None
+) -> AsyncIterator[tuple[Calls, ScriptedRail, Ledger]]:
+    clock = clock or StillClock()
+    ledger = open_ledger(path / "ledger.sqlite", clock=clock)
+    rail, ids = ScriptedRail(script), itertools.count(1)
+    calls = Calls(
+        policy=Policy.from_settings(mandate or MandateSettings(daily_usdc="1.00")),
+        ledger=ledger,
+        rail=rail,
+        clock=clock,
+        mint=lambda: f"call_{ledger.session[:8]}_{next(ids)}",
+        unready=lambda: None,
+    )
+    try:
+        async with calls.open():
+            yield calls, rail, ledger
+    finally:
+        await ledger.close()
+
+
+async def settled(ledger: Ledger, end: CallEnd) -> Any:
+    await ledger.flush()
+    assert end.call_id is not None
+    row = await ledger.row(end.call_id)
+    assert row is not None
+    return row
+
+
+async def test_a_good_call_is_settled_at_what_the_hub_charged(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, ledger):
+        end = await calls.pay(buying(a=1), Caller())
+        calls.delivered(end)
+        row = await settled(ledger, end)
+    assert (end.charge, end.amount, end.transaction_id) == (Charge.YES, PRICE, "tx_1")
+    assert (row.state, row.held, row.charged, row.delivered) == (State.SETTLED, PRICE, PRICE, True)
+    assert rail.sent[0].budget == PRICE
+
+
+async def test_the_reservation_is_durable_before_the_rail_is_asked(tmp_path: Path) -> None:
+    seen: list[State] = []
+
+    async def look(request: StoredRequest, _replay: bool) -> Outcome:
+        other = open_ledger(tmp_path / "ledger.sqlite", clock=StillClock())
+        row = await other.row(request.call_id)
+        assert row is not None
+        seen.append(row.state)
+        await other.close()
+        return charged(request)
+
+    async with opened(tmp_path, look) as (calls, _rail, _ledger):
+        await calls.pay(buying(), Caller())
+    assert seen == [State.SENT]
+
+
+async def test_a_refused_call_gives_its_hold_back(tmp_path: Path) -> None:
+    async def refuse(_request: StoredRequest, _replay: bool) -> Outcome:
+        return refused()
+
+    async with opened(tmp_path, refuse) as (calls, _rail, ledger):
+        end = await calls.pay(buying(), Caller())
+        row = await settled(ledger, end)
+        totals = await ledger.totals()
+    assert (end.charge, row.state, totals.held, totals.charged) == (Charge.NO, State.RELEASED, 0, 0)
+
+
+async def test_a_cancelled_caller_leaves_a_call_that_ends_and_the_repeat_gets_its_answer_unpaid(tmp_path: Path) -> None:
+    begun, go_on = anyio.Event(), anyio.Event()
+
+    async def slow(request: StoredRequest, _replay: bool) -> Outcome:
+        begun.set()
+        await go_on.wait()
+        return charged(request)
+
+    async with opened(tmp_path, slow) as (calls, rail, ledger):
+        async with anyio.create_task_group() as host:
+            host.start_soon(calls.pay, buying(x=1), Caller())
+            await begun.wait()
+            host.cancel_scope.cancel()
+        go_on.set()
+        with anyio.fail_after(5):
+            while (await ledger.rows())[0].state is not State.SETTLED:
+                await anyio.lowlevel.checkpoint()
+                await ledger.flush()
+        again = await calls.pay(buying(x=1), Caller())
+        assert (again.stored, again.charge, again.answer is not None) == (True, Charge.YES, True)
+        assert len(rail.sent) == 1
+        calls.delivered(again)
+        third = await calls.pay(buying(x=1), Caller())
+    assert not third.stored
+    assert len(rail.sent) == 2
+
+
+async def test_identical_calls_at_once_share_one_execution(tmp_path: Path) -> None:
+    go_on, ends = anyio.Event(), list[CallEnd]()
+
+    async def slow(request: StoredRequest, _replay: bool) -> Outcome:
+        await go_on.wait()
+        return charged(request)
+
+    async with opened(tmp_path, slow) as (calls, rail, ledger):
+
+        async def one() -> None:
+            ends.append(await calls.pay(buying(x=1), Caller()))
+
+        async with anyio.create_task_group() as hosts:
+            for _ in range(5):
+                hosts.start_soon(one)
+            await anyio.lowlevel.checkpoint()
+            go_on.set()
+        await ledger.flush()
+        totals = await ledger.totals()
+    assert len(rail.sent) == 1
+    assert {end.call_id for end in ends} == {rail.sent[0].call_id}
+    assert sorted(end.stored for end in ends) == [False, True, True, True, True]
+    assert totals.charged == PRICE
+
+
+async def test_a_repeat_of_a_call_in_doubt_replays_the_same_bytes_and_id(tmp_path: Path) -> None:
+    async def lose_first(request: StoredRequest, replay: bool) -> Outcome:
+        return charged(request) if replay else lost()
+
+    async with opened(tmp_path, lose_first) as (calls, rail, ledger):
+        first = await calls.pay(buying(x=1), Caller())
+        assert (first.charge, first.held) == (Charge.UNKNOWN, PRICE)
+        again = await calls.pay(buying(x=1), Caller())
+        row = await settled(ledger, again)
+    assert rail.sent[0] == rail.sent[1]
+    assert (again.charge, again.call_id, row.state) == (Charge.YES, first.call_id, State.RECONCILED_CHARGED)
+
+
+async def test_what_stays_in_doubt_stays_held_and_is_never_bought_again(tmp_path: Path) -> None:
+    async def lose(_request: StoredRequest, _replay: bool) -> Outcome:
+        return lost()
+
+    async with opened(tmp_path, lose) as (calls, rail, ledger):
+        first = await calls.pay(buying(x=1), Caller())
+        again = await calls.pay(buying(x=1), Caller())
+        assert again.refusal is not None
+        row = await settled(ledger, again)
+    assert again.refusal.code == refusals.CALL_IN_DOUBT
+    assert {request.call_id for request in rail.sent} == {first.call_id}
+    assert (row.state, again.held) == (State.IN_DOUBT, PRICE)
+
+
+async def test_past_the_idempotency_window_a_lost_call_is_written_off_and_counts_as_spent(tmp_path: Path) -> None:
+    clock = StillClock()
+
+    async def lose(_request: StoredRequest, _replay: bool) -> Outcome:
+        return lost()
+
+    async with opened(tmp_path, lose, clock=clock) as (calls, rail, ledger):
+        first = await calls.pay(buying(x=1), Caller())
+        await ledger.flush()
+        clock.at += REPLAY_WINDOW_MS + 1
+        assert first.call_id is not None
+        end = await calls.resolve(first.call_id)
+        assert end is not None
+        row = await settled(ledger, end)
+        totals = await ledger.totals()
+    assert len(rail.sent) == 1
+    assert (row.state, end.charge) == (State.WRITTEN_OFF, Charge.UNKNOWN)
+    assert totals.held == PRICE
+
+
+async def test_a_cap_without_room_refuses_before_anything_is_sent(tmp_path: Path) -> None:
+    mandate = MandateSettings(daily_usdc="0.25")
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
+        for number in range(2):
+            assert (await calls.pay(buying(n=number), Caller())).charge is Charge.YES
+        third = await calls.pay(buying(n=3), Caller())
+    assert third.refusal is not None
+    assert (third.refusal.code, third.charge, third.call_id) == (refusals.LIMIT_REACHED, Charge.NO, None)
+    assert third.refusal.details["remaining_usdc"] == "0.05"
+    assert len(rail.sent) == 2
+
+
+async def test_a_ledger_that_did_not_open_refuses_every_paid_call() -> None:
+    rail = ScriptedRail(always_charged)
+    calls = Calls(
+        policy=Policy.from_settings(MandateSettings()),
+        ledger=LedgerUnavailable("the disk is full"),
+        rail=rail,
+        clock=StillClock(),
+        mint=lambda: "call_1",
+        unready=lambda: None,
+    )
+    async with calls.open():
+        end = await calls.pay(buying(), Caller())
+        await calls.recover()
+    assert end.refusal is not None
+    assert (end.refusal.code, end.charge, rail.sent) == (refusals.LEDGER_UNAVAILABLE, Charge.NO, [])
+    with pytest.raises(LedgerUnavailable):
+        await calls.status()
+
+
+async def test_without_credentials_nothing_is_reserved(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path / "ledger.sqlite", clock=StillClock())
+    missing = Refusal("CREDENTIALS_MISSING", "no key", source="bridge")
+    rail = ScriptedRail(always_charged)
+    calls = Calls(
+        policy=Policy.from_settings(MandateSettings()),
+        ledger=ledger,
+        rail=rail,
+        clock=StillClock(),
+        mint=lambda: "call_1",
+        unready=lambda: missing,
+    )
+    async with calls.open():
+        end = await calls.pay(buying(), Caller())
+        assert list(await ledger.rows()) == []
+    await ledger.close()
+    assert (end.refusal, rail.sent) == (missing, [])
+
+
+async def test_a_rail_that_breaks_its_promise_leaves_the_call_in_doubt_and_the_others_alive(tmp_path: Path) -> None:
+    async def break_once(request: StoredRequest, _replay: bool) -> Outcome:
+        if b"bad" in request.body:
+            raise ZeroDivisionError
+        return charged(request)
+
+    async with opened(tmp_path, break_once) as (calls, _rail, ledger):
+        broken = await calls.pay(buying(bad=1), Caller())
+        good = await calls.pay(buying(good=1), Caller())
+        await ledger.flush()
+        states = {row.state for row in await ledger.rows()}
+    assert broken.refusal is not None
+    assert (broken.refusal.code, broken.charge, good.charge) == (refusals.BRIDGE_FAULT, Charge.UNKNOWN, Charge.YES)
+    assert states == {State.IN_DOUBT, State.SETTLED}
+
+
+async def test_a_new_process_finishes_what_a_dead_one_left(tmp_path: Path) -> None:
+    async def never(_request: StoredRequest, _replay: bool) -> Outcome:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    ledger = open_ledger(tmp_path / "ledger.sqlite", clock=StillClock())
+    rail = ScriptedRail(never)
+    calls = Calls(
+        policy=Policy.from_settings(MandateSettings()),
+        ledger=ledger,
+        rail=rail,
+        clock=StillClock(),
+        mint=lambda: "call_first",
+        unready=lambda: None,
+    )
+    async with anyio.create_task_group() as process:
+        process.start_soon(_die_while_paying, calls, process.cancel_scope, rail)
+    await ledger.close()
+
+    async with opened(tmp_path, always_charged) as (later, second, books):
+        await later.recover()
+        await books.flush()
+        row = await books.row("call_first")
+        assert row is not None
+        repeat = await later.pay(buying(x=1), Caller())
+    assert (row.state, row.charged) == (State.RECONCILED_CHARGED, PRICE)
+    assert second.sent == rail.sent
+    assert (repeat.stored, repeat.call_id) == (True, "call_first")
+
+
+async def _die_while_paying(calls: Calls, scope: anyio.CancelScope, rail: ScriptedRail) -> None:
+    """End as a killed process does: no grace, no conclusion."""
+    async with anyio.create_task_group() as inner:
+        calls._tasks = inner
+        inner.start_soon(calls.pay, buying(x=1), Caller())
+        while not rail.sent:
+            await anyio.lowlevel.checkpoint()
+        scope.cancel()

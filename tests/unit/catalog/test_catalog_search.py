@@ -1,0 +1,159 @@
+"""Finding actions by words, parts of words, words misspelt, and names nearly right."""
+
+import time
+
+import pytest
+
+from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.search import Finder, Index
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.wire.forms import Action, Deprecation, Price
+
+
+def action(key: str, price: int | None = 5_000, **more) -> Action:
+    capability, _, name = key.partition(":")
+    namespace = capability.partition("/")[0] if "/" in capability else ""
+    return Action(capability, name, namespace, Price(None if price is None else MicroUSDC(price)), **more)
+
+
+INVOICE = action(
+    "acme/billing:make-invoice", title="Invoice PDF", description="Typesets an invoice as PDF.", tags=("pdf", "finance")
+)
+IMAGE = action("acme/images:resize", 500, description="Scales a picture; mentions invoice once.", tags=("image",))
+CSV = action(
+    "data-house/tables:analyse-csv",
+    20_000,
+    description="Statistics of a table.",
+    tags=("data", "finance"),
+    total_calls=9,
+)
+FORECAST = action(
+    "data-house/series:forecast", None, description="Predicts a time series with intervals.", tags=("data",)
+)
+OLD = action("acme/old:make-invoice", description="Invoice invoice invoice.", deprecation=Deprecation("sunset"))
+JAPANESE = action("nihon/docs:make", description="請求書を作成します")
+INDEX = Index([INVOICE, IMAGE, CSV, FORECAST, OLD, JAPANESE])
+
+
+def keys(query: str, **more) -> list[str]:
+    return [hit.action.key for hit in INDEX.search(query, **more)]
+
+
+def test_a_name_weighs_more_than_a_mention_and_what_is_no_longer_sold_comes_last():
+    assert keys("invoice") == [INVOICE.key, IMAGE.key, OLD.key]
+
+
+def test_scores_fall_from_the_first_hit_on():
+    scores = [hit.score for hit in Index([INVOICE, IMAGE, CSV]).search("invoice pdf finance")]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("I want to make an invoice please", INVOICE.key),
+        ("resiz", IMAGE.key),
+        ("analyse csv", CSV.key),
+        ("forcast", FORECAST.key),
+        ("statistic of tables", CSV.key),
+        ("acme/images:resize", IMAGE.key),
+        ("PREDICTS", FORECAST.key),
+        ("請求書", JAPANESE.key),
+        ("作成", JAPANESE.key),
+    ],
+)
+def test_the_action_one_means_is_found_first(query, expected):
+    assert keys(query)[0] == expected
+
+
+def test_filters_hold_for_every_kind_of_search():
+    assert keys("invoice", namespace="data-house") == []
+    assert set(keys("", namespace="data-house")) == {CSV.key, FORECAST.key}
+    assert set(keys("", tags=("finance",))) == {INVOICE.key, CSV.key}
+    assert keys("", tags=("finance", "data")) == [CSV.key]
+    assert keys("invoice", max_price=MicroUSDC(500)) == [IMAGE.key]
+
+
+def test_an_unknown_price_is_within_no_price():
+    assert FORECAST.key not in keys("", max_price=MicroUSDC(10**12))
+
+
+def test_without_words_the_most_called_come_first_and_the_limit_holds():
+    assert keys("", limit=2)[0] == CSV.key
+    assert len(keys("", limit=2)) == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "'; DROP TABLE entries; --",
+        '" OR 1',
+        "NEAR(",
+        "a*b^c:d -e",
+        "\ud800",
+        "\x00invoice",
+        "💥",
+        "x" * 100_000,
+        "* AND",
+        "{ids}: x",
+    ],
+)
+def test_no_query_breaks_the_search(query):
+    assert isinstance(keys(query), list)
+
+
+def test_actions_full_of_nonsense_are_indexed():
+    nasty = action(
+        "acme/x:y", title="\ud800\x00", description='"' * 5_000, input_schema={"properties": {"a": 1, "b\ud800": 2}}
+    )
+    found = Index([nasty, INVOICE]).search("acme")
+    assert {hit.action.key for hit in found} == {nasty.key, INVOICE.key}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("acme/billing:make-invoce", INVOICE.key),
+        ("acme_billing_make-invoice", INVOICE.key),
+        ("acme_images_resise", IMAGE.key),
+        ("analyze-csv", CSV.key),
+        ("forecast", FORECAST.key),
+    ],
+)
+def test_the_nearest_key_to_a_wrong_name_is_told(text, expected):
+    assert INDEX.nearest(text)[0] == expected
+
+
+@pytest.mark.parametrize("text", ["", "zzzzqqqq", "\ud800", '"'])
+def test_nothing_near_is_nothing(text):
+    assert INDEX.nearest(text) == []
+
+
+def test_the_finder_follows_the_catalog_and_indexes_once():
+    catalogs = [Catalog("1", {INVOICE.key: INVOICE}), Catalog("2", {CSV.key: CSV})]
+    finder = Finder(lambda: catalogs[0])
+    assert finder.search("finance") == [INVOICE]
+    assert finder._index() is finder._index()
+    catalogs.pop(0)
+    assert finder.search("finance") == [CSV]
+    assert finder.nearest("data-house/tables:analyze-csv", limit=1) == [CSV]
+
+
+def test_a_thousand_actions_are_indexed_in_fifty_milliseconds():
+    many = [
+        action(
+            f"ns{i % 40}/cap-{i}:act-{i % 7}",
+            title=f"Action {i}",
+            description=f"does thing number {i} " * 10,
+            tags=("t", "u"),
+        )
+        for i in range(1_000)
+    ]
+    took = []
+    for _ in range(3):
+        index = Index(many)
+        start = time.process_time()
+        assert index.search("thing", limit=1)
+        took.append(time.process_time() - start)
+    assert min(took) < 0.05

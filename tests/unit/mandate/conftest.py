@@ -1,0 +1,27 @@
+"""A ledger on a real file, with a clock the test moves."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.sqlite import SqliteLedger
+from tests.unit.mandate.reservations import HandClock
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.db"
+
+
+@pytest.fixture
+async def ledger(path: Path, clock: HandClock) -> AsyncIterator[SqliteLedger]:
+    opened = open_ledger(path, clock=clock)
+    yield opened
+    await opened.close()

@@ -1,0 +1,62 @@
+"""What the ledger's tests have in common: a clock that stands still, and reservations with few words."""
+
+import itertools
+from collections.abc import Sequence
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.mandate.ledger import Meter, Reservation, Window
+from jecp_mcp.money import MicroUSDC
+
+START = UnixMs(1_799_992_800_000)
+"""A multiple of every slot's length, so that a test knows which slot it is in."""
+
+_numbers = itertools.count(1)
+
+
+class HandClock:
+    """A clock that moves only when told."""
+
+    def __init__(self, at: int = START) -> None:
+        self.at = at
+
+    def now(self) -> UnixMs:
+        return UnixMs(self.at)
+
+    def monotonic(self) -> float:
+        return self.at / 1000
+
+    def forward(self, *, ms: int = 0, seconds: int = 0, hours: int = 0) -> None:
+        self.at += ms + seconds * 1000 + hours * 3_600_000
+
+
+def meter(window: Window = Window.DAY, limit: int = 1_000_000, key: str | None = None) -> Meter:
+    return Meter(key or f"meter of {window.value}", window, MicroUSDC(limit), f"{window.value}_usdc")
+
+
+def reservation(
+    session: str,
+    hold: int = 5_000,
+    *,
+    meters: Sequence[Meter] = (),
+    call_id: str | None = None,
+    fingerprint: str | None = None,
+    request: bytes = b"{}",
+    send: bool = True,
+) -> Reservation:
+    call_id = call_id or f"call_{next(_numbers)}"
+    return Reservation(
+        call_id=call_id,
+        principal="local",
+        session=session,
+        tool="docs_pdf_make",
+        payee="jecp",
+        capability="docs/pdf",
+        action="make",
+        version="1.0.0",
+        fingerprint=fingerprint or f"print of {call_id}",
+        quoted=MicroUSDC(hold),
+        hold=MicroUSDC(hold),
+        meters=tuple(meters),
+        request=request,
+        send=send,
+    )

@@ -1,0 +1,115 @@
+import pytest
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.mandate.ledger import Window
+from jecp_mcp.mandate.policy import MOST_PER_CALL, Permit, Policy, authorise
+from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.settings import MandateSettings
+from jecp_mcp.wire.forms import Action, Price, Refusal
+
+ACTION = Action(capability="docs/pdf", action="make", namespace="docs", price=Price(MicroUSDC(5_000)))
+NOW = UnixMs(1_800_000_000_000)
+
+
+def decide(
+    price: str | None = "0.005", *, exact: bool = True, approved: bool = False, now: int = NOW, **settings: object
+) -> Permit | Refusal:
+    policy = Policy.from_settings(MandateSettings.model_validate(settings))
+    amount = None if price is None else parse_usdc(price)
+    return authorise(policy, ACTION, "docs_pdf_make", amount, exact, UnixMs(now), "local", "s1", approved=approved)
+
+
+def refusal(decision: Permit | Refusal, code: str) -> Refusal:
+    assert isinstance(decision, Refusal)
+    assert decision.code == code
+    assert decision.source == "bridge"
+    assert "Nothing was charged." in decision.message
+    for coaxing in ("raise", "increase", "higher limit", "change the limit"):
+        assert coaxing not in decision.message.lower()
+    return decision
+
+
+def permit(decision: Permit | Refusal) -> Permit:
+    assert isinstance(decision, Permit)
+    return decision
+
+
+def test_an_exact_price_within_the_defaults_is_held_as_it_is() -> None:
+    assert permit(decide("0.005")).hold == 5_000
+
+
+def test_a_price_at_the_per_call_cap_is_allowed_and_one_micro_above_is_not() -> None:
+    assert permit(decide("0.25")).hold == 250_000
+    refused = refusal(decide("0.250001"), "PER_CALL_LIMIT")
+    assert (refused.details["price"], refused.details["limit"]) == ("0.250001", "0.25")
+
+
+@pytest.mark.parametrize("pattern", ["docs/*", "docs/pdf", "docs/pdf:make", "docs_pdf_*", "*:make", "*"])
+def test_deny_wins_over_allow_on_the_action_the_capability_and_the_tool(pattern: str) -> None:
+    assert permit(decide(allow=[pattern]))
+    refusal(decide(allow=["*"], deny=[pattern]), "DENIED_BY_POLICY")
+
+
+@pytest.mark.parametrize("pattern", ["doc", "docs", "DOCS/*", "docs/pdf:mak", "other/*"])
+def test_what_no_allow_pattern_fits_is_denied(pattern: str) -> None:
+    refusal(decide(allow=[pattern]), "DENIED_BY_POLICY")
+
+
+def test_an_empty_allow_list_allows_nothing() -> None:
+    refusal(decide(allow=[]), "DENIED_BY_POLICY")
+
+
+def test_a_mandate_ends_at_its_expiry_and_not_a_millisecond_earlier() -> None:
+    ends = "2027-01-15T08:00:00Z"
+    assert permit(decide(expires_at=ends, now=NOW - 1))
+    refusal(decide(expires_at=ends, now=NOW), "MANDATE_EXPIRED")
+
+
+def test_an_unknown_price_is_refused_unless_the_operator_names_an_amount_to_hold() -> None:
+    refusal(decide(None, exact=False), "PRICE_UNKNOWN")
+    assert permit(decide(None, exact=False, unknown_price="0.10")).hold == 100_000
+
+
+def test_an_unknown_price_never_holds_more_than_the_per_call_cap() -> None:
+    assert permit(decide(None, exact=False, unknown_price="0.90")).hold == 250_000
+
+
+def test_a_metered_price_holds_the_tightest_per_call_cap_that_applies() -> None:
+    limits = [{"match": "docs/*", "per_call_usdc": "0.04"}, {"match": "docs/pdf:make", "per_call_usdc": "0.03"}]
+    assert permit(decide("0.001", exact=False, limits=limits)).hold == 30_000
+    assert permit(decide("0.001", exact=False, limits=[{"match": "else/*", "per_call_usdc": "0.01"}])).hold == 250_000
+
+
+def test_a_metered_base_above_the_cap_is_refused() -> None:
+    refusal(decide("0.26", exact=False), "PER_CALL_LIMIT")
+
+
+def test_a_patterns_per_call_cap_binds_where_it_is_tighter_and_is_named() -> None:
+    refused = refusal(decide("0.05", limits=[{"match": "docs/*", "per_call_usdc": "0.04"}]), "PER_CALL_LIMIT")
+    assert refused.details["cap"] == "limits[docs/*].per_call_usdc"
+
+
+def test_no_mandate_holds_more_than_the_protocol_can_carry() -> None:
+    assert permit(decide("0.01", exact=False, per_call_usdc="5000")).hold == MOST_PER_CALL
+    assert refusal(decide("1000.000001", per_call_usdc="5000"), "PER_CALL_LIMIT").details["limit"] == "1000.00"
+
+
+def test_only_an_amount_above_the_threshold_needs_approval() -> None:
+    assert permit(decide("0.10", approve_above_usdc="0.10"))
+    refused = refusal(decide("0.100001", approve_above_usdc="0.10"), "APPROVAL_REQUIRED")
+    assert refused.details["amount"] == "0.100001"
+    assert permit(decide("0.100001", approve_above_usdc="0.10", approved=True))
+
+
+def test_a_metered_call_needs_approval_for_what_it_may_cost_not_for_its_base() -> None:
+    refusal(decide("0.001", exact=False, approve_above_usdc="0.10"), "APPROVAL_REQUIRED")
+
+
+def test_approval_does_not_lift_a_cap() -> None:
+    refusal(decide("0.30", approve_above_usdc="0.10", approved=True), "PER_CALL_LIMIT")
+
+
+def test_a_free_call_holds_nothing_and_is_still_metered() -> None:
+    allowed = permit(decide("0"))
+    assert allowed.hold == 0
+    assert [meter.window for meter in allowed.meters] == [Window.DAY]

@@ -1,0 +1,36 @@
+"""The state ``released``: it is proven that nothing was charged."""
+
+import pytest
+
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
+from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.states import Event, State, after, counted
+from tests.unit.mandate.reservations import meter, reservation
+
+
+def test_it_is_final_and_counts_nothing() -> None:
+    assert not [event for event in Event if after(State.RELEASED, event)]
+    assert counted(State.RELEASED, 70, 0) == 0
+
+
+@pytest.mark.anyio
+async def test_the_room_it_held_can_be_used_again(ledger: SqliteLedger) -> None:
+    cap = meter(limit=10)
+    first = reservation(ledger.session, 10, meters=[cap], fingerprint="f")
+    await ledger.reserve(first)
+    assert isinstance(await ledger.reserve(reservation(ledger.session, 1, meters=[cap])), OverLimit)
+    ledger.conclude(Conclusion(first.call_id, Event.RELEASE, evidence="402 before any charge"))
+    again = reservation(ledger.session, 10, meters=[cap], fingerprint="f")
+    assert isinstance(await ledger.reserve(again), Admitted)
+    row = await ledger.row(first.call_id)
+    assert row is not None
+    assert (row.state, row.charged, row.evidence) == (State.RELEASED, 0, "402 before any charge")
+
+
+@pytest.mark.anyio
+async def test_its_sums_hold_nothing(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session)
+    await ledger.reserve(wanted)
+    ledger.conclude(Conclusion(wanted.call_id, Event.RELEASE))
+    totals = await ledger.totals()
+    assert (totals.charged, totals.held, totals.in_doubt, totals.calls) == (0, 0, 0, 1)

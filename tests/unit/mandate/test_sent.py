@@ -1,0 +1,78 @@
+"""The state ``sent``: bytes may have left; only a proof moves it."""
+
+import pytest
+
+from jecp_mcp.errors import LedgerError
+from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion
+from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.money import MicroUSDC
+from tests.unit.mandate.reservations import START, HandClock, meter, reservation
+
+
+def test_it_leads_to_settled_released_and_in_doubt_only() -> None:
+    assert {event: after(State.SENT, event) for event in Event if after(State.SENT, event)} == {
+        Event.SETTLE: State.SETTLED,
+        Event.RELEASE: State.RELEASED,
+        Event.DOUBT: State.IN_DOUBT,
+    }
+
+
+def test_its_whole_hold_counts() -> None:
+    assert counted(State.SENT, 70, 0) == 70
+
+
+@pytest.mark.anyio
+async def test_what_was_reserved_is_read_back_whole(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session, 1234, request=b"\x00the exact bytes\xff")
+    assert await ledger.reserve(wanted) == Admitted(wanted.call_id, START)
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    for name in ("principal", "session", "tool", "payee", "capability", "action", "version", "fingerprint", "request"):
+        assert getattr(row, name) == getattr(wanted, name)
+    assert (row.state, row.quoted, row.held, row.charged) == (State.SENT, 1234, 1234, 0)
+    assert (row.created_at, row.ended_at, row.attempts, row.delivered, row.answer) == (START, None, 0, False, None)
+
+
+@pytest.mark.anyio
+async def test_time_alone_never_moves_it(ledger: SqliteLedger, clock: HandClock) -> None:
+    cap = meter()
+    wanted = reservation(ledger.session, meters=[cap], fingerprint="f")
+    await ledger.reserve(wanted)
+    clock.forward(hours=24 * 400)
+    again = await ledger.reserve(reservation(ledger.session, meters=[cap], fingerprint="f"))
+    assert isinstance(again, AlreadyOpen)
+    assert again.row.state is State.SENT
+
+
+@pytest.mark.anyio
+async def test_a_call_id_is_taken_once(ledger: SqliteLedger) -> None:
+    cap = meter()
+    await ledger.reserve(reservation(ledger.session, 10, call_id="c", meters=[cap]))
+    with pytest.raises(LedgerError, match="is taken"):
+        await ledger.reserve(reservation(ledger.session, 10, call_id="c", meters=[cap], fingerprint="other"))
+    assert [reading.used for reading in await ledger.readings([cap])] == [10]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("hold", [-1, 10**15 + 1])
+async def test_a_hold_out_of_bounds_is_an_error(ledger: SqliteLedger, hold: int) -> None:
+    with pytest.raises(LedgerError, match="out of bounds"):
+        await ledger.reserve(reservation(ledger.session, hold))
+
+
+@pytest.mark.anyio
+async def test_a_reservation_of_another_session_is_an_error(ledger: SqliteLedger) -> None:
+    with pytest.raises(LedgerError, match="another process"):
+        await ledger.reserve(reservation("somebody"))
+
+
+@pytest.mark.anyio
+async def test_a_release_cannot_carry_a_charge(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session)
+    await ledger.reserve(wanted)
+    with pytest.raises(LedgerError, match="cannot carry a charge"):
+        await ledger.conclude_now(Conclusion(wanted.call_id, Event.RELEASE, MicroUSDC(1)))
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    assert row.state is State.SENT

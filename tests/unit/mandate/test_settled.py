@@ -1,0 +1,127 @@
+"""The state ``settled``: the Hub took the money and said so."""
+
+import logging
+
+import pytest
+
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Undelivered
+from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.money import MicroUSDC
+from tests.unit.mandate.reservations import HandClock, meter, reservation
+
+
+def settle(call_id: str, charged: int = 5_000, answer: bytes | None = b"answer") -> Conclusion:
+    return Conclusion(
+        call_id,
+        Event.SETTLE,
+        MicroUSDC(charged),
+        balance_after=MicroUSDC(77),
+        transaction_id="tx_1",
+        evidence="200 with billing",
+        answer=answer,
+        attempts=2,
+    )
+
+
+def test_it_is_final() -> None:
+    assert not [event for event in Event if after(State.SETTLED, event)]
+
+
+def test_what_was_charged_counts() -> None:
+    assert counted(State.SETTLED, 70, 30) == 30
+
+
+@pytest.mark.anyio
+async def test_the_row_carries_what_the_hub_said(ledger: SqliteLedger, clock: HandClock) -> None:
+    wanted = reservation(ledger.session)
+    await ledger.reserve(wanted)
+    clock.forward(seconds=3)
+    ledger.conclude(settle(wanted.call_id, 4_000))
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    assert (row.state, row.held, row.charged, row.balance_after) == (State.SETTLED, 5_000, 4_000, 77)
+    assert (row.transaction_id, row.evidence, row.attempts, row.answer) == ("tx_1", "200 with billing", 2, b"answer")
+    assert row.ended_at == clock.at
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("charged", [0, 4_000, 5_000, 6_000])
+async def test_the_meters_count_the_charge_even_above_the_hold(ledger: SqliteLedger, charged: int) -> None:
+    caps = [meter(), meter(limit=5_000, key="tight")]
+    wanted = reservation(ledger.session, 5_000, meters=caps)
+    await ledger.reserve(wanted)
+    ledger.conclude(settle(wanted.call_id, charged))
+    assert [reading.used for reading in await ledger.readings(caps)] == [charged, charged]
+    assert (await ledger.totals()).charged == charged
+
+
+@pytest.mark.anyio
+async def test_a_second_settle_is_logged_and_counts_nothing(
+    ledger: SqliteLedger, caplog: pytest.LogCaptureFixture
+) -> None:
+    cap = meter()
+    wanted = reservation(ledger.session, 5_000, meters=[cap])
+    await ledger.reserve(wanted)
+    ledger.conclude(settle(wanted.call_id))
+    with caplog.at_level(logging.ERROR):
+        ledger.conclude(settle(wanted.call_id))
+        ledger.delivered(wanted.call_id)
+        await ledger.flush()
+    assert "settle cannot happen" in caplog.text
+    assert [reading.used for reading in await ledger.readings([cap])] == [5_000]
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    assert row.delivered
+
+
+@pytest.mark.anyio
+async def test_a_repeat_gets_the_answer_nobody_received(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session, fingerprint="f")
+    await ledger.reserve(wanted)
+    ledger.conclude(settle(wanted.call_id))
+    again = await ledger.reserve(reservation(ledger.session, fingerprint="f"))
+    assert isinstance(again, Undelivered)
+    assert (again.row.call_id, again.row.answer) == (wanted.call_id, b"answer")
+
+
+@pytest.mark.anyio
+async def test_a_repeat_after_delivery_is_a_new_purchase(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session, fingerprint="f")
+    await ledger.reserve(wanted)
+    ledger.conclude(settle(wanted.call_id))
+    ledger.delivered(wanted.call_id)
+    assert isinstance(await ledger.reserve(reservation(ledger.session, fingerprint="f")), Admitted)
+
+
+@pytest.mark.anyio
+async def test_an_undelivered_answer_stands_in_for_a_day(ledger: SqliteLedger, clock: HandClock) -> None:
+    wanted = reservation(ledger.session, fingerprint="f")
+    await ledger.reserve(wanted)
+    ledger.conclude(settle(wanted.call_id))
+    await ledger.flush()
+    clock.forward(hours=24, ms=-1)
+    assert isinstance(await ledger.reserve(reservation(ledger.session, fingerprint="f")), Undelivered)
+    clock.forward(ms=1)
+    assert isinstance(await ledger.reserve(reservation(ledger.session, fingerprint="f")), Admitted)
+
+
+@pytest.mark.anyio
+async def test_without_an_answer_there_is_nothing_to_repeat(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session, fingerprint="f")
+    await ledger.reserve(wanted)
+    ledger.conclude(settle(wanted.call_id, answer=None))
+    assert isinstance(await ledger.reserve(reservation(ledger.session, fingerprint="f")), Admitted)
+
+
+@pytest.mark.anyio
+async def test_a_hubs_strange_words_are_kept_as_far_as_text_can_hold_them(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session)
+    await ledger.reserve(wanted)
+    ledger.conclude(Conclusion(wanted.call_id, Event.SETTLE, MicroUSDC(1), transaction_id="\ud800" + "x" * 9_000))
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    assert row.state is State.SETTLED
+    assert row.transaction_id is not None
+    assert row.transaction_id.startswith("\\ud800xxx")
+    assert len(row.transaction_id) < 600

@@ -1,0 +1,200 @@
+"""Group commit: who waits for whom, what order holds, and what a cancelled caller leaves behind."""
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.money import MicroUSDC
+from tests.unit.mandate.reservations import HandClock, meter, reservation
+
+
+class OtherProcess:
+    """The lock another process would hold while it writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(f"{path}.lock", os.O_RDWR)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def done(self) -> None:
+        os.close(self._descriptor)
+
+
+@pytest.mark.anyio
+async def test_a_lone_caller_is_served_without_leaving_its_thread(ledger: SqliteLedger) -> None:
+    waiting = ledger.reserve(reservation(ledger.session))
+    with pytest.raises(StopIteration) as done:
+        waiting.send(None)
+    assert isinstance(done.value.value, Admitted)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("callers", [2, 64, 600])
+async def test_callers_at_once_fill_a_cap_exactly(ledger: SqliteLedger, callers: int) -> None:
+    cap = meter(limit=7 * (callers // 2))
+    async with asyncio.timeout(10):
+        admissions = await asyncio.gather(
+            *(ledger.reserve(reservation(ledger.session, 7, meters=[cap])) for _ in range(callers))
+        )
+    assert sum(isinstance(one, Admitted) for one in admissions) == callers // 2
+    assert sum(isinstance(one, OverLimit) for one in admissions) == callers - callers // 2
+
+
+@pytest.mark.anyio
+async def test_identical_calls_at_once_are_bought_once(ledger: SqliteLedger) -> None:
+    admissions = await asyncio.gather(
+        *(ledger.reserve(reservation(ledger.session, fingerprint="f")) for _ in range(20))
+    )
+    assert sum(isinstance(one, Admitted) for one in admissions) == 1
+    assert sum(isinstance(one, AlreadyOpen) for one in admissions) == 19
+
+
+@pytest.mark.anyio
+async def test_one_impossible_change_does_not_spoil_the_batch_it_is_in(ledger: SqliteLedger) -> None:
+    wanted = [reservation(ledger.session, call_id=name, fingerprint=f"{number}") for number, name in enumerate("aabcc")]
+    outcomes = await asyncio.gather(*(ledger.reserve(one) for one in wanted), return_exceptions=True)
+    assert [isinstance(one, Admitted) for one in outcomes] == [True, False, True, True, False]
+    assert (await ledger.totals()).calls == 3
+
+
+@pytest.mark.anyio
+async def test_what_is_queued_is_written_soon_without_anybody_waiting(ledger: SqliteLedger, path: Path) -> None:
+    wanted = reservation(ledger.session)
+    await ledger.reserve(wanted)
+    ledger.conclude(Conclusion(wanted.call_id, Event.SETTLE, MicroUSDC(5)))
+    other = open_ledger(path)
+    async with asyncio.timeout(5):
+        while (row := await other.row(wanted.call_id)) is None or row.state is not State.SETTLED:
+            await asyncio.sleep(0)
+    await other.close()
+
+
+@pytest.mark.anyio
+async def test_a_conclusion_is_written_before_the_reservation_that_follows_it(ledger: SqliteLedger) -> None:
+    cap = meter(limit=10)
+    for _ in range(5):
+        wanted = reservation(ledger.session, 10, meters=[cap], fingerprint="f")
+        assert isinstance(await ledger.reserve(wanted), Admitted)
+        ledger.conclude(Conclusion(wanted.call_id, Event.RELEASE))
+
+
+@pytest.mark.anyio
+async def test_the_loop_runs_on_while_another_process_writes(ledger: SqliteLedger, path: Path) -> None:
+    other = OtherProcess(path)
+    waiting = [asyncio.ensure_future(ledger.reserve(reservation(ledger.session))) for _ in range(5)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not any(one.done() for one in waiting)
+    other.done()
+    async with asyncio.timeout(5):
+        assert all(isinstance(one, Admitted) for one in await asyncio.gather(*waiting))
+
+
+@pytest.mark.anyio
+async def test_a_caller_cancelled_while_it_waits_leaves_nothing_held(
+    ledger: SqliteLedger, path: Path, clock: HandClock
+) -> None:
+    cap = meter()
+    other = OtherProcess(path)
+    first = asyncio.ensure_future(ledger.reserve(reservation(ledger.session, 10, meters=[cap], call_id="in a batch")))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    second = asyncio.ensure_future(ledger.reserve(reservation(ledger.session, 10, meters=[cap], call_id="queued")))
+    await asyncio.sleep(0)
+    first.cancel()
+    second.cancel()
+    other.done()
+    outcomes = await asyncio.gather(first, second, return_exceptions=True)
+    assert all(isinstance(one, asyncio.CancelledError) for one in outcomes)
+    await ledger.flush()
+    await ledger.flush()
+    assert [reading.used for reading in await ledger.readings([cap])] == [0]
+    row = await ledger.row("in a batch")
+    assert row is not None
+    assert row.state is State.RELEASED
+    assert await ledger.row("queued") is None
+
+
+@pytest.mark.anyio
+async def test_a_caller_cancelled_when_its_answer_is_there_leaves_nothing_held(ledger: SqliteLedger) -> None:
+    cap = meter()
+
+    async def cancel(task: asyncio.Task[object], when: asyncio.Task[object]) -> None:
+        await when
+        task.cancel()
+
+    async def reserve() -> object:
+        return await ledger.reserve(reservation(ledger.session, 10, meters=[cap]))
+
+    tasks = [asyncio.create_task(reserve()) for _ in range(8)]
+    # The first is served alone, the others together; whoever runs first after that batch cancels the rest.
+    cancelling = [asyncio.create_task(cancel(task, tasks[1])) for task in tasks[2:]]
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*cancelling)
+    await ledger.flush()
+    admitted = sum(isinstance(one, Admitted) for one in outcomes)
+    assert [reading.used for reading in await ledger.readings([cap])] == [10 * admitted]
+
+
+@pytest.mark.anyio
+async def test_every_transition_leaves_an_event(ledger: SqliteLedger, clock: HandClock) -> None:
+    wanted = reservation(ledger.session, 10, send=False)
+    await ledger.reserve(wanted)
+    await ledger.send(wanted.call_id)
+    clock.forward(seconds=1)
+    ledger.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="lost"))
+    ledger.conclude(Conclusion(wanted.call_id, Event.PROVE_CHARGED, MicroUSDC(7), evidence="replayed"))
+    events = await ledger.events(wanted.call_id)
+    assert [(one.event, one.before, one.after, one.charged, one.evidence) for one in events] == [
+        ("reserve", None, State.RESERVED, 0, None),
+        ("send", State.RESERVED, State.SENT, 0, None),
+        ("doubt", State.SENT, State.IN_DOUBT, 0, "lost"),
+        ("prove_charged", State.IN_DOUBT, State.RECONCILED_CHARGED, 7, "replayed"),
+    ]
+    assert [one.at for one in events] == [clock.at - 1000, clock.at - 1000, clock.at, clock.at]
+
+
+@pytest.mark.anyio
+async def test_the_latest_calls_come_first_and_states_choose(ledger: SqliteLedger) -> None:
+    wanted = [reservation(ledger.session) for _ in range(4)]
+    for one in wanted:
+        await ledger.reserve(one)
+    ledger.conclude(Conclusion(wanted[2].call_id, Event.RELEASE))
+    names = [one.call_id for one in wanted]
+    assert [row.call_id for row in await ledger.rows()] == names[::-1]
+    assert [row.call_id for row in await ledger.rows(limit=2)] == names[:1:-1]
+    assert [row.call_id for row in await ledger.rows(states=frozenset({State.SENT}))] == [
+        names[3],
+        names[1],
+        names[0],
+    ]
+    assert [row.call_id for row in await ledger.rows(states=frozenset({State.RELEASED, State.SENT}), limit=2)] == [
+        names[3],
+        names[2],
+    ]
+    assert await ledger.row("nobody") is None
+
+
+def test_one_ledger_serves_one_event_loop_after_another(path: Path, clock: HandClock) -> None:
+    ledger = open_ledger(path, clock=clock)
+    wanted = reservation(ledger.session)
+    asyncio.run(_reserve_and_conclude(ledger, wanted.call_id))
+    row = asyncio.run(_row_then_close(ledger))
+    assert row == [State.RELEASED]
+
+
+async def _reserve_and_conclude(ledger: SqliteLedger, call_id: str) -> None:
+    await ledger.reserve(reservation(ledger.session, call_id=call_id))
+    ledger.conclude(Conclusion(call_id, Event.RELEASE))
+
+
+async def _row_then_close(ledger: SqliteLedger) -> list[State]:
+    states = [row.state for row in await ledger.rows()]
+    await ledger.close()
+    return states

@@ -1,0 +1,33 @@
+"""The state ``written_off``: nobody will ever know, so it counts as spent for ever."""
+
+import pytest
+
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Window
+from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.states import Event, State, after, counted
+from tests.unit.mandate.reservations import HandClock, meter, reservation
+
+
+def test_only_a_proof_moves_it() -> None:
+    assert {event: after(State.WRITTEN_OFF, event) for event in Event if after(State.WRITTEN_OFF, event)} == {
+        Event.PROVE_CHARGED: State.RECONCILED_CHARGED,
+        Event.PROVE_FREE: State.RECONCILED_FREE,
+    }
+
+
+def test_its_whole_hold_counts() -> None:
+    assert counted(State.WRITTEN_OFF, 70, 0) == 70
+
+
+@pytest.mark.anyio
+async def test_it_counts_for_ever_and_no_longer_blocks_the_call(ledger: SqliteLedger, clock: HandClock) -> None:
+    caps = [meter(Window.TOTAL), meter(Window.DAY)]
+    wanted = reservation(ledger.session, 900, meters=caps, fingerprint="f")
+    await ledger.reserve(wanted)
+    ledger.conclude(Conclusion(wanted.call_id, Event.DOUBT))
+    ledger.conclude(Conclusion(wanted.call_id, Event.WRITE_OFF, evidence="the window has passed", attempts=0))
+    assert [reading.used for reading in await ledger.readings(caps)] == [900, 900]
+    clock.forward(hours=24 * 400)
+    assert [reading.used for reading in await ledger.readings(caps)] == [900, 0]
+    assert (await ledger.totals()).held == 900
+    assert isinstance(await ledger.reserve(reservation(ledger.session, fingerprint="f")), Admitted)

@@ -1,0 +1,90 @@
+import json
+from typing import Any
+
+import pytest
+
+from jecp_mcp.errors import WireError
+from jecp_mcp.wire.guide import DEFAULT_PATHS, AgentGuide, parse_guide
+
+
+def read(**fields: Any) -> AgentGuide:
+    return parse_guide(json.dumps(fields).encode())
+
+
+def test_an_empty_guide_is_the_same_as_none_at_all() -> None:
+    assert read() == AgentGuide()
+    assert read().paths == DEFAULT_PATHS
+
+
+def test_a_full_guide_is_read() -> None:
+    guide = read(
+        version="1.0.2", vendor_prefix="acme", hub_name="Acme", hub_url="https://hub.acme.example",
+        endpoints={"invoke": "https://elsewhere.example/api/v1/invoke", "topup": "/pay", "custom": "https://h.example/x"},
+        register_endpoint="https://hub.acme.example/agents/new", provenance_versions_supported=["v1", "v2"],
+        rate_limits_default_rpm={"bronze": 10, "gold": "many", "wood": 5}, payment_methods_supported=["stripe", "x402"],
+        x402={"x402_version": 1}, trust_policy={"provenance_v2_required": "gold"}, idempotency={"window_seconds": 86400},
+    )  # fmt: skip
+    assert (guide.vendor_prefix, guide.hub_name, guide.version) == ("acme", "Acme", "1.0.2")
+    assert guide.paths["invoke"] == "/api/v1/invoke"
+    assert (guide.paths["register"], guide.paths["topup"], guide.paths["custom"]) == ("/agents/new", "/pay", "/x")
+    assert guide.paths["refunds"] == "/v1/refunds"
+    assert guide.rate_limits_rpm == {"bronze": 10}
+    assert (guide.payment_methods, guide.x402, guide.idempotency_window_seconds) == (
+        ("stripe", "x402"),
+        {"x402_version": 1},
+        86_400,
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://h//evil.example/x",
+        "https://h/a?b=c",
+        "https://h/a#b",
+        "https://h",
+        "mailto:x@y",
+        "/a/../b",
+        "/a b",
+        "/a\\b",
+        "http://[",
+        5,
+        None,
+    ],
+)
+def test_an_endpoint_that_is_no_plain_path_gets_the_default(url: Any) -> None:
+    assert read(endpoints={"invoke": url}).paths["invoke"] == "/v1/invoke"
+
+
+def test_fields_of_the_wrong_kind_get_their_defaults() -> None:
+    wrong = read(
+        vendor_prefix=5,
+        endpoints=[],
+        trust_policy="x",
+        rate_limits_default_rpm=1,
+        payment_methods_supported="x",
+        x402=True,
+        idempotency=1,
+    )
+    assert wrong == AgentGuide(raw=wrong.raw)
+
+
+@pytest.mark.parametrize(
+    ("policy", "capability", "tier", "needed"),
+    [
+        ({}, "workflow", "platinum", True), ({}, "workflow", "bronze", False), ({}, "docs/pdf", "platinum", False),
+        ({"provenance_v2_required": None}, "workflow", "platinum", False), ({"provenance_v2_required": "gold"}, "a/workflow", "gold", True),
+        ({"provenance_required_for": ["docs/*"]}, "docs/pdf", "bronze", True), ({"provenance_required_for": ["docs/*"]}, "workflow", "platinum", False),
+        ({"provenance_required_for": ["workflow.*"]}, "workflow", "bronze", True),
+    ],
+)  # fmt: skip
+def test_provenance_is_needed_only_where_the_hub_demands_it(
+    policy: dict[str, Any], capability: str, tier: str, needed: bool
+) -> None:
+    assert read(trust_policy=policy).requires_provenance(capability, tier) is needed
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>"])
+def test_what_is_no_guide_is_refused(body: bytes) -> None:
+    with pytest.raises(WireError):
+        parse_guide(body)

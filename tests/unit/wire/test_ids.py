@@ -1,0 +1,47 @@
+import pytest
+
+from jecp_mcp.errors import WireError
+from jecp_mcp.wire import ids
+
+
+@pytest.mark.parametrize("good", ["abcd", "req_a3f2b1", "A-_9", "x" * 64])
+def test_a_call_id_of_the_protocols_alphabet_and_length_is_valid(good: str) -> None:
+    assert ids.valid_call_id(good)
+
+
+@pytest.mark.parametrize("bad", ["abc", "x" * 65, "a b c d", "abcd\n", "äbcd", "", None, 1234])
+def test_any_other_call_id_is_not(bad: object) -> None:
+    assert not ids.valid_call_id(bad)
+
+
+def test_a_capability_id_comes_apart_into_namespace_name_and_version() -> None:
+    full = ids.split_capability("deepl/translate@1.2.3-rc.1")
+    assert full == ("deepl", "translate", "1.2.3-rc.1")
+    assert full.capability == "deepl/translate"
+    builtin = ids.split_capability("document-pipeline")
+    assert builtin == ("", "document-pipeline", None)
+    assert builtin.capability == "document-pipeline"
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "/x", "a/", "A/b", "a/b/c", "a_b", "a/b@", "a/b@1", "a/b@1.2.3@4.5.6", "a/b\n", "a" * 200]
+)
+def test_what_is_no_capability_id_is_refused(bad: str) -> None:
+    with pytest.raises(WireError):
+        ids.split_capability(bad)
+
+
+def test_ids_of_any_vendor_are_recognised_by_kind() -> None:
+    agent, key = "acme_ag_0123456789abcdef", "jdb_ak_0123456789abcdefXYZ"
+    assert ids.valid_agent_id(agent)
+    assert not ids.valid_agent_id(key)
+    assert ids.valid_api_key(key)
+    assert not ids.valid_api_key(agent)
+    assert (ids.vendor_prefix(agent), ids.vendor_prefix(key), ids.vendor_prefix("nothing")) == ("acme", "jdb", None)
+    assert not ids.valid_agent_id("acme_ag_short")
+    assert not ids.valid_agent_id("toolongvendor_ag_0123456789abcdef")
+
+
+def test_versions_order_as_semantic_versions_do() -> None:
+    ordered = [None, "nonsense", "1.0.0-rc.1", "1.0.0", "1.2.0", "1.10.0", "2.0.0"]
+    assert sorted({*ordered}, key=ids.version_order) == ordered

@@ -1,0 +1,99 @@
+from decimal import Decimal
+
+import pytest
+
+from jecp_mcp.errors import WireError
+from jecp_mcp.wire import jsontext
+
+
+def read(text: bytes | str, **bounds: int) -> object:
+    return jsontext.loads(text, **{"max_bytes": 1_000_000, **bounds})
+
+
+def test_a_fraction_comes_in_exact_and_goes_out_digit_for_digit() -> None:
+    value = read(b'{"price":0.1000000000000000000001,"n":5,"e":1E+3}')
+    assert value == {"price": Decimal("0.1000000000000000000001"), "n": 5, "e": Decimal("1E+3")}
+    assert jsontext.dumps(value) == b'{"price":0.1000000000000000000001,"n":5,"e":1E+3}'
+
+
+@pytest.mark.parametrize(
+    "bad", [b"NaN", b"[Infinity]", b'{"a":-Infinity}', b"", b"{", b"<html>", b"[1,]", b"\xff\xfe1"]
+)
+def test_what_is_not_json_is_refused_with_a_reason(bad: bytes) -> None:
+    with pytest.raises(WireError, match=r"JSON|UTF-8"):
+        read(bad)
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"a":'])
+def test_a_hundred_thousand_open_brackets_are_refused_without_a_stack(opening: bytes) -> None:
+    with pytest.raises(WireError, match="nests deeper"):
+        read(opening * 100_000, max_bytes=10_000_000)
+
+
+def test_the_depth_bound_is_exact_and_brackets_inside_strings_do_not_count() -> None:
+    def nested(depth: int) -> bytes:
+        return b"[" * depth + b"1" + b"]" * depth
+
+    assert read(nested(64)) is not None
+    with pytest.raises(WireError, match="nests deeper than 64"):
+        read(nested(65))
+    tricky = b'["' + b'[{\\"' * 100 + b'\\\\",' + b"[]," * 100 + b'"]"]'
+    assert isinstance(read(tricky), list)
+    with pytest.raises(WireError, match="nests deeper"):
+        read(b'["]",' * 65 + b"1" + b"]" * 65)
+
+
+def test_a_number_of_thousands_of_digits_is_refused_whatever_its_kind() -> None:
+    assert read(b"1" * 4000) == int("1" * 4000)
+    for number in (b"1" * 4001, b"0." + b"1" * 4000, b"1e99999999999999999999999"):
+        with pytest.raises(WireError, match="number"):
+            read(number)
+
+
+def test_a_body_over_the_bound_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(WireError, match="longer than 10 bytes"):
+        read(b"x" * 11, max_bytes=10)
+
+
+def test_lone_surrogates_become_replacement_characters_in_keys_and_values() -> None:
+    assert read(b'{"\\ud800":["a\\uDFFFb","\\ud83d\\ude00"]}') == {"\ufffd": ["a\ufffdb", "\U0001f600"]}
+    assert read('"\ud800"') == "\ufffd"
+    assert jsontext.dumps({"a": "\udfff", "d": Decimal("1.5")}) == b'{"a":"\xef\xbf\xbd","d":1.5}'
+
+
+def test_a_byte_order_mark_is_not_part_of_the_text() -> None:
+    assert read(b"\xef\xbb\xbf[]") == read("\ufeff[]") == []
+
+
+@pytest.mark.parametrize(
+    "bad", [float("nan"), Decimal("NaN"), Decimal("-Infinity"), {1, 2}, {"a": [Decimal(1), object()]}]
+)
+def test_a_value_json_has_no_word_for_is_refused(bad: object) -> None:
+    with pytest.raises(WireError):
+        jsontext.dumps({"x": bad})
+
+
+def test_a_value_without_end_is_refused() -> None:
+    loop: list[object] = [Decimal(1)]
+    loop.append(loop)
+    with pytest.raises(WireError):
+        jsontext.dumps(loop)
+
+
+def test_the_exact_writer_and_the_fast_writer_agree_but_for_the_decimals() -> None:
+    value = {"a": 'quote " slash \\ line \n nul \x00 é', "b": [True, None, -5, 1.5, {}, [], ()], "c": {"d": ""}}
+    exact = jsontext.dumps({**value, "z": Decimal("2.50")})
+    assert exact == jsontext.dumps(value)[:-1] + b',"z":2.50}'
+
+
+def test_plain_leaves_nothing_a_reader_of_plain_json_would_stumble_over() -> None:
+    exact = {
+        "a": Decimal("0.25"), "b": Decimal("1E+2"), "c": 2**63, "d": -(2**63), "e": Decimal("1E+400"),
+        "f": [Decimal("-0.5"), True, None, "x"],
+    }  # fmt: skip
+    plain = jsontext.plain(exact)
+    assert plain == {
+        "a": 0.25, "b": 100, "c": "9223372036854775808", "d": -(2**63), "e": "1E+400", "f": [-0.5, True, None, "x"]
+    }  # fmt: skip
+    assert isinstance(plain["b"], int)
+    assert plain["f"][1] is True

@@ -1,0 +1,79 @@
+import hashlib
+import hmac
+
+import pytest
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import WireError
+from jecp_mcp.wire.provenance import Subcause, build, drift_seconds, nonce_of, verify
+
+AGENT, KEY, NONCE = "acme_ag_0123456789abcdef", "acme_ak_0123456789abcdef0123", "0123456789abcdef"
+AT = UnixMs(1_900_000_000_123)
+# printf 'acme_ag_0123456789abcdef:1900000000:0123456789abcdef' | openssl dgst -sha256 -hmac 'acme_ak_0123456789abcdef0123'
+GOOD = "v2:1900000000:0123456789abcdef:4e11b25879c5b904557db9b91244aa9d55f3e459cb5dd8be667bf7727475eb6f"
+
+
+def check(value: object, *, now: int = AT, seen: bool = False, key: str = KEY) -> Subcause | None:
+    return verify(value, AGENT, key, now=UnixMs(now), seen=lambda _: seen)
+
+
+def test_the_hash_is_the_one_openssl_computes() -> None:
+    assert build(AGENT, KEY, at=AT, nonce=NONCE) == GOOD
+    assert check(GOOD) is None
+
+
+@pytest.mark.parametrize("nonce", ["", "abc", "0123456789ABCDEF", "zzzzzzzzzzzzzzzz", "0" * 129])
+def test_a_nonce_that_is_no_long_hex_is_refused(nonce: str) -> None:
+    with pytest.raises(WireError):
+        build(AGENT, KEY, at=AT, nonce=nonce)
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        "",
+        "not-v2",
+        "v2:1900000000:abcdef",
+        GOOD + "0",
+        GOOD + "\n",
+        GOOD.replace("1900000000", "x"),
+        GOOD[:-1] + "z",
+        None,
+        7,
+    ],
+)
+def test_a_hash_of_the_wrong_shape_is_malformed(wire: object) -> None:
+    assert check(wire) is Subcause.WIRE_MALFORMED
+
+
+def test_the_first_version_is_no_longer_available() -> None:
+    assert check("a" * 64) is Subcause.V1_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(300, None), (-300, None), (301, "clock_skew"), (-301, "clock_skew")]
+)
+def test_the_clock_may_be_off_by_three_hundred_seconds_and_no_more(seconds: int, expected: str | None) -> None:
+    now = AT + seconds * 1000
+    assert check(GOOD, now=now) == expected
+    assert drift_seconds(GOOD, UnixMs(now)) == -seconds
+
+
+def test_another_key_does_not_verify() -> None:
+    assert check(GOOD, key=KEY + "x") is Subcause.HMAC_MISMATCH
+
+
+def test_a_seen_nonce_is_a_replay_and_only_an_authentic_hash_asks_for_it() -> None:
+    assert check(GOOD, seen=True) is Subcause.NONCE_REPLAY
+    assert nonce_of(GOOD) == NONCE
+    assert nonce_of("x") is None
+
+    def asked(_: str) -> bool:
+        raise AssertionError("an outsider could burn nonces")
+
+    assert verify(GOOD, AGENT, "other", now=AT, seen=asked) is Subcause.HMAC_MISMATCH
+
+
+def test_the_message_signs_agent_time_and_nonce() -> None:
+    digest = hmac.new(KEY.encode(), f"{AGENT}:1900000000:{NONCE}".encode(), hashlib.sha256).hexdigest()
+    assert digest == GOOD.rpartition(":")[2]
