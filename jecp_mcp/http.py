@@ -1,18 +1,20 @@
 """The one user of the HTTP library: one pooled client, one origin, bounded answers, and what is known of lost ones.
 
-Nothing here raises but `ExchangeFailed` and cancellation. Redirects are answers, never followed; cookies are not kept;
-proxies of the environment are not used, because the requests carry the agent's key.
+Requests raise nothing but `ExchangeFailed` and cancellation. Redirects are answers, never followed; cookies are not
+kept; proxies of the environment are not used, because the requests carry the agent's key. Certificates are checked
+against the system's store.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
+import anyio.to_thread
 
 from jecp_mcp.errors import JecpMcpError
 
@@ -24,6 +26,7 @@ MAX_BYTES: Final = 50 * 1024 * 1024
 
 DEFAULT_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 1.0
 _CONNECTIONS: Final = 64
 _IDLE_CONNECTIONS: Final = 16
 _IDLE_SECONDS: Final = 30.0
@@ -46,7 +49,8 @@ class ExchangeFailed(JecpMcpError):
 
     Attributes:
         sent: whether any byte of the request may have left; False is proof that none did.
-        phase: where it ended: ``url``, ``connect``, ``tls``, ``send``, ``answer`` or ``body``.
+        phase: where it ended: ``url``, ``connect``, ``tls``, ``send``, ``answer``, ``body``, or ``size`` when the
+            answer is longer than asked for.
         reason: what happened, for a person; never a header or a body.
     """
 
@@ -85,9 +89,9 @@ class _Trail:
     async def __call__(self, name: str, _info: Mapping[str, Any]) -> None:
         if name in _SENDING:
             self.sent = True
-        step = name.split(".")
-        if step[-1] == "started":
-            self.phase = _PHASES.get(step[1], self.phase)
+        *_, step, when = name.split(".")
+        if when == "started":
+            self.phase = _PHASES.get(step, self.phase)
 
     def failed(self, reason: str) -> ExchangeFailed:
         return ExchangeFailed(sent=self.sent, phase=self.phase, reason=reason)
@@ -97,9 +101,16 @@ class Http:
     """One pooled HTTP/1.1 client for one origin. Make it anywhere; it opens at its first request."""
 
     def __init__(self, origin: str) -> None:
-        """Allow requests to `origin` (scheme, host and port, no trailing slash) and nothing else."""
-        self._origin = origin.rstrip("/")
+        """Allow requests to `origin` and nothing else.
+
+        Raises:
+            ValueError: it is no https origin, nor plain http on loopback.
+        """
+        from jecp_mcp.settings import check_hub_url
+
+        self._origin = check_hub_url(origin)
         self._client: httpx2.AsyncClient | None = None
+        self._opening = anyio.Lock()
 
     async def __aenter__(self) -> Self:
         """Nothing to open yet."""
@@ -113,7 +124,8 @@ class Http:
         """Close the pool; a later request would open another."""
         client, self._client = self._client, None
         if client is not None:
-            await client.aclose()
+            with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+                await client.aclose()
 
     async def exchange(
         self,
@@ -133,13 +145,14 @@ class Http:
         trail = _Trail()
         try:
             with anyio.fail_after(timeout):
-                async with self._open(method, url, headers, body, timeout, trail) as response:
-                    parts = bytearray()
-                    async for chunk in self._bounded(response, max_bytes, trail):
-                        parts += chunk
+                response = await self._send(method, url, headers, body, timeout, trail)
+                try:
+                    parts = [chunk async for chunk in _chunks(response, max_bytes, trail)]
+                finally:
+                    await _close(response)
         except TimeoutError as exc:
             raise trail.failed(f"no whole answer within {timeout:g} s") from exc
-        return HttpAnswer(response.status_code, _lowered(response), bytes(parts))
+        return HttpAnswer(response.status_code, _lowered(response), b"".join(parts))
 
     @asynccontextmanager
     async def stream(
@@ -158,12 +171,18 @@ class Http:
             ExchangeFailed: no answer began, or (from the chunks) it broke off or grew longer than `max_bytes`.
         """
         trail = _Trail()
-        async with self._open(method, url, headers, body, timeout, trail) as response:
-            chunks = self._bounded(response, max_bytes, trail)
-            yield HttpStream(response.status_code, _lowered(response), chunks)
+        try:
+            with anyio.fail_after(timeout):
+                response = await self._send(method, url, headers, body, timeout, trail)
+        except TimeoutError as exc:
+            raise trail.failed(f"no answer began within {timeout:g} s") from exc
+        try:
+            async with aclosing(_chunks(response, max_bytes, trail)) as chunks:
+                yield HttpStream(response.status_code, _lowered(response), chunks)
+        finally:
+            await _close(response)
 
-    @asynccontextmanager
-    async def _open(
+    async def _send(
         self,
         method: str,
         url: str,
@@ -171,66 +190,94 @@ class Http:
         body: bytes | None,
         seconds: float,
         trail: _Trail,
-    ) -> AsyncIterator[httpx2.Response]:
-        import httpx2
-
+    ) -> httpx2.Response:
+        """The answer's head; the body is still to be read and the response to be closed."""
         if not url.startswith(f"{self._origin}/"):
             raise ExchangeFailed(sent=False, phase="url", reason="the address is not on the Hub's origin")
+        client = self._client or await self._opened()
+        import httpx2
+
         timeout = httpx2.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds), pool=seconds)
-        client = self._opened()
         try:
             request = client.build_request(
                 method, url, headers=headers, content=body, timeout=timeout, extensions={"trace": trail}
             )
-            response = await client.send(request, stream=True)
-        except httpx2.TransportError as exc:
+            return await client.send(request, stream=True)
+        except (httpx2.TransportError, OSError) as exc:
+            # TLS faults after the handshake come through as they are, and those are OSErrors.
             raise trail.failed(_reason(exc)) from exc
         except (httpx2.InvalidURL, ValueError) as exc:
             raise trail.failed("the request cannot be written as HTTP") from exc
-        try:
-            yield response
-        finally:
-            # Closing reads nothing: a connection with an unread body is dropped rather than reused.
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
 
-    async def _bounded(self, response: httpx2.Response, max_bytes: int, trail: _Trail) -> AsyncIterator[bytes]:
-        """The body's chunks after decoding, up to `max_bytes`: a small compressed body may hold a large one."""
-        import httpx2
-
-        size = 0
-        try:
-            async for chunk in response.aiter_bytes():
-                size += len(chunk)
-                if size > max_bytes:
-                    raise ExchangeFailed(sent=True, phase="body", reason=f"the answer is longer than {max_bytes} bytes")
-                yield chunk
-        except (httpx2.TransportError, httpx2.DecodingError) as exc:
-            raise trail.failed(_reason(exc)) from exc
-
-    def _opened(self) -> httpx2.AsyncClient:
-        import httpx2
-
-        if self._client is None:
-            quiet_library_logs()
-            self._client = httpx2.AsyncClient(
-                follow_redirects=False,
-                trust_env=False,
-                # Identity keeps what is counted equal to what is read; a Hub that compresses anyway is still bounded.
-                headers={"Accept-Encoding": "identity", "User-Agent": "jecp-mcp"},
-                limits=httpx2.Limits(
-                    max_connections=_CONNECTIONS,
-                    max_keepalive_connections=_IDLE_CONNECTIONS,
-                    keepalive_expiry=_IDLE_SECONDS,
-                ),
-            )
-        return self._client
+    async def _opened(self) -> httpx2.AsyncClient:
+        async with self._opening:
+            if self._client is None:
+                # Importing the library and reading the system's certificates takes a tenth of a second.
+                self._client = await anyio.to_thread.run_sync(_new_client)
+            return self._client
 
 
-def quiet_library_logs() -> None:
-    """Keep the HTTP library from logging requests: at DEBUG it writes headers, and among them is the agent's key."""
+def _new_client() -> httpx2.AsyncClient:
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+    import httpx2
+
     for name in ("httpx2", "httpcore2", "httpcore2.http11", "httpcore2.connection", "httpcore2.http2"):
+        # At DEBUG the library logs the headers of answers, and a Hub may repeat in them what it was sent.
         logging.getLogger(name).setLevel(logging.WARNING)
+    return httpx2.AsyncClient(
+        follow_redirects=False,
+        trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        headers={"Accept-Encoding": "identity", "User-Agent": "jecp-mcp"},
+        limits=httpx2.Limits(
+            max_connections=_CONNECTIONS,
+            max_keepalive_connections=_IDLE_CONNECTIONS,
+            keepalive_expiry=_IDLE_SECONDS,
+        ),
+    )
+
+
+async def _close(response: httpx2.Response) -> None:
+    # Closing reads nothing: a connection with an unread body is dropped rather than reused.
+    if not response.is_closed:
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await response.aclose()
+
+
+async def _chunks(response: httpx2.Response, max_bytes: int, trail: _Trail) -> AsyncGenerator[bytes, None]:
+    """The body as it comes, decoded, up to `max_bytes`.
+
+    No compression is asked for. A Hub that compresses anyway is decoded here, within the bound at every step: a few
+    compressed bytes may hold gigabytes.
+    """
+    import zlib
+
+    import httpx2
+
+    too_long = ExchangeFailed(sent=True, phase="size", reason=f"the answer is longer than {max_bytes} bytes")
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "", "gzip", "x-gzip", "deflate"}:
+        raise trail.failed("the answer comes in an encoding nobody asked for")
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding not in {"identity", ""} else None
+    declared = response.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:18]) > max_bytes:
+        raise too_long
+    size = 0
+    try:
+        async for raw in response.aiter_raw():
+            chunk = raw if inflater is None else inflater.decompress(raw, max_bytes - size + 1)
+            size += len(chunk)
+            if size > max_bytes:
+                raise too_long
+            if chunk:
+                yield chunk
+    except (httpx2.TransportError, OSError) as exc:
+        raise trail.failed(_reason(exc)) from exc
+    except zlib.error as exc:
+        raise trail.failed("the answer's encoding is damaged") from exc
+    if inflater is not None and not inflater.eof:
+        raise trail.failed("the answer's encoding is damaged")
 
 
 def _lowered(response: httpx2.Response) -> Mapping[str, str]:
@@ -247,9 +294,9 @@ def _reason(exc: Exception) -> str:
         httpx2.WriteTimeout: "the request could not be sent in time",
         httpx2.PoolTimeout: "every connection to the Hub is busy",
         httpx2.ConnectError: "the Hub cannot be reached",
+        httpx2.LocalProtocolError: "the request cannot be written as HTTP",
         httpx2.RemoteProtocolError: "the connection broke off",
         httpx2.ReadError: "the connection was lost",
         httpx2.WriteError: "the connection was lost",
-        httpx2.DecodingError: "the answer's encoding is damaged",
     }
     return next((words for kind, words in known.items() if isinstance(exc, kind)), "the exchange failed")

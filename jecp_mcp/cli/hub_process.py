@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import anyio
 import anyio.abc
@@ -36,17 +37,19 @@ class SandboxHub:
 
 
 @asynccontextmanager
-async def sandbox_hub(data: Path, options: Sequence[str] = ()) -> AsyncIterator[SandboxHub]:
+async def sandbox_hub(data: Path, *, log: IO[str] | None = None) -> AsyncIterator[SandboxHub]:
     """Run a sandbox Hub that keeps its state in `data`.
 
+    Args:
+        data: its SQLite file.
+        log: where its stderr goes; to ours when not given.
+
     Raises:
-        HubError: it did not start; its own words are on stderr.
+        HubError: it did not start; its own words are on its stderr.
     """
     data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "jecp_mcp", "sandbox", "--port", "0", "--data", str(data), "--with-parent"]
-    async with await anyio.open_process(
-        [*command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None
-    ) as process:
+    async with await anyio.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as process:
         try:
             with anyio.move_on_after(START_SECONDS) as limit:
                 hub = await _ready(process)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 import threading
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
+import anyio
 import click
 
 from jecp_mcp.settings import state_dir
+
+Dialect = Literal["reference", "spec"]
 
 
 @click.command("sandbox")
@@ -31,10 +39,10 @@ from jecp_mcp.settings import state_dir
     help="More providers' manifests, as JSON.",
 )
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input closes.")
-def command(port: int, dialect: str, data: Path | None, catalog: Path | None, with_parent: bool) -> None:
+def command(port: int, dialect: Dialect, data: Path | None, catalog: Path | None, with_parent: bool) -> None:
     """Run a Hub on this machine that sells real work for test money.
 
-    Prints one JSON line, {"hub", "agent_id", "api_key"}, when it is ready.
+    Prints one JSON line, {"hub", "agent_id", "api_key"}, when it is ready. The key is the test agent's.
     """
     try:
         from jecp_mcp.sandbox.run import SandboxConfig, serve
@@ -44,17 +52,36 @@ def command(port: int, dialect: str, data: Path | None, catalog: Path | None, wi
         ) from exc
     if data is None:
         data = state_dir(os.environ) / "sandbox.sqlite"
-    if with_parent:
-        threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    serve(SandboxConfig(data=data, dialect=dialect, catalog=catalog), port, announce)
+    data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = SandboxConfig(data=data, dialect=dialect, catalog=catalog)
+    anyio.run(_until_told, partial(serve, config, port, _announce), with_parent)
 
 
-def announce(hub: str, agent_id: str, api_key: str) -> None:
-    """Say where the Hub is and as whom to call it. The key is test money's and stays on this machine."""
-    print(json.dumps({"hub": hub, "agent_id": agent_id, "api_key": api_key}), flush=True)
+def _announce(ready: Mapping[str, str]) -> None:
+    print(json.dumps(ready), flush=True)
 
 
-def _end_with_parent() -> None:
-    while sys.stdin.buffer.read(4096):
+async def _until_told(serve: Callable[[], Awaitable[None]], with_parent: bool) -> None:
+    """Serve until SIGINT, SIGTERM or, `with_parent`, the end of standard input."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_end_on_signal, tasks.cancel_scope)
+        if with_parent:
+            loop = asyncio.get_running_loop()
+            end = partial(loop.call_soon_threadsafe, tasks.cancel_scope.cancel)
+            threading.Thread(target=_at_end_of_stdin, args=(end,), name="parent", daemon=True).start()
+        await serve()
+        tasks.cancel_scope.cancel()
+
+
+async def _end_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+def _at_end_of_stdin(then: Callable[[], object]) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    with contextlib.suppress(RuntimeError):  # the loop has ended already
+        then()

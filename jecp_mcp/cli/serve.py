@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import signal
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
@@ -62,15 +65,15 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
             given = await stack.enter_async_context(beside(given))
         from jecp_mcp.cli.assembly import build
 
-        signal = _Changed()
-        bridge = await stack.enter_async_context(build(given, changed=signal))
+        notice = _Changed()
+        bridge = await stack.enter_async_context(build(given, changed=notice))
         await _first_catalog(bridge)
         from jecp_mcp.server import transports
         from jecp_mcp.server.app import build_server
         from jecp_mcp.server.notify import Announcer
 
         announcer = Announcer()
-        signal.tell = announcer.changed
+        notice.tell = announcer.changed
         bridge.keep_fresh()
         bridge.recover()
         server = build_server(bridge.desk, announcer)
@@ -79,16 +82,28 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
         if transport == "stdio":
             await transports.serve_stdio(server)
         else:
+            _survive_signals(tasks.cancel_scope)
             serve = transports.serve_http if transport == "http" else transports.serve_sse
             await serve(server, given.settings.server, transports.listen(given.settings.server))
         tasks.cancel_scope.cancel()
+
+
+def _survive_signals(scope: anyio.CancelScope) -> None:
+    """Let SIGINT and SIGTERM end the server and not the process.
+
+    The HTTP server has handlers of its own while it runs. When it has ended it raises the signal again, and the default
+    would kill the process before the ledger is brought up to date.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(scope.cancel))
 
 
 class _Changed:
     """Passes on that the list of tools changed, once there is somebody to tell."""
 
     def __init__(self) -> None:
-        self.tell: Any = None
+        self.tell: Callable[[], None] | None = None
 
     def __call__(self) -> None:
         if self.tell is not None:

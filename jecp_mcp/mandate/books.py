@@ -47,9 +47,9 @@ _OPEN = "state IN ('reserved', 'sent', 'in_doubt')"
 _KEPT = "state IN ('settled', 'reconciled_charged') AND answered = 1 AND delivered = 0"
 
 _REPEATED = f"""
-SELECT id, 1 FROM call WHERE fingerprint = ?1 AND {_OPEN}
-UNION ALL SELECT id, 0 FROM call WHERE fingerprint = ?1 AND {_KEPT} AND ended_at > ?2
-ORDER BY 2 DESC, 1 DESC LIMIT 1
+SELECT (SELECT id FROM call WHERE fingerprint = ?1 AND {_OPEN}),
+       (SELECT max(id) FROM call WHERE fingerprint = ?1 AND {_KEPT} AND ended_at > ?2),
+       EXISTS (SELECT 1 FROM call WHERE call_id = ?3)
 """  # noqa: S608 constants of this module
 
 _INSERT = """
@@ -105,12 +105,15 @@ class Books:
         """
         if not 0 <= wanted.hold <= _MOST_HELD:
             raise LedgerError(f"a hold of {wanted.hold} micro-USDC is out of bounds")
-        repeated = self._execute(_REPEATED, (wanted.fingerprint, at - UNDELIVERED_MS)).get
-        if repeated is not None:
-            number, is_open = repeated
-            row = _call_row(self._execute(_ROW + "WHERE c.id = ?", (number,)).get)
-            return AlreadyOpen(row) if is_open else Undelivered(row)
-        if self._execute("SELECT 1 FROM call WHERE call_id = ?", (wanted.call_id,)).get is not None:
+        looked_up: tuple[int | None, int | None, int] = self._execute(
+            _REPEATED, (wanted.fingerprint, at - UNDELIVERED_MS, wanted.call_id)
+        ).get
+        is_open, undelivered, taken = looked_up
+        if is_open is not None:
+            return AlreadyOpen(self._row(is_open))
+        if undelivered is not None:
+            return Undelivered(self._row(undelivered))
+        if taken:
             raise LedgerError(f"the call id {wanted.call_id} is taken")
         slots = self._meters.take(wanted.hold, wanted.meters, at)
         if isinstance(slots, OverLimit):
@@ -221,6 +224,9 @@ class Books:
         )
         return [_call_row(row) for row in rows.fetchall()]
 
+    def _row(self, number: int) -> CallRow:
+        return _call_row(self._execute(_ROW + "WHERE c.id = ?", (number,)).get)
+
     def _find(self, call_id: str) -> tuple[int, State, int, int, str]:
         found = self._execute("SELECT id, state, held, charged, slots FROM call WHERE call_id = ?", (call_id,)).get
         if found is None:
@@ -256,9 +262,10 @@ def read_open_sessions(connection: apsw.Connection) -> list[str]:
 def read_totals(connection: apsw.Connection) -> Totals:
     """The sums over all rows."""
     charged = held = in_doubt = calls = 0
-    for name, count, held_here, charged_here in connection.execute(
+    sums: list[Any] = connection.execute(
         "SELECT state, count(*), sum(held), sum(charged) FROM call GROUP BY state"
-    ):
+    ).fetchall()
+    for name, count, held_here, charged_here in sums:
         state = State(name)
         calls += count
         charged += charged_here if state in CHARGED else 0

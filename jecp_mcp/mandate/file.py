@@ -104,7 +104,7 @@ class LedgerFile:
             if self._reader is None:
                 self._reader = self._open_reader()
             return reading(self._reader)
-        except apsw.Error as exc:
+        except (apsw.Error, ValueError) as exc:
             raise self._translated(exc) from exc
 
     def close(self) -> None:
@@ -236,6 +236,8 @@ class LedgerFile:
             raise self._translated(exc) from exc
         except (UnicodeEncodeError, OverflowError) as exc:
             raise LedgerError(f"the ledger cannot hold a value: {exc.__class__.__name__}") from exc
+        except ValueError as exc:
+            raise self._translated(exc) from exc
         else:
             return outcomes
         finally:
@@ -270,12 +272,16 @@ class LedgerFile:
             )
         return reader
 
-    def _translated(self, exc: OSError | apsw.Error | LedgerError) -> LedgerError:
+    def _translated(self, exc: Exception) -> LedgerError:
         """SQLite's and the system's words in ours; damage is remembered."""
         if isinstance(exc, LedgerError):
             return exc
         if isinstance(exc, OSError):
             return LedgerUnavailable(f"the ledger {self.path} cannot be opened for writing: {exc.strerror or exc}")
+        if isinstance(exc, ValueError):
+            # A text that is no UTF-8, or the name of no state.
+            self.fault = LedgerDamaged(f"the ledger {self.path} is damaged: a row cannot be read")
+            return self.fault
         if isinstance(exc, apsw.CorruptError | apsw.NotADBError | apsw.SQLError | apsw.ConstraintError):
             self.fault = LedgerDamaged(f"the ledger {self.path} is damaged: {exc}")
             return self.fault

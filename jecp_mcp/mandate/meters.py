@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
+from typing import Any
 
 import apsw
 
@@ -132,9 +133,10 @@ class Meters:
 
     def _room_at(self, meter: int, needed: int) -> UnixMs | None:
         """When at least `needed` will have left the window; None when it never does."""
-        slots = self._execute(
+        # Fetched whole: a statement left in the middle would pin this connection to an old snapshot.
+        slots: list[Any] = self._execute(
             "SELECT expires, amount FROM slot WHERE meter = ? AND expires IS NOT NULL ORDER BY expires", (meter,)
-        )
+        ).fetchall()
         for expires, amount in slots:
             needed -= amount
             if needed <= 0:

@@ -34,6 +34,8 @@ class StoredRequest:
     """Everything that rebuilds the identical bytes of a paid request, and no secret.
 
     Attributes:
+        rail: which rail must execute it, and whose account at which Hub pays; no other one may, because an id is known
+            to that account only.
         call_id: the idempotency id; minted here, stored before the first byte leaves.
         path: the Hub path, such as ``/v1/invoke``.
         body: the exact JSON body without its mandate, which carries the API key and is added when sent.

@@ -41,7 +41,9 @@ class Cashier:
 
     def open_checkout(self, agent_id: str, amount_usd: int, return_to: str | None, at: int) -> Checkout:
         """Open a checkout over a whole number of USD."""
-        checkout = Checkout(f"cs_test_{secrets.token_hex(16)}", agent_id, amount_usd * MICRO_PER_USDC, return_to, at, None)
+        checkout = Checkout(
+            f"cs_test_{secrets.token_hex(16)}", agent_id, amount_usd * MICRO_PER_USDC, return_to, at, None
+        )
         with self._db:
             self._db.execute("INSERT INTO checkouts VALUES (?, ?, ?, ?, ?, ?)", checkout)
         return checkout
@@ -157,7 +159,9 @@ class Cashier:
             if rows and status != "denied":
                 agent_id, returned, transaction_id = rows[0]
                 self._store.credit(agent_id, "refund", returned, at)
-                self._db.execute("UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", (at, transaction_id))
+                self._db.execute(
+                    "UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", (at, transaction_id)
+                )
         return bool(rows)
 
     def approve_due(self, at: int) -> None:

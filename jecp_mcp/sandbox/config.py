@@ -41,5 +41,5 @@ class SandboxConfig:
     catalog: Path | None = None
     opening_balance: MicroUSDC = MicroUSDC(500_000)
     free_calls: int = 100
-    rate_limits_rpm: Mapping[str, int] = DEFAULT_RATE_LIMITS
+    rate_limits_rpm: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATE_LIMITS)
     clock: Clock = field(default_factory=SystemClock)

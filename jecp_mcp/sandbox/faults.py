@@ -48,7 +48,11 @@ _DETAILS: Mapping[str, Mapping[str, Any]] = {
     },
     "INSUFFICIENT_TRUST": {"required": "gold", "current": "bronze"},
     "PROVENANCE_MISMATCH": {"subcause": "hmac_mismatch"},
-    "URL_BLOCKED_SSRF": {"field": "callback_url", "blocked_url": "https://10.0.0.1/", "reason": "resolved_to_deny_cidr"},
+    "URL_BLOCKED_SSRF": {
+        "field": "callback_url",
+        "blocked_url": "https://10.0.0.1/",
+        "reason": "resolved_to_deny_cidr",
+    },
 }
 """What comes in ``details`` with a code unless the fault says otherwise."""
 

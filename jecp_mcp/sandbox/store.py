@@ -217,7 +217,9 @@ class Store:
             The new key and how many rotations there were within a day, or None past the third.
         """
         with self._db:
-            done = self._count("SELECT count(*) FROM rotations WHERE agent_id = ? AND at > ?", agent_id, at - 86_400_000)
+            done = self._count(
+                "SELECT count(*) FROM rotations WHERE agent_id = ? AND at > ?", agent_id, at - 86_400_000
+            )
             if done >= 3:  # noqa: PLR2004  # the reference Hub's cap per 24 h
                 return None
             api_key = new_secret("ak", 40)
@@ -372,7 +374,9 @@ class Store:
         return dict(self._db.execute("SELECT capability, count(*) FROM transactions GROUP BY capability"))
 
     def _credit(self, agent_id: str, kind: str, amount: int, at: int) -> int:
-        row = self._row("UPDATE agents SET balance = balance + ? WHERE agent_id = ? RETURNING balance", amount, agent_id)
+        row = self._row(
+            "UPDATE agents SET balance = balance + ? WHERE agent_id = ? RETURNING balance", amount, agent_id
+        )
         assert row is not None
         self._db.execute(
             "INSERT INTO credits (agent_id, kind, amount, balance_after, created_at) VALUES (?, ?, ?, ?, ?)",

@@ -19,6 +19,7 @@ from mcp_types import (
     PaginatedRequestParams,
     ReadResourceRequestParams,
 )
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from jecp_mcp import __version__
@@ -45,6 +46,15 @@ next_action.tool and next_action.arguments give. If it is "human" or "operator",
 Never repeat a call whose charged is "unknown": ask jecp_status."""
 
 Context = ServerRequestContext[dict[str, Any], Any]
+
+
+def _whole(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True) -> dict[str, Any]:
+    """Add what the 2026 protocol requires of a result. No result stays fresh: the catalog may change any time."""
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        answer["resultType"] = "complete"
+        if cacheable:
+            answer |= {"ttlMs": 0, "cacheScope": "private"}
+    return answer
 
 
 class _ProgressNotices:
@@ -82,7 +92,7 @@ class _Face:
         self._desk = desk
         self._pages: dict[tuple[str, str | None, str], HandlerResult] = {}
 
-    async def list_tools(self, _ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
+    async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
         """One page of the tool list, in a stable order: a cursor is the last name of the page before."""
         cards = self._desk.cards()
         start = 0
@@ -95,7 +105,7 @@ class _Face:
         answer: dict[str, Any] = {"tools": [content.tool(card) for card in page]}
         if start + PAGE < len(cards):
             answer["nextCursor"] = page[-1].name
-        return answer
+        return _whole(ctx, answer)
 
     async def reuse_list(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Give a page out again as it was built, per era and cursor, until the list changes."""
@@ -115,37 +125,34 @@ class _Face:
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
         caller = Caller(progress=_ProgressNotices(ctx))
-        return content.result(await self._desk.call(params.name, params.arguments or {}, caller))
+        result = content.result(await self._desk.call(params.name, params.arguments or {}, caller))
+        return _whole(ctx, result, cacheable=False)
 
-    async def list_resources(self, _ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
+    async def list_resources(self, ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
         """The latest stored artifacts."""
-        return {
-            "resources": [
-                {"uri": kept.uri, "name": kept.name, "mimeType": kept.mime_type, "size": kept.size}
-                for kept in self._desk.list_resources()
-            ]
-        }
+        listed = [
+            {"uri": kept.uri, "name": kept.name, "mimeType": kept.mime_type, "size": kept.size}
+            for kept in self._desk.list_resources()
+        ]
+        return _whole(ctx, {"resources": listed})
 
-    async def list_templates(self, _ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
+    async def list_templates(self, ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
         """How an artifact is addressed."""
-        return {
-            "resourceTemplates": [
-                {
-                    "uriTemplate": "jecp://artifact/{id}",
-                    "name": "artifact",
-                    "description": "A file that a paid call produced.",
-                }
-            ]
+        template = {
+            "uriTemplate": "jecp://artifact/{id}",
+            "name": "artifact",
+            "description": "A file that a paid call produced.",
         }
+        return _whole(ctx, {"resourceTemplates": [template]})
 
-    async def read_resource(self, _ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
+    async def read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
         """One stored artifact, whole."""
         try:
             found = self._desk.read_resource(params.uri)
         except ToolFault as exc:
             raise MCPError(INVALID_PARAMS, str(exc)) from exc
         data = base64.b64encode(found.data).decode("ascii")
-        return {"contents": [{"uri": found.uri, "mimeType": found.mime_type, "blob": data}]}
+        return _whole(ctx, {"contents": [{"uri": found.uri, "mimeType": found.mime_type, "blob": data}]})
 
 
 async def _guard(ctx: Context, call_next: CallNext) -> HandlerResult:

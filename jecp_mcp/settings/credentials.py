@@ -29,7 +29,7 @@ OLD_KEY_VARIABLE = "JECP_AGENT_KEY"
 _MOST_BYTES = 1_048_576
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _HEADER_SAFE = re.compile(r"[!-~]{4,512}", re.ASCII)
-_PLACEHOLDER = re.compile(r"\$\{.*\}|<.*>|%\w+%")
+_PLACEHOLDER = re.compile(r"\$\{.*\}|\$\w+|<.*>|%\w+%")
 
 
 def find_credentials(

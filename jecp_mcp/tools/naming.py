@@ -27,6 +27,7 @@ REMEMBERED: Final = 20_000
 
 _HASH_LENGTHS: Final = (8, 16, 32)
 _FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]+")
+_SOUND: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 _GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
 
@@ -103,7 +104,7 @@ class Names:
 def plain_name(key: str) -> str | None:
     """The name that loses nothing of an action key, or None when there is none."""
     name = key.translate(_JOINTS)
-    if len(name) > NAME_LENGTH or _FOREIGN.search(name) or name.lower().startswith(OWN_PREFIX):
+    if len(name) > NAME_LENGTH or not _SOUND.fullmatch(name) or name.lower().startswith(OWN_PREFIX):
         return None
     return name
 
@@ -112,7 +113,8 @@ def hashed_name(key: str, length: int = _HASH_LENGTHS[0]) -> str:
     """The name of an action key that has no plain one: what fits of it, and `length` base-32 digits of its SHA-256."""
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
     suffix = base64.b32encode(digest)[:length].decode("ascii").lower()
-    stem = _FOREIGN.sub("-", key.translate(_JOINTS)[: NAME_LENGTH * 2])
+    # Some model APIs want a letter first.
+    stem = _FOREIGN.sub("-", key.translate(_JOINTS)[: NAME_LENGTH * 2]).lstrip("_-0123456789")
     if stem.lower().startswith(OWN_PREFIX):
         stem = f"by_{stem}"
     stem = stem[: NAME_LENGTH - length - 1].rstrip("_-") or "action"

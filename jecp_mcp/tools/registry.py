@@ -155,7 +155,8 @@ def _publish(name: str, action: Action) -> Published | Unfit:
     if isinstance(schema, Unfit):
         return schema
     effects = action.side_effects
-    harmless = all(effects.get(kind) is False for kind in _CHANGES_SOMETHING)
+    # Hosts run read-only tools without asking, and whatever costs money changes the wallet.
+    harmless = action.price.amount == 0 and all(effects.get(kind) is False for kind in _CHANGES_SOMETHING)
     card = ToolCard(
         name=name,
         description=describe(action),
@@ -183,6 +184,8 @@ def _meta(action: Action) -> dict[str, Any]:
     }
     if action.version is not None:
         meta["jecp/version"] = clean(action.version, TITLE_LENGTH, one_line=True)
+    if action.streaming:
+        meta["jecp/streaming"] = True
     return meta
 
 

@@ -59,8 +59,9 @@ def fit(schema: object) -> Node | Unfit:
     try:
         walk = _Walk(schema)
         root = walk.schema(schema, 0)
+        refers = bool(walk.refs)
         lost = settle(root, walk.refs) + walk.weakened
-        if lost and walk.refs and walk.depends:
+        if lost and refers and walk.depends:
             # A reference may lead to what was weakened, where a negation or a count depends on its strength.
             walk = _Walk(schema, refs_weak=True)
             root = walk.schema(schema, 0)

@@ -50,7 +50,7 @@ def parse_page(body: bytes, *, max_bytes: int = MAX_PAGE_BYTES) -> CatalogPage:
     Raises:
         WireError: it is no JSON object with capabilities.
     """
-    page = jsontext.loads(body, max_bytes=max_bytes)
+    page = jsontext.loads_forgiving(body, max_bytes=max_bytes)
     if not isinstance(page, dict):
         raise WireError("the catalog is not a JSON object")
     listed, others = page.get("capabilities"), page.get("third_party_capabilities")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
@@ -23,6 +23,7 @@ MAX_DIGITS = 4_000
 _INT64 = 2**63
 _BRACKETS_ONLY = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -41,6 +42,24 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int, max_depth: int = MAX
     Raises:
         WireError: it is too long, too deep, not UTF-8 or not JSON.
     """
+    return _read(data, max_bytes, max_depth, _DECODER)
+
+
+def loads_forgiving(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any:
+    """Read a collection that many strangers wrote, so that one of them cannot make it unreadable for all.
+
+    As `loads`, but what `loads` refuses in a value becomes null where it stands: nesting beyond `max_depth`, NaN,
+    Infinity, and numbers of thousands of digits.
+
+    Raises:
+        WireError: it is too long, not UTF-8 or not JSON.
+    """
+    if len(data) <= max_bytes and _deeper_than(data, max_depth):
+        data = _pruned(data, max_depth)
+    return _read(data, max_bytes, max_depth, _FORGIVING)
+
+
+def _read(data: bytes | bytearray | str, max_bytes: int, max_depth: int, decoder: json.JSONDecoder) -> Any:
     if len(data) > max_bytes:
         raise WireError(f"the body is longer than {max_bytes} bytes")
     if isinstance(data, str):
@@ -55,7 +74,7 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int, max_depth: int = MAX
     if _deeper_than(raw, max_depth):
         raise WireError(f"the JSON nests deeper than {max_depth} levels or is not closed")
     try:
-        value = _DECODER.decode(text)
+        value = decoder.decode(text)
     except json.JSONDecodeError as exc:
         raise WireError(f"the body is not JSON: {exc.msg} at character {exc.pos}") from exc
     if _SURROGATE_ESCAPE.search(text) or (isinstance(data, str) and _SURROGATE.search(text)):
@@ -130,6 +149,23 @@ def _deeper_than(raw: bytes, limit: int) -> bool:
     return True
 
 
+def _pruned(raw: bytes, limit: int) -> bytes:
+    """The same JSON text with null for every array or object that would nest deeper than `limit`."""
+    kept: list[bytes] = []
+    depth, start = 0, 0
+    for token in _TOKEN.finditer(raw):
+        bracket = token[0]
+        if bracket in (b"[", b"{"):
+            if depth == limit:
+                kept += (raw[start : token.start()], b"null")
+            depth += 1
+        elif bracket in (b"]", b"}"):
+            depth -= 1
+            if depth == limit:
+                start = token.end()
+    return b"".join((*kept, raw[start:])) if depth <= limit else b"".join(kept)
+
+
 def _decimal(text: str) -> Decimal:
     if len(text) > MAX_DIGITS:
         raise WireError(f"a number has more than {MAX_DIGITS} characters")
@@ -147,6 +183,18 @@ def _integer(text: str) -> int:
 
 def _constant(text: str) -> NoReturn:
     raise WireError(f"{text} is not JSON")
+
+
+def _forgiven(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The same reader, giving null for what it refuses."""
+
+    def attempt(text: str) -> Any:
+        try:
+            return read(text)
+        except WireError:
+            return None
+
+    return attempt
 
 
 def _scrubbed(value: Any) -> Any:
@@ -172,6 +220,9 @@ def _fallback(value: Any) -> Any:
 
 
 _DECODER = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=_constant)
+_FORGIVING = json.JSONDecoder(
+    parse_float=_forgiven(_decimal), parse_int=_forgiven(_integer), parse_constant=_forgiven(_constant)
+)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fallback)
 
 

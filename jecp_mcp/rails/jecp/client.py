@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol, TypeVar
 
-from jecp_mcp.clock import Clock
+from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer, HttpStream
 from jecp_mcp.settings import Credentials
@@ -23,7 +23,14 @@ _GUIDE = "/.well-known/agent-guide.json"
 _GUIDE_SECONDS: Final = 10.0
 _NOT_FOUND: Final = 404
 _OK: Final = 200
-_MAX_ACCOUNT_BYTES: Final = 1024 * 1024
+
+
+class HubRefused(HubError):
+    """The Hub refused something that is not a paid call, in words of its own: `refusal`."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.code, refusal.message)
 
 
 class Wire(Protocol):
@@ -51,7 +58,7 @@ class Wire(Protocol):
         body: bytes | None = None,
         timeout: float = ...,
         max_bytes: int = ...,
-    ) -> Any:
+    ) -> AbstractAsyncContextManager[HttpStream]:
         """One request whose answer is read as it comes. Raises `ExchangeFailed`."""
         ...
 
@@ -61,7 +68,7 @@ class HubClient:
 
     def __init__(self, base_url: str, http: Wire, credentials: Callable[[], Credentials | None], clock: Clock) -> None:
         """Speak to the Hub at `base_url`, an origin; `credentials` is asked at each request."""
-        self._base = base_url.rstrip("/")
+        self.origin = base_url.rstrip("/")
         self._http = http
         self._credentials = credentials
         self._clock = clock
@@ -76,7 +83,7 @@ class HubClient:
         try:
             answer = await self._http.exchange(
                 "GET",
-                self._base + _GUIDE,
+                self.origin + _GUIDE,
                 headers={"Accept": "application/json"},
                 timeout=_GUIDE_SECONDS,
                 max_bytes=MAX_GUIDE_BYTES,
@@ -90,17 +97,15 @@ class HubClient:
     async def post(self, path: str, body: bytes, identity: Credentials, *, seconds: float) -> HttpAnswer:
         """One authenticated request. Raises `ExchangeFailed`."""
         return await self._http.exchange(
-            "POST", self._base + path, headers=_headers(identity, "application/json"), body=body, timeout=seconds
+            "POST", self.origin + path, headers=_headers(identity, "application/json"), body=body, timeout=seconds
         )
 
-    @asynccontextmanager
-    async def open_stream(
+    def open_stream(
         self, path: str, body: bytes, identity: Credentials, *, silence: float
-    ) -> AsyncIterator[HttpStream]:
+    ) -> AbstractAsyncContextManager[HttpStream]:
         """One authenticated request whose answer may be an event stream. Raises `ExchangeFailed`."""
         headers = _headers(identity, "text/event-stream, application/json;q=0.5")
-        async with self._http.stream("POST", self._base + path, headers=headers, body=body, timeout=silence) as answer:
-            yield answer
+        return self._http.stream("POST", self.origin + path, headers=headers, body=body, timeout=silence)
 
     async def register(self, name: str) -> account.Registration:
         """Make an agent account.
@@ -109,7 +114,7 @@ class HubClient:
             HubError: the Hub refused, or could not be reached.
         """
         answer = await self._account("register", account.register_body(name), None)
-        return _unless_refused(self._read(account.parse_registration, answer))
+        return self._read(account.parse_registration, answer)
 
     async def topup(self, amount_usd: int) -> str:
         """Open a checkout page for `amount_usd` whole USD and return its URL, unchecked.
@@ -117,38 +122,65 @@ class HubClient:
         Raises:
             HubError: the Hub refused, could not be reached, or there are no credentials.
         """
+        answer = await self._account("topup", account.topup_body(amount_usd), self._required())
+        return self._read(account.parse_topup, answer).url
+
+    async def request_refund(self, transaction_id: str, reason: str) -> account.Refund:
+        """Ask for the money of one transaction back; the Hub keeps a tenth (JECP 03-errors, refunds).
+
+        Raises:
+            HubError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        body = account.refund_body(transaction_id, reason)
+        answer = await self._ask("POST", self.guide.paths["refunds"], body, self._required())
+        return self._read(account.parse_refund, answer)
+
+    async def refunds(self) -> tuple[account.Refund, ...]:
+        """The refunds asked for so far.
+
+        Raises:
+            HubError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        answer = await self._ask("GET", self.guide.paths["refunds"], None, self._required())
+        return self._read(account.parse_refunds, answer)
+
+    def _required(self) -> Credentials:
         identity = self.identity()
         if identity is None:
-            raise HubError("CREDENTIALS_MISSING", "There is no agent account yet, so no wallet to top up.")
-        answer = await self._account("topup", account.topup_body(amount_usd), identity)
-        return _unless_refused(self._read(account.parse_topup, answer)).url
+            raise HubError("CREDENTIALS_MISSING", "There is no agent account yet, so no wallet. Nothing was charged.")
+        return identity
 
     async def _account(self, name: str, body: bytes, identity: Credentials | None) -> HttpAnswer:
-        """Ask on the guide's path and, where nothing is there, on the other dialect's."""
-        headers = _headers(identity, "application/json")
-        answer = HttpAnswer(_NOT_FOUND, {}, b"")
-        for path in dict.fromkeys((self.guide.paths[name], ALTERNATIVE_PATHS[name])):
-            try:
-                answer = await self._http.exchange(
-                    "POST", self._base + path, headers=headers, body=body, max_bytes=_MAX_ACCOUNT_BYTES
-                )
-            except ExchangeFailed as exc:
-                raise HubError("HUB_UNREACHABLE", f"The Hub did not answer: {exc}.") from exc
-            if answer.status != _NOT_FOUND:
-                break
-        return answer
+        """Ask on the guide's path and, where there is no such path, on the other dialect's."""
+        answer = await self._ask("POST", self.guide.paths[name], body, identity)
+        other = ALTERNATIVE_PATHS[name]
+        if answer.status != _NOT_FOUND or b"AGENT_NOT_FOUND" in answer.body or other == self.guide.paths[name]:
+            return answer
+        second = await self._ask("POST", other, body, identity)
+        return answer if second.status == _NOT_FOUND else second
 
-    def _read(self, parse: Callable[..., T | Refusal], answer: HttpAnswer) -> T | Refusal:
+    async def _ask(self, method: str, path: str, body: bytes | None, identity: Credentials | None) -> HttpAnswer:
         try:
-            return parse(answer.body, answer.status, answer.headers, self._clock.now())
+            return await self._http.exchange(
+                method,
+                self.origin + path,
+                headers=_headers(identity, "application/json"),
+                body=body,
+                max_bytes=account.MAX_ACCOUNT_BYTES,
+            )
+        except ExchangeFailed as exc:
+            raise HubError("HUB_UNREACHABLE", f"The Hub did not answer: {exc}. Nothing was charged.") from exc
+
+    def _read(
+        self, parse: Callable[[bytes, int, Mapping[str, str], UnixMs | None], T | Refusal], answer: HttpAnswer
+    ) -> T:
+        try:
+            parsed = parse(answer.body, answer.status, answer.headers, self._clock.now())
         except WireError as exc:
-            raise HubError("HUB_MISBEHAVED", f"The Hub's answer cannot be used: {exc}.") from exc
-
-
-def _unless_refused(parsed: T | Refusal) -> T:
-    if isinstance(parsed, Refusal):
-        raise HubError(parsed.code, parsed.message)
-    return parsed
+            raise HubError("HUB_MISBEHAVED", f"The Hub's answer cannot be used: {exc}. Nothing was charged.") from exc
+        if isinstance(parsed, Refusal):
+            raise HubRefused(parsed)
+        return parsed
 
 
 def _headers(identity: Credentials | None, accept: str) -> dict[str, str]:

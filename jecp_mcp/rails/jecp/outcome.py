@@ -1,34 +1,38 @@
 """What a Hub's answers, and their absence, prove about money. Pure: no I/O, clock or randomness.
 
 One call is one id and one or more attempts. A success under the id is definitive whichever attempt fetched it. A
-refusal is definitive only when no other attempt can have reached the Hub without a definitive answer of its own:
-until then whoever charged the lost attempt may still hold the money.
+refusal is definitive only when every attempt that can have reached the Hub got one: until then whoever charged the
+lost attempt may still hold the money.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.base import Outcome, Verdict
 from jecp_mcp.wire.codes import Proof, Retry, lookup
+from jecp_mcp.wire.envelope import billing_of
 from jecp_mcp.wire.errors import charge_proof
-from jecp_mcp.wire.forms import Answer, Refusal
+from jecp_mcp.wire.forms import NOTHING, Answer, Refusal
 
 HUB_UNREACHABLE: Final = "HUB_UNREACHABLE"
 HUB_LOST_ANSWER: Final = "HUB_LOST_ANSWER"
 HUB_MISBEHAVED: Final = "HUB_MISBEHAVED"
 
 MAX_REPLAYS: Final = 3
-"""The most attempts after the first one."""
+"""The most attempts that may have reached the Hub, after the first one."""
 
 MAX_UNSENT: Final = 3
 """The most attempts of which no byte left."""
 
 LONGEST_WAIT_SECONDS: Final = 5
 """The longest Retry-After that is waited for inside a call; a longer one is passed on."""
+
+SHORTEST_ATTEMPT_SECONDS: Final = 1.0
+"""What an attempt must have left to be worth beginning."""
 
 _BACKOFF_SECONDS: Final = (0.2, 0.6, 1.8)
 
@@ -44,68 +48,130 @@ class Replied:
 class Unreadable:
     """Something answered, but not in the protocol: it proves nothing."""
 
-    status: int | None
+    status: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No whole answer arrived. `sent` False proves that no byte left."""
+    """No whole answer arrived.
+
+    Attributes:
+        sent: False proves that no byte left.
+        again: False where the same request would end the same way, such as with an answer longer than is read.
+    """
 
     sent: bool
     reason: str
+    again: bool = True
 
 
 Evidence = Replied | Unreadable | Lost
 
 
-def _proof(evidence: Evidence, *, replay: bool) -> Proof:
-    """What one attempt without a success proves."""
+def shown(evidence: Evidence, *, replay: bool) -> Verdict:
+    """What one attempt alone proves about its own charge (JECP 03-errors; ADR-0001 for replays).
+
+    Args:
+        evidence: what became of the attempt.
+        replay: whether an attempt before it may have reached the Hub.
+    """
     match evidence:
-        case Replied(Refusal() as refusal):
-            said = charge_proof(refusal, replay=replay)
-            # No payment authorisation ever goes with a request of this rail.
-            return Proof.NO if said is Proof.PAYMENT else said
-        case Replied():
-            return Proof.UNKNOWN
+        case Replied(reply):
+            if isinstance(reply, Refusal):
+                return _shown_by_refusal(reply, replay=replay)
+            return Verdict.NOT_CHARGED if reply.billing.charged is False else Verdict.CHARGED
         case Lost(sent=False):
-            return Proof.NO
+            return Verdict.NOT_CHARGED
         case Unreadable() | Lost():
-            return Proof.UNKNOWN
+            return Verdict.IN_DOUBT
         case _:
             assert_never(evidence)
 
 
 def doubtful(attempts: Sequence[Evidence], *, replay: bool) -> bool:
     """Whether some attempt may have been charged without our knowing."""
-    return replay or any(_proof(one, replay=index > 0) is not Proof.NO for index, one in enumerate(attempts))
+    return replay or any(shown(one, replay=index > 0) is not Verdict.NOT_CHARGED for index, one in enumerate(attempts))
 
 
-def next_wait(attempts: Sequence[Evidence], *, replay: bool, jitter: float) -> float | None:
+def next_wait(attempts: Sequence[Evidence], *, replay: bool, jitter: float, left: float) -> float | None:
     """How long to wait before the identical request is worth sending again, in seconds; None when it is not.
 
     Args:
         attempts: what happened so far, oldest first; at least one.
         replay: whether an attempt before these may have reached the Hub.
         jitter: a random number from 0 to 1.
+        left: how much of the call's time is left, in seconds.
     """
+    wait = _wanted_wait(attempts, replay=replay, jitter=jitter)
+    return None if wait is None or wait + SHORTEST_ATTEMPT_SECONDS > left else wait
+
+
+def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -> Outcome:
+    """Fold the attempts of one call into what is proven.
+
+    Args:
+        attempts: what happened, oldest first; at least one.
+        replay: whether an attempt before these may have reached the Hub.
+        budget: what was reserved, micro-USDC; charged when nothing says how much.
+    """
+    count = len(attempts)
+    for one in reversed(attempts):
+        if isinstance(one, Replied) and isinstance(one.reply, Answer):
+            return _success(one.reply, budget, count)
+        if isinstance(one, Replied) and isinstance(one.reply, Refusal) and _says_charged(one.reply) is True:
+            return _charged_refusal(one.reply, budget, count)
+    if not doubtful(attempts, replay=replay):
+        refusal = _last_refusal(attempts) or _unreachable(attempts[-1])
+        evidence = "nothing left this machine" if refusal.source == "bridge" else f"refused: {refusal.code}"
+        return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, evidence, count)
+    refusal = _in_doubt(attempts, budget)
+    return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, f"not proven: {_summary(attempts[-1])}", count)
+
+
+def _shown_by_refusal(refusal: Refusal, *, replay: bool) -> Verdict:
+    said = _says_charged(refusal)
+    if said is not None:
+        return Verdict.CHARGED if said else Verdict.NOT_CHARGED
+    match charge_proof(refusal, replay=replay):
+        case Proof.NO | Proof.PAYMENT:
+            # No payment authorisation ever goes with a request of this rail.
+            return Verdict.NOT_CHARGED
+        case Proof.UNKNOWN | Proof.FIRST_CALL:
+            return Verdict.IN_DOUBT
+        case other:
+            assert_never(other)
+
+
+def _says_charged(refusal: Refusal) -> bool | None:
+    """What a failed envelope says of the charge in so many words; a code is weaker than that."""
+    billing = refusal.raw.get("billing")
+    said = billing.get("charged") if isinstance(billing, Mapping) else None
+    return said if isinstance(said, bool) else None
+
+
+def _wanted_wait(attempts: Sequence[Evidence], *, replay: bool, jitter: float) -> float | None:
     last = attempts[-1]
-    if isinstance(last, Lost) and not last.sent:
-        unsent = sum(isinstance(one, Lost) and not one.sent for one in attempts)
-        return _backoff(unsent, jitter) if unsent < MAX_UNSENT else None
-    sent = sum(not (isinstance(one, Lost) and not one.sent) for one in attempts)
-    if sent > MAX_REPLAYS:
-        return None
-    if isinstance(last, Replied):
-        if isinstance(last.reply, Answer):
+    unsent = sum(isinstance(one, Lost) and not one.sent for one in attempts)
+    sent = len(attempts) - unsent
+    match last:
+        case Lost(sent=False):
+            return _backoff(unsent, jitter) if last.again and unsent < MAX_UNSENT else None
+        case Replied(Answer()):
             return None
-        return _wait_after(last.reply, sent, jitter, doubt=doubtful(attempts, replay=replay))
-    return _backoff(sent, jitter)
+        case _ if sent > MAX_REPLAYS:
+            return None
+        case Replied(Refusal() as refusal):
+            return _wait_after(refusal, sent, jitter, doubt=doubtful(attempts, replay=replay))
+        case Lost(again=False):
+            return None
+        case _:
+            return _backoff(sent, jitter)
 
 
 def _wait_after(refusal: Refusal, sent: int, jitter: float, *, doubt: bool) -> float | None:
     entry = lookup(refusal.code)
-    if entry is None or entry.charge is Proof.FIRST_CALL:
+    if entry is None or entry.charge is Proof.FIRST_CALL or _says_charged(refusal) is True:
         return None
     asked = refusal.retry_after_seconds
     if asked is not None and asked > LONGEST_WAIT_SECONDS:
@@ -115,32 +181,13 @@ def _wait_after(refusal: Refusal, sent: int, jitter: float, *, doubt: bool) -> f
     if entry.retry is not Retry.SAME_ID:
         return None
     # An uncharged failure of the provider is worth one more try; to find out about money, all of them.
-    if entry.charge is Proof.NO and not doubt and sent > 1:
+    if not doubt and sent > 1:
         return None
     return max(_backoff(sent, jitter), asked or 0)
 
 
 def _backoff(sent: int, jitter: float) -> float:
     return _BACKOFF_SECONDS[min(sent, len(_BACKOFF_SECONDS)) - 1] * (0.5 + jitter)
-
-
-def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -> Outcome:
-    """Fold the attempts of one call into what is proven.
-
-    Args:
-        attempts: what happened, oldest first; at least one.
-        replay: whether an attempt before these may have reached the Hub.
-        budget: what was reserved, micro-USDC; charged when a success does not say how much.
-    """
-    last, count = attempts[-1], len(attempts)
-    if isinstance(last, Replied) and isinstance(last.reply, Answer):
-        return _success(last.reply, budget, count)
-    if not doubtful(attempts, replay=replay):
-        refusal = last.reply if isinstance(last, Replied) and isinstance(last.reply, Refusal) else _unreachable(last)
-        evidence = f"refused: {refusal.code}" if refusal.source == "hub" else "nothing left this machine"
-        return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, evidence, count)
-    refusal = _in_doubt(attempts, replay=replay, budget=budget)
-    return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, f"not proven: {_summary(last)}", count)
 
 
 def _success(answer: Answer, budget: MicroUSDC, count: int) -> Outcome:
@@ -152,6 +199,18 @@ def _success(answer: Answer, budget: MicroUSDC, count: int) -> Outcome:
     return Outcome(Verdict.CHARGED, amount, answer, None, evidence, count, billing.transaction_id)
 
 
+def _charged_refusal(refusal: Refusal, budget: MicroUSDC, count: int) -> Outcome:
+    billing = billing_of(refusal.raw)
+    amount = budget if billing.amount is None else billing.amount
+    evidence = f"refused, and yet charged: {refusal.code}"
+    return Outcome(Verdict.CHARGED, amount, None, refusal, evidence, count, billing.transaction_id)
+
+
+def _last_refusal(attempts: Sequence[Evidence]) -> Refusal | None:
+    replies = (one.reply for one in reversed(attempts) if isinstance(one, Replied))
+    return next((reply for reply in replies if isinstance(reply, Refusal)), None)
+
+
 def _unreachable(last: Evidence) -> Refusal:
     reason = last.reason if isinstance(last, Lost) else "the Hub could not be reached"
     return Refusal(
@@ -161,31 +220,44 @@ def _unreachable(last: Evidence) -> Refusal:
     )
 
 
-def _in_doubt(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -> Refusal:
-    last = attempts[-1]
-    if isinstance(last, Replied) and isinstance(last.reply, Refusal):
-        unproven_itself = charge_proof(last.reply, replay=replay or len(attempts) > 1) is Proof.UNKNOWN
-        if unproven_itself and not replay:
-            return last.reply
+def _in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC) -> Refusal:
+    """The words for a call in doubt: those of the last attempt that left it so."""
     money = f"Whether it was charged is not known, so {format_usdc(budget)} USDC stay held."
     step = "Ask for the call's status instead of repeating it."
-    if isinstance(last, Unreadable):
-        http = {"http_status": last.status} if last.status is not None else {}
-        return Refusal(
-            HUB_MISBEHAVED,
-            f"What came back from the Hub is no JECP answer: {last.reason}. {money} {step}",
-            http_status=last.status,
-            details=http,
-            source="bridge",
-        )
-    refusal = Refusal(
-        HUB_LOST_ANSWER,
-        f"The call was sent and its answer was lost: {_summary(last)}. {money} {step}",
-        source="bridge",
+    doubts = [
+        one for index, one in enumerate(attempts) if shown(one, replay=index > 0) is Verdict.IN_DOUBT
+    ]  # fmt: skip
+    # That the first attempt was recorded says less than what became of it.
+    last = next((one for one in reversed(doubts) if not _repeats(one)), doubts[-1] if len(attempts) == 1 else None)
+    match last:
+        case Replied(Refusal() as refusal):
+            return refusal
+        case Unreadable(status, reason):
+            return Refusal(
+                HUB_MISBEHAVED,
+                f"What came back from the Hub is no JECP answer: {reason}. {money} {step}",
+                http_status=status,
+                details={"http_status": status},
+                source="bridge",
+            )
+        case _:
+            reason = last.reason if isinstance(last, Lost) else "an earlier attempt was not answered"
+            heard = _last_refusal(attempts)
+            return Refusal(
+                HUB_LOST_ANSWER,
+                f"The call was sent and its answer was lost: {reason}. {money} {step}",
+                details=NOTHING if heard is None else {"last_answer": heard.code},
+                source="bridge",
+            )
+
+
+def _repeats(evidence: Evidence) -> bool:
+    """Whether it only says that the id is known."""
+    return (
+        isinstance(evidence, Replied)
+        and isinstance(evidence.reply, Refusal)
+        and charge_proof(evidence.reply, replay=True) is Proof.FIRST_CALL
     )
-    if isinstance(last, Replied) and isinstance(last.reply, Refusal):
-        return replace(refusal, details={"last_answer": last.reply.code})
-    return refusal
 
 
 def _summary(evidence: Evidence) -> str:

@@ -14,14 +14,15 @@ from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import ZERO
 from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, StoredRequest, Verdict
 from jecp_mcp.rails.jecp.client import HubClient
-from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, conclude, next_wait
-from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, read_reply, read_stream
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, conclude, doubtful, next_wait
+from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost, read_reply, read_stream
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.envelope import request_body, with_mandate
 from jecp_mcp.wire.forms import Action, Refusal
 from jecp_mcp.wire.provenance import build
 
 CREDENTIALS_MISSING: Final = "CREDENTIALS_MISSING"
+ACCOUNT_CHANGED: Final = "ACCOUNT_CHANGED"
 INVALID_REQUEST: Final = "INVALID_REQUEST"
 
 _LONGEST_CALL_SECONDS: Final = 300.0
@@ -58,14 +59,7 @@ class JecpRail:
 
     def unready(self) -> Refusal | None:
         """What is missing before anything can be bought, or None."""
-        if self._client.identity() is not None:
-            return None
-        return Refusal(
-            CREDENTIALS_MISSING,
-            "There is no agent account on this machine for the Hub. Nothing was charged. "
-            "Register one, or have the operator set JECP_AGENT_ID and JECP_API_KEY.",
-            source="bridge",
-        )
+        return _missing() if self._client.identity() is None else None
 
     def quote(self, action: Action, arguments: Mapping[str, Any]) -> Quote | None:
         """The catalog's price; for metered models its base, which the call can exceed up to the mandate."""
@@ -75,10 +69,14 @@ class JecpRail:
         return Quote(action.price.amount, QuoteKind.EXACT if action.price.exact else QuoteKind.MAX)
 
     def request(self, call_id: str, action: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
-        """Write the call down. The version the catalog showed is pinned, so that its price is the one paid."""
+        """Write the call down. The version the catalog showed is pinned, so that its price is the one paid.
+
+        Raises:
+            WireError: the arguments are no JSON, or longer than the protocol allows.
+        """
         seconds = self._timeout if action.timeout_ms is None else max(self._timeout, action.timeout_ms / 1000)
         return StoredRequest(
-            rail=self.name,
+            rail=self._payer(self._client.identity()),
             call_id=call_id,
             path=self._client.guide.paths["invoke_legacy_alias" if action.builtin else "invoke"],
             body=request_body(
@@ -100,40 +98,39 @@ class JecpRail:
         """Send the request, and again while that is safe and may prove more."""
         identity = self._client.identity()
         if identity is None:
-            return self._unsent(request, replay=replay)
+            return _unsent(request, _missing(), replay=replay)
+        if request.rail != self._payer(identity):
+            # The id means nothing to another Hub or account: there the call would be bought a second time.
+            return _unsent(request, _foreign(), replay=replay)
         try:
             body = self._signed(request, identity)
         except WireError as exc:
-            refusal = Refusal(
-                INVALID_REQUEST, f"The call cannot be written: {exc}. Nothing was charged.", source="bridge"
-            )
-            return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, "never sent")
+            return _unsent(request, _unwritable(exc), replay=replay)
         ends = self._clock.monotonic() + request.timeout_seconds * _PATIENCE
         attempts: list[Evidence] = []
         streaming = request.streaming and not replay
         while True:
-            left = max(1.0, min(request.timeout_seconds, ends - self._clock.monotonic()))
+            left = min(request.timeout_seconds, ends - self._clock.monotonic())
             if streaming:
                 attempts.append(await self._streamed(request, body, identity, progress))
+                # A stream has its own, longer time; what it takes is not taken from the plain attempts after it.
+                ends = max(ends, self._clock.monotonic() + request.timeout_seconds)
             else:
                 attempts.append(await self._plain(request, body, identity, left))
-            # A stream that broke off is not reopened: the plain answer under the same id is what was paid for.
-            unstreamable = streaming and _refused_streaming(attempts[-1])
-            streaming = False
-            if unstreamable:
+            if streaming and _refused_streaming(attempts[-1]):
+                streaming = False
                 continue
-            wait = next_wait(attempts, replay=replay, jitter=self._random())
-            if wait is None or self._clock.monotonic() + wait >= ends:
+            # A stream that broke off is not reopened: the plain answer under the same id is what was paid for.
+            streaming = streaming and not doubtful(attempts, replay=replay)
+            left = ends - self._clock.monotonic()
+            wait = next_wait(attempts, replay=replay, jitter=self._random(), left=left)
+            if wait is None:
                 return conclude(attempts, replay=replay, budget=request.budget)
             await self._sleep(wait)
 
-    def _unsent(self, request: StoredRequest, *, replay: bool) -> Outcome:
-        missing = self.unready()
-        if replay:
-            return conclude(
-                [Lost(sent=False, reason="the agent's credentials are missing")], replay=True, budget=request.budget
-            )
-        return Outcome(Verdict.NOT_CHARGED, ZERO, None, missing, "never sent: no credentials")
+    def _payer(self, identity: Credentials | None) -> str:
+        """This rail, the account and its Hub."""
+        return f"{self.name}:{identity.agent_id if identity else ''}@{self._client.origin}"
 
     def _signed(self, request: StoredRequest, identity: Credentials) -> bytes:
         """The exact bytes to send. With provenance, the nonce follows from the id, so a replay is known for one."""
@@ -150,8 +147,8 @@ class JecpRail:
         try:
             answer = await self._client.post(request.path, body, identity, seconds=seconds)
         except ExchangeFailed as exc:
-            return Lost(sent=exc.sent, reason=str(exc))
-        return read_reply(answer.status, answer.headers, answer.body, self._clock.now())
+            return lost(exc)
+        return await read_reply(answer.status, answer.headers, answer.body, self._clock.now())
 
     async def _streamed(
         self, request: StoredRequest, body: bytes, identity: Credentials, progress: Progress | None
@@ -159,9 +156,43 @@ class JecpRail:
         silence = min(SILENCE_SECONDS, request.timeout_seconds)
         try:
             async with self._client.open_stream(request.path, body, identity, silence=silence) as answer:
-                return await read_stream(answer, self._clock.now(), progress)
+                return await read_stream(answer, self._clock.now(), progress, silence=silence)
         except ExchangeFailed as exc:
-            return Lost(sent=exc.sent, reason=str(exc))
+            return lost(exc)
+
+
+def _unsent(request: StoredRequest, refusal: Refusal, *, replay: bool) -> Outcome:
+    """The end of a call that is not sent now; what an earlier attempt did stays open."""
+    if replay:
+        return conclude([Lost(sent=False, reason=refusal.code)], replay=True, budget=request.budget)
+    return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, f"never sent: {refusal.code}", 0)
+
+
+def _missing() -> Refusal:
+    return Refusal(
+        CREDENTIALS_MISSING,
+        "There is no agent account on this machine for the Hub. Nothing was charged. "
+        "Register one, or have the operator set JECP_AGENT_ID and JECP_API_KEY.",
+        source="bridge",
+    )
+
+
+def _foreign() -> Refusal:
+    return Refusal(
+        ACCOUNT_CHANGED,
+        "The agent's account or its Hub changed while this call was being prepared. Nothing was sent and nothing was "
+        "charged. Make the call again.",
+        source="bridge",
+    )
+
+
+def _unwritable(cause: WireError) -> Refusal:
+    return Refusal(
+        INVALID_REQUEST,
+        f"The call cannot be written as a request: {cause}. Nothing was sent and nothing was charged. "
+        "Mend the arguments.",
+        source="bridge",
+    )
 
 
 def _refused_streaming(evidence: Evidence) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import Any
 
 from jecp_mcp.clock import UnixMs
@@ -15,7 +14,6 @@ Input = Mapping[str, Any]
 """An action's input, already valid against its `input_schema`."""
 Delta = str | dict[str, Any]
 """One piece of a stream."""
-NO_UNITS: Mapping[str, int] = MappingProxyType({})
 
 
 class WorkFailed(JecpMcpError):
@@ -41,7 +39,7 @@ class Work:
 
     output: Any = None
     artifact: tuple[str, bytes] | None = None
-    units: Mapping[str, int] = NO_UNITS
+    units: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

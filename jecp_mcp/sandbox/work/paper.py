@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MARGIN = 18.0
 """Millimetres on each side."""
+MOST_COLUMNS = 12
+"""Of a table on a page."""
 INK = (33, 37, 41)
 GREY = (108, 117, 125)
 _FAMILY = "noto"
@@ -88,6 +90,19 @@ def bold(page: FPDF, size: float = 10, colour: tuple[int, int, int] = INK) -> No
     page.text_mode = _mode().FILL_STROKE
     page.set_draw_color(*colour)
     page.set_line_width(0.012 * size)
+
+
+def italic(page: FPDF, size: float = 10, colour: tuple[int, int, int] = INK) -> None:
+    """Write in italics."""
+    if f"{_FAMILY}I" not in page.fonts:
+        page.add_font(_FAMILY, "I", _font("NotoSans-Italic[wdth,wght].ttf"))
+    plain(page, size, colour)
+    page.set_font(_FAMILY, "I", size)
+
+
+def too_wide(columns: int) -> WorkFailed:
+    """A table that no A4 page holds."""
+    return WorkFailed("TOO_COMPLEX", f"a table has {columns} columns, a page holds {MOST_COLUMNS}")
 
 
 def _mode() -> Any:

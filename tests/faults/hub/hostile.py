@@ -119,7 +119,8 @@ class HostileHub:
                     await says({"error": "not here"}, "404 Not Found")(request, writer)
                 if writer.is_closing():
                     return
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            # Cancelled only when the Hub itself ends; the stream's callback would report it as an error.
             return
         finally:
             writer.close()

@@ -239,7 +239,8 @@ async def test_one_bad_entry_never_hides_the_good_ones(tmp_path: Path, hub: Host
             assert "x-mcp-header" not in shown
             assert "evil.example" not in shown
             assert not {"\u202e", "\u200b", "\U000e0041"} & set(shown)
-            assert len([name for name in tools if name.startswith("good_thing_make_go")]) == 2
+            sold = [(tool.meta or {}).get("jecp/action") for tool in tools.values()]
+            assert {"good-thing/make:go", "good/thing-make:go"} <= set(sold)
             if any("redos" in name for name in tools):
                 begun = time.monotonic()
                 name = next(name for name in tools if "redos" in name)

@@ -283,7 +283,7 @@ def live(examples: int, steps: int) -> None:
 
 
 def test_two_thousand_steps_of_two_processes_agree_with_the_model() -> None:
-    live(examples=3, steps=30)
+    live(examples=50, steps=50)
 
 
 @pytest.mark.slow

@@ -152,3 +152,18 @@ async def test_a_reading_says_when_the_oldest_amount_leaves(ledger: SqliteLedger
     assert (hour.used, hour.resets_at) == (11, START + 60_000 + 3_600_000)
     assert (total.used, total.resets_at) == (11, None)
     assert (unused.used, unused.resets_at) == (0, None)
+
+
+@pytest.mark.anyio
+async def test_a_refusal_does_not_keep_the_ledger_from_seeing_what_others_write(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    cap = meter(Window.HOUR, 100)
+    for _ in range(3):
+        await ledger.reserve(reservation(ledger.session, 30, meters=[cap]))
+        clock.forward(seconds=60)
+    assert isinstance(await ledger.reserve(reservation(ledger.session, 40, meters=[cap])), OverLimit)
+    other = open_ledger(ledger.path, clock=clock)
+    await other.reserve(reservation(other.session, 10, meters=[cap]))
+    assert isinstance(await ledger.reserve(reservation(ledger.session, 1, meters=[cap])), OverLimit)
+    await other.close()

@@ -97,3 +97,22 @@ def test_plain_leaves_nothing_a_reader_of_plain_json_would_stumble_over() -> Non
     }  # fmt: skip
     assert isinstance(plain["b"], int)
     assert plain["f"][1] is True
+
+
+def test_a_forgiving_reader_nulls_what_one_stranger_wrote_and_keeps_the_rest() -> None:
+    deep = b"[" * 500 + b'"]{"' + b"]" * 500
+    text = b'{"good":[1,"[[{"],"deep":' + deep + b',"nan":NaN,"long":' + b"9" * 5_000 + b',"exact":0.10,"end":true}'
+    read = jsontext.loads_forgiving(text, max_bytes=100_000, max_depth=8)
+    assert read["good"] == [1, "[[{"]
+    assert (read["nan"], read["long"], read["end"]) == (None, None, True)
+    assert str(read["exact"]) == "0.10"
+    inner = read["deep"]
+    for _ in range(6):
+        [inner] = inner
+    assert inner == [None]
+
+
+@pytest.mark.parametrize("text", [b"[[[[[[", b"]" * 30, b'{"a":' * 30, b"[" * 100 + b"1"])
+def test_a_forgiving_reader_still_refuses_what_is_no_json(text: bytes) -> None:
+    with pytest.raises(WireError):
+        jsontext.loads_forgiving(text, max_bytes=100_000, max_depth=8)

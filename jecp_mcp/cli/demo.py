@@ -1,0 +1,103 @@
+"""``jecp-mcp demo``: a real MCP client, the real server and a sandbox Hub, each a process, telling the whole story."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+if TYPE_CHECKING:
+    from mcp import Client
+
+    from jecp_mcp.cli.hub_process import SandboxHub
+
+PER_CALL, PER_DAY = "0.25", "2.00"
+
+
+class Host:
+    """An MCP host with the official client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def tools(self) -> dict[str, str]:
+        """Every published tool with its description."""
+        listed: dict[str, str] = {}
+        cursor = None
+        while True:
+            page = await self._client.list_tools(cursor=cursor)
+            listed |= {tool.name: tool.description or "" for tool in page.tools}
+            cursor = page.next_cursor
+            if cursor is None:
+                return listed
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Call a tool; returns the result as plain data, as it came over the wire."""
+        result = await self._client.call_tool(tool, dict(arguments))
+        shown: dict[str, Any] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return shown
+
+
+@click.command("demo")
+@click.option(
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-output"),
+    show_default=True,
+    help="Where the bought files are saved.",
+)
+def command(output: Path) -> None:
+    """Watch the whole story on a Hub with test money: buying, refusals, recovery, and the books at the end."""
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="jecp-mcp-demo-") as folder:
+        checks = anyio.run(_play, Path(folder), output)
+    print(f"\n{checks} checks held in {time.monotonic() - begun:.1f} s.")
+
+
+async def _play(folder: Path, output: Path) -> int:
+    from mcp import Client, StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
+    from jecp_mcp.cli.hub_process import sandbox_hub
+    from jecp_mcp.cli.story import Story
+    from jecp_mcp.cli.transcript import Transcript
+
+    state = folder / "state"
+    with (folder / "log").open("w+", encoding="utf-8") as log:
+        try:
+            async with sandbox_hub(folder / "hub.sqlite", log=log) as hub:
+                server = StdioServerParameters(
+                    command=sys.executable,
+                    args=["-m", "jecp_mcp", "serve", "--state-dir", str(state)],
+                    env=_environment(hub),
+                )
+                async with Client(stdio_client(server, errlog=log)) as client:
+                    script = Transcript()
+                    await Story(Host(client), hub, script, state, output).tell()
+                    return script.checks
+        except BaseException:
+            # What the two processes said is in a folder that is about to go.
+            log.seek(0)
+            sys.stderr.write(log.read())
+            raise
+
+
+def _environment(hub: SandboxHub) -> dict[str, str]:
+    """What a host gives the server: this machine's own JECP settings stay out of the story."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("JECP_")}
+    return kept | {
+        "JECP_BASE_URL": hub.url,
+        "JECP_AGENT_ID": hub.agent_id,
+        "JECP_API_KEY": hub.api_key,
+        "JECP_MCP_MANDATE__PER_CALL_USDC": PER_CALL,
+        "JECP_MCP_MANDATE__DAILY_USDC": PER_DAY,
+        "JECP_MCP_CONFIG": os.devnull,
+    }

@@ -1,0 +1,196 @@
+"""The sandbox Hub as an ASGI application: every endpoint in both dialects' paths.
+
+`build_app` makes it, `jecp_mcp.sandbox.run.serve` serves it. Beside the protocol's endpoints there are those of
+`jecp_mcp.sandbox.control`, for tests and demonstrations, and pages for a person.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from jecp_mcp.sandbox import accounts, control, discovery, pages
+from jecp_mcp.sandbox.config import SandboxConfig
+from jecp_mcp.sandbox.door import (
+    Connections,
+    Door,
+    Handler,
+    check_json,
+    endpoint,
+    html_reply,
+    json_reply,
+    read_body,
+    response_of,
+    voice_of,
+)
+from jecp_mcp.sandbox.hub import Hub
+from jecp_mcp.sandbox.listings import Listings
+from jecp_mcp.sandbox.refusals import Refused, Reply, Road, Voice, refusal_reply
+from jecp_mcp.sandbox.stream import EventStream, StoredStream
+
+__all__ = ["SandboxConfig", "build_app", "hub_of"]
+
+
+def build_app(config: SandboxConfig, connections: Connections | None = None) -> Starlette:
+    """A sandbox Hub.
+
+    Args:
+        config: how it runs.
+        connections: where the server keeps its open connections, so that a fault can close one; a server that keeps
+            none answers such a request with an empty 500.
+
+    Raises:
+        SettingsError: the data file or the catalog file cannot be used.
+    """
+    hub = Hub(config)
+    catalog = _Catalog(hub)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        hub.close()
+
+    app = Starlette(
+        routes=[
+            *_calls(hub),
+            _route(hub, "/v1/capabilities", catalog.page),
+            _route(hub, "/v1/capabilities/{id:path}", catalog.single),
+            *_discovery(hub),
+            *_accounts(hub),
+            _route(hub, "/sandbox/faults", control.ask_fault, "POST"),
+            _route(hub, "/sandbox/faults", control.clear_faults, "DELETE"),
+            _route(hub, "/sandbox/catalog", control.change_catalog, "POST"),
+            _route(hub, "/sandbox/wallet", control.set_wallet, "POST"),
+            _route(hub, "/sandbox/books", control.show_books),
+            _route(hub, "/sandbox/refunds/{id}", control.resolve_refund, "POST"),
+        ],
+        middleware=[Middleware(Door, connections={} if connections is None else connections)],
+        exception_handlers={HTTPException: _failing(hub, _no_route), Exception: _failing(hub, _bug)},
+        lifespan=lifespan,
+    )
+    app.state.hub = hub
+    return app
+
+
+def hub_of(app: Starlette) -> Hub:
+    """The Hub behind an application `build_app` made."""
+    hub = app.state.hub
+    assert isinstance(hub, Hub)
+    return hub
+
+
+def _route(hub: Hub, path: str, handler: Handler, method: str = "GET", road: Road = "invoke") -> Route:
+    return Route(path, endpoint(hub, handler, road), methods=[method])
+
+
+def _calls(hub: Hub) -> list[Route]:
+    async def sell(hub: Hub, request: Request, voice: Voice) -> Reply | Response:
+        check_json(request)
+        streaming = "text/event-stream" in request.headers.get("accept", "")
+        body = await read_body(request)
+        answer = await hub.invoke(voice, request.headers, body, accepts_stream=streaming)
+        if isinstance(answer, Reply):
+            return answer
+        if len(answer) == 3:  # noqa: PLR2004  # a call to stream, its claim and perhaps a fault
+            return EventStream(hub, *answer)
+        return StoredStream(*answer)
+
+    return [
+        _route(hub, "/v1/invoke", sell, "POST"),
+        _route(hub, "/v1/jecp", sell, "POST", "jecp"),
+    ]
+
+
+def _accounts(hub: Hub) -> list[Route]:
+    return [
+        *(_route(hub, f"/api/{name}/register", accounts.register, "POST") for name in ("agents", "agent")),
+        *(_route(hub, f"/api/{name}/topup", accounts.topup, "POST") for name in ("agents", "agent")),
+        _route(hub, "/v1/agents/me/rotate-key", accounts.rotate_key, "POST"),
+        _route(hub, "/v1/refunds", accounts.ask_refund, "POST"),
+        _route(hub, "/v1/refunds", accounts.list_refunds),
+        _route(hub, "/v1/refunds/{id}", accounts.show_refund),
+        _route(hub, "/topup", accounts.show_topup),
+        _route(hub, "/topup", accounts.begin_topup, "POST"),
+        _route(hub, "/checkout/{session}", accounts.show_checkout),
+        _route(hub, "/checkout/{session}/pay", accounts.pay_checkout, "POST"),
+        _route(hub, "/register", accounts.show_register),
+        _route(hub, "/register", accounts.register_by_page, "POST"),
+    ]
+
+
+class _Catalog:
+    """The catalog's endpoints."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._listings = Listings(hub.shelf, hub.config.dialect, hub.store.calls_by_capability())
+
+    async def page(self, hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG002  # one signature for all
+        """``GET /v1/capabilities``."""
+        return self._listings.page(request.query_params, request.headers.get("if-none-match"))
+
+    async def single(self, hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG002  # one signature for all
+        """``GET /v1/capabilities/{id}``."""
+        return self._listings.single(request.path_params["id"], voice, request.headers.get("if-none-match"))
+
+
+def _discovery(hub: Hub) -> list[Route]:
+    started = time.monotonic()
+
+    async def guide(hub: Hub, _request: Request, voice: Voice) -> Reply:
+        cached = "public, max-age=300, must-revalidate"
+        return json_reply(discovery.agent_guide(hub.config, hub.shelf, voice), cache_control=cached)
+
+    async def card(_hub: Hub, _request: Request, voice: Voice) -> Reply:
+        return json_reply(discovery.agent_card(voice), cache_control="public, max-age=3600")
+
+    async def llms(hub: Hub, _request: Request, voice: Voice) -> Reply:
+        headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "public, max-age=3600"}
+        return Reply(200, discovery.llms_txt(hub.shelf, voice).encode(), headers)
+
+    async def health(hub: Hub, _request: Request, _voice: Voice) -> Reply:
+        healthy = hub.store.healthy()
+        state = discovery.health(
+            database=healthy,
+            uptime_seconds=int(time.monotonic() - started),
+            versions={"spec": discovery.SPEC_VERSION},
+        )
+        return json_reply(state, 200 if healthy else 503, "no-cache")
+
+    async def front(hub: Hub, _request: Request, voice: Voice) -> Reply:
+        listings = hub.shelf.listings(builtin=True) + hub.shelf.listings(builtin=False)
+        return html_reply(pages.front_page(voice.origin, hub.config.dialect, hub.agent_id, listings), pages.HEADERS)
+
+    return [
+        _route(hub, "/.well-known/agent-guide.json", guide),
+        _route(hub, "/.well-known/agent.json", card),
+        _route(hub, "/llms.txt", llms),
+        _route(hub, "/health", health),
+        _route(hub, "/", front),
+    ]
+
+
+def _failing(hub: Hub, refuse: Callable[[Exception], Refused]) -> Callable[[Request, Exception], Response]:
+    def answer(request: Request, exc: Exception) -> Response:
+        return response_of(refusal_reply(refuse(exc), voice_of(hub, request)))
+
+    return answer
+
+
+def _no_route(exc: Exception) -> Refused:
+    status = exc.status_code if isinstance(exc, HTTPException) else 404
+    if status == 405:  # noqa: PLR2004  # HTTP Method Not Allowed
+        return Refused("METHOD_NOT_ALLOWED", "This endpoint does not take that method.")
+    return Refused("NOT_FOUND", "This Hub has no such endpoint.", status=status)
+
+
+def _bug(_exc: Exception) -> Refused:
+    # What went wrong stays in the log: an answer must not show the inside (JECP 03-errors §3.7).
+    return Refused("INTERNAL_ERROR", "The Hub failed; the same id can be sent again.")

@@ -1,0 +1,117 @@
+"""The sandbox's own endpoints, which no Hub has: they are there for tests and demonstrations. Loopback only, JSON only.
+
+- ``POST /sandbox/faults``: see `jecp_mcp.sandbox.faults`; ``DELETE`` forgets those that did not happen yet.
+- ``POST /sandbox/catalog``: ``{"manifests": [...]}`` (or ``{"manifest": {...}}``) publishes providers' manifests,
+  replacing the same version; ``{"remove": "namespace/name"}`` (or ``…@1.2.3``, or a list of them) takes them down. Both
+  outlive a restart. A manifest with ``"extensions": {"sandbox": {"runs": "capability:action"}}`` does the work of that
+  built-in or provider's action; any other is listed and answers ``PROVIDER_UNREACHABLE``.
+- ``POST /sandbox/wallet`` (the agent's headers): sets what is given of ``balance_usdc``, ``total_calls`` (and with it
+  the trust tier) and ``rate_limit_rpm`` (null: the tier's own). With a balance, ``free_calls`` becomes 0 unless given,
+  so that the calls which follow are paid.
+- ``GET /sandbox/books?agent_id=`` (the agent's headers): every movement of its money, with sums.
+- ``POST /sandbox/refunds/{id}``: ``{"decision": "approve"|"deny", "note"?}``, the provider's part.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+
+from jecp_mcp.errors import MoneyError, WireError
+from jecp_mcp.money import parse_usdc
+from jecp_mcp.sandbox.door import check_json, json_reply, read_json
+from jecp_mcp.sandbox.hub import Hub
+from jecp_mcp.sandbox.refusals import Refused, Reply, Voice
+from jecp_mcp.wire import jsontext
+from jecp_mcp.wire.ids import split_capability
+
+MOST_CALLS = 1_000_000_000
+
+
+async def _own_json(request: Request) -> dict[str, Any]:
+    """The body, which must say that it is JSON: a foreign page's form cannot, and a script of its own is asked first."""
+    if "content-type" not in request.headers:
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", "expected application/json")
+    check_json(request)
+    return await read_json(request)
+
+
+async def ask_fault(hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG001  # one signature for all
+    """``POST /sandbox/faults``."""
+    return json_reply({"waiting": hub.faults.ask(await _own_json(request))}, 201)
+
+
+async def clear_faults(hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG001  # one signature for all
+    """``DELETE /sandbox/faults``."""
+    hub.faults.clear()
+    return json_reply({"waiting": 0})
+
+
+async def change_catalog(hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG001  # one signature for all
+    """``POST /sandbox/catalog``."""
+    body = await _own_json(request)
+    given = body.get("manifests", [body["manifest"]] if "manifest" in body else [])
+    gone = body.get("remove", [])
+    gone = [gone] if isinstance(gone, str) else gone
+    if not isinstance(given, list) or not isinstance(gone, list) or not (given or gone):
+        raise Refused("INVALID_REQUEST", "manifests or remove is required.")
+    published, removed = [], []
+    try:
+        for each in gone:
+            asked = split_capability(str(each))
+            for version in hub.shelf.remove(asked.capability, asked.version):
+                hub.store.keep_manifest(asked.capability, version, None)
+                removed.append(f"{asked.capability}@{version}")
+        for manifest in given:
+            listing = hub.shelf.put(manifest)
+            hub.store.keep_manifest(listing.id, listing.version, jsontext.dumps(manifest).decode())
+            published.append(f"{listing.id}@{listing.version}")
+    except WireError as exc:
+        raise Refused("INVALID_MANIFEST", str(exc), details={"published": published, "removed": removed}) from exc
+    return json_reply({"published": published, "removed": removed, "revision": hub.shelf.revision})
+
+
+async def set_wallet(hub: Hub, request: Request, voice: Voice) -> Reply:
+    """``POST /sandbox/wallet``."""
+    body = await _own_json(request)
+    agent = hub.authenticate(voice, request.headers)
+    changes: dict[str, int | None] = {}
+    if "balance_usdc" in body:
+        try:
+            changes |= {"balance": parse_usdc(body["balance_usdc"]), "free_calls": 0}
+        except MoneyError as exc:
+            raise Refused("INVALID_REQUEST", f"balance_usdc: {exc}.") from exc
+    for name in ("free_calls", "total_calls", "rate_limit_rpm"):
+        if name not in body:
+            continue
+        value = body[name]
+        if value is None and name == "rate_limit_rpm":
+            changes[name] = None
+        elif isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_CALLS:
+            raise Refused("INVALID_REQUEST", f"{name} must be a whole number.")
+        else:
+            changes[name] = value
+    hub.store.adjust(agent.agent_id, changes, hub.clock.now())
+    return json_reply(hub.cashier.books(agent.agent_id))
+
+
+async def show_books(hub: Hub, request: Request, voice: Voice) -> Reply:
+    """``GET /sandbox/books``."""
+    agent = hub.authenticate(voice, request.headers)
+    if request.query_params.get("agent_id", agent.agent_id) != agent.agent_id:
+        raise Refused("FORBIDDEN", "These are another agent's books.")
+    hub.cashier.approve_due(hub.clock.now())
+    return json_reply(hub.cashier.books(agent.agent_id))
+
+
+async def resolve_refund(hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG001  # one signature for all
+    """``POST /sandbox/refunds/{id}``."""
+    body = await _own_json(request)
+    status = {"approve": "approved", "deny": "denied"}.get(str(body.get("decision")))
+    note = body.get("note")
+    if status is None or not isinstance(note, (str, type(None))):
+        raise Refused("INVALID_REQUEST", "decision must be approve or deny.")
+    if not hub.cashier.resolve_refund(request.path_params["id"], status, note, hub.clock.now()):
+        raise Refused("REFUND_NOT_FOUND", "There is no open refund of this id.")
+    return json_reply({"refund_id": request.path_params["id"], "status": status})

@@ -1,0 +1,140 @@
+"""What the Hub says about itself (JECP 05-discovery): agent guide, agent card, llms.txt, health. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jecp_mcp import __version__
+from jecp_mcp.clock import iso
+from jecp_mcp.sandbox.config import SandboxConfig
+from jecp_mcp.sandbox.envelopes import ENGINE
+from jecp_mcp.sandbox.refusals import TOPUP_AMOUNTS_USD, Voice
+from jecp_mcp.sandbox.shelf import Shelf
+from jecp_mcp.sandbox.store import ANSWER_WINDOW_MS, VENDOR_PREFIX
+from jecp_mcp.wire.envelope import MAX_ANSWER_BYTES, MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES
+
+SPEC_VERSION = "1.0.2"
+
+
+def agent_guide(config: SandboxConfig, shelf: Shelf, voice: Voice) -> dict[str, Any]:
+    """``/.well-known/agent-guide.json``."""
+    origin = voice.origin
+    return {
+        "$schema": "https://jecp.dev/schemas/v1/agent-guide.json",
+        "version": SPEC_VERSION,
+        "spec_version_pinned": SPEC_VERSION,
+        "last_updated": iso(config.clock.now()),
+        "vendor_prefix": VENDOR_PREFIX,
+        "hub_name": "JECP sandbox (test money)",
+        "hub_operator": "jecp-mcp, on this machine",
+        "hub_url": origin,
+        "endpoints": {
+            "invoke": f"{origin}/v1/invoke",
+            "invoke_legacy_alias": f"{origin}/v1/jecp",
+            "capabilities": f"{origin}/v1/capabilities",
+            "refunds": f"{origin}/v1/refunds",
+            "health": f"{origin}/health",
+            "register": voice.path("register"),
+            "topup": voice.path("topup"),
+        },
+        "supported_capabilities": [listing.id for listing in shelf.listings(builtin=True)],
+        "conformance_levels": ["Hub-Core", "Hub-Streaming"],
+        "provenance_versions_supported": ["v2"],
+        "register_endpoint": voice.path("register"),
+        "contact": {"support": "support@sandbox.example"},
+        "documentation": {"homepage": origin, "spec": "https://github.com/jecpdev/jecp-spec"},
+        "rate_limits_default_rpm": dict(config.rate_limits_rpm),
+        "currencies_accepted": ["USD", "USDC"],
+        "payment_methods_supported": ["stripe"],
+        "idempotency": {"window_seconds": ANSWER_WINDOW_MS // 1000},
+        "limits": {
+            "request_bytes": MAX_REQUEST_BYTES,
+            "input_bytes": MAX_INPUT_BYTES,
+            "metadata_bytes": MAX_METADATA_BYTES,
+            "response_bytes": MAX_ANSWER_BYTES,
+        },
+        "replay_cache_mode": "local",
+        "trust_policy": {
+            "default_tier": "bronze",
+            "provenance_v2_recommended": "silver",
+            "provenance_v2_required": "platinum",
+            "v1_sunset": "2026-11-01",
+        },
+        "topup": {"allowed_amounts_usd": list(TOPUP_AMOUNTS_USD)},
+        "extensions": {
+            "x-sandbox": {"test_money": True, "dialect": config.dialect, "streaming_protocol": "SSE"},
+            "x-revenue_split": {"provider": 0.85, "hub": 0.10, "payment": 0.05},
+        },
+    }
+
+
+def agent_card(voice: Voice) -> dict[str, Any]:
+    """``/.well-known/agent.json``, the A2A card."""
+    origin = voice.origin
+    return {
+        "name": "JECP sandbox",
+        "description": "A JECP Hub on this machine: real capabilities, test money.",
+        "url": origin,
+        "version": __version__,
+        "provider": {"organization": "jecp-mcp", "url": origin},
+        "jecp": {
+            "endpoint": f"{origin}/v1/jecp",
+            "version": "1.0",
+            "engine": ENGINE,
+            "capabilities_url": f"{origin}/v1/capabilities",
+            "streaming": True,
+            "mandate_required": False,
+        },
+        "authentication": {
+            "schemes": ["api_key", "mandate"],
+            "api_key_header": "X-API-Key",
+            "agent_id_header": "X-Agent-ID",
+            "registration_url": voice.path("register"),
+        },
+    }
+
+
+def llms_txt(shelf: Shelf, voice: Voice) -> str:
+    """``/llms.txt``."""
+    builtins, others = shelf.listings(builtin=True), shelf.listings(builtin=False)
+    lines = [
+        "# JECP sandbox",
+        "",
+        "> A JECP Hub on this machine: real capabilities, test money.",
+        "",
+        "Nothing here costs real money, and nothing leaves this machine.",
+        "",
+        "## For AI Agents",
+        "",
+        f"- Register: POST {voice.path('register')}",
+        f"- Buy work: POST {voice.origin}/v1/invoke (built-ins: {voice.origin}/v1/jecp)",
+        f"- Catalog: GET {voice.origin}/v1/capabilities",
+        f"- Guide: GET {voice.origin}/.well-known/agent-guide.json",
+        "- Authentication: the headers X-Agent-ID and X-API-Key",
+        "",
+        "## Pricing",
+        "",
+        "Each action's price stands in the catalog, in USDC. Failed calls are not charged.",
+        "",
+        "## Capabilities",
+        "",
+        *(f"- {each.id} {each.version}: {each.manifest.get('description', '')}" for each in (*builtins, *others)),
+    ]
+    text = "\n".join(lines)
+    return text[:50_000] + "\n"
+
+
+def health(*, database: bool, uptime_seconds: int, versions: Mapping[str, str]) -> dict[str, Any]:
+    """``/health``."""
+    state = "ok" if database else "down"
+    return {
+        "status": state,
+        "engine": ENGINE,
+        "version": __version__,
+        "uptime_seconds": uptime_seconds,
+        "checks": {"database": state, "stripe": "ok", "response_ms": 0},
+        "pools": {"invoke": {"status": state}, "read": {"status": state}, "provider": {"status": state}},
+        "pool_assignments": {"/v1/invoke": "invoke", "/v1/jecp": "invoke", "/v1/capabilities": "read"},
+        "versions": dict(versions),
+    }

@@ -1,0 +1,119 @@
+"""Serving the sandbox Hub on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.sandbox.app import SandboxConfig, build_app, hub_of
+from jecp_mcp.sandbox.door import Connections
+
+HOST = "127.0.0.1"
+_GRACE_SECONDS = 2
+
+Ready = dict[str, str]
+"""``{"hub", "agent_id", "api_key"}``."""
+
+
+async def serve(config: SandboxConfig, port: int, announce: Callable[[Ready], None]) -> None:
+    """Serve a sandbox Hub until cancelled. Signals are the caller's business.
+
+    Args:
+        config: how the Hub runs.
+        port: on 127.0.0.1; 0 takes a free one.
+        announce: called once, when requests are being answered, with the Hub's URL and its test agent.
+
+    Raises:
+        SettingsError: the port is taken, or a file of the configuration cannot be used.
+    """
+    connections: Connections = {}
+    listener = _listen(port)
+    try:
+        app = build_app(config, connections)
+    except SettingsError:
+        listener.close()
+        raise
+    hub = hub_of(app)
+
+    def ready() -> None:
+        announce(
+            {"hub": f"http://{HOST}:{listener.getsockname()[1]}", "agent_id": hub.agent_id, "api_key": hub.api_key}
+        )
+
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http=_protocol(connections),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        ),
+        ready,
+    )
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it answers, and leaves the signals alone."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except (OSError, OverflowError) as exc:
+        listener.close()
+        raise SettingsError("--port", "", f"{HOST}:{port} cannot be used: {exc}") from exc
+    listener.setblocking(False)
+    return listener
+
+
+def _protocol(connections: Connections) -> type[asyncio.Protocol]:
+    class Tracked(H11Protocol):
+        """uvicorn's HTTP protocol, its connections kept where a fault can find them."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if self.client is not None:
+                connections[self.client] = transport
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self.client is not None:
+                connections.pop(self.client, None)
+            super().connection_lost(exc)
+
+    return Tracked
+
+
+__all__ = ["HOST", "Ready", "SandboxConfig", "serve"]

@@ -1,0 +1,207 @@
+"""A sale told as it happens, by server-sent events in both dialects (JECP 01-protocol §4.2, §4.3).
+
+Providers' actions speak ``open chunk meter completed | error | cancelled``, built-ins ``status progress result done |
+error``. Nothing is charged for a stream that breaks off; a completed one is charged and its answer kept before its last
+event leaves, so that the same id fetches it when that event is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from jecp_mcp.sandbox.calls import Call
+from jecp_mcp.sandbox.envelopes import Parts, closing_events, encode, written_output
+from jecp_mcp.sandbox.faults import Dropped, Fault
+from jecp_mcp.sandbox.hub import Claim, Hub, Sold, work_refusal
+from jecp_mcp.sandbox.refusals import Refused, Reply, refusal_object
+from jecp_mcp.sandbox.store import Stored
+from jecp_mcp.wire import jsontext
+from jecp_mcp.wire.codes import canonical
+
+KEEP_ALIVE_SECONDS = 15.0
+NO_PROGRESS_SECONDS = 30.0
+TOTAL_SECONDS = 300.0
+_METER_EVERY = 8
+_CANCELLED = frozenset({"STREAM_TIMEOUT", "PROVIDER_TIMEOUT"})
+KEEP_ALIVE = b": keep-alive\n\n"
+
+
+def event(name: str, data: Parts) -> bytes:
+    """One server-sent event. Compact JSON has no line ends, so one data line holds it."""
+    return b"event: " + name.encode() + b"\ndata: " + encode(data) + b"\n\n"
+
+
+class EventStream(Response):
+    """The HTTP response of one stream; ends its claim however it ends."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, hub: Hub, sold: Sold, claim: Claim, fault: Fault | None) -> None:
+        headers = {**sold.headers, "content-type": "text/event-stream", "x-accel-buffering": "no"}
+        super().__init__(b"", 200, headers)
+        del self.headers["content-length"]
+        self._hub, self._sold, self._claim, self._fault = hub, sold, claim, fault
+        self._outcome: Reply | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # the ASGI signature
+        """Send the events while the client is there.
+
+        Raises:
+            Dropped: a fault closes the connection.
+        """
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            events = self._events()
+            try:
+                async for chunk in _until(events, gone):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            finally:
+                await events.aclose()  # type: ignore[attr-defined]  # an async generator
+            if not gone.done():
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            gone.cancel()
+            key = (self._sold.agent.agent_id, self._sold.call.call_id)
+            self._hub.release(key, self._claim, self._outcome)
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        sold, call = self._sold, self._sold.call
+        started = time.monotonic()
+        yield _opening(call, sold)
+        pieces: list[Any] = []
+        delivered: list[Any] = []
+        try:
+            async for piece in self._pieces(started, delivered):
+                if piece is None:
+                    yield KEEP_ALIVE
+                    continue
+                yield _piece(call, piece, len(pieces))
+                pieces.append(piece)
+                if len(pieces) == 1 and self._fault is not None and self._fault.ends_stream(streaming=True):
+                    if self._fault.kind == "drop_midway":
+                        raise Dropped
+                    raise self._fault.refusal()
+                if not call.builtin and len(pieces) % _METER_EVERY == 0:
+                    yield event("meter", {"elapsed_ms": _ms(started)})
+            work = delivered[0] if delivered else None
+            if work is None:
+                work, output = await self._hub.run(sold)
+            else:
+                output = written_output(work, sold.offer)
+            if not call.builtin:
+                tokens = sum(count for unit, count in work.units.items() if unit.endswith("tokens"))
+                yield event("meter", ({"tokens": tokens} if tokens else {}) | {"elapsed_ms": _ms(started)})
+            envelope, body = self._hub.settle(sold, output, work.units, _ms(started))
+            self._outcome = Reply(200, body, sold.headers)
+        except Refused as refused:
+            yield self._failure(refused)
+            return
+        if self._fault is not None:
+            self._outcome = self._fault.after(self._outcome, call.voice, call.call_id)
+        for name, data in closing_events(call, envelope):
+            yield event(name, data)
+
+    async def _pieces(self, started: float, delivered: list[Any]) -> AsyncIterator[Any]:
+        """The work's pieces as they come, None when there is nothing to tell but that the line is alive.
+
+        Raises:
+            Refused: it cannot be done, or does not go on.
+        """
+        hub, runs = self._hub, self._sold.offer.runs
+        if runs is None:
+            raise Refused("PROVIDER_UNREACHABLE", "Provider endpoint unreachable: the sandbox calls no one.")
+        try:
+            iterator = hub.work.stream(*runs, self._sold.call.arguments)
+        except KeyError as exc:
+            raise Refused("PROVIDER_UNREACHABLE", "The sandbox has no streaming work of this name.") from exc
+        while True:
+            coming = asyncio.get_running_loop().run_in_executor(hub.workers, _next, iterator, delivered)
+            since = time.monotonic()
+            while not (await asyncio.wait({coming}, timeout=KEEP_ALIVE_SECONDS))[0]:
+                if time.monotonic() - since >= NO_PROGRESS_SECONDS:
+                    raise Refused("PROVIDER_TIMEOUT", f"No progress from the provider for {NO_PROGRESS_SECONDS:g} s.")
+                yield None
+            try:
+                piece = coming.result()
+            except hub.work.WorkFailed as failed:
+                raise work_refusal(failed.code, failed.message) from failed
+            if piece is _END:
+                return
+            if time.monotonic() - started >= TOTAL_SECONDS:
+                raise Refused("STREAM_TIMEOUT", f"Total stream timeout ({TOTAL_SECONDS:g} s) exceeded.")
+            yield piece
+
+    def _failure(self, refused: Refused) -> bytes:
+        call = self._sold.call
+        envelope = refusal_object(refused, call.voice, call.call_id)
+        error = envelope["error"]
+        if canonical(refused.code) in _CANCELLED and not call.builtin:
+            return event("cancelled", {"reason": error["code"], "message": error["message"]})
+        if call.voice.manner == "invoke":
+            shown = {key: envelope[key] for key in ("error", "next_action") if key in envelope}
+            return event("error", shown)
+        flat = dict(error)
+        if "next_action" in envelope:
+            flat["next_action"] = envelope["next_action"]
+        return event("error", flat)
+
+
+class StoredStream(Response):
+    """A kept answer told again as a stream: its opening and its last events."""
+
+    def __init__(self, call: Call, stored: Stored) -> None:
+        envelope: Mapping[str, Any] = jsontext.loads(stored.body, max_bytes=len(stored.body), max_depth=10_000)
+        events = [_opening(call, None), *(event(name, data) for name, data in closing_events(call, envelope))]
+        super().__init__(b"".join(events), 200, {**stored.headers, "content-type": "text/event-stream"})
+
+
+_END = object()
+
+
+def _next(iterator: Iterator[Any], delivered: list[Any]) -> Any:
+    """The next piece, or `_END`; what a generator returns at its end goes to `delivered`."""
+    try:
+        return next(iterator)
+    except StopIteration as stop:
+        if stop.value is not None:
+            delivered.append(stop.value)
+        return _END
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _until(events: AsyncIterator[bytes], gone: asyncio.Future[None]) -> AsyncIterator[bytes]:
+    """The events until the client has gone."""
+    async for each in events:
+        if gone.done():
+            return
+        yield each
+
+
+def _opening(call: Call, sold: Sold | None) -> bytes:
+    if call.builtin:
+        return event("status", {"state": "working", "step": f"executing-{call.action}", "progress": 0.1})
+    capability = sold.listing.id if sold else call.capability.partition("@")[0]
+    return event("open", {"request_id": call.call_id, "capability": capability, "action": call.action})
+
+
+def _piece(call: Call, piece: Any, index: int) -> bytes:
+    if not call.builtin:
+        return event("chunk", {"delta": piece, "index": index})
+    # How much there is to come is unknown: the share told grows towards nine tenths.
+    progress = round(0.9 - 0.8 / (index + 2), 3)
+    return event("progress", {"state": "working", "step": "executing", "progress": progress, "delta": piece})
+
+
+def _ms(started: float) -> int:
+    return int((time.monotonic() - started) * 1000)

@@ -1,0 +1,238 @@
+"""Provider ``inkwell``: Markdown as HTML, DOCX and PDF."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+from jecp_mcp.sandbox.work import marks, paper, schemas
+from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work
+from jecp_mcp.sandbox.work.marks import Block, Span
+
+if TYPE_CHECKING:
+    from fpdf import FPDF
+
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+_PAGE = (
+    '<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n</head>\n'
+    "<body>\n{body}</body>\n</html>\n"
+)
+_SIZES = {1: 20.0, 2: 16.0, 3: 13.5, 4: 12.0, 5: 11.0, 6: 10.0}
+# XML 1.0 §2.2 has no place for these, and neither has a page.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def _source(given: Input) -> str:
+    return _UNPRINTABLE.sub("\ufffd", given["markdown"])
+
+
+def to_html(given: Input) -> Work:
+    """HTML in which nothing of the source can run: raw HTML is shown as text, links are http(s) or mailto."""
+    source = _source(given)
+    tokens = marks.tokens_of(source)
+    headings = [
+        {"level": int(opening.tag[1:]), "text": "".join(span.text for span in marks.spans(inline.children or ()))}
+        for opening, inline in zip(tokens, tokens[1:], strict=False)
+        if opening.type == "heading_open"
+    ]
+    reader = marks.reader()
+    body = reader.renderer.render(tokens, reader.options, {})
+    if given.get("full_page", False):
+        title = headings[0]["text"] if headings else "Document"
+        body = _PAGE.format(lang=given.get("language", "en"), title=html.escape(str(title)), body=body)
+    return Work({"html": body, "headings": headings})
+
+
+def to_docx(given: Input) -> Work:
+    """A Word document with real styles, so that its outline and lists work."""
+    from docx import Document
+
+    document = Document()
+    document.core_properties.title = given.get("title", "")
+    document.core_properties.author = ""
+    for block in marks.blocks(_source(given)):
+        _word_block(document, block)
+    out = io.BytesIO()
+    document.save(out)
+    return Work(artifact=(DOCX, out.getvalue()))
+
+
+def _word_block(document: Any, block: Block) -> None:
+    from docx.shared import Cm, Pt
+
+    if block.kind == "table":
+        table = document.add_table(len(block.rows), max(map(len, block.rows)), style="Table Grid")
+        # One look at the grid for each row: asking python-docx for single cells is quadratic.
+        for row, cells in zip(table.rows, block.rows, strict=True):
+            for cell, spans in zip(row.cells, cells, strict=False):
+                _word_runs(cell.paragraphs[0], spans, heavy=cells is block.rows[0])
+        document.add_paragraph()
+        return
+    if block.kind == "rule":
+        document.add_paragraph("⁂").alignment = 1
+        return
+    if block.kind == "heading":
+        paragraph = document.add_paragraph(style=f"Heading {block.level}")
+    elif block.kind == "code":
+        paragraph = document.add_paragraph(style="No Spacing")
+    elif block.mark == "•":
+        paragraph = document.add_paragraph(style="List Bullet")
+    elif block.quoted:
+        paragraph = document.add_paragraph(style="Quote")
+    else:
+        paragraph = document.add_paragraph()
+    if block.depth:
+        paragraph.paragraph_format.left_indent = Cm(0.63 * min(block.depth, 12))
+    if block.mark not in {"", "•"}:
+        # The source's own number stands; Word's counters would run on from one list into the next.
+        paragraph.paragraph_format.first_line_indent = Cm(-0.63)
+        paragraph.add_run(f"{block.mark}\t")
+    _word_runs(paragraph, block.spans, heavy=False)
+    if block.kind == "code":
+        for run in paragraph.runs:
+            run.font.size = Pt(9)
+
+
+def _word_runs(paragraph: Any, spans: tuple[Span, ...], heavy: bool) -> None:
+    for span in spans:
+        text = f"{span.text} ({span.link})" if span.link and span.link != span.text else span.text
+        run = paragraph.add_run(text)
+        run.bold, run.italic = span.bold or heavy or None, span.italic or None
+        if span.code:
+            run.font.name = "Courier New"
+
+
+def to_pdf(given: Input) -> Work:
+    """A4 pages."""
+    blocks = marks.blocks(_source(given))
+    paper.check(span.text for block in blocks for span in _all_spans(block))
+    page = paper.document(given.get("title", "Document"))
+    for block in blocks:
+        if block.kind == "table":
+            _page_table(page, block)
+        elif block.kind == "rule":
+            page.ln(2)
+            page.set_draw_color(*paper.GREY)
+            page.set_line_width(0.2)
+            page.line(paper.MARGIN, page.get_y(), 210 - paper.MARGIN, page.get_y())
+            page.ln(4)
+        else:
+            _page_text(page, block)
+    return paper.sold(page)
+
+
+def _all_spans(block: Block) -> list[Span]:
+    return [*block.spans, *(span for row in block.rows for cell in row for span in cell)]
+
+
+def _page_text(page: FPDF, block: Block) -> None:
+    size = _SIZES.get(block.level, 9 if block.kind == "code" else 10.5)
+    indent = 6.0 * min(block.depth, 12) + (6.0 if block.quoted else 0.0)
+    height = size * 0.52
+    page.ln(height * 0.5 if block.level else 0)
+    page.set_left_margin(paper.MARGIN + indent)
+    if block.mark:
+        paper.plain(page, size)
+        page.set_x(paper.MARGIN + indent - 5.5)
+        page.write(height, block.mark)
+    page.set_x(paper.MARGIN + indent)
+    for span in block.spans:
+        colour = paper.GREY if block.quoted else (13, 84, 170) if span.link else paper.INK
+        style = paper.bold if span.bold or block.level else paper.italic if span.italic else paper.plain
+        style(page, size, (150, 40, 70) if span.code and block.kind != "code" else colour)
+        page.write(height, paper.clean(span.text), span.link)
+    page.set_left_margin(paper.MARGIN)
+    page.ln(height + 2.4)
+
+
+def _page_table(page: FPDF, block: Block) -> None:
+    paper.plain(page, 9)
+    page.set_draw_color(*paper.GREY)
+    page.set_line_width(0.15)
+    columns = max(map(len, block.rows))
+    if columns > paper.MOST_COLUMNS:
+        raise paper.too_wide(columns)
+    with page.table(first_row_as_headings=False, line_height=5) as table:
+        for cells in block.rows:
+            row = table.row()
+            for cell in cells:
+                row.cell(paper.clean("".join(span.text for span in cell)))
+    page.ln(4)
+
+
+_SYNTAX = "CommonMark, with tables and ~~strikethrough~~."
+_MARKDOWN = schemas.text(_SYNTAX, marks.MOST_CHARACTERS)
+_LAID_OUT = schemas.text(_SYNTAX, marks.MOST_LAID_OUT)
+_SAMPLE = (
+    "# Field notes\n\nThe *second* survey found **more** herons.\n\n1. Ponds\n2. Reed beds\n\n"
+    "| Site | Count |\n|---|---:|\n| North | 14 |\n| Weir | 9 |\n"
+)
+
+CAPABILITY = Capability(
+    namespace="inkwell",
+    capability="convert",
+    version="1.3.0",
+    name="Document conversion",
+    description="Turns Markdown into HTML, Word documents and PDF.",
+    tags=("markdown", "html", "docx", "pdf"),
+    actions=(
+        Action(
+            id="markdown-to-html",
+            name="Markdown to HTML",
+            description="Render Markdown as HTML. Raw HTML in the source is shown as text, never passed through.",
+            price="0.002",
+            work=to_html,
+            input_schema=schemas.record(
+                {
+                    "markdown": _MARKDOWN,
+                    "full_page": schemas.flag("A whole page rather than a fragment.", False),
+                    "language": schemas.text("The page's language tag.", 12, 2, pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$"),
+                },
+                optional=("full_page", "language"),
+            ),
+            output_schema=schemas.record(
+                {
+                    "html": {"type": "string"},
+                    "headings": {
+                        "type": "array",
+                        "description": "The document's outline.",
+                        "items": schemas.record(
+                            {"level": {"type": "integer", "minimum": 1, "maximum": 6}, "text": {"type": "string"}}
+                        ),
+                    },
+                }
+            ),
+            examples=({"input": {"markdown": _SAMPLE, "full_page": True}},),
+        ),
+        Action(
+            id="markdown-to-docx",
+            name="Markdown to Word",
+            description="Turn Markdown into a Word document with headings, lists, quotations, code and tables.",
+            price="0.01",
+            work=to_docx,
+            p95_ms=2_000,
+            input_schema=schemas.record(
+                {"markdown": _LAID_OUT, "title": schemas.text("The document's title property.", 200)},
+                optional=("title",),
+            ),
+            output_schema=schemas.artifact(DOCX),
+            examples=({"input": {"markdown": _SAMPLE, "title": "Field notes"}},),
+        ),
+        Action(
+            id="markdown-to-pdf",
+            name="Markdown to PDF",
+            description="Lay Markdown out on A4 pages. Latin, Greek and Cyrillic scripts.",
+            price="0.02",
+            work=to_pdf,
+            p95_ms=2_000,
+            input_schema=schemas.record(
+                {"markdown": _LAID_OUT, "title": schemas.text("The document's title property.", 200)},
+                optional=("title",),
+            ),
+            output_schema=schemas.artifact("application/pdf"),
+            examples=({"input": {"markdown": _SAMPLE}},),
+        ),
+    ),
+)

@@ -1,0 +1,90 @@
+"""kill -9 at any moment: nothing acknowledged is lost, nothing is damaged, and the next process takes over."""
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+
+from jecp_mcp.mandate import schema
+from jecp_mcp.mandate.ledger import Meter, Window
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.states import OPEN, State
+from jecp_mcp.money import MicroUSDC
+
+SPENDER = Path(__file__).parent / "spender.py"
+POINTS = ["creating", "file created", "file filled", "in a transaction", "row written", "settling", "committed"]
+
+
+def spend_and_die(path: Path, tag: str, *, lines: int | None = None, point: tuple[str, int] | None = None) -> list[str]:
+    """Run a spender until it has said `lines` lines, or has killed itself at `point`; everything it said."""
+    command = [sys.executable, str(SPENDER), "spend", str(path), tag, *map(str, point or ())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if len(said) == lines:
+                process.kill()
+        assert process.wait(20) == -signal.SIGKILL
+    # The last line may have been cut off by the kill; what was not said whole was not promised.
+    return [line.strip() for line in said if line.endswith("\n")]
+
+
+def check(path: Path, said: list[str]) -> None:
+    """Open the file as the next process would, and look for everything that was promised."""
+    asyncio.run(_check(path, said))
+
+
+async def _check(path: Path, said: list[str]) -> None:
+    ledger = open_ledger(path)
+    assert ledger.fault is None
+    adopted = await ledger.adopt_orphans()
+    rows = {row.call_id: row for row in await ledger.rows(limit=1_000_000)}
+    for line in said:
+        word, call_id = line.split()
+        assert call_id in rows
+        if word == "settled":
+            assert (rows[call_id].state, rows[call_id].answer) == (State.SETTLED, b"answer")
+    assert {row.call_id for row in rows.values() if row.state in OPEN} == {row.call_id for row in adopted}
+    assert all(row.state is State.IN_DOUBT for row in adopted)
+    spent = sum(row.charged if row.state is State.SETTLED else row.held for row in rows.values())
+    (reading,) = await ledger.readings([Meter("day", Window.DAY, MicroUSDC(10**12), "daily_usdc")])
+    assert reading.used == spent
+    await ledger.close()
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    assert connection.execute("PRAGMA integrity_check").get == "ok"
+    schema.inspect(connection)
+    connection.close()
+
+
+def kill_at_random(path: Path, times: int) -> None:
+    chance = random.Random(times)
+    said: list[str] = []
+    for number in range(times):
+        said += spend_and_die(path, f"s{number}", lines=chance.randint(1, 120))
+        check(path, said)
+
+
+def test_a_killed_process_loses_nothing_it_was_promised(tmp_path: Path) -> None:
+    kill_at_random(tmp_path / "ledger.db", 30)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_process_killed_at_the_worst_moment_leaves_a_whole_ledger(tmp_path: Path, point: str) -> None:
+    path = tmp_path / "ledger.db"
+    for number in (1, 2):
+        if point in {"creating", "file created", "file filled"}:
+            path = tmp_path / f"{number}.db"
+        said = spend_and_die(path, f"s{number}", point=(point, 1 if path.name != "ledger.db" else 3 * number))
+        check(path, said)
+        check(path, said + spend_and_die(path, f"t{number}", lines=5))
+
+
+@pytest.mark.slow
+def test_three_hundred_kills_lose_nothing(tmp_path: Path) -> None:
+    kill_at_random(tmp_path / "ledger.db", 300)

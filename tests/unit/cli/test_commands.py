@@ -1,0 +1,226 @@
+"""The commands as people and programs meet them: what they print, and how they fail."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from jecp_mcp.cli.main import _run
+from jecp_mcp.mandate.caps import meters_for
+from jecp_mcp.mandate.ledger import Conclusion, Reservation
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.states import Event
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.settings import MandateSettings
+
+LIMITS = '[{"match":"docs/*","daily_usdc":"1.00","per_call_usdc":"0.10"}]'
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user of its own, whose state folder is `tmp_path/state`."""
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("JECP_AGENT_ID", "JECP_API_KEY", "JECP_AGENT_KEY", "JECP_BASE_URL", "JECP_MCP_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("JECP_MCP_STATE_DIR", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command line; returns exit status, stdout and stderr."""
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["jecp-mcp", *arguments])
+        status = _run()
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return command
+
+
+def bought(state: Path, *, call_id: str, price: int, charged: int | None) -> None:
+    """Put one call into the ledger: settled at `charged`, or left in doubt."""
+
+    async def write() -> None:
+        policy = Policy.from_settings(MandateSettings.model_validate({"limits": json.loads(LIMITS)}))
+        ledger = open_ledger(state / "ledger.sqlite")
+        names = ("docs/invoice:create", "docs/invoice", "docs_invoice_create")
+        await ledger.reserve(
+            Reservation(
+                call_id=call_id,
+                principal="local",
+                session=ledger.session,
+                tool="docs_invoice_create",
+                payee="docs",
+                capability="docs/invoice",
+                action="create",
+                version="1.0.0",
+                fingerprint=call_id,
+                quoted=MicroUSDC(price),
+                hold=MicroUSDC(price),
+                meters=meters_for(policy.caps, names, "local", ledger.session),
+                request=b"{}",
+            )
+        )
+        if charged is None:
+            ledger.conclude(Conclusion(call_id, Event.DOUBT, evidence="no answer"))
+        else:
+            ledger.conclude(Conclusion(call_id, Event.SETTLE, charged=MicroUSDC(charged), transaction_id="tx_1"))
+        await ledger.close()
+
+    anyio.run(write)
+
+
+def test_the_ledger_lists_calls_for_programs_newest_first(run: Any, state: Path) -> None:
+    bought(state, call_id="call_first", price=50_000, charged=30_000)
+    bought(state, call_id="call_second", price=70_000, charged=None)
+    status, out, err = run("ledger", "--json")
+    assert (status, err) == (0, "")
+    newest, oldest = json.loads(out)
+    assert (newest["call_id"], newest["state"], newest["held_usdc"], newest["charged_usdc"]) == (
+        "call_second",
+        "in_doubt",
+        "0.07",
+        "0.00",
+    )
+    assert (oldest["call_id"], oldest["state"], oldest["held_usdc"], oldest["charged_usdc"]) == (
+        "call_first",
+        "settled",
+        "0.00",
+        "0.03",
+    )
+    assert (oldest["tool"], oldest["transaction_id"]) == ("docs_invoice_create", "tx_1")
+    assert oldest["created_at"].endswith("Z")
+
+
+def test_the_ledger_is_a_table_for_people(run: Any, state: Path) -> None:
+    bought(state, call_id="call_first", price=50_000, charged=30_000)
+    status, out, _ = run("ledger")
+    assert status == 0
+    assert "docs_invoice_create" in out
+    assert "0.03" in out
+    assert "\x1b" not in out
+
+
+def test_an_empty_ledger_is_an_empty_list(run: Any) -> None:
+    assert run("ledger", "--json") == (0, "[]\n", "")
+    assert "no call yet" in run("ledger")[1]
+
+
+def test_the_ledger_can_be_cut(run: Any, state: Path) -> None:
+    for number in range(3):
+        bought(state, call_id=f"call_{number}", price=1_000, charged=1_000)
+    assert [row["call_id"] for row in json.loads(run("ledger", "--json", "--limit", "2")[1])] == ["call_2", "call_1"]
+
+
+def test_the_budget_shows_every_window_and_the_sums(run: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JECP_MCP_MANDATE__LIMITS", LIMITS)
+    monkeypatch.setenv("JECP_MCP_MANDATE__TOTAL_USDC", "50")
+    bought(state, call_id="call_first", price=50_000, charged=30_000)
+    bought(state, call_id="call_second", price=70_000, charged=None)
+    status, out, _ = run("budget", "--json")
+    assert status == 0
+    shown = json.loads(out)
+    windows = {one["label"]: one for one in shown["windows"]}
+    assert set(windows) == {"daily_usdc", "total_usdc", "limits[docs/*].daily_usdc"}
+    day = windows["daily_usdc"]
+    assert (day["used_usdc"], day["limit_usdc"], day["remaining_usdc"]) == ("0.10", "2.00", "1.90")
+    assert day["resets_at"].endswith("Z")
+    assert windows["limits[docs/*].daily_usdc"]["remaining_usdc"] == "0.90"
+    assert shown["totals"] == {"charged_usdc": "0.03", "held_usdc": "0.07", "in_doubt_usdc": "0.07", "calls": 2}
+    assert {one["label"]: one["limit_usdc"] for one in shown["per_call"]} == {
+        "per_call_usdc": "0.25",
+        "limits[docs/*].per_call_usdc": "0.10",
+    }
+
+
+def test_the_budget_is_a_table_for_people(run: Any) -> None:
+    status, out, _ = run("budget")
+    assert status == 0
+    assert "daily_usdc" in out
+    assert "2.00" in out
+
+
+def test_the_state_folder_is_private(run: Any, state: Path) -> None:
+    run("budget")
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((state / "ledger.sqlite").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("budgt",), "did you mean budget?"),
+        (("nonsense",), "there are serve, demo"),
+        (("budget", "--bogus"), "--bogus"),
+        (("budget", "--config", "/nonexistent/x.toml"), "/nonexistent/x.toml: there is no such file"),
+        (("budget", "--hub", "http://jecp.dev"), "hub.base_url: plain http"),
+        (("serve", "--transport", "carrier-pigeon"), "carrier-pigeon"),
+        (("serve", "--sandbox", "--hub", "https://jecp.dev"), "--sandbox brings its own Hub"),
+        (("serve", "--port", "99999"), "99999"),
+        (
+            ("serve", "--transport", "http", "--host", "0.0.0.0", "--port", "0", "--hub", "http://127.0.0.1:9"),
+            "loopback",
+        ),
+        (("call",), "TOOL"),
+        (("call", "docs_invoice_create", "{"), "not JSON"),
+        (("call", "docs_invoice_create", "[]"), "JSON object"),
+        (("sandbox", "--dialect", "klingon"), "klingon"),
+    ],
+)
+def test_what_is_asked_wrongly_is_one_clear_line_and_status_2(run: Any, arguments: tuple[str, ...], said: str) -> None:
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    [line] = [line for line in err.splitlines() if not line.startswith("jecp-mcp WARNING")]
+    assert line.startswith("jecp-mcp: ")
+    assert said in line
+
+
+def test_a_settings_error_names_file_key_and_reason(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text("[mandate]\ndaily_usdc = 2.5\n")
+    status, _, err = run("serve", "--config", str(path))
+    assert status == 2
+    assert err.startswith(f"jecp-mcp: {path}: mandate.daily_usdc: an amount is decimal text")
+
+
+def test_a_damaged_ledger_is_one_clear_line_and_status_1(run: Any, state: Path) -> None:
+    state.mkdir()
+    (state / "ledger.sqlite").write_bytes(b"this is no database" * 1000)
+    status, out, err = run("ledger", "--json")
+    assert (status, out) == (1, "")
+    assert err.startswith("jecp-mcp: ")
+    assert "Traceback" not in err
+
+
+def test_a_hub_that_cannot_be_reached_is_one_clear_line_and_status_1(run: Any) -> None:
+    status, out, err = run("catalog", "--hub", "http://127.0.0.1:9")
+    assert (status, out) == (1, "")
+    assert err.startswith("jecp-mcp: HUB_UNREACHABLE: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_help_lists_the_commands(run: Any) -> None:
+    status, out, _ = run("--help")
+    assert status == 0
+    assert [line.split()[0] for line in out.split("Commands:")[1].strip().splitlines()] == [
+        "serve",
+        "demo",
+        "call",
+        "catalog",
+        "budget",
+        "ledger",
+        "sandbox",
+    ]
+
+
+def test_the_version_is_told(run: Any) -> None:
+    assert run("--version")[1].startswith("jecp-mcp, version 0.1.0")

@@ -1,0 +1,129 @@
+"""Arguments checked before anything is spent: quickly, by pointer, without repeating them."""
+
+import time
+from typing import Any
+
+import pytest
+
+from jecp_mcp.tools.arguments import MAX_DEPTH, MOST_PROBLEMS, ArgumentCheck, ArgumentChecks
+from jecp_mcp.tools.schema import Unfit, fit
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string", "minLength": 2},
+        "lines": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"n/o": {"type": "integer", "minimum": 1}}},
+        },
+        "shape": {
+            "oneOf": [
+                {"properties": {"kind": {"const": "circle"}, "r": {"type": "number"}}, "required": ["kind", "r"]},
+                {"properties": {"kind": {"const": "square"}, "side": {"type": "number"}}, "required": ["kind", "side"]},
+            ]
+        },
+    },
+    "required": ["text"],
+    "additionalProperties": False,
+}
+
+
+def told(schema: dict[str, Any], arguments: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(problem.pointer, problem.reason) for problem in ArgumentCheck(schema).problems(arguments)]
+
+
+def test_arguments_that_fit_have_no_problems():
+    assert told(SCHEMA, {"text": "ok", "lines": [{"n/o": 1}], "shape": {"kind": "square", "side": 2}}) == []
+
+
+def test_problems_point_to_where_they_are():
+    found = dict(told(SCHEMA, {"lines": [{}, {"n/o": 0}], "extra": 1}))
+    assert set(found) == {"/text", "/lines/1/n~1o", "/extra"}
+    assert "required" in found["/text"]
+    assert "minimum" in found["/lines/1/n~1o"]
+
+
+def test_of_alternatives_the_nearest_is_explained():
+    found = told(SCHEMA, {"text": "ok", "shape": {"kind": "square", "side": "2"}})
+    assert found[0][0] == "/shape"
+    assert found[1] == ("/shape/side", 'the value is not of type "number"')
+
+
+def test_a_union_at_the_root_is_explained_too():
+    schema = fit(SCHEMA["properties"]["shape"])
+    assert not isinstance(schema, Unfit)
+    assert told(schema, {"kind": "circle"})[-1] == ("/r", "this property is required and missing")
+    assert told(schema, {"kind": "circle", "r": 1}) == []
+
+
+def test_values_are_not_repeated_and_the_list_is_bounded():
+    secret = "hunter2" * 10_000
+    schema = {"type": "object", "additionalProperties": {"type": "integer"}}
+    found = told(schema, {f"k{at}": secret for at in range(100)})
+    assert len(found) == MOST_PROBLEMS
+    assert "hunter2" not in str(found)
+    assert all(len(reason) <= 240 for _, reason in found)
+
+
+def test_a_giant_enum_is_not_repeated_whole():
+    found = told({"properties": {"a": {"enum": [f"value-{at}" * 9 for at in range(500)]}}}, {"a": 1})
+    assert len(found[0][1]) <= 240
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|aa)+$", "^(a|a?)+$", "(x+x+)+y"])
+def test_no_pattern_can_stall_the_check(pattern):
+    schema = fit({"properties": {"a": {"type": "string", "pattern": pattern}}})
+    assert not isinstance(schema, Unfit)
+    start = time.process_time()
+    assert told(schema, {"a": "a" * 50_000 + "!"})
+    assert time.process_time() - start < 0.5
+
+
+def test_a_recursive_schema_cannot_draw_the_check_out():
+    twice = {"properties": {"a": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}}
+    schema = fit(twice)
+    assert not isinstance(schema, Unfit)
+    arguments: dict[str, Any] = {}
+    for _ in range(50):
+        arguments = {"a": arguments}
+    start = time.process_time()
+    assert told(schema, arguments) == []
+    assert time.process_time() - start < 0.5
+
+
+def test_a_recursive_schema_is_checked_as_deep_as_people_go():
+    schema = fit({"properties": {"name": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#"}}}})
+    assert not isinstance(schema, Unfit)
+    assert told(schema, {"children": [{"children": [{"name": 7}]}]}) == [
+        ("/children/0/children/0/name", 'the value is not of type "string"')
+    ]
+
+
+def test_a_million_wrong_values_are_one_problem_soon():
+    start = time.process_time()
+    found = told({"properties": {"a": {"type": "array", "items": {"type": "string"}}}}, {"a": [1] * 1_000_000})
+    assert found == [("/a/0", 'the value is not of type "string"')]
+    assert time.process_time() - start < 2
+
+
+def test_arguments_that_are_no_sound_json_are_a_problem_and_no_crash():
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert str(MAX_DEPTH) in told({}, deep)[0][1]
+    assert told({"properties": {"a": {"type": "string"}}}, {"\ud800": 1})[0][0] == ""
+    assert told({"properties": {"a": {"type": "number"}}}, {"a": float("nan")})
+    assert isinstance(told({"properties": {"a": {"maximum": 5}}}, {"a": 10**5_000}), list)
+
+
+def test_checks_are_kept_by_tool_and_made_anew_for_a_new_schema():
+    checks = ArgumentChecks(capacity=2)
+    strict = {"type": "object", "required": ["a"]}
+    assert checks("t", strict, {})
+    kept = checks._checks["t"]
+    assert checks("t", dict(strict), {})
+    assert checks._checks["t"] is kept
+    assert not checks("t", {"type": "object"}, {})
+    assert not checks("u", {"type": "object"}, {})
+    assert not checks("v", {"type": "object"}, {})
+    assert set(checks._checks) == {"u", "v"}

@@ -1,0 +1,106 @@
+"""One bad manifest is cleaned or set aside, quickly, and costs the others nothing."""
+
+import json
+import re
+import time
+from types import MappingProxyType
+
+import jsonschema_rs
+import pytest
+from mcp_types import Tool
+from mcp_types._v2025_11_25 import Tool as LegacyTool
+from mcp_types._v2026_07_28 import Tool as ModernTool
+
+from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.settings import ToolSettings
+from jecp_mcp.tools.cleaning import hides_something
+from jecp_mcp.tools.forms import ToolCard
+from jecp_mcp.tools.registry import Registry
+from jecp_mcp.wire.forms import Action
+from tests.unit.tools_publishing.hostile import CASES, Case, act
+
+GOOD = act(
+    "good", {"type": "object", "properties": {"text": {"type": "string"}}}, capability="good/one", namespace="good"
+)
+
+
+def publish(*actions: Action) -> Registry:
+    registry = Registry(ToolSettings(mode="direct"))
+    registry.publish(Catalog("r", MappingProxyType({action.key: action for action in actions})))
+    return registry
+
+
+def check_card(card: ToolCard) -> None:
+    """What every host takes, whatever the provider wrote."""
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,48}", card.name)
+    assert not card.name.lower().startswith("jecp_")
+    whole = {
+        "name": card.name,
+        "description": card.description,
+        "inputSchema": card.input_schema,
+        "title": card.title,
+        "_meta": card.meta,
+    }
+    text = json.dumps(whole, ensure_ascii=False, allow_nan=False)
+    assert not hides_something(text)
+    text.encode("utf-8")
+    assert "x-mcp-header" not in text
+    assert len(json.dumps(card.input_schema).encode()) <= 64 * 1024
+    assert len(card.description) < 1_000
+    assert card.description.count("«") <= 1
+    assert card.input_schema["type"] == "object"
+    assert not {"oneOf", "anyOf", "allOf", "not", "enum", "const", "$ref", "$schema", "$id"} & set(card.input_schema)
+    for tool in (Tool, LegacyTool, ModernTool):
+        tool.model_validate_json(json.dumps(whole))
+    jsonschema_rs.validator_for(dict(card.input_schema))
+    jsonschema_rs.validator_for(dict(card.input_schema), pattern_options=jsonschema_rs.RegexOptions(), offline=True)
+    for ref in re.findall(r'"\$ref": "([^"]*)"', text):
+        assert ref.startswith("#")
+
+
+def test_there_are_enough_of_them_and_each_has_its_own_name():
+    assert len(CASES) >= 60
+    assert len({case.name + case.action.key for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_is_cleaned_or_set_aside_and_its_neighbour_served(case: Case):
+    registry = publish(case.action, GOOD)
+    cards = {card.name: card for card in registry.cards}
+    assert "good_one_run" in cards
+    for card in registry.cards:
+        check_card(card)
+    aside = case.action.key in registry.quarantined
+    assert len(cards) == (1 if aside else 2)
+    if case.published is not None:
+        assert aside is not case.published, registry.quarantined
+    if aside:
+        reason = registry.quarantined[case.action.key]
+        assert 0 < len(reason) < 200
+        assert not hides_something(reason)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_is_dealt_with_in_ten_milliseconds(case: Case):
+    took = []
+    for _ in range(5):
+        start = time.process_time()
+        publish(case.action)
+        took.append(time.process_time() - start)
+        if took[-1] < 0.01:
+            break
+    assert min(took) < 0.01
+
+
+def test_all_of_them_together_leave_the_good_ones_served_under_names_of_their_own():
+    registry = publish(*(case.action for case in CASES), GOOD)
+    names = [card.name for card in registry.cards]
+    assert len({name.lower() for name in names}) == len(names)
+    assert "good_one_run" in names
+    for card in registry.cards:
+        published = registry.resolve(card.name)
+        assert published is not None
+        assert registry.name_of(published.action) == card.name
+        assert registry.find(published.action.key) is published.action
+    wanted = {case.action.key for case in CASES if case.published is False}
+    assert wanted <= set(registry.quarantined)

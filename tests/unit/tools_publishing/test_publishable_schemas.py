@@ -1,0 +1,247 @@
+"""What is published accepts what the provider's schema accepts, and every host accepts it."""
+
+import json
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mcp_types._v2025_11_25 import InputSchema as LegacySchema
+from mcp_types._v2026_07_28 import InputSchema as ModernSchema
+
+from jecp_mcp.tools.patterns import portable
+from jecp_mcp.tools.schema import Unfit, fit
+
+KEYWORDS = (
+    "type", "properties", "required", "items", "prefixItems", "additionalItems", "additionalProperties",
+    "patternProperties", "$ref", "$defs", "definitions", "anyOf", "oneOf", "allOf", "not", "if", "then",
+    "else", "enum", "const", "default", "examples", "minimum", "exclusiveMinimum", "maximum", "multipleOf",
+    "minLength", "maxItems", "uniqueItems", "pattern", "format", "title", "description", "dependencies",
+    "dependentRequired", "dependentSchemas", "contains", "maxContains", "unevaluatedProperties",
+    "unevaluatedItems", "propertyNames", "x-mcp-header", "$id", "id", "$schema", "$anchor", "a", "b",
+)  # fmt: skip
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.decimals(allow_nan=True)
+    | st.text(st.characters(), max_size=8)
+    | st.sampled_from(
+        ["object", "array", "#", "#/$defs/a", "#/anyOf/0", "https://x.example/a", "^a+$", "(?=a)", "\u202e", "\ud800"]
+    )
+)
+ANYTHING = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=5),
+    max_leaves=25,
+)
+SCHEMA: st.SearchStrategy[Any] = st.deferred(lambda: st.booleans() | OBJECTS)
+NAMED = st.dictionaries(st.sampled_from("abc"), SCHEMA, max_size=3)
+SOME = st.lists(SCHEMA, min_size=1, max_size=2)
+OBJECTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["object", "string", "integer", "array", ["object", "null"]]),
+        "properties": NAMED,
+        "required": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+        "$defs": NAMED,
+        "definitions": NAMED,
+        "anyOf": SOME,
+        "oneOf": SOME,
+        "allOf": SOME,
+        "not": SCHEMA,
+        "if": SCHEMA,
+        "then": SCHEMA,
+        "else": SCHEMA,
+        "items": SCHEMA,
+        "additionalProperties": SCHEMA,
+        "unevaluatedProperties": st.just(value=False),
+        "enum": st.lists(st.sampled_from(["a", 1, {}, {"a": 1}]), min_size=1, max_size=2),
+        "const": st.sampled_from([1, {"a": 1}]),
+        "pattern": st.sampled_from(["^a", "(?=a)b", "(a)\\1"]),
+        "minimum": st.integers(-2, 2),
+        "$ref": st.sampled_from(
+            ["#/$defs/a", "#/definitions/b", "#/anyOf/0", "#/oneOf/0/properties/a", "#", "#/properties/a"]
+        ),
+        "patternProperties": st.dictionaries(st.sampled_from(["^a", "(?=a)"]), SCHEMA, max_size=2),
+        "contains": SCHEMA,
+        "maxContains": st.just(1),
+        "dependentSchemas": NAMED,
+    },
+)
+VALUES = st.recursive(
+    st.sampled_from([1, 0, "a", "b", None, True]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2),
+    max_leaves=4,
+)
+ARGUMENTS = st.lists(st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3), min_size=1, max_size=5)
+THOROUGH = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def linear(schema: dict[str, Any]) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
+
+
+@THOROUGH
+@given(ANYTHING)
+def test_any_json_at_all_becomes_a_schema_every_host_takes_or_a_reason(raw):
+    made = fit(raw)
+    if isinstance(made, Unfit):
+        assert made.reason
+        return
+    json.dumps(made, allow_nan=False, ensure_ascii=False).encode("utf-8")
+    assert made["type"] == "object"
+    LegacySchema.model_validate(made)
+    ModernSchema.model_validate(made)
+    jsonschema_rs.validator_for(made)
+    linear(made)
+
+
+@THOROUGH
+@given(OBJECTS, ARGUMENTS)
+def test_what_the_provider_accepts_is_accepted(raw, arguments):
+    made = fit(raw)
+    try:
+        original = jsonschema_rs.validator_for(raw)
+    except ValueError:
+        return
+    if isinstance(made, Unfit):
+        return
+    validator = linear(made)
+    for value in arguments:
+        assert validator.is_valid(value) or not original.is_valid(value)
+
+
+UNION = {
+    "oneOf": [
+        {
+            "properties": {"kind": {"const": "a"}, "x": {"type": "integer", "description": "how many"}},
+            "required": ["kind", "x"],
+        },
+        {"properties": {"kind": {"const": "b"}}, "required": ["kind"]},
+    ]
+}
+
+
+def test_a_root_union_is_the_same_condition_in_a_place_every_host_takes():
+    made = fit(UNION)
+    assert not isinstance(made, Unfit)
+    validator = linear(made)
+    for value in ({"kind": "a", "x": 1}, {"kind": "b"}, {"kind": "b", "x": "y"}):
+        assert validator.is_valid(value)
+    for value in ({}, {"kind": "a"}, {"kind": "a", "x": "1"}, {"kind": "c"}):
+        assert not validator.is_valid(value)
+    assert made["properties"]["kind"] == {"anyOf": [{"const": "a"}, {"const": "b"}]}
+    assert made["properties"]["x"] == {"description": "how many"}
+    assert made["required"] == ["kind"]
+
+
+def test_plain_members_of_a_root_all_of_are_merged():
+    made = fit(
+        {
+            "allOf": [
+                {"$ref": "#/definitions/base"},
+                {"properties": {"b": {"type": "integer"}, "a": {"minLength": 2}}, "required": ["b"]},
+            ],
+            "definitions": {"base": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}},
+        }
+    )
+    assert not isinstance(made, Unfit)
+    assert made["properties"] == {"a": {"allOf": [{"type": "string"}, {"minLength": 2}]}, "b": {"type": "integer"}}
+    assert made["required"] == ["a", "b"]
+    assert "if" not in made
+
+
+def test_a_reference_into_a_moved_union_still_leads_there():
+    made = fit(
+        {
+            "anyOf": [
+                {"properties": {"a": {"type": "string"}}},
+                {"properties": {"b": {"$ref": "#/anyOf/0/properties/a"}}, "required": ["b"]},
+            ]
+        }
+    )
+    assert not isinstance(made, Unfit)
+    validator = linear(made)
+    assert validator.is_valid({"a": 1, "b": "x"})
+    assert not validator.is_valid({"a": 1, "b": 2})
+
+
+def test_older_drafts_are_rewritten():
+    made = fit(
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "properties": {
+                "n": {"minimum": 1, "exclusiveMinimum": True},
+                "t": {"type": "array", "additionalItems": False, "items": [{"type": "string"}]},
+                "r": {"$ref": "#/definitions/d", "maxLength": 1},
+            },
+            "dependencies": {"n": ["t"], "t": {"required": ["r"]}},
+            "definitions": {"d": {"type": "string"}},
+        }
+    )
+    assert not isinstance(made, Unfit)
+    assert "$schema" not in made
+    assert made["properties"]["n"] == {"exclusiveMinimum": 1}
+    assert made["properties"]["t"] == {"type": "array", "prefixItems": [{"type": "string"}], "items": {"not": {}}}
+    assert made["properties"]["r"] == {"$ref": "#/$defs/d"}
+    assert made["dependentRequired"] == {"n": ["t"]}
+    assert made["dependentSchemas"] == {"t": {"required": ["r"]}}
+
+
+def test_a_lost_constraint_never_makes_the_rest_stricter():
+    lost = {"pattern": "(?=x)"}
+    for schema in (
+        {"properties": {"a": {"not": lost}}},
+        {"properties": {"a": {"oneOf": [lost, {"type": "string"}]}}},
+        {"properties": {"a": {"if": lost, "then": {"type": "integer"}}}},
+        {"patternProperties": {"(?=a)": {}}, "additionalProperties": False},
+        {"properties": {"a": {"not": {"$ref": "#/$defs/lost"}}}, "$defs": {"lost": lost}},
+        {"properties": {"a": {"not": {"$ref": "https://x.example/y"}}}},
+        {"properties": {"a": {"not": {"$ref": "#/$defs/nowhere"}}}},
+    ):
+        made = fit(schema)
+        assert not isinstance(made, Unfit)
+        assert linear(made).is_valid({"a": "y"}), schema
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fine"),
+    [
+        (r"^[a-z0-9]+(?:-[a-z0-9]+)*$", True),
+        (r"^\d{4}-\d{2}-\d{2}$", True),
+        (r"^[\w.-]+@[\w-]+\.[a-z]{2,}$", True),
+        (r"^\p{L}+$", True),
+        (r"^#[0-9a-fA-F]{6}$", True),
+        (r"[-a]", True),
+        ("é+|😀", True),
+        ("", True),
+        (r"(?=a)b", False),
+        (r"(?<!a)b", False),
+        (r"(a)\1", False),
+        (r"(?i)a", False),
+        (r"a**", False),
+        (r"a{2,1}", False),
+        (r"[z-a]", False),
+        (r"[\w-.]", False),
+        (r"[", False),
+        (r"(", False),
+        (r"a)", False),
+        ("\\", False),
+        (r"(\w{100}){100}", False),
+        ("a" * 600, False),
+        (7, False),
+    ],
+)
+def test_only_patterns_every_engine_reads_alike_are_published(pattern, fine):
+    assert portable(pattern) is fine
+
+
+@THOROUGH
+@given(st.text(list("\\^$.|?*+()[]{}-,0123adwsbpLu:<>=!&~n é\n"), max_size=25))
+def test_every_portable_pattern_compiles_in_a_linear_engine_and_a_backtracking_one(pattern):
+    if portable(pattern):
+        linear({"pattern": pattern})
+        jsonschema_rs.validator_for({"pattern": pattern})

@@ -1,0 +1,88 @@
+"""Names every host takes, that stay what they were and never stand for something else."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jecp_mcp.tools.naming import Names, hashed_name, plain_name
+
+KEYS = st.one_of(
+    st.from_regex(r"[a-z][a-z0-9-]{0,40}/[a-z][a-z0-9-]{0,40}:[a-z][a-z0-9-]{0,40}", fullmatch=True),
+    st.text(st.characters(), max_size=80),
+    st.sampled_from(["a/b_c:d", "a/b:c_d", "a_b/c:d", "A/b:c", "a/b:c", "jecp/x:y", "jecp:search", "", ":", "/:"]),
+)
+
+
+def named(*keys: str) -> Names:
+    names = Names()
+    names.assign(keys)
+    return names
+
+
+def test_a_short_key_is_its_own_name():
+    assert named("acme/pdf-tools:make-invoice").name("acme/pdf-tools:make-invoice") == "acme_pdf-tools_make-invoice"
+    assert named("echo:say").name("echo:say") == "echo_say"
+
+
+def test_a_long_key_is_cut_and_ends_in_its_hash():
+    long = [f"acme/{'c' * 50}:run-{at}" for at in range(2)]
+    names = named(*long)
+    assert len({names.name(key) for key in long}) == 2
+    assert all(len(names.name(key) or "") == 48 for key in long)
+    assert names.collisions == ()
+
+
+def test_no_foreign_name_looks_like_one_of_our_own():
+    for key in ("jecp/wallet:topup", "jecp:search", "JECP/wallet:topup", f"jecp/{'x' * 60}:y"):
+        assert not (named(key).name(key) or "").lower().startswith("jecp_")
+
+
+def test_colliding_names_are_told_apart_and_reported():
+    names = named("a_b/c:d", "a/b_c:d")
+    first, second = names.name("a_b/c:d"), names.name("a/b_c:d")
+    assert first != second
+    assert "a_b_c_d" not in {first, second}
+    assert [collision.plain for collision in names.collisions] == ["a_b_c_d"]
+
+
+def test_an_id_within_the_grammar_keeps_the_plain_name_against_any_other():
+    assert named("A/b:c", "a/b:c").name("a/b:c") == "a_b_c"
+    assert named("A/b:c", "a/b:c").name("A/b:c") != "A_b_c"
+
+
+def test_an_addition_renames_nothing_that_had_its_name():
+    names = named("a/b_c:d")
+    assert names.name("a/b_c:d") == "a_b_c_d"
+    names.assign(["a/b_c:d", "a_b/c:d"])
+    assert names.name("a/b_c:d") == "a_b_c_d"
+    assert names.name("a_b/c:d") != "a_b_c_d"
+
+
+def test_a_name_once_given_is_never_given_to_something_else():
+    names = named("a/b_c:d")
+    names.assign(["a_b/c:d"])
+    assert names.name("a_b/c:d") != "a_b_c_d"
+    assert names.key("a_b_c_d") is None
+    names.assign(["a/b_c:d"])
+    assert names.name("a/b_c:d") == "a_b_c_d"
+
+
+@given(st.lists(KEYS, unique=True, max_size=12), st.lists(KEYS, unique=True, max_size=4))
+def test_names_are_valid_unique_reversible_and_stable(keys, more):
+    names = named(*keys)
+    before = {key: names.name(key) for key in keys}
+    for key, name in before.items():
+        assert name is not None
+        assert re.fullmatch(r"[a-zA-Z0-9_-]{1,48}", name)
+        assert names.key(name) == key
+    assert len({name.lower() for name in before.values() if name}) == len(keys)
+    assert {key: named(*reversed(keys)).name(key) for key in keys} == before
+    names.assign([*more, *keys])
+    assert {key: names.name(key) for key in keys} == before
+
+
+def test_the_plain_and_hashed_forms_depend_on_the_key_alone():
+    assert plain_name("acme/a.b:c") is None
+    assert hashed_name("acme/a.b:c") == hashed_name("acme/a.b:c")
+    assert re.fullmatch(r"acme_a-b_c_[a-z2-7]{8}", hashed_name("acme/a.b:c"))
