@@ -197,7 +197,10 @@ class Http:
         client = self._client or await self._opened()
         import httpx2
 
-        timeout = httpx2.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds), pool=seconds)
+        # TCP and TLS have this long each, and so end before the deadline: cancelled in its TLS handshake, the library
+        # would leave the socket open.
+        connect = min(_CONNECT_SECONDS, seconds / 3)
+        timeout = httpx2.Timeout(seconds, connect=connect)
         try:
             request = client.build_request(
                 method, url, headers=headers, content=body, timeout=timeout, extensions={"trace": trail}

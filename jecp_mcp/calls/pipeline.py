@@ -91,7 +91,7 @@ class Calls:
         self,
         *,
         policy: Policy,
-        ledger: Ledger | LedgerError,
+        ledger: Ledger,
         rail: Rail,
         clock: Clock,
         mint: Callable[[], str],
@@ -100,7 +100,7 @@ class Calls:
         """Wire the pipeline.
 
         Args:
-            ledger: the ledger, or the error that kept it from opening: then every paid call is refused with it.
+            ledger: where every call is reserved; one that cannot be written refuses each of them.
             mint: makes a new idempotency id from randomness.
             unready: says what is missing before anything can be bought (credentials), or None.
         """
@@ -131,18 +131,15 @@ class Calls:
                     for run in list(self._running.values()):
                         await run.done.wait()
                 tasks.cancel_scope.cancel()
-        if not isinstance(self._ledger, LedgerError):
-            try:
-                with anyio.CancelScope(shield=True):
-                    await self._ledger.flush()
-            except LedgerError as exc:
-                log.error("the ledger could not be brought up to date while closing: %s", exc)  # noqa: TRY400 - the cause is in the message
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._ledger.flush()
+        except LedgerError as exc:
+            log.error("the ledger could not be brought up to date while closing: %s", exc)  # noqa: TRY400 - the cause is in the message
 
     async def pay(self, purchase: Purchase, caller: Caller) -> CallEnd:
         """Buy one call, or say why not. Raises nothing but cancellation; the call goes on when cancelled."""
         action = purchase.action
-        if isinstance(self._ledger, LedgerError):
-            return refused(refusals.ledger_trouble(self._ledger), action)
         missing = self._unready()
         if missing is not None:
             return refused(missing, action)
@@ -175,12 +172,12 @@ class Calls:
             return refused(refusals.shutting_down(action), action)
         run = _Run(caller.progress)
         self._running[order.fingerprint] = run
-        self._tasks.start_soon(self._run, run, order, self._ledger)
+        self._tasks.start_soon(self._run, run, order)
         return await self._wait(run)
 
     def delivered(self, end: CallEnd) -> None:
-        """Note that the answer of `end` is on its way to the client: the identical call is a new purchase from now on."""
-        if end.call_id is not None and end.answer is not None and not isinstance(self._ledger, LedgerError):
+        """Note that the answer of `end` is on its way to the client: the identical call is then a new purchase."""
+        if end.call_id is not None and end.answer is not None:
             self._ledger.delivered(end.call_id)
 
     async def resolve(self, call_id: str) -> CallEnd | None:
@@ -188,8 +185,6 @@ class Calls:
 
         Returns how it ended, or stands; None for an unknown id.
         """
-        if isinstance(self._ledger, LedgerError):
-            return refused(refusals.ledger_trouble(self._ledger), None)
         try:
             row = await self._ledger.row(call_id)
         except LedgerError as exc:
@@ -203,13 +198,11 @@ class Calls:
             return standing(row)
         run = _Run(None)
         self._running[row.fingerprint] = run
-        self._tasks.start_soon(self._rerun, run, row, self._ledger)
+        self._tasks.start_soon(self._rerun, run, row)
         return await self._wait(run)
 
     async def recover(self) -> None:
         """Finish what dead processes left open. Never raises; what cannot be finished stays counted as spent."""
-        if isinstance(self._ledger, LedgerError):
-            return
         try:
             orphans = await self._ledger.adopt_orphans()
         except LedgerError as exc:
@@ -226,10 +219,9 @@ class Calls:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        ledger = self._open_ledger()
         if call_id is None:
-            return await ledger.rows(limit=limit)
-        row = await ledger.row(call_id)
+            return await self._ledger.rows(limit=limit)
+        row = await self._ledger.row(call_id)
         return [] if row is None else [row]
 
     async def windows(self, principal: str = "local") -> Sequence[MeterReading]:
@@ -238,8 +230,8 @@ class Calls:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        ledger = self._open_ledger()
-        return await ledger.readings(standing_meters(self._policy, principal=principal, session=ledger.session))
+        session = self._ledger.session
+        return await self._ledger.readings(standing_meters(self._policy, principal=principal, session=session))
 
     async def totals(self) -> Totals:
         """The ledger's sums.
@@ -247,16 +239,11 @@ class Calls:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        return await self._open_ledger().totals()
+        return await self._ledger.totals()
 
     def kept(self, row: CallRow) -> CallEnd:
         """How a call of the ledger ended or stands, with its kept answer if there is one."""
         return standing(row)
-
-    def _open_ledger(self) -> Ledger:
-        if isinstance(self._ledger, LedgerError):
-            raise self._ledger
-        return self._ledger
 
     async def _wait(self, run: _Run) -> CallEnd:
         try:
@@ -268,10 +255,10 @@ class Calls:
         assert end is not None
         return end
 
-    async def _run(self, run: _Run, order: _Order, ledger: Ledger) -> None:
+    async def _run(self, run: _Run, order: _Order) -> None:
         end = refused(refusals.shutting_down(order.purchase.action), order.purchase.action)
         try:
-            end = await self._reserve_and_execute(run, order, ledger)
+            end = await self._reserve_and_execute(run, order)
         except LedgerError as exc:
             end = refused(refusals.ledger_trouble(exc), order.purchase.action)
         except Exception:
@@ -281,10 +268,10 @@ class Calls:
         finally:
             self._finish(run, order.fingerprint, end)
 
-    async def _rerun(self, run: _Run, row: CallRow, ledger: Ledger) -> None:
+    async def _rerun(self, run: _Run, row: CallRow) -> None:
         end = standing(row)
         try:
-            end = await self._replay(run, row, ledger)
+            end = await self._replay(run, row)
         except LedgerError as exc:
             log.error("call %s could not be replayed: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
         except Exception:
@@ -299,7 +286,7 @@ class Calls:
         run.end = end
         run.done.set()
 
-    async def _reserve_and_execute(self, run: _Run, order: _Order, ledger: Ledger) -> CallEnd:
+    async def _reserve_and_execute(self, run: _Run, order: _Order) -> CallEnd:
         action, call_id = order.purchase.action, self._mint()
         hold = order.permit.hold
         quote = Quote(hold, QuoteKind.EXACT if hold == order.quoted else QuoteKind.MAX)
@@ -307,11 +294,11 @@ class Calls:
             request = self._rail.request(call_id, action, order.purchase.arguments, quote)
         except WireError as exc:
             return refused(refusals.unwritable(exc), action)
-        admission = await ledger.reserve(
+        admission = await self._ledger.reserve(
             Reservation(
                 call_id=call_id,
                 principal=order.principal,
-                session=ledger.session,
+                session=self._ledger.session,
                 tool=order.purchase.tool,
                 payee=action.namespace,
                 capability=action.capability,
@@ -326,14 +313,14 @@ class Calls:
         )
         match admission:
             case Admitted():
-                outcome = await self._execute(request, run, ledger)
-                ledger.conclude(conclusion(call_id, outcome))
+                outcome = await self._execute(request, run)
+                self._ledger.conclude(conclusion(call_id, outcome))
                 return ended(call_id, action, outcome, request)
             case OverLimit():
                 return refused(refusals.limit_reached(admission, hold), action)
             case AlreadyOpen(row):
                 if row.state is State.IN_DOUBT:
-                    return replace(await self._replay(run, row, ledger), action=action)
+                    return replace(await self._replay(run, row), action=action)
                 return CallEnd(
                     Charge.UNKNOWN,
                     call_id=row.call_id,
@@ -346,18 +333,20 @@ class Calls:
             case _:
                 assert_never(admission)
 
-    async def _execute(self, request: StoredRequest, run: _Run, ledger: Ledger) -> Outcome:
+    async def _execute(self, request: StoredRequest, run: _Run) -> Outcome:
         try:
             return await self._rail.execute(request, progress=run.relay)
         except Exception:
             # A rail promises not to raise. If it does, the row must not stay `sent` in a living process: nobody
             # would ever take it over.
-            ledger.conclude(Conclusion(request.call_id, Event.DOUBT, evidence="the bridge failed during the call"))
+            self._ledger.conclude(
+                Conclusion(request.call_id, Event.DOUBT, evidence="the bridge failed during the call")
+            )
             raise
 
-    async def _replay(self, run: _Run, row: CallRow, ledger: Ledger) -> CallEnd:
+    async def _replay(self, run: _Run, row: CallRow) -> CallEnd:
         if self._clock.now() - row.created_at > REPLAY_WINDOW_MS:
-            ledger.conclude(
+            self._ledger.conclude(
                 Conclusion(row.call_id, Event.WRITE_OFF, evidence="the Hub's idempotency window has passed", attempts=0)
             )
             return standing(replace(row, state=State.WRITTEN_OFF))
@@ -366,5 +355,5 @@ class Calls:
         if outcome.verdict is Verdict.IN_DOUBT:
             return standing(row)
         proven = Event.PROVE_CHARGED if outcome.verdict is Verdict.CHARGED else Event.PROVE_FREE
-        ledger.conclude(replace(conclusion(row.call_id, outcome), event=proven))
+        self._ledger.conclude(replace(conclusion(row.call_id, outcome), event=proven))
         return replace(ended(row.call_id, None, outcome, request), stored=True)

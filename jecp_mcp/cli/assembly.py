@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -34,6 +35,9 @@ from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.wallet import Wallet
 
 log = logging.getLogger(__name__)
+
+QUIET_SECONDS: Final = 1.0
+"""How long a start leaves the machine to the host's first questions before it looks for news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,14 @@ class Bridge:
             log.warning("the catalog was not fetched: %s", exc)
 
     def keep_fresh(self) -> None:
-        """Keep guide and catalog fresh until the bridge closes."""
+        """Keep guide and catalog fresh until the bridge closes, once the host has had its first answers."""
+        self._tasks.start_soon(self._refresh_behind)
+
+    async def _refresh_behind(self) -> None:
+        # Opening the HTTP client costs a tenth of a cold start; what the disk remembers answers meanwhile.
+        await anyio.sleep(QUIET_SECONDS)
         self._tasks.start_soon(self.client.discover)
-        self._tasks.start_soon(self.source.keep_fresh)
+        await self.source.keep_fresh()
 
     def recover(self) -> None:
         """Finish, beside everything else, what earlier processes left open."""

@@ -81,7 +81,7 @@ async def _play(folder: Path, output: Path) -> int:
                 )
                 async with Client(stdio_client(server, errlog=log)) as client:
                     script = Transcript()
-                    await Story(Host(client), hub, script, state, output).tell()
+                    await Story(Host(client), hub, script, state, output, PER_CALL).tell()
                     return script.checks
         except BaseException:
             # What the two processes said is in a folder that is about to go.

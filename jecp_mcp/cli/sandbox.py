@@ -9,12 +9,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import anyio
 import click
 
 from jecp_mcp.settings import state_dir
@@ -45,6 +45,8 @@ def command(port: int, dialect: Dialect, data: Path | None, catalog: Path | None
     Prints one JSON line, {"hub", "agent_id", "api_key"}, when it is ready. The key is the test agent's.
     """
     try:
+        # The work's libraries are the extra.
+        import_module("jecp_mcp.sandbox.work")
         from jecp_mcp.sandbox.run import SandboxConfig, serve
     except ModuleNotFoundError as exc:
         raise click.UsageError(
@@ -54,30 +56,25 @@ def command(port: int, dialect: Dialect, data: Path | None, catalog: Path | None
         data = state_dir(os.environ) / "sandbox.sqlite"
     data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = SandboxConfig(data=data, dialect=dialect, catalog=catalog)
-    anyio.run(_until_told, partial(serve, config, port, _announce), with_parent)
+    asyncio.run(_until_told(partial(serve, config, port, _announce), with_parent))
 
 
 def _announce(ready: Mapping[str, str]) -> None:
     print(json.dumps(ready), flush=True)
 
 
-async def _until_told(serve: Callable[[], Awaitable[None]], with_parent: bool) -> None:
+async def _until_told(serve: Callable[[], Coroutine[Any, Any, None]], with_parent: bool) -> None:
     """Serve until SIGINT, SIGTERM or, `with_parent`, the end of standard input."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_end_on_signal, tasks.cancel_scope)
-        if with_parent:
-            loop = asyncio.get_running_loop()
-            end = partial(loop.call_soon_threadsafe, tasks.cancel_scope.cancel)
-            threading.Thread(target=_at_end_of_stdin, args=(end,), name="parent", daemon=True).start()
-        await serve()
-        tasks.cancel_scope.cancel()
-
-
-async def _end_on_signal(scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
+    loop = asyncio.get_running_loop()
+    # Told to end once, the Hub ends in its own time; a cancel scope would tell it again at every step.
+    serving = loop.create_task(serve())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, serving.cancel)
+    if with_parent:
+        end = partial(loop.call_soon_threadsafe, serving.cancel)
+        threading.Thread(target=_at_end_of_stdin, args=(end,), name="parent", daemon=True).start()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
 
 
 def _at_end_of_stdin(then: Callable[[], object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -53,6 +54,8 @@ TEXT: Final = (
     "Today visitors outnumber the sheets made by more than ten to one, and the museum lives on their tickets."
 )
 
+PRICE: Final = re.compile(r"\d+\.\d\d")
+
 ATTEMPTS: Final = 8
 """More attempts than the server makes for one call."""
 
@@ -72,12 +75,15 @@ class McpHost(Protocol):
 class Story:
     """The steps, in order, each checked."""
 
-    def __init__(self, host: McpHost, hub: SandboxHub, script: Transcript, state: Path, output: Path) -> None:
+    def __init__(
+        self, host: McpHost, hub: SandboxHub, script: Transcript, state: Path, output: Path, per_call: str
+    ) -> None:
         self._host = host
         self._hub = hub
         self._script = script
         self._state = state
         self._output = output
+        self._per_call = per_call
         self._http = Http(hub.url)
         self._desk = SandboxDesk(hub, self._http)
 
@@ -113,7 +119,9 @@ class Story:
         self._script.check(
             bool(bought), f"{len(bought)} actions of the Hub are tools, beside {len(tools) - len(bought)}"
         )
-        self._script.check(all("$" in text.splitlines()[0] for text in bought.values()), "each says its price first")
+        self._script.check(
+            all(PRICE.search(text.splitlines()[0]) for text in bought.values()), "each says its price first"
+        )
 
     async def _invoice(self) -> None:
         self._script.step("Buy an invoice as PDF")
@@ -163,7 +171,12 @@ class Story:
             error["error"]["code"] == "PER_CALL_LIMIT", f"{dear['price_usdc']} USDC is over the limit of a call"
         )
         self._script.check(error["charged"] == "no" and await self._charged() == before, "nothing was charged")
-        self._script.check(error["next_action"]["actor"] != "agent", "the model is not coached to raise its own limit")
+        step = error["next_action"]
+        self._script.check(step.get("tool") in {None, "jecp_search"}, "the model is not coached to raise its own limit")
+        if step["actor"] == "agent":
+            cheaper = (await self._followed(step))["structuredContent"]["results"]
+            within = all(Decimal(hit["price_usdc"]) <= Decimal(self._per_call) for hit in cheaper)
+            self._script.check(within, f"what it is offered instead is within the limit: {len(cheaper)} actions")
 
     async def _unknown(self) -> None:
         self._script.step("A name the model made up, recovered by following next_action")
@@ -250,7 +263,7 @@ class Story:
         self._script.check(not result.get("isError", False), "the call is answered")
         for part in result["content"][1:]:
             if part["type"] == "text":
-                self._script.answered(part["text"])
+                self._script.receipt(part["text"])
         return result
 
     async def _refused(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,8 +271,8 @@ class Story:
         self._script.check(bool(result.get("isError")), "the call is refused")
         error: dict[str, Any] = result["structuredContent"]
         step = error["next_action"]
-        self._script.answered(f"{error['error']['code']}: {error['error']['message']}")
-        self._script.answered(f"charged: {error['charged']}; next_action: {step['type']} by the {step['actor']}")
+        self._script.receipt(f"{error['error']['code']}: {error['error']['message']}")
+        self._script.receipt(f"charged: {error['charged']}; next_action: {step['type']} by the {step['actor']}")
         return error
 
     async def _followed(self, step: Mapping[str, Any]) -> dict[str, Any]:

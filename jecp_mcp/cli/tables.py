@@ -38,7 +38,7 @@ def state(name: str) -> Text:
     return Text(name, _STATE_STYLES.get(name, ""))
 
 
-def table(title: str, columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]]) -> Table:
+def table(title: str | None, columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | Text]]) -> Table:
     """A plain table.
 
     Args:

@@ -43,9 +43,12 @@ class Transcript:
         self._line("→", f"{tool} {_cut(shown)}", "cyan")
 
     def answered(self, text: str) -> None:
-        """What came back."""
-        for line in text.splitlines():
-            self._line("←", _cut(line), "")
+        """What came back, by its beginning."""
+        self._line("←", _cut(text), "")
+
+    def receipt(self, text: str) -> None:
+        """A line that stands beside an answer, whole."""
+        self._line("←", text, "")
 
     def told(self, text: str) -> None:
         """Something that happens outside the host."""
@@ -55,7 +58,7 @@ class Transcript:
         """A table, indented like the lines."""
         from rich.padding import Padding
 
-        self._out.print(Padding(tables.table("", columns, rows), (0, 0, 0, 4)))
+        self._out.print(Padding(tables.table(None, columns, rows), (0, 0, 0, 4), expand=False))
 
     def check(self, held: bool, claim: str) -> None:
         """State something that holds.

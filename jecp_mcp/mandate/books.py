@@ -219,10 +219,11 @@ class Books:
                     evidence = "its process ended before it heard the outcome"
                     self.conclude(Conclusion(call_id, Event.DOUBT, evidence=evidence, attempts=0), at)
                 self._execute("UPDATE call SET session = ? WHERE id = ?", (self._session, number))
-        rows = self._execute(
-            _ROW + f"WHERE c.{_OPEN} AND c.state = 'in_doubt' AND c.session = ? ORDER BY c.id", (self._session,)
-        )
-        return [_call_row(row) for row in rows.fetchall()]
+        mine: list[Any] = self._execute(
+            f"SELECT id FROM call WHERE {_OPEN} AND state = 'in_doubt' AND session = ?",  # noqa: S608 a constant
+            (self._session,),
+        ).fetchall()
+        return [self._row(number) for (number,) in sorted(mine)]
 
     def _row(self, number: int) -> CallRow:
         return _call_row(self._execute(_ROW + "WHERE c.id = ?", (number,)).get)
@@ -246,9 +247,11 @@ def read_rows(connection: apsw.Connection, limit: int, states: frozenset[State] 
     where, names = "", tuple[str, ...]()
     if states is not None:
         names = tuple(sorted(state.value for state in states))
-        where = f"WHERE c.state IN ({','.join('?' * len(names))})"
+        chosen = f"state IN ({','.join('?' * len(names))})"
+        where = f"WHERE c.{chosen}"
         if states <= OPEN:
-            where += f" AND c.{_OPEN}"
+            # Few calls are open: begin with them, not with the latest.
+            where = f"WHERE c.id IN (SELECT id FROM call WHERE {_OPEN} AND {chosen})"  # noqa: S608 constants and marks
     rows = connection.execute(f"{_ROW} {where} ORDER BY c.id DESC LIMIT ?", (*names, limit))
     return [_call_row(row) for row in rows.fetchall()]
 

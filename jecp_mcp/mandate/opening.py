@@ -1,4 +1,4 @@
-"""Opening the ledger: the file created, checked and, when its tables are older, brought up to date."""
+"""Opening the ledger: the file created or checked, and a session to own what this process writes."""
 
 from __future__ import annotations
 

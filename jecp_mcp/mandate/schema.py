@@ -94,7 +94,6 @@ PRAGMA user_version = {VERSION};
 """
 
 _PRAGMAS: tuple[tuple[str, str, object], ...] = (
-    ("page_size", "4096", 4096),
     ("journal_mode", "wal", "wal"),
     # FULL: a commit is on the disk when it returns, or "sent is durable before the first byte" is not true.
     ("synchronous", "full", 2),

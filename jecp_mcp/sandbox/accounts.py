@@ -86,9 +86,10 @@ def _may_return_to(url: object) -> bool:
         return False
     try:
         parts = urlsplit(url)
-        return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES)
+        host = parts.hostname
     except ValueError:
         return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_NAMES))
 
 
 async def show_topup(hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG001  # one signature for all

@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import Any, NamedTuple
 
-import apsw
-
 from jecp_mcp.clock import iso
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
 from jecp_mcp.sandbox.pricing import usd
@@ -37,31 +35,32 @@ class Cashier:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._db: apsw.Connection = store.db
 
     def open_checkout(self, agent_id: str, amount_usd: int, return_to: str | None, at: int) -> Checkout:
         """Open a checkout over a whole number of USD."""
         checkout = Checkout(
             f"cs_test_{secrets.token_hex(16)}", agent_id, amount_usd * MICRO_PER_USDC, return_to, at, None
         )
-        with self._db:
-            self._db.execute("INSERT INTO checkouts VALUES (?, ?, ?, ?, ?, ?)", checkout)
+        with self._store.atomic():
+            self._store.rows("INSERT INTO checkouts VALUES (?, ?, ?, ?, ?, ?)", *checkout)
         return checkout
 
     def checkout(self, session_id: str, at: int) -> Checkout | None:
         """A checkout by its id; an unpaid one is gone after a day."""
-        rows = self._db.execute("SELECT * FROM checkouts WHERE session_id = ?", (session_id,)).fetchall()
+        rows = self._store.rows("SELECT * FROM checkouts WHERE session_id = ?", session_id)
         found = Checkout(*rows[0]) if rows else None
         return found if found and (found.paid_at is not None or at < found.created_at + CHECKOUT_MS) else None
 
     def pay(self, session_id: str, at: int) -> bool:
         """Pay a checkout: the wallet is credited the first time and never again; whether this was it."""
-        with self._db:
-            paid = self._db.execute(
+        with self._store.atomic():
+            paid = self._store.rows(
                 "UPDATE checkouts SET paid_at = ? WHERE session_id = ? AND paid_at IS NULL AND created_at > ?"
                 " RETURNING agent_id, amount",
-                (at, session_id, at - CHECKOUT_MS),
-            ).fetchall()
+                at,
+                session_id,
+                at - CHECKOUT_MS,
+            )
             if paid:
                 self._store.credit(paid[0][0], "topup", paid[0][1], at)
         return bool(paid)
@@ -77,10 +76,10 @@ class Cashier:
             Refused: the transaction is not there, not the agent's, free, older than 30 days or already asked for, or
                 it would be the sixth refund of the day.
         """
-        with self._db:
-            rows = self._db.execute(
-                "SELECT agent_id, amount, created_at FROM transactions WHERE transaction_id = ?", (transaction_id,)
-            ).fetchall()
+        with self._store.atomic():
+            rows = self._store.rows(
+                "SELECT agent_id, amount, created_at FROM transactions WHERE transaction_id = ?", transaction_id
+            )
             if not rows:
                 raise Refused("TRANSACTION_NOT_FOUND", "There is no such transaction.")
             owner, amount, created_at = rows[0]
@@ -90,19 +89,27 @@ class Cashier:
                 raise Refused("INVALID_TRANSACTION", "Nothing was charged for this transaction.")
             if at - created_at > REFUND_WINDOW_MS:
                 raise Refused("REFUND_WINDOW_EXPIRED", "The transaction is older than 30 days.")
-            if self._db.execute("SELECT 1 FROM refunds WHERE transaction_id = ?", (transaction_id,)).fetchall():
+            if self._store.rows("SELECT 1 FROM refunds WHERE transaction_id = ?", transaction_id):
                 raise Refused("DUPLICATE_REFUND", "A refund was already asked for this transaction.")
-            recent = self._db.execute(
+            recent = self._store.rows(
                 "SELECT requested_at FROM refunds WHERE agent_id = ? AND requested_at > ? ORDER BY requested_at",
-                (agent_id, at - _DAY_MS),
-            ).fetchall()
+                agent_id,
+                at - _DAY_MS,
+            )
             if len(recent) >= REFUNDS_PER_DAY:
                 wait = min(600, max(1, -((at - recent[0][0] - _DAY_MS) // 1000)))
                 raise Refused("RATE_LIMITED", "At most 5 refunds may be asked for a day.", retry_after=wait)
             refund_id = f"rf_{secrets.token_hex(12)}"
-            self._db.execute(
+            self._store.rows(
                 "INSERT INTO refunds VALUES (?, ?, ?, ?, ?, ?, ?, 'requested', ?, NULL, NULL)",
-                (refund_id, transaction_id, agent_id, amount, amount * 90 // 100, reason, evidence_url, at),
+                refund_id,
+                transaction_id,
+                agent_id,
+                amount,
+                amount * 90 // 100,
+                reason,
+                evidence_url,
+                at,
             )
         return self.refund(refund_id, agent_id)
 
@@ -119,10 +126,10 @@ class Cashier:
 
     def refunds(self, agent_id: str) -> list[dict[str, Any]]:
         """An agent's refunds, the newest first."""
-        rows = self._db.execute(
+        rows = self._store.rows(
             "SELECT refund_id, transaction_id, agent_id, amount, returned, reason, evidence_url, status, requested_at,"
             " resolved_at, note FROM refunds WHERE agent_id = ? ORDER BY requested_at DESC, refund_id",
-            (agent_id,),
+            agent_id,
         )
         return [
             {
@@ -150,25 +157,26 @@ class Cashier:
 
         An approval pays 90 % back: the Hub keeps its share.
         """
-        with self._db:
-            rows = self._db.execute(
+        with self._store.atomic():
+            rows = self._store.rows(
                 "UPDATE refunds SET status = ?, resolved_at = ?, note = ? WHERE refund_id = ? AND status = 'requested'"
                 " RETURNING agent_id, returned, transaction_id",
-                (status, at, note, refund_id),
-            ).fetchall()
+                status,
+                at,
+                note,
+                refund_id,
+            )
             if rows and status != "denied":
                 agent_id, returned, transaction_id = rows[0]
                 self._store.credit(agent_id, "refund", returned, at)
-                self._db.execute(
-                    "UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", (at, transaction_id)
-                )
+                self._store.rows("UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", at, transaction_id)
         return bool(rows)
 
     def approve_due(self, at: int) -> None:
         """Approve what nobody answered within 24 hours."""
-        due = self._db.execute(
-            "SELECT refund_id FROM refunds WHERE status = 'requested' AND requested_at <= ?", (at - AUTO_APPROVE_MS,)
-        ).fetchall()
+        due = self._store.rows(
+            "SELECT refund_id FROM refunds WHERE status = 'requested' AND requested_at <= ?", at - AUTO_APPROVE_MS
+        )
         for (refund_id,) in due:
             self.resolve_refund(refund_id, "auto_approved", "the provider did not answer within 24 hours", at)
 
@@ -178,36 +186,12 @@ class Cashier:
         """Everything that moved an agent's money, with sums; amounts as decimal text and in micro-USDC."""
         agent = self._store.agent(agent_id)
         assert agent is not None
-        transactions = [
-            {
-                "transaction_id": transaction_id,
-                "call_id": call_id,
-                "capability": capability,
-                "action": action,
-                "method": method,
-                **_both("amount", amount),
-                **_both("provider_share", provider),
-                **_both("hub_fee", hub),
-                **_both("payment_fee", payment),
-                **_both("balance_after", balance),
-                "created_at": iso(created_at),
-                "refunded": refunded_at is not None,
-            }
-            for (
-                transaction_id, call_id, capability, action, method, amount, provider, hub, payment, balance, created_at,
-                refunded_at,
-            ) in self._db.execute(
-                "SELECT transaction_id, call_id, capability, action, method, amount, provider_share, hub_fee,"
-                " payment_fee, balance_after, created_at, refunded_at FROM transactions WHERE agent_id = ?"
-                " ORDER BY number",
-                (agent_id,),
-            )
-        ]  # fmt: skip
+        transactions = [_transaction(*row) for row in self._store.rows(_TRANSACTIONS, agent_id)]
         credits_ = [
             {"kind": kind, **_both("amount", amount), **_both("balance_after", balance), "created_at": iso(at)}
-            for kind, amount, balance, at in self._db.execute(
+            for kind, amount, balance, at in self._store.rows(
                 "SELECT kind, amount, balance_after, created_at FROM credits WHERE agent_id = ? ORDER BY number",
-                (agent_id,),
+                agent_id,
             )
         ]
         return {
@@ -229,3 +213,34 @@ class Cashier:
 
 def _both(name: str, amount: int) -> dict[str, Any]:
     return {f"{name}_usdc": format_usdc(MicroUSDC(amount)), f"{name}_micro": amount}
+
+
+_TRANSACTIONS = (
+    "SELECT transaction_id, call_id, capability, action, method, created_at, refunded_at,"
+    " amount, provider_share, hub_fee, payment_fee, balance_after FROM transactions WHERE agent_id = ? ORDER BY number"
+)
+_AMOUNTS = ("amount", "provider_share", "hub_fee", "payment_fee", "balance_after")
+
+
+def _transaction(
+    transaction_id: str,
+    call_id: str,
+    capability: str,
+    action: str,
+    method: str,
+    created_at: int,
+    refunded_at: int | None,
+    *amounts: int,
+) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "transaction_id": transaction_id,
+        "call_id": call_id,
+        "capability": capability,
+        "action": action,
+        "method": method,
+        "created_at": iso(created_at),
+        "refunded": refunded_at is not None,
+    }
+    for name, amount in zip(_AMOUNTS, amounts, strict=True):
+        shown |= _both(name, amount)
+    return shown

@@ -13,6 +13,8 @@ from jecp_mcp.money import MicroUSDC
 
 Dialect = Literal["reference", "spec"]
 
+OPENING_BALANCE = MicroUSDC(500_000)
+
 DEFAULT_RATE_LIMITS: Mapping[str, int] = MappingProxyType(
     {"bronze": 60_000, "silver": 120_000, "gold": 300_000, "platinum": 600_000}
 )
@@ -39,7 +41,7 @@ class SandboxConfig:
     data: Path | None = None
     dialect: Dialect = "reference"
     catalog: Path | None = None
-    opening_balance: MicroUSDC = MicroUSDC(500_000)
+    opening_balance: MicroUSDC = OPENING_BALANCE
     free_calls: int = 100
     rate_limits_rpm: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATE_LIMITS)
     clock: Clock = field(default_factory=SystemClock)

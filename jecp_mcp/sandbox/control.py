@@ -30,7 +30,7 @@ MOST_CALLS = 1_000_000_000
 
 
 async def _own_json(request: Request) -> dict[str, Any]:
-    """The body, which must say that it is JSON: a foreign page's form cannot, and a script of its own is asked first."""
+    """The body, which must say that it is JSON: a form on a foreign page cannot, and its script is not let."""
     if "content-type" not in request.headers:
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "expected application/json")
     check_json(request)

@@ -1,10 +1,10 @@
-"""What every request passes: whose Host it names, how large it is, what it claims to be, and what it gets on failure."""
+"""What every request passes: the Host it names, its size, what it says it is; and what it gets when it fails."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -29,7 +29,15 @@ LEGACY_HEADERS = {
     "link": '<https://jecp.dev/spec/v1.0/01-protocol#v1-jecp>; rel="deprecation"',
 }
 
-Connections = MutableMapping[tuple[str, int], asyncio.Transport]
+
+class Connection(NamedTuple):
+    """An open connection; `lost` is set once it is no longer."""
+
+    transport: asyncio.Transport
+    lost: asyncio.Event
+
+
+Connections = MutableMapping[tuple[str, int], Connection]
 """The open connections by the client's address, kept by the server."""
 Handler = Callable[[Hub, Request, Voice], Awaitable[Reply | Response]]
 
@@ -52,12 +60,12 @@ class Door:
         try:
             await self._app(scope, receive, send)
         except Dropped:
-            transport = self._connections.get(tuple(scope.get("client") or ()))  # type: ignore[arg-type]
-            if transport is not None:
-                transport.abort()
-                # The server notices in the loop's next turn, and then expects no answer any more.
-                while transport in self._connections.values():
-                    await asyncio.sleep(0)
+            client = scope.get("client")
+            connection = self._connections.get((client[0], client[1])) if client else None
+            if connection is not None:
+                connection.transport.abort()
+                # Only a server that knows of the loss expects no answer any more.
+                await connection.lost.wait()
 
 
 def _is_loopback(host: str) -> bool:

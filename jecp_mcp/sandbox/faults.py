@@ -7,7 +7,7 @@
 - `fault`: ``drop_before`` closes the connection before anything happens; ``drop_after_charge`` does the work, charges,
   keeps the answer and closes the connection without it; ``drop_midway`` closes a stream after its first piece,
   uncharged; ``delay:SECONDS`` comes late; ``status:502 html`` (or ``json``, or ``empty``) answers with what is no JECP
-  envelope; ``code:INTERNAL_ERROR`` refuses with that code.
+  envelope; ``code:INTERNAL_ERROR`` refuses with that code (a stream ends with it where that is its way).
 - `times`: how many requests, 1 unless given. `agent_id`: only this agent's calls.
 - `after_charge`: true lets the work be done and charged before ``status`` or ``code`` answers.
 - With ``code``: `message`, `details`, `retry_after_seconds`, `http_status`, `next_action` replace the code's own.
@@ -132,6 +132,7 @@ class Fault:
             retry_after=self.extra.get("retry_after_seconds", 1 if waits else None),
             status=self.extra.get("http_status"),
             next_action=self.extra.get("next_action"),
+            literal=True,
         )
 
 

@@ -130,22 +130,9 @@ class Hub:
         self._check_provenance(call, agent, at)
         self._check_rate(agent, ((agent.agent_id, self._limit(agent)),), at)
         key = (agent.agent_id, call.call_id)
-        while True:
-            stored = self.store.answer(*key, at)
-            if stored is not None:
-                if stored.digest != call.digest:
-                    raise _duplicate()
-                return (call, stored) if call.streaming else Reply(200, stored.body, stored.headers)
-            claim = self._claims.get(key)
-            if claim is None:
-                break
-            if claim.digest != call.digest:
-                raise _duplicate()
-            if claim.streaming:
-                raise Refused("STREAM_IN_PROGRESS", "A stream under this id is still open.", retry_after=1)
-            outcome = await asyncio.shield(claim.outcome)
-            if outcome.status != 200 or not call.streaming:  # noqa: PLR2004  # HTTP OK
-                return outcome
+        earlier = await self._earlier(call, key)
+        if earlier is not None:
+            return earlier
         claim = Claim(call.digest, call.streaming, asyncio.get_running_loop().create_future())
         self._claims[key] = claim
         try:
@@ -161,6 +148,31 @@ class Hub:
             raise
         self.release(key, claim, reply)
         return reply
+
+    async def _earlier(self, call: Call, key: tuple[str, str]) -> Reply | tuple[Call, Stored] | None:
+        """What an earlier request under this id was or will be answered; None when this is the first.
+
+        Raises:
+            Refused: the earlier one was another request, or is a stream still open.
+        """
+        while True:
+            stored = self.store.answer(*key, self.clock.now())
+            claim = self._claims.get(key)
+            digest = stored.digest if stored is not None else claim.digest if claim is not None else call.digest
+            if digest != call.digest:
+                raise Refused(
+                    "DUPLICATE_REQUEST",
+                    "request id reused with different (capability, action, input) within the idempotency window.",
+                )
+            if stored is not None:
+                return (call, stored) if call.streaming else Reply(200, stored.body, stored.headers)
+            if claim is None:
+                return None
+            if claim.streaming:
+                raise Refused("STREAM_IN_PROGRESS", "A stream under this id is still open.", retry_after=1)
+            outcome = await asyncio.shield(claim.outcome)
+            if outcome.status != 200 or not call.streaming:  # noqa: PLR2004  # HTTP OK
+                return outcome
 
     def release(self, key: tuple[str, str], claim: Claim, outcome: Reply | None) -> None:
         """Give an agent's call id free again; `outcome` is what those waiting get, None ends their wait too."""
@@ -368,8 +380,6 @@ class Hub:
             raise work_refusal(failed.code, failed.message) from failed
         except TimeoutError as exc:
             raise Refused("PROVIDER_TIMEOUT", "The provider did not answer in time.") from exc
-        except KeyError as exc:
-            raise Refused("PROVIDER_UNREACHABLE", "The sandbox has no work of this name.") from exc
 
     def settle(self, sold: Sold, output: bytes, units: Mapping[str, int], duration_ms: int) -> tuple[Parts, bytes]:
         """Charge for work done and keep its answer, in one transaction; the envelope and its text.
@@ -410,8 +420,12 @@ class Hub:
         for capability, version, text in self.store.manifests():
             if text is None:
                 self.shelf.remove(capability, version)
-            else:
-                self.shelf.put(jsontext.loads(text, max_bytes=len(text) + 1))
+                continue
+            try:
+                self.shelf.put(jsontext.loads(text, max_bytes=len(text)))
+            except WireError as exc:
+                self.store.close()
+                raise SettingsError(str(config.data), f"{capability}@{version}", str(exc)) from exc
 
 
 def work_refusal(code: str, message: str) -> Refused:
@@ -419,13 +433,6 @@ def work_refusal(code: str, message: str) -> Refused:
     if code in CODES:
         return Refused(code, message)
     return Refused("VALIDATION_FAILED", message, details={"reason": code, "errors": [{"path": "", "reason": message}]})
-
-
-def _duplicate() -> Refused:
-    return Refused(
-        "DUPLICATE_REQUEST",
-        "request id reused with different (capability, action, input) within the idempotency window.",
-    )
 
 
 _PROVENANCE = {

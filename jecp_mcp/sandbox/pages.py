@@ -72,8 +72,9 @@ def checkout_page(checkout: Checkout, agent_name: str, balance: int) -> bytes:
     )
     if checkout.paid_at is None:
         content = (
-            f'<h1>Top up a test wallet</h1><p class="soft">JECP sandbox on this machine</p><p class="amount">{amount}</p>'
-            f'{about}<form method="post" action="/checkout/{escape(checkout.session_id)}/pay">'
+            '<h1>Top up a test wallet</h1><p class="soft">JECP sandbox on this machine</p>'
+            f'<p class="amount">{amount}</p>{about}'
+            f'<form method="post" action="/checkout/{escape(checkout.session_id)}/pay">'
             f'<button type="submit">Pay {amount} of test money</button></form>'
             '<p class="soft">No card is asked for. The agent can spend this in the sandbox only.</p>'
         )

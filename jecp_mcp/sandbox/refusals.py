@@ -53,6 +53,8 @@ class Refused(JecpMcpError):
         status: the HTTP status, when not the code's own.
         next_action: instead of the one that goes with the code.
         payment: the ``payment`` block of a 402.
+        headers: further headers.
+        literal: the code was asked for by name: another spelling may take its place, another code may not.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Refused(JecpMcpError):
         next_action: Mapping[str, Any] | None = None,
         payment: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        literal: bool = False,
     ) -> None:
         self.code, self.message, self.retry_after, self.status = code, message, retry_after, status
+        self.literal = literal
         self.details, self.next_action, self.payment, self.headers = details, next_action, payment, headers
         super().__init__(f"{code}: {message}")
 
@@ -152,9 +156,13 @@ _STATUS: Mapping[str, int | tuple[int, int, int]] = {
 _MANNERS = ("spec", "invoke", "jecp")
 
 
-def spelled(code: str, voice: Voice) -> str:
-    """The word for a code in this voice. An alias was chosen on purpose and stays."""
-    return code if code in ALIASES else _SPELLINGS[voice.manner].get(code, code)
+def spelled(refused: Refused, voice: Voice) -> str:
+    """The word for a refusal's code in this voice. An alias was chosen on purpose and stays."""
+    code = refused.code
+    if code in ALIASES:
+        return code
+    word = _SPELLINGS[voice.manner].get(code, code)
+    return code if refused.literal and canonical(word) != code else word
 
 
 def status_of(code: str, voice: Voice) -> int:
@@ -165,7 +173,7 @@ def status_of(code: str, voice: Voice) -> int:
 
 def refusal_object(refused: Refused, voice: Voice, call_id: str | None) -> dict[str, Any]:
     """The failed envelope (JECP 03-errors §2)."""
-    code = spelled(refused.code, voice)
+    code = spelled(refused, voice)
     error: dict[str, Any] = {"code": code, "message": refused.message}
     details = dict(refused.details or {})
     if refused.retry_after is not None:
@@ -204,7 +212,7 @@ _SPEC_TYPES = {"refresh_mandate": "renew_mandate", "retry_after": "wait", "see_m
 
 def next_action(refused: Refused, voice: Voice) -> dict[str, Any] | None:
     """What to do about a refusal, or None where the protocol names nothing."""
-    code = canonical(spelled(refused.code, voice))
+    code = canonical(spelled(refused, voice))
     make = _ACTIONS.get(code)
     if make is None:
         return None

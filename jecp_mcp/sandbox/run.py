@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.sandbox.app import SandboxConfig, build_app, hub_of
-from jecp_mcp.sandbox.door import Connections
+from jecp_mcp.sandbox.door import Connection, Connections
 
 HOST = "127.0.0.1"
 _GRACE_SECONDS = 2
@@ -88,7 +88,8 @@ class _Server(uvicorn.Server):
 
 
 def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With its protocol named: asyncio turns Nagle's algorithm off only then, and an answer would wait 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
@@ -106,12 +107,13 @@ def _protocol(connections: Connections) -> type[asyncio.Protocol]:
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             if self.client is not None:
-                connections[self.client] = transport
+                connections[self.client] = Connection(transport, asyncio.Event())
 
         def connection_lost(self, exc: Exception | None) -> None:
-            if self.client is not None:
-                connections.pop(self.client, None)
             super().connection_lost(exc)
+            connection = connections.pop(self.client, None) if self.client is not None else None
+            if connection is not None:
+                connection.lost.set()
 
     return Tracked
 

@@ -92,7 +92,7 @@ class Shelf:
         for entry in builtins:
             self._place(_read_builtin(_exact(entry)))
         for manifest in manifests:
-            self._place(_read_manifest(_exact(manifest), trusted=True))
+            self._place(_read_manifest(_exact(manifest), _OWN_WORK))
 
     def put(self, manifest: Any) -> Listing:
         """Publish a provider's manifest, validated to the letter; it replaces the same version.
@@ -107,13 +107,27 @@ class Shelf:
             raise WireError(f"the manifest is larger than {MAX_MANIFEST_BYTES} bytes")
         check_manifest(manifest)
         try:
-            listing = _read_manifest(manifest, trusted=False)
+            listing = _read_manifest(manifest, self._scripted(manifest))
             for offer in listing.offers.values():
                 _validator(offer.raw["input_schema"])
         except (MoneyError, ValueError) as exc:
             raise WireError(f"the manifest is not valid: {exc}") from exc
         self._place(listing)
         return listing
+
+    def _scripted(self, manifest: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The work a manifest's ``extensions.sandbox.runs`` names, if it names one."""
+        script = (manifest.get("extensions") or {}).get("sandbox")
+        if not isinstance(script, Mapping):
+            return None
+        capability, _, action = str(script.get("runs")).rpartition(":")
+        try:
+            offer = self.find(capability).offers.get(action)
+        except Refused as refused:
+            raise WireError(f"extensions.sandbox.runs: {refused.message}") from refused
+        if offer is None or offer.runs is None:
+            raise WireError("extensions.sandbox.runs names no action that works here")
+        return offer.runs
 
     def remove(self, capability: str, version: str | None = None) -> list[str]:
         """Take a capability down, or one version of it; the versions taken."""
@@ -201,22 +215,19 @@ def _read_builtin(entry: dict[str, Any]) -> Listing:
     return Listing(entry["id"], "", entry["id"], entry.get("version", "1.0.0"), listed, offers)
 
 
-def _read_manifest(manifest: dict[str, Any], *, trusted: bool) -> Listing:
+_OWN_WORK = ("", "")
+"""Stands for: each action of the manifest is work of the sandbox's own, by the same name."""
+
+
+def _read_manifest(manifest: Mapping[str, Any], runs: tuple[str, str] | None) -> Listing:
     capability = f"{manifest['namespace']}/{manifest['capability']}"
     version = manifest["version"]
-    scripted = (manifest.get("extensions") or {}).get("sandbox") if not trusted else None
-    runs = scripted.get("runs") if isinstance(scripted, Mapping) else None
     offers = {}
     for action in manifest["actions"]:
         pricing = action["pricing"]
         for key in UNIT_OF_RATE.keys() & pricing.keys():
             pricing[key] = Decimal(pricing[key])
-        if trusted:
-            work: tuple[str, str] | None = (f"{capability}@{version}", action["id"])
-        elif isinstance(runs, str) and ":" in runs:
-            work = (runs.partition(":")[0], runs.partition(":")[2])
-        else:
-            work = None
+        work = (f"{capability}@{version}", action["id"]) if runs is _OWN_WORK else runs
         offers[action["id"]] = _offer(action, work)
     ending = manifest.get("deprecation") or {}
     sunset = ending.get("sunset_at") if ending.get("status", "active") != "active" else None

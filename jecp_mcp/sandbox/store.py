@@ -11,6 +11,7 @@ import json
 import secrets
 import string
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,7 +60,7 @@ CREATE TABLE IF NOT EXISTS refunds (
     returned INTEGER NOT NULL, reason TEXT NOT NULL, evidence_url TEXT, status TEXT NOT NULL,
     requested_at INTEGER NOT NULL, resolved_at INTEGER, note TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS manifests (
-    capability TEXT NOT NULL, version TEXT NOT NULL, manifest TEXT, PRIMARY KEY (capability, version)) WITHOUT ROWID;
+    capability TEXT NOT NULL, version TEXT NOT NULL, manifest TEXT, UNIQUE (capability, version));
 """
 
 
@@ -165,7 +166,7 @@ class Store:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-            with self._db:
+            with self.atomic():
                 self._db.execute(_SCHEMA)
         except apsw.BusyError as exc:
             raise SettingsError(str(path), "", "another sandbox is using this file") from exc
@@ -184,25 +185,25 @@ class Store:
 
     def default_agent(self, balance: MicroUSDC, free_calls: int, at: int) -> tuple[str, str]:
         """The test agent's id and key, the same after every start; made at the first one."""
-        with self._db:
+        with self.atomic():
             agent_id, api_key = self._meta("default_agent_id"), self._meta("default_api_key")
             if agent_id is None or api_key is None:
                 agent_id, api_key = self.register("sandbox", "test", balance, free_calls, at)
                 self._set_meta("default_agent_id", agent_id)
                 self._set_meta("default_api_key", api_key)
-        return agent_id, api_key
+            return agent_id, api_key
 
     def register(self, name: str, agent_type: str, balance: MicroUSDC, free_calls: int, at: int) -> tuple[str, str]:
         """Make an agent; gives its id and its key, of which only a digest is kept."""
         agent_id, api_key = new_secret("ag", 24), new_secret("ak", 40)
-        with self._db:
+        with self.atomic():
             self._db.execute(
                 "INSERT INTO agents (agent_id, name, agent_type, key_hash, balance, free_calls, created_at)"
                 " VALUES (?, ?, ?, ?, 0, ?, ?)",
                 (agent_id, name, agent_type, hash_key(api_key), free_calls, at),
             )
             if balance:
-                self._credit(agent_id, "opening", balance, at)
+                self.credit(agent_id, "opening", balance, at)
         return agent_id, api_key
 
     def agent(self, agent_id: str) -> Agent | None:
@@ -216,7 +217,7 @@ class Store:
         Returns:
             The new key and how many rotations there were within a day, or None past the third.
         """
-        with self._db:
+        with self.atomic():
             done = self._count(
                 "SELECT count(*) FROM rotations WHERE agent_id = ? AND at > ?", agent_id, at - 86_400_000
             )
@@ -234,11 +235,11 @@ class Store:
 
     def adjust(self, agent_id: str, changes: dict[str, int | None], at: int) -> None:
         """Set an agent's balance, free calls, calls or rate limit, for a test."""
-        with self._db:
+        with self.atomic():
             if (balance := changes.get("balance")) is not None:
                 current = self._count("SELECT balance FROM agents WHERE agent_id = ?", agent_id)
                 if balance != current:
-                    self._credit(agent_id, "set", balance - current, at)
+                    self.credit(agent_id, "set", balance - current, at)
             for column in ("free_calls", "total_calls", "rate_limit_rpm"):
                 if column in changes:
                     self._db.execute(
@@ -270,7 +271,7 @@ class Store:
             The answer's body, or None when the wallet cannot pay; then nothing changed.
         """
         amount = MicroUSDC(0) if sale.free else sale.price
-        with self._db:
+        with self.atomic():
             row = self._row(
                 "UPDATE agents SET balance = balance - ?, free_calls = free_calls - ?, total_calls = total_calls + 1"
                 " WHERE agent_id = ? AND balance >= ? AND free_calls >= ?"
@@ -308,10 +309,10 @@ class Store:
 
     def use_nonce(self, agent_id: str, nonce: str, until: int, at: int) -> bool:
         """Remember a nonce until `until`; False when it is remembered already."""
-        with self._db:
+        with self.atomic():
             self._db.execute("DELETE FROM nonces WHERE agent_id = ? AND until <= ?", (agent_id, at))
-            self._db.execute("INSERT OR IGNORE INTO nonces VALUES (?, ?, ?)", (agent_id, nonce, until))
-            return self._db.changes() == 1
+            used = self.rows("INSERT OR IGNORE INTO nonces VALUES (?, ?, ?) RETURNING 1", agent_id, nonce, until)
+        return bool(used)
 
     def take_rate(self, keys: Iterable[tuple[str, int]], at: int) -> tuple[int, int] | None:
         """Count one call in the sliding minute of each key, or in none.
@@ -324,7 +325,7 @@ class Store:
             None when all had room; else the limit that had none and in how many whole seconds it has again.
         """
         second = at // 1000
-        with self._db:
+        with self.atomic():
             for key, limit in keys:
                 used, oldest = self._row(
                     "SELECT coalesce(sum(calls), 0), min(second) FROM rates WHERE key = ? AND second > ?",
@@ -341,52 +342,54 @@ class Store:
 
     def sweep(self, at: int) -> None:
         """Forget what is past its window."""
-        with self._db:
+        with self.atomic():
             self._db.execute("DELETE FROM answers WHERE created_at <= ?", (at - ANSWER_WINDOW_MS,))
             self._db.execute("DELETE FROM nonces WHERE until <= ?", (at,))
             self._db.execute("DELETE FROM rates WHERE second <= ?", (at // 1000 - RATE_WINDOW_SECONDS,))
 
     # -- the shared hands of the other books -------------------------------------------------------------------------
 
-    @property
-    def db(self) -> apsw.Connection:
-        """The connection, for the books of money coming in (`jecp_mcp.sandbox.cashier`)."""
+    def atomic(self) -> AbstractContextManager[object]:
+        """A transaction: all of what is written inside, or nothing. May be nested."""
         return self._db
 
-    def credit(self, agent_id: str, kind: str, amount: int, at: int) -> int:
-        """Put money into a wallet; the new balance. Inside a transaction of the caller's."""
-        return self._credit(agent_id, kind, amount, at)
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement to its end; a half-read RETURNING would keep its transaction open."""
+        return self._db.execute(sql, values).fetchall()
+
+    def credit(self, agent_id: str, kind: str, amount: int, at: int) -> None:
+        """Put money into a wallet (or, negative, take it out) and write down why. Inside a transaction."""
+        [(balance,)] = self.rows(
+            "UPDATE agents SET balance = balance + ? WHERE agent_id = ? RETURNING balance", amount, agent_id
+        )
+        self.rows(
+            "INSERT INTO credits (agent_id, kind, amount, balance_after, created_at) VALUES (?, ?, ?, ?, ?)",
+            agent_id,
+            kind,
+            amount,
+            balance,
+            at,
+        )
 
     def manifests(self) -> list[tuple[str, str, str | None]]:
         """Manifests changed at run time: capability, version and the text, None for a removed one."""
-        return [tuple(row) for row in self._db.execute("SELECT capability, version, manifest FROM manifests")]  # type: ignore[misc]
+        found = self.rows("SELECT capability, version, manifest FROM manifests ORDER BY rowid")
+        return [(capability, version, manifest) for capability, version, manifest in found]
 
     def keep_manifest(self, capability: str, version: str, manifest: str | None) -> None:
         """Remember a manifest put up (or, with None, taken down) at run time."""
-        with self._db:
+        with self.atomic():
             self._db.execute(
-                "INSERT INTO manifests VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET manifest = excluded.manifest",
+                "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?)",
                 (capability, version, manifest),
             )
 
     def calls_by_capability(self) -> dict[str, int]:
         """How often each capability was sold."""
-        return dict(self._db.execute("SELECT capability, count(*) FROM transactions GROUP BY capability"))
-
-    def _credit(self, agent_id: str, kind: str, amount: int, at: int) -> int:
-        row = self._row(
-            "UPDATE agents SET balance = balance + ? WHERE agent_id = ? RETURNING balance", amount, agent_id
-        )
-        assert row is not None
-        self._db.execute(
-            "INSERT INTO credits (agent_id, kind, amount, balance_after, created_at) VALUES (?, ?, ?, ?, ?)",
-            (agent_id, kind, amount, row[0], at),
-        )
-        return int(row[0])
+        return dict(self.rows("SELECT capability, count(*) FROM transactions GROUP BY capability"))
 
     def _row(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
-        # Stepped to the end: a half-read RETURNING statement would keep its transaction open.
-        rows = self._db.execute(sql, values).fetchall()
+        rows = self.rows(sql, *values)
         return rows[0] if rows else None
 
     def _count(self, sql: str, *values: Any) -> int:

@@ -84,10 +84,8 @@ class EventStream(Response):
                     continue
                 yield _piece(call, piece, len(pieces))
                 pieces.append(piece)
-                if len(pieces) == 1 and self._fault is not None and self._fault.ends_stream(streaming=True):
-                    if self._fault.kind == "drop_midway":
-                        raise Dropped
-                    raise self._fault.refusal()
+                if len(pieces) == 1:
+                    self._cut_short()
                 if not call.builtin and len(pieces) % _METER_EVERY == 0:
                     yield event("meter", {"elapsed_ms": _ms(started)})
             work = delivered[0] if delivered else None
@@ -100,13 +98,27 @@ class EventStream(Response):
                 yield event("meter", ({"tokens": tokens} if tokens else {}) | {"elapsed_ms": _ms(started)})
             envelope, body = self._hub.settle(sold, output, work.units, _ms(started))
             self._outcome = Reply(200, body, sold.headers)
+            self._lose_the_end()
         except Refused as refused:
             yield self._failure(refused)
             return
-        if self._fault is not None:
-            self._outcome = self._fault.after(self._outcome, call.voice, call.call_id)
         for name, data in closing_events(call, envelope):
             yield event(name, data)
+
+    def _cut_short(self) -> None:
+        """End here where a fault says so."""
+        if self._fault is not None and self._fault.ends_stream(streaming=True):
+            if self._fault.kind == "drop_midway":
+                raise Dropped
+            raise self._fault.refusal()
+
+    def _lose_the_end(self) -> None:
+        """Keep the ending from the client, though all is done and charged, where a fault says so."""
+        if self._fault is None or not (self._fault.after_charge or self._fault.kind == "drop_after_charge"):
+            return
+        if self._fault.kind == "code":
+            raise self._fault.refusal()
+        raise Dropped
 
     async def _pieces(self, started: float, delivered: list[Any]) -> AsyncIterator[Any]:
         """The work's pieces as they come, None when there is nothing to tell but that the line is alive.
@@ -145,7 +157,7 @@ class EventStream(Response):
         if canonical(refused.code) in _CANCELLED and not call.builtin:
             return event("cancelled", {"reason": error["code"], "message": error["message"]})
         if call.voice.manner == "invoke":
-            shown = {key: envelope[key] for key in ("error", "next_action") if key in envelope}
+            shown: dict[str, Any] = {key: envelope[key] for key in ("error", "next_action") if key in envelope}
             return event("error", shown)
         flat = dict(error)
         if "next_action" in envelope:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from jecp_mcp.calls import refusals
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import CallRow, MeterReading
@@ -75,8 +76,8 @@ class Wallet:
         try:
             readings = await self._calls.windows(principal)
             known = last_balance(await self._calls.status(limit=_ROWS))
-        except LedgerError:
-            return {"affordable": False, "why": "LEDGER_UNAVAILABLE"}
+        except LedgerError as exc:
+            return {"affordable": False, "why": refusals.ledger_trouble(exc).code}
         full = next((one for one in readings if one.used + permit.hold > one.meter.limit), None)
         if full is not None:
             return {"affordable": False, "why": "LIMIT_REACHED", "limit": full.meter.label}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from jecp_mcp.sandbox.work import marks, paper, schemas
@@ -34,7 +35,7 @@ def to_html(given: Input) -> Work:
     tokens = marks.tokens_of(source)
     headings = [
         {"level": int(opening.tag[1:]), "text": "".join(span.text for span in marks.spans(inline.children or ()))}
-        for opening, inline in zip(tokens, tokens[1:], strict=False)
+        for opening, inline in pairwise(tokens)
         if opening.type == "heading_open"
     ]
     reader = marks.reader()
@@ -60,29 +61,27 @@ def to_docx(given: Input) -> Work:
 
 
 def _word_block(document: Any, block: Block) -> None:
+    if block.kind == "table":
+        _word_table(document, block)
+    elif block.kind == "rule":
+        document.add_paragraph("⁂").alignment = 1
+    else:
+        _word_text(document, block)
+
+
+def _word_table(document: Any, block: Block) -> None:
+    table = document.add_table(len(block.rows), max(map(len, block.rows)), style="Table Grid")
+    # One look at the grid for each row: asking python-docx for single cells is quadratic.
+    for row, cells in zip(table.rows, block.rows, strict=True):
+        for cell, spans in zip(row.cells, cells, strict=False):
+            _word_runs(cell.paragraphs[0], spans, heavy=cells is block.rows[0])
+    document.add_paragraph()
+
+
+def _word_text(document: Any, block: Block) -> None:
     from docx.shared import Cm, Pt
 
-    if block.kind == "table":
-        table = document.add_table(len(block.rows), max(map(len, block.rows)), style="Table Grid")
-        # One look at the grid for each row: asking python-docx for single cells is quadratic.
-        for row, cells in zip(table.rows, block.rows, strict=True):
-            for cell, spans in zip(row.cells, cells, strict=False):
-                _word_runs(cell.paragraphs[0], spans, heavy=cells is block.rows[0])
-        document.add_paragraph()
-        return
-    if block.kind == "rule":
-        document.add_paragraph("⁂").alignment = 1
-        return
-    if block.kind == "heading":
-        paragraph = document.add_paragraph(style=f"Heading {block.level}")
-    elif block.kind == "code":
-        paragraph = document.add_paragraph(style="No Spacing")
-    elif block.mark == "•":
-        paragraph = document.add_paragraph(style="List Bullet")
-    elif block.quoted:
-        paragraph = document.add_paragraph(style="Quote")
-    else:
-        paragraph = document.add_paragraph()
+    paragraph = document.add_paragraph(style=_word_style(block))
     if block.depth:
         paragraph.paragraph_format.left_indent = Cm(0.63 * min(block.depth, 12))
     if block.mark not in {"", "•"}:
@@ -93,6 +92,16 @@ def _word_block(document: Any, block: Block) -> None:
     if block.kind == "code":
         for run in paragraph.runs:
             run.font.size = Pt(9)
+
+
+def _word_style(block: Block) -> str | None:
+    if block.kind == "heading":
+        return f"Heading {block.level}"
+    if block.kind == "code":
+        return "No Spacing"
+    if block.mark == "•":
+        return "List Bullet"
+    return "Quote" if block.quoted else None
 
 
 def _word_runs(paragraph: Any, spans: tuple[Span, ...], heavy: bool) -> None:
@@ -188,7 +197,9 @@ CAPABILITY = Capability(
                 {
                     "markdown": _MARKDOWN,
                     "full_page": schemas.flag("A whole page rather than a fragment.", False),
-                    "language": schemas.text("The page's language tag.", 12, 2, pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$"),
+                    "language": schemas.text(
+                        "The page's language tag.", 12, 2, pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$"
+                    ),
                 },
                 optional=("full_page", "language"),
             ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from jecp_mcp.clock import parse_iso
 from jecp_mcp.sandbox.work import schemas
 from jecp_mcp.sandbox.work.forms import Action, Capability, Ending, Input, Work, WorkFailed
 from jecp_mcp.sandbox.work.tables import MOST_CHARACTERS, Column, Table, table_of
@@ -52,7 +54,7 @@ def described(column: Column) -> dict[str, Any]:
     if column.numeric:
         found["statistics"] = statistics(present)
     elif column.kind in {"date", "datetime"}:
-        found["earliest"], found["latest"] = min(present), max(present)
+        found["earliest"], found["latest"] = min(present, key=parse_iso), max(present, key=parse_iso)
     else:
         # Ties in the order they were met, so that the same file gives the same answer.
         found["top"] = [{"value": str(value)[:200], "count": count} for value, count in counted.most_common(5)]
@@ -65,7 +67,7 @@ def statistics(values: list[float]) -> dict[str, float | int | None]:
 
     with np.errstate(all="ignore"):
         data = np.asarray(values)
-        q1, median, q3 = np.quantile(data, (0.25, 0.5, 0.75))
+        q1, q2, q3 = np.quantile(data, (0.25, 0.5, 0.75))
         reach = 1.5 * (q3 - q1)
         std = float(data.std(ddof=1)) if len(values) > 1 else math.nan
         skew = float(((data - data.mean()) ** 3).mean() / data.std() ** 3) if std > 0 else math.nan
@@ -76,7 +78,7 @@ def statistics(values: list[float]) -> dict[str, float | int | None]:
             "mean": rounded(float(data.mean())),
             "std": rounded(std),
             "q1": rounded(float(q1)),
-            "median": rounded(float(median)),
+            "median": rounded(float(q2)),
             "q3": rounded(float(q3)),
             "skewness": rounded(skew),
             "outliers": int(((data < q1 - reach) | (data > q3 + reach)).sum()),
@@ -93,13 +95,13 @@ def correlations(table: Table) -> list[dict[str, Any]]:
     raw = np.array([[math.nan if v is None else v for v in column.values] for column in columns]).T
     with np.errstate(all="ignore"):
         n, r = _pearson(raw)
-    pairs = [
+    pairs: list[dict[str, Any]] = [
         {"a": columns[i].name, "b": columns[j].name, "r": round(float(r[i, j]), 6), "rows": int(n[i, j])}
         for i in range(len(columns))
         for j in range(i)
         if math.isfinite(r[i, j])
     ]
-    return sorted(pairs, key=lambda pair: -abs(float(str(pair["r"]))))
+    return sorted(pairs, key=lambda pair: -abs(pair["r"]))
 
 
 def _pearson(raw: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -122,26 +124,21 @@ def _pearson(raw: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarra
     return n, np.where(enough, np.clip(covariance / np.sqrt(np.where(enough, spread, 1)), -1, 1), math.nan)
 
 
-_FUNCTIONS: dict[str, Callable[[list[float]], float]] = {
-    "sum": math.fsum,
-    "mean": lambda values: math.fsum(values) / len(values),
-    "min": min,
-    "max": max,
-    "median": lambda values: _median(sorted(values)),
-    "std": lambda values: _std(values),
-}
-
-
-def _median(values: list[float]) -> float:
-    half = len(values) // 2
-    return values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
-
-
 def _std(values: list[float]) -> float:
     if len(values) < 2:  # noqa: PLR2004  # a sample's spread needs two
         return math.nan
     mean = math.fsum(values) / len(values)
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+_FUNCTIONS: dict[str, Callable[[list[float]], float]] = {
+    "sum": math.fsum,
+    "mean": lambda values: math.fsum(values) / len(values),
+    "min": min,
+    "max": max,
+    "median": median,
+    "std": _std,
+}
 
 
 def group_by(given: Input) -> Work:
@@ -167,7 +164,9 @@ def group_by(given: Input) -> Work:
     ]
     if wanted:
         first = f"{wanted[0][1]}({wanted[0][0].name})"
-        found.sort(key=lambda group: -math.inf if group["values"][first] is None else group["values"][first], reverse=True)
+        found.sort(
+            key=lambda group: -math.inf if group["values"][first] is None else group["values"][first], reverse=True
+        )
     return Work({"groups": found[: given.get("limit", 100)], "total_groups": len(found)})
 
 
@@ -192,7 +191,7 @@ _STATISTIC = {"type": ["number", "null"]}
 _PROFILE = Action(
     id="profile",
     name="Profile",
-    description="Tell each column's type, gaps and statistics or most frequent values, and how the numeric ones correlate.",
+    description="Tell each column's type, gaps, statistics or most frequent values, and correlations.",
     price="0.02",
     work=profile,
     input_schema=schemas.record({"csv": _CSV, "delimiter": _DELIMITER}, optional=("delimiter",)),
@@ -256,7 +255,7 @@ _PROFILE = Action(
 _GROUP_BY = Action(
     id="group-by",
     name="Group by",
-    description="Group a table's rows by columns and aggregate others; the first aggregate's largest groups come first.",
+    description="Group a table's rows by columns and aggregate others; largest by the first aggregate first.",
     price="0.01",
     work=group_by,
     input_schema=schemas.record(

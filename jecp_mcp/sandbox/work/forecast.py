@@ -72,9 +72,7 @@ def forecast(given: Input) -> Work:
     reach = NormalDist().inv_cdf(0.5 + level / 2) * deviations(best, horizon)
     steps = [
         {"step": step, "value": _number(mid), "lower": _number(mid - half), "upper": _number(mid + half)}
-        for step, (mid, half) in enumerate(
-            zip(best.mean * spread + centre, reach * spread, strict=True), 1
-        )
+        for step, (mid, half) in enumerate(zip(best.mean * spread + centre, reach * spread, strict=True), 1)
     ]
     return Work({"forecast": steps, "level": level, "model": _told(best), "fit": _quality(best, raw, spread)})
 
@@ -199,7 +197,11 @@ def fitted(series: Array, trend: str, season: int, horizon: int) -> Fit:
     one = around[0], around[0] * around[1], (1 - around[0]) * around[2], around[3]
     errors, level, slope, seasons = _smoothed(series, start, season, tuple(np.array([p]) for p in one))  # type: ignore[arg-type]
     n, free = len(series), _free(trend, season)
-    aicc = n * math.log(max(best, _TINY) / n) + 2 * free + (2 * free * (free + 1) / (n - free - 1) if n > free + 1 else math.inf)
+    aicc = (
+        n * math.log(max(best, _TINY) / n)
+        + 2 * free
+        + (2 * free * (free + 1) / (n - free - 1) if n > free + 1 else math.inf)
+    )
     ahead = np.arange(1, horizon + 1)
     run = _damping(one[3], horizon) if trend != "none" else np.zeros(horizon)
     mean = level[0] + run * slope[0] + seasons[(n + ahead - 1) % season, 0]
@@ -212,7 +214,7 @@ def _free(trend: str, season: int) -> int:
 
 
 def _damping(phi: float, horizon: int) -> Array:
-    """phi + phi^2 + … + phi^h for each h."""
+    """The sum phi + phi^2 + … + phi^h for each h."""
     import numpy as np
 
     return np.cumsum(phi ** np.arange(1, horizon + 1))
@@ -229,7 +231,30 @@ def deviations(fit: Fit, horizon: int) -> Array:
     return fit.sigma * np.sqrt(np.concatenate(([1.0], 1.0 + np.cumsum(weights**2))))
 
 
-_VISITORS = [112, 118, 132, 129, 121, 135, 148, 148, 136, 119, 104, 118, 115, 126, 141, 135, 125, 149, 170, 170, 158, 133]
+_VISITORS = [
+    112,
+    118,
+    132,
+    129,
+    121,
+    135,
+    148,
+    148,
+    136,
+    119,
+    104,
+    118,
+    115,
+    126,
+    141,
+    135,
+    125,
+    149,
+    170,
+    170,
+    158,
+    133,
+]
 _VISITORS += [114, 140, 145, 150, 178, 163, 172, 178, 199, 199, 184, 162, 146, 166]
 
 CAPABILITY = Capability(
@@ -243,18 +268,23 @@ CAPABILITY = Capability(
         Action(
             id="project",
             name="Project",
-            description="Continue a series: the best of six exponential smoothing models by AICc, seasons found unless given.",
+            description="Continue a series by the best of six exponential smoothing models; seasons are found.",
             price="0.25",
             work=forecast,
             p95_ms=1_800,
             input_schema=schemas.record(
                 {
                     "values": schemas.array(
-                        "The series at equal intervals, oldest first.", {"type": "number", "minimum": -1e15, "maximum": 1e15}, _MOST, _LEAST
+                        "The series at equal intervals, oldest first.",
+                        {"type": "number", "minimum": -1e15, "maximum": 1e15},
+                        _MOST,
+                        _LEAST,
                     ),
                     "horizon": schemas.whole("How many steps ahead.", 1, 200),
                     "season_length": schemas.whole(
-                        f"Steps in a season; 1 for none. Found in the series (up to {_LONGEST_SEASON}) unless given.", 1, 366
+                        f"Steps in a season; 1 for none. Found (up to {_LONGEST_SEASON}) unless given.",
+                        1,
+                        366,
                     ),
                     "trend": schemas.choice("Which trend.", "auto", "none", "additive", "damped", default="auto"),
                     "level": schemas.number("Probability that the interval covers.", 0.5, 0.995, default=0.95),
@@ -281,7 +311,7 @@ CAPABILITY = Capability(
                             "name": {"type": "string"},
                             "trend": schemas.choice("Its trend.", "none", "additive", "damped"),
                             "season_length": {"type": "integer", "minimum": 1},
-                            **dict.fromkeys(("alpha", "beta", "gamma", "phi", "aicc"), {"type": "number"}),
+                            **{name: {"type": "number"} for name in ("alpha", "beta", "gamma", "phi", "aicc")},
                         }
                     ),
                     "fit": schemas.record(

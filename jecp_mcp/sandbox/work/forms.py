@@ -42,6 +42,21 @@ class Work:
     units: Mapping[str, int] = field(default_factory=dict)
 
 
+def whole(pieces: Callable[[Input], Generator[Delta, None, Work]]) -> Callable[[Input], Work]:
+    """The same work in one piece."""
+
+    def work(given: Input) -> Work:
+        running = pieces(given)
+        while True:
+            try:
+                next(running)
+            except StopIteration as end:
+                done: Work = end.value
+                return done
+
+    return work
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """One action for sale.

@@ -98,9 +98,9 @@ def transcode(given: Input) -> Work:
 
 
 def _on_white(image: Image) -> Image:
-    from PIL import Image as pillow
+    from PIL import Image as Pictures
 
-    page = pillow.new("RGB", image.size, "white")
+    page = Pictures.new("RGB", image.size, "white")
     page.paste(image, mask=image.getchannel("A"))
     return page
 
@@ -183,7 +183,7 @@ CAPABILITY = Capability(
         Action(
             id="resize",
             name="Resize",
-            description="Scale an image to a width, a height or a box: contained in it, covering it or stretched. PNG out.",
+            description="Scale an image to a width, a height, or a box it fits, covers or is stretched to. PNG out.",
             price="0.004",
             work=resize,
             input_schema={

@@ -180,8 +180,8 @@ def _table(page: FPDF, lines: tuple[Line, ...], currency: str) -> None:
     for line in lines:
         paper.plain(page, 10)
         description = paper.clean(line.description)
-        rows = page.multi_cell(_WIDTHS[0] - 2, 5.5, description, dry_run=True, output="LINES", align="L")
-        height = 5.5 * len(rows) + 2.5
+        tall = page.multi_cell(_WIDTHS[0] - 2, 5.5, description, dry_run=True, output="HEIGHT", align="L")
+        height = float(str(tall)) + 2.5
         if page.get_y() + height > page.page_break_trigger:
             page.add_page()
             _heading(page)
@@ -242,7 +242,7 @@ CAPABILITY = Capability(
         Action(
             id="render",
             name="Render",
-            description="Make an invoice PDF (A4). Sums, discount and taxes are worked out here, in decimal arithmetic.",
+            description="Make an invoice PDF (A4). Sums, discount and taxes are worked out in decimal arithmetic.",
             price="0.05",
             work=render,
             p95_ms=1_500,
@@ -250,7 +250,7 @@ CAPABILITY = Capability(
                 {
                     "number": schemas.text("The invoice's number.", 40),
                     "issued": schemas.text("Date of issue, YYYY-MM-DD.", 10, 10, pattern=_DATE),
-                    "due": schemas.text("Date due, YYYY-MM-DD; 30 days after issue unless given.", 10, 10, pattern=_DATE),
+                    "due": schemas.text("Date due; 30 days after issue unless given.", 10, 10, pattern=_DATE),
                     "currency": schemas.text("ISO 4217 code, such as EUR.", 3, 3, pattern="^[A-Z]{3}$"),
                     "seller": _party_schema("Who is owed."),
                     "buyer": _party_schema("Who owes."),

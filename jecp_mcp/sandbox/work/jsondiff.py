@@ -37,7 +37,9 @@ def apply(given: Input) -> Work:
             document, written = _applied(document, operation)
         except (KeyError, IndexError, ValueError) as exc:
             reason = exc.args[0] if exc.args else ""
-            raise WorkFailed("PATCH_FAILED", f"/patch/{index} ({operation['op']} {operation['path']}): {reason}") from exc
+            raise WorkFailed(
+                "PATCH_FAILED", f"/patch/{index} ({operation['op']} {operation['path']}): {reason}"
+            ) from exc
         budget += written
         if budget > _MOST_VALUES:
             raise WorkFailed("TOO_LARGE", f"the patched document passes {_MOST_VALUES} values")
@@ -126,9 +128,7 @@ def _array_changes(
         yield {"op": "remove", "path": _step(path, index)}
     for index in range(head + between, len(new) - tail):
         yield {"op": "add", "path": _step(path, index), "value": new[index]}
-    for index in range(head, head + between):
-        if not _same(old[index], new[index]):
-            pending.append((_step(path, index), old[index], new[index]))
+    pending.extend((_step(path, index), old[index], new[index]) for index in range(head, head + between))
 
 
 def _keys(pointer: str) -> list[str]:
@@ -157,7 +157,7 @@ def _child(parent: Any, key: str) -> Any:
         return parent[key]
     if isinstance(parent, list):
         return parent[_position(parent, key, end=False)]
-    raise ValueError("the path leads through a value that is neither an object nor an array")
+    raise KeyError("the path leads through a value that is neither an object nor an array")
 
 
 def _at(document: Any, pointer: str) -> Any:
@@ -182,7 +182,7 @@ def _put(document: Any, pointer: str, value: Any, replace: bool) -> Any:
         else:
             parent.insert(_position(parent, key, end=True), value)
     else:
-        raise ValueError("the path's parent is neither an object nor an array")
+        raise KeyError("the path's parent is neither an object nor an array")
     return document
 
 
@@ -220,10 +220,7 @@ def _applied(document: Any, operation: dict[str, Any]) -> tuple[Any, int]:
         if path.startswith(f"{source}/"):
             raise ValueError("a value cannot move into itself")
         return _put(document, path, _taken(document, source), replace=False), 0
-    if op == "copy":
-        value = _at(document, _source(operation))
-    else:
-        value = _value(operation)
+    value = _at(document, _source(operation)) if op == "copy" else _value(operation)
     size = _bounded(value, "a written value")
     return _put(document, path, copy.deepcopy(value), replace=op == "replace"), size
 
@@ -263,7 +260,7 @@ CAPABILITY = Capability(
         Action(
             id="compare",
             name="Compare",
-            description="List the differences of two JSON documents as a JSON Patch that turns the first into the second.",
+            description="List what differs between two JSON documents, as a JSON Patch that turns one into the other.",
             price="0.001",
             work=compare,
             input_schema=schemas.record(

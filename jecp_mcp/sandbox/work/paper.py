@@ -21,7 +21,16 @@ INK = (33, 37, 41)
 GREY = (108, 117, 125)
 _FAMILY = "noto"
 _PACKAGE = "fontpkg_noto_sans"
-_BLANK = {"\u00a0": " ", "\u2007": " ", "\u2009": " ", "\u202f": " ", "\u00ad": "", "\u200b": "", "\ufeff": "", "\t": "    "}
+_BLANK = {
+    "\u00a0": " ",
+    "\u2007": " ",
+    "\u2009": " ",
+    "\u202f": " ",
+    "\u00ad": "",
+    "\u200b": "",
+    "\ufeff": "",
+    "\t": "    ",
+}
 _BLANKS = str.maketrans(_BLANK)
 # The font has Devanagari, too, but that needs shaping to be legible.
 _SHAPED = range(0x0900, 0x0E00)
@@ -51,7 +60,7 @@ def _font(name: str) -> str:
 
 @cache
 def _drawable() -> frozenset[int]:
-    from fontTools.ttLib import TTFont
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]  # it ships no types
 
     with TTFont(_font("NotoSans[wdth,wght].ttf"), lazy=True) as font:
         return frozenset(font.getBestCmap()) - frozenset(_SHAPED)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_STOP = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]+[」』”]*|\n[ \t]*\n\s*")
+_WORD = re.compile("[^\\W_]+(?:['\u2019-][^\\W_]+)*")
+_STOP = re.compile(
+    "[.!?\u2026]+[\"'\u201d\u2019)\\]]*(?=\\s)|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d]*|\\n[ \\t]*\\n\\s*"
+)
 _LAST_TOKEN = re.compile(r"\S{1,12}\Z")
 _ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st sr jr vs etc no fig al e.g i.e cf approx dept inc ltd co corp vol pp ed eds".split()
+    "mr mrs ms dr prof st sr jr vs etc no fig al e.g i.e cf approx dept inc ltd co corp vol pp ed eds".split()  # noqa: SIM905  # as below
 )
 
 STOPWORDS = frozenset(
@@ -19,7 +21,8 @@ STOPWORDS = frozenset(
     much must my myself no nor not now of off on once one only or other our ours out over own same shall she should
     so some such than that the their theirs them themselves then there these they this those through to too under
     until up upon us very was we were what when where which while who whom why will with would yet you your yours
-    it's don't can't won't isn't aren't wasn't doesn't didn't that's there's i'm you're we're they're""".split()
+    within without among two three it's don't can't won't isn't aren't wasn't doesn't didn't that's there's i'm
+    you're we're they're""".split()  # noqa: SIM905  # a word list reads best as one
 )
 """English words that carry little meaning of their own."""
 
@@ -56,7 +59,7 @@ def sentences(text: str) -> Iterator[str]:
 
 def _ends(text: str, start: int, stop: int, end: int) -> bool:
     last = _LAST_TOKEN.search(text, max(start, stop - 12), stop)
-    token = last[0].lower().lstrip("(\"'“‘[") if last else ""
+    token = last[0].lower().lstrip("(\"'\u201c\u2018[") if last else ""
     if token in _ABBREVIATIONS or (len(token) == 1 and token.isalpha()):
         return False
     after = text[end : end + 64].lstrip()[:1]

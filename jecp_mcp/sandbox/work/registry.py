@@ -99,9 +99,7 @@ def manifests(now: UnixMs | None = None) -> list[dict[str, Any]]:
     """
     at = SystemClock().now() if now is None else now
     return [
-        capability.manifest(provider.display_name, at)
-        for provider in PROVIDERS
-        for capability in provider.capabilities
+        capability.manifest(provider.display_name, at) for provider in PROVIDERS for capability in provider.capabilities
     ]
 
 

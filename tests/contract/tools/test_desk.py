@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.errors import HubError, LedgerUnavailable, SettingsError, ToolFault
+from jecp_mcp.errors import HubError, SettingsError, ToolFault
 from jecp_mcp.rails.base import Outcome, StoredRequest
 from jecp_mcp.tools.forms import Text, ToolResult
 from jecp_mcp.tools.own_schemas import OWN
@@ -308,17 +308,16 @@ async def test_describe_leaves_out_examples_that_are_no_json_or_too_long(tmp_pat
 
 
 async def test_a_ledger_that_cannot_be_read_stops_the_wallet_and_every_purchase_but_not_the_catalog(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"this is no database, " * 400)
     async with opened(tmp_path) as shop:
-        with monkeypatch.context() as patch:
-            patch.setattr(shop.calls, "_ledger", LedgerUnavailable("the disk is full"))
-            for tool, arguments in (("jecp_wallet", {}), ("jecp_status", {}), ("docs_invoice_render", {"n": 1})):
-                found = error(await shop.desk.call(tool, arguments, ME))
-                assert (found["error"]["code"], found["charged"]) == ("LEDGER_UNAVAILABLE", "no")
-                assert found["next_action"]["actor"] == "operator"
-            described = told(await shop.desk.call("jecp_describe", {"tool": "docs_invoice_render"}, ME))
-    assert (described["affordable"], described["why"]) == (False, "LEDGER_UNAVAILABLE")
+        for tool, arguments in (("jecp_wallet", {}), ("jecp_status", {}), ("docs_invoice_render", {"n": 1})):
+            found = error(await shop.desk.call(tool, arguments, ME))
+            assert (found["error"]["code"], found["charged"]) == ("LEDGER_DAMAGED", "no")
+            assert found["next_action"]["actor"] == "operator"
+        described = told(await shop.desk.call("jecp_describe", {"tool": "docs_invoice_render"}, ME))
+    assert (described["affordable"], described["why"]) == (False, "LEDGER_DAMAGED")
 
 
 async def test_the_wallet_shows_balance_limits_and_what_is_held(tmp_path: Path) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 
 import anyio
 import pytest
-from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.policy import Policy
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.pipeline import REPLAY_WINDOW_MS, Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.errors import LedgerUnavailable
+from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, StoredRequest, Verdict
@@ -267,23 +267,15 @@ async def test_a_cap_without_room_refuses_before_anything_is_sent(tmp_path: Path
     assert len(rail.sent) == 2
 
 
-async def test_a_ledger_that_did_not_open_refuses_every_paid_call() -> None:
-    rail = ScriptedRail(always_charged)
-    calls = Calls(
-        policy=Policy.from_settings(MandateSettings()),
-        ledger=LedgerUnavailable("the disk is full"),
-        rail=rail,
-        clock=StillClock(),
-        mint=lambda: "call_1",
-        unready=lambda: None,
-    )
-    async with calls.open():
+async def test_a_ledger_that_cannot_be_used_refuses_every_paid_call(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"this is no database, " * 400)
+    async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
         end = await calls.pay(buying(), Caller())
         await calls.recover()
+        with pytest.raises(LedgerError):
+            await calls.status()
     assert end.refusal is not None
-    assert (end.refusal.code, end.charge, rail.sent) == (refusals.LEDGER_UNAVAILABLE, Charge.NO, [])
-    with pytest.raises(LedgerUnavailable):
-        await calls.status()
+    assert (end.refusal.code, end.charge, rail.sent) == (refusals.LEDGER_DAMAGED, Charge.NO, [])
 
 
 async def test_without_credentials_nothing_is_reserved(tmp_path: Path) -> None:

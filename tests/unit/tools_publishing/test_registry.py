@@ -139,7 +139,7 @@ def test_the_card_carries_price_provider_version_and_honest_hints():
     free = replace(B, side_effects=harmless, price=replace(B.price, amount=ZERO))
     paid = replace(B, capability="acme/d", side_effects=harmless)
     registry.publish(catalog(A, free, replace(C, side_effects={"sends_email": True}), paid))
-    plain, reader, sender, costs = registry.cards
+    plain, reader, costs, sender = registry.cards
     assert plain.meta["jecp/price_usdc"] == "0.005"
     assert plain.meta["jecp/provider"] == "acme"
     assert plain.meta["jecp/version"] == "1.0.0"
