@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
@@ -44,6 +44,17 @@ _PHASES: Final = {
 }
 
 
+_LIBRARY_LOGGERS: Final = ("httpx2", "httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy")
+
+
+def _worth_logging(record: logging.LogRecord) -> bool:
+    """Keep back what the library logs at DEBUG: the headers of answers, in which a Hub may repeat what it was sent.
+
+    A filter, because anybody may lower a logger's level again.
+    """
+    return record.levelno >= logging.WARNING
+
+
 class ExchangeFailed(JecpMcpError):
     """No whole answer arrived.
 
@@ -64,8 +75,8 @@ class HttpAnswer:
     """A whole answer; header names are in lower case."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +84,8 @@ class HttpStream:
     """An answer whose body is still to come. Iterating `chunks` raises `ExchangeFailed` when it breaks off."""
 
     status: int
-    headers: Mapping[str, str]
-    chunks: AsyncIterator[bytes]
+    headers: Mapping[str, str] = field(repr=False)
+    chunks: AsyncIterator[bytes] = field(repr=False)
 
 
 class _Trail:
@@ -95,6 +106,10 @@ class _Trail:
 
     def failed(self, reason: str) -> ExchangeFailed:
         return ExchangeFailed(sent=self.sent, phase=self.phase, reason=reason)
+
+    def cause(self, exc: Exception) -> Exception | None:
+        """What may stand in a traceback: once sent, the library quotes the Hub, and a Hub may repeat the key."""
+        return None if self.sent else exc
 
 
 class Http:
@@ -147,12 +162,14 @@ class Http:
             with anyio.fail_after(timeout):
                 response = await self._send(method, url, headers, body, timeout, trail)
                 try:
-                    parts = [chunk async for chunk in _chunks(response, max_bytes, trail)]
+                    whole = bytearray()
+                    async for chunk in _chunks(response, max_bytes, trail):
+                        whole += chunk
                 finally:
                     await _close(response)
         except TimeoutError as exc:
             raise trail.failed(f"no whole answer within {timeout:g} s") from exc
-        return HttpAnswer(response.status_code, _lowered(response), b"".join(parts))
+        return HttpAnswer(response.status_code, _lowered(response), bytes(whole))
 
     @asynccontextmanager
     async def stream(
@@ -208,9 +225,11 @@ class Http:
             return await client.send(request, stream=True)
         except (httpx2.TransportError, OSError) as exc:
             # TLS faults after the handshake come through as they are, and those are OSErrors.
-            raise trail.failed(_reason(exc)) from exc
+            raise trail.failed(_reason(exc)) from trail.cause(exc)
         except (httpx2.InvalidURL, ValueError) as exc:
-            raise trail.failed("the request cannot be written as HTTP") from exc
+            # The library's parser lets some of a server's oddities through as ValueError.
+            reason = "the answer is not HTTP" if trail.sent else "the request cannot be written as HTTP"
+            raise trail.failed(reason) from trail.cause(exc)
 
     async def _opened(self) -> httpx2.AsyncClient:
         async with self._opening:
@@ -225,9 +244,8 @@ def _new_client() -> httpx2.AsyncClient:
 
     import httpx2
 
-    for name in ("httpx2", "httpcore2", "httpcore2.http11", "httpcore2.connection", "httpcore2.http2"):
-        # At DEBUG the library logs the headers of answers, and a Hub may repeat in them what it was sent.
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _LIBRARY_LOGGERS:
+        logging.getLogger(name).addFilter(_worth_logging)
     return httpx2.AsyncClient(
         follow_redirects=False,
         trust_env=False,
@@ -266,20 +284,25 @@ async def _chunks(response: httpx2.Response, max_bytes: int, trail: _Trail) -> A
     declared = response.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:18]) > max_bytes:
         raise too_long
-    size = 0
+    size = received = 0
     try:
-        async for raw in response.aiter_raw():
-            chunk = raw if inflater is None else inflater.decompress(raw, max_bytes - size + 1)
-            size += len(chunk)
-            if size > max_bytes:
-                raise too_long
-            if chunk:
-                yield chunk
-    except (httpx2.TransportError, OSError) as exc:
-        raise trail.failed(_reason(exc)) from exc
-    except zlib.error as exc:
-        raise trail.failed("the answer's encoding is damaged") from exc
-    if inflater is not None and not inflater.eof:
+        async with aclosing(response.aiter_raw()) as raws:
+            async for raw in raws:
+                chunk = raw if inflater is None else inflater.decompress(raw, max_bytes - size + 1)
+                size += len(chunk)
+                received += len(raw)
+                # Compressed bytes count too: there is no end to those that unfold to nothing.
+                if max(size, received) > max_bytes:
+                    raise too_long
+                if inflater is not None and inflater.unused_data:
+                    raise trail.failed("the answer's encoding is damaged")
+                if chunk:
+                    yield chunk
+    except (httpx2.TransportError, OSError, ValueError) as exc:
+        raise trail.failed(_reason(exc)) from trail.cause(exc)
+    except zlib.error:
+        raise trail.failed("the answer's encoding is damaged") from None
+    if inflater is not None and received and not inflater.eof:
         raise trail.failed("the answer's encoding is damaged")
 
 

@@ -154,7 +154,7 @@ def group_by(given: Input) -> Work:
         groups.setdefault(key, []).append(row)
     if len(groups) > _MOST_GROUPS:
         raise WorkFailed("TOO_LARGE", f"there are {len(groups)} groups, at most {_MOST_GROUPS} are allowed")
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "key": dict(zip(given["by"], key, strict=True)),
             "rows": len(rows),
@@ -162,11 +162,8 @@ def group_by(given: Input) -> Work:
         }
         for key, rows in groups.items()
     ]
-    if wanted:
-        first = f"{wanted[0][1]}({wanted[0][0].name})"
-        found.sort(
-            key=lambda group: -math.inf if group["values"][first] is None else group["values"][first], reverse=True
-        )
+    first = f"{wanted[0][1]}({wanted[0][0].name})"
+    found.sort(key=lambda group: -math.inf if group["values"][first] is None else group["values"][first], reverse=True)
     return Work({"groups": found[: given.get("limit", 100)], "total_groups": len(found)})
 
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _RATE = 8_000
 _MOST_SECONDS = 120
 _EDGE = 0.005
-_SIGNS = (
+_SIGNS = (  # noqa: SIM905  # a code table reads best as one
     "a .- b -... c -.-. d -.. e . f ..-. g --. h .... i .. j .--- k -.- l .-.. m -- n -. o --- p .--. q --.- r .-. "
     "s ... t - u ..- v ...- w .-- x -..- y -.-- z --.. 0 ----- 1 .---- 2 ..--- 3 ...-- 4 ....- 5 ..... 6 -.... "
     "7 --... 8 ---.. 9 ----. . .-.-.- , --..-- : ---... ? ..--.. ' .----. - -....- / -..-. ( -.--. ) -.--.- "
     '" .-..-. = -...- + .-.-. @ .--.-.'
-).split()  # noqa: SIM905  # a code table reads best as one
+).split()
 _CODES = dict(zip(_SIGNS[::2], _SIGNS[1::2], strict=True))
 
 

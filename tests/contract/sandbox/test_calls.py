@@ -191,7 +191,9 @@ def test_trust_is_earned_by_calls(buyer: Buyer) -> None:
 
 def test_a_budget_below_the_price_is_refused_and_one_at_the_price_is_not(buyer: Buyer) -> None:
     body = error(
-        buyer.buy(mandate=buyer.mandate(0.004999)), said(buyer, "INSUFFICIENT_BUDGET", "MANDATE_INSUFFICIENT_BUDGET"), 402
+        buyer.buy(mandate=buyer.mandate(0.004999)),
+        said(buyer, "INSUFFICIENT_BUDGET", "MANDATE_INSUFFICIENT_BUDGET"),
+        402,
     )
     assert body["next_action"]["type"] == "increase_mandate"
     assert body["error"]["details"]["required_usdc"] == 0.005

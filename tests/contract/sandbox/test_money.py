@@ -167,9 +167,9 @@ def test_a_wallet_cannot_be_overdrawn_by_calls_at_once(buyer: Buyer) -> None:
 
 
 def test_work_that_fails_on_its_input_is_not_charged(buyer: Buyer) -> None:
-    given = buyer.example("inkwell/images", "inspect")
+    given = buyer.example("inkwell/image", "inspect")
     broken = {key: "bm90IGFuIGltYWdl" if isinstance(value, str) else value for key, value in given.items()}
-    body = error(buyer.buy("inkwell/images", "inspect", input=broken), "VALIDATION_FAILED", 400)
+    body = error(buyer.buy("inkwell/image", "inspect", input=broken), "VALIDATION_FAILED", 400)
     assert body["error"]["details"]["reason"]
     assert buyer.books()["transactions"] == []
 
@@ -206,7 +206,8 @@ def test_refunds_are_for_ones_own_paid_calls_of_the_last_month(buyer: Buyer, ser
 def test_five_refunds_a_day_and_a_provider_may_deny(buyer: Buyer) -> None:
     ids = [cost(buyer.buy())[1] for _ in range(6)]
     answers = [
-        buyer.http.post("/v1/refunds", json={"transaction_id": each, "reason": "no"}, headers=buyer.auth) for each in ids
+        buyer.http.post("/v1/refunds", json={"transaction_id": each, "reason": "no"}, headers=buyer.auth)
+        for each in ids
     ]
     assert [answer.status_code for answer in answers] == [201] * 5 + [429]
     assert int(answers[-1].headers["retry-after"]) <= 600

@@ -1,0 +1,61 @@
+"""The agent's key goes into requests and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+import pytest
+
+from jecp_mcp.calls.ends import conclusion
+from jecp_mcp.calls.stored import pack
+from jecp_mcp.errors import HubError
+from tests.faults.rails.raw_hub import (
+    KEY,
+    PAID,
+    Script,
+    bench,
+    fails,
+    raw,
+    raw_hub,
+    resets,
+    says,
+    stops_halfway,
+    streams,
+    vanishes,
+)
+
+pytestmark = pytest.mark.anyio
+
+SCRIPTS: dict[str, Script] = {
+    "an answer": says(PAID, "200 OK", f"X-Echo: {KEY}"),
+    "a refusal": fails("INVALID_API_KEY", "401 Unauthorized"),
+    "HTML": says(b"<html>502</html>", "502 Bad Gateway", kind="text/html"),
+    "garbage": raw(b"\x00\r\n\r\n"),
+    "a reset": resets,
+    "nothing": vanishes,
+    "half an answer": stops_halfway,
+    "a stream": streams(("open", {}), ("error", {"code": "STREAM_TIMEOUT", "message": "x"})),
+}
+
+
+@pytest.mark.parametrize("label", SCRIPTS)
+async def test_the_key_is_in_no_log_result_exception_or_stored_row(
+    label: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx2", "httpcore2", "httpcore2.http11", "httpcore2.connection", "asyncio", "jecp_mcp"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    told: list[str] = []
+    async with raw_hub(SCRIPTS[label]) as hub, bench(hub.url) as parts:
+        request = parts.request()
+        found = await parts.rail.execute(request)
+        told += [repr(request), repr(pack(request)), repr(found), repr(conclusion("call", found))]
+        told += [repr(part) for part in (parts, parts.rail, parts.client, parts.http, vars(parts.rail))]
+        try:
+            await parts.client.topup(5)
+        except HubError as exc:
+            told += [repr(exc), "".join(traceback.format_exception(exc))]
+        assert any(KEY.encode() in heard.body for heard in hub.heard)
+    told += [f"{record.getMessage()} {record.exc_text} {record.args}" for record in caplog.records]
+    assert all(KEY not in text for text in told)

@@ -1,0 +1,380 @@
+"""Hostile and largest inputs: every one ends soon, in work or in a refusal that charges nothing."""
+
+import base64
+import io
+import itertools
+import random
+import struct
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from jecp_mcp.sandbox import work
+
+SCHEMAS = {
+    (f"{manifest['namespace']}/{manifest['capability']}", action["id"]): action["input_schema"]
+    for manifest in work.manifests()
+    for action in manifest["actions"]
+} | {(each["id"], action["id"]): action["input_schema"] for each in work.builtins() for action in each["actions"]}
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def png(width: int, height: int, rows: bytes) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+
+
+def noise(width: int, height: int) -> str:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.frombytes("RGB", (width, height), random.Random(1).randbytes(3 * width * height)).save(
+        out, "JPEG", quality=30
+    )
+    return b64(out.getvalue())
+
+
+def plain(width: int, height: int) -> str:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGBA", (width, height), (9, 99, 200, 100)).save(out, "PNG")
+    return b64(out.getvalue())
+
+
+def refused(capability: str, action: str, given: dict[str, Any]) -> str:
+    """The code of the refusal, by the schema or by the work."""
+    if not jsonschema_rs.validator_for(SCHEMAS[capability, action]).is_valid(given):
+        return "INPUT_SCHEMA_VIOLATION"
+    with pytest.raises(work.WorkFailed) as failed:
+        work.run(capability, action, given)
+    assert failed.value.message
+    return failed.value.code
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def wide_csv(columns: int, rows: int, cell: Callable[[int, int], str]) -> str:
+    head = ",".join(f"c{column}" for column in range(columns))
+    return "\n".join([head, *(",".join(cell(row, column) for column in range(columns)) for row in range(rows))])
+
+
+@pytest.mark.parametrize("action", ["resize", "convert", "inspect"])
+def test_a_decompression_bomb_is_refused_before_it_is_unpacked(action: str) -> None:
+    bomb = png(30_000, 30_000, bytes(1_000_000))
+    given: dict[str, Any] = {"image": b64(bomb)}
+    given |= {"resize": {"width": 10}, "convert": {"format": "png"}, "inspect": {}}[action]
+    # Pillow warns of bombs; the Hub runs with warnings as they come.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert refused("inkwell/image", action, given) == "TOO_LARGE"
+    assert refused("inkwell/image", action, given) == "TOO_LARGE"
+
+
+def test_a_bomb_of_seventeen_megapixels_that_pillow_would_open_is_refused() -> None:
+    assert refused("inkwell/image", "inspect", {"image": plain(4_200, 4_100)}) == "TOO_LARGE"
+
+
+def test_a_broken_image_of_any_kind_is_unreadable_and_never_an_accident() -> None:
+    from PIL import Image
+
+    chance = random.Random(7)
+    for name in ("PNG", "JPEG", "WEBP", "GIF", "BMP"):
+        out = io.BytesIO()
+        Image.linear_gradient("L").convert("RGB").resize((40, 30)).save(out, name)
+        whole = out.getvalue()
+        for _ in range(60):
+            broken = bytearray(whole)
+            for _ in range(chance.randint(1, 6)):
+                broken[chance.randrange(len(broken))] = chance.randrange(256)
+            broken = broken[: chance.randint(4, len(broken))]
+            try:
+                work.run("inkwell/image", "inspect", {"image": b64(bytes(broken))})
+            except work.WorkFailed as failed:
+                assert failed.code in {"IMAGE_UNREADABLE", "TOO_LARGE"}
+
+
+@pytest.mark.parametrize("data", ["not base64!", "AAAA====", "é", "data:image/png;base64,"])
+def test_what_is_no_base64_is_refused_as_such(data: str) -> None:
+    assert refused("inkwell/image", "inspect", {"image": data}) == "BASE64_INVALID"
+
+
+@pytest.mark.parametrize("kind", ["tiff", "eps", "svg"])
+def test_formats_that_are_not_offered_are_not_opened(kind: str) -> None:
+    data = {"tiff": b"II*\0" + bytes(64), "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n", "svg": b"<svg/>"}[kind]
+    assert refused("inkwell/image", "inspect", {"image": b64(data)}) == "IMAGE_UNREADABLE"
+
+
+def test_a_csv_of_a_million_columns_is_refused() -> None:
+    given = {"csv": "," * 1_000_000 + "\n" + "," * 400_000}
+    started = time.perf_counter()
+    assert refused("plumbline/csv", "profile", given) == "TOO_LARGE"
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("csv", "code"),
+    [
+        ("a,b\n1,2,3\n", "CSV_INVALID"),
+        ("a,b\n", "CSV_INVALID"),
+        ("\n\n\n", "CSV_INVALID"),
+        ('a,b\n"open,2\n', "CSV_INVALID"),
+        ('a\n"' + "x" * 200_000 + '"\n', "CSV_INVALID"),
+        ("a\0b,c\n1,2\n\0,\0\0\n", None),
+        ("a\n" + "1\n" * 50_001, "TOO_LARGE"),
+        ("a,b\n1e308,1e308\n1.7e308,-1.7e308\n1e308,9\n", None),
+        ("a\n" + "9" * 400 + "\n", None),
+        ("a,a,,\n1,2,3,4\n", None),
+        ("a,b\n1e999,١٢\n", None),
+    ],
+)
+def test_odd_csv_is_read_or_refused(csv: str, code: str | None) -> None:
+    for capability, action in (("plumbline/csv", "profile"), ("plumbline/report", "compile")):
+        if code is None:
+            done = work.run(capability, action, {"csv": csv}) if action == "profile" or "١" not in csv else None
+            if done is not None and done.artifact is None:
+                schema = work.manifests()
+                output = next(
+                    each["output_schema"]
+                    for manifest in schema
+                    for each in manifest["actions"]
+                    if manifest["capability"] == "csv" and each["id"] == "profile"
+                )
+                jsonschema_rs.validator_for(output).validate(done.output)
+        else:
+            assert refused(capability, action, {"csv": csv}) == code
+
+
+def test_deep_json_is_refused_wherever_it_stands() -> None:
+    deep = nested(100)
+    assert refused("json-diff", "compare", {"before": deep, "after": 1}) == "TOO_DEEP"
+    assert refused("json-diff", "compare", {"before": 1, "after": deep}) == "TOO_DEEP"
+    assert refused("json-diff", "apply", {"document": deep, "patch": []}) == "TOO_DEEP"
+    add = {"op": "add", "path": "", "value": deep}
+    assert refused("json-diff", "apply", {"document": 1, "patch": [add]}) == "TOO_DEEP"
+
+
+def test_a_patch_that_doubles_the_document_again_and_again_is_stopped() -> None:
+    patch = [{"op": "copy", "from": "", "path": f"/k{place}"} for place in range(60)]
+    assert refused("json-diff", "apply", {"document": {"a": 1}, "patch": patch}) in {"TOO_LARGE", "TOO_DEEP"}
+    moves = [{"op": "add", "path": "/0", "value": []}, {"op": "move", "from": "/1", "path": "/0/0"}] * 100
+    assert refused("json-diff", "apply", {"document": [[]], "patch": moves}) in {"TOO_DEEP", "PATCH_FAILED"}
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "__import__('os').system('true')",
+        "().__class__",
+        "x.__class__",
+        "[x for x in (1,)]",
+        "lambda: 1",
+        "x if x else 1",
+        "'a' * 9",
+        "y",
+        "min(x)",
+        "exp()",
+        "1 < x < 2",
+        "x +",
+        "(" * 200 + "x" + ")" * 200,
+        "x" + "+x" * 240,
+        "-" * 400 + "x",
+        "True",
+        "x @ x",
+        "x // 2",
+        "max(x, key=x)",
+        "max(*x)",
+        "1j",
+    ],
+)
+def test_a_formula_can_only_calculate(formula: str) -> None:
+    given = {
+        "formula": formula,
+        "variables": [{"name": "x", "distribution": "uniform", "low": 0, "high": 1}],
+        "runs": 1000,
+    }
+    assert refused("plumbline/simulation", "monte-carlo", given) == "EXPRESSION_INVALID"
+
+
+@pytest.mark.parametrize("formula", ["1 / (x - x)", "log(-x)", "10 ** 300 * 10 ** 300 * x", "exp(x * 10000)"])
+def test_a_formula_without_a_finite_value_is_refused(formula: str) -> None:
+    given = {
+        "formula": formula,
+        "variables": [{"name": "x", "distribution": "uniform", "low": 0.5, "high": 1}],
+        "runs": 1000,
+    }
+    assert refused("plumbline/simulation", "monte-carlo", given) == "FORMULA_UNDEFINED"
+
+
+MARKDOWN = ["[", "![", "*a ", "`a", "``a`", "> ", "- a\n", "<a", "word ", "|a|b|\n|-|-|\n", "[a](<b", "~~a", "# h\n"]
+WORST: dict[str, Callable[[], tuple[str, str, dict[str, Any]]]] = (
+    {
+        "text-stats": lambda: ("text-stats", "count", {"text": "Ab. " * 50_000}),
+        "text-stats-one-word": lambda: ("text-stats", "count", {"text": "a" * 200_000}),
+        "text-stats-dots": lambda: ("text-stats", "count", {"text": "." * 200_000}),
+        "text-stats-blank-lines": lambda: ("text-stats", "count", {"text": "\n \t" * 66_000}),
+        "digest": lambda: ("digest", "compute", {"data": "a" * 1_000_000}),
+        "qr": lambda: ("qr-code", "encode", {"text": "é" * 600, "error_correction": "L", "scale": 20, "border": 16}),
+        "diff-deep": lambda: (
+            "json-diff",
+            "compare",
+            {"before": [nested(30), *range(49_000)], "after": [nested(31), *range(49_000)]},
+        ),
+        "diff-nested-arrays": lambda: ("json-diff", "compare", {"before": shells(1), "after": shells(2)}),
+        "patch-front": lambda: (
+            "json-diff",
+            "apply",
+            {"document": list(range(40_000)), "patch": [{"op": "add", "path": "/0", "value": 1}] * 1_000},
+        ),
+        "invoice": lambda: ("inkwell/invoice", "render", large_invoice()),
+        "resize-in": lambda: ("inkwell/image", "resize", {"image": noise(3_900, 3_900), "width": 2_048}),
+        "resize-out": lambda: (
+            "inkwell/image",
+            "resize",
+            {"image": noise(500, 500), "width": 2_048, "height": 2_048, "fit": "stretch"},
+        ),
+        "resize-thin": lambda: ("inkwell/image", "resize", {"image": plain(1, 15_000), "width": 64, "height": 64}),
+        "webp": lambda: ("inkwell/image", "convert", {"image": noise(3_500, 3_500), "format": "webp", "quality": 95}),
+        "png": lambda: ("inkwell/image", "convert", {"image": noise(3_500, 3_500), "format": "png"}),
+        "inspect": lambda: ("inkwell/image", "inspect", {"image": noise(3_900, 3_900)}),
+        "csv-numbers": lambda: (
+            "plumbline/csv",
+            "profile",
+            {"csv": wide_csv(200, 1_499, lambda row, column: str(row * column % 97))},
+        ),
+        "csv-text": lambda: (
+            "plumbline/csv",
+            "profile",
+            {"csv": wide_csv(6, 49_999, lambda row, column: f"v{row * column % 9_999}")},
+        ),
+        "csv-commas": lambda: (
+            "plumbline/csv",
+            "profile",
+            {"csv": "a;b\n" + "1,234,567;" + "1,234,56x\n" + "1,234,567;9\n" * 40_000, "delimiter": "semicolon"},
+        ),
+        "group-by": lambda: (
+            "plumbline/csv",
+            "group-by",
+            {
+                "csv": wide_csv(2, 49_999, lambda row, column: str(row % (4_999 if column else 99))),
+                "by": ["c1"],
+                "aggregates": [{"column": "c0", "function": each} for each in ("std", "median", "sum", "mean", "max")]
+                * 2,
+            },
+        ),
+        "report": lambda: (
+            "plumbline/report",
+            "compile",
+            {"csv": wide_csv(40, 7_400, lambda row, column: str(row * column % 997))},
+        ),
+        "report-text": lambda: (
+            "plumbline/report",
+            "compile",
+            {"csv": wide_csv(40, 600, lambda row, column: f"Überlänge {row} " * 2)},
+        ),
+        "forecast": lambda: (
+            "plumbline/forecast",
+            "project",
+            {"values": [(place % 24) + place * 0.01 for place in range(2_000)], "horizon": 200},
+        ),
+        "forecast-long-season": lambda: (
+            "plumbline/forecast",
+            "project",
+            {"values": [place % 366 for place in range(2_000)], "horizon": 200, "season_length": 366},
+        ),
+        "simulation": lambda: (
+            "plumbline/simulation",
+            "monte-carlo",
+            {
+                "formula": " + ".join(f"v{place} ** 1.5" for place in range(12)) + " + exp(v0) * log(v1 + 9) " * 4,
+                "variables": [
+                    {"name": f"v{place}", "distribution": "pert", "low": 0, "mode": 1, "high": 4} for place in range(12)
+                ],
+                "runs": 200_000,
+            },
+        ),
+        "summary": lambda: ("lectern/summary", "extract", {"text": sentences_of(1_199), "sentences": 20}),
+        "summary-long": lambda: ("lectern/summary", "by-section", {"text": sentences_of(12_000)}),
+        "abstract": lambda: ("inkwell/abstract", "extract", {"text": "Ab cd. " * 14_000, "sentences": 20}),
+        "concordance": lambda: (
+            "lectern/concordance",
+            "keyword-in-context",
+            {"text": "a b " * 250_000, "keyword": "a b a c"},
+        ),
+        "concordance-blank": lambda: (
+            "lectern/concordance",
+            "keyword-in-context",
+            {"text": " " * 1_000_000, "keyword": ". ."},
+        ),
+        "concordance-run": lambda: (
+            "lectern/concordance",
+            "keyword-in-context",
+            {"text": "a" * 1_000_000, "keyword": "a" * 100 + "b"},
+        ),
+        "concordance-spaces": lambda: (
+            "lectern/concordance",
+            "keyword-in-context",
+            {"text": ("a" + " " * 999) * 1_000, "keyword": "a b"},
+        ),
+        "keywords": lambda: ("lectern/keywords", "extract", {"text": "!a" * 10_000}),
+        "morse": lambda: ("lectern/morse", "send", {"text": "paris " * 8, "words_per_minute": 5}),
+    }
+    | {
+        f"{action}-{place}": lambda action=action, unit=unit: (  # type: ignore[misc]
+            "inkwell/convert",
+            action,
+            {"markdown": (unit * 100_000)[: SCHEMAS["inkwell/convert", action]["properties"]["markdown"]["maxLength"]]},
+        )
+        for action, (place, unit) in itertools.product(
+            ("markdown-to-html", "markdown-to-docx", "markdown-to-pdf"), enumerate(MARKDOWN)
+        )
+    }
+)
+
+
+def shells(last: int) -> Any:
+    """Arrays in arrays, each with a long common head, that differ at the very bottom only."""
+    value: Any = last
+    for _ in range(60):
+        value = [*range(700), value]
+    return value
+
+
+def sentences_of(count: int) -> str:
+    chance = random.Random(3)
+    return " ".join(f"{' '.join(f'w{chance.randrange(4_000)}' for _ in range(12))}.".capitalize() for _ in range(count))
+
+
+def large_invoice() -> dict[str, Any]:
+    example: dict[str, Any] = work.manifests()[0]["actions"][0]["examples"][0]["input"]
+    item = {"description": ("Größe " * 50)[:300], "quantity": 999_999.125, "unit_price": 9_999_999.99}
+    return {**example, "items": [item] * 200, "notes": "note " * 400}
+
+
+@pytest.mark.parametrize("name", WORST)
+def test_the_largest_inputs_take_less_than_two_seconds(name: str) -> None:
+    capability, action, given = WORST[name]()
+    jsonschema_rs.validator_for(SCHEMAS[capability, action]).validate(given)
+    started = time.thread_time()
+    try:
+        work.run(capability, action, given)
+    except work.WorkFailed as failed:
+        assert failed.code in {"TOO_COMPLEX", "TOO_LARGE", "TEXT_EMPTY"}  # noqa: PT017  # either way it must end soon
+    took = time.thread_time() - started
+    assert took < (5 if capability == "plumbline/report" else 2)

@@ -1,0 +1,205 @@
+"""The registry: what is listed is what can be run, and it is shaped as the protocol says."""
+
+import io
+import json
+import wave
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from jecp_mcp.clock import UnixMs, parse_iso
+from jecp_mcp.money import MicroUSDC, parse_price
+from jecp_mcp.sandbox import work
+from jecp_mcp.wire.manifest import parse_manifest
+
+NOW = UnixMs(1_795_000_000_000)
+
+
+def listed() -> Iterator[tuple[str, dict[str, Any]]]:
+    for manifest in work.manifests(NOW):
+        for action in manifest["actions"]:
+            yield f"{manifest['namespace']}/{manifest['capability']}@{manifest['version']}", action
+    for builtin in work.builtins():
+        for action in builtin["actions"]:
+            yield builtin["id"], action
+
+
+ALL = [pytest.param(capability, action, id=f"{capability}:{action['id']}") for capability, action in listed()]
+EXAMPLES = [
+    pytest.param(capability, action, example["input"], id=f"{capability}:{action['id']}:{place}")
+    for capability, action in listed()
+    for place, example in enumerate(action["examples"])
+]
+
+
+def price(action: dict[str, Any]) -> MicroUSDC:
+    return parse_price(action["price_usdc"] if "price_usdc" in action else action["pricing"]["base"])
+
+
+def test_every_manifest_is_valid_to_the_letter() -> None:
+    for manifest in work.manifests(NOW):
+        parse_manifest(json.dumps(manifest))
+
+
+def test_several_providers_and_the_hub_sell_at_least_fourteen_actions_from_a_twentieth_cent_to_a_dollar_fifty() -> None:
+    prices = [price(action) for _, action in listed()]
+    assert len({manifest["namespace"] for manifest in work.manifests(NOW)}) >= 2
+    assert len(prices) >= 14
+    assert (min(prices), max(prices)) == (500, 1_500_000)
+
+
+def test_builtins_have_no_slash_and_exact_prices_as_text() -> None:
+    for builtin in work.builtins():
+        assert "/" not in builtin["id"]
+        assert all(isinstance(action["price_usdc"], str) for action in builtin["actions"])
+
+
+def test_two_providers_offer_the_same_task_at_different_prices() -> None:
+    offers = {
+        capability: action
+        for capability, action in listed()
+        if capability.startswith(("lectern/summary", "inkwell/abstract")) and action["id"] == "extract"
+    }
+    dear, cheap = offers["lectern/summary@2.0.0"], offers["inkwell/abstract@1.0.2"]
+    assert price(dear) > price(cheap)
+    assert dear["input_schema"] == cheap["input_schema"]
+    assert dear["output_schema"] == cheap["output_schema"]
+
+
+def test_there_is_a_silver_action_a_streaming_one_and_one_paid_by_the_token() -> None:
+    actions = [action for _, action in listed()]
+    assert any(action.get("trust_tier_required") == "silver" for action in actions)
+    assert any(action.get("streaming") for action in actions)
+    assert any(action.get("pricing", {}).get("model") == "per_token" for action in actions)
+
+
+def test_one_version_ends_within_thirty_days_and_one_is_gone_and_both_successors_can_be_called() -> None:
+    by_status = {
+        manifest["deprecation"]["status"]: manifest for manifest in work.manifests(NOW) if "deprecation" in manifest
+    }
+    day = 86_400_000
+    assert 0 < parse_iso(by_status["deprecated"]["deprecation"]["sunset_at"]) - NOW < 30 * day
+    assert parse_iso(by_status["sunset"]["deprecation"]["sunset_at"]) < NOW
+    for manifest in by_status.values():
+        successor = f"{manifest['namespace']}/{manifest['capability']}@{manifest['deprecation']['successor_version']}"
+        action = manifest["actions"][0]
+        assert work.run(successor, action["id"], action["examples"][0]["input"]) is not None
+
+
+def test_a_sunset_stays_put_within_a_day_so_that_the_catalog_does_too() -> None:
+    midnight = NOW - NOW % 86_400_000
+    assert work.manifests(UnixMs(midnight)) == work.manifests(UnixMs(midnight + 86_399_999))
+
+
+def test_an_unpinned_call_means_the_version_listed_last() -> None:
+    last = {f"{m['namespace']}/{m['capability']}": m for m in work.manifests(NOW)}
+    assert last["plumbline/csv"]["version"] == "2.0.0"
+    assert last["inkwell/thumbnail"]["version"] == "1.4.0"
+    # Only 2.0.0 knows how to group.
+    with pytest.raises(KeyError):
+        work.run("plumbline/csv@1.0.0", "group-by", {})
+    assert work.run("plumbline/csv", "group-by", last["plumbline/csv"]["actions"][1]["examples"][0]["input"]).output
+
+
+@pytest.mark.parametrize(("capability", "action"), ALL)
+def test_every_schema_is_closed_described_and_bounded(capability: str, action: dict[str, Any]) -> None:
+    schema = action["input_schema"]
+    jsonschema_rs.meta.validate(schema)
+    jsonschema_rs.meta.validate(action["output_schema"])
+    assert schema["additionalProperties"] is False
+    for name, part in schema["properties"].items():
+        assert part["description"], name
+        if part.get("type") == "string" and "enum" not in part:
+            assert part["maxLength"], name
+        if part.get("type") == "array":
+            assert part["maxItems"], name
+    assert action["examples"]
+    assert len(action["description"]) <= 300
+
+
+@pytest.mark.parametrize(("capability", "action", "given"), EXAMPLES)
+def test_every_example_works_and_delivers_what_the_schema_promises(
+    capability: str, action: dict[str, Any], given: dict[str, Any]
+) -> None:
+    jsonschema_rs.validator_for(action["input_schema"]).validate(given)
+    done = work.run(capability, action["id"], given)
+    if done.artifact is None:
+        jsonschema_rs.validator_for(action["output_schema"]).validate(done.output)
+        json.dumps(done.output, allow_nan=False)
+    else:
+        content_type, data = done.artifact
+        assert done.output is None
+        READERS[content_type](data)
+        wrapped = {"artifact": {"content_type": content_type, "size_bytes": len(data), "inline": False}}
+        jsonschema_rs.validator_for(action["output_schema"]).validate(wrapped)
+    rates = {key for key in action.get("pricing", {}) if key.endswith("_usdc")}
+    assert bool(rates) == bool(done.units)
+
+
+def read_pdf(data: bytes) -> None:
+    from pypdf import PdfReader
+
+    reader = PdfReader(io.BytesIO(data), strict=True)
+    assert len(reader.pages) >= 1
+    assert reader.pages[0].extract_text().strip()
+
+
+def read_image(data: bytes) -> None:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        assert image.width > 1
+
+
+def read_wav(data: bytes) -> None:
+    with wave.open(io.BytesIO(data)) as sound:
+        assert sound.getnframes() > sound.getframerate()
+
+
+def read_docx(data: bytes) -> None:
+    from docx import Document
+
+    assert zipfile.ZipFile(io.BytesIO(data)).testzip() is None
+    assert any(paragraph.text for paragraph in Document(io.BytesIO(data)).paragraphs)
+
+
+READERS = {
+    "application/pdf": read_pdf,
+    "image/png": read_image,
+    "image/jpeg": read_image,
+    "image/webp": read_image,
+    "audio/wav": read_wav,
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": read_docx,
+}
+
+
+@pytest.mark.parametrize(
+    ("capability", "action", "given"), [each for each in EXAMPLES if each.values[1].get("streaming")]
+)
+def test_a_stream_ends_with_the_very_work_that_a_plain_run_gives(
+    capability: str, action: dict[str, Any], given: dict[str, Any]
+) -> None:
+    pieces = work.stream(capability, action["id"], given)
+    count = 0
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            assert end.value == work.run(capability, action["id"], given)
+            break
+        count += 1
+    assert count >= 1
+
+
+def test_an_action_that_does_not_stream_says_so() -> None:
+    with pytest.raises(KeyError):
+        work.stream("text-stats", "count", {"text": "a"})
+
+
+def test_an_unknown_action_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        work.run("inkwell/invoice", "shred", {})
