@@ -31,17 +31,18 @@ _CONNECTIONS: Final = 64
 _IDLE_CONNECTIONS: Final = 16
 _IDLE_SECONDS: Final = 30.0
 
-_SENDING: Final = frozenset({"http11.send_request_headers.started", "http2.send_request_headers.started"})
-"""The trace events after which bytes of the request may be on their way."""
-
 _PHASES: Final = {
-    "connect_tcp": "connect",
-    "start_tls": "tls",
-    "send_request_headers": "send",
-    "send_request_body": "send",
-    "receive_response_headers": "answer",
-    "receive_response_body": "body",
+    "connection.connect_tcp.started": "connect",
+    "connection.start_tls.started": "tls",
+    "http11.send_request_headers.started": "send",
+    "http11.receive_response_headers.started": "answer",
+    "http11.receive_response_body.started": "body",
 }
+"""What begins with each trace event."""
+
+_BEFORE_SENDING: Final = "connection."
+"""How the only trace events begin that come before the first byte of a request. One by any other name counts as
+sending, so that a library that renames its events leaves money held, never released."""
 
 
 _LIBRARY_LOGGERS: Final = ("httpx2", "httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy")
@@ -98,11 +99,8 @@ class _Trail:
         self.phase = "connect"
 
     async def __call__(self, name: str, _info: Mapping[str, Any]) -> None:
-        if name in _SENDING:
-            self.sent = True
-        *_, step, when = name.split(".")
-        if when == "started":
-            self.phase = _PHASES.get(step, self.phase)
+        self.phase = _PHASES.get(name, self.phase)
+        self.sent = self.sent or not name.startswith(_BEFORE_SENDING)
 
     def failed(self, reason: str) -> ExchangeFailed:
         return ExchangeFailed(sent=self.sent, phase=self.phase, reason=reason)
@@ -161,15 +159,16 @@ class Http:
         try:
             with anyio.fail_after(timeout):
                 response = await self._send(method, url, headers, body, timeout, trail)
+                head = _lowered(response)
                 try:
                     whole = bytearray()
-                    async for chunk in _chunks(response, max_bytes, trail):
+                    async for chunk in _chunks(response, head, max_bytes, trail):
                         whole += chunk
                 finally:
                     await _close(response)
         except TimeoutError as exc:
             raise trail.failed(f"no whole answer within {timeout:g} s") from exc
-        return HttpAnswer(response.status_code, _lowered(response), bytes(whole))
+        return HttpAnswer(response.status_code, head, bytes(whole))
 
     @asynccontextmanager
     async def stream(
@@ -193,9 +192,10 @@ class Http:
                 response = await self._send(method, url, headers, body, timeout, trail)
         except TimeoutError as exc:
             raise trail.failed(f"no answer began within {timeout:g} s") from exc
+        head = _lowered(response)
         try:
-            async with aclosing(_chunks(response, max_bytes, trail)) as chunks:
-                yield HttpStream(response.status_code, _lowered(response), chunks)
+            async with aclosing(_chunks(response, head, max_bytes, trail)) as chunks:
+                yield HttpStream(response.status_code, head, chunks)
         finally:
             await _close(response)
 
@@ -266,7 +266,9 @@ async def _close(response: httpx2.Response) -> None:
             await response.aclose()
 
 
-async def _chunks(response: httpx2.Response, max_bytes: int, trail: _Trail) -> AsyncGenerator[bytes, None]:
+async def _chunks(
+    response: httpx2.Response, head: Mapping[str, str], max_bytes: int, trail: _Trail
+) -> AsyncGenerator[bytes, None]:
     """The body as it comes, decoded, up to `max_bytes`.
 
     No compression is asked for. A Hub that compresses anyway is decoded here, within the bound at every step: a few
@@ -277,11 +279,11 @@ async def _chunks(response: httpx2.Response, max_bytes: int, trail: _Trail) -> A
     import httpx2
 
     too_long = ExchangeFailed(sent=True, phase="size", reason=f"the answer is longer than {max_bytes} bytes")
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    encoding = head.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "", "gzip", "x-gzip", "deflate"}:
         raise trail.failed("the answer comes in an encoding nobody asked for")
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding not in {"identity", ""} else None
-    declared = response.headers.get("content-length", "")
+    declared = head.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:18]) > max_bytes:
         raise too_long
     size = received = 0
@@ -307,7 +309,11 @@ async def _chunks(response: httpx2.Response, max_bytes: int, trail: _Trail) -> A
 
 
 def _lowered(response: httpx2.Response) -> Mapping[str, str]:
-    return {key.lower(): value for key, value in response.headers.items()}
+    head: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        head[name] = f"{head[name]}, {value}" if name in head else value
+    return head
 
 
 def _reason(exc: Exception) -> str:

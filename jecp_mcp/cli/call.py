@@ -13,7 +13,7 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common, start
-from jecp_mcp.errors import JecpMcpError
+from jecp_mcp.errors import HubError, JecpMcpError
 
 if TYPE_CHECKING:
     from jecp_mcp.cli.assembly import Bridge
@@ -70,7 +70,12 @@ async def _call(
     from jecp_mcp.cli.assembly import build
 
     async with build(given) as bridge:
-        await bridge.refresh()
+        try:
+            await bridge.source.refresh()
+        except HubError:
+            # A catalog of an earlier run will do; without any there is nothing to call.
+            if not bridge.known:
+                raise
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()

@@ -10,8 +10,7 @@ import anyio
 import anyio.to_thread
 from pydantic import SecretStr
 
-from jecp_mcp.settings import Credentials, find_credentials, store_credentials
-from jecp_mcp.settings.models import Settings
+from jecp_mcp.settings import Credentials, Settings, store_credentials, stored_credentials
 from jecp_mcp.tools.ports import Registered
 from jecp_mcp.wire.account import Registration
 
@@ -69,7 +68,7 @@ class Keeper:
         async with self._lock:
             hub = self._settings.hub.base_url
             # Another process may have registered since; its account serves this one too.
-            stored = find_credentials(self._settings, {}, Path("/nonexistent"), self._state)
+            stored = stored_credentials(self._state, hub)
             if stored is not None:
                 self._adopt(stored)
                 return Registered(stored.agent_id, None, stored.source)

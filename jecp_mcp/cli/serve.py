@@ -6,8 +6,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 FIRST_CATALOG_SECONDS: Final = 2.5
 """How long a first start waits for the catalog: hosts ask for the tools once, and give up after 5 to 10 seconds."""
+
+_HANDLER_POLL_SECONDS: Final = 0.02
 
 
 @click.command("serve")
@@ -82,21 +84,39 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
         if transport == "stdio":
             await transports.serve_stdio(server)
         else:
-            _survive_signals(tasks.cancel_scope)
             serve = transports.serve_http if transport == "http" else transports.serve_sse
-            await serve(server, given.settings.server, transports.listen(given.settings.server))
+            with _signals_for_http():
+                await serve(server, given.settings.server, transports.listen(given.settings.server))
         tasks.cancel_scope.cancel()
 
 
-def _survive_signals(scope: anyio.CancelScope) -> None:
-    """Let SIGINT and SIGTERM end the server and not the process.
+@contextmanager
+def _signals_for_http() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the HTTP server and not the process.
 
-    The HTTP server has handlers of its own while it runs. When it has ended it raises the signal again, and the default
-    would kill the process before the ledger is brought up to date.
+    The server has handlers of its own while it runs. A signal that comes before them waits for them; the one that the
+    server raises again when it has ended would kill the process before the ledger is brought up to date.
     """
     loop = asyncio.get_running_loop()
+    over = False
+
+    def handle(number: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(pass_on, number)
+
+    def pass_on(number: int) -> None:
+        if over:
+            return
+        if signal.getsignal(number) is handle:
+            loop.call_later(_HANDLER_POLL_SECONDS, pass_on, number)
+        else:
+            signal.raise_signal(number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(scope.cancel))
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        over = True
 
 
 class _Changed:

@@ -19,7 +19,7 @@ MAX_NAME = 100
 MAX_URL = 2048
 GRACE_SECONDS = (60, 604_800)
 """The shortest and the longest time a replaced key goes on working; the longest unless asked otherwise."""
-FIRST_OF_ROTATION = "This api_key is shown only once."
+SHOWN_ONCE = "This api_key is shown only once."
 
 
 async def register(hub: Hub, request: Request, voice: Voice) -> Reply:
@@ -40,7 +40,7 @@ async def register(hub: Hub, request: Request, voice: Voice) -> Reply:
             "trust_tier": "bronze",
             "wallet_balance_usdc": usd(ZERO),
             "topup_url": voice.path("topup"),
-            "warning": FIRST_OF_ROTATION,
+            "warning": SHOWN_ONCE,
         },
         201,
     )
@@ -164,7 +164,7 @@ async def rotate_key(hub: Hub, request: Request, voice: Voice) -> Reply:
             "grace_seconds": grace,
             "revoke_old": revoke,
             "rotations_in_last_24h": made[1],
-            "warning": FIRST_OF_ROTATION,
+            "warning": SHOWN_ONCE,
         }
     )
 

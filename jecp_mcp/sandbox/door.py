@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -59,6 +59,8 @@ class Door:
             return
         try:
             await self._app(scope, receive, send)
+        except ClientDisconnect:
+            return  # The client left before its request was whole: nobody is there to answer.
         except Dropped:
             client = scope.get("client")
             connection = self._connections.get((client[0], client[1])) if client else None

@@ -4,10 +4,13 @@
 
 - `match`: ``capability:action``, ``capability``, ``*`` (every call), or a path such as ``/v1/capabilities`` (any other
   request).
-- `fault`: ``drop_before`` closes the connection before anything happens; ``drop_after_charge`` does the work, charges,
-  keeps the answer and closes the connection without it; ``drop_midway`` closes a stream after its first piece,
-  uncharged; ``delay:SECONDS`` comes late; ``status:502 html`` (or ``json``, or ``empty``) answers with what is no JECP
-  envelope; ``code:INTERNAL_ERROR`` refuses with that code (a stream ends with it where that is its way).
+- `fault`:
+  ``drop_before`` closes the connection before anything happens;
+  ``drop_after_charge`` does the work, charges, keeps the answer and closes the connection without it;
+  ``drop_midway`` closes a stream after its first piece, uncharged; ``pause_midway:SECONDS`` waits there;
+  ``delay:SECONDS`` comes late;
+  ``status:502 html`` (or ``json``, or ``empty``) answers with what is no JECP envelope;
+  ``code:INTERNAL_ERROR`` refuses with that code (a stream ends with it where that is its way).
 - `times`: how many requests, 1 unless given. `agent_id`: only this agent's calls.
 - `after_charge`: true lets the work be done and charged before ``status`` or ``code`` answers.
 - With ``code``: `message`, `details`, `retry_after_seconds`, `http_status`, `next_action` replace the code's own.
@@ -31,6 +34,7 @@ MOST_DELAY_SECONDS = 600.0
 _FAULT = re.compile(
     r"(?P<drop>drop_before|drop_after_charge|drop_midway)"
     r"|delay:(?P<delay>\d{1,3}(?:\.\d{1,6})?)"
+    r"|pause_midway:(?P<pause_midway>\d{1,3}(?:\.\d{1,6})?)"
     r"|status:(?P<status>[2-5]\d\d)(?: (?P<page>html|json|empty))?"
     r"|code:(?P<code>[A-Z][A-Z0-9_]{2,99})",
     re.ASCII,
@@ -158,9 +162,9 @@ class Faults:
             raise Refused("INVALID_REQUEST", f"times must be from 1 to {MOST_FAULTS}.")
         if len(self._waiting) >= MOST_FAULTS:
             raise Refused("INVALID_REQUEST", "too many faults are waiting.")
-        kind = found["drop"] or next(name for name in ("delay", "status", "code") if found[name])
+        kind = found["drop"] or next(name for name in ("delay", "pause_midway", "status", "code") if found[name])
         argument = "" if found["drop"] else found[kind]
-        if kind == "delay" and float(argument) > MOST_DELAY_SECONDS:
+        if kind in ("delay", "pause_midway") and float(argument) > MOST_DELAY_SECONDS:
             raise Refused("INVALID_REQUEST", f"a delay may last {MOST_DELAY_SECONDS:g} seconds.")
         self._waiting.append(
             Fault(

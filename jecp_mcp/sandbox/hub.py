@@ -21,10 +21,11 @@ from jecp_mcp.sandbox.config import SandboxConfig
 from jecp_mcp.sandbox.envelopes import Parts, encode, success, sunset_headers, sunset_refusal, written_output
 from jecp_mcp.sandbox.faults import Fault, Faults
 from jecp_mcp.sandbox.pricing import usd
+from jecp_mcp.sandbox.proof import check_provenance
 from jecp_mcp.sandbox.refusals import Refused, Reply, Voice, refusal_reply
 from jecp_mcp.sandbox.shelf import Listing, Offer, Shelf, read_catalog_file
 from jecp_mcp.sandbox.store import Agent, Receipt, Sale, Store, Stored
-from jecp_mcp.wire import jsontext, provenance
+from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.codes import CODES
 from jecp_mcp.wire.forms import TIERS
 
@@ -127,7 +128,7 @@ class Hub:
     ) -> Reply | tuple[Sold, Claim, Fault | None] | tuple[Call, Stored]:
         at = self.clock.now()
         agent = self.authenticate(call.voice, headers, call.mandate_credentials)
-        self._check_provenance(call, agent, at)
+        check_provenance(self.store, call, agent, at)
         self._check_rate(agent, ((agent.agent_id, self._limit(agent)),), at)
         key = (agent.agent_id, call.call_id)
         earlier = await self._earlier(call, key)
@@ -209,26 +210,6 @@ class Hub:
         if credentials is not None and (credentials[0] != agent_id or not agent.holds(credentials[1], now)):
             raise Refused("INVALID_API_KEY", "The mandate's agent and key are not the caller's.")
         return agent
-
-    def _check_provenance(self, call: Call, agent: Agent, at: int) -> None:
-        if call.provenance is None:
-            return
-        assert call.mandate_credentials is not None
-        now = self.clock.now()
-
-        def seen(nonce: str) -> bool:
-            until = at + provenance.NONCE_MEMORY_SECONDS * 1000
-            return not self.store.use_nonce(agent.agent_id, nonce, until, at)
-
-        wrong = provenance.verify(call.provenance, agent.agent_id, call.mandate_credentials[1], now=now, seen=seen)
-        if wrong is None:
-            return
-        details: dict[str, Any] = {"subcause": str(wrong)}
-        if wrong is provenance.Subcause.CLOCK_SKEW:
-            ahead = provenance.drift_seconds(str(call.provenance), now)
-            # The Hub counts the other way round: its clock minus the maker's.
-            details["drift_seconds"] = -ahead if ahead is not None else 0
-        raise Refused("PROVENANCE_MISMATCH", _PROVENANCE[wrong], details=details)
 
     def _limit(self, agent: Agent) -> int:
         return self.config.rate_limits_rpm[agent.tier] if agent.rate_limit_rpm is None else agent.rate_limit_rpm
@@ -433,13 +414,3 @@ def work_refusal(code: str, message: str) -> Refused:
     if code in CODES:
         return Refused(code, message)
     return Refused("VALIDATION_FAILED", message, details={"reason": code, "errors": [{"path": "", "reason": message}]})
-
-
-_PROVENANCE = {
-    provenance.Subcause.WIRE_MALFORMED: "The provenance hash is malformed.",
-    provenance.Subcause.CLOCK_SKEW: "The provenance hash's time is more than 300 seconds off.",
-    provenance.Subcause.HMAC_MISMATCH: "The provenance hash does not match.",
-    provenance.Subcause.NONCE_REPLAY: "The provenance nonce was already used; take a fresh one for every request.",
-    provenance.Subcause.V1_LEGACY_MISMATCH: "Provenance v1 does not match.",
-    provenance.Subcause.V1_UNAVAILABLE: "Provenance v1 has ended; use v2.",
-}

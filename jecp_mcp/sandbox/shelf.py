@@ -259,13 +259,16 @@ def _offer(action: Mapping[str, Any], runs: tuple[str, str] | None) -> Offer:
 
 
 def _validator(schema: Any) -> Any:
-    """A validator that reads no other document and runs patterns in linear time.
+    """A validator that reads no other document, runs patterns in linear time and repeats nobody's input.
 
     Raises:
         ValueError: it is no JSON Schema.
     """
     return jsonschema_rs.validator_for(
-        jsontext.plain(schema), pattern_options=jsonschema_rs.RegexOptions(), retriever=_no_documents
+        jsontext.plain(schema),
+        pattern_options=jsonschema_rs.RegexOptions(),
+        retriever=_no_documents,
+        mask="the value",
     )
 
 

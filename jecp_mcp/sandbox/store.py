@@ -21,47 +21,12 @@ import apsw
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.pricing import Split, split
+from jecp_mcp.sandbox.schema import SCHEMA
 
 VENDOR_PREFIX = "sbx"
 ANSWER_WINDOW_MS = 24 * 3_600_000
 """How long an answer is kept for its call id (JECP 01-protocol §5)."""
 RATE_WINDOW_SECONDS = 60
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS agents (
-    agent_id TEXT PRIMARY KEY, name TEXT NOT NULL, agent_type TEXT NOT NULL,
-    key_hash BLOB NOT NULL, previous_hash BLOB, previous_until INTEGER,
-    balance INTEGER NOT NULL CHECK (balance >= 0), free_calls INTEGER NOT NULL CHECK (free_calls >= 0),
-    total_calls INTEGER NOT NULL DEFAULT 0, rate_limit_rpm INTEGER, created_at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rotations (agent_id TEXT NOT NULL, at INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS transactions (
-    number INTEGER PRIMARY KEY, transaction_id TEXT NOT NULL UNIQUE, agent_id TEXT NOT NULL, call_id TEXT NOT NULL,
-    capability TEXT NOT NULL, action TEXT NOT NULL, method TEXT NOT NULL, amount INTEGER NOT NULL,
-    provider_share INTEGER NOT NULL, hub_fee INTEGER NOT NULL, payment_fee INTEGER NOT NULL,
-    balance_after INTEGER NOT NULL, created_at INTEGER NOT NULL, refunded_at INTEGER,
-    CHECK (provider_share + hub_fee + payment_fee = amount));
-CREATE INDEX IF NOT EXISTS transactions_of ON transactions (agent_id);
-CREATE TABLE IF NOT EXISTS credits (
-    number INTEGER PRIMARY KEY, agent_id TEXT NOT NULL, kind TEXT NOT NULL, amount INTEGER NOT NULL,
-    balance_after INTEGER NOT NULL, created_at INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS checkouts (
-    session_id TEXT PRIMARY KEY, agent_id TEXT NOT NULL, amount INTEGER NOT NULL, return_to TEXT,
-    created_at INTEGER NOT NULL, paid_at INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS answers (
-    agent_id TEXT NOT NULL, call_id TEXT NOT NULL, digest BLOB NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL,
-    created_at INTEGER NOT NULL, UNIQUE (agent_id, call_id));
-CREATE TABLE IF NOT EXISTS nonces (
-    agent_id TEXT NOT NULL, nonce TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (agent_id, nonce)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rates (
-    key TEXT NOT NULL, second INTEGER NOT NULL, calls INTEGER NOT NULL, PRIMARY KEY (key, second)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refunds (
-    refund_id TEXT PRIMARY KEY, transaction_id TEXT NOT NULL UNIQUE, agent_id TEXT NOT NULL, amount INTEGER NOT NULL,
-    returned INTEGER NOT NULL, reason TEXT NOT NULL, evidence_url TEXT, status TEXT NOT NULL,
-    requested_at INTEGER NOT NULL, resolved_at INTEGER, note TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS manifests (
-    capability TEXT NOT NULL, version TEXT NOT NULL, manifest TEXT, UNIQUE (capability, version));
-"""
 
 
 class Agent(NamedTuple):
@@ -167,7 +132,7 @@ class Store:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             with self.atomic():
-                self._db.execute(_SCHEMA)
+                self._db.execute(SCHEMA)
         except apsw.BusyError as exc:
             raise SettingsError(str(path), "", "another sandbox is using this file") from exc
         except (apsw.Error, OSError) as exc:

@@ -50,26 +50,29 @@ class EventStream(Response):
         self._outcome: Reply | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # the ASGI signature
-        """Send the events while the client is there.
+        """Send the events while the client is there; the work stops when it has gone.
 
         Raises:
             Dropped: a fault closes the connection.
         """
+        telling = asyncio.ensure_future(self._tell(send))
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            events = self._events()
-            try:
-                async for chunk in _until(events, gone):
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            finally:
-                await events.aclose()  # type: ignore[attr-defined]  # an async generator
-            if not gone.done():
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await asyncio.wait({telling, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():
+                telling.result()
         finally:
+            telling.cancel()
             gone.cancel()
+            await asyncio.wait({telling, gone})
             key = (self._sold.agent.agent_id, self._sold.call.call_id)
             self._hub.release(key, self._claim, self._outcome)
+
+    async def _tell(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async for chunk in self._events():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _events(self) -> AsyncIterator[bytes]:
         sold, call = self._sold, self._sold.call
@@ -85,7 +88,7 @@ class EventStream(Response):
                 yield _piece(call, piece, len(pieces))
                 pieces.append(piece)
                 if len(pieces) == 1:
-                    self._cut_short()
+                    await self._cut_short()
                 if not call.builtin and len(pieces) % _METER_EVERY == 0:
                     yield event("meter", {"elapsed_ms": _ms(started)})
             work = delivered[0] if delivered else None
@@ -105,8 +108,10 @@ class EventStream(Response):
         for name, data in closing_events(call, envelope):
             yield event(name, data)
 
-    def _cut_short(self) -> None:
-        """End here where a fault says so."""
+    async def _cut_short(self) -> None:
+        """Pause or end here where a fault says so."""
+        if self._fault is not None and self._fault.kind == "pause_midway":
+            await asyncio.sleep(float(self._fault.argument))
         if self._fault is not None and self._fault.ends_stream(streaming=True):
             if self._fault.kind == "drop_midway":
                 raise Dropped
@@ -190,14 +195,6 @@ def _next(iterator: Iterator[Any], delivered: list[Any]) -> Any:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _until(events: AsyncIterator[bytes], gone: asyncio.Future[None]) -> AsyncIterator[bytes]:
-    """The events until the client has gone."""
-    async for each in events:
-        if gone.done():
-            return
-        yield each
 
 
 def _opening(call: Call, sold: Sold | None) -> bytes:

@@ -17,7 +17,7 @@ from mcp.server.stdio import stdio_server
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.server.app import BridgeServer
-from jecp_mcp.server.stdin import claim
+from jecp_mcp.server.stdio import claim
 from jecp_mcp.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ _DRAIN_SECONDS = 3
 
 async def serve_stdio(server: BridgeServer) -> None:
     """Serve one client over stdin and stdout until it closes stdin, or SIGINT or SIGTERM arrives."""
-    lines = claim()
+    lines, output = claim()
+    # The SDK types its parameters as files; it only iterates over the lines, and writes and flushes.
+    source, sink = cast("anyio.AsyncFile[str]", lines), cast("anyio.AsyncFile[str]", output)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
-        # The SDK types its parameter as a file; it only iterates over the lines.
-        async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines)) as (read, write):
+        async with stdio_server(stdin=source, stdout=sink) as (read, write):
             await server.run(read, write, server.create_initialization_options())
         tasks.cancel_scope.cancel()
 

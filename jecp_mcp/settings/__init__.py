@@ -1,6 +1,6 @@
 """The operator's settings and the agent's credentials: their shapes, and where they are read from."""
 
-from jecp_mcp.settings.credentials import find_credentials, store_credentials
+from jecp_mcp.settings.credentials import find_credentials, store_credentials, stored_credentials
 from jecp_mcp.settings.loading import load_settings
 from jecp_mcp.settings.models import (
     DEFAULT_HUB,
@@ -36,4 +36,5 @@ __all__ = [
     "load_settings",
     "state_dir",
     "store_credentials",
+    "stored_credentials",
 ]

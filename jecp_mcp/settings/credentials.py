@@ -46,10 +46,31 @@ def find_credentials(
     """
     found = _from_environment(environ)
     if found is None and state is not None:
-        found = _from_own_file(settings.hub.base_url, state / FILE)
+        found = stored_credentials(state, settings.hub.base_url)
     if found is None:
         found = _from_jecp_cli(settings.hub.base_url, home / ".jecp" / "config.json")
     return found
+
+
+def stored_credentials(state: Path, hub: str) -> Credentials | None:
+    """What `store_credentials` wrote for a Hub, or None.
+
+    Raises:
+        SettingsError: other users can read the file, or it is not what was written.
+    """
+    path = state / FILE
+    try:
+        hubs = _stored(path)
+    except PermissionError as exc:
+        raise SettingsError(str(path), "", exc.strerror or "is not readable") from exc
+    except OSError as exc:
+        raise SettingsError(str(path), "", f"cannot be read: {exc.strerror or type(exc).__name__}") from exc
+    entry = hubs.get(hub)
+    if entry is None:
+        return None
+    for key in ("agent_id", "api_key"):
+        _check(str(path), key, entry[key])
+    return Credentials(agent_id=entry["agent_id"], api_key=SecretStr(entry["api_key"]), source=str(path))
 
 
 def store_credentials(state: Path, hub: str, agent_id: str, api_key: SecretStr) -> Path:
@@ -104,21 +125,6 @@ def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
     _check("the environment", ID_VARIABLE, agent_id)
     _check("the environment", name, key)
     return Credentials(agent_id=agent_id, api_key=SecretStr(key), source="environment")
-
-
-def _from_own_file(hub: str, path: Path) -> Credentials | None:
-    try:
-        hubs = _stored(path)
-    except PermissionError as exc:
-        raise SettingsError(str(path), "", exc.strerror or "is not readable") from exc
-    except OSError as exc:
-        raise SettingsError(str(path), "", f"cannot be read: {exc.strerror or type(exc).__name__}") from exc
-    entry = hubs.get(hub)
-    if entry is None:
-        return None
-    for key in ("agent_id", "api_key"):
-        _check(str(path), key, entry[key])
-    return Credentials(agent_id=entry["agent_id"], api_key=SecretStr(entry["api_key"]), source=str(path))
 
 
 def _stored(path: Path) -> dict[str, dict[str, str]]:

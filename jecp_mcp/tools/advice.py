@@ -29,6 +29,9 @@ def advise(end: CallEnd, context: Context) -> NextAction:
     case = Case(end, refusal, context, said, kind, "hub" if said is not None else "bridge")
     if end.charge is Charge.UNKNOWN and refusal.code not in _RULED_BY_OPERATOR:
         return steps.check_status(case)
+    if end.charge is Charge.YES:
+        # Whatever the code or the Hub says: buying it, or something like it, a second time is a person's decision.
+        return steps.buy_again(case)
     if refusal.code in _BY_CODE:
         return _BY_CODE[refusal.code](case)
     return _BY_TYPE.get(kind, steps.foreign)(case)

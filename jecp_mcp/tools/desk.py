@@ -88,7 +88,8 @@ class Desk:
         try:
             return await self._call(name, arguments, caller)
         except (ToolFault, HubError) as exc:
-            return self._refused(name, arguments, Refusal(exc.code, exc.message, source="bridge"))
+            target = name if exc.code == INVALID_ARGUMENTS else None
+            return self._refused(name, arguments, Refusal(exc.code, exc.message, source="bridge"), target=target)
         except LedgerError as exc:
             return self._refused(name, arguments, refusals.ledger_trouble(exc))
         except Exception:

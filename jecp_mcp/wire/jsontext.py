@@ -208,11 +208,15 @@ def _scrubbed(value: Any) -> Any:
 
 
 class _ExactNeeded(Exception):
-    """The C encoder met a `Decimal`, which it cannot write as a number."""
+    """The C encoder met a `Decimal` that no float is written like."""
 
 
 def _fallback(value: Any) -> Any:
     if isinstance(value, Decimal):
+        # The encoder writes a float as its repr: where that is digit for digit the same, it need not be left.
+        as_float = float(value)
+        if repr(as_float) == str(value):
+            return as_float
         raise _ExactNeeded
     if isinstance(value, Mapping):
         return dict(value)

@@ -1,10 +1,14 @@
-"""One Hub over HTTP: discovery, invoking, and the account. The one place that attaches the agent's key."""
+"""One Hub over HTTP: discovery, invoking, and the account. The one place that attaches the agent's key.
+
+What comes back is read without it: a Hub or a proxy that repeats a request in its answer does not bring the key into
+results, the ledger or the model's view.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Final, Protocol, TypeVar
 
 from jecp_mcp.clock import Clock, UnixMs
@@ -21,6 +25,10 @@ T = TypeVar("T")
 
 _GUIDE = "/.well-known/agent-guide.json"
 _GUIDE_SECONDS: Final = 10.0
+_ACCOUNT_SECONDS: Final = 20.0
+_MASK: Final = b"*"
+_SHORTEST_KEY: Final = 12
+"""A shorter text is too common in answers to be masked, and no Hub's key."""
 _NOT_FOUND: Final = 404
 _OK: Final = 200
 
@@ -96,16 +104,23 @@ class HubClient:
 
     async def post(self, path: str, body: bytes, identity: Credentials, *, seconds: float) -> HttpAnswer:
         """One authenticated request. Raises `ExchangeFailed`."""
-        return await self._http.exchange(
+        answer = await self._http.exchange(
             "POST", self.origin + path, headers=_headers(identity, "application/json"), body=body, timeout=seconds
         )
+        return _without_key(answer, identity)
 
-    def open_stream(
+    @asynccontextmanager
+    async def open_stream(
         self, path: str, body: bytes, identity: Credentials, *, silence: float
-    ) -> AbstractAsyncContextManager[HttpStream]:
+    ) -> AsyncIterator[HttpStream]:
         """One authenticated request whose answer may be an event stream. Raises `ExchangeFailed`."""
         headers = _headers(identity, "text/event-stream, application/json;q=0.5")
-        return self._http.stream("POST", self.origin + path, headers=headers, body=body, timeout=silence)
+        key = _key(identity)
+        async with (
+            self._http.stream("POST", self.origin + path, headers=headers, body=body, timeout=silence) as answer,
+            aclosing(_chunks_without(answer.chunks, key)) as chunks,
+        ):
+            yield HttpStream(answer.status, _headers_without(answer.headers, key), chunks)
 
     async def register(self, name: str) -> account.Registration:
         """Make an agent account.
@@ -161,15 +176,17 @@ class HubClient:
 
     async def _ask(self, method: str, path: str, body: bytes | None, identity: Credentials | None) -> HttpAnswer:
         try:
-            return await self._http.exchange(
+            answer = await self._http.exchange(
                 method,
                 self.origin + path,
                 headers=_headers(identity, "application/json"),
                 body=body,
+                timeout=_ACCOUNT_SECONDS,
                 max_bytes=account.MAX_ACCOUNT_BYTES,
             )
         except ExchangeFailed as exc:
             raise HubError("HUB_UNREACHABLE", f"The Hub did not answer: {exc}. Nothing was charged.") from exc
+        return answer if identity is None else _without_key(answer, identity)
 
     def _read(
         self, parse: Callable[[bytes, int, Mapping[str, str], UnixMs | None], T | Refusal], answer: HttpAnswer
@@ -189,3 +206,34 @@ def _headers(identity: Credentials | None, accept: str) -> dict[str, str]:
         headers["X-Agent-ID"] = identity.agent_id
         headers["X-API-Key"] = identity.api_key.get_secret_value()
     return headers
+
+
+def _key(identity: Credentials) -> bytes:
+    return identity.api_key.get_secret_value().encode()
+
+
+def _without_key(answer: HttpAnswer, identity: Credentials) -> HttpAnswer:
+    key = _key(identity)
+    return HttpAnswer(answer.status, _headers_without(answer.headers, key), _masked(answer.body, key))
+
+
+def _masked(data: bytes, key: bytes) -> bytes:
+    return data.replace(key, _MASK * len(key)) if len(key) >= _SHORTEST_KEY and key in data else data
+
+
+def _headers_without(headers: Mapping[str, str], key: bytes) -> Mapping[str, str]:
+    return {name: _masked(value.encode(), key).decode() for name, value in headers.items()}
+
+
+async def _chunks_without(chunks: AsyncIterator[bytes], key: bytes) -> AsyncGenerator[bytes, None]:
+    """The same bytes with the key masked, also where it is cut in two.
+
+    Only what may be the key's beginning is kept back until the next chunk, and no event of a stream ends in that.
+    """
+    kept = b""
+    async for chunk in chunks:
+        data = _masked(kept + chunk, key)
+        begun = next((size for size in range(min(len(key) - 1, len(data)), 0, -1) if data.endswith(key[:size])), 0)
+        kept = data[len(data) - begun :]
+        yield data[: len(data) - begun]
+    yield kept

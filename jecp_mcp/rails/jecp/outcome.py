@@ -23,7 +23,7 @@ HUB_LOST_ANSWER: Final = "HUB_LOST_ANSWER"
 HUB_MISBEHAVED: Final = "HUB_MISBEHAVED"
 
 MAX_REPLAYS: Final = 3
-"""The most attempts that may have reached the Hub, after the first one."""
+"""The most attempts of one execution that may have reached the Hub, after the first one."""
 
 MAX_UNSENT: Final = 3
 """The most attempts of which no byte left."""
@@ -35,6 +35,8 @@ SHORTEST_ATTEMPT_SECONDS: Final = 1.0
 """What an attempt must have left to be worth beginning."""
 
 _BACKOFF_SECONDS: Final = (0.2, 0.6, 1.8)
+_STREAM_PATIENCE: Final = 5
+"""How much longer than usual to wait while an earlier attempt's stream still runs, as a factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ def doubtful(attempts: Sequence[Evidence], *, replay: bool) -> bool:
     return replay or any(shown(one, replay=index > 0) is not Verdict.NOT_CHARGED for index, one in enumerate(attempts))
 
 
-def next_wait(attempts: Sequence[Evidence], *, replay: bool, jitter: float, left: float) -> float | None:
+def next_wait(
+    attempts: Sequence[Evidence], *, replay: bool, jitter: float, left: float, provenance: bool = False
+) -> float | None:
     """How long to wait before the identical request is worth sending again, in seconds; None when it is not.
 
     Args:
@@ -102,8 +106,15 @@ def next_wait(attempts: Sequence[Evidence], *, replay: bool, jitter: float, left
         replay: whether an attempt before these may have reached the Hub.
         jitter: a random number from 0 to 1.
         left: how much of the call's time is left, in seconds.
+        provenance: whether the request carries a provenance hash. What a Hub has recorded is not reachable then (JECP
+            ADR-0001), so once the provider's failure is proven free, another attempt could only blur that.
     """
     wait = _wanted_wait(attempts, replay=replay, jitter=jitter)
+    last = attempts[-1]
+    if provenance and isinstance(last, Replied) and isinstance(last.reply, Refusal):
+        entry = lookup(last.reply.code)
+        if entry is not None and entry.retry is Retry.SAME_ID and not doubtful(attempts, replay=replay):
+            return None
     return None if wait is None or wait + SHORTEST_ATTEMPT_SECONDS > left else wait
 
 
@@ -153,7 +164,7 @@ def _says_charged(refusal: Refusal) -> bool | None:
 def _wanted_wait(attempts: Sequence[Evidence], *, replay: bool, jitter: float) -> float | None:
     last = attempts[-1]
     unsent = sum(isinstance(one, Lost) and not one.sent for one in attempts)
-    sent = len(attempts) - unsent
+    sent = len(attempts) - unsent + replay
     match last:
         case Lost(sent=False):
             return _backoff(unsent, jitter) if last.again and unsent < MAX_UNSENT else None
@@ -174,16 +185,21 @@ def _wait_after(refusal: Refusal, sent: int, jitter: float, *, doubt: bool) -> f
     if entry is None or entry.charge is Proof.FIRST_CALL or _says_charged(refusal) is True:
         return None
     asked = refusal.retry_after_seconds
+    if doubt and entry.code == "STREAM_IN_PROGRESS":
+        # It is this very call that is still running: worth all the time that is left.
+        return _no_sooner(asked, _backoff(sent, jitter) * _STREAM_PATIENCE, jitter)
     if asked is not None and asked > LONGEST_WAIT_SECONDS:
         return None
-    if entry.retry is Retry.AFTER_WAIT:
-        return asked + jitter / 2 if asked is not None else _backoff(sent, jitter)
-    if entry.retry is not Retry.SAME_ID:
+    if entry.retry not in {Retry.AFTER_WAIT, Retry.SAME_ID}:
         return None
     # An uncharged failure of the provider is worth one more try; to find out about money, all of them.
-    if not doubt and sent > 1:
+    if entry.retry is Retry.SAME_ID and not doubt and sent > 1:
         return None
-    return max(_backoff(sent, jitter), asked or 0)
+    return _no_sooner(asked, _backoff(sent, jitter), jitter)
+
+
+def _no_sooner(asked: int | None, wait: float, jitter: float) -> float:
+    return wait if asked is None else max(wait, asked + jitter / 2)
 
 
 def _backoff(sent: int, jitter: float) -> float:

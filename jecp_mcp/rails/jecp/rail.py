@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
@@ -27,7 +27,9 @@ INVALID_REQUEST: Final = "INVALID_REQUEST"
 
 _LONGEST_CALL_SECONDS: Final = 300.0
 _PATIENCE: Final = 1.5
-"""How much longer than one attempt a call may take with its replays, as a factor: hosts give up after a minute."""
+"""How much longer than one attempt a call may take with its replays, as a factor."""
+_HOST_SECONDS: Final = 50.0
+"""When replays must have ended: hosts give up on a tool after a minute. A single attempt may take longer than that."""
 
 
 class JecpRail:
@@ -106,7 +108,13 @@ class JecpRail:
             body = self._signed(request, identity)
         except WireError as exc:
             return _unsent(request, _unwritable(exc), replay=replay)
-        ends = self._clock.monotonic() + request.timeout_seconds * _PATIENCE
+        return await self._attempts(request, body, identity, replay=replay, progress=progress)
+
+    async def _attempts(
+        self, request: StoredRequest, body: bytes, identity: Credentials, *, replay: bool, progress: Progress | None
+    ) -> Outcome:
+        patience = max(request.timeout_seconds, min(request.timeout_seconds * _PATIENCE, _HOST_SECONDS))
+        ends = self._clock.monotonic() + patience
         attempts: list[Evidence] = []
         streaming = request.streaming and not replay
         while True:
@@ -117,27 +125,38 @@ class JecpRail:
                 ends = max(ends, self._clock.monotonic() + request.timeout_seconds)
             else:
                 attempts.append(await self._plain(request, body, identity, left))
-            if streaming and _refused_streaming(attempts[-1]):
-                streaming = False
-                continue
-            # A stream that broke off is not reopened: the plain answer under the same id is what was paid for.
-            streaming = streaming and not doubtful(attempts, replay=replay)
+            unstreamable = streaming and _refused_streaming(attempts[-1])
             left = ends - self._clock.monotonic()
-            wait = next_wait(attempts, replay=replay, jitter=self._random(), left=left)
+            wait = 0.0 if unstreamable else self._wait(request, attempts, replay=replay, left=left)
             if wait is None:
                 return conclude(attempts, replay=replay, budget=request.budget)
-            await self._sleep(wait)
+            in_doubt = doubtful(attempts, replay=replay)
+            # A stream that broke off is not reopened: the plain answer under the same id is what was paid for.
+            streaming = streaming and not unstreamable and not in_doubt
+            if request.provenance and not in_doubt and isinstance(attempts[-1], Replied):
+                # The nonce was spent on a refusal; nothing is open, so nothing hangs on the next bytes being the same.
+                body = self._signed(request, identity, spent=len(attempts))
+            if wait:
+                await self._sleep(wait)
+
+    def _wait(self, request: StoredRequest, attempts: Sequence[Evidence], *, replay: bool, left: float) -> float | None:
+        return next_wait(attempts, replay=replay, provenance=request.provenance, jitter=self._random(), left=left)
 
     def _payer(self, identity: Credentials | None) -> str:
         """This rail, the account and its Hub."""
         return f"{self.name}:{identity.agent_id if identity else ''}@{self._client.origin}"
 
-    def _signed(self, request: StoredRequest, identity: Credentials) -> bytes:
-        """The exact bytes to send. With provenance, the nonce follows from the id, so a replay is known for one."""
+    def _signed(self, request: StoredRequest, identity: Credentials, *, spent: int = 0) -> bytes:
+        """The exact bytes to send.
+
+        With provenance, the nonce follows from the id and from how many attempts were `spent` on plain refusals, so
+        that the replay of a lost attempt is known for one, by a later process too.
+        """
         key = identity.api_key.get_secret_value()
         proof = None
         if request.provenance:
-            nonce = hashlib.sha256(request.call_id.encode()).hexdigest()[:32]
+            seed = f"{request.call_id}:{spent}" if spent else request.call_id
+            nonce = hashlib.sha256(seed.encode()).hexdigest()[:32]
             proof = build(identity.agent_id, key, at=self._clock.now(), nonce=nonce)
         return with_mandate(
             request.body, agent_id=identity.agent_id, api_key=key, budget=request.budget, provenance_hash=proof

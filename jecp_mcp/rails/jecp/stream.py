@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -29,6 +30,8 @@ from jecp_mcp.wire.stream import (
     is_event_stream,
 )
 
+log = logging.getLogger(__name__)
+
 SILENCE_SECONDS: Final = 30.0
 """The longest time without a byte. Keep-alives, due every 15 s, count as life: whether the work itself still moves is
 watched by the Hub (JECP 01-protocol §4.3)."""
@@ -38,6 +41,7 @@ TOTAL_SECONDS: Final = 300.0
 
 _LARGE_BYTES: Final = 256 * 1024
 _MESSAGE_CHARACTERS: Final = 200
+_LINGER_SECONDS: Final = 0.1
 
 
 async def read_reply(status: int, headers: Mapping[str, str], body: bytes, now: UnixMs) -> Evidence:
@@ -85,14 +89,19 @@ async def read_stream(answer: HttpStream, now: UnixMs, progress: Progress | None
 
 
 async def _follow(answer: HttpStream, progress: Progress | None) -> Evidence:
-    call, pieces = CallStream(), 0
+    call, pieces, unread = CallStream(), 0, 0
     async for chunk in answer.chunks:
-        for event in call.feed(chunk):
+        unread += len(chunk)
+        # As in `read_reply`: an event may hold a whole artifact.
+        events = call.feed(chunk) if unread <= _LARGE_BYTES else await anyio.to_thread.run_sync(call.feed, chunk)
+        unread = 0 if events else unread
+        for event in events:
             message = _told(event)
             if message is not None and progress is not None:
                 pieces += 1
                 await progress.report(float(pieces), None, message)
         if call.ending is not None:
+            await _hear_out(answer.chunks)
             break
     match call.end():
         case Completed(found):
@@ -103,6 +112,16 @@ async def _follow(answer: HttpStream, progress: Progress | None) -> Evidence:
             return Lost(sent=True, reason=reason)
         case Cancelled(reason, raw=raw):
             return Replied(Refusal("STREAM_INCOMPLETE", f"The Hub cut the stream short: {reason}", raw=raw))
+
+
+async def _hear_out(chunks: AsyncIterator[bytes]) -> None:
+    """Let the Hub end the body itself, so that it sees no listener leave and the connection can serve again."""
+    with anyio.move_on_after(_LINGER_SECONDS, shield=True):
+        try:
+            async for _ in chunks:
+                pass
+        except ExchangeFailed as exc:
+            log.debug("after its last event the stream ended badly, which changes nothing: %s", exc)
 
 
 def _told(event: StreamEvent) -> str | None:

@@ -34,7 +34,7 @@ def _entries() -> list[dict[str, Any]]:
         manifest("acme", "desk", [action("write", **_WRITE), action("dictate", streaming=True, **_WRITE)]),
         manifest("acme", "press", [action("write", **_WRITE)]),
         manifest("bolt", "desk", [action("write", **_WRITE)]),
-        manifest("bolt", "shrine", [action("engrave", **_WRITE | {"pricing": dear})]),
+        manifest("bolt", "shrine", [action("write", **_WRITE | {"pricing": dear})]),
         manifest("bolt", "yard", [action("haul", **_WRITE | {"pricing": unknown})]),
         manifest("bolt", "vault", [action("seal", **_WRITE | {"pricing": approved})]),
         manifest("cold", "desk", [action("write", **_WRITE)]),

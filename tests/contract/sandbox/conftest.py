@@ -56,7 +56,7 @@ def running(config: SandboxConfig) -> Iterator[dict[str, str]]:
             asyncio.run(main())
         except asyncio.CancelledError:
             pass
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001  # raised again in the test's thread
             ended.append(exc)
         finally:
             ready.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from typing import Any
 
 import httpx2
 import pytest
@@ -132,30 +133,39 @@ def test_a_person_can_top_up_and_register_from_the_pages_alone(fresh: Buyer) -> 
     assert fresh.http.get("/").status_code == 200
 
 
-def test_a_metered_call_costs_its_units_and_never_more_than_the_mandate(buyer: Buyer) -> None:
-    actions = buyer.http.get("/v1/capabilities", params={"page_size": "200", "limit": "200"}).json()
-    listed = [each.get("manifest", each) for each in actions.get("third_party_capabilities") or actions["capabilities"]]
-    found = [
-        (each.get("id") or f"{each['namespace']}/{each['capability']}", one)
-        for each in listed
-        for one in each["actions"]
-        if one.get("pricing", {}).get("model") == "per_token"
-    ]
-    capability, metered = found[0]
-    rates = {key: Decimal(str(metered["pricing"][key])) for key in ("input_per_token_usdc", "output_per_token_usdc")}
-    answer = buyer.buy(capability, metered["id"], input=metered["examples"][0]["input"], mandate=buyer.mandate(1))
+METERED = {
+    "base": "$0.0001",
+    "currency": "USD",
+    "model": "per_token",
+    "input_per_token_usdc": 0.0000123,
+    "output_per_token_usdc": 0.0000301,
+}
+
+
+def metered_units(buyer: Buyer, **parts: Any) -> tuple[httpx2.Response, Decimal]:
+    """A metered call's answer, and what its units cost by the rates, exactly."""
+    keywords = ("lectern/keywords", "extract")
+    one = action(pricing=METERED, input_schema={"type": "object"})
+    buyer.publish(manifest(capability="metered", actions=[one], extensions={"sandbox": {"runs": ":".join(keywords)}}))
+    answer = buyer.buy("lab/metered", input=buyer.example(*keywords), **parts)
     body = answer.json()
     units = body.get("meter_summary") or body["execution"]["meter_summary"]
-    exact = rates["input_per_token_usdc"] * units["input_tokens"]
-    exact += rates["output_per_token_usdc"] * units.get("output_tokens", 0)
-    charged = Decimal(cost(answer)[0])
-    assert exact <= charged < exact + Decimal("0.000001")
-    base = Decimal(str(metered["pricing"]["base"]).removeprefix("$"))
-    tight = buyer.mandate(float(base))
-    long = {"text": "The quick brown fox jumps over the lazy dog near the river bank. " * 2000}
-    capped = buyer.buy(capability, metered["id"], input={**metered["examples"][0]["input"], **long}, mandate=tight)
-    assert output(capped)
-    assert Decimal(cost(capped)[0]) <= base
+    exact = Decimal("0.0000123") * units["input_tokens"] + Decimal("0.0000301") * units.get("output_tokens", 0)
+    return answer, exact
+
+
+def test_a_metered_call_costs_its_units_rounded_up_to_the_micro(buyer: Buyer) -> None:
+    answer, exact = metered_units(buyer, mandate=buyer.mandate(1))
+    assert exact > Decimal("0.0001")
+    assert exact <= Decimal(cost(answer)[0]) < exact + Decimal("0.000001")
+    assert Decimal(buyer.books()["charged_usdc"]) == Decimal(cost(answer)[0])
+
+
+def test_a_metered_call_never_costs_more_than_its_mandate(buyer: Buyer) -> None:
+    answer, exact = metered_units(buyer, mandate=buyer.mandate(0.0002))
+    assert exact > Decimal("0.0002")
+    assert Decimal(cost(answer)[0]) == Decimal("0.0002")
+    assert buyer.books()["charged_usdc"] == "0.0002"
 
 
 def test_a_wallet_cannot_be_overdrawn_by_calls_at_once(buyer: Buyer) -> None:

@@ -201,11 +201,19 @@ def test_a_damaged_ledger_is_one_clear_line_and_status_1(run: Any, state: Path) 
     assert "Traceback" not in err
 
 
-def test_a_hub_that_cannot_be_reached_is_one_clear_line_and_status_1(run: Any) -> None:
-    status, out, err = run("catalog", "--hub", "http://127.0.0.1:9")
+@pytest.mark.parametrize("arguments", [("catalog",), ("call", "docs_invoice_create", "{}")])
+def test_a_hub_that_cannot_be_reached_is_one_clear_line_and_status_1(run: Any, arguments: tuple[str, ...]) -> None:
+    status, out, err = run(*arguments, "--hub", "http://127.0.0.1:9")
     assert (status, out) == (1, "")
     assert err.startswith("jecp-mcp: HUB_UNREACHABLE: ")
     assert len(err.splitlines()) == 1
+
+
+def test_a_sandbox_that_does_not_start_is_told_and_ends_the_server(run: Any, state: Path) -> None:
+    (state / "sandbox.sqlite").mkdir(parents=True)
+    status, _, err = run("serve", "--sandbox")
+    assert status == 1
+    assert err.splitlines()[-1].startswith("jecp-mcp: SANDBOX_FAILED: ")
 
 
 def test_help_lists_the_commands(run: Any) -> None:

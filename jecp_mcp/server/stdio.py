@@ -1,0 +1,112 @@
+"""Standard input and output for the protocol alone: cancellable lines in, cheap lines out.
+
+The SDK reads stdin through a worker thread that cannot be interrupted, so a server told to end by a signal would wait
+for a line that never comes. Here a daemon thread reads, and the event loop only receives. Its writer pays two thread
+hand-offs a message; here a message that fits into the pipe is written at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import sys
+import threading
+from collections.abc import AsyncIterator
+from typing import Final, Self
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+_MOST_LINES: Final = 64
+"""How far the thread reads ahead: then it waits, and so does the host."""
+
+
+class Lines:
+    """Lines of a stream, read by a daemon thread that may be left behind at exit."""
+
+    def __init__(self, fd: int) -> None:
+        self._file = os.fdopen(fd, "r", encoding="utf-8", errors="replace", newline="\n")
+        self._send, self._receive = anyio.create_memory_object_stream[str](_MOST_LINES + 1)
+        self._room = threading.Semaphore(_MOST_LINES)
+        self._loop = asyncio.get_running_loop()
+
+    def start(self) -> Self:
+        """Begin to read."""
+        threading.Thread(target=self._read, name="stdin", daemon=True).start()
+        return self
+
+    def _read(self) -> None:
+        try:
+            for line in self._file:
+                self._room.acquire()
+                self._loop.call_soon_threadsafe(self._pass_on, line)
+            self._loop.call_soon_threadsafe(self._send.close)
+        except RuntimeError:
+            # The loop has ended: there is nobody left to read for.
+            return
+
+    def _pass_on(self, line: str) -> None:
+        try:
+            self._send.send_nowait(line)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            # Nobody listens any more; the line has no reader.
+            return
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """Iterate until the end of the stream."""
+        async for line in self._receive:
+            self._room.release()
+            yield line
+
+
+class Output:
+    """Writes to a descriptor that may be a slow reader's pipe, without ever blocking the event loop."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._ready = select.poll()
+        self._ready.register(fd, select.POLLOUT)
+        self._pending = b""
+
+    async def write(self, text: str) -> None:
+        """Take a message; `flush` sends it."""
+        self._pending += text.encode("utf-8", "replace")
+
+    async def flush(self) -> None:
+        """Send what is pending.
+
+        Raises:
+            anyio.ClosedResourceError: the reader has gone.
+        """
+        data, self._pending = self._pending, b""
+        try:
+            # A pipe that polls as writable takes PIPE_BUF bytes at once (POSIX write); more may have to wait.
+            if len(data) <= select.PIPE_BUF and any(event == select.POLLOUT for _, event in self._ready.poll(0)):
+                os.write(self._fd, data)
+                await anyio.lowlevel.checkpoint()
+            else:
+                await anyio.to_thread.run_sync(self._write_all, data, abandon_on_cancel=True)
+        except OSError as exc:
+            raise anyio.ClosedResourceError from exc
+
+    def _write_all(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+
+def claim() -> tuple[Lines, Output]:
+    """Take over standard input and output.
+
+    From then on fd 0 reads the null device and fd 1 writes to stderr, so that no child, library or stray print reads
+    from or writes into the protocol.
+    """
+    lines, output = os.dup(sys.stdin.fileno()), os.dup(sys.stdout.fileno())
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, sys.stdin.fileno())
+    os.close(null)
+    sys.stdout.flush()
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return Lines(lines).start(), Output(output)
