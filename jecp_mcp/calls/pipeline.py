@@ -160,7 +160,7 @@ class Calls:
         order = _Order(
             purchase=purchase,
             principal=caller.principal,
-            fingerprint=fingerprint(caller.principal, action.key, purchase.arguments),
+            fingerprint=fingerprint(caller.principal, self._rail.account, action.key, purchase.arguments),
             quoted=permit.hold if quote is None else quote.amount,
             permit=permit,
         )

@@ -14,12 +14,14 @@ from jecp_mcp.rails.base import StoredRequest
 _VERSION = 1
 
 
-def fingerprint(principal: str, action_key: str, arguments: Mapping[str, Any]) -> str:
-    """Identify "the same call": one principal asking one action with equal arguments (hex SHA-256).
+def fingerprint(principal: str, account: str, action_key: str, arguments: Mapping[str, Any]) -> str:
+    """Identify "the same call": one principal asking one account's action with equal arguments (hex SHA-256).
 
     Object keys are sorted, so the order a model writes them in does not matter; every value does.
     """
-    text = json.dumps([principal, action_key, arguments], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(
+        [principal, account, action_key, arguments], sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
@@ -28,6 +30,7 @@ def pack(request: StoredRequest) -> bytes:
     header = {
         "v": _VERSION,
         "rail": request.rail,
+        "account": request.account,
         "call_id": request.call_id,
         "path": request.path,
         "budget": request.budget,
@@ -51,6 +54,7 @@ def unpack(stored: bytes) -> StoredRequest:
             raise LedgerDamaged("a stored request has an unknown form; it was not written by this version")
         return StoredRequest(
             rail=str(header["rail"]),
+            account=str(header["account"]),
             call_id=str(header["call_id"]),
             path=str(header["path"]),
             body=body,

@@ -36,6 +36,7 @@ class StoredRequest:
     Attributes:
         rail: which rail must execute it, and whose account at which Hub pays; no other one may, because an id is known
             to that account only.
+        account: the Hub and agent that it was written for; it is never sent to or by another.
         call_id: the idempotency id; minted here, stored before the first byte leaves.
         path: the Hub path, such as ``/v1/invoke``.
         body: the exact JSON body without its mandate, which carries the API key and is added when sent.
@@ -45,6 +46,7 @@ class StoredRequest:
     """
 
     rail: str
+    account: str
     call_id: str
     path: str
     body: bytes
@@ -98,6 +100,11 @@ class Rail(Protocol):
     @property
     def name(self) -> str:
         """The rail's name in the ledger, such as ``jecp``."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Who pays whom: the Hub's origin and the agent's id. Never a secret."""
         ...
 
     def quote(self, action: Action, arguments: Mapping[str, Any]) -> Quote | None:

@@ -59,6 +59,12 @@ class JecpRail:
         self._random = random
         self._sleep = sleep
 
+    @property
+    def account(self) -> str:
+        """The Hub's origin and the agent's id."""
+        identity = self._client.identity()
+        return f"{self._client.origin} {identity.agent_id if identity is not None else '-'}"
+
     def unready(self) -> Refusal | None:
         """What is missing before anything can be bought, or None."""
         return _missing() if self._client.identity() is None else None
@@ -78,7 +84,8 @@ class JecpRail:
         """
         seconds = self._timeout if action.timeout_ms is None else max(self._timeout, action.timeout_ms / 1000)
         return StoredRequest(
-            rail=self._payer(self._client.identity()),
+            rail=self.name,
+            account=self.account,
             call_id=call_id,
             path=self._client.guide.paths["invoke_legacy_alias" if action.builtin else "invoke"],
             body=request_body(
@@ -101,7 +108,7 @@ class JecpRail:
         identity = self._client.identity()
         if identity is None:
             return _unsent(request, _missing(), replay=replay)
-        if request.rail != self._payer(identity):
+        if request.account != self.account:
             # The id means nothing to another Hub or account: there the call would be bought a second time.
             return _unsent(request, _foreign(), replay=replay)
         try:
@@ -141,10 +148,6 @@ class JecpRail:
 
     def _wait(self, request: StoredRequest, attempts: Sequence[Evidence], *, replay: bool, left: float) -> float | None:
         return next_wait(attempts, replay=replay, provenance=request.provenance, jitter=self._random(), left=left)
-
-    def _payer(self, identity: Credentials | None) -> str:
-        """This rail, the account and its Hub."""
-        return f"{self.name}:{identity.agent_id if identity else ''}@{self._client.origin}"
 
     def _signed(self, request: StoredRequest, identity: Credentials, *, spent: int = 0) -> bytes:
         """The exact bytes to send.

@@ -17,6 +17,7 @@ _MOST_BASE64 = 4_000_000
 _MOST_BYTES = 3_000_000
 _MOST_PIXELS = 16_000_000
 _MOST_SIDE = 2_048
+_MOST_CONVERTED = 3_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
@@ -83,8 +84,8 @@ def resize(given: Input) -> Work:
 def transcode(given: Input) -> Work:
     """Write in another format."""
     image = _plain(opened(given)[0])
-    if max(image.size) > 2 * _MOST_SIDE:
-        raise WorkFailed("TOO_LARGE", f"the image is larger than {2 * _MOST_SIDE} a side; resize it first")
+    if max(image.size) > _MOST_CONVERTED:
+        raise WorkFailed("TOO_LARGE", f"the image is larger than {_MOST_CONVERTED} a side; resize it first")
     out = io.BytesIO()
     if given["format"] == "jpeg":
         if image.mode == "RGBA":
@@ -212,7 +213,12 @@ CAPABILITY = Capability(
             input_schema=schemas.record(
                 {
                     "image": _IMAGE,
-                    "format": schemas.choice("The format wanted.", "png", "jpeg", "webp"),
+                    "format": schemas.choice(
+                        f"The format wanted, for images of up to {_MOST_CONVERTED} pixels a side.",
+                        "png",
+                        "jpeg",
+                        "webp",
+                    ),
                     "quality": schemas.whole("For JPEG and WebP.", 1, 95, default=85),
                 },
                 optional=("quality",),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3, "JOD": 3}
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
 _WIDTHS = (84.0, 22.0, 32.0, 36.0)
-_MOST_ITEMS = 200
+_MOST_ITEMS = 150
 
 
 @dataclass(frozen=True, slots=True)

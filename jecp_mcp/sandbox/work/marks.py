@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-MOST_CHARACTERS = 100_000
-MOST_LAID_OUT = 50_000
+MOST_CHARACTERS = 80_000
+MOST_LAID_OUT = 40_000
 """Characters of Markdown that are laid out for print, which takes longer than HTML."""
 _MOST_TOKENS = 60_000
 _MOST_PRINTED = 20_000

@@ -157,25 +157,32 @@ LOST = {
 }
 
 
-@pytest.mark.parametrize("kind", LOST)
-async def test_a_lost_answer_stays_in_doubt_until_the_hub_proves_it_and_is_paid_once(tmp_path: Path, kind: str) -> None:
-    script, code = LOST[kind]
+async def test_a_lost_answer_stays_in_doubt_until_the_hub_proves_it_and_is_paid_once(tmp_path: Path) -> None:
+    async def lose(client: Client, hub: Stage, kind: str) -> None:
+        first = await client.call_tool(PLAIN, {"text": kind})
+        assert told(first) == (LOST[kind][1], "unknown", STATUS)
+        repeat = await client.call_tool(PLAIN, {"text": kind})
+        assert told(repeat) == ("CALL_IN_DOUBT", "unknown", STATUS)
+        asked = output_of(await follow(client, repeat))
+        assert (asked["charged"], asked["next_action"]["tool"]) == ("unknown", "jecp_status")
+        hub.script[kind] = []
+        assert output_of(await follow(client, first)) == {"wrote": kind}
+
     with open_stage() as hub:
-        hub.refuses("lost", hub.after_charging(script))
-        async with seated(hub.url, tmp_path, agent=OURS, awaits=PLAIN) as client:
-            first = await client.call_tool(PLAIN, {"text": "lost"})
-            assert told(first) == (code, "unknown", STATUS)
-            repeat = await client.call_tool(PLAIN, {"text": "lost"})
-            assert told(repeat) == ("CALL_IN_DOUBT", "unknown", STATUS)
-            asked = output_of(await follow(client, repeat))
-            assert (asked["charged"], asked["next_action"]["tool"]) == ("unknown", "jecp_status")
-            hub.accepting = True
-            assert output_of(await follow(client, first)) == {"wrote": "lost"}
-        assert len(hub.charged) == len(set(hub.bodies["lost"])) == 1
+        async with (
+            seated(hub.url, tmp_path, agent=OURS, awaits=PLAIN) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            for kind, (script, _) in LOST.items():
+                hub.refuses(kind, hub.after_charging(script))
+                tasks.start_soon(lose, client, hub, kind)
+        assert len(hub.charged) == len(LOST)
+        assert all(len(set(hub.bodies[kind])) == 1 for kind in LOST)
         rows = await anyio.to_thread.run_sync(ledger, hub.url, tmp_path)
-        assert [(row["state"], row["charged_usdc"]) for row in rows] == [("reconciled_charged", "0.01")]
+        assert [(row["state"], row["charged_usdc"]) for row in rows] == [("reconciled_charged", "0.01")] * len(LOST)
 
 
+@pytest.mark.slow
 async def test_a_doubt_older_than_the_hubs_memory_stays_spent_and_is_the_operators(tmp_path: Path) -> None:
     with open_stage() as hub:
         hub.refuses("old", hub.after_charging(vanishes))
@@ -242,12 +249,15 @@ async def test_the_identical_call_of_another_process_is_not_bought_twice(tmp_pat
 
 async def test_a_refusal_that_was_charged_all_the_same_never_has_the_agent_buy_again(tmp_path: Path) -> None:
     charged = {"billing": {"charged": True, "amount_usdc": 0.01, "transaction_id": "tx_1"}}
-    for code, status in (("INTERNAL_ERROR", 500), ("RATE_LIMITED", 429), ("PROVIDER_ERROR", 502), ("OUTPUT_INVALID", 502)):
-        with open_stage() as hub:
-            hub.refuses("paid", hub.after_charging(refusal(code, status, **charged)))
-            async with seated(hub.url, tmp_path / code, agent=OURS, awaits=PLAIN) as client:
-                result = await client.call_tool(PLAIN, {"text": "paid"})
+    codes = {"INTERNAL_ERROR": 500, "RATE_LIMITED": 429, "PROVIDER_ERROR": 502, "INSUFFICIENT_BALANCE": 402}
+    with open_stage() as hub:
+        async with seated(hub.url, tmp_path, agent=OURS, awaits=PLAIN) as client:
+            for code, status in codes.items():
+                hub.refuses(code, hub.after_charging(refusal(code, status, **charged)))
+                result = await client.call_tool(PLAIN, {"text": code})
                 assert told(result) == (code, "yes", Step("ask_user", "human"))
+        rows = await anyio.to_thread.run_sync(ledger, hub.url, tmp_path)
+        assert total(rows, "charged_usdc") == Decimal(sum(hub.charged.values())) / 1_000_000
 
 
 BROKEN = {"a folder in its place": "LEDGER_UNAVAILABLE", "a file that is none": "LEDGER_DAMAGED"}

@@ -114,6 +114,7 @@ class Rail:
     """A rail whose execution is a function."""
 
     name = "jecp"
+    account = "hub agent"
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -123,7 +124,7 @@ class Rail:
         return None if wanted.price.amount is None else Quote(wanted.price.amount, QuoteKind.EXACT)
 
     def request(self, call_id: str, wanted: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
-        return StoredRequest("jecp", call_id, "/v1/invoke", repr(arguments).encode(), quote.amount)
+        return StoredRequest("jecp", "hub agent", call_id, "/v1/invoke", repr(arguments).encode(), quote.amount)
 
     async def execute(
         self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None

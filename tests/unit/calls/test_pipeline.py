@@ -49,6 +49,7 @@ class ScriptedRail:
     """A rail whose execution is a function, and which remembers what it was asked to send."""
 
     name = "jecp"
+    account = "hub agent"
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -58,7 +59,7 @@ class ScriptedRail:
         return None if action.price.amount is None else Quote(action.price.amount, QuoteKind.EXACT)
 
     def request(self, call_id: str, action: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
-        return StoredRequest("jecp", call_id, "/v1/invoke", repr(arguments).encode(), quote.amount)
+        return StoredRequest("jecp", "hub agent", call_id, "/v1/invoke", repr(arguments).encode(), quote.amount)
 
     async def execute(
         self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None

@@ -9,7 +9,9 @@ from jecp_mcp.rails.base import StoredRequest
 
 
 def test_a_stored_request_comes_back_byte_for_byte() -> None:
-    request = StoredRequest("jecp", "call_1234", "/v1/invoke", b'{"a":"\n\xc3\xa9"}', MicroUSDC(5000), True, 42.5)
+    request = StoredRequest(
+        "jecp", "hub agent", "call_1234", "/v1/invoke", b'{"a":"\n\xc3\xa9"}', MicroUSDC(5000), True, 42.5
+    )
     assert unpack(pack(request)) == request
 
 
@@ -20,18 +22,19 @@ def test_a_value_nobody_packed_is_named_as_damage(stored: bytes) -> None:
 
 
 def test_the_order_of_keys_does_not_make_another_call() -> None:
-    assert fingerprint("p", "a:b", {"x": 1, "y": {"k": [1], "j": 2}}) == fingerprint(
-        "p", "a:b", {"y": {"j": 2, "k": [1]}, "x": 1}
+    assert fingerprint("p", "h", "a:b", {"x": 1, "y": {"k": [1], "j": 2}}) == fingerprint(
+        "p", "h", "a:b", {"y": {"j": 2, "k": [1]}, "x": 1}
     )
 
 
 def test_any_other_value_principal_or_action_makes_another_call() -> None:
-    base = fingerprint("p", "a:b", {"x": 1})
+    base = fingerprint("p", "h", "a:b", {"x": 1})
     others = [
-        fingerprint("q", "a:b", {"x": 1}),
-        fingerprint("p", "a:c", {"x": 1}),
-        fingerprint("p", "a:b", {"x": "1"}),
-        fingerprint("p", "a:b", {"x": 1.5}),
-        fingerprint("p", "a:b", {"x": 1, "y": None}),
+        fingerprint("q", "h", "a:b", {"x": 1}),
+        fingerprint("p", "i", "a:b", {"x": 1}),
+        fingerprint("p", "h", "a:c", {"x": 1}),
+        fingerprint("p", "h", "a:b", {"x": "1"}),
+        fingerprint("p", "h", "a:b", {"x": 1.5}),
+        fingerprint("p", "h", "a:b", {"x": 1, "y": None}),
     ]
-    assert len({base, *others}) == 6
+    assert len({base, *others}) == 7

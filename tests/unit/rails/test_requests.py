@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -105,6 +106,6 @@ async def test_another_account_or_hub_never_sends_a_stored_request(other: JecpRa
 @pytest.mark.anyio
 async def test_a_damaged_stored_request_is_not_sent_and_an_earlier_attempt_stays_open() -> None:
     good = rail().request("call_1234", action(), {}, QUOTE)
-    broken = type(good)(good.rail, good.call_id, good.path, b"not a request", good.budget)
+    broken = replace(good, body=b"not a request")
     assert (await rail().execute(broken, replay=True)).verdict is Verdict.IN_DOUBT
     assert (await rail().execute(broken)).verdict is Verdict.NOT_CHARGED

@@ -1,0 +1,74 @@
+"""An agent that knows the shape of an error and of a few free answers, and nothing else: no code, no type, no price."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MOST_STEPS = 6
+BILLING = "jecp-mcp/billing"
+
+Call = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+Asked = tuple[str, Mapping[str, Any]]
+
+
+@dataclass
+class Ended:
+    """How it went.
+
+    Attributes:
+        how: ``answered``, or who must act now: ``human``, ``operator``, or ``nobody`` when the steps ran out.
+        types: the type of each next action on the way.
+        answer: the result that counts as the answer.
+        last: the last error met.
+    """
+
+    how: str = "nobody"
+    types: list[str] = field(default_factory=list)
+    answer: Any = None
+    last: dict[str, Any] | None = None
+
+
+async def run(call: Call, wait: Callable[[float], Awaitable[None]], tool: str, arguments: Mapping[str, Any]) -> Ended:
+    """Call a tool and, while an error says that the agent itself can act, do what it says."""
+    ended, asked, following = Ended(), (tool, arguments), None
+    tried = {tool}
+    for _ in range(MOST_STEPS):
+        result = await call(*(following or asked))
+        said = result.structured_content
+        if following is not None and not result.is_error and not _is_answer(result, following, asked):
+            following = None
+            if "next_action" not in said:
+                asked = _mended(asked, said, tried)
+                continue
+        if "next_action" not in said:
+            ended.how, ended.answer = "answered", result
+            return ended
+        step = said["next_action"]
+        ended.types.append(step["type"])
+        ended.last = said
+        if step["actor"] != "agent" or "tool" not in step:
+            ended.how = step["actor"]
+            return ended
+        await wait(step.get("retry_after_seconds", 0))
+        ready = (step["tool"], step["arguments"])
+        following = None if ready == asked else ready
+    return ended
+
+
+def _is_answer(result: Any, following: Asked, asked: Asked) -> bool:
+    """Whether what a ready call gave is what was wanted: it was paid for, or the tool is the same."""
+    return BILLING in (result.meta or {}) or following[0] == asked[0]
+
+
+def _mended(asked: Asked, said: Mapping[str, Any], tried: set[str]) -> Asked:
+    """The call to make after a search (its first tool not tried yet), a description (its example), or anything else."""
+    tool, arguments = asked
+    if "results" in said:
+        tool = next((hit["tool"] for hit in said["results"] if hit["tool"] not in tried), tool)
+        tried.add(tool)
+    elif "input_schema" in said:
+        tool = said["tool"]
+        arguments = said["examples"][0]["input"] if said.get("examples") else arguments
+    return tool, arguments
