@@ -71,7 +71,9 @@ class Results:
         weight = len(text.encode()) * 2 + text.count('"') + text.count("\\")
         if weight > draft.left:
             structured, text = await self._stored_whole(draft, text, kept)
-        draft.notices += [f"Notice: {self._links.words(item.text, _NOTICE)}" for item in answer.notices[:_MAX_NOTICES]]
+        # That an endpoint of the Hub ends is for whoever maintains this client, not for the model.
+        told = [item for item in answer.notices if item.kind != "endpoint_deprecation"]
+        draft.notices += [f"Notice: {self._links.words(item.text, _NOTICE)}" for item in told[:_MAX_NOTICES]]
         lines = [Text(line) for line in (*draft.notices, receipt(end, self._links))]
         return ToolResult(
             blocks=(Text(text), *draft.blocks, *lines), structured=structured, meta={META_BILLING: billing(end)}

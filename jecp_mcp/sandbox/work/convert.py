@@ -117,19 +117,19 @@ def to_pdf(given: Input) -> Work:
     """A4 pages."""
     blocks = marks.blocks(_source(given))
     paper.check(span.text for block in blocks for span in _all_spans(block))
-    page = paper.document(given.get("title", "Document"))
-    for block in blocks:
-        if block.kind == "table":
-            _page_table(page, block)
-        elif block.kind == "rule":
-            page.ln(2)
-            page.set_draw_color(*paper.GREY)
-            page.set_line_width(0.2)
-            page.line(paper.MARGIN, page.get_y(), 210 - paper.MARGIN, page.get_y())
-            page.ln(4)
-        else:
-            _page_text(page, block)
-    return paper.sold(page)
+    with paper.document(given.get("title", "Document")) as page:
+        for block in blocks:
+            if block.kind == "table":
+                _page_table(page, block)
+            elif block.kind == "rule":
+                page.ln(2)
+                page.set_draw_color(*paper.GREY)
+                page.set_line_width(0.2)
+                page.line(paper.MARGIN, page.get_y(), 210 - paper.MARGIN, page.get_y())
+                page.ln(4)
+            else:
+                _page_text(page, block)
+        return paper.sold(page)
 
 
 def _all_spans(block: Block) -> list[Span]:

@@ -101,15 +101,15 @@ def render(given: Input) -> Work:
     paper.check(_texts(given))
     lines = lines_of(given)
     sums = sums_of(given, lines)
-    page = paper.document(f"Invoice {given['number']}", given["seller"]["name"])
-    _head(page, given, issued, due)
-    _table(page, lines, given["currency"])
-    _totals(page, sums, given)
-    if given.get("notes"):
-        page.ln(8)
-        paper.plain(page, 9, paper.GREY)
-        page.multi_cell(0, 5, paper.clean(given["notes"]), new_x="LMARGIN", new_y="NEXT")
-    return paper.sold(page)
+    with paper.document(f"Invoice {given['number']}", given["seller"]["name"]) as page:
+        _head(page, given, issued, due)
+        _table(page, lines, given["currency"])
+        _totals(page, sums, given)
+        if given.get("notes"):
+            page.ln(8)
+            paper.plain(page, 9, paper.GREY)
+            page.multi_cell(0, 5, paper.clean(given["notes"]), new_x="LMARGIN", new_y="NEXT")
+        return paper.sold(page)
 
 
 def _date(text: str, name: str) -> date:

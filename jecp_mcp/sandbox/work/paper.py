@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -36,21 +37,28 @@ _BLANKS = str.maketrans(_BLANK)
 _SHAPED = range(0x0900, 0x0E00)
 
 
-def document(title: str, author: str = "") -> FPDF:
-    """An empty A4 document with the font at hand and the first page open."""
+@contextmanager
+def document(title: str, author: str = "") -> Iterator[FPDF]:
+    """An empty A4 document with the font at hand and the first page open; its font files are closed in the end."""
     from fpdf import FPDF
+    from fpdf.fonts import TTFFont
 
     page = FPDF(format="A4")
     page.set_margins(MARGIN, MARGIN, MARGIN)
     page.set_auto_page_break(True, MARGIN)
     page.add_font(_FAMILY, "", _font("NotoSans[wdth,wght].ttf"))
-    page.set_title(title)
+    page.set_title(clean(title))
     if author:
-        page.set_author(author)
+        page.set_author(clean(author))
     page.set_creator("jecp-mcp sandbox")
     page.add_page()
     plain(page)
-    return page
+    try:
+        yield page
+    finally:
+        for font in page.fonts.values():
+            if isinstance(font, TTFFont):
+                font.close()
 
 
 @cache

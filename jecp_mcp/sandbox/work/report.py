@@ -30,12 +30,12 @@ def compile_report(given: Input) -> Work:
     profiles = [described(column) for column in table.columns]
     title = given.get("title", "Data report")
     paper.check([title, *_texts(profiles)])
-    page = paper.document(title)
-    _overview(page, title, table, profiles)
-    _correlations(page, correlations(table)[:12])
-    for column, profile in zip(table.columns, profiles, strict=True):
-        _section(page, column, profile)
-    return paper.sold(page)
+    with paper.document(title) as page:
+        _overview(page, title, table, profiles)
+        _correlations(page, correlations(table)[:12])
+        for column, profile in zip(table.columns, profiles, strict=True):
+            _section(page, column, profile)
+        return paper.sold(page)
 
 
 def _texts(profiles: list[dict[str, Any]]) -> list[str]:

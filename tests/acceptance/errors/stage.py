@@ -37,7 +37,7 @@ def _entries() -> list[dict[str, Any]]:
         manifest("bolt", "shrine", [action("write", **_WRITE | {"pricing": dear})]),
         manifest("bolt", "yard", [action("haul", **_WRITE | {"pricing": unknown})]),
         manifest("bolt", "vault", [action("seal", **_WRITE | {"pricing": approved})]),
-        manifest("cold", "desk", [action("write", **_WRITE)]),
+        manifest("cold", "storage", [action("freeze", **_WRITE | {"description": "Freezes."})]),
         manifest("data", "rows", [action("count", **_WRITE)]),
         manifest("data", "union", [action("join", **_WRITE | {"input_schema": {"type": "array"}})]),
     ]

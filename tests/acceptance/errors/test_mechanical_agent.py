@@ -117,7 +117,7 @@ STOPPED: dict[str, Scene] = {
     "a protocol too old": stop(OPERATOR, ("upgrade_client",), no("UNSUPPORTED_VERSION", 400)),
     "an action that cannot be streamed": stop(OPERATOR, ("drop_streaming_accept",), no("NOT_STREAMABLE", 406)),
     "a clock that is off": stop(OPERATOR, ("set_clock",), no("PROVENANCE_MISMATCH", 403, details={"subcause": "clock_skew"})),
-    "an action the operator denies": stop(OPERATOR, ("ask_operator",), tool="cold_desk_write"),
+    "an action the operator denies": stop(OPERATOR, ("ask_operator",), tool="cold_storage_freeze"),
     "an action without a price": stop(OPERATOR, ("ask_operator",), tool="bolt_yard_haul"),
     "a payment to sign": foreign("x402_settle"),
     "a signer to check": foreign("check_signer"),

@@ -1,1 +1,0 @@
-"""How each MCP host is configured."""
