@@ -125,21 +125,21 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A version on its way out, or gone: `days` until its sunset from today (negative: ago), UTC midnight."""
+    """A version on its way out, or gone: `days` until its sunset from today (negative: ago), UTC midnight.
+
+    Without a `successor` the capability is withdrawn and nothing takes its place.
+    """
 
     status: str
     days: int
-    successor: str
+    successor: str | None = None
 
     def manifest(self, now: UnixMs) -> dict[str, str]:
         """The manifest's ``deprecation``. Whole days keep the catalog's ETag still."""
         today = datetime.fromtimestamp(now / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         at = today + timedelta(days=self.days)
-        return {
-            "status": self.status,
-            "sunset_at": at.isoformat().replace("+00:00", "Z"),
-            "successor_version": self.successor,
-        }
+        ending = {"status": self.status, "sunset_at": at.isoformat().replace("+00:00", "Z")}
+        return ending if self.successor is None else {**ending, "successor_version": self.successor}
 
 
 @dataclass(frozen=True, slots=True)

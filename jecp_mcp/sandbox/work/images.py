@@ -143,14 +143,14 @@ def _dominant(image: Image) -> list[dict[str, Any]]:
     ]
 
 
-def thumbnail(given: Input) -> Work:
+def fitted(given: Input) -> Work:
     """Fit into a square."""
     image = _plain(opened(given)[0])
     image.thumbnail((given["size"], given["size"]))
     return _png(image)
 
 
-def thumbnail_next(given: Input) -> Work:
+def cropped(given: Input) -> Work:
     """Fit into a square, or fill it."""
     from PIL import Image, ImageOps
 
@@ -254,7 +254,7 @@ CAPABILITY = Capability(
     ),
 )
 
-THUMBNAIL = Capability(
+THUMBNAIL_1 = Capability(
     namespace="inkwell",
     capability="thumbnail",
     version="1.4.0",
@@ -268,7 +268,7 @@ THUMBNAIL = Capability(
             name="Make",
             description="Shrink an image into a square, keeping its proportions. PNG out.",
             price="0.003",
-            work=thumbnail,
+            work=fitted,
             input_schema=schemas.record({"image": _IMAGE, "size": _SQUARE}),
             output_schema=schemas.artifact("image/png"),
             examples=({"input": {"image": _SUNSET, "size": 24}},),
@@ -276,7 +276,7 @@ THUMBNAIL = Capability(
     ),
 )
 
-THUMBNAIL_NEXT = Capability(
+THUMBNAIL = Capability(
     namespace="inkwell",
     capability="thumbnail",
     version="2.0.0",
@@ -289,7 +289,7 @@ THUMBNAIL_NEXT = Capability(
             name="Make",
             description="Shrink an image into a square, or crop it to fill the square. PNG out.",
             price="0.0025",
-            work=thumbnail_next,
+            work=cropped,
             input_schema=schemas.record(
                 {"image": _IMAGE, "size": _SQUARE, "crop": schemas.flag("Fill the square and crop the rest.", True)},
                 optional=("crop",),

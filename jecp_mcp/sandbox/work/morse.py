@@ -8,7 +8,7 @@ import wave
 from typing import TYPE_CHECKING, Any
 
 from jecp_mcp.sandbox.work import schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
+from jecp_mcp.sandbox.work.forms import Action, Capability, Ending, Input, Work, WorkFailed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,6 +97,7 @@ CAPABILITY = Capability(
     name="Morse code",
     description="Turns text into the sound of Morse code; paid by the second.",
     tags=("audio", "wav", "morse"),
+    ending=Ending("deprecated", 24),
     actions=(
         Action(
             id="send",

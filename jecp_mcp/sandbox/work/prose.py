@@ -8,7 +8,8 @@ from collections.abc import Iterator
 _WORD = re.compile("[^\\W_]+(?:['\u2019-][^\\W_]+)*")
 # Begun only where a run begins, and never given back (possessive): else a long run of dots costs its square.
 _STOP = re.compile(
-    "(?<![.!?\u2026])[.!?\u2026]++[\"'\u201d\u2019)\\]]*+(?=\\s)|[\u3002\uff01\uff1f]++[\u300d\u300f\u201d]*+|\\n[ \\t]*+\\n\\s*+"
+    "(?<![.!?\u2026])[.!?\u2026]++[\"'\u201d\u2019)\\]]*+(?=\\s)"
+    "|[\u3002\uff01\uff1f]++[\u300d\u300f\u201d]*+|\\n[ \\t]*+\\n\\s*+"
 )
 _LAST_TOKEN = re.compile(r"\S{1,12}\Z")
 _ABBREVIATIONS = frozenset(

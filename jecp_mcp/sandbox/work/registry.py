@@ -46,7 +46,7 @@ PROVIDERS = (
             invoice.CAPABILITY,
             convert.CAPABILITY,
             images.CAPABILITY,
-            images.THUMBNAIL_NEXT,
+            images.THUMBNAIL_1,
             images.THUMBNAIL,
             abstract.CAPABILITY,
         ),

@@ -17,7 +17,7 @@ from tests.acceptance.roads import SandboxHub, output_of, sandbox
 
 pytestmark = pytest.mark.anyio
 
-TALLY = "acme_tally_count"
+TALLY, COUNT = "acme_tally_count", "text-stats_count"
 PATIENCE = 2.0
 """How long the agent really waits at most, in seconds, however long it is told to."""
 
@@ -91,7 +91,7 @@ async def place(first: SandboxHub, tmp_path: Path) -> AsyncIterator[Place]:
     """A new agent with $10, before a catalog that has the tally."""
     hub = first.new_agent()
     place = Place(hub, None, tmp_path)  # type: ignore[arg-type] # the client comes when the catalog is ready
-    await place.post("/sandbox/catalog", {"manifests": [tally(), tally("counter")]})
+    await place.post("/sandbox/catalog", {"remove": "acme/tally", "manifests": [tally(), tally("counter")]})
     async with seated(hub.url, tmp_path, agent=(hub.agent_id, hub.api_key), awaits=TALLY) as client:
         yield replace(place, client=client)
     rows = await anyio.to_thread.run_sync(ledger, hub.url, tmp_path)
@@ -175,12 +175,12 @@ async def test_an_empty_wallet_stops_it_until_a_person_has_paid(place: Place) ->
 
 async def test_a_key_the_hub_does_not_know_stops_it(first: SandboxHub, tmp_path: Path) -> None:
     other = ("sbx_ag_nobody0123456789ab", "sbx_ak_nobody0123456789ab")
-    async with seated(first.url, tmp_path, agent=other, awaits="text_stats_count") as client:
-        ended = await run(client.call_tool, anyio.sleep, "text_stats_count", {"text": "whose?"})
+    async with seated(first.url, tmp_path, agent=other, awaits=COUNT) as client:
+        ended = await run(client.call_tool, anyio.sleep, COUNT, {"text": "whose?"})
     assert (ended.how, ended.types) == ("operator", ["register"])
 
 
 async def test_without_an_account_it_registers_and_spends_a_free_call(first: SandboxHub, tmp_path: Path) -> None:
-    async with seated(first.url, tmp_path, agent=None, awaits="text_stats_count") as client:
-        ended = await run(client.call_tool, anyio.sleep, "text_stats_count", {"text": "new here"})
+    async with seated(first.url, tmp_path, agent=None, awaits=COUNT) as client:
+        ended = await run(client.call_tool, anyio.sleep, COUNT, {"text": "new here"})
     assert (ended.how, ended.types) == ("answered", ["register"])

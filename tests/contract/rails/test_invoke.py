@@ -131,6 +131,16 @@ async def test_provenance_goes_along_where_the_hub_demands_it_and_a_replay_repea
         assert "provenance_hash" not in hub.heard[0].json["mandate"]
 
 
+async def test_a_nonce_spent_on_a_plain_refusal_is_not_used_again() -> None:
+    workflow = Action("workflow", "run", "", ACTION.price, trust_tier_required="platinum")
+    limited = fails("RATE_LIMITED", "429 Too Many Requests", "Retry-After: 1")
+    async with raw_hub(limited, says(SPEC_PAID)) as hub, bench(hub.url) as parts:
+        found = await parts.rail.execute(parts.request(workflow))
+        first, second = (heard.json["mandate"]["provenance_hash"].split(":")[2] for heard in hub.heard)
+    assert found.verdict is Verdict.CHARGED
+    assert first != second
+
+
 async def test_without_an_account_nothing_is_sent_and_nothing_charged() -> None:
     async with raw_hub(says(PAID)) as hub, bench(hub.url, identity=None) as parts:
         found = await parts.rail.execute(parts.request())
@@ -210,16 +220,16 @@ async def test_an_event_arrives_while_the_stream_is_still_open() -> None:
         async def report(self, _done: float, _total: float | None, _message: str | None) -> None:
             heard.set()
 
-    async with raw_hub(streams(("chunk", {"delta": "first"}), end=False)) as hub, bench(hub.url) as parts:
-        async with anyio.create_task_group() as tasks:
+    open_stream = streams(("chunk", {"delta": "first"}), end=False)
+    async with raw_hub(open_stream) as hub, bench(hub.url) as parts, anyio.create_task_group() as tasks:
 
-            async def run() -> None:
-                await parts.rail.execute(parts.request(STREAMED), progress=Waiter())
+        async def run() -> None:
+            await parts.rail.execute(parts.request(STREAMED), progress=Waiter())
 
-            tasks.start_soon(run)
-            with anyio.fail_after(5):
-                await heard.wait()
-            tasks.cancel_scope.cancel()
+        tasks.start_soon(run)
+        with anyio.fail_after(5):
+            await heard.wait()
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import json
 import logging
 import traceback
 
@@ -11,8 +14,10 @@ from jecp_mcp.calls.ends import conclusion
 from jecp_mcp.calls.stored import pack
 from jecp_mcp.errors import HubError
 from tests.faults.rails.raw_hub import (
+    ACTION,
     KEY,
     PAID,
+    Request,
     Script,
     bench,
     fails,
@@ -27,8 +32,27 @@ from tests.faults.rails.raw_hub import (
 
 pytestmark = pytest.mark.anyio
 
+STREAMED = dataclasses.replace(ACTION, streaming=True)
+
+
+async def in_pieces(_request: Request, writer: asyncio.StreamWriter) -> None:
+    """A stream that repeats the key, cut in the middle of it."""
+    end = json.dumps({"result": {"you": KEY}, "billing": {"charged": True, "amount_usdc": 0.005}})
+    text = f'event: chunk\ndata: {{"delta": "{KEY}"}}\n\nevent: completed\ndata: {end}\n\n'
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+    for place in range(0, len(text), 7):
+        writer.write(text[place : place + 7].encode())
+        await writer.drain()
+        await asyncio.sleep(0)
+    writer.close()
+
+
 SCRIPTS: dict[str, Script] = {
     "an answer": says(PAID, "200 OK", f"X-Echo: {KEY}"),
+    "an echo": says({**PAID, "result": {"you": KEY}}),
+    "an echo in a refusal": fails("INVALID_API_KEY", "401 Unauthorized", details={"key": KEY}),
+    "an echo in the head": raw(f"HTTP/1.1 200 OK\r\n{KEY}\r\n\r\n".encode()),
+    "an echo in pieces": in_pieces,
     "a refusal": fails("INVALID_API_KEY", "401 Unauthorized"),
     "HTML": says(b"<html>502</html>", "502 Bad Gateway", kind="text/html"),
     "garbage": raw(b"\x00\r\n\r\n"),
@@ -48,8 +72,15 @@ async def test_the_key_is_in_no_log_result_exception_or_stored_row(
         caplog.set_level(logging.DEBUG, logger=name)
     told: list[str] = []
     async with raw_hub(SCRIPTS[label]) as hub, bench(hub.url) as parts:
-        request = parts.request()
-        found = await parts.rail.execute(request)
+        request = parts.request(STREAMED if label in {"an echo in pieces", "a stream"} else ACTION)
+        heard: list[object] = []
+
+        class Listener:
+            async def report(self, _done: float, _total: float | None, message: str | None) -> None:
+                heard.append(message)
+
+        found = await parts.rail.execute(request, progress=Listener())
+        told += [repr(heard)]
         told += [repr(request), repr(pack(request)), repr(found), repr(conclusion("call", found))]
         told += [repr(part) for part in (parts, parts.rail, parts.client, parts.http, vars(parts.rail))]
         try:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Verdict
 from jecp_mcp.rails.jecp.outcome import (
-    LONGEST_WAIT_SECONDS,
     MAX_REPLAYS,
     MAX_UNSENT,
     Evidence,
@@ -29,6 +28,7 @@ from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import Answer, Billing, Refusal
 
 BUDGET = MicroUSDC(7_000)
+MOST_WAIT = 15.0
 
 # JECP 03-errors, "charged?": yes to every code here but those the table leaves open.
 OPEN_CODES = {
@@ -209,12 +209,12 @@ def test_every_call_ends_after_a_few_attempts(stream: list[Evidence], replay: bo
         wait = next_wait(attempts, replay=replay, jitter=jitter, left=1e9)
         if wait is None:
             break
-        assert 0 <= wait <= LONGEST_WAIT_SECONDS + 0.5
+        assert 0 <= wait <= MOST_WAIT
         waited += wait
     sent = [one for one in attempts if not (isinstance(one, Lost) and not one.sent)]
     assert len(sent) <= MAX_REPLAYS + 1
     assert len(attempts) - len(sent) <= MAX_UNSENT
-    assert waited <= 6 * (LONGEST_WAIT_SECONDS + 0.5)
+    assert waited <= (MAX_REPLAYS + MAX_UNSENT) * MOST_WAIT
 
 
 def wait_after(*attempts: Evidence, replay: bool = False, left: float = 100.0) -> float | None:
@@ -234,7 +234,7 @@ def test_waits_grow_and_the_hubs_own_wait_is_honoured() -> None:
     assert wait_after(waiting("RATE_LIMITED", 5)) == pytest.approx(5.25)
     assert wait_after(waiting("RATE_LIMITED", 6)) is None
     assert wait_after(waiting("RATE_LIMITED", None)) == pytest.approx(0.2)
-    assert wait_after(waiting("SERVICE_DEGRADED", 3)) == 3
+    assert wait_after(waiting("SERVICE_DEGRADED", 3)) == pytest.approx(3.25)
     assert wait_after(waiting("SERVICE_DEGRADED", 30)) is None
 
 
@@ -270,6 +270,16 @@ def test_an_uncharged_failure_gets_one_more_try_and_a_doubtful_one_three() -> No
 
 
 def test_a_stream_still_running_for_an_earlier_attempt_is_waited_for() -> None:
-    running = waiting("STREAM_IN_PROGRESS", 2)
-    assert wait_after(Lost(sent=True, reason="x"), running) == pytest.approx(2.25)
-    assert conclude([Lost(sent=True, reason="x"), running], replay=False, budget=BUDGET).verdict is Verdict.IN_DOUBT
+    lost: Evidence = Lost(sent=True, reason="x")
+    running = waiting("STREAM_IN_PROGRESS", 20)
+    assert wait_after(lost, running) == pytest.approx(20.25), "it is this very call that is still running"
+    assert wait_after(lost, running, left=20.0) is None
+    assert wait_after(running) is None
+    assert conclude([lost, running], replay=False, budget=BUDGET).verdict is Verdict.IN_DOUBT
+
+
+def test_with_provenance_a_proven_free_failure_is_left_at_that() -> None:
+    provider: Evidence = Replied(reference("PROVIDER_ERROR"))
+    lost: Evidence = Lost(sent=True, reason="x")
+    assert next_wait([provider], replay=False, jitter=0.5, left=100.0, provenance=True) is None
+    assert next_wait([lost], replay=False, jitter=0.5, left=100.0, provenance=True) is not None

@@ -24,7 +24,7 @@ def out(capability: str, action: str, given: dict[str, Any]) -> Any:
         ('He said "Stop." Then he left.', ['He said "Stop."', "Then he left."]),
         ("Pi is 3.14 today. Yes.", ["Pi is 3.14 today.", "Yes."]),
         ("A heading\n\nThe body. ", ["A heading", "The body."]),
-        ("第一句。第二句！", ["第一句。", "第二句！"]),
+        ("第一句。第二句\uff01", ["第一句。", "第二句\uff01"]),
         ("  ...  ", []),
         ("Wrapped\nover lines.", ["Wrapped over lines."]),
     ],
