@@ -40,6 +40,7 @@ _PHASES: Final = {
 }
 """What begins with each trace event."""
 
+_CONNECTED: Final = "connection.connect_tcp.complete"
 _BEFORE_SENDING: Final = "connection."
 """How the only trace events begin that come before the first byte of a request. One by any other name counts as
 sending, so that a library that renames its events leaves money held, never released."""
@@ -92,15 +93,20 @@ class HttpStream:
 class _Trail:
     """What the library says it did with one request."""
 
-    __slots__ = ("phase", "sent")
+    __slots__ = ("phase", "sent", "socket")
 
     def __init__(self) -> None:
         self.sent = False
         self.phase = "connect"
+        self.socket: Any = None
 
-    async def __call__(self, name: str, _info: Mapping[str, Any]) -> None:
+    async def __call__(self, name: str, info: Mapping[str, Any]) -> None:
         self.phase = _PHASES.get(name, self.phase)
-        self.sent = self.sent or not name.startswith(_BEFORE_SENDING)
+        if name == _CONNECTED:
+            self.socket = info["return_value"]
+        elif not name.startswith(_BEFORE_SENDING):
+            self.sent = True
+            self.socket = None
 
     def failed(self, reason: str) -> ExchangeFailed:
         return ExchangeFailed(sent=self.sent, phase=self.phase, reason=reason)
@@ -214,8 +220,7 @@ class Http:
         client = self._client or await self._opened()
         import httpx2
 
-        # TCP and TLS have this long each, and so end before the deadline: cancelled in its TLS handshake, the library
-        # would leave the socket open.
+        # TCP and TLS have this long each, and so end before the deadline: what was not sent can be tried again.
         connect = min(_CONNECT_SECONDS, seconds / 3)
         timeout = httpx2.Timeout(seconds, connect=connect)
         try:
@@ -230,6 +235,11 @@ class Http:
             # The library's parser lets some of a server's oddities through as ValueError.
             reason = "the answer is not HTTP" if trail.sent else "the request cannot be written as HTTP"
             raise trail.failed(reason) from trail.cause(exc)
+        finally:
+            if trail.socket is not None:
+                # Cancelled in its TLS handshake, the library leaves the socket open.
+                with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+                    await trail.socket.aclose()
 
     async def _opened(self) -> httpx2.AsyncClient:
         async with self._opening:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Progress
@@ -20,6 +20,14 @@ class Charge(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Presence(Protocol):
+    """Whether the caller is still there to take the answer."""
+
+    async def listening(self) -> bool:
+        """False when whatever is answered now reaches nobody."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who is calling, and how to reach them while the call runs.
@@ -27,12 +35,18 @@ class Caller:
     Attributes:
         principal: whose budget it is; ``local`` for every host of this user on stdio and loopback.
         progress: where to report progress, or None.
+        presence: tells whether the caller has left without a word; None where leaving cancels the call's handler.
         person_consents: whether a person at a terminal has approved this very call (the CLI only).
     """
 
     principal: str = "local"
     progress: Progress | None = None
+    presence: Presence | None = None
     person_consents: bool = False
+
+    async def listening(self) -> bool:
+        """Whether an answer given now reaches the caller, as far as it can be told."""
+        return self.presence is None or await self.presence.listening()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import bisect
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -29,10 +29,16 @@ from jecp_mcp.server import content
 from jecp_mcp.server.notify import Announcer
 from jecp_mcp.tools.desk import Desk
 
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
 log = logging.getLogger(__name__)
 
 PAGE = 250
 """Tools on one page of ``tools/list``. Some hosts read the first page only, so it is larger than any sane list."""
+
+SSE_MESSAGES = "/messages/"
+"""Where the SSE transport takes messages; what they ask is answered on the stream at ``/sse``."""
 
 _CACHED_PAGES = 64
 _LONGEST_CURSOR = 128
@@ -69,6 +75,21 @@ class _ProgressNotices:
             await self._session.report_progress(done, total, message)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, MCPError):
             log.debug("a progress notice had no receiver")
+
+
+class _Connection:
+    """Whether the HTTP request that asks is still open.
+
+    A 2025-era client that drops its connection cancels nothing: the call ends, and its answer goes nowhere. Over SSE
+    the answer takes another way than the request, and the end of that one does cancel the handler.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    async def listening(self) -> bool:
+        """False once the client has closed the connection on which it waits."""
+        return not await self._request.is_disconnected()
 
 
 class BridgeServer(Server[dict[str, Any]]):
@@ -124,7 +145,9 @@ class _Face:
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
-        caller = Caller(progress=_ProgressNotices(ctx))
+        request = ctx.request
+        waits = request is not None and not request.scope["path"].startswith(SSE_MESSAGES)
+        caller = Caller(progress=_ProgressNotices(ctx), presence=_Connection(request) if waits else None)
         result = content.result(await self._desk.call(params.name, params.arguments or {}, caller))
         return _whole(ctx, result, cacheable=False)
 

@@ -2,12 +2,14 @@
 
 The SDK reads stdin through a worker thread that cannot be interrupted, so a server told to end by a signal would wait
 for a line that never comes. Here a daemon thread reads, and the event loop only receives. Its writer pays two thread
-hand-offs a message; here a message that fits into the pipe is written at once.
+hand-offs a message; here a message that fits into the pipe is written at once, and one that has to wait for a slow
+reader waits in a daemon thread, which the end of the process does not wait for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import sys
@@ -17,7 +19,6 @@ from typing import Final, Self
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 
 _MOST_LINES: Final = 64
 """How far the thread reads ahead: then it waits, and so does the host."""
@@ -87,14 +88,36 @@ class Output:
                 os.write(self._fd, data)
                 await anyio.lowlevel.checkpoint()
             else:
-                await anyio.to_thread.run_sync(self._write_all, data, abandon_on_cancel=True)
+                await self._write_slowly(data)
         except OSError as exc:
             raise anyio.ClosedResourceError from exc
 
-    def _write_all(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+    async def _write_slowly(self, data: bytes) -> None:
+        """Write in a thread of its own: a worker of the loop's would keep the process from ending."""
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+
+        def tell(failure: OSError | None) -> None:
+            if written.cancelled():
+                return
+            if failure is None:
+                written.set_result(None)
+            else:
+                written.set_exception(failure)
+
+        def write_all() -> None:
+            failure, view = None, memoryview(data)
+            try:
+                while view:
+                    view = view[os.write(self._fd, view) :]
+            except OSError as exc:
+                failure = exc
+            # A loop that has ended has nobody who waits for this.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(tell, failure)
+
+        threading.Thread(target=write_all, name="stdout", daemon=True).start()
+        await written
 
 
 def claim() -> tuple[Lines, Output]:

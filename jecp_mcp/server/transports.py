@@ -16,7 +16,7 @@ import anyio
 from mcp.server.stdio import stdio_server
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.server.app import BridgeServer
+from jecp_mcp.server.app import SSE_MESSAGES, BridgeServer
 from jecp_mcp.server.stdio import claim
 from jecp_mcp.settings import ServerSettings
 
@@ -40,7 +40,14 @@ async def serve_stdio(server: BridgeServer) -> None:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
         async with stdio_server(stdin=source, stdout=sink) as (read, write):
             await server.run(read, write, server.create_initialization_options())
+            # What is still to be written has this long: a host that closed stdin may never read again.
+            tasks.start_soon(_cancel_after, tasks.cancel_scope, _DRAIN_SECONDS)
         tasks.cancel_scope.cancel()
+
+
+async def _cancel_after(scope: anyio.CancelScope, seconds: float) -> None:
+    await anyio.sleep(seconds)
+    scope.cancel()
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
@@ -65,7 +72,8 @@ def listen(settings: ServerSettings) -> socket.socket:
             "localhost can be bound",
         )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # Named, because asyncio turns Nagle's delay off only where it reads the protocol as TCP.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((settings.host, settings.port))
@@ -105,7 +113,7 @@ def _sse_app(server: BridgeServer, rules: TransportSecuritySettings) -> Starlett
     from starlette.applications import Starlette
     from starlette.routing import Mount, Route
 
-    transport = SseServerTransport("/messages/", security_settings=rules)
+    transport = SseServerTransport(SSE_MESSAGES, security_settings=rules)
 
     class Connect:
         """One SSE connection, as a plain ASGI application: its response is the stream itself."""
@@ -120,7 +128,7 @@ def _sse_app(server: BridgeServer, rules: TransportSecuritySettings) -> Starlett
                 await server.run(read, write, server.create_initialization_options())
 
     return Starlette(
-        routes=[Route("/sse", Connect(), methods=["GET"]), Mount("/messages/", app=transport.handle_post_message)]
+        routes=[Route("/sse", Connect(), methods=["GET"]), Mount(SSE_MESSAGES, app=transport.handle_post_message)]
     )
 
 

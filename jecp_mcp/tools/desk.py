@@ -132,7 +132,9 @@ class Desk:
         end = await self._near.calls.pay(Purchase(found.name, found.action, arguments), caller)
         if end.answer is not None:
             result = await self._near.results.render(end)
-            self._near.calls.delivered(end)
+            # An answer that reaches nobody stays for whoever asks the same again.
+            if await caller.listening():
+                self._near.calls.delivered(end)
             return result
         return fault(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
 

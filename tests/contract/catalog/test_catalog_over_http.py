@@ -154,12 +154,11 @@ async def test_either_dialect_is_fetched_whole_then_conditionally_then_from_disk
         (200, {}, b'{"capabilities": [{"id": "a/b"'),
         (200, {}, b'{"capabilities": NaN}'),
         (200, {}, b'{"capabilities":' + b"[" * 50_000),
-        (200, {}, b'{"capabilities": [], "total": ' + b"9" * 5_000 + b"}"),
         (200, {}, b" " * (17 * 1024 * 1024)),
         (404, {}, b"{}"),
         (429, {"Retry-After": "30"}, b"{}"),
     ],
-    ids=["html", "redirect", "cut", "nan", "deep", "digits", "huge", "missing", "busy"],
+    ids=["html", "redirect", "cut", "nan", "deep", "huge", "missing", "busy"],
 )
 async def test_a_hub_that_misbehaves_is_a_clear_error_and_costs_nothing(answer):
     with serving(lambda _: answer) as (url, _), anyio.fail_after(10):

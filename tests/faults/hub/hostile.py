@@ -106,7 +106,9 @@ class HostileHub:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 first, *lines = head.decode("latin-1").split("\r\n")
-                headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines if line)}
+                headers = {
+                    key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines if line)
+                }
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 method, path, _ = first.split(" ")
                 request = Request(method, path, headers, body)

@@ -117,7 +117,10 @@ class HubModel:
         )
 
     def _success(self, call_id: str, sent: dict[str, Any], price: int) -> dict[str, Any]:
-        amount, after = jsontext.loads(format_usdc(price), max_bytes=99), jsontext.loads(format_usdc(self.balance), max_bytes=99)
+        amount, after = (
+            jsontext.loads(format_usdc(price), max_bytes=99),
+            jsontext.loads(format_usdc(self.balance), max_bytes=99),
+        )
         if self.dialect == "reference":
             return {
                 "jecp": "1.0",
@@ -125,12 +128,22 @@ class HubModel:
                 "status": "success",
                 "result": {"said": sent["input"]},
                 "provider": {"namespace": "model", "capability": "thing", "version": "1.0.0"},
-                "billing": {"charged": True, "amount_usdc": amount, "transaction_id": f"tx_{call_id}", "balance_after": after},
+                "billing": {
+                    "charged": True,
+                    "amount_usdc": amount,
+                    "transaction_id": f"tx_{call_id}",
+                    "balance_after": after,
+                },
             }
         return {
             "jecp": "1.0",
             "id": call_id,
             "status": "completed",
             "result": {"capability": "model/thing", "action": sent["action"], "output": {"said": sent["input"]}},
-            "billing": {"cost_usdc": amount, "method": "wallet", "balance_after": after, "transaction_id": f"tx_{call_id}"},
+            "billing": {
+                "cost_usdc": amount,
+                "method": "wallet",
+                "balance_after": after,
+                "transaction_id": f"tx_{call_id}",
+            },
         }

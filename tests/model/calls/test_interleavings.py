@@ -32,7 +32,9 @@ from tests.model.calls.wiring import rail_over
 pytestmark = pytest.mark.anyio
 
 PRICES = {"tiny": 500, "small": 10_000, "large": 250_000}
-ACTIONS = [Action("model/thing", name, "model", Price(MicroUSDC(price)), version="1.0.0") for name, price in PRICES.items()]
+ACTIONS = [
+    Action("model/thing", name, "model", Price(MicroUSDC(price)), version="1.0.0") for name, price in PRICES.items()
+]
 DAY, HOUR, PATTERN = 3_000_000, 1_200_000, 700_000
 STEPS = 25
 DEFAULT_STORIES, LONG_STORIES = 40, 400
@@ -130,7 +132,9 @@ class Story:
             assert row is not None
             self.paid_at[call_id] = row.created_at
             assert price <= (row.held if row.state in OPEN else max(row.held, row.charged))
-        by_hour = {call: cost for call, cost in self.hub.charges.items() if self.clock.at - self.paid_at[call] < 3_600_000}
+        by_hour = {
+            call: cost for call, cost in self.hub.charges.items() if self.clock.at - self.paid_at[call] < 3_600_000
+        }
         assert sum(by_hour.values()) <= HOUR
         assert sum(cost for cost in by_hour.values() if cost == PRICES["large"]) <= PATTERN
         day = [cost for call, cost in self.hub.charges.items() if self.clock.at - self.paid_at[call] < 86_400_000]

@@ -157,6 +157,18 @@ async def test_a_refused_call_gives_its_hold_back(tmp_path: Path) -> None:
     assert (end.charge, row.state, totals.held, totals.charged) == (Charge.NO, State.RELEASED, 0, 0)
 
 
+async def test_a_hub_that_charges_for_a_failure_is_believed_and_booked(tmp_path: Path) -> None:
+    async def charge_and_fail(request: StoredRequest, _replay: bool) -> Outcome:
+        refusal = Refusal("PROVIDER_ERROR", "it broke")
+        return Outcome(Verdict.CHARGED, request.budget, None, refusal, "failed, and charged", transaction_id="tx_9")
+
+    async with opened(tmp_path, charge_and_fail) as (calls, _rail, ledger):
+        end = await calls.pay(buying(), Caller())
+        row = await settled(ledger, end)
+    assert (end.charge, end.amount, end.answer) == (Charge.YES, PRICE, None)
+    assert (row.state, row.charged, row.transaction_id) == (State.SETTLED, PRICE, "tx_9")
+
+
 async def test_a_cancelled_caller_leaves_a_call_that_ends_and_the_repeat_gets_its_answer_unpaid(tmp_path: Path) -> None:
     begun, go_on = anyio.Event(), anyio.Event()
 
