@@ -86,4 +86,5 @@ def _print(shown: list[dict[str, Any]], given: Start) -> None:
         for one in shown
     ]
     columns = [("tool", "left"), ("USDC", "right"), ("tier", "left"), ("what it does", "left")]
-    tables.console().print(tables.table(f"{len(shown)} actions at {given.settings.hub.base_url}", columns, rows))
+    found = "1 action" if len(shown) == 1 else f"{len(shown)} actions"
+    tables.console().print(tables.table(f"{found} at {given.settings.hub.base_url}", columns, rows))
