@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
@@ -30,6 +31,8 @@ _CLOSE_SECONDS: Final = 1.0
 _CONNECTIONS: Final = 64
 _IDLE_CONNECTIONS: Final = 16
 _IDLE_SECONDS: Final = 30.0
+
+_HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "jecp-mcp"}
 
 _PHASES: Final = {
     "connection.connect_tcp.started": "connect",
@@ -222,10 +225,15 @@ class Http:
 
         # TCP and TLS have this long each, and so end before the deadline: what was not sent can be tried again.
         connect = min(_CONNECT_SECONDS, seconds / 3)
-        timeout = httpx2.Timeout(seconds, connect=connect)
+        timeout = {"connect": connect, "read": seconds, "write": seconds, "pool": seconds}
         try:
-            request = client.build_request(
-                method, url, headers=headers, content=body, timeout=timeout, extensions={"trace": trail}
+            # The client's own build_request would merge its defaults in at some cost, and cookies among them.
+            request = httpx2.Request(
+                method,
+                _parsed(url),
+                headers={**_HEADERS, **(headers or {})},
+                content=body,
+                extensions={"trace": trail, "timeout": timeout},
             )
             return await client.send(request, stream=True)
         except (httpx2.TransportError, OSError) as exc:
@@ -260,13 +268,20 @@ def _new_client() -> httpx2.AsyncClient:
         follow_redirects=False,
         trust_env=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        headers={"Accept-Encoding": "identity", "User-Agent": "jecp-mcp"},
         limits=httpx2.Limits(
             max_connections=_CONNECTIONS,
             max_keepalive_connections=_IDLE_CONNECTIONS,
             keepalive_expiry=_IDLE_SECONDS,
         ),
     )
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx2.URL:
+    """A URL read once: paid calls go to the same two addresses for ever."""
+    import httpx2
+
+    return httpx2.URL(url)
 
 
 async def _close(response: httpx2.Response) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.errors import WireError
 from jecp_mcp.mandate.ledger import CallRow, Conclusion
 from jecp_mcp.mandate.states import CHARGED, OPEN, Event, State
 from jecp_mcp.money import ZERO
 from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
 from jecp_mcp.wire.envelope import dump_answer, load_answer
-from jecp_mcp.wire.forms import Action, Refusal
+from jecp_mcp.wire.forms import Action, Answer, Refusal
 
 _EVENTS: Mapping[Verdict, Event] = {
     Verdict.CHARGED: Event.SETTLE,
@@ -31,16 +32,26 @@ def refused(refusal: Refusal, action: Action | None) -> CallEnd:
     return CallEnd(Charge.NO, action=action, refusal=refusal)
 
 
+MOST_ATTEMPTS = 12
+"""How often one call may be sent before it is sent again only at a start of the program."""
+
+
 def conclusion(call_id: str, outcome: Outcome) -> Conclusion:
-    """What the ledger is told of an outcome."""
+    """What the ledger is told of an outcome. An answer that cannot be written down still proves what it proves."""
+    answer, evidence = None, outcome.evidence
+    if outcome.answer is not None:
+        try:
+            answer = dump_answer(outcome.answer)
+        except WireError as exc:
+            evidence = f"{evidence}; the answer was not kept: {exc}"
     return Conclusion(
         call_id=call_id,
         event=_EVENTS[outcome.verdict],
         charged=outcome.amount if outcome.verdict is Verdict.CHARGED else ZERO,
         balance_after=None if outcome.answer is None else outcome.answer.billing.balance_after,
         transaction_id=outcome.transaction_id,
-        evidence=outcome.evidence,
-        answer=None if outcome.answer is None else dump_answer(outcome.answer),
+        evidence=evidence,
+        answer=answer,
         attempts=outcome.attempts,
     )
 
@@ -62,7 +73,7 @@ def ended(call_id: str, action: Action | None, outcome: Outcome, request: Stored
 
 def standing(row: CallRow) -> CallEnd:
     """How a row of the ledger reads to whoever asks for it now."""
-    answer = load_answer(row.answer) if row.answer is not None else None
+    answer = _kept(row)
     if row.state in CHARGED:
         charge, amount, held = Charge.YES, row.charged, ZERO
     elif row.state in {State.RELEASED, State.RECONCILED_FREE}:
@@ -71,11 +82,7 @@ def standing(row: CallRow) -> CallEnd:
         charge, amount, held = Charge.UNKNOWN, ZERO, row.held
     refusal = None
     if answer is None:
-        refusal = (
-            refusals.standing(row)
-            if row.state not in OPEN
-            else (refusals.in_doubt(row) if row.state is State.IN_DOUBT else refusals.in_progress(row))
-        )
+        refusal = _open(row) if row.state in OPEN else refusals.standing(row)
     return CallEnd(
         charge=charge,
         call_id=row.call_id,
@@ -87,3 +94,17 @@ def standing(row: CallRow) -> CallEnd:
         balance_after=row.balance_after,
         stored=True,
     )
+
+
+def _open(row: CallRow) -> Refusal:
+    if row.state is not State.IN_DOUBT:
+        return refusals.in_progress(row)
+    return refusals.asked_enough(row) if row.attempts >= MOST_ATTEMPTS else refusals.in_doubt(row)
+
+
+def _kept(row: CallRow) -> Answer | None:
+    """The kept answer, if there is one and it can still be read."""
+    try:
+        return None if row.answer is None else load_answer(row.answer)
+    except WireError:
+        return None

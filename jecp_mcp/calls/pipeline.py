@@ -8,7 +8,7 @@ identical call that usually follows.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Self, assert_never
@@ -17,12 +17,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.ends import conclusion, ended, refused, standing
+from jecp_mcp.calls.ends import MOST_ATTEMPTS, conclusion, ended, refused, standing
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.calls.runs import Run
 from jecp_mcp.calls.stored import fingerprint, pack, unpack
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import LedgerError, WireError
-from jecp_mcp.mandate.caps import standing_meters
+from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
 from jecp_mcp.mandate.ledger import (
     Admitted,
     AlreadyOpen,
@@ -37,40 +38,23 @@ from jecp_mcp.mandate.ledger import (
 )
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.mandate.states import Event, State
-from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, Rail, StoredRequest, Verdict
-from jecp_mcp.wire.forms import Refusal
+from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.rails.base import Quote, QuoteKind, Rail, StoredRequest, Verdict
+from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
 
 REPLAY_WINDOW_MS = 55 * 60 * 1000
 """How long a lost call may be replayed: five minutes inside the shortest idempotency window allowed (1 h)."""
 
+CLOCK_SLACK_MS = 60 * 1000
+"""How far a call may seem to lie in the future; beyond that the clock went back, and its age is not known."""
+
+STATUS_SECONDS = 20.0
+"""How long a question for a call's status waits for the call to end: well within a host's patience."""
+
 GRACE_SECONDS = 5.0
 """How long a closing pipeline lets running calls end before it leaves them to the next start."""
-
-
-class _Relay:
-    """Progress that can be cut off when nobody listens any more."""
-
-    def __init__(self, sink: Progress | None) -> None:
-        self.sink = sink
-
-    async def report(self, done: float, total: float | None, message: str | None) -> None:
-        """Pass the report on while the caller is there."""
-        if self.sink is not None:
-            await self.sink.report(done, total, message)
-
-
-class _Run:
-    """One execution and those who wait for it."""
-
-    __slots__ = ("done", "end", "relay")
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.done = anyio.Event()
-        self.end: CallEnd | None = None
-        self.relay = _Relay(progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +94,7 @@ class Calls:
         self._clock = clock
         self._mint = mint
         self._unready = unready
-        self._running: dict[str, _Run] = {}
+        self._running: dict[str, Run] = {}
         self._tasks: TaskGroup | None = None
         self._closing = False
 
@@ -166,14 +150,16 @@ class Calls:
         )
         running = self._running.get(order.fingerprint)
         if running is not None:
-            end = await self._wait(running)
-            return replace(end, stored=True) if end.answer is not None else end
+            # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
+            end = await running.wait()
+            return replace(end, action=action, stored=True) if end.answer is not None else end
+        never = refused(refusals.shutting_down(action), action)
         if self._closing or self._tasks is None:
-            return refused(refusals.shutting_down(action), action)
-        run = _Run(caller.progress)
+            return never
+        run = Run(caller.progress, never)
         self._running[order.fingerprint] = run
         self._tasks.start_soon(self._run, run, order)
-        return await self._wait(run)
+        return await run.wait(caller.progress)
 
     def delivered(self, end: CallEnd) -> None:
         """Note that the answer of `end` is on its way to the client: the identical call is then a new purchase."""
@@ -183,23 +169,28 @@ class Calls:
     async def resolve(self, call_id: str) -> CallEnd | None:
         """Try to finish a call whose end is not proven, by sending the identical request again under its id.
 
-        Returns how it ended, or stands; None for an unknown id.
+        Returns how it ended, or stands after at most `STATUS_SECONDS`; None for an unknown id.
         """
+        return await self._resolve(call_id, MOST_ATTEMPTS)
+
+    async def _resolve(self, call_id: str, most: int | None) -> CallEnd | None:
         try:
             row = await self._ledger.row(call_id)
         except LedgerError as exc:
             return refused(refusals.ledger_trouble(exc), None)
         if row is None:
             return None
-        running = self._running.get(row.fingerprint)
-        if running is not None:
-            return await self._wait(running)
-        if row.state is not State.IN_DOUBT or self._closing or self._tasks is None or self._unready() is not None:
-            return standing(row)
-        run = _Run(None)
-        self._running[row.fingerprint] = run
-        self._tasks.start_soon(self._rerun, run, row)
-        return await self._wait(run)
+        row = await self._taken_over(row)
+        run = self._running.get(row.fingerprint)
+        if run is None:
+            if row.state is not State.IN_DOUBT or self._closing or self._tasks is None or self._unready() is not None:
+                return standing(row)
+            run = Run(None, standing(row))
+            self._running[row.fingerprint] = run
+            self._tasks.start_soon(self._rerun, run, row, most)
+        with anyio.move_on_after(STATUS_SECONDS):
+            return await run.wait()
+        return standing(row)
 
     async def recover(self) -> None:
         """Finish what dead processes left open. Never raises; what cannot be finished stays counted as spent."""
@@ -209,7 +200,8 @@ class Calls:
             log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
             return
         for row in orphans:
-            end = await self.resolve(row.call_id)
+            # However often it was sent before: a start is rare, and the Hub may answer again by now.
+            end = await self._resolve(row.call_id, None)
             if end is not None:
                 log.warning("call %s of an earlier run: charged=%s", row.call_id, end.charge.value)
 
@@ -224,14 +216,20 @@ class Calls:
         row = await self._ledger.row(call_id)
         return [] if row is None else [row]
 
-    async def windows(self, principal: str = "local") -> Sequence[MeterReading]:
-        """How full every cap is that always applies to `principal`.
+    async def windows(
+        self, principal: str = "local", bought: tuple[Action, str] | None = None
+    ) -> Sequence[MeterReading]:
+        """How full the caps of `principal` are: all of them, or those that apply to an action under a tool's name.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         session = self._ledger.session
-        return await self._ledger.readings(standing_meters(self._policy, principal=principal, session=session))
+        if bought is None:
+            meters = standing_meters(self._policy, principal=principal, session=session)
+        else:
+            meters = meters_for(self._policy.caps, names_of(*bought), principal, session)
+        return await self._ledger.readings(meters)
 
     async def totals(self) -> Totals:
         """The ledger's sums.
@@ -241,52 +239,36 @@ class Calls:
         """
         return await self._ledger.totals()
 
-    def kept(self, row: CallRow) -> CallEnd:
-        """How a call of the ledger ended or stands, with its kept answer if there is one."""
-        return standing(row)
-
-    async def _wait(self, run: _Run) -> CallEnd:
+    async def _run(self, run: Run, order: _Order) -> None:
+        action = order.purchase.action
         try:
-            await run.done.wait()
-        except anyio.get_cancelled_exc_class():
-            run.relay.sink = None
-            raise
-        end = run.end
-        assert end is not None
-        return end
-
-    async def _run(self, run: _Run, order: _Order) -> None:
-        end = refused(refusals.shutting_down(order.purchase.action), order.purchase.action)
-        try:
-            end = await self._reserve_and_execute(run, order)
+            run.end = await self._reserve_and_execute(run, order)
         except LedgerError as exc:
-            end = refused(refusals.ledger_trouble(exc), order.purchase.action)
+            # Only what comes before the request is sent raises this.
+            run.end = refused(refusals.ledger_trouble(exc), action)
         except Exception:
             # The task group carries every caller's purchase: one broken call must not cancel the others.
             log.exception("a paid call failed inside the bridge")
-            end = CallEnd(Charge.UNKNOWN, action=order.purchase.action, refusal=refusals.bridge_fault())
+            known = run.end
+            run.end = CallEnd(Charge.UNKNOWN, known.call_id, action, refusal=refusals.bridge_fault(), held=known.held)
         finally:
-            self._finish(run, order.fingerprint, end)
+            self._finish(run, order.fingerprint)
 
-    async def _rerun(self, run: _Run, row: CallRow) -> None:
-        end = standing(row)
+    async def _rerun(self, run: Run, row: CallRow, most: int | None) -> None:
         try:
-            end = await self._replay(run, row)
-        except LedgerError as exc:
-            log.error("call %s could not be replayed: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
+            run.end = await self._replay(run, row, most)
         except Exception:
             # As in `_run`: the others' purchases live in this task group too.
             log.exception("replaying call %s failed inside the bridge", row.call_id)
         finally:
-            self._finish(run, row.fingerprint, end)
+            self._finish(run, row.fingerprint)
 
-    def _finish(self, run: _Run, key: str, end: CallEnd) -> None:
+    def _finish(self, run: Run, key: str) -> None:
         if self._running.get(key) is run:
             del self._running[key]
-        run.end = end
         run.done.set()
 
-    async def _reserve_and_execute(self, run: _Run, order: _Order) -> CallEnd:
+    async def _reserve_and_execute(self, run: Run, order: _Order) -> CallEnd:
         action, call_id = order.purchase.action, self._mint()
         hold = order.permit.hold
         quote = Quote(hold, QuoteKind.EXACT if hold == order.quoted else QuoteKind.MAX)
@@ -313,29 +295,29 @@ class Calls:
         )
         match admission:
             case Admitted():
-                outcome = await self._execute(request, run)
-                self._ledger.conclude(conclusion(call_id, outcome))
-                return ended(call_id, action, outcome, request)
+                # What whoever waits hears if this process ends before the Hub has answered.
+                run.end = CallEnd(Charge.UNKNOWN, call_id, action, refusal=refusals.left_running(hold), held=hold)
+                return await self._execute(request, run, action)
             case OverLimit():
                 return refused(refusals.limit_reached(admission, hold), action)
             case AlreadyOpen(row):
-                if row.state is State.IN_DOUBT:
-                    return replace(await self._replay(run, row), action=action)
-                return CallEnd(
-                    Charge.UNKNOWN,
-                    call_id=row.call_id,
-                    action=action,
-                    refusal=refusals.in_progress(row),
-                    held=row.held,
-                )
+                run.end = replace(standing(row), action=action)
+                row = await self._taken_over(row)
+                end = await self._replay(run, row, MOST_ATTEMPTS) if row.state is State.IN_DOUBT else standing(row)
+                return replace(end, action=action)
             case Undelivered(row):
-                return replace(standing(row), action=action)
+                end = replace(standing(row), action=action)
+                if end.answer is None:
+                    # The kept answer cannot be read, and must not stand in the way of a new purchase for ever.
+                    self._ledger.delivered(row.call_id)
+                return end
             case _:
                 assert_never(admission)
 
-    async def _execute(self, request: StoredRequest, run: _Run) -> Outcome:
+    async def _execute(self, request: StoredRequest, run: Run, action: Action) -> CallEnd:
         try:
-            return await self._rail.execute(request, progress=run.relay)
+            outcome = await self._rail.execute(request, progress=run.relay)
+            concluded = conclusion(request.call_id, outcome)
         except Exception:
             # A rail promises not to raise. If it does, the row must not stay `sent` in a living process: nobody
             # would ever take it over.
@@ -343,17 +325,54 @@ class Calls:
                 Conclusion(request.call_id, Event.DOUBT, evidence="the bridge failed during the call")
             )
             raise
+        self._ledger.conclude(concluded)
+        if concluded.charged > request.budget:
+            log.warning(
+                "call %s: the Hub charged %s USDC, more than its mandate of %s",
+                request.call_id,
+                format_usdc(concluded.charged),
+                format_usdc(request.budget),
+            )
+        return ended(request.call_id, action, outcome, request)
 
-    async def _replay(self, run: _Run, row: CallRow) -> CallEnd:
-        if self._clock.now() - row.created_at > REPLAY_WINDOW_MS:
+    async def _taken_over(self, row: CallRow) -> CallRow:
+        """The call as it stands, taken over from the process that was paying for it if that one is dead."""
+        if row.state not in {State.RESERVED, State.SENT} or row.session == self._ledger.session:
+            return row
+        try:
+            await self._ledger.adopt_orphans()
+            return await self._ledger.row(row.call_id) or row
+        except LedgerError as exc:
+            log.error("call %s could not be taken over: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
+            return row
+
+    async def _replay(self, run: Run, row: CallRow, most: int | None) -> CallEnd:
+        """Send a call in doubt again, unless that is no longer safe or it was sent `most` times."""
+        age = self._clock.now() - row.created_at
+        if age > REPLAY_WINDOW_MS:
             self._ledger.conclude(
                 Conclusion(row.call_id, Event.WRITE_OFF, evidence="the Hub's idempotency window has passed", attempts=0)
             )
             return standing(replace(row, state=State.WRITTEN_OFF))
-        request = unpack(row.request)
-        outcome = await self._rail.execute(request, replay=True, progress=run.relay)
-        if outcome.verdict is Verdict.IN_DOUBT:
+        try:
+            request = unpack(row.request)
+        except LedgerError as exc:
+            log.error("call %s cannot be replayed: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
             return standing(row)
-        proven = Event.PROVE_CHARGED if outcome.verdict is Verdict.CHARGED else Event.PROVE_FREE
-        self._ledger.conclude(replace(conclusion(row.call_id, outcome), event=proven))
+        enough = most is not None and row.attempts >= most
+        if enough or age < -CLOCK_SLACK_MS or request.account != self._rail.account:
+            return standing(row)
+        outcome = await self._rail.execute(request, replay=True, progress=run.relay)
+        concluded = replace(conclusion(row.call_id, outcome), event=_PROOF[outcome.verdict])
+        self._ledger.conclude(concluded)
+        if outcome.verdict is Verdict.IN_DOUBT:
+            return standing(replace(row, attempts=row.attempts + concluded.attempts))
         return replace(ended(row.call_id, None, outcome, request), stored=True)
+
+
+_PROOF: Mapping[Verdict, Event] = {
+    Verdict.CHARGED: Event.PROVE_CHARGED,
+    Verdict.NOT_CHARGED: Event.PROVE_FREE,
+    Verdict.IN_DOUBT: Event.DOUBT,
+}
+"""What the answer to a replay does to a call in doubt."""

@@ -101,6 +101,34 @@ def in_doubt(row: CallRow) -> Refusal:
     )
 
 
+def asked_enough(row: CallRow) -> Refusal:
+    """A call in doubt that was sent as often as one may be."""
+    return Refusal(
+        code=CALL_IN_DOUBT,
+        message=(
+            f"The call of {iso(row.created_at)} was sent {row.attempts} times and no answer proves its end, so it is "
+            f"not sent again before the server's next start. {format_usdc(row.held)} USDC stay held."
+        ),
+        details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "attempts": row.attempts},
+        retry_after_seconds=_ENOUGH_SECONDS,
+        source="bridge",
+    )
+
+
+def left_running(hold: int) -> Refusal:
+    """The server ended before the call did."""
+    return Refusal(
+        code=SHUTTING_DOWN,
+        message=(
+            f"The server shut down while this call was running. Whether it was charged is not known, so "
+            f"{format_usdc(hold)} USDC stay held. The next start finishes it: ask for its status then."
+        ),
+        source="bridge",
+    )
+
+
+_ENOUGH_SECONDS = 900
+
 _ENDED = {
     State.SETTLED: ("was paid for and its answer was not kept", "It was charged {charged} USDC."),
     State.RECONCILED_CHARGED: ("was paid for and its answer was not kept", "It was charged {charged} USDC."),

@@ -70,14 +70,26 @@ class Keeper:
             # Another process may have registered since; its account serves this one too.
             stored = stored_credentials(self._state, hub)
             if stored is not None:
-                self._adopt(stored)
-                return Registered(stored.agent_id, None, stored.source)
+                return self._adopt(stored)
             await anyio.to_thread.run_sync(self._try_to_store)
-            made = await self._registrar().register(name or DEFAULT_NAME)
-            key = SecretStr(made.api_key)
+            # A host that loses patience must not lose the key of an account that is made all the same.
+            with anyio.CancelScope(shield=True):
+                registered = await self._make(hub, name or DEFAULT_NAME)
+            return registered
+
+    async def _make(self, hub: str, name: str) -> Registered:
+        made = await self._registrar().register(name)
+        key = SecretStr(made.api_key)
+        try:
             path = await anyio.to_thread.run_sync(store_credentials, self._state, hub, made.agent_id, key)
-            self._adopt(Credentials(agent_id=made.agent_id, api_key=key, source=str(path)))
-            return Registered(made.agent_id, made.free_calls_remaining, str(path))
+        except FileExistsError:
+            # Another process registered in the same moment: one account serves them all.
+            stored = stored_credentials(self._state, hub)
+            if stored is None:
+                raise
+            return self._adopt(stored)
+        found = Credentials(agent_id=made.agent_id, api_key=key, source=str(path))
+        return self._adopt(found, made.free_calls_remaining)
 
     def _try_to_store(self) -> None:
         """Write and remove a file where the credentials will stand. Raises `OSError`."""
@@ -86,6 +98,7 @@ class Keeper:
         trial.write_bytes(b"x" * 4096)
         trial.unlink()
 
-    def _adopt(self, credentials: Credentials) -> None:
+    def _adopt(self, credentials: Credentials, free_calls: int | None = None) -> Registered:
         self._found = credentials
         self._changed()
+        return Registered(credentials.agent_id, free_calls, credentials.source)

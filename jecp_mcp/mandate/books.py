@@ -35,12 +35,16 @@ UNDELIVERED_MS = 86_400_000
 _MOST_HELD = MOST_USDC * MICRO_PER_USDC
 _LONGEST_TEXT = 500
 
-_ROW = """
+_COLUMNS = """
 SELECT c.call_id, c.principal, c.session, c.tool, c.payee, c.capability, c.action, c.version, c.state, c.quoted, c.held,
        c.charged, c.balance_after, c.transaction_id, c.evidence, c.attempts, c.created_at, c.ended_at, c.delivered,
-       c.fingerprint, r.body, a.body
+       c.fingerprint"""
+_ROW = f"""
+{_COLUMNS}, r.body, a.body
 FROM call AS c LEFT JOIN request AS r ON r.call = c.id LEFT JOIN answer AS a ON a.call = c.id
 """
+# Bodies have megabytes, and a list has many.
+_LISTED = f"{_COLUMNS}, x'', NULL FROM call AS c"
 
 # Written out, so that SQLite can tell that the partial indexes cover it.
 _OPEN = "state IN ('reserved', 'sent', 'in_doubt')"
@@ -243,7 +247,7 @@ def read_row(connection: apsw.Connection, call_id: str) -> CallRow | None:
 
 
 def read_rows(connection: apsw.Connection, limit: int, states: frozenset[State] | None) -> list[CallRow]:
-    """The latest calls, newest first; only those in `states` when given."""
+    """The latest calls, newest first, without their bodies; only those in `states` when given."""
     where, names = "", tuple[str, ...]()
     if states is not None:
         names = tuple(sorted(state.value for state in states))
@@ -252,7 +256,7 @@ def read_rows(connection: apsw.Connection, limit: int, states: frozenset[State] 
         if states <= OPEN:
             # Few calls are open: begin with them, not with the latest.
             where = f"WHERE c.id IN (SELECT id FROM call WHERE {_OPEN} AND {chosen})"  # noqa: S608 constants and marks
-    rows = connection.execute(f"{_ROW} {where} ORDER BY c.id DESC LIMIT ?", (*names, limit))
+    rows = connection.execute(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT ?", (*names, limit))
     return [_call_row(row) for row in rows.fetchall()]
 
 

@@ -99,8 +99,8 @@ def meters_for(caps: tuple[CapSet, ...], names: tuple[str, ...], principal: str,
 
 
 def standing_meters(policy: Capped, *, principal: str, session: str) -> tuple[Meter, ...]:
-    """The window caps that apply to every call, whatever is bought."""
-    return _meters((one for one in policy.caps if one.pattern is None), principal, session)
+    """Every window cap the operator set, general ones first, whatever is bought."""
+    return _meters(policy.caps, principal, session)
 
 
 def meter_key(window: Window, principal: str, pattern: str | None, session: str) -> str:

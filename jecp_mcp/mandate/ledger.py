@@ -232,7 +232,7 @@ class Ledger(Protocol):
         ...
 
     async def rows(self, *, limit: int = 100, states: frozenset[State] | None = None) -> Sequence[CallRow]:
-        """The latest calls, newest first."""
+        """The latest calls, newest first, without their requests and answers."""
         ...
 
     async def readings(self, meters: Sequence[Meter]) -> Sequence[MeterReading]:

@@ -132,7 +132,7 @@ class SqliteLedger:
         return found
 
     async def rows(self, *, limit: int = 100, states: frozenset[State] | None = None) -> Sequence[CallRow]:
-        """The latest calls, newest first."""
+        """The latest calls, newest first, without their requests and answers."""
         await self._read_queued()
         found: list[CallRow] = self._file.read(lambda reader: books.read_rows(reader, limit, states))
         return found

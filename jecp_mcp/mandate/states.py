@@ -9,7 +9,8 @@
                                                      └─ write_off ─────▶ written_off ─┬─▶ reconciled_charged
                                                                                       └─▶ reconciled_free
 
-`in_doubt` and `written_off` count as spent. `sent` never releases by itself.
+A call in doubt that was sent again and is still not proven (doubt) stays in doubt. `in_doubt` and `written_off` count
+as spent. `sent` never releases by itself.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ _NEXT: dict[tuple[State, Event], State] = {
     (State.SENT, Event.SETTLE): State.SETTLED,
     (State.SENT, Event.RELEASE): State.RELEASED,
     (State.SENT, Event.DOUBT): State.IN_DOUBT,
+    (State.IN_DOUBT, Event.DOUBT): State.IN_DOUBT,
     (State.IN_DOUBT, Event.PROVE_CHARGED): State.RECONCILED_CHARGED,
     (State.IN_DOUBT, Event.PROVE_FREE): State.RECONCILED_FREE,
     (State.IN_DOUBT, Event.WRITE_OFF): State.WRITTEN_OFF,

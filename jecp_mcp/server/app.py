@@ -92,6 +92,13 @@ class _Connection:
         return not await self._request.is_disconnected()
 
 
+def _connection(ctx: Context) -> _Connection | None:
+    request: Request | None = ctx.request
+    if request is None or request.scope["path"].startswith(SSE_MESSAGES):
+        return None
+    return _Connection(request)
+
+
 class BridgeServer(Server[dict[str, Any]]):
     """The SDK server, advertising that the tool list changes on every transport."""
 
@@ -145,9 +152,7 @@ class _Face:
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
-        request = ctx.request
-        waits = request is not None and not request.scope["path"].startswith(SSE_MESSAGES)
-        caller = Caller(progress=_ProgressNotices(ctx), presence=_Connection(request) if waits else None)
+        caller = Caller(progress=_ProgressNotices(ctx), presence=_connection(ctx))
         result = content.result(await self._desk.call(params.name, params.arguments or {}, caller))
         return _whole(ctx, result, cacheable=False)
 

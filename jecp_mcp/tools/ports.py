@@ -32,8 +32,10 @@ class Payments(Protocol):
         """One call, or the latest ones. Raises `LedgerError`."""
         ...
 
-    async def windows(self, principal: str = "local") -> Sequence[MeterReading]:
-        """How full every standing cap is. Raises `LedgerError`."""
+    async def windows(
+        self, principal: str = "local", bought: tuple[Action, str] | None = None
+    ) -> Sequence[MeterReading]:
+        """How full every cap is, or those for an action under a tool's name. Raises `LedgerError`."""
         ...
 
     async def totals(self) -> Totals:

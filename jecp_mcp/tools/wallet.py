@@ -43,7 +43,12 @@ class Wallet:
         general = next((cap.per_call for cap in self._policy.caps if cap.pattern is None), None)
         if general is not None:
             made["per_call_usdc"] = format_usdc(general)
-        made["limits"] = [_reading(one) for one in await self._calls.windows(principal)]
+        special = [
+            {"limit": cap.label("per_call_usdc"), "limit_usdc": format_usdc(cap.per_call)}
+            for cap in self._policy.caps
+            if cap.pattern is not None and cap.per_call is not None
+        ]
+        made["limits"] = [*special, *(_reading(one) for one in await self._calls.windows(principal))]
         if self._policy.expires_at is not None:
             made["expires_at"] = iso(self._policy.expires_at)
         if self._policy.approve_above is not None:
@@ -74,7 +79,7 @@ class Wallet:
         if isinstance(permit, Refusal):
             return {"affordable": False, "why": permit.code}
         try:
-            readings = await self._calls.windows(principal)
+            readings = await self._calls.windows(principal, (action, tool))
             known = last_balance(await self._calls.status(limit=_ROWS))
         except LedgerError as exc:
             return {"affordable": False, "why": refusals.ledger_trouble(exc).code}

@@ -1,4 +1,4 @@
-# ruff: noqa: T201 - a report is printed
+
 """How many durable reservations a second one process makes, beside the bare disk.
 
     python tests/bench/bench_ledger.py [--folder DIR] [--seconds N]

@@ -1,7 +1,6 @@
-# ruff: noqa: T201 - a report is printed
 """The bridge beside two servers that make tools of an OpenAPI document, serving the same actions of the same Hub.
 
-    python -m tests.bench.bench_peers [--calls 200] [--starts 10] [--venvs FOLDER]
+    python -m tests.bench.bench_peers [--calls 200] [--starts 10] [--rest MS] [--venvs FOLDER]
 
 The peers are FastMCP's OpenAPI provider and mcp-openapi-proxy, each in a virtual environment of its own, which is made
 with pip on the first run and kept in FOLDER. They are given every action of the sandbox Hub's live catalog as an
@@ -175,7 +174,7 @@ async def contestants(hub: SandboxHub, folder: Path, venvs: Path) -> list[Contes
     return found
 
 
-async def compare_calls(found: list[Contestant], hub: SandboxHub, log: Path, rounds: int) -> None:
+async def compare_calls(found: list[Contestant], hub: SandboxHub, log: Path, rounds: int, rest: float) -> None:
     """Time a purchase by each, an echo and a bare POST, in turn, and check that the Hub sold as often."""
     _, capability, action = text_counter(found[0].tools)
     poster = hub.new_agent("100.00")
@@ -197,7 +196,7 @@ async def compare_calls(found: list[Contestant], hub: SandboxHub, log: Path, rou
         for each in found:
             client = await stack.enter_async_context(opened(each.server, LEGACY, log))
             kinds[each.name] = _buying(each, client)
-        samples = await in_turn({**kinds, ECHO: said, POST: posted}, rounds)
+        samples = await in_turn({**kinds, ECHO: said, POST: posted}, rounds, rest=rest)
     for each, at_first in zip(found, before, strict=True):
         assert each.bought() - at_first == rounds + WARM_UP, f"not every call of {each.name} was a purchase"
     print(f"\ncalls of {capability}:{action} over stdio, each but the echo a purchase in the Hub's books")
@@ -230,12 +229,12 @@ def _always(server: StdioServerParameters) -> Callable[[int], StdioServerParamet
     return lambda _number: server
 
 
-async def main(rounds: int, start_rounds: int, venvs: Path) -> None:
+async def main(rounds: int, start_rounds: int, rest: float, venvs: Path) -> None:
     """Run it all."""
     with tempfile.TemporaryDirectory() as name, sandbox(Path(name) / "hub.sqlite") as hub:
         folder = Path(name)
         found = await contestants(hub, folder, venvs)
-        await compare_calls(found, hub, folder / "log", rounds)
+        await compare_calls(found, hub, folder / "log", rounds, rest)
         await compare_starts(found, folder, start_rounds)
 
 
@@ -243,6 +242,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--starts", type=int, default=10)
+    parser.add_argument("--rest", type=float, default=0, help="milliseconds before each call; 0 calls without a break")
     parser.add_argument("--venvs", type=Path, default=user_cache_path("jecp-mcp-bench"))
     given = parser.parse_args()
-    anyio.run(main, given.calls, given.starts, given.venvs)
+    anyio.run(main, given.calls, given.starts, given.rest / 1000, given.venvs)

@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - a report is printed
 """What the bridge adds: a paid call over stdio, and the cold start, as ratios within one run.
 
     python -m tests.bench.bench_road [--calls 400] [--starts 15]

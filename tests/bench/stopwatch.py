@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - a report is printed
 """What the benchmarks of whole servers share: starting them, timing things in turn, and showing the times.
 
 Only ratios between things timed in turn within one run mean anything: the machine's load changes from run to run.
@@ -26,8 +25,6 @@ from tests.acceptance.roads import SandboxHub, server_env
 BARE = Path(__file__).with_name("bare_server.py")
 WARM_UP = 20
 BOUND = 1.25
-REST_SECONDS = float(__import__("os").environ.get("REST", "0.005"))
-"""What passes before each timing: a server that has answered may still be writing, which is not the next one's time."""
 UNTYPICAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 """What a build machine sets and a host does not; the first would have each start compile what it imports."""
 
@@ -78,12 +75,13 @@ def text_counter(tools: list[Tool]) -> tuple[str, str, str]:
 
 
 async def in_turn(
-    kinds: Mapping[str, Callable[[int], Awaitable[Any]]], rounds: int, warm_up: int = WARM_UP
+    kinds: Mapping[str, Callable[[int], Awaitable[Any]]], rounds: int, *, warm_up: int = WARM_UP, rest: float = 0
 ) -> dict[str, list[float]]:
     """Time each kind once a round, in another order each round; returns each one's seconds.
 
     Each is given a number that is its own in the run; one that returns a float has timed itself. The first `warm_up`
-    rounds do not count.
+    rounds do not count. Before each timing `rest` seconds pass, in which the others can finish what they do after they
+    have answered, and caches go cold.
     """
     samples: dict[str, list[float]] = {name: [] for name in kinds}
     order = list(kinds.items())
@@ -93,7 +91,7 @@ async def in_turn(
         shuffle(order)
         for name, one in order:
             number += 1
-            await anyio.sleep(REST_SECONDS)
+            await anyio.sleep(rest)
             begun = time.perf_counter()
             taken = await one(number)
             if round_ >= 0:

@@ -93,7 +93,8 @@ def shown(evidence: Evidence, *, replay: bool) -> Verdict:
 
 def doubtful(attempts: Sequence[Evidence], *, replay: bool) -> bool:
     """Whether some attempt may have been charged without our knowing."""
-    return replay or any(shown(one, replay=index > 0) is not Verdict.NOT_CHARGED for index, one in enumerate(attempts))
+    # Read one by one as first attempts: those before the first doubtful one are all settled, so none is running.
+    return replay or any(shown(one, replay=False) is not Verdict.NOT_CHARGED for one in attempts)
 
 
 def next_wait(

@@ -228,9 +228,11 @@ async def test_the_identical_call_of_another_process_is_not_bought_twice(tmp_pat
             anyio.create_task_group() as tasks,
         ):
             answers: list[Any] = []
+            answered = anyio.Event()
 
             async def buy() -> None:
                 answers.append(await one.call_tool(PLAIN, {"text": "twice"}))
+                answered.set()
 
             tasks.start_soon(buy)
             await anyio.to_thread.run_sync(gate.arrived.wait, 10)
@@ -239,8 +241,7 @@ async def test_the_identical_call_of_another_process_is_not_bought_twice(tmp_pat
             assert output_of(await follow(other, result))["charged"] == "unknown"
             gate.opened.set()
             with anyio.fail_after(10):
-                while not answers:
-                    await anyio.sleep(0.01)
+                await answered.wait()
             assert output_of(answers[0]) == {"wrote": "twice"}
             with anyio.fail_after(10):
                 # The other process sees the end as soon as it is in the ledger they share.

@@ -102,11 +102,14 @@ def script(hub: Stage, case: Case) -> None:
     row = SPELLINGS[case.spelling]
     details = dict(DETAILS.get(row.code, {}))
     word: dict[str, Any] | None = None
+    # With its own word the Hub also says how long to wait; without, the call itself does what waiting is worth it. A
+    # stream in progress is waited for very long: see the last test.
     wait = None
+    if case.word is not None or row.code == "STREAM_IN_PROGRESS":
+        wait = details["retry_after_seconds"] = LONGER_THAN_IS_WAITED_FOR
     if case.word is not None:
         word = {"type": case.word, "hint": "Raise your limit.", "ui": "https://evil.example/", "spec": "JECP 03-errors"}
-        # With its own word the Hub also says how long to wait; without, the call itself does what waiting there is.
-        wait = details["retry_after_seconds"] = word["retry_after_seconds"] = LONGER_THAN_IS_WAITED_FOR
+        word["retry_after_seconds"] = wait
     payment = PAYMENT if case.status == 402 else None
     more = {"documentation_url": f"{hub.url}/docs"} if hub.dialect == SPEC else {}
     plain = refusal(case.spelling, case.status, word=word, details=details or None, payment=payment, wait=wait, **more)
@@ -194,14 +197,7 @@ def check(case: Case, seen: Seen, step: Step) -> None:
         assert found["arguments"] == {"call_id": error["call_id"]}
 
 
-REPLAYED = pytest.mark.xfail(
-    strict=True, reason="the rail takes a second STREAM_IN_PROGRESS for proof that the first, refused attempt runs"
-)
-
-
-@pytest.mark.parametrize(
-    "spelling", [pytest.param(one, marks=REPLAYED) if one == "STREAM_IN_PROGRESS" else one for one in SPELLINGS]
-)
+@pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_code_tells_what_became_of_the_money_and_who_does_what_next(performance: Performance, spelling: str) -> None:
     for case, seen in performance.seen.items():
         if case.spelling == spelling and case.word in (None, SPELLINGS[spelling].word):
@@ -253,3 +249,13 @@ def test_the_ledger_ends_equal_to_the_hubs_books(performance: Performance) -> No
 def test_the_table_has_every_code_and_alias_of_the_catalog() -> None:
     known = {code: set(entry.aliases) for code, entry in CODES.items()}
     assert {row.code: set(row.aliases) for row in ROWS if row.code != UNKNOWN_CODE} == known
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+async def test_a_stream_that_was_in_progress_from_the_start_is_not_this_call(tmp_path: Path) -> None:
+    with open_stage() as hub:
+        hub.refuses("busy", refusal("STREAM_IN_PROGRESS", 409))
+        async with seated(hub.url, tmp_path, agent=(AGENT, KEY), awaits=PLAIN) as client:
+            error = error_of(await client.call_tool(PLAIN, {"text": "busy"}))
+    assert (error["error"]["code"], error["charged"]) == ("STREAM_IN_PROGRESS", "no")

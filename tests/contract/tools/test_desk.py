@@ -249,6 +249,31 @@ async def test_a_lost_answer_is_fetched_by_its_status_and_paid_once(tmp_path: Pa
     assert (wallet["charged_usdc"], wallet["held_usdc"]) == ("0.05", "0.00")
 
 
+class Gone:
+    """A client that has closed its connection without a word."""
+
+    async def listening(self) -> bool:
+        return False
+
+
+async def test_an_answer_that_reached_nobody_is_given_again_and_not_bought_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as shop:
+        for caller in (Caller(presence=Gone()), Caller(presence=Gone()), ME):
+            await shop.desk.call("docs_invoice_render", {"n": 1}, caller)
+        assert len(shop.rail.sent) == 1
+        await shop.desk.call("docs_invoice_render", {"n": 1}, ME)
+        assert len(shop.rail.sent) == 2
+
+
+async def test_a_status_that_reached_nobody_does_not_make_the_repeat_a_purchase(tmp_path: Path) -> None:
+    async with opened(tmp_path) as shop:
+        gone = Caller(presence=Gone())
+        await shop.desk.call("docs_invoice_render", {"n": 1}, gone)
+        await shop.desk.call("jecp_status", {"call_id": "call_0001"}, gone)
+        await shop.desk.call("docs_invoice_render", {"n": 1}, ME)
+        assert len(shop.rail.sent) == 1
+
+
 async def test_a_call_still_in_doubt_says_so_and_tells_the_agent_to_ask_again(tmp_path: Path) -> None:
     async with opened(tmp_path, lambda *_: lost()) as shop:
         found = error(await shop.desk.call("docs_invoice_render", {"n": 1}, ME))
@@ -318,6 +343,24 @@ async def test_a_ledger_that_cannot_be_read_stops_the_wallet_and_every_purchase_
             assert found["next_action"]["actor"] == "operator"
         described = told(await shop.desk.call("jecp_describe", {"tool": "docs_invoice_render"}, ME))
     assert (described["affordable"], described["why"]) == (False, "LEDGER_DAMAGED")
+
+
+async def test_the_wallet_shows_the_limits_of_patterns_and_an_action_is_measured_by_its_own(tmp_path: Path) -> None:
+    limits = [
+        {"match": "docs/*", "hourly_usdc": "0.06", "per_call_usdc": "0.20"},
+        {"match": "else/*", "daily_usdc": "0.01"},
+    ]
+    async with opened(tmp_path, mandate={"limits": limits}) as shop:
+        before = told(await shop.desk.call("jecp_describe", {"tool": "docs_invoice_render"}, ME))
+        await shop.desk.call("docs_invoice_render", {"n": 1}, ME)
+        after = told(await shop.desk.call("jecp_describe", {"tool": "docs_invoice_render"}, ME))
+        wallet = told(await shop.desk.call("jecp_wallet", {}, ME))
+    assert before["affordable"]
+    assert (after["affordable"], after["limit"]) == (False, "limits[docs/*].hourly_usdc")
+    shown = {one["limit"]: one.get("remaining_usdc") for one in wallet["limits"]}
+    assert shown["limits[docs/*].hourly_usdc"] == "0.01"
+    assert shown["limits[else/*].daily_usdc"] == "0.01"
+    assert "limits[docs/*].per_call_usdc" in shown
 
 
 async def test_the_wallet_shows_balance_limits_and_what_is_held(tmp_path: Path) -> None:

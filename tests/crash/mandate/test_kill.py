@@ -49,7 +49,9 @@ async def _check(path: Path, said: list[str]) -> None:
         word, call_id = line.split()
         assert call_id in rows
         if word == "settled":
-            assert (rows[call_id].state, rows[call_id].answer) == (State.SETTLED, b"answer")
+            row = await ledger.row(call_id)
+            assert row is not None
+            assert (row.state, row.answer) == (State.SETTLED, b"answer")
     assert {row.call_id for row in rows.values() if row.state in OPEN} == {row.call_id for row in adopted}
     assert all(row.state is State.IN_DOUBT for row in adopted)
     spent = sum(row.charged if row.state is State.SETTLED else row.held for row in rows.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -76,7 +77,7 @@ class RawHub:
 
 
 @asynccontextmanager
-async def raw_hub(*scripts: Script) -> AsyncIterator[RawHub]:
+async def raw_hub(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawHub]:
     """Listen on loopback while the block runs."""
     hub = RawHub("", list(scripts))
     running: set[asyncio.Task[None]] = set()
@@ -92,8 +93,8 @@ async def raw_hub(*scripts: Script) -> AsyncIterator[RawHub]:
         finally:
             running.discard(task)
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
-    hub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=tls)
+    hub.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield hub
     finally:

@@ -59,10 +59,10 @@ def test_one_pattern_written_twice_is_one_meter_with_the_lower_limit() -> None:
     assert [meter.limit for meter in found] == [2_000_000, 200_000]
 
 
-def test_the_standing_meters_leave_patterns_out() -> None:
-    settings = MandateSettings.model_validate({"limits": [{"match": "docs/*", "hourly_usdc": "0.5"}]})
+def test_the_standing_meters_are_those_of_every_cap_whatever_is_bought() -> None:
+    settings = MandateSettings.model_validate({"limits": [{"match": "else/*", "hourly_usdc": "0.5"}]})
     found = standing_meters(Policy.from_settings(settings), principal="local", session="s1")
-    assert [meter.label for meter in found] == ["daily_usdc"]
+    assert [meter.label for meter in found] == ["daily_usdc", "limits[else/*].hourly_usdc"]
 
 
 def test_a_cap_of_zero_is_a_cap() -> None:

@@ -8,8 +8,9 @@ from jecp_mcp.mandate.states import Event, State, after, counted
 from tests.unit.mandate.reservations import meter, reservation
 
 
-def test_it_leads_to_a_proof_or_to_being_written_off() -> None:
+def test_it_stays_or_leads_to_a_proof_or_to_being_written_off() -> None:
     assert {event: after(State.IN_DOUBT, event) for event in Event if after(State.IN_DOUBT, event)} == {
+        Event.DOUBT: State.IN_DOUBT,
         Event.PROVE_CHARGED: State.RECONCILED_CHARGED,
         Event.PROVE_FREE: State.RECONCILED_FREE,
         Event.WRITE_OFF: State.WRITTEN_OFF,
@@ -32,6 +33,19 @@ async def test_it_holds_its_amount_and_keeps_the_call_open(ledger: SqliteLedger)
     assert (again.row.state, again.row.attempts, again.row.ended_at) == (State.IN_DOUBT, 3, None)
     totals = await ledger.totals()
     assert (totals.held, totals.in_doubt) == (900, 900)
+
+
+@pytest.mark.anyio
+async def test_asking_again_in_vain_counts_the_attempts_and_moves_no_money(ledger: SqliteLedger) -> None:
+    cap = meter()
+    wanted = reservation(ledger.session, 900, meters=[cap])
+    await ledger.reserve(wanted)
+    ledger.conclude(Conclusion(wanted.call_id, Event.DOUBT, attempts=3))
+    ledger.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="still no answer", attempts=4))
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    assert (row.state, row.attempts, row.ended_at, row.evidence) == (State.IN_DOUBT, 7, None, "still no answer")
+    assert [reading.used for reading in await ledger.readings([cap])] == [900]
 
 
 @pytest.mark.anyio

@@ -70,7 +70,7 @@ async def test_what_is_queued_is_written_soon_without_anybody_waiting(ledger: Sq
     ledger.conclude(Conclusion(wanted.call_id, Event.SETTLE, MicroUSDC(5)))
     other = open_ledger(path)
     async with asyncio.timeout(5):
-        while (row := await other.row(wanted.call_id)) is None or row.state is not State.SETTLED:  # noqa: ASYNC110 a file tells no one
+        while (row := await other.row(wanted.call_id)) is None or row.state is not State.SETTLED:
             await asyncio.sleep(0)
     await other.close()
 

@@ -1,0 +1,244 @@
+"""What a paid call's end says when something broke: never more than is proven, and never a second purchase."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import apsw
+import pytest
+
+from jecp_mcp.calls import pipeline, refusals, runs
+from jecp_mcp.calls.ends import MOST_ATTEMPTS
+from jecp_mcp.calls.pipeline import CLOCK_SLACK_MS, Calls
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge
+from jecp_mcp.mandate.ledger import Reservation
+from jecp_mcp.mandate.states import State
+from jecp_mcp.rails.base import Outcome, Progress, StoredRequest
+from jecp_mcp.settings import MandateSettings
+from tests.unit.calls.test_pipeline import (
+    PRICE,
+    ScriptedRail,
+    StillClock,
+    always_charged,
+    buying,
+    charged,
+    lost,
+    opened,
+    settled,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def always_lost(_request: StoredRequest, _replay: bool) -> Outcome:
+    return replace(lost(), attempts=4)
+
+
+async def test_a_call_cut_off_by_the_end_of_the_server_is_not_said_to_be_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "GRACE_SECONDS", 0.01)
+    begun, ends = anyio.Event(), list[CallEnd]()
+
+    async def never(_request: StoredRequest, _replay: bool) -> Outcome:
+        begun.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def host(calls: Calls) -> None:
+        ends.append(await calls.pay(buying(), Caller()))
+
+    async with anyio.create_task_group() as hosts, opened(tmp_path, never) as (calls, rail, _ledger):
+        hosts.start_soon(host, calls)
+        await begun.wait()
+    assert [(end.charge, end.call_id, end.held) for end in ends] == [(Charge.UNKNOWN, rail.sent[0].call_id, PRICE)]
+    assert ends[0].refusal is not None
+    assert ends[0].refusal.code == refusals.SHUTTING_DOWN
+
+
+async def test_a_call_whose_process_died_meanwhile_is_finished_by_a_living_one_that_is_asked(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, ledger):
+        await calls.recover()
+        async with opened(tmp_path, always_lost) as (other, _, books):
+            taken = list[Reservation]()
+            reserve = books.reserve
+
+            async def die_after(reservation: Reservation) -> Any:
+                taken.append(reservation)
+                await reserve(reservation)
+                raise ZeroDivisionError
+
+            books.reserve = die_after  # type: ignore[method-assign]  # a process ends where this raises
+            await other.pay(buying(x=1), Caller())
+            await other.pay(buying(x=2), Caller())
+            running = await calls.resolve(taken[0].call_id)
+            assert running is not None
+            assert running.refusal is not None
+            assert running.refusal.code == refusals.CALL_IN_PROGRESS
+        asked = await calls.resolve(taken[0].call_id)
+        repeated = await calls.pay(buying(x=2), Caller())
+        rows = [await settled(ledger, end) for end in (asked, repeated) if end is not None]
+    assert [row.state for row in rows] == [State.RECONCILED_CHARGED] * 2
+    assert [row.call_id for row in rows] == [one.call_id for one in taken] == [one.call_id for one in rail.sent]
+
+
+async def test_a_call_in_doubt_is_sent_a_dozen_times_and_then_only_at_a_start(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
+        first = await calls.pay(buying(), Caller())
+        assert first.call_id is not None
+        for _ in range(10):
+            asked = await calls.resolve(first.call_id)
+            repeated = await calls.pay(buying(), Caller())
+            await ledger.flush()
+        row = await settled(ledger, first)
+        assert (len(rail.sent) * 4, row.attempts, row.state) == (MOST_ATTEMPTS, MOST_ATTEMPTS, State.IN_DOUBT)
+        assert asked is not None
+        assert asked.refusal == repeated.refusal == refusals.asked_enough(row)
+        assert (asked.charge, repeated.held) == (Charge.UNKNOWN, PRICE)
+        rail.script = always_charged
+        await calls.recover()
+        assert (await settled(ledger, first)).state is State.RECONCILED_CHARGED
+
+
+@pytest.mark.parametrize("change", ["another account", "a clock set back"])
+async def test_a_replay_that_might_buy_a_second_time_is_not_sent(tmp_path: Path, change: str) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
+        first = await calls.pay(buying(), Caller())
+        if change == "another account":
+            rail.account = "hub another"
+        else:
+            clock.at -= CLOCK_SLACK_MS + 1
+        assert first.call_id is not None
+        end = await calls.resolve(first.call_id)
+        row = await settled(ledger, first)
+    assert len(rail.sent) == 1
+    assert end is not None
+    assert (end.charge, row.state, row.attempts) == (Charge.UNKNOWN, State.IN_DOUBT, 4)
+
+
+async def test_a_stored_request_that_cannot_be_read_leaves_its_call_in_doubt_not_free(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
+        first = await calls.pay(buying(), Caller())
+        await ledger.flush()
+        _rewrite(tmp_path, "UPDATE request SET body = x'00'")
+        again = await calls.pay(buying(), Caller())
+    assert (again.charge, again.call_id, again.held) == (Charge.UNKNOWN, first.call_id, PRICE)
+    assert len(rail.sent) == 1
+
+
+async def test_a_kept_answer_that_cannot_be_read_is_told_once_and_then_makes_way(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, ledger):
+        first = await calls.pay(buying(), Caller())
+        await ledger.flush()
+        _rewrite(tmp_path, "UPDATE answer SET body = x'00'")
+        told = await calls.pay(buying(), Caller())
+        assert (told.charge, told.call_id, told.answer) == (Charge.YES, first.call_id, None)
+        assert told.refusal is not None
+        assert told.refusal.code == refusals.CALL_OVER
+        await calls.pay(buying(), Caller())
+    assert len(rail.sent) == 2
+
+
+def _rewrite(folder: Path, statement: str) -> None:
+    other = apsw.Connection(str(folder / "ledger.sqlite"))
+    other.execute(statement)
+    other.close()
+
+
+class Listener:
+    """A host that hears of progress, or does not take it."""
+
+    def __init__(self, *, takes: bool = True) -> None:
+        self.heard = list[str | None]()
+        self._takes = takes
+
+    async def report(self, done: float, total: float | None, message: str | None) -> None:
+        self.heard.append(message)
+        if not self._takes:
+            await anyio.sleep_forever()
+
+
+class ReportingRail(ScriptedRail):
+    """A rail that reports one step each time it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(always_charged)
+        self.steps, self._said = anyio.create_memory_object_stream[str](10)
+
+    async def execute(
+        self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None
+    ) -> Outcome:
+        self.sent.append(request)
+        async with self._said:
+            async for step in self._said:
+                assert progress is not None
+                await progress.report(1, None, step)
+        return charged(request)
+
+
+async def test_one_who_asked_the_same_and_left_takes_no_progress_from_the_first(tmp_path: Path) -> None:
+    first, rail = Listener(), ReportingRail()
+    async with opened(tmp_path, always_charged) as (calls, _, _ledger):
+        calls._rail = rail
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(calls.pay, buying(), Caller(progress=first))
+            await anyio.wait_all_tasks_blocked()
+            with anyio.move_on_after(0):
+                await calls.pay(buying(), Caller(progress=Listener()))
+            async with rail.steps:
+                await rail.steps.send("half")
+    assert first.heard == ["half"]
+    assert len(rail.sent) == 1
+
+
+async def test_a_host_that_does_not_take_progress_does_not_hold_up_its_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "PROGRESS_SECONDS", 0.01)
+    deaf, rail = Listener(takes=False), ReportingRail()
+    async with opened(tmp_path, always_charged) as (calls, _, _ledger):
+        calls._rail = rail
+        async with rail.steps:
+            await rail.steps.send("half")
+            await rail.steps.send("whole")
+        with anyio.fail_after(5):
+            end = await calls.pay(buying(), Caller(progress=deaf))
+    assert (end.charge, deaf.heard) == (Charge.YES, ["half"])
+
+
+async def test_a_question_for_the_status_of_a_long_call_is_answered_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "STATUS_SECONDS", 0.01)
+    begun, go_on = anyio.Event(), anyio.Event()
+
+    async def slow(request: StoredRequest, _replay: bool) -> Outcome:
+        begun.set()
+        await go_on.wait()
+        return charged(request)
+
+    async with opened(tmp_path, slow) as (calls, rail, _ledger), anyio.create_task_group() as hosts:
+        hosts.start_soon(calls.pay, buying(), Caller())
+        await begun.wait()
+        with anyio.fail_after(5):
+            end = await calls.resolve(rail.sent[0].call_id)
+        go_on.set()
+    assert end is not None
+    assert end.refusal is not None
+    assert (end.refusal.code, end.charge) == (refusals.CALL_IN_PROGRESS, Charge.UNKNOWN)
+
+
+async def test_the_wallet_sees_the_caps_of_patterns_and_an_action_those_that_apply_to_it(tmp_path: Path) -> None:
+    limits = [{"match": "docs/*", "hourly_usdc": "0.15"}, {"match": "else/*", "hourly_usdc": "0.2"}]
+    mandate = MandateSettings.model_validate({"daily_usdc": "1.00", "limits": limits})
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, _rail, _ledger):
+        purchase = buying()
+        await calls.pay(purchase, Caller())
+        every = {one.meter.label: one.used for one in await calls.windows()}
+        own = {one.meter.label: one.used for one in await calls.windows(bought=(purchase.action, purchase.tool))}
+    assert every == {"daily_usdc": PRICE, "limits[docs/*].hourly_usdc": PRICE, "limits[else/*].hourly_usdc": 0}
+    assert own == {"daily_usdc": PRICE, "limits[docs/*].hourly_usdc": PRICE}
