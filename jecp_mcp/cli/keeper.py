@@ -74,22 +74,21 @@ class Keeper:
             await anyio.to_thread.run_sync(self._try_to_store)
             # A host that loses patience must not lose the key of an account that is made all the same.
             with anyio.CancelScope(shield=True):
-                registered = await self._make(hub, name or DEFAULT_NAME)
-            return registered
+                made = await self._registrar().register(name or DEFAULT_NAME)
+                kept = await anyio.to_thread.run_sync(self._store, made)
+            return self._adopt(kept, made.free_calls_remaining if kept.agent_id == made.agent_id else None)
 
-    async def _make(self, hub: str, name: str) -> Registered:
-        made = await self._registrar().register(name)
-        key = SecretStr(made.api_key)
+    def _store(self, made: Registration) -> Credentials:
+        """Keep a new account, or give the one another process stored in the same moment: one serves them all."""
+        hub, key = self._settings.hub.base_url, SecretStr(made.api_key)
         try:
-            path = await anyio.to_thread.run_sync(store_credentials, self._state, hub, made.agent_id, key)
+            path = store_credentials(self._state, hub, made.agent_id, key)
         except FileExistsError:
-            # Another process registered in the same moment: one account serves them all.
             stored = stored_credentials(self._state, hub)
             if stored is None:
                 raise
-            return self._adopt(stored)
-        found = Credentials(agent_id=made.agent_id, api_key=key, source=str(path))
-        return self._adopt(found, made.free_calls_remaining)
+            return stored
+        return Credentials(agent_id=made.agent_id, api_key=key, source=str(path))
 
     def _try_to_store(self) -> None:
         """Write and remove a file where the credentials will stand. Raises `OSError`."""

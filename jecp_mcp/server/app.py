@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import bisect
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 
 PAGE = 250
 """Tools on one page of ``tools/list``. Some hosts read the first page only, so it is larger than any sane list."""
+
+PAGE_CHARACTERS = 960 * 1024
+"""What a page may hold beyond its first tool: clients and hosts stop at 1 MiB a message."""
 
 SSE_MESSAGES = "/messages/"
 """Where the SSE transport takes messages; what they ask is answered on the stream at ``/sse``."""
@@ -129,10 +133,17 @@ class _Face:
             start = bisect.bisect_right(ranks, _rank(params.cursor))
             if not 0 < len(params.cursor) <= _LONGEST_CURSOR or start == 0:
                 raise MCPError(INVALID_PARAMS, "this cursor is not one that tools/list gave out")
-        page = cards[start : start + PAGE]
-        answer: dict[str, Any] = {"tools": [content.tool(card) for card in page]}
-        if start + PAGE < len(cards):
-            answer["nextCursor"] = page[-1].name
+        page: list[dict[str, Any]] = []
+        room = PAGE_CHARACTERS
+        for card in cards[start : start + PAGE]:
+            entry = content.tool(card)
+            room -= len(json.dumps(entry))
+            if page and room < 0:
+                break
+            page.append(entry)
+        answer: dict[str, Any] = {"tools": page}
+        if start + len(page) < len(cards):
+            answer["nextCursor"] = page[-1]["name"]
         return _whole(ctx, answer)
 
     async def reuse_list(self, ctx: Context, call_next: CallNext) -> HandlerResult:

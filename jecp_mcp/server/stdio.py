@@ -85,9 +85,9 @@ class Output:
         try:
             # A pipe that polls as writable takes PIPE_BUF bytes at once (POSIX write); more may have to wait.
             if len(data) <= select.PIPE_BUF and any(event == select.POLLOUT for _, event in self._ready.poll(0)):
-                os.write(self._fd, data)
+                data = data[os.write(self._fd, data) :]
                 await anyio.lowlevel.checkpoint()
-            else:
+            if data:
                 await self._write_slowly(data)
         except OSError as exc:
             raise anyio.ClosedResourceError from exc

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_BACKLOG = 128
 _DRAIN_SECONDS = 3
 
 
@@ -77,6 +78,8 @@ def listen(settings: ServerSettings) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((settings.host, settings.port))
+        # From here on a client that connects waits; before, it would be refused.
+        bound.listen(_BACKLOG)
     except OSError as exc:
         bound.close()
         raise SettingsError("server", "server.port", f"cannot listen on port {settings.port}: {exc.strerror}") from exc

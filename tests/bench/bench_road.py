@@ -3,8 +3,9 @@
     python -m tests.bench.bench_road [--calls 400] [--starts 15]
 
 A paid call is compared with the sum of its unavoidable parts, measured in turn with it: an echo call on a bare SDK
-server over stdio, and a bare HTTP POST of the same purchase to the same Hub over a kept-alive connection. The cold
-start (spawn to the first ``tools/list`` answer) is compared with a bare low-level SDK server's.
+server over stdio, and a bare HTTP POST of the same purchase to the same Hub over a kept-alive connection. What the
+disk takes to keep a reservation is shown and not counted. The cold start (spawn to the first ``tools/list`` answer) is
+compared with a bare low-level SDK server's.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from mcp_types import Tool
 
 from tests.acceptance.roads import LEGACY, MODERN, SandboxHub, sandbox
 from tests.bench.peer_purchase import Buyer
-from tests.bench.stopwatch import bare, bridge, cold_starts, in_turn, listed, opened, ratio, show, text_counter
+from tests.bench.stopwatch import bare, bridge, cold_starts, disk, in_turn, listed, opened, ratio, show, text_counter
 
 TEXT = "A short text, counted for the benchmark."
 OURS, ECHO, POST = "jecp-mcp: a paid call", "bare SDK server: an echo", "bare POST: the same purchase"
+DISK = "disk: 4 KiB written and synced"
 
 
 async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list[Tool]) -> None:
@@ -48,7 +50,8 @@ async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list
             answer = await http.post(bought.url, headers=bought.headers, content=bought.body)
             assert answer.status_code == 200, answer.text
 
-        samples = await in_turn({OURS: paid, ECHO: said, POST: posted}, count)
+        with disk(folder) as synced:
+            samples = await in_turn({OURS: paid, ECHO: said, POST: posted, DISK: synced}, count)
     print(f"calls of {capability}:{action}, {era}")
     medians = show(samples)
     ratio("echo + POST", medians[OURS], medians[ECHO] + medians[POST])

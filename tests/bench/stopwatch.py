@@ -6,12 +6,13 @@ Only ratios between things timed in turn within one run mean anything: the machi
 from __future__ import annotations
 
 import math
+import os
 import random
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,22 @@ async def cold_starts(
         return start
 
     return await in_turn({name: starting(server) for name, server in servers.items()}, rounds, warm_up=1)
+
+
+@contextmanager
+def disk(folder: Path) -> Iterator[Callable[[int], Awaitable[None]]]:
+    """A kind that writes 4 KiB in `folder` and syncs them: what the disk adds to a call that must be on it first."""
+    data = os.urandom(4096)
+    descriptor = os.open(folder / "synced", os.O_RDWR | os.O_CREAT)
+
+    async def sync(number: int) -> None:
+        os.pwrite(descriptor, data, number % 100 * len(data))
+        os.fdatasync(descriptor)
+
+    try:
+        yield sync
+    finally:
+        os.close(descriptor)
 
 
 def show(samples: Mapping[str, list[float]]) -> dict[str, float]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +82,53 @@ def test_serve_ends_cleanly_when_told(tmp_path: Path, transport: str, number: si
         process.send_signal(number)
         assert process.wait(15) == 0
         assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "EOF"])
+def test_serve_ends_though_its_host_has_stopped_reading(tmp_path: Path, how: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jecp_mcp", "serve", "--hub", NOWHERE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(tmp_path),
+    )
+    with process:
+        assert process.stdin
+        assert process.stdout
+        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}) + "\n")
+        process.stdin.flush()
+        assert "serverInfo" in process.stdout.readline()
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}) + "\n")
+        # Together the answers fill the pipe several times over.
+        for number in range(2, 60):
+            process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/list"}) + "\n")
+        process.stdin.flush()
+        assert _filled(process.stdout.fileno())
+        if how == "EOF":
+            process.stdin.close()
+        else:
+            process.send_signal(signal.Signals[how])
+        try:
+            assert process.wait(12) == 0
+        finally:
+            process.kill()
+
+
+def _filled(pipe: int) -> bool:
+    """Wait until a pipe holds unread bytes and takes no more."""
+    last, same, deadline = -1, 0, time.monotonic() + 15
+    while time.monotonic() < deadline:
+        count = array.array("i", [0])
+        fcntl.ioctl(pipe, termios.FIONREAD, count)
+        same = same + 1 if count[0] == last else 0
+        last = count[0]
+        if same >= 25 and last >= 30_000:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def test_serve_imports_nothing_a_host_would_wait_for_in_vain(tmp_path: Path) -> None:

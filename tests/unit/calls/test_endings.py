@@ -16,6 +16,7 @@ from jecp_mcp.calls.pipeline import CLOCK_SLACK_MS, Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.mandate.ledger import Reservation
 from jecp_mcp.mandate.states import State
+from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Outcome, Progress, StoredRequest
 from jecp_mcp.settings import MandateSettings
 from tests.unit.calls.test_pipeline import (
@@ -141,6 +142,22 @@ async def test_a_kept_answer_that_cannot_be_read_is_told_once_and_then_makes_way
         assert told.refusal.code == refusals.CALL_OVER
         await calls.pay(buying(), Caller())
     assert len(rail.sent) == 2
+
+
+async def test_a_hub_that_charges_more_than_its_mandate_is_booked_in_full_and_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def overcharge(request: StoredRequest, _replay: bool) -> Outcome:
+        return replace(charged(request), amount=MicroUSDC(950_000))
+
+    async with opened(tmp_path, overcharge) as (calls, _rail, ledger):
+        first = await calls.pay(buying(), Caller())
+        row = await settled(ledger, first)
+        second = await calls.pay(buying(n=2), Caller())
+    assert (row.held, row.charged) == (PRICE, 950_000)
+    assert second.refusal is not None
+    assert second.refusal.code == refusals.LIMIT_REACHED
+    assert "0.95" in caplog.text
 
 
 def _rewrite(folder: Path, statement: str) -> None:

@@ -34,3 +34,15 @@ async def test_its_sums_hold_nothing(ledger: SqliteLedger) -> None:
     ledger.conclude(Conclusion(wanted.call_id, Event.RELEASE))
     totals = await ledger.totals()
     assert (totals.charged, totals.held, totals.in_doubt, totals.calls) == (0, 0, 0, 1)
+
+
+@pytest.mark.anyio
+async def test_a_free_answer_nobody_received_is_given_again_and_not_asked_for_anew(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session, fingerprint="f")
+    await ledger.reserve(wanted)
+    ledger.conclude(Conclusion(wanted.call_id, Event.RELEASE, answer=b"answer"))
+    again = await ledger.reserve(reservation(ledger.session, fingerprint="f"))
+    assert isinstance(again, Undelivered)
+    assert again.row.answer == b"answer"
+    ledger.delivered(wanted.call_id)
+    assert isinstance(await ledger.reserve(reservation(ledger.session, fingerprint="f")), Admitted)

@@ -1,0 +1,58 @@
+"""A 2025-era HTTP client that drops its connection and asks again, as hosts do after a time limit of their own."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.acceptance.roads import SandboxHub, _address, running, server_env
+
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+
+
+def said(answer: httpx2.Response) -> Any:
+    data = [line[6:] for line in answer.text.splitlines() if line.startswith("data: {")]
+    return json.loads(data[-1])["result"]
+
+
+def wait_for_a_charge(hub: SandboxHub) -> None:
+    deadline = time.monotonic() + 15
+    while not hub.books()["transactions"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_answer_to_a_closed_connection_is_kept_for_the_repeat_and_not_bought_again(
+    hub: SandboxHub, tmp_path: Path
+) -> None:
+    env = server_env(hub.url, hub.agent_id, hub.api_key)
+    with running("serve", "--transport", "http", "--port", "0", "--state-dir", str(tmp_path), env=env) as process:
+        url = _address(process)
+        with httpx2.Client(headers=ACCEPT, timeout=30) as client:
+
+            def ask(number: int, **message: Any) -> httpx2.Response:
+                return client.post(url, json={"jsonrpc": "2.0", "id": number, **message})
+
+            hello = ask(1, method="initialize", params=HELLO)
+            client.headers["Mcp-Session-Id"] = hello.headers["mcp-session-id"]
+            client.post(url, json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+            buy = {"name": "text-stats_count", "arguments": {"text": "as it was said"}}
+            hub.fault("text-stats:count", "delay:1")
+            with pytest.raises(httpx2.ReadTimeout):
+                client.post(
+                    url,
+                    json={"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": buy},
+                    timeout=0.3,
+                )
+            wait_for_a_charge(hub)
+            for number, stored in ((3, True), (4, False)):
+                result = said(ask(number, method="tools/call", params=buy))
+                assert not result["isError"]
+                assert result["_meta"]["jecp-mcp/billing"].get("stored", False) is stored
+    assert len(hub.books()["transactions"]) == 2
