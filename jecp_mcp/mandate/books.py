@@ -30,7 +30,7 @@ from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN, Event, State, after,
 from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
 
 UNDELIVERED_MS = 86_400_000
-"""How long a paid answer that nobody received stands in for a repeat of the call: a Hub's idempotency window."""
+"""How long an answer that nobody received stands in for a repeat of the call: a Hub's idempotency window."""
 
 _MOST_HELD = MOST_USDC * MICRO_PER_USDC
 _LONGEST_TEXT = 500
@@ -48,7 +48,7 @@ _LISTED = f"{_COLUMNS}, x'', NULL FROM call AS c"
 
 # Written out, so that SQLite can tell that the partial indexes cover it.
 _OPEN = "state IN ('reserved', 'sent', 'in_doubt')"
-_KEPT = "state IN ('settled', 'reconciled_charged') AND answered = 1 AND delivered = 0"
+_KEPT = "state IN ('settled', 'released', 'reconciled_charged', 'reconciled_free') AND answered = 1 AND delivered = 0"
 
 _REPEATED = f"""
 SELECT (SELECT id FROM call WHERE fingerprint = ?1 AND {_OPEN}),

@@ -64,9 +64,9 @@ CREATE TABLE call(
 ) STRICT;
 -- At most one open call carries a fingerprint.
 CREATE UNIQUE INDEX call_open ON call(fingerprint) WHERE state IN ('reserved', 'sent', 'in_doubt');
--- Paid answers nobody has received yet.
+-- Answers nobody has received yet; a free one too, for the repeat might not be free.
 CREATE INDEX call_undelivered ON call(fingerprint)
-  WHERE state IN ('settled', 'reconciled_charged') AND answered = 1 AND delivered = 0;
+  WHERE state IN ('settled', 'released', 'reconciled_charged', 'reconciled_free') AND answered = 1 AND delivered = 0;
 
 -- Bodies live apart, so that a change of state does not rewrite them.
 CREATE TABLE request(call INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;

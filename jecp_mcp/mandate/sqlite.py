@@ -50,7 +50,7 @@ class SqliteLedger:
     async def reserve(self, reservation: Reservation) -> Admission:
         """Check every cap and write the row in one atomic, durable step.
 
-        Looked at in this order: an open call with the same fingerprint, an undelivered paid answer to it from the
+        Looked at in this order: an open call with the same fingerprint, an undelivered answer to it from the
         last 24 hours, the caps. When several caps have no room, the one reported takes longest to reset.
 
         A caller that is cancelled meanwhile leaves nothing held.

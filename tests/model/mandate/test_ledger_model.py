@@ -118,7 +118,7 @@ class LedgerLife(RuleBasedStateMachine):
         kept = [
             call.call_id
             for call in same
-            if call.state in CHARGED and call.answered and not call.delivered
+            if call.state in ENDED and call.answered and not call.delivered
             if call.ended_at is not None and call.ended_at > self.clock.at - UNDELIVERED_MS
         ]
         full = [one for one in meters if self.used(one) + hold > one.limit]

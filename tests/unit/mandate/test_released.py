@@ -2,7 +2,7 @@
 
 import pytest
 
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit, Undelivered
 from jecp_mcp.mandate.sqlite import SqliteLedger
 from jecp_mcp.mandate.states import Event, State, after, counted
 from tests.unit.mandate.reservations import meter, reservation
