@@ -131,7 +131,7 @@ class Http:
         from jecp_mcp.settings import check_hub_url
 
         self._origin = check_hub_url(origin)
-        self._client: httpx2.AsyncClient | None = None
+        self._transport: httpx2.AsyncHTTPTransport | None = None
         self._opening = anyio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -144,10 +144,10 @@ class Http:
 
     async def aclose(self) -> None:
         """Close the pool; a later request would open another."""
-        client, self._client = self._client, None
-        if client is not None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-                await client.aclose()
+                await transport.aclose()
 
     async def exchange(
         self,
@@ -220,14 +220,13 @@ class Http:
         """The answer's head; the body is still to be read and the response to be closed."""
         if not url.startswith(f"{self._origin}/"):
             raise ExchangeFailed(sent=False, phase="url", reason="the address is not on the Hub's origin")
-        client = self._client or await self._opened()
+        transport = self._transport or await self._opened()
         import httpx2
 
         # TCP and TLS have this long each, and so end before the deadline: what was not sent can be tried again.
         connect = min(_CONNECT_SECONDS, seconds / 3)
         timeout = {"connect": connect, "read": seconds, "write": seconds, "pool": seconds}
         try:
-            # The client's own build_request would merge its defaults in at some cost, and cookies among them.
             request = httpx2.Request(
                 method,
                 _parsed(url),
@@ -235,7 +234,7 @@ class Http:
                 content=body,
                 extensions={"trace": trail, "timeout": timeout},
             )
-            return await client.send(request, stream=True)
+            return await transport.handle_async_request(request)
         except (httpx2.TransportError, OSError) as exc:
             # TLS faults after the handshake come through as they are, and those are OSErrors.
             raise trail.failed(_reason(exc)) from trail.cause(exc)
@@ -249,25 +248,22 @@ class Http:
                 with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                     await trail.socket.aclose()
 
-    async def _opened(self) -> httpx2.AsyncClient:
+    async def _opened(self) -> httpx2.AsyncHTTPTransport:
         async with self._opening:
-            if self._client is None:
+            if self._transport is None:
                 # Importing the library and reading the system's certificates takes a tenth of a second.
-                self._client = await anyio.to_thread.run_sync(_new_client)
-            return self._client
+                self._transport = await anyio.to_thread.run_sync(_new_transport)
+            return self._transport
 
 
-def _new_client() -> httpx2.AsyncClient:
-    from http.cookiejar import CookieJar, DefaultCookiePolicy
-
+def _new_transport() -> httpx2.AsyncHTTPTransport:
+    """The library's pool without its client, which adds redirects, cookies and proxies: all unwanted here."""
     import httpx2
 
     for name in _LIBRARY_LOGGERS:
         logging.getLogger(name).addFilter(_worth_logging)
-    return httpx2.AsyncClient(
-        follow_redirects=False,
+    return httpx2.AsyncHTTPTransport(
         trust_env=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         limits=httpx2.Limits(
             max_connections=_CONNECTIONS,
             max_keepalive_connections=_IDLE_CONNECTIONS,

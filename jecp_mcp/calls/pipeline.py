@@ -53,6 +53,9 @@ CLOCK_SLACK_MS = 60 * 1000
 STATUS_SECONDS = 20.0
 """How long a question for a call's status waits for the call to end: well within a host's patience."""
 
+RECOVER_SECONDS = 300.0
+"""How often a living process looks for calls that somebody left open."""
+
 GRACE_SECONDS = 5.0
 """How long a closing pipeline lets running calls end before it leaves them to the next start."""
 
@@ -194,16 +197,26 @@ class Calls:
 
     async def recover(self) -> None:
         """Finish what dead processes left open. Never raises; what cannot be finished stays counted as spent."""
+        # However often a call was sent before: a start is rare, and the Hub may answer again by now.
+        await self._recover(None)
+
+    async def keep_recovering(self) -> None:
+        """`recover` until cancelled: processes die while this one lives, and lost answers may be had later."""
+        await self.recover()
+        while True:
+            await anyio.sleep(RECOVER_SECONDS)
+            await self._recover(MOST_ATTEMPTS)
+
+    async def _recover(self, most: int | None) -> None:
         try:
             orphans = await self._ledger.adopt_orphans()
         except LedgerError as exc:
             log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
             return
         for row in orphans:
-            # However often it was sent before: a start is rare, and the Hub may answer again by now.
-            end = await self._resolve(row.call_id, None)
-            if end is not None:
-                log.warning("call %s of an earlier run: charged=%s", row.call_id, end.charge.value)
+            end = await self._resolve(row.call_id, most)
+            if end is not None and (most is None or end.charge is not Charge.UNKNOWN):
+                log.warning("call %s, whose answer was lost: charged=%s", row.call_id, end.charge.value)
 
     async def status(self, call_id: str | None = None, *, limit: int = 10) -> Sequence[CallRow]:
         """One call by id, or the latest ones, newest first.

@@ -78,8 +78,8 @@ class Bridge:
         await self.source.keep_fresh()
 
     def recover(self) -> None:
-        """Finish, beside everything else, what earlier processes left open."""
-        self._tasks.start_soon(self.calls.recover)
+        """Finish, beside everything else, what other processes left open, until the bridge closes."""
+        self._tasks.start_soon(self.calls.keep_recovering)
 
 
 def new_call_id() -> str:

@@ -40,6 +40,7 @@ METERS = (
     meter(Window.TOTAL, 5_000),
     meter(Window.HOUR, 25, key="hour of docs/*"),
 )
+ENDED = CHARGED | {State.RELEASED, State.RECONCILED_FREE}
 
 
 @dataclass(frozen=True)

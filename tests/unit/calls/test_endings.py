@@ -104,6 +104,31 @@ async def test_a_call_in_doubt_is_sent_a_dozen_times_and_then_only_at_a_start(tm
         assert (await settled(ledger, first)).state is State.RECONCILED_CHARGED
 
 
+async def test_a_living_process_fetches_a_lost_answer_without_being_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "RECOVER_SECONDS", 0.01)
+    fetched = anyio.Event()
+
+    async def answer_the_second_replay(request: StoredRequest, _replay: bool) -> Outcome:
+        if len(rail.sent) < 3:
+            return await always_lost(request, _replay)
+        fetched.set()
+        return charged(request)
+
+    async with opened(tmp_path, answer_the_second_replay) as (calls, rail, ledger):
+        first = await calls.pay(buying(), Caller())
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(calls.keep_recovering)
+            with anyio.fail_after(5):
+                await fetched.wait()
+            await anyio.wait_all_tasks_blocked()
+            beside.cancel_scope.cancel()
+        row = await settled(ledger, first)
+    assert row.state is State.RECONCILED_CHARGED
+    assert len(rail.sent) == 3
+
+
 @pytest.mark.parametrize("change", ["another account", "a clock set back"])
 async def test_a_replay_that_might_buy_a_second_time_is_not_sent(tmp_path: Path, change: str) -> None:
     clock = StillClock()
