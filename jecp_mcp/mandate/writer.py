@@ -23,8 +23,9 @@ from jecp_mcp.mandate.file import Contended, LedgerFile, Step
 _LOG = logging.getLogger(__name__)
 
 _MOST_IN_BATCH = 512
-_LINGER = 0.02
-"""How long a change that nobody waits for may stay unwritten, in seconds."""
+_LINGER = 0.001
+"""How long a change that nobody waits for may stay unwritten, in seconds: long enough that the answer it follows has
+left, short enough that it is written while the host thinks, and not with the next call's reservation."""
 _RETRY = 1.0
 """How long such a change rests after the file could not be written, in seconds."""
 _QUICK = 0.003
