@@ -1,7 +1,8 @@
 """Standard input and output for the protocol alone: cancellable lines in, cheap lines out.
 
 The SDK reads stdin through a worker thread that cannot be interrupted, so a server told to end by a signal would wait
-for a line that never comes. Here a daemon thread reads, and the event loop only receives. Its writer pays two thread
+for a line that never comes. Here the event loop reads a host's pipe itself, and a daemon thread whatever else stdin may
+be: a terminal, a file. The SDK's writer pays two thread
 hand-offs a message; here a message that fits into the pipe is written at once, and one that has to wait for a slow
 reader waits in a daemon thread, which the end of the process does not wait for.
 """
@@ -19,6 +20,8 @@ from typing import Final, Self
 
 import anyio
 import anyio.lowlevel
+
+from jecp_mcp.server.pipe import PipeLines, readable_by_loop
 
 _MOST_LINES: Final = 64
 """How far the thread reads ahead: then it waits, and so does the host."""
@@ -85,7 +88,8 @@ class Output:
         try:
             # A pipe that polls as writable takes PIPE_BUF bytes at once (POSIX write); more may have to wait.
             if len(data) <= select.PIPE_BUF and any(event == select.POLLOUT for _, event in self._ready.poll(0)):
-                data = data[os.write(self._fd, data) :]
+                with contextlib.suppress(BlockingIOError):
+                    data = data[os.write(self._fd, data) :]
                 await anyio.lowlevel.checkpoint()
             if data:
                 await self._write_slowly(data)
@@ -109,6 +113,8 @@ class Output:
             failure, view = None, memoryview(data)
             try:
                 while view:
+                    # One socket may be both input and output, and input does not block.
+                    self._ready.poll()
                     view = view[os.write(self._fd, view) :]
             except OSError as exc:
                 failure = exc
@@ -120,16 +126,17 @@ class Output:
         await written
 
 
-def claim() -> tuple[Lines, Output]:
+async def claim() -> tuple[Lines | PipeLines, Output]:
     """Take over standard input and output.
 
     From then on fd 0 reads the null device and fd 1 writes to stderr, so that no child, library or stray print reads
     from or writes into the protocol.
     """
-    lines, output = os.dup(sys.stdin.fileno()), os.dup(sys.stdout.fileno())
+    source, output = os.dup(sys.stdin.fileno()), os.dup(sys.stdout.fileno())
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, sys.stdin.fileno())
     os.close(null)
     sys.stdout.flush()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return Lines(lines).start(), Output(output)
+    lines = await PipeLines.open(source) if readable_by_loop(source) else Lines(source).start()
+    return lines, Output(output)

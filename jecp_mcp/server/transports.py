@@ -34,7 +34,7 @@ _DRAIN_SECONDS = 3
 
 async def serve_stdio(server: BridgeServer) -> None:
     """Serve one client over stdin and stdout until it closes stdin, or SIGINT or SIGTERM arrives."""
-    lines, output = claim()
+    lines, output = await claim()
     # The SDK types its parameters as files; it only iterates over the lines, and writes and flushes.
     source, sink = cast("anyio.AsyncFile[str]", lines), cast("anyio.AsyncFile[str]", output)
     async with anyio.create_task_group() as tasks:
