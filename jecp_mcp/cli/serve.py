@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_GARBAGE: Final = (20_000, 20, 20)
+"""When to look for garbage: a call makes thousands of objects that die by themselves, and five looks at them."""
+
 FIRST_CATALOG_SECONDS: Final = 2.5
 """How long a first start waits for the catalog: hosts ask for the tools once, and give up after 5 to 10 seconds."""
 
@@ -85,6 +88,7 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(announcer.run)
         gc.freeze()
+        gc.set_threshold(*_GARBAGE)
         gc.enable()
         if transport == "stdio":
             await transports.serve_stdio(server)
