@@ -13,7 +13,9 @@ SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "descripti
 
 async def main(tools: int) -> None:
     listed = ListToolsResult(
-        tools=[Tool(name=f"echo_{n}", description="Says what it is told. " * 8, input_schema=SCHEMA) for n in range(tools)]
+        tools=[
+            Tool(name=f"echo_{n}", description="Says what it is told. " * 8, input_schema=SCHEMA) for n in range(tools)
+        ]
     )
 
     async def on_list(_ctx: Any, _params: Any) -> ListToolsResult:

@@ -1,4 +1,3 @@
-
 """How many durable reservations a second one process makes, beside the bare disk.
 
     python tests/bench/bench_ledger.py [--folder DIR] [--seconds N]

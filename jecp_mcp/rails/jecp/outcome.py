@@ -91,6 +91,14 @@ def shown(evidence: Evidence, *, replay: bool) -> Verdict:
             assert_never(evidence)
 
 
+def answering(call_id: str, evidence: Evidence) -> Evidence:
+    """The evidence, if it is about this call: what answers another id proves nothing about this one."""
+    if isinstance(evidence, Replied) and evidence.reply.id not in (None, call_id):
+        status = evidence.reply.http_status if isinstance(evidence.reply, Refusal) else None
+        return Unreadable(status or 200, "the answer is for another call")
+    return evidence
+
+
 def doubtful(attempts: Sequence[Evidence], *, replay: bool) -> bool:
     """Whether some attempt may have been charged without our knowing."""
     # Read one by one as first attempts: those before the first doubtful one are all settled, so none is running.

@@ -14,7 +14,7 @@ from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import ZERO
 from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, StoredRequest, Verdict
 from jecp_mcp.rails.jecp.client import HubClient
-from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, conclude, doubtful, next_wait
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, next_wait
 from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost, read_reply, read_stream
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.envelope import request_body, with_mandate
@@ -131,7 +131,7 @@ class JecpRail:
                 # A stream has its own, longer time; what it takes is not taken from the plain attempts after it.
                 ends = max(ends, self._clock.monotonic() + request.timeout_seconds)
             else:
-                attempts.append(await self._plain(request, body, identity, left))
+                attempts.append(answering(request.call_id, await self._plain(request, body, identity, left)))
             unstreamable = streaming and _refused_streaming(attempts[-1])
             left = ends - self._clock.monotonic()
             wait = 0.0 if unstreamable else self._wait(request, attempts, replay=replay, left=left)

@@ -1,4 +1,3 @@
-
 """A process that spends from a ledger until it is killed, and says on stdout what was promised to it.
 
     python spender.py spend LEDGER TAG [POINT COUNT]    lines "reserved ID", "settled ID"

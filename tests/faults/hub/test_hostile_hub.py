@@ -70,7 +70,7 @@ async def listed(client: Client) -> list[Any]:
 
 
 def envelope(**more: Any) -> bytes:
-    return json.dumps({"jecp": "1.0", "id": "x", "status": "success", **more}).encode()
+    return json.dumps({"jecp": "1.0", "status": "success", **more}).encode()
 
 
 PAID = {"charged": True, "amount_usdc": 0.01, "transaction_id": "tx"}
@@ -79,6 +79,18 @@ UNPROVEN: dict[str, Script] = {
     "wrong JSON": says(b'{"jecp":"1.0","status":'),
     "a JSON list": says(b"[1,2,3]"),
     "an empty body": says(b""),
+    "somebody else's answer": says(
+        {"jecp": "1.0", "id": "call_of_another", "status": "success", "result": {}, "billing": {"charged": False}}
+    ),
+    "somebody else's refusal": says(
+        {
+            "jecp": "1.0",
+            "id": "call_of_another",
+            "status": "failed",
+            "error": {"code": "INSUFFICIENT_BALANCE", "message": "empty"},
+        },
+        "402 Payment Required",
+    ),
     "an HTML 502": says(b"<html><h1>502 Bad Gateway</h1></html>", "502 Bad Gateway", "text/html"),
     "an HTML 404": says(b"<html>nothing here</html>", "404 Not Found", "text/html"),
     "an empty 524": says(b"", "524 A Timeout Occurred"),
@@ -115,7 +127,7 @@ REFUSED: dict[str, Script] = {
 ANSWERED: dict[str, tuple[bytes, Any]] = {
     "lone surrogates": (
         (
-            b'{"jecp":"1.0","id":"x","status":"success","result":{"text":"\\ud800 and \\udfff"},'
+            b'{"jecp":"1.0","status":"success","result":{"text":"\\ud800 and \\udfff"},'
             b'"billing":{"charged":true,"amount_usdc":0.01}}'
         ),
         {"text": "\ufffd and \ufffd"},
