@@ -85,11 +85,12 @@ def parse_refusal(
 def charge_proof(refusal: Refusal, *, replay: bool) -> Proof:
     """What `refusal` proves about the charge for its call id.
 
-    A code the catalog does not know proves nothing. On a replay, a refused nonce means that the first attempt arrived
+    A code the catalog does not know proves nothing, and neither does a server error without the envelope's ``jecp``,
+    which a gateway in between may have written. On a replay, a refused nonce means that the first attempt arrived
     (JECP ADR-0001), and a stream in progress is the first attempt's.
     """
     entry = lookup(refusal.code)
-    if entry is None:
+    if entry is None or _gateways_word(refusal):
         return Proof.UNKNOWN
     if replay and (
         (entry.code == "PROVENANCE_MISMATCH" and refusal.details.get("subcause") == "nonce_replay")
@@ -99,6 +100,12 @@ def charge_proof(refusal: Refusal, *, replay: bool) -> Proof:
     return entry.charge
 
 
+def _gateways_word(refusal: Refusal) -> bool:
+    status = refusal.http_status
+    return status is not None and status >= _SERVER_ERROR and bool(refusal.raw) and "jecp" not in refusal.raw
+
+
+_SERVER_ERROR = 500
 _FLAT_KNOWN = frozenset({"code", "message", "documentation_url", "next_action", "payment", "details", "detail"})
 
 

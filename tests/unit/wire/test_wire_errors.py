@@ -114,3 +114,12 @@ def test_a_refused_nonce_on_a_replay_is_evidence_that_the_first_attempt_arrived(
     assert charge_proof(refusal, replay=True) is Proof.FIRST_CALL
     skew = parse_refusal(failed("PROVENANCE_MISMATCH", error={"details": {"subcause": "clock_skew"}}), status=403)
     assert charge_proof(skew, replay=True) is Proof.NO
+
+
+def test_a_server_error_without_the_envelope_proves_nothing_and_a_client_error_does() -> None:
+    gateway = {"error": {"code": "RATE_LIMITED", "message": "slow down"}}
+    hub = {"jecp": "1.0", "status": "failed", **gateway}
+    assert charge_proof(parse_refusal(gateway, status=503), replay=False) is Proof.UNKNOWN
+    assert charge_proof(parse_refusal(gateway, status=429), replay=False) is Proof.NO
+    assert charge_proof(parse_refusal(hub, status=503), replay=False) is Proof.NO
+    assert charge_proof(parse_refusal(gateway, status=None), replay=False) is Proof.NO
