@@ -6,6 +6,7 @@ import base64
 import bisect
 import json
 import logging
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,6 +15,7 @@ from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolRequestParams,
     NotificationParams,
@@ -146,9 +148,20 @@ class _Face:
             answer["nextCursor"] = page[-1]["name"]
         return _whole(ctx, answer)
 
-    async def reuse_list(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Give a page out again as it was built, per era and cursor, until the list changes."""
-        if ctx.method != "tools/list" or ctx.session.client_capabilities is None:
+    async def guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Keep the text of unexpected exceptions from clients: 2025-era connections would send it as it is."""
+        try:
+            return await (self._reused(ctx, call_next) if ctx.method == "tools/list" else call_next(ctx))
+        except (MCPError, ValidationError):
+            raise
+        except Exception:
+            # The last boundary before the wire; nothing above it would catch what a handler did not expect.
+            log.exception("handling %s failed", ctx.method)
+            raise MCPError(INTERNAL_ERROR, "the bridge failed while handling this request; its log says why") from None
+
+    async def _reused(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """A page as it was built before, per era and cursor, until the list changes."""
+        if ctx.session.client_capabilities is None:
             return await call_next(ctx)
         cursor = (ctx.params or {}).get("cursor")
         if cursor is not None and not isinstance(cursor, str):
@@ -194,18 +207,6 @@ class _Face:
         return _whole(ctx, {"contents": [{"uri": found.uri, "mimeType": found.mime_type, "blob": data}]})
 
 
-async def _guard(ctx: Context, call_next: CallNext) -> HandlerResult:
-    """Keep the text of unexpected exceptions from clients: 2025-era connections would send it as it is."""
-    try:
-        return await call_next(ctx)
-    except (MCPError, ValidationError):
-        raise
-    except Exception:
-        # The last boundary before the wire; nothing above it would catch what a handler did not expect.
-        log.exception("handling %s failed", ctx.method)
-        raise MCPError(-32603, "the bridge failed while handling this request; its log says why") from None
-
-
 def _rank(name: str) -> tuple[bool, str]:
     """The order of the list: the bridge's own tools first, then the catalog's by name."""
     return (not name.startswith("jecp_"), name)
@@ -227,7 +228,9 @@ def build_server(desk: Desk, announcer: Announcer) -> BridgeServer:
         on_read_resource=face.read_resource,  # type: ignore[arg-type]
         on_subscriptions_listen=announcer.listen,
     )
-    server.middleware.append(_guard)
-    server.middleware.append(face.reuse_list)
+    if find_spec("opentelemetry.sdk") is None:
+        # Without the SDK that would export them, spans only cost time.
+        server.middleware.clear()
+    server.middleware.append(face.guard)
     server.add_notification_handler("notifications/initialized", NotificationParams, announcer.initialized)
     return server
