@@ -6,7 +6,7 @@ from collections import Counter
 
 from jecp_mcp.sandbox.work import prose, schemas
 from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
-from jecp_mcp.sandbox.work.summary import PICKED, SAMPLE, SUMMARY_INPUT
+from jecp_mcp.sandbox.work.summary import SAMPLE, SUMMARY_INPUT, SUMMARY_OUTPUT
 
 _LEAD = 1.25
 _CANDIDATES = 2_000
@@ -67,13 +67,7 @@ CAPABILITY = Capability(
             work=extract,
             p95_ms=800,
             input_schema=schemas.record(SUMMARY_INPUT, optional=("sentences",)),
-            output_schema=schemas.record(
-                {
-                    "summary": {"type": "string"},
-                    "sentences": {"type": "array", "items": schemas.record(PICKED)},
-                    "total_sentences": {"type": "integer", "minimum": 1},
-                }
-            ),
+            output_schema=SUMMARY_OUTPUT,
             examples=({"input": {"text": SAMPLE, "sentences": 2}},),
         ),
     ),

@@ -145,6 +145,14 @@ PICKED: dict[str, schemas.Schema] = {
     "score": {"type": "number", "minimum": 0},
 }
 
+SUMMARY_OUTPUT = schemas.record(
+    {
+        "summary": {"type": "string"},
+        "sentences": {"type": "array", "items": schemas.record(PICKED)},
+        "total_sentences": {"type": "integer", "minimum": 1},
+    }
+)
+
 CAPABILITY = Capability(
     namespace="lectern",
     capability="summary",
@@ -161,13 +169,7 @@ CAPABILITY = Capability(
             work=extract,
             p95_ms=1_500,
             input_schema=schemas.record(SUMMARY_INPUT, optional=("sentences",)),
-            output_schema=schemas.record(
-                {
-                    "summary": {"type": "string"},
-                    "sentences": {"type": "array", "items": schemas.record(PICKED)},
-                    "total_sentences": {"type": "integer", "minimum": 1},
-                }
-            ),
+            output_schema=SUMMARY_OUTPUT,
             examples=({"input": {"text": SAMPLE, "sentences": 2}},),
         ),
         Action(

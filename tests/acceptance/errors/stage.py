@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.faults.hub.hostile import HostileHub, Request, Script, action, catalog_of, http, manifest, says
+from tests.faults.hub.hostile import HostileHub, Request, Script, action, catalog_of, http, manifest, running, says
 
 REFERENCE, SPEC = "reference", "spec"
 AGENT, KEY = "jdb_ag_0123456789abcdef", "jdb_ak_SECRETSECRETSECRET01"
@@ -203,26 +202,5 @@ def free_port() -> int:
 def open_stage(dialect: str = REFERENCE, port: int = 0) -> Iterator[Stage]:
     """A scripted Hub on loopback, in a thread of its own."""
     hub = Stage(dialect)
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def run() -> None:
-        server = await asyncio.start_server(hub.serve, "127.0.0.1", port)
-        hub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        ready.set()
-        await stop.wait()
-        server.close()
-        for task in asyncio.all_tasks(loop) - {asyncio.current_task()}:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
-    thread.start()
-    assert ready.wait(5)
-    try:
+    with running(hub, port):
         yield hub
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(5)
-        loop.close()

@@ -132,12 +132,19 @@ class HostileHub:
 def hostile_hub() -> Iterator[HostileHub]:
     """A hostile Hub on loopback, in a thread of its own."""
     hub = HostileHub()
+    with running(hub):
+        yield hub
+
+
+@contextmanager
+def running(hub: HostileHub, port: int = 0) -> Iterator[None]:
+    """Serve a scripted Hub on loopback, in a thread of its own."""
     ready = threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
     async def run() -> None:
-        server = await asyncio.start_server(hub.serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(hub.serve, "127.0.0.1", port)
         hub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         ready.set()
         await stop.wait()
@@ -150,7 +157,7 @@ def hostile_hub() -> Iterator[HostileHub]:
     thread.start()
     assert ready.wait(5)
     try:
-        yield hub
+        yield
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(5)
