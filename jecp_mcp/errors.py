@@ -9,6 +9,7 @@
     ├── HubError              the Hub could not be reached, or refused something that is not a paid call
     ├── LedgerError
     │   ├── LedgerUnavailable the ledger cannot be written now (full disk, read-only, locked)
+    │   │   └── ClockWentBack the clock is well behind the ledger's last change
     │   └── LedgerDamaged     the ledger file is not what was written
     └── ToolFault             a request to one of our own tools that cannot be met
 
@@ -62,6 +63,10 @@ class LedgerError(JecpMcpError):
 
 class LedgerUnavailable(LedgerError):
     """The ledger cannot be written now. Nothing was reserved, so nothing may be sent."""
+
+
+class ClockWentBack(LedgerUnavailable):
+    """The clock is well behind the ledger's last change, so what has left a rolling window is not known."""
 
 
 class LedgerDamaged(LedgerError):

@@ -1,7 +1,7 @@
 """The calls in SQLite: every change of a row, made inside a write transaction that `jecp_mcp.mandate.file` opens.
 
 Each change goes through `jecp_mcp.mandate.states`, moves the meters by what the call now counts for, and leaves an
-event behind.
+event behind, chained to the one before it. A transaction is `begin`, the changes, `end`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 import apsw
 
-from jecp_mcp.clock import UnixMs
-from jecp_mcp.errors import LedgerError
+from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.errors import ClockWentBack, LedgerError
+from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.ledger import (
     Admission,
     Admitted,
@@ -22,48 +23,39 @@ from jecp_mcp.mandate.ledger import (
     Conclusion,
     OverLimit,
     Reservation,
-    Totals,
     Undelivered,
 )
 from jecp_mcp.mandate.meters import Meters
-from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN, Event, State, after, counted
+from jecp_mcp.mandate.records import OPEN_SQL, ROW, call_row
+from jecp_mcp.mandate.states import CHARGED, OPEN, Event, State, after, counted
 from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
 
 UNDELIVERED_MS = 86_400_000
 """How long an answer that nobody received stands in for a repeat of the call: a Hub's idempotency window."""
 
+CLOCK_SLACK_MS = 60_000
+"""How far the clock may be behind the last change before nothing more is reserved; time stands still meanwhile."""
+
 _MOST_HELD = MOST_USDC * MICRO_PER_USDC
 _LONGEST_TEXT = 500
 
-_COLUMNS = """
-SELECT c.call_id, c.principal, c.session, c.tool, c.payee, c.capability, c.action, c.version, c.state, c.quoted, c.held,
-       c.charged, c.balance_after, c.transaction_id, c.evidence, c.attempts, c.created_at, c.ended_at, c.delivered,
-       c.fingerprint"""
-_ROW = f"""
-{_COLUMNS}, r.body, a.body
-FROM call AS c LEFT JOIN request AS r ON r.call = c.id LEFT JOIN answer AS a ON a.call = c.id
-"""
-# Bodies have megabytes, and a list has many.
-_LISTED = f"{_COLUMNS}, x'', NULL FROM call AS c"
-
-# Written out, so that SQLite can tell that the partial indexes cover it.
-_OPEN = "state IN ('reserved', 'sent', 'in_doubt')"
 _KEPT = "state IN ('settled', 'released', 'reconciled_charged', 'reconciled_free') AND answered = 1 AND delivered = 0"
 
 _REPEATED = f"""
-SELECT (SELECT id FROM call WHERE fingerprint = ?1 AND {_OPEN}),
+SELECT (SELECT id FROM call WHERE fingerprint = ?1 AND {OPEN_SQL}),
        (SELECT max(id) FROM call WHERE fingerprint = ?1 AND {_KEPT} AND ended_at > ?2),
        EXISTS (SELECT 1 FROM call WHERE call_id = ?3)
 """  # noqa: S608 constants of this module
 
 _INSERT = """
 INSERT INTO call(call_id, principal, session, tool, payee, capability, action, version, fingerprint, state, quoted,
-                 held, created_at, slots)
+                 held, created_at, meters)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _EVENT = """
-INSERT INTO event(call, at, event, before, after, held, charged, session, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO event(id, call, at, event, before, after, held, charged, refunded, session, evidence, facts, digest)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _CONCLUDE = """
@@ -73,19 +65,29 @@ UPDATE call SET state = ?, charged = ?, balance_after = coalesce(?, balance_afte
 WHERE id = ?
 """
 
+_PRUNABLE = f"""
+SELECT id FROM call
+WHERE ended_at < ?1 AND NOT ({_KEPT}) AND (EXISTS (SELECT 1 FROM request WHERE call = call.id)
+      OR EXISTS (SELECT 1 FROM answer WHERE call = call.id))
+"""  # noqa: S608 constants of this module
+
 
 @dataclass(frozen=True, slots=True)
-class EventRow:
-    """One transition of a call. `event` is ``reserve`` for the first, else the name of an `Event`."""
+class _Call:
+    """What a change needs of a row."""
 
-    at: UnixMs
-    event: str
-    before: State | None
-    after: State
-    held: MicroUSDC
-    charged: MicroUSDC
-    session: str
-    evidence: str | None
+    number: int
+    call_id: str
+    state: State
+    held: int
+    charged: int
+    refunded: int
+    created_at: int
+    meters: str
+
+    @property
+    def counts(self) -> int:
+        return counted(self.state, self.held, self.charged, self.refunded)
 
 
 class Books:
@@ -94,18 +96,46 @@ class Books:
     def __init__(self, connection: apsw.Connection, session: str) -> None:
         self._connection = connection
         self._execute = connection.cursor().execute
+        self._executemany = connection.cursor().executemany
         self._meters = Meters(connection)
         self._session = session
+        self._at = UnixMs(0)
+        self._behind: ClockWentBack | None = None
+        self._number, self._head = 0, chain.GENESIS
+        self._events: list[tuple[Any, ...]] = []
 
-    def begin(self, at: UnixMs) -> None:
-        """What every transaction starts with."""
-        self._meters.begin(at)
+    def begin(self, now: UnixMs) -> UnixMs:
+        """What every transaction starts with.
+
+        Returns:
+            The transaction's instant: that of the clock, or that of the last change where the clock is behind it.
+        """
+        self._number, last, self._head = self._execute(
+            "SELECT id, at, digest FROM event ORDER BY id DESC LIMIT 1"
+        ).get or (0, 0, chain.GENESIS)
+        self._events.clear()
+        self._at = UnixMs(max(now, last))
+        self._behind = None
+        if now < last - CLOCK_SLACK_MS:
+            self._behind = ClockWentBack(
+                f"the clock shows {iso(now)}, and the ledger was last written at {iso(last)}; what has left the "
+                "limits' windows is not known"
+            )
+        self._meters.begin(self._at)
+        return self._at
+
+    def end(self) -> None:
+        """What every transaction ends with."""
+        self._meters.settle()
+        self._executemany(_EVENT, self._events)
+        self._events.clear()
 
     def reserve(self, wanted: Reservation, at: UnixMs) -> Admission:
         """Write a new call, unless it repeats an open or undelivered one, or a cap has no room.
 
         Raises:
             LedgerError: the call id is taken.
+            ClockWentBack: the clock is well behind the last change.
         """
         if not 0 <= wanted.hold <= _MOST_HELD:
             raise LedgerError(f"a hold of {wanted.hold} micro-USDC is out of bounds")
@@ -119,9 +149,11 @@ class Books:
             return Undelivered(self._row(undelivered))
         if taken:
             raise LedgerError(f"the call id {wanted.call_id} is taken")
-        slots = self._meters.take(wanted.hold, wanted.meters, at)
-        if isinstance(slots, OverLimit):
-            return slots
+        if self._behind is not None:
+            raise self._behind
+        meters = self._meters.take(wanted.hold, wanted.meters, at)
+        if isinstance(meters, OverLimit):
+            return meters
         state = State.SENT if wanted.send else State.RESERVED
         self._execute(
             _INSERT,
@@ -139,27 +171,27 @@ class Books:
                 wanted.quoted,
                 wanted.hold,
                 at,
-                slots,
+                meters,
             ),
         )
         number = self._connection.last_insert_rowid()
         self._execute("INSERT INTO request(call, body) VALUES (?, ?)", (number, wanted.request))
-        self._execute(_EVENT, (number, at, "reserve", None, state.value, wanted.hold, 0, self._session, None))
+        made = _Call(number, wanted.call_id, state, wanted.hold, 0, 0, at, meters)
+        facts = chain.facts(request=chain.body_digest(wanted.request))
+        self._append(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
         return Admitted(wanted.call_id, at)
 
-    def send(self, call_id: str, at: UnixMs) -> bool:
+    def send(self, call_id: str) -> bool:
         """Move a ``reserved`` row to ``sent``; False when it is no longer ``reserved``.
 
         Raises:
             LedgerError: there is no such call.
         """
-        number, state, held, _, _ = self._find(call_id)
-        if after(state, Event.SEND) is None:
+        call = self._find(call_id)
+        if after(call.state, Event.SEND) is None:
             return False
-        self._execute("UPDATE call SET state = ? WHERE id = ?", (State.SENT.value, number))
-        self._execute(
-            _EVENT, (number, at, Event.SEND.value, state.value, State.SENT.value, held, 0, self._session, None)
-        )
+        self._execute("UPDATE call SET state = ? WHERE id = ?", (State.SENT.value, call.number))
+        self._append(Event.SEND.value, _moved(call, State.SENT), call.state)
         return True
 
     def conclude(self, end: Conclusion, at: UnixMs) -> None:
@@ -168,34 +200,52 @@ class Books:
         Raises:
             LedgerError: there is no such call, the event cannot happen in its state, or the charge contradicts it.
         """
-        number, before, held, charged, slots = self._find(end.call_id)
-        state = after(before, end.event)
-        if state is None:
-            raise LedgerError(f"{end.event.value} cannot happen to the call {end.call_id}, which is {before.value}")
+        call = self._find(end.call_id)
+        state = after(call.state, end.event)
+        if state is None or end.event is Event.REFUND:
+            raise LedgerError(f"{end.event.value} cannot happen to the call {end.call_id}, which is {call.state.value}")
         if end.charged < 0 or (end.charged and state not in CHARGED):
             raise LedgerError(f"{end.event.value} of the call {end.call_id} cannot carry a charge of {end.charged}")
-        self._meters.adjust(slots, counted(state, held, end.charged) - counted(before, held, charged))
-        answered, evidence = end.answer is not None, _bounded(end.evidence)
+        moved = _moved(call, state, charged=end.charged)
+        self._meters.adjust(call.meters, call.created_at, moved.counts - call.counts)
+        evidence, transaction_id = bounded(end.evidence), bounded(end.transaction_id)
         self._execute(
             _CONCLUDE,
             (
                 state.value,
                 end.charged,
                 end.balance_after,
-                _bounded(end.transaction_id),
+                transaction_id,
                 evidence,
                 end.attempts,
                 None if state in OPEN else at,
-                answered,
-                number,
+                end.answer is not None,
+                call.number,
             ),
         )
-        if answered:
-            self._execute("INSERT OR REPLACE INTO answer(call, body) VALUES (?, ?)", (number, end.answer))
-        self._execute(
-            _EVENT,
-            (number, at, end.event.value, before.value, state.value, held, end.charged, self._session, evidence),
-        )
+        if end.answer is not None:
+            self._execute("INSERT OR REPLACE INTO answer(call, body) VALUES (?, ?)", (call.number, end.answer))
+        self._append(end.event.value, moved, call.state, evidence=evidence, facts=facts_of(end, transaction_id))
+
+    def refund(self, call_id: str, total: MicroUSDC, evidence: str) -> bool:
+        """Note that the Hub gave back `total` of a call, in all; False when that is no news.
+
+        Raises:
+            LedgerError: there is no such call, or it was not charged.
+        """
+        call = self._find(call_id)
+        if after(call.state, Event.REFUND) is None:
+            raise LedgerError(f"the call {call_id} was not charged: it is {call.state.value}")
+        refunded = min(total, call.charged)
+        if refunded <= call.refunded:
+            return False
+        self._meters.adjust(call.meters, call.created_at, call.refunded - refunded)
+        self._execute("UPDATE call SET refunded = ? WHERE id = ?", (refunded, call.number))
+        moved = _moved(call, call.state, charged=call.charged, refunded=refunded)
+        told = bounded(evidence)
+        self._execute("UPDATE call SET evidence = ? WHERE id = ?", (told, call.number))
+        self._append(Event.REFUND.value, moved, call.state, evidence=told)
+        return True
 
     def deliver(self, call_id: str) -> None:
         """Note that the call's answer reached the client.
@@ -203,17 +253,19 @@ class Books:
         Raises:
             LedgerError: there is no such call.
         """
-        number, *_ = self._find(call_id)
-        self._execute("UPDATE call SET delivered = 1 WHERE id = ? AND delivered = 0", (number,))
+        call = self._find(call_id)
+        self._execute("UPDATE call SET delivered = 1 WHERE id = ? AND delivered = 0", (call.number,))
+        if self._connection.changes():
+            self._append(chain.DELIVER, call, call.state)
 
     def adopt(self, dead: Sequence[str], at: UnixMs) -> list[CallRow]:
         """Make the open rows of dead sessions this session's, and return every ``in_doubt`` row it owns."""
         for session in dead:
             orphans = self._execute(
-                f"SELECT id, call_id, state FROM call WHERE {_OPEN} AND session = ?",  # noqa: S608 a constant
+                f"SELECT call_id, state FROM call WHERE {OPEN_SQL} AND session = ?",  # noqa: S608 a constant
                 (session,),
             ).fetchall()
-            for number, name, state in orphans:
+            for name, state in orphans:
                 call_id = str(name)
                 if state == State.RESERVED:
                     evidence = "its process ended before anything was sent"
@@ -222,87 +274,88 @@ class Books:
                 if state == State.SENT:
                     evidence = "its process ended before it heard the outcome"
                     self.conclude(Conclusion(call_id, Event.DOUBT, evidence=evidence, attempts=0), at)
-                self._execute("UPDATE call SET session = ? WHERE id = ?", (self._session, number))
+                call = self._find(call_id)
+                self._execute("UPDATE call SET session = ? WHERE id = ?", (self._session, call.number))
+                self._append(chain.ADOPT, call, call.state)
         mine: list[Any] = self._execute(
-            f"SELECT id FROM call WHERE {_OPEN} AND state = 'in_doubt' AND session = ?",  # noqa: S608 a constant
+            f"SELECT id FROM call WHERE {OPEN_SQL} AND state = 'in_doubt' AND session = ?",  # noqa: S608 a constant
             (self._session,),
         ).fetchall()
         return [self._row(number) for (number,) in sorted(mine)]
 
-    def _row(self, number: int) -> CallRow:
-        return _call_row(self._execute(_ROW + "WHERE c.id = ?", (number,)).get)
+    def trust_clock(self, now: UnixMs) -> None:
+        """Let the clock's instant be the ledger's, and count the windows anew."""
+        if self._behind is None:
+            return
+        evidence, self._behind, self._at = str(self._behind), None, now
+        self._meters.recount(now)
+        self._append(chain.CLOCK, None, None, evidence=bounded(evidence))
 
-    def _find(self, call_id: str) -> tuple[int, State, int, int, str]:
-        found = self._execute("SELECT id, state, held, charged, slots FROM call WHERE call_id = ?", (call_id,)).get
+    def recount(self) -> None:
+        """Count every meter anew from the calls."""
+        self._meters.recount(self._at)
+
+    def prune(self, before: UnixMs, most: int) -> int:
+        """Drop the bodies of at most so many calls that ended before; returns how many had one."""
+        numbers: list[Any] = self._execute(_PRUNABLE + "LIMIT ?2", (before, most)).fetchall()
+        for table in ("request", "answer"):
+            self._executemany(f"DELETE FROM {table} WHERE call = ?", numbers)  # noqa: S608 two constants
+        if numbers:
+            self._append(chain.PRUNE, None, None, facts=chain.facts(before=before, calls=len(numbers)))
+        return len(numbers)
+
+    def _append(
+        self,
+        event: str,
+        call: _Call | None,
+        before: State | None,
+        *,
+        evidence: str | None = None,
+        facts: str = "{}",
+        identity: chain.Identity = chain.NOBODY,
+    ) -> None:
+        self._number += 1
+        told: chain.Written = (
+            self._at,
+            event,
+            None if before is None else before.value,
+            *((None, 0, 0, 0) if call is None else (call.state.value, call.held, call.charged, call.refunded)),
+            self._session,
+            evidence,
+            facts,
+        )
+        number, call_id = (None, None) if call is None else (call.number, call.call_id)
+        self._head = chain.digest(self._head, (self._number, call_id, *told), identity)
+        self._events.append((self._number, number, *told, self._head))
+
+    def _row(self, number: int) -> CallRow:
+        return call_row(self._execute(ROW + "WHERE c.id = ?", (number,)).get)
+
+    def _find(self, call_id: str) -> _Call:
+        found = self._execute(
+            "SELECT id, call_id, state, held, charged, refunded, created_at, meters FROM call WHERE call_id = ?",
+            (call_id,),
+        ).get
         if found is None:
             raise LedgerError(f"the ledger knows no call {call_id}")
-        number, state, held, charged, slots = found
-        return number, State(state), held, charged, slots
+        number, name, state, *rest = found
+        return _Call(number, name, State(state), *rest)
 
 
-def read_row(connection: apsw.Connection, call_id: str) -> CallRow | None:
-    """One call, or None."""
-    found = connection.execute(_ROW + "WHERE c.call_id = ?", (call_id,)).get
-    return None if found is None else _call_row(found)
-
-
-def read_rows(connection: apsw.Connection, limit: int, states: frozenset[State] | None) -> list[CallRow]:
-    """The latest calls, newest first, without their bodies; only those in `states` when given."""
-    where, names = "", tuple[str, ...]()
-    if states is not None:
-        names = tuple(sorted(state.value for state in states))
-        chosen = f"state IN ({','.join('?' * len(names))})"
-        where = f"WHERE c.{chosen}"
-        if states <= OPEN:
-            # Few calls are open: begin with them, not with the latest.
-            where = f"WHERE c.id IN (SELECT id FROM call WHERE {_OPEN} AND {chosen})"  # noqa: S608 constants and marks
-    rows = connection.execute(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT ?", (*names, limit))
-    return [_call_row(row) for row in rows.fetchall()]
-
-
-def read_open_sessions(connection: apsw.Connection) -> list[str]:
-    """The sessions that own an open call."""
-    rows = connection.execute(f"SELECT DISTINCT session FROM call WHERE {_OPEN}")  # noqa: S608 a constant
-    return [str(session) for (session,) in rows.fetchall()]
-
-
-def read_totals(connection: apsw.Connection) -> Totals:
-    """The sums over all rows."""
-    charged = held = in_doubt = calls = 0
-    sums: list[Any] = connection.execute(
-        "SELECT state, count(*), sum(held), sum(charged) FROM call GROUP BY state"
-    ).fetchall()
-    for name, count, held_here, charged_here in sums:
-        state = State(name)
-        calls += count
-        charged += charged_here if state in CHARGED else 0
-        held += held_here if state in HOLDING else 0
-        in_doubt += held_here if state is State.IN_DOUBT else 0
-    return Totals(MicroUSDC(charged), MicroUSDC(held), MicroUSDC(in_doubt), calls)
-
-
-def read_events(connection: apsw.Connection, call_id: str) -> list[EventRow]:
-    """Every transition of a call, oldest first."""
-    rows = connection.execute(
-        "SELECT at, event, before, after, held, charged, session, evidence FROM event "
-        "WHERE call = (SELECT id FROM call WHERE call_id = ?) ORDER BY id",
-        (call_id,),
+def facts_of(end: Conclusion, transaction_id: str | None) -> str:
+    """What a conclusion writes into the call's row, beside the event's own columns."""
+    return chain.facts(
+        attempts=end.attempts or None,
+        balance_after=end.balance_after,
+        transaction_id=transaction_id,
+        answer=None if end.answer is None else chain.body_digest(end.answer),
     )
-    return [_event_row(row) for row in rows.fetchall()]
 
 
-def _bounded(text: str | None) -> str | None:
+def bounded(text: str | None) -> str | None:
     """Foreign text as a column can hold it: no lone surrogates, no end without end."""
     return None if text is None else text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
 
 
-def _call_row(found: Sequence[Any]) -> CallRow:
-    # The columns of _ROW stand in the order of the fields.
-    fields = list(found)
-    fields[8], fields[18] = State(fields[8]), bool(fields[18])
-    return CallRow(*fields)
-
-
-def _event_row(found: Sequence[Any]) -> EventRow:
-    at, event, before, now, *rest = found
-    return EventRow(at, event, None if before is None else State(before), State(now), *rest)
+def _moved(call: _Call, state: State, charged: int = 0, refunded: int = 0) -> _Call:
+    return _Call(call.number, call.call_id, state, call.held, charged, refunded, call.created_at, call.meters)

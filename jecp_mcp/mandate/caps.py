@@ -122,5 +122,5 @@ def _meters(caps: Iterable[CapSet], principal: str, session: str) -> tuple[Meter
             key = meter_key(window, principal, one.pattern, session)
             known = meters.get(key)
             if known is None or limit < known.limit:
-                meters[key] = Meter(key, window, limit, one.label(_SETTING[window]))
+                meters[key] = Meter(key, window, limit, one.label(_SETTING[window]), principal, one.pattern)
     return tuple(meters.values())

@@ -19,7 +19,7 @@ import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate import schema
+from jecp_mcp.mandate import schema, upgrades
 from jecp_mcp.mandate.books import Books
 
 Step = Callable[[Books, UnixMs], Any]
@@ -161,10 +161,11 @@ class LedgerFile:
         assert self._lock is not None
         # Only a process that just died can leave a lock of SQLite's own behind for a moment, so a short wait is enough.
         connection.set_busy_timeout(1000)
-        filled = schema.identify(connection)
+        version = schema.identify(connection)
         schema.configure(connection)
-        if filled:
+        if version:
             schema.inspect(connection)
+            upgrades.upgrade(connection, version, self._session, self._clock.now())
         else:
             schema.create(connection)
             os.pwrite(self._lock, _MARK, 0)
@@ -228,9 +229,9 @@ class LedgerFile:
         assert connection is not None and books is not None  # noqa: PT018 opened by commit
         try:
             self._begin(connection, deadline)
-            at = self._clock.now()
-            books.begin(at)
+            at = books.begin(self._clock.now())
             outcomes = [step(books, at) for step in steps]
+            books.end()
             connection.execute("COMMIT")
         except apsw.Error as exc:
             raise self._translated(exc) from exc

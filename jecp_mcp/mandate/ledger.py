@@ -41,12 +41,17 @@ class Meter:
         key: the meter's identity in the ledger: window, principal, and pattern or session.
         limit: the most that may be counted in the window, micro-USDC.
         label: the cap in the operator's words, such as ``daily_usdc`` or ``limits[docs/*].hourly_usdc``.
+        principal: whose calls it counts.
+        pattern: the glob over a call's names that it counts; None counts every call of the principal. A meter that is
+            new counts what its window already holds.
     """
 
     key: str
     window: Window
     limit: MicroUSDC
     label: str
+    principal: str = "local"
+    pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,16 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """One call as the ledger knows it."""
+    """One call as the ledger knows it.
 
+    Attributes:
+        number: its place in the ledger, from 1.
+        charged: what the Hub took, micro-USDC.
+        refunded: what of it the Hub gave back since, micro-USDC.
+        answered: whether an answer was kept; a list leaves bodies out, and old ones are dropped in time.
+    """
+
+    number: int
     call_id: str
     principal: str
     session: str
@@ -93,12 +106,14 @@ class CallRow:
     quoted: MicroUSDC
     held: MicroUSDC
     charged: MicroUSDC
+    refunded: MicroUSDC
     balance_after: MicroUSDC | None
     transaction_id: str | None
     evidence: str | None
     attempts: int
     created_at: UnixMs
     ended_at: UnixMs | None
+    answered: bool
     delivered: bool
     fingerprint: str
     request: bytes
@@ -173,7 +188,7 @@ class Totals:
     """The ledger's sums, micro-USDC.
 
     Attributes:
-        charged: what was charged by settled calls and those proven charged.
+        charged: what was charged by settled calls and those proven charged, less what was refunded.
         held: every hold that counts as spent, those in doubt and written off included.
         in_doubt: the part of `held` that is in doubt.
         calls: the number of rows.
@@ -183,6 +198,55 @@ class Totals:
     held: MicroUSDC
     in_doubt: MicroUSDC
     calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One change of the ledger, chained to the one before it (see `jecp_mcp.mandate.chain`).
+
+    Attributes:
+        number: its place in the chain, from 1.
+        call_id: the call it happened to; None for what happened to the whole ledger.
+        event: ``reserve``, the name of a `jecp_mcp.mandate.states.Event`, ``deliver`` or ``adopt`` for a call;
+            ``prune``, ``clock`` or ``upgrade`` for the ledger.
+        held, charged, refunded: the call's amounts after it, micro-USDC.
+        session: the process session that wrote it.
+        facts: what else it wrote, as a JSON object.
+        digest: SHA-256 over all of it and over the digest before it, in hex.
+    """
+
+    number: int
+    call_id: str | None
+    at: UnixMs
+    event: str
+    before: State | None
+    after: State | None
+    held: MicroUSDC
+    charged: MicroUSDC
+    refunded: MicroUSDC
+    session: str
+    evidence: str | None
+    facts: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What came of going over the whole ledger.
+
+    Attributes:
+        events: how many events the chain has.
+        calls: how many calls there are.
+        head: the digest of the last event: kept elsewhere, it later proves that nothing up to here was rewritten.
+        findings: what is not as it was written, in words; empty when everything holds.
+        anchored: whether the head that was asked for is in the chain; None when none was asked for.
+    """
+
+    events: int
+    calls: int
+    head: str
+    findings: tuple[str, ...]
+    anchored: bool | None = None
 
 
 class Ledger(Protocol):
@@ -198,7 +262,11 @@ class Ledger(Protocol):
         ...
 
     async def reserve(self, reservation: Reservation) -> Admission:
-        """Check every cap and write the row in one atomic, durable step."""
+        """Check every cap and write the row in one atomic, durable step.
+
+        Raises:
+            ClockWentBack: the clock is well behind the last change; `trust_clock` tells that it is right.
+        """
         ...
 
     async def send(self, call_id: str) -> bool:
@@ -210,6 +278,28 @@ class Ledger(Protocol):
 
         Losing it to a crash leaves the row ``sent``, which is safe.
         """
+        ...
+
+    async def conclude_now(self, conclusion: Conclusion) -> None:
+        """Write what became of a call, durably: for an operator, who wants to know.
+
+        Raises:
+            LedgerError: there is no such call, or the event cannot happen in its state.
+        """
+        ...
+
+    async def refund(self, call_id: str, total: MicroUSDC, evidence: str) -> bool:
+        """Note that the Hub gave back `total` micro-USDC of a call, in all; its windows have that much more room.
+
+        Returns whether that was news. More than was charged counts as all of it.
+
+        Raises:
+            LedgerError: there is no such call, or it was not charged.
+        """
+        ...
+
+    async def trust_clock(self) -> None:
+        """Take the clock as it is for right after it went back, and count the windows anew from the calls."""
         ...
 
     def delivered(self, call_id: str) -> None:
@@ -235,12 +325,39 @@ class Ledger(Protocol):
         """The latest calls, newest first, without their requests and answers."""
         ...
 
+    async def pages(self, *, after: int = 0, limit: int = 1000) -> Sequence[CallRow]:
+        """The calls behind number `after`, oldest first, without their requests and answers."""
+        ...
+
+    async def of_transaction(self, transaction_id: str) -> CallRow | None:
+        """The call that a Hub's transaction paid for, or None."""
+        ...
+
+    async def events(self, call_id: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[EventRow]:
+        """Changes behind number `after`, oldest first: those of one call, or all."""
+        ...
+
     async def readings(self, meters: Sequence[Meter]) -> Sequence[MeterReading]:
         """How full each cap is now."""
         ...
 
     async def totals(self) -> Totals:
         """The sums over all rows."""
+        ...
+
+    async def audit(self, head: str | None = None) -> AuditReport:
+        """Go over everything: the chain of events, every call against its events, every meter against its calls.
+
+        Args:
+            head: a digest that an earlier audit gave; the report says whether it is still in the chain.
+        """
+        ...
+
+    async def prune(self, before: UnixMs) -> int:
+        """Drop the requests and answers of calls that ended before; rows and events stay for ever.
+
+        Returns how many calls had one. What is still open or undelivered keeps its bodies.
+        """
         ...
 
     async def close(self) -> None:

@@ -12,21 +12,55 @@ from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 APPLICATION_ID = 0x4A454350
 """``JECP`` in ASCII, in the file's header (SQLite file format §1.3.15)."""
 
-VERSION = 1
+VERSION = 2
 """The version of the tables, in ``user_version``."""
 
+STATES = "'reserved', 'sent', 'settled', 'released', 'in_doubt', 'reconciled_charged', 'reconciled_free', 'written_off'"
+
+EVENTS = """
+-- Every change, only ever appended to; each digest covers the one before it.
+CREATE TABLE event(
+  id INTEGER PRIMARY KEY,
+  call INTEGER,
+  at INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  before TEXT,
+  after TEXT,
+  held INTEGER NOT NULL,
+  charged INTEGER NOT NULL,
+  refunded INTEGER NOT NULL,
+  session TEXT NOT NULL,
+  evidence TEXT,
+  facts TEXT NOT NULL,
+  digest TEXT NOT NULL
+) STRICT;
+CREATE INDEX event_call ON event(call);
+CREATE TRIGGER event_stays BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'events are only appended'); END;
+CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'events are only appended'); END;
+"""
+
+CALL_INDEXES = """
+-- At most one open call carries a fingerprint.
+CREATE UNIQUE INDEX call_open ON call(fingerprint) WHERE state IN ('reserved', 'sent', 'in_doubt');
+-- Answers nobody has received yet; a free one too, for the repeat might not be free.
+CREATE INDEX call_undelivered ON call(fingerprint)
+  WHERE state IN ('settled', 'released', 'reconciled_charged', 'reconciled_free') AND answered = 1 AND delivered = 0;
+CREATE INDEX call_transaction ON call(transaction_id) WHERE transaction_id IS NOT NULL;
+"""
+
 TABLES = f"""
--- What is counted against a cap: used is always the sum of its slots.
+-- What is counted against a cap: used is always the sum of its slots. slot_ms is NULL where the window never rolls.
 CREATE TABLE meter(
   id INTEGER PRIMARY KEY,
   key TEXT NOT NULL UNIQUE,
+  slot_ms INTEGER,
+  window_ms INTEGER,
   used INTEGER NOT NULL CHECK (used >= 0)
 ) STRICT;
 
--- A stretch of a rolling window, or the whole of one that never rolls (expires is NULL). Ids are never used again, so
--- a call that settles after its stretch has left the window changes nothing.
+-- A stretch of a rolling window, or the whole of one that never rolls (start is 0, expires is NULL).
 CREATE TABLE slot(
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  id INTEGER PRIMARY KEY,
   meter INTEGER NOT NULL,
   start INTEGER NOT NULL,
   expires INTEGER,
@@ -35,7 +69,7 @@ CREATE TABLE slot(
 ) STRICT;
 CREATE INDEX slot_expires ON slot(expires) WHERE expires IS NOT NULL;
 
--- One row for each call; slots lists the ids of the slots its amount is counted in.
+-- One row for each call; meters lists the ids of the meters it is counted in, in the slots of its created_at.
 CREATE TABLE call(
   id INTEGER PRIMARY KEY,
   call_id TEXT NOT NULL UNIQUE,
@@ -47,11 +81,11 @@ CREATE TABLE call(
   action TEXT NOT NULL,
   version TEXT,
   fingerprint TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('reserved', 'sent', 'settled', 'released', 'in_doubt',
-                                       'reconciled_charged', 'reconciled_free', 'written_off')),
+  state TEXT NOT NULL CHECK (state IN ({STATES})),
   quoted INTEGER NOT NULL,
   held INTEGER NOT NULL CHECK (held >= 0),
   charged INTEGER NOT NULL DEFAULT 0 CHECK (charged >= 0),
+  refunded INTEGER NOT NULL DEFAULT 0 CHECK (refunded >= 0 AND refunded <= charged),
   balance_after INTEGER,
   transaction_id TEXT,
   evidence TEXT,
@@ -60,35 +94,13 @@ CREATE TABLE call(
   ended_at INTEGER,
   answered INTEGER NOT NULL DEFAULT 0,
   delivered INTEGER NOT NULL DEFAULT 0,
-  slots TEXT NOT NULL
+  meters TEXT NOT NULL
 ) STRICT;
--- At most one open call carries a fingerprint.
-CREATE UNIQUE INDEX call_open ON call(fingerprint) WHERE state IN ('reserved', 'sent', 'in_doubt');
--- Answers nobody has received yet; a free one too, for the repeat might not be free.
-CREATE INDEX call_undelivered ON call(fingerprint)
-  WHERE state IN ('settled', 'released', 'reconciled_charged', 'reconciled_free') AND answered = 1 AND delivered = 0;
-
+{CALL_INDEXES}
 -- Bodies live apart, so that a change of state does not rewrite them.
 CREATE TABLE request(call INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 CREATE TABLE answer(call INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
-
--- Every transition, only ever appended to.
-CREATE TABLE event(
-  id INTEGER PRIMARY KEY,
-  call INTEGER NOT NULL,
-  at INTEGER NOT NULL,
-  event TEXT NOT NULL,
-  before TEXT,
-  after TEXT NOT NULL,
-  held INTEGER NOT NULL,
-  charged INTEGER NOT NULL,
-  session TEXT NOT NULL,
-  evidence TEXT
-) STRICT;
-CREATE INDEX event_call ON event(call);
-CREATE TRIGGER event_stays BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'events are only appended'); END;
-CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'events are only appended'); END;
-
+{EVENTS}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 """
@@ -119,8 +131,8 @@ def configure(connection: apsw.Connection) -> None:
             raise LedgerUnavailable(f"the ledger cannot be kept safely here: {name} is {found!r}, not {expected!r}")
 
 
-def identify(connection: apsw.Connection) -> bool:
-    """Whether the file is a ledger (True) or holds nothing yet (False).
+def identify(connection: apsw.Connection) -> int:
+    """The version of the ledger's tables; 0 for a file that holds nothing yet.
 
     Raises:
         LedgerDamaged: it is some other database.
@@ -128,16 +140,16 @@ def identify(connection: apsw.Connection) -> bool:
     """
     application, version = connection.pragma("application_id"), connection.pragma("user_version")
     if application == APPLICATION_ID:
-        if version != VERSION:
+        if not 1 <= version <= VERSION:
             raise LedgerUnavailable(
-                f"the ledger was written by another version of jecp-mcp (its tables are version {version}, "
+                f"the ledger was written by a newer version of jecp-mcp (its tables are version {version}, "
                 f"this program knows {VERSION}); use that version"
             )
-        return True
+        return int(version)
     holds = connection.execute("SELECT count(*) FROM sqlite_schema").get
     if application or version or holds:
         raise LedgerDamaged("the file is a database, but not a ledger of jecp-mcp")
-    return False
+    return 0
 
 
 def create(connection: apsw.Connection) -> None:

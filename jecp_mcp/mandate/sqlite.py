@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jecp_mcp.clock import Clock
+from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerError, LedgerUnavailable
-from jecp_mcp.mandate import books, meters
-from jecp_mcp.mandate.books import EventRow
+from jecp_mcp.mandate import meters, records
 from jecp_mcp.mandate.file import LedgerFile
-from jecp_mcp.mandate.ledger import Admission, Admitted, CallRow, Conclusion, Meter, MeterReading, Reservation, Totals
+from jecp_mcp.mandate.ledger import (
+    Admission,
+    Admitted,
+    AuditReport,
+    CallRow,
+    Conclusion,
+    EventRow,
+    Meter,
+    MeterReading,
+    Reservation,
+    Totals,
+)
 from jecp_mcp.mandate.owners import OwnerLock, Owners
 from jecp_mcp.mandate.states import Event, State
 from jecp_mcp.mandate.writer import Writer
+from jecp_mcp.money import MicroUSDC
+
+_PRUNED_AT_ONCE = 200
+"""How many calls' bodies go in one transaction: other processes wait meanwhile."""
 
 
 class SqliteLedger:
@@ -76,7 +90,7 @@ class SqliteLedger:
         Raises:
             LedgerError: there is no such call.
         """
-        moved: bool = await self._writer.do(lambda into, at: into.send(call_id, at))
+        moved: bool = await self._writer.do(lambda into, _at: into.send(call_id))
         return moved
 
     def conclude(self, conclusion: Conclusion) -> None:
@@ -94,6 +108,32 @@ class SqliteLedger:
         """
         await self._writer.do(lambda into, at: into.conclude(conclusion, at))
 
+    async def refund(self, call_id: str, total: MicroUSDC, evidence: str) -> bool:
+        """Note that the Hub gave back `total` micro-USDC of a call, in all. Returns whether that was news.
+
+        Raises:
+            LedgerError: there is no such call, or it was not charged.
+        """
+        news: bool = await self._writer.do(lambda into, _at: into.refund(call_id, total, evidence))
+        return news
+
+    async def trust_clock(self) -> None:
+        """Take the clock as it is for right after it went back, and count the windows anew from the calls."""
+        await self._writer.do(lambda into, _at: into.trust_clock(self._clock.now()))
+
+    async def recount(self) -> None:
+        """Count every meter anew from the calls."""
+        await self._writer.do(lambda into, _at: into.recount())
+
+    async def prune(self, before: UnixMs) -> int:
+        """Drop the requests and answers of calls that ended before; returns how many calls had one."""
+        dropped = 0
+        while True:
+            some: int = await self._writer.do(lambda into, _at: into.prune(before, _PRUNED_AT_ONCE))
+            dropped += some
+            if some < _PRUNED_AT_ONCE:
+                return dropped
+
     def delivered(self, call_id: str) -> None:
         """Queue that the call's answer reached the client."""
         self._writer.queue(lambda into, _at: into.deliver(call_id))
@@ -109,7 +149,7 @@ class SqliteLedger:
         """
         self._show_life()
         await self._read_queued()
-        sessions: list[str] = self._file.read(books.read_open_sessions)
+        sessions: list[str] = self._file.read(records.read_open_sessions)
         claims: dict[str, OwnerLock] = {}
         try:
             for session in {*sessions, *self._owners.known()} - {self._session}:
@@ -128,23 +168,41 @@ class SqliteLedger:
     async def row(self, call_id: str) -> CallRow | None:
         """One call, or None."""
         await self._read_queued()
-        found: CallRow | None = self._file.read(lambda reader: books.read_row(reader, call_id))
+        found: CallRow | None = self._file.read(lambda reader: records.read_row(reader, call_id))
         return found
 
     async def rows(self, *, limit: int = 100, states: frozenset[State] | None = None) -> Sequence[CallRow]:
         """The latest calls, newest first, without their requests and answers."""
         await self._read_queued()
-        found: list[CallRow] = self._file.read(lambda reader: books.read_rows(reader, limit, states))
+        found: list[CallRow] = self._file.read(lambda reader: records.read_rows(reader, limit, states))
         return found
 
-    async def events(self, call_id: str) -> Sequence[EventRow]:
-        """Every transition of a call, oldest first."""
+    async def pages(self, *, after: int = 0, limit: int = 1000) -> Sequence[CallRow]:
+        """The calls behind number `after`, oldest first, without their requests and answers."""
         await self._read_queued()
-        found: list[EventRow] = self._file.read(lambda reader: books.read_events(reader, call_id))
+        found: list[CallRow] = self._file.read(lambda reader: records.read_pages(reader, after, limit))
         return found
+
+    async def of_transaction(self, transaction_id: str) -> CallRow | None:
+        """The call that a Hub's transaction paid for, or None."""
+        await self._read_queued()
+        found: CallRow | None = self._file.read(lambda reader: records.read_transaction(reader, transaction_id))
+        return found
+
+    async def events(self, call_id: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[EventRow]:
+        """Changes behind number `after`, oldest first: those of one call, or all."""
+        await self._read_queued()
+        found: list[EventRow] = self._file.read(lambda reader: records.read_events(reader, call_id, after, limit))
+        return found
+
+    async def audit(self, head: str | None = None) -> AuditReport:
+        """Go over everything: the chain of events, every call against its events, every meter against its calls."""
+        await self._read_queued()
+        report: AuditReport = self._file.read(lambda reader: records.audit(reader, head))
+        return report
 
     async def readings(self, wanted: Sequence[Meter]) -> Sequence[MeterReading]:
-        """How full each cap is now."""
+        """How full each cap is now; one that no call has met yet shows what it will begin with."""
         await self._read_queued()
         found: list[MeterReading] = self._file.read(lambda reader: meters.read(reader, wanted, self._clock.now()))
         return found
@@ -152,7 +210,7 @@ class SqliteLedger:
     async def totals(self) -> Totals:
         """The sums over all rows."""
         await self._read_queued()
-        sums: Totals = self._file.read(books.read_totals)
+        sums: Totals = self._file.read(records.read_totals)
         return sums
 
     async def close(self) -> None:

@@ -10,7 +10,8 @@
                                                                                       └─▶ reconciled_free
 
 A call in doubt that was sent again and is still not proven (doubt) stays in doubt. `in_doubt` and `written_off` count
-as spent. `sent` never releases by itself.
+as spent. `sent` never releases by itself. Proof of a charge also overrules ``reconciled_free``, for an operator who
+ruled may have been wrong. A charged call stays what it is when it is refunded; what it counts for shrinks.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Event(StrEnum):
     PROVE_CHARGED = "prove_charged"
     PROVE_FREE = "prove_free"
     WRITE_OFF = "write_off"
+    REFUND = "refund"
 
 
 OPEN = frozenset({State.RESERVED, State.SENT, State.IN_DOUBT})
@@ -64,6 +66,9 @@ _NEXT: dict[tuple[State, Event], State] = {
     (State.IN_DOUBT, Event.WRITE_OFF): State.WRITTEN_OFF,
     (State.WRITTEN_OFF, Event.PROVE_CHARGED): State.RECONCILED_CHARGED,
     (State.WRITTEN_OFF, Event.PROVE_FREE): State.RECONCILED_FREE,
+    (State.RECONCILED_FREE, Event.PROVE_CHARGED): State.RECONCILED_CHARGED,
+    (State.SETTLED, Event.REFUND): State.SETTLED,
+    (State.RECONCILED_CHARGED, Event.REFUND): State.RECONCILED_CHARGED,
 }
 
 
@@ -72,10 +77,10 @@ def after(state: State, event: Event) -> State | None:
     return _NEXT.get((state, event))
 
 
-def counted(state: State, held: int, charged: int) -> int:
+def counted(state: State, held: int, charged: int, refunded: int = 0) -> int:
     """What a call in `state` counts as spent, in micro-USDC."""
     if state in HOLDING:
         return held
     if state in CHARGED:
-        return charged
+        return charged - refunded
     return 0
