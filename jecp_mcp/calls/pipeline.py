@@ -8,7 +8,7 @@ identical call that usually follows.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Self, assert_never
@@ -19,12 +19,15 @@ from anyio.abc import TaskGroup
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ends import MOST_ATTEMPTS, conclusion, ended, refused, standing
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.calls.replays import Replays
 from jecp_mcp.calls.runs import Run
-from jecp_mcp.calls.stored import fingerprint, pack, unpack
+from jecp_mcp.calls.stored import fingerprint, pack
+from jecp_mcp.calls.upkeep import Upkeep
 from jecp_mcp.clock import Clock
-from jecp_mcp.errors import LedgerError, WireError
+from jecp_mcp.errors import ClockWentBack, LedgerError, WireError
 from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
 from jecp_mcp.mandate.ledger import (
+    Admission,
     Admitted,
     AlreadyOpen,
     CallRow,
@@ -39,22 +42,16 @@ from jecp_mcp.mandate.ledger import (
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.mandate.states import Event, State
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.rails.base import Quote, QuoteKind, Rail, StoredRequest, Verdict
+from jecp_mcp.rails.base import Quote, QuoteKind, Rail, StoredRequest
 from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
 
-REPLAY_WINDOW_MS = 55 * 60 * 1000
-"""How long a lost call may be replayed: five minutes inside the shortest idempotency window allowed (1 h)."""
-
-CLOCK_SLACK_MS = 60 * 1000
-"""How far a call may seem to lie in the future; beyond that the clock went back, and its age is not known."""
+MOST_SKEW_SECONDS = 300.0
+"""How far this machine's clock may be off the Hub's: what the Hub itself allows (JECP 01-protocol, provenance)."""
 
 STATUS_SECONDS = 20.0
 """How long a question for a call's status waits for the call to end: well within a host's patience."""
-
-RECOVER_SECONDS = 300.0
-"""How often a living process looks for calls that somebody left open."""
 
 GRACE_SECONDS = 5.0
 """How long a closing pipeline lets running calls end before it leaves them to the next start."""
@@ -62,12 +59,13 @@ GRACE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """An authorised purchase on its way to the ledger."""
+    """An authorised purchase on its way to the ledger; `bounded` where the price is known only when it is paid."""
 
     purchase: Purchase
     principal: str
     fingerprint: str
     quoted: MicroUSDC
+    bounded: bool
     permit: Permit
 
 
@@ -83,6 +81,7 @@ class Calls:
         clock: Clock,
         mint: Callable[[], str],
         unready: Callable[[], Refusal | None],
+        keep_bodies_days: int = 90,
     ) -> None:
         """Wire the pipeline.
 
@@ -90,6 +89,7 @@ class Calls:
             ledger: where every call is reserved; one that cannot be written refuses each of them.
             mint: makes a new idempotency id from randomness.
             unready: says what is missing before anything can be bought (credentials), or None.
+            keep_bodies_days: how long the request and answer of a call that has ended are kept.
         """
         self._policy = policy
         self._ledger = ledger
@@ -97,6 +97,8 @@ class Calls:
         self._clock = clock
         self._mint = mint
         self._unready = unready
+        self._replays = Replays(ledger, rail, clock)
+        self._upkeep = Upkeep(ledger, rail, clock, self._resolve, keep_bodies_days=keep_bodies_days)
         self._running: dict[str, Run] = {}
         self._tasks: TaskGroup | None = None
         self._closing = False
@@ -130,6 +132,9 @@ class Calls:
         missing = self._unready()
         if missing is not None:
             return refused(missing, action)
+        skew = await self._rail.skew()
+        if skew is not None and abs(skew) > MOST_SKEW_SECONDS:
+            return refused(refusals.clock_wrong(skew), action)
         quote = self._rail.quote(action, purchase.arguments)
         permit = authorise(
             self._policy,
@@ -149,6 +154,7 @@ class Calls:
             principal=caller.principal,
             fingerprint=fingerprint(caller.principal, self._rail.account, action.key, purchase.arguments),
             quoted=permit.hold if quote is None else quote.amount,
+            bounded=quote is not None and quote.kind is QuoteKind.MAX,
             permit=permit,
         )
         running = self._running.get(order.fingerprint)
@@ -183,7 +189,7 @@ class Calls:
             return refused(refusals.ledger_trouble(exc), None)
         if row is None:
             return None
-        row = await self._taken_over(row)
+        row = await self._replays.taken_over(row)
         run = self._running.get(row.fingerprint)
         if run is None:
             if row.state is not State.IN_DOUBT or self._closing or self._tasks is None or self._unready() is not None:
@@ -197,26 +203,20 @@ class Calls:
 
     async def recover(self) -> None:
         """Finish what dead processes left open. Never raises; what cannot be finished stays counted as spent."""
-        # However often a call was sent before: a start is rare, and the Hub may answer again by now.
-        await self._recover(None)
+        await self._upkeep.recover()
 
     async def keep_recovering(self) -> None:
-        """`recover` until cancelled: processes die while this one lives, and lost answers may be had later."""
-        await self.recover()
-        while True:
-            await anyio.sleep(RECOVER_SECONDS)
-            await self._recover(MOST_ATTEMPTS)
+        """`recover`, and then, until cancelled, what `jecp_mcp.calls.upkeep` does every five minutes."""
+        await self._upkeep.keep()
 
-    async def _recover(self, most: int | None) -> None:
-        try:
-            orphans = await self._ledger.adopt_orphans()
-        except LedgerError as exc:
-            log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
-            return
-        for row in orphans:
-            end = await self._resolve(row.call_id, most)
-            if end is not None and (most is None or end.charge is not Charge.UNKNOWN):
-                log.warning("call %s, whose answer was lost: charged=%s", row.call_id, end.charge.value)
+    async def note_refunds(self) -> int:
+        """Take what the Hub gave back into the windows it came from; returns how many calls that was news for.
+
+        Raises:
+            HubError: the Hub does not say.
+            LedgerError: it cannot be written down.
+        """
+        return await self._upkeep.note_refunds()
 
     async def status(self, call_id: str | None = None, *, limit: int = 10) -> Sequence[CallRow]:
         """One call by id, or the latest ones, newest first.
@@ -269,7 +269,7 @@ class Calls:
 
     async def _rerun(self, run: Run, row: CallRow, most: int | None) -> None:
         try:
-            run.end = await self._replay(run, row, most)
+            run.end = await self._replays.replay(row, most, run.relay)
         except Exception:
             # As in `_run`: the others' purchases live in this task group too.
             log.exception("replaying call %s failed inside the bridge", row.call_id)
@@ -283,40 +283,23 @@ class Calls:
 
     async def _reserve_and_execute(self, run: Run, order: _Order) -> CallEnd:
         action, call_id = order.purchase.action, self._mint()
-        hold = order.permit.hold
-        quote = Quote(hold, QuoteKind.EXACT if hold == order.quoted else QuoteKind.MAX)
         try:
-            request = self._rail.request(call_id, action, order.purchase.arguments, quote)
+            request, admission = await self._admit(call_id, order)
         except WireError as exc:
             return refused(refusals.unwritable(exc), action)
-        admission = await self._ledger.reserve(
-            Reservation(
-                call_id=call_id,
-                principal=order.principal,
-                session=self._ledger.session,
-                tool=order.purchase.tool,
-                payee=action.namespace,
-                capability=action.capability,
-                action=action.action,
-                version=action.version,
-                fingerprint=order.fingerprint,
-                quoted=order.quoted,
-                hold=hold,
-                meters=order.permit.meters,
-                request=pack(request),
-            )
-        )
         match admission:
             case Admitted():
                 # What whoever waits hears if this process ends before the Hub has answered.
+                hold = request.budget
                 run.end = CallEnd(Charge.UNKNOWN, call_id, action, refusal=refusals.left_running(hold), held=hold)
                 return await self._execute(request, run, action)
             case OverLimit():
-                return refused(refusals.limit_reached(admission, hold), action)
+                return refused(refusals.limit_reached(admission, request.budget), action)
             case AlreadyOpen(row):
                 run.end = replace(standing(row), action=action)
-                row = await self._taken_over(row)
-                end = await self._replay(run, row, MOST_ATTEMPTS) if row.state is State.IN_DOUBT else standing(row)
+                row = await self._replays.taken_over(row)
+                in_doubt = row.state is State.IN_DOUBT
+                end = await self._replays.replay(row, MOST_ATTEMPTS, run.relay) if in_doubt else standing(row)
                 return replace(end, action=action)
             case Undelivered(row):
                 end = replace(standing(row), action=action)
@@ -326,6 +309,57 @@ class Calls:
                 return end
             case _:
                 assert_never(admission)
+
+    async def _admit(self, call_id: str, order: _Order) -> tuple[StoredRequest, Admission]:
+        """Ask the ledger. Where the price is only bounded, for as much as the windows have left.
+
+        When other calls take of that meanwhile, for the price's base: the Hub refuses what comes to more.
+        """
+        hold = await self._room(order) if order.bounded else order.permit.hold
+        request, admission = await self._ask(call_id, order, hold)
+        if isinstance(admission, OverLimit) and order.quoted < hold:
+            return await self._ask(call_id, order, order.quoted)
+        return request, admission
+
+    async def _ask(self, call_id: str, order: _Order, hold: MicroUSDC) -> tuple[StoredRequest, Admission]:
+        quote = Quote(hold, QuoteKind.MAX if order.bounded else QuoteKind.EXACT)
+        request = self._rail.request(call_id, order.purchase.action, order.purchase.arguments, quote)
+        return request, await self._reserve(self._reservation(order, request))
+
+    async def _room(self, order: _Order) -> MicroUSDC:
+        readings = await self._ledger.readings(order.permit.meters)
+        room = min((one.meter.limit - one.used for one in readings), default=order.permit.hold)
+        return max(min(order.permit.hold, MicroUSDC(room)), order.quoted)
+
+    async def _reserve(self, reservation: Reservation) -> Admission:
+        try:
+            return await self._ledger.reserve(reservation)
+        except ClockWentBack as exc:
+            # The clock was wrong before or is wrong now; another one tells which.
+            skew = await self._rail.skew(fresh=True)
+            if skew is None or abs(skew) > MOST_SKEW_SECONDS:
+                raise
+            log.warning("the clock was ahead and is right again, so every limit is counted anew: %s", exc)
+            await self._ledger.trust_clock()
+            return await self._ledger.reserve(reservation)
+
+    def _reservation(self, order: _Order, request: StoredRequest) -> Reservation:
+        action = order.purchase.action
+        return Reservation(
+            call_id=request.call_id,
+            principal=order.principal,
+            session=self._ledger.session,
+            tool=order.purchase.tool,
+            payee=action.namespace,
+            capability=action.capability,
+            action=action.action,
+            version=action.version,
+            fingerprint=order.fingerprint,
+            quoted=order.quoted,
+            hold=request.budget,
+            meters=order.permit.meters,
+            request=pack(request),
+        )
 
     async def _execute(self, request: StoredRequest, run: Run, action: Action) -> CallEnd:
         try:
@@ -347,45 +381,3 @@ class Calls:
                 format_usdc(request.budget),
             )
         return ended(request.call_id, action, outcome, request)
-
-    async def _taken_over(self, row: CallRow) -> CallRow:
-        """The call as it stands, taken over from the process that was paying for it if that one is dead."""
-        if row.state not in {State.RESERVED, State.SENT} or row.session == self._ledger.session:
-            return row
-        try:
-            await self._ledger.adopt_orphans()
-            return await self._ledger.row(row.call_id) or row
-        except LedgerError as exc:
-            log.error("call %s could not be taken over: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
-            return row
-
-    async def _replay(self, run: Run, row: CallRow, most: int | None) -> CallEnd:
-        """Send a call in doubt again, unless that is no longer safe or it was sent `most` times."""
-        age = self._clock.now() - row.created_at
-        if age > REPLAY_WINDOW_MS:
-            self._ledger.conclude(
-                Conclusion(row.call_id, Event.WRITE_OFF, evidence="the Hub's idempotency window has passed", attempts=0)
-            )
-            return standing(replace(row, state=State.WRITTEN_OFF))
-        try:
-            request = unpack(row.request)
-        except LedgerError as exc:
-            log.error("call %s cannot be replayed: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
-            return standing(row)
-        enough = most is not None and row.attempts >= most
-        if enough or age < -CLOCK_SLACK_MS or request.account != self._rail.account:
-            return standing(row)
-        outcome = await self._rail.execute(request, replay=True, progress=run.relay)
-        concluded = replace(conclusion(row.call_id, outcome), event=_PROOF[outcome.verdict])
-        self._ledger.conclude(concluded)
-        if outcome.verdict is Verdict.IN_DOUBT:
-            return standing(replace(row, attempts=row.attempts + concluded.attempts))
-        return replace(ended(row.call_id, None, outcome, request), stored=True)
-
-
-_PROOF: Mapping[Verdict, Event] = {
-    Verdict.CHARGED: Event.PROVE_CHARGED,
-    Verdict.NOT_CHARGED: Event.PROVE_FREE,
-    Verdict.IN_DOUBT: Event.DOUBT,
-}
-"""What the answer to a replay does to a call in doubt."""

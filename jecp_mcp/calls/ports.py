@@ -65,7 +65,9 @@ class CallEnd:
     Attributes:
         call_id: the ledger's id; None when nothing was reserved.
         charge: whether money moved.
-        amount: what was charged, micro-USDC; what is held while `charge` is unknown.
+        amount: what was charged, micro-USDC.
+        held: what stays held while `charge` is unknown, micro-USDC.
+        reserved: what was set aside for the call, micro-USDC; a metered one is charged less.
         stored: whether this is the kept answer of an earlier call, delivered now at no further cost.
     """
 
@@ -76,6 +78,7 @@ class CallEnd:
     refusal: Refusal | None = None
     amount: MicroUSDC = ZERO
     held: MicroUSDC = ZERO
+    reserved: MicroUSDC = ZERO
     transaction_id: str | None = None
     balance_after: MicroUSDC | None = None
     stored: bool = False

@@ -6,7 +6,7 @@ Every message is one sentence of cause, one about money, one about what happens 
 from __future__ import annotations
 
 from jecp_mcp.clock import iso
-from jecp_mcp.errors import LedgerDamaged, LedgerError, WireError
+from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate.ledger import CallRow, OverLimit
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import format_usdc
@@ -16,6 +16,7 @@ LIMIT_REACHED = "LIMIT_REACHED"
 INVALID_REQUEST = "INVALID_REQUEST"
 LEDGER_UNAVAILABLE = "LEDGER_UNAVAILABLE"
 LEDGER_DAMAGED = "LEDGER_DAMAGED"
+CLOCK_WRONG = "CLOCK_WRONG"
 CALL_IN_PROGRESS = "CALL_IN_PROGRESS"
 CALL_IN_DOUBT = "CALL_IN_DOUBT"
 CALL_OVER = "CALL_OVER"
@@ -54,6 +55,15 @@ def limit_reached(over: OverLimit, hold: int) -> Refusal:
 
 def ledger_trouble(error: LedgerError) -> Refusal:
     """The ledger could not make the reservation durable, so nothing was sent."""
+    if isinstance(error, ClockWentBack):
+        return Refusal(
+            code=CLOCK_WRONG,
+            message=(
+                f"What is left of the limits cannot be told: {error}. Nothing was charged. The operator must set this "
+                "machine's clock."
+            ),
+            source="bridge",
+        )
     code = LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else LEDGER_UNAVAILABLE
     return Refusal(
         code=code,
@@ -61,6 +71,24 @@ def ledger_trouble(error: LedgerError) -> Refusal:
             f"The spending ledger cannot be written: {error}. Nothing was sent and nothing was charged. "
             "The operator must mend the ledger before anything can be bought."
         ),
+        source="bridge",
+    )
+
+
+def clock_wrong(skew: float) -> Refusal:
+    """This machine's clock is too far off the Hub's for the limits' windows to mean anything.
+
+    Args:
+        skew: how far the clock is ahead, in seconds.
+    """
+    where = "ahead of" if skew > 0 else "behind"
+    return Refusal(
+        code=CLOCK_WRONG,
+        message=(
+            f"This machine's clock is {abs(skew):.0f} seconds {where} the Hub's, so what is left of the limits cannot "
+            "be told. Nothing was sent and nothing was charged. The operator must set this machine's clock."
+        ),
+        details={"skew_seconds": round(skew)},
         source="bridge",
     )
 

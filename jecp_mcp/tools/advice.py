@@ -85,6 +85,7 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "INSUFFICIENT_BUDGET": steps.dearer,
         "LEDGER_UNAVAILABLE": steps.ledger,
         "LEDGER_DAMAGED": steps.ledger,
+        "CLOCK_WRONG": steps.clock,
         "CALL_OVER": steps.buy_again,
         "CALL_WRITTEN_OFF": steps.operator,
         "CAPABILITY_DEPRECATED": steps.successor,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.refusals import CLOCK_WRONG
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.money import MICRO_PER_USDC
 from jecp_mcp.tools.forms import Actor, NextAction
@@ -321,7 +322,7 @@ def upgrade(case: Case) -> NextAction:
 
 def clock(case: Case) -> NextAction:
     """A refused signature: with a clock that is off, or for a reason that only the operator can find."""
-    if case.refusal.details.get("subcause") == "clock_skew":
+    if case.refusal.code == CLOCK_WRONG or case.refusal.details.get("subcause") == "clock_skew":
         return _step(
             case, "operator", "Tell the user: the operator must set this machine's clock. Stop here.", type_="set_clock"
         )
