@@ -103,6 +103,7 @@ class Books:
         self._behind: ClockWentBack | None = None
         self._number, self._head = 0, chain.GENESIS
         self._events: list[tuple[Any, ...]] = []
+        self._requests: list[tuple[int, bytes]] = []
 
     def begin(self, now: UnixMs) -> UnixMs:
         """What every transaction starts with.
@@ -114,6 +115,7 @@ class Books:
             "SELECT id, at, digest FROM event ORDER BY id DESC LIMIT 1"
         ).get or (0, 0, chain.GENESIS)
         self._events.clear()
+        self._requests.clear()
         self._at = UnixMs(max(now, last))
         self._behind = None
         if now < last - CLOCK_SLACK_MS:
@@ -127,6 +129,7 @@ class Books:
     def end(self) -> None:
         """What every transaction ends with."""
         self._meters.settle()
+        self._write_requests()
         self._executemany(_EVENT, self._events)
         self._events.clear()
 
@@ -175,7 +178,7 @@ class Books:
             ),
         )
         number = self._connection.last_insert_rowid()
-        self._execute("INSERT INTO request(call, body) VALUES (?, ?)", (number, wanted.request))
+        self._requests.append((number, wanted.request))
         made = _Call(number, wanted.call_id, state, wanted.hold, 0, 0, at, meters)
         facts = chain.facts(request=chain.body_digest(wanted.request))
         self._append(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
@@ -328,7 +331,12 @@ class Books:
         self._head = chain.digest(self._head, (self._number, call_id, *told), identity)
         self._events.append((self._number, number, *told, self._head))
 
+    def _write_requests(self) -> None:
+        self._executemany("INSERT INTO request(call, body) VALUES (?, ?)", self._requests)
+        self._requests.clear()
+
     def _row(self, number: int) -> CallRow:
+        self._write_requests()
         return call_row(self._execute(ROW + "WHERE c.id = ?", (number,)).get)
 
     def _find(self, call_id: str) -> _Call:
