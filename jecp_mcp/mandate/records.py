@@ -7,7 +7,7 @@ from typing import Any
 
 import apsw
 
-from jecp_mcp.mandate import chain
+from jecp_mcp.mandate import chain, slipbook
 from jecp_mcp.mandate.audit import Audit, Bodies
 from jecp_mcp.mandate.ledger import AuditReport, CallRow, EventRow, Totals
 from jecp_mcp.mandate.meters import slots_of
@@ -109,6 +109,7 @@ def audit(connection: apsw.Connection, head: str | None) -> AuditReport:
     try:
         _walk_events(connection, walk)
         _walk_calls(connection, walk)
+        walk.slips(slipbook.every_slip(connection))
         slots: list[Any] = connection.execute("SELECT meter, start, amount FROM slot").fetchall()
         meters: list[Any] = connection.execute("SELECT id, used, slot_ms + window_ms FROM meter").fetchall()
         walk.meters(
