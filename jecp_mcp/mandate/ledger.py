@@ -340,6 +340,10 @@ class Ledger(Slips, Protocol):
         """The calls behind number `after`, oldest first, without their requests and answers."""
         ...
 
+    async def has_paid(self, principal: str, payee: str) -> bool:
+        """Whether a principal ever paid a payee, as far as it is proven."""
+        ...
+
     async def of_transaction(self, transaction_id: str) -> CallRow | None:
         """The call that a Hub's transaction paid for, or None."""
         ...

@@ -52,6 +52,16 @@ def read_transaction(connection: apsw.Connection, transaction_id: str) -> CallRo
     return None if found is None else call_row(found)
 
 
+def read_has_paid(connection: apsw.Connection, principal: str, payee: str) -> bool:
+    """Whether a principal ever paid a payee."""
+    found = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM call WHERE payee = ? AND principal = ? "
+        "AND state IN ('settled', 'reconciled_charged'))",
+        (payee, principal),
+    ).get
+    return bool(found)
+
+
 def read_rows(connection: apsw.Connection, limit: int, states: frozenset[State] | None) -> list[CallRow]:
     """The latest calls, newest first, without their bodies; only those in `states` when given."""
     where, names = "", tuple[str, ...]()
