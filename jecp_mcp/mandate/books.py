@@ -105,12 +105,13 @@ class Books:
         self._events: list[tuple[Any, ...]] = []
         self._requests: list[tuple[int, bytes]] = []
 
-    def begin(self, now: UnixMs) -> UnixMs:
-        """What every transaction starts with.
+    @property
+    def at(self) -> UnixMs:
+        """The transaction's instant: that of the clock, or that of the last change where the clock is behind it."""
+        return self._at
 
-        Returns:
-            The transaction's instant: that of the clock, or that of the last change where the clock is behind it.
-        """
+    def begin(self, now: UnixMs) -> None:
+        """What every transaction starts with."""
         self._number, last, self._head = self._execute(
             "SELECT id, at, digest FROM event ORDER BY id DESC LIMIT 1"
         ).get or (0, 0, chain.GENESIS)
@@ -124,14 +125,15 @@ class Books:
                 "limits' windows is not known"
             )
         self._meters.begin(self._at)
-        return self._at
 
-    def end(self) -> None:
-        """What every transaction ends with."""
+    def end(self) -> bool:
+        """What every transaction ends with; returns whether anything was changed."""
+        changed = bool(self._events)
         self._meters.settle()
         self._write_requests()
         self._executemany(_EVENT, self._events)
         self._events.clear()
+        return changed
 
     def reserve(self, wanted: Reservation, at: UnixMs) -> Admission:
         """Write a new call, unless it repeats an open or undelivered one, or a cap has no room.
@@ -155,6 +157,8 @@ class Books:
         if self._behind is not None:
             raise self._behind
         meters = self._meters.take(wanted.hold, wanted.meters, at)
+        for facts in self._meters.new():
+            self._append(chain.METER, None, None, facts=facts)
         if isinstance(meters, OverLimit):
             return meters
         state = State.SENT if wanted.send else State.RESERVED
@@ -180,7 +184,7 @@ class Books:
         number = self._connection.last_insert_rowid()
         self._requests.append((number, wanted.request))
         made = _Call(number, wanted.call_id, state, wanted.hold, 0, 0, at, meters)
-        facts = chain.facts(request=chain.body_digest(wanted.request))
+        facts = chain.facts(request=chain.body_digest(wanted.request), meters=meters or None)
         self._append(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
         return Admitted(wanted.call_id, at)
 
@@ -297,6 +301,7 @@ class Books:
     def recount(self) -> None:
         """Count every meter anew from the calls."""
         self._meters.recount(self._at)
+        self._append(chain.RECOUNT, None, None)
 
     def prune(self, before: UnixMs, most: int) -> int:
         """Drop the bodies of at most so many calls that ended before; returns how many had one."""
