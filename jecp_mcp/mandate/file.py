@@ -131,7 +131,7 @@ class LedgerFile:
                 found = self.path.stat()
                 self._identity = (found.st_dev, found.st_ino)
                 self._prepare(self._connection)
-        except (OSError, apsw.Error, LedgerError) as exc:
+        except (OSError, apsw.Error, LedgerError, ValueError) as exc:
             self._let_go()
             self.fault = self._translated(exc)
             raise self.fault from exc

@@ -7,6 +7,7 @@ from typing import Any
 import apsw
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.ledger import WINDOW_MS
 from jecp_mcp.mandate.meters import SLOT_MS, facts_of
@@ -15,7 +16,12 @@ from jecp_mcp.mandate.schema import CALL_INDEXES, EVENTS, VERSION
 
 
 def upgrade(connection: apsw.Connection, version: int, session: str, at: UnixMs) -> None:
-    """Take the tables from `version` to the present one, in one transaction."""
+    """Take the tables from `version` to the present one, in one transaction.
+
+    Raises:
+        LedgerDamaged: a call or its request is gone.
+        ValueError: a row cannot be read.
+    """
     if version == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -112,12 +118,15 @@ class _Rewriting:
         told_last: bool,
     ) -> None:
         """An event of the old ledger."""
-        row = call_row(self._connection.execute(COLUMNS + ", x'', NULL FROM call AS c WHERE c.id = ?", (call,)).get)
+        found = self._connection.execute(COLUMNS + ", x'', NULL FROM call AS c WHERE c.id = ?", (call,)).get
         request, answer, meters = self._connection.execute(
             "SELECT (SELECT body FROM request WHERE call = ?1), (SELECT body FROM answer WHERE call = ?1), "
             "(SELECT meters FROM call WHERE id = ?1)",
             (call,),
         ).get
+        if found is None or request is None:
+            raise LedgerDamaged(f"the ledger has lost the call {call}, or its request")
+        row = call_row(found)
         reserved = event == chain.RESERVE
         told: dict[str, object] = {}
         if reserved:
