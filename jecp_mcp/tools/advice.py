@@ -12,7 +12,7 @@ from typing import Final
 
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools import steps
+from jecp_mcp.tools import detours, steps
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.steps import Case, Context
 from jecp_mcp.wire.next_actions import paired_type, parse_next_action
@@ -78,7 +78,7 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
 _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
     {
         "LIMIT_REACHED": steps.limit,
-        "PER_CALL_LIMIT": steps.cheaper,
+        "PER_CALL_LIMIT": detours.cheaper,
         "APPROVAL_REQUIRED": steps.approve,
         "DENIED_BY_POLICY": steps.mandate,
         "PRICE_UNKNOWN": steps.mandate,
@@ -87,8 +87,8 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "LEDGER_DAMAGED": steps.ledger,
         "CALL_OVER": steps.buy_again,
         "CALL_WRITTEN_OFF": steps.operator,
-        "CAPABILITY_DEPRECATED": steps.successor,
-        "ACTION_NOT_FOUND": steps.gone_action,
+        "CAPABILITY_DEPRECATED": detours.successor,
+        "ACTION_NOT_FOUND": detours.gone_action,
         "PROVENANCE_MISMATCH": steps.clock,
     }
 )
@@ -103,16 +103,23 @@ _BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "refresh_mandate": steps.mandate,
         "raise_cap": steps.mandate,
         "retry_after": steps.again,
-        "retry_or_alternative": steps.search,
-        "try_alternative_provider": steps.search,
-        "discover": steps.search,
-        "see_manifest": steps.describe,
-        "fix_input": steps.describe,
+        "retry_or_alternative": detours.alternative,
+        "try_alternative_provider": detours.alternative,
+        "discover": detours.search,
+        "see_manifest": detours.describe,
+        "fix_input": detours.describe,
         "check_status": steps.check_status,
         "list_calls": steps.list_calls,
-        "earn_trust": steps.trust,
+        "earn_trust": detours.trust,
         "upgrade_client": steps.upgrade,
         "drop_streaming_accept": steps.operator,
+        "x402_settle": steps.wallet_only,
+        "check_signer": steps.wallet_only,
+        "resign": steps.wallet_only,
+        "check_gas": steps.wallet_only,
+        "switch_to_wallet": steps.wallet_only,
+        "link_wallet": steps.wallet_only,
+        "review_intent": steps.review,
         "ask_operator": steps.operator,
     }
 )

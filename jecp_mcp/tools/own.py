@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.ledger import CallRow
@@ -28,6 +28,15 @@ from jecp_mcp.wire import jsontext
 CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
 ALREADY_REGISTERED: Final = "ALREADY_REGISTERED"
 CREDENTIALS_NOT_STORED: Final = "CREDENTIALS_NOT_STORED"
+
+_GIVE_LINK: Final = "Give this link to the user. When they have paid, repeat the call that needed money."
+_AFTER_LINK: Final = {
+    Decision.ACCEPTED: (
+        "await_payment",
+        "The payment page is open at the user's. When they say that they have paid, repeat the call that needed money.",
+    ),
+    Decision.DECLINED: ("stop", "The user does not want to pay now. Stop here."),
+}
 
 _LATEST: Final = 10
 _SEARCHED: Final = 50
@@ -71,22 +80,28 @@ class OwnTools:
             case "jecp_search":
                 made = browse.search(self._near.shelf, self._near.finder, arguments)
             case "jecp_describe":
-                made = await self._describe(arguments["tool"], caller)
+                made = await self.describe(arguments["tool"], caller)
             case "jecp_status":
                 if "call_id" in arguments:
                     return await self._status(arguments["call_id"], caller)
-                made = await self._latest(caller)
+                made = await self.latest(caller)
             case "jecp_wallet":
                 made = await self._near.wallet.overview(caller.principal)
             case "jecp_topup":
-                made = await self._topup(arguments["amount_usd"])
+                made = await self._topup(arguments["amount_usd"], caller)
             case "jecp_register":
                 made = await self._register(arguments.get("name"))
             case _:
                 raise ToolFault("TOOL_NOT_FOUND", f"There is no tool {name}. Nothing was charged.")
         return told(made)
 
-    async def _describe(self, tool: str, caller: Caller) -> dict[str, Any]:
+    async def describe(self, tool: str, caller: Caller) -> dict[str, Any]:
+        """One tool or action: what it does, takes and costs, and whether the limits allow it now.
+
+        Raises:
+            ToolFault: there is none of this name.
+            LedgerError: the books cannot be read.
+        """
         if tool in self.names():
             card = OWN[tool]
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
@@ -121,14 +136,33 @@ class OwnTools:
         rows = await self._near.calls.status(call_id)
         return next((row for row in rows if row.principal == caller.principal), None)
 
-    async def _latest(self, caller: Caller) -> dict[str, Any]:
+    async def latest(self, caller: Caller) -> dict[str, Any]:
+        """The caller's latest calls, newest first.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
         rows = await self._near.calls.status(limit=_SEARCHED)
         mine = [row for row in rows if row.principal == caller.principal]
         return {"calls": [_line(row) for row in mine[:_LATEST]]}
 
-    async def _topup(self, amount_usd: int) -> dict[str, Any]:
+    async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
         if not self._near.keeper.present():
             raise ToolFault("CREDENTIALS_MISSING", "There is no agent account yet, so no wallet. Nothing was charged.")
+
+        async def checkout() -> str:
+            return await self._checkout(amount_usd)
+
+        if caller.asker is None:
+            reply = Reply(Decision.UNABLE, url=await checkout())
+        else:
+            message = f"Open the Hub's payment page, to put {amount_usd} USD into the wallet?"
+            reply = await caller.asker.show_link(f"topup {amount_usd}", message, checkout)
+        type_, hint = _AFTER_LINK.get(reply.decision, ("open_url", _GIVE_LINK))
+        step = NextAction(type=type_, actor="human", hint=hint, source="bridge", url=reply.url)
+        return {"amount_usd": amount_usd, "checkout_url": reply.url, "next_action": step_object(step)}
+
+    async def _checkout(self, amount_usd: int) -> str:
         url = self._near.links.shown(await self._near.topups.topup(amount_usd))
         if url is None:
             raise ToolFault(
@@ -136,14 +170,7 @@ class OwnTools:
                 "The Hub's payment link leads to a place the operator has not allowed, so it is not shown. "
                 "Nothing was charged.",
             )
-        step = NextAction(
-            type="open_url",
-            actor="human",
-            hint="Give this link to the user. When they have paid, repeat the call that needed money.",
-            source="bridge",
-            url=url,
-        )
-        return {"amount_usd": amount_usd, "checkout_url": url, "next_action": step_object(step)}
+        return url
 
     async def _register(self, name: str | None) -> dict[str, Any]:
         if self._near.keeper.present():
