@@ -92,7 +92,9 @@ class OwnTools:
             case "jecp_register":
                 made = await self._register(arguments.get("name"))
             case _:
-                raise ToolFault("TOOL_NOT_FOUND", f"There is no tool {name}. Nothing was charged.")
+                raise ToolFault(
+                    "TOOL_NOT_FOUND", f"There is no tool {name}. Nothing was charged. Search for the action."
+                )
         return told(made)
 
     async def describe(self, tool: str, caller: Caller) -> dict[str, Any]:
@@ -107,7 +109,7 @@ class OwnTools:
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
         on_shelf = located(self._near.shelf, tool)
         if on_shelf is None:
-            raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for what there is.")
+            raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for the action.")
         made = browse.described(on_shelf)
         return made | await self._near.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
 
@@ -115,7 +117,9 @@ class OwnTools:
         row = await self._row(call_id, caller)
         end = None if row is None else await self._near.calls.resolve(call_id)
         if row is None or end is None:
-            raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking.")
+            raise ToolFault(
+                CALL_NOT_FOUND, "No call has this id. Nothing was charged. Look it up among the latest calls."
+            )
         action = self._near.shelf.find(f"{row.capability}:{row.action}")
         if end.answer is not None:
             result = await self._near.results.render(replace(end, action=action, stored=True))
@@ -148,7 +152,10 @@ class OwnTools:
 
     async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
         if not self._near.keeper.present():
-            raise ToolFault("CREDENTIALS_MISSING", "There is no agent account yet, so no wallet. Nothing was charged.")
+            raise ToolFault(
+                "CREDENTIALS_MISSING",
+                "There is no agent account yet, so there is no wallet. Nothing was charged. Make one first.",
+            )
 
         async def checkout() -> str:
             return await self._checkout(amount_usd)
@@ -168,20 +175,23 @@ class OwnTools:
             raise ToolFault(
                 "HUB_MISBEHAVED",
                 "The Hub's payment link leads to a place the operator has not allowed, so it is not shown. "
-                "Nothing was charged.",
+                "Nothing was charged. Tell the user.",
             )
         return url
 
     async def _register(self, name: str | None) -> dict[str, Any]:
         if self._near.keeper.present():
-            raise ToolFault(ALREADY_REGISTERED, "There is an agent account already. Nothing was changed or charged.")
+            raise ToolFault(
+                ALREADY_REGISTERED,
+                "There is an agent account already. Nothing was changed or charged. Go on with that one.",
+            )
         try:
             made = await self._near.keeper.register(name)
         except (OSError, SettingsError) as exc:
             why = exc.reason if isinstance(exc, SettingsError) else exc.strerror or type(exc).__name__
             raise ToolFault(
                 CREDENTIALS_NOT_STORED,
-                f"The new account's key could not be stored: {why}. Nothing was charged.",
+                f"The new account's key could not be stored: {why}. Nothing was charged. Tell the user.",
             ) from exc
         shown: dict[str, Any] = {"agent_id": made.agent_id, "credentials": made.kept_in}
         if made.free_calls is not None:

@@ -28,6 +28,9 @@ MAX_ARGUMENTS: Final = 4_000
 
 _MAX_FOREIGN = 600
 _LONGEST_WAIT = 86_400
+_WORTH_WAITING = 7_200
+"""How long an agent may be told to wait, in seconds: enough for an hour's window, not for a day's."""
+
 
 Source = Literal["hub", "bridge"]
 
@@ -110,7 +113,9 @@ def step(
 def topup(case: Case) -> NextAction:
     """A payment link, which a person must open; the agent can only fetch it."""
     if "jecp_topup" not in case.context.own:
-        return step(case, "human", "Tell the user that the wallet needs money.", url=_link(case))
+        return step(
+            case, "human", "Tell the user that the wallet needs money. Stop until it has some.", url=_link(case)
+        )
     amount = _topup_amount(case)
     return step(
         case,
@@ -167,6 +172,14 @@ def limit(case: Case) -> NextAction:
         wait = max(1, -(-(parse_iso(resets_at) - case.context.now) // 1000))
     except ValueError:
         return operator(case)
+    if wait > _WORTH_WAITING:
+        return step(
+            case,
+            "human",
+            f"Tell the user that this limit has room again at {resets_at}. Stop until then.",
+            wait=wait,
+            type_="retry_after",
+        )
     return step(
         case,
         "agent",
@@ -198,6 +211,11 @@ def list_calls(case: Case) -> NextAction:
     return step(case, "agent", "List the latest calls, with their ids.", call=("jecp_status", {}))
 
 
+def use_account(case: Case) -> NextAction:
+    """The account there is, in place of a second one."""
+    return step(case, "agent", "Look at the wallet of the account there is.", call=("jecp_wallet", {}))
+
+
 def approve(case: Case) -> NextAction:
     """A price that needs a person."""
     return step(
@@ -215,7 +233,7 @@ def dearer(case: Case) -> NextAction:
     return step(
         case,
         "operator",
-        "The Hub's price is above the listed one. Tell the user: only the operator can change what may be spent.",
+        "The Hub asks more than its listed price, and nothing above that was allowed. Tell the user and stop.",
     )
 
 
@@ -240,7 +258,7 @@ def buy_again(case: Case) -> NextAction:
             type_="retry_after",
             wait=0,
         )
-    return step(case, "human", "Ask the user whether to buy this again; the earlier payment stands.", type_="ask_user")
+    return step(case, "human", "The earlier payment stands. Ask the user whether to buy this again.", type_="ask_user")
 
 
 def operator(case: Case) -> NextAction:
@@ -313,4 +331,9 @@ def action_of(case: Case) -> Action | None:
     return case.context.action or case.end.action
 
 
-_DEFAULT_WAITS: Final[Mapping[str, int]] = {"RATE_LIMITED": 60, "SHUTTING_DOWN": 5, "HUB_UNREACHABLE": 15}
+_DEFAULT_WAITS: Final[Mapping[str, int]] = {
+    "RATE_LIMITED": 60,
+    "SHUTTING_DOWN": 5,
+    "HUB_UNREACHABLE": 15,
+    "ACCOUNT_CHANGED": 0,
+}
