@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.chain import Identity
 from jecp_mcp.mandate.ledger import AuditReport, CallRow, EventRow
+from jecp_mcp.mandate.slips import Slip
 from jecp_mcp.mandate.states import OPEN, State, counted
 
 MOST_FINDINGS = 100
@@ -27,7 +28,7 @@ class Bodies:
 
 
 class Audit:
-    """One walk over a ledger: `event` for every event, `call` for every call, `meters` once, then `report`."""
+    """One walk over a ledger: `event` for every event, `call` for every call, `slips` and `meters`, then `report`."""
 
     def __init__(self, head: str | None = None) -> None:
         """Start at the first event; `head` is a digest to look for."""
@@ -39,6 +40,7 @@ class Audit:
         self._anchored = head == chain.GENESIS
         self._pruned_before = 0
         self._findings: list[str] = []
+        self._slips: dict[tuple[object, object], dict[str, object]] = {}
         self._counted: defaultdict[tuple[int, int], int] = defaultdict(int)
 
     def event(self, event: EventRow, identity: Identity) -> None:
@@ -52,6 +54,9 @@ class Audit:
         self._anchored = self._anchored or event.digest == self._asked
         if event.event == chain.PRUNE:
             self._pruned_before = max(self._pruned_before, _whole(_facts(event).get("before")))
+        elif event.event == chain.SLIP:
+            told = _facts(event)
+            self._slips.setdefault((told.get("kind"), told.get("slip")), {}).update(told)
 
     def call(self, row: CallRow, events: Sequence[EventRow], bodies: Bodies, slots: Iterable[tuple[int, int]]) -> None:
         """A call against its own events, oldest first.
@@ -74,6 +79,17 @@ class Audit:
         self._bodies(row, expected, bodies)
         for slot in slots:
             self._counted[slot] += counted(row.state, row.held, row.charged, row.refunded)
+
+    def slips(self, slips: Iterable[Slip]) -> None:
+        """Every slip against its events."""
+        missing = dict(self._slips)
+        for slip in slips:
+            told = missing.pop((slip.kind.value, slip.slip_id), {})
+            found = (slip.state.value, slip.subject, chain.body_digest(slip.body), slip.call_id)
+            if found != (told.get("state"), told.get("subject"), told.get("body"), told.get("call_id")):
+                self._find(f"the {slip.kind.value} slip {slip.slip_id} is not what its events say")
+        for kind, slip_id in missing:
+            self._find(f"the {kind} slip {slip_id} is missing")
 
     def meters(self, slots: Mapping[tuple[int, int], int], meters: Mapping[int, tuple[int, int | None]]) -> None:
         """Every slot against the calls it counts, and every meter against its slots.

@@ -21,6 +21,7 @@ DELIVER = "deliver"
 PRUNE = "prune"
 CLOCK = "clock"
 UPGRADE = "upgrade"
+SLIP = "slip"
 
 Identity = tuple[str | int | None, ...]
 """What a reservation wrote into the call's row for good."""

@@ -29,6 +29,7 @@ from jecp_mcp import __version__
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.server import content
+from jecp_mcp.server.ask import Askers, boundary
 from jecp_mcp.server.notify import Announcer
 from jecp_mcp.tools.desk import Desk
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 log = logging.getLogger(__name__)
+
+NAME = "jecp-mcp"
 
 PAGE = 250
 """Tools on one page of ``tools/list``. Some hosts read the first page only, so it is larger than any sane list."""
@@ -122,8 +125,9 @@ class BridgeServer(Server[dict[str, Any]]):
 class _Face:
     """The handlers. One per process; every connection and transport shares it."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, askers: Askers) -> None:
         self._desk = desk
+        self._askers = askers
         self._pages: dict[tuple[str, str | None, str], HandlerResult] = {}
 
     async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
@@ -176,9 +180,10 @@ class _Face:
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
-        caller = Caller(progress=_ProgressNotices(ctx), presence=_connection(ctx))
+        asker = self._askers.of(ctx, params)
+        caller = Caller(progress=_ProgressNotices(ctx), presence=_connection(ctx), asker=asker)
         result = content.result(await self._desk.call(params.name, params.arguments or {}, caller))
-        return _whole(ctx, result, cacheable=False)
+        return asker.question() or _whole(ctx, result, cacheable=False)
 
     async def list_resources(self, ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
         """The latest stored artifacts."""
@@ -212,11 +217,11 @@ def _rank(name: str) -> tuple[bool, str]:
     return (not name.startswith("jecp_"), name)
 
 
-def build_server(desk: Desk, announcer: Announcer) -> BridgeServer:
-    """The server for `desk`; `announcer` carries its change notices."""
-    face = _Face(desk)
+def build_server(desk: Desk, announcer: Announcer, askers: Askers | None = None) -> BridgeServer:
+    """The server for `desk`; `announcer` carries its change notices, `askers` its questions to people."""
+    face = _Face(desk, askers or Askers())
     server = BridgeServer(
-        "jecp-mcp",
+        NAME,
         version=__version__,
         title="JECP wallet",
         instructions=INSTRUCTIONS,
@@ -231,6 +236,6 @@ def build_server(desk: Desk, announcer: Announcer) -> BridgeServer:
     if find_spec("opentelemetry.sdk") is None:
         # Without the SDK that would export them, spans only cost time.
         server.middleware.clear()
-    server.middleware.append(face.guard)
+    server.middleware += [face.guard, boundary(NAME)]
     server.add_notification_handler("notifications/initialized", NotificationParams, announcer.initialized)
     return server

@@ -40,6 +40,9 @@ def advise(end: CallEnd, context: Context) -> NextAction:
 _RULED_BY_OPERATOR: Final = frozenset({"CALL_WRITTEN_OFF"})
 """Charge unknown for ever: asking again finds out nothing."""
 
+PREPARE_ANEW: Final = frozenset({"PREPARED_EXPIRED", "PREPARED_SUPERSEDED", "PRICE_CHANGED"})
+"""A prepared call that cannot be executed any more; another one can be prepared."""
+
 _OURS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "CREDENTIALS_MISSING": "register",
@@ -53,6 +56,13 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         "TOOL_NOT_FOUND": "discover",
         "TOOL_QUARANTINED": "discover",
         "CALL_NOT_FOUND": "list_calls",
+        "PREPARED_NOT_FOUND": "discover",
+        "PREPARED_EXPIRED": "prepare",
+        "PREPARED_SUPERSEDED": "prepare",
+        "PRICE_CHANGED": "prepare",
+        "APPROVAL_REQUIRED": "ask_human",
+        "APPROVAL_PENDING": "ask_human",
+        "APPROVAL_DENIED": "ask_human",
         "HUB_UNREACHABLE": "retry_after",
         "SHUTTING_DOWN": "retry_after",
         "SERVICE_ERROR": "retry_after",
@@ -80,6 +90,11 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "LIMIT_REACHED": steps.limit,
         "PER_CALL_LIMIT": steps.cheaper,
         "APPROVAL_REQUIRED": steps.approve,
+        "APPROVAL_PENDING": steps.wait_for_person,
+        "APPROVAL_DENIED": steps.refused_by_person,
+        "PREPARED_EXPIRED": steps.prepare,
+        "PREPARED_SUPERSEDED": steps.prepare,
+        "PRICE_CHANGED": steps.prepare,
         "DENIED_BY_POLICY": steps.mandate,
         "PRICE_UNKNOWN": steps.mandate,
         "INSUFFICIENT_BUDGET": steps.dearer,

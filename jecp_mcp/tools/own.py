@@ -15,13 +15,13 @@ from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools import browse
+from jecp_mcp.tools import browse, refunds
 from jecp_mcp.tools.advice import advise
 from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction, Text, ToolResult
 from jecp_mcp.tools.links import LinkPolicy
 from jecp_mcp.tools.own_schemas import OWN, offered
-from jecp_mcp.tools.ports import CredentialKeeper, Finder, OnShelf, Payments, Shelf, TopUps
+from jecp_mcp.tools.ports import CredentialKeeper, Finder, OnShelf, Payments, Refunding, Shelf, TopUps
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.steps import Context
 from jecp_mcp.tools.wallet import Wallet
@@ -45,6 +45,7 @@ class Neighbours:
     wallet: Wallet
     results: Results
     topups: TopUps
+    refunds: Refunding
     keeper: CredentialKeeper
     links: LinkPolicy
     clock: Clock
@@ -80,6 +81,9 @@ class OwnTools:
                 made = await self._latest(caller)
             case "jecp_wallet":
                 made = await self._near.wallet.overview(caller.principal)
+            case "jecp_refund":
+                near = self._near
+                made = await refunds.refund(near.calls, near.refunds, arguments, caller, near.links)
             case "jecp_topup":
                 made = await self._topup(arguments["amount_usd"])
             case "jecp_register":

@@ -161,7 +161,7 @@ def limit(case: Case) -> NextAction:
     """A window cap without room: the same call once it has refilled, if it ever does."""
     resets_at = case.refusal.details.get("resets_at")
     if not isinstance(resets_at, str):
-        return operator(case)
+        return past_limit(case)
     try:
         wait = max(1, -(-(parse_iso(resets_at) - case.context.now) // 1000))
     except ValueError:
@@ -173,6 +173,20 @@ def limit(case: Case) -> NextAction:
         call=_same_call(case.context),
         wait=wait,
         type_="retry_after",
+    )
+
+
+def past_limit(case: Case) -> NextAction:
+    """A limit that does not refill in time: the operator alone decides, under a code."""
+    code = case.refusal.details.get("approval_code")
+    if code is None:
+        return operator(case)
+    return _step(
+        case,
+        "operator",
+        "Tell the user: this limit is full, and only the operator can decide on it, "
+        f"with `jecp-mcp approve {code}`. Stop here.",
+        type_="ask_operator",
     )
 
 
@@ -266,10 +280,29 @@ def trust(case: Case) -> NextAction:
 
 
 def approve(case: Case) -> NextAction:
-    """A price that needs a person."""
+    """A call that needs a person, who answers in a terminal; then the same call goes through."""
+    code = case.refusal.details.get("approval_code")
+    how = f"they approve it with `jecp-mcp approve {code}` in a terminal" if code else "they approve it"
     return _step(
-        case, "human", "Tell the user: this price needs their approval. Stop until they have given it.", type_="approve"
+        case,
+        "human",
+        f"Tell the user what it costs and that {how}. Stop until they say so; then make the same call again.",
     )
+
+
+def wait_for_person(case: Case) -> NextAction:
+    """The person is being asked, or was this moment."""
+    return _step(case, "human", "Wait for the user's answer, then make the same call again.")
+
+
+def refused_by_person(case: Case) -> NextAction:
+    """The person said no."""
+    return _step(case, "human", "The user said no. Do not ask for it again; tell them what you can do without it.")
+
+
+def prepare(case: Case) -> NextAction:
+    """A prepared call that is no longer good: the same, prepared anew."""
+    return _step(case, "agent", "Prepare it again and look at the price.", call=_same_call(case.context))
 
 
 def mandate(case: Case) -> NextAction:
