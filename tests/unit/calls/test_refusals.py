@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ends import MOST_ATTEMPTS, charge_of, conclusion, ended, refused, standing
-from jecp_mcp.calls.ports import Charge
+from jecp_mcp.calls.ports import Charge, Question
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, WireError
-from jecp_mcp.mandate.ledger import CallRow, Meter, OverLimit, Window
+from jecp_mcp.mandate.ledger import CallRow, Meter, NotGood, OverLimit, Window
+from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import OPEN, Event, State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
@@ -22,6 +26,12 @@ ACTION = Action("docs/pdf", "make", "docs", Price(MicroUSDC(5_000)))
 REQUEST = StoredRequest("jecp", "hub agent", "call_1", "/v1/invoke", b"{}", MicroUSDC(70))
 ANSWER = Answer("call_1", {"ok": 1}, Billing(True, MicroUSDC(30), MicroUSDC(9), "tx_1"))
 NO = Refusal("INSUFFICIENT_BALANCE", "empty")
+ASKED = Question("local", "docs", "docs/pdf:make", MicroUSDC(70), True, "f", "It is dear.", {})
+
+
+def gone(kind: SlipKind, *, found: bool = False) -> NotGood:
+    slip = Slip(kind, "AB-CD", "local", "f", SlipState.USED, b"{}", AT, AT)
+    return NotGood(SlipRef(kind, "AB-CD"), slip if found else None)
 
 
 def row(state: State, *, attempts: int = 1, answer: bytes | None = None) -> CallRow:
@@ -39,49 +49,73 @@ def over(used: int, limit: int, resets_at: int | None) -> OverLimit:
     return OverLimit(meter, MicroUSDC(used), None if resets_at is None else UnixMs(resets_at))
 
 
-SAID = [
-    (refusals.ledger_trouble(ClockWentBack("it went back")), "CLOCK_WRONG", "cannot be told: it went back."),
-    (refusals.ledger_trouble(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be written: row 7."),
-    (refusals.ledger_trouble(LedgerUnavailable("disk full")), "LEDGER_UNAVAILABLE", "cannot be written: disk full."),
-    (refusals.clock_wrong(400.4), "CLOCK_WRONG", "is 400 seconds ahead of the Hub's"),
-    (refusals.clock_wrong(-400.4), "CLOCK_WRONG", "is 400 seconds behind the Hub's"),
-    (refusals.unwritable(WireError("too large")), "INVALID_REQUEST", "cannot be sent: too large. Nothing was charged."),
-    (refusals.in_progress(row(State.SENT)), "CALL_IN_PROGRESS", f"already running (since {SINCE})"),
-    (refusals.in_doubt(row(State.IN_DOUBT)), "CALL_IN_DOUBT", f"call of {SINCE} was sent and its answer was lost"),
-    (refusals.asked_enough(row(State.IN_DOUBT, attempts=12)), "CALL_IN_DOUBT", "was sent 12 times"),
-    (refusals.left_running(70), "SHUTTING_DOWN", "0.00007 USDC stay held"),
-    (refusals.bridge_fault(), "BRIDGE_FAULT", "Whether it was charged is not known"),
-    (refusals.shutting_down(ACTION), "SHUTTING_DOWN", "docs/pdf:make was not called. Nothing was charged."),
-    (refusals.limit_reached(over(30, 100, None), 90), "LIMIT_REACHED", "leaves 0.00007 USDC and this call needs 0.00009."),
-    (refusals.standing(row(State.SETTLED)), "CALL_OVER", "was paid for and its answer was not kept. It was charged 0.00003"),
-    (refusals.standing(row(State.RECONCILED_CHARGED)), "CALL_OVER", "It was charged 0.00003 USDC."),
-    (refusals.standing(row(State.RELEASED)), "CALL_OVER", "ended without an answer. It was not charged."),
-    (refusals.standing(row(State.RECONCILED_FREE)), "CALL_OVER", "It was not charged."),
-    (refusals.standing(row(State.WRITTEN_OFF)), "CALL_WRITTEN_OFF", "0.00007 USDC count as spent until the operator"),
+SAID: list[tuple[Callable[[], Refusal], str, str]] = [
+    (lambda: refusals.ledger_trouble(ClockWentBack("back")), "CLOCK_WRONG", "cannot be told: back."),
+    (lambda: refusals.ledger_trouble(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be written: row 7."),
+    (lambda: refusals.ledger_trouble(LedgerUnavailable("full")), "LEDGER_UNAVAILABLE", "cannot be written: full."),
+    (lambda: refusals.clock_wrong(400.4), "CLOCK_WRONG", "is 400 seconds ahead of the Hub's"),
+    (lambda: refusals.clock_wrong(-400.4), "CLOCK_WRONG", "is 400 seconds behind the Hub's"),
+    (lambda: refusals.unwritable(WireError("too large")), "INVALID_REQUEST", "cannot be sent: too large. Nothing was"),
+    (lambda: refusals.in_progress(row(State.SENT)), "CALL_IN_PROGRESS", f"already running (since {SINCE})"),
+    (lambda: refusals.in_doubt(row(State.IN_DOUBT)), "CALL_IN_DOUBT", f"call of {SINCE} was sent and its answer was"),
+    (lambda: refusals.asked_enough(row(State.IN_DOUBT, attempts=12)), "CALL_IN_DOUBT", "was sent 12 times"),
+    (lambda: refusals.left_running(70), "SHUTTING_DOWN", "0.00007 USDC stay held"),
+    (refusals.bridge_fault, "BRIDGE_FAULT", "Whether it was charged is not known"),
+    (lambda: refusals.shutting_down(ACTION), "SHUTTING_DOWN", "docs/pdf:make was not called. Nothing was charged."),
+    (lambda: refusals.limit_reached(over(30, 100, None), 90), "LIMIT_REACHED", "leaves 0.00007 USDC and this call needs 0.00009."),
+    (lambda: refusals.standing(row(State.SETTLED)), "CALL_OVER", "its answer was not kept. It was charged 0.00003 USDC."),
+    (lambda: refusals.standing(row(State.RECONCILED_CHARGED)), "CALL_OVER", "It was charged 0.00003 USDC."),
+    (lambda: refusals.standing(row(State.RELEASED)), "CALL_OVER", "ended without an answer. It was not charged."),
+    (lambda: refusals.standing(row(State.RECONCILED_FREE)), "CALL_OVER", "It was not charged."),
+    (lambda: refusals.standing(row(State.WRITTEN_OFF)), "CALL_WRITTEN_OFF", "0.00007 USDC count as spent until the"),
+    (lambda: refusals.approval_required(ASKED, "AB-CD", AT, "no host"), "APPROVAL_REQUIRED", "in the chat: no host. Nothing was"),
+    (lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", "in the chat: nobody answered. Nothing"),
+    (lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", f"Until {SINCE} the user can"),
+    (lambda: refusals.approval_pending(ASKED), "APPROVAL_PENDING", "It is dear. The user is being asked. Nothing was"),
+    (lambda: refusals.approval_denied(ASKED), "APPROVAL_DENIED", "refused to pay 0.00007 USDC for docs/pdf:make. Nothing"),
+    (refusals.prepared_unknown, "PREPARED_NOT_FOUND", "Nothing was charged."),
+    (lambda: refusals.prepared_expired(AT), "PREPARED_EXPIRED", f"expired at {SINCE}. Nothing was charged."),
+    (refusals.prepared_superseded, "PREPARED_SUPERSEDED", "Nothing was charged."),
+    (lambda: refusals.price_changed("docs/pdf:make", 70, None), "PRICE_CHANGED", "from 0.00007 to an unknown price USDC"),
+    (lambda: refusals.not_good(gone(SlipKind.PREPARED)), "PREPARED_NOT_FOUND", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(SlipKind.PREPARED, found=True)), "PREPARED_SUPERSEDED", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(SlipKind.APPROVAL)), "APPROVAL_PENDING", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(SlipKind.LIMIT, found=True)), "APPROVAL_PENDING", "Nothing was charged."),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("said", "code", "words"), SAID)
-def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(said: Refusal, code: str, words: str) -> None:
+@pytest.mark.parametrize(("made", "code", "words"), SAID)
+def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
+    made: Callable[[], Refusal], code: str, words: str
+) -> None:
+    said = made()
     assert (said.code, said.source, said.wire_code, said.http_status) == (code, "bridge", None, None)
     assert words in said.message
 
 
 @pytest.mark.parametrize(
-    ("said", "details"),
+    ("made", "details"),
     [
-        (refusals.clock_wrong(-400.4), {"skew_seconds": -400}),
-        (refusals.in_progress(row(State.SENT)), {"since": SINCE}),
-        (refusals.in_doubt(row(State.IN_DOUBT)), {"since": SINCE, "held_usdc": "0.00007"}),
+        (lambda: refusals.clock_wrong(-400.4), {"skew_seconds": -400}),
+        (lambda: refusals.in_progress(row(State.SENT)), {"since": SINCE}),
+        (lambda: refusals.in_doubt(row(State.IN_DOUBT)), {"since": SINCE, "held_usdc": "0.00007"}),
         (
-            refusals.asked_enough(row(State.IN_DOUBT, attempts=12)),
+            lambda: refusals.asked_enough(row(State.IN_DOUBT, attempts=12)),
             {"since": SINCE, "held_usdc": "0.00007", "attempts": 12},
         ),
-        (refusals.standing(row(State.WRITTEN_OFF)), {"since": SINCE, "state": "written_off"}),
+        (lambda: refusals.standing(row(State.WRITTEN_OFF)), {"since": SINCE, "state": "written_off"}),
+        (
+            lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""),
+            {"approval_code": "AB-CD", "amount_usdc": "0.00007", "expires_at": SINCE},
+        ),
+        (lambda: refusals.approval_pending(ASKED), {"amount_usdc": "0.00007"}),
+        (lambda: refusals.approval_denied(ASKED), {"amount_usdc": "0.00007"}),
+        (lambda: refusals.prepared_expired(AT), {"expired_at": SINCE}),
+        (lambda: refusals.price_changed("k", None, 70), {"was_usdc": "an unknown price", "now_usdc": "0.00007"}),
     ],
 )
-def test_the_details_are_for_programs(said: Refusal, details: dict[str, object]) -> None:
-    assert said.details == details
+def test_the_details_are_for_programs(made: Callable[[], Refusal], details: dict[str, object]) -> None:
+    assert made().details == details
 
 
 def test_a_call_sent_often_enough_is_not_asked_for_again_for_a_quarter_of_an_hour() -> None:
@@ -201,3 +235,13 @@ def test_an_open_call_says_whether_it_will_be_sent_again(
     said = standing(row(state, attempts=attempts)).refusal
     assert said is not None
     assert (said.code, said.retry_after_seconds) == (code, again)
+
+
+def test_a_question_is_known_by_everything_that_a_person_agreed_to() -> None:
+    others = [
+        replace(ASKED, principal="q"), replace(ASKED, payee="p"), replace(ASKED, action="docs/pdf:read"),
+        replace(ASKED, amount=MicroUSDC(71)), replace(ASKED, exact=False), replace(ASKED, fingerprint="g"),
+        replace(ASKED, because="It is new."),
+    ]  # fmt: skip
+    assert len({ASKED.digest, *(other.digest for other in others)}) == 8
+    assert replace(ASKED, arguments={"x": 1}).digest == ASKED.digest, "the fingerprint stands for the arguments"

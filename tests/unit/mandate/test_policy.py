@@ -112,8 +112,6 @@ def test_a_free_call_holds_nothing_and_is_still_metered() -> None:
 def test_a_refusal_tells_programs_what_it_was_about() -> None:
     assert refusal(decide(allow=[]), "DENIED_BY_POLICY").details == {"action": "docs/pdf:make"}
     assert refusal(decide(None), "PRICE_UNKNOWN").details == {"action": "docs/pdf:make"}
-    asked = refusal(decide("0.100001", approve_above_usdc="0.10"), "APPROVAL_REQUIRED")
-    assert asked.details == {"amount": "0.100001", "approve_above": "0.10"}
     ended = refusal(decide(expires_at="2027-01-01T00:00:00Z"), "MANDATE_EXPIRED")
     assert ended.details == {"expired_at": "2027-01-01T00:00:00.000Z"}
 

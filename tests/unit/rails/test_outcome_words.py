@@ -174,6 +174,14 @@ def test_that_an_id_is_known_is_the_only_word_left_when_nothing_else_was_heard()
     assert (twice.code, twice.details) == ("HUB_LOST_ANSWER", {"last_answer": "DUPLICATE_REQUEST"})
 
 
+def test_a_stream_still_in_progress_for_another_process_is_not_told_as_a_refusal() -> None:
+    running = refusal("STREAM_IN_PROGRESS")
+    assert conclude([running], replay=False, budget=BUDGET).refusal is running.reply
+    found = conclude([running], replay=True, budget=BUDGET).refusal
+    assert found is not None
+    assert (found.code, found.details) == ("HUB_LOST_ANSWER", {"last_answer": "STREAM_IN_PROGRESS"})
+
+
 def test_a_stream_in_progress_after_a_lost_attempt_says_only_that_its_id_is_known() -> None:
     running = refusal("STREAM_IN_PROGRESS")
     found = conclude([DROPPED, running], replay=False, budget=BUDGET).refusal

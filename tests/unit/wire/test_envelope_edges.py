@@ -186,17 +186,25 @@ def test_an_output_that_was_changed_since_it_came_is_kept_beside_what_came() -> 
     assert envelope.load_answer(envelope.dump_answer(made)) == made
 
 
-def test_an_answer_as_deep_as_is_read_can_be_kept() -> None:
+def test_the_deepest_answer_that_is_read_can_be_kept() -> None:
+    found = wrapped(1)
     deep: Any = 1
-    for _ in range(jsontext.MAX_DEPTH - 3):
+    for _ in range(jsontext.MAX_DEPTH):
         deep = [deep]
-    found = wrapped(deep)
+        try:
+            found = wrapped(deep)
+        except WireError:
+            break
+    else:
+        pytest.fail("nothing is too deep")
     assert envelope.load_answer(envelope.dump_answer(found)) == found
 
 
 def test_an_answer_without_billing_comes_back_with_none() -> None:
     made = Answer("i", 1, Billing(), raw={"result": 1})
-    found = envelope.load_answer(envelope.dump_answer(made))
+    stored = envelope.dump_answer(made)
+    assert b"billing_raw" not in stored
+    found = envelope.load_answer(stored)
     assert found == made
     assert found.billing.raw == NOTHING
 
