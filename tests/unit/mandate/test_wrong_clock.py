@@ -80,7 +80,10 @@ async def test_trusting_the_clock_and_reserving_at_once_agree_on_the_instant(
     await ledger.reserve(reservation(ledger.session, meters=[HOUR], hold=10))
     clock.at -= 3_600_000
     wanted = [reservation(ledger.session, 10, meters=[HOUR]) for _ in range(4)]
-    trusted, *admissions = await asyncio.gather(ledger.trust_clock(), *(ledger.reserve(one) for one in wanted))
+    # The first goes alone; what is asked for in the same turn goes together.
+    _, trusted, *admissions = await asyncio.gather(
+        ledger.recount(), ledger.trust_clock(), *(ledger.reserve(one) for one in wanted)
+    )
     assert trusted is None
     assert admissions == [Admitted(one.call_id, clock.now()) for one in wanted]
     assert (await ledger.audit()).findings == ()
