@@ -66,6 +66,7 @@ def ended(call_id: str, action: Action | None, outcome: Outcome, request: Stored
         refusal=outcome.refusal,
         amount=outcome.amount if outcome.verdict is Verdict.CHARGED else ZERO,
         held=request.budget if outcome.verdict is Verdict.IN_DOUBT else ZERO,
+        reserved=request.budget,
         transaction_id=outcome.transaction_id,
         balance_after=None if outcome.answer is None else outcome.answer.billing.balance_after,
     )
@@ -73,13 +74,7 @@ def ended(call_id: str, action: Action | None, outcome: Outcome, request: Stored
 
 def standing(row: CallRow) -> CallEnd:
     """How a row of the ledger reads to whoever asks for it now."""
-    answer = _kept(row)
-    if row.state in CHARGED:
-        charge, amount, held = Charge.YES, row.charged, ZERO
-    elif row.state in {State.RELEASED, State.RECONCILED_FREE}:
-        charge, amount, held = Charge.NO, ZERO, ZERO
-    else:
-        charge, amount, held = Charge.UNKNOWN, ZERO, row.held
+    answer, charge = _kept(row), charge_of(row)
     refusal = None
     if answer is None:
         refusal = _open(row) if row.state in OPEN else refusals.standing(row)
@@ -88,12 +83,20 @@ def standing(row: CallRow) -> CallEnd:
         call_id=row.call_id,
         answer=answer,
         refusal=refusal,
-        amount=amount,
-        held=held,
+        amount=row.charged if charge is Charge.YES else ZERO,
+        held=row.held if charge is Charge.UNKNOWN else ZERO,
+        reserved=row.held,
         transaction_id=row.transaction_id,
         balance_after=row.balance_after,
         stored=True,
     )
+
+
+def charge_of(row: CallRow) -> Charge:
+    """Whether a row's money moved, as far as it is proven."""
+    if row.state in CHARGED:
+        return Charge.YES
+    return Charge.NO if row.state in {State.RELEASED, State.RECONCILED_FREE} else Charge.UNKNOWN
 
 
 def _open(row: CallRow) -> Refusal:

@@ -8,9 +8,9 @@ identical call that usually follows.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self, assert_never
 
 import anyio
@@ -18,57 +18,43 @@ from anyio.abc import TaskGroup
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ends import MOST_ATTEMPTS, conclusion, ended, refused, standing
+from jecp_mcp.calls.orders import MOST_SKEW_SECONDS, Order, Orders
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_slip, unusable
+from jecp_mcp.calls.replays import Replays
 from jecp_mcp.calls.runs import Run
-from jecp_mcp.calls.stored import fingerprint, pack, unpack
+from jecp_mcp.calls.upkeep import Upkeep
 from jecp_mcp.clock import Clock
-from jecp_mcp.errors import LedgerError, WireError
+from jecp_mcp.errors import ClockWentBack, LedgerError, WireError
 from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
 from jecp_mcp.mandate.ledger import (
+    Admission,
     Admitted,
     AlreadyOpen,
     CallRow,
     Conclusion,
     Ledger,
     MeterReading,
+    NotGood,
     OverLimit,
     Reservation,
     Totals,
     Undelivered,
 )
-from jecp_mcp.mandate.policy import Permit, Policy, authorise
+from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
 from jecp_mcp.mandate.states import Event, State
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.rails.base import Quote, QuoteKind, Rail, StoredRequest, Verdict
+from jecp_mcp.rails.base import Quote, QuoteKind, Rail, StoredRequest
 from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
 
-REPLAY_WINDOW_MS = 55 * 60 * 1000
-"""How long a lost call may be replayed: five minutes inside the shortest idempotency window allowed (1 h)."""
-
-CLOCK_SLACK_MS = 60 * 1000
-"""How far a call may seem to lie in the future; beyond that the clock went back, and its age is not known."""
-
 STATUS_SECONDS = 20.0
 """How long a question for a call's status waits for the call to end: well within a host's patience."""
 
-RECOVER_SECONDS = 300.0
-"""How often a living process looks for calls that somebody left open."""
-
 GRACE_SECONDS = 5.0
 """How long a closing pipeline lets running calls end before it leaves them to the next start."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """An authorised purchase on its way to the ledger."""
-
-    purchase: Purchase
-    principal: str
-    fingerprint: str
-    quoted: MicroUSDC
-    permit: Permit
 
 
 class Calls:
@@ -83,6 +69,7 @@ class Calls:
         clock: Clock,
         mint: Callable[[], str],
         unready: Callable[[], Refusal | None],
+        keep_bodies_days: int = 90,
     ) -> None:
         """Wire the pipeline.
 
@@ -90,6 +77,7 @@ class Calls:
             ledger: where every call is reserved; one that cannot be written refuses each of them.
             mint: makes a new idempotency id from randomness.
             unready: says what is missing before anything can be bought (credentials), or None.
+            keep_bodies_days: how long the request and answer of a call that has ended are kept.
         """
         self._policy = policy
         self._ledger = ledger
@@ -97,6 +85,9 @@ class Calls:
         self._clock = clock
         self._mint = mint
         self._unready = unready
+        self._orders = Orders(policy, ledger, rail, clock, unready)
+        self._replays = Replays(ledger, rail, clock)
+        self._upkeep = Upkeep(ledger, rail, clock, self._resolve, keep_bodies_days=keep_bodies_days)
         self._running: dict[str, Run] = {}
         self._tasks: TaskGroup | None = None
         self._closing = False
@@ -126,42 +117,81 @@ class Calls:
 
     async def pay(self, purchase: Purchase, caller: Caller) -> CallEnd:
         """Buy one call, or say why not. Raises nothing but cancellation; the call goes on when cancelled."""
+        return await self._buy(purchase, caller, ())
+
+    async def prepare(self, purchase: Purchase, caller: Caller) -> Preparation | Refusal:
+        """Promise a price for a while, and look at what stands in its way. Spends nothing and asks nobody.
+
+        Raises:
+            LedgerError: it cannot be kept.
+        """
+        order = await self._orders.place(purchase, caller)
+        if isinstance(order, Refusal):
+            return order
+        action, price = purchase.action, purchase.action.price
+        call = PreparedCall(
+            purchase.tool, action.key, action.version, price.amount, price.exact, order.permit.hold, purchase.arguments
+        )
+        readings = await self._ledger.readings(order.permit.meters)
+        least = order.quoted if order.bounded else order.permit.hold
+        full = tuple(one for one in readings if one.used + least > one.meter.limit)
+        approval = None if order.because is None else (order.because, await self._orders.parked(order, order.because))
+        slip = await self._ledger.write_slip(new_slip(order.principal, order.fingerprint, call, self._clock.now()))
+        return Preparation(slip, call, full, approval)
+
+    async def prepared(self, prepared_id: str, principal: str) -> tuple[Slip, PreparedCall] | None:
+        """A prepared call of this principal by its id.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        slip = await self._ledger.slip(SlipRef(SlipKind.PREPARED, prepared_id))
+        return None if slip is None or slip.principal != principal else (slip, PreparedCall.read(slip))
+
+    async def execute(self, slip: Slip, purchase: Purchase, caller: Caller) -> CallEnd:
+        """Pay for what was prepared, once; again, what it came to.
+
+        Args:
+            slip: what `prepared` gave.
+            purchase: the same purchase, as the catalog offers it now.
+        """
         action = purchase.action
-        missing = self._unready()
-        if missing is not None:
-            return refused(missing, action)
-        quote = self._rail.quote(action, purchase.arguments)
-        permit = authorise(
-            self._policy,
-            action,
-            purchase.tool,
-            None if quote is None else quote.amount,
-            exact=quote is not None and quote.kind is QuoteKind.EXACT,
-            now=self._clock.now(),
-            principal=caller.principal,
-            session=self._ledger.session,
-            approved=caller.person_consents,
-        )
-        if isinstance(permit, Refusal):
-            return refused(permit, action)
-        order = _Order(
-            purchase=purchase,
-            principal=caller.principal,
-            fingerprint=fingerprint(caller.principal, self._rail.account, action.key, purchase.arguments),
-            quoted=permit.hold if quote is None else quote.amount,
-            permit=permit,
-        )
-        running = self._running.get(order.fingerprint)
-        if running is not None:
-            # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
-            end = await running.wait()
-            return replace(end, action=action, stored=True) if end.answer is not None else end
+        stale = unusable(slip, self._clock.now())
+        if stale is not None:
+            return refused(stale, action)
+        if slip.call_id is not None:
+            end = await self._resolve(slip.call_id, MOST_ATTEMPTS)
+            if end is not None and (end.charge is not Charge.NO or end.answer is not None):
+                return replace(end, action=action)
+            if slip.expires_at <= self._clock.now():
+                return refused(refusals.prepared_expired(slip.expires_at), action)
+        call = PreparedCall.read(slip)
+        if not call.still(action):
+            return refused(refusals.price_changed(call.key, call.quoted, action.price.amount), action)
+        return await self._buy(purchase, caller, (SlipRef(slip.kind, slip.slip_id),))
+
+    async def _buy(self, purchase: Purchase, caller: Caller, uses: tuple[SlipRef, ...]) -> CallEnd:
+        action = purchase.action
+        try:
+            order = await self._orders.place(purchase, caller)
+            if isinstance(order, Order):
+                running = self._running.get(order.fingerprint)
+                if running is not None:
+                    # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
+                    end = await running.wait()
+                    return replace(end, action=action, stored=True) if end.answer is not None else end
+                order = await self._orders.agreed(replace(order, uses=uses), caller)
+        except LedgerError as exc:
+            return refused(refusals.ledger_trouble(exc), action)
+        if isinstance(order, Refusal):
+            return refused(order, action)
         never = refused(refusals.shutting_down(action), action)
         if self._closing or self._tasks is None:
             return never
-        run = Run(caller.progress, never)
-        self._running[order.fingerprint] = run
-        self._tasks.start_soon(self._run, run, order)
+        run = self._running.get(order.fingerprint)
+        if run is None:
+            run = self._running[order.fingerprint] = Run(caller.progress, never)
+            self._tasks.start_soon(self._run, run, order, caller)
         return await run.wait(caller.progress)
 
     def delivered(self, end: CallEnd) -> None:
@@ -183,7 +213,7 @@ class Calls:
             return refused(refusals.ledger_trouble(exc), None)
         if row is None:
             return None
-        row = await self._taken_over(row)
+        row = await self._replays.taken_over(row)
         run = self._running.get(row.fingerprint)
         if run is None:
             if row.state is not State.IN_DOUBT or self._closing or self._tasks is None or self._unready() is not None:
@@ -197,26 +227,20 @@ class Calls:
 
     async def recover(self) -> None:
         """Finish what dead processes left open. Never raises; what cannot be finished stays counted as spent."""
-        # However often a call was sent before: a start is rare, and the Hub may answer again by now.
-        await self._recover(None)
+        await self._upkeep.recover()
 
     async def keep_recovering(self) -> None:
-        """`recover` until cancelled: processes die while this one lives, and lost answers may be had later."""
-        await self.recover()
-        while True:
-            await anyio.sleep(RECOVER_SECONDS)
-            await self._recover(MOST_ATTEMPTS)
+        """`recover`, and then, until cancelled, what `jecp_mcp.calls.upkeep` does every five minutes."""
+        await self._upkeep.keep()
 
-    async def _recover(self, most: int | None) -> None:
-        try:
-            orphans = await self._ledger.adopt_orphans()
-        except LedgerError as exc:
-            log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
-            return
-        for row in orphans:
-            end = await self._resolve(row.call_id, most)
-            if end is not None and (most is None or end.charge is not Charge.UNKNOWN):
-                log.warning("call %s, whose answer was lost: charged=%s", row.call_id, end.charge.value)
+    async def note_refunds(self) -> int:
+        """Take what the Hub gave back into the windows it came from; returns how many calls that was news for.
+
+        Raises:
+            HubError: the Hub does not say.
+            LedgerError: it cannot be written down.
+        """
+        return await self._upkeep.note_refunds()
 
     async def status(self, call_id: str | None = None, *, limit: int = 10) -> Sequence[CallRow]:
         """One call by id, or the latest ones, newest first.
@@ -252,10 +276,10 @@ class Calls:
         """
         return await self._ledger.totals()
 
-    async def _run(self, run: Run, order: _Order) -> None:
+    async def _run(self, run: Run, order: Order, caller: Caller) -> None:
         action = order.purchase.action
         try:
-            run.end = await self._reserve_and_execute(run, order)
+            run.end = await self._reserve_and_execute(run, order, caller)
         except LedgerError as exc:
             # Only what comes before the request is sent raises this.
             run.end = refused(refusals.ledger_trouble(exc), action)
@@ -269,7 +293,7 @@ class Calls:
 
     async def _rerun(self, run: Run, row: CallRow, most: int | None) -> None:
         try:
-            run.end = await self._replay(run, row, most)
+            run.end = await self._replays.replay(row, most, run.relay)
         except Exception:
             # As in `_run`: the others' purchases live in this task group too.
             log.exception("replaying call %s failed inside the bridge", row.call_id)
@@ -281,42 +305,25 @@ class Calls:
             del self._running[key]
         run.done.set()
 
-    async def _reserve_and_execute(self, run: Run, order: _Order) -> CallEnd:
-        action, call_id = order.purchase.action, self._mint()
-        hold = order.permit.hold
-        quote = Quote(hold, QuoteKind.EXACT if hold == order.quoted else QuoteKind.MAX)
+    async def _reserve_and_execute(self, run: Run, order: Order, caller: Caller) -> CallEnd:
+        action = order.purchase.action
         try:
-            request = self._rail.request(call_id, action, order.purchase.arguments, quote)
+            request, admission = await self._admit(order, caller)
         except WireError as exc:
             return refused(refusals.unwritable(exc), action)
-        admission = await self._ledger.reserve(
-            Reservation(
-                call_id=call_id,
-                principal=order.principal,
-                session=self._ledger.session,
-                tool=order.purchase.tool,
-                payee=action.namespace,
-                capability=action.capability,
-                action=action.action,
-                version=action.version,
-                fingerprint=order.fingerprint,
-                quoted=order.quoted,
-                hold=hold,
-                meters=order.permit.meters,
-                request=pack(request),
-            )
-        )
         match admission:
-            case Admitted():
+            case Admitted(call_id):
                 # What whoever waits hears if this process ends before the Hub has answered.
+                hold = request.budget
                 run.end = CallEnd(Charge.UNKNOWN, call_id, action, refusal=refusals.left_running(hold), held=hold)
                 return await self._execute(request, run, action)
-            case OverLimit():
-                return refused(refusals.limit_reached(admission, hold), action)
+            case Refusal():
+                return refused(admission, action)
             case AlreadyOpen(row):
                 run.end = replace(standing(row), action=action)
-                row = await self._taken_over(row)
-                end = await self._replay(run, row, MOST_ATTEMPTS) if row.state is State.IN_DOUBT else standing(row)
+                row = await self._replays.taken_over(row)
+                in_doubt = row.state is State.IN_DOUBT
+                end = await self._replays.replay(row, MOST_ATTEMPTS, run.relay) if in_doubt else standing(row)
                 return replace(end, action=action)
             case Undelivered(row):
                 end = replace(standing(row), action=action)
@@ -326,6 +333,54 @@ class Calls:
                 return end
             case _:
                 assert_never(admission)
+
+    async def _admit(
+        self, order: Order, caller: Caller
+    ) -> tuple[StoredRequest, Admitted | AlreadyOpen | Undelivered | Refusal]:
+        """Ask the ledger, and where a limit is full, whether the operator lets this one call pass."""
+        request, admission = await self._offer(order)
+        if isinstance(admission, OverLimit):
+            full, label = refusals.limit_reached(admission, request.budget), admission.meter.label
+            raised = await self._orders.past_limit(order, full, label, caller)
+            if isinstance(raised, Refusal):
+                return request, raised
+            request, admission = await self._offer(raised)
+            if isinstance(admission, OverLimit):
+                return request, refusals.limit_reached(admission, request.budget)
+        return request, refusals.not_good(admission) if isinstance(admission, NotGood) else admission
+
+    async def _offer(self, order: Order) -> tuple[StoredRequest, Admission]:
+        """Ask the ledger. Where the price is only bounded, for as much as the windows have left.
+
+        When other calls take of that meanwhile, for the price's base: the Hub refuses what comes to more.
+        """
+        hold = await self._room(order) if order.bounded else order.permit.hold
+        request, admission = await self._ask(order, hold)
+        if isinstance(admission, OverLimit) and order.quoted < hold:
+            return await self._ask(order, order.quoted)
+        return request, admission
+
+    async def _ask(self, order: Order, hold: MicroUSDC) -> tuple[StoredRequest, Admission]:
+        quote = Quote(hold, QuoteKind.MAX if order.bounded else QuoteKind.EXACT)
+        request = self._rail.request(self._mint(), order.purchase.action, order.purchase.arguments, quote)
+        return request, await self._reserve(order.reservation(request, self._ledger.session))
+
+    async def _room(self, order: Order) -> MicroUSDC:
+        readings = await self._ledger.readings(order.permit.meters)
+        room = min((one.meter.limit - one.used for one in readings), default=order.permit.hold)
+        return max(min(order.permit.hold, MicroUSDC(room)), order.quoted)
+
+    async def _reserve(self, reservation: Reservation) -> Admission:
+        try:
+            return await self._ledger.reserve(reservation)
+        except ClockWentBack as exc:
+            # The clock was wrong before or is wrong now; another one tells which.
+            skew = await self._rail.skew(fresh=True)
+            if skew is None or abs(skew) > MOST_SKEW_SECONDS:
+                raise
+            log.warning("the clock was ahead and is right again, so every limit is counted anew: %s", exc)
+            await self._ledger.trust_clock()
+            return await self._ledger.reserve(reservation)
 
     async def _execute(self, request: StoredRequest, run: Run, action: Action) -> CallEnd:
         try:
@@ -347,45 +402,3 @@ class Calls:
                 format_usdc(request.budget),
             )
         return ended(request.call_id, action, outcome, request)
-
-    async def _taken_over(self, row: CallRow) -> CallRow:
-        """The call as it stands, taken over from the process that was paying for it if that one is dead."""
-        if row.state not in {State.RESERVED, State.SENT} or row.session == self._ledger.session:
-            return row
-        try:
-            await self._ledger.adopt_orphans()
-            return await self._ledger.row(row.call_id) or row
-        except LedgerError as exc:
-            log.error("call %s could not be taken over: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
-            return row
-
-    async def _replay(self, run: Run, row: CallRow, most: int | None) -> CallEnd:
-        """Send a call in doubt again, unless that is no longer safe or it was sent `most` times."""
-        age = self._clock.now() - row.created_at
-        if age > REPLAY_WINDOW_MS:
-            self._ledger.conclude(
-                Conclusion(row.call_id, Event.WRITE_OFF, evidence="the Hub's idempotency window has passed", attempts=0)
-            )
-            return standing(replace(row, state=State.WRITTEN_OFF))
-        try:
-            request = unpack(row.request)
-        except LedgerError as exc:
-            log.error("call %s cannot be replayed: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
-            return standing(row)
-        enough = most is not None and row.attempts >= most
-        if enough or age < -CLOCK_SLACK_MS or request.account != self._rail.account:
-            return standing(row)
-        outcome = await self._rail.execute(request, replay=True, progress=run.relay)
-        concluded = replace(conclusion(row.call_id, outcome), event=_PROOF[outcome.verdict])
-        self._ledger.conclude(concluded)
-        if outcome.verdict is Verdict.IN_DOUBT:
-            return standing(replace(row, attempts=row.attempts + concluded.attempts))
-        return replace(ended(row.call_id, None, outcome, request), stored=True)
-
-
-_PROOF: Mapping[Verdict, Event] = {
-    Verdict.CHARGED: Event.PROVE_CHARGED,
-    Verdict.NOT_CHARGED: Event.PROVE_FREE,
-    Verdict.IN_DOUBT: Event.DOUBT,
-}
-"""What the answer to a replay does to a call in doubt."""

@@ -125,14 +125,12 @@ class Caller:
         principal: whose budget it is; ``local`` for every host of this user on stdio and loopback.
         progress: where to report progress, or None.
         presence: tells whether the caller has left without a word; None where leaving cancels the call's handler.
-        person_consents: whether a person at a terminal has approved this very call (the CLI only).
-        asker: asks the person behind the host, or None where there is no host.
+        asker: asks the person behind the host or at the terminal, or None where nobody can be asked.
     """
 
     principal: str = "local"
     progress: Progress | None = None
     presence: Presence | None = None
-    person_consents: bool = False
     asker: Asker | None = None
 
     async def listening(self) -> bool:
@@ -156,7 +154,9 @@ class CallEnd:
     Attributes:
         call_id: the ledger's id; None when nothing was reserved.
         charge: whether money moved.
-        amount: what was charged, micro-USDC; what is held while `charge` is unknown.
+        amount: what was charged, micro-USDC.
+        held: what stays held while `charge` is unknown, micro-USDC.
+        reserved: what was set aside for the call, micro-USDC; a metered one is charged less.
         stored: whether this is the kept answer of an earlier call, delivered now at no further cost.
     """
 
@@ -167,6 +167,7 @@ class CallEnd:
     refusal: Refusal | None = None
     amount: MicroUSDC = ZERO
     held: MicroUSDC = ZERO
+    reserved: MicroUSDC = ZERO
     transaction_id: str | None = None
     balance_after: MicroUSDC | None = None
     stored: bool = False

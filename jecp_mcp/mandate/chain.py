@@ -18,9 +18,12 @@ GENESIS = "0" * 64
 RESERVE = "reserve"
 ADOPT = "adopt"
 DELIVER = "deliver"
+METER = "meter"
 PRUNE = "prune"
 CLOCK = "clock"
+RECOUNT = "recount"
 UPGRADE = "upgrade"
+SLIP = "slip"
 
 Identity = tuple[str | int | None, ...]
 """What a reservation wrote into the call's row for good."""

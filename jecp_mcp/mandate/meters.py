@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain as links
 from typing import Any
 
 import apsw
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
+from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.caps import matches
 from jecp_mcp.mandate.ledger import WINDOW_MS, Meter, MeterReading, OverLimit, Window
 from jecp_mcp.mandate.states import State, counted
@@ -30,24 +31,28 @@ SLOT_MS: dict[Window, int] = {
 """The length of a slot of each rolling window."""
 
 
+_MOVED_AT_ONCE = 5_000
+"""How many meters one statement moves: SQLite takes 32 766 values, and a meter needs three."""
+
+
 @lru_cache(maxsize=64)
-def _take_sql(count: int) -> str:
-    """Move `count` meters if every one of them has room, else none."""
-    asked = ",".join(f"(?{2 + 2 * i}, ?{3 + 2 * i})" for i in range(count))
+def _move_sql(count: int) -> str:
+    """Move `count` meters if every one of them still stands where it was read, else none."""
+    moved = ",".join(f"(?{1 + 3 * i}, ?{2 + 3 * i}, ?{3 + 3 * i})" for i in range(count))
     return (
-        f"WITH asked(id, most) AS (VALUES {asked}) UPDATE meter SET used = used + ?1 "  # noqa: S608 marks only
-        f"WHERE id IN (SELECT id FROM asked) AND {count} = "
-        "(SELECT count(*) FROM asked JOIN meter AS m ON m.id = asked.id WHERE m.used + ?1 <= asked.most)"
+        f"WITH moved(id, before, after) AS (VALUES {moved}) "  # noqa: S608 marks only
+        "UPDATE meter SET used = (SELECT after FROM moved WHERE id = meter.id) "
+        f"WHERE id IN (SELECT id FROM moved) AND {count} = "
+        "(SELECT count(*) FROM moved JOIN meter AS m ON m.id = moved.id WHERE m.used = moved.before)"
     )
 
 
-@lru_cache(maxsize=64)
-def _marks(count: int) -> str:
-    return ",".join("?" * count)
-
-
 class Meters:
-    """The meters of one connection, inside a write transaction."""
+    """The meters of one connection, inside a write transaction.
+
+    A transaction holds the only right to write, so each meter is read once, every cap is checked against what was
+    read and counted since, and one statement moves all of them from exactly there: `settle`.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -55,13 +60,15 @@ class Meters:
         self._executemany = connection.cursor().executemany
         self._known: dict[str, tuple[int, int]] = {}
         self._lengths: dict[int, int | None] = {}
-        self._pending: dict[tuple[int, int], int] = {}
+        self._slots: dict[tuple[int, int], int | None] = {}
+        self._read: dict[int, int] = {}
+        self._used: dict[int, int] = {}
+        self._amounts: defaultdict[int, int] = defaultdict(int)
+        self._new: list[str] = []
 
     def begin(self, at: UnixMs) -> None:
         """Start a transaction: forget what the last one knew, and let what has left its window go."""
-        self._known.clear()
-        self._lengths.clear()
-        self._pending.clear()
+        self._forget()
         gone = self._execute("SELECT id, meter, amount FROM slot WHERE expires <= ?", (at,)).fetchall()
         for slot, meter, amount in gone:
             self._execute("UPDATE meter SET used = used - ? WHERE id = ?", (amount, meter))
@@ -74,47 +81,72 @@ class Meters:
             The meters it was counted in, for the call's row, or the cap that has no room. Of several such caps it is
             the one that takes longest to reset.
         """
-        if not meters:
-            return ""
-        if any(by > 0 for by in self._pending.values()):
-            self.settle()
-        ids, slots = zip(*(self._find(meter, at) for meter in meters), strict=True)
-        asked = (hold, *chain.from_iterable(zip(ids, (meter.limit for meter in meters), strict=True)))
-        self._execute(_take_sql(len(ids)), asked)
-        if self._connection.changes() != len(ids) and self._pending:
-            # What calls of this very transaction gave back may be the room that is missing.
-            self.settle()
-            self._execute(_take_sql(len(ids)), asked)
-        if self._connection.changes() != len(ids):
-            return self._over(hold, meters, ids)
-        self._execute(f"UPDATE slot SET amount = amount + ? WHERE id IN ({_marks(len(slots))})", (hold, *slots))  # noqa: S608 marks only
-        if self._connection.changes() != len(slots):
-            raise LedgerError("a meter's slot went missing inside a transaction")
-        return ",".join(map(str, ids))
+        found = [self._find(meter, at) for meter in meters]
+        used = self._used
+        for (number, _), meter in zip(found, meters, strict=True):
+            if used[number] + hold > meter.limit:
+                return self._over(hold, meters, [number for number, _ in found])
+        for number, slot in found:
+            used[number] += hold
+            self._amounts[slot] += hold
+        return ",".join([str(number) for number, _ in found])
+
+    def new(self) -> list[str]:
+        """The facts of every meter made since this was last asked."""
+        made, self._new = self._new, []
+        return made
 
     def adjust(self, meters: str, created_at: int, by: int) -> None:
-        """Change what a call counts for, where its slots are still in their windows. Done by `settle`."""
+        """Change what a call counts for, where its slots are still in their windows."""
         if not by or not meters:
             return
         for number in map(int, meters.split(",")):
             if number not in self._lengths:
                 self._lengths[number] = self._execute("SELECT slot_ms FROM meter WHERE id = ?", (number,)).get
-        for slot in slots_of(meters, created_at, self._lengths):
-            self._pending[slot] = self._pending.get(slot, 0) + by
+        for meter, start in slots_of(meters, created_at, self._lengths):
+            slot = self._slot(meter, start)
+            if slot is not None:
+                self._stand(meter)
+                self._used[meter] += by
+                self._amounts[slot] += by
 
     def settle(self) -> None:
-        """Write the changes of `adjust`: many calls share their slots."""
-        if not self._pending:
-            return
-        for (meter, start), by in self._pending.items():
-            self._execute("UPDATE slot SET amount = amount + ? WHERE meter = ? AND start = ?", (by, meter, start))
-            if self._connection.changes():
-                self._execute("UPDATE meter SET used = used + ? WHERE id = ?", (by, meter))
-        self._pending.clear()
+        """Write what was counted.
+
+        Raises:
+            LedgerError: a meter does not stand where it was read, which the right to write rules out.
+        """
+        moved = [(meter, self._read[meter], used) for meter, used in self._used.items() if used != self._read[meter]]
+        if self._amounts:
+            amounts = [(by, slot) for slot, by in self._amounts.items() if by]
+            self._executemany("UPDATE slot SET amount = amount + ? WHERE id = ?", amounts)
+            self._amounts.clear()
+        for first in range(0, len(moved), _MOVED_AT_ONCE):
+            some = moved[first : first + _MOVED_AT_ONCE]
+            self._execute(_move_sql(len(some)), tuple(links.from_iterable(some)))
+            if self._connection.changes() != len(some):
+                raise LedgerError("a meter moved inside another's transaction")
+        self._read |= self._used
+
+    def _forget(self) -> None:
+        for known in (self._known, self._lengths, self._slots, self._read, self._used, self._amounts, self._new):
+            known.clear()
+
+    def _stand(self, meter: int) -> None:
+        """Read where a meter stands, once."""
+        if meter not in self._used:
+            self._used[meter] = self._read[meter] = self._execute("SELECT used FROM meter WHERE id = ?", (meter,)).get
+
+    def _slot(self, meter: int, start: int) -> int | None:
+        """The id of a meter's slot, or None where there is none (any more)."""
+        at = (meter, start)
+        if at not in self._slots:
+            self._slots[at] = self._execute("SELECT id FROM slot WHERE meter = ? AND start = ?", at).get
+        return self._slots[at]
 
     def recount(self, at: UnixMs) -> None:
         """Count every meter anew from the calls that name it."""
-        self.settle()
+        self._forget()
         meters: list[Any] = self._execute("SELECT id, slot_ms, window_ms FROM meter").fetchall()
         sums: dict[int, defaultdict[int, int]] = {number: defaultdict(int) for number, _, _ in meters}
         windows: dict[int, Any] = {number: (slot_ms, window_ms) for number, slot_ms, window_ms in meters}
@@ -123,7 +155,7 @@ class Meters:
         ).fetchall()
         for state, held, charged, refunded, created_at, named in calls:
             amount = counted(State(state), held, charged, refunded)
-            for number in map(int, named.split(",")) if amount else ():
+            for number in map(int, named.split(",")):
                 slot_ms, window_ms = windows[number]
                 start = _start(slot_ms, created_at)
                 if window_ms is None or start + slot_ms + window_ms > at:
@@ -133,7 +165,6 @@ class Meters:
             slot_ms, window_ms = windows[number]
             self._write(number, slot_ms, window_ms, starts)
             self._execute("UPDATE meter SET used = ? WHERE id = ?", (sum(starts.values()), number))
-        self._known.clear()
 
     def _write(self, meter: int, slot_ms: int | None, window_ms: int | None, starts: dict[int, int]) -> None:
         for start, amount in starts.items():
@@ -151,16 +182,14 @@ class Meters:
         if known is not None:
             return known
         start = _start(SLOT_MS.get(meter.window), at)
-        number, slot = self._execute(
-            "SELECT m.id, s.id FROM meter AS m LEFT JOIN slot AS s ON s.meter = m.id AND s.start = ? WHERE m.key = ?",
-            (start, meter.key),
-        ).get or (None, None)
+        number = self._execute("SELECT id FROM meter WHERE key = ?", (meter.key,)).get
         if number is None:
             number = self._make(meter, at)
-            slot = self._execute("SELECT id FROM slot WHERE meter = ? AND start = ?", (number, start)).get
+        slot = self._slot(number, start)
         if slot is None:
             self._write(number, SLOT_MS.get(meter.window), WINDOW_MS.get(meter.window), {start: 0})
-            slot = self._connection.last_insert_rowid()
+            slot = self._slots[number, start] = self._connection.last_insert_rowid()
+        self._stand(number)
         self._known[meter.key] = (number, slot)
         return number, slot
 
@@ -177,6 +206,7 @@ class Meters:
             (meter.key, slot_ms, window_ms, sum(starts.values())),
         )
         made = self._connection.last_insert_rowid()
+        self._new.append(facts_of(made, meter.key, slot_ms, window_ms, [number for (number,) in numbers]))
         self._write(made, slot_ms, window_ms, starts)
         # What one of these calls still comes to must move this meter too.
         self._executemany(
@@ -186,9 +216,10 @@ class Meters:
         return made
 
     def _over(self, hold: MicroUSDC, meters: Sequence[Meter], ids: Sequence[int]) -> OverLimit:
+        self.settle()
         longest: OverLimit | None = None
         for meter, number in zip(meters, ids, strict=True):
-            used = self._execute("SELECT used FROM meter WHERE id = ?", (number,)).get
+            used = self._used[number]
             if used + hold <= meter.limit:
                 continue
             resets_at = self._room_at(number, used + hold - meter.limit) if hold <= meter.limit else None
@@ -197,8 +228,7 @@ class Meters:
                 return over
             if longest is None or longest.resets_at is None or resets_at > longest.resets_at:
                 longest = over
-        if longest is None:
-            raise LedgerError("two caps share one meter")
+        assert longest is not None
         return longest
 
     def _room_at(self, meter: int, needed: int) -> UnixMs | None:
@@ -244,11 +274,16 @@ def slots_of(meters: str, created_at: int, lengths: Mapping[int, int | None]) ->
     return [(number, _start(lengths.get(number), created_at)) for number in map(int, meters.split(","))]
 
 
+def facts_of(number: int, key: str, slot_ms: int | None, window_ms: int | None, calls: Sequence[int]) -> str:
+    """What the event of a new meter tells: the meter, and the calls before it that it counts."""
+    return chain.facts(meter=number, key=key, slot_ms=slot_ms, window_ms=window_ms, calls=list(calls))
+
+
 def _would_hold(spent: Iterable[tuple[int, int, int]], window: Window) -> tuple[int, int | None]:
     used, resets_at = 0, None
     for _, amount, created_at in spent:
         used += amount
-        if window in SLOT_MS:
+        if amount and window in SLOT_MS:
             expires = _start(SLOT_MS[window], created_at) + SLOT_MS[window] + WINDOW_MS[window]
             resets_at = expires if resets_at is None else min(resets_at, expires)
     return used, resets_at
@@ -273,7 +308,7 @@ def _spent(connection: apsw.Connection, meter: Meter, at: UnixMs) -> list[tuple[
         amount = counted(State(state), held, charged, refunded)
         names = (f"{capability}:{action}", capability, tool)
         inside = length is None or _start(length, created_at) + length + WINDOW_MS[meter.window] > at
-        if amount and inside and (meter.pattern is None or matches(meter.pattern, names)):
+        if inside and (meter.pattern is None or matches(meter.pattern, names)):
             found.append((number, amount, created_at))
     return found
 

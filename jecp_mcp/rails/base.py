@@ -5,7 +5,7 @@ A rail never decides whether money may be spent, and the pipeline never decides 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -86,6 +86,15 @@ class Outcome:
     transaction_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """Money that came back: `amount` micro-USDC in all for one transaction; `evidence` is for the ledger."""
+
+    transaction_id: str
+    amount: MicroUSDC
+    evidence: str
+
+
 class Progress(Protocol):
     """Where a streaming call reports how far it is."""
 
@@ -113,6 +122,22 @@ class Rail(Protocol):
 
     def request(self, call_id: str, action: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
         """Write the call down. Pure: the same arguments give the same bytes."""
+        ...
+
+    async def skew(self, *, fresh: bool = False) -> float | None:
+        """How far this machine's clock is ahead of the payee's, in seconds; None where the payee does not say.
+
+        Args:
+            fresh: ask now, instead of going by what was last heard.
+        """
+        ...
+
+    async def refunds(self) -> Sequence[Refunded]:
+        """The refunds that were paid so far.
+
+        Raises:
+            HubError: the payee does not say.
+        """
         ...
 
     async def execute(

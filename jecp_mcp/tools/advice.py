@@ -12,7 +12,7 @@ from typing import Final
 
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools import detours, steps
+from jecp_mcp.tools import detours, people, steps
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.steps import Case, Context
 from jecp_mcp.wire.next_actions import paired_type, parse_next_action
@@ -40,6 +40,9 @@ def advise(end: CallEnd, context: Context) -> NextAction:
 _RULED_BY_OPERATOR: Final = frozenset({"CALL_WRITTEN_OFF"})
 """Charge unknown for ever: asking again finds out nothing."""
 
+PREPARE_ANEW: Final = frozenset({"PREPARED_EXPIRED", "PREPARED_SUPERSEDED", "PRICE_CHANGED"})
+"""A prepared call that cannot be executed any more; another one can be prepared."""
+
 _OURS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "CREDENTIALS_MISSING": "register",
@@ -53,6 +56,13 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         "TOOL_NOT_FOUND": "discover",
         "TOOL_QUARANTINED": "discover",
         "CALL_NOT_FOUND": "list_calls",
+        "PREPARED_NOT_FOUND": "discover",
+        "PREPARED_EXPIRED": "prepare",
+        "PREPARED_SUPERSEDED": "prepare",
+        "PRICE_CHANGED": "prepare",
+        "APPROVAL_REQUIRED": "ask_human",
+        "APPROVAL_PENDING": "ask_human",
+        "APPROVAL_DENIED": "ask_human",
         "ALREADY_REGISTERED": "use_account",
         "ACCOUNT_CHANGED": "retry_after",
         "HUB_UNREACHABLE": "retry_after",
@@ -79,14 +89,20 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
 
 _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
     {
-        "LIMIT_REACHED": steps.limit,
+        "LIMIT_REACHED": people.full_limit,
         "PER_CALL_LIMIT": detours.cheaper,
-        "APPROVAL_REQUIRED": steps.approve,
+        "APPROVAL_REQUIRED": people.approve,
+        "APPROVAL_PENDING": people.wait_for_person,
+        "APPROVAL_DENIED": people.refused_by_person,
+        "PREPARED_EXPIRED": people.prepare_anew,
+        "PREPARED_SUPERSEDED": people.prepare_anew,
+        "PRICE_CHANGED": people.prepare_anew,
         "DENIED_BY_POLICY": steps.mandate,
         "PRICE_UNKNOWN": steps.mandate,
         "INSUFFICIENT_BUDGET": steps.dearer,
         "LEDGER_UNAVAILABLE": steps.ledger,
         "LEDGER_DAMAGED": steps.ledger,
+        "CLOCK_WRONG": steps.clock,
         "CALL_OVER": steps.buy_again,
         "CALL_WRITTEN_OFF": steps.operator,
         "CAPABILITY_DEPRECATED": detours.successor,

@@ -7,19 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.ends import charge_of
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
+from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.ledger import CallRow
-from jecp_mcp.mandate.states import CHARGED, HOLDING
+from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools import browse
+from jecp_mcp.tools import browse, refunds
 from jecp_mcp.tools.advice import advise
 from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction, Text, ToolResult
 from jecp_mcp.tools.links import LinkPolicy
 from jecp_mcp.tools.own_schemas import OWN, offered
-from jecp_mcp.tools.ports import CredentialKeeper, Finder, OnShelf, Payments, Shelf, TopUps
+from jecp_mcp.tools.ports import CredentialKeeper, Finder, OnShelf, Payments, Refunding, Shelf, TopUps
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.steps import Context
 from jecp_mcp.tools.wallet import Wallet
@@ -52,6 +54,7 @@ class Neighbours:
     wallet: Wallet
     results: Results
     topups: TopUps
+    refunds: Refunding
     keeper: CredentialKeeper
     links: LinkPolicy
     clock: Clock
@@ -87,6 +90,9 @@ class OwnTools:
                 made = await self.latest(caller)
             case "jecp_wallet":
                 made = await self._near.wallet.overview(caller.principal)
+            case "jecp_refund":
+                near = self._near
+                made = await refunds.refund(near.calls, near.refunds, arguments, caller, near.links)
             case "jecp_topup":
                 made = await self._topup(arguments["amount_usd"], caller)
             case "jecp_register":
@@ -222,10 +228,16 @@ def _line(row: CallRow) -> dict[str, Any]:
         "state": row.state.value,
         "created_at": iso(row.created_at),
     }
+    made["charged"] = charge_of(row).value
     if row.state in HOLDING:
         made["held_usdc"] = format_usdc(row.held)
     if row.state in CHARGED:
         made["charged_usdc"] = format_usdc(row.charged)
+    if row.refunded:
+        made["refunded_usdc"] = format_usdc(row.refunded)
+    if row.state in OPEN:
+        # Until then the bridge may still find out; after that it counts as spent until the operator rules.
+        made["settled_by"] = iso(row.created_at + REPLAY_WINDOW_MS)
     if row.transaction_id is not None:
         made["transaction_id"] = row.transaction_id[:128]
     return made

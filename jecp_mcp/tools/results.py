@@ -189,7 +189,8 @@ def receipt(end: CallEnd, links: LinkPolicy) -> str:
     elif end.stored:
         said = f"Already paid ${amount} to {payee}{transaction}; not charged again"
     else:
-        said = f"Paid ${amount} to {payee}{transaction}"
+        most = f" (up to ${format_usdc(end.reserved)} was held)" if end.amount < end.reserved else ""
+        said = f"Paid ${amount} to {payee}{most}{transaction}"
     balance = f"; balance ${format_usdc(end.balance_after)}" if end.balance_after is not None else ""
     call = f". Call {end.call_id}" if end.call_id else ""
     return f"{said}{balance}{call}."
@@ -202,6 +203,8 @@ def billing(end: CallEnd) -> dict[str, Any]:
         made["call_id"] = end.call_id
     if end.held:
         made["held_usdc"] = format_usdc(end.held)
+    if end.charge is Charge.YES and end.amount < end.reserved:
+        made["reserved_usdc"] = format_usdc(end.reserved)
     if end.transaction_id is not None:
         made["transaction_id"] = clean(end.transaction_id, 128, one_line=True)
     if end.balance_after is not None:

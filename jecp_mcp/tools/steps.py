@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.refusals import CLOCK_WRONG
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.money import MICRO_PER_USDC
 from jecp_mcp.tools.equivalents import Equivalents
@@ -157,7 +158,7 @@ def again(case: Case) -> NextAction:
         case,
         "agent",
         f"Wait {wait} s, then repeat this call unchanged.",
-        call=_same_call(case.context),
+        call=same_call(case.context),
         wait=wait,
         type_="retry_after",
     )
@@ -184,7 +185,7 @@ def limit(case: Case) -> NextAction:
         case,
         "agent",
         f"Wait {wait} s for room in this limit, then repeat this call; or tell the user and stop.",
-        call=_same_call(case.context),
+        call=same_call(case.context),
         wait=wait,
         type_="retry_after",
     )
@@ -214,13 +215,6 @@ def list_calls(case: Case) -> NextAction:
 def use_account(case: Case) -> NextAction:
     """The account there is, in place of a second one."""
     return step(case, "agent", "Look at the wallet of the account there is.", call=("jecp_wallet", {}))
-
-
-def approve(case: Case) -> NextAction:
-    """A price that needs a person."""
-    return step(
-        case, "human", "Tell the user: this price needs their approval. Stop until they have given it.", type_="approve"
-    )
 
 
 def mandate(case: Case) -> NextAction:
@@ -254,7 +248,7 @@ def buy_again(case: Case) -> NextAction:
             case,
             "agent",
             "The earlier call is over and was free of charge. Repeat this call to have its result.",
-            call=_same_call(case.context),
+            call=same_call(case.context),
             type_="retry_after",
             wait=0,
         )
@@ -273,7 +267,7 @@ def upgrade(case: Case) -> NextAction:
 
 def clock(case: Case) -> NextAction:
     """A refused signature: with a clock that is off, or for a reason that only the operator can find."""
-    if case.refusal.details.get("subcause") == "clock_skew":
+    if case.refusal.code == CLOCK_WRONG or case.refusal.details.get("subcause") == "clock_skew":
         return step(
             case, "operator", "Tell the user: the operator must set this machine's clock. Stop here.", type_="set_clock"
         )
@@ -314,7 +308,7 @@ def _link(case: Case) -> str | None:
     return next(filter(None, map(case.context.links.shown, (case.said.url, case.said.ui))), None)
 
 
-def _same_call(context: Context) -> tuple[str, Mapping[str, Any]] | None:
+def same_call(context: Context) -> tuple[str, Mapping[str, Any]] | None:
     """The call that was refused, ready to be made again; None when its arguments are lost or too long to repeat."""
     if context.arguments is None:
         return None

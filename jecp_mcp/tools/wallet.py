@@ -59,6 +59,15 @@ class Wallet:
         made["calls"] = totals.calls
         return made
 
+    async def balance(self) -> MicroUSDC | None:
+        """The balance the Hub last told, or None.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        known = last_balance(await self._calls.status(limit=_ROWS))
+        return None if known is None else known[0]
+
     async def allowance(self, action: Action, tool: str, principal: str) -> dict[str, Any]:
         """Whether the limits would let this action be bought now: ``{"affordable": …}``, with ``why`` when not.
 
@@ -77,7 +86,7 @@ class Wallet:
             return {"affordable": False, "why": "LIMIT_REACHED", "limit": full.meter.label}
         if known is not None and known[0] < permit.hold:
             return {"affordable": False, "why": "INSUFFICIENT_BALANCE"}
-        return {"affordable": True}
+        return {"affordable": True} | ({"approval_needed": True} if self._policy.needs_approval(permit.hold) else {})
 
     def permits(self, action: Action, tool: str) -> bool:
         """Whether the mandate lets this action be bought without asking anybody, as long as its windows have room."""
@@ -94,7 +103,6 @@ class Wallet:
             now=self._clock.now(),
             principal=principal,
             session="",
-            approved=False,
         )
 
 

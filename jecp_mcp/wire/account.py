@@ -44,12 +44,18 @@ class TopupSession:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """A refund asked for: requested, approved, auto_approved or denied, in the Hub's words. `amount` is micro-USDC."""
+    """A refund asked for: requested, approved, auto_approved or denied, in the Hub's words.
+
+    Attributes:
+        amount: what the refund is about, micro-USDC.
+        returned: what comes back of it, micro-USDC; the Hub keeps a tenth (JECP 03-errors, refunds).
+    """
 
     refund_id: str
     status: str
     transaction_id: str | None = None
     amount: MicroUSDC | None = None
+    returned: MicroUSDC | None = None
     reason: str | None = None
     requested_at: str | None = None
     estimated_resolution: str | None = None
@@ -161,11 +167,15 @@ def _refund(data: JSONObject) -> Refund:
     refund_id, status = _text(data.get("refund_id")) or _text(data.get("id")), _text(data.get("status"))
     if not refund_id or not status:
         raise WireError("the Hub's answer holds no refund")
+    amount, returned = _amount(data.get("amount_usdc")), _amount(data.get("refund_amount_usdc"))
+    if returned is None and amount is not None:
+        returned = MicroUSDC(amount * 9 // 10)
     return Refund(
         refund_id=refund_id,
         status=status,
         transaction_id=_text(data.get("transaction_id")),
-        amount=_amount(data.get("amount_usdc", data.get("refund_amount_usdc"))),
+        amount=amount,
+        returned=returned,
         reason=_text(data.get("reason")),
         requested_at=_text(data.get("requested_at")),
         estimated_resolution=_text(data.get("estimated_resolution")),

@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeVar
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer, HttpStream
+from jecp_mcp.rails.jecp.hub_time import HubTime
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire import account
 from jecp_mcp.wire.forms import Refusal
@@ -81,6 +82,7 @@ class HubClient:
         self._credentials = credentials
         self._clock = clock
         self.guide = AgentGuide()
+        self.hub_time = HubTime(clock)
 
     def identity(self) -> Credentials | None:
         """The agent's credentials, if there are any."""
@@ -96,6 +98,7 @@ class HubClient:
                 timeout=_GUIDE_SECONDS,
                 max_bytes=MAX_GUIDE_BYTES,
             )
+            self.hub_time.note(answer.headers)
             if answer.status == _OK:
                 self.guide = parse_guide(answer.body)
         except (ExchangeFailed, WireError) as exc:
@@ -107,6 +110,7 @@ class HubClient:
         answer = await self._http.exchange(
             "POST", self.origin + path, headers=_headers(identity, "application/json"), body=body, timeout=seconds
         )
+        self.hub_time.note(answer.headers)
         return _without_key(answer, identity)
 
     @asynccontextmanager

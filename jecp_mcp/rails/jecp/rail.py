@@ -12,7 +12,7 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import ZERO
-from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, StoredRequest, Verdict
+from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, next_wait
 from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost, read_reply, read_stream
@@ -30,6 +30,10 @@ _PATIENCE: Final = 1.5
 """How much longer than one attempt a call may take with its replays, as a factor."""
 _HOST_SECONDS: Final = 50.0
 """When replays must have ended: hosts give up on a tool after a minute. A single attempt may take longer than that."""
+
+_DOUBTFUL_SKEW_SECONDS: Final = 60.0
+"""What the clock may seem to be off before the Hub is asked for the time again."""
+_PAID_REFUNDS: Final = frozenset({"approved", "auto_approved"})
 
 
 class JecpRail:
@@ -100,6 +104,27 @@ class JecpRail:
             timeout_seconds=min(seconds, _LONGEST_CALL_SECONDS),
             provenance=self._client.guide.requires_provenance(action.capability, action.trust_tier_required),
         )
+
+    async def skew(self, *, fresh: bool = False) -> float | None:
+        """How far this machine's clock is ahead of the Hub's, in seconds, or None where the Hub does not say."""
+        skew = self._client.hub_time.skew()
+        if fresh or (skew is not None and abs(skew) > _DOUBTFUL_SKEW_SECONDS):
+            # A machine that slept looks as if its clock had jumped; only the Hub can tell.
+            await self._client.discover()
+            skew = self._client.hub_time.skew()
+        return skew
+
+    async def refunds(self) -> Sequence[Refunded]:
+        """The refunds that the Hub has paid.
+
+        Raises:
+            HubError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        return [
+            Refunded(one.transaction_id, one.returned, f"refunded: {one.refund_id}")
+            for one in await self._client.refunds()
+            if one.status in _PAID_REFUNDS and one.transaction_id is not None and one.returned is not None
+        ]
 
     async def execute(
         self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None

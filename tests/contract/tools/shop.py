@@ -17,7 +17,7 @@ from jecp_mcp.errors import HubError
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
-from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, StoredRequest, Verdict
+from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
 from jecp_mcp.settings import ArtifactSettings, MandateSettings, ToolSettings
 from jecp_mcp.tools.arguments import ArgumentChecks
 from jecp_mcp.tools.artifacts import ArtifactStore
@@ -126,6 +126,12 @@ class Rail:
     def request(self, call_id: str, wanted: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
         return StoredRequest("jecp", "hub agent", call_id, "/v1/invoke", repr(arguments).encode(), quote.amount)
 
+    async def skew(self, *, fresh: bool = False) -> float | None:
+        return None
+
+    async def refunds(self) -> Sequence[Refunded]:
+        return ()
+
     async def execute(
         self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None
     ) -> Outcome:
@@ -196,6 +202,7 @@ async def opened(
         wallet=Wallet(calls, policy, clock),
         results=Results(store, chosen, links),
         topups=account,
+        refunds=account,
         keeper=account,
         links=links,
         clock=clock,

@@ -10,10 +10,11 @@ import anyio
 import apsw
 import pytest
 
-from jecp_mcp.calls import pipeline, refusals, runs
+from jecp_mcp.calls import pipeline, refusals, runs, upkeep
 from jecp_mcp.calls.ends import MOST_ATTEMPTS
-from jecp_mcp.calls.pipeline import CLOCK_SLACK_MS, Calls
+from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
+from jecp_mcp.calls.replays import CLOCK_SLACK_MS
 from jecp_mcp.mandate.ledger import Reservation
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
@@ -107,7 +108,7 @@ async def test_a_call_in_doubt_is_sent_a_dozen_times_and_then_only_at_a_start(tm
 async def test_a_living_process_fetches_a_lost_answer_without_being_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "RECOVER_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "ROUND_SECONDS", 0.01)
     fetched = anyio.Event()
 
     async def answer_the_second_replay(request: StoredRequest, _replay: bool) -> Outcome:

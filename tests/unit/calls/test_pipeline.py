@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import anyio
 import pytest
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.pipeline import REPLAY_WINDOW_MS, Calls
+from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
@@ -21,7 +22,7 @@ from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, StoredRequest, Verdict
+from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.wire.forms import Action, Answer, Billing, Price, Refusal
 
@@ -54,12 +55,20 @@ class ScriptedRail:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.sent: list[StoredRequest] = []
+        self.paid_back: list[Refunded] = []
 
     def quote(self, action: Action, arguments: Mapping[str, Any]) -> Quote | None:
-        return None if action.price.amount is None else Quote(action.price.amount, QuoteKind.EXACT)
+        kind = QuoteKind.EXACT if action.price.exact else QuoteKind.MAX
+        return None if action.price.amount is None else Quote(action.price.amount, kind)
 
     def request(self, call_id: str, action: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
         return StoredRequest("jecp", "hub agent", call_id, "/v1/invoke", repr(arguments).encode(), quote.amount)
+
+    async def skew(self, *, fresh: bool = False) -> float | None:
+        return None
+
+    async def refunds(self) -> Sequence[Refunded]:
+        return self.paid_back
 
     async def execute(
         self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None
@@ -84,6 +93,10 @@ def lost() -> Outcome:
 
 async def always_charged(request: StoredRequest, _replay: bool) -> Outcome:
     return charged(request)
+
+
+async def always_lost(_request: StoredRequest, _replay: bool) -> Outcome:
+    return lost()
 
 
 def buying(**arguments: Any) -> Purchase:

@@ -1,0 +1,33 @@
+"""What the Hub's answers say of the time (RFC 9110 §6.6.1, Date)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jecp_mcp.clock import Clock
+from jecp_mcp.wire.headers import header, http_date
+
+
+class HubTime:
+    """The Hub's clock as last heard, carried on by this machine's monotonic clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heard: tuple[int, float] | None = None
+
+    def note(self, headers: Mapping[str, str]) -> None:
+        """Take the ``Date`` of an answer that has just come in; one without a readable date changes nothing."""
+        text = header(headers, "date")
+        date = None if text is None else http_date(text)
+        if date is not None:
+            self._heard = (date, self._clock.monotonic())
+
+    def skew(self) -> float | None:
+        """How far this machine's clock is ahead of the Hub's, in seconds, or None while no answer has told.
+
+        True to about a second and the answer's way; a machine that has slept since seems to be ahead by its sleep.
+        """
+        if self._heard is None:
+            return None
+        date, at = self._heard
+        return self._clock.now() / 1000 - date / 1000 - (self._clock.monotonic() - at)

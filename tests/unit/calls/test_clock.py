@@ -1,0 +1,105 @@
+"""A clock that cannot be trusted: nothing is bought by it, and nothing that was spent is forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.pipeline import MOST_SKEW_SECONDS
+from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.mandate.states import State
+from jecp_mcp.settings import MandateSettings
+from tests.unit.calls.test_pipeline import PRICE, StillClock, always_charged, always_lost, buying, opened, settled
+
+pytestmark = pytest.mark.anyio
+
+HOUR_MS = 3_600_000
+
+
+class Skewed:
+    """What a rail says of the clock, now and when it is asked anew."""
+
+    def __init__(self, heard: float | None, fresh: float | None) -> None:
+        self.heard, self.fresh, self.asked = heard, fresh, 0
+
+    async def skew(self, *, fresh: bool = False) -> float | None:
+        self.asked += fresh
+        return self.fresh if fresh else self.heard
+
+
+@pytest.mark.parametrize("skew", [MOST_SKEW_SECONDS + 1, -MOST_SKEW_SECONDS - 1])
+async def test_a_clock_far_off_the_hubs_buys_nothing_and_says_who_must_set_it(tmp_path: Path, skew: float) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, ledger):
+        rail.skew = Skewed(skew, None).skew  # type: ignore[method-assign]
+        end = await calls.pay(buying(), Caller())
+        rows = await ledger.rows()
+    assert end.refusal is not None
+    assert (end.charge, end.refusal.code, rail.sent, list(rows)) == (Charge.NO, refusals.CLOCK_WRONG, [], [])
+    assert end.refusal.details == {"skew_seconds": round(skew)}
+    assert ("ahead of" if skew > 0 else "behind") in end.refusal.message
+
+
+@pytest.mark.parametrize("skew", [None, 0.0, MOST_SKEW_SECONDS, -MOST_SKEW_SECONDS])
+async def test_a_clock_within_what_the_hub_allows_buys(tmp_path: Path, skew: float | None) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
+        rail.skew = Skewed(skew, None).skew  # type: ignore[method-assign]
+        assert (await calls.pay(buying(), Caller())).charge is Charge.YES
+
+
+@pytest.mark.parametrize("confirmed", [None, MOST_SKEW_SECONDS + 1, -3 * HOUR_MS / 1000])
+async def test_a_clock_that_went_back_and_that_nobody_confirms_buys_nothing(
+    tmp_path: Path, confirmed: float | None
+) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, ledger):
+        first = await calls.pay(buying(n=1), Caller())
+        calls.delivered(first)
+        await ledger.flush()
+        clock.at -= 2 * HOUR_MS
+        said = Skewed(None, confirmed)
+        rail.skew = said.skew  # type: ignore[method-assign]
+        end = await calls.pay(buying(n=2), Caller())
+        reads = (await calls.status(), await calls.windows(), await calls.totals())
+    assert end.refusal is not None
+    assert (end.charge, end.refusal.code, len(rail.sent), said.asked) == (Charge.NO, refusals.CLOCK_WRONG, 1, 1)
+    assert [len(part) for part in reads[:2]] == [1, 1]
+    assert reads[2].charged == PRICE
+
+
+async def test_a_clock_that_jumped_ahead_and_back_forgets_nothing_that_was_spent(tmp_path: Path) -> None:
+    clock = StillClock()
+    mandate = MandateSettings(hourly_usdc="0.25", daily_usdc="0.25")
+    async with opened(tmp_path, always_charged, clock=clock, mandate=mandate) as (calls, rail, ledger):
+        rail.skew = Skewed(None, 0.0).skew  # type: ignore[method-assign]
+        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        await ledger.flush()
+        # Ahead, the hour's window looks empty, and what looks into it lets the old amount go.
+        clock.at += 48 * HOUR_MS
+        ahead = await calls.pay(buying(n=2), Caller())
+        await ledger.flush()
+        clock.at -= 48 * HOUR_MS
+        third = await calls.pay(buying(n=3), Caller())
+        readings = {one.meter.label: one.used for one in await calls.windows()}
+        report = await ledger.audit()
+    assert ahead.charge is Charge.YES
+    assert third.refusal is not None
+    assert third.refusal.code == refusals.LIMIT_REACHED
+    assert readings == {"hourly_usdc": 2 * PRICE, "daily_usdc": 2 * PRICE}
+    assert report.findings == ()
+
+
+async def test_what_a_call_came_to_is_written_down_whatever_the_clock_shows(tmp_path: Path) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
+        first = await calls.pay(buying(n=1), Caller())
+        await ledger.flush()
+        rail.script = always_charged
+        clock.at -= 61_000
+        assert first.call_id is not None
+        asked = await calls.resolve(first.call_id)
+        row = await settled(ledger, first)
+    # A call from the future is not sent again by a clock that went back; it stays held.
+    assert asked is not None
+    assert (asked.charge, row.state) == (Charge.UNKNOWN, State.IN_DOUBT)
