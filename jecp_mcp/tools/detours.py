@@ -38,7 +38,8 @@ def search(case: Case) -> NextAction:
     """A look into the catalog."""
     if "jecp_search" not in case.context.own:
         return operator(case)
-    near = case.context.offers.nearest(_asked(case), action_of(case)) if case.context.offers is not None else ()
+    offers = case.context.offers
+    near = offers.nearest(_asked(case), action_of(case)) if offers is not None and case.type in _BY_NAME else ()
     return step(
         case,
         "agent",
@@ -154,6 +155,9 @@ def _query(case: Case) -> str:
         query = f"{query} {word}".strip()
     return query or "any"
 
+
+_BY_NAME: Final = frozenset({"discover", "see_manifest"})
+"""The types that say that a name was wrong; whatever else sends the agent searching, names help nobody."""
 
 _FIND: Final = "Search the catalog, then call what fits."
 _SEARCH_HINTS: Final[Mapping[str, str]] = {

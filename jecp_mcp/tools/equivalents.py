@@ -23,7 +23,7 @@ FAILURE_SECONDS: Final = 600.0
 """How long a provider's failure counts against it."""
 
 _CANDIDATES: Final = 24
-_LEAST_ALIKE: Final = 0.3
+_LEAST_ALIKE: Final = 0.7
 _STEPS: Final = 5
 _MOST_FAILURES: Final = 256
 _WORD: Final = re.compile(r"[^\W_]{3,}")
@@ -59,7 +59,8 @@ class Equivalents:
             return ()
         ranked: list[tuple[tuple[bool, int, int, int], Action]] = []
         for other in self._finder.search(" ".join(sorted(task)), limit=_CANDIDATES):
-            alike = len(task & _task(other)) / len(task)
+            # Rivals share words and inputs; what only shares words is another step with the same material.
+            alike = (_shared(task, _task(other)) + _shared(_inputs(action), _inputs(other))) / 2
             tier = _tier(other)
             if other.key == action.key or alike < _LEAST_ALIKE or other.price.amount is None or _is_sunset(other):
                 continue
@@ -101,6 +102,18 @@ def _task(action: Action) -> frozenset[str]:
     """The words for what an action does, without its provider's name."""
     text = f"{action.capability.rpartition('/')[2]} {action.action} {action.title} {' '.join(action.tags)}"
     return frozenset(_WORD.findall(text.casefold())) - _STOP
+
+
+def _inputs(action: Action) -> frozenset[str]:
+    """The names of what an action takes."""
+    properties = action.input_schema.get("properties")
+    return frozenset(properties) if isinstance(properties, Mapping) else frozenset()
+
+
+def _shared(one: frozenset[str], other: frozenset[str]) -> float:
+    """How much two sets have in common, from 0 to 1 (Dice's coefficient); half where both say nothing."""
+    both = len(one) + len(other)
+    return 2 * len(one & other) / both if both else 0.5
 
 
 def _terms(action: Action) -> dict[str, Any]:

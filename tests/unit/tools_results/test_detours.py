@@ -54,8 +54,8 @@ CATALOG = (
 )
 
 
-def offers(clock: FixedClock | None = None) -> Equivalents:
-    catalog = Catalog("r", {one.key: one for one in CATALOG})
+def offers(clock: FixedClock | None = None, also: tuple[Action, ...] = ()) -> Equivalents:
+    catalog = Catalog("r", {one.key: one for one in (*CATALOG, *also)})
     shelf = Registry(ToolSettings())
     shelf.publish(catalog)
     return Equivalents(
@@ -106,6 +106,16 @@ def test_where_nothing_does_the_same_the_catalog_is_searched() -> None:
         refused(Refusal("PROVIDER_ERROR", "No.")), context(offers=offers(), action=lonely, target="docs_seal_stamp")
     )
     assert found["next_action"]["tool"] == "jecp_search"
+
+
+def test_what_only_shares_the_material_does_not_do_the_same() -> None:
+    def text(capability: str, name: str, *inputs: str) -> Action:
+        schema = {"type": "object", "properties": {key: {"type": "string"} for key in inputs}}
+        return replace(other(capability, 10, name=name, title=name, tags=("text",)), input_schema=schema)
+
+    count, rival = text("docs/stats", "count", "text"), text("acme/stats", "count", "text", "language")
+    at = offers(also=(count, rival, text("bolt/summary", "shorten", "text"), text("crown/stats", "plot", "values")))
+    assert [one["tool"] for one in at.to(count)] == ["acme_stats_count"]
 
 
 def test_a_tier_too_low_says_what_it_takes_and_what_can_be_had_now() -> None:
