@@ -68,7 +68,7 @@ async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
     if row.state not in CHARGED or row.transaction_id is None:
         raise ToolFault(
             NOT_CHARGED,
-            f"This call is {row.state.value}, so there is nothing to give back. It was not charged. Ask for its status.",
+            f"This call is {row.state.value}, so nothing can come back. It was not charged. Ask for its status.",
         )
     return row
 
