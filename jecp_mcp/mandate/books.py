@@ -79,22 +79,22 @@ class Books:
         self._session = session
         self._requests: list[tuple[int, bytes]] = []
 
-    def begin(self, now: UnixMs) -> UnixMs:
-        """What every transaction starts with.
+    @property
+    def at(self) -> UnixMs:
+        """The transaction's instant: that of the clock, or that of the last change where the clock is behind it."""
+        return self._journal.at
 
-        Returns:
-            The transaction's instant: that of the clock, or that of the last change where the clock is behind it.
-        """
+    def begin(self, now: UnixMs) -> None:
+        """What every transaction starts with."""
         self._requests.clear()
         self._journal.begin(now)
         self._meters.begin(self._journal.at)
-        return self._journal.at
 
-    def end(self) -> None:
-        """What every transaction ends with."""
+    def end(self) -> bool:
+        """What every transaction ends with; returns whether anything was changed."""
         self._meters.settle()
         self._write_requests()
-        self._journal.end()
+        return self._journal.end()
 
     def reserve(self, wanted: Reservation, at: UnixMs) -> Admission:
         """Write a new call, unless it repeats an open or undelivered one, or a cap has no room.
@@ -122,8 +122,11 @@ class Books:
             if wrong is not None:
                 return wrong
         meters = self._meters.take(wanted.hold, wanted.meters, at)
-        if isinstance(meters, OverLimit):
-            return meters
+        for facts in self._meters.new():
+            self._journal.add(chain.METER, facts=facts)
+        return meters if isinstance(meters, OverLimit) else self._write(wanted, meters, at)
+
+    def _write(self, wanted: Reservation, meters: str, at: UnixMs) -> Admitted:
         state = State.SENT if wanted.send else State.RESERVED
         self._execute(
             _INSERT,
@@ -147,7 +150,7 @@ class Books:
         number = self._connection.last_insert_rowid()
         self._requests.append((number, wanted.request))
         made = Standing(number, wanted.call_id, state, wanted.hold, 0, 0, at, meters)
-        facts = chain.facts(request=chain.body_digest(wanted.request))
+        facts = chain.facts(request=chain.body_digest(wanted.request), meters=meters or None)
         self._journal.add(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
         for ref in wanted.uses:
             self._slips.use(ref, wanted.call_id)
@@ -289,6 +292,7 @@ class Books:
     def recount(self) -> None:
         """Count every meter anew from the calls."""
         self._meters.recount(self._journal.at)
+        self._journal.add(chain.RECOUNT)
 
     def prune(self, before: UnixMs, most: int) -> int:
         """Drop the bodies of at most so many calls that ended before; returns how many had one."""
