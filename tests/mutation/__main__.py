@@ -22,9 +22,17 @@ def main() -> int:
     # What mutmut remembers of an earlier run it does not ask again, though the tests may have changed.
     shutil.rmtree("mutants", ignore_errors=True)
     mutmut = [sys.executable, "-m", "mutmut"]
-    subprocess.run(
-        [*mutmut, "run", "--max-children", str(os.cpu_count() or 1), *sys.argv[1:]], check=True, stdout=sys.stderr
+    children = str(os.cpu_count() or 1)
+    run = subprocess.run(
+        [*mutmut, "run", "--max-children", children, *sys.argv[1:]],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
+    if run.returncode:
+        print(run.stdout[-4000:])
+        return run.returncode
     told = subprocess.run([*mutmut, "results", "--all", "true"], check=True, capture_output=True, text=True).stdout
     scores: defaultdict[str, Counter[bool]] = defaultdict(Counter)
     for line in told.splitlines():

@@ -77,6 +77,7 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.prepared_expired(AT), "PREPARED_EXPIRED", f"expired at {SINCE}. Nothing was charged."),
     (refusals.prepared_superseded, "PREPARED_SUPERSEDED", "Nothing was charged."),
     (lambda: refusals.price_changed("docs/pdf:make", 70, None), "PRICE_CHANGED", "from 0.00007 to an unknown price USDC"),
+    (lambda: refusals.price_changed("docs/pdf:make", 70, 80), "PRICE_CHANGED", "from 0.00007 to 0.00008 USDC"),
     (lambda: refusals.not_good(gone(SlipKind.PREPARED)), "PREPARED_NOT_FOUND", "Nothing was charged."),
     (lambda: refusals.not_good(gone(SlipKind.PREPARED, found=True)), "PREPARED_SUPERSEDED", "Nothing was charged."),
     (lambda: refusals.not_good(gone(SlipKind.APPROVAL)), "APPROVAL_PENDING", "Nothing was charged."),
@@ -91,6 +92,8 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
     said = made()
     assert (said.code, said.source, said.wire_code, said.http_status) == (code, "bridge", None, None)
     assert words in said.message
+    assert said.message[0].isupper() or said.message.startswith(ACTION.key)
+    assert said.message.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,7 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
         (lambda: refusals.approval_pending(ASKED), {"amount_usdc": "0.00007"}),
         (lambda: refusals.approval_denied(ASKED), {"amount_usdc": "0.00007"}),
         (lambda: refusals.prepared_expired(AT), {"expired_at": SINCE}),
+        (lambda: refusals.price_changed("k", 70, 80), {"was_usdc": "0.00007", "now_usdc": "0.00008"}),
         (lambda: refusals.price_changed("k", None, 70), {"was_usdc": "an unknown price", "now_usdc": "0.00007"}),
     ],
 )
