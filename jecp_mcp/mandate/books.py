@@ -157,8 +157,7 @@ class Books:
         if self._behind is not None:
             raise self._behind
         meters = self._meters.take(wanted.hold, wanted.meters, at)
-        for facts in self._meters.new():
-            self._append(chain.METER, None, None, facts=facts)
+        self._append_meters()
         if isinstance(meters, OverLimit):
             return meters
         state = State.SENT if wanted.send else State.RESERVED
@@ -295,8 +294,11 @@ class Books:
         if self._behind is None:
             return
         evidence, self._behind, self._at = str(self._behind), None, now
-        self._meters.recount(now)
         self._append(chain.CLOCK, None, None, evidence=bounded(evidence))
+        # A limit that came while the clock was ahead began without what had seemed to have left its window.
+        self._meters.refill(now)
+        self._append_meters()
+        self._meters.recount(now)
 
     def recount(self) -> None:
         """Count every meter anew from the calls."""
@@ -311,6 +313,10 @@ class Books:
         if numbers:
             self._append(chain.PRUNE, None, None, facts=chain.facts(before=before, calls=len(numbers)))
         return len(numbers)
+
+    def _append_meters(self) -> None:
+        for facts in self._meters.new():
+            self._append(chain.METER, None, None, facts=facts)
 
     def _append(
         self,
