@@ -122,8 +122,7 @@ class Books:
             if wrong is not None:
                 return wrong
         meters = self._meters.take(wanted.hold, wanted.meters, at)
-        for facts in self._meters.new():
-            self._journal.add(chain.METER, facts=facts)
+        self._add_meters()
         return meters if isinstance(meters, OverLimit) else self._write(wanted, meters, at)
 
     def _write(self, wanted: Reservation, meters: str, at: UnixMs) -> Admitted:
@@ -286,8 +285,11 @@ class Books:
         if journal.behind is None:
             return
         evidence, journal.behind, journal.at = str(journal.behind), None, now
-        self._meters.recount(now)
         journal.add(chain.CLOCK, evidence=bounded(evidence))
+        # A limit that came while the clock was ahead began without what had seemed to have left its window.
+        self._meters.refill(now)
+        self._add_meters()
+        self._meters.recount(now)
 
     def recount(self) -> None:
         """Count every meter anew from the calls."""
@@ -306,6 +308,10 @@ class Books:
     def _slip_event(self, ref: SlipRef, state: SlipState, *, evidence: str | None = None, **told: object) -> None:
         facts = chain.facts(kind=ref.kind.value, slip=ref.slip_id, state=state.value, **told)
         self._journal.add(chain.SLIP, evidence=evidence, facts=facts)
+
+    def _add_meters(self) -> None:
+        for facts in self._meters.new():
+            self._journal.add(chain.METER, facts=facts)
 
     def _write_requests(self) -> None:
         self._executemany("INSERT INTO request(call, body) VALUES (?, ?)", self._requests)

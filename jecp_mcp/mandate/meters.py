@@ -7,6 +7,7 @@ new, or no longer to be trusted, is counted from them.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -21,7 +22,7 @@ from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.caps import matches
 from jecp_mcp.mandate.ledger import WINDOW_MS, Meter, MeterReading, OverLimit, Window
 from jecp_mcp.mandate.states import State, counted
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.money import ZERO, MicroUSDC
 
 SLOT_MS: dict[Window, int] = {
     Window.HOUR: 60_000,
@@ -144,6 +145,21 @@ class Meters:
             self._slots[at] = self._execute("SELECT id FROM slot WHERE meter = ? AND start = ?", at).get
         return self._slots[at]
 
+    def refill(self, at: UnixMs) -> None:
+        """Let every meter list what its window holds at an earlier instant than it was made for."""
+        told: list[Any] = self._execute("SELECT facts FROM event WHERE event = 'meter' ORDER BY id").fetchall()
+        for (facts,) in told:
+            made = json.loads(facts)
+            if "window" in made and made["window"] in SLOT_MS:
+                number, window = made["meter"], Window(made["window"])
+                meter = Meter(made["key"], window, ZERO, "", made["principal"], made.get("pattern"))
+                listing = self._execute(
+                    "SELECT id FROM call WHERE ',' || meters || ',' LIKE ?", (f"%,{number},%",)
+                ).fetchall()
+                missing = {call for call, _, _ in _spent(self._connection, meter, at)} - {call for (call,) in listing}
+                if missing:
+                    self._list(number, meter, [(call,) for call in sorted(missing)])
+
     def recount(self, at: UnixMs) -> None:
         """Count every meter anew from the calls that name it."""
         self._forget()
@@ -206,14 +222,19 @@ class Meters:
             (meter.key, slot_ms, window_ms, sum(starts.values())),
         )
         made = self._connection.last_insert_rowid()
-        self._new.append(facts_of(made, meter.key, slot_ms, window_ms, [number for (number,) in numbers]))
         self._write(made, slot_ms, window_ms, starts)
-        # What one of these calls still comes to must move this meter too.
-        self._executemany(
-            f"UPDATE call SET meters = CASE meters WHEN '' THEN '{made}' ELSE meters || ',{made}' END WHERE id = ?",  # noqa: S608 a number
-            numbers,
-        )
+        self._list(made, meter, numbers)
         return made
+
+    def _list(self, number: int, meter: Meter, calls: Sequence[tuple[int]]) -> None:
+        """Let calls from before list a meter: what they still come to must move it too."""
+        self._executemany(
+            f"UPDATE call SET meters = CASE meters WHEN '' THEN '{number}' ELSE meters || ',{number}' END WHERE id = ?",  # noqa: S608 a number
+            calls,
+        )
+        lengths = (SLOT_MS.get(meter.window), WINDOW_MS.get(meter.window))
+        whose = {"principal": meter.principal, "pattern": meter.pattern, "window": meter.window.value}
+        self._new.append(facts_of(number, meter.key, *lengths, [call for (call,) in calls], whose))
 
     def _over(self, hold: MicroUSDC, meters: Sequence[Meter], ids: Sequence[int]) -> OverLimit:
         self.settle()
@@ -274,9 +295,17 @@ def slots_of(meters: str, created_at: int, lengths: Mapping[int, int | None]) ->
     return [(number, _start(lengths.get(number), created_at)) for number in map(int, meters.split(","))]
 
 
-def facts_of(number: int, key: str, slot_ms: int | None, window_ms: int | None, calls: Sequence[int]) -> str:
-    """What the event of a new meter tells: the meter, and the calls before it that it counts."""
-    return chain.facts(meter=number, key=key, slot_ms=slot_ms, window_ms=window_ms, calls=list(calls))
+def facts_of(
+    number: int,
+    key: str,
+    slot_ms: int | None,
+    window_ms: int | None,
+    calls: Sequence[int],
+    whose: Mapping[str, str | None] | None = None,
+) -> str:
+    """What the event of a meter tells: the meter, the calls before it that it counts, and whose it counts if known."""
+    told: dict[str, object] = {**(whose or {}), "calls": list(calls)}
+    return chain.facts(meter=number, key=key, slot_ms=slot_ms, window_ms=window_ms, **told)
 
 
 def _would_hold(spent: Iterable[tuple[int, int, int]], window: Window) -> tuple[int, int | None]:

@@ -222,8 +222,8 @@ def _few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("deed", list(dying.DEEDS))
 def test_a_process_killed_at_any_point_leaves_what_it_promised_and_nothing_half_done(room: Path, deed: str) -> None:
     story = asyncio.run(tell_story(room, deed, seed=1))
-    tears = [] if deed in dying.OPENING else spread(story.grows, 6)
-    points = spread(story.points, 16)
+    tears = [] if deed in dying.OPENING else spread(story.grows, 5)
+    points = spread(story.points, 12)
     # Where the process comes to the end of its journal a little earlier than the story did, it lives.
     assert kill(story, room, points, tears) >= len(points) + len(tears) - 1
 

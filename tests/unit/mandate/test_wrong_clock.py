@@ -174,3 +174,24 @@ async def test_counting_anew_changes_nothing_that_was_right(ledger: SqliteLedger
     assert await ledger.readings(caps) == before
     ledger.conclude(Conclusion("free", Event.SETTLE, MicroUSDC(3)))
     assert [reading.used for reading in await ledger.readings(caps)] == [3, 83, 83, 83]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("pattern", [None, "docs/*", "else/*"])
+async def test_a_limit_that_came_while_the_clock_was_ahead_counts_what_was_spent_before(
+    ledger: SqliteLedger, clock: HandClock, pattern: str | None
+) -> None:
+    await ledger.reserve(reservation(ledger.session, 60, call_id="before"))
+    await ledger.reserve(reservation(ledger.session, 500, principal="somebody"))
+    clock.forward(hours=48)
+    new = meter(Window.DAY, 100, pattern=pattern)
+    await ledger.reserve(reservation(ledger.session, 30, meters=[new]))
+    clock.forward(hours=-48)
+    await ledger.trust_clock()
+    counted = 30 if pattern == "else/*" else 90
+    assert [reading.used for reading in await ledger.readings([new])] == [counted]
+    ledger.conclude(Conclusion("before", Event.SETTLE, MicroUSDC(50)))
+    assert [reading.used for reading in await ledger.readings([new])] == [counted - 10 * (pattern != "else/*")]
+    clock.forward(hours=-1)
+    await ledger.trust_clock()
+    assert [reading.used for reading in await ledger.readings([new])] == [counted - 10 * (pattern != "else/*")]
