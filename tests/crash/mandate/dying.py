@@ -125,9 +125,9 @@ async def prepare(folder: Path, deed: str, seed: int) -> None:
 
 
 class Fuse:
-    """Counts the points the process passes, and ends it at the chosen one."""
+    """Counts the points the process passes, and ends it at the chosen one: by number, or the first of its name."""
 
-    def __init__(self, last: int, tell: Connection) -> None:
+    def __init__(self, last: int | str, tell: Connection) -> None:
         self._last = last
         self._tell = tell
         self.lit = False
@@ -137,7 +137,7 @@ class Fuse:
         if not self.lit:
             return
         self.passed += 1
-        if self.passed == self._last:
+        if self._last in (self.passed, label):
             self._tell.send(("died", label))
             os.kill(os.getpid(), signal.SIGKILL)
 

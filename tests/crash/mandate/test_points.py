@@ -25,6 +25,7 @@ from jecp_mcp.mandate.sqlite import SqliteLedger
 from jecp_mcp.mandate.states import OPEN, counted
 from jecp_mcp.money import MicroUSDC
 from tests.crash.mandate import dying
+from tests.crash.mandate.points import spread
 from tests.unit.mandate.reservations import reservation
 
 # Each death costs a fork of a process that has everything imported.
@@ -211,11 +212,6 @@ def kill(story: Story, room: Path, points: list[int], tears: list[int]) -> int:
         asyncio.run(check(story, folder, death))
         shutil.rmtree(folder)
     return died
-
-
-def spread(most: int, count: int) -> list[int]:
-    """At most `count` numbers from 1 to `most`, far apart."""
-    return list(range(1, most + 1, max(1, -(-most // count))))
 
 
 @pytest.fixture(autouse=True)
