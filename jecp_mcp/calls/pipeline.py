@@ -216,7 +216,7 @@ class Calls:
         try:
             row = await self._ledger.row(call_id)
         except LedgerError as exc:
-            return refused(refusals.ledger_trouble(exc), None)
+            return CallEnd(Charge.UNKNOWN, call_id, refusal=refusals.unreadable(exc))
         if row is None:
             return None
         row = await self._replays.taken_over(row)
@@ -307,8 +307,7 @@ class Calls:
             self._finish(run, row.fingerprint)
 
     def _finish(self, run: Run, key: str) -> None:
-        if self._running.get(key) is run:
-            del self._running[key]
+        del self._running[key]
         run.done.set()
 
     async def _reserve_and_execute(self, run: Run, order: Order, caller: Caller) -> CallEnd:

@@ -183,6 +183,18 @@ def ledger_trouble(error: LedgerError) -> Refusal:
     )
 
 
+def unreadable(error: LedgerError) -> Refusal:
+    """The ledger does not tell what became of a call."""
+    return Refusal(
+        code=LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else LEDGER_UNAVAILABLE,
+        message=(
+            f"The spending ledger cannot be read: {error}. Whether this call was charged cannot be told now. "
+            "The operator must mend the ledger; ask for the call's status then."
+        ),
+        source="bridge",
+    )
+
+
 def clock_wrong(skew: float) -> Refusal:
     """This machine's clock is too far off the Hub's for the limits' windows to mean anything.
 

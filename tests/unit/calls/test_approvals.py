@@ -231,6 +231,33 @@ async def test_a_word_for_one_full_limit_does_not_lift_another(tmp_path: Path) -
     assert (refusal_of(end), len(person.asked), len(rail.sent)) == (refusals.LIMIT_REACHED, 1, 1)
 
 
+async def test_two_who_agree_to_the_same_at_once_share_one_purchase(tmp_path: Path) -> None:
+    both_asked, ends = anyio.Event(), list[CallEnd]()
+
+    class Together(Person):
+        async def approve(self, question: Question) -> Reply:
+            self.asked.append(question)
+            if len(self.asked) == 2:
+                both_asked.set()
+            await both_asked.wait()
+            return Reply(Decision.ACCEPTED)
+
+    person = Together()
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+
+        async def one() -> None:
+            ends.append(await calls.pay(buying(), Caller(asker=person)))
+
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(one)
+            hosts.start_soon(one)
+        await ledger.flush()
+        totals = await ledger.totals()
+    assert len(rail.sent) == 1
+    assert [(end.charge, end.call_id) for end in ends] == [(Charge.YES, rail.sent[0].call_id)] * 2
+    assert totals.charged == PRICE
+
+
 async def test_who_agrees_while_the_identical_call_runs_shares_its_one_purchase(tmp_path: Path) -> None:
     both_asked, later, sent, go_on = anyio.Event(), anyio.Event(), anyio.Event(), anyio.Event()
     ends = list[CallEnd]()

@@ -53,6 +53,8 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.ledger_trouble(ClockWentBack("back")), "CLOCK_WRONG", "cannot be told: back."),
     (lambda: refusals.ledger_trouble(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be written: row 7."),
     (lambda: refusals.ledger_trouble(LedgerUnavailable("full")), "LEDGER_UNAVAILABLE", "cannot be written: full."),
+    (lambda: refusals.unreadable(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be read: row 7. Whether this call was"),
+    (lambda: refusals.unreadable(LedgerUnavailable("gone")), "LEDGER_UNAVAILABLE", "cannot be read: gone. Whether"),
     (lambda: refusals.clock_wrong(400.4), "CLOCK_WRONG", "is 400 seconds ahead of the Hub's"),
     (lambda: refusals.clock_wrong(-400.4), "CLOCK_WRONG", "is 400 seconds behind the Hub's"),
     (lambda: refusals.unwritable(WireError("too large")), "INVALID_REQUEST", "cannot be sent: too large. Nothing was"),
