@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,11 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.mandate.ledger import Meter, MeterReading
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.states import State
-from jecp_mcp.rails.base import Outcome, Quote, StoredRequest
+from jecp_mcp.rails.base import Outcome, StoredRequest
 from jecp_mcp.settings import MandateSettings
-from jecp_mcp.wire.forms import Action
 from tests.unit.calls.test_metered import BASE, MANDATE, asking
 from tests.unit.calls.test_pipeline import (
     PRICE,
-    ScriptedRail,
     StillClock,
     always_charged,
     always_lost,
@@ -48,12 +46,11 @@ async def test_what_the_mandate_denies_is_neither_written_down_nor_sent(tmp_path
 
 
 async def test_a_call_that_cannot_be_written_as_a_request_holds_nothing(tmp_path: Path) -> None:
-    class Strict(ScriptedRail):
-        def request(self, call_id: str, action: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
-            raise WireError("the input is larger than 5242880 bytes")
+    def refuse(*_: Any) -> StoredRequest:
+        raise WireError("the input is larger than 5242880 bytes")
 
-    async with opened(tmp_path, always_charged) as (calls, _, ledger):
-        calls._rail = Strict(always_charged)
+    async with opened(tmp_path, always_charged) as (calls, rail, ledger):
+        rail.request = refuse  # type: ignore[method-assign]
         end = await calls.pay(buying(), Caller())
         rows = await ledger.rows()
     assert end.refusal is not None
