@@ -91,7 +91,7 @@ def back_up(ledger: Path, target: Path, *, force: bool = False) -> Copy:
         raise LedgerUnavailable(f"there is no ledger at {ledger}")
     if target.exists() and (not force or target.samefile(ledger)):
         raise LedgerUnavailable(f"{target} is there already; name another file" + (", or add --force" * (not force)))
-    with _beside(target) as made:
+    with beside(target) as made:
         _copy(ledger, made)
         copy = check(made, target)
         if copy.report.findings and not force:
@@ -124,7 +124,7 @@ def restore(ledger: Path, source: Path, *, force: bool = False, clock: Clock | N
         raise LedgerUnavailable(f"{source} is the ledger itself")
     try:
         ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _beside(ledger) as made, presence.exclusive(ledger) as lock:
+        with beside(ledger) as made, presence.exclusive(ledger) as lock:
             presence.unused(ledger)
             _copy(source, made)
             _bring_up_to_date(made, clock)
@@ -254,7 +254,7 @@ def _reading(path: Path, reading: Any) -> Any:
 
 
 @contextmanager
-def _beside(target: Path) -> Iterator[Path]:
+def beside(target: Path) -> Iterator[Path]:
     """An empty file of this user's own in the target's folder, gone at the end unless it was moved."""
     made = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
     try:
