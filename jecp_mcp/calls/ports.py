@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -28,6 +30,93 @@ class Presence(Protocol):
         ...
 
 
+class Decision(StrEnum):
+    """What came of asking a person. Only `ACCEPTED` allows anything; every other one leaves the call unbought."""
+
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    UNABLE = "unable"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a person said, or why there is no word of theirs.
+
+    Attributes:
+        reason: with `CANCELLED` and `UNABLE`: why, as part of a sentence.
+        url: the link that was shown, for `Asker.show_link`.
+    """
+
+    decision: Decision
+    reason: str = ""
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A purchase that needs a person. An answer counts for exactly this question: all fields are bound by `digest`.
+
+    Attributes:
+        principal: whose budget would pay.
+        payee: the provider's namespace; ``""`` for the Hub itself.
+        action: the action's key.
+        amount: the price or, when not `exact`, the most it can come to; micro-USDC.
+        fingerprint: the call's fingerprint (`jecp_mcp.calls.stored.fingerprint`), which binds the arguments.
+        because: why a person is asked, as one sentence.
+        arguments: what the call would be given, to be shown.
+    """
+
+    principal: str
+    payee: str
+    action: str
+    amount: MicroUSDC
+    exact: bool
+    fingerprint: str
+    because: str
+    arguments: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The question's identity (hex SHA-256)."""
+        bound = [self.principal, self.payee, self.action, self.amount, self.exact, self.fingerprint, self.because]
+        return hashlib.sha256(json.dumps(bound, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+class Asker(Protocol):
+    """Asks the person behind the host, within one tool call.
+
+    To `calls/` both protocol eras look alike: `approve` is awaited where nothing is reserved yet, and whatever it
+    returns but `ACCEPTED` ends the call unbought. On 2025-era connections it returns when the person has answered. A
+    2026-era host is asked with the answer to its own request, so the first time `approve` returns `WAITING` at once;
+    the host then makes the identical call again with the person's word, and the same question, asked again on the
+    same way through the pipeline, gets it. Whoever sees `WAITING` ends the call as a refusal like any other, holding
+    nothing: the face replaces that result by the question. A call that asks again later must ask the same, so a
+    question holds nothing that changes by itself, such as the time.
+    """
+
+    async def approve(self, question: Question) -> Reply:
+        """Ask whether to buy. An answer counts once, for this very question. Raises nothing but cancellation."""
+        ...
+
+    async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
+        """Have the host open a link, if the person agrees. `ACCEPTED` says that it was opened, not what came of it.
+
+        Args:
+            purpose: what the link is for; the same purpose in the same call is the same link.
+            message: what the person is told, as one sentence.
+            make: makes the link; not awaited again when the host comes back with the person's word.
+
+        Returns:
+            The person's word; the link is its `url`, whatever that word is.
+
+        Raises:
+            HubError, ToolFault: as `make` does.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who is calling, and how to reach them while the call runs.
@@ -36,13 +125,13 @@ class Caller:
         principal: whose budget it is; ``local`` for every host of this user on stdio and loopback.
         progress: where to report progress, or None.
         presence: tells whether the caller has left without a word; None where leaving cancels the call's handler.
-        person_consents: whether a person at a terminal has approved this very call (the CLI only).
+        asker: asks the person behind the host or at the terminal, or None where nobody can be asked.
     """
 
     principal: str = "local"
     progress: Progress | None = None
     presence: Presence | None = None
-    person_consents: bool = False
+    asker: Asker | None = None
 
     async def listening(self) -> bool:
         """Whether an answer given now reaches the caller, as far as it can be told."""

@@ -126,6 +126,7 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
         wallet=Wallet(calls, policy, clock),
         results=Results(store, settings.artifacts, links),
         topups=client,
+        refunds=client,
         keeper=keeper,
         links=links,
         clock=clock,

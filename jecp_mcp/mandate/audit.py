@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.chain import Identity
 from jecp_mcp.mandate.ledger import AuditReport, CallRow, EventRow
+from jecp_mcp.mandate.slips import Slip
 from jecp_mcp.mandate.states import OPEN, State, counted
 
 MOST_FINDINGS = 100
@@ -30,7 +31,7 @@ class Audit:
     """One walk over a ledger, then `report`.
 
     `event` for every event, `call` for every call, `meter` and `slot` for every one whose making left an event, and
-    `meters` once.
+    `slips` and `meters` once.
     """
 
     def __init__(self, head: str | None = None) -> None:
@@ -45,6 +46,7 @@ class Audit:
         self._made: dict[int, Mapping[str, object]] = {}
         self._filled: defaultdict[int, list[int]] = defaultdict(list)
         self._findings: list[str] = []
+        self._slips: dict[tuple[object, object], dict[str, object]] = {}
         self._counted: defaultdict[tuple[int, int], int] = defaultdict(int)
 
     def event(self, event: EventRow, identity: Identity) -> None:
@@ -60,6 +62,9 @@ class Audit:
             self._prunes.append((event.number, _whole(_facts(event).get("before"))))
         elif event.event == chain.METER:
             self._meter_made(_facts(event))
+        elif event.event == chain.SLIP:
+            told = _facts(event)
+            self._slips.setdefault((told.get("kind"), told.get("slip")), {}).update(told)
 
     def call(
         self,
@@ -94,6 +99,17 @@ class Audit:
                 self._find(f"the call {row.call_id} is counted in other meters than its events say")
         for slot in slots:
             self._counted[slot] += counted(row.state, row.held, row.charged, row.refunded)
+
+    def slips(self, slips: Iterable[Slip]) -> None:
+        """Every slip against its events."""
+        missing = dict(self._slips)
+        for slip in slips:
+            told = missing.pop((slip.kind.value, slip.slip_id), {})
+            found = (slip.state.value, slip.subject, chain.body_digest(slip.body), slip.call_id)
+            if found != (told.get("state"), told.get("subject"), told.get("body"), told.get("call_id")):
+                self._find(f"the {slip.kind.value} slip {slip.slip_id} is not what its events say")
+        for kind, slip_id in missing:
+            self._find(f"the {kind} slip {slip_id} is missing")
 
     def meter(self, number: int, key: str, slot_ms: int | None, window_ms: int | None) -> None:
         """A meter as it stands."""

@@ -7,14 +7,14 @@ event behind, chained to the one before it. A transaction is `begin`, the change
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import apsw
 
-from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.errors import ClockWentBack, LedgerError
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.journal import Journal, Standing
 from jecp_mcp.mandate.ledger import (
     Admission,
     Admitted,
@@ -27,14 +27,13 @@ from jecp_mcp.mandate.ledger import (
 )
 from jecp_mcp.mandate.meters import Meters
 from jecp_mcp.mandate.records import OPEN_SQL, ROW, call_row
-from jecp_mcp.mandate.states import CHARGED, OPEN, Event, State, after, counted
+from jecp_mcp.mandate.slipbook import SlipBook
+from jecp_mcp.mandate.slips import Slip, SlipRef, SlipState
+from jecp_mcp.mandate.states import CHARGED, OPEN, Event, State, after
 from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
 
 UNDELIVERED_MS = 86_400_000
 """How long an answer that nobody received stands in for a repeat of the call: a Hub's idempotency window."""
-
-CLOCK_SLACK_MS = 60_000
-"""How far the clock may be behind the last change before nothing more is reserved; time stands still meanwhile."""
 
 _MOST_HELD = MOST_USDC * MICRO_PER_USDC
 _LONGEST_TEXT = 500
@@ -53,11 +52,6 @@ INSERT INTO call(call_id, principal, session, tool, payee, capability, action, v
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
-_EVENT = """
-INSERT INTO event(id, call, at, event, before, after, held, charged, refunded, session, evidence, facts, digest)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-
 _CONCLUDE = """
 UPDATE call SET state = ?, charged = ?, balance_after = coalesce(?, balance_after),
   transaction_id = coalesce(?, transaction_id), evidence = coalesce(?, evidence), attempts = attempts + ?,
@@ -72,24 +66,6 @@ WHERE ended_at < ?1 AND NOT ({_KEPT}) AND (EXISTS (SELECT 1 FROM request WHERE c
 """  # noqa: S608 constants of this module
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What a change needs of a row."""
-
-    number: int
-    call_id: str
-    state: State
-    held: int
-    charged: int
-    refunded: int
-    created_at: int
-    meters: str
-
-    @property
-    def counts(self) -> int:
-        return counted(self.state, self.held, self.charged, self.refunded)
-
-
 class Books:
     """The tables of one writing connection, for one process session."""
 
@@ -98,42 +74,27 @@ class Books:
         self._execute = connection.cursor().execute
         self._executemany = connection.cursor().executemany
         self._meters = Meters(connection)
+        self._slips = SlipBook(connection)
+        self._journal = Journal(connection, session)
         self._session = session
-        self._at = UnixMs(0)
-        self._behind: ClockWentBack | None = None
-        self._number, self._head = 0, chain.GENESIS
-        self._events: list[tuple[Any, ...]] = []
         self._requests: list[tuple[int, bytes]] = []
 
     @property
     def at(self) -> UnixMs:
         """The transaction's instant: that of the clock, or that of the last change where the clock is behind it."""
-        return self._at
+        return self._journal.at
 
     def begin(self, now: UnixMs) -> None:
         """What every transaction starts with."""
-        self._number, last, self._head = self._execute(
-            "SELECT id, at, digest FROM event ORDER BY id DESC LIMIT 1"
-        ).get or (0, 0, chain.GENESIS)
-        self._events.clear()
         self._requests.clear()
-        self._at = UnixMs(max(now, last))
-        self._behind = None
-        if now < last - CLOCK_SLACK_MS:
-            self._behind = ClockWentBack(
-                f"the clock shows {iso(now)}, and the ledger was last written at {iso(last)}; what has left the "
-                "limits' windows is not known"
-            )
-        self._meters.begin(self._at)
+        self._journal.begin(now)
+        self._meters.begin(self._journal.at)
 
     def end(self) -> bool:
         """What every transaction ends with; returns whether anything was changed."""
-        changed = bool(self._events)
         self._meters.settle()
         self._write_requests()
-        self._executemany(_EVENT, self._events)
-        self._events.clear()
-        return changed
+        return self._journal.end()
 
     def reserve(self, wanted: Reservation, at: UnixMs) -> Admission:
         """Write a new call, unless it repeats an open or undelivered one, or a cap has no room.
@@ -154,12 +115,17 @@ class Books:
             return Undelivered(self._row(undelivered))
         if taken:
             raise LedgerError(f"the call id {wanted.call_id} is taken")
-        if self._behind is not None:
-            raise self._behind
+        if self._journal.behind is not None:
+            raise self._journal.behind
+        if wanted.uses:
+            wrong = self._slips.check(wanted.uses, wanted.fingerprint, wanted.principal, at)
+            if wrong is not None:
+                return wrong
         meters = self._meters.take(wanted.hold, wanted.meters, at)
-        self._append_meters()
-        if isinstance(meters, OverLimit):
-            return meters
+        self._journal_meters()
+        return meters if isinstance(meters, OverLimit) else self._write(wanted, meters, at)
+
+    def _write(self, wanted: Reservation, meters: str, at: UnixMs) -> Admitted:
         state = State.SENT if wanted.send else State.RESERVED
         self._execute(
             _INSERT,
@@ -182,9 +148,12 @@ class Books:
         )
         number = self._connection.last_insert_rowid()
         self._requests.append((number, wanted.request))
-        made = _Call(number, wanted.call_id, state, wanted.hold, 0, 0, at, meters)
+        made = Standing(number, wanted.call_id, state, wanted.hold, 0, 0, at, meters)
         facts = chain.facts(request=chain.body_digest(wanted.request), meters=meters or None)
-        self._append(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
+        self._journal.add(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
+        for ref in wanted.uses:
+            self._slips.use(ref, wanted.call_id)
+            self._slip_event(ref, SlipState.USED, call_id=wanted.call_id)
         return Admitted(wanted.call_id, at)
 
     def send(self, call_id: str) -> bool:
@@ -197,7 +166,7 @@ class Books:
         if after(call.state, Event.SEND) is None:
             return False
         self._execute("UPDATE call SET state = ? WHERE id = ?", (State.SENT.value, call.number))
-        self._append(Event.SEND.value, _moved(call, State.SENT), call.state)
+        self._journal.add(Event.SEND.value, call.moved(State.SENT), call.state)
         return True
 
     def conclude(self, end: Conclusion, at: UnixMs) -> None:
@@ -212,7 +181,7 @@ class Books:
             raise LedgerError(f"{end.event.value} cannot happen to the call {end.call_id}, which is {call.state.value}")
         if end.charged < 0 or (end.charged and state not in CHARGED):
             raise LedgerError(f"{end.event.value} of the call {end.call_id} cannot carry a charge of {end.charged}")
-        moved = _moved(call, state, charged=end.charged)
+        moved = call.moved(state, charged=end.charged)
         self._meters.adjust(call.meters, call.created_at, moved.counts - call.counts)
         evidence, transaction_id = bounded(end.evidence), bounded(end.transaction_id)
         self._execute(
@@ -231,7 +200,7 @@ class Books:
         )
         if end.answer is not None:
             self._execute("INSERT OR REPLACE INTO answer(call, body) VALUES (?, ?)", (call.number, end.answer))
-        self._append(end.event.value, moved, call.state, evidence=evidence, facts=facts_of(end, transaction_id))
+        self._journal.add(end.event.value, moved, call.state, evidence=evidence, facts=facts_of(end, transaction_id))
 
     def refund(self, call_id: str, total: MicroUSDC, evidence: str) -> bool:
         """Note that the Hub gave back `total` of a call, in all; False when that is no news.
@@ -247,10 +216,10 @@ class Books:
             return False
         self._meters.adjust(call.meters, call.created_at, call.refunded - refunded)
         self._execute("UPDATE call SET refunded = ? WHERE id = ?", (refunded, call.number))
-        moved = _moved(call, call.state, charged=call.charged, refunded=refunded)
+        moved = call.moved(call.state, charged=call.charged, refunded=refunded)
         told = bounded(evidence)
         self._execute("UPDATE call SET evidence = ? WHERE id = ?", (told, call.number))
-        self._append(Event.REFUND.value, moved, call.state, evidence=told)
+        self._journal.add(Event.REFUND.value, moved, call.state, evidence=told)
         return True
 
     def deliver(self, call_id: str) -> None:
@@ -262,7 +231,7 @@ class Books:
         call = self._find(call_id)
         self._execute("UPDATE call SET delivered = 1 WHERE id = ? AND delivered = 0", (call.number,))
         if self._connection.changes():
-            self._append(chain.DELIVER, call, call.state)
+            self._journal.add(chain.DELIVER, call, call.state)
 
     def adopt(self, dead: Sequence[str], at: UnixMs) -> list[CallRow]:
         """Make the open rows of dead sessions this session's, and return every ``in_doubt`` row it owns."""
@@ -282,28 +251,50 @@ class Books:
                     self.conclude(Conclusion(call_id, Event.DOUBT, evidence=evidence, attempts=0), at)
                 call = self._find(call_id)
                 self._execute("UPDATE call SET session = ? WHERE id = ?", (self._session, call.number))
-                self._append(chain.ADOPT, call, call.state)
+                self._journal.add(chain.ADOPT, call, call.state)
         mine: list[Any] = self._execute(
             f"SELECT id FROM call WHERE {OPEN_SQL} AND state = 'in_doubt' AND session = ?",  # noqa: S608 a constant
             (self._session,),
         ).fetchall()
         return [self._row(number) for (number,) in sorted(mine)]
 
+    def write_slip(self, slip: Slip, at: UnixMs) -> Slip:
+        """Write a new slip; older ones that still wait for the same are superseded.
+
+        Raises:
+            LedgerError: its id is taken.
+        """
+        written, superseded = self._slips.write(slip, at)
+        for old in superseded:
+            self._slip_event(SlipRef(old.kind, old.slip_id), SlipState.SUPERSEDED)
+        body = chain.body_digest(written.body)
+        self._slip_event(SlipRef(slip.kind, slip.slip_id), written.state, subject=written.subject, body=body)
+        return written
+
+    def answer_slip(self, ref: SlipRef, granted: bool, note: str, at: UnixMs) -> Slip | None:
+        """Grant or deny a slip that is asked for and has not expired; None when there is no such one."""
+        told = bounded(note)
+        answered = self._slips.answer(ref, granted, told, at)
+        if answered is not None:
+            self._slip_event(ref, answered.state, evidence=told)
+        return answered
+
     def trust_clock(self, now: UnixMs) -> None:
         """Let the clock's instant be the ledger's, and count the windows anew."""
-        if self._behind is None:
+        journal = self._journal
+        if journal.behind is None:
             return
-        evidence, self._behind, self._at = str(self._behind), None, now
-        self._append(chain.CLOCK, None, None, evidence=bounded(evidence))
+        evidence, journal.behind, journal.at = str(journal.behind), None, now
+        journal.add(chain.CLOCK, evidence=bounded(evidence))
         # A limit that came while the clock was ahead began without what had seemed to have left its window.
         self._meters.refill(now)
-        self._append_meters()
+        self._journal_meters()
         self._meters.recount(now)
 
     def recount(self) -> None:
         """Count every meter anew from the calls."""
-        self._meters.recount(self._at)
-        self._append(chain.RECOUNT, None, None)
+        self._meters.recount(self._journal.at)
+        self._journal.add(chain.RECOUNT)
 
     def prune(self, before: UnixMs, most: int) -> int:
         """Drop the bodies of at most so many calls that ended before; returns how many had one."""
@@ -311,36 +302,16 @@ class Books:
         for table in ("request", "answer"):
             self._executemany(f"DELETE FROM {table} WHERE call = ?", numbers)  # noqa: S608 two constants
         if numbers:
-            self._append(chain.PRUNE, None, None, facts=chain.facts(before=before, calls=len(numbers)))
+            self._journal.add(chain.PRUNE, facts=chain.facts(before=before, calls=len(numbers)))
         return len(numbers)
 
-    def _append_meters(self) -> None:
+    def _journal_meters(self) -> None:
         for facts in self._meters.new():
-            self._append(chain.METER, None, None, facts=facts)
+            self._journal.add(chain.METER, facts=facts)
 
-    def _append(
-        self,
-        event: str,
-        call: _Call | None,
-        before: State | None,
-        *,
-        evidence: str | None = None,
-        facts: str = "{}",
-        identity: chain.Identity = chain.NOBODY,
-    ) -> None:
-        self._number += 1
-        told: chain.Written = (
-            self._at,
-            event,
-            None if before is None else before.value,
-            *((None, 0, 0, 0) if call is None else (call.state.value, call.held, call.charged, call.refunded)),
-            self._session,
-            evidence,
-            facts,
-        )
-        number, call_id = (None, None) if call is None else (call.number, call.call_id)
-        self._head = chain.digest(self._head, (self._number, call_id, *told), identity)
-        self._events.append((self._number, number, *told, self._head))
+    def _slip_event(self, ref: SlipRef, state: SlipState, *, evidence: str | None = None, **told: object) -> None:
+        facts = chain.facts(kind=ref.kind.value, slip=ref.slip_id, state=state.value, **told)
+        self._journal.add(chain.SLIP, evidence=evidence, facts=facts)
 
     def _write_requests(self) -> None:
         self._executemany("INSERT INTO request(call, body) VALUES (?, ?)", self._requests)
@@ -350,7 +321,7 @@ class Books:
         self._write_requests()
         return call_row(self._execute(ROW + "WHERE c.id = ?", (number,)).get)
 
-    def _find(self, call_id: str) -> _Call:
+    def _find(self, call_id: str) -> Standing:
         found = self._execute(
             "SELECT id, call_id, state, held, charged, refunded, created_at, meters FROM call WHERE call_id = ?",
             (call_id,),
@@ -358,7 +329,7 @@ class Books:
         if found is None:
             raise LedgerError(f"the ledger knows no call {call_id}")
         number, name, state, *rest = found
-        return _Call(number, name, State(state), *rest)
+        return Standing(number, name, State(state), *rest)
 
 
 def facts_of(end: Conclusion, transaction_id: str | None) -> str:
@@ -374,7 +345,3 @@ def facts_of(end: Conclusion, transaction_id: str | None) -> str:
 def bounded(text: str | None) -> str | None:
     """Foreign text as a column can hold it: no lone surrogates, no end without end."""
     return None if text is None else text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
-
-
-def _moved(call: _Call, state: State, charged: int = 0, refunded: int = 0) -> _Call:
-    return _Call(call.number, call.call_id, state, call.held, charged, refunded, call.created_at, call.meters)

@@ -23,6 +23,7 @@ PRUNE = "prune"
 CLOCK = "clock"
 RECOUNT = "recount"
 UPGRADE = "upgrade"
+SLIP = "slip"
 
 Identity = tuple[str | int | None, ...]
 """What a reservation wrote into the call's row for good."""

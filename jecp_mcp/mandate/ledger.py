@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.mandate.slips import Slip, SlipRef, Slips
 from jecp_mcp.mandate.states import Event, State
 from jecp_mcp.money import ZERO, MicroUSDC
 
@@ -64,6 +65,7 @@ class Reservation:
         meters: every window cap that applies; all must have room, or nothing is written.
         request: the stored request, opaque here (see `jecp_mcp.calls.stored`).
         send: whether the row starts as ``sent`` (nobody has to be asked in between).
+        uses: the slips that this call uses; all must be good for it, or nothing is written.
     """
 
     call_id: str
@@ -80,6 +82,7 @@ class Reservation:
     meters: tuple[Meter, ...]
     request: bytes
     send: bool = True
+    uses: tuple[SlipRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,15 @@ class Undelivered:
     row: CallRow
 
 
-Admission = Admitted | OverLimit | AlreadyOpen | Undelivered
+@dataclass(frozen=True, slots=True)
+class NotGood:
+    """A slip is not good for this call (any more). Nothing was written. `slip` is None when there is none."""
+
+    ref: SlipRef
+    slip: Slip | None
+
+
+Admission = Admitted | OverLimit | AlreadyOpen | Undelivered | NotGood
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +219,7 @@ class EventRow:
         number: its place in the chain, from 1.
         call_id: the call it happened to; None for what happened to the whole ledger.
         event: ``reserve``, the name of a `jecp_mcp.mandate.states.Event`, ``deliver`` or ``adopt`` for a call;
-            ``meter``, ``prune``, ``clock``, ``recount`` or ``upgrade`` for the ledger.
+            ``meter``, ``slip``, ``prune``, ``clock``, ``recount`` or ``upgrade`` for the ledger.
         held, charged, refunded: the call's amounts after it, micro-USDC.
         session: the process session that wrote it.
         facts: what else it wrote, as a JSON object.
@@ -249,7 +260,7 @@ class AuditReport:
     anchored: bool | None = None
 
 
-class Ledger(Protocol):
+class Ledger(Slips, Protocol):
     """A durable ledger.
 
     Every method raises `jecp_mcp.errors.LedgerUnavailable` when it cannot write and `LedgerDamaged` when the file is
@@ -327,6 +338,10 @@ class Ledger(Protocol):
 
     async def pages(self, *, after: int = 0, limit: int = 1000) -> Sequence[CallRow]:
         """The calls behind number `after`, oldest first, without their requests and answers."""
+        ...
+
+    async def has_paid(self, principal: str, payee: str) -> bool:
+        """Whether a principal ever paid a payee, as far as it is proven."""
         ...
 
     async def of_transaction(self, transaction_id: str) -> CallRow | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import apsw
 
-from jecp_mcp.mandate import chain
+from jecp_mcp.mandate import chain, slipbook
 from jecp_mcp.mandate.audit import Audit, Bodies
 from jecp_mcp.mandate.ledger import AuditReport, CallRow, EventRow, Totals
 from jecp_mcp.mandate.meters import slots_of
@@ -50,6 +50,16 @@ def read_transaction(connection: apsw.Connection, transaction_id: str) -> CallRo
     """The call that a Hub's transaction paid for, or None."""
     found = connection.execute(ROW + "WHERE c.transaction_id = ? ORDER BY c.id LIMIT 1", (transaction_id,)).get
     return None if found is None else call_row(found)
+
+
+def read_has_paid(connection: apsw.Connection, principal: str, payee: str) -> bool:
+    """Whether a principal ever paid a payee."""
+    found = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM call WHERE payee = ? AND principal = ? "
+        "AND state IN ('settled', 'reconciled_charged'))",
+        (payee, principal),
+    ).get
+    return bool(found)
 
 
 def read_rows(connection: apsw.Connection, limit: int, states: frozenset[State] | None) -> list[CallRow]:
@@ -109,6 +119,7 @@ def audit(connection: apsw.Connection, head: str | None) -> AuditReport:
     try:
         _walk_events(connection, walk)
         _walk_calls(connection, walk)
+        walk.slips(slipbook.every_slip(connection))
         _walk_meters(connection, walk)
     finally:
         connection.execute("ROLLBACK")

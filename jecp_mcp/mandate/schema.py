@@ -39,6 +39,25 @@ CREATE TRIGGER event_stays BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'eve
 CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'events are only appended'); END;
 """
 
+SLIPS = """
+-- What was agreed before a call: prepared calls and approvals.
+CREATE TABLE slip(
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  slip_id TEXT NOT NULL,
+  principal TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('asked', 'granted', 'used', 'denied', 'superseded')),
+  body BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  call_id TEXT,
+  note TEXT,
+  UNIQUE (kind, slip_id)
+) STRICT;
+CREATE INDEX slip_waiting ON slip(kind, subject) WHERE state IN ('asked', 'granted', 'used');
+"""
+
 CALL_INDEXES = """
 -- At most one open call carries a fingerprint.
 CREATE UNIQUE INDEX call_open ON call(fingerprint) WHERE state IN ('reserved', 'sent', 'in_doubt');
@@ -101,6 +120,7 @@ CREATE TABLE call(
 CREATE TABLE request(call INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 CREATE TABLE answer(call INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 {EVENTS}
+{SLIPS}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 """

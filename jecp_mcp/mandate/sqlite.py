@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerError, LedgerUnavailable
-from jecp_mcp.mandate import meters, records
+from jecp_mcp.mandate import meters, records, slipbook
 from jecp_mcp.mandate.file import LedgerFile
 from jecp_mcp.mandate.ledger import (
     Admission,
@@ -22,6 +22,7 @@ from jecp_mcp.mandate.ledger import (
     Totals,
 )
 from jecp_mcp.mandate.owners import OwnerLock, Owners
+from jecp_mcp.mandate.slips import WAITING, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import Event, State
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
@@ -183,6 +184,11 @@ class SqliteLedger:
         found: list[CallRow] = self._file.read(lambda reader: records.read_pages(reader, after, limit))
         return found
 
+    async def has_paid(self, principal: str, payee: str) -> bool:
+        """Whether a principal ever paid a payee, as far as it is proven."""
+        await self._read_queued()
+        return bool(self._file.read(lambda reader: records.read_has_paid(reader, principal, payee)))
+
     async def of_transaction(self, transaction_id: str) -> CallRow | None:
         """The call that a Hub's transaction paid for, or None."""
         await self._read_queued()
@@ -200,6 +206,34 @@ class SqliteLedger:
         await self._read_queued()
         report: AuditReport = self._file.read(lambda reader: records.audit(reader, head))
         return report
+
+    async def write_slip(self, slip: Slip) -> Slip:
+        """Write a new slip, durably; older ones that still wait for the same subject and kind are superseded.
+
+        Raises:
+            LedgerError: its id is taken.
+        """
+        written: Slip = await self._writer.do(lambda into, at: into.write_slip(slip, at))
+        return written
+
+    async def answer_slip(self, ref: SlipRef, granted: bool, note: str) -> Slip | None:
+        """Grant or deny a slip that is asked for and has not expired, durably; None when there is no such one."""
+        answered: Slip | None = await self._writer.do(lambda into, at: into.answer_slip(ref, granted, note, at))
+        return answered
+
+    async def slip(self, ref: SlipRef) -> Slip | None:
+        """One slip, or None."""
+        await self._read_queued()
+        found: Slip | None = self._file.read(lambda reader: slipbook.read_slip(reader, ref))
+        return found
+
+    async def slips(
+        self, kind: SlipKind, *, subject: str | None = None, states: frozenset[SlipState] = WAITING, limit: int = 100
+    ) -> Sequence[Slip]:
+        """The latest slips in some states, newest first, expired ones included; all, or those of one subject."""
+        await self._read_queued()
+        found: list[Slip] = self._file.read(lambda reader: slipbook.read_slips(reader, kind, subject, states, limit))
+        return found
 
     async def readings(self, wanted: Sequence[Meter]) -> Sequence[MeterReading]:
         """How full each cap is now; one that no call has met yet shows what it will begin with."""

@@ -12,7 +12,7 @@ from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.ledger import WINDOW_MS
 from jecp_mcp.mandate.meters import SLOT_MS, facts_of
 from jecp_mcp.mandate.records import COLUMNS, call_row
-from jecp_mcp.mandate.schema import CALL_INDEXES, EVENTS, VERSION
+from jecp_mcp.mandate.schema import CALL_INDEXES, EVENTS, SLIPS, VERSION
 
 
 def upgrade(connection: apsw.Connection, version: int, session: str, at: UnixMs) -> None:
@@ -49,6 +49,7 @@ def _columns(connection: apsw.Connection) -> None:
         DROP INDEX call_undelivered;
         """
         + CALL_INDEXES
+        + SLIPS
     )
 
 

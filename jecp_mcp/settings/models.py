@@ -155,6 +155,9 @@ class MandateSettings(_Section):
     """[mandate]: what may be spent.
 
     Attributes:
+        approve_new_payees: whether a person must approve the first purchase from each provider.
+        raise_limits_in_host: whether whoever holds the chat may let a call past a full limit; else only the operator,
+            in a terminal.
         unknown_price: ``deny``, or what to hold for a call whose price the catalog does not say, micro-USDC.
     """
 
@@ -166,6 +169,8 @@ class MandateSettings(_Section):
     total_usdc: Amount | None = None
     expires_at: Instant | None = None
     approve_above_usdc: Amount | None = None
+    approve_new_payees: bool = False
+    raise_limits_in_host: bool = False
     allow: Patterns = ("*",)
     deny: Patterns = ()
     unknown_price: Annotated[Literal["deny"] | int, BeforeValidator(_price_to_assume)] = "deny"

@@ -110,9 +110,7 @@ async def test_a_body_that_pruning_kept_cannot_go_unseen(ledger: SqliteLedger, c
     ledger.delivered("undelivered")
     await ledger.flush()
     assert (await ledger.audit()).findings == ()
-    await ledger._writer.do(
-        lambda books, _at: books._execute("DELETE FROM answer") and books._append("clock", None, None)
-    )
+    await ledger._writer.do(lambda books, _at: books._execute("DELETE FROM answer") and books._journal.add("clock"))
     assert (await ledger.audit()).findings == ("the answer of the call undelivered was changed",)
     await ledger.close()
 

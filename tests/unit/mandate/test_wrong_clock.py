@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jecp_mcp.errors import ClockWentBack
-from jecp_mcp.mandate.books import CLOCK_SLACK_MS
+from jecp_mcp.mandate.journal import CLOCK_SLACK_MS
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit, Window
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import SqliteLedger

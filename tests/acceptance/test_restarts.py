@@ -1,0 +1,119 @@
+"""A server that dies in the middle of a paid call, and the one that the host starts after it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.roads import SandboxHub, server_env
+
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+BUY: dict[str, Any] = {"name": "text-stats_count", "arguments": {"text": "said before the end"}}
+
+
+class Host:
+    """A host on stdio that can be as rude as hosts are."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.number = 0
+
+    def send(self, method: str, **params: Any) -> int:
+        self.number += 1
+        message = {"jsonrpc": "2.0", "id": self.number, "method": method, "params": params}
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(message) + "\n")
+        self.process.stdin.flush()
+        return self.number
+
+    def answer(self, number: int) -> Any:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            said = json.loads(line)
+            if said.get("id") == number:
+                return said["result"]
+        raise AssertionError("the server ended without an answer")
+
+    def ask(self, method: str, **params: Any) -> Any:
+        return self.answer(self.send(method, **params))
+
+
+@contextmanager
+def served(hub: SandboxHub, state: Path) -> Iterator[Host]:
+    command = [sys.executable, "-m", "jecp_mcp", "serve", "--state-dir", str(state)]
+    env = server_env(hub.url, hub.agent_id, hub.api_key)
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env
+    ) as process:
+        host = Host(process)
+        try:
+            host.ask("initialize", **HELLO)
+            yield host
+        finally:
+            process.kill()
+
+
+def wait_until_charged(hub: SandboxHub, count: int) -> None:
+    deadline = time.monotonic() + 15
+    while len(hub.books()["transactions"]) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def charge_and_let_wait(hub: SandboxHub) -> None:
+    """The first attempt is charged and its answer lost; the second, which would fetch it, is slow."""
+    hub.fault("text-stats:count", "drop_after_charge")
+    hub.fault("text-stats:count", "delay:2")
+
+
+def stored(result: Any) -> bool:
+    assert not result["isError"], result
+    return bool(result["_meta"]["jecp-mcp/billing"].get("stored", False))
+
+
+def test_a_call_whose_server_was_killed_is_finished_and_not_bought_again(hub: SandboxHub, tmp_path: Path) -> None:
+    charge_and_let_wait(hub)
+    with served(hub, tmp_path) as host:
+        host.send("tools/call", **BUY)
+        wait_until_charged(hub, 1)
+        host.process.send_signal(signal.SIGKILL)
+        host.process.wait(10)
+    with served(hub, tmp_path) as host:
+        told = [stored(host.ask("tools/call", **BUY)) for _ in range(2)]
+    # The first repeat is the lost answer, the second, after it was delivered, a new purchase.
+    assert told == [True, False]
+    assert len(hub.books()["transactions"]) == 2
+
+
+@pytest.mark.parametrize("asked", ["status", "repeat"])
+def test_an_answer_that_no_host_ever_read_outlives_the_server(hub: SandboxHub, tmp_path: Path, asked: str) -> None:
+    charge_and_let_wait(hub)
+    with served(hub, tmp_path) as host:
+        number = host.send("tools/call", **BUY)
+        wait_until_charged(hub, 1)
+        # The host gives up on the request, as a user who presses stop does, and restarts the server.
+        assert host.process.stdin is not None
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
+        host.process.stdin.write(json.dumps(cancel) + "\n")
+        host.process.stdin.close()
+        assert host.process.wait(15) == 0
+    with served(hub, tmp_path) as host:
+        (call,) = host.ask("tools/call", name="jecp_status", arguments={})["structuredContent"]["calls"]
+        assert call["charged"] in {"yes", "unknown"}
+        if asked == "status":
+            arguments = {"call_id": call["call_id"]}
+            found = host.ask("tools/call", name="jecp_status", arguments=arguments)
+        else:
+            found = host.ask("tools/call", **BUY)
+        assert stored(found)
+        assert found["structuredContent"]["characters"] == len(BUY["arguments"]["text"])
+    assert len(hub.books()["transactions"]) == 1
