@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Self, assert_never
+from typing import Final, Self, assert_never
 
 import anyio
 from anyio.abc import TaskGroup
@@ -55,6 +55,10 @@ STATUS_SECONDS = 20.0
 
 GRACE_SECONDS = 5.0
 """How long a closing pipeline lets running calls end before it leaves them to the next start."""
+
+
+_NO_CONSENT: Final = SlipRef(SlipKind.APPROVAL, "none")
+"""A consent that nobody gave: with it the ledger buys nothing."""
 
 
 class Calls:
@@ -180,9 +184,11 @@ class Calls:
                     # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
                     end = await running.wait()
                     return replace(end, action=action, stored=True) if end.answer is not None else end
-                order = await self._orders.agreed(replace(order, uses=uses), caller)
+                order = await self._consented(replace(order, uses=uses), caller)
         except LedgerError as exc:
             return refused(refusals.ledger_trouble(exc), action)
+        except WireError as exc:
+            return refused(refusals.unwritable(exc), action)
         if isinstance(order, Refusal):
             return refused(order, action)
         never = refused(refusals.shutting_down(action), action)
@@ -210,7 +216,7 @@ class Calls:
         try:
             row = await self._ledger.row(call_id)
         except LedgerError as exc:
-            return refused(refusals.ledger_trouble(exc), None)
+            return CallEnd(Charge.UNKNOWN, call_id, refusal=refusals.unreadable(exc))
         if row is None:
             return None
         row = await self._replays.taken_over(row)
@@ -301,8 +307,7 @@ class Calls:
             self._finish(run, row.fingerprint)
 
     def _finish(self, run: Run, key: str) -> None:
-        if self._running.get(key) is run:
-            del self._running[key]
+        del self._running[key]
         run.done.set()
 
     async def _reserve_and_execute(self, run: Run, order: Order, caller: Caller) -> CallEnd:
@@ -333,6 +338,20 @@ class Calls:
                 return end
             case _:
                 assert_never(admission)
+
+    async def _consented(self, order: Order, caller: Caller) -> Order | Refusal:
+        """The order with a person's consent, if one is needed.
+
+        Nobody is asked to pay for what is open or was paid for already: the yes would stay, and buy another call.
+        """
+        if order.because is None:
+            return order
+        unconsented = replace(order, uses=(*order.uses, _NO_CONSENT))
+        # The ledger looks for the identical call first; otherwise it finds that there is no such slip.
+        _, admission = await self._ask(unconsented, order.quoted)
+        if isinstance(admission, AlreadyOpen | Undelivered):
+            return unconsented
+        return await self._orders.agreed(order, caller)
 
     async def _admit(
         self, order: Order, caller: Caller

@@ -83,7 +83,7 @@ async def answer(given: Start, code: str, granted: bool) -> dict[str, Any]:
             raise NotAnswered("nothing was approved; the call waits until it is answered or expires")
         how = "approved" if granted else "refused"
         answered = await ledger.answer_slip(
-            SlipRef(slip.kind, slip.slip_id), granted, f"{how} by {_user()} at a terminal"
+            SlipRef(slip.kind, slip.slip_id), granted, f"{how} by {user()} at a terminal"
         )
         if answered is None:
             raise NotAnswered(f"{slip.slip_id} was answered or ran out meanwhile; nothing was changed")
@@ -140,7 +140,8 @@ def _shown(slip: Slip) -> dict[str, Any]:
     }
 
 
-def _user() -> str:
+def user() -> str:
+    """The name of the system's user who runs this."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -122,7 +122,7 @@ class Books:
             if wrong is not None:
                 return wrong
         meters = self._meters.take(wanted.hold, wanted.meters, at)
-        self._journal_meters()
+        self._add_meters()
         return meters if isinstance(meters, OverLimit) else self._write(wanted, meters, at)
 
     def _write(self, wanted: Reservation, meters: str, at: UnixMs) -> Admitted:
@@ -297,7 +297,7 @@ class Books:
         journal.add(chain.CLOCK, evidence=bounded(evidence))
         # A limit that came while the clock was ahead began without what had seemed to have left its window.
         self._meters.refill(now)
-        self._journal_meters()
+        self._add_meters()
         self._meters.recount(now)
 
     def recount(self) -> None:
@@ -314,13 +314,13 @@ class Books:
             self._journal.add(chain.PRUNE, facts=chain.facts(before=before, calls=len(numbers)))
         return len(numbers)
 
-    def _journal_meters(self) -> None:
-        for facts in self._meters.new():
-            self._journal.add(chain.METER, facts=facts)
-
     def _slip_event(self, ref: SlipRef, state: SlipState, *, evidence: str | None = None, **told: object) -> None:
         facts = chain.facts(kind=ref.kind.value, slip=ref.slip_id, state=state.value, **told)
         self._journal.add(chain.SLIP, evidence=evidence, facts=facts)
+
+    def _add_meters(self) -> None:
+        for facts in self._meters.new():
+            self._journal.add(chain.METER, facts=facts)
 
     def _write_requests(self) -> None:
         self._executemany("INSERT INTO request(call, body) VALUES (?, ?)", self._requests)

@@ -210,6 +210,17 @@ class ServerSettings(_Section):
     allowed_origins: Words = ()
 
 
+class LedgerSettings(_Section):
+    """[ledger]: the books.
+
+    Attributes:
+        keep_bodies_days: how long the request and answer of a call that has ended are kept. Long after any Hub's
+            idempotency window and a quarter's questions about a bill; amounts, states and proofs stay for ever.
+    """
+
+    keep_bodies_days: Whole = Field(default=90, ge=1, le=3650)
+
+
 class Settings(_Section):
     """All sections."""
 
@@ -219,6 +230,7 @@ class Settings(_Section):
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     artifacts: ArtifactSettings = Field(default_factory=ArtifactSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
+    ledger: LedgerSettings = Field(default_factory=LedgerSettings)
 
 
 class Credentials(BaseModel):

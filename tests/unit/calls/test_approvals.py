@@ -23,6 +23,7 @@ from tests.unit.calls.test_pipeline import (
     PRICE,
     StillClock,
     always_charged,
+    always_lost,
     buying,
     charged,
     opened,
@@ -230,6 +231,33 @@ async def test_a_word_for_one_full_limit_does_not_lift_another(tmp_path: Path) -
     assert (refusal_of(end), len(person.asked), len(rail.sent)) == (refusals.LIMIT_REACHED, 1, 1)
 
 
+async def test_two_who_agree_to_the_same_at_once_share_one_purchase(tmp_path: Path) -> None:
+    both_asked, ends = anyio.Event(), list[CallEnd]()
+
+    class Together(Person):
+        async def approve(self, question: Question) -> Reply:
+            self.asked.append(question)
+            if len(self.asked) == 2:
+                both_asked.set()
+            await both_asked.wait()
+            return Reply(Decision.ACCEPTED)
+
+    person = Together()
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+
+        async def one() -> None:
+            ends.append(await calls.pay(buying(), Caller(asker=person)))
+
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(one)
+            hosts.start_soon(one)
+        await ledger.flush()
+        totals = await ledger.totals()
+    assert len(rail.sent) == 1
+    assert [(end.charge, end.call_id) for end in ends] == [(Charge.YES, rail.sent[0].call_id)] * 2
+    assert totals.charged == PRICE
+
+
 async def test_who_agrees_while_the_identical_call_runs_shares_its_one_purchase(tmp_path: Path) -> None:
     both_asked, later, sent, go_on = anyio.Event(), anyio.Event(), anyio.Event(), anyio.Event()
     ends = list[CallEnd]()
@@ -278,3 +306,27 @@ async def test_where_the_question_cannot_be_kept_nobody_is_asked_and_nothing_is_
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, _ledger):
         end = await calls.pay(buying(), Caller(asker=person))
     assert (refusal_of(end), person.asked, rail.sent) == (refusals.LEDGER_DAMAGED, [], [])
+
+
+async def test_nobody_is_asked_to_pay_for_an_answer_that_was_paid_for_and_never_arrived(tmp_path: Path) -> None:
+    person = Person(*[Decision.ACCEPTED] * 2)
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, _):
+        paid = await calls.pay(buying(), Caller(asker=person))
+        again = await calls.pay(buying(), Caller(asker=person))
+        assert (len(person.asked), again.call_id, again.stored) == (1, paid.call_id, True)
+        calls.delivered(again)
+        # A new purchase needs a new yes: none is left over.
+        other = await calls.pay(buying(), Caller(asker=person))
+    assert len(person.asked) == 2
+    assert (other.charge, other.stored) == (Charge.YES, False)
+    assert len(rail.sent) == 2
+
+
+async def test_nobody_is_asked_to_pay_for_a_call_in_doubt(tmp_path: Path) -> None:
+    person = Person(Decision.ACCEPTED)
+    async with opened(tmp_path, always_lost, mandate=DEAR) as (calls, rail, _):
+        ends = [await calls.pay(buying(), Caller(asker=person)) for _ in range(2)]
+    assert [end.charge for end in ends] == [Charge.UNKNOWN, Charge.UNKNOWN]
+    assert ends[0].call_id == ends[1].call_id
+    assert len(person.asked) == 1
+    assert len(rail.sent) == 2

@@ -53,6 +53,8 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.ledger_trouble(ClockWentBack("back")), "CLOCK_WRONG", "cannot be told: back."),
     (lambda: refusals.ledger_trouble(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be written: row 7."),
     (lambda: refusals.ledger_trouble(LedgerUnavailable("full")), "LEDGER_UNAVAILABLE", "cannot be written: full."),
+    (lambda: refusals.unreadable(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be read: row 7. Whether this call was"),
+    (lambda: refusals.unreadable(LedgerUnavailable("gone")), "LEDGER_UNAVAILABLE", "cannot be read: gone. Whether"),
     (lambda: refusals.clock_wrong(400.4), "CLOCK_WRONG", "is 400 seconds ahead of the Hub's"),
     (lambda: refusals.clock_wrong(-400.4), "CLOCK_WRONG", "is 400 seconds behind the Hub's"),
     (lambda: refusals.unwritable(WireError("too large")), "INVALID_REQUEST", "cannot be sent: too large. Nothing was"),
@@ -67,7 +69,7 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.standing(row(State.RECONCILED_CHARGED)), "CALL_OVER", "It was charged 0.00003 USDC."),
     (lambda: refusals.standing(row(State.RELEASED)), "CALL_OVER", "ended without an answer. It was not charged."),
     (lambda: refusals.standing(row(State.RECONCILED_FREE)), "CALL_OVER", "It was not charged."),
-    (lambda: refusals.standing(row(State.WRITTEN_OFF)), "CALL_WRITTEN_OFF", "0.00007 USDC count as spent until the"),
+    (lambda: refusals.standing(row(State.WRITTEN_OFF)), "CALL_WRITTEN_OFF", "0.00007 USDC count as spent. Tell the user"),
     (lambda: refusals.approval_required(ASKED, "AB-CD", AT, "no host"), "APPROVAL_REQUIRED", "in the chat: no host. Nothing was"),
     (lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", "in the chat: nobody answered. Nothing"),
     (lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", f"Until {SINCE} the user can"),
@@ -132,21 +134,21 @@ def test_a_full_limit_says_what_is_left_and_when_more_returns() -> None:
         "limit": "daily_usdc", "limit_usdc": "0.0001", "used_usdc": "0.00009", "remaining_usdc": "0.00001",
         "needed_usdc": "0.00002", "resets_at": SINCE,
     }  # fmt: skip
-    assert said.message.endswith(f"Nothing was charged. Enough room returns at {SINCE}.")
+    assert said.message.endswith(f"Nothing was charged. Call again when enough room returns, at {SINCE}.")
 
 
 @pytest.mark.parametrize(
     ("hold", "resets_at", "when"),
     [
-        (100, AT, f"Enough room returns at {SINCE}."),
-        (100, None, "It does not refill by itself."),
-        (101, AT, "This action costs more than the whole limit, so waiting does not help."),
+        (100, AT, f"Call again when enough room returns, at {SINCE}."),
+        (100, None, "It does not refill by itself, so tell the user and stop."),
+        (101, AT, "This action costs more than the whole limit: choose a cheaper one, or tell the user."),
     ],
 )
 def test_waiting_is_advised_only_where_it_helps(hold: int, resets_at: int | None, when: str) -> None:
     said = refusals.limit_reached(over(90, 100, resets_at), hold)
     assert said.message.endswith(when)
-    assert ("resets_at" in said.details) is (when.startswith("Enough"))
+    assert ("resets_at" in said.details) is when.startswith("Call again")
 
 
 def test_a_limit_that_was_passed_leaves_nothing_and_not_less() -> None:

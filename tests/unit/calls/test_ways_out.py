@@ -100,6 +100,17 @@ async def test_the_status_is_told_of_one_call_and_of_none_that_is_unknown(tmp_pa
         assert len(await calls.status()) == 2
 
 
+async def test_a_call_that_the_ledger_does_not_tell_of_is_not_said_to_be_free(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"this is no database, " * 400)
+    async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
+        asked = await calls.resolve("call_1")
+    assert asked is not None
+    assert asked.refusal is not None
+    assert (asked.charge, asked.call_id, asked.refusal.code) == (Charge.UNKNOWN, "call_1", refusals.LEDGER_DAMAGED)
+    assert "Nothing was" not in asked.refusal.message
+    assert rail.sent == []
+
+
 async def test_the_caller_is_taken_to_listen_unless_its_presence_says_otherwise() -> None:
     class Gone:
         async def listening(self) -> bool:
