@@ -63,8 +63,7 @@ class Audit:
         elif event.event == chain.METER:
             self._meter_made(_facts(event))
         elif event.event == chain.SLIP:
-            told = _facts(event)
-            self._slips.setdefault((told.get("kind"), told.get("slip")), {}).update(told)
+            self._slip_told(event)
 
     def call(
         self,
@@ -105,8 +104,17 @@ class Audit:
         missing = dict(self._slips)
         for slip in slips:
             told = missing.pop((slip.kind.value, slip.slip_id), {})
-            found = (slip.state.value, slip.subject, chain.body_digest(slip.body), slip.call_id)
-            if found != (told.get("state"), told.get("subject"), told.get("body"), told.get("call_id")):
+            found: dict[str, object] = {
+                "state": slip.state.value,
+                "principal": slip.principal,
+                "subject": slip.subject,
+                "body": chain.body_digest(slip.body),
+                "created_at": slip.created_at,
+                "expires_at": slip.expires_at,
+                "call_id": slip.call_id,
+                "note": slip.note,
+            }
+            if found != {name: told.get(name) for name in found}:
                 self._find(f"the {slip.kind.value} slip {slip.slip_id} is not what its events say")
         for kind, slip_id in missing:
             self._find(f"the {kind} slip {slip_id} is missing")
@@ -157,6 +165,13 @@ class Audit:
             self._find(f"meter {number} is missing")
         anchored = None if self._asked is None else self._anchored
         return AuditReport(self._number, self._calls, self._previous, tuple(self._findings), anchored)
+
+    def _slip_told(self, event: EventRow) -> None:
+        told = _facts(event)
+        known = self._slips.setdefault((told.get("kind"), told.get("slip")), {"created_at": event.at})
+        known.update(told)
+        if event.evidence is not None:
+            known["note"] = event.evidence
 
     def _meter_made(self, told: Mapping[str, object]) -> None:
         meter, calls = _whole(told.get("meter")), told.get("calls")

@@ -268,7 +268,16 @@ class Books:
         for old in superseded:
             self._slip_event(SlipRef(old.kind, old.slip_id), SlipState.SUPERSEDED)
         body = chain.body_digest(written.body)
-        self._slip_event(SlipRef(slip.kind, slip.slip_id), written.state, subject=written.subject, body=body)
+        self._slip_event(
+            SlipRef(slip.kind, slip.slip_id),
+            written.state,
+            evidence=written.note,
+            principal=written.principal,
+            subject=written.subject,
+            body=body,
+            expires_at=written.expires_at,
+            call_id=written.call_id,
+        )
         return written
 
     def answer_slip(self, ref: SlipRef, granted: bool, note: str, at: UnixMs) -> Slip | None:

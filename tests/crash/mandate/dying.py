@@ -9,10 +9,12 @@ the middle of a write, at any byte of the journal.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,12 @@ from typing import Any
 import apsw
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate import sqlite
 from jecp_mcp.mandate.file import LedgerFile
 from jecp_mcp.mandate.ledger import Conclusion, Meter, Window
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite import SqliteLedger
 from jecp_mcp.mandate.states import Event
 from jecp_mcp.money import MicroUSDC
@@ -33,6 +37,7 @@ from tests.unit.mandate.reservations import START, HandClock, meter, reservation
 
 CAP = meter(Window.TOTAL, 10**9, key="every call counts in this")
 NEW = meter(Window.MONTH, 10**9, key="nobody met this before", pattern="docs/*")
+SLIP = SlipRef(SlipKind.APPROVAL, "slip")
 OLDER = [f"older {number}" for number in range(1, 8)]
 LONG = b"x" * 9_000
 """A body of more than one page of the file."""
@@ -67,6 +72,20 @@ async def delivering(ledger: SqliteLedger) -> None:
     await ledger.flush()
 
 
+async def asking(ledger: SqliteLedger) -> None:
+    expires = UnixMs(START * 2)
+    # The second time its id is taken.
+    with contextlib.suppress(LedgerError):
+        await ledger.write_slip(
+            Slip(SLIP.kind, SLIP.slip_id, "local", "what n1 is", SlipState.ASKED, LONG, START, expires)
+        )
+
+
+async def using(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session, 70, meters=[CAP], call_id="n1", fingerprint="what n1 is", request=LONG)
+    await ledger.reserve(replace(wanted, uses=(SLIP,)))
+
+
 async def closing(ledger: SqliteLedger) -> None:
     await ledger.close()
 
@@ -85,6 +104,7 @@ DEEDS: dict[str, tuple[Step, ...]] = {
         lambda ledger: ledger.refund("paid", MicroUSDC(25), "told"),
         lambda ledger: ledger.refund("paid", MicroUSDC(40), "told"),
     ),
+    "agree": (asking, lambda ledger: ledger.answer_slip(SLIP, granted=True, note="yes"), using),
     "adopt": (lambda ledger: ledger.adopt_orphans(),),
     "trust the clock": (lambda ledger: ledger.trust_clock(), reserving("n1", CAP, NEW)),
     "prune": (lambda ledger: ledger.prune(UnixMs(START * 2)),),

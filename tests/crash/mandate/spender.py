@@ -1,7 +1,6 @@
 """A process that spends from a ledger until it is killed, and says on stdout what was promised to it.
 
-python spender.py spend LEDGER TAG                  lines "reserved ID", "settled ID"
-python spender.py fill LEDGER TAG LIMIT CALLERS     one line: how many reservations were admitted
+``python spender.py LEDGER TAG`` says lines such as "reserved ID" and "settled ID".
 """
 
 import asyncio
@@ -53,31 +52,6 @@ async def spend(path: Path, tag: str) -> None:
     await asyncio.gather(*(caller() for _ in range(4)))
 
 
-async def fill(path: Path, tag: str, limit: int, callers: int) -> None:
-    ledger = open_ledger(path, tag)
-    assert ledger.fault is None, ledger.fault
-    meters = (
-        Meter("day", Window.DAY, MicroUSDC(7 * limit), "daily_usdc"),
-        Meter(f"session {tag}", Window.SESSION, MicroUSDC(10**12), "session_usdc"),
-    )
-    numbers = itertools.count()
-
-    async def caller() -> int:
-        admitted = 0
-        for number in numbers:
-            if not isinstance(await ledger.reserve(reservation(tag, f"{tag}-{number}", meters)), Admitted):
-                break
-            admitted += 1
-        return admitted
-
-    counts = await asyncio.gather(*(caller() for _ in range(callers)))
-    print(sum(counts), flush=True)
-    await ledger.close()
-
-
 if __name__ == "__main__":
-    mode, where, name, *rest = sys.argv[1:]
-    if mode == "fill":
-        asyncio.run(fill(Path(where), name, int(rest[0]), int(rest[1])))
-    else:
-        asyncio.run(spend(Path(where), name))
+    where, name = sys.argv[1:]
+    asyncio.run(spend(Path(where), name))

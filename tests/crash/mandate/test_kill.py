@@ -21,7 +21,7 @@ SPENDER = Path(__file__).parent / "spender.py"
 
 def spend_and_die(path: Path, tag: str, lines: int) -> list[str]:
     """Run a spender until it has said `lines` lines; everything it said."""
-    command = [sys.executable, str(SPENDER), "spend", str(path), tag]
+    command = [sys.executable, str(SPENDER), str(path), tag]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = []

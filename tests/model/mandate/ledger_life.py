@@ -538,3 +538,11 @@ def live(number: int, examples: int, steps: int) -> int:
         exc.add_note(f"This is live({number}, {examples}, {steps}).")
         raise
     return LedgerLife.steps - before
+
+
+def live_long(number: int, steps: int) -> None:
+    """As many lives as at least so many steps take."""
+    taken = part = 0
+    while taken < steps:
+        taken += live(1_000 * number + part, examples=50, steps=60)
+        part += 1

@@ -1,11 +1,13 @@
 """Random lives of a ledger: everything that can be done to it through its own methods, in an order of the dice's."""
 
 import random
+from dataclasses import replace
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import ClockWentBack, LedgerError
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Window
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite import SqliteLedger
 from jecp_mcp.mandate.states import Event
 from jecp_mcp.money import MicroUSDC
@@ -22,6 +24,7 @@ class History:
         self.dice = random.Random(seed)
         self.calls: list[str] = []
         self.opened = 0
+        self.slips = 0
 
     def _meters(self) -> list[Meter]:
         windows = (Window.HOUR, Window.DAY, Window.MONTH, Window.TOTAL, Window.SESSION)
@@ -55,6 +58,7 @@ class History:
         call_id = dice.choice(self.calls) if self.calls else None
         if what == "reserve":
             name = f"h{self.seed}-{len(self.calls)}"
+            uses = await self.prepare(f"print of {name}") if dice.random() < 0.3 else ()
             wanted = reservation(
                 ledger.session,
                 dice.randint(0, 9_000),
@@ -62,11 +66,13 @@ class History:
                 call_id=name,
                 send=dice.random() < 0.7,
                 action=dice.choice(["make", "read"]),
-                fingerprint=None if dice.random() < 0.8 else "the same",
+                fingerprint=None if uses or dice.random() < 0.8 else "the same",
                 request=dice.randbytes(8),
             )
-            if isinstance(await ledger.reserve(wanted), Admitted):
+            if isinstance(await ledger.reserve(replace(wanted, uses=uses)), Admitted):
                 self.calls.append(name)
+        elif what == "slip":
+            await self.slip()
         elif what == "time":
             self.clock.forward(ms=dice.choice([1, 70_000, 4_000_000, 90_000_000, -30_000, -7_200_000]))
         elif what == "prune":
@@ -87,6 +93,20 @@ class History:
             await ledger.send(call_id)
         else:
             await self.conclude(call_id)
+
+    async def prepare(self, subject: str, state: SlipState = SlipState.GRANTED) -> tuple[SlipRef, ...]:
+        self.slips += 1
+        kind = SlipKind.PREPARED if state is SlipState.GRANTED else SlipKind.APPROVAL
+        now = UnixMs(self.clock.at)
+        slip = Slip(kind, f"slip{self.slips}", "local", subject, state, b"agreed", now, UnixMs(now + 3_600_000))
+        await self.ledger.write_slip(slip)
+        return (SlipRef(kind, slip.slip_id),)
+
+    async def slip(self) -> None:
+        """Somebody is asked, and answers now and then."""
+        (asked,) = await self.prepare(self.dice.choice(["one call", "another call"]), SlipState.ASKED)
+        if self.dice.random() < 0.7:
+            await self.ledger.answer_slip(asked, self.dice.random() < 0.5, "by a person")
 
     async def conclude(self, call_id: str) -> None:
         event = self.dice.choice([event for event in Event if event not in (Event.SEND, Event.REFUND)])
