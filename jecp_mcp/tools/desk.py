@@ -16,7 +16,7 @@ from jecp_mcp.tools.artifacts import ArtifactContent, ArtifactStore, StoredArtif
 from jecp_mcp.tools.cleaning import clean
 from jecp_mcp.tools.faults import fault
 from jecp_mcp.tools.forms import ToolCard, ToolResult
-from jecp_mcp.tools.own import Neighbours, OwnTools, located
+from jecp_mcp.tools.own import Neighbours, OwnTools, located, set_aside
 from jecp_mcp.tools.own_schemas import OWN, offered
 from jecp_mcp.tools.ports import Checks, OnShelf, Problem
 from jecp_mcp.tools.steps import Context
@@ -31,7 +31,6 @@ TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
 _NEAREST: Final = 3
 _PROBLEMS: Final = 8
 _NAME: Final = 80
-_REASON: Final = 200
 _CALL: Final = "jecp_call"
 
 
@@ -140,14 +139,9 @@ class Desk:
 
     def _unknown(self, name: str) -> Refusal:
         """No such tool, with the names that look like it; or one that is set aside, with the reason."""
-        aside = self._near.shelf.find(name)
-        if aside is not None and (reason := self._near.shelf.quarantined.get(aside.key)) is not None:
-            return Refusal(
-                TOOL_QUARANTINED,
-                f"The action {clean(aside.key, _NAME, one_line=True)} is set aside: "
-                f"{clean(reason, _REASON, one_line=True)}. Nothing was charged. Search for another action.",
-                source="bridge",
-            )
+        aside = set_aside(self._near.shelf, name)
+        if aside is not None:
+            return Refusal(TOOL_QUARANTINED, aside, source="bridge")
         near = self._near.finder.nearest(clean(name, _NAME, one_line=True), limit=_NEAREST)
         names = [known for action in near if (known := self._near.shelf.name_of(action)) is not None]
         details: JSONObject = {"nearest": names} if names else NOTHING

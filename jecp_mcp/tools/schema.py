@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from jecp_mcp.tools.cleaning import clean, hides_something
+from jecp_mcp.tools.cleaning import clean, hides_something, said
 from jecp_mcp.tools.patterns import portable
 from jecp_mcp.tools.references import PART_LISTS, PART_MAPS, PART_SINGLES, Node, TooLarge, check_expansion, settle
 from jecp_mcp.tools.roots import fit_root
@@ -139,7 +139,7 @@ class _Walk:
 
     def text(self, out: Node, keyword: str, value: object, _: int) -> None:
         """``title`` and ``description``."""
-        words = clean(value, _TEXT_LENGTHS[keyword], one_line=True)
+        words = said(value, _TEXT_LENGTHS[keyword], one_line=True)
         if words:
             out[keyword] = words
 
