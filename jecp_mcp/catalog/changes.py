@@ -29,7 +29,7 @@ MOST_SCHEMA: Final = 64 * 1024
 """Longer schemas, in bytes, are pinned by a digest alone; they are never published."""
 
 _MAX_DOCUMENT: Final = 4 * 1024 * 1024
-_FLAT: Final = frozenset({"flat", "per_call"})
+_EXACT: Final = frozenset({"flat", "per_call"})
 _SHORTEST_WORDS: Final = 24
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -152,22 +152,19 @@ def changes(before: Document, after: Document) -> tuple[Change, ...]:
 
 def _price_changes(before: Sequence[Any], after: Sequence[Any]) -> list[Change]:
     (was, was_model, was_rates), (now, now_model, now_rates) = before, after
-    if (was, was_rates, now_rates) == (now, now_rates, was_rates) and _alike(was_model, now_model):
-        return []
     if was is None or now is None:
-        return [Change("price_up", f"the price was {_usdc(was)} and is {_usdc(now)}")]
+        return [] if was is now else [Change("price_up", f"the price was {_usdc(was)} and is {_usdc(now)}")]
+    if now_model not in _EXACT:
+        if was_model != now_model:
+            return [Change("price_up", f"it is charged in another way, from {_usdc(now)} USDC upwards")]
+        if was_rates != now_rates:
+            return [Change("price_up", "the unit rates changed")]
     told = f"from {_usdc(was)} to {_usdc(now)} USDC"
-    if not _alike(was_model, now_model) and now_model not in _FLAT:
-        return [Change("price_up", f"the price became metered, {told} at least")]
-    if was_rates != now_rates:
-        return [Change("price_up", "the unit rates changed")]
     if now > was:
         return [Change("price_up", f"the price rose {told}")]
-    return [Change("price_down", f"the price fell {told}" if now < was else "the price is no longer metered")]
-
-
-def _alike(was: str | None, now: str | None) -> bool:
-    return was == now or (was in _FLAT and now in _FLAT)
+    if now < was:
+        return [Change("price_down", f"the price fell {told}")]
+    return [] if now_model not in _EXACT or was_model in _EXACT else [Change("price_down", "it is metered no longer")]
 
 
 def _usdc(amount: int | None) -> str:

@@ -118,6 +118,8 @@ class Pins:
             self._blind_since = None
         except PinsUnusable as exc:
             log.error("no action is sold: what was seen of them before cannot be read: %s", exc)  # noqa: TRY400 - the cause is in the message
+            # The next try opens whatever is there by then.
+            self._file.close()
             self._vetting, self._blind_since = Vetting(dict.fromkeys(catalog.actions, _BLIND)), self._clock.monotonic()
         return self._vetting
 

@@ -37,6 +37,9 @@ _ANY: Final = _OTHER | _WORDS
 
 _MOST_LEVELS: Final = 40
 _MISSING: Final = object()
+_OTHER_NAMES: Final = frozenset({"patternProperties", "unevaluatedProperties"})
+"""Keywords that decide, beside ``additionalProperties``, over properties which are not named."""
+
 _TYPES: Final = frozenset({"null", "boolean", "object", "array", "number", "string", "integer"})
 
 
@@ -57,8 +60,8 @@ def _relate(old: object, new: object, depth: int) -> SchemaChange:
     before, after = _keywords(old), _keywords(new)
     if before is None or after is None:
         return _ANY
-    found = _NONE
-    for keyword in before.keys() | after.keys():
+    found = _properties(before, after, depth + 1)
+    for keyword in (before.keys() | after.keys()) - {"properties"}:
         a, b = before.get(keyword, _MISSING), after.get(keyword, _MISSING)
         if not _same(a, b):
             found |= _RULES.get(keyword, _unknown)(a, b, depth + 1)
@@ -202,18 +205,24 @@ def _negated(a: object, b: object, depth: int) -> SchemaChange:
     return turned | (inner & _WORDS)
 
 
-def _properties(a: object, b: object, depth: int) -> SchemaChange:
-    """Properties by name. One more asks for more, and one less gives up what it was for."""
-    was, now = ({} if side is _MISSING else side for side in (a, b))
+def _properties(before: Mapping[str, Any], after: Mapping[str, Any], depth: int) -> SchemaChange:
+    """Properties by name, one that a side does not name being what the side says of all others.
+
+    One more asks for more, and one less is no longer explained: both change the words.
+    """
+    was, now = before.get("properties", {}), after.get("properties", {})
     if not isinstance(was, Mapping) or not isinstance(now, Mapping):
         return _ANY
-    found = _NONE
-    for name in was.keys() & now.keys():
-        found |= _relate(was[name], now[name], depth)
-    if now.keys() - was.keys():
-        found |= _WIDER | _WORDS
-    if was.keys() - now.keys():
-        found |= _NARROWER | _WORDS
+    one_sided = was.keys() ^ now.keys()
+    if one_sided and not _OTHER_NAMES.isdisjoint(before.keys() | after.keys()):
+        return _ANY
+    found = _WORDS if one_sided else _NONE
+    for name in was.keys() | now.keys():
+        found |= _relate(
+            was.get(name, before.get("additionalProperties", True)),
+            now.get(name, after.get("additionalProperties", True)),
+            depth,
+        )
     return found
 
 
@@ -255,7 +264,6 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "enum": _enum,
     "required": _required,
     "uniqueItems": _unique,
-    "properties": _properties,
     "allOf": _all_of,
     "anyOf": _any_of,
     "not": _negated,
