@@ -44,7 +44,7 @@ _PATTERNS: Final = (
         "plays a part of the conversation",
         (
             r"<\|?/?(?:system|assistant|developer|user|im_start|im_end|important|instructions?|tool_(?:call|result))\b|"
-            r"\[/?(?:inst|system)\]|(?:^|[\n.!?:;\"'»>|]\s{0,3})(?:system|assistant|developer)"
+            r"\[/?(?:inst|system)\]|(?:^|[\n.!?:;\"'»>|^]\s{0,3})(?:system|assistant|developer)"
             r"(?: (?:prompt|message|note|notice|override))?\s?:"
         ),
     ),
@@ -82,6 +82,7 @@ _PATTERNS: Final = (
         r"!\[[^\]\n]{0,200}\]\(|\bjavascript:|\bdata:text/html",
     ),
 )  # fmt: skip
+_ONE_WORD: Final = re.compile(r"[\w.-]{1,159}")
 _LETTERS_OF_A_CODE: Final = 12
 _ENCODED: Final = re.compile(r"[A-Za-z0-9+/_-]{160}")
 
@@ -92,14 +93,16 @@ def suspect(text: str) -> str | None:
     Args:
         text: cleaned of invisible characters, and as long as it will be shown.
     """
-    if len(text) < _SHORTEST:
+    if len(text) < _SHORTEST or (_ONE_WORD.fullmatch(text) and "jecp_" not in text.casefold()):
         return None
-    plain = " ".join(skeleton(text).split(" "))
-    if any(hint in plain for hint in _HINTS):
-        found = _compiled().search(plain)
-        if found is not None:
-            assert found.lastgroup is not None
-            return _PATTERNS[int(found.lastgroup[1:])][0]
+    plain = skeleton(text)
+    # A loop, for schemas have thousands of short texts, and setting up a generator takes longer than reading one.
+    for hint in _HINTS:
+        if hint in plain:
+            found = _compiled().search(plain)
+            if found is not None and found.lastgroup is not None:
+                return _PATTERNS[int(found.lastgroup[1:])][0]
+            break
     block = _ENCODED.search(text)
     return "holds an encoded block" if block is not None and len(set(block[0])) >= _LETTERS_OF_A_CODE else None
 

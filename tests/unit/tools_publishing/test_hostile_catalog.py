@@ -17,7 +17,11 @@ from jecp_mcp.tools.cleaning import hides_something
 from jecp_mcp.tools.forms import ToolCard
 from jecp_mcp.tools.registry import Registry
 from jecp_mcp.wire.forms import Action
-from tests.unit.tools_publishing.hostile import CASES, Case, act
+from tests.unit.tools_publishing.hostile import CASES as BY_HAND
+from tests.unit.tools_publishing.hostile import Case, act
+from tests.unit.tools_publishing.hostile_families import FAMILIES, ORDERS
+
+CASES = BY_HAND + FAMILIES
 
 GOOD = act(
     "good", {"type": "object", "properties": {"text": {"type": "string"}}}, capability="good/one", namespace="good"
@@ -59,7 +63,7 @@ def check_card(card: ToolCard) -> None:
 
 
 def test_there_are_enough_of_them_and_each_has_its_own_name():
-    assert len(CASES) >= 60
+    assert len(CASES) >= 400
     assert len({case.name + case.action.key for case in CASES}) == len(CASES)
 
 
@@ -90,6 +94,14 @@ def test_each_is_dealt_with_in_ten_milliseconds(case: Case):
         if took[-1] < 0.01:
             break
     assert min(took) < 0.01
+
+
+@pytest.mark.parametrize("case", [one for one in FAMILIES if one.name.startswith("order-")], ids=lambda case: case.name)
+def test_no_order_reaches_the_model(case: Case):
+    text = ORDERS[int(case.name.split("-")[1])]
+    for card in publish(case.action).cards:
+        shown = json.dumps([card.description, card.title, card.input_schema], ensure_ascii=False)
+        assert text.casefold() not in shown.casefold()
 
 
 def test_all_of_them_together_leave_the_good_ones_served_under_names_of_their_own():
