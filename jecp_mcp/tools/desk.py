@@ -19,7 +19,7 @@ from jecp_mcp.tools.cleaning import clean
 from jecp_mcp.tools.equivalents import Equivalents
 from jecp_mcp.tools.faults import fault
 from jecp_mcp.tools.forms import ToolCard, ToolResult
-from jecp_mcp.tools.own import Neighbours, OwnTools, located, told
+from jecp_mcp.tools.own import Neighbours, OwnTools, located, set_aside, told
 from jecp_mcp.tools.own_schemas import OWN, offered
 from jecp_mcp.tools.ports import Checks, OnShelf, Problem
 from jecp_mcp.tools.resources import Resources
@@ -34,7 +34,6 @@ TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
 
 _PROBLEMS: Final = 8
 _NAME: Final = 80
-_REASON: Final = 200
 _CALL: Final = "jecp_call"
 _PREPARE: Final = "jecp_prepare"
 _EXECUTE: Final = "jecp_execute"
@@ -186,14 +185,9 @@ class Desk:
 
     def _unknown(self, name: str) -> Refusal:
         """No such tool; or one that is set aside, with the reason."""
-        aside = self._near.shelf.find(name)
-        if aside is not None and (reason := self._near.shelf.quarantined.get(aside.key)) is not None:
-            return Refusal(
-                TOOL_QUARANTINED,
-                f"The action {clean(aside.key, _NAME, one_line=True)} is set aside: "
-                f"{clean(reason, _REASON, one_line=True)}. Nothing was charged. Search for another action.",
-                source="bridge",
-            )
+        aside = set_aside(self._near.shelf, name)
+        if aside is not None:
+            return Refusal(TOOL_QUARANTINED, aside, source="bridge")
         return Refusal(
             TOOL_NOT_FOUND,
             f"There is no tool {clean(name, _NAME, one_line=True)!r}. Nothing was charged. Search for the action.",

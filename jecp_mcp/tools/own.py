@@ -17,6 +17,7 @@ from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools import browse, refunds
 from jecp_mcp.tools.advice import advise
+from jecp_mcp.tools.cleaning import clean
 from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction, Text, ToolResult
 from jecp_mcp.tools.links import LinkPolicy
@@ -42,6 +43,7 @@ _AFTER_LINK: Final = {
 
 _LATEST: Final = 10
 _SEARCHED: Final = 50
+_KEY: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,10 @@ class OwnTools:
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
         on_shelf = located(self._near.shelf, tool)
         if on_shelf is None:
+            if (aside := set_aside(self._near.shelf, tool)) is not None:
+                raise ToolFault("TOOL_QUARANTINED", aside)
             raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for the action.")
-        made = browse.described(on_shelf)
+        made = browse.described(on_shelf, self._near.shelf.warning(on_shelf.action))
         return made | await self._near.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
 
     async def _status(self, call_id: str, caller: Caller) -> ToolResult:
@@ -213,6 +217,18 @@ def located(shelf: Shelf, tool: str) -> OnShelf | None:
     action = shelf.find(tool)
     name = shelf.name_of(action) if action is not None else None
     return shelf.resolve(name) if name is not None else None
+
+
+def set_aside(shelf: Shelf, tool: str) -> str | None:
+    """Why an action that a tool name or key means cannot be bought, as a message; None when it means no such one."""
+    action = shelf.find(tool)
+    reason = shelf.quarantined.get(action.key) if action is not None else None
+    if action is None or reason is None:
+        return None
+    return (
+        f"The action {clean(action.key, _KEY, one_line=True)} is set aside: "
+        f"{clean(reason, browse.REASON_LENGTH, one_line=True)}. Nothing was charged. Search for another action."
+    )
 
 
 def told(structured: Mapping[str, Any]) -> ToolResult:
