@@ -10,63 +10,48 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self, assert_never
 
 import anyio
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.admission import Admissions
 from jecp_mcp.calls.ends import MOST_ATTEMPTS, conclusion, ended, refused, standing
+from jecp_mcp.calls.orders import Order, Orders
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_slip, unusable
 from jecp_mcp.calls.replays import Replays
 from jecp_mcp.calls.runs import Run
-from jecp_mcp.calls.stored import fingerprint, pack
 from jecp_mcp.calls.upkeep import Upkeep
 from jecp_mcp.clock import Clock
-from jecp_mcp.errors import ClockWentBack, LedgerError, WireError
+from jecp_mcp.errors import LedgerError, WireError
 from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
 from jecp_mcp.mandate.ledger import (
-    Admission,
     Admitted,
     AlreadyOpen,
     CallRow,
     Conclusion,
     Ledger,
     MeterReading,
-    OverLimit,
-    Reservation,
     Totals,
     Undelivered,
 )
-from jecp_mcp.mandate.policy import Permit, Policy, authorise
+from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
 from jecp_mcp.mandate.states import Event, State
-from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.rails.base import Quote, QuoteKind, Rail, StoredRequest
+from jecp_mcp.money import format_usdc
+from jecp_mcp.rails.base import Rail, StoredRequest
 from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
-
-MOST_SKEW_SECONDS = 300.0
-"""How far this machine's clock may be off the Hub's: what the Hub itself allows (JECP 01-protocol, provenance)."""
 
 STATUS_SECONDS = 20.0
 """How long a question for a call's status waits for the call to end: well within a host's patience."""
 
 GRACE_SECONDS = 5.0
 """How long a closing pipeline lets running calls end before it leaves them to the next start."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """An authorised purchase on its way to the ledger; `bounded` where the price is known only when it is paid."""
-
-    purchase: Purchase
-    principal: str
-    fingerprint: str
-    quoted: MicroUSDC
-    bounded: bool
-    permit: Permit
 
 
 class Calls:
@@ -95,8 +80,9 @@ class Calls:
         self._ledger = ledger
         self._rail = rail
         self._clock = clock
-        self._mint = mint
         self._unready = unready
+        self._orders = Orders(policy, ledger, rail, clock, unready)
+        self._admissions = Admissions(ledger, rail, self._orders, mint)
         self._replays = Replays(ledger, rail, clock)
         self._upkeep = Upkeep(ledger, rail, clock, self._resolve, keep_bodies_days=keep_bodies_days)
         self._running: dict[str, Run] = {}
@@ -128,46 +114,85 @@ class Calls:
 
     async def pay(self, purchase: Purchase, caller: Caller) -> CallEnd:
         """Buy one call, or say why not. Raises nothing but cancellation; the call goes on when cancelled."""
+        return await self._buy(purchase, caller, ())
+
+    async def prepare(self, purchase: Purchase, caller: Caller) -> Preparation | Refusal:
+        """Promise a price for a while, and look at what stands in its way. Spends nothing and asks nobody.
+
+        Raises:
+            LedgerError: it cannot be kept.
+        """
+        order = await self._orders.place(purchase, caller)
+        if isinstance(order, Refusal):
+            return order
+        action, price = purchase.action, purchase.action.price
+        call = PreparedCall(
+            purchase.tool, action.key, action.version, price.amount, price.exact, order.permit.hold, purchase.arguments
+        )
+        readings = await self._ledger.readings(order.permit.meters)
+        least = order.quoted if order.bounded else order.permit.hold
+        full = tuple(one for one in readings if one.used + least > one.meter.limit)
+        approval = None if order.because is None else (order.because, await self._orders.parked(order, order.because))
+        slip = await self._ledger.write_slip(new_slip(order.principal, order.fingerprint, call, self._clock.now()))
+        return Preparation(slip, call, full, approval)
+
+    async def prepared(self, prepared_id: str, principal: str) -> tuple[Slip, PreparedCall] | None:
+        """A prepared call of this principal by its id.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        slip = await self._ledger.slip(SlipRef(SlipKind.PREPARED, prepared_id))
+        return None if slip is None or slip.principal != principal else (slip, PreparedCall.read(slip))
+
+    async def execute(self, slip: Slip, purchase: Purchase, caller: Caller) -> CallEnd:
+        """Pay for what was prepared, once; again, what it came to.
+
+        Args:
+            slip: what `prepared` gave.
+            purchase: the same purchase, as the catalog offers it now.
+        """
         action = purchase.action
-        missing = self._unready()
-        if missing is not None:
-            return refused(missing, action)
-        skew = await self._rail.skew()
-        if skew is not None and abs(skew) > MOST_SKEW_SECONDS:
-            return refused(refusals.clock_wrong(skew), action)
-        quote = self._rail.quote(action, purchase.arguments)
-        permit = authorise(
-            self._policy,
-            action,
-            purchase.tool,
-            None if quote is None else quote.amount,
-            exact=quote is not None and quote.kind is QuoteKind.EXACT,
-            now=self._clock.now(),
-            principal=caller.principal,
-            session=self._ledger.session,
-            approved=caller.person_consents,
-        )
-        if isinstance(permit, Refusal):
-            return refused(permit, action)
-        order = _Order(
-            purchase=purchase,
-            principal=caller.principal,
-            fingerprint=fingerprint(caller.principal, self._rail.account, action.key, purchase.arguments),
-            quoted=permit.hold if quote is None else quote.amount,
-            bounded=quote is not None and quote.kind is QuoteKind.MAX,
-            permit=permit,
-        )
-        running = self._running.get(order.fingerprint)
-        if running is not None:
-            # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
-            end = await running.wait()
-            return replace(end, action=action, stored=True) if end.answer is not None else end
+        stale = unusable(slip, self._clock.now())
+        if stale is not None:
+            return refused(stale, action)
+        if slip.call_id is not None:
+            end = await self._resolve(slip.call_id, MOST_ATTEMPTS)
+            if end is not None and (end.charge is not Charge.NO or end.answer is not None):
+                return replace(end, action=action)
+            if slip.expires_at <= self._clock.now():
+                return refused(refusals.prepared_expired(slip.expires_at), action)
+        call = PreparedCall.read(slip)
+        if not call.still(action):
+            return refused(refusals.price_changed(call.key, call.quoted, action.price.amount), action)
+        return await self._buy(purchase, caller, (SlipRef(slip.kind, slip.slip_id),))
+
+    async def _buy(self, purchase: Purchase, caller: Caller, uses: tuple[SlipRef, ...]) -> CallEnd:
+        action = purchase.action
+        try:
+            order = await self._orders.place(purchase, caller)
+            if isinstance(order, Order):
+                running = self._running.get(order.fingerprint)
+                if running is not None:
+                    return await _joined(running, action)
+                order = await self._admissions.consented(replace(order, uses=uses), caller)
+        except LedgerError as exc:
+            return refused(refusals.ledger_trouble(exc), action)
+        except WireError as exc:
+            return refused(refusals.unwritable(exc), action)
+        return refused(order, action) if isinstance(order, Refusal) else await self._started(order, caller)
+
+    async def _started(self, order: Order, caller: Caller) -> CallEnd:
+        """Run the order, or join the run of the identical one that was begun meanwhile."""
+        action = order.purchase.action
         never = refused(refusals.shutting_down(action), action)
         if self._closing or self._tasks is None:
             return never
-        run = Run(caller.progress, never)
-        self._running[order.fingerprint] = run
-        self._tasks.start_soon(self._run, run, order)
+        running = self._running.get(order.fingerprint)
+        if running is not None:
+            return await _joined(running, action)
+        run = self._running[order.fingerprint] = Run(caller.progress, never)
+        self._tasks.start_soon(self._run, run, order, caller)
         return await run.wait(caller.progress)
 
     def delivered(self, end: CallEnd) -> None:
@@ -186,7 +211,7 @@ class Calls:
         try:
             row = await self._ledger.row(call_id)
         except LedgerError as exc:
-            return refused(refusals.ledger_trouble(exc), None)
+            return CallEnd(Charge.UNKNOWN, call_id, refusal=refusals.unreadable(exc))
         if row is None:
             return None
         row = await self._replays.taken_over(row)
@@ -252,10 +277,10 @@ class Calls:
         """
         return await self._ledger.totals()
 
-    async def _run(self, run: Run, order: _Order) -> None:
+    async def _run(self, run: Run, order: Order, caller: Caller) -> None:
         action = order.purchase.action
         try:
-            run.end = await self._reserve_and_execute(run, order)
+            run.end = await self._reserve_and_execute(run, order, caller)
         except LedgerError as exc:
             # Only what comes before the request is sent raises this.
             run.end = refused(refusals.ledger_trouble(exc), action)
@@ -277,24 +302,23 @@ class Calls:
             self._finish(run, row.fingerprint)
 
     def _finish(self, run: Run, key: str) -> None:
-        if self._running.get(key) is run:
-            del self._running[key]
+        del self._running[key]
         run.done.set()
 
-    async def _reserve_and_execute(self, run: Run, order: _Order) -> CallEnd:
-        action, call_id = order.purchase.action, self._mint()
+    async def _reserve_and_execute(self, run: Run, order: Order, caller: Caller) -> CallEnd:
+        action = order.purchase.action
         try:
-            request, admission = await self._admit(call_id, order)
+            request, admission = await self._admissions.admit(order, caller)
         except WireError as exc:
             return refused(refusals.unwritable(exc), action)
         match admission:
-            case Admitted():
+            case Admitted(call_id):
                 # What whoever waits hears if this process ends before the Hub has answered.
                 hold = request.budget
                 run.end = CallEnd(Charge.UNKNOWN, call_id, action, refusal=refusals.left_running(hold), held=hold)
                 return await self._execute(request, run, action)
-            case OverLimit():
-                return refused(refusals.limit_reached(admission, request.budget), action)
+            case Refusal():
+                return refused(admission, action)
             case AlreadyOpen(row):
                 run.end = replace(standing(row), action=action)
                 row = await self._replays.taken_over(row)
@@ -309,57 +333,6 @@ class Calls:
                 return end
             case _:
                 assert_never(admission)
-
-    async def _admit(self, call_id: str, order: _Order) -> tuple[StoredRequest, Admission]:
-        """Ask the ledger. Where the price is only bounded, for as much as the windows have left.
-
-        When other calls take of that meanwhile, for the price's base: the Hub refuses what comes to more.
-        """
-        hold = await self._room(order) if order.bounded else order.permit.hold
-        request, admission = await self._ask(call_id, order, hold)
-        if isinstance(admission, OverLimit) and order.quoted < hold:
-            return await self._ask(call_id, order, order.quoted)
-        return request, admission
-
-    async def _ask(self, call_id: str, order: _Order, hold: MicroUSDC) -> tuple[StoredRequest, Admission]:
-        quote = Quote(hold, QuoteKind.MAX if order.bounded else QuoteKind.EXACT)
-        request = self._rail.request(call_id, order.purchase.action, order.purchase.arguments, quote)
-        return request, await self._reserve(self._reservation(order, request))
-
-    async def _room(self, order: _Order) -> MicroUSDC:
-        readings = await self._ledger.readings(order.permit.meters)
-        room = min((one.meter.limit - one.used for one in readings), default=order.permit.hold)
-        return max(min(order.permit.hold, MicroUSDC(room)), order.quoted)
-
-    async def _reserve(self, reservation: Reservation) -> Admission:
-        try:
-            return await self._ledger.reserve(reservation)
-        except ClockWentBack as exc:
-            # The clock was wrong before or is wrong now; another one tells which.
-            skew = await self._rail.skew(fresh=True)
-            if skew is None or abs(skew) > MOST_SKEW_SECONDS:
-                raise
-            log.warning("the clock was ahead and is right again, so every limit is counted anew: %s", exc)
-            await self._ledger.trust_clock()
-            return await self._ledger.reserve(reservation)
-
-    def _reservation(self, order: _Order, request: StoredRequest) -> Reservation:
-        action = order.purchase.action
-        return Reservation(
-            call_id=request.call_id,
-            principal=order.principal,
-            session=self._ledger.session,
-            tool=order.purchase.tool,
-            payee=action.namespace,
-            capability=action.capability,
-            action=action.action,
-            version=action.version,
-            fingerprint=order.fingerprint,
-            quoted=order.quoted,
-            hold=request.budget,
-            meters=order.permit.meters,
-            request=pack(request),
-        )
 
     async def _execute(self, request: StoredRequest, run: Run, action: Action) -> CallEnd:
         try:
@@ -381,3 +354,9 @@ class Calls:
                 format_usdc(request.budget),
             )
         return ended(request.call_id, action, outcome, request)
+
+
+async def _joined(running: Run, action: Action) -> CallEnd:
+    """The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost."""
+    end = await running.wait()
+    return replace(end, action=action, stored=True) if end.answer is not None else end

@@ -125,14 +125,12 @@ class Caller:
         principal: whose budget it is; ``local`` for every host of this user on stdio and loopback.
         progress: where to report progress, or None.
         presence: tells whether the caller has left without a word; None where leaving cancels the call's handler.
-        person_consents: whether a person at a terminal has approved this very call (the CLI only).
-        asker: asks the person behind the host, or None where there is no host.
+        asker: asks the person behind the host or at the terminal, or None where nobody can be asked.
     """
 
     principal: str = "local"
     progress: Progress | None = None
     presence: Presence | None = None
-    person_consents: bool = False
     asker: Asker | None = None
 
     async def listening(self) -> bool:

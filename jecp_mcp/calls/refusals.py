@@ -5,9 +5,11 @@ Every message is one sentence of cause, one about money, one about what happens 
 
 from __future__ import annotations
 
-from jecp_mcp.clock import iso
+from jecp_mcp.calls.ports import Question
+from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
-from jecp_mcp.mandate.ledger import CallRow, OverLimit
+from jecp_mcp.mandate.ledger import CallRow, NotGood, OverLimit
+from jecp_mcp.mandate.slips import SlipKind
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.wire.forms import Action, Refusal
@@ -22,6 +24,13 @@ CALL_IN_DOUBT = "CALL_IN_DOUBT"
 CALL_OVER = "CALL_OVER"
 CALL_WRITTEN_OFF = "CALL_WRITTEN_OFF"
 BRIDGE_FAULT = "BRIDGE_FAULT"
+APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
+APPROVAL_PENDING = "APPROVAL_PENDING"
+APPROVAL_DENIED = "APPROVAL_DENIED"
+PREPARED_NOT_FOUND = "PREPARED_NOT_FOUND"
+PREPARED_EXPIRED = "PREPARED_EXPIRED"
+PREPARED_SUPERSEDED = "PREPARED_SUPERSEDED"
+PRICE_CHANGED = "PRICE_CHANGED"
 SHUTTING_DOWN = "SHUTTING_DOWN"
 
 
@@ -36,12 +45,12 @@ def limit_reached(over: OverLimit, hold: int) -> Refusal:
         "remaining_usdc": format_usdc(left),
         "needed_usdc": format_usdc(hold),
     }
-    when = "It does not refill by itself."
+    when = "It does not refill by itself, so tell the user and stop."
     if hold > limit:
-        when = "This action costs more than the whole limit, so waiting does not help."
+        when = "This action costs more than the whole limit: choose a cheaper one, or tell the user."
     elif over.resets_at is not None:
         details["resets_at"] = iso(over.resets_at)
-        when = f"Enough room returns at {iso(over.resets_at)}."
+        when = f"Call again when enough room returns, at {iso(over.resets_at)}."
     return Refusal(
         code=LIMIT_REACHED,
         message=(
@@ -51,6 +60,105 @@ def limit_reached(over: OverLimit, hold: int) -> Refusal:
         details=details,
         source="bridge",
     )
+
+
+def approval_required(question: Question, code: str, expires_at: UnixMs, why: str) -> Refusal:
+    """A person must decide, and could not be asked in the host; they can answer outside it, under a code."""
+    return Refusal(
+        code=APPROVAL_REQUIRED,
+        message=(
+            f"{question.because} It was not asked for in the chat: {why or 'nobody answered'}. Nothing was charged. "
+            f"Until {iso(expires_at)} the user can answer outside the chat, under the code {code}."
+        ),
+        details={
+            "approval_code": code,
+            "amount_usdc": format_usdc(question.amount),
+            "expires_at": iso(expires_at),
+        },
+        source="bridge",
+    )
+
+
+def approval_pending(question: Question) -> Refusal:
+    """The question is on its way to the person."""
+    return Refusal(
+        code=APPROVAL_PENDING,
+        message=f"{question.because} The user is being asked. Nothing was charged. Wait for their answer.",
+        details={"amount_usdc": format_usdc(question.amount)},
+        source="bridge",
+    )
+
+
+def approval_denied(question: Question) -> Refusal:
+    """The person said no."""
+    return Refusal(
+        code=APPROVAL_DENIED,
+        message=(
+            f"The user refused to pay {format_usdc(question.amount)} USDC for {question.action}. Nothing was charged. "
+            "Do not ask for it again; choose another way or stop."
+        ),
+        details={"amount_usdc": format_usdc(question.amount)},
+        source="bridge",
+    )
+
+
+def prepared_unknown() -> Refusal:
+    """No such prepared call, or somebody else's."""
+    return Refusal(
+        code=PREPARED_NOT_FOUND,
+        message="No prepared call has this id. Nothing was charged. Prepare the call again.",
+        source="bridge",
+    )
+
+
+def prepared_expired(expires_at: UnixMs) -> Refusal:
+    """The time for which the price was promised is over."""
+    return Refusal(
+        code=PREPARED_EXPIRED,
+        message=f"The prepared call expired at {iso(expires_at)}. Nothing was charged. Prepare it again.",
+        details={"expired_at": iso(expires_at)},
+        source="bridge",
+    )
+
+
+def prepared_superseded() -> Refusal:
+    """The same call was prepared again since."""
+    return Refusal(
+        code=PREPARED_SUPERSEDED,
+        message=(
+            "The same call was prepared again later, and only the latest counts. Nothing was charged. "
+            "Execute that one, or prepare the call again."
+        ),
+        source="bridge",
+    )
+
+
+def price_changed(key: str, was: int | None, now: int | None) -> Refusal:
+    """The catalog offers something else by now than what was prepared."""
+    return Refusal(
+        code=PRICE_CHANGED,
+        message=(
+            f"{key} has changed since it was prepared: from {_priced(was)} to {_priced(now)} USDC, or to another "
+            "version. Nothing was charged. Prepare it again to see what it costs now."
+        ),
+        details={"was_usdc": _priced(was), "now_usdc": _priced(now)},
+        source="bridge",
+    )
+
+
+def not_good(found: NotGood) -> Refusal:
+    """What was prepared or approved was used, answered or superseded by somebody else just now."""
+    if found.ref.kind is SlipKind.PREPARED:
+        return prepared_unknown() if found.slip is None else prepared_superseded()
+    return Refusal(
+        code=APPROVAL_PENDING,
+        message="The approval for this call was used or ran out just now. Nothing was charged. Call it again.",
+        source="bridge",
+    )
+
+
+def _priced(amount: int | None) -> str:
+    return "an unknown price" if amount is None else format_usdc(amount)
 
 
 def ledger_trouble(error: LedgerError) -> Refusal:
@@ -70,6 +178,18 @@ def ledger_trouble(error: LedgerError) -> Refusal:
         message=(
             f"The spending ledger cannot be written: {error}. Nothing was sent and nothing was charged. "
             "The operator must mend the ledger before anything can be bought."
+        ),
+        source="bridge",
+    )
+
+
+def unreadable(error: LedgerError) -> Refusal:
+    """The ledger does not tell what became of a call."""
+    return Refusal(
+        code=LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else LEDGER_UNAVAILABLE,
+        message=(
+            f"The spending ledger cannot be read: {error}. Whether this call was charged cannot be told now. "
+            "The operator must mend the ledger; ask for the call's status then."
         ),
         source="bridge",
     )
@@ -135,7 +255,8 @@ def asked_enough(row: CallRow) -> Refusal:
         code=CALL_IN_DOUBT,
         message=(
             f"The call of {iso(row.created_at)} was sent {row.attempts} times and no answer proves its end, so it is "
-            f"not sent again before the server's next start. {format_usdc(row.held)} USDC stay held."
+            f"not sent again before the server's next start. {format_usdc(row.held)} USDC stay held. "
+            "Ask for its status after that."
         ),
         details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "attempts": row.attempts},
         retry_after_seconds=_ENOUGH_SECONDS,
@@ -157,27 +278,34 @@ def left_running(hold: int) -> Refusal:
 
 _ENOUGH_SECONDS = 900
 
+_ASK_WHETHER = "Ask the user whether to buy it again."
+_CALL_AGAIN = "Call it again to have its result."
+
 _ENDED = {
-    State.SETTLED: ("was paid for and its answer was not kept", "It was charged {charged} USDC."),
-    State.RECONCILED_CHARGED: ("was paid for and its answer was not kept", "It was charged {charged} USDC."),
-    State.RELEASED: ("ended without an answer", "It was not charged."),
-    State.RECONCILED_FREE: ("ended without an answer", "It was not charged."),
+    State.SETTLED: ("was paid for and its answer was not kept", "It was charged {charged} USDC.", _ASK_WHETHER),
+    State.RECONCILED_CHARGED: (
+        "was paid for and its answer was not kept",
+        "It was charged {charged} USDC.",
+        _ASK_WHETHER,
+    ),
+    State.RELEASED: ("ended without an answer", "It was not charged.", _CALL_AGAIN),
+    State.RECONCILED_FREE: ("ended without an answer", "It was not charged.", _CALL_AGAIN),
     State.WRITTEN_OFF: (
         "lost its answer, and the Hub no longer remembers it",
-        "{held} USDC count as spent until the operator rules on it.",
+        "{held} USDC count as spent.",
+        "Tell the user that the operator must rule on it.",
     ),
 }
 
 
 def standing(row: CallRow) -> Refusal:
     """A call that is over and has no answer to give back."""
-    what, money = _ENDED[row.state]
+    what, money, action = _ENDED[row.state]
     return Refusal(
         code=CALL_WRITTEN_OFF if row.state is State.WRITTEN_OFF else CALL_OVER,
         message=(
             f"The call of {iso(row.created_at)} {what}. "
-            f"{money.format(charged=format_usdc(row.charged), held=format_usdc(row.held))} "
-            "To have its result, it must be bought again."
+            f"{money.format(charged=format_usdc(row.charged), held=format_usdc(row.held))} {action}"
         ),
         details={"since": iso(row.created_at), "state": row.state.value},
         source="bridge",

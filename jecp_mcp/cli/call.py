@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from jecp_mcp.cli.options import Start, as_json, common, start
 from jecp_mcp.errors import HubError, JecpMcpError
 
 if TYPE_CHECKING:
+    from jecp_mcp.calls.ports import Question, Reply
     from jecp_mcp.cli.assembly import Bridge
     from jecp_mcp.tools.forms import ToolResult
 
@@ -79,27 +81,36 @@ async def _call(
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
-        result = await bridge.desk.call(tool, arguments, Caller())
-        if _code(result) == "APPROVAL_REQUIRED" and await _consents(bridge, tool, result):
-            result = await bridge.desk.call(tool, arguments, Caller(person_consents=True))
+        result = await bridge.desk.call(tool, arguments, Caller(asker=Terminal(given.settings.hub.base_url)))
         return result, _save(bridge, result, output)
 
 
-async def _consents(bridge: Bridge, tool: str, result: ToolResult) -> bool:
-    """Ask the person at the terminal; without a terminal nobody consents."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    amount = dict(result.structured or {})["error"].get("details", {}).get("amount", "?")
-    question = f"{tool} may cost {amount} USDC at {bridge.start.settings.hub.base_url}. Buy it?"
-    return await anyio.to_thread.run_sync(lambda: click.confirm(question, default=False, err=True))
+class Terminal:
+    """Asks the person at the terminal; where there is none, nobody consents."""
 
+    def __init__(self, hub: str) -> None:
+        self._hub = hub
 
-def _code(result: ToolResult) -> str | None:
-    if not result.is_error or result.structured is None:
-        return None
-    error = result.structured.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, str) else None
+    async def approve(self, question: Question) -> Reply:
+        """As `jecp_mcp.calls.ports.Asker.approve`."""
+        from jecp_mcp.calls.ports import Decision, Reply
+        from jecp_mcp.money import format_usdc
+
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return Reply(Decision.UNABLE, "there is no terminal")
+        most = "" if question.exact else "up to "
+        asked = (
+            f"{question.because} Buy {question.action} for {most}{format_usdc(question.amount)} USDC at {self._hub}?"
+        )
+        said = await anyio.to_thread.run_sync(lambda: click.confirm(asked, default=False, err=True))
+        return Reply(Decision.ACCEPTED if said else Decision.DECLINED)
+
+    async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
+        """Links are printed with the result; nothing is opened."""
+        from jecp_mcp.calls.ports import Decision, Reply
+
+        del purpose, message
+        return Reply(Decision.UNABLE, "a terminal opens no links", await make())
 
 
 def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> list[Path]:

@@ -1,8 +1,9 @@
-"""``jecp-mcp ledger``: every paid call, as the ledger knows it."""
+"""``jecp-mcp ledger``: every paid call as the ledger knows it, and the books that prove it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,107 @@ if TYPE_CHECKING:
 
 _ON_A_PAGE = 30
 _MOST = 100_000
+_BY = ("tool", "provider", "principal", "action", "day", "month")
+_TASKS = ("verify", "export", "statement", "backup", "restore", "prune")
+_FOR = {"head": "verify", "form": "export or --statement", "events": "export", "by": "statement"}
+_FOR |= {"since": "statement", "until": "statement", "force": "backup or --restore"}
+
+
+def _instant(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    from jecp_mcp.clock import parse_iso
+
+    try:
+        return None if value is None else parse_iso(value)
+    except (ValueError, OverflowError) as exc:
+        raise click.BadParameter(
+            "an instant is like 2026-11-01 or 2026-11-01T09:30:00Z (UTC)", param=parameter
+        ) from exc
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of the tasks, in the order of the help."""
+    file = click.Path(path_type=Path)
+    for option in reversed(
+        (
+            click.option("--verify", is_flag=True, help="Prove that nothing was changed; print the chain's head."),
+            click.option("--head", metavar="DIGEST", help="With --verify: a head kept from earlier must be in it."),
+            click.option("--statement", is_flag=True, help="Add up what was spent."),
+            click.option("--by", type=click.Choice(_BY), help="With --statement: a line for each. Default: tool."),
+            click.option("--since", metavar="INSTANT", callback=_instant, help="With --statement: from then on."),
+            click.option("--until", metavar="INSTANT", callback=_instant, help="With --statement: before then."),
+            click.option("--export", metavar="FILE", help="Write every call to FILE.csv or FILE.json, or - (stdout)."),
+            click.option("--events", is_flag=True, help="With --export: every event of the chain instead."),
+            click.option("--format", "form", type=click.Choice(("csv", "json")), help="For --export and --statement."),
+            click.option("--backup", metavar="FILE", type=file, help="Copy the ledger, while others spend."),
+            click.option("--restore", metavar="FILE", type=file, help="Put a backup in the ledger's place."),
+            click.option("--force", is_flag=True, help="With --backup, --restore: though that loses something."),
+            click.option("--prune", is_flag=True, help="Drop old requests and answers (ledger.keep_bodies_days)."),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 @click.command("ledger")
 @common
 @click.option("--limit", type=click.IntRange(1, _MOST), help=f"At most so many; default {_ON_A_PAGE}, with --json all.")
 @as_json
-def command(hub: str | None, config: Path | None, state_dir: Path | None, limit: int | None, as_json: bool) -> None:
-    """Show the paid calls, latest first: what was held, charged, and what became of each."""
+@_options
+def command(
+    hub: str | None, config: Path | None, state_dir: Path | None, limit: int | None, as_json: bool, **asked: Any
+) -> int:
+    r"""Show the paid calls, latest first: what was held, charged, and what became of each.
+
+    \b
+    jecp-mcp ledger --statement --by month
+    jecp-mcp ledger --export calls.csv
+    jecp-mcp ledger --verify                 its head, kept elsewhere, proves the books later
+    jecp-mcp ledger --backup ~/ledger-copy.sqlite
+
+    Amounts are USDC, instants UTC. The exit status is 1 when something does not hold.
+    """
+    task = _task(asked)
     given = start(hub, config, state_dir)
+    if task is not None:
+        if limit is not None:
+            raise click.UsageError(f"--limit does not go with --{task}")
+        return _perform(task, given, asked, as_json=as_json)
     shown = anyio.run(read, given, limit or (_MOST if as_json else _ON_A_PAGE))
     if as_json:
         print(json.dumps(shown, indent=2))
     else:
         _print(shown, given)
+    return 0
+
+
+def _task(asked: dict[str, Any]) -> str | None:
+    """Which one of the tasks was asked for; None for the list."""
+    tasks = [name for name in _TASKS if asked[name]]
+    if len(tasks) > 1:
+        raise click.UsageError(f"--{tasks[0]} and --{tasks[1]} do not go together")
+    task = tasks[0] if tasks else None
+    for name, task_words in _FOR.items():
+        if asked[name] and task not in task_words.replace("--", "").split(" or "):
+            raise click.UsageError(f"--{'format' if name == 'form' else name} goes with --{task_words}")
+    return task
+
+
+def _perform(task: str, given: Start, asked: dict[str, Any], *, as_json: bool) -> int:
+    from jecp_mcp.cli import books, copies
+
+    if task == "verify":
+        return anyio.run(books.verify, given, asked["head"], as_json)
+    if task == "statement":
+        form = "json" if as_json else asked["form"] or "table"
+        return anyio.run(books.statement, given, asked["by"] or "tool", asked["since"], asked["until"], form)
+    if task == "export":
+        form = "json" if as_json else asked["form"]
+        return anyio.run(books.export, given, asked["export"], form, asked["events"])
+    if task == "prune":
+        return anyio.run(books.prune, given, as_json)
+    if task == "backup":
+        return copies.backup(given, asked["backup"], force=asked["force"], as_json=as_json)
+    return copies.restore(given, asked["restore"], force=asked["force"], as_json=as_json)
 
 
 async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
@@ -42,12 +130,13 @@ async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
 
     ledger = open_ledger(given.ledger)
     try:
-        return [_shown(row) for row in await ledger.rows(limit=limit)]
+        return [shown(row) for row in await ledger.rows(limit=limit)]
     finally:
         await ledger.close()
 
 
-def _shown(row: CallRow) -> dict[str, Any]:
+def shown(row: CallRow) -> dict[str, Any]:
+    """A call as JSON; amounts are decimal text in USDC, instants RFC 3339."""
     from jecp_mcp.clock import iso
     from jecp_mcp.mandate.states import CHARGED, HOLDING
     from jecp_mcp.money import format_usdc
@@ -59,10 +148,12 @@ def _shown(row: CallRow) -> dict[str, Any]:
         # Only what counts as spent: what was set aside for a call that has ended is free again.
         "held_usdc": format_usdc(row.held if row.state in HOLDING else 0),
         "charged_usdc": format_usdc(row.charged if row.state in CHARGED else 0),
+        "refunded_usdc": format_usdc(row.refunded),
         "reserved_usdc": format_usdc(row.held),
         "quoted_usdc": format_usdc(row.quoted),
         "transaction_id": row.transaction_id,
         "balance_after_usdc": None if row.balance_after is None else format_usdc(row.balance_after),
+        "payee": row.payee,
         "capability": row.capability,
         "action": row.action,
         "version": row.version,
@@ -75,11 +166,11 @@ def _shown(row: CallRow) -> dict[str, Any]:
     }
 
 
-def _print(shown: list[dict[str, Any]], given: Start) -> None:
+def _print(calls: list[dict[str, Any]], given: Start) -> None:
     from jecp_mcp.cli import tables
 
     out = tables.console()
-    if not shown:
+    if not calls:
         out.print(tables.facts({"no call yet": given.ledger}))
         return
     columns = [("when", "left"), ("tool", "left"), ("state", "left"), ("held", "right"), ("charged", "right")]
@@ -94,6 +185,6 @@ def _print(shown: list[dict[str, Any]], given: Start) -> None:
             one["transaction_id"] or "",
             one["call_id"],
         )
-        for one in shown
+        for one in calls
     ]
     out.print(tables.table("Ledger (USDC, UTC)", columns, rows))

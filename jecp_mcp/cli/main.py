@@ -12,7 +12,7 @@ import click
 from jecp_mcp import __version__
 from jecp_mcp.errors import JecpMcpError, SettingsError
 
-COMMANDS = ("serve", "demo", "call", "catalog", "budget", "ledger", "sandbox")
+COMMANDS = ("serve", "demo", "call", "catalog", "budget", "approve", "deny", "ledger", "reconcile", "doctor", "sandbox")
 """In the order a newcomer reads them."""
 
 _FAILED, _MISUSED, _INTERRUPTED = 1, 2, 130

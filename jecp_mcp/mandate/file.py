@@ -1,7 +1,8 @@
 """The ledger's file: opened with care, written in batches under a lock between processes, its faults put in words.
 
 Blocking; `jecp_mcp.mandate.writer` decides which thread waits. The lock is flock(2) on a side file: SQLite's own busy
-handling would do, but lets a waiting process sleep far longer than a batch takes.
+handling would do, but lets a waiting process sleep far longer than a batch takes. Where SQLite is too old for several
+writers, the lock is held for as long as the file is open, and a second process can only read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
+from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import schema, upgrades
 from jecp_mcp.mandate.books import Books
 
@@ -28,7 +29,19 @@ Step = Callable[[Books, UnixMs], Any]
 LONGEST_WAIT = 5.0
 """How long a batch waits for another process, in seconds."""
 
-_MARK = b"A ledger of jecp-mcp stands beside this file.\n"
+MARK = b"A ledger of jecp-mcp stands beside this file.\n"
+"""What the side file holds once the ledger was written: one that is gone or empty since then is not begun anew."""
+
+SAFE_FOR_SEVERAL = (3, 51, 3)
+"""The first SQLite whose WAL several writers can share without damage (https://sqlite.org/wal.html, WAL-reset bug)."""
+
+_ALONE_WAIT = 0.5
+"""How long a process waits for a ledger that it must have for itself, in seconds: whoever has it keeps it."""
+
+
+def several_may_write() -> bool:
+    """Whether this SQLite lets several processes write one ledger."""
+    return tuple(map(int, apsw.sqlite_lib_version().split("."))) >= SAFE_FOR_SEVERAL
 
 
 class Contended(LedgerUnavailable):
@@ -54,6 +67,8 @@ class LedgerFile:
         self._reader: apsw.Connection | None = None
         self._books: Books | None = None
         self._identity: tuple[int, int] | None = None
+        self._alone = not several_may_write()
+        self._owned = False
         self._closed = False
 
     def open(self) -> None:
@@ -125,13 +140,15 @@ class LedgerFile:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if self._alone:
+                deadline = min(deadline, time.monotonic() + _ALONE_WAIT)
             with self._locked(deadline):
                 self._make_file()
                 self._connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
                 found = self.path.stat()
                 self._identity = (found.st_dev, found.st_ino)
                 self._prepare(self._connection)
-        except (OSError, apsw.Error, LedgerError) as exc:
+        except (OSError, apsw.Error, LedgerError, ValueError) as exc:
             self._let_go()
             self.fault = self._translated(exc)
             raise self.fault from exc
@@ -141,11 +158,18 @@ class LedgerFile:
         self.fault = None
 
     def _make_file(self) -> None:
-        """Create the file for its owner's eyes only, and tell an emptied one from one not yet filled."""
+        """Create the file for its owner's eyes only, and tell one that was lost or emptied from one not yet filled."""
         assert self._lock is not None
         wal = Path(f"{self.path}-wal")
-        if not self.path.exists() and wal.exists() and wal.stat().st_size:
-            raise LedgerDamaged(f"the ledger {self.path} is gone, but its journal {wal.name} is still there")
+        if not self.path.exists():
+            if wal.exists() and wal.stat().st_size:
+                raise LedgerDamaged(f"the ledger {self.path} is gone, but its journal {wal.name} is still there")
+            if os.fstat(self._lock).st_size:
+                # Begun anew, it would let everything be spent again.
+                raise LedgerDamaged(
+                    f"the ledger {self.path} is gone, though it was written before; put it back, or restore a backup "
+                    f"(to begin with nothing spent, remove {self.path.name}.lock too)"
+                )
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError:
@@ -154,8 +178,6 @@ class LedgerFile:
                 raise LedgerDamaged(f"the ledger {self.path} is empty, though it was written before") from None
             if found.st_mode & 0o077 and found.st_uid == os.geteuid():
                 self.path.chmod(0o600)
-        else:
-            os.ftruncate(self._lock, 0)
 
     def _prepare(self, connection: apsw.Connection) -> None:
         assert self._lock is not None
@@ -168,13 +190,17 @@ class LedgerFile:
             upgrades.upgrade(connection, version, self._session, self._clock.now())
         else:
             schema.create(connection)
-            os.pwrite(self._lock, _MARK, 0)
+        if not os.fstat(self._lock).st_size:
+            os.pwrite(self._lock, MARK, 0)
         connection.set_busy_timeout(0)
 
     @contextlib.contextmanager
     def _locked(self, deadline: float) -> Iterator[None]:
-        """Hold the lock between processes."""
+        """Hold the lock between processes; a process that must be alone never lets go of it."""
         assert self._lock is not None
+        if self._owned:
+            yield
+            return
         pause = 0.00005
         while True:
             try:
@@ -183,15 +209,23 @@ class LedgerFile:
             except BlockingIOError:
                 self._pause(pause, deadline)
                 pause = min(pause * 2, 0.001)
+        self._owned = self._alone
         try:
             yield
         finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            if not self._owned:
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _pause(self, seconds: float, deadline: float) -> None:
         if not deadline:
             raise Contended("another process is writing the ledger")
         if time.monotonic() > deadline:
+            if self._alone:
+                raise LedgerUnavailable(
+                    f"another process has the ledger {self.path}, and SQLite {apsw.sqlite_lib_version()} can damage a "
+                    "file that several processes write; stop the other one, or install apsw "
+                    f"{'.'.join(map(str, SAFE_FOR_SEVERAL))} or newer for both"
+                )
             raise LedgerUnavailable(
                 f"the ledger {self.path} has been locked by another process for {LONGEST_WAIT:.0f} seconds"
             )
@@ -209,10 +243,8 @@ class LedgerFile:
     def _transact(self, steps: Sequence[Step], deadline: float) -> list[Any]:
         try:
             return self._try(steps, deadline)
-        except LedgerUnavailable:
-            raise
         except LedgerError as exc:
-            if isinstance(exc, LedgerDamaged):
+            if isinstance(exc, LedgerDamaged | LedgerUnavailable) and not isinstance(exc, ClockWentBack):
                 raise
             if len(steps) == 1:
                 return [exc]
@@ -229,10 +261,10 @@ class LedgerFile:
         assert connection is not None and books is not None  # noqa: PT018 opened by commit
         try:
             self._begin(connection, deadline)
-            at = books.begin(self._clock.now())
-            outcomes = [step(books, at) for step in steps]
-            books.end()
-            connection.execute("COMMIT")
+            books.begin(self._clock.now())
+            outcomes = [step(books, books.at) for step in steps]
+            # What left no event changed nothing but slots that were found expired: by a clock that may be wrong.
+            connection.execute("COMMIT" if books.end() else "ROLLBACK")
         except apsw.Error as exc:
             raise self._translated(exc) from exc
         except (UnicodeEncodeError, OverflowError) as exc:
@@ -304,3 +336,4 @@ class LedgerFile:
         if self._lock is not None:
             os.close(self._lock)
         self._connection = self._books = self._lock = self._identity = None
+        self._owned = False

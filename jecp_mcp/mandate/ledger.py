@@ -219,7 +219,7 @@ class EventRow:
         number: its place in the chain, from 1.
         call_id: the call it happened to; None for what happened to the whole ledger.
         event: ``reserve``, the name of a `jecp_mcp.mandate.states.Event`, ``deliver`` or ``adopt`` for a call;
-            ``prune``, ``clock``, ``upgrade`` or ``slip`` for the ledger.
+            ``meter``, ``slip``, ``prune``, ``clock``, ``recount`` or ``upgrade`` for the ledger.
         held, charged, refunded: the call's amounts after it, micro-USDC.
         session: the process session that wrote it.
         facts: what else it wrote, as a JSON object.
@@ -338,6 +338,10 @@ class Ledger(Slips, Protocol):
 
     async def pages(self, *, after: int = 0, limit: int = 1000) -> Sequence[CallRow]:
         """The calls behind number `after`, oldest first, without their requests and answers."""
+        ...
+
+    async def has_paid(self, principal: str, payee: str) -> bool:
+        """Whether a principal ever paid a payee, as far as it is proven."""
         ...
 
     async def of_transaction(self, transaction_id: str) -> CallRow | None:

@@ -43,6 +43,8 @@ class Policy:
         caps: the general caps, then those of each pattern.
         unknown_price: what to hold, in micro-USDC, when the price is unknown; None refuses such a call.
         approve_above: amounts above this, in micro-USDC, need a person's approval; None asks nobody.
+        approve_new_payees: whether the first purchase from a provider needs a person's approval.
+        raise_limits_in_host: whether a person in the host may let one call past a full limit.
         expires_at: the mandate ends at this instant.
     """
 
@@ -52,6 +54,8 @@ class Policy:
     unknown_price: MicroUSDC | None
     approve_above: MicroUSDC | None
     expires_at: UnixMs | None
+    approve_new_payees: bool = False
+    raise_limits_in_host: bool = False
 
     @classmethod
     def from_settings(cls, settings: MandateSettings) -> Policy:
@@ -63,12 +67,18 @@ class Policy:
             unknown_price=None if settings.unknown_price == "deny" else MicroUSDC(settings.unknown_price),
             approve_above=None if settings.approve_above_usdc is None else MicroUSDC(settings.approve_above_usdc),
             expires_at=None if settings.expires_at is None else UnixMs(settings.expires_at),
+            approve_new_payees=settings.approve_new_payees,
+            raise_limits_in_host=settings.raise_limits_in_host,
         )
 
     def permits(self, action: Action, tool: str) -> bool:
         """Whether the allow and deny patterns let this action be bought at all; deny wins."""
         names = names_of(action, tool)
         return any(matches(one, names) for one in self.allow) and not any(matches(one, names) for one in self.deny)
+
+    def needs_approval(self, hold: MicroUSDC) -> bool:
+        """Whether a call that may cost `hold` micro-USDC needs the approval of a person."""
+        return self.approve_above is not None and hold > self.approve_above
 
 
 def authorise(
@@ -80,10 +90,8 @@ def authorise(
     now: UnixMs,
     principal: str,
     session: str,
-    *,
-    approved: bool,
 ) -> Permit | Refusal:
-    """Decide on one call.
+    """Decide on one call; whether a person must approve it too is not asked here (`Policy.needs_approval`).
 
     Args:
         policy: the operator's mandate.
@@ -94,7 +102,6 @@ def authorise(
         now: the instant of the decision.
         principal: whose budget it is.
         session: the process session, for the caps that last as long as it does.
-        approved: whether a person has approved this very call.
     """
     if not policy.permits(action, tool):
         return _refuse(
@@ -133,13 +140,6 @@ def authorise(
         )
     else:
         hold = quote_amount if exact else cap.limit
-    if policy.approve_above is not None and hold > policy.approve_above and not approved:
-        return _refuse(
-            "APPROVAL_REQUIRED",
-            f"A call that may cost {format_usdc(hold)} USDC needs the approval of a person.",
-            "Ask the user to approve it, or choose a cheaper action.",
-            {"amount": format_usdc(hold), "approve_above": format_usdc(policy.approve_above)},
-        )
     return Permit(hold, meters_for(policy.caps, names, principal, session))
 
 

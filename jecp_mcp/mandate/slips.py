@@ -15,10 +15,11 @@ from jecp_mcp.clock import UnixMs
 
 
 class SlipKind(StrEnum):
-    """What a slip is for."""
+    """What a slip is for: a prepared call, a person's approval of a call, or letting it past a full limit."""
 
     PREPARED = "prepared"
     APPROVAL = "approval"
+    LIMIT = "limit"
 
 
 class SlipState(StrEnum):

@@ -184,6 +184,11 @@ class SqliteLedger:
         found: list[CallRow] = self._file.read(lambda reader: records.read_pages(reader, after, limit))
         return found
 
+    async def has_paid(self, principal: str, payee: str) -> bool:
+        """Whether a principal ever paid a payee, as far as it is proven."""
+        await self._read_queued()
+        return bool(self._file.read(lambda reader: records.read_has_paid(reader, principal, payee)))
+
     async def of_transaction(self, transaction_id: str) -> CallRow | None:
         """The call that a Hub's transaction paid for, or None."""
         await self._read_queued()

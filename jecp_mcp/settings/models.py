@@ -171,6 +171,9 @@ class MandateSettings(_Section):
     """[mandate]: what may be spent.
 
     Attributes:
+        approve_new_payees: whether a person must approve the first purchase from each provider.
+        raise_limits_in_host: whether whoever holds the chat may let a call past a full limit; else only the operator,
+            in a terminal.
         unknown_price: ``deny``, or what to hold for a call whose price the catalog does not say, micro-USDC.
     """
 
@@ -182,6 +185,8 @@ class MandateSettings(_Section):
     total_usdc: Amount | None = None
     expires_at: Instant | None = None
     approve_above_usdc: Amount | None = None
+    approve_new_payees: bool = False
+    raise_limits_in_host: bool = False
     allow: Patterns = ("*",)
     deny: Patterns = ()
     unknown_price: Annotated[Literal["deny"] | int, BeforeValidator(_price_to_assume)] = "deny"
@@ -234,6 +239,17 @@ class ServerSettings(_Section):
     allowed_origins: Words = ()
 
 
+class LedgerSettings(_Section):
+    """[ledger]: the books.
+
+    Attributes:
+        keep_bodies_days: how long the request and answer of a call that has ended are kept. Long after any Hub's
+            idempotency window and a quarter's questions about a bill; amounts, states and proofs stay for ever.
+    """
+
+    keep_bodies_days: Whole = Field(default=90, ge=1, le=3650)
+
+
 class Settings(_Section):
     """All sections."""
 
@@ -243,6 +259,7 @@ class Settings(_Section):
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     artifacts: ArtifactSettings = Field(default_factory=ArtifactSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
+    ledger: LedgerSettings = Field(default_factory=LedgerSettings)
 
 
 class Credentials(BaseModel):

@@ -6,21 +6,25 @@ Nothing here raises but cancellation: every failure is a result in the one error
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
 from jecp_mcp.errors import HubError, LedgerError, ToolFault
-from jecp_mcp.tools.artifacts import ArtifactContent, ArtifactStore, StoredArtifact
+from jecp_mcp.tools import preparing
+from jecp_mcp.tools.advice import PREPARE_ANEW
+from jecp_mcp.tools.artifacts import ArtifactStore
 from jecp_mcp.tools.cleaning import clean
+from jecp_mcp.tools.equivalents import Equivalents
 from jecp_mcp.tools.faults import fault
 from jecp_mcp.tools.forms import ToolCard, ToolResult
-from jecp_mcp.tools.own import Neighbours, OwnTools, located, set_aside
+from jecp_mcp.tools.own import Neighbours, OwnTools, located, set_aside, told
 from jecp_mcp.tools.own_schemas import OWN, offered
 from jecp_mcp.tools.ports import Checks, OnShelf, Problem
+from jecp_mcp.tools.resources import Resources
 from jecp_mcp.tools.steps import Context
-from jecp_mcp.wire.forms import NOTHING, Action, JSONObject, Refusal
+from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -28,20 +32,37 @@ INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
 TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
 TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
 
-_NEAREST: Final = 3
 _PROBLEMS: Final = 8
 _NAME: Final = 80
 _CALL: Final = "jecp_call"
+_PREPARE: Final = "jecp_prepare"
+_EXECUTE: Final = "jecp_execute"
+_PAYING: Final = frozenset({_CALL, _EXECUTE})
+
+
+_PROVIDER_FAILED: Final = frozenset(
+    {"PROVIDER_ERROR", "PROVIDER_UNREACHABLE", "PROVIDER_UNAVAILABLE", "PROVIDER_TIMEOUT", "PROVIDER_DISCONNECT"}
+)
 
 
 class Desk:
-    """What the server calls. One per process."""
+    """What the server calls. One per process.
+
+    Attributes:
+        resources: what a host can read.
+    """
 
     def __init__(self, near: Neighbours, store: ArtifactStore, check: Checks) -> None:
         self._near = near
-        self._store = store
         self._check = check
         self._own = OwnTools(near)
+        self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
+            _CALL: self._buy_by_name,
+            _PREPARE: self._prepare,
+            _EXECUTE: self._execute,
+        }
+        self._offers = Equivalents(near.shelf, near.finder, near.clock, near.wallet.permits)
+        self.resources = Resources(near, self._own, store)
         self._seen: tuple[Sequence[ToolCard], bool] | None = None
         self._cards: tuple[ToolCard, ...] = ()
         self._revision = 0
@@ -70,18 +91,6 @@ class Desk:
         found = self._near.shelf.resolve(name)
         return None if found is None else found.card.input_schema
 
-    def list_resources(self) -> tuple[StoredArtifact, ...]:
-        """The latest stored artifacts, newest first."""
-        return self._store.list()
-
-    def read_resource(self, uri: str) -> ArtifactContent:
-        """A stored artifact, whole.
-
-        Raises:
-            ToolFault: ``ARTIFACT_NOT_FOUND``.
-        """
-        return self._store.read(uri)
-
     async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Call a tool."""
         try:
@@ -94,7 +103,7 @@ class Desk:
         except Exception:
             # The face must answer whatever happens, and an exception's text must not reach a client.
             log.exception("calling %s failed", clean(name, _NAME, one_line=True))
-            free = name in OWN and name != _CALL
+            free = name in OWN and name not in _PAYING
             end = CallEnd(Charge.NO if free else Charge.UNKNOWN, refusal=refusals.bridge_fault())
             return fault(end, self._context(name, arguments))
 
@@ -103,8 +112,9 @@ class Desk:
             problems = self._check(name, OWN[name].input_schema, arguments)
             if problems:
                 return self._refused(name, arguments, _invalid(name, problems), target=name)
-            if name == _CALL:
-                return await self._buy_by_name(arguments, caller)
+            buying = self._buying.get(name)
+            if buying is not None:
+                return await buying(arguments, caller)
             return await self._own.run(name, arguments, caller)
         found = self._near.shelf.resolve(name)
         if found is None:
@@ -129,27 +139,58 @@ class Desk:
             refusal = _invalid(found.name, problems)
             return self._refused(*asked, refusal, target=found.name, action=found.action)
         end = await self._near.calls.pay(Purchase(found.name, found.action, arguments), caller)
+        return await self._ended(end, found, caller, asked)
+
+    async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        """Check, lock the price, and say what stands in the way."""
+        wanted, inner = arguments["tool"], arguments["arguments"]
+        found = located(self._near.shelf, wanted)
+        if found is None:
+            return self._refused(_PREPARE, arguments, self._unknown(wanted))
+        problems = self._check(found.name, found.card.input_schema, inner)
+        if problems:
+            return told(preparing.unfit(found, problems))
+        made = await self._near.calls.prepare(Purchase(found.name, found.action, inner), caller)
+        if isinstance(made, Refusal):
+            return self._refused(_PREPARE, arguments, made, target=found.name, action=found.action)
+        return told(preparing.shown(found, made, await self._near.wallet.balance()))
+
+    async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        """Buy what was prepared."""
+        known = await self._near.calls.prepared(arguments["prepared_id"], caller.principal)
+        if known is None:
+            return self._refused(_EXECUTE, arguments, refusals.prepared_unknown())
+        slip, call = known
+        found = located(self._near.shelf, call.key)
+        if found is None:
+            return self._refused(_EXECUTE, arguments, self._unknown(call.tool))
+        end = await self._near.calls.execute(slip, Purchase(call.tool, found.action, call.arguments), caller)
+        # What cannot be executed any more is prepared anew, with what it was prepared with.
+        anew = {"tool": found.name, "arguments": call.arguments}
+        stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
+        return await self._ended(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
+
+    async def _ended(
+        self, end: CallEnd, found: OnShelf, caller: Caller, asked: tuple[str, Mapping[str, Any]]
+    ) -> ToolResult:
         if end.answer is not None:
             result = await self._near.results.render(end)
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
                 self._near.calls.delivered(end)
             return result
+        if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
+            self._offers.note_failure(found.action)
         return fault(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
 
     def _unknown(self, name: str) -> Refusal:
-        """No such tool, with the names that look like it; or one that is set aside, with the reason."""
+        """No such tool; or one that is set aside, with the reason."""
         aside = set_aside(self._near.shelf, name)
         if aside is not None:
             return Refusal(TOOL_QUARANTINED, aside, source="bridge")
-        near = self._near.finder.nearest(clean(name, _NAME, one_line=True), limit=_NEAREST)
-        names = [known for action in near if (known := self._near.shelf.name_of(action)) is not None]
-        details: JSONObject = {"nearest": names} if names else NOTHING
         return Refusal(
             TOOL_NOT_FOUND,
-            f"There is no tool {clean(name, _NAME, one_line=True)!r}. Nothing was charged. "
-            "Search for the action, or use one of the nearest names.",
-            details=details,
+            f"There is no tool {clean(name, _NAME, one_line=True)!r}. Nothing was charged. Search for the action.",
             source="bridge",
         )
 
@@ -183,6 +224,7 @@ class Desk:
             target=target,
             action=action,
             successor=self._successor(action, refusal),
+            offers=self._offers,
         )
 
     def _successor(self, action: Action | None, refusal: Refusal | None) -> str | None:

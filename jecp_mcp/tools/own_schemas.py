@@ -44,6 +44,32 @@ _CARDS: Final = (
         idempotent=True,
     ),
     ToolCard(
+        name="jecp_execute",
+        title="Buy a prepared call",
+        description="Buy what jecp_prepare promised, at that price, once. Asked again, it gives the same result.",
+        input_schema=_object({"prepared_id": {"type": "string", "minLength": 6, "maxLength": 64}}, "prepared_id"),
+    ),
+    ToolCard(
+        name="jecp_prepare",
+        title="Prepare a call",
+        description="Free. Check a call and lock its price: limits, balance, issues. Then jecp_execute buys it.",
+        input_schema=_object({"tool": _TOOL, "arguments": {"type": "object"}}, "tool", "arguments"),
+    ),
+    ToolCard(
+        name="jecp_refund",
+        title="Refunds",
+        description=(
+            "Ask for a charged call's money back, with a reason a person will read. "
+            "Without call_id: the refunds so far and what became of them."
+        ),
+        input_schema=_object(
+            {
+                "call_id": {"type": "string", "minLength": 4, "maxLength": 64},
+                "reason": {"type": "string", "minLength": 1, "maxLength": 500},
+            }
+        ),
+    ),
+    ToolCard(
         name="jecp_register",
         title="Register an agent",
         description=(

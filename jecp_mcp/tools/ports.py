@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from jecp_mcp.calls.ports import CallEnd, Caller, Purchase
+from jecp_mcp.calls.prepared import Preparation, PreparedCall
 from jecp_mcp.mandate.ledger import CallRow, MeterReading, Totals
+from jecp_mcp.mandate.slips import Slip
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.tools.forms import ToolCard
-from jecp_mcp.wire.forms import Action
+from jecp_mcp.wire.account import Refund
+from jecp_mcp.wire.forms import Action, Refusal
 
 
 class Payments(Protocol):
@@ -18,6 +21,22 @@ class Payments(Protocol):
 
     async def pay(self, purchase: Purchase, caller: Caller) -> CallEnd:
         """Buy one call, or say why not."""
+        ...
+
+    async def prepare(self, purchase: Purchase, caller: Caller) -> Preparation | Refusal:
+        """Promise a price for a while. Raises `LedgerError`."""
+        ...
+
+    async def prepared(self, prepared_id: str, principal: str) -> tuple[Slip, PreparedCall] | None:
+        """A prepared call by its id. Raises `LedgerError`."""
+        ...
+
+    async def execute(self, slip: Slip, purchase: Purchase, caller: Caller) -> CallEnd:
+        """Pay for what was prepared, once."""
+        ...
+
+    async def note_refunds(self) -> int:
+        """Take what the Hub gave back into the limits. Raises `HubError`, `LedgerError`."""
         ...
 
     def delivered(self, end: CallEnd) -> None:
@@ -48,6 +67,18 @@ class TopUps(Protocol):
 
     async def topup(self, amount_usd: int) -> str:
         """A checkout page's URL for `amount_usd` whole USD. Raises `HubError`."""
+        ...
+
+
+class Refunding(Protocol):
+    """Where refunds are asked for (`jecp_mcp.rails.jecp.client.HubClient`)."""
+
+    async def request_refund(self, transaction_id: str, reason: str) -> Refund:
+        """Ask for the money of one transaction back. Raises `HubError`."""
+        ...
+
+    async def refunds(self) -> Sequence[Refund]:
+        """The refunds asked for so far. Raises `HubError`."""
         ...
 
 

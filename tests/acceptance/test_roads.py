@@ -18,7 +18,10 @@ from tests.acceptance.roads import LEGACY, error_of, output_of
 
 pytestmark = pytest.mark.anyio
 
-OWN = {"jecp_search", "jecp_describe", "jecp_call", "jecp_status", "jecp_wallet", "jecp_topup"}
+OWN = {
+    "jecp_search", "jecp_describe", "jecp_call", "jecp_prepare", "jecp_execute", "jecp_status", "jecp_wallet", "jecp_topup",
+    "jecp_refund",
+}  # fmt: skip
 NAME = re.compile(r"^[a-zA-Z0-9_-]{1,48}$")
 
 

@@ -45,7 +45,7 @@ total_usdc = "0.015"
 # What is asked for: code, and then type, actor, tool.
 ASKED: dict[str, tuple[str, dict[str, Any], str, Step]] = {
     "a price over the cap": ("bolt_shrine_write", EXAMPLE, "PER_CALL_LIMIT", Step("find_cheaper", "agent", "jecp_search")),
-    "a price that needs a person": ("bolt_vault_seal", EXAMPLE, "APPROVAL_REQUIRED", Step("approve", "human")),
+    "a price that needs a person": ("bolt_vault_seal", EXAMPLE, "APPROVAL_REQUIRED", Step("ask_human", "human")),
     "an action the operator denies": ("cold_storage_freeze", EXAMPLE, "DENIED_BY_POLICY", Step("ask_operator", "operator")),
     "an action without a price": ("bolt_yard_haul", EXAMPLE, "PRICE_UNKNOWN", Step("ask_operator", "operator")),
     "an hourly limit used up": (ROOM, {"text": "second"}, "LIMIT_REACHED", Step("retry_after", "agent", ROOM)),

@@ -108,7 +108,7 @@ STOPPED: dict[str, Scene] = {
     "an empty wallet": stop(HUMAN, ("topup", "open_url"), no("INSUFFICIENT_BALANCE", 402)),
     "an empty wallet and a link": stop(HUMAN, ("topup_url", "open_url"), no("PAYMENT_REQUIRED", 402, "topup_url")),
     "a tier not yet earned": stop(HUMAN, ("earn_trust",), no("INSUFFICIENT_TRUST", 403)),
-    "a price that needs a person": stop(HUMAN, ("approve",), tool="bolt_vault_seal"),
+    "a price that needs a person": stop(HUMAN, ("ask_human",), tool="bolt_vault_seal"),
     "a charged refusal": stop(HUMAN, ("ask_user",), no("PROVIDER_ERROR", 502, **CHARGED), charged=True),
     "a key the Hub refuses": stop(OPERATOR, ("register",), no("INVALID_API_KEY", 401)),
     "a price above the listed one": stop(OPERATOR, ("increase_mandate",), no("INSUFFICIENT_BUDGET", 402)),
@@ -124,7 +124,7 @@ STOPPED: dict[str, Scene] = {
     "a signature to renew": foreign("resign"),
     "a wallet to switch to": foreign("switch_to_wallet"),
     "gas to check": foreign("check_gas"),
-    "an intent to review": foreign("review_intent"),
+    "an intent to review": stop(HUMAN, ("review_intent",), no("PAYMENT_REQUIRED", 402, "review_intent")),
     "a wallet to link": foreign("link_wallet"),
     "a type nobody knows": foreign("consult_the_stars"),
 }  # fmt: skip
@@ -264,7 +264,7 @@ def test_the_two_lists() -> None:
         "retry_or_alternative", "see_manifest", "try_alternative_provider", "use_successor",
     }  # fmt: skip
     assert stopped == {
-        "approve", "ask_operator", "ask_user", "check_gas", "check_signer", "consult_the_stars", "drop_streaming_accept",
+        "ask_human", "ask_operator", "ask_user", "check_gas", "check_signer", "consult_the_stars", "drop_streaming_accept",
         "earn_trust", "increase_mandate", "link_wallet", "mend_ledger", "open_url", "raise_cap", "refresh_mandate",
         "register", "resign", "review_intent", "set_clock", "switch_to_wallet", "topup", "topup_url", "upgrade_client",
         "x402_settle",

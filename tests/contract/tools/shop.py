@@ -202,6 +202,7 @@ async def opened(
         wallet=Wallet(calls, policy, clock),
         results=Results(store, chosen, links),
         topups=account,
+        refunds=account,
         keeper=account,
         links=links,
         clock=clock,

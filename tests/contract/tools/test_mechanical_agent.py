@@ -119,7 +119,7 @@ STOPS = {
     "a mandate the Hub calls expired": (refusing("MANDATE_EXPIRED"), {}, ("operator", ["refresh_mandate"])),
     "an action the operator denies": (refusing("X"), {"deny": ("docs/*",)}, ("operator", ["ask_operator"])),
     "a mandate that has ended": (refusing("X"), {"expires_at": "2026-01-01T00:00:00Z"}, ("operator", ["refresh_mandate"])),
-    "a price that needs a person": (refusing("X"), {"approve_above_usdc": "0.01"}, ("human", ["approve"])),
+    "a price that needs a person": (refusing("X"), {"approve_above_usdc": "0.01"}, ("human", ["ask_human"])),
     "a cap that never refills": (refusing("X"), {"total_usdc": "0.01"}, ("operator", ["ask_operator"])),
     "a protocol too old": (refusing("UNSUPPORTED_VERSION"), {}, ("operator", ["upgrade_client"])),
     "a code nobody knows": (refusing("MOON_IN_EIGHTH_HOUSE"), {}, ("operator", ["ask_operator"])),

@@ -225,6 +225,8 @@ def test_help_lists_the_commands(run: Any) -> None:
         "call",
         "catalog",
         "budget",
+        "approve",
+        "deny",
         "ledger",
         "sandbox",
     ]

@@ -11,12 +11,10 @@ ACTION = Action(capability="docs/pdf", action="make", namespace="docs", price=Pr
 NOW = UnixMs(1_800_000_000_000)
 
 
-def decide(
-    price: str | None = "0.005", *, exact: bool = True, approved: bool = False, now: int = NOW, **settings: object
-) -> Permit | Refusal:
+def decide(price: str | None = "0.005", *, exact: bool = True, now: int = NOW, **settings: object) -> Permit | Refusal:
     policy = Policy.from_settings(MandateSettings.model_validate(settings))
     amount = None if price is None else parse_usdc(price)
-    return authorise(policy, ACTION, "docs_pdf_make", amount, exact, UnixMs(now), "local", "s1", approved=approved)
+    return authorise(policy, ACTION, "docs_pdf_make", amount, exact, UnixMs(now), "local", "s1")
 
 
 def refusal(decision: Permit | Refusal, code: str) -> Refusal:
@@ -95,21 +93,31 @@ def test_no_mandate_holds_more_than_the_protocol_can_carry() -> None:
 
 
 def test_only_an_amount_above_the_threshold_needs_approval() -> None:
-    assert permit(decide("0.10", approve_above_usdc="0.10"))
-    refused = refusal(decide("0.100001", approve_above_usdc="0.10"), "APPROVAL_REQUIRED")
-    assert refused.details["amount"] == "0.100001"
-    assert permit(decide("0.100001", approve_above_usdc="0.10", approved=True))
+    policy = Policy.from_settings(MandateSettings(approve_above_usdc="0.10"))
+    assert not policy.needs_approval(MicroUSDC(100_000))
+    assert policy.needs_approval(MicroUSDC(100_001))
+    assert not Policy.from_settings(MandateSettings()).needs_approval(MOST_PER_CALL)
 
 
-def test_a_metered_call_needs_approval_for_what_it_may_cost_not_for_its_base() -> None:
-    refusal(decide("0.001", exact=False, approve_above_usdc="0.10"), "APPROVAL_REQUIRED")
-
-
-def test_approval_does_not_lift_a_cap() -> None:
-    refusal(decide("0.30", approve_above_usdc="0.10", approved=True), "PER_CALL_LIMIT")
+def test_a_metered_call_is_held_at_what_it_may_cost_which_is_what_a_person_approves() -> None:
+    assert permit(decide("0.001", exact=False, per_call_usdc="0.10")).hold == 100_000
 
 
 def test_a_free_call_holds_nothing_and_is_still_metered() -> None:
     allowed = permit(decide("0"))
     assert allowed.hold == 0
     assert [meter.window for meter in allowed.meters] == [Window.DAY]
+
+
+def test_a_refusal_tells_programs_what_it_was_about() -> None:
+    assert refusal(decide(allow=[]), "DENIED_BY_POLICY").details == {"action": "docs/pdf:make"}
+    assert refusal(decide(None), "PRICE_UNKNOWN").details == {"action": "docs/pdf:make"}
+    ended = refusal(decide(expires_at="2027-01-01T00:00:00Z"), "MANDATE_EXPIRED")
+    assert ended.details == {"expired_at": "2027-01-01T00:00:00.000Z"}
+
+
+def test_a_cap_of_exactly_what_a_mandate_carries_keeps_its_own_name() -> None:
+    refused = refusal(decide("1000.000001", per_call_usdc="1000"), "PER_CALL_LIMIT")
+    assert refused.details["cap"] == "per_call_usdc"
+    above = refusal(decide("1000.000001", per_call_usdc="1000.000001"), "PER_CALL_LIMIT")
+    assert above.details["cap"] == "the protocol's bound on a mandate"

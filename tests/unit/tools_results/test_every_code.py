@@ -111,7 +111,7 @@ BY_TYPE: dict[str, tuple[str, str | None]] = {
     "switch_to_wallet": ("operator", None),
     "check_gas": ("operator", None),
     "raise_cap": ("operator", None),
-    "review_intent": ("operator", None),
+    "review_intent": ("human", None),
     "link_wallet": ("operator", None),
     "dance_on_the_table": ("operator", None),
 }
@@ -209,7 +209,7 @@ OURS: dict[str, tuple[Refusal, Charge, tuple[str, str, str | None]]] = {
             ("retry_after", "agent", TOOL),
         ),
         ("PRICE_UNKNOWN", "No price. Nothing was charged.", {}, Charge.NO, STOP),
-        ("APPROVAL_REQUIRED", "Approval. Nothing was charged.", {}, Charge.NO, ("approve", "human", None)),
+        ("APPROVAL_REQUIRED", "Approval. Nothing was charged.", {}, Charge.NO, ("ask_human", "human", None)),
         ("LEDGER_UNAVAILABLE", "Disk full. Nothing was charged.", {}, Charge.NO, ("mend_ledger", "operator", None)),
         ("LEDGER_DAMAGED", "Damaged. Nothing was charged.", {}, Charge.NO, ("mend_ledger", "operator", None)),
         ("INVALID_ARGUMENTS", "Wrong. Nothing was charged.", {}, Charge.NO, FIX),

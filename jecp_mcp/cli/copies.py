@@ -1,0 +1,87 @@
+"""``jecp-mcp ledger --backup`` and ``--restore``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jecp_mcp.cli.options import Start
+
+if TYPE_CHECKING:
+    from jecp_mcp.mandate.backup import Copy, Missing
+
+
+def backup(given: Start, target: Path, *, force: bool, as_json: bool) -> int:
+    """Copy the ledger and say what is in the copy; the exit status is 1 when its audit found something."""
+    from jecp_mcp.mandate.backup import back_up
+
+    copy = back_up(given.ledger, target, force=force)
+    findings = copy.report.findings
+    if as_json:
+        print(json.dumps({"backup": str(copy.path), **_copy(copy)}, indent=2))
+    else:
+        told = "audited and whole" if not findings else f"kept though {findings[0]}"
+        print(f"{copy.path}: {copy.report.calls} calls, {told}.")
+        print(f"head: {copy.report.head}")
+        print(f"To put it back: jecp-mcp ledger --restore {copy.path}")
+    return 1 if findings else 0
+
+
+def restore(given: Start, source: Path, *, force: bool, as_json: bool) -> int:
+    """Put a backup in the ledger's place and say which spending is not in it."""
+    from jecp_mcp.clock import SystemClock, iso
+    from jecp_mcp.mandate.backup import restore as put_back
+
+    done = put_back(given.ledger, source, force=force)
+    copy, aside = done.copy, done.aside
+    if as_json:
+        missing = None if done.missing is None else _missing(done.missing)
+        kept = None if aside is None else str(aside)
+        told = {"ledger": str(given.ledger), "replaced": kept, **_copy(copy), "not_in_it": missing}
+        print(json.dumps(told, indent=2))
+        return 1 if copy.report.findings else 0
+    print(f"{given.ledger} holds the {copy.report.calls} calls of {copy.path} now.")
+    if aside is not None:
+        print(f"What it replaced is kept as {aside}.")
+    since = "the beginning" if copy.last_at is None else iso(copy.last_at)
+    if done.missing is None:
+        print(
+            f"What was spent between {since} and now ({iso(SystemClock().now())}) is not in it, and counts towards no "
+            "limit: compare with the Hub's own statement before much more is bought."
+        )
+    elif done.missing.calls:
+        lost = _missing(done.missing)
+        print(
+            f"Not in it: {lost['calls']} calls from {lost['from']} to {lost['to']}, which counted for "
+            f"{lost['counted_usdc']} USDC; that much can be spent once more within the limits."
+        )
+    else:
+        print("Nothing that the replaced ledger knew is missing in it.")
+    for finding in copy.report.findings:
+        print(f"does not hold: {finding}")
+    return 1 if copy.report.findings else 0
+
+
+def _copy(copy: Copy) -> dict[str, Any]:
+    from jecp_mcp.clock import iso
+
+    return {
+        "calls": copy.report.calls,
+        "events": copy.report.events,
+        "head": copy.report.head,
+        "last_change": None if copy.last_at is None else iso(copy.last_at),
+        "findings": list(copy.report.findings),
+    }
+
+
+def _missing(missing: Missing) -> dict[str, Any]:
+    from jecp_mcp.clock import iso
+    from jecp_mcp.money import format_usdc
+
+    return {
+        "calls": missing.calls,
+        "counted_usdc": format_usdc(missing.counts),
+        "from": None if missing.first is None else iso(missing.first),
+        "to": None if missing.last is None else iso(missing.last),
+    }

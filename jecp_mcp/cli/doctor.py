@@ -1,0 +1,210 @@
+"""``jecp-mcp doctor``: what is wrong here, what it means for the money, and how to mend it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import click
+
+from jecp_mcp.cli.options import Start, as_json, common
+from jecp_mcp.errors import JecpMcpError, SettingsError
+from jecp_mcp.settings import Settings, find_credentials, load_settings, state_dir
+
+if TYPE_CHECKING:
+    from jecp_mcp.mandate.checkup import Finding
+
+_SECONDS = 10.0
+_SERVER_ERROR = 500
+_COLOURS = {"ok": "green", "warning": "yellow", "fault": "red"}
+_NO_PURCHASE = "nothing can be bought; free reads may go on"
+
+
+@click.command("doctor")
+@common
+@click.option("--ledger", "only_ledger", is_flag=True, help="Look at the ledger only.")
+@click.option("--mend", is_flag=True, help="Mend what is safe to mend: modes, meters, owner files, a damaged file.")
+@as_json
+def command(
+    hub: str | None, config: Path | None, state_dir: Path | None, only_ledger: bool, mend: bool, as_json: bool
+) -> int:
+    r"""Check settings, credentials, Hub, catalog and ledger; say what is wrong and how to mend it.
+
+    \b
+    jecp-mcp doctor
+    jecp-mcp doctor --ledger --mend
+
+    Without --mend nothing is changed. A damaged ledger is mended by saving what can still be read; the damaged file is
+    kept. The exit status is 0 only if nothing is wrong.
+    """
+    findings, done = anyio.run(_examine, hub, config, state_dir, only_ledger, mend)
+    wrong = any(finding.level.value != "ok" for finding in findings)
+    if as_json:
+        shown = [
+            {"level": one.level.value, "about": one.about, "what": one.what, "money": one.money, "mend": one.mend}
+            for one in findings
+        ]
+        print(json.dumps({"wrong": wrong, "mended": done, "findings": shown}, indent=2))
+    else:
+        _print(findings, done)
+    return 1 if wrong else 0
+
+
+async def _examine(
+    hub: str | None, config: Path | None, folder: Path | None, only_ledger: bool, mending: bool
+) -> tuple[list[Finding], list[str]]:
+    """Look at everything; with `mending`, mend what can be and look again. Returns findings and what was done."""
+    from jecp_mcp.clock import SystemClock
+    from jecp_mcp.mandate.checkup import Finding, Level, examine
+    from jecp_mcp.mandate.mending import mend
+
+    state, clock = state_dir(os.environ, folder), SystemClock()
+    findings: list[Finding] = []
+    settings, wrong = _settings(hub, config)
+    if wrong is not None:
+        findings.append(Finding(Level.FAULT, "settings", str(wrong), _NO_PURCHASE, "correct that key, or take it out"))
+    given = Start(settings or Settings(), state, None)
+    ledger = await anyio.to_thread.run_sync(examine, given.ledger, clock)
+    done: list[str] = []
+    if mending:
+        done += [] if only_ledger else _close_credentials(state)
+        try:
+            done += await anyio.to_thread.run_sync(mend, given.ledger, ledger, clock)
+        except JecpMcpError as exc:
+            done.append(f"not mended: {exc}")
+        ledger = await anyio.to_thread.run_sync(examine, given.ledger, clock)
+    if settings is not None:
+        if not only_ledger:
+            findings.append(Finding(Level.OK, "settings", _told(settings)))
+            findings += _credentials(settings, state)
+        findings += [one async for one in _hub(settings, only_ledger)]
+        findings += [] if only_ledger else _catalog(given)
+    return [*findings, *ledger], done
+
+
+def _settings(hub: str | None, config: Path | None) -> tuple[Settings | None, SettingsError | None]:
+    overrides: Mapping[str, Any] = {} if hub is None else {"hub.base_url": hub}
+    try:
+        return load_settings(config, environ=os.environ, overrides=overrides), None
+    except SettingsError as exc:
+        return None, exc
+
+
+def _told(settings: Settings) -> str:
+    from jecp_mcp.money import format_usdc
+
+    mandate = settings.mandate
+    return (
+        f"at most {format_usdc(mandate.per_call_usdc)} USDC a call and {format_usdc(mandate.daily_usdc)} a day "
+        f"at {settings.hub.base_url}"
+    )
+
+
+def _credentials(settings: Settings, state: Path) -> Iterator[Finding]:
+    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.settings.credentials import FILE
+
+    try:
+        found = find_credentials(settings, os.environ, Path.home(), state)
+    except SettingsError as exc:
+        mend = f"chmod 600 {state / FILE}, or correct what it names; if others could read the key, have it replaced"
+        yield Finding(Level.FAULT, "credentials", str(exc), _NO_PURCHASE, mend)
+        return
+    if found is None:
+        mend = "set JECP_AGENT_ID and JECP_API_KEY, or let the agent call jecp_register"
+        what = f"there are none for {settings.hub.base_url}"
+        yield Finding(Level.WARNING, "credentials", what, "only free reads work", mend)
+    else:
+        yield Finding(Level.OK, "credentials", f"agent {found.agent_id}, from {found.source}")
+
+
+def _close_credentials(state: Path) -> list[str]:
+    """Take the credentials file out of other users' sight."""
+    from jecp_mcp.settings.credentials import FILE
+
+    path = state / FILE
+    try:
+        found = path.stat()
+        if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            path.chmod(0o600)
+            return [f"{path} is readable by its owner only; if others could read the key, have it replaced"]
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        return [f"not mended: {path}: {exc.strerror}"]
+    return []
+
+
+async def _hub(settings: Settings, only_ledger: bool) -> Any:
+    """Whether the Hub answers, and how far this machine's clock is from its."""
+    from jecp_mcp.calls.orders import MOST_SKEW_SECONDS
+    from jecp_mcp.clock import SystemClock
+    from jecp_mcp.http import ExchangeFailed, Http
+    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.rails.jecp.hub_time import HubTime
+    from jecp_mcp.wire.guide import MAX_GUIDE_BYTES
+
+    url, time = settings.hub.base_url, HubTime(SystemClock())
+    try:
+        async with Http(url) as http:
+            answer = await http.exchange(
+                "GET", f"{url}/.well-known/agent-guide.json", timeout=_SECONDS, max_bytes=MAX_GUIDE_BYTES
+            )
+    except ExchangeFailed as exc:
+        if only_ledger:
+            yield Finding(Level.OK, "clock", f"not compared with the Hub's: {url} does not answer ({exc})")
+        else:
+            mend = "check the network and hub.base_url"
+            yield Finding(Level.FAULT, "hub", f"{url} does not answer: {exc}", "nothing can be bought meanwhile", mend)
+        return
+    if not only_ledger:
+        if answer.status >= _SERVER_ERROR:
+            what, mend = f"{url} answers with HTTP {answer.status}", "wait, or ask whoever runs the Hub"
+            yield Finding(Level.FAULT, "hub", what, "calls may fail or stay in doubt meanwhile", mend)
+        else:
+            yield Finding(Level.OK, "hub", f"{url} answers")
+    time.note(answer.headers)
+    skew = time.skew()
+    if skew is None:
+        yield Finding(Level.OK, "clock", "not compared: the Hub tells no time")
+    elif abs(skew) > MOST_SKEW_SECONDS:
+        what = f"this machine's clock is {abs(skew):.0f} seconds {'ahead of' if skew > 0 else 'behind'} the Hub's"
+        money = "the limits' windows and the mandate's end are judged by a wrong time; calls may be refused"
+        yield Finding(Level.FAULT, "clock", what, money, "set the clock of this machine, such as with NTP")
+    else:
+        yield Finding(Level.OK, "clock", f"within {max(abs(skew), 1):.0f} s of the Hub's")
+
+
+def _catalog(given: Start) -> Iterator[Finding]:
+    from jecp_mcp.catalog.source import CatalogSource
+    from jecp_mcp.clock import SystemClock, iso
+    from jecp_mcp.http import Http
+    from jecp_mcp.mandate.checkup import Finding, Level
+
+    path, hub = given.state / "catalog.jsonl", given.settings.hub.base_url
+    known = CatalogSource(Http(hub), hub, path, given.settings.catalog, SystemClock()).current
+    if known.fetched_at is not None:
+        what = f"{len(known.actions)} actions, as of {iso(known.fetched_at)}"
+        yield Finding(Level.OK, "catalog", what)
+    elif path.exists():
+        what = f"{path} is damaged, or of another Hub or filter"
+        yield Finding(Level.WARNING, "catalog", what, "nothing: the next start fetches it anew", f"rm {path}")
+    else:
+        yield Finding(Level.OK, "catalog", "not fetched yet; the first start does")
+
+
+def _print(findings: list[Finding], done: list[str]) -> None:
+    for words in done:
+        click.echo(f"{'mended' if not words.startswith('not mended') else 'mend'}   {words}")
+    for one in findings:
+        level = one.level.value
+        click.echo(f"{click.style(f'{level:8}', fg=_COLOURS[level])} {one.about}: {one.what}")
+        if one.money:
+            click.echo(f"         for the money: {one.money}")
+        if one.mend:
+            click.echo(f"         to mend it: {one.mend}")

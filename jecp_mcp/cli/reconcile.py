@@ -1,0 +1,242 @@
+"""``jecp-mcp reconcile``: an operator's ruling on a call that nobody can find out about any more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from jecp_mcp.cli.options import Start, as_json, common, start
+from jecp_mcp.errors import JecpMcpError
+
+if TYPE_CHECKING:
+    from jecp_mcp.clock import UnixMs
+    from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger
+
+_MOST = 100_000
+_THE_HOLD = "the hold"
+_LONGEST_REASON = 400
+
+
+class NotRuled(JecpMcpError):
+    """Nothing was ruled; its message says why."""
+
+
+@click.command("reconcile")
+@click.argument("call_id", required=False)
+@click.option(
+    "--charged",
+    is_flag=False,
+    flag_value=_THE_HOLD,
+    metavar="[AMOUNT]",
+    help="The Hub took AMOUNT in USDC; without one, all that is held.",
+)
+@click.option("--free", is_flag=True, help="The Hub took nothing; what is held can be spent again.")
+@click.option("--reason", help="How you know; kept in the ledger, with your user name.")
+@common
+@as_json
+def command(
+    call_id: str | None,
+    charged: str | None,
+    free: bool,
+    reason: str | None,
+    hub: str | None,
+    config: Path | None,
+    state_dir: Path | None,
+    as_json: bool,
+) -> None:
+    r"""Rule whether a call whose outcome was lost was charged; without CALL_ID, list the calls that need it.
+
+    \b
+    jecp-mcp reconcile call_5f2c --charged 0.05 --reason "on the Hub's statement of 3 November"
+    jecp-mcp reconcile call_77ab --free --reason "not on the statement"
+
+    Until you rule, such a call counts as spent. Proof of a charge that comes later overrules "free".
+    """
+    given = start(hub, config, state_dir)
+    if call_id is None:
+        if charged is not None or free or reason is not None:
+            raise click.UsageError("a ruling needs a CALL_ID; `jecp-mcp reconcile` lists them")
+        _list(anyio.run(waiting, given), json_wanted=as_json)
+        return
+    if free == (charged is not None):
+        raise click.UsageError("say either --charged or --free")
+    if reason is None or not reason.strip():
+        raise click.UsageError("say how you know, with --reason TEXT")
+    if len(reason) > _LONGEST_REASON:
+        raise click.UsageError(f"a reason has at most {_LONGEST_REASON} characters")
+    _tell(anyio.run(rule, given, call_id, charged, " ".join(reason.split())), json_wanted=as_json)
+
+
+async def waiting(given: Start) -> dict[str, list[dict[str, Any]]]:
+    """The calls that need a ruling, and those that will be found out without one, oldest first, as JSON.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    from jecp_mcp.cli.books import opened
+    from jecp_mcp.clock import SystemClock
+    from jecp_mcp.mandate.states import HOLDING
+
+    if not given.ledger.exists():
+        return {"needs_ruling": [], "still_found_out": []}
+    now = SystemClock().now()
+    async with opened(given) as ledger:
+        rows = reversed(await ledger.rows(limit=_MOST, states=HOLDING))
+    needs: list[dict[str, Any]] = []
+    found_out: list[dict[str, Any]] = []
+    for row in rows:
+        (needs if _needs_ruling(row, now) else found_out).append(_shown(row, now))
+    return {"needs_ruling": needs, "still_found_out": found_out}
+
+
+async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> dict[str, Any]:
+    """Write a ruling, durably; returns the call as JSON.
+
+    Args:
+        given: where the ledger is.
+        call_id: the call.
+        charged: what the Hub took, as decimal text in USDC, or `_THE_HOLD`; None for nothing.
+        reason: how the operator knows.
+
+    Raises:
+        NotRuled: the call cannot be ruled on, or not now.
+        LedgerError: the ruling cannot be written.
+    """
+    from jecp_mcp.cli.books import opened
+    from jecp_mcp.clock import SystemClock
+
+    async with opened(given) as ledger:
+        row = await _found(ledger, call_id)
+        conclusion = _conclusion(row, charged, reason, SystemClock().now())
+        await ledger.conclude_now(conclusion)
+        ruled = await ledger.row(call_id)
+        assert ruled is not None
+        return _shown(ruled, SystemClock().now()) | {"reason": ruled.evidence}
+
+
+async def _found(ledger: Ledger, call_id: str) -> CallRow:
+    from jecp_mcp.mandate.states import State
+
+    row = await ledger.row(call_id)
+    if row is not None and row.state in {State.RESERVED, State.SENT}:
+        # Its process may be dead; then it is nobody's, and in doubt.
+        await ledger.adopt_orphans()
+        row = await ledger.row(call_id)
+    if row is None:
+        raise NotRuled(f"the ledger knows no call {call_id[:80]}; `jecp-mcp ledger` lists them")
+    return row
+
+
+def _conclusion(row: CallRow, charged: str | None, reason: str, now: UnixMs) -> Conclusion:
+    """The ruling as the ledger takes it, if it may be made.
+
+    Raises:
+        NotRuled: it may not.
+    """
+    from jecp_mcp.cli.approve import user
+    from jecp_mcp.clock import iso
+    from jecp_mcp.mandate.ledger import Conclusion
+    from jecp_mcp.mandate.states import Event, State, after
+    from jecp_mcp.money import format_usdc
+
+    event = Event.PROVE_FREE if charged is None else Event.PROVE_CHARGED
+    if row.state in {State.RESERVED, State.SENT}:
+        raise NotRuled(f"the call {row.call_id} is being paid by a running process; wait until that has ended")
+    if after(row.state, event) is None:
+        amount = f" at {format_usdc(row.charged)} USDC" if row.charged else ""
+        raise NotRuled(f"the call {row.call_id} is {row.state.value}{amount} already; nothing was changed")
+    until = _found_out_until(row, now)
+    if event is Event.PROVE_FREE and until is not None:
+        raise NotRuled(
+            f"the bridge may still find out about the call {row.call_id} by itself, until {iso(until)}; "
+            "it can be ruled free after that"
+        )
+    amount_charged = _amount(row, charged)
+    how = "free" if charged is None else f"charged {format_usdc(amount_charged)} USDC"
+    evidence = f"ruled {how} by {user()}: {reason}"
+    return Conclusion(row.call_id, event, amount_charged, evidence=evidence, attempts=0)
+
+
+def _amount(row: CallRow, charged: str | None) -> Any:
+    from jecp_mcp.errors import MoneyError
+    from jecp_mcp.money import ZERO, parse_usdc
+
+    if charged is None:
+        return ZERO
+    if charged == _THE_HOLD:
+        return row.held
+    try:
+        return parse_usdc(charged)
+    except MoneyError as exc:
+        raise NotRuled(f"--charged takes an amount in USDC such as 0.05: {exc}") from exc
+
+
+def _found_out_until(row: CallRow, now: UnixMs) -> int | None:
+    """Until when the bridge may send the call again to find out, or None when it will not any more."""
+    from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
+    from jecp_mcp.mandate.states import OPEN
+
+    until = row.created_at + REPLAY_WINDOW_MS
+    return until if row.state in OPEN and now <= until else None
+
+
+def _needs_ruling(row: CallRow, now: UnixMs) -> bool:
+    from jecp_mcp.calls.ends import MOST_ATTEMPTS
+    from jecp_mcp.mandate.states import State
+
+    if row.state in {State.SENT, State.IN_DOUBT}:
+        return _found_out_until(row, now) is None or row.attempts >= MOST_ATTEMPTS
+    return row.state is State.WRITTEN_OFF
+
+
+def _shown(row: CallRow, now: UnixMs) -> dict[str, Any]:
+    from jecp_mcp.cli.ledger import shown
+    from jecp_mcp.clock import iso
+
+    until = _found_out_until(row, now)
+    return shown(row) | {"found_out_until": None if until is None else iso(until)}
+
+
+def _tell(ruled: dict[str, Any], *, json_wanted: bool) -> None:
+    if json_wanted:
+        print(json.dumps(ruled, indent=2))
+    elif ruled["state"] == "reconciled_free":
+        print(f"Ruled: the call {ruled['call_id']} cost nothing; {ruled['reserved_usdc']} USDC can be spent again.")
+    else:
+        print(f"Ruled: the call {ruled['call_id']} was charged {ruled['charged_usdc']} USDC.")
+
+
+def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
+    if json_wanted:
+        print(json.dumps(found, indent=2))
+        return
+    from jecp_mcp.cli import tables
+
+    needs, found_out = found["needs_ruling"], found["still_found_out"]
+    if not needs and not found_out:
+        print("No call needs a ruling.")
+        return
+    out = tables.console()
+    columns = [("reserved", "left"), ("tool", "left"), ("state", "left"), ("held", "right"), ("evidence", "left")]
+    columns += [("until", "left"), ("call", "left")]
+    for title, rows in (("Needs a ruling (USDC, UTC)", needs), ("Will still be found out (USDC, UTC)", found_out)):
+        cells = [
+            (
+                one["created_at"][:19].replace("T", " "),
+                one["tool"],
+                tables.state(one["state"]),
+                one["held_usdc"],
+                one["evidence"] or "",
+                (one["found_out_until"] or "")[:19].replace("T", " "),
+                one["call_id"],
+            )
+            for one in rows
+        ]
+        if cells:
+            out.print(tables.table(title, columns, cells))
+    if needs:
+        print("Look them up at the Hub, then: jecp-mcp reconcile CALL_ID --charged [AMOUNT] | --free --reason TEXT")

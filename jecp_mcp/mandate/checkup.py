@@ -1,0 +1,335 @@
+"""What is wrong with a ledger's file, what that means for the money, and how to mend it. Changes nothing.
+
+Blocking, and for a process that has the ledger not open: a file's bytes are looked at beside SQLite.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from jecp_mcp.clock import Clock, UnixMs, iso
+from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.mandate import presence, records, schema
+from jecp_mcp.mandate.file import SAFE_FOR_SEVERAL, LedgerFile, several_may_write
+from jecp_mcp.mandate.journal import CLOCK_SLACK_MS
+from jecp_mcp.mandate.ledger import AuditReport
+from jecp_mcp.mandate.states import State
+from jecp_mcp.money import format_usdc
+
+MENDS = "jecp-mcp doctor --ledger --mend"
+RESTORES = "jecp-mcp ledger --restore BACKUP"
+
+_MAGIC = b"SQLite format 3\x00"
+_LITTLE_ROOM, _NO_ROOM = 100 << 20, 8 << 20
+_PATIENCE = 1.5
+_MOST_COPIES = 20
+
+_NOTHING_BOUGHT = "nothing can be bought until it is mended; free reads go on"
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+class Mend(StrEnum):
+    """What can be mended without asking anybody."""
+
+    CHMOD = "chmod"
+    RECOUNT = "recount"
+    OWNERS = "owners"
+    SALVAGE = "salvage"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        about: what was looked at, in a word.
+        what: what was found.
+        money: what that means for the money; empty when nothing is wrong.
+        mend: the command or the deed that mends it; empty when nothing is wrong.
+        safe: what `jecp_mcp.mandate.mending` can do about it.
+    """
+
+    level: Level
+    about: str
+    what: str
+    money: str = ""
+    mend: str = ""
+    safe: Mend | None = None
+
+
+def examine(ledger: Path, clock: Clock) -> list[Finding]:
+    """Look at everything about a ledger's file."""
+    ledger = Path(os.path.realpath(ledger))
+    findings = [*_existence(ledger), *_permissions(ledger), *_room(ledger)]
+    if ledger.is_file() and ledger.stat().st_size:
+        inside = list(_inside(ledger, clock))
+        findings += inside
+        findings += _locks(ledger, sound=all(one.level is not Level.FAULT for one in [*findings, *inside]))
+    return [*findings, *_sessions(ledger), *_copies(ledger)]
+
+
+def _fault(about: str, what: str, mend: str, money: str = _NOTHING_BOUGHT, safe: Mend | None = None) -> Finding:
+    return Finding(Level.FAULT, about, what, money, mend, safe)
+
+
+def _existence(ledger: Path) -> Iterator[Finding]:
+    lock, wal = Path(f"{ledger}.lock"), Path(f"{ledger}-wal")
+    written = lock.exists() and lock.stat().st_size > 0
+    lost = "nothing can be bought; what the limits have counted is not known, and counts again once it is back"
+    back = f"put the file back, or {RESTORES}; to begin with nothing spent, remove {lock} and {wal.name}"
+    if ledger.exists() and not ledger.is_file():
+        yield _fault("file", f"{ledger} is no file", f"move it away, then {RESTORES}")
+    elif ledger.exists() and ledger.stat().st_size == 0 and written:
+        yield _fault("file", f"{ledger} is empty, though it was written before", f"{RESTORES}", lost)
+    elif not ledger.exists() and wal.exists() and wal.stat().st_size:
+        yield _fault("file", f"{ledger} is gone, but its journal {wal.name} is still there", back, lost)
+    elif not ledger.exists() and written:
+        yield _fault("file", f"{ledger} is gone, though it was written before", back, lost)
+    elif not ledger.exists() or ledger.stat().st_size == 0:
+        yield Finding(Level.OK, "file", f"there is no ledger at {ledger} yet; the first start begins one")
+
+
+def _permissions(ledger: Path) -> Iterator[Finding]:
+    for path in (ledger, *(Path(f"{ledger}{side}") for side in ("-wal", "-shm", ".lock"))):
+        try:
+            found = path.stat()
+        except OSError:
+            continue
+        if found.st_uid not in {os.geteuid(), 0} and os.geteuid() != 0:
+            yield _fault("permissions", f"{path} belongs to another user", f"sudo chown {os.geteuid()} {path}")
+        elif stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+            yield Finding(
+                Level.WARNING,
+                "permissions",
+                f"other users can reach {path} (mode {found.st_mode & 0o777:o})",
+                "they may read what you buy, and raise what can be spent where they may write",
+                f"chmod 600 {path}",
+                Mend.CHMOD,
+            )
+        if not os.access(path, os.R_OK | os.W_OK) and path == ledger:
+            yield _fault("permissions", f"{path} is read-only", f"chmod 600 {path}", safe=_own(found))
+    folder = ledger.parent
+    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK) and not _read_only(folder):
+        yield _fault("permissions", f"the folder {folder} is read-only", f"chmod 700 {folder}")
+
+
+def _own(found: os.stat_result) -> Mend | None:
+    return Mend.CHMOD if found.st_uid == os.geteuid() and not found.st_mode & stat.S_IWUSR else None
+
+
+def _room(ledger: Path) -> Iterator[Finding]:
+    folder = next(path for path in ledger.parents if path.exists())
+    about = os.statvfs(folder)
+    free = about.f_bavail * about.f_frsize
+    if _read_only(folder):
+        yield _fault("disk", f"the file system of {folder} is read-only", "mount it for writing again")
+    elif free < _NO_ROOM or (about.f_files and not about.f_favail):
+        yield _fault("disk", f"the disk of {folder} is full ({free >> 10} KiB are left)", "make room on it")
+    elif free < _LITTLE_ROOM:
+        what = f"the disk of {folder} is nearly full ({free >> 20} MiB are left)"
+        yield Finding(Level.WARNING, "disk", what, "when it is full, nothing can be bought", "make room on it")
+
+
+def _read_only(folder: Path) -> bool:
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+def _inside(ledger: Path, clock: Clock) -> Iterator[Finding]:
+    restore = f"move it away, then {RESTORES}"
+    try:
+        with ledger.open("rb") as raw:
+            header = raw.read(100)
+    except OSError as exc:
+        yield _fault("file", f"{ledger} cannot be read: {exc.strerror}", f"chmod 600 {ledger}")
+        return
+    if header[:16] != _MAGIC:
+        yield _fault("contents", f"{ledger} is no database: its beginning is not what SQLite writes", restore)
+        return
+    file = LedgerFile(ledger, "doctor", clock)
+    try:
+        version = file.read(schema.identify)
+        if version == 0:
+            yield Finding(Level.OK, "contents", "nothing is written in it yet")
+        elif version < schema.VERSION:
+            yield Finding(Level.OK, "contents", f"its tables are version {version}; the next start brings them up")
+        else:
+            yield from file.read(lambda connection: _contents(connection, clock))
+    except LedgerDamaged as exc:
+        if "not a ledger" in str(exc):
+            yield _fault("contents", f"{ledger} is another program's database", restore)
+        else:
+            yield _broken(_truncation(ledger, header) or str(exc))
+    except LedgerUnavailable as exc:
+        newer = "newer version" in str(exc)
+        mend = "pip install --upgrade jecp-mcp" if newer else f"chmod 600 {ledger}, and stop what has locked it"
+        yield _fault("contents", str(exc), mend)
+    finally:
+        file.close()
+
+
+def _truncation(ledger: Path, header: bytes) -> str | None:
+    """That pages are missing at the end, in words (SQLite file format §1.3)."""
+    size = int.from_bytes(header[16:18], "big")
+    expected = int.from_bytes(header[28:32], "big") * (65_536 if size == 1 else size)
+    actual = ledger.stat().st_size
+    return f"{ledger} is truncated: {actual} of {expected} bytes are there" if actual < expected else None
+
+
+def _broken(what: str) -> Finding:
+    mend = f"{RESTORES}; without a backup: {MENDS} (saves what can still be read, keeps the damaged file)"
+    return _fault("structure", what, mend, safe=Mend.SALVAGE)
+
+
+def _contents(connection: apsw.Connection, clock: Clock) -> list[Finding]:
+    wrong: list[Any] = connection.execute("PRAGMA integrity_check(5)").fetchall()
+    broken = "; ".join(str(words)[:200] for (words,) in wrong if words != "ok")
+    if broken:
+        return [_broken(f"its structure is damaged: {broken}")]
+    report = records.audit(connection, None)
+    return [*_books(report), *_clock(connection, clock), *_open_calls(connection)]
+
+
+def _books(report: AuditReport) -> Iterator[Finding]:
+    meters = [words for words in report.findings if words.startswith("meter ")]
+    chain = [words for words in report.findings if words not in meters]
+    if not report.findings:
+        what = f"{report.calls} calls and {report.events} events; every digest and meter agrees (head {report.head})"
+        yield Finding(Level.OK, "books", what)
+    if meters:
+        money = "the limits count another sum than was spent, so nothing can be bought until they agree"
+        yield _fault("meters", _few(meters), f"{MENDS} (counts them anew from the calls)", money, Mend.RECOUNT)
+    if chain:
+        money = "something other than jecp-mcp changed what was written; these amounts are not proven any more"
+        mend = f"compare these calls with the Hub's own statement; or {RESTORES}, a backup from before"
+        yield _fault("chain", _few(chain), mend, money)
+
+
+def _few(words: list[str]) -> str:
+    more = f"; and {len(words) - 3} more" if len(words) > 3 else ""  # noqa: PLR2004 - as many as a line holds
+    return "; ".join(words[:3]) + more
+
+
+def _clock(connection: apsw.Connection, clock: Clock) -> Iterator[Finding]:
+    last, now = connection.execute("SELECT max(at) FROM event").get, clock.now()
+    if last is not None and now < last - CLOCK_SLACK_MS:
+        yield _fault(
+            "clock",
+            f"the clock shows {iso(now)}, and the ledger was last written at {iso(last)}",
+            "set the clock of this machine; if it is right now, the next call asks the Hub's and goes on",
+            "what has left the limits' windows is not known, so nothing can be bought",
+        )
+
+
+def _open_calls(connection: apsw.Connection) -> Iterator[Finding]:
+    rows: list[Any] = connection.execute(
+        "SELECT state, count(*), sum(held), min(created_at) FROM call "
+        "WHERE state IN ('sent', 'in_doubt', 'written_off') GROUP BY state"
+    ).fetchall()
+    told = {
+        State.SENT: (Level.OK, "are being paid, or were when their process died", "", ""),
+        State.IN_DOUBT: (
+            Level.WARNING,
+            "are in doubt",
+            "they count as spent until it is found out whether the Hub charged them",
+            "a running `jecp-mcp serve` finds out while it can; then `jecp-mcp reconcile`",
+        ),
+        State.WRITTEN_OFF: (
+            Level.WARNING,
+            "are written off and await a ruling",
+            "they count as spent for ever until you rule",
+            "jecp-mcp reconcile",
+        ),
+    }
+    for name, count, held, since in rows:
+        level, words, money, mend = told[State(name)]
+        what = f"{count} calls {words}: {format_usdc(held)} USDC held, the oldest since {iso(since)}"
+        yield Finding(level, "calls", what, money, mend)
+
+
+def _locks(ledger: Path, *, sound: bool) -> Iterator[Finding]:
+    lock = Path(f"{ledger}.lock")
+    deadline = time.monotonic() + _PATIENCE
+    while presence.is_locked(lock):
+        if time.monotonic() > deadline:
+            yield _locked(lock)
+            return
+        time.sleep(0.01)
+    if not sound:
+        return
+    try:
+        with closing(apsw.Connection(str(ledger), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+            connection.set_busy_timeout(int(_PATIENCE * 1000))
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except apsw.BusyError:
+        by = presence.told(presence.holders([ledger, Path(f"{ledger}-shm")]))
+        yield _fault("lock", f"another program has locked {ledger}: {by}", "stop that program, or end its transaction")
+    except apsw.Error as exc:
+        yield _fault("lock", f"{ledger} cannot be written: {exc}", "see what else is found here")
+
+
+def _locked(lock: Path) -> Finding:
+    pids = presence.holders([lock])
+    if not several_may_write():
+        newest = ".".join(map(str, SAFE_FOR_SEVERAL))
+        what = f"{presence.told(pids)} has the ledger for itself, for SQLite {apsw.sqlite_lib_version()} is too old"
+        return Finding(
+            Level.WARNING, "lock", what, "other processes can read, but buy nothing", f"install apsw {newest} or newer"
+        )
+    kill = f"kill {pids[0]}" if pids else "end the processes that run jecp-mcp, and look again"
+    return _fault("lock", f"{presence.told(pids)} holds {lock} and does not let go", kill)
+
+
+def _sessions(ledger: Path) -> Iterator[Finding]:
+    sessions = presence.sessions_of(ledger)
+    if sessions.living:
+        by = presence.told(presence.holders(list(sessions.living)))
+        yield Finding(Level.OK, "sessions", f"{len(sessions.living)} running, of {by}")
+    if sessions.stale:
+        yield Finding(
+            Level.WARNING,
+            "sessions",
+            f"{len(sessions.stale)} owner files were left behind by processes that were killed",
+            "nothing: calls they left open count as spent until the next start takes them over",
+            f"{MENDS}, or start `jecp-mcp serve` once",
+            Mend.OWNERS,
+        )
+
+
+def _copies(ledger: Path) -> Iterator[Finding]:
+    beside = sorted(ledger.parent.glob("*")) if ledger.parent.is_dir() else []
+    damaged = [path for path in beside if path.name.startswith(f"{ledger.name}.damaged-")]
+    found = [path for path in beside if path not in {ledger, *damaged} and path.is_file() and _is_copy(path)]
+    for path in found[:_MOST_COPIES]:
+        when = iso(UnixMs(int(path.stat().st_mtime * 1000)))
+        yield Finding(Level.OK, "backup", f"{path}, of {when}; to use it: jecp-mcp ledger --restore {path}")
+    if not found:
+        yield Finding(Level.OK, "backup", "none beside the ledger; make one: jecp-mcp ledger --backup FILE")
+    if damaged:
+        yield Finding(Level.OK, "backup", f"{len(damaged)} files of damaged ledgers are kept, such as {damaged[0]}")
+
+
+def _is_copy(path: Path) -> bool:
+    try:
+        with path.open("rb") as raw:
+            header = raw.read(100)
+    except OSError:
+        return False
+    return header[:16] == _MAGIC and header[68:72] == schema.APPLICATION_ID.to_bytes(4, "big")

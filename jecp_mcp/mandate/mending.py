@@ -1,0 +1,101 @@
+"""What can be mended about a ledger's file without asking anybody: nothing of it can let more be spent.
+
+Blocking, and for a process that has the ledger not open.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+
+from jecp_mcp.clock import Clock
+from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.mandate import backup, presence, schema
+from jecp_mcp.mandate.checkup import Finding, Mend
+from jecp_mcp.mandate.journal import Journal
+from jecp_mcp.mandate.meters import Meters
+from jecp_mcp.mandate.owners import Owners
+from jecp_mcp.mandate.salvage import salvage
+
+
+def mend(ledger: Path, findings: Iterable[Finding], clock: Clock) -> list[str]:
+    """Mend what `jecp_mcp.mandate.checkup.examine` found as far as that is safe; returns what was done, in words.
+
+    Raises:
+        LedgerUnavailable: the ledger is in use, or cannot be written.
+        LedgerDamaged: nothing of it can be saved.
+    """
+    ledger = Path(os.path.realpath(ledger))
+    wanted = {finding.safe for finding in findings}
+    done: list[str] = []
+    try:
+        if Mend.CHMOD in wanted:
+            done += _chmod(ledger)
+        if Mend.OWNERS in wanted:
+            done += _owners(ledger)
+        if Mend.SALVAGE in wanted:
+            done += _salvage(ledger, clock)
+        elif Mend.RECOUNT in wanted:
+            done += _recount(ledger, clock)
+    except OSError as exc:
+        raise LedgerUnavailable(f"{ledger} cannot be mended: {exc.strerror or exc}") from exc
+    return done
+
+
+def _chmod(ledger: Path) -> list[str]:
+    done = []
+    for path in (ledger, *(Path(f"{ledger}{side}") for side in ("-wal", "-shm", ".lock"))):
+        if path.exists() and path.stat().st_mode & 0o777 != 0o600:  # noqa: PLR2004 - its owner's alone
+            path.chmod(0o600)
+            done.append(f"{path} is readable and writable by its owner only")
+    return done
+
+
+def _owners(ledger: Path) -> list[str]:
+    owners, removed = Owners(Path(f"{ledger}.owners")), 0
+    for path in presence.sessions_of(ledger).stale:
+        lock = owners.claim(path.stem)
+        if lock is not None:
+            lock.release()
+            removed += 1
+    return [f"{removed} owner files of dead processes are removed"]
+
+
+def _recount(ledger: Path, clock: Clock) -> list[str]:
+    try:
+        with presence.exclusive(ledger), closing(_opened(ledger)) as connection:
+            schema.configure(connection)
+            with connection:
+                journal = Journal(connection, secrets.token_hex(8))
+                journal.begin(clock.now())
+                Meters(connection).recount(journal.at)
+    except (apsw.Error, KeyError) as exc:
+        raise LedgerDamaged(f"the meters of {ledger} cannot be counted anew: {exc}") from exc
+    return ["every meter is counted anew from the calls"]
+
+
+def _opened(ledger: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(ledger), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_timeout(1000)
+    return connection
+
+
+def _salvage(ledger: Path, clock: Clock) -> list[str]:
+    with backup.beside(ledger) as made, presence.exclusive(ledger) as lock:
+        presence.unused(ledger)
+        saved = salvage(ledger, made, clock)
+        copy = backup.check(made, made)
+        if copy.report.findings:
+            raise LedgerDamaged(f"what was saved does not hold together: {copy.report.findings[0]}")
+        aside = backup.put_in_place(ledger, made, lock, "damaged", clock.now())
+    done = [f"{saved.calls} calls are saved in a new ledger; the damaged one is kept as {aside}"]
+    if saved.rebuilt:
+        done.append(f"made anew from their events, without names: {', '.join(saved.rebuilt)}")
+    done += [f"could not be read: {words}" for words in saved.lost]
+    done.append("prepared calls and approvals are not taken over; make or ask for them again")
+    return done

@@ -1,0 +1,360 @@
+"""A new ledger from what can still be read of a damaged one. Nothing that counted as spent may count less.
+
+Rows are read one by one where a table breaks off. A call whose row is lost is made anew from its events, which carry
+its amounts; while it was open it is written off, for its request is lost too. Meters are not taken over: a meter that
+is new counts the calls its window holds. Prepared calls and approvals are not taken over either: what was agreed must
+not rest on damaged ground, and can be agreed again. The events are written anew, as a chain of their own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.errors import LedgerDamaged
+from jecp_mcp.mandate import chain, schema
+from jecp_mcp.mandate.ledger import CallRow, EventRow
+from jecp_mcp.mandate.records import COLUMNS, call_row, event_row
+from jecp_mcp.mandate.states import OPEN, Event, State, counted
+
+Row = TypeVar("Row")
+
+SALVAGE = "salvage"
+"""The event that tells of it, in the new chain."""
+
+UNREADABLE = "unreadable"
+"""What stands for a text that is lost."""
+
+_PAGE = 500
+_SMALLEST_ROW = 40
+_NAMED = 5
+"""How many calls are named where many have lost the same."""
+
+_CALLS = f"{COLUMNS}, x'', NULL FROM call AS c NOT INDEXED WHERE c.id"
+_EVENTS = """
+SELECT id, CAST(call AS TEXT), at, event, before, after, held, charged, refunded, session, evidence, facts, digest
+FROM event NOT INDEXED WHERE id
+"""
+_INSERT = """
+INSERT INTO call(id, call_id, principal, session, tool, payee, capability, action, version, fingerprint, state, quoted,
+                 held, charged, refunded, balance_after, transaction_id, evidence, attempts, created_at, ended_at,
+                 answered, delivered, meters)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')
+"""
+
+_ENDS: Mapping[State, Event] = {
+    State.SETTLED: Event.SETTLE,
+    State.RELEASED: Event.RELEASE,
+    State.IN_DOUBT: Event.DOUBT,
+    State.RECONCILED_CHARGED: Event.PROVE_CHARGED,
+    State.RECONCILED_FREE: Event.PROVE_FREE,
+    State.WRITTEN_OFF: Event.WRITE_OFF,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What was saved.
+
+    Attributes:
+        calls: how many calls are in the new ledger.
+        rebuilt: the calls whose rows were lost, made anew from their events.
+        lost: what could not be read, in words.
+    """
+
+    calls: int
+    rebuilt: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The rows of a table that can be read, by number; and whether it broke off where nothing more is known."""
+
+    rows: Mapping[int, Any]
+    whole: bool
+
+
+def salvage(ledger: Path, made: Path, clock: Clock) -> Salvaged:
+    """Write what can be read of `ledger` into `made`, an empty file.
+
+    Raises:
+        LedgerDamaged: nothing can be read.
+    """
+    try:
+        with closing(apsw.Connection(str(ledger), flags=apsw.SQLITE_OPEN_READONLY)) as old:
+            # SQLite opens a truncated file only for whoever says that it may be damaged.
+            old.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+            old.config(apsw.SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1)
+            calls, events = _table(old, _CALLS, call_row), _table(old, _EVENTS, event_row)
+            if not calls.rows and not events.rows:
+                raise LedgerDamaged(f"nothing can be read of {ledger} any more; restore a backup")
+            with closing(apsw.Connection(str(made), flags=apsw.SQLITE_OPEN_READWRITE)) as new:
+                new.execute(schema.TABLES)
+                new.execute("BEGIN")
+                saved = _Salvage(old, new, calls, events).run(clock.now())
+                new.execute("COMMIT")
+                return saved
+    except apsw.Error as exc:
+        raise LedgerDamaged(f"nothing can be saved of {ledger}: {exc}; restore a backup") from exc
+
+
+def _table(connection: apsw.Connection, select: str, read: Callable[[Any], Row]) -> _Table:
+    """All rows of a table that can be read: page by page, and one by one from where that breaks off."""
+    rows: dict[int, Any] = {}
+    last = 0
+    try:
+        while True:
+            page: list[Any] = connection.execute(f"{select} > ? ORDER BY 1 LIMIT {_PAGE}", (last,)).fetchall()
+            if not page:
+                return _Table(rows, whole=True)
+            for found in page:
+                rows[found[0]] = read(found)
+                last = found[0]
+    except (apsw.Error, ValueError):
+        pass
+    numbers = range(last + 1, _most(connection, select) + 1)
+    for number in numbers:
+        with suppress(apsw.Error, ValueError):
+            found = connection.execute(f"{select} = ?", (number,)).get
+            if found is not None:
+                rows[number] = read(found)
+    return _Table(rows, whole=bool(rows) and max(rows) >= numbers.stop - 1)
+
+
+def _most(connection: apsw.Connection, select: str) -> int:
+    """The highest number there can be in a table."""
+    table = "call" if select is _CALLS else "event"
+    with suppress(apsw.Error, ValueError):
+        return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").get)  # noqa: S608 two constants
+    return Path(connection.filename).stat().st_size // _SMALLEST_ROW
+
+
+class _Salvage:
+    """One salvage under way."""
+
+    def __init__(self, old: apsw.Connection, new: apsw.Connection, calls: _Table, events: _Table) -> None:
+        self._old = old
+        self._new = new
+        self._calls = calls
+        self._events = events
+        self._session = secrets.token_hex(8)
+        self._number = 0
+        self._head = chain.GENESIS
+        self._bodies: dict[str, list[str]] = {"request": [], "answer": []}
+        self._rebuilt: list[str] = []
+
+    def run(self, now: UnixMs) -> Salvaged:
+        """Write every call, and that it was saved."""
+        by_call: dict[int, list[EventRow]] = {}
+        for event in self._events.rows.values():
+            if event.call_id is not None:
+                by_call.setdefault(int(event.call_id), []).append(event)
+        last = max((*self._calls.rows, *by_call), default=0)
+        traceless = [number for number in range(1, last + 1) if not self._call(number, by_call.get(number, []))]
+        lost = [f"the {name}s of {_few(calls)}" for name, calls in self._bodies.items() if calls]
+        if traceless:
+            lost.append(f"of the calls number {_ranges(traceless)} nothing is left, nor what they cost")
+        if not self._calls.whole and not self._events.whole:
+            lost.append(f"whether there were calls after number {last} is not known")
+        instants = [event.at for event in self._events.rows.values()]
+        calls = self._new.execute("SELECT count(*) FROM call").get
+        told = {"calls": calls, "rebuilt": len(self._rebuilt), "traceless": len(traceless)}
+        if self._events.rows:
+            told["head"] = self._events.rows[max(self._events.rows)].digest
+        written = (max((now, *instants)), SALVAGE, None, None, 0, 0, 0, self._session, None)
+        self._write(None, None, written, told)
+        return Salvaged(calls, tuple(self._rebuilt), tuple(lost))
+
+    def _call(self, number: int, events: list[EventRow]) -> bool:
+        """Save one call; False when nothing of it can be read."""
+        row: CallRow | None = self._calls.rows.get(number)
+        if row is not None and self._saved(_at_least(row, events)):
+            return True
+        if not events:
+            return False
+        rebuilt = self._from_events(number, events)
+        if not self._saved(rebuilt):
+            return False
+        self._rebuilt.append(rebuilt.call_id)
+        return True
+
+    def _saved(self, row: CallRow) -> bool:
+        """Write a call with its bodies and events; False when what was read cannot be a call."""
+        request, answer = self._body("request", row), self._body("answer", row)
+        row = replace(row, answered=answer is not None)
+        if row.state in OPEN:
+            row = replace(row, ended_at=None)
+        elif row.ended_at is None:
+            row = replace(row, ended_at=row.created_at)
+        try:
+            with self._new:
+                self._insert(row)
+                for table, body in (("request", request), ("answer", answer)):
+                    if body is not None:
+                        self._new.execute(f"INSERT INTO {table} VALUES (?, ?)", (row.number, body))  # noqa: S608 two constants
+        except apsw.ConstraintError:
+            return False
+        self._tell(row, request, answer)
+        return True
+
+    def _body(self, table: str, row: CallRow) -> bytes | None:
+        try:
+            body = self._old.execute(f"SELECT body FROM {table} WHERE call = ?", (row.number,)).get  # noqa: S608 two constants
+        except apsw.Error:
+            body = None
+        if body is None and (table == "request" or row.answered):
+            self._bodies[table].append(row.call_id)
+        return body if isinstance(body, bytes) else None
+
+    def _insert(self, row: CallRow) -> None:
+        self._new.execute(
+            _INSERT,
+            (
+                row.number,
+                row.call_id,
+                row.principal,
+                row.session,
+                row.tool,
+                row.payee,
+                row.capability,
+                row.action,
+                row.version,
+                row.fingerprint,
+                row.state.value,
+                row.quoted,
+                row.held,
+                row.charged,
+                row.refunded,
+                row.balance_after,
+                row.transaction_id,
+                row.evidence,
+                row.attempts,
+                row.created_at,
+                row.ended_at,
+                row.answered,
+                row.delivered,
+            ),
+        )
+
+    def _tell(self, row: CallRow, request: bytes | None, answer: bytes | None) -> None:
+        """The events that lead to the call as it stands."""
+        first = {"request": None if request is None else chain.body_digest(request)}
+        last = {
+            "attempts": row.attempts or None,
+            "balance_after": row.balance_after,
+            "transaction_id": row.transaction_id,
+            "answer": None if answer is None else chain.body_digest(answer),
+        }
+        end = _ENDS.get(row.state)
+        state = row.state if end is None else State.SENT
+        now = (row.held, row.charged, row.refunded, row.session, row.evidence)
+        begun = now if end is None else (row.held, 0, 0, row.session, None)
+        identity = chain.identity_of(row)
+        told: dict[str, object] = {**first, **last} if end is None else dict(first)
+        self._write(row.number, row.call_id, (row.created_at, chain.RESERVE, None, state.value, *begun), told, identity)
+        ended = row.created_at if row.ended_at is None else row.ended_at
+        if end is not None:
+            written = (ended, end.value, state.value, row.state.value, *now)
+            self._write(row.number, row.call_id, written, dict(last))
+        if row.delivered:
+            written = (ended, chain.DELIVER, row.state.value, row.state.value, *now[:4], None)
+            self._write(row.number, row.call_id, written, {})
+
+    def _from_events(self, number: int, events: list[EventRow]) -> CallRow:
+        """A call whose row is lost; while it was open it is written off."""
+        first, last = events[0], events[-1]
+        state = last.after or State.WRITTEN_OFF
+        return CallRow(
+            number=number,
+            call_id=self._id_of(number),
+            principal="local",
+            session=self._session,
+            tool=UNREADABLE,
+            payee=UNREADABLE,
+            capability=UNREADABLE,
+            action=UNREADABLE,
+            version=None,
+            state=State.WRITTEN_OFF if state in OPEN else state,
+            quoted=last.held,
+            held=last.held,
+            charged=last.charged,
+            refunded=last.refunded,
+            balance_after=None,
+            transaction_id=None,
+            evidence="its row was lost to damage, and made anew from its events",
+            attempts=0,
+            created_at=first.at,
+            ended_at=last.at,
+            answered=False,
+            delivered=False,
+            fingerprint=f"{UNREADABLE} {number}",
+            request=b"",
+            answer=None,
+        )
+
+    def _id_of(self, number: int) -> str:
+        """The id of a call whose row is lost: the index on the ids may still have it."""
+        with suppress(apsw.Error, ValueError):
+            found = self._old.execute(
+                "SELECT call_id FROM call INDEXED BY sqlite_autoindex_call_1 WHERE call_id > '' AND id = ?", (number,)
+            ).get
+            if isinstance(found, str):
+                return found
+        return f"lost_{number}"
+
+    def _write(
+        self,
+        call: int | None,
+        call_id: str | None,
+        written: chain.Written,
+        told: Mapping[str, object],
+        identity: chain.Identity = chain.NOBODY,
+    ) -> None:
+        self._number += 1
+        columns = (*written, chain.facts(**told))
+        self._head = chain.digest(self._head, (self._number, call_id, *columns), identity)
+        self._new.execute(
+            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self._number, call, *columns, self._head),
+        )
+
+
+def _at_least(row: CallRow, events: list[EventRow]) -> CallRow:
+    """The call as its row has it, or as its last event has it where that counts for more."""
+    if not events or events[-1].after is None:
+        return row
+    last = events[-1]
+    state = last.after or row.state
+    if counted(state, last.held, last.charged, last.refunded) <= counted(
+        row.state, row.held, row.charged, row.refunded
+    ):
+        return row
+    return replace(row, state=state, held=last.held, charged=last.charged, refunded=last.refunded)
+
+
+def _few(calls: list[str]) -> str:
+    named = ", ".join(calls[:_NAMED])
+    return f"{len(calls)} calls ({named}{', ...' if len(calls) > _NAMED else ''})"
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Ascending numbers in few words: ``3 to 5, 9``."""
+    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in _runs(numbers))
+
+
+def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    first = last = numbers[0]
+    for number in numbers[1:]:
+        if number != last + 1:
+            yield first, last
+            first = number
+        last = number
+    yield first, last

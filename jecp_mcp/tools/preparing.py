@@ -1,0 +1,171 @@
+"""``jecp_prepare``: what a call would cost and what stands in its way, before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.prepared import Preparation
+from jecp_mcp.clock import iso
+from jecp_mcp.mandate.ledger import MeterReading
+from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.tools.cleaning import clean, provider_of
+from jecp_mcp.tools.faults import step_object
+from jecp_mcp.tools.forms import NextAction
+from jecp_mcp.tools.ports import OnShelf, Problem
+from jecp_mcp.wire import jsontext
+from jecp_mcp.wire.forms import Action
+
+MAX_ISSUES: Final = 8
+_REASON: Final = 200
+_KEYWORDS: Final = ("type", "enum", "const", "format", "minimum", "maximum", "minLength", "maxLength", "pattern")
+_FRAGMENT: Final = 400
+
+Issue = dict[str, Any]
+
+
+def unfit(found: OnShelf, problems: Sequence[Problem]) -> dict[str, Any]:
+    """What is wrong with the arguments; nothing is prepared."""
+    issues = [_argument(problem, found.card.input_schema) for problem in problems[:MAX_ISSUES]]
+    step = NextAction(
+        "revise_request",
+        "agent",
+        "Mend the arguments as the issues say, then prepare the call again.",
+        "bridge",
+        tool="jecp_describe",
+        arguments={"tool": found.name},
+    )
+    return {"tool": found.name, "issues": issues, "charged": "no", "next_action": step_object(step)}
+
+
+def shown(found: OnShelf, made: Preparation, balance: MicroUSDC | None) -> dict[str, Any]:
+    """A prepared call as the model sees it; amounts are decimal text in USDC."""
+    call, slip = made.call, made.slip
+    issues = [*_full(made.full), *_short(call.hold if call.exact else call.quoted, balance), *_approval(made)]
+    issues += _ageing(found.action)
+    told: dict[str, Any] = {
+        "prepared_id": slip.slip_id,
+        "tool": found.name,
+        "price_usdc": None if call.quoted is None else format_usdc(call.quoted),
+        "at_most_usdc": format_usdc(call.hold),
+        "expires_at": iso(slip.expires_at),
+        "provider": _hints(found.action),
+    }
+    if issues:
+        told["issues"] = issues
+    told["charged"] = "no"
+    told["next_action"] = step_object(_next(made, balance))
+    return told
+
+
+def _next(made: Preparation, balance: MicroUSDC | None) -> NextAction:
+    if made.approval is not None:
+        _, asked = made.approval
+        return NextAction(
+            "ask_human",
+            "human",
+            f"Tell the user what it costs and that `jecp-mcp approve {asked.slip_id}` in a terminal allows it. "
+            "Or execute it: that asks them here, where this host can ask.",
+            "bridge",
+        )
+    if made.full:
+        resets = [one.resets_at for one in made.full]
+        latest = None if None in resets else max(at for at in resets if at is not None)
+        hint = "A limit of the operator's is full. " + (
+            f"Execute it once there is room, from {iso(latest)} on." if latest else "Tell the user and stop."
+        )
+        return NextAction("wait" if latest else "ask_human", "agent" if latest else "operator", hint, "bridge")
+    least = made.call.quoted or made.call.hold
+    if balance is not None and balance < least:
+        return NextAction(
+            "topup",
+            "agent",
+            "The wallet holds too little. Get a payment link for the user; when they have paid, execute this call.",
+            "bridge",
+            tool="jecp_topup",
+            arguments={"amount_usd": 5},
+        )
+    prepared_id = made.slip.slip_id
+    return NextAction(
+        "execute",
+        "agent",
+        "Execute it to buy it.",
+        "bridge",
+        tool="jecp_execute",
+        arguments={"prepared_id": prepared_id},
+    )
+
+
+def _full(readings: Sequence[MeterReading]) -> list[Issue]:
+    return [
+        _issue(
+            refusals.LIMIT_REACHED,
+            f"The limit {one.meter.label} has {format_usdc(max(0, one.meter.limit - one.used))} USDC left"
+            + (f"; it refills from {iso(one.resets_at)}." if one.resets_at is not None else "."),
+            location="mandate",
+        )
+        for one in readings
+    ]
+
+
+def _short(needed: MicroUSDC | None, balance: MicroUSDC | None) -> list[Issue]:
+    if needed is None or balance is None or balance >= needed:
+        return []
+    text = f"The wallet was last known to hold {format_usdc(balance)} USDC, less than the price."
+    return [_issue("INSUFFICIENT_BALANCE", text, location="wallet")]
+
+
+def _approval(made: Preparation) -> list[Issue]:
+    return [] if made.approval is None else [_issue(refusals.APPROVAL_REQUIRED, made.approval[0], location="mandate")]
+
+
+def _ageing(action: Action) -> list[Issue]:
+    if action.deprecation is None or action.deprecation.status == "active":
+        return []
+    until = f" until {clean(action.deprecation.sunset_at, 40, one_line=True)}" if action.deprecation.sunset_at else ""
+    text = f"The provider withdraws this action; it works{until}."
+    return [_issue("CAPABILITY_DEPRECATED", text, location="catalog", blocking=False)]
+
+
+def _argument(problem: Problem, schema: Mapping[str, Any]) -> Issue:
+    issue = _issue("INVALID_ARGUMENTS", clean(problem.reason, _REASON, one_line=True), location=problem.pointer)
+    expected = _expected(schema, problem.pointer)
+    if expected:
+        issue["suggested_fix"] = f"Give {problem.pointer or 'an object'} as {jsontext.dumps(expected).decode()}."
+    return issue
+
+
+def _issue(code: str, message: str, *, location: str, blocking: bool = True) -> Issue:
+    return {"location": location, "code": code, "blocking": blocking, "message": message}
+
+
+def _expected(schema: Mapping[str, Any], pointer: str) -> dict[str, Any]:
+    """What the schema says of the place a JSON pointer names, in a few words; nothing where it says it indirectly."""
+    at: Any = schema
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        properties = at.get("properties") if isinstance(at, Mapping) else None
+        if isinstance(properties, Mapping) and name in properties:
+            at = properties[name]
+        else:
+            at = at.get("items") if isinstance(at, Mapping) and name.isdigit() else None
+    if not isinstance(at, Mapping):
+        return {}
+    said = {key: jsontext.plain(at[key]) for key in _KEYWORDS if key in at}
+    return said if len(jsontext.dumps(said)) <= _FRAGMENT else {key: said[key] for key in ("type",) if key in said}
+
+
+def _hints(action: Action) -> dict[str, Any]:
+    """What is known of the provider that bears on whether to buy."""
+    told: dict[str, Any] = {"name": provider_of(action)}
+    if action.version:
+        told["version"] = clean(action.version, 40, one_line=True)
+    if action.trust_tier_required != "bronze":
+        told["tier"] = clean(action.trust_tier_required, 20, one_line=True)
+    if action.timeout_ms is not None:
+        told["timeout_seconds"] = action.timeout_ms // 1000
+    effects = [clean(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
+    if effects:
+        told["side_effects"] = effects[:MAX_ISSUES]
+    return told

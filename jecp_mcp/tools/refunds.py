@@ -1,0 +1,89 @@
+"""``jecp_refund``: asking for money back, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jecp_mcp.calls.ports import Caller
+from jecp_mcp.errors import ToolFault
+from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.states import CHARGED
+from jecp_mcp.money import format_usdc
+from jecp_mcp.tools.cleaning import clean
+from jecp_mcp.tools.faults import step_object
+from jecp_mcp.tools.forms import NextAction
+from jecp_mcp.tools.links import LinkPolicy
+from jecp_mcp.tools.ports import Payments, Refunding
+from jecp_mcp.wire.account import Refund
+
+CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
+NOT_CHARGED: Final = "NOT_CHARGED"
+INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
+
+_LISTED: Final = 20
+_NOTE: Final = 300
+
+
+async def refund(
+    calls: Payments, hub: Refunding, arguments: Mapping[str, Any], caller: Caller, links: LinkPolicy
+) -> dict[str, Any]:
+    """Ask for a call's money back, or say what became of earlier requests; amounts are decimal text in USDC.
+
+    Raises:
+        ToolFault: there is no such call, it was not charged, or a reason is missing.
+        HubError: the Hub refused, or could not be reached.
+        LedgerError: the ledger cannot be read.
+    """
+    call_id = arguments.get("call_id")
+    if call_id is None:
+        listed = await hub.refunds()
+        await calls.note_refunds()
+        return {"refunds": [_shown(one, links) for one in listed[:_LISTED]]}
+    row = await _row(calls, call_id, caller)
+    reason = arguments.get("reason")
+    if reason is None:
+        raise ToolFault(
+            INVALID_ARGUMENTS,
+            "A refund needs a reason. Nothing was charged. Ask again with one that a person can judge.",
+        )
+    assert row.transaction_id is not None
+    made = _shown(await hub.request_refund(row.transaction_id, reason), links)
+    step = NextAction(
+        "check_status",
+        "agent",
+        "The provider answers within a day or so. Ask later what became of it; do not ask for the refund again.",
+        "bridge",
+        tool="jecp_refund",
+        arguments={},
+    )
+    return {"call_id": call_id, **made, "next_action": step_object(step)}
+
+
+async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
+    rows = await calls.status(call_id)
+    row = next((one for one in rows if one.principal == caller.principal), None)
+    if row is None:
+        raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking. List the latest calls.")
+    if row.state not in CHARGED or row.transaction_id is None:
+        raise ToolFault(
+            NOT_CHARGED,
+            f"This call is {row.state.value}, so nothing can come back. It was not charged. Ask for its status.",
+        )
+    return row
+
+
+def _shown(one: Refund, links: LinkPolicy) -> dict[str, Any]:
+    made: dict[str, Any] = {"refund_id": clean(one.refund_id, 64, one_line=True), "status": links.words(one.status, 40)}
+    for name, amount in (("amount_usdc", one.amount), ("returns_usdc", one.returned)):
+        if amount is not None:
+            made[name] = format_usdc(amount)
+    texts = {
+        "transaction_id": one.transaction_id,
+        "requested_at": one.requested_at,
+        "estimated_resolution": one.estimated_resolution,
+        "resolved_at": one.resolved_at,
+        "note": one.resolution_note,
+    }
+    made |= {name: links.words(text, _NOTE) for name, text in texts.items() if text}
+    return made
