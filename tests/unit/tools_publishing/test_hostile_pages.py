@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from types import MappingProxyType
 
 import pytest
@@ -15,7 +14,7 @@ from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.registry import Registry
 from jecp_mcp.wire.catalog import parse_page
 from tests.unit.tools_publishing.hostile_pages import GOOD, RAW
-from tests.unit.tools_publishing.test_hostile_catalog import check_card
+from tests.unit.tools_publishing.test_hostile_catalog import best_of_five, check_card
 
 MOST_BYTES = 16 * 1024 * 1024
 
@@ -45,14 +44,5 @@ def test_the_neighbour_is_served_as_it_is(what: str) -> None:
 
 
 @pytest.mark.parametrize("what", RAW)
-def test_it_takes_ten_milliseconds_more_than_reading_its_bytes_alone(what: str) -> None:
-    extra = []
-    for _ in range(5):
-        begun = time.process_time()
-        read(RAW[what])
-        took = time.process_time() - begun
-        # Reading the page's text takes what its length takes, whatever it says.
-        extra.append(took - len(RAW[what]) * 4e-8)
-        if extra[-1] < 0.01:
-            break
-    assert min(extra) < 0.01
+def test_its_page_is_read_published_and_pinned_in_ten_milliseconds(what: str) -> None:
+    assert best_of_five(lambda: read(RAW[what])) < 0.01
