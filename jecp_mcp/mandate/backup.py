@@ -180,10 +180,13 @@ def put_in_place(ledger: Path, made: Path, lock: int, label: str, at: UnixMs) ->
     if not os.fstat(lock).st_size:
         os.pwrite(lock, MARK, 0)
     aside = ledger.with_name(f"{ledger.name}.{label}-{iso(at).replace(':', '').replace('.', '')}")
-    present = [side for side in ("", "-wal") if Path(f"{ledger}{side}").exists()]
-    for side in present:
-        Path(f"{ledger}{side}").rename(f"{aside}{side}")
-    Path(f"{ledger}-shm").unlink(missing_ok=True)
+    wal, present = Path(f"{ledger}-wal"), ledger.exists()
+    if present:
+        ledger.rename(aside)
+    if wal.exists() and wal.stat().st_size:
+        wal.rename(f"{aside}-wal")
+    for side in ("-wal", "-shm"):
+        Path(f"{ledger}{side}").unlink(missing_ok=True)
     made.rename(ledger)
     _sync(ledger.parent)
     return aside if present else None
