@@ -215,7 +215,10 @@ def _compare(ledger: Path, made: Path, copy: Copy, *, force: bool) -> Missing | 
 
 
 def _missing(connection: apsw.Connection, made: Path) -> Missing:
-    if schema.identify(connection) != schema.VERSION:
+    version = schema.identify(connection)
+    if version == 0:
+        raise LedgerDamaged("nothing is written in the present ledger")
+    if version != schema.VERSION:
         raise LedgerUnavailable("the present ledger is of an earlier version; run `jecp-mcp ledger` once, then again")
     connection.execute("ATTACH ? AS copy", (str(made),))
     rows: list[Any] = connection.execute(_MISSING).fetchall()

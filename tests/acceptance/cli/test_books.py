@@ -278,6 +278,7 @@ def test_a_backup_stands_in_for_a_ledger_that_is_gone_or_damaged(state: Path, tm
     assert kept.read_bytes() == b"garbage" * 1_000
 
 
+@pytest.mark.slow
 def test_a_backup_that_is_none_or_was_edited_is_not_restored(state: Path, tmp_path: Path) -> None:
     copy, before = tmp_path / "copy.sqlite", used(state)
     assert run(state, "ledger", "--backup", str(copy)).returncode == 0
@@ -324,6 +325,7 @@ def test_a_ruling_is_kept_with_its_reason_and_user_and_proof_overrules_it(state:
     assert run(state, "ledger", "--verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_charge_without_an_amount_is_the_whole_hold(state: Path) -> None:
     before = used(state)
     done = run(state, "reconcile", "fresh", "--charged", "--reason", "seen")
@@ -356,6 +358,7 @@ def test_a_ruling_that_cannot_be_made_changes_nothing(
     assert (state / "ledger.sqlite").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_call_that_a_living_process_pays_for_cannot_be_ruled_on(state: Path) -> None:
     script = SPENDER.replace("while True:", "if True:").replace(
         "ledger.conclude", "print(name, flush=True); sys.stdin.read() #"
