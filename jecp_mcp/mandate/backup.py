@@ -147,11 +147,15 @@ def check(path: Path, named: Path) -> Copy:
 
     Raises:
         LedgerDamaged: it is no ledger, or cannot be read.
+        LedgerUnavailable: an earlier or a newer version wrote it.
     """
 
     def read(connection: apsw.Connection) -> tuple[AuditReport, UnixMs | None]:
-        if schema.identify(connection) != schema.VERSION:
+        version = schema.identify(connection)
+        if version == 0:
             raise LedgerDamaged(f"{named} holds no ledger")
+        if version != schema.VERSION:
+            raise LedgerUnavailable(f"{named} is of an earlier version; run `jecp-mcp ledger` once, then again")
         wrong: list[Any] = connection.execute("PRAGMA integrity_check(10)").fetchall()
         broken = [str(words)[:200] for (words,) in wrong if words != "ok"]
         if broken:
