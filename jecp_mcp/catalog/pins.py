@@ -196,8 +196,16 @@ class Pins:
                 vetting, first = self._judged(pinned, catalog, seen, rest)
                 self._generation = pinned.generation(self._hub)
             vetting = Vetting({**vetting.held, **{one.row.key: _UNWRITTEN for one in first}}, vetting.marks)
-        _tell(vetting.held)
+        self._tell(vetting.held)
         return vetting
+
+    def _tell(self, held: Mapping[str, str]) -> None:
+        """Log what is held now and was not before."""
+        news = [key for key in held if key not in self._vetting.held]
+        if news:
+            log.warning("%d actions are held until approved: see jecp-mcp catalog --changes", len(held))
+        for key in news[:_MOST_LOGGED]:
+            log.info("%s is held: %s", key[:120], held[key])
 
     def _judged(
         self, pinned: Pinned, catalog: Catalog, seen: Sequence[_Seen], rest: Mapping[str, str]
@@ -347,10 +355,3 @@ def _reason(held: Held) -> str:
     told = "; ".join(dict.fromkeys(change.words for change in held.changes))
     since = "" if held.before is None else " since it was approved or first seen"
     return f"{told}{since}. Its operator can look with `jecp-mcp catalog --changes` and approve it"
-
-
-def _tell(held: Mapping[str, str]) -> None:
-    for key in sorted(held)[:_MOST_LOGGED]:
-        log.warning("%s is held: %s", key[:120], held[key])
-    if len(held) > _MOST_LOGGED:
-        log.warning("%d actions are held in all", len(held))
