@@ -315,9 +315,14 @@ class _Others:
         alike = self._substances.get(row.substance, []) + self._skeletons.get(id_skeleton(row.key), [])
         for key in alike:
             # Beside an action that is sold as it was, another is a second offer and hides nothing.
-            if key != row.key and (self._catalog.get(key) is None or key in self._held):
+            if key != row.key and (key in self._held or self._gone(key)):
                 return key
         return None
+
+    def _gone(self, key: str) -> bool:
+        action = self._catalog.get(key)
+        end = None if action is None else action.deprecation
+        return action is None or (end is not None and end.status == "sunset")
 
     def passes_for(self, namespace: str) -> str | None:
         """Another provider whose name reads the same."""
