@@ -205,6 +205,24 @@ class ServerSettings(_Section):
     allowed_origins: Words = ()
 
 
+class LedgerSettings(_Section):
+    """[ledger]: where the ledger is kept.
+
+    Attributes:
+        url: a PostgreSQL server that several replicas share; None keeps the ledger in a file of the state folder.
+    """
+
+    url: SecretStr | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _server(cls, value: SecretStr | None) -> SecretStr | None:
+        text = "" if value is None else value.get_secret_value().strip()
+        if value is not None and urlsplit(text).scheme not in {"postgresql", "postgres"}:
+            raise ValueError("a ledger's URL is like postgresql://user@host/database; keep the password in ~/.pgpass")
+        return None if value is None else SecretStr(text)
+
+
 class Settings(_Section):
     """All sections."""
 
@@ -214,6 +232,7 @@ class Settings(_Section):
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     artifacts: ArtifactSettings = Field(default_factory=ArtifactSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
+    ledger: LedgerSettings = Field(default_factory=LedgerSettings)
 
 
 class Credentials(BaseModel):
