@@ -172,7 +172,6 @@ class Books:
                 "action": wanted.action,
                 "version": wanted.version,
                 "fingerprint": wanted.fingerprint,
-                "state": state.value,
                 "quoted": wanted.quoted,
                 "held": wanted.hold,
                 "created_at": at,
@@ -303,6 +302,10 @@ class Books:
     def written(self) -> Written:
         """Everything that was decided."""
         self._written.counted = self._meters.written()
+        # A call that is new is written as it stands at the end of the batch.
+        for made in self._written.made:
+            call_id = made["call_id"]
+            made |= self._moved(self._page.by_id[call_id], self._told.pop(call_id, _Told()))
         self._written.moved = [self._moved(self._page.by_id[call_id], told) for call_id, told in self._told.items()]
         return self._written
 

@@ -170,8 +170,10 @@ class PostgresLedger:
         self._writer.queue(Deliver(call_id))
 
     async def flush(self) -> None:
-        """Wait until everything queued is durable."""
+        """Wait until everything queued is durable, and everything that was not known is."""
         await self._writer.flush()
+        if self._server.unsettled:
+            await self._writer.do(_settle)
 
     async def adopt_orphans(self) -> Sequence[CallRow]:
         """Take over open rows whose process is dead: ``reserved`` is released, ``sent`` becomes ``in_doubt``.
@@ -272,7 +274,7 @@ class PostgresLedger:
         if self._beats is not None:
             self._beats.cancel()
         try:
-            await self._writer.flush()
+            await self.flush()
             if self._live is not None:
                 await self._in_thread(self._server.leave)
         finally:
@@ -324,12 +326,12 @@ class PostgresLedger:
             self._writer.queue(self._live)
 
 
+def _settle(_books: object, _at: UnixMs) -> None:
+    """A step that changes nothing: before any batch, what is left of those before it is settled."""
+
+
 def _storable(text: str) -> bool:
     """Whether PostgreSQL's text can hold it: no NUL, no lone surrogate."""
-    return "\0" not in text and text.isascii() or _encodes(text)
-
-
-def _encodes(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:

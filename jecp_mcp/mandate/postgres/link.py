@@ -55,6 +55,9 @@ _APPEND = (
     "%s::bytea[])"
 )
 
+# Not to_regclass(), which may answer from what this session knew before it waited for the lock.
+_KNOWN = "EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'jecp_mcp' AND tablename = 'migration')"
+
 _PASSING = frozenset({"40001", "40P01", "55P03", "57014"})
 _GOING = frozenset({"57P01", "57P02", "57P03", "57P04", "25P03"})
 _BROKEN = frozenset({"42P01", "42703", "42883", "3F000", "P0001", "XX001", "XX002"})
@@ -191,8 +194,7 @@ class Link:
 
     def _identify(self) -> None:
         ((fsync, encoding, known),) = self.query(
-            "SELECT current_setting('fsync'), current_setting('server_encoding'), "
-            "to_regclass('jecp_mcp.migration') IS NOT NULL"
+            f"SELECT current_setting('fsync'), current_setting('server_encoding'), {_KNOWN}"  # noqa: S608 a constant
         )
         if fsync != "on":
             raise LedgerUnavailable(f"the ledger cannot be kept safely at {place(self._url)}: its fsync is {fsync}")
@@ -217,7 +219,7 @@ class Link:
             self.query(_BEGIN)
             self.query("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)")
             self.query("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
-            ((known,),) = self.query("SELECT to_regclass('jecp_mcp.migration') IS NOT NULL")
+            ((known,),) = self.query(f"SELECT {_KNOWN}")
             version = self._version() if known else 0
             for number, text in enumerate(MIGRATIONS[version:], version + 1):
                 self.query(text)

@@ -227,14 +227,7 @@ RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_count bigint;
 BEGIN
-  INSERT INTO jecp_mcp.call(id, call_id, principal, session, tool, payee, capability, action, version, fingerprint,
-                            state, quoted, held, created_at, meters)
-    SELECT id, call_id, principal, session, tool, payee, capability, action, version, fingerprint, state, quoted,
-           held, created_at, meters
-    FROM json_to_recordset(v_made) AS r(
-      id bigint, call_id text, principal text, session text, tool text, payee text, capability text, action text,
-      version text, fingerprint text, state text, quoted bigint, held bigint, created_at bigint, meters bigint[]);
-  INSERT INTO jecp_mcp.request(call, body) SELECT * FROM unnest(v_request_of, v_requests);
+  -- What is no longer open first: a new call may carry its fingerprint.
   UPDATE jecp_mcp.call AS c SET
       state = r.state, session = r.session, charged = r.charged, refunded = r.refunded,
       balance_after = coalesce(r.balance_after, c.balance_after),
@@ -248,6 +241,18 @@ BEGIN
   IF v_count <> json_array_length(v_moved) THEN
     RAISE EXCEPTION 'a call went missing inside a transaction' USING ERRCODE = 'data_corrupted';
   END IF;
+  INSERT INTO jecp_mcp.call(id, call_id, principal, session, tool, payee, capability, action, version, fingerprint,
+                            state, quoted, held, charged, refunded, balance_after, transaction_id, evidence, attempts,
+                            created_at, ended_at, answered, delivered, meters)
+    SELECT id, call_id, principal, session, tool, payee, capability, action, version, fingerprint, state, quoted,
+           held, charged, refunded, balance_after, transaction_id, evidence, attempts, created_at, ended_at, answered,
+           delivered, meters
+    FROM json_to_recordset(v_made) AS r(
+      id bigint, call_id text, principal text, session text, tool text, payee text, capability text, action text,
+      version text, fingerprint text, state text, quoted bigint, held bigint, charged bigint, refunded bigint,
+      balance_after bigint, transaction_id text, evidence text, attempts bigint, created_at bigint, ended_at bigint,
+      answered boolean, delivered boolean, meters bigint[]);
+  INSERT INTO jecp_mcp.request(call, body) SELECT * FROM unnest(v_request_of, v_requests);
   INSERT INTO jecp_mcp.answer(call, body) SELECT * FROM unnest(v_answer_of, v_answers)
     ON CONFLICT (call) DO UPDATE SET body = excluded.body;
   IF json_array_length(v_counted) > 0 THEN

@@ -76,6 +76,11 @@ class Server:
         except LedgerError as exc:
             _LOG.error("nothing can be bought: %s", exc)  # noqa: TRY400 - the cause is in the message
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether a batch is to be looked up, or a call of it to be taken back."""
+        return self._unknown is not None or bool(self._undo)
+
     def commit(self, steps: Sequence[Any], *, wait: bool) -> list[Any]:
         """Make every step, all in one durable transaction but for those that must be alone.
 
@@ -195,7 +200,7 @@ class Server:
     def _try(self, steps: Sequence[Any]) -> list[Any]:
         from jecp_mcp.mandate.postgres.steps import NOTHING, needs_of
 
-        if self._unknown is None and not self._undo and all(needs is NOTHING for needs in needs_of(steps)):
+        if not self.unsettled and all(needs is NOTHING for needs in needs_of(steps)):
             return [None] * len(steps)
         if self._link is None:
             self._link = self._open()
