@@ -84,8 +84,7 @@ def stop_and_start(cluster: Cluster, stops: int, seed: int) -> None:
         said = []
         for _ in range(stops):
             for one in running:
-                for _ in range(chosen.randrange(20, 120)):
-                    said.append(one.stdout.readline())
+                said += [one.stdout.readline() for _ in range(chosen.randrange(20, 120))]
             cluster.stop("immediate")
             cluster.start()
         for one in running:
@@ -132,8 +131,7 @@ def kill_replicas(url: str, kills: int, seed: int) -> None:
     said: list[str] = []
     for number in range(kills):
         with replica("spend", url, f"k{number}", 8) as victim, replica("spend", url, f"w{number}", 4) as witness:
-            for _ in range(chosen.randrange(1, 200)):
-                said.append(victim.stdout.readline())
+            said += [victim.stdout.readline() for _ in range(chosen.randrange(1, 200))]
             victim.send_signal(signal.SIGKILL)
             said += victim.stdout
             witness.stdin.close()

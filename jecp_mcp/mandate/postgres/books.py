@@ -305,7 +305,7 @@ class Books:
         # A call that is new is written as it stands at the end of the batch.
         for made in self._written.made:
             call_id = made["call_id"]
-            made |= self._moved(self._page.by_id[call_id], self._told.pop(call_id, _Told()))
+            made.update(self._moved(self._page.by_id[call_id], self._told.pop(call_id, _Told())))
         self._written.moved = [self._moved(self._page.by_id[call_id], told) for call_id, told in self._told.items()]
         return self._written
 

@@ -1,7 +1,9 @@
 """One connection to the server, the only place that speaks psycopg. Blocking; errors leave it translated.
 
-Nothing is kept on the connection between transactions, neither settings nor prepared statements, so that a connection
-pooler in transaction mode may stand in between.
+A batch is two round trips, each several statements in one simple query (PostgreSQL documentation, §55.2.2). A pipeline
+would do as much, but it ends with a Flush, and a server that has read one does not end an idle transaction in time:
+a replica that stopped there would hold the head for ever. Nothing is kept on the connection between transactions,
+neither settings nor prepared statements, so that a connection pooler in transaction mode may stand in between.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ SELECT set_config('lock_timeout', '5s', true), set_config('statement_timeout', '
                                           WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)
 """
 
+_OPENING = f"{_BEGIN}; {_BOUNDS};"
 _GATHER = "SELECT jecp_mcp.gather(%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::text[], %s::text[])"
 _APPEND = (
     "SELECT jecp_mcp.append(%s::json, %s::json, %s::json, %s::json, %s::bigint[], %s::bytea[], %s::bigint[], "
@@ -57,6 +60,15 @@ _APPEND = (
 
 # Not to_regclass(), which may answer from what this session knew before it waited for the lock.
 _KNOWN = "EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'jecp_mcp' AND tablename = 'migration')"
+
+_STEPS = {
+    "25006": "is read-only, such as a standby; give the URL of the primary server",
+    "42501": "lacks a right; grant it to the URL's user",
+    "53100": "cannot be written; make room on its disk",
+    "53300": "has no connection left; raise its max_connections",
+    "3D000": "is not there; create the database",
+}
+"""What is wrong and what to do, by SQLSTATE."""
 
 _PASSING = frozenset({"40001", "40P01", "55P03", "57014"})
 _GOING = frozenset({"57P01", "57P02", "57P03", "57P04", "25P03"})
@@ -99,7 +111,9 @@ class Link:
         """
         try:
             asked: dict[str, Any] = {**_DEFAULTS, **conninfo_to_dict(url)}
-            connection = psycopg.connect(make_conninfo("", **asked), autocommit=True, prepare_threshold=None)
+            connection = psycopg.connect(
+                make_conninfo("", **asked), autocommit=True, prepare_threshold=None, cursor_factory=psycopg.ClientCursor
+            )
         except psycopg.ProgrammingError:
             # libpq quotes what it does not understand, and that may be the password.
             raise LedgerUnavailable(f"the ledger's URL ({place(url)}) is not one that PostgreSQL understands") from None
@@ -126,20 +140,16 @@ class Link:
     def gather(self, asked: Sequence[Any], *, begin: bool = True) -> dict[str, Any]:
         """Begin a transaction that holds the head, and fetch what it may depend on: see ``jecp_mcp.gather``."""
         with self._translating():
-            with self._connection.pipeline():
-                if begin:
-                    self._connection.execute(_BEGIN)
-                    self._connection.execute(_BOUNDS)
-                found = self._connection.execute(_GATHER, asked)
+            found = self._connection.execute(f"{_OPENING if begin else ''} {_GATHER}", asked)
+            while found.nextset():
+                pass
             (page,) = cast("tuple[dict[str, Any]]", found.fetchone())
             return page
 
     def lock(self) -> None:
         """Begin a transaction that holds the head: every earlier one has ended by then."""
         with self._translating():
-            self._connection.execute(_BEGIN)
-            self._connection.execute(_BOUNDS)
-            self._connection.execute("SELECT FROM jecp_mcp.head FOR UPDATE")
+            self._connection.execute(f"{_OPENING} SELECT FROM jecp_mcp.head FOR UPDATE")
 
     def query(self, sql: str, asked: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a statement, inside the transaction if one has begun."""
@@ -161,16 +171,21 @@ class Link:
         requests, answers = written.requests, written.answers
         bodies = (list(requests), list(requests.values()), list(answers), list(answers.values()))
         with self._translating():
-            found = None
-            with self._connection.pipeline():
-                if written.happened or written.counted:
-                    self._connection.execute(_APPEND, (*documents, *bodies))
-                if numbers:
-                    found = self._connection.execute(rows, (list(numbers),))
-                ended = self._connection.execute("COMMIT")
-            if ended.statusmessage != "COMMIT":
+            parts, asked = [], []
+            if written.happened or written.counted:
+                parts.append(_APPEND)
+                asked += [*documents, *bodies]
+            if numbers:
+                parts.append(rows)
+                asked.append(list(numbers))
+            found = self._connection.execute(";".join([*parts, "COMMIT"]), asked)
+            read: list[tuple[Any, ...]] = []
+            for _ in parts:
+                read = found.fetchall()
+                found.nextset()
+            if found.statusmessage != "COMMIT":
                 raise LedgerUnavailable(f"the ledger at {place(self._url)} took back what was to be written")
-            return [] if found is None else found.fetchall()
+            return read if numbers else []
 
     def rollback(self) -> None:
         """Leave whatever transaction there is."""
@@ -194,7 +209,7 @@ class Link:
 
     def _identify(self) -> None:
         ((fsync, encoding, known),) = self.query(
-            f"SELECT current_setting('fsync'), current_setting('server_encoding'), {_KNOWN}"  # noqa: S608 a constant
+            f"SELECT current_setting('fsync'), current_setting('server_encoding'), {_KNOWN}"
         )
         if fsync != "on":
             raise LedgerUnavailable(f"the ledger cannot be kept safely at {place(self._url)}: its fsync is {fsync}")
@@ -257,14 +272,8 @@ def _translated(exc: psycopg.Error, url: str, *, gone: bool) -> LedgerError:
         return RolledBack(f"{where} is busy: {said}")
     if gone or state in _GOING or state.startswith("08"):
         return Lost(f"{where} cannot be reached: {said}")
-    if state == "25006":
-        return LedgerUnavailable(f"{where} is read-only, such as a standby; give the URL of the primary server")
-    if state == "42501":
-        return LedgerUnavailable(f"{where} refuses: {said}; grant it to the URL's user")
-    if state == "53100":
-        return LedgerUnavailable(f"{where} cannot be written: its disk is full")
     if state.startswith("22"):
         return LedgerError(f"the ledger cannot hold a value: {said}")
     if state.startswith("23") or state in _BROKEN:
         return LedgerDamaged(f"{where} is damaged: {said}")
-    return LedgerUnavailable(f"{where} cannot be used now: {said}")
+    return LedgerUnavailable(f"{where} {_STEPS.get(state, 'cannot be used now')}: {said}")

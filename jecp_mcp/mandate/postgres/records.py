@@ -48,7 +48,7 @@ _BODIES = f"""
 {_COLUMNS}, ''::bytea, NULL, c.meters, (SELECT encode(sha256(body), 'hex') FROM jecp_mcp.request WHERE call = c.id),
        (SELECT encode(sha256(body), 'hex') FROM jecp_mcp.answer WHERE call = c.id)
 FROM jecp_mcp.call AS c WHERE c.id > %s ORDER BY c.id LIMIT %s
-"""
+"""  # noqa: S608 constants of this module
 
 _PAGE = 2_000
 """How many rows an audit holds at a time."""
@@ -150,9 +150,7 @@ def _walk_events(link: Link, walk: Audit) -> None:
 
 
 def _walk_calls(link: Link, walk: Audit) -> None:
-    lengths: dict[int, int | None] = dict(
-        (number, slot_ms) for number, slot_ms in link.query("SELECT id, slot_ms FROM jecp_mcp.meter")
-    )
+    lengths: dict[int, int | None] = {row[0]: row[1] for row in link.query("SELECT id, slot_ms FROM jecp_mcp.meter")}
     after = 0
     while page := link.query(_BODIES, (after, _PAGE)):
         events: defaultdict[int, list[EventRow]] = defaultdict(list)

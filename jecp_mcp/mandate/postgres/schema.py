@@ -166,7 +166,7 @@ END $$;
 CREATE FUNCTION jecp_mcp.leave(v_me text, v_token text) RETURNS void LANGUAGE sql AS $$
   UPDATE jecp_mcp.session SET seen = 0 WHERE id = v_me AND token = v_token
 $$;
-"""
+"""  # noqa: S608 constants of this module
 
 GATHER = f"""
 -- Begin a batch: lock the head, let go of what has left its window, and fetch everything the batch may depend on.
@@ -216,7 +216,7 @@ BEGIN
     'calls', coalesce(v_calls, '[]'), 'meters', coalesce(v_meters, '[]'), 'orphans', v_adopted,
     'last_call', coalesce((SELECT max(id) FROM jecp_mcp.call), 0));
 END $$;
-"""
+"""  # noqa: S608 constants of this module
 
 APPEND = """
 -- End a batch: write what was decided.
@@ -289,7 +289,7 @@ CREATE FUNCTION jecp_mcp.prune(v_before bigint, v_most integer) RETURNS bigint L
   answers AS (DELETE FROM jecp_mcp.answer WHERE call IN (SELECT id FROM chosen))
   SELECT count(*) FROM chosen
 $$;
-"""
+"""  # noqa: S608 constants of this module
 
 MIGRATIONS: tuple[str, ...] = (
     "CREATE SCHEMA IF NOT EXISTS jecp_mcp;" + TABLES + CLOCK + LEASES + GATHER + APPEND + PRUNE,

@@ -74,7 +74,7 @@ class Server:
         try:
             self.read(lambda _link: None)
         except LedgerError as exc:
-            _LOG.error("nothing can be bought: %s", exc)  # noqa: TRY400 - the cause is in the message
+            _LOG.error("nothing can be bought: %s", exc)
 
     @property
     def unsettled(self) -> bool:
