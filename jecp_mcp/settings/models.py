@@ -217,10 +217,16 @@ class LedgerSettings(_Section):
     @field_validator("url")
     @classmethod
     def _server(cls, value: SecretStr | None) -> SecretStr | None:
-        text = "" if value is None else value.get_secret_value().strip()
-        if value is not None and urlsplit(text).scheme not in {"postgresql", "postgres"}:
+        if value is None:
+            return None
+        text = value.get_secret_value().strip()
+        try:
+            scheme = urlsplit(text).scheme
+        except ValueError:
+            scheme = ""
+        if scheme not in {"postgresql", "postgres"}:
             raise ValueError("a ledger's URL is like postgresql://user@host/database; keep the password in ~/.pgpass")
-        return None if value is None else SecretStr(text)
+        return SecretStr(text)
 
 
 class Settings(_Section):

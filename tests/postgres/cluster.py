@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,8 @@ max_wal_size = 256MB
 def binaries() -> Path | None:
     """The folder of initdb and pg_ctl, the newest; None where there is none."""
     found = shutil.which("pg_ctl")
-    if found is not None and Path(found).with_name("initdb").exists():
-        return Path(found).parent
+    if found is not None and Path(found).resolve().with_name("initdb").exists():
+        return Path(found).resolve().parent
     folders = [folder for root in _FOLDERS for folder in Path("/", root).glob("*/bin") if (folder / "initdb").exists()]
     return max(folders, key=lambda folder: float(folder.parent.name), default=None)
 
@@ -88,6 +90,26 @@ class Cluster:
         with psycopg.connect(url or self.url(), autocommit=True) as connection:
             found = connection.execute(sql)
             return found.fetchall() if found.description else []
+
+    @contextmanager
+    def standby(self) -> Iterator["Cluster"]:
+        """A running copy of this server that only follows it."""
+        copy = Cluster.__new__(Cluster)
+        copy._binaries, copy._user = self._binaries, self._user
+        copy._folder = Path(tempfile.mkdtemp(prefix="jecp-pg-", dir="/tmp"))
+        if self._user:
+            shutil.chown(copy._folder, "postgres", "postgres")
+        try:
+            target = str(copy._folder / "data")
+            self._run(
+                "pg_basebackup", "-h", str(self._folder), "-U", "postgres", "-D", target, "-R", "--checkpoint=fast"
+            )
+            with (copy._folder / "data" / "postgresql.conf").open("a") as file:
+                file.write(f"unix_socket_directories = '{copy._folder}'\n")
+            copy.start()
+            yield copy
+        finally:
+            copy.remove()
 
     def _run(self, name: str, *arguments: str) -> None:
         subprocess.run(

@@ -250,6 +250,8 @@ class Link:
             yield
         except psycopg.Error as exc:
             raise _translated(exc, self._url, gone=self.broken) from exc
+        except (UnicodeEncodeError, OverflowError) as exc:
+            raise LedgerError(f"the ledger cannot hold a value: {exc.__class__.__name__}") from exc
 
 
 def newer(version: int) -> LedgerUnavailable:
@@ -272,7 +274,7 @@ def _translated(exc: psycopg.Error, url: str, *, gone: bool) -> LedgerError:
         return RolledBack(f"{where} is busy: {said}")
     if gone or state in _GOING or state.startswith("08"):
         return Lost(f"{where} cannot be reached: {said}")
-    if state.startswith("22"):
+    if state.startswith("22") or isinstance(exc, psycopg.DataError):
         return LedgerError(f"the ledger cannot hold a value: {said}")
     if state.startswith("23") or state in _BROKEN:
         return LedgerDamaged(f"{where} is damaged: {said}")
