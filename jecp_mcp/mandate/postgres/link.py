@@ -41,7 +41,7 @@ _DEFAULTS: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 
-_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 # A replica that stops in the middle of a batch must not keep the others waiting for long.
 _BOUNDS = """
