@@ -157,6 +157,30 @@ async def test_what_was_queued_is_written_once(
     await check(behind)
 
 
+@pytest.mark.parametrize("when", [BEFORE, AFTER])
+async def test_what_was_found_written_is_not_written_again_when_the_line_breaks_once_more(
+    behind: PostgresLedger, proxy: Proxy, when: str, impatient: None
+) -> None:
+    wanted = reservation("behind")
+    await behind.reserve(wanted)
+    behind.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="lost"))
+    proxy.break_at_commit(AFTER, then_open=False)
+    with pytest.raises(LedgerUnavailable):
+        await behind.flush()
+    proxy.break_at_commit(when, then_open=False)
+    proxy.open()
+    behind.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="lost again"))
+    with pytest.raises(LedgerUnavailable):
+        await behind.flush()
+    assert proxy.broke.wait(5)
+    proxy.open()
+    row = await behind.row(wanted.call_id)
+    assert row is not None
+    assert (row.attempts, row.evidence) == (2, "lost again")
+    assert [one.event for one in await behind.events()] == ["reserve", "doubt", "doubt"]
+    await check(behind)
+
+
 async def test_every_caller_of_a_batch_that_was_cut_off_hears_what_became_of_it(
     behind: PostgresLedger, proxy: Proxy
 ) -> None:

@@ -82,10 +82,15 @@ def stop_and_start(cluster: Cluster, stops: int, seed: int) -> None:
     with ExitStack() as stack:
         running = [stack.enter_context(replica("spend", url, f"r{n}", 8)) for n in range(3)]
         said = []
-        for _ in range(stops):
+        for number in range(stops):
             for one in running:
                 said += [one.stdout.readline() for _ in range(chosen.randrange(20, 120))]
             cluster.stop("immediate")
+            if number % 8 == 5:
+                # Long enough that the callers are refused.
+                for one in running:
+                    while not said[-1].startswith("refused " + one.args[5]):
+                        said.append(one.stdout.readline())
             cluster.start()
         for one in running:
             one.stdin.close()

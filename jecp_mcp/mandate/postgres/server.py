@@ -30,6 +30,9 @@ _LOG = logging.getLogger(__name__)
 LONGEST_WAIT = 5.0
 """How long a batch is tried again, in seconds; while the server is known to be away, it is tried once."""
 
+_MOST_REMEMBERED = 4_096
+"""How many steps of batches that turned out to be written are remembered until they come again."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 
@@ -206,7 +209,7 @@ class Server:
             self._link = self._open()
         if self._unknown is not None:
             self._look_up(self._link, self._unknown, steps)
-        known = {id(step): self._remembered.pop(id(step))[1] for step in steps if id(step) in self._remembered}
+        known = {id(step): self._remembered[id(step)][1] for step in steps if id(step) in self._remembered}
         fresh = [*self._undo, *(step for step in steps if id(step) not in known)]
         if fresh:
             made = self._make(self._link, fresh)
@@ -215,6 +218,8 @@ class Server:
                 if step in self._undo and isinstance(outcome, LedgerError):
                     _LOG.warning("a call that was not sent could not be released: %s", outcome)
             self._undo.clear()
+        for step in steps:
+            self._remembered.pop(id(step), None)
         return [known[id(step)] for step in steps]
 
     def _make(self, link: Link, steps: Sequence[Any]) -> list[Any]:
@@ -291,7 +296,6 @@ class Server:
         waited_for = {id(step) for step in steps}
         undone = {id(step) for step in self._undo}
         self._undo = [step for step in self._undo if not any(step is made for made in unknown.steps)]
-        self._remembered.clear()
         for step, outcome in zip(unknown.steps, unknown.outcomes, strict=True):
             undo = None if id(step) in waited_for or not hasattr(step, "undo") else step.undo(outcome)
             if undo is not None:
@@ -299,6 +303,9 @@ class Server:
             elif id(step) not in undone:
                 repeat = isinstance(outcome, Repeats)
                 self._remembered[id(step)] = (step, outcome.kind(rows[outcome.number]) if repeat else outcome)
+        # Whoever was told that it could not be written does not come again: the oldest are forgotten in the end.
+        for forgotten in list(self._remembered)[:-_MOST_REMEMBERED]:
+            del self._remembered[forgotten]
 
     def _open(self) -> Link:
         try:
