@@ -85,11 +85,22 @@ class Cluster:
         self.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def emptied(self) -> str:
+        """The address of a database that holds nothing; to make a new one each time would take the disk longer."""
+        url = self.url("emptied")
+        if not self.execute("SELECT FROM pg_database WHERE datname = 'emptied'"):
+            self.execute("CREATE DATABASE emptied")
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'emptied'")
+        for schema in ("jecp_mcp", "public"):
+            self.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE", url)
+        self.execute("CREATE SCHEMA public", url)
+        return url
+
     def execute(self, sql: str, url: str | None = None) -> list[tuple[Any, ...]]:
         """Run a statement as the operator."""
         with psycopg.connect(url or self.url(), autocommit=True) as connection:
             found = connection.execute(sql)
-            return found.fetchall() if found.description else []
+            return found.fetchall() if found.description is not None else []
 
     @contextmanager
     def standby(self) -> Iterator["Cluster"]:

@@ -58,8 +58,8 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def database(cluster: Cluster) -> str:
-    """The address of a new, empty database."""
-    return cluster.database()
+    """The address of an empty database."""
+    return cluster.emptied()
 
 
 @pytest.fixture
