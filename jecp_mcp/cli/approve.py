@@ -50,10 +50,10 @@ async def waiting(given: Start) -> list[dict[str, Any]]:
         LedgerError: the ledger cannot be read.
     """
     from jecp_mcp.clock import SystemClock
-    from jecp_mcp.mandate.opening import open_ledger
+    from jecp_mcp.mandate.opening import open_configured
     from jecp_mcp.mandate.slips import SlipKind, SlipState
 
-    ledger, now = open_ledger(given.ledger), SystemClock().now()
+    ledger, now = open_configured(given.settings.ledger, given.ledger), SystemClock().now()
     try:
         asked = [
             slip
@@ -73,10 +73,10 @@ async def answer(given: Start, code: str, granted: bool) -> dict[str, Any]:
         NotAnswered: there is no such question, or no person at a terminal.
         LedgerError: the answer cannot be kept.
     """
-    from jecp_mcp.mandate.opening import open_ledger
+    from jecp_mcp.mandate.opening import open_configured
     from jecp_mcp.mandate.slips import SlipRef
 
-    ledger = open_ledger(given.ledger)
+    ledger = open_configured(given.settings.ledger, given.ledger)
     try:
         slip = await _find(ledger, code.strip().upper())
         if granted and not await anyio.to_thread.run_sync(_confirmed, _shown(slip)):

@@ -23,7 +23,7 @@ from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.http import Http
-from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
@@ -118,7 +118,7 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     http = Http(hub)
     keeper = Keeper(settings, start.state, start.credentials, lambda: client, changed)
     client = HubClient(hub, http, keeper.current, clock)
-    ledger = open_ledger(start.ledger, clock=clock)
+    ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
         log.error("nothing can be bought: %s", ledger.fault)
     source = CatalogSource(http, hub, start.state / "catalog.jsonl", settings.catalog, clock)

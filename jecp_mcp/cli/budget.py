@@ -46,13 +46,13 @@ async def read(given: Start) -> dict[str, Any]:
         LedgerError: the ledger cannot be read.
     """
     from jecp_mcp.clock import iso
-    from jecp_mcp.mandate.opening import open_ledger
+    from jecp_mcp.mandate.opening import open_configured
     from jecp_mcp.mandate.policy import Policy
     from jecp_mcp.money import format_usdc
 
     mandate = given.settings.mandate
     policy = Policy.from_settings(mandate)
-    ledger = open_ledger(given.ledger)
+    ledger = open_configured(given.settings.ledger, given.ledger)
     try:
         readings = await ledger.readings(_meters(policy, ledger.session))
         totals = await ledger.totals()

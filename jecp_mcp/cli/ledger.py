@@ -126,9 +126,9 @@ async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    from jecp_mcp.mandate.opening import open_ledger
+    from jecp_mcp.mandate.opening import open_configured
 
-    ledger = open_ledger(given.ledger)
+    ledger = open_configured(given.settings.ledger, given.ledger)
     try:
         return [shown(row) for row in await ledger.rows(limit=limit)]
     finally:

@@ -77,10 +77,12 @@ def start(
     given = dict(overrides or {})
     if hub is not None:
         given["hub.base_url"] = hub
+    if sandbox:
+        # Test money must not use up the limits of the real wallet, nor stand in its books.
+        given["ledger.url"] = None
     settings = load_settings(config, environ=os.environ, overrides=given)
     folder = state_dir(os.environ, state)
     if sandbox and state is None and not os.environ.get(STATE_VARIABLE):
-        # Test money must not use up the limits of the real wallet.
         folder /= "sandbox"
     if folder.exists() and not folder.is_dir():
         raise SettingsError("the state folder", "", f"{folder} is not a folder")

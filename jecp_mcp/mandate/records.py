@@ -157,10 +157,20 @@ def _walk_calls(connection: apsw.Connection, walk: Audit) -> None:
 
 def _walk_meters(connection: apsw.Connection, walk: Audit) -> None:
     meters: list[Any] = connection.execute("SELECT id, key, slot_ms, window_ms, used FROM meter").fetchall()
+    slots: list[Any] = connection.execute("SELECT meter, start, expires, amount FROM slot").fetchall()
+    walk_meters(walk, meters, slots)
+
+
+def walk_meters(walk: Audit, meters: Sequence[Sequence[Any]], slots: Sequence[Sequence[Any]]) -> None:
+    """Show an audit every meter and slot.
+
+    Args:
+        meters: id, key, slot_ms, window_ms and used of each.
+        slots: meter, start, expires and amount of each.
+    """
     for number, key, slot_ms, window_ms, _ in meters:
         walk.meter(number, key, slot_ms, window_ms)
     lengths: dict[int, Any] = {number: (slot_ms, window_ms) for number, _, slot_ms, window_ms, _ in meters}
-    slots: list[Any] = connection.execute("SELECT meter, start, expires, amount FROM slot").fetchall()
     for meter, start, expires, _ in slots:
         walk.slot(meter, start, expires, lengths.get(meter))
     walk.meters(

@@ -15,10 +15,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from typing import Any
+from typing import Any, Protocol
 
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.file import Contended, LedgerFile, Step
+from jecp_mcp.mandate.file import Contended
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,6 +31,18 @@ _RETRY = 1.0
 """How long such a change rests after the file could not be written, in seconds."""
 _QUICK = 0.003
 """A transaction slower than this, in seconds, is not worth the loop's standstill."""
+
+
+Step = Callable[[Any, UnixMs], Any]
+"""One change, made on the books of whatever keeps the ledger."""
+
+
+class Batches(Protocol):
+    """What keeps the ledger: a `jecp_mcp.mandate.file.LedgerFile`, or a server."""
+
+    def commit(self, steps: Sequence[Step], *, wait: bool) -> list[Any]:
+        """Make the steps durably; what each came to, or the `LedgerError` it met. See `LedgerFile.commit`."""
+        ...
 
 
 class _Change:
@@ -51,7 +64,7 @@ class _Change:
 class Writer:
     """The one road by which changes reach the file. Used from one event loop at a time."""
 
-    def __init__(self, file: LedgerFile) -> None:
+    def __init__(self, file: Batches) -> None:
         self._file = file
         self._changes: deque[_Change] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -240,14 +240,30 @@ class ServerSettings(_Section):
 
 
 class LedgerSettings(_Section):
-    """[ledger]: the books.
+    """[ledger]: the books, and where they are kept.
 
     Attributes:
+        url: a PostgreSQL server that several replicas share; None keeps the ledger in a file of the state folder.
         keep_bodies_days: how long the request and answer of a call that has ended are kept. Long after any Hub's
             idempotency window and a quarter's questions about a bill; amounts, states and proofs stay for ever.
     """
 
+    url: SecretStr | None = None
     keep_bodies_days: Whole = Field(default=90, ge=1, le=3650)
+
+    @field_validator("url")
+    @classmethod
+    def _server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        text = value.get_secret_value().strip()
+        try:
+            scheme = urlsplit(text).scheme
+        except ValueError:
+            scheme = ""
+        if scheme not in {"postgresql", "postgres"}:
+            raise ValueError("a ledger's URL is like postgresql://user@host/database; keep the password in ~/.pgpass")
+        return SecretStr(text)
 
 
 class Settings(_Section):

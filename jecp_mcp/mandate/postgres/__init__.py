@@ -1,0 +1,1 @@
+"""The ledger in PostgreSQL, for replicas that share one budget behind a load balancer."""

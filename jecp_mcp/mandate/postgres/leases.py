@@ -1,0 +1,19 @@
+"""How long a process session counts as alive. In milliseconds, by the server's clock, unless it says seconds.
+
+A lease and not a lock on the session of the database: it holds behind a connection pooler too, and through a restart
+of the server.
+"""
+
+from __future__ import annotations
+
+BEAT_SECONDS = 10.0
+"""How often a process says that it lives; every batch that reserves says so too."""
+
+RENEW_MS = 3_000
+"""How old a lease may be before a batch renews it."""
+
+DEAD_MS = 60_000
+"""How long after its last word a session counts as dead."""
+
+STUCK_SECONDS = 15.0
+"""How long a server may take over a batch before the connection is broken off."""

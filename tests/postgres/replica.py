@@ -1,0 +1,102 @@
+"""A replica that spends from a ledger, and says on stdout what was promised to it.
+
+python -m tests.postgres.replica fill URL TAG LIMIT CALLERS
+    one line of JSON: how many reservations were admitted, and how long each took, in seconds
+python -m tests.postgres.replica spend URL TAG CALLERS
+    lines "reserved ID", "refused ID", "settled ID", until its stdin ends; then "ended"
+"""
+
+import asyncio
+import itertools
+import json
+import sys
+import time
+
+from pydantic import SecretStr
+
+from jecp_mcp.errors import LedgerUnavailable
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation, Window
+from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+from jecp_mcp.mandate.states import Event
+from jecp_mcp.money import MicroUSDC
+
+
+def reservation(session: str, call_id: str, meters: tuple[Meter, ...]) -> Reservation:
+    return Reservation(
+        call_id=call_id,
+        principal="local",
+        session=session,
+        tool="t",
+        payee="jecp",
+        capability="docs/pdf",
+        action="make",
+        version=None,
+        fingerprint=call_id,
+        quoted=MicroUSDC(7),
+        hold=MicroUSDC(7),
+        meters=meters,
+        request=b"{}" * 300,
+    )
+
+
+async def fill(url: str, tag: str, limit: int, callers: int) -> None:
+    ledger = PostgresLedger(SecretStr(url), tag)
+    meters = (
+        Meter("day", Window.DAY, MicroUSDC(7 * limit), "daily_usdc"),
+        Meter(f"session {tag}", Window.SESSION, MicroUSDC(10**12), "session_usdc"),
+    )
+    numbers = itertools.count()
+    took: list[float] = []
+
+    async def caller() -> int:
+        admitted = 0
+        for number in numbers:
+            at = time.perf_counter()
+            if not isinstance(await ledger.reserve(reservation(tag, f"{tag}-{number}", meters)), Admitted):
+                break
+            took.append(time.perf_counter() - at)
+            admitted += 1
+        return admitted
+
+    await ledger.totals()
+    print("ready", flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    counts = await asyncio.gather(*(caller() for _ in range(callers)))
+    print(json.dumps({"admitted": sum(counts), "took": took}), flush=True)
+    await ledger.close()
+
+
+async def spend(url: str, tag: str, callers: int) -> None:
+    ledger = PostgresLedger(SecretStr(url), tag)
+    meters = (Meter("day", Window.DAY, MicroUSDC(10**12), "daily_usdc"),)
+    numbers = itertools.count()
+    ended = asyncio.Event()
+
+    async def caller() -> None:
+        while not ended.is_set():
+            number = next(numbers)
+            call_id = f"{tag}-{number}"
+            try:
+                assert isinstance(await ledger.reserve(reservation(tag, call_id, meters)), Admitted)
+            except LedgerUnavailable as exc:
+                print("refused", call_id, flush=True)
+                print(exc, file=sys.stderr, flush=True)
+                # As a model does that is told to try again a little later.
+                await asyncio.sleep(0.01)
+                continue
+            print("reserved", call_id, flush=True)
+            if number % 3:
+                ledger.conclude(Conclusion(call_id, Event.SETTLE, MicroUSDC(5), answer=b"answer"))
+
+    async def listen() -> None:
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        ended.set()
+
+    await asyncio.gather(listen(), *(caller() for _ in range(callers)))
+    await ledger.close()
+    print("ended", flush=True)
+
+
+if __name__ == "__main__":
+    mode, where, name, *rest = sys.argv[1:]
+    asyncio.run(fill(where, name, *map(int, rest)) if mode == "fill" else spend(where, name, *map(int, rest)))
