@@ -118,7 +118,15 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
     jitter = secrets.SystemRandom().random
     rail = JecpRail(client, timeout_seconds=settings.hub.timeout_seconds, clock=clock, random=jitter)
-    calls = Calls(policy=policy, ledger=ledger, rail=rail, clock=clock, mint=new_call_id, unready=rail.unready)
+    calls = Calls(
+        policy=policy,
+        ledger=ledger,
+        rail=rail,
+        clock=clock,
+        mint=new_call_id,
+        unready=rail.unready,
+        keep_bodies_days=settings.ledger.keep_bodies_days,
+    )
     near = Neighbours(
         shelf=registry,
         finder=finder,
