@@ -11,6 +11,7 @@
     │   ├── LedgerUnavailable the ledger cannot be written now (full disk, read-only, locked)
     │   │   └── ClockWentBack the clock is well behind the ledger's last change
     │   └── LedgerDamaged     the ledger file is not what was written
+    ├── PinsUnusable          what was seen of the catalog before cannot be read or written
     └── ToolFault             a request to one of our own tools that cannot be met
 
 A refused paid call is not an exception: it is a value (`jecp_mcp.wire.forms.Refusal`).
@@ -71,6 +72,10 @@ class ClockWentBack(LedgerUnavailable):
 
 class LedgerDamaged(LedgerError):
     """The ledger file is not what was written. Paid calls stop until an operator mends it."""
+
+
+class PinsUnusable(JecpMcpError):
+    """What was seen of the catalog before cannot be read, or not be written. What it would have allowed stays held."""
 
 
 class ToolFault(JecpMcpError):

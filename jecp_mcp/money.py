@@ -83,8 +83,3 @@ def format_usdc(amount: MicroUSDC | int) -> str:
     whole, micro = divmod(abs(amount), MICRO_PER_USDC)
     decimals = f"{micro:06d}".rstrip("0").ljust(2, "0")
     return f"{sign}{whole}.{decimals}"
-
-
-def times(rate: MicroUSDC, units: int) -> MicroUSDC:
-    """Price `units` at `rate` each, exactly."""
-    return MicroUSDC(rate * units)

@@ -89,7 +89,10 @@ class Approvals:
             reply = await caller.asker.approve(question)
         match reply.decision:
             case Decision.ACCEPTED:
-                granted = await self._write(question, kind, SlipState.GRANTED, "accepted in the host")
+                # Whoever asked the same meanwhile has its yes already; a second one would supersede it in mid-use.
+                granted = await self._known(question, kind)
+                if granted is None or granted.state is SlipState.ASKED:
+                    granted = await self._write(question, kind, SlipState.GRANTED, "accepted in the host")
                 return SlipRef(granted.kind, granted.slip_id)
             case Decision.DECLINED:
                 await self._write(question, kind, SlipState.DENIED, "declined in the host")

@@ -17,35 +17,32 @@ import anyio
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.admission import Admissions
 from jecp_mcp.calls.ends import MOST_ATTEMPTS, conclusion, ended, refused, standing
-from jecp_mcp.calls.orders import MOST_SKEW_SECONDS, Order, Orders
+from jecp_mcp.calls.orders import Order, Orders
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
 from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_slip, unusable
 from jecp_mcp.calls.replays import Replays
 from jecp_mcp.calls.runs import Run
 from jecp_mcp.calls.upkeep import Upkeep
 from jecp_mcp.clock import Clock
-from jecp_mcp.errors import ClockWentBack, LedgerError, WireError
+from jecp_mcp.errors import LedgerError, WireError
 from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
 from jecp_mcp.mandate.ledger import (
-    Admission,
     Admitted,
     AlreadyOpen,
     CallRow,
     Conclusion,
     Ledger,
     MeterReading,
-    NotGood,
-    OverLimit,
-    Reservation,
     Totals,
     Undelivered,
 )
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
 from jecp_mcp.mandate.states import Event, State
-from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.rails.base import Quote, QuoteKind, Rail, StoredRequest
+from jecp_mcp.money import format_usdc
+from jecp_mcp.rails.base import Rail, StoredRequest
 from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
@@ -83,9 +80,9 @@ class Calls:
         self._ledger = ledger
         self._rail = rail
         self._clock = clock
-        self._mint = mint
         self._unready = unready
         self._orders = Orders(policy, ledger, rail, clock, unready)
+        self._admissions = Admissions(ledger, rail, self._orders, mint)
         self._replays = Replays(ledger, rail, clock)
         self._upkeep = Upkeep(ledger, rail, clock, self._resolve, keep_bodies_days=keep_bodies_days)
         self._running: dict[str, Run] = {}
@@ -177,21 +174,25 @@ class Calls:
             if isinstance(order, Order):
                 running = self._running.get(order.fingerprint)
                 if running is not None:
-                    # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
-                    end = await running.wait()
-                    return replace(end, action=action, stored=True) if end.answer is not None else end
-                order = await self._orders.agreed(replace(order, uses=uses), caller)
+                    return await _joined(running, action)
+                order = await self._admissions.consented(replace(order, uses=uses), caller)
         except LedgerError as exc:
             return refused(refusals.ledger_trouble(exc), action)
-        if isinstance(order, Refusal):
-            return refused(order, action)
+        except WireError as exc:
+            return refused(refusals.unwritable(exc), action)
+        return refused(order, action) if isinstance(order, Refusal) else await self._started(order, caller)
+
+    async def _started(self, order: Order, caller: Caller) -> CallEnd:
+        """Run the order, or join the run of the identical one that was begun meanwhile."""
+        action = order.purchase.action
         never = refused(refusals.shutting_down(action), action)
         if self._closing or self._tasks is None:
             return never
-        run = self._running.get(order.fingerprint)
-        if run is None:
-            run = self._running[order.fingerprint] = Run(caller.progress, never)
-            self._tasks.start_soon(self._run, run, order, caller)
+        running = self._running.get(order.fingerprint)
+        if running is not None:
+            return await _joined(running, action)
+        run = self._running[order.fingerprint] = Run(caller.progress, never)
+        self._tasks.start_soon(self._run, run, order, caller)
         return await run.wait(caller.progress)
 
     def delivered(self, end: CallEnd) -> None:
@@ -210,7 +211,7 @@ class Calls:
         try:
             row = await self._ledger.row(call_id)
         except LedgerError as exc:
-            return refused(refusals.ledger_trouble(exc), None)
+            return CallEnd(Charge.UNKNOWN, call_id, refusal=refusals.unreadable(exc))
         if row is None:
             return None
         row = await self._replays.taken_over(row)
@@ -301,14 +302,13 @@ class Calls:
             self._finish(run, row.fingerprint)
 
     def _finish(self, run: Run, key: str) -> None:
-        if self._running.get(key) is run:
-            del self._running[key]
+        del self._running[key]
         run.done.set()
 
     async def _reserve_and_execute(self, run: Run, order: Order, caller: Caller) -> CallEnd:
         action = order.purchase.action
         try:
-            request, admission = await self._admit(order, caller)
+            request, admission = await self._admissions.admit(order, caller)
         except WireError as exc:
             return refused(refusals.unwritable(exc), action)
         match admission:
@@ -334,54 +334,6 @@ class Calls:
             case _:
                 assert_never(admission)
 
-    async def _admit(
-        self, order: Order, caller: Caller
-    ) -> tuple[StoredRequest, Admitted | AlreadyOpen | Undelivered | Refusal]:
-        """Ask the ledger, and where a limit is full, whether the operator lets this one call pass."""
-        request, admission = await self._offer(order)
-        if isinstance(admission, OverLimit):
-            full, label = refusals.limit_reached(admission, request.budget), admission.meter.label
-            raised = await self._orders.past_limit(order, full, label, caller)
-            if isinstance(raised, Refusal):
-                return request, raised
-            request, admission = await self._offer(raised)
-            if isinstance(admission, OverLimit):
-                return request, refusals.limit_reached(admission, request.budget)
-        return request, refusals.not_good(admission) if isinstance(admission, NotGood) else admission
-
-    async def _offer(self, order: Order) -> tuple[StoredRequest, Admission]:
-        """Ask the ledger. Where the price is only bounded, for as much as the windows have left.
-
-        When other calls take of that meanwhile, for the price's base: the Hub refuses what comes to more.
-        """
-        hold = await self._room(order) if order.bounded else order.permit.hold
-        request, admission = await self._ask(order, hold)
-        if isinstance(admission, OverLimit) and order.quoted < hold:
-            return await self._ask(order, order.quoted)
-        return request, admission
-
-    async def _ask(self, order: Order, hold: MicroUSDC) -> tuple[StoredRequest, Admission]:
-        quote = Quote(hold, QuoteKind.MAX if order.bounded else QuoteKind.EXACT)
-        request = self._rail.request(self._mint(), order.purchase.action, order.purchase.arguments, quote)
-        return request, await self._reserve(order.reservation(request, self._ledger.session))
-
-    async def _room(self, order: Order) -> MicroUSDC:
-        readings = await self._ledger.readings(order.permit.meters)
-        room = min((one.meter.limit - one.used for one in readings), default=order.permit.hold)
-        return max(min(order.permit.hold, MicroUSDC(room)), order.quoted)
-
-    async def _reserve(self, reservation: Reservation) -> Admission:
-        try:
-            return await self._ledger.reserve(reservation)
-        except ClockWentBack as exc:
-            # The clock was wrong before or is wrong now; another one tells which.
-            skew = await self._rail.skew(fresh=True)
-            if skew is None or abs(skew) > MOST_SKEW_SECONDS:
-                raise
-            log.warning("the clock was ahead and is right again, so every limit is counted anew: %s", exc)
-            await self._ledger.trust_clock()
-            return await self._ledger.reserve(reservation)
-
     async def _execute(self, request: StoredRequest, run: Run, action: Action) -> CallEnd:
         try:
             outcome = await self._rail.execute(request, progress=run.relay)
@@ -402,3 +354,9 @@ class Calls:
                 format_usdc(request.budget),
             )
         return ended(request.call_id, action, outcome, request)
+
+
+async def _joined(running: Run, action: Action) -> CallEnd:
+    """The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost."""
+    end = await running.wait()
+    return replace(end, action=action, stored=True) if end.answer is not None else end

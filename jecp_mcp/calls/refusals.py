@@ -45,12 +45,12 @@ def limit_reached(over: OverLimit, hold: int) -> Refusal:
         "remaining_usdc": format_usdc(left),
         "needed_usdc": format_usdc(hold),
     }
-    when = "It does not refill by itself."
+    when = "It does not refill by itself, so tell the user and stop."
     if hold > limit:
-        when = "This action costs more than the whole limit, so waiting does not help."
+        when = "This action costs more than the whole limit: choose a cheaper one, or tell the user."
     elif over.resets_at is not None:
         details["resets_at"] = iso(over.resets_at)
-        when = f"Enough room returns at {iso(over.resets_at)}."
+        when = f"Call again when enough room returns, at {iso(over.resets_at)}."
     return Refusal(
         code=LIMIT_REACHED,
         message=(
@@ -183,6 +183,18 @@ def ledger_trouble(error: LedgerError) -> Refusal:
     )
 
 
+def unreadable(error: LedgerError) -> Refusal:
+    """The ledger does not tell what became of a call."""
+    return Refusal(
+        code=LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else LEDGER_UNAVAILABLE,
+        message=(
+            f"The spending ledger cannot be read: {error}. Whether this call was charged cannot be told now. "
+            "The operator must mend the ledger; ask for the call's status then."
+        ),
+        source="bridge",
+    )
+
+
 def clock_wrong(skew: float) -> Refusal:
     """This machine's clock is too far off the Hub's for the limits' windows to mean anything.
 
@@ -243,7 +255,8 @@ def asked_enough(row: CallRow) -> Refusal:
         code=CALL_IN_DOUBT,
         message=(
             f"The call of {iso(row.created_at)} was sent {row.attempts} times and no answer proves its end, so it is "
-            f"not sent again before the server's next start. {format_usdc(row.held)} USDC stay held."
+            f"not sent again before the server's next start. {format_usdc(row.held)} USDC stay held. "
+            "Ask for its status after that."
         ),
         details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "attempts": row.attempts},
         retry_after_seconds=_ENOUGH_SECONDS,
@@ -265,27 +278,34 @@ def left_running(hold: int) -> Refusal:
 
 _ENOUGH_SECONDS = 900
 
+_ASK_WHETHER = "Ask the user whether to buy it again."
+_CALL_AGAIN = "Call it again to have its result."
+
 _ENDED = {
-    State.SETTLED: ("was paid for and its answer was not kept", "It was charged {charged} USDC."),
-    State.RECONCILED_CHARGED: ("was paid for and its answer was not kept", "It was charged {charged} USDC."),
-    State.RELEASED: ("ended without an answer", "It was not charged."),
-    State.RECONCILED_FREE: ("ended without an answer", "It was not charged."),
+    State.SETTLED: ("was paid for and its answer was not kept", "It was charged {charged} USDC.", _ASK_WHETHER),
+    State.RECONCILED_CHARGED: (
+        "was paid for and its answer was not kept",
+        "It was charged {charged} USDC.",
+        _ASK_WHETHER,
+    ),
+    State.RELEASED: ("ended without an answer", "It was not charged.", _CALL_AGAIN),
+    State.RECONCILED_FREE: ("ended without an answer", "It was not charged.", _CALL_AGAIN),
     State.WRITTEN_OFF: (
         "lost its answer, and the Hub no longer remembers it",
-        "{held} USDC count as spent until the operator rules on it.",
+        "{held} USDC count as spent.",
+        "Tell the user that the operator must rule on it.",
     ),
 }
 
 
 def standing(row: CallRow) -> Refusal:
     """A call that is over and has no answer to give back."""
-    what, money = _ENDED[row.state]
+    what, money, action = _ENDED[row.state]
     return Refusal(
         code=CALL_WRITTEN_OFF if row.state is State.WRITTEN_OFF else CALL_OVER,
         message=(
             f"The call of {iso(row.created_at)} {what}. "
-            f"{money.format(charged=format_usdc(row.charged), held=format_usdc(row.held))} "
-            "To have its result, it must be bought again."
+            f"{money.format(charged=format_usdc(row.charged), held=format_usdc(row.held))} {action}"
         ),
         details={"since": iso(row.created_at), "state": row.state.value},
         source="bridge",

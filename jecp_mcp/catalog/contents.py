@@ -77,7 +77,7 @@ def revision_of(actions: Mapping[str, Action]) -> str:
     return hashlib.blake2b(dump_actions(seen), digest_size=12).hexdigest()
 
 
-def _preference(action: Action) -> tuple[bool, tuple[int, int, int, int, str]]:
+def _preference(action: Action) -> tuple[bool, tuple[tuple[int, ...], str]]:
     gone = action.deprecation is not None and action.deprecation.status == "sunset"
     return (not gone, version_order(action.version))
 

@@ -14,6 +14,8 @@ from anyio.abc import TaskGroup
 
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.catalog.contents import CatalogDiff
+from jecp_mcp.catalog.pins import FILE as PINS
+from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.cli.keeper import Keeper
@@ -39,6 +41,9 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS: Final = 1.0
 """How long a start leaves the machine to the host's first questions before it looks for news."""
 
+APPROVAL_SECONDS: Final = 1.0
+"""How soon an approval takes effect."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
@@ -53,6 +58,8 @@ class Bridge:
     policy: Policy
     start: Start
     client: HubClient
+    pins: Pins
+    _changed: Callable[[], None]
     _tasks: TaskGroup
 
     @property
@@ -75,7 +82,16 @@ class Bridge:
         # Opening the HTTP client costs a tenth of a cold start; what the disk remembers answers meanwhile.
         await anyio.sleep(QUIET_SECONDS)
         self._tasks.start_soon(self.client.discover)
+        self._tasks.start_soon(self._watch_pins)
         await self.source.keep_fresh()
+
+    async def _watch_pins(self) -> None:
+        """Let an approval given at the operator's terminal take effect without a restart."""
+        while True:
+            await anyio.sleep(APPROVAL_SECONDS)
+            current = self.source.current
+            if self.pins.moved() and self.registry.publish(current, self.pins.vet(current, ())):
+                self._changed()
 
     def recover(self) -> None:
         """Finish, beside everything else, what other processes left open, until the bridge closes."""
@@ -106,11 +122,12 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     if ledger.fault is not None:
         log.error("nothing can be bought: %s", ledger.fault)
     source = CatalogSource(http, hub, start.state / "catalog.jsonl", settings.catalog, clock)
+    pins = Pins(start.state / PINS, hub, settings.catalog, clock)
     registry = Registry(settings.tools)
-    registry.publish(source.current)
+    registry.publish(source.current, pins.vet(source.current))
 
-    def publish(_diff: CatalogDiff) -> None:
-        if registry.publish(source.current):
+    def publish(diff: CatalogDiff) -> None:
+        if registry.publish(source.current, pins.vet(source.current, (*diff.added, *diff.changed))):
             changed()
 
     source.subscribe(publish)
@@ -142,9 +159,10 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     desk = Desk(near, store, ArgumentChecks())
     try:
         async with http, calls.open(), anyio.create_task_group() as tasks:
-            yield Bridge(desk, calls, source, registry, finder, store, policy, start, client, tasks)
+            yield Bridge(desk, calls, source, registry, finder, store, policy, start, client, pins, changed, tasks)
             tasks.cancel_scope.cancel()
     finally:
+        pins.close()
         with anyio.CancelScope(shield=True):
             try:
                 await ledger.close()

@@ -1,38 +1,88 @@
-"""``jecp-mcp catalog``: what the Hub sells, at what price."""
+"""``jecp-mcp catalog``: what the Hub sells, at what price, and what changed in it since it was seen before."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common, start
+from jecp_mcp.errors import HubError
 
 if TYPE_CHECKING:
+    from jecp_mcp.catalog.pins import Held
     from jecp_mcp.cli.assembly import Bridge
     from jecp_mcp.wire.forms import Action
 
 _MOST = 100_000
+_WORDS = 300
 
 
-@click.command("catalog")
+class _Listing(click.Group):
+    """A group whose listing needs no name: ``catalog QUERY`` is ``catalog list QUERY``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``list`` before arguments that name no command."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("catalog", cls=_Listing)
+def command() -> None:
+    """Show what the Hub sells; with a QUERY only what matches it, best first. Approve what changed in it."""
+
+
+@command.command("list")
 @click.argument("query", required=False, default="")
 @common
+@click.option("--changes", is_flag=True, help="Only what is held until you approve it, and why.")
 @click.option("--limit", type=click.IntRange(1, _MOST), help="At most so many.")
 @as_json
-def command(
-    query: str, hub: str | None, config: Path | None, state_dir: Path | None, limit: int | None, as_json: bool
+def listing(
+    query: str,
+    hub: str | None,
+    config: Path | None,
+    state_dir: Path | None,
+    changes: bool,
+    limit: int | None,
+    as_json: bool,
 ) -> None:
     """Show what the Hub sells; with QUERY only what matches it, best first."""
     given = start(hub, config, state_dir)
+    if changes:
+        if query:
+            raise click.UsageError("--changes shows every change; leave out the query", click.get_current_context())
+        _tell_changes(anyio.run(read_changes, given), as_json=as_json)
+        return
     shown = anyio.run(read, given, query, limit or _MOST)
     if as_json:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         _print(shown, given)
+
+
+@command.command("approve")
+@click.argument("keys", nargs=-1, metavar="KEY...")
+@common
+@click.option("--all", "everything", is_flag=True, help="Approve everything that is held.")
+@click.option("--yes", is_flag=True, help="Do not ask. Approves what the Hub offers at this moment, unseen.")
+def approve(
+    keys: tuple[str, ...], hub: str | None, config: Path | None, state_dir: Path | None, everything: bool, yes: bool
+) -> None:
+    """Accept what changed of the actions KEY, such as docs/invoice:create, after showing it."""
+    context = click.get_current_context()
+    if bool(keys) == everything:
+        raise click.UsageError("name the actions to approve, or give --all", context)
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask at; give --yes to approve unasked", context)
+    anyio.run(_approve, start(hub, config, state_dir), keys, yes)
 
 
 async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
@@ -49,12 +99,121 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
             found = bridge.finder.search(query, limit=limit)
         else:
             found = sorted(bridge.source.current.actions.values(), key=lambda action: action.key)[:limit]
-        return [_shown(bridge, action) for action in found]
+        aside = bridge.registry.quarantined
+        return [_shown(bridge, action, aside.get(action.key)) for action in found]
 
 
-def _shown(bridge: Bridge, action: Action) -> dict[str, Any]:
+async def read_changes(given: Start) -> dict[str, Any]:
+    """What is held and why, what is gone, and what cannot be published, as JSON.
+
+    Raises:
+        HubError: the Hub cannot be reached.
+        PinsUnusable: what was seen before cannot be read.
+    """
+    from jecp_mcp.cli.assembly import build
+
+    async with build(given) as bridge:
+        await bridge.source.refresh()
+        current = bridge.source.current
+        held = bridge.pins.held(current)
+        known = {one.key for one in held}
+        # A filter hides actions that are not gone.
+        whole = not (given.settings.catalog.namespaces or given.settings.catalog.tags)
+        return {
+            "held": [_change(one) for one in held],
+            "removed": bridge.pins.gone(current) if whole else [],
+            "unfit": {key: why for key, why in bridge.registry.quarantined.items() if key not in known},
+        }
+
+
+async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
+    """Show, ask and pin: exactly the actions that were shown, whatever the Hub offers by then.
+
+    Raises:
+        HubError: the Hub cannot be reached, or one of the keys is not held.
+        PinsUnusable: what was approved cannot be written down.
+    """
+    from jecp_mcp.cli.assembly import build
+
+    async with build(given) as bridge:
+        await bridge.source.refresh()
+        current = bridge.source.current
+        held = {one.key: one for one in bridge.pins.held(current)}
+        strangers = [key for key in keys if key not in held]
+        if strangers:
+            raise HubError("NOT_HELD", f"nothing is to be approved of {', '.join(strangers)}")
+        wanted = [held[key] for key in keys or held]
+        if not wanted:
+            print("Nothing is held.")
+            return
+        actions = [current.actions[one.key] for one in wanted]
+        _tell_changes({"held": [_change(one) for one in wanted]}, as_json=False)
+        asked = f"Approve {'this' if len(wanted) == 1 else f'these {len(wanted)} actions'} as shown?"
+        if yes or await anyio.to_thread.run_sync(lambda: click.confirm(asked, default=False)):
+            bridge.pins.approve(actions)
+            print(f"Approved: {', '.join(one.key for one in wanted)}")
+        else:
+            print("Nothing was approved.")
+
+
+def _change(held: Held) -> dict[str, Any]:
+    """One held action: our words, and the provider's before and after, cleaned."""
+    made: dict[str, Any] = {
+        "action": held.key,
+        "changes": [change.kind for change in held.changes],
+        "reason": "; ".join(dict.fromkeys(change.words for change in held.changes)),
+    }
+    before, after = (None if side is None else _sides(side) for side in (held.before, held.after))
+    assert after is not None
+    made["before"] = (
+        None if before is None else {name: said for name, said in before.items() if after.get(name) != said}
+    )
+    made["after"] = {name: said for name, said in after.items() if before is None or before.get(name) != said}
+    return made
+
+
+def _sides(document: Any) -> dict[str, Any]:
+    from jecp_mcp.money import MicroUSDC, format_usdc
+    from jecp_mcp.tools.cleaning import clean
+    from jecp_mcp.wire import jsontext
+
+    def text(value: object) -> str:
+        return clean(jsontext.dumps(value).decode(), _WORDS * 10, one_line=True)
+
+    amount, model, rates = document["price"]
+    made = {
+        "price": "unknown" if amount is None else f"{format_usdc(MicroUSDC(amount))} USDC",
+        "pricing": f"{model or 'unknown'}{f', rates {text(rates)}' if rates else ''}",
+        "version": clean(document["version"], 40, one_line=True),
+        "input schema": text(document["schema"]),
+        "effects": text(document["effects"]),
+        "sold until": text(document["end"]),
+    }
+    return made | {name: clean(words, _WORDS * 3, one_line=True) for name, words in document["words"].items()}
+
+
+def _tell_changes(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    if not any(found.values()):
+        print("Nothing is held: every action is as it was first seen or approved, or within what you tolerate.")
+    for one in found["held"]:
+        print(f"{one['action']}  [{', '.join(one['changes'])}]")
+        print(f"  {one['reason']}")
+        for name in one["after"].keys() | (one["before"] or {}).keys():
+            if one["before"] is not None:
+                print(f"  - {name}: {one['before'].get(name, '(none)')}")
+            print(f"  + {name}: {one['after'].get(name, '(none)')}")
+    for key in found.get("removed", ()):
+        print(f"{key}  [removed]")
+    for key, why in found.get("unfit", {}).items():
+        print(f"{key}  [cannot be published] {why}")
+
+
+def _shown(bridge: Bridge, action: Action, aside: str | None) -> dict[str, Any]:
     from jecp_mcp.money import format_usdc
-    from jecp_mcp.tools.cleaning import clean, provider_of
+    from jecp_mcp.tools.cleaning import clean, provider_of, provider_words, title_of
 
     name = bridge.registry.name_of(action)
     price = action.price
@@ -63,14 +222,16 @@ def _shown(bridge: Bridge, action: Action) -> dict[str, Any]:
         "action": action.key,
         "version": action.version,
         "provider": provider_of(action),
-        "title": clean(action.title, 80, one_line=True),
-        "description": clean(action.description, 300, one_line=True),
+        "title": title_of(action) if action.title else "",
+        "description": provider_words(action, _WORDS, one_line=True),
         "price_usdc": None if price.amount is None else format_usdc(price.amount),
         "price_kind": "unknown" if price.amount is None else "exact" if price.exact else "metered",
         "trust_tier": clean(action.trust_tier_required, 20, one_line=True),
         "allowed": name is not None and bridge.policy.permits(action, name),
         "streaming": action.streaming,
-        "sunset_at": None if action.deprecation is None else action.deprecation.sunset_at,
+        "sunset_at": None if action.deprecation is None else clean(action.deprecation.sunset_at, 40, one_line=True),
+        "set_aside": aside,
+        "caution": bridge.registry.warning(action),
     }
 
 
@@ -81,10 +242,13 @@ def _print(shown: list[dict[str, Any]], given: Start) -> None:
         amount = one["price_usdc"]
         return "unknown" if amount is None else f"from {amount}" if one["price_kind"] == "metered" else str(amount)
 
-    rows = [
-        (one["tool"] or f"({one['action']})", price(one), one["trust_tier"], one["title"] or one["description"])
-        for one in shown
-    ]
+    def words(one: dict[str, Any]) -> str:
+        if one["set_aside"]:
+            return f"set aside: {one['set_aside']}"
+        said = one["title"] or one["description"]
+        return f"{one['caution']} {said}" if one["caution"] else str(said)
+
+    rows = [(one["tool"] or f"({one['action']})", price(one), one["trust_tier"], words(one)) for one in shown]
     columns = [("tool", "left"), ("USDC", "right"), ("tier", "left"), ("what it does", "left")]
     found = "1 action" if len(shown) == 1 else f"{len(shown)} actions"
     tables.console().print(tables.table(f"{found} at {given.settings.hub.base_url}", columns, rows))

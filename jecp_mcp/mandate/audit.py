@@ -28,7 +28,11 @@ class Bodies:
 
 
 class Audit:
-    """One walk over a ledger: `event` for every event, `call` for every call, `slips` and `meters`, then `report`."""
+    """One walk over a ledger, then `report`.
+
+    `event` for every event, `call` for every call, `meter` and `slot` for every one whose making left an event, and
+    `slips` and `meters` once.
+    """
 
     def __init__(self, head: str | None = None) -> None:
         """Start at the first event; `head` is a digest to look for."""
@@ -38,7 +42,9 @@ class Audit:
         self._calls = 0
         self._asked = head
         self._anchored = head == chain.GENESIS
-        self._pruned_before = 0
+        self._prunes: list[tuple[int, int]] = []
+        self._made: dict[int, Mapping[str, object]] = {}
+        self._filled: defaultdict[int, list[int]] = defaultdict(list)
         self._findings: list[str] = []
         self._slips: dict[tuple[object, object], dict[str, object]] = {}
         self._counted: defaultdict[tuple[int, int], int] = defaultdict(int)
@@ -53,12 +59,20 @@ class Audit:
         self._number, self._at, self._previous = event.number, event.at, event.digest
         self._anchored = self._anchored or event.digest == self._asked
         if event.event == chain.PRUNE:
-            self._pruned_before = max(self._pruned_before, _whole(_facts(event).get("before")))
+            self._prunes.append((event.number, _whole(_facts(event).get("before"))))
+        elif event.event == chain.METER:
+            self._meter_made(_facts(event))
         elif event.event == chain.SLIP:
-            told = _facts(event)
-            self._slips.setdefault((told.get("kind"), told.get("slip")), {}).update(told)
+            self._slip_told(event)
 
-    def call(self, row: CallRow, events: Sequence[EventRow], bodies: Bodies, slots: Iterable[tuple[int, int]]) -> None:
+    def call(
+        self,
+        row: CallRow,
+        events: Sequence[EventRow],
+        bodies: Bodies,
+        slots: Iterable[tuple[int, int]],
+        listed: str | None = None,
+    ) -> None:
         """A call against its own events, oldest first.
 
         Args:
@@ -66,6 +80,7 @@ class Audit:
             events: its events.
             bodies: what its bodies are now.
             slots: the meter and start of each slot that it is counted in.
+            listed: the meters its row lists, where its events tell them; None where they do not.
         """
         self._calls += 1
         if not events or events[0].event != chain.RESERVE:
@@ -76,7 +91,11 @@ class Audit:
         wrong = [name for name, value in expected.items() if name in found and found[name] != value]
         if wrong:
             self._find(f"the call {row.call_id} is not what its events say: {', '.join(wrong)}")
-        self._bodies(row, expected, bodies)
+        self._bodies(row, events, expected, bodies)
+        if listed is not None:
+            told = [str(_facts(events[0]).get("meters", "")), *map(str, self._filled.get(row.number, ()))]
+            if listed != ",".join(filter(None, told)):
+                self._find(f"the call {row.call_id} is counted in other meters than its events say")
         for slot in slots:
             self._counted[slot] += counted(row.state, row.held, row.charged, row.refunded)
 
@@ -85,11 +104,39 @@ class Audit:
         missing = dict(self._slips)
         for slip in slips:
             told = missing.pop((slip.kind.value, slip.slip_id), {})
-            found = (slip.state.value, slip.subject, chain.body_digest(slip.body), slip.call_id)
-            if found != (told.get("state"), told.get("subject"), told.get("body"), told.get("call_id")):
+            found: dict[str, object] = {
+                "state": slip.state.value,
+                "principal": slip.principal,
+                "subject": slip.subject,
+                "body": chain.body_digest(slip.body),
+                "created_at": slip.created_at,
+                "expires_at": slip.expires_at,
+                "call_id": slip.call_id,
+                "note": slip.note,
+            }
+            if found != {name: told.get(name) for name in found}:
                 self._find(f"the {slip.kind.value} slip {slip.slip_id} is not what its events say")
         for kind, slip_id in missing:
             self._find(f"the {kind} slip {slip_id} is missing")
+
+    def meter(self, number: int, key: str, slot_ms: int | None, window_ms: int | None) -> None:
+        """A meter as it stands."""
+        made = self._made.pop(number, None)
+        now: dict[str, object] = {"key": key, "slot_ms": slot_ms, "window_ms": window_ms}
+        if made is None or now != {name: made.get(name) for name in now}:
+            self._find(f"meter {number} is not what its event says")
+
+    def slot(self, meter: int, start: int, expires: int | None, lengths: tuple[int | None, int | None] | None) -> None:
+        """A slot as it stands, and the lengths of its meter's slots and window; None when there is no such meter."""
+        slot_ms, window_ms = lengths or (None, None)
+        if lengths is None:
+            right = False
+        elif slot_ms is None or window_ms is None:
+            right = start == 0 and expires is None
+        else:
+            right = start % slot_ms == 0 and expires == start + slot_ms + window_ms
+        if not right:
+            self._find(f"meter {meter} has a slot that starts at {start} and ends at {expires}, which cannot be")
 
     def meters(self, slots: Mapping[tuple[int, int], int], meters: Mapping[int, tuple[int, int | None]]) -> None:
         """Every slot against the calls it counts, and every meter against its slots.
@@ -114,14 +161,44 @@ class Audit:
 
     def report(self) -> AuditReport:
         """What was found."""
+        for number in self._made:
+            self._find(f"meter {number} is missing")
         anchored = None if self._asked is None else self._anchored
         return AuditReport(self._number, self._calls, self._previous, tuple(self._findings), anchored)
 
-    def _bodies(self, row: CallRow, expected: Mapping[str, object], bodies: Bodies) -> None:
-        dropped = row.ended_at is not None and row.ended_at < self._pruned_before
+    def _slip_told(self, event: EventRow) -> None:
+        told = _facts(event)
+        known = self._slips.setdefault((told.get("kind"), told.get("slip")), {"created_at": event.at})
+        known.update(told)
+        if event.evidence is not None:
+            known["note"] = event.evidence
+
+    def _meter_made(self, told: Mapping[str, object]) -> None:
+        meter, calls = _whole(told.get("meter")), told.get("calls")
+        self._made[meter] = told
+        for call in calls if isinstance(calls, list) else ():
+            self._filled[_whole(call)].append(meter)
+
+    def _bodies(self, row: CallRow, events: Sequence[EventRow], expected: Mapping[str, object], bodies: Bodies) -> None:
         for name, now in (("request", bodies.request), ("answer", bodies.answer)):
-            if now != expected.get(name) and not (now is None and dropped):
+            if now != expected.get(name) and not (now is None and self._may_lack(name, events)):
                 self._find(f"the {name} of the call {row.call_id} was changed")
+
+    def _may_lack(self, name: str, events: Sequence[EventRow]) -> bool:
+        """Whether bodies of the call were dropped since `name` was last written."""
+        written = max((index for index, event in enumerate(events) if name in _facts(event)), default=0)
+        for index in range(written, len(events)):
+            until = events[index + 1].number if index + 1 < len(events) else None
+            then = _fold(events[: index + 1])
+            ended_at = then["ended_at"]
+            waiting = then["answered"] and not then["delivered"] and then["state"] is not State.WRITTEN_OFF
+            if not isinstance(ended_at, int) or waiting:
+                continue
+            # The latest goes furthest, as a rule.
+            for number, before in reversed(self._prunes):
+                if number > events[index].number and (until is None or number < until) and ended_at < before:
+                    return True
+        return False
 
     def _find(self, words: str) -> None:
         if len(self._findings) < MOST_FINDINGS:

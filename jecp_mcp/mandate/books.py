@@ -79,22 +79,22 @@ class Books:
         self._session = session
         self._requests: list[tuple[int, bytes]] = []
 
-    def begin(self, now: UnixMs) -> UnixMs:
-        """What every transaction starts with.
+    @property
+    def at(self) -> UnixMs:
+        """The transaction's instant: that of the clock, or that of the last change where the clock is behind it."""
+        return self._journal.at
 
-        Returns:
-            The transaction's instant: that of the clock, or that of the last change where the clock is behind it.
-        """
+    def begin(self, now: UnixMs) -> None:
+        """What every transaction starts with."""
         self._requests.clear()
         self._journal.begin(now)
         self._meters.begin(self._journal.at)
-        return self._journal.at
 
-    def end(self) -> None:
-        """What every transaction ends with."""
+    def end(self) -> bool:
+        """What every transaction ends with; returns whether anything was changed."""
         self._meters.settle()
         self._write_requests()
-        self._journal.end()
+        return self._journal.end()
 
     def reserve(self, wanted: Reservation, at: UnixMs) -> Admission:
         """Write a new call, unless it repeats an open or undelivered one, or a cap has no room.
@@ -122,8 +122,10 @@ class Books:
             if wrong is not None:
                 return wrong
         meters = self._meters.take(wanted.hold, wanted.meters, at)
-        if isinstance(meters, OverLimit):
-            return meters
+        self._add_meters()
+        return meters if isinstance(meters, OverLimit) else self._write(wanted, meters, at)
+
+    def _write(self, wanted: Reservation, meters: str, at: UnixMs) -> Admitted:
         state = State.SENT if wanted.send else State.RESERVED
         self._execute(
             _INSERT,
@@ -147,7 +149,7 @@ class Books:
         number = self._connection.last_insert_rowid()
         self._requests.append((number, wanted.request))
         made = Standing(number, wanted.call_id, state, wanted.hold, 0, 0, at, meters)
-        facts = chain.facts(request=chain.body_digest(wanted.request))
+        facts = chain.facts(request=chain.body_digest(wanted.request), meters=meters or None)
         self._journal.add(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
         for ref in wanted.uses:
             self._slips.use(ref, wanted.call_id)
@@ -266,7 +268,16 @@ class Books:
         for old in superseded:
             self._slip_event(SlipRef(old.kind, old.slip_id), SlipState.SUPERSEDED)
         body = chain.body_digest(written.body)
-        self._slip_event(SlipRef(slip.kind, slip.slip_id), written.state, subject=written.subject, body=body)
+        self._slip_event(
+            SlipRef(slip.kind, slip.slip_id),
+            written.state,
+            evidence=written.note,
+            principal=written.principal,
+            subject=written.subject,
+            body=body,
+            expires_at=written.expires_at,
+            call_id=written.call_id,
+        )
         return written
 
     def answer_slip(self, ref: SlipRef, granted: bool, note: str, at: UnixMs) -> Slip | None:
@@ -283,12 +294,16 @@ class Books:
         if journal.behind is None:
             return
         evidence, journal.behind, journal.at = str(journal.behind), None, now
-        self._meters.recount(now)
         journal.add(chain.CLOCK, evidence=bounded(evidence))
+        # A limit that came while the clock was ahead began without what had seemed to have left its window.
+        self._meters.refill(now)
+        self._add_meters()
+        self._meters.recount(now)
 
     def recount(self) -> None:
         """Count every meter anew from the calls."""
         self._meters.recount(self._journal.at)
+        self._journal.add(chain.RECOUNT)
 
     def prune(self, before: UnixMs, most: int) -> int:
         """Drop the bodies of at most so many calls that ended before; returns how many had one."""
@@ -302,6 +317,10 @@ class Books:
     def _slip_event(self, ref: SlipRef, state: SlipState, *, evidence: str | None = None, **told: object) -> None:
         facts = chain.facts(kind=ref.kind.value, slip=ref.slip_id, state=state.value, **told)
         self._journal.add(chain.SLIP, evidence=evidence, facts=facts)
+
+    def _add_meters(self) -> None:
+        for facts in self._meters.new():
+            self._journal.add(chain.METER, facts=facts)
 
     def _write_requests(self) -> None:
         self._executemany("INSERT INTO request(call, body) VALUES (?, ?)", self._requests)

@@ -18,8 +18,10 @@ GENESIS = "0" * 64
 RESERVE = "reserve"
 ADOPT = "adopt"
 DELIVER = "deliver"
+METER = "meter"
 PRUNE = "prune"
 CLOCK = "clock"
+RECOUNT = "recount"
 UPGRADE = "upgrade"
 SLIP = "slip"
 

@@ -19,7 +19,7 @@ from typing import Any
 import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
+from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import schema, upgrades
 from jecp_mcp.mandate.books import Books
 
@@ -148,7 +148,7 @@ class LedgerFile:
                 found = self.path.stat()
                 self._identity = (found.st_dev, found.st_ino)
                 self._prepare(self._connection)
-        except (OSError, apsw.Error, LedgerError) as exc:
+        except (OSError, apsw.Error, LedgerError, ValueError) as exc:
             self._let_go()
             self.fault = self._translated(exc)
             raise self.fault from exc
@@ -243,10 +243,8 @@ class LedgerFile:
     def _transact(self, steps: Sequence[Step], deadline: float) -> list[Any]:
         try:
             return self._try(steps, deadline)
-        except LedgerUnavailable:
-            raise
         except LedgerError as exc:
-            if isinstance(exc, LedgerDamaged):
+            if isinstance(exc, LedgerDamaged | LedgerUnavailable) and not isinstance(exc, ClockWentBack):
                 raise
             if len(steps) == 1:
                 return [exc]
@@ -263,10 +261,10 @@ class LedgerFile:
         assert connection is not None and books is not None  # noqa: PT018 opened by commit
         try:
             self._begin(connection, deadline)
-            at = books.begin(self._clock.now())
-            outcomes = [step(books, at) for step in steps]
-            books.end()
-            connection.execute("COMMIT")
+            books.begin(self._clock.now())
+            outcomes = [step(books, books.at) for step in steps]
+            # What left no event changed nothing but slots that were found expired: by a clock that may be wrong.
+            connection.execute("COMMIT" if books.end() else "ROLLBACK")
         except apsw.Error as exc:
             raise self._translated(exc) from exc
         except (UnicodeEncodeError, OverflowError) as exc:

@@ -74,10 +74,12 @@ class Journal:
                 "limits' windows is not known"
             )
 
-    def end(self) -> None:
-        """Write what was added."""
+    def end(self) -> bool:
+        """Write what was added; returns whether there was anything."""
+        changed = bool(self._events)
         self._executemany(_EVENT, self._events)
         self._events.clear()
+        return changed
 
     def add(
         self,

@@ -219,7 +219,7 @@ class EventRow:
         number: its place in the chain, from 1.
         call_id: the call it happened to; None for what happened to the whole ledger.
         event: ``reserve``, the name of a `jecp_mcp.mandate.states.Event`, ``deliver`` or ``adopt`` for a call;
-            ``prune``, ``clock``, ``upgrade`` or ``slip`` for the ledger.
+            ``meter``, ``slip``, ``prune``, ``clock``, ``recount`` or ``upgrade`` for the ledger.
         held, charged, refunded: the call's amounts after it, micro-USDC.
         session: the process session that wrote it.
         facts: what else it wrote, as a JSON object.

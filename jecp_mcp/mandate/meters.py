@@ -7,20 +7,22 @@ new, or no longer to be trusted, is counted from them.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain as links
 from typing import Any
 
 import apsw
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
+from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.caps import matches
 from jecp_mcp.mandate.ledger import WINDOW_MS, Meter, MeterReading, OverLimit, Window
 from jecp_mcp.mandate.states import State, counted
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.money import ZERO, MicroUSDC
 
 SLOT_MS: dict[Window, int] = {
     Window.HOUR: 60_000,
@@ -28,6 +30,10 @@ SLOT_MS: dict[Window, int] = {
     Window.MONTH: 21_600_000,
 }
 """The length of a slot of each rolling window."""
+
+
+_MOVED_AT_ONCE = 5_000
+"""How many meters one statement moves: SQLite takes 32 766 values, and a meter needs three."""
 
 
 @lru_cache(maxsize=64)
@@ -59,6 +65,7 @@ class Meters:
         self._read: dict[int, int] = {}
         self._used: dict[int, int] = {}
         self._amounts: defaultdict[int, int] = defaultdict(int)
+        self._new: list[str] = []
 
     def begin(self, at: UnixMs) -> None:
         """Start a transaction: forget what the last one knew, and let what has left its window go."""
@@ -85,6 +92,11 @@ class Meters:
             self._amounts[slot] += hold
         return ",".join([str(number) for number, _ in found])
 
+    def new(self) -> list[str]:
+        """The facts of every meter made since this was last asked."""
+        made, self._new = self._new, []
+        return made
+
     def adjust(self, meters: str, created_at: int, by: int) -> None:
         """Change what a call counts for, where its slots are still in their windows."""
         if not by or not meters:
@@ -110,14 +122,15 @@ class Meters:
             amounts = [(by, slot) for slot, by in self._amounts.items() if by]
             self._executemany("UPDATE slot SET amount = amount + ? WHERE id = ?", amounts)
             self._amounts.clear()
-        if moved:
-            self._execute(_move_sql(len(moved)), tuple(chain.from_iterable(moved)))
-            if self._connection.changes() != len(moved):
+        for first in range(0, len(moved), _MOVED_AT_ONCE):
+            some = moved[first : first + _MOVED_AT_ONCE]
+            self._execute(_move_sql(len(some)), tuple(links.from_iterable(some)))
+            if self._connection.changes() != len(some):
                 raise LedgerError("a meter moved inside another's transaction")
-            self._read |= self._used
+        self._read |= self._used
 
     def _forget(self) -> None:
-        for known in (self._known, self._lengths, self._slots, self._read, self._used, self._amounts):
+        for known in (self._known, self._lengths, self._slots, self._read, self._used, self._amounts, self._new):
             known.clear()
 
     def _stand(self, meter: int) -> None:
@@ -132,6 +145,21 @@ class Meters:
             self._slots[at] = self._execute("SELECT id FROM slot WHERE meter = ? AND start = ?", at).get
         return self._slots[at]
 
+    def refill(self, at: UnixMs) -> None:
+        """Let every meter list what its window holds at an earlier instant than it was made for."""
+        told: list[Any] = self._execute("SELECT facts FROM event WHERE event = 'meter' ORDER BY id").fetchall()
+        for (facts,) in told:
+            made = json.loads(facts)
+            if "window" in made and made["window"] in SLOT_MS:
+                number, window = made["meter"], Window(made["window"])
+                meter = Meter(made["key"], window, ZERO, "", made["principal"], made.get("pattern"))
+                listing = self._execute(
+                    "SELECT id FROM call WHERE ',' || meters || ',' LIKE ?", (f"%,{number},%",)
+                ).fetchall()
+                missing = {call for call, _, _ in _spent(self._connection, meter, at)} - {call for (call,) in listing}
+                if missing:
+                    self._list(number, meter, [(call,) for call in sorted(missing)])
+
     def recount(self, at: UnixMs) -> None:
         """Count every meter anew from the calls that name it."""
         self._forget()
@@ -143,7 +171,7 @@ class Meters:
         ).fetchall()
         for state, held, charged, refunded, created_at, named in calls:
             amount = counted(State(state), held, charged, refunded)
-            for number in map(int, named.split(",")) if amount else ():
+            for number in map(int, named.split(",")):
                 slot_ms, window_ms = windows[number]
                 start = _start(slot_ms, created_at)
                 if window_ms is None or start + slot_ms + window_ms > at:
@@ -195,12 +223,18 @@ class Meters:
         )
         made = self._connection.last_insert_rowid()
         self._write(made, slot_ms, window_ms, starts)
-        # What one of these calls still comes to must move this meter too.
-        self._executemany(
-            f"UPDATE call SET meters = CASE meters WHEN '' THEN '{made}' ELSE meters || ',{made}' END WHERE id = ?",  # noqa: S608 a number
-            numbers,
-        )
+        self._list(made, meter, numbers)
         return made
+
+    def _list(self, number: int, meter: Meter, calls: Sequence[tuple[int]]) -> None:
+        """Let calls from before list a meter: what they still come to must move it too."""
+        self._executemany(
+            f"UPDATE call SET meters = CASE meters WHEN '' THEN '{number}' ELSE meters || ',{number}' END WHERE id = ?",  # noqa: S608 a number
+            calls,
+        )
+        lengths = (SLOT_MS.get(meter.window), WINDOW_MS.get(meter.window))
+        whose = {"principal": meter.principal, "pattern": meter.pattern, "window": meter.window.value}
+        self._new.append(facts_of(number, meter.key, *lengths, [call for (call,) in calls], whose))
 
     def _over(self, hold: MicroUSDC, meters: Sequence[Meter], ids: Sequence[int]) -> OverLimit:
         self.settle()
@@ -261,11 +295,24 @@ def slots_of(meters: str, created_at: int, lengths: Mapping[int, int | None]) ->
     return [(number, _start(lengths.get(number), created_at)) for number in map(int, meters.split(","))]
 
 
+def facts_of(
+    number: int,
+    key: str,
+    slot_ms: int | None,
+    window_ms: int | None,
+    calls: Sequence[int],
+    whose: Mapping[str, str | None] | None = None,
+) -> str:
+    """What the event of a meter tells: the meter, the calls before it that it counts, and whose it counts if known."""
+    told: dict[str, object] = {**(whose or {}), "calls": list(calls)}
+    return chain.facts(meter=number, key=key, slot_ms=slot_ms, window_ms=window_ms, **told)
+
+
 def _would_hold(spent: Iterable[tuple[int, int, int]], window: Window) -> tuple[int, int | None]:
     used, resets_at = 0, None
     for _, amount, created_at in spent:
         used += amount
-        if window in SLOT_MS:
+        if amount and window in SLOT_MS:
             expires = _start(SLOT_MS[window], created_at) + SLOT_MS[window] + WINDOW_MS[window]
             resets_at = expires if resets_at is None else min(resets_at, expires)
     return used, resets_at
@@ -290,7 +337,7 @@ def _spent(connection: apsw.Connection, meter: Meter, at: UnixMs) -> list[tuple[
         amount = counted(State(state), held, charged, refunded)
         names = (f"{capability}:{action}", capability, tool)
         inside = length is None or _start(length, created_at) + length + WINDOW_MS[meter.window] > at
-        if amount and inside and (meter.pattern is None or matches(meter.pattern, names)):
+        if inside and (meter.pattern is None or matches(meter.pattern, names)):
             found.append((number, amount, created_at))
     return found
 

@@ -31,8 +31,8 @@ OPEN_SQL = "state IN ('reserved', 'sent', 'in_doubt')"
 """Written out, so that SQLite can tell that the partial index covers it."""
 
 _EVENTS = """
-SELECT e.id, c.call_id, e.at, e.event, e.before, e.after, e.held, e.charged, e.refunded, e.session, e.evidence,
-       e.facts, e.digest
+SELECT e.id, coalesce(c.call_id, 'the missing call ' || e.call), e.at, e.event, e.before, e.after, e.held, e.charged,
+       e.refunded, e.session, e.evidence, e.facts, e.digest
 FROM event AS e LEFT JOIN call AS c ON c.id = e.call
 """
 
@@ -120,12 +120,7 @@ def audit(connection: apsw.Connection, head: str | None) -> AuditReport:
         _walk_events(connection, walk)
         _walk_calls(connection, walk)
         walk.slips(slipbook.every_slip(connection))
-        slots: list[Any] = connection.execute("SELECT meter, start, amount FROM slot").fetchall()
-        meters: list[Any] = connection.execute("SELECT id, used, slot_ms + window_ms FROM meter").fetchall()
-        walk.meters(
-            {(meter, start): amount for meter, start, amount in slots},
-            {number: (used, lasting) for number, used, lasting in meters},
-        )
+        _walk_meters(connection, walk)
     finally:
         connection.execute("ROLLBACK")
     return walk.report()
@@ -136,9 +131,9 @@ def _walk_events(connection: apsw.Connection, walk: Audit) -> None:
     while page := read_events(connection, None, after, _PAGE):
         for event in page:
             identity = chain.NOBODY
-            if event.event == chain.RESERVE and event.call_id is not None:
+            if event.event == chain.RESERVE:
                 reserved = connection.execute(f"{_LISTED} WHERE c.call_id = ?", (event.call_id,)).get
-                identity = chain.identity_of(call_row(reserved))
+                identity = chain.NOBODY if reserved is None else chain.identity_of(call_row(reserved))
             walk.event(event, identity)
         after = page[-1].number
 
@@ -156,8 +151,25 @@ def _walk_calls(connection: apsw.Connection, walk: Audit) -> None:
             ).get
             bodies = Bodies(_digest(request), _digest(answer))
             events = read_events(connection, row.call_id, 0, -1)
-            walk.call(row, events, bodies, slots_of(named, row.created_at, lengths))
+            walk.call(row, events, bodies, slots_of(named, row.created_at, lengths), named)
         after = page[-1].number
+
+
+def _walk_meters(connection: apsw.Connection, walk: Audit) -> None:
+    meters: list[Any] = connection.execute("SELECT id, key, slot_ms, window_ms, used FROM meter").fetchall()
+    for number, key, slot_ms, window_ms, _ in meters:
+        walk.meter(number, key, slot_ms, window_ms)
+    lengths: dict[int, Any] = {number: (slot_ms, window_ms) for number, _, slot_ms, window_ms, _ in meters}
+    slots: list[Any] = connection.execute("SELECT meter, start, expires, amount FROM slot").fetchall()
+    for meter, start, expires, _ in slots:
+        walk.slot(meter, start, expires, lengths.get(meter))
+    walk.meters(
+        {(meter, start): amount for meter, start, _, amount in slots},
+        {
+            number: (used, None if slot_ms is None or window_ms is None else slot_ms + window_ms)
+            for number, _, slot_ms, window_ms, used in meters
+        },
+    )
 
 
 def _digest(body: bytes | None) -> str | None:

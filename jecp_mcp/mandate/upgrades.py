@@ -7,15 +7,21 @@ from typing import Any
 import apsw
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.ledger import WINDOW_MS
-from jecp_mcp.mandate.meters import SLOT_MS
+from jecp_mcp.mandate.meters import SLOT_MS, facts_of
 from jecp_mcp.mandate.records import COLUMNS, call_row
 from jecp_mcp.mandate.schema import CALL_INDEXES, EVENTS, SLIPS, VERSION
 
 
 def upgrade(connection: apsw.Connection, version: int, session: str, at: UnixMs) -> None:
-    """Take the tables from `version` to the present one, in one transaction."""
+    """Take the tables from `version` to the present one, in one transaction.
+
+    Raises:
+        LedgerDamaged: a call or its request is gone.
+        ValueError: a row cannot be read.
+    """
     if version == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -73,6 +79,7 @@ def _events(connection: apsw.Connection, session: str, at: UnixMs) -> None:
         'SELECT call, at, event, "before", "after", held, charged, session, evidence FROM event ORDER BY id'
     ).fetchall()
     connection.execute("DROP TRIGGER event_stays; DROP TRIGGER event_kept; DROP TABLE event;" + EVENTS)
+    now = max(at, *(told[0] for _, *told in old)) if old else at
     rewrite = _Rewriting(connection, session)
     last = {call: number for number, (call, *_) in enumerate(old)}
     for number, (call, *told, evidence) in enumerate(old):
@@ -80,8 +87,11 @@ def _events(connection: apsw.Connection, session: str, at: UnixMs) -> None:
         rewrite.event(call, *told, evidence=evidence, told_last=last[call] == number)
     calls: list[Any] = connection.execute("SELECT id FROM call ORDER BY id").fetchall()
     for (call,) in calls:
-        rewrite.standing(call, at)
-    rewrite.whole(at)
+        rewrite.standing(call, now)
+    meters: list[Any] = connection.execute("SELECT id, key, slot_ms, window_ms FROM meter ORDER BY id").fetchall()
+    for number, key, slot_ms, window_ms in meters:
+        rewrite.whole(chain.METER, facts_of(number, key, slot_ms, window_ms, ()), now)
+    rewrite.whole(chain.UPGRADE, chain.facts(version=VERSION), now)
 
 
 class _Rewriting:
@@ -109,22 +119,33 @@ class _Rewriting:
         told_last: bool,
     ) -> None:
         """An event of the old ledger."""
-        row = call_row(self._connection.execute(COLUMNS + ", x'', NULL FROM call AS c WHERE c.id = ?", (call,)).get)
-        request, answer = self._connection.execute(
-            "SELECT (SELECT body FROM request WHERE call = ?1), (SELECT body FROM answer WHERE call = ?1)", (call,)
+        found = self._connection.execute(COLUMNS + ", x'', NULL FROM call AS c WHERE c.id = ?", (call,)).get
+        request, answer, meters = self._connection.execute(
+            "SELECT (SELECT body FROM request WHERE call = ?1), (SELECT body FROM answer WHERE call = ?1), "
+            "(SELECT meters FROM call WHERE id = ?1)",
+            (call,),
         ).get
+        if found is None or request is None:
+            raise LedgerDamaged(f"the ledger has lost the call {call}, or its request")
+        row = call_row(found)
         reserved = event == chain.RESERVE
         told: dict[str, object] = {}
         if reserved:
             self._owner[call] = session
-            told["request"] = chain.body_digest(request)
+            told |= {"request": chain.body_digest(request), "meters": meters or None}
         if told_last:
             told |= {"attempts": row.attempts or None, "balance_after": row.balance_after}
             told |= {"transaction_id": row.transaction_id}
             told |= {"answer": None if answer is None else chain.body_digest(answer)}
             evidence = row.evidence
         identity = chain.identity_of(row) if reserved else chain.NOBODY
-        self._write(call, row.call_id, (at, event, before, now, held, charged, 0, session, evidence), told, identity)
+        self._write(
+            call,
+            row.call_id,
+            (at, event, before, now, held, charged, 0, session, evidence),
+            chain.facts(**told),
+            identity,
+        )
 
     def standing(self, call: int, at: int) -> None:
         """What a row shows that no old event tells."""
@@ -134,23 +155,23 @@ class _Rewriting:
         call_id, state, held, charged, session, delivered = found
         for event, missing in ((chain.ADOPT, self._owner.get(call) != session), (chain.DELIVER, delivered)):
             if missing:
-                self._write(call, call_id, (at, event, state, state, held, charged, 0, session, None), {})
+                self._write(call, call_id, (at, event, state, state, held, charged, 0, session, None), "{}")
 
-    def whole(self, at: int) -> None:
-        """That the ledger was brought up to date."""
-        self._write(None, None, (at, chain.UPGRADE, None, None, 0, 0, 0, self._session, None), {"version": VERSION})
+    def whole(self, event: str, facts: str, at: int) -> None:
+        """What concerns the whole ledger: a meter that was there, or that it was brought up to date."""
+        self._write(None, None, (at, event, None, None, 0, 0, 0, self._session, None), facts)
 
     def _write(
         self,
         call: int | None,
         call_id: str | None,
         written: chain.Written,
-        told: dict[str, object],
+        facts: str,
         identity: chain.Identity = chain.NOBODY,
     ) -> None:
         """Add an event; `written` is its columns from ``at`` to ``evidence``."""
         self._number += 1
-        columns = (*written, chain.facts(**told))
+        columns = (*written, facts)
         self._head = chain.digest(self._head, (self._number, call_id, *columns), identity)
         self._connection.execute(
             "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

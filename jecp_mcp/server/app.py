@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import bisect
 import json
 import logging
@@ -10,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.shared.exceptions import MCPError
@@ -20,18 +19,19 @@ from mcp_types import (
     CallToolRequestParams,
     NotificationParams,
     PaginatedRequestParams,
-    ReadResourceRequestParams,
 )
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from jecp_mcp import __version__
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.errors import ToolFault
 from jecp_mcp.server import content
 from jecp_mcp.server.ask import Askers, boundary
+from jecp_mcp.server.era import Context, whole
 from jecp_mcp.server.notify import Announcer
+from jecp_mcp.server.prompts import get_prompt, list_prompts
+from jecp_mcp.server.resources import Readable
 from jecp_mcp.tools.desk import Desk
+from jecp_mcp.tools.prompts import INSTRUCTIONS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -51,25 +51,6 @@ SSE_MESSAGES = "/messages/"
 
 _CACHED_PAGES = 64
 _LONGEST_CURSOR = 128
-
-INSTRUCTIONS = """\
-These tools buy work from a JECP Hub. Each tool's description starts with its price; a call is paid from a wallet \
-under limits the operator set, and failed calls are not charged.
-Find more actions with jecp_search, read one with jecp_describe, buy any of them with jecp_call.
-When a call fails, read error, charged and next_action. If next_action.actor is "agent", make the call that \
-next_action.tool and next_action.arguments give. If it is "human" or "operator", tell the user and stop. \
-Never repeat a call whose charged is "unknown": ask jecp_status."""
-
-Context = ServerRequestContext[dict[str, Any], Any]
-
-
-def _whole(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True) -> dict[str, Any]:
-    """Add what the 2026 protocol requires of a result. No result stays fresh: the catalog may change any time."""
-    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        answer["resultType"] = "complete"
-        if cacheable:
-            answer |= {"ttlMs": 0, "cacheScope": "private"}
-    return answer
 
 
 class _ProgressNotices:
@@ -150,7 +131,7 @@ class _Face:
         answer: dict[str, Any] = {"tools": page}
         if start + len(page) < len(cards):
             answer["nextCursor"] = page[-1]["name"]
-        return _whole(ctx, answer)
+        return whole(ctx, answer)
 
     async def guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Keep the text of unexpected exceptions from clients: 2025-era connections would send it as it is."""
@@ -183,33 +164,7 @@ class _Face:
         asker = self._askers.of(ctx, params)
         caller = Caller(progress=_ProgressNotices(ctx), presence=_connection(ctx), asker=asker)
         result = content.result(await self._desk.call(params.name, params.arguments or {}, caller))
-        return asker.question() or _whole(ctx, result, cacheable=False)
-
-    async def list_resources(self, ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
-        """The latest stored artifacts."""
-        listed = [
-            {"uri": kept.uri, "name": kept.name, "mimeType": kept.mime_type, "size": kept.size}
-            for kept in self._desk.list_resources()
-        ]
-        return _whole(ctx, {"resources": listed})
-
-    async def list_templates(self, ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
-        """How an artifact is addressed."""
-        template = {
-            "uriTemplate": "jecp://artifact/{id}",
-            "name": "artifact",
-            "description": "A file that a paid call produced.",
-        }
-        return _whole(ctx, {"resourceTemplates": [template]})
-
-    async def read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
-        """One stored artifact, whole."""
-        try:
-            found = self._desk.read_resource(params.uri)
-        except ToolFault as exc:
-            raise MCPError(INVALID_PARAMS, str(exc)) from exc
-        data = base64.b64encode(found.data).decode("ascii")
-        return _whole(ctx, {"contents": [{"uri": found.uri, "mimeType": found.mime_type, "blob": data}]})
+        return asker.question() or whole(ctx, result, cacheable=False)
 
 
 def _rank(name: str) -> tuple[bool, str]:
@@ -219,7 +174,7 @@ def _rank(name: str) -> tuple[bool, str]:
 
 def build_server(desk: Desk, announcer: Announcer, askers: Askers | None = None) -> BridgeServer:
     """The server for `desk`; `announcer` carries its change notices, `askers` its questions to people."""
-    face = _Face(desk, askers or Askers())
+    face, readable = _Face(desk, askers or Askers()), Readable(desk.resources)
     server = BridgeServer(
         NAME,
         version=__version__,
@@ -228,9 +183,12 @@ def build_server(desk: Desk, announcer: Announcer, askers: Askers | None = None)
         get_tool_input_schema=desk.input_schema,
         on_list_tools=face.list_tools,  # type: ignore[arg-type]  # the SDK takes wire dicts at run time
         on_call_tool=face.call_tool,  # type: ignore[arg-type]
-        on_list_resources=face.list_resources,  # type: ignore[arg-type]
-        on_list_resource_templates=face.list_templates,  # type: ignore[arg-type]
-        on_read_resource=face.read_resource,  # type: ignore[arg-type]
+        on_list_resources=readable.list,  # type: ignore[arg-type]
+        on_list_resource_templates=readable.templates,  # type: ignore[arg-type]
+        on_read_resource=readable.read,  # type: ignore[arg-type]
+        on_completion=readable.complete,  # type: ignore[arg-type]
+        on_list_prompts=list_prompts,  # type: ignore[arg-type]
+        on_get_prompt=get_prompt,  # type: ignore[arg-type]
         on_subscriptions_listen=announcer.listen,
     )
     if find_spec("opentelemetry.sdk") is None:

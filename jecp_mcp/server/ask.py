@@ -17,19 +17,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import anyio
-from mcp.server.context import ServerRequestContext
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams, ElicitResult
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from jecp_mcp.calls.ports import Decision, Question, Reply
+from jecp_mcp.server.era import Context, modern
 from jecp_mcp.tools.asking import form, judged, wording
 
 log = logging.getLogger(__name__)
-
-Context = ServerRequestContext[dict[str, Any], Any]
 
 PATIENCE_SECONDS: Final = 45.0
 """How long a 2025-era host is waited for: hosts give a tool call a minute."""
@@ -205,7 +202,7 @@ class Askers:
 
     def of(self, ctx: Context, params: CallToolRequestParams) -> BackChannel | Rounds:
         """The asker of one request."""
-        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        if modern(ctx):
             return Rounds(ctx, params, self._outstanding)
         return BackChannel(ctx, self._patience)
 

@@ -77,6 +77,22 @@ Patterns = Annotated[tuple[Pattern, ...], Field(max_length=200)]
 Words = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=200)]
 
 
+ChangeKind = Literal[
+    "new",
+    "price_up",
+    "price_down",
+    "schema_wider",
+    "schema_narrower",
+    "text",
+    "effects",
+    "version",
+    "sunset",
+    "rename",
+    "look_alike",
+]
+"""A way in which an action is not what was seen of it before."""
+
+
 def is_loopback(url: str) -> bool:
     """Whether `url` points at this machine by name or literal address."""
     host = urlsplit(url).hostname
@@ -186,11 +202,24 @@ class ToolSettings(_Section):
 
 
 class CatalogSettings(_Section):
-    """[catalog]: which part of the Hub's catalog, and how fresh."""
+    """[catalog]: which part of the Hub's catalog, how fresh, and what may change in it unasked.
+
+    Attributes:
+        tolerate: changes of an action since it was first seen or approved that need no approval.
+        max_price_rise_percent: how far a price may pass the one first seen or approved.
+    """
 
     refresh_seconds: Whole = Field(default=300, ge=5, le=86_400)
     namespaces: Words = ()
     tags: Words = ()
+    tolerate: Annotated[tuple[ChangeKind, ...], Field(max_length=20)] = (
+        "new",
+        "price_down",
+        "schema_wider",
+        "version",
+        "sunset",
+    )
+    max_price_rise_percent: Whole = Field(default=0, ge=0, le=1_000)
 
 
 class ArtifactSettings(_Section):

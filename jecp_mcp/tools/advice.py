@@ -12,7 +12,7 @@ from typing import Final
 
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools import steps
+from jecp_mcp.tools import detours, people, steps
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.steps import Case, Context
 from jecp_mcp.wire.next_actions import paired_type, parse_next_action
@@ -63,6 +63,8 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         "APPROVAL_REQUIRED": "ask_human",
         "APPROVAL_PENDING": "ask_human",
         "APPROVAL_DENIED": "ask_human",
+        "ALREADY_REGISTERED": "use_account",
+        "ACCOUNT_CHANGED": "retry_after",
         "HUB_UNREACHABLE": "retry_after",
         "SHUTTING_DOWN": "retry_after",
         "SERVICE_ERROR": "retry_after",
@@ -87,14 +89,14 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
 
 _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
     {
-        "LIMIT_REACHED": steps.limit,
-        "PER_CALL_LIMIT": steps.cheaper,
-        "APPROVAL_REQUIRED": steps.approve,
-        "APPROVAL_PENDING": steps.wait_for_person,
-        "APPROVAL_DENIED": steps.refused_by_person,
-        "PREPARED_EXPIRED": steps.prepare,
-        "PREPARED_SUPERSEDED": steps.prepare,
-        "PRICE_CHANGED": steps.prepare,
+        "LIMIT_REACHED": people.full_limit,
+        "PER_CALL_LIMIT": detours.cheaper,
+        "APPROVAL_REQUIRED": people.approve,
+        "APPROVAL_PENDING": people.wait_for_person,
+        "APPROVAL_DENIED": people.refused_by_person,
+        "PREPARED_EXPIRED": people.prepare_anew,
+        "PREPARED_SUPERSEDED": people.prepare_anew,
+        "PRICE_CHANGED": people.prepare_anew,
         "DENIED_BY_POLICY": steps.mandate,
         "PRICE_UNKNOWN": steps.mandate,
         "INSUFFICIENT_BUDGET": steps.dearer,
@@ -103,8 +105,8 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "CLOCK_WRONG": steps.clock,
         "CALL_OVER": steps.buy_again,
         "CALL_WRITTEN_OFF": steps.operator,
-        "CAPABILITY_DEPRECATED": steps.successor,
-        "ACTION_NOT_FOUND": steps.gone_action,
+        "CAPABILITY_DEPRECATED": detours.successor,
+        "ACTION_NOT_FOUND": detours.gone_action,
         "PROVENANCE_MISMATCH": steps.clock,
     }
 )
@@ -119,16 +121,24 @@ _BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "refresh_mandate": steps.mandate,
         "raise_cap": steps.mandate,
         "retry_after": steps.again,
-        "retry_or_alternative": steps.search,
-        "try_alternative_provider": steps.search,
-        "discover": steps.search,
-        "see_manifest": steps.describe,
-        "fix_input": steps.describe,
+        "retry_or_alternative": detours.alternative,
+        "try_alternative_provider": detours.alternative,
+        "discover": detours.search,
+        "see_manifest": detours.describe,
+        "fix_input": detours.describe,
         "check_status": steps.check_status,
         "list_calls": steps.list_calls,
-        "earn_trust": steps.trust,
+        "use_account": steps.use_account,
+        "earn_trust": detours.trust,
         "upgrade_client": steps.upgrade,
         "drop_streaming_accept": steps.operator,
+        "x402_settle": steps.wallet_only,
+        "check_signer": steps.wallet_only,
+        "resign": steps.wallet_only,
+        "check_gas": steps.wallet_only,
+        "switch_to_wallet": steps.wallet_only,
+        "link_wallet": steps.wallet_only,
+        "review_intent": steps.review,
         "ask_operator": steps.operator,
     }
 )

@@ -7,6 +7,7 @@ processes of one user may share the directory.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
 import json
@@ -27,7 +28,7 @@ URI: Final = "jecp://artifact/"
 NOT_FOUND: Final = "ARTIFACT_NOT_FOUND"
 NOT_STORED: Final = "ARTIFACT_NOT_STORED"
 LISTED: Final = 100
-"""The most artifacts a listing shows, newest first."""
+"""The most artifacts on one page of a listing."""
 
 _DAY_MS = 86_400_000
 _SWEEP_EVERY_MS = 3_600_000
@@ -165,9 +166,12 @@ class ArtifactStore:
             return None
         return self._parsed(artifact_id, text)
 
-    def list(self) -> tuple[StoredArtifact, ...]:
-        """The latest artifacts, newest first, at most `LISTED`."""
-        return tuple(sorted(self._all(), key=lambda kept: kept.created_at, reverse=True)[:LISTED])
+    def list(self, after: tuple[int, str] | None = None) -> tuple[StoredArtifact, ...]:
+        """At most `LISTED` artifacts, newest first; those that come after an age (Unix ms) and an id, where given."""
+        ranked = sorted(self._all(), key=_rank)
+        if after is not None:
+            ranked = ranked[bisect.bisect_right(ranked, (-after[0], after[1]), key=_rank) :]
+        return tuple(ranked[:LISTED])
 
     def _all(self) -> Iterator[StoredArtifact]:
         try:
@@ -250,6 +254,10 @@ class ArtifactStore:
             )
         except (ValueError, KeyError, TypeError):
             return None
+
+
+def _rank(kept: StoredArtifact) -> tuple[int, str]:
+    return -kept.created_at, kept.id
 
 
 def _record(made: StoredArtifact) -> bytes:

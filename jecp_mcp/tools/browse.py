@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from jecp_mcp.errors import MoneyError, ToolFault, WireError
 from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
-from jecp_mcp.tools.cleaning import clean, price_words, provider_of, title_of
+from jecp_mcp.tools.cleaning import clean, price_words, provider_of, provider_words, title_of
 from jecp_mcp.tools.links import showable
 from jecp_mcp.tools.own_schemas import DEFAULT_RESULTS, MAX_RESULTS
 from jecp_mcp.tools.ports import Finder, OnShelf, Shelf
+from jecp_mcp.tools.suspicion import suspect
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.forms import Action
 
@@ -19,6 +20,9 @@ _DESCRIPTION: Final = 600
 _EXAMPLES: Final = 2
 _EXAMPLE_LENGTH: Final = 1_500
 _MAX_EFFECTS: Final = 8
+_MOST_ASIDE: Final = 3
+REASON_LENGTH: Final = 300
+"""The most characters of why an action is set aside."""
 
 
 def search(shelf: Shelf, finder: Finder, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,17 +35,26 @@ def search(shelf: Shelf, finder: Finder, arguments: Mapping[str, Any]) -> dict[s
     limit = min(int(arguments.get("limit", DEFAULT_RESULTS)), MAX_RESULTS)
     namespace = arguments.get("namespace") or None
     found = finder.search(arguments["query"], limit=limit, namespace=namespace, max_price=most)
-    entries = [_entry(action, name) for action in found if (name := shelf.name_of(action)) is not None]
+    entries: list[dict[str, Any]] = []
+    aside: list[dict[str, Any]] = []
+    for action in found:
+        name = shelf.name_of(action)
+        if name is not None:
+            entries.append(_entry(action, name, shelf.warning(action)))
+        elif len(aside) < _MOST_ASIDE:
+            aside.append(_set_aside(shelf, action))
     made: dict[str, Any] = {"results": entries}
+    if aside:
+        made["set_aside"] = aside
     if not entries:
         made["hint"] = "Nothing matches. Try fewer or other words."
     return made
 
 
-def described(on_shelf: OnShelf) -> dict[str, Any]:
+def described(on_shelf: OnShelf, warning: str | None) -> dict[str, Any]:
     """One action as ``jecp_describe`` shows it, without what the limits say."""
     action = on_shelf.action
-    made = _entry(action, on_shelf.name)
+    made = _entry(action, on_shelf.name, warning)
     made["price"] = price_words(action)
     made["action"] = clean(action.key, 200, one_line=True)
     if action.version:
@@ -52,7 +65,7 @@ def described(on_shelf: OnShelf) -> dict[str, Any]:
         said = action.deprecation
         fields = {"status": said.status, "sunset_at": said.sunset_at, "successor": said.successor}
         made["deprecation"] = {key: clean(text, 200, one_line=True) for key, text in fields.items() if text}
-    words = clean(action.description or action.capability_description, _DESCRIPTION)
+    words = provider_words(action, _DESCRIPTION)
     made.pop("summary", None)
     if words:
         made["providers_words"] = words
@@ -66,7 +79,17 @@ def described(on_shelf: OnShelf) -> dict[str, Any]:
     return made
 
 
-def _entry(action: Action, name: str) -> dict[str, Any]:
+def _set_aside(shelf: Shelf, action: Action) -> dict[str, Any]:
+    """A match that cannot be bought, without a word of its provider's."""
+    why = shelf.quarantined.get(action.key, "it cannot be published")
+    return {
+        "action": clean(action.key, 200, one_line=True),
+        "provider": provider_of(action),
+        "reason": clean(why, REASON_LENGTH, one_line=True),
+    }
+
+
+def _entry(action: Action, name: str, warning: str | None) -> dict[str, Any]:
     amount = action.price.amount
     made: dict[str, Any] = {
         "tool": name,
@@ -80,7 +103,9 @@ def _entry(action: Action, name: str) -> dict[str, Any]:
         made["tier"] = clean(action.trust_tier_required, 20, one_line=True)
     if action.deprecation is not None and action.deprecation.status == "sunset":
         made["withdrawn"] = True
-    summary = clean(action.description or action.capability_description, _SUMMARY, one_line=True)
+    if warning is not None:
+        made["caution"] = warning
+    summary = provider_words(action, _SUMMARY, one_line=True)
     if summary:
         made["summary"] = summary
     return made
@@ -94,7 +119,7 @@ def _examples(action: Action) -> list[Any]:
             text = jsontext.dumps(example)
         except WireError:
             continue
-        if len(text) <= _EXAMPLE_LENGTH:
+        if len(text) <= _EXAMPLE_LENGTH and suspect(text.decode()) is None:
             shown.append(jsontext.plain(showable(example)))
         if len(shown) >= _EXAMPLES:
             break
@@ -107,4 +132,6 @@ def _amount(text: object) -> MicroUSDC | None:
     try:
         return parse_usdc(text)
     except MoneyError as exc:
-        raise ToolFault("INVALID_ARGUMENTS", f"max_price_usdc: {exc}. Nothing was charged.") from exc
+        raise ToolFault(
+            "INVALID_ARGUMENTS", f"max_price_usdc: {exc}. Nothing was charged. Give it as decimal text."
+        ) from exc

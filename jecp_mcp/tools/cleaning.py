@@ -11,7 +11,9 @@ import unicodedata
 from functools import cache
 from typing import Final
 
+from jecp_mcp.catalog.lookalikes import mixes_scripts
 from jecp_mcp.money import format_usdc
+from jecp_mcp.tools.suspicion import suspect
 from jecp_mcp.wire.forms import Action, Deprecation, PricingModel
 
 TITLE_LENGTH: Final = 80
@@ -85,22 +87,54 @@ def clean(text: object, limit: int, *, one_line: bool = False) -> str:
     return text
 
 
-def describe(action: Action) -> str:
-    """What the model reads about an action: our own line first, then the provider's words, bounded and marked."""
+def said(text: object, limit: int, *, one_line: bool = False) -> str:
+    """A provider's words as `clean` leaves them, or, where they address the model instead of describing, a notice."""
+    words = clean(text, limit, one_line=one_line)
+    label = suspect(words) if words else None
+    return words if label is None else withheld(label)
+
+
+def withheld(label: str) -> str:
+    """What stands in the place of words that are not passed on."""
+    return f"[withheld: the provider's text {label}]"
+
+
+def describe(action: Action, warning: str | None = None) -> str:
+    """What the model reads about an action: our own line first, then the provider's words, bounded and marked.
+
+    Args:
+        warning: a sentence of ours that must not be missed.
+    """
     lines = [f"{price_words(action)}. {_origin_words(action)}"]
+    if warning is not None:
+        lines.append(warning)
     if action.deprecation is not None and action.deprecation.status != "active":
         lines.append(sunset_words(action.deprecation))
-    words = clean(action.description, WORDS_LENGTH, one_line=True)
-    if not words:
-        words = clean(action.capability_description, WORDS_LENGTH, one_line=True)
+    words = provider_words(action, WORDS_LENGTH, one_line=True)
     if words:
         lines.append(f"Provider's words: «{words.translate(_QUOTES)}»")
     return "\n".join(lines)
 
 
+def provider_words(action: Action, limit: int, *, one_line: bool = False) -> str:
+    """The provider's description of an action, or else of its capability, as `said` passes it on."""
+    return said(action.description, limit, one_line=one_line) or said(
+        action.capability_description, limit, one_line=one_line
+    )
+
+
 def title_of(action: Action) -> str:
-    """A name for people: the provider's title of the action, or its ids."""
-    return clean(action.title, TITLE_LENGTH, one_line=True) or clean(action.key, TITLE_LENGTH, one_line=True)
+    """A name for people: the provider's title of the action, or its ids where there is none fit to be shown."""
+    title = clean(action.title, TITLE_LENGTH, one_line=True)
+    if title and suspect(title) is None and not mixes_scripts(title):
+        return title
+    return clean(action.key, TITLE_LENGTH, one_line=True)
+
+
+def look_alike_words(action: Action, famous: str) -> str:
+    """A warning about a provider whose name is nearly a better known one's."""
+    other = clean(famous, TITLE_LENGTH, one_line=True)
+    return f"Caution: {provider_of(action)} is not {other}, a better known provider with nearly the same name."
 
 
 def price_words(action: Action) -> str:

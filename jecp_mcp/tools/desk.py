@@ -14,15 +14,17 @@ from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
 from jecp_mcp.errors import HubError, LedgerError, ToolFault
 from jecp_mcp.tools import preparing
 from jecp_mcp.tools.advice import PREPARE_ANEW
-from jecp_mcp.tools.artifacts import ArtifactContent, ArtifactStore, StoredArtifact
+from jecp_mcp.tools.artifacts import ArtifactStore
 from jecp_mcp.tools.cleaning import clean
+from jecp_mcp.tools.equivalents import Equivalents
 from jecp_mcp.tools.faults import fault
 from jecp_mcp.tools.forms import ToolCard, ToolResult
-from jecp_mcp.tools.own import Neighbours, OwnTools, located, told
+from jecp_mcp.tools.own import Neighbours, OwnTools, located, set_aside, told
 from jecp_mcp.tools.own_schemas import OWN, offered
 from jecp_mcp.tools.ports import Checks, OnShelf, Problem
+from jecp_mcp.tools.resources import Resources
 from jecp_mcp.tools.steps import Context
-from jecp_mcp.wire.forms import NOTHING, Action, JSONObject, Refusal
+from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -30,22 +32,28 @@ INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
 TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
 TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
 
-_NEAREST: Final = 3
 _PROBLEMS: Final = 8
 _NAME: Final = 80
-_REASON: Final = 200
 _CALL: Final = "jecp_call"
 _PREPARE: Final = "jecp_prepare"
 _EXECUTE: Final = "jecp_execute"
 _PAYING: Final = frozenset({_CALL, _EXECUTE})
 
 
+_PROVIDER_FAILED: Final = frozenset(
+    {"PROVIDER_ERROR", "PROVIDER_UNREACHABLE", "PROVIDER_UNAVAILABLE", "PROVIDER_TIMEOUT", "PROVIDER_DISCONNECT"}
+)
+
+
 class Desk:
-    """What the server calls. One per process."""
+    """What the server calls. One per process.
+
+    Attributes:
+        resources: what a host can read.
+    """
 
     def __init__(self, near: Neighbours, store: ArtifactStore, check: Checks) -> None:
         self._near = near
-        self._store = store
         self._check = check
         self._own = OwnTools(near)
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
@@ -53,6 +61,8 @@ class Desk:
             _PREPARE: self._prepare,
             _EXECUTE: self._execute,
         }
+        self._offers = Equivalents(near.shelf, near.finder, near.clock, near.wallet.permits)
+        self.resources = Resources(near, self._own, store)
         self._seen: tuple[Sequence[ToolCard], bool] | None = None
         self._cards: tuple[ToolCard, ...] = ()
         self._revision = 0
@@ -80,18 +90,6 @@ class Desk:
             return OWN[name].input_schema
         found = self._near.shelf.resolve(name)
         return None if found is None else found.card.input_schema
-
-    def list_resources(self) -> tuple[StoredArtifact, ...]:
-        """The latest stored artifacts, newest first."""
-        return self._store.list()
-
-    def read_resource(self, uri: str) -> ArtifactContent:
-        """A stored artifact, whole.
-
-        Raises:
-            ToolFault: ``ARTIFACT_NOT_FOUND``.
-        """
-        return self._store.read(uri)
 
     async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Call a tool."""
@@ -181,26 +179,18 @@ class Desk:
             if await caller.listening():
                 self._near.calls.delivered(end)
             return result
+        if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
+            self._offers.note_failure(found.action)
         return fault(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
 
     def _unknown(self, name: str) -> Refusal:
-        """No such tool, with the names that look like it; or one that is set aside, with the reason."""
-        aside = self._near.shelf.find(name)
-        if aside is not None and (reason := self._near.shelf.quarantined.get(aside.key)) is not None:
-            return Refusal(
-                TOOL_QUARANTINED,
-                f"The action {clean(aside.key, _NAME, one_line=True)} is set aside: "
-                f"{clean(reason, _REASON, one_line=True)}. Nothing was charged. Search for another action.",
-                source="bridge",
-            )
-        near = self._near.finder.nearest(clean(name, _NAME, one_line=True), limit=_NEAREST)
-        names = [known for action in near if (known := self._near.shelf.name_of(action)) is not None]
-        details: JSONObject = {"nearest": names} if names else NOTHING
+        """No such tool; or one that is set aside, with the reason."""
+        aside = set_aside(self._near.shelf, name)
+        if aside is not None:
+            return Refusal(TOOL_QUARANTINED, aside, source="bridge")
         return Refusal(
             TOOL_NOT_FOUND,
-            f"There is no tool {clean(name, _NAME, one_line=True)!r}. Nothing was charged. "
-            "Search for the action, or use one of the nearest names.",
-            details=details,
+            f"There is no tool {clean(name, _NAME, one_line=True)!r}. Nothing was charged. Search for the action.",
             source="bridge",
         )
 
@@ -234,6 +224,7 @@ class Desk:
             target=target,
             action=action,
             successor=self._successor(action, refusal),
+            offers=self._offers,
         )
 
     def _successor(self, action: Action | None, refusal: Refusal | None) -> str | None:

@@ -53,6 +53,8 @@ def step_object(step: NextAction) -> dict[str, Any]:
     if step.tool is not None:
         made["tool"] = step.tool
         made["arguments"] = jsontext.plain(step.arguments or {})
+    if step.alternatives:
+        made["alternatives"] = [dict(one) for one in step.alternatives]
     if step.retry_after_seconds is not None:
         made["retry_after_seconds"] = step.retry_after_seconds
     if step.url is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -86,7 +86,8 @@ class NextAction:
     """What to do after a refusal, and who must do it.
 
     `tool` and `arguments` are a ready call of one of our tools whenever `actor` is ``agent`` and a call helps.
-    `extra` carries what a Hub's own next_action said beyond this shape.
+    `alternatives` are other actions to turn to, each with its tool and price, best first. `extra` carries what a
+    Hub's own next_action said beyond this shape.
     """
 
     type: str
@@ -97,4 +98,5 @@ class NextAction:
     arguments: Mapping[str, Any] | None = None
     retry_after_seconds: int | None = None
     url: str | None = None
+    alternatives: Sequence[Mapping[str, Any]] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)

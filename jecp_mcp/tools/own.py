@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ends import charge_of
-from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
 from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.errors import SettingsError, ToolFault
@@ -17,6 +17,7 @@ from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools import browse, refunds
 from jecp_mcp.tools.advice import advise
+from jecp_mcp.tools.cleaning import clean
 from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction, Text, ToolResult
 from jecp_mcp.tools.links import LinkPolicy
@@ -31,8 +32,18 @@ CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
 ALREADY_REGISTERED: Final = "ALREADY_REGISTERED"
 CREDENTIALS_NOT_STORED: Final = "CREDENTIALS_NOT_STORED"
 
+_GIVE_LINK: Final = "Give this link to the user. When they have paid, repeat the call that needed money."
+_AFTER_LINK: Final = {
+    Decision.ACCEPTED: (
+        "await_payment",
+        "The payment page is open at the user's. When they say that they have paid, repeat the call that needed money.",
+    ),
+    Decision.DECLINED: ("stop", "The user does not want to pay now. Stop here."),
+}
+
 _LATEST: Final = 10
 _SEARCHED: Final = 50
+_KEY: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,39 +85,51 @@ class OwnTools:
             case "jecp_search":
                 made = browse.search(self._near.shelf, self._near.finder, arguments)
             case "jecp_describe":
-                made = await self._describe(arguments["tool"], caller)
+                made = await self.describe(arguments["tool"], caller)
             case "jecp_status":
                 if "call_id" in arguments:
                     return await self._status(arguments["call_id"], caller)
-                made = await self._latest(caller)
+                made = await self.latest(caller)
             case "jecp_wallet":
                 made = await self._near.wallet.overview(caller.principal)
             case "jecp_refund":
                 near = self._near
                 made = await refunds.refund(near.calls, near.refunds, arguments, caller, near.links)
             case "jecp_topup":
-                made = await self._topup(arguments["amount_usd"])
+                made = await self._topup(arguments["amount_usd"], caller)
             case "jecp_register":
                 made = await self._register(arguments.get("name"))
             case _:
-                raise ToolFault("TOOL_NOT_FOUND", f"There is no tool {name}. Nothing was charged.")
+                raise ToolFault(
+                    "TOOL_NOT_FOUND", f"There is no tool {name}. Nothing was charged. Search for the action."
+                )
         return told(made)
 
-    async def _describe(self, tool: str, caller: Caller) -> dict[str, Any]:
+    async def describe(self, tool: str, caller: Caller) -> dict[str, Any]:
+        """One tool or action: what it does, takes and costs, and whether the limits allow it now.
+
+        Raises:
+            ToolFault: there is none of this name.
+            LedgerError: the books cannot be read.
+        """
         if tool in self.names():
             card = OWN[tool]
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
         on_shelf = located(self._near.shelf, tool)
         if on_shelf is None:
-            raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for what there is.")
-        made = browse.described(on_shelf)
+            if (aside := set_aside(self._near.shelf, tool)) is not None:
+                raise ToolFault("TOOL_QUARANTINED", aside)
+            raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for the action.")
+        made = browse.described(on_shelf, self._near.shelf.warning(on_shelf.action))
         return made | await self._near.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
 
     async def _status(self, call_id: str, caller: Caller) -> ToolResult:
         row = await self._row(call_id, caller)
         end = None if row is None else await self._near.calls.resolve(call_id)
         if row is None or end is None:
-            raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking.")
+            raise ToolFault(
+                CALL_NOT_FOUND, "No call has this id. Nothing was charged. Look it up among the latest calls."
+            )
         action = self._near.shelf.find(f"{row.capability}:{row.action}")
         if end.answer is not None:
             result = await self._near.results.render(replace(end, action=action, stored=True))
@@ -127,40 +150,58 @@ class OwnTools:
         rows = await self._near.calls.status(call_id)
         return next((row for row in rows if row.principal == caller.principal), None)
 
-    async def _latest(self, caller: Caller) -> dict[str, Any]:
+    async def latest(self, caller: Caller) -> dict[str, Any]:
+        """The caller's latest calls, newest first.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
         rows = await self._near.calls.status(limit=_SEARCHED)
         mine = [row for row in rows if row.principal == caller.principal]
         return {"calls": [_line(row) for row in mine[:_LATEST]]}
 
-    async def _topup(self, amount_usd: int) -> dict[str, Any]:
+    async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
         if not self._near.keeper.present():
-            raise ToolFault("CREDENTIALS_MISSING", "There is no agent account yet, so no wallet. Nothing was charged.")
+            raise ToolFault(
+                "CREDENTIALS_MISSING",
+                "There is no agent account yet, so there is no wallet. Nothing was charged. Make one first.",
+            )
+
+        async def checkout() -> str:
+            return await self._checkout(amount_usd)
+
+        if caller.asker is None:
+            reply = Reply(Decision.UNABLE, url=await checkout())
+        else:
+            message = f"Open the Hub's payment page, to put {amount_usd} USD into the wallet?"
+            reply = await caller.asker.show_link(f"topup {amount_usd}", message, checkout)
+        type_, hint = _AFTER_LINK.get(reply.decision, ("open_url", _GIVE_LINK))
+        step = NextAction(type=type_, actor="human", hint=hint, source="bridge", url=reply.url)
+        return {"amount_usd": amount_usd, "checkout_url": reply.url, "next_action": step_object(step)}
+
+    async def _checkout(self, amount_usd: int) -> str:
         url = self._near.links.shown(await self._near.topups.topup(amount_usd))
         if url is None:
             raise ToolFault(
                 "HUB_MISBEHAVED",
                 "The Hub's payment link leads to a place the operator has not allowed, so it is not shown. "
-                "Nothing was charged.",
+                "Nothing was charged. Tell the user.",
             )
-        step = NextAction(
-            type="open_url",
-            actor="human",
-            hint="Give this link to the user. When they have paid, repeat the call that needed money.",
-            source="bridge",
-            url=url,
-        )
-        return {"amount_usd": amount_usd, "checkout_url": url, "next_action": step_object(step)}
+        return url
 
     async def _register(self, name: str | None) -> dict[str, Any]:
         if self._near.keeper.present():
-            raise ToolFault(ALREADY_REGISTERED, "There is an agent account already. Nothing was changed or charged.")
+            raise ToolFault(
+                ALREADY_REGISTERED,
+                "There is an agent account already. Nothing was changed or charged. Go on with that one.",
+            )
         try:
             made = await self._near.keeper.register(name)
         except (OSError, SettingsError) as exc:
             why = exc.reason if isinstance(exc, SettingsError) else exc.strerror or type(exc).__name__
             raise ToolFault(
                 CREDENTIALS_NOT_STORED,
-                f"The new account's key could not be stored: {why}. Nothing was charged.",
+                f"The new account's key could not be stored: {why}. Nothing was charged. Tell the user.",
             ) from exc
         shown: dict[str, Any] = {"agent_id": made.agent_id, "credentials": made.kept_in}
         if made.free_calls is not None:
@@ -176,6 +217,18 @@ def located(shelf: Shelf, tool: str) -> OnShelf | None:
     action = shelf.find(tool)
     name = shelf.name_of(action) if action is not None else None
     return shelf.resolve(name) if name is not None else None
+
+
+def set_aside(shelf: Shelf, tool: str) -> str | None:
+    """Why an action that a tool name or key means cannot be bought, as a message; None when it means no such one."""
+    action = shelf.find(tool)
+    reason = shelf.quarantined.get(action.key) if action is not None else None
+    if action is None or reason is None:
+        return None
+    return (
+        f"The action {clean(action.key, _KEY, one_line=True)} is set aside: "
+        f"{clean(reason, browse.REASON_LENGTH, one_line=True)}. Nothing was charged. Search for another action."
+    )
 
 
 def told(structured: Mapping[str, Any]) -> ToolResult:

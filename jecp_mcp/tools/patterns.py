@@ -11,6 +11,9 @@ import re
 from functools import cache
 from typing import Final
 
+from jecp_mcp.tools.cleaning import hides_something
+from jecp_mcp.tools.suspicion import suspect
+
 PATTERN_LENGTH: Final = 512
 """The longest pattern published, in characters."""
 
@@ -34,8 +37,10 @@ _DOUBLED: Final = ("&&", "--", "~~", "||")
 
 
 def portable(pattern: object) -> bool:
-    """Whether a foreign pattern means the same in every engine and compiles to something small."""
-    if not isinstance(pattern, str) or len(pattern) > PATTERN_LENGTH:
+    """Whether a foreign pattern shows what it says, means it in every engine, and compiles to something small."""
+    if not isinstance(pattern, str) or len(pattern) > PATTERN_LENGTH or hides_something(pattern):
+        return False
+    if suspect(pattern) is not None:
         return False
     scan = _Scan(pattern)
     while scan.at < len(pattern):

@@ -154,6 +154,10 @@ class Shelf(Protocol):
         """The keys of actions set aside, with the reason."""
         ...
 
+    def warning(self, action: Action) -> str | None:
+        """What to be told before buying from this action's provider, in our own words."""
+        ...
+
     def resolve(self, name: str) -> OnShelf | None:
         """The action of that tool name, published one by one or not."""
         ...

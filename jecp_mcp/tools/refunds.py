@@ -43,7 +43,10 @@ async def refund(
     row = await _row(calls, call_id, caller)
     reason = arguments.get("reason")
     if reason is None:
-        raise ToolFault(INVALID_ARGUMENTS, "A refund needs a reason that a person can judge. Nothing was charged.")
+        raise ToolFault(
+            INVALID_ARGUMENTS,
+            "A refund needs a reason. Nothing was charged. Ask again with one that a person can judge.",
+        )
     assert row.transaction_id is not None
     made = _shown(await hub.request_refund(row.transaction_id, reason), links)
     step = NextAction(
@@ -61,9 +64,12 @@ async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
     rows = await calls.status(call_id)
     row = next((one for one in rows if one.principal == caller.principal), None)
     if row is None:
-        raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking.")
+        raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking. List the latest calls.")
     if row.state not in CHARGED or row.transaction_id is None:
-        raise ToolFault(NOT_CHARGED, f"This call is {row.state.value}: there is no charge to give back.")
+        raise ToolFault(
+            NOT_CHARGED,
+            f"This call is {row.state.value}, so nothing can come back. It was not charged. Ask for its status.",
+        )
     return row
 
 

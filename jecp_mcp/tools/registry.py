@@ -14,10 +14,11 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
+from jecp_mcp.catalog.changes import Vetting
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.cleaning import TITLE_LENGTH, clean, describe, provider_of, title_of
+from jecp_mcp.tools.cleaning import TITLE_LENGTH, clean, describe, look_alike_words, provider_of, title_of
 from jecp_mcp.tools.forms import ToolCard
 from jecp_mcp.tools.naming import Collision, Names
 from jecp_mcp.tools.schema import Unfit, fit
@@ -40,6 +41,9 @@ class Published(NamedTuple):
     card: ToolCard
 
 
+_UNVETTED: Final = Vetting()
+
+
 class Registry:
     """The published tools of one catalog after another.
 
@@ -55,22 +59,29 @@ class Registry:
         self._actions: Mapping[str, Action] = MappingProxyType({})
         self._made: dict[str, tuple[Action, Published | Unfit]] = {}
         self._foreign: tuple[tuple[str, str], ...] = ()
+        self._vetting = _UNVETTED
         self.mode: Literal["direct", "search"] = "search" if settings.mode == "search" else "direct"
         self.cards: tuple[ToolCard, ...] = ()
 
-    def publish(self, catalog: Catalog) -> bool:
+    def publish(self, catalog: Catalog, vetting: Vetting = _UNVETTED) -> bool:
         """Take a catalog as the current one.
+
+        Args:
+            vetting: what of it is held, which is set aside like what cannot be published, and what looks like another.
 
         Returns:
             Whether the list of published tools changed.
         """
+        marks, self._vetting = self._vetting.marks, vetting
         self._actions = catalog.actions
         self._foreign = tuple(catalog.quarantined)
         self._names.assign(catalog.actions)
         self._made = {
             key: (action, made._replace(action=action) if isinstance(made, Published) else made)
             for key, (before, made) in self._made.items()
-            if (action := catalog.actions.get(key)) is not None and _looks_alike(before, action)
+            if (action := catalog.actions.get(key)) is not None
+            and _looks_alike(before, action)
+            and marks.get(action.namespace) == vetting.marks.get(action.namespace)
         }
         for collision in self._names.collisions:
             log.warning("tool names collide: %s", "; ".join(f"{key} is {name}" for key, name in collision.names))
@@ -94,7 +105,13 @@ class Registry:
     def quarantined(self) -> Mapping[str, str]:
         """What is set aside, with the reason; of actions never looked at, only what the catalog itself refused."""
         unfit = {key: made.reason for key, (_, made) in self._made.items() if isinstance(made, Unfit)}
-        return {**dict(self._foreign), **unfit}
+        held = {key: why for key, why in self._vetting.held.items() if key in self._actions}
+        return {**dict(self._foreign), **unfit, **held}
+
+    def warning(self, action: Action) -> str | None:
+        """What to be told before buying from this action's provider, in our own words."""
+        famous = self._vetting.marks.get(action.namespace)
+        return None if famous is None else look_alike_words(action, famous)
 
     def resolve(self, name: str) -> Published | None:
         """What a tool name stands for, published one by one or not; None for no action and for a quarantined one."""
@@ -132,11 +149,14 @@ class Registry:
         return any(pin == name or fnmatch.fnmatchcase(action.key, pin) for pin in self._settings.pinned)
 
     def _make(self, action: Action) -> Published | Unfit:
+        held = self._vetting.held.get(action.key)
+        if held is not None:
+            return Unfit(held)
         known = self._made.get(action.key)
         if known is not None:
             return known[1]
         name = self._names.name(action.key)
-        made = _publish(name, action) if name is not None else Unfit("the action has no name")
+        made = _publish(name, action, self.warning(action)) if name is not None else Unfit("the action has no name")
         self._made[action.key] = (action, made)
         if isinstance(made, Unfit):
             log.warning("%s is not published: %s", clean(action.key, TITLE_LENGTH, one_line=True), made.reason)
@@ -148,7 +168,7 @@ def is_sunset(action: Action) -> bool:
     return action.deprecation is not None and action.deprecation.status == "sunset"
 
 
-def _publish(name: str, action: Action) -> Published | Unfit:
+def _publish(name: str, action: Action, warning: str | None) -> Published | Unfit:
     if "input_schema" in action.extra and action.extra["input_schema"] is not True:
         return Unfit("the input schema is not an object")
     schema = fit(action.input_schema)
@@ -159,7 +179,7 @@ def _publish(name: str, action: Action) -> Published | Unfit:
     harmless = action.price.amount == 0 and all(effects.get(kind) is False for kind in _CHANGES_SOMETHING)
     card = ToolCard(
         name=name,
-        description=describe(action),
+        description=describe(action, warning),
         input_schema=schema,
         title=title_of(action),
         read_only=harmless,

@@ -100,16 +100,18 @@ def _merged(root: Node, refs: list[Node]) -> Node:
 def _moved(root: Node, refused: Node, refs: list[Node]) -> None:
     """Put what a root may not hold under ``if``, the references to it following."""
     deep = {keyword: value for keyword, value in refused.items() if keyword != "$ref"}
+    place = ""
     if "$ref" in refused:
         moved: Node = {"$ref": refused["$ref"]}
         refs.append(moved)
+        place = "/allOf/1" if deep else ""
         deep = {"allOf": [moved, deep]} if deep else moved
-    prefixes = {f"#/{keyword}": f"#/if/{keyword}" for keyword in refused}
     conditional = {keyword: root.pop(keyword) for keyword in ("if", "then", "else") if keyword in root}
     if conditional:
-        prefixes = {old: new.replace("#/if", "#/if/allOf/1") for old, new in prefixes.items()}
-        prefixes |= {f"#/{keyword}": f"#/if/allOf/0/{keyword}" for keyword in conditional}
+        place = f"/allOf/1{place}"
         deep = {"allOf": [conditional, deep]}
+    prefixes = {f"#/{keyword}": f"#/if{place}/{keyword}" for keyword in refused}
+    prefixes |= {f"#/{keyword}": f"#/if/allOf/0/{keyword}" for keyword in conditional}
     root |= {"if": deep, "then": {}, "else": dict(_NEVER)}
     for node in refs:
         head = "/".join(node["$ref"].split("/", 2)[:2])

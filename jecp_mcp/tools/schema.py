@@ -16,10 +16,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from jecp_mcp.tools.cleaning import clean, hides_something
+from jecp_mcp.tools.cleaning import clean, hides_something, said
 from jecp_mcp.tools.patterns import portable
 from jecp_mcp.tools.references import PART_LISTS, PART_MAPS, PART_SINGLES, Node, TooLarge, check_expansion, settle
 from jecp_mcp.tools.roots import fit_root
+from jecp_mcp.tools.suspicion import suspect
 from jecp_mcp.tools.values import TooMany, Unreadable, Values, number
 
 MAX_DEPTH: Final = 16
@@ -34,6 +35,7 @@ _COUNTS: Final = (
     "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "maxContains", "minContains",
 )  # fmt: skip
 _NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+_BLANKS: Final = str.maketrans("_-", "  ")
 _WORD: Final = re.compile(r"[a-zA-Z0-9._+/-]{1,64}")
 _OLD_DRAFT: Final = re.compile(r"https?://json-schema\.org/draft-0[3-7]/")
 _BESIDE_REF: Final = frozenset({"$ref", "title", "description", "default", "examples", "definitions", "$defs"})
@@ -139,7 +141,7 @@ class _Walk:
 
     def text(self, out: Node, keyword: str, value: object, _: int) -> None:
         """``title`` and ``description``."""
-        words = clean(value, _TEXT_LENGTHS[keyword], one_line=True)
+        words = said(value, _TEXT_LENGTHS[keyword], one_line=True)
         if words:
             out[keyword] = words
 
@@ -212,6 +214,8 @@ class _Walk:
     def required(self, out: Node, keyword: str, value: object, _: int) -> None:
         """``required``: names of properties. In draft 3 it was a flag."""
         names = value if isinstance(value, list) else []
+        if len(names) > MAX_SUBSCHEMAS:
+            raise _Refused(f"the input schema requires more than {MAX_SUBSCHEMAS} properties")
         kept = list(dict.fromkeys(_checked_name(name) for name in names if isinstance(name, str)))
         self.weakened += not isinstance(value, list) or any(not isinstance(name, str) for name in names)
         if kept:
@@ -243,7 +247,7 @@ class _Walk:
                 continue
             if keyword == "properties":
                 _checked_name(name)
-            elif not isinstance(name, str) or len(name) > MAX_SUBSCHEMAS or hides_something(name):
+            elif not isinstance(name, str) or len(name) > MAX_SUBSCHEMAS or hides_something(name) or suspect(name):
                 raise _Refused("the name of a definition or a pattern is not readable")
             under = "$defs" if keyword == "definitions" else keyword
             out.setdefault(under, {})[name] = self.schema(item, depth + 1)
@@ -389,4 +393,6 @@ def _checked_name(name: object) -> str:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise _Refused(f"the property name {clean(name, 40, one_line=True)!r} is not one every model API takes")
+    if suspect(name) is not None or suspect(name.translate(_BLANKS)) is not None:
+        raise _Refused("a property's name addresses the model")
     return name

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from jecp_mcp.tools.cleaning import hides_something
+from jecp_mcp.tools.suspicion import suspect
 
 MAX_VALUES: Final = 4_096
 """The most values, parts of values included, one schema may hold in all."""
@@ -37,7 +38,8 @@ class Values:
         """The value, its numbers plain.
 
         Raises:
-            Unreadable: it nests too deep, or holds a number out of range, invisible text or what is not JSON.
+            Unreadable: it nests too deep, or holds a number out of range, text that is invisible or addresses the
+                model, or what is not JSON.
             TooMany: the schema's values are used up.
         """
         self._left -= 1
@@ -46,7 +48,7 @@ class Values:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
-            if len(value) > _MAX_TEXT or hides_something(value):
+            if len(value) > _MAX_TEXT or hides_something(value) or suspect(value) is not None:
                 raise Unreadable
             return value
         if isinstance(value, (int, float, Decimal)):

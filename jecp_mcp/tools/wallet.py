@@ -9,7 +9,7 @@ from jecp_mcp.calls import refusals
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import CallRow, MeterReading
-from jecp_mcp.mandate.policy import Policy, authorise
+from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.ports import Payments
 from jecp_mcp.wire.forms import Action, Refusal
@@ -73,17 +73,7 @@ class Wallet:
 
         A caps check without a reservation: what other calls take in the meantime is not in it.
         """
-        price = action.price
-        permit = authorise(
-            self._policy,
-            action,
-            tool,
-            price.amount,
-            exact=price.exact,
-            now=self._clock.now(),
-            principal=principal,
-            session="",
-        )
+        permit = self._permit(action, tool, principal)
         if isinstance(permit, Refusal):
             return {"affordable": False, "why": permit.code}
         try:
@@ -97,6 +87,23 @@ class Wallet:
         if known is not None and known[0] < permit.hold:
             return {"affordable": False, "why": "INSUFFICIENT_BALANCE"}
         return {"affordable": True} | ({"approval_needed": True} if self._policy.needs_approval(permit.hold) else {})
+
+    def permits(self, action: Action, tool: str) -> bool:
+        """Whether the mandate lets this action be bought without asking anybody, as long as its windows have room."""
+        return isinstance(self._permit(action, tool, ""), Permit)
+
+    def _permit(self, action: Action, tool: str, principal: str) -> Permit | Refusal:
+        price = action.price
+        return authorise(
+            self._policy,
+            action,
+            tool,
+            price.amount,
+            exact=price.exact,
+            now=self._clock.now(),
+            principal=principal,
+            session="",
+        )
 
 
 def last_balance(rows: Sequence[CallRow]) -> tuple[MicroUSDC, int] | None:

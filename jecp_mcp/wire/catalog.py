@@ -109,7 +109,7 @@ def _keep(action: Action, found: dict[str, Action]) -> None:
         found[action.key] = action
 
 
-def _preference(action: Action) -> tuple[bool, tuple[int, int, int, int, str]]:
+def _preference(action: Action) -> tuple[bool, tuple[tuple[int, ...], str]]:
     gone = action.deprecation is not None and action.deprecation.status == "sunset"
     return (not gone, version_order(action.version))
 

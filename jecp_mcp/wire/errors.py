@@ -129,7 +129,7 @@ def _seconds(value: object) -> int | None:
         return None
     if value >= MAX_WAIT_SECONDS:
         return MAX_WAIT_SECONDS
-    return -int(-value // 1) if isinstance(value, int) else int(value) + (value != int(value))
+    return int(value) + (value != int(value))
 
 
 def _object(value: object) -> JSONObject | None:

@@ -30,6 +30,10 @@ TIERS = ("bronze", "silver", "gold", "platinum")
 """Trust tiers, lowest first (JECP 01-protocol, trust tiers)."""
 
 
+TIER_CALLS = MappingProxyType({"bronze": 0, "silver": 100, "gold": 500, "platinum": 2_000})
+"""From how many completed calls an agent has a tier (JECP 01-protocol, trust tiers)."""
+
+
 class PricingModel(StrEnum):
     """How an action is charged (JECP 02-manifest, pricing)."""
 

@@ -52,16 +52,16 @@ def valid_version(text: object) -> bool:
     return isinstance(text, str) and _SEMVER.fullmatch(text) is not None
 
 
-def version_order(text: str | None) -> tuple[int, int, int, int, str]:
+def version_order(text: str | None) -> tuple[tuple[int, ...], str]:
     """A sort key over versions: releases above their pre-releases, anything that is no version lowest.
 
     Pre-releases of one release are ordered as text, which suffices to prefer one of them the same way every time.
     """
     match = _SEMVER.fullmatch(text) if text else None
     if match is None:
-        return (-1, -1, -1, 0, text or "")
+        return (), text or ""
     major, minor, patch, pre = match.groups()
-    return (int(major), int(minor), int(patch), 0 if pre else 1, pre or "")
+    return (int(major), int(minor), int(patch), not pre), pre or ""
 
 
 def split_capability(text: str) -> CapabilityId:

@@ -166,7 +166,7 @@ class HubClient:
     def _required(self) -> Credentials:
         identity = self.identity()
         if identity is None:
-            raise HubError("CREDENTIALS_MISSING", "There is no agent account yet, so no wallet. Nothing was charged.")
+            raise HubError("CREDENTIALS_MISSING", "There is no agent account yet. Nothing was charged. Make one first.")
         return identity
 
     async def _account(self, name: str, body: bytes, identity: Credentials | None) -> HttpAnswer:
@@ -189,7 +189,9 @@ class HubClient:
                 max_bytes=account.MAX_ACCOUNT_BYTES,
             )
         except ExchangeFailed as exc:
-            raise HubError("HUB_UNREACHABLE", f"The Hub did not answer: {exc}. Nothing was charged.") from exc
+            raise HubError(
+                "HUB_UNREACHABLE", f"The Hub did not answer: {exc}. Nothing was charged. Try again later."
+            ) from exc
         return answer if identity is None else _without_key(answer, identity)
 
     def _read(
@@ -198,7 +200,9 @@ class HubClient:
         try:
             parsed = parse(answer.body, answer.status, answer.headers, self._clock.now())
         except WireError as exc:
-            raise HubError("HUB_MISBEHAVED", f"The Hub's answer cannot be used: {exc}. Nothing was charged.") from exc
+            raise HubError(
+                "HUB_MISBEHAVED", f"The Hub's answer cannot be used: {exc}. Nothing was charged. Tell the user."
+            ) from exc
         if isinstance(parsed, Refusal):
             raise HubRefused(parsed)
         return parsed

@@ -237,10 +237,10 @@ def _last_refusal(attempts: Sequence[Evidence]) -> Refusal | None:
 
 
 def _unreachable(last: Evidence) -> Refusal:
-    reason = last.reason if isinstance(last, Lost) else "the Hub could not be reached"
+    assert isinstance(last, Lost), "what was answered is no refusal, and so not without doubt"
     return Refusal(
         HUB_UNREACHABLE,
-        f"The Hub could not be reached: {reason}. Nothing was sent and nothing was charged. Try again in a while.",
+        f"The Hub could not be reached: {last.reason}. Nothing was sent and nothing was charged. Try again in a while.",
         source="bridge",
     )
 
@@ -249,7 +249,7 @@ def _in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC) -> Refusal:
     """The words for a call in doubt: those of the last attempt that left it so."""
     money = f"Whether it was charged is not known, so {format_usdc(budget)} USDC stay held."
     step = "Ask for the call's status instead of repeating it."
-    doubts = [one for index, one in enumerate(attempts) if shown(one, replay=index > 0) is Verdict.IN_DOUBT]
+    doubts = [one for one in attempts if shown(one, replay=False) is Verdict.IN_DOUBT]
     # That the id is known says less than what became of the attempt that made it known, where there is one.
     telling = [one for one in doubts if not _repeats(one)] or (doubts if len(attempts) == 1 else [])
     last = telling[-1] if telling else None
@@ -285,12 +285,7 @@ def _repeats(evidence: Evidence) -> bool:
 
 
 def _summary(evidence: Evidence) -> str:
-    match evidence:
-        case Replied(Refusal() as refusal):
-            return f"the Hub last answered {refusal.code}"
-        case Unreadable(reason=reason) | Lost(reason=reason):
-            return reason
-        case Replied():
-            return "answered"
-        case _:
-            assert_never(evidence)
+    if isinstance(evidence, Replied):
+        assert isinstance(evidence.reply, Refusal), "an answer leaves no doubt"
+        return f"the Hub last answered {evidence.reply.code}"
+    return evidence.reason

@@ -23,18 +23,19 @@ TOPUP = Step("topup", "agent", "jecp_topup")
 REGISTER = Step("register", "operator")
 RENEW = Step("refresh_mandate", "operator")
 BUDGET = Step("increase_mandate", "operator")
-TRUST = Step("earn_trust", "human")
+TRUST = Step("earn_trust", "agent", "jecp_describe")
 FIX = Step("fix_input", "agent", "jecp_describe")
 SCHEMA = Step("see_manifest", "agent", "jecp_describe")
 GONE = Step("see_manifest", "agent", "jecp_search")
 FIND = Step("discover", "agent", "jecp_search")
 NEXT = Step("use_successor", "agent", "jecp_describe")
-OTHER = Step("try_alternative_provider", "agent", "jecp_search")
-RETRY_OR_OTHER = Step("retry_or_alternative", "agent", "jecp_search")
+OTHER = Step("try_alternative_provider", "agent", "jecp_describe")
+RETRY_OR_OTHER = Step("retry_or_alternative", "agent", "jecp_describe")
 WAIT = Step("retry_after", "agent", SAME)
 STATUS = Step("check_status", "agent", "jecp_status")
 UPGRADE = Step("upgrade_client", "operator")
 NO_STREAM = Step("drop_streaming_accept", "operator")
+REVIEW = Step("review_intent", "human")
 STOP = Step("ask_operator", "operator")
 
 
@@ -112,14 +113,14 @@ ROWS = (
     Row("X402_SETTLEMENT_TIMEOUT", (504,), "no", STOP, "topup", TOPUP),
     Row("X402_FACILITATOR_UNREACHABLE", (502,), "no", STOP, "topup", TOPUP),
     Row("X402_SETTLEMENT_REUSED", (409,), "no", STOP, "x402_settle", Step("x402_settle", "operator")),
-    # What only a provider should meet passes through, and is the operator's business.
-    Row("NAMESPACE_TAKEN", (409,), "no", STOP, "review_intent", Step("review_intent", "operator")),
-    Row("UNSUPPORTED_COUNTRY", (400,), "no", STOP, "review_intent", Step("review_intent", "operator")),
-    Row("VERSION_EXISTS", (409,), "no", STOP, "review_intent", Step("review_intent", "operator")),
-    Row("DNS_VERIFICATION_FAILED", (422,), "no", STOP, "review_intent", Step("review_intent", "operator")),
+    # What only a provider should meet passes through, and is nothing an agent can mend.
+    Row("NAMESPACE_TAKEN", (409,), "no", STOP, "review_intent", REVIEW),
+    Row("UNSUPPORTED_COUNTRY", (400,), "no", STOP, "review_intent", REVIEW),
+    Row("VERSION_EXISTS", (409,), "no", STOP, "review_intent", REVIEW),
+    Row("DNS_VERIFICATION_FAILED", (422,), "no", STOP, "review_intent", REVIEW),
     Row("ROTATION_24H_CAP", (429,), "no", STOP, "retry_after", WAIT),
     Row("ROTATION_RACE", (409,), "no", STOP, "retry_after", WAIT),
-    Row("INVALID_MANIFEST", (400,), "no", STOP, "review_intent", Step("review_intent", "operator")),
+    Row("INVALID_MANIFEST", (400,), "no", STOP, "review_intent", REVIEW),
     # A code nobody knows proves nothing.
     Row("MOON_IN_EIGHTH_HOUSE", (418,), "unknown", STATUS, "consult_the_stars", STATUS),
 )
@@ -138,7 +139,7 @@ WORDS: dict[str, Step] = {
     "discover": FIND,
     "see_manifest": SCHEMA,
     "lookup_schema": SCHEMA,
-    "earn_trust": TRUST,
+    "earn_trust": Step("earn_trust", "human"),
     "try_alternative_provider": OTHER,
     "retry_or_alternative": RETRY_OR_OTHER,
     "upgrade_client": UPGRADE,
@@ -149,7 +150,7 @@ WORDS: dict[str, Step] = {
     "switch_to_wallet": Step("switch_to_wallet", "operator"),
     "check_gas": Step("check_gas", "operator"),
     "raise_cap": Step("raise_cap", "operator"),
-    "review_intent": Step("review_intent", "operator"),
+    "review_intent": REVIEW,
     "link_wallet": Step("link_wallet", "operator"),
     "consult_the_stars": Step("consult_the_stars", "operator"),
 }

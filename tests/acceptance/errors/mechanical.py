@@ -63,12 +63,17 @@ def _is_answer(result: Any, following: Asked, asked: Asked) -> bool:
 
 
 def _mended(asked: Asked, said: Mapping[str, Any], tried: set[str]) -> Asked:
-    """The call to make after a search (its first tool not tried yet), a description (its example), or anything else."""
+    """The call to make next: after a search its first tool not tried yet, after a description what is described.
+
+    The arguments stay, unless it is the very tool whose arguments were refused that is described: then its example.
+    """
     tool, arguments = asked
     if "results" in said:
         tool = next((hit["tool"] for hit in said["results"] if hit["tool"] not in tried), tool)
         tried.add(tool)
     elif "input_schema" in said:
+        if said["tool"] == tool and said.get("examples"):
+            arguments = said["examples"][0]["input"]
         tool = said["tool"]
-        arguments = said["examples"][0]["input"] if said.get("examples") else arguments
+        tried.add(tool)
     return tool, arguments

@@ -124,7 +124,7 @@ STOPPED: dict[str, Scene] = {
     "a signature to renew": foreign("resign"),
     "a wallet to switch to": foreign("switch_to_wallet"),
     "gas to check": foreign("check_gas"),
-    "an intent to review": foreign("review_intent"),
+    "an intent to review": stop(HUMAN, ("review_intent",), no("PAYMENT_REQUIRED", 402, "review_intent")),
     "a wallet to link": foreign("link_wallet"),
     "a type nobody knows": foreign("consult_the_stars"),
 }  # fmt: skip

@@ -77,7 +77,8 @@ async def serve(transport: str, patience: float) -> None:
                 await transports.serve_stdio(server)
                 return
             settings = ServerSettings(port=0)
-            await transports.serve_http(server, settings, transports.listen(settings))
+            serve = transports.serve_sse if transport == "sse" else transports.serve_http
+            await serve(server, settings, transports.listen(settings))
 
 
 if __name__ == "__main__":

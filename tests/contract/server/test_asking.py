@@ -1,4 +1,4 @@
-"""A person is asked through real hosts, over stdio and Streamable HTTP, in both eras: only a genuine yes buys."""
+"""A person is asked through real hosts, over every transport, in both eras: only a genuine yes buys."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import IO, Any
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 SERVER = "tests.contract.server.asking_server"
 LEGACY, MODERN = "legacy", "2026-07-28"
-ROADS = [(transport, era) for transport in ("stdio", "http") for era in (LEGACY, MODERN)]
+ROADS = [("stdio", LEGACY), ("stdio", MODERN), ("http", LEGACY), ("http", MODERN), ("sse", LEGACY)]
 ARGUMENTS = {"number": "2026-17"}
 PRICE = "0.75"
 
@@ -103,7 +104,7 @@ async def host(transport: str, era: str, *, patience: float = 45.0, asks: bool =
         return
     with serving(arguments) as lines:
         url = await anyio.to_thread.run_sync(address, lines)
-        async with Client(url, **options) as client:
+        async with Client(sse_client(url) if transport == "sse" else url, **options) as client:
             made.append(Host(client, era))
             yield made[0]
 

@@ -14,6 +14,7 @@ from jecp_mcp.errors import HubError, SettingsError, ToolFault
 from jecp_mcp.rails.base import Outcome, StoredRequest
 from jecp_mcp.tools.forms import Text, ToolResult
 from jecp_mcp.tools.own_schemas import OWN
+from jecp_mcp.tools.resources import Content
 
 from .shop import INVOICE, Account, Shop, catalog, charged, lost, opened, refusing, unreachable
 
@@ -162,7 +163,7 @@ async def test_an_unknown_tool_names_the_nearest_and_leads_to_a_search_that_find
         ):
             found = error(await shop.desk.call(tool, arguments, ME))
             assert found["error"]["code"] == "TOOL_NOT_FOUND"
-            assert "docs_invoice_render" in found["error"]["details"]["nearest"]
+            assert found["next_action"]["alternatives"][0] == {"tool": "docs_invoice_render", "price_usdc": "0.05"}
             results = told(await follow(shop, found))["results"]
             assert "docs_invoice_render" in {one["tool"] for one in results}
 
@@ -443,8 +444,9 @@ async def test_a_file_of_a_paid_call_is_listed_and_read_by_its_address(tmp_path:
     output = {"artifact": {"content_type": "application/pdf", "data_base64": base64.b64encode(pdf).decode()}}
     async with opened(tmp_path, lambda request, _: charged(request, output)) as shop:
         shown = told(await shop.desk.call("docs_invoice_render", {"n": 1}, ME))
-        (listed,) = shop.desk.list_resources()
-        read = shop.desk.read_resource(shown["artifact"]["uri"])
+        *_, listed = (await shop.desk.resources.page(None)).entries
+        read = await shop.desk.resources.read(shown["artifact"]["uri"], ME)
         with pytest.raises(ToolFault):
-            shop.desk.read_resource("jecp://artifact/../ledger.sqlite")
+            await shop.desk.resources.read("jecp://artifact/../ledger.sqlite", ME)
+    assert isinstance(read, Content)
     assert (listed.uri, read.data, read.mime_type) == (shown["artifact"]["uri"], pdf, "application/pdf")

@@ -1,25 +1,13 @@
 """A process that spends from a ledger until it is killed, and says on stdout what was promised to it.
 
-    python spender.py spend LEDGER TAG [POINT COUNT]    lines "reserved ID", "settled ID"
-    python spender.py fill LEDGER TAG LIMIT CALLERS     one line: how many reservations were admitted
-
-POINT names where the process kills itself, at the COUNTth time it comes by.
+``python spender.py LEDGER TAG`` says lines such as "reserved ID" and "settled ID".
 """
 
 import asyncio
 import itertools
-import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import apsw
-
-from jecp_mcp.mandate import schema
-from jecp_mcp.mandate.books import Books
-from jecp_mcp.mandate.file import LedgerFile
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation, Window
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.states import Event
@@ -44,47 +32,6 @@ def reservation(session: str, call_id: str, meters: tuple[Meter, ...]) -> Reserv
     )
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def dying(real: Callable[..., Any], count: int, *, before: bool) -> Callable[..., Any]:
-    left = itertools.count(count, -1)
-
-    def call(*args: Any, **named: Any) -> Any:
-        last = next(left) <= 1
-        if last and before:
-            die()
-        result = real(*args, **named)
-        if last:
-            die()
-        return result
-
-    return call
-
-
-def arm(point: str, count: int) -> None:
-    if point == "creating":
-        tables = schema.TABLES
-
-        def create(connection: apsw.Connection) -> None:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(tables)
-            die()
-
-        schema.create = create
-        return
-    owner, name, before = {
-        "file created": (LedgerFile, "_prepare", True),
-        "file filled": (LedgerFile, "_prepare", False),
-        "in a transaction": (Books, "begin", False),
-        "row written": (Books, "reserve", False),
-        "settling": (Books, "conclude", False),
-        "committed": (LedgerFile, "commit", False),
-    }[point]
-    setattr(owner, name, dying(getattr(owner, name), count, before=before))
-
-
 async def spend(path: Path, tag: str) -> None:
     ledger = open_ledger(path, tag)
     meters = (Meter("day", Window.DAY, MicroUSDC(10**12), "daily_usdc"),)
@@ -105,33 +52,6 @@ async def spend(path: Path, tag: str) -> None:
     await asyncio.gather(*(caller() for _ in range(4)))
 
 
-async def fill(path: Path, tag: str, limit: int, callers: int) -> None:
-    ledger = open_ledger(path, tag)
-    assert ledger.fault is None, ledger.fault
-    meters = (
-        Meter("day", Window.DAY, MicroUSDC(7 * limit), "daily_usdc"),
-        Meter(f"session {tag}", Window.SESSION, MicroUSDC(10**12), "session_usdc"),
-    )
-    numbers = itertools.count()
-
-    async def caller() -> int:
-        admitted = 0
-        for number in numbers:
-            if not isinstance(await ledger.reserve(reservation(tag, f"{tag}-{number}", meters)), Admitted):
-                break
-            admitted += 1
-        return admitted
-
-    counts = await asyncio.gather(*(caller() for _ in range(callers)))
-    print(sum(counts), flush=True)
-    await ledger.close()
-
-
 if __name__ == "__main__":
-    mode, where, name, *rest = sys.argv[1:]
-    if mode == "fill":
-        asyncio.run(fill(Path(where), name, int(rest[0]), int(rest[1])))
-    else:
-        if rest:
-            arm(rest[0], int(rest[1]))
-        asyncio.run(spend(Path(where), name))
+    where, name = sys.argv[1:]
+    asyncio.run(spend(Path(where), name))

@@ -321,3 +321,32 @@ async def test_a_row_that_cannot_be_read_is_damage(ledger: SqliteLedger) -> None
     with pytest.raises(LedgerDamaged, match="cannot be read"):
         await damaged.rows()
     await damaged.close()
+
+
+@pytest.mark.anyio
+async def test_a_value_no_column_can_hold_is_an_error_of_its_call_alone(ledger: SqliteLedger) -> None:
+    with pytest.raises(LedgerError, match="cannot hold a value: UnicodeEncodeError"):
+        await ledger.reserve(reservation(ledger.session, call_id="odd", tool="\ud800"))
+    with pytest.raises(LedgerError, match="cannot hold a value: OverflowError"):
+        await ledger.conclude_now(Conclusion("first", Event.SETTLE, MicroUSDC(5_000), balance_after=MicroUSDC(2**70)))
+    assert isinstance(await ledger.reserve(reservation(ledger.session)), Admitted)
+    assert (await ledger.audit()).findings == ()
+
+
+@pytest.mark.anyio
+async def test_a_row_that_cannot_be_read_while_writing_is_damage(ledger: SqliteLedger) -> None:
+    connection = apsw.Connection(str(ledger.path))
+    connection.execute("PRAGMA ignore_check_constraints = 1; UPDATE call SET state = 'gone'")
+    connection.close()
+    with pytest.raises(LedgerDamaged, match="cannot be read"):
+        await ledger.conclude_now(Conclusion("first", Event.DOUBT))
+    await refuses(ledger, LedgerDamaged, "cannot be read")
+
+
+@pytest.mark.anyio
+async def test_an_event_that_names_no_state_is_damage_to_the_audit(ledger: SqliteLedger) -> None:
+    connection = apsw.Connection(str(ledger.path))
+    connection.execute("DROP TRIGGER event_stays; UPDATE event SET after = 'gone' WHERE after IS NOT NULL")
+    connection.close()
+    with pytest.raises(LedgerDamaged, match="cannot be read"):
+        await ledger.audit()

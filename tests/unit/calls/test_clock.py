@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.pipeline import MOST_SKEW_SECONDS
+from jecp_mcp.calls.orders import MOST_SKEW_SECONDS
 from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.mandate.states import State
 from jecp_mcp.settings import MandateSettings

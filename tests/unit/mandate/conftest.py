@@ -22,6 +22,10 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def ledger(path: Path, clock: HandClock) -> AsyncIterator[SqliteLedger]:
+    """Whatever a test did to it through its own methods, the audit finds nothing."""
     opened = open_ledger(path, clock=clock)
     yield opened
+    if opened.fault is None and not opened._closed:
+        report = await opened.audit()
+        assert report.findings == ()
     await opened.close()

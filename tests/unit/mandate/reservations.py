@@ -29,8 +29,17 @@ class HandClock:
         self.at += ms + seconds * 1000 + hours * 3_600_000
 
 
-def meter(window: Window = Window.DAY, limit: int = 1_000_000, key: str | None = None) -> Meter:
-    return Meter(key or f"meter of {window.value}", window, MicroUSDC(limit), f"{window.value}_usdc")
+def meter(
+    window: Window = Window.DAY,
+    limit: int = 1_000_000,
+    key: str | None = None,
+    *,
+    principal: str = "local",
+    pattern: str | None = None,
+) -> Meter:
+    if key is None:
+        key = f"meter of {window.value} {principal} {pattern}"
+    return Meter(key, window, MicroUSDC(limit), f"{window.value}_usdc", principal, pattern)
 
 
 def reservation(
@@ -42,16 +51,19 @@ def reservation(
     fingerprint: str | None = None,
     request: bytes = b"{}",
     send: bool = True,
+    principal: str = "local",
+    action: str = "make",
+    tool: str = "docs_pdf_make",
 ) -> Reservation:
     call_id = call_id or f"call_{next(_numbers)}"
     return Reservation(
         call_id=call_id,
-        principal="local",
+        principal=principal,
         session=session,
-        tool="docs_pdf_make",
+        tool=tool,
         payee="jecp",
         capability="docs/pdf",
-        action="make",
+        action=action,
         version="1.0.0",
         fingerprint=fingerprint or f"print of {call_id}",
         quoted=MicroUSDC(hold),

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.mandate.caps import CapSet, matches, meter_key, meters_for, names_of, standing_meters
+from jecp_mcp.mandate.caps import CapSet, matches, meter_key, meters_for, names_of, standing_meters, tightest_per_call
 from jecp_mcp.mandate.ledger import Meter, Window
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.money import MicroUSDC
@@ -85,3 +85,23 @@ def test_no_two_caps_share_a_key(
 def test_a_star_crosses_slashes_and_colons_and_case_counts() -> None:
     assert matches("d*e", ("docs/pdf:make",))
     assert not matches("D*e", ("docs/pdf:make",))
+
+
+def test_of_equal_per_call_caps_the_general_one_is_named() -> None:
+    settings = {"per_call_usdc": "0.05", "limits": [{"match": "docs/*", "per_call_usdc": "0.05"}]}
+    policy = Policy.from_settings(MandateSettings.model_validate(settings))
+    cap = tightest_per_call(policy.caps, names_of(ACTION, "docs_pdf_make"))
+    assert cap is not None
+    assert (cap.limit, cap.label) == (50_000, "per_call_usdc")
+
+
+def test_of_two_limits_on_one_meter_the_lower_binds_whichever_comes_first() -> None:
+    for first, second in (("0.2", "0.3"), ("0.3", "0.2")):
+        limits = [{"match": "docs/*", "hourly_usdc": first}, {"match": "docs/*", "hourly_usdc": second}]
+        assert [one.limit for one in meters(limits=limits) if one.pattern] == [200_000]
+
+
+def test_a_meters_key_is_the_same_in_every_version_of_the_program() -> None:
+    """The ledger finds what was counted by it: another spelling would give every limit a fresh start."""
+    assert meter_key(Window.DAY, "local", None, "s1") == '["day","local",null]'
+    assert meter_key(Window.SESSION, "Zoë", "docs/*", "s1") == '["session","Zoë","docs/*","s1"]'

@@ -79,7 +79,7 @@ async def test_a_ledger_of_a_newer_version_is_refused(ledger: SqliteLedger) -> N
     connection.close()
     newer = open_ledger(ledger.path)
     assert isinstance(newer.fault, LedgerUnavailable)
-    assert "another version" in str(newer.fault)
+    assert "newer version" in str(newer.fault)
     await newer.close()
 
 

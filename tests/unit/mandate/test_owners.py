@@ -71,7 +71,7 @@ async def test_a_dead_sessions_rows_are_released_or_taken_over(path: Path, clock
     assert released is not None
     assert released.state is State.RELEASED
     assert [reading.used for reading in await ledger.readings([meter()])] == [20]
-    assert [one.event for one in await ledger.events("dead sent")] == ["reserve", "doubt"]
+    assert [one.event for one in await ledger.events("dead sent")] == ["reserve", "doubt", "adopt"]
     await ledger.close()
 
 

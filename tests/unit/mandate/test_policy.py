@@ -107,3 +107,17 @@ def test_a_free_call_holds_nothing_and_is_still_metered() -> None:
     allowed = permit(decide("0"))
     assert allowed.hold == 0
     assert [meter.window for meter in allowed.meters] == [Window.DAY]
+
+
+def test_a_refusal_tells_programs_what_it_was_about() -> None:
+    assert refusal(decide(allow=[]), "DENIED_BY_POLICY").details == {"action": "docs/pdf:make"}
+    assert refusal(decide(None), "PRICE_UNKNOWN").details == {"action": "docs/pdf:make"}
+    ended = refusal(decide(expires_at="2027-01-01T00:00:00Z"), "MANDATE_EXPIRED")
+    assert ended.details == {"expired_at": "2027-01-01T00:00:00.000Z"}
+
+
+def test_a_cap_of_exactly_what_a_mandate_carries_keeps_its_own_name() -> None:
+    refused = refusal(decide("1000.000001", per_call_usdc="1000"), "PER_CALL_LIMIT")
+    assert refused.details["cap"] == "per_call_usdc"
+    above = refusal(decide("1000.000001", per_call_usdc="1000.000001"), "PER_CALL_LIMIT")
+    assert above.details["cap"] == "the protocol's bound on a mandate"

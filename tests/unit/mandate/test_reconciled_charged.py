@@ -9,8 +9,9 @@ from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
 
-def test_it_is_final_and_counts_the_charge() -> None:
-    assert not [event for event in Event if after(State.RECONCILED_CHARGED, event)]
+def test_only_a_refund_can_happen_to_it_and_it_counts_the_charge() -> None:
+    state = State.RECONCILED_CHARGED
+    assert {event: after(state, event) for event in Event if after(state, event)} == {Event.REFUND: state}
     assert counted(State.RECONCILED_CHARGED, 70, 30) == 30
 
 

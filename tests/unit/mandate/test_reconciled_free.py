@@ -2,14 +2,18 @@
 
 import pytest
 
-from jecp_mcp.mandate.ledger import Admitted, Conclusion
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Window
 from jecp_mcp.mandate.sqlite import SqliteLedger
 from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
 
-def test_it_is_final_and_counts_nothing() -> None:
-    assert not [event for event in Event if after(State.RECONCILED_FREE, event)]
+def test_only_a_proof_of_a_charge_overrules_it_and_it_counts_nothing() -> None:
+    state = State.RECONCILED_FREE
+    assert {event: after(state, event) for event in Event if after(state, event)} == {
+        Event.PROVE_CHARGED: State.RECONCILED_CHARGED
+    }
     assert counted(State.RECONCILED_FREE, 70, 0) == 0
 
 
@@ -26,3 +30,21 @@ async def test_the_proof_gives_the_hold_back(ledger: SqliteLedger, way: tuple[Ev
     row = await ledger.row(wanted.call_id)
     assert row is not None
     assert row.state is State.RECONCILED_FREE
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_charge_found_after_all_counts_in_every_window_it_belongs_to(ledger: SqliteLedger, later: bool) -> None:
+    """Also in a window whose limit came while the call counted for nothing."""
+    old, new = meter(Window.DAY), Meter("a new limit", Window.TOTAL, MicroUSDC(10_000), "total_usdc")
+    wanted = reservation(ledger.session, 900, meters=[old])
+    await ledger.reserve(wanted)
+    for event in (Event.DOUBT, Event.PROVE_FREE):
+        ledger.conclude(Conclusion(wanted.call_id, event))
+    if later:
+        await ledger.reserve(reservation(ledger.session, 1, meters=[new]))
+        assert [reading.used for reading in await ledger.readings([old, new])] == [0, 1]
+    await ledger.conclude_now(Conclusion(wanted.call_id, Event.PROVE_CHARGED, MicroUSDC(800)))
+    if not later:
+        await ledger.reserve(reservation(ledger.session, 1, meters=[new]))
+    assert [reading.used for reading in await ledger.readings([old, new])] == [800, 801]

@@ -24,12 +24,15 @@ def settle(call_id: str, charged: int = 5_000, answer: bytes | None = b"answer")
     )
 
 
-def test_it_is_final() -> None:
-    assert not [event for event in Event if after(State.SETTLED, event)]
+def test_only_a_refund_can_happen_to_it_and_leaves_it_settled() -> None:
+    assert {event: after(State.SETTLED, event) for event in Event if after(State.SETTLED, event)} == {
+        Event.REFUND: State.SETTLED
+    }
 
 
 def test_what_was_charged_counts() -> None:
     assert counted(State.SETTLED, 70, 30) == 30
+    assert counted(State.SETTLED, 70, 30, 20) == 10
 
 
 @pytest.mark.anyio

@@ -198,3 +198,17 @@ async def _row_then_close(ledger: SqliteLedger) -> list[State]:
     states = [row.state for row in await ledger.rows()]
     await ledger.close()
     return states
+
+
+@pytest.mark.anyio
+async def test_pages_walk_over_every_call_once_and_leave_bodies_out(ledger: SqliteLedger) -> None:
+    wanted = [reservation(ledger.session) for _ in range(5)]
+    for one in wanted:
+        await ledger.reserve(one)
+    found, after = [], 0
+    while page := await ledger.pages(after=after, limit=2):
+        assert len(page) <= 2
+        found += page
+        after = page[-1].number
+    assert [row.call_id for row in found] == [one.call_id for one in wanted]
+    assert {row.request for row in found} == {b""}

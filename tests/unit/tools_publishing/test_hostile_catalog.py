@@ -3,6 +3,8 @@
 import json
 import re
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from types import MappingProxyType
 
 import jsonschema_rs
@@ -11,13 +13,19 @@ from mcp_types import Tool
 from mcp_types._v2025_11_25 import Tool as LegacyTool
 from mcp_types._v2026_07_28 import Tool as ModernTool
 
+from jecp_mcp.catalog.changes import written
 from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.errors import WireError
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.cleaning import hides_something
 from jecp_mcp.tools.forms import ToolCard
 from jecp_mcp.tools.registry import Registry
 from jecp_mcp.wire.forms import Action
-from tests.unit.tools_publishing.hostile import CASES, Case, act
+from tests.unit.tools_publishing.hostile import CASES as BY_HAND
+from tests.unit.tools_publishing.hostile import Case, act
+from tests.unit.tools_publishing.hostile_families import FAMILIES, ORDERS
+
+CASES = BY_HAND + FAMILIES
 
 GOOD = act(
     "good", {"type": "object", "properties": {"text": {"type": "string"}}}, capability="good/one", namespace="good"
@@ -58,8 +66,20 @@ def check_card(card: ToolCard) -> None:
         assert ref.startswith("#")
 
 
+def best_of_five(work: Callable[[], object]) -> float:
+    """CPU seconds; a busy machine may disturb one round."""
+    took = []
+    for _ in range(5):
+        begun = time.process_time()
+        work()
+        took.append(time.process_time() - begun)
+        if took[-1] < 0.01:
+            break
+    return min(took)
+
+
 def test_there_are_enough_of_them_and_each_has_its_own_name():
-    assert len(CASES) >= 60
+    assert len(CASES) >= 400
     assert len({case.name + case.action.key for case in CASES}) == len(CASES)
 
 
@@ -82,14 +102,25 @@ def test_each_is_cleaned_or_set_aside_and_its_neighbour_served(case: Case):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_each_is_dealt_with_in_ten_milliseconds(case: Case):
-    took = []
-    for _ in range(5):
-        start = time.process_time()
-        publish(case.action)
-        took.append(time.process_time() - start)
-        if took[-1] < 0.01:
-            break
-    assert min(took) < 0.01
+    assert best_of_five(lambda: publish(case.action)) < 0.01
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_is_pinned_or_not_pinnable_in_twenty_milliseconds(case: Case):
+    def pin() -> None:
+        with suppress(WireError):
+            written(case.action)
+
+    # Five megabytes of description take twelve, most of it in the digest.
+    assert best_of_five(pin) < 0.02
+
+
+@pytest.mark.parametrize("case", [one for one in FAMILIES if one.name.startswith("order-")], ids=lambda case: case.name)
+def test_no_order_reaches_the_model(case: Case):
+    text = ORDERS[int(case.name.split("-")[1])]
+    for card in publish(case.action).cards:
+        shown = json.dumps([card.description, card.title, card.input_schema], ensure_ascii=False)
+        assert text.casefold() not in shown.casefold()
 
 
 def test_all_of_them_together_leave_the_good_ones_served_under_names_of_their_own():

@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from mcp_types._v2025_11_25 import InputSchema as LegacySchema
 from mcp_types._v2026_07_28 import InputSchema as ModernSchema
@@ -101,6 +101,8 @@ def test_any_json_at_all_becomes_a_schema_every_host_takes_or_a_reason(raw):
 
 @THOROUGH
 @given(OBJECTS, ARGUMENTS)
+@example({"type": "object", "$ref": "#/anyOf/0", "anyOf": [{"required": ["a"]}]}, [{}, {"a": 1}])
+@example({"$ref": "#/anyOf/0", "anyOf": [{"required": ["a"]}], "if": {"required": ["b"]}, "then": {}}, [{}, {"a": 1}])
 def test_what_the_provider_accepts_is_accepted(raw, arguments):
     made = fit(raw)
     try:

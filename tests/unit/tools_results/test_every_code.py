@@ -111,7 +111,7 @@ BY_TYPE: dict[str, tuple[str, str | None]] = {
     "switch_to_wallet": ("operator", None),
     "check_gas": ("operator", None),
     "raise_cap": ("operator", None),
-    "review_intent": ("operator", None),
+    "review_intent": ("human", None),
     "link_wallet": ("operator", None),
     "dance_on_the_table": ("operator", None),
 }

@@ -45,3 +45,21 @@ def test_ids_of_any_vendor_are_recognised_by_kind() -> None:
 def test_versions_order_as_semantic_versions_do() -> None:
     ordered = [None, "nonsense", "1.0.0-rc.1", "1.0.0", "1.2.0", "1.10.0", "2.0.0"]
     assert sorted({*ordered}, key=ids.version_order) == ordered
+
+
+def test_a_version_of_nothing_but_zeros_stands_above_what_is_no_version() -> None:
+    ordered = [None, "Latest", "0.0.0-a", "0.0.0-b", "0.0.0", "0.0.1", "0.1.0"]
+    keys = [ids.version_order(version) for version in ordered]
+    assert keys == sorted(set(keys))
+
+
+def test_an_id_of_the_longest_length_is_valid_and_one_more_is_not() -> None:
+    for valid in (ids.valid_capability, ids.valid_action):
+        assert valid("a" * ids.MAX_ID_LENGTH)
+        assert not valid("a" * (ids.MAX_ID_LENGTH + 1))
+
+
+def test_a_refused_id_is_shown_by_its_beginning() -> None:
+    with pytest.raises(WireError) as caught:
+        ids.split_capability("X" * 500)
+    assert str(caught.value) == f"'{'X' * 80}' is not a capability id"

@@ -82,3 +82,21 @@ def test_what_the_hub_said_goes_before_the_pairing() -> None:
 def test_the_pairing_speaks_of_known_codes_and_types_only() -> None:
     assert set(PAIRED) <= set(CODES)
     assert set(PAIRED.values()) <= KNOWN_TYPES
+
+
+def test_an_action_without_a_type_is_named_from_the_code_and_keeps_what_else_was_said() -> None:
+    said = {"hint": "h", "new": 1}
+    action = action_for(Refusal("RATE_LIMITED", "m", next_action=said))
+    assert action is not None
+    assert (action.type, action.source, action.raw, action.extra) == ("retry_after", "bridge", said, {"new": 1})
+    unknown = action_for(Refusal("BRAND_NEW", "m", next_action=said))
+    assert unknown is not None
+    assert (unknown.type, unknown.wire_type, unknown.source, unknown.hint) == ("", "", "hub", "h")
+
+
+@pytest.mark.parametrize(("said", "read"), [(0, 0), (1, 1), (-1, None), (True, None)])
+def test_a_wait_of_no_seconds_is_a_wait(said: object, read: int | None) -> None:
+    action = parse_next_action({"type": "wait", "retry_after_seconds": said})
+    assert action is not None
+    assert action.retry_after_seconds == read
+    assert ("retry_after_seconds" in action.extra) is (read is None)

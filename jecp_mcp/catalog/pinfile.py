@@ -1,0 +1,207 @@
+"""The pins on disk: one SQLite file for every process of the user, opened late and read a few rows at a time.
+
+A rollback journal and ``synchronous=FULL`` make each change whole and durable; it is written only when something is
+seen for the first time, judged or approved. The file must never be opened but through SQLite while this process has it
+open: closing any descriptor of a file drops this process's POSIX locks on it (fcntl(2)).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import PinsUnusable
+
+if TYPE_CHECKING:
+    import apsw
+
+LONGEST_WAIT_MS: Final = 5_000
+"""How long to wait for another process of the user."""
+
+_FORM: Final = 1
+_MARK: Final = 0x6A_65_63_70
+
+# Pins apart from their documents: comparing a catalog reads ten thousand of these rows and hardly any of those.
+_SCHEMA: Final = f"""
+    CREATE TABLE pins (
+        hub TEXT NOT NULL, key TEXT NOT NULL, namespace TEXT NOT NULL, digest BLOB NOT NULL, substance BLOB,
+        since INTEGER NOT NULL, PRIMARY KEY (hub, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE documents (hub TEXT NOT NULL, key TEXT NOT NULL, document BLOB NOT NULL, PRIMARY KEY (hub, key));
+    CREATE TABLE generations (hub TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE vetted (
+        hub TEXT NOT NULL, revision TEXT NOT NULL, rule TEXT NOT NULL, generation INTEGER NOT NULL, held TEXT NOT NULL,
+        marks TEXT NOT NULL, PRIMARY KEY (hub, revision, rule)
+    ) WITHOUT ROWID;
+    PRAGMA application_id = {_MARK};
+    PRAGMA user_version = {_FORM};
+"""
+# A Hub's pins change exactly when its generation does.
+_GENERATION: Final = "SELECT generation FROM generations WHERE hub = ?"
+_NEXT_GENERATION: Final = """
+    INSERT INTO generations VALUES (?1, 1) ON CONFLICT (hub) DO UPDATE SET generation = generation + 1
+"""
+_FIRST_GENERATION: Final = "INSERT OR IGNORE INTO generations VALUES (?, 0)"
+# What a comparison came to, while neither the catalog, the tolerance nor the pins are others.
+_REMEMBERED: Final = """
+    SELECT held, marks FROM vetted JOIN generations USING (hub, generation) WHERE hub = ? AND revision = ? AND rule = ?
+"""
+_FORGET_OLD: Final = """
+    DELETE FROM vetted WHERE hub = ?1 AND generation <> (SELECT generation FROM generations WHERE hub = ?1)
+"""
+_REMEMBER: Final = """
+    INSERT OR REPLACE INTO vetted SELECT hub, ?2, ?3, generation, ?4, ?5 FROM generations WHERE hub = ?1
+"""
+
+
+class PinRow(NamedTuple):
+    """One action as pinned; `substance` as `jecp_mcp.catalog.changes.substance`."""
+
+    key: str
+    namespace: str
+    digest: bytes
+    substance: bytes | None
+
+
+class PinFile:
+    """One file of pins, opened when first used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection: apsw.Connection | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Pinned]:
+        """A consistent view. Raises `PinsUnusable`."""
+        with self._transaction("BEGIN") as pinned:
+            yield pinned
+
+    @contextmanager
+    def writing(self) -> Iterator[Pinned]:
+        """A change, whole and durable when the block ends well, and undone when it does not. Raises `PinsUnusable`."""
+        with self._transaction("BEGIN IMMEDIATE") as pinned:
+            yield pinned
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Pinned]:
+        import apsw
+
+        try:
+            connection = self._open()
+            connection.execute(begin)
+            try:
+                yield Pinned(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(apsw.Error):
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                raise
+        except (apsw.Error, OSError) as exc:
+            raise PinsUnusable(f"{self.path}: {exc}") from exc
+
+    def _open(self) -> apsw.Connection:
+        if self._connection is not None:
+            return self._connection
+        import apsw
+
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError, PermissionError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(LONGEST_WAIT_MS)
+            connection.execute("PRAGMA synchronous = FULL")
+            if _form(connection) != (_MARK, _FORM):
+                _create(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Let go of the file."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+class Pinned:
+    """The pins inside one transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def generation(self, hub: str) -> int:
+        """Changes exactly when a pin of this Hub does."""
+        found = self._connection.execute(_GENERATION, (hub,)).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def remembered(self, hub: str, revision: str, rule: str) -> tuple[dict[str, str], dict[str, str]] | None:
+        """What this catalog's comparison came to under this rule, if no pin changed since: held, and marks."""
+        found = self._connection.execute(_REMEMBERED, (hub, revision, rule)).fetchone()
+        if found is None:
+            return None
+        try:
+            held, marks = (json.loads(text) for text in found)
+        except ValueError:
+            return None
+        return held, marks
+
+    def remember(self, hub: str, revision: str, rule: str, held: Mapping[str, str], marks: Mapping[str, str]) -> None:
+        """Keep what a comparison came to."""
+        self._connection.execute(_FIRST_GENERATION, (hub,))
+        self._connection.execute(_FORGET_OLD, (hub,))
+        self._connection.execute(_REMEMBER, (hub, revision, rule, json.dumps(dict(held)), json.dumps(dict(marks))))
+
+    def rows(self, hub: str, keys: Iterable[str] | None = None) -> list[PinRow]:
+        """The pins of these keys, or all of the Hub's."""
+        columns = "SELECT key, namespace, digest, substance FROM pins"
+        if keys is None:
+            return [PinRow(*row) for row in self._connection.execute(f"{columns} WHERE hub = ?", (hub,))]
+        one = f"{columns} WHERE hub = ? AND key = ?"
+        return [PinRow(*row) for key in keys for row in self._connection.execute(one, (hub, key))]
+
+    def document(self, hub: str, key: str) -> bytes:
+        """What was pinned. Raises `PinsUnusable` when it is missing."""
+        found = self._connection.execute("SELECT document FROM documents WHERE hub = ? AND key = ?", (hub, key))
+        for (document,) in found:
+            return bytes(document)
+        raise PinsUnusable(f"the pin of {key[:80]} has no content")
+
+    def keep(self, hub: str, pins: Iterable[tuple[PinRow, bytes]], now: UnixMs) -> None:
+        """Pin these actions, in the place of what was pinned of them."""
+        rows: list[tuple[Any, ...]] = []
+        documents: list[tuple[Any, ...]] = []
+        for row, document in pins:
+            rows.append((hub, row.key, row.namespace, row.digest, row.substance, now))
+            documents.append((hub, row.key, document))
+        self._connection.executemany("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._connection.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", documents)
+        self._connection.execute(_NEXT_GENERATION, (hub,))
+
+
+def _form(connection: apsw.Connection) -> tuple[int, int]:
+    return connection.pragma("application_id"), connection.pragma("user_version")
+
+
+def _create(connection: apsw.Connection) -> None:
+    """Make the tables in an empty file; another process may be making them too.
+
+    Raises:
+        PinsUnusable: the file is something else.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    found = _form(connection)
+    if found == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+        connection.execute(_SCHEMA)
+        found = _form(connection)
+    connection.execute("COMMIT")
+    if found != (_MARK, _FORM):
+        raise PinsUnusable("the file is no file of pins, or one of another version of jecp-mcp")

@@ -1,0 +1,52 @@
+"""The steps that a person takes: approving, refusing, deciding on a full limit. Pure: no I/O."""
+
+from __future__ import annotations
+
+from jecp_mcp.tools.forms import NextAction
+from jecp_mcp.tools.steps import Case, limit, same_call, step
+
+
+def approve(case: Case) -> NextAction:
+    """A call that needs a person, who answers in a terminal; then the same call goes through."""
+    code = case.refusal.details.get("approval_code")
+    how = f"they approve it with `jecp-mcp approve {code}` in a terminal" if code else "they approve it"
+    return step(
+        case,
+        "human",
+        f"Tell the user what it costs and that {how}. Stop until they say so; then make the same call again.",
+        type_="ask_human",
+    )
+
+
+def wait_for_person(case: Case) -> NextAction:
+    """The person is being asked, or was this moment."""
+    return step(case, "human", "Wait for the user's answer, then make the same call again.", type_="ask_human")
+
+
+def refused_by_person(case: Case) -> NextAction:
+    """The person said no."""
+    return step(
+        case,
+        "human",
+        "The user said no. Do not ask for it again; tell them what you can do without it.",
+        type_="ask_human",
+    )
+
+
+def full_limit(case: Case) -> NextAction:
+    """A cap without room: the same call once it has refilled; where it does not, only the operator can decide."""
+    code = case.refusal.details.get("approval_code")
+    if code is None or "resets_at" in case.refusal.details:
+        return limit(case)
+    return step(
+        case,
+        "operator",
+        "Tell the user: this limit is full, and only the operator can decide on it, "
+        f"with `jecp-mcp approve {code}`. Stop here.",
+        type_="ask_operator",
+    )
+
+
+def prepare_anew(case: Case) -> NextAction:
+    """A prepared call that is no longer good: the same, prepared anew."""
+    return step(case, "agent", "Prepare it again and look at the price.", call=same_call(case.context), type_="prepare")

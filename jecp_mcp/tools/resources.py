@@ -1,0 +1,204 @@
+"""What a host can read beside calling tools: the wallet, the latest calls, the catalog, and files that calls produced.
+
+Everything is read off the event loop where it lies on disk, and nothing is larger than one message may be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import anyio
+
+from jecp_mcp.calls.ports import Caller
+from jecp_mcp.errors import ToolFault
+from jecp_mcp.tools.artifacts import LISTED, URI, ArtifactStore, StoredArtifact
+from jecp_mcp.tools.equivalents import brief
+from jecp_mcp.tools.links import unshowable
+from jecp_mcp.tools.own import Neighbours, OwnTools
+from jecp_mcp.tools.results import FRAME
+from jecp_mcp.wire import jsontext
+
+WALLET: Final = "jecp://wallet"
+RECENT: Final = "jecp://ledger/recent"
+CATALOG: Final = "jecp://catalog"
+ACTION_TEMPLATE: Final = "jecp://catalog/{id}"
+ARTIFACT_TEMPLATE: Final = "jecp://artifact/{id}"
+NOT_FOUND: Final = "RESOURCE_NOT_FOUND"
+
+MOST_COMPLETIONS: Final = 100
+"""How many values a completion may have (MCP, completion/complete)."""
+
+_JSON: Final = "application/json"
+_SHOWN: Final = 200
+"""How many actions the catalog resource lists: a host may put all of it before the model."""
+_ACTION: Final = f"{CATALOG}/"
+_LONGEST_CURSOR: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One readable thing; `size` is in bytes."""
+
+    uri: str
+    name: str
+    description: str
+    mime_type: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some entries, and the cursor of the next page, if there is one."""
+
+    entries: tuple[Entry, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What was read; exactly one of `text` and `data` is set."""
+
+    uri: str
+    mime_type: str
+    text: str | None = None
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """A file that does not fit into one message; `path` is where its bytes are on this machine, `size` in bytes."""
+
+    mime_type: str
+    size: int
+    path: Path
+
+
+_FIXED: Final = (
+    Entry(WALLET, "wallet", "Balance, every spending limit with what is left, and money held.", _JSON),
+    Entry(RECENT, "latest calls", "The latest calls, with what each cost and how it ended.", _JSON),
+    Entry(CATALOG, "catalog", "What can be bought, with prices; the most used first.", _JSON),
+)
+
+TEMPLATES: Final = (
+    Entry(ACTION_TEMPLATE, "action", "One action: input schema, examples, price, and whether limits allow it.", _JSON),
+    Entry(ARTIFACT_TEMPLATE, "artifact", "A file that a paid call produced.", ""),
+)
+"""How actions and artifacts are addressed; `Entry.uri` is the template."""
+
+
+class Resources:
+    """Everything readable. One per process."""
+
+    def __init__(self, near: Neighbours, own: OwnTools, store: ArtifactStore) -> None:
+        self._near = near
+        self._own = own
+        self._store = store
+
+    async def page(self, cursor: str | None) -> Page:
+        """The fixed resources, then the stored files, newest first.
+
+        Raises:
+            ToolFault: the cursor is not one that a page gave out.
+        """
+        after = None if cursor is None else _place(cursor)
+        kept = await self._kept(after)
+        entries = tuple(
+            Entry(one.uri, one.name, "A file that a paid call produced.", one.mime_type, one.size) for one in kept
+        )
+        last = kept[-1] if len(kept) == LISTED else None
+        return Page(
+            entries if cursor is not None else (*_FIXED, *entries),
+            None if last is None else f"{last.created_at}-{last.id}",
+        )
+
+    async def read(self, uri: str, caller: Caller) -> Content | TooLarge:
+        """One resource, whole.
+
+        Raises:
+            ToolFault: there is none at this address.
+            LedgerError: the books cannot be read.
+        """
+        if uri.startswith(URI):
+            return await self._artifact(uri)
+        if uri == WALLET:
+            return _written(uri, await self._near.wallet.overview(caller.principal))
+        if uri == RECENT:
+            return _written(uri, await self._own.latest(caller))
+        if uri == CATALOG:
+            return _written(uri, self._catalog())
+        if uri.startswith(_ACTION):
+            return _written(uri, await self._own.describe(unquote(uri.removeprefix(_ACTION)), caller))
+        raise ToolFault(NOT_FOUND, "there is no such resource")
+
+    async def complete(self, template: str, value: str) -> Sequence[str]:
+        """What the `id` of a template may be, given how it begins; the likeliest first."""
+        if template == ARTIFACT_TEMPLATE:
+            return [one.id for one in await self._kept(None) if one.id.startswith(value)][:MOST_COMPLETIONS]
+        if template == ACTION_TEMPLATE:
+            finder, shelf = self._near.finder, self._near.shelf
+            found = [*finder.search(value, limit=MOST_COMPLETIONS), *finder.nearest(value, limit=MOST_COMPLETIONS)]
+            names = (shelf.name_of(action) for action in found)
+            return list(dict.fromkeys(name for name in names if name is not None))[:MOST_COMPLETIONS]
+        return []
+
+    async def call_ids(self, value: str, caller: Caller) -> Sequence[str]:
+        """The ids of the caller's latest calls that begin so.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        rows = await self._near.calls.status(limit=MOST_COMPLETIONS)
+        return [row.call_id for row in rows if row.principal == caller.principal and row.call_id.startswith(value)]
+
+    async def _kept(self, after: tuple[int, str] | None) -> tuple[StoredArtifact, ...]:
+        return await anyio.to_thread.run_sync(self._store.list, after)
+
+    async def _artifact(self, uri: str) -> Content | TooLarge:
+        known = await anyio.to_thread.run_sync(self._store.find, uri.removeprefix(URI))
+        # In base64 three bytes are four characters.
+        if known is not None and known.size * 4 > FRAME * 3:
+            return TooLarge(known.mime_type, known.size, known.path)
+        found = await anyio.to_thread.run_sync(partial(self._store.read, uri))
+        text = _as_text(found.mime_type, found.data)
+        return Content(uri, found.mime_type, text, None if text is not None else found.data)
+
+    def _catalog(self) -> dict[str, Any]:
+        found = self._near.finder.search("", limit=_SHOWN + 1)
+        names = [(action, self._near.shelf.name_of(action)) for action in found[:_SHOWN]]
+        made: dict[str, Any] = {"actions": [brief(action, name) for action, name in names if name is not None]}
+        if len(found) > _SHOWN:
+            made["more"] = "jecp_search finds the others"
+        return made
+
+
+def action_uri(name: str) -> str:
+    """The address of an action by its tool name or key."""
+    return _ACTION + quote(name, safe="")
+
+
+def _written(uri: str, value: Mapping[str, Any]) -> Content:
+    return Content(uri, _JSON, jsontext.dumps(value).decode())
+
+
+def _as_text(mime_type: str, data: bytes) -> str | None:
+    """A file as text where it is text that shows everything it says and still fits; else None."""
+    if mime_type != _JSON and not mime_type.startswith("text/"):
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if not unshowable(text) and len(json.dumps(text)) <= FRAME else None
+
+
+def _place(cursor: str) -> tuple[int, str]:
+    created_at, _, artifact_id = cursor[:_LONGEST_CURSOR].partition("-")
+    if not (created_at.isascii() and created_at.isdigit() and artifact_id):
+        raise ToolFault("INVALID_CURSOR", "this cursor is not one that resources/list gave out")
+    return int(created_at), artifact_id

@@ -1,0 +1,111 @@
+"""Clients in other languages take the list of a server whose Hub means nothing but harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+
+from tests.acceptance.foreign.hub import serving
+from tests.acceptance.roads import LEGACY, MODERN
+
+HERE = Path(__file__).parent
+PACKAGES = ("@modelcontextprotocol/sdk@1", "@modelcontextprotocol/client@2", "@modelcontextprotocol/inspector@2.12.0")
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[tuple[str, int]]:
+    with serving() as served:
+        yield served
+
+
+def server(url: str, folder: Path) -> list[str]:
+    """The server's command. Not every client hands its environment or every option on."""
+    config = folder / "config.toml"
+    config.write_text(f'[hub]\nbase_url = "{url}"\n[tools]\nmode = "direct"\nmax_tools = 1000\n')
+    places = (f"JECP_MCP_CONFIG={config}", f"JECP_MCP_STATE_DIR={folder / 'state'}")
+    program = ["env", *places, sys.executable, "-m", "jecp_mcp"]
+    # A server does not make a host wait for a slow Hub; one that was there before has the catalog at once.
+    subprocess.run([*program, "catalog", "--json"], capture_output=True, timeout=60, check=True)
+    return [*program, "serve"]
+
+
+def check(names: list[str], listed: int) -> None:
+    """Ours, a good one of each page, and what could be made of the others."""
+    assert len(names) == len(set(names))
+    assert {"jecp_search", "jecp_call"} <= set(names)
+    pages = [name for name in names if name.startswith("good-")]
+    assert len(pages) == -(-listed // 100)
+    assert 400 < len(names) < listed
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("era", [LEGACY, MODERN])
+async def test_the_python_client_takes_the_list(hub: tuple[str, int], tmp_path: Path, era: str) -> None:
+    url, listed = hub
+    program, *arguments = server(url, tmp_path)
+    command = StdioServerParameters(command=program, args=arguments)
+    async with Client(command, mode=era, read_timeout_seconds=60) as client:
+        names: list[str] = []
+        cursor = None
+        while True:
+            page = await client.list_tools(cursor=cursor)
+            names += [tool.name for tool in page.tools]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    check(names, listed)
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the clients installed, and Node 22 or newer in ``node_modules/.bin`` or on the path."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed, so there are no TypeScript clients to try")
+    folder = tmp_path_factory.mktemp("node")
+    (folder / "package.json").write_text('{"name": "foreign", "private": true, "type": "module"}')
+    wanted = [npm, "install", "--no-audit", "--no-fund", "--loglevel", "error", "node@22", *PACKAGES]
+    done = subprocess.run(wanted, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    if done.returncode:
+        pytest.skip(f"the TypeScript clients cannot be installed: {done.stderr[-300:]}")
+    for script in HERE.glob("*.mjs"):
+        shutil.copy(script, folder)
+    return folder
+
+
+def run(node: Path, *command: str) -> Any:
+    programs = node / "node_modules" / ".bin"
+    env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [str(programs / "node"), *command], cwd=node, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_typescript_clients_take_the_list(hub: tuple[str, int], node: Path, tmp_path: Path, version: int) -> None:
+    url, listed = hub
+    found = run(node, f"list_{version}.mjs", *server(url, tmp_path))
+    check(found["names"], listed)
+    assert found["uncompiled"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_inspector_finds_nothing_amiss(hub: tuple[str, int], node: Path, tmp_path: Path, era: str) -> None:
+    url, listed = hub
+    inspector = "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+    options = ("--method", "tools/list", "--strict", "--protocol-era", era, "--format", "json")
+    found = run(node, inspector, "--cli", *server(url, tmp_path), *options)
+    check([tool["name"] for tool in found["result"]["tools"]], listed)

@@ -1,0 +1,332 @@
+"""A person's consent: good for one call of exactly this payee, amount and arguments, and never taken for granted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.approval import APPROVAL_MS, REFUSED_MS
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Purchase, Question, Reply
+from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.slips import SlipKind, SlipRef, SlipState
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.settings import MandateSettings
+from jecp_mcp.wire.forms import Price
+from tests.unit.calls.test_pipeline import (
+    ACTION,
+    PRICE,
+    StillClock,
+    always_charged,
+    always_lost,
+    buying,
+    charged,
+    opened,
+    refused,
+)
+
+pytestmark = pytest.mark.anyio
+
+DEAR = MandateSettings(daily_usdc="1.00", approve_above_usdc="0.05")
+EVERY_STATE = frozenset(SlipState)
+
+
+class Person:
+    """Answers what it is asked, and remembers the questions."""
+
+    def __init__(self, *words: Decision, reason: str = "") -> None:
+        self.words, self.reason, self.asked = list(words), reason, list[Question]()
+
+    async def approve(self, question: Question) -> Reply:
+        self.asked.append(question)
+        return Reply(self.words.pop(0), self.reason)
+
+    async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
+        raise AssertionError
+
+
+def code_of(end: CallEnd) -> str:
+    assert end.refusal is not None
+    assert end.charge is Charge.NO
+    code = end.refusal.details["approval_code"]
+    assert isinstance(code, str)
+    return code
+
+
+def refusal_of(end: CallEnd) -> str:
+    assert end.refusal is not None
+    assert (end.charge, end.call_id) == (Charge.NO, None)
+    return end.refusal.code
+
+
+async def grant(ledger: Ledger, code: str, kind: SlipKind = SlipKind.APPROVAL) -> None:
+    assert await ledger.answer_slip(SlipRef(kind, code), True, "granted at the terminal")
+
+
+async def test_a_call_above_the_threshold_waits_for_a_person_under_one_code(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+        first, second = [await calls.pay(buying(), Caller()) for _ in range(2)]
+        totals = await ledger.totals()
+    assert refusal_of(first) == refusals.APPROVAL_REQUIRED
+    assert code_of(first) == code_of(second)
+    assert (rail.sent, totals.held) == ([], 0)
+
+
+async def test_a_given_approval_pays_for_one_call_and_the_next_needs_another(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+        code = code_of(await calls.pay(buying(), Caller()))
+        await grant(ledger, code)
+        paid = await calls.pay(buying(), Caller())
+        calls.delivered(paid)
+        slip = await ledger.slip(SlipRef(SlipKind.APPROVAL, code))
+        again = await calls.pay(buying(), Caller())
+    assert slip is not None
+    assert (paid.charge, slip.state, slip.call_id) == (Charge.YES, SlipState.USED, paid.call_id)
+    assert code_of(again) != code
+    assert len(rail.sent) == 1
+
+
+@pytest.mark.parametrize("other", ["arguments", "amount", "principal"])
+async def test_an_approval_is_good_for_nothing_else(tmp_path: Path, other: str) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+        await grant(ledger, code_of(await calls.pay(buying(x=1), Caller())))
+        purchase, caller = buying(x=1), Caller()
+        if other == "arguments":
+            purchase = buying(x=2)
+        elif other == "amount":
+            dearer = replace(ACTION, price=Price(MicroUSDC(PRICE + 1)))
+            purchase = Purchase(purchase.tool, dearer, purchase.arguments)
+        else:
+            caller = Caller(principal="another")
+        end = await calls.pay(purchase, caller)
+    assert refusal_of(end) == refusals.APPROVAL_REQUIRED
+    assert rail.sent == []
+
+
+async def test_an_approval_that_ran_out_is_asked_for_anew(tmp_path: Path) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, rail, ledger):
+        code = code_of(await calls.pay(buying(), Caller()))
+        await grant(ledger, code)
+        clock.at += APPROVAL_MS
+        assert code_of(await calls.pay(buying(), Caller())) != code
+    assert rail.sent == []
+
+
+async def test_an_approval_whose_call_cost_nothing_can_be_used_again(tmp_path: Path) -> None:
+    async def refuse_the_first(request: StoredRequest, _replay: bool) -> Outcome:
+        return refused() if len(rail.sent) == 1 else charged(request)
+
+    async with opened(tmp_path, refuse_the_first, mandate=DEAR) as (calls, rail, ledger):
+        await grant(ledger, code_of(await calls.pay(buying(), Caller())))
+        free = await calls.pay(buying(), Caller())
+        await ledger.flush()
+        paid = await calls.pay(buying(), Caller())
+    assert (free.charge, paid.charge) == (Charge.NO, Charge.YES)
+
+
+async def test_a_yes_in_the_host_buys_the_call_that_was_shown(tmp_path: Path) -> None:
+    person = Person(Decision.ACCEPTED)
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, _ledger):
+        end = await calls.pay(buying(x=1), Caller(asker=person))
+    assert end.charge is Charge.YES
+    (asked,) = person.asked
+    assert (asked.payee, asked.action, asked.amount, asked.exact, asked.arguments) == (
+        "docs", ACTION.key, PRICE, True, {"x": 1},
+    )  # fmt: skip
+    assert asked.because == "A call that may cost 0.10 USDC needs the approval of a person."
+
+
+async def test_a_no_in_the_host_stands_for_a_while_and_is_then_asked_again(tmp_path: Path) -> None:
+    clock, person = StillClock(), Person(Decision.DECLINED, Decision.ACCEPTED)
+    async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, _rail, _ledger):
+        caller = Caller(asker=person)
+        assert refusal_of(await calls.pay(buying(), caller)) == refusals.APPROVAL_DENIED
+        clock.at += REFUSED_MS - 1
+        assert refusal_of(await calls.pay(buying(), caller)) == refusals.APPROVAL_DENIED
+        assert len(person.asked) == 1
+        clock.at += 1
+        assert (await calls.pay(buying(), caller)).charge is Charge.YES
+
+
+async def test_a_no_at_the_terminal_is_told_and_not_asked_for_in_the_host(tmp_path: Path) -> None:
+    person = Person(Decision.ACCEPTED)
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
+        code = code_of(await calls.pay(buying(), Caller()))
+        assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, code), False, "refused at the terminal")
+        assert refusal_of(await calls.pay(buying(), Caller(asker=person))) == refusals.APPROVAL_DENIED
+    assert person.asked == []
+
+
+async def test_while_a_host_still_shows_the_question_nothing_is_held_or_written(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+        end = await calls.pay(buying(), Caller(asker=Person(Decision.WAITING)))
+        slips = await ledger.slips(SlipKind.APPROVAL, states=EVERY_STATE)
+    assert (refusal_of(end), list(slips), rail.sent) == (refusals.APPROVAL_PENDING, [], [])
+
+
+@pytest.mark.parametrize("word", [Decision.CANCELLED, Decision.UNABLE])
+async def test_no_plain_word_of_a_person_leaves_the_question_outside_the_chat(tmp_path: Path, word: Decision) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+        end = await calls.pay(buying(), Caller(asker=Person(word, reason="the window was closed")))
+        slip = await ledger.slip(SlipRef(SlipKind.APPROVAL, code_of(end)))
+    assert slip is not None
+    assert (slip.state, rail.sent) == (SlipState.ASKED, [])
+    assert end.refusal is not None
+    assert "the window was closed" in end.refusal.message
+
+
+async def test_the_first_purchase_from_a_provider_needs_a_person_where_the_operator_says_so(tmp_path: Path) -> None:
+    person = Person(Decision.ACCEPTED)
+    mandate = MandateSettings(daily_usdc="1.00", approve_new_payees=True)
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
+        first = await calls.pay(buying(n=1), Caller(asker=person))
+        await ledger.flush()
+        second = await calls.pay(buying(n=2), Caller(asker=person))
+    assert (first.charge, second.charge, len(rail.sent)) == (Charge.YES, Charge.YES, 2)
+    assert [one.because for one in person.asked] == [
+        "Nothing was ever bought from docs before, which needs the approval of a person."
+    ]
+
+
+async def test_a_full_limit_lets_one_call_pass_by_a_word_outside_the_chat_and_counts_it(tmp_path: Path) -> None:
+    person, mandate = Person(), MandateSettings(daily_usdc="0.15")
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
+        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        full = await calls.pay(buying(n=2), Caller(asker=person))
+        assert refusal_of(full) == refusals.LIMIT_REACHED
+        await grant(ledger, code_of(full), SlipKind.LIMIT)
+        passed = await calls.pay(buying(n=2), Caller(asker=person))
+        third = await calls.pay(buying(n=3), Caller(asker=person))
+        await ledger.flush()
+        (day,) = await calls.windows()
+    assert person.asked == [], "whoever holds the chat is not asked for this"
+    assert (passed.charge, refusal_of(third), len(rail.sent)) == (Charge.YES, refusals.LIMIT_REACHED, 2)
+    assert day.used == 2 * PRICE
+
+
+@pytest.mark.parametrize(("word", "code"), [(Decision.ACCEPTED, None), (Decision.DECLINED, refusals.APPROVAL_DENIED)])
+async def test_where_the_operator_says_so_the_host_may_let_one_call_past_a_limit(
+    tmp_path: Path, word: Decision, code: str | None
+) -> None:
+    person, mandate = Person(word), MandateSettings(daily_usdc="0.15", raise_limits_in_host=True)
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, _rail, _ledger):
+        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        end = await calls.pay(buying(n=2), Caller(asker=person))
+    assert [one.because for one in person.asked] == ["The limit daily_usdc is full; this one call would go past it."]
+    assert (None if end.refusal is None else refusal_of(end)) == code
+
+
+async def test_a_word_for_one_full_limit_does_not_lift_another(tmp_path: Path) -> None:
+    person = Person(Decision.ACCEPTED)
+    mandate = MandateSettings(hourly_usdc="0.15", daily_usdc="0.16", raise_limits_in_host=True)
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
+        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        end = await calls.pay(buying(n=2), Caller(asker=person))
+    assert (refusal_of(end), len(person.asked), len(rail.sent)) == (refusals.LIMIT_REACHED, 1, 1)
+
+
+async def test_two_who_agree_to_the_same_at_once_share_one_purchase(tmp_path: Path) -> None:
+    both_asked, ends = anyio.Event(), list[CallEnd]()
+
+    class Together(Person):
+        async def approve(self, question: Question) -> Reply:
+            self.asked.append(question)
+            if len(self.asked) == 2:
+                both_asked.set()
+            await both_asked.wait()
+            return Reply(Decision.ACCEPTED)
+
+    person = Together()
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+
+        async def one() -> None:
+            ends.append(await calls.pay(buying(), Caller(asker=person)))
+
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(one)
+            hosts.start_soon(one)
+        await ledger.flush()
+        totals = await ledger.totals()
+    assert len(rail.sent) == 1
+    assert [(end.charge, end.call_id) for end in ends] == [(Charge.YES, rail.sent[0].call_id)] * 2
+    assert totals.charged == PRICE
+
+
+async def test_who_agrees_while_the_identical_call_runs_shares_its_one_purchase(tmp_path: Path) -> None:
+    both_asked, later, sent, go_on = anyio.Event(), anyio.Event(), anyio.Event(), anyio.Event()
+    ends = list[CallEnd]()
+
+    class OneAfterTheOther(Person):
+        async def approve(self, question: Question) -> Reply:
+            self.asked.append(question)
+            if len(self.asked) == 2:
+                both_asked.set()
+                await later.wait()
+            else:
+                await both_asked.wait()
+            return Reply(Decision.ACCEPTED)
+
+    async def slow(request: StoredRequest, _replay: bool) -> Outcome:
+        sent.set()
+        await go_on.wait()
+        return charged(request)
+
+    person = OneAfterTheOther()
+    async with opened(tmp_path, slow, mandate=DEAR) as (calls, rail, ledger):
+
+        async def one() -> None:
+            ends.append(await calls.pay(buying(), Caller(asker=person)))
+
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(one)
+            hosts.start_soon(one)
+            await sent.wait()
+            later.set()
+            with anyio.fail_after(5):
+                while len(await ledger.slips(SlipKind.APPROVAL, states=EVERY_STATE)) < 2:
+                    await anyio.lowlevel.checkpoint()
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+        await ledger.flush()
+        totals = await ledger.totals()
+    assert len(rail.sent) == 1
+    assert [(end.charge, end.call_id) for end in ends] == [(Charge.YES, rail.sent[0].call_id)] * 2
+    assert totals.charged == PRICE
+
+
+async def test_where_the_question_cannot_be_kept_nobody_is_asked_and_nothing_is_bought(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"this is no database, " * 400)
+    person = Person()
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, _ledger):
+        end = await calls.pay(buying(), Caller(asker=person))
+    assert (refusal_of(end), person.asked, rail.sent) == (refusals.LEDGER_DAMAGED, [], [])
+
+
+async def test_nobody_is_asked_to_pay_for_an_answer_that_was_paid_for_and_never_arrived(tmp_path: Path) -> None:
+    person = Person(*[Decision.ACCEPTED] * 2)
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, _):
+        paid = await calls.pay(buying(), Caller(asker=person))
+        again = await calls.pay(buying(), Caller(asker=person))
+        assert (len(person.asked), again.call_id, again.stored) == (1, paid.call_id, True)
+        calls.delivered(again)
+        # A new purchase needs a new yes: none is left over.
+        other = await calls.pay(buying(), Caller(asker=person))
+    assert len(person.asked) == 2
+    assert (other.charge, other.stored) == (Charge.YES, False)
+    assert len(rail.sent) == 2
+
+
+async def test_nobody_is_asked_to_pay_for_a_call_in_doubt(tmp_path: Path) -> None:
+    person = Person(Decision.ACCEPTED)
+    async with opened(tmp_path, always_lost, mandate=DEAR) as (calls, rail, _):
+        ends = [await calls.pay(buying(), Caller(asker=person)) for _ in range(2)]
+    assert [end.charge for end in ends] == [Charge.UNKNOWN, Charge.UNKNOWN]
+    assert ends[0].call_id == ends[1].call_id
+    assert len(person.asked) == 1
+    assert len(rail.sent) == 2

@@ -1,0 +1,171 @@
+"""A prepared call: the price is promised for a while, and paid once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.pipeline import Calls
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.calls.prepared import PREPARED_MS, Preparation
+from jecp_mcp.mandate.slips import SlipKind, SlipRef, SlipState
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.settings import MandateSettings
+from jecp_mcp.wire.forms import Price, Refusal
+from tests.unit.calls.test_pipeline import (
+    ACTION,
+    PRICE,
+    StillClock,
+    always_charged,
+    always_lost,
+    buying,
+    charged,
+    opened,
+    refused,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def prepare(calls: Calls, purchase: Purchase) -> Preparation:
+    made = await calls.prepare(purchase, Caller())
+    assert isinstance(made, Preparation)
+    return made
+
+
+async def execute(calls: Calls, made: Preparation, purchase: Purchase) -> CallEnd:
+    found = await calls.prepared(made.slip.slip_id, "local")
+    assert found is not None
+    slip, call = found
+    assert call == made.call
+    return await calls.execute(slip, purchase, Caller())
+
+
+def code(end: CallEnd) -> str:
+    assert end.refusal is not None
+    assert (end.charge, end.amount) == (Charge.NO, 0)
+    return end.refusal.code
+
+
+async def test_preparing_shows_the_price_and_spends_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, ledger):
+        made = await prepare(calls, buying(x=1))
+        totals = await ledger.totals()
+    assert (made.call.tool, made.call.key, made.call.version) == ("docs_invoice_create", ACTION.key, "1.0.0")
+    assert (made.call.quoted, made.call.exact, made.call.hold, made.call.arguments) == (PRICE, True, PRICE, {"x": 1})
+    assert (made.slip.state, made.slip.expires_at - made.slip.created_at) == (SlipState.GRANTED, PREPARED_MS)
+    assert (made.full, made.approval, rail.sent, totals.held) == ((), None, [], 0)
+
+
+async def test_a_prepared_call_is_paid_once_and_then_tells_what_it_came_to(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, ledger):
+        made = await prepare(calls, buying(x=1))
+        first = await execute(calls, made, buying(x=1))
+        calls.delivered(first)
+        await ledger.flush()
+        again = await execute(calls, made, buying(x=1))
+    assert (first.charge, again.charge, again.call_id, again.stored) == (Charge.YES, Charge.YES, first.call_id, True)
+    assert again.answer is not None
+    assert again.action == ACTION
+    assert len(rail.sent) == 1
+
+
+async def test_a_prepared_call_in_doubt_is_finished_and_not_bought_again(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
+        made = await prepare(calls, buying(x=1))
+        first = await execute(calls, made, buying(x=1))
+        await ledger.flush()
+        rail.script = always_charged
+        again = await execute(calls, made, buying(x=1))
+    assert (first.charge, again.charge, again.call_id) == (Charge.UNKNOWN, Charge.YES, first.call_id)
+    assert {request.call_id for request in rail.sent} == {first.call_id}
+
+
+async def test_a_prepared_call_that_cost_nothing_can_be_executed_until_it_expires(tmp_path: Path) -> None:
+    clock = StillClock()
+
+    async def refuse_all_but_the_second(request: StoredRequest, _replay: bool) -> Outcome:
+        return charged(request) if len(rail.sent) == 2 else refused()
+
+    async with opened(tmp_path, refuse_all_but_the_second, clock=clock) as (calls, rail, ledger):
+        one, two = await prepare(calls, buying(n=1)), await prepare(calls, buying(n=2))
+        assert code(await execute(calls, one, buying(n=1))) == "INSUFFICIENT_BALANCE"
+        await ledger.flush()
+        paid = await execute(calls, one, buying(n=1))
+        assert code(await execute(calls, two, buying(n=2))) == "INSUFFICIENT_BALANCE"
+        await ledger.flush()
+        clock.at += PREPARED_MS
+        assert code(await execute(calls, two, buying(n=2))) == refusals.PREPARED_EXPIRED
+    assert (paid.charge, len(rail.sent)) == (Charge.YES, 3)
+
+
+async def test_only_the_latest_preparation_of_a_call_counts(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
+        old, new = await prepare(calls, buying(x=1)), await prepare(calls, buying(x=1))
+        assert code(await execute(calls, old, buying(x=1))) == refusals.PREPARED_SUPERSEDED
+        assert (await execute(calls, new, buying(x=1))).charge is Charge.YES
+    assert len(rail.sent) == 1
+
+
+async def test_a_price_is_promised_for_a_while_and_not_a_millisecond_longer(tmp_path: Path) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, _ledger):
+        made = await prepare(calls, buying(x=1))
+        clock.at += PREPARED_MS
+        assert code(await execute(calls, made, buying(x=1))) == refusals.PREPARED_EXPIRED
+        clock.at -= 1
+        assert (await execute(calls, made, buying(x=1))).charge is Charge.YES
+    assert len(rail.sent) == 1
+
+
+@pytest.mark.parametrize("change", [{"price": Price(MicroUSDC(PRICE - 1))}, {"version": "1.0.1"}])
+async def test_what_changed_in_the_catalog_since_is_not_bought(tmp_path: Path, change: dict[str, object]) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
+        made = await prepare(calls, buying(x=1))
+        changed = replace(ACTION, **change)  # type: ignore[arg-type]  # one field of the catalog's at a time
+        end = await execute(calls, made, Purchase("docs_invoice_create", changed, {"x": 1}))
+    assert (code(end), rail.sent) == (refusals.PRICE_CHANGED, [])
+
+
+async def test_an_unknown_price_stays_unknown_when_it_is_kept(tmp_path: Path) -> None:
+    mandate = MandateSettings(daily_usdc="1.00", unknown_price="0.20")
+    unknown = Purchase("docs_invoice_create", replace(ACTION, price=Price(None)), {})
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
+        made = await prepare(calls, unknown)
+        end = await execute(calls, made, unknown)
+    assert (made.call.quoted, made.call.hold) == (None, 200_000)
+    assert (end.charge, [request.budget for request in rail.sent]) == (Charge.YES, [200_000])
+
+
+async def test_nobody_else_finds_a_prepared_call(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, _rail, _ledger):
+        made = await prepare(calls, buying(x=1))
+        assert await calls.prepared(made.slip.slip_id, "another") is None
+        assert await calls.prepared("prep_unknown", "local") is None
+
+
+async def test_preparing_tells_what_stands_in_the_way(tmp_path: Path) -> None:
+    mandate = MandateSettings(daily_usdc="0.15", hourly_usdc="0.30", approve_above_usdc="0.05")
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, _rail, ledger):
+        made = await prepare(calls, buying(n=1))
+        assert (made.full, made.approval is not None) == ((), True)
+        assert made.approval is not None
+        because, slip = made.approval
+        assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, slip.slip_id), True, "granted at the terminal")
+        assert (await execute(calls, made, buying(n=1))).charge is Charge.YES
+        await ledger.flush()
+        blocked = await prepare(calls, buying(n=2))
+    assert because == "A call that may cost 0.10 USDC needs the approval of a person."
+    assert [one.meter.label for one in blocked.full] == ["daily_usdc"]
+
+
+async def test_what_the_mandate_denies_is_not_prepared(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=MandateSettings(deny=("docs/*",))) as (calls, _rail, ledger):
+        made = await calls.prepare(buying(), Caller())
+        assert list(await ledger.slips(SlipKind.PREPARED)) == []
+    assert isinstance(made, Refusal)
+    assert made.code == "DENIED_BY_POLICY"

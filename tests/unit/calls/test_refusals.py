@@ -1,0 +1,253 @@
+"""Why the bridge did not make a call: the code, who says it, and the amounts and instants that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.ends import MOST_ATTEMPTS, charge_of, conclusion, ended, refused, standing
+from jecp_mcp.calls.ports import Charge, Question
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, WireError
+from jecp_mcp.mandate.ledger import CallRow, Meter, NotGood, OverLimit, Window
+from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.states import OPEN, Event, State
+from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
+from jecp_mcp.wire.envelope import dump_answer
+from jecp_mcp.wire.forms import Action, Answer, Billing, Price, Refusal
+
+AT = UnixMs(1_800_000_000_000)
+SINCE = "2027-01-15T08:00:00.000Z"
+ACTION = Action("docs/pdf", "make", "docs", Price(MicroUSDC(5_000)))
+REQUEST = StoredRequest("jecp", "hub agent", "call_1", "/v1/invoke", b"{}", MicroUSDC(70))
+ANSWER = Answer("call_1", {"ok": 1}, Billing(True, MicroUSDC(30), MicroUSDC(9), "tx_1"))
+NO = Refusal("INSUFFICIENT_BALANCE", "empty")
+ASKED = Question("local", "docs", "docs/pdf:make", MicroUSDC(70), True, "f", "It is dear.", {})
+
+
+def gone(kind: SlipKind, *, found: bool = False) -> NotGood:
+    slip = Slip(kind, "AB-CD", "local", "f", SlipState.USED, b"{}", AT, AT)
+    return NotGood(SlipRef(kind, "AB-CD"), slip if found else None)
+
+
+def row(state: State, *, attempts: int = 1, answer: bytes | None = None) -> CallRow:
+    return CallRow(
+        number=1, call_id="call_1", principal="local", session="s", tool="t", payee="docs", capability="docs/pdf",
+        action="make", version=None, state=state, quoted=MicroUSDC(70), held=MicroUSDC(70), charged=MicroUSDC(30),
+        refunded=ZERO, balance_after=MicroUSDC(9), transaction_id="tx_1", evidence=None, attempts=attempts,
+        created_at=AT, ended_at=None, answered=answer is not None, delivered=False, fingerprint="f", request=b"",
+        answer=answer,
+    )  # fmt: skip
+
+
+def over(used: int, limit: int, resets_at: int | None) -> OverLimit:
+    meter = Meter("k", Window.DAY, MicroUSDC(limit), "daily_usdc")
+    return OverLimit(meter, MicroUSDC(used), None if resets_at is None else UnixMs(resets_at))
+
+
+SAID: list[tuple[Callable[[], Refusal], str, str]] = [
+    (lambda: refusals.ledger_trouble(ClockWentBack("back")), "CLOCK_WRONG", "cannot be told: back."),
+    (lambda: refusals.ledger_trouble(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be written: row 7."),
+    (lambda: refusals.ledger_trouble(LedgerUnavailable("full")), "LEDGER_UNAVAILABLE", "cannot be written: full."),
+    (lambda: refusals.unreadable(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be read: row 7. Whether this call was"),
+    (lambda: refusals.unreadable(LedgerUnavailable("gone")), "LEDGER_UNAVAILABLE", "cannot be read: gone. Whether"),
+    (lambda: refusals.clock_wrong(400.4), "CLOCK_WRONG", "is 400 seconds ahead of the Hub's"),
+    (lambda: refusals.clock_wrong(-400.4), "CLOCK_WRONG", "is 400 seconds behind the Hub's"),
+    (lambda: refusals.unwritable(WireError("too large")), "INVALID_REQUEST", "cannot be sent: too large. Nothing was"),
+    (lambda: refusals.in_progress(row(State.SENT)), "CALL_IN_PROGRESS", f"already running (since {SINCE})"),
+    (lambda: refusals.in_doubt(row(State.IN_DOUBT)), "CALL_IN_DOUBT", f"call of {SINCE} was sent and its answer was"),
+    (lambda: refusals.asked_enough(row(State.IN_DOUBT, attempts=12)), "CALL_IN_DOUBT", "was sent 12 times"),
+    (lambda: refusals.left_running(70), "SHUTTING_DOWN", "0.00007 USDC stay held"),
+    (refusals.bridge_fault, "BRIDGE_FAULT", "Whether it was charged is not known"),
+    (lambda: refusals.shutting_down(ACTION), "SHUTTING_DOWN", "docs/pdf:make was not called. Nothing was charged."),
+    (lambda: refusals.limit_reached(over(30, 100, None), 90), "LIMIT_REACHED", "leaves 0.00007 USDC and this call needs 0.00009."),
+    (lambda: refusals.standing(row(State.SETTLED)), "CALL_OVER", "its answer was not kept. It was charged 0.00003 USDC."),
+    (lambda: refusals.standing(row(State.RECONCILED_CHARGED)), "CALL_OVER", "It was charged 0.00003 USDC."),
+    (lambda: refusals.standing(row(State.RELEASED)), "CALL_OVER", "ended without an answer. It was not charged."),
+    (lambda: refusals.standing(row(State.RECONCILED_FREE)), "CALL_OVER", "It was not charged."),
+    (lambda: refusals.standing(row(State.WRITTEN_OFF)), "CALL_WRITTEN_OFF", "0.00007 USDC count as spent. Tell the user"),
+    (lambda: refusals.approval_required(ASKED, "AB-CD", AT, "no host"), "APPROVAL_REQUIRED", "in the chat: no host. Nothing was"),
+    (lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", "in the chat: nobody answered. Nothing"),
+    (lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", f"Until {SINCE} the user can"),
+    (lambda: refusals.approval_pending(ASKED), "APPROVAL_PENDING", "It is dear. The user is being asked. Nothing was"),
+    (lambda: refusals.approval_denied(ASKED), "APPROVAL_DENIED", "refused to pay 0.00007 USDC for docs/pdf:make. Nothing"),
+    (refusals.prepared_unknown, "PREPARED_NOT_FOUND", "Nothing was charged."),
+    (lambda: refusals.prepared_expired(AT), "PREPARED_EXPIRED", f"expired at {SINCE}. Nothing was charged."),
+    (refusals.prepared_superseded, "PREPARED_SUPERSEDED", "Nothing was charged."),
+    (lambda: refusals.price_changed("docs/pdf:make", 70, None), "PRICE_CHANGED", "from 0.00007 to an unknown price USDC"),
+    (lambda: refusals.price_changed("docs/pdf:make", 70, 80), "PRICE_CHANGED", "from 0.00007 to 0.00008 USDC"),
+    (lambda: refusals.not_good(gone(SlipKind.PREPARED)), "PREPARED_NOT_FOUND", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(SlipKind.PREPARED, found=True)), "PREPARED_SUPERSEDED", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(SlipKind.APPROVAL)), "APPROVAL_PENDING", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(SlipKind.LIMIT, found=True)), "APPROVAL_PENDING", "Nothing was charged."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "code", "words"), SAID)
+def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
+    made: Callable[[], Refusal], code: str, words: str
+) -> None:
+    said = made()
+    assert (said.code, said.source, said.wire_code, said.http_status) == (code, "bridge", None, None)
+    assert words in said.message
+    assert said.message[0].isupper() or said.message.startswith(ACTION.key)
+    assert said.message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("made", "details"),
+    [
+        (lambda: refusals.clock_wrong(-400.4), {"skew_seconds": -400}),
+        (lambda: refusals.in_progress(row(State.SENT)), {"since": SINCE}),
+        (lambda: refusals.in_doubt(row(State.IN_DOUBT)), {"since": SINCE, "held_usdc": "0.00007"}),
+        (
+            lambda: refusals.asked_enough(row(State.IN_DOUBT, attempts=12)),
+            {"since": SINCE, "held_usdc": "0.00007", "attempts": 12},
+        ),
+        (lambda: refusals.standing(row(State.WRITTEN_OFF)), {"since": SINCE, "state": "written_off"}),
+        (
+            lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""),
+            {"approval_code": "AB-CD", "amount_usdc": "0.00007", "expires_at": SINCE},
+        ),
+        (lambda: refusals.approval_pending(ASKED), {"amount_usdc": "0.00007"}),
+        (lambda: refusals.approval_denied(ASKED), {"amount_usdc": "0.00007"}),
+        (lambda: refusals.prepared_expired(AT), {"expired_at": SINCE}),
+        (lambda: refusals.price_changed("k", 70, 80), {"was_usdc": "0.00007", "now_usdc": "0.00008"}),
+        (lambda: refusals.price_changed("k", None, 70), {"was_usdc": "an unknown price", "now_usdc": "0.00007"}),
+    ],
+)
+def test_the_details_are_for_programs(made: Callable[[], Refusal], details: dict[str, object]) -> None:
+    assert made().details == details
+
+
+def test_a_call_sent_often_enough_is_not_asked_for_again_for_a_quarter_of_an_hour() -> None:
+    assert refusals.asked_enough(row(State.IN_DOUBT)).retry_after_seconds == 900
+
+
+def test_a_full_limit_says_what_is_left_and_when_more_returns() -> None:
+    said = refusals.limit_reached(over(90, 100, AT), 20)
+    assert said.details == {
+        "limit": "daily_usdc", "limit_usdc": "0.0001", "used_usdc": "0.00009", "remaining_usdc": "0.00001",
+        "needed_usdc": "0.00002", "resets_at": SINCE,
+    }  # fmt: skip
+    assert said.message.endswith(f"Nothing was charged. Call again when enough room returns, at {SINCE}.")
+
+
+@pytest.mark.parametrize(
+    ("hold", "resets_at", "when"),
+    [
+        (100, AT, f"Call again when enough room returns, at {SINCE}."),
+        (100, None, "It does not refill by itself, so tell the user and stop."),
+        (101, AT, "This action costs more than the whole limit: choose a cheaper one, or tell the user."),
+    ],
+)
+def test_waiting_is_advised_only_where_it_helps(hold: int, resets_at: int | None, when: str) -> None:
+    said = refusals.limit_reached(over(90, 100, resets_at), hold)
+    assert said.message.endswith(when)
+    assert ("resets_at" in said.details) is when.startswith("Call again")
+
+
+def test_a_limit_that_was_passed_leaves_nothing_and_not_less() -> None:
+    assert refusals.limit_reached(over(150, 100, None), 1).details["remaining_usdc"] == "0.00"
+    assert refusals.limit_reached(over(100, 100, None), 1).details["remaining_usdc"] == "0.00"
+
+
+def test_a_call_that_was_never_sent_names_its_action_and_costs_nothing() -> None:
+    end = refused(NO, ACTION)
+    assert (end.charge, end.call_id, end.action, end.refusal, end.amount) == (Charge.NO, None, ACTION, NO, 0)
+
+
+CHARGED = Outcome(Verdict.CHARGED, MicroUSDC(30), ANSWER, None, "said so", 2, "tx_1")
+FREE = Outcome(Verdict.NOT_CHARGED, MicroUSDC(30), None, NO, "refused", 1, "tx_2")
+LOST = Outcome(Verdict.IN_DOUBT, MicroUSDC(30), None, NO, "lost", 3)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "event", "amount", "charge", "held", "balance"),
+    [
+        (CHARGED, Event.SETTLE, 30, Charge.YES, 0, 9),
+        (FREE, Event.RELEASE, 0, Charge.NO, 0, None),
+        (LOST, Event.DOUBT, 0, Charge.UNKNOWN, 70, None),
+    ],
+)
+def test_an_outcome_reads_the_same_to_the_ledger_and_to_the_caller(
+    outcome: Outcome, event: Event, amount: int, charge: Charge, held: int, balance: int | None
+) -> None:
+    told = conclusion("call_1", outcome)
+    assert (told.call_id, told.event, told.charged, told.balance_after) == ("call_1", event, amount, balance)
+    assert (told.transaction_id, told.evidence, told.attempts) == (
+        outcome.transaction_id, outcome.evidence, outcome.attempts,
+    )  # fmt: skip
+    end = ended("call_1", ACTION, outcome, REQUEST)
+    assert (end.call_id, end.action, end.charge, end.amount, end.held) == ("call_1", ACTION, charge, amount, held)
+    assert (end.reserved, end.balance_after, end.transaction_id) == (70, balance, outcome.transaction_id)
+    assert (end.answer, end.refusal, end.stored) == (outcome.answer, outcome.refusal, False)
+
+
+def test_an_answer_that_cannot_be_written_down_still_proves_its_charge() -> None:
+    unwritable = Answer("call_1", float("nan"), ANSWER.billing)
+    told = conclusion("call_1", Outcome(Verdict.CHARGED, MicroUSDC(30), unwritable, None, "said so"))
+    assert (told.event, told.charged, told.answer) == (Event.SETTLE, 30, None)
+    assert told.evidence is not None
+    assert told.evidence.startswith("said so; the answer was not kept: ")
+
+
+@pytest.mark.parametrize(
+    ("state", "charge", "amount", "held"),
+    [
+        (State.RESERVED, Charge.UNKNOWN, 0, 70),
+        (State.SENT, Charge.UNKNOWN, 0, 70),
+        (State.IN_DOUBT, Charge.UNKNOWN, 0, 70),
+        (State.WRITTEN_OFF, Charge.UNKNOWN, 0, 70),
+        (State.SETTLED, Charge.YES, 30, 0),
+        (State.RECONCILED_CHARGED, Charge.YES, 30, 0),
+        (State.RELEASED, Charge.NO, 0, 0),
+        (State.RECONCILED_FREE, Charge.NO, 0, 0),
+    ],
+)
+def test_a_row_is_told_as_charged_free_or_unknown_and_never_as_more_than_is_proven(
+    state: State, charge: Charge, amount: int, held: int
+) -> None:
+    assert charge_of(row(state)) is charge
+    end = standing(row(state))
+    assert (end.call_id, end.charge, end.amount, end.held) == ("call_1", charge, amount, held)
+    assert (end.reserved, end.balance_after, end.transaction_id, end.stored) == (70, 9, "tx_1", True)
+    assert end.answer is None
+    assert end.refusal is not None
+    assert end.refusal.code.startswith("CALL_IN_" if state in OPEN else ("CALL_OVER", "CALL_WRITTEN_OFF"))
+
+
+def test_a_kept_answer_is_told_instead_of_a_refusal() -> None:
+    end = standing(row(State.SETTLED, answer=dump_answer(ANSWER)))
+    assert end.answer is not None
+    assert (end.answer.output, end.refusal) == ({"ok": 1}, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "attempts", "code", "again"),
+    [
+        (State.SENT, MOST_ATTEMPTS, "CALL_IN_PROGRESS", None),
+        (State.IN_DOUBT, MOST_ATTEMPTS - 1, "CALL_IN_DOUBT", None),
+        (State.IN_DOUBT, MOST_ATTEMPTS, "CALL_IN_DOUBT", 900),
+    ],
+)
+def test_an_open_call_says_whether_it_will_be_sent_again(
+    state: State, attempts: int, code: str, again: int | None
+) -> None:
+    said = standing(row(state, attempts=attempts)).refusal
+    assert said is not None
+    assert (said.code, said.retry_after_seconds) == (code, again)
+
+
+def test_a_question_is_known_by_everything_that_a_person_agreed_to() -> None:
+    others = [
+        replace(ASKED, principal="q"), replace(ASKED, payee="p"), replace(ASKED, action="docs/pdf:read"),
+        replace(ASKED, amount=MicroUSDC(71)), replace(ASKED, exact=False), replace(ASKED, fingerprint="g"),
+        replace(ASKED, because="It is new."),
+    ]  # fmt: skip
+    assert len({ASKED.digest, *(other.digest for other in others)}) == 8
+    assert replace(ASKED, arguments={"x": 1}).digest == ASKED.digest, "the fingerprint stands for the arguments"

@@ -1,0 +1,44 @@
+"""Actions as a Hub offers them, and a catalog of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from jecp_mcp.catalog.contents import Catalog, revision_of
+from jecp_mcp.catalog.pins import Pins
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.settings import CatalogSettings
+from jecp_mcp.wire.forms import Action, Price
+from tests.unit.catalog.hubs import FakeClock
+
+HUB = "https://hub.example"
+SCHEMA = {
+    "type": "object",
+    "properties": {"text": {"type": "string", "maxLength": 100, "description": "what to count"}},
+    "required": ["text"],
+    "additionalProperties": False,
+}
+
+
+def offer(key: str = "acme/count:run", price: int | None = 5_000, **more: Any) -> Action:
+    capability, _, name = key.partition(":")
+    fields: dict[str, Any] = {
+        "version": "1.0.0",
+        "title": "Count words",
+        "description": f"Counts the words of a text, as {key} always has.",
+        "input_schema": SCHEMA,
+    }
+    amount = None if price is None else MicroUSDC(price)
+    given = more.pop("pricing", Price(amount))
+    return Action(capability, name, capability.partition("/")[0], given, **fields | more)
+
+
+def catalog(*actions: Action) -> Catalog:
+    by_key = MappingProxyType({action.key: action for action in actions})
+    return Catalog(revision_of(by_key), by_key)
+
+
+def opened(path: Path, hub: str = HUB, clock: FakeClock | None = None, **settings: Any) -> Pins:
+    return Pins(path / "pins.sqlite", hub, CatalogSettings(**settings), clock or FakeClock())

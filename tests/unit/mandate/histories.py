@@ -1,0 +1,126 @@
+"""Random lives of a ledger: everything that can be done to it through its own methods, in an order of the dice's."""
+
+import random
+from dataclasses import replace
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import ClockWentBack, LedgerError
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Window
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.states import Event
+from jecp_mcp.money import MicroUSDC
+from tests.unit.mandate.reservations import HandClock, meter, reservation
+
+CHARGING = (Event.SETTLE, Event.PROVE_CHARGED)
+
+
+class History:
+    """One ledger file and the ids of the calls made in it."""
+
+    def __init__(self, ledger: SqliteLedger, clock: HandClock, seed: int) -> None:
+        self.ledger, self.clock, self.seed = ledger, clock, seed
+        self.dice = random.Random(seed)
+        self.calls: list[str] = []
+        self.opened = 0
+        self.slips = 0
+
+    def _meters(self) -> list[Meter]:
+        windows = (Window.HOUR, Window.DAY, Window.MONTH, Window.TOTAL, Window.SESSION)
+        chosen = self.dice.sample(windows, self.dice.randint(0, 4))
+        patterns = (None, "docs/*", "*:read")
+        return [
+            meter(
+                window,
+                100_000,
+                key=f"session {self.ledger.session}" if window is Window.SESSION else None,
+                pattern=None if window is Window.SESSION else self.dice.choice(patterns),
+            )
+            for window in chosen
+        ]
+
+    async def live(self, steps: int) -> None:
+        for _ in range(steps):
+            try:
+                await self.step()
+            except ClockWentBack:
+                await self.ledger.trust_clock()
+            except LedgerError:
+                # A call that has ended, or was never charged.
+                continue
+
+    async def step(self) -> None:
+        dice, ledger = self.dice, self.ledger
+        what = dice.choice(
+            ["reserve"] * 4 + ["conclude"] * 5 + ["deliver", "refund", "time", "time", "prune", "restart"]
+        )
+        call_id = dice.choice(self.calls) if self.calls else None
+        if what == "reserve":
+            name = f"h{self.seed}-{len(self.calls)}"
+            uses = await self.prepare(f"print of {name}") if dice.random() < 0.3 else ()
+            wanted = reservation(
+                ledger.session,
+                dice.randint(0, 9_000),
+                meters=self._meters(),
+                call_id=name,
+                send=dice.random() < 0.7,
+                action=dice.choice(["make", "read"]),
+                fingerprint=None if uses or dice.random() < 0.8 else "the same",
+                request=dice.randbytes(8),
+            )
+            if isinstance(await ledger.reserve(replace(wanted, uses=uses)), Admitted):
+                self.calls.append(name)
+        elif what == "slip":
+            await self.slip()
+        elif what == "time":
+            self.clock.forward(ms=dice.choice([1, 70_000, 4_000_000, 90_000_000, -30_000, -7_200_000]))
+        elif what == "prune":
+            await ledger.prune(UnixMs(self.clock.at - dice.choice([0, 3_600_000])))
+        elif what == "restart":
+            self.opened += 1
+            await ledger.close()
+            self.ledger = open_ledger(ledger.path, f"h{self.seed}-{self.opened}", self.clock)
+            await self.ledger.adopt_orphans()
+        elif call_id is None:
+            return
+        elif what == "deliver":
+            ledger.delivered(call_id)
+            await ledger.flush()
+        elif what == "refund":
+            await ledger.refund(call_id, MicroUSDC(dice.randint(0, 9_000)), "a refund")
+        elif dice.random() < 0.2:
+            await ledger.send(call_id)
+        else:
+            await self.conclude(call_id)
+
+    async def prepare(self, subject: str, state: SlipState = SlipState.GRANTED) -> tuple[SlipRef, ...]:
+        self.slips += 1
+        kind = SlipKind.PREPARED if state is SlipState.GRANTED else SlipKind.APPROVAL
+        now = UnixMs(self.clock.at)
+        slip = Slip(kind, f"slip{self.slips}", "local", subject, state, b"agreed", now, UnixMs(now + 3_600_000))
+        await self.ledger.write_slip(slip)
+        return (SlipRef(kind, slip.slip_id),)
+
+    async def slip(self) -> None:
+        """Somebody is asked, and answers now and then."""
+        (asked,) = await self.prepare(self.dice.choice(["one call", "another call"]), SlipState.ASKED)
+        if self.dice.random() < 0.7:
+            await self.ledger.answer_slip(asked, self.dice.random() < 0.5, "by a person")
+
+    async def conclude(self, call_id: str) -> None:
+        event = self.dice.choice([event for event in Event if event not in (Event.SEND, Event.REFUND)])
+        charged = MicroUSDC(self.dice.randint(0, 10_000) if event in CHARGING else 0)
+        some = self.dice.random() < 0.5
+        await self.ledger.conclude_now(
+            Conclusion(
+                call_id,
+                event,
+                charged,
+                balance_after=MicroUSDC(self.dice.randint(0, 99)) if some else None,
+                transaction_id=f"tx of {call_id}" if some else None,
+                evidence="what the Hub said" if some else None,
+                answer=self.dice.randbytes(8) if self.dice.random() < 0.6 else None,
+                attempts=self.dice.randint(0, 3),
+            )
+        )

@@ -1,0 +1,166 @@
+"""A limit that is new counts what its window already holds, whoever bought it under whatever other limits."""
+
+import asyncio
+
+import pytest
+
+from jecp_mcp.mandate.caps import CapSet, meters_for, names_of
+from jecp_mcp.mandate.ledger import WINDOW_MS, Admitted, Conclusion, Meter, OverLimit, Window
+from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.states import Event
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.wire.forms import Action, Price
+from tests.unit.mandate.reservations import START, HandClock, meter, reservation
+
+OLD = meter(Window.DAY, key="the old limit")
+
+
+async def used(ledger: SqliteLedger, *meters: Meter) -> list[int]:
+    return [reading.used for reading in await ledger.readings(meters)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("before", [(), (OLD,)])
+async def test_it_refuses_what_would_pass_it_together_with_what_was_spent_before(
+    ledger: SqliteLedger, before: tuple[Meter, ...]
+) -> None:
+    await ledger.reserve(reservation(ledger.session, 80, meters=before))
+    new = meter(Window.HOUR, 100)
+    over = await ledger.reserve(reservation(ledger.session, 21, meters=[new]))
+    assert isinstance(over, OverLimit)
+    assert (over.used, over.resets_at) == (80, START + 60_000 + 3_600_000)
+    assert isinstance(await ledger.reserve(reservation(ledger.session, 20, meters=[new])), Admitted)
+    assert await used(ledger, new) == [100]
+
+
+@pytest.mark.anyio
+async def test_what_becomes_of_a_call_from_before_moves_it_too(ledger: SqliteLedger) -> None:
+    for name in ("released", "settled", "refunded", "free"):
+        await ledger.reserve(reservation(ledger.session, 100, meters=[OLD], call_id=name))
+    ledger.conclude(Conclusion("refunded", Event.SETTLE, MicroUSDC(90)))
+    new = meter(Window.TOTAL)
+    await ledger.reserve(reservation(ledger.session, 1, meters=[new]))
+    assert await used(ledger, new) == [391]
+    ledger.conclude(Conclusion("released", Event.RELEASE))
+    ledger.conclude(Conclusion("settled", Event.SETTLE, MicroUSDC(70)))
+    ledger.conclude(Conclusion("free", Event.DOUBT))
+    ledger.conclude(Conclusion("free", Event.PROVE_FREE))
+    await ledger.refund("refunded", MicroUSDC(80), "told")
+    assert await used(ledger, new, OLD) == [81, 80]
+
+
+@pytest.mark.anyio
+async def test_a_call_that_was_free_when_the_limit_came_counts_when_it_is_charged(ledger: SqliteLedger) -> None:
+    await ledger.reserve(reservation(ledger.session, 0, meters=[OLD], call_id="no hold"))
+    new = meter(Window.TOTAL)
+    await ledger.reserve(reservation(ledger.session, 1, meters=[new]))
+    ledger.conclude(Conclusion("no hold", Event.SETTLE, MicroUSDC(7)))
+    assert await used(ledger, new, OLD) == [8, 7]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("window", list(WINDOW_MS))
+async def test_what_had_left_the_window_is_not_counted(ledger: SqliteLedger, clock: HandClock, window: Window) -> None:
+    await ledger.reserve(reservation(ledger.session, 5))
+    clock.forward(ms=WINDOW_MS[window])
+    await ledger.reserve(reservation(ledger.session, 7))
+    clock.forward(ms=WINDOW_MS[window])
+    assert await used(ledger, meter(window)) == [7]
+    await ledger.reserve(reservation(ledger.session, 1, meters=[meter(window)]))
+    assert await used(ledger, meter(window), meter(Window.TOTAL)) == [8, 13]
+
+
+@pytest.mark.anyio
+async def test_it_counts_its_own_principal_and_nobody_else(ledger: SqliteLedger) -> None:
+    for principal, amount in (("ann", 1), ("bob", 20), ("local", 300)):
+        await ledger.reserve(reservation(ledger.session, amount, principal=principal))
+    found = [meter(Window.TOTAL, principal=name) for name in ("ann", "bob", "local", "nobody")]
+    assert await used(ledger, *found) == [1, 20, 300, 0]
+    await ledger.reserve(reservation(ledger.session, 4_000, principal="bob", meters=[found[1]]))
+    assert await used(ledger, *found) == [1, 4_020, 300, 0]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("pattern", "counted"),
+    [
+        (None, 11),
+        ("docs/*", 11),
+        ("docs/pdf", 11),
+        ("docs/pdf:make", 1),
+        ("*:read", 10),
+        ("Docs/*", 0),
+        ("docs_pdf_read", 10),
+        ("*", 11),
+        ("docs/pdf:[mr]*", 11),
+        ("pdf", 0),
+    ],
+)
+async def test_its_pattern_fits_the_same_calls_as_the_mandates(
+    ledger: SqliteLedger, pattern: str | None, counted: int
+) -> None:
+    for action, amount in (("make", 1), ("read", 10)):
+        tool = f"docs_pdf_{action}"
+        await ledger.reserve(reservation(ledger.session, amount, action=action, tool=tool))
+        if pattern is not None:
+            bought = Action("docs/pdf", action, "docs", Price(MicroUSDC(amount)))
+            caps = (CapSet(pattern, None, ((Window.TOTAL, MicroUSDC(1)),)),)
+            applies = bool(meters_for(caps, names_of(bought, tool), "local", "s"))
+            assert applies is (str(amount) in {"11": "1 10", "1": "1", "10": "10", "0": ""}[str(counted)].split())
+    new = meter(Window.TOTAL, pattern=pattern)
+    assert await used(ledger, new) == [counted]
+    await ledger.reserve(reservation(ledger.session, 100, meters=[new]))
+    assert await used(ledger, new) == [counted + 100]
+
+
+@pytest.mark.anyio
+async def test_a_process_sessions_limit_begins_with_nothing(ledger: SqliteLedger, clock: HandClock) -> None:
+    await ledger.reserve(reservation(ledger.session, 5))
+    mine = meter(Window.SESSION, key="this session")
+    assert await used(ledger, mine) == [0]
+    await ledger.reserve(reservation(ledger.session, 7, meters=[mine]))
+    assert await used(ledger, mine) == [7]
+
+
+@pytest.mark.anyio
+async def test_a_reading_of_a_limit_nobody_met_says_when_the_oldest_amount_leaves(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    await ledger.reserve(reservation(ledger.session, 0))
+    clock.forward(seconds=600)
+    await ledger.reserve(reservation(ledger.session, 6))
+    hour, total, none = await ledger.readings(
+        [meter(Window.HOUR), meter(Window.TOTAL), meter(Window.DAY, principal="nobody")]
+    )
+    assert (hour.used, hour.resets_at) == (6, START + 600_000 + 60_000 + 3_600_000)
+    assert (total.used, total.resets_at) == (6, None)
+    assert (none.used, none.resets_at) == (0, None)
+
+
+@pytest.mark.anyio
+async def test_a_batch_that_brings_a_limit_and_calls_to_it_counts_them_once(ledger: SqliteLedger) -> None:
+    new = meter(Window.DAY, 100)
+    wanted = [reservation(ledger.session, 7, meters=[new] if number % 2 else []) for number in range(10)]
+    admissions = await asyncio.gather(*(ledger.reserve(one) for one in wanted))
+    assert all(isinstance(one, Admitted) for one in admissions)
+    counted = [reading.used for reading in await ledger.readings([new])]
+    # Those without the limit count when they came before the first that has it.
+    assert counted[0] % 7 == 0
+    assert 35 <= counted[0] <= 70
+    assert (await ledger.audit()).findings == ()
+
+
+@pytest.mark.anyio
+async def test_a_batch_may_move_more_meters_than_one_statement_can(ledger: SqliteLedger) -> None:
+    wanted = [
+        reservation(
+            ledger.session,
+            1,
+            principal=f"p{number}",
+            meters=[meter(Window.TOTAL, key=f"{number} {index}", principal=f"p{number}") for index in range(45)],
+        )
+        for number in range(300)
+    ]
+    admissions = await asyncio.gather(*(ledger.reserve(one) for one in wanted))
+    assert all(isinstance(one, Admitted) for one in admissions)
+    assert await used(ledger, *wanted[-1].meters, *wanted[7].meters) == [1] * 90

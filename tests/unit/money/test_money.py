@@ -1,0 +1,86 @@
+"""Amounts are exact: what is accepted, what is refused, and how they are written."""
+
+from decimal import Decimal
+
+import pytest
+
+from jecp_mcp.errors import MoneyError
+from jecp_mcp.money import MOST_USDC, format_usdc, parse_price, parse_usdc
+
+
+@pytest.mark.parametrize(
+    ("value", "micro"),
+    [
+        ("0", 0), ("0.000001", 1), (" 0.25 ", 250_000), ("1.500000", 1_500_000), ("0.2500000000", 250_000),
+        (0, 0), (3, 3_000_000), (Decimal("0.1"), 100_000), (Decimal("1E+2"), 100_000_000), (Decimal("-0"), 0),
+        (str(MOST_USDC), MOST_USDC * 1_000_000), (MOST_USDC, MOST_USDC * 1_000_000),
+    ],
+)  # fmt: skip
+def test_an_amount_is_read_to_the_last_millionth(value: object, micro: int) -> None:
+    found = parse_usdc(value)
+    assert found == micro
+    assert type(found) is int
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (0.25, "an amount must be decimal text, not float"), (True, "not bool"), (None, "not NoneType"),
+        (b"1", "not bytes"), ([], "not list"),
+        ("", "'' is not an amount in USDC"), ("-1", "'-1' is not an amount"), ("1e3", "'1e3' is not an amount"),
+        ("1,5", "is not an amount"), ("٣", "is not an amount"), (".5", "is not an amount"), ("5.", "is not an amount"),
+        ("NaN", "is not an amount"), ("12345678901", "is not an amount"),
+        (Decimal("NaN"), "must be a finite number"), (Decimal("Infinity"), "must be a finite number"),
+        (Decimal("-0.000001"), "must not be negative"), (-1, "must not be negative"),
+        (MOST_USDC + 1, "must not exceed 1000000000 USDC"), (f"{MOST_USDC}.000001", "must not exceed"),
+        ("0.0000001", "at most six decimals"), (Decimal("0.1234567"), "at most six decimals"),
+        ("0.25" + "0" * 50 + "1", "at most six decimals"), (Decimal("1E-60"), "at most six decimals"),
+        (Decimal("9." + "9" * 60), "at most six decimals"),
+    ],
+)  # fmt: skip
+def test_what_is_not_exactly_an_amount_is_refused_and_the_refusal_says_why(value: object, why: str) -> None:
+    with pytest.raises(MoneyError, match=why):
+        parse_usdc(value)
+
+
+def test_a_refusal_repeats_no_more_than_the_beginning_of_a_strangers_text() -> None:
+    with pytest.raises(MoneyError) as text:
+        parse_usdc("x" * 9_000)
+    assert str(text.value).count("x") == 40
+    with pytest.raises(MoneyError) as currency:
+        parse_price("1", "x" * 9_000)
+    assert str(currency.value).startswith(f"the currency '{'x' * 20}' is unknown")
+
+
+@pytest.mark.parametrize("value", ["$0.005", " $ 0.005 ", "0.005", Decimal("0.005")])
+def test_a_price_may_carry_a_dollar_sign(value: object) -> None:
+    assert parse_price(value) == 5_000
+
+
+@pytest.mark.parametrize("currency", ["USD", "USDC", "usd", "usdc"])
+def test_a_price_is_quoted_in_usd_or_usdc(currency: str) -> None:
+    assert parse_price("1", currency) == 1_000_000
+
+
+@pytest.mark.parametrize("currency", ["EUR", "", None, 840])
+def test_a_price_in_another_currency_is_refused(currency: object) -> None:
+    with pytest.raises(MoneyError, match=f"{str(currency)!r} is unknown"):
+        parse_price("1", currency)
+
+
+@pytest.mark.parametrize("price", ["0.005$", "$$1", "-$1", "$"])
+def test_a_price_with_a_misplaced_dollar_sign_is_refused(price: str) -> None:
+    with pytest.raises(MoneyError):
+        parse_price(price)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0.00"), (1, "0.000001"), (5_000, "0.005"), (10_000, "0.01"), (100_000, "0.10"), (250_000, "0.25"),
+        (1_000_000, "1.00"), (1_500_000, "1.50"), (2_000_001, "2.000001"), (100_000_000, "100.00"), (-1, "-0.000001"),
+        (-1_500_000, "-1.50"),
+    ],
+)  # fmt: skip
+def test_an_amount_is_written_whole_with_at_least_two_decimals(amount: int, text: str) -> None:
+    assert format_usdc(amount) == text

@@ -1,0 +1,48 @@
+"""Hostile bytes in one capability cost the others on its page nothing."""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+
+import pytest
+
+from jecp_mcp.catalog.changes import written
+from jecp_mcp.catalog.contents import Catalog, merged
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.settings import ToolSettings
+from jecp_mcp.tools.registry import Registry
+from jecp_mcp.wire.catalog import parse_page
+from tests.unit.tools_publishing.hostile_pages import GOOD, RAW
+from tests.unit.tools_publishing.test_hostile_catalog import best_of_five, check_card
+
+MOST_BYTES = 16 * 1024 * 1024
+
+
+def read(raw: str) -> Registry:
+    page = parse_page(f'{{"jecp":"1.0","capabilities":[{GOOD},{raw}]}}'.encode(), max_bytes=MOST_BYTES)
+    actions = merged(page.actions)
+    registry = Registry(ToolSettings(mode="direct"))
+    registry.publish(Catalog("r", MappingProxyType(actions), page.quarantined))
+    for action in actions.values():
+        # Whatever came over the wire can be pinned.
+        json.loads(written(action))
+    return registry
+
+
+@pytest.mark.parametrize("what", RAW)
+def test_the_neighbour_is_served_as_it_is(what: str) -> None:
+    registry = read(RAW[what])
+    cards = {card.name: card for card in registry.cards}
+    assert "Costs 0.005 USDC" in cards["good_one_run"].description
+    assert set(cards) <= {"good_one_run", "evil_cap_run", "evil_cap_walk"}
+    for card in registry.cards:
+        check_card(card)
+    found = registry.resolve("evil_cap_run")
+    if found is not None:
+        assert found.action.price.amount in {None, MicroUSDC(0), MicroUSDC(5_000), MicroUSDC(9_000_000), 100_000_000}
+
+
+@pytest.mark.parametrize("what", RAW)
+def test_its_page_is_read_published_and_pinned_in_ten_milliseconds(what: str) -> None:
+    assert best_of_five(lambda: read(RAW[what])) < 0.01

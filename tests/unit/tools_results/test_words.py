@@ -1,0 +1,99 @@
+"""What our own tools say when they refuse: the cause, what became of the money, and what to do; nothing about limits."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+import jecp_mcp.tools
+from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.tools.faults import fault_object
+from jecp_mcp.wire.codes import CODES, Proof
+from jecp_mcp.wire.errors import parse_refusal
+from jecp_mcp.wire.forms import Refusal
+
+from .scene import CALL_ID, context, refused
+from .test_detours import offers
+
+ROOM = Path(jecp_mcp.tools.__file__).parent
+PROTOCOL_ERRORS = {"resources.py", "prompts.py", "artifacts.py"}
+"""What these raise never reaches a model as the result of a call."""
+
+LOOSENING = re.compile(r"\b(rais|increas|lift|loosen|higher|bigger|larger|disabl|bypass|overrid)", re.IGNORECASE)
+
+
+def text_of(node: ast.expr) -> str | None:
+    match node:
+        case ast.Constant(value=str() as text):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(text_of(one) or "x" for one in parts)
+        case _:
+            return None
+
+
+def messages() -> list[tuple[str, str]]:
+    """Every message written out in the room of tools, with the file it stands in."""
+    found = []
+    for path in sorted(ROOM.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if path.name in PROTOCOL_ERRORS or not isinstance(node, ast.Call) or len(node.args) < 2:
+                continue
+            if isinstance(node.func, ast.Name) and node.func.id in {"ToolFault", "Refusal", "HubError"}:
+                text = text_of(node.args[1])
+                if text is not None:
+                    found.append((path.name, text))
+    return found
+
+
+def test_the_messages_are_found() -> None:
+    assert len(messages()) >= 11
+
+
+@pytest.mark.parametrize(("file", "text"), messages(), ids=lambda value: value[:48])
+def test_a_message_has_a_cause_a_word_on_the_money_and_an_action(file: str, text: str) -> None:
+    sentences = re.findall(r"[^.]+\.(?= |$)", text)
+    assert len(sentences) == 3, text
+    assert "charged" in sentences[1]
+    assert not LOOSENING.search(text)
+    assert len(text) <= 240
+
+
+def test_an_error_with_alternatives_costs_the_context_little() -> None:
+    at = offers()
+    tokens = []
+    for code, entry in CODES.items():
+        for nested in (True, False):
+            error = {"code": code, "message": "The Hub says why in a sentence of about this length, as Hubs do."}
+            body = {"jecp": "1.0", "status": "failed", "error": error} if nested else error
+            charge = Charge.UNKNOWN if entry.charge is Proof.UNKNOWN else Charge.NO
+            end = refused(parse_refusal(body, status=400), charge, CALL_ID, 50_000 if charge is Charge.UNKNOWN else 0)
+            tokens.append(len(json.dumps(fault_object(end, context(offers=at)))) / 4)
+    assert statistics.median(tokens) <= 200
+    assert max(tokens) <= 300
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("ALREADY_REGISTERED", ("use_account", "agent", "jecp_wallet")),
+        ("ACCOUNT_CHANGED", ("retry_after", "agent", "docs_invoice_render")),
+    ],
+)
+def test_what_an_agent_can_mend_is_not_sent_to_the_operator(code: str, expected: tuple[str, str, str]) -> None:
+    end = CallEnd(Charge.NO, refusal=Refusal(code, "So it is. Nothing was charged.", source="bridge"))
+    step = fault_object(end, context())["next_action"]
+    assert (step["type"], step["actor"], step["tool"]) == expected
+
+
+def test_a_limit_that_refills_tomorrow_is_a_persons_matter() -> None:
+    details = {"limit": "daily_usdc", "resets_at": "2026-11-22T09:00:00Z"}
+    end = CallEnd(Charge.NO, refusal=Refusal("LIMIT_REACHED", "Full. Nothing was charged.", details=details))
+    step = fault_object(end, context())["next_action"]
+    assert (step["type"], step["actor"], "tool" in step) == ("retry_after", "human", False)
+    assert step["retry_after_seconds"] == 23 * 3600
