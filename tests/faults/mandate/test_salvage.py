@@ -158,6 +158,9 @@ async def test_what_left_no_trace_is_told_by_number(path: Path) -> None:
     done = mend(path, faults(examine(path, SystemClock())), SystemClock())
     [told] = [words for words in done if "nothing is left" in words]
     assert "calls number 1 to " in told
+    [kept] = [words for words in done if "no call that can be read explains" in words]
+    assert "jecp-mcp reconcile" in kept
+    assert await counted(path) == SPENT
 
 
 @pytest.mark.anyio
