@@ -196,8 +196,16 @@ class Pins:
                 vetting, first = self._judged(pinned, catalog, seen, rest)
                 self._generation = pinned.generation(self._hub)
             vetting = Vetting({**vetting.held, **{one.row.key: _UNWRITTEN for one in first}}, vetting.marks)
-        _tell(vetting.held)
+        self._tell(vetting.held)
         return vetting
+
+    def _tell(self, held: Mapping[str, str]) -> None:
+        """Log what is held now and was not before."""
+        news = [key for key in held if key not in self._vetting.held]
+        if news:
+            log.warning("%d actions are held until approved: see jecp-mcp catalog --changes", len(held))
+        for key in news[:_MOST_LOGGED]:
+            log.info("%s is held: %s", key[:120], held[key])
 
     def _judged(
         self, pinned: Pinned, catalog: Catalog, seen: Sequence[_Seen], rest: Mapping[str, str]
@@ -307,9 +315,14 @@ class _Others:
         alike = self._substances.get(row.substance, []) + self._skeletons.get(id_skeleton(row.key), [])
         for key in alike:
             # Beside an action that is sold as it was, another is a second offer and hides nothing.
-            if key != row.key and (self._catalog.get(key) is None or key in self._held):
+            if key != row.key and (key in self._held or self._gone(key)):
                 return key
         return None
+
+    def _gone(self, key: str) -> bool:
+        action = self._catalog.get(key)
+        end = None if action is None else action.deprecation
+        return action is None or (end is not None and end.status == "sunset")
 
     def passes_for(self, namespace: str) -> str | None:
         """Another provider whose name reads the same."""
@@ -347,10 +360,3 @@ def _reason(held: Held) -> str:
     told = "; ".join(dict.fromkeys(change.words for change in held.changes))
     since = "" if held.before is None else " since it was approved or first seen"
     return f"{told}{since}. Its operator can look with `jecp-mcp catalog --changes` and approve it"
-
-
-def _tell(held: Mapping[str, str]) -> None:
-    for key in sorted(held)[:_MOST_LOGGED]:
-        log.warning("%s is held: %s", key[:120], held[key])
-    if len(held) > _MOST_LOGGED:
-        log.warning("%d actions are held in all", len(held))

@@ -11,7 +11,7 @@ from jecp_mcp.tools.cleaning import clean, price_words, provider_of, provider_wo
 from jecp_mcp.tools.links import showable
 from jecp_mcp.tools.own_schemas import DEFAULT_RESULTS, MAX_RESULTS
 from jecp_mcp.tools.ports import Finder, OnShelf, Shelf
-from jecp_mcp.tools.suspicion import suspect
+from jecp_mcp.tools.suspicion import orders
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.forms import Action
 
@@ -119,7 +119,7 @@ def _examples(action: Action) -> list[Any]:
             text = jsontext.dumps(example)
         except WireError:
             continue
-        if len(text) <= _EXAMPLE_LENGTH and suspect(text.decode()) is None:
+        if len(text) <= _EXAMPLE_LENGTH and orders(text.decode()) is None:
             shown.append(jsontext.plain(showable(example)))
         if len(shown) >= _EXAMPLES:
             break

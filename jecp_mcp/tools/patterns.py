@@ -12,7 +12,7 @@ from functools import cache
 from typing import Final
 
 from jecp_mcp.tools.cleaning import hides_something
-from jecp_mcp.tools.suspicion import suspect
+from jecp_mcp.tools.suspicion import orders
 
 PATTERN_LENGTH: Final = 512
 """The longest pattern published, in characters."""
@@ -40,7 +40,7 @@ def portable(pattern: object) -> bool:
     """Whether a foreign pattern shows what it says, means it in every engine, and compiles to something small."""
     if not isinstance(pattern, str) or len(pattern) > PATTERN_LENGTH or hides_something(pattern):
         return False
-    if suspect(pattern) is not None:
+    if orders(pattern) is not None:
         return False
     scan = _Scan(pattern)
     while scan.at < len(pattern):

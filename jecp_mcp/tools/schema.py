@@ -20,7 +20,7 @@ from jecp_mcp.tools.cleaning import clean, hides_something, said
 from jecp_mcp.tools.patterns import portable
 from jecp_mcp.tools.references import PART_LISTS, PART_MAPS, PART_SINGLES, Node, TooLarge, check_expansion, settle
 from jecp_mcp.tools.roots import fit_root
-from jecp_mcp.tools.suspicion import suspect
+from jecp_mcp.tools.suspicion import orders
 from jecp_mcp.tools.values import TooMany, Unreadable, Values, number
 
 MAX_DEPTH: Final = 16
@@ -247,7 +247,7 @@ class _Walk:
                 continue
             if keyword == "properties":
                 _checked_name(name)
-            elif not isinstance(name, str) or len(name) > MAX_SUBSCHEMAS or hides_something(name) or suspect(name):
+            elif not isinstance(name, str) or len(name) > MAX_SUBSCHEMAS or hides_something(name) or orders(name):
                 raise _Refused("the name of a definition or a pattern is not readable")
             under = "$defs" if keyword == "definitions" else keyword
             out.setdefault(under, {})[name] = self.schema(item, depth + 1)
@@ -393,6 +393,6 @@ def _checked_name(name: object) -> str:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise _Refused(f"the property name {clean(name, 40, one_line=True)!r} is not one every model API takes")
-    if suspect(name) is not None or suspect(name.translate(_BLANKS)) is not None:
+    if orders(name) is not None or orders(name.translate(_BLANKS)) is not None:
         raise _Refused("a property's name addresses the model")
     return name

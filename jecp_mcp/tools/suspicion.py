@@ -82,19 +82,28 @@ _PATTERNS: Final = (
         r"!\[[^\]\n]{0,200}\]\(|\bjavascript:|\bdata:text/html",
     ),
 )  # fmt: skip
-_ONE_WORD: Final = re.compile(r"[\w.-]{1,159}")
+_ONE_WORD: Final = re.compile(r"[\w.-]+")
+_SHORTEST_CODE: Final = 160
 _LETTERS_OF_A_CODE: Final = 12
-_ENCODED: Final = re.compile(r"[A-Za-z0-9+/_-]{160}")
-_FILES: Final = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk0", "JVBERi0")
-"""How PNG, JPEG, GIF, WebP, BMP and PDF begin in base64: an example of an action that reads such a file has one."""
+_ENCODED: Final = re.compile(rf"[A-Za-z0-9+/_-]{{{_SHORTEST_CODE}}}")
 
 
 def suspect(text: str) -> str | None:
-    """What is wrong with a stranger's text, to follow "the provider's text …", or None.
+    """What is wrong with a stranger's description, to follow "the provider's text …", or None.
 
     Args:
         text: cleaned of invisible characters, and as long as it will be shown.
     """
+    found = orders(text)
+    if found is None and len(text) > _SHORTEST_CODE:
+        block = _ENCODED.search(text)
+        if block is not None and len(set(block[0])) >= _LETTERS_OF_A_CODE:
+            return "holds an encoded block"
+    return found
+
+
+def orders(text: str) -> str | None:
+    """As `suspect`, for a value, a name or a pattern, which may well be encoded."""
     if len(text) < _SHORTEST or (_ONE_WORD.fullmatch(text) and "jecp_" not in text.casefold()):
         return None
     plain = skeleton(text)
@@ -105,10 +114,7 @@ def suspect(text: str) -> str | None:
             if found is not None and found.lastgroup is not None:
                 return _PATTERNS[int(found.lastgroup[1:])][0]
             break
-    block = _ENCODED.search(text)
-    if block is None or len(set(block[0])) < _LETTERS_OF_A_CODE or block[0].startswith(_FILES):
-        return None
-    return "holds an encoded block"
+    return None
 
 
 @cache

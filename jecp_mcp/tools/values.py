@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from jecp_mcp.tools.cleaning import hides_something
-from jecp_mcp.tools.suspicion import suspect
+from jecp_mcp.tools.suspicion import orders
 
 MAX_VALUES: Final = 4_096
 """The most values, parts of values included, one schema may hold in all."""
@@ -48,7 +48,7 @@ class Values:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
-            if len(value) > _MAX_TEXT or hides_something(value) or suspect(value) is not None:
+            if len(value) > _MAX_TEXT or hides_something(value) or orders(value) is not None:
                 raise Unreadable
             return value
         if isinstance(value, (int, float, Decimal)):

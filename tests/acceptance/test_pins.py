@@ -63,7 +63,7 @@ def operator(hub: SandboxHub, state: Path, *arguments: str, terminal: str | None
     env = server_env(hub.url, hub.agent_id, hub.api_key)
     if terminal is None:
         done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
-        return done.returncode, done.stdout + done.stderr
+        return done.returncode, done.stderr if done.returncode else done.stdout
     ours, theirs = pty.openpty()
     with subprocess.Popen(command, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
@@ -137,3 +137,48 @@ async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
                 await anyio.sleep(0.1)
         assert output_of(await bought(client))["words"] == 3
     assert len(hub.books()["transactions"]) == paid + 1
+
+
+async def test_where_new_actions_need_approval_nothing_is_sold_before_it(hub: SandboxHub, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[catalog]\ntolerate = ["price_down"]\n[tools]\nmode = "direct"\nmax_tools = 200\n')
+    state = tmp_path / "state"
+    with_config = ("--config", str(config))
+    status, shown = await anyio.to_thread.run_sync(
+        lambda: operator(hub, state, "text statistics", "--json", *with_config)
+    )
+    listed = json.loads(shown)
+    assert status == 0
+    assert listed
+    assert all(one["tool"] is None and "it is new" in one["set_aside"] for one in listed)
+    async with connect(STDIO, hub, state, settings={"config": str(config)}) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        assert all(name.startswith("jecp_") for name in names)
+        status, shown = await anyio.to_thread.run_sync(
+            lambda: operator(hub, state, "approve", "--all", "--yes", *with_config)
+        )
+        assert (status, "Approved: " in shown) == (0, True)
+        with anyio.fail_after(20):
+            while len((await client.list_tools()).tools) < len(names) + 10:
+                await anyio.sleep(0.1)
+    status, shown = await anyio.to_thread.run_sync(lambda: operator(hub, state, "--changes", *with_config))
+    assert (status, "Nothing is held" in shown) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("approve",), "name the actions"),
+        (("approve", "a/b:c", "--all"), "name the actions"),
+        (("approve", "a/b:c"), "no terminal"),
+        (("approve", "a/b:c", "--yes"), "NOT_HELD"),
+        (("words", "--changes"), "leave out the query"),
+    ],
+)
+def test_what_is_asked_for_wrongly_approves_nothing_and_says_why(
+    first_agent: SandboxHub, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    status, shown = operator(first_agent, tmp_path, *arguments)
+    assert status in {1, 2}
+    assert words in shown
+    assert len(shown.splitlines()) == 1

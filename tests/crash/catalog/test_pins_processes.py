@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tests.crash.catalog.pinner import batch
+from tests.crash.catalog.pinner import ACTIONS, batch
 from tests.unit.catalog.offers import catalog, offer, opened
 
 ROOT = Path(__file__).parents[3]
@@ -26,8 +26,9 @@ def start(mode: str, folder: Path, price: int) -> subprocess.Popen[str]:
     )
 
 
-def test_of_two_first_sights_at_once_one_counts_and_the_others_hold_what_differs(tmp_path: Path) -> None:
-    processes = [start("race", tmp_path, price) for price in (1_000, 2_000, 3_000)]
+def raced(folder: Path, *prices: int) -> list[dict[str, int]]:
+    """What each of several processes that see the same actions at the same moment would sell."""
+    processes = [start("race", folder, price) for price in prices]
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -35,9 +36,18 @@ def test_of_two_first_sights_at_once_one_counts_and_the_others_hold_what_differs
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    sold = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    return [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+
+
+def test_of_first_sights_at_once_that_agree_all_are_sold(tmp_path: Path) -> None:
+    sold = raced(tmp_path, *[1_000] * 6)
+    assert [len(offers) for offers in sold] == [ACTIONS] * 6
+
+
+def test_of_two_first_sights_at_once_one_counts_and_the_others_hold_what_differs(tmp_path: Path) -> None:
+    sold = raced(tmp_path, 1_000, 2_000, 3_000)
     pinned = opened(tmp_path)
-    for at in range(40):
+    for at in range(ACTIONS):
         prices = {offers[f"p/cap:run-{at}"] for offers in sold if f"p/cap:run-{at}" in offers}
         # Cheaper than what is pinned passes; dearer never does.
         below = [

@@ -140,6 +140,8 @@ def test_a_held_action_that_returns_under_another_name_is_held_there_too(tmp_pat
         with pins(tmp_path) as later:
             found = later.vet(catalog(*present)).held
             assert "new name" in found[renamed.key]
+    withdrawn = replace(SEEN, deprecation=Deprecation("sunset", None, "acme/tally"))
+    assert held(tmp_path, withdrawn, renamed, OTHER) == {renamed.key}
     # Beside the old one, sold as it was, it is a second offer.
     assert held(tmp_path, SEEN, renamed, OTHER) == set()
 

@@ -138,7 +138,8 @@ def test_every_command_in_the_readme_exists_with_its_options() -> None:
             continue
         command = jecp_mcp.get_command(context, name)
         assert command is not None
-        known = {option for parameter in command.params for option in parameter.opts}
+        inner = command.commands.values() if isinstance(command, click.Group) else ()
+        known = {option for one in (command, *inner) for parameter in one.params for option in parameter.opts}
         assert set(options.split()) <= known, (name, options)
 
 
