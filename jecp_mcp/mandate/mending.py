@@ -21,6 +21,7 @@ from jecp_mcp.mandate.journal import Journal
 from jecp_mcp.mandate.meters import Meters
 from jecp_mcp.mandate.owners import Owners
 from jecp_mcp.mandate.salvage import salvage
+from jecp_mcp.money import format_usdc
 
 
 def mend(ledger: Path, findings: Iterable[Finding], clock: Clock) -> list[str]:
@@ -95,7 +96,13 @@ def _salvage(ledger: Path, clock: Clock) -> list[str]:
         aside = backup.put_in_place(ledger, made, lock, "damaged", clock.now())
     done = [f"{saved.calls} calls are saved in a new ledger; the damaged one is kept as {aside}"]
     if saved.rebuilt:
-        done.append(f"made anew from their events, without names: {', '.join(saved.rebuilt)}")
+        named = ", ".join(saved.rebuilt[:10]) + (", ..." * (len(saved.rebuilt) > 10))  # noqa: PLR2004 - as many as a line holds
+        done.append(f"made anew from their events, without names: {len(saved.rebuilt)} calls ({named})")
+    if saved.unexplained:
+        done.append(
+            f"{format_usdc(saved.unexplained)} USDC that the limits had counted and no call that can be read explains "
+            "are written off: they count as spent until you rule with `jecp-mcp reconcile`"
+        )
     done += [f"could not be read: {words}" for words in saved.lost]
     done.append("prepared calls and approvals are not taken over; make or ask for them again")
     return done

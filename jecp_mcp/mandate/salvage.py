@@ -2,29 +2,29 @@
 
 Rows are read one by one where a table breaks off. A call whose row is lost is made anew from its events, which carry
 its amounts; while it was open it is written off, for its request is lost too. Meters are not taken over: a meter that
-is new counts the calls its window holds. Prepared calls and approvals are not taken over either: what was agreed must
+is new counts the calls its window holds. What the old ones had counted beyond every call that can be read is written
+off as calls of its own. Prepared calls and approvals are not taken over either: what was agreed must
 not rest on damaged ground, and can be agreed again. The events are written anew, as a chain of their own.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged
-from jecp_mcp.mandate import chain, schema
+from jecp_mcp.mandate import chain, remains, schema
 from jecp_mcp.mandate.ledger import CallRow, EventRow
-from jecp_mcp.mandate.records import COLUMNS, call_row, event_row
+from jecp_mcp.mandate.remains import Table
 from jecp_mcp.mandate.states import OPEN, Event, State, counted
-
-Row = TypeVar("Row")
+from jecp_mcp.money import ZERO, MicroUSDC
 
 SALVAGE = "salvage"
 """The event that tells of it, in the new chain."""
@@ -32,16 +32,10 @@ SALVAGE = "salvage"
 UNREADABLE = "unreadable"
 """What stands for a text that is lost."""
 
-_PAGE = 500
-_SMALLEST_ROW = 40
+_METERS = re.compile(r"(?:\d{1,18}(?:,\d{1,18}){0,999})?", re.ASCII)
 _NAMED = 5
 """How many calls are named where many have lost the same."""
 
-_CALLS = f"{COLUMNS}, x'', NULL FROM call AS c NOT INDEXED WHERE c.id"
-_EVENTS = """
-SELECT id, CAST(call AS TEXT), at, event, before, after, held, charged, refunded, session, evidence, facts, digest
-FROM event NOT INDEXED WHERE id
-"""
 _INSERT = """
 INSERT INTO call(id, call_id, principal, session, tool, payee, capability, action, version, fingerprint, state, quoted,
                  held, charged, refunded, balance_after, transaction_id, evidence, attempts, created_at, ended_at,
@@ -66,20 +60,14 @@ class Salvaged:
     Attributes:
         calls: how many calls are in the new ledger.
         rebuilt: the calls whose rows were lost, made anew from their events.
+        unexplained: what the limits had counted beyond every call that can be read, micro-USDC; written off.
         lost: what could not be read, in words.
     """
 
     calls: int
     rebuilt: tuple[str, ...]
+    unexplained: int
     lost: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """The rows of a table that can be read, by number; and whether it broke off where nothing more is known."""
-
-    rows: Mapping[int, Any]
-    whole: bool
 
 
 def salvage(ledger: Path, made: Path, clock: Clock) -> Salvaged:
@@ -93,7 +81,7 @@ def salvage(ledger: Path, made: Path, clock: Clock) -> Salvaged:
             # SQLite opens a truncated file only for whoever says that it may be damaged.
             old.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
             old.config(apsw.SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1)
-            calls, events = _table(old, _CALLS, call_row), _table(old, _EVENTS, event_row)
+            calls, events = remains.calls(old), remains.events(old)
             if not calls.rows and not events.rows:
                 raise LedgerDamaged(f"nothing can be read of {ledger} any more; restore a backup")
             with closing(apsw.Connection(str(made), flags=apsw.SQLITE_OPEN_READWRITE)) as new:
@@ -106,41 +94,10 @@ def salvage(ledger: Path, made: Path, clock: Clock) -> Salvaged:
         raise LedgerDamaged(f"nothing can be saved of {ledger}: {exc}; restore a backup") from exc
 
 
-def _table(connection: apsw.Connection, select: str, read: Callable[[Any], Row]) -> _Table:
-    """All rows of a table that can be read: page by page, and one by one from where that breaks off."""
-    rows: dict[int, Any] = {}
-    last = 0
-    try:
-        while True:
-            page: list[Any] = connection.execute(f"{select} > ? ORDER BY 1 LIMIT {_PAGE}", (last,)).fetchall()
-            if not page:
-                return _Table(rows, whole=True)
-            for found in page:
-                rows[found[0]] = read(found)
-                last = found[0]
-    except (apsw.Error, ValueError):
-        pass
-    numbers = range(last + 1, _most(connection, select) + 1)
-    for number in numbers:
-        with suppress(apsw.Error, ValueError):
-            found = connection.execute(f"{select} = ?", (number,)).get
-            if found is not None:
-                rows[number] = read(found)
-    return _Table(rows, whole=bool(rows) and max(rows) >= numbers.stop - 1)
-
-
-def _most(connection: apsw.Connection, select: str) -> int:
-    """The highest number there can be in a table."""
-    table = "call" if select is _CALLS else "event"
-    with suppress(apsw.Error, ValueError):
-        return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").get)  # noqa: S608 two constants
-    return Path(connection.filename).stat().st_size // _SMALLEST_ROW
-
-
 class _Salvage:
     """One salvage under way."""
 
-    def __init__(self, old: apsw.Connection, new: apsw.Connection, calls: _Table, events: _Table) -> None:
+    def __init__(self, old: apsw.Connection, new: apsw.Connection, calls: Table, events: Table) -> None:
         self._old = old
         self._new = new
         self._calls = calls
@@ -150,6 +107,7 @@ class _Salvage:
         self._head = chain.GENESIS
         self._bodies: dict[str, list[str]] = {"request": [], "answer": []}
         self._rebuilt: list[str] = []
+        self._unexplained = remains.meters(old)
 
     def run(self, now: UnixMs) -> Salvaged:
         """Write every call, and that it was saved."""
@@ -164,6 +122,9 @@ class _Salvage:
             lost.append(f"of the calls number {_ranges(traceless)} nothing is left, nor what they cost")
         if not self._calls.whole and not self._events.whole:
             lost.append(f"whether there were calls after number {last} is not known")
+        unexplained = self._unexplained.rest(now)
+        for number, (at, amount) in enumerate(unexplained, 1):
+            self._saved(self._written_off(last + number, at, amount))
         instants = [event.at for event in self._events.rows.values()]
         calls = self._new.execute("SELECT count(*) FROM call").get
         told = {"calls": calls, "rebuilt": len(self._rebuilt), "traceless": len(traceless)}
@@ -171,7 +132,7 @@ class _Salvage:
             told["head"] = self._events.rows[max(self._events.rows)].digest
         written = (max((now, *instants)), SALVAGE, None, None, 0, 0, 0, self._session, None)
         self._write(None, None, written, told)
-        return Salvaged(calls, tuple(self._rebuilt), tuple(lost))
+        return Salvaged(calls, tuple(self._rebuilt), sum(amount for _, amount in unexplained), tuple(lost))
 
     def _call(self, number: int, events: list[EventRow]) -> bool:
         """Save one call; False when nothing of it can be read."""
@@ -203,7 +164,15 @@ class _Salvage:
         except apsw.ConstraintError:
             return False
         self._tell(row, request, answer)
+        counts = counted(row.state, row.held, row.charged, row.refunded)
+        self._unexplained.explain(self._meters_of(row), row.created_at, counts)
         return True
+
+    def _meters_of(self, row: CallRow) -> str | None:
+        with suppress(apsw.Error, ValueError):
+            meters = self._old.execute("SELECT meters FROM call NOT INDEXED WHERE id = ?", (row.number,)).get
+            return meters if isinstance(meters, str) and _METERS.fullmatch(meters) else None
+        return None
 
     def _body(self, table: str, row: CallRow) -> bytes | None:
         try:
@@ -273,9 +242,21 @@ class _Salvage:
         """A call whose row is lost; while it was open it is written off."""
         first, last = events[0], events[-1]
         state = last.after or State.WRITTEN_OFF
+        return replace(
+            self._written_off(number, first.at, last.held),
+            call_id=self._id_of(number),
+            state=State.WRITTEN_OFF if state in OPEN else state,
+            charged=last.charged,
+            refunded=last.refunded,
+            evidence="its row was lost to damage, and made anew from its events",
+            ended_at=last.at,
+        )
+
+    def _written_off(self, number: int, at: UnixMs, amount: MicroUSDC | int) -> CallRow:
+        """What counts as spent until an operator rules, by whatever call it was."""
         return CallRow(
             number=number,
-            call_id=self._id_of(number),
+            call_id=f"unexplained_{number}",
             principal="local",
             session=self._session,
             tool=UNREADABLE,
@@ -283,17 +264,17 @@ class _Salvage:
             capability=UNREADABLE,
             action=UNREADABLE,
             version=None,
-            state=State.WRITTEN_OFF if state in OPEN else state,
-            quoted=last.held,
-            held=last.held,
-            charged=last.charged,
-            refunded=last.refunded,
+            state=State.WRITTEN_OFF,
+            quoted=MicroUSDC(amount),
+            held=MicroUSDC(amount),
+            charged=ZERO,
+            refunded=ZERO,
             balance_after=None,
             transaction_id=None,
-            evidence="its row was lost to damage, and made anew from its events",
+            evidence="the limits had counted it, and no call that can be read explains it",
             attempts=0,
-            created_at=first.at,
-            ended_at=last.at,
+            created_at=at,
+            ended_at=at,
             answered=False,
             delivered=False,
             fingerprint=f"{UNREADABLE} {number}",

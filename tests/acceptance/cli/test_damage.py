@@ -268,7 +268,7 @@ class Ahead:
 
 
 def left_behind(seat: Seat, *, ahead: bool = False, end: Event | None = None) -> None:
-    """A call whose process was killed, or that ended with `end`."""
+    """A call in doubt, or one that came to another end after that."""
 
     async def write() -> None:
         ledger = open_ledger(seat.ledger, clock=Ahead() if ahead else None)
@@ -276,7 +276,7 @@ def left_behind(seat: Seat, *, ahead: bool = False, end: Event | None = None) ->
         for event in (Event.DOUBT, end):
             if event is not None:
                 await ledger.conclude_now(Conclusion("left", event))
-        await ledger.flush()
+        await ledger.close()
 
     anyio.run(write)
 

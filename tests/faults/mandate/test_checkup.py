@@ -150,6 +150,7 @@ def test_a_restore_that_is_cut_off_never_leaves_an_empty_ledger(tmp_path: Path, 
     bought(path, "first")
     back_up(path, copy)
     bought(path, "second")
+    Path(f"{path}.lock").unlink()
     done = subprocess.run([sys.executable, "-c", CRASH, str(path), str(copy), str(renames)], check=False)
     assert done.returncode == -9
     if renames:

@@ -139,6 +139,18 @@ async def test_open_calls_are_taken_over_and_replayed_from_the_salvaged_ledger(p
 
 
 @pytest.mark.anyio
+async def test_a_row_that_counts_for_less_than_its_events_is_not_believed(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE call SET state = 'released' WHERE call_id = 'buy_2'")
+    connection.execute("UPDATE call SET charged = 1 WHERE call_id = 'buy_4'")
+    connection.close()
+    offset, size = page_of(path, "request")
+    overwrite(path, offset, b"\xff" * size)
+    mend(path, faults(examine(path, SystemClock())), SystemClock())
+    assert await counted(path) == SPENT
+
+
+@pytest.mark.anyio
 async def test_what_left_no_trace_is_told_by_number(path: Path) -> None:
     for table in ("call", "event"):
         offset, size = page_of(path, table)
@@ -146,6 +158,9 @@ async def test_what_left_no_trace_is_told_by_number(path: Path) -> None:
     done = mend(path, faults(examine(path, SystemClock())), SystemClock())
     [told] = [words for words in done if "nothing is left" in words]
     assert "calls number 1 to " in told
+    [kept] = [words for words in done if "no call that can be read explains" in words]
+    assert "jecp-mcp reconcile" in kept
+    assert await counted(path) == SPENT
 
 
 @pytest.mark.anyio
