@@ -147,11 +147,15 @@ def check(path: Path, named: Path) -> Copy:
 
     Raises:
         LedgerDamaged: it is no ledger, or cannot be read.
+        LedgerUnavailable: an earlier or a newer version wrote it.
     """
 
     def read(connection: apsw.Connection) -> tuple[AuditReport, UnixMs | None]:
-        if schema.identify(connection) != schema.VERSION:
+        version = schema.identify(connection)
+        if version == 0:
             raise LedgerDamaged(f"{named} holds no ledger")
+        if version != schema.VERSION:
+            raise LedgerUnavailable(f"{named} is of an earlier version; run `jecp-mcp ledger` once, then again")
         wrong: list[Any] = connection.execute("PRAGMA integrity_check(10)").fetchall()
         broken = [str(words)[:200] for (words,) in wrong if words != "ok"]
         if broken:
@@ -180,10 +184,13 @@ def put_in_place(ledger: Path, made: Path, lock: int, label: str, at: UnixMs) ->
     if not os.fstat(lock).st_size:
         os.pwrite(lock, MARK, 0)
     aside = ledger.with_name(f"{ledger.name}.{label}-{iso(at).replace(':', '').replace('.', '')}")
-    present = [side for side in ("", "-wal") if Path(f"{ledger}{side}").exists()]
-    for side in present:
-        Path(f"{ledger}{side}").rename(f"{aside}{side}")
-    Path(f"{ledger}-shm").unlink(missing_ok=True)
+    wal, present = Path(f"{ledger}-wal"), ledger.exists()
+    if present:
+        ledger.rename(aside)
+    if wal.exists() and wal.stat().st_size:
+        wal.rename(f"{aside}-wal")
+    for side in ("-wal", "-shm"):
+        Path(f"{ledger}{side}").unlink(missing_ok=True)
     made.rename(ledger)
     _sync(ledger.parent)
     return aside if present else None
@@ -212,7 +219,10 @@ def _compare(ledger: Path, made: Path, copy: Copy, *, force: bool) -> Missing | 
 
 
 def _missing(connection: apsw.Connection, made: Path) -> Missing:
-    if schema.identify(connection) != schema.VERSION:
+    version = schema.identify(connection)
+    if version == 0:
+        raise LedgerDamaged("nothing is written in the present ledger")
+    if version != schema.VERSION:
         raise LedgerUnavailable("the present ledger is of an earlier version; run `jecp-mcp ledger` once, then again")
     connection.execute("ATTACH ? AS copy", (str(made),))
     rows: list[Any] = connection.execute(_MISSING).fetchall()

@@ -300,8 +300,15 @@ def _locked(lock: Path) -> Finding:
 def _sessions(ledger: Path) -> Iterator[Finding]:
     sessions = presence.sessions_of(ledger)
     if sessions.living:
-        by = presence.told(presence.holders(list(sessions.living)))
-        yield Finding(Level.OK, "sessions", f"{len(sessions.living)} running, of {by}")
+        pids = presence.holders(list(sessions.living))
+        yield Finding(Level.OK, "sessions", f"{len(sessions.living)} running, of {presence.told(pids)}")
+        # Whoever has a database in WAL mode open holds a lock on its shared memory (https://sqlite.org/walformat.html).
+        strangers = sorted({*pids} - {*presence.holders([ledger, Path(f"{ledger}-shm")])})
+        if strangers:
+            who = presence.told(strangers)
+            what = f"{ledger} is not the file that {who} opened: it was replaced or removed meanwhile"
+            money = "whoever has another file open buys nothing; what it wrote there is not in this one"
+            yield Finding(Level.WARNING, "sessions", what, money, f"put the file back, or end {who} and start anew")
     if sessions.stale:
         yield Finding(
             Level.WARNING,

@@ -209,9 +209,10 @@ class _Salvage:
         try:
             body = self._old.execute(f"SELECT body FROM {table} WHERE call = ?", (row.number,)).get  # noqa: S608 two constants
         except apsw.Error:
-            body = None
-        if body is None and (table == "request" or row.answered):
-            self._bodies[table].append(row.call_id)
+            # One that is not there, without an error, was dropped in time.
+            if table == "request" or row.answered:
+                self._bodies[table].append(row.call_id)
+            return None
         return body if isinstance(body, bytes) else None
 
     def _insert(self, row: CallRow) -> None:

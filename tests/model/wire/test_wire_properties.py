@@ -101,6 +101,7 @@ def test_plain_json_is_what_any_reader_can_take(value: Any) -> None:
     assert json.loads(text) == jsontext.plain(value)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")))
 @example(b"[" * 100_000)
 @example(b'"\\ud800"')

@@ -1,0 +1,215 @@
+"""A damaged ledger is saved as far as it can be read, and nothing that was spent counts less than before."""
+
+# ruff: noqa: ASYNC240 - nothing else runs in these loops while a file is touched
+import json
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+import pytest
+
+from jecp_mcp.clock import SystemClock
+from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.mandate.checkup import Finding, Level, Mend, examine
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Window
+from jecp_mcp.mandate.mending import mend
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.states import OPEN, Event, State
+from jecp_mcp.money import MicroUSDC
+from tests.unit.mandate.reservations import reservation
+
+DAY = Meter("day", Window.DAY, MicroUSDC(10_000_000), "daily_usdc")
+CALLS = 48
+SPENT = CALLS // 4 * (4_000 + 5_000 + 5_000)
+"""In every four calls one is charged 4,000, one free, and two hold 5,000."""
+
+
+async def spent_into(path: Path, calls: int = CALLS) -> None:
+    ledger = open_ledger(path)
+    for number in range(calls):
+        name, request = f"buy_{number}", json.dumps({"of": number, "text": "x" * 200}).encode()
+        await ledger.reserve(reservation(ledger.session, call_id=name, meters=[DAY], request=request))
+        if number % 4 == 0:
+            ledger.conclude(
+                Conclusion(name, Event.SETTLE, MicroUSDC(4_000), transaction_id=f"tx_{number}", answer=b"a")
+            )
+            ledger.delivered(name)
+        elif number % 4 == 1:
+            ledger.conclude(Conclusion(name, Event.RELEASE, evidence="refused"))
+        elif number % 4 == 2:
+            ledger.conclude(Conclusion(name, Event.DOUBT, evidence="no answer"))
+    await ledger.close()
+
+
+@pytest.fixture
+async def path(tmp_path: Path) -> Path:
+    made = tmp_path / "state" / "ledger.sqlite"
+    await spent_into(made)
+    return made
+
+
+def page_of(path: Path, table: str, *, last: bool = False) -> tuple[int, int]:
+    """Where a leaf page of a table is in the file, and its size."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    found = connection.execute(
+        "SELECT pageno, pgoffset, pgsize FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY pageno", (table,)
+    ).fetchall()
+    connection.close()
+    _, offset, size = found[-1 if last else 0]
+    return offset, size
+
+
+def overwrite(path: Path, at: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+def faults(findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.level is Level.FAULT]
+
+
+async def counted(path: Path) -> int:
+    ledger = open_ledger(path)
+    assert ledger.fault is None
+    [reading] = await ledger.readings([DAY])
+    totals = await ledger.totals()
+    await ledger.close()
+    assert reading.used == totals.charged + totals.held
+    return reading.used
+
+
+@pytest.mark.anyio
+async def test_a_truncated_ledger_is_named_saved_and_spent_on(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(size - 8192)
+    whole = path.read_bytes()
+    [fault] = faults(examine(path, SystemClock()))
+    assert f"truncated: {size - 8192} of {size} bytes" in fault.what
+    assert "--restore" in fault.mend
+    assert "--mend" in fault.mend
+    assert path.read_bytes() == whole
+    done = mend(path, [fault], SystemClock())
+    assert f"{CALLS} calls are saved" in done[0]
+    assert await counted(path) == SPENT
+    [kept] = path.parent.glob("ledger.sqlite.damaged-*")
+    assert kept.read_bytes() == whole
+    assert not faults(examine(path, SystemClock()))
+    ledger = open_ledger(path)
+    assert not (await ledger.audit()).findings
+    assert isinstance(await ledger.reserve(reservation(ledger.session, meters=[DAY])), Admitted)
+    assert not (await ledger.audit()).findings
+    await ledger.close()
+
+
+@pytest.mark.anyio
+async def test_calls_whose_rows_are_lost_are_made_anew_from_their_events(path: Path) -> None:
+    offset, size = page_of(path, "call")
+    overwrite(path, offset, b"\xff" * size)
+    done = mend(path, faults(examine(path, SystemClock())), SystemClock())
+    [rebuilt] = [words for words in done if "made anew" in words]
+    assert "buy_0" in rebuilt
+    assert await counted(path) == SPENT
+    ledger = open_ledger(path)
+    rows = await ledger.rows(limit=100)
+    assert len(rows) == CALLS
+    lost = [row for row in rows if row.tool == "unreadable"]
+    assert lost
+    assert not [row for row in lost if row.state in OPEN]
+    assert {row.held for row in lost if row.state is State.WRITTEN_OFF} == {5_000}
+    assert {row.charged for row in lost if row.state is State.SETTLED} == {4_000}
+    assert not (await ledger.audit()).findings
+    await ledger.close()
+
+
+@pytest.mark.anyio
+async def test_open_calls_are_taken_over_and_replayed_from_the_salvaged_ledger(path: Path) -> None:
+    offset, size = page_of(path, "event")
+    overwrite(path, offset, b"\xff" * size)
+    mend(path, faults(examine(path, SystemClock())), SystemClock())
+    ledger = open_ledger(path)
+    orphans = await ledger.adopt_orphans()
+    assert len(orphans) == CALLS // 2
+    assert all(json.loads(row.request)["of"] == int(row.call_id.removeprefix("buy_")) for row in orphans)
+    await ledger.close()
+    assert await counted(path) == SPENT
+
+
+@pytest.mark.anyio
+async def test_what_left_no_trace_is_told_by_number(path: Path) -> None:
+    for table in ("call", "event"):
+        offset, size = page_of(path, table)
+        overwrite(path, offset, b"\xff" * size)
+    done = mend(path, faults(examine(path, SystemClock())), SystemClock())
+    [told] = [words for words in done if "nothing is left" in words]
+    assert "calls number 1 to " in told
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 30))])
+async def test_damage_anywhere_never_lets_more_be_spent_unsaid(path: Path, tmp_path: Path, seed: int) -> None:
+    chance, whole = random.Random(seed), path.read_bytes()
+    saved = refused = 0
+    for number in range(12):
+        tried = tmp_path / f"{number}" / "ledger.sqlite"
+        tried.parent.mkdir()
+        shutil.copy(f"{path}.lock", f"{tried}.lock")
+        content = bytearray(whole)
+        for _ in range(chance.choice([1, 3])):
+            at = chance.randrange(0, len(content) - 512)
+            content[at : at + 512] = chance.randbytes(512)
+        tried.write_bytes(content)
+        tried.chmod(0o600)
+        found = faults(examine(tried, SystemClock()))
+        if not any(one.safe is Mend.SALVAGE for one in found):
+            continue
+        try:
+            done = mend(tried, found, SystemClock())
+        except LedgerDamaged:
+            refused += 1
+            assert tried.read_bytes() == bytes(content)
+            continue
+        saved += 1
+        unsaid = not any("nothing is left" in words or "not known" in words for words in done)
+        assert not unsaid or await counted(tried) >= SPENT, done
+        ledger = open_ledger(tried)
+        assert not (await ledger.audit()).findings
+        await ledger.close()
+    assert saved + refused
+
+
+@pytest.mark.anyio
+async def test_a_ledger_in_use_is_not_salvaged_under_its_user(path: Path) -> None:
+    user = open_ledger(path)
+    await user.adopt_orphans()
+    size = path.stat().st_size
+    found = [Finding(Level.FAULT, "structure", "", safe=Mend.SALVAGE)]
+    with pytest.raises(LedgerUnavailable, match="in use"):
+        mend(path, found, SystemClock())
+    assert path.stat().st_size == size
+    assert isinstance(await user.reserve(reservation(user.session, meters=[DAY])), Admitted)
+    await user.close()
+
+
+@pytest.mark.anyio
+async def test_what_cannot_be_read_at_all_is_left_as_it_is(path: Path) -> None:
+    overwrite(path, 100, b"\xff" * 3_996)
+    before = path.read_bytes()
+    with pytest.raises(LedgerDamaged, match="restore a backup"):
+        mend(path, faults(examine(path, SystemClock())), SystemClock())
+    assert path.read_bytes() == before
+
+
+@pytest.mark.anyio
+async def test_meters_that_disagree_are_counted_anew(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE meter SET used = used + 1; UPDATE slot SET amount = 3")
+    connection.close()
+    [fault] = faults(examine(path, SystemClock()))
+    assert (fault.about, fault.safe) == ("meters", Mend.RECOUNT)
+    mend(path, [fault], SystemClock())
+    assert not faults(examine(path, SystemClock()))
+    assert await counted(path) == SPENT
