@@ -177,7 +177,7 @@ def ledger_trouble(error: LedgerError) -> Refusal:
         code=code,
         message=(
             f"The spending ledger cannot be written: {error}. Nothing was sent and nothing was charged. "
-            "The operator must mend the ledger before anything can be bought."
+            "The operator runs `jecp-mcp doctor --ledger`, which says how to mend it."
         ),
         source="bridge",
     )

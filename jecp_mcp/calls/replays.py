@@ -13,7 +13,7 @@ from jecp_mcp.calls.stored import unpack
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import OPEN, Event, State
 from jecp_mcp.rails.base import Progress, Rail, Verdict
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Replays:
 
     async def taken_over(self, row: CallRow) -> CallRow:
         """The call as it stands, taken over from the process that was paying for it if that one is dead."""
-        if row.state not in {State.RESERVED, State.SENT} or row.session == self._ledger.session:
+        if row.state not in OPEN or row.session == self._ledger.session:
             return row
         try:
             await self._ledger.adopt_orphans()
@@ -52,7 +52,12 @@ class Replays:
             return row
 
     async def replay(self, row: CallRow, most: int | None, progress: Progress) -> CallEnd:
-        """Send a call in doubt again, unless that is no longer safe or it was sent `most` times."""
+        """Send a call in doubt again, unless that is no longer safe or it was sent `most` times.
+
+        One that another living process owns is that one's to finish.
+        """
+        if row.session != self._ledger.session:
+            return standing(row)
         age = self._clock.now() - row.created_at
         if age > REPLAY_WINDOW_MS:
             self._ledger.conclude(

@@ -22,6 +22,7 @@ from jecp_mcp.errors import JecpMcpError, LedgerDamaged, LedgerUnavailable
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.ledger import EventRow
+    from jecp_mcp.mandate.postgres.ledger import PostgresLedger
     from jecp_mcp.mandate.sqlite import SqliteLedger
     from jecp_mcp.mandate.statement import Line, Statement
 
@@ -33,20 +34,20 @@ _AMOUNT = re.compile(r"-?\d+\.\d+", re.ASCII)
 
 
 @asynccontextmanager
-async def opened(given: Start) -> AsyncIterator[SqliteLedger]:
-    """The ledger that is there, open until the end; none is begun.
+async def opened(given: Start) -> AsyncIterator[SqliteLedger | PostgresLedger]:
+    """The ledger that is there, open until the end; no file is begun.
 
     Raises:
         LedgerUnavailable: there is none.
     """
-    from jecp_mcp.mandate.opening import open_ledger
+    from jecp_mcp.mandate.opening import open_configured
 
-    if not given.ledger.exists():
+    if given.settings.ledger.url is None and not given.ledger.exists():
         raise LedgerUnavailable(
             f"there is no ledger at {given.ledger}: nothing was bought from here yet, or it is gone; "
             "`jecp-mcp doctor --ledger` tells which"
         )
-    ledger = open_ledger(given.ledger)
+    ledger = open_configured(given.settings.ledger, given.ledger)
     try:
         yield ledger
     finally:

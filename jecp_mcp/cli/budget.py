@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common, start
 
-if TYPE_CHECKING:
-    from jecp_mcp.mandate.ledger import Meter
-    from jecp_mcp.mandate.policy import Policy
-
 LOCAL = "local"
 """The principal every process of this user spends as."""
-
-_SETTINGS = {
-    "session": "session_usdc",
-    "hour": "hourly_usdc",
-    "day": "daily_usdc",
-    "month": "monthly_usdc",
-    "total": "total_usdc",
-}
 
 
 @click.command("budget")
@@ -46,6 +34,7 @@ async def read(given: Start) -> dict[str, Any]:
         LedgerError: the ledger cannot be read.
     """
     from jecp_mcp.clock import iso
+    from jecp_mcp.mandate.caps import standing_meters
     from jecp_mcp.mandate.opening import open_configured
     from jecp_mcp.mandate.policy import Policy
     from jecp_mcp.money import format_usdc
@@ -54,7 +43,7 @@ async def read(given: Start) -> dict[str, Any]:
     policy = Policy.from_settings(mandate)
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        readings = await ledger.readings(_meters(policy, ledger.session))
+        readings = await ledger.readings(standing_meters(policy, principal=LOCAL, session=ledger.session))
         totals = await ledger.totals()
     finally:
         await ledger.close()
@@ -86,18 +75,6 @@ async def read(given: Start) -> dict[str, Any]:
         "hub": given.settings.hub.base_url,
         "state_dir": str(given.state),
     }
-
-
-def _meters(policy: Policy, session: str) -> list[Meter]:
-    """A meter for every cap of the mandate, those of patterns included."""
-    from jecp_mcp.mandate.caps import meter_key
-    from jecp_mcp.mandate.ledger import Meter
-
-    return [
-        Meter(meter_key(window, LOCAL, caps.pattern, session), window, limit, caps.label(_SETTINGS[window.value]))
-        for caps in policy.caps
-        for window, limit in caps.windows
-    ]
 
 
 def _print(shown: dict[str, Any]) -> None:

@@ -7,15 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jecp_mcp.cli.options import Start
+from jecp_mcp.errors import LedgerUnavailable
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.backup import Copy, Missing
+
+
+def _file_only(given: Start) -> None:
+    if given.settings.ledger.url is not None:
+        raise LedgerUnavailable("the ledger is in PostgreSQL: back it up with pg_dump, and put it back with pg_restore")
 
 
 def backup(given: Start, target: Path, *, force: bool, as_json: bool) -> int:
     """Copy the ledger and say what is in the copy; the exit status is 1 when its audit found something."""
     from jecp_mcp.mandate.backup import back_up
 
+    _file_only(given)
     copy = back_up(given.ledger, target, force=force)
     findings = copy.report.findings
     if as_json:
@@ -33,6 +40,7 @@ def restore(given: Start, source: Path, *, force: bool, as_json: bool) -> int:
     from jecp_mcp.clock import SystemClock, iso
     from jecp_mcp.mandate.backup import restore as put_back
 
+    _file_only(given)
     done = put_back(given.ledger, source, force=force)
     copy, aside = done.copy, done.aside
     if as_json:

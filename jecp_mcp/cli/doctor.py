@@ -13,7 +13,7 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common
-from jecp_mcp.errors import JecpMcpError, SettingsError
+from jecp_mcp.errors import JecpMcpError, LedgerError, SettingsError
 from jecp_mcp.settings import Settings, find_credentials, load_settings, state_dir
 
 if TYPE_CHECKING:
@@ -69,9 +69,12 @@ async def _examine(
     if wrong is not None:
         findings.append(Finding(Level.FAULT, "settings", str(wrong), _NO_PURCHASE, "correct that key, or take it out"))
     given = Start(settings or Settings(), state, None)
-    ledger = await anyio.to_thread.run_sync(examine, given.ledger, clock)
     done: list[str] = []
-    if mending:
+    if given.settings.ledger.url is not None:
+        ledger = await _server(given)
+    else:
+        ledger = await anyio.to_thread.run_sync(examine, given.ledger, clock)
+    if mending and given.settings.ledger.url is None:
         done += [] if only_ledger else _close_credentials(state)
         try:
             done += await anyio.to_thread.run_sync(mend, given.ledger, ledger, clock)
@@ -85,6 +88,27 @@ async def _examine(
         findings += [one async for one in _hub(settings, only_ledger)]
         findings += [] if only_ledger else _catalog(given)
     return [*findings, *ledger], done
+
+
+async def _server(given: Start) -> list[Finding]:
+    """What is wrong with a ledger in PostgreSQL; nothing of it is mended from here."""
+    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.mandate.opening import open_configured
+
+    ledger = open_configured(given.settings.ledger, given.ledger)
+    try:
+        report = await ledger.audit()
+    except LedgerError as exc:
+        mend = "see to the server; the bridge goes on by itself when it is back"
+        return [Finding(Level.FAULT, "ledger", str(exc), _NO_PURCHASE, mend)]
+    finally:
+        await ledger.close()
+    told = f"{report.calls} calls and {report.events} events in PostgreSQL"
+    if not report.findings:
+        return [Finding(Level.OK, "books", f"{told}; every digest and meter agrees (head {report.head})")]
+    mend = "restore the database as it was before the change, or rule on the calls with jecp-mcp reconcile"
+    money = "what was counted may not be what was spent"
+    return [Finding(Level.FAULT, "books", f"{told}: {found}", money, mend) for found in report.findings]
 
 
 def _settings(hub: str | None, config: Path | None) -> tuple[Settings | None, SettingsError | None]:

@@ -81,7 +81,7 @@ async def waiting(given: Start) -> dict[str, list[dict[str, Any]]]:
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.mandate.states import HOLDING
 
-    if not given.ledger.exists():
+    if given.settings.ledger.url is None and not given.ledger.exists():
         return {"needs_ruling": [], "still_found_out": []}
     now = SystemClock().now()
     async with opened(given) as ledger:
