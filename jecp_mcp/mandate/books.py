@@ -149,7 +149,7 @@ class Books:
         number = self._connection.last_insert_rowid()
         self._requests.append((number, wanted.request))
         made = Standing(number, wanted.call_id, state, wanted.hold, 0, 0, at, meters)
-        facts = chain.facts(request=chain.body_digest(wanted.request), meters=meters or None)
+        facts = chain.reserve_facts(wanted.request, meters)
         self._journal.add(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
         for ref in wanted.uses:
             self._slips.use(ref, wanted.call_id)

@@ -195,8 +195,7 @@ class Books:
             }
         )
         self._written.requests[number] = wanted.request
-        listed = ",".join(map(str, counted_in)) or None
-        facts = chain.facts(request=chain.body_digest(wanted.request), meters=listed)
+        facts = chain.reserve_facts(wanted.request, ",".join(map(str, counted_in)))
         self._append(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
         for ref in wanted.uses:
             self._slips.use(ref, wanted.call_id)
