@@ -145,9 +145,6 @@ class Books:
                 ),
             )
         except apsw.ConstraintError as exc:
-            # Its stub does not know the attribute that every error of SQLite has.
-            if getattr(exc, "extendedresult", None) != apsw.SQLITE_CONSTRAINT_UNIQUE:
-                raise
             raise LedgerError(f"the call id {wanted.call_id} is taken") from exc
         number = self._connection.last_insert_rowid()
         self._requests.append((number, wanted.request))
