@@ -120,7 +120,6 @@ STOPS = {
     "an action the operator denies": (refusing("X"), {"deny": ("docs/*",)}, ("operator", ["ask_operator"])),
     "a mandate that has ended": (refusing("X"), {"expires_at": "2026-01-01T00:00:00Z"}, ("operator", ["refresh_mandate"])),
     "a price that needs a person": (refusing("X"), {"approve_above_usdc": "0.01"}, ("human", ["ask_human"])),
-    "a cap that never refills": (refusing("X"), {"total_usdc": "0.01"}, ("operator", ["ask_operator"])),
     "a protocol too old": (refusing("UNSUPPORTED_VERSION"), {}, ("operator", ["upgrade_client"])),
     "a code nobody knows": (refusing("MOON_IN_EIGHTH_HOUSE"), {}, ("operator", ["ask_operator"])),
 }  # fmt: skip
@@ -131,3 +130,9 @@ async def test_it_stops_and_names_who_must_act_at(tmp_path: Path, trouble: str) 
     outcome, mandate, expected = STOPS[trouble]
     async with opened(tmp_path, always(outcome), mandate=mandate) as shop:
         assert await run(shop, "docs_invoice_render", {"n": 1}) == expected
+
+
+async def test_it_stops_at_a_cap_that_never_refills(tmp_path: Path) -> None:
+    async with opened(tmp_path, mandate={"total_usdc": "0.06"}) as shop:
+        assert await run(shop, "docs_invoice_render", {"n": 1}) == ("bought", [])
+        assert await run(shop, "docs_invoice_render", {"n": 2}) == ("operator", ["ask_operator"])
