@@ -172,8 +172,8 @@ def ledger_trouble(error: LedgerError) -> Refusal:
         return Refusal(
             code=CLOCK_WRONG,
             message=(
-                f"What is left of the limits cannot be told: {error}. Nothing was charged. The operator must set this "
-                "machine's clock."
+                f"This machine's clock went back: {error}. Nothing was sent and nothing was charged. The operator must "
+                "set this machine's clock."
             ),
             source="bridge",
         )

@@ -138,7 +138,7 @@ def trust(case: Case) -> NextAction:
             call=("jecp_describe", {"tool": others[0]["tool"]}),
             alternatives=others,
         )
-    return step(case, "human", f"Tell the user: this needs {tier}.")
+    return step(case, "human", f"Tell the user: this needs {tier}. Stop here.")
 
 
 def _asked(case: Case) -> str:

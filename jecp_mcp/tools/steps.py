@@ -197,7 +197,7 @@ def limit(case: Case) -> NextAction:
 
 def _let_past(case: Case) -> str:
     code = case.refusal.details.get("approval_code")
-    return f", and that the operator lets this one call past it with `jecp-mcp approve {code}`" if code else ""
+    return f", or sooner if the operator runs `jecp-mcp approve {code}` for this one call" if code else ""
 
 
 def check_status(case: Case) -> NextAction:
@@ -250,7 +250,7 @@ def ended(case: Case) -> NextAction:
 def denied(case: Case) -> NextAction:
     """One action that the operator's mandate leaves out; others it does not."""
     return step(
-        case, "operator", "Use another action, or tell the user that only the operator can allow this one. Then stop."
+        case, "operator", "Only the operator can allow this action. Use another one, or tell the user and stop."
     )
 
 

@@ -1,6 +1,7 @@
 """Every error a Hub can cause, exactly as a model reads it, in a file for review: `every_error.json` beside this one.
 
-python -m tests.acceptance.errors.snapshot     meets them all again and writes the file anew
+python -m tests.acceptance.errors.snapshot     meets them all again and writes the file anew, and with it that of
+                                               the bridge's own refusals, `tests/contract/tools/own_refusals.json`
 
 Cases that are told the same share an entry, which names them all: dialect, HTTP status, the form it came in, and the
 spelling of the code. What differs from run to run (ids, the Hub's port, the text that was bought) is masked.
@@ -84,14 +85,16 @@ def written(every: Iterable[Told]) -> str:
 
 
 def main() -> None:
-    """Meet every error in both dialects, and write the file."""
+    """Meet every error in both dialects, and write the files."""
     from tests.acceptance.errors.test_every_code import perform
+    from tests.contract.tools.test_own_refusals import write
 
     every = []
     for dialect in (REFERENCE, SPEC):
         with open_stage(dialect) as hub, tempfile.TemporaryDirectory() as state:
             every.append(told(anyio.run(perform, hub, ERAS["2026"], Path(state))))
     FILE.write_text(written(every), encoding="utf-8")
+    write()
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def script(hub: Stage, case: Case) -> None:
     if case.form != "stream":
         hub.refuses(case.label, plain)
         return
-    error = {"code": case.spelling, "message": "The Hub says no"} | ({"details": details} if details else {})
+    error = {"code": case.spelling, "message": "It cannot be done now"} | ({"details": details} if details else {})
     beside = {} if word is None else {"next_action": word}
     said = {"error": error, **beside} if hub.dialect == REFERENCE else {**error, **beside}
     hub.refuses(case.label, either(stream_of(("open", {"id": "x"}), ("error", said)), plain))

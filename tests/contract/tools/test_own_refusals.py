@@ -1,8 +1,6 @@
 """Everything the bridge itself refuses with, exactly as a model reads it, in `own_refusals.json` for review.
 
-python -m tests.contract.tools.test_own_refusals     writes the file anew
-
-What a Hub can cause stands in `tests/acceptance/errors/every_error.json`.
+What a Hub can cause stands in `tests/acceptance/errors/every_error.json`; the command that is named there writes both.
 """
 
 from __future__ import annotations
@@ -209,7 +207,7 @@ SCENES: dict[str, Scene] = {
     "an account that changed meanwhile": Scene(script=refused_by(rail._foreign())),
     "a Hub that is away": Scene(script=ends(Lost(sent=False, reason="connection refused"))),
     "an answer that was lost": Scene(script=ends(Lost(sent=True, reason="the connection was closed"))),
-    "an answer that is none": Scene(script=ends(Unreadable(502, "it is no JSON"))),
+    "an answer that is none": Scene(script=ends(Unreadable(502, "the body is not JSON"))),
     "a call in doubt that is repeated": Scene(script=silent, before=buys()),
     "a call that nobody has": Scene("jecp_status", {"call_id": "call_nobody"}),
     "a fault of ours": Scene(script=failing),
@@ -224,9 +222,12 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     "a ledger that cannot be written": (words.ledger_trouble(LedgerUnavailable("the disk is full")), Charge.NO),
     "a ledger that is damaged": (words.ledger_trouble(LedgerDamaged("row 7 was edited")), Charge.NO),
     "a ledger that cannot be read": (words.unreadable(LedgerUnavailable("the disk is gone")), Charge.UNKNOWN),
-    "a clock that went back": (words.ledger_trouble(ClockWentBack("it went back by 3600 seconds")), Charge.NO),
+    "a clock that went back": (words.ledger_trouble(ClockWentBack(
+        "the clock shows 2026-11-21T09:00:00.000Z, and the ledger was last written at 2026-11-21T10:00:00.000Z; what "
+        "has left the limits' windows is not known"
+    )), Charge.NO),
     "a clock that is ahead of the Hub's": (words.clock_wrong(400.0), Charge.NO),
-    "a call that fits no request": (words.unwritable(WireError("it is larger than 5 MB")), Charge.NO),
+    "a call that fits no request": (words.unwritable(WireError("the input is larger than 5 MB")), Charge.NO),
     "an approval that was used up just now": (words.not_good(NotGood(SlipRef(SlipKind.APPROVAL, "x"), None)), Charge.NO),
     "the identical call is running": (words.in_progress(row(State.SENT)), Charge.UNKNOWN),
     "an identical call is in doubt": (words.in_doubt(row(State.IN_DOUBT)), Charge.UNKNOWN),
@@ -297,7 +298,8 @@ async def _all() -> dict[str, Any]:
     return made
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """Write the file anew."""
     lines = [
         f"  {json.dumps(name)}:\n    {json.dumps(found, ensure_ascii=False)}"
         for name, found in sorted(anyio.run(_all).items())

@@ -50,7 +50,7 @@ def over(used: int, limit: int, resets_at: int | None) -> OverLimit:
 
 
 SAID: list[tuple[Callable[[], Refusal], str, str]] = [
-    (lambda: refusals.ledger_trouble(ClockWentBack("back")), "CLOCK_WRONG", "cannot be told: back."),
+    (lambda: refusals.ledger_trouble(ClockWentBack("back")), "CLOCK_WRONG", "clock went back: back."),
     (lambda: refusals.ledger_trouble(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be written: row 7."),
     (lambda: refusals.ledger_trouble(LedgerUnavailable("full")), "LEDGER_UNAVAILABLE", "cannot be written: full."),
     (lambda: refusals.unreadable(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be read: row 7. Whether this call was"),
