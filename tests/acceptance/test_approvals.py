@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +16,7 @@ from mcp_types import ElicitResult
 
 from jecp_mcp.tools.asking import FIELD
 from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, error_of, output_of, server_env
+from tests.acceptance.terminal import at_a_terminal
 
 pytestmark = pytest.mark.anyio
 
@@ -57,31 +56,6 @@ async def invoice(client: Client) -> dict[str, Any]:
 
 def paid(hub: SandboxHub) -> int:
     return len(hub.books()["transactions"])
-
-
-def at_a_terminal(hub: SandboxHub, state: Path, *arguments: str, answer: str | None = None) -> tuple[int, str]:
-    """Run a command as a person does; returns its status and what they saw."""
-    import pty
-
-    command = [sys.executable, "-m", "jecp_mcp", *arguments, "--state-dir", str(state)]
-    env = server_env(hub.url, hub.agent_id, hub.api_key)
-    person, terminal = pty.openpty()
-    seen = b""
-    try:
-        process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=env)
-        os.close(terminal)
-        while answer is not None and b"[y/N]" not in seen:
-            seen += os.read(person, 4096)
-        if answer is not None:
-            os.write(person, answer.encode() + b"\n")
-        while True:
-            try:
-                seen += os.read(person, 4096)
-            except OSError:
-                break
-        return process.wait(30), seen.decode()
-    finally:
-        os.close(person)
 
 
 async def test_a_person_in_the_host_says_yes_to_one_call(era: str, hub: SandboxHub, tmp_path: Path) -> None:
