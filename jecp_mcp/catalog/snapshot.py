@@ -1,8 +1,8 @@
 """The last catalog on disk, so that a start needs no network: written whole or not at all, read with suspicion.
 
 A header line of JSON, then of each page a short row on every action and the actions' bytes, which nobody reads before
-they are needed. A file that is damaged, of another form, or of another Hub or filter is ignored and later replaced; losing it
-costs one fetch.
+they are needed. A file that is damaged, of another form, or of another Hub or filter is ignored and later replaced;
+losing it costs one fetch.
 """
 
 from __future__ import annotations
