@@ -138,13 +138,12 @@ class Orders:
         )
 
     async def agreed(self, order: Order, caller: Caller) -> Order | Refusal:
-        """The order with a person's consent to use, if one is needed; or why there is none.
+        """The order, which needs a person's consent, with that to use; or why there is none.
 
         Raises:
             LedgerError: the consent cannot be kept.
         """
-        if order.because is None:
-            return order
+        assert order.because is not None
         given = await self._approvals.obtain(order.question(order.because), caller)
         return given if isinstance(given, Refusal) else replace(order, uses=(*order.uses, given))
 

@@ -12,7 +12,8 @@ from jecp_mcp.calls.ends import MOST_ATTEMPTS
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, LedgerError
-from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.ledger import CallRow, Ledger
+from jecp_mcp.mandate.states import OPEN
 from jecp_mcp.rails.base import Rail
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ ROUNDS_BETWEEN_REFUNDS: Final = 12
 """After how many rounds the Hub is asked for refunds: once an hour."""
 
 FRUITLESS: Final = 3
-"""How many calls in a row may stay in doubt before a round ends: a Hub that is down is not asked for each of them."""
+"""How many calls in a row may be sent again in vain before a round ends: a Hub that is down is not asked for each."""
 
 _DAY_MS: Final = 86_400_000
 
@@ -104,13 +105,25 @@ class Upkeep:
         except LedgerError as exc:
             log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
             return
-        fruitless = 0
+        left, in_vain = len(orphans), 0
         for row in orphans:
             end = await self._resolve(row.call_id, most)
             charge = Charge.UNKNOWN if end is None else end.charge
             if charge is not Charge.UNKNOWN or most is None:
                 log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
-            fruitless = fruitless + 1 if charge is Charge.UNKNOWN else 0
-            if fruitless >= FRUITLESS and len(orphans) > FRUITLESS:
-                log.warning("%d calls stay in doubt until the next round", len(orphans))
+            now = await self._as_it_stands(row)
+            if now is None or now.state not in OPEN:
+                left, in_vain = left - 1, 0
+            elif now.attempts > row.attempts:
+                # One that was not sent, because it was sent often enough, says nothing of the Hub.
+                in_vain += 1
+            if in_vain >= FRUITLESS and left > FRUITLESS:
+                log.warning("%d calls stay in doubt until the next round", left)
                 return
+
+    async def _as_it_stands(self, row: CallRow) -> CallRow | None:
+        try:
+            return await self._ledger.row(row.call_id)
+        except LedgerError as exc:
+            log.error("call %s cannot be read: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
+            return row

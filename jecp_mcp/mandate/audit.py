@@ -71,7 +71,7 @@ class Audit:
         events: Sequence[EventRow],
         bodies: Bodies,
         slots: Iterable[tuple[int, int]],
-        listed: str | None = None,
+        listed: str,
     ) -> None:
         """A call against its own events, oldest first.
 
@@ -80,7 +80,7 @@ class Audit:
             events: its events.
             bodies: what its bodies are now.
             slots: the meter and start of each slot that it is counted in.
-            listed: the meters its row lists, where its events tell them; None where they do not.
+            listed: the meters its row lists.
         """
         self._calls += 1
         if not events or events[0].event != chain.RESERVE:
@@ -92,10 +92,9 @@ class Audit:
         if wrong:
             self._find(f"the call {row.call_id} is not what its events say: {', '.join(wrong)}")
         self._bodies(row, events, expected, bodies)
-        if listed is not None:
-            told = [str(_facts(events[0]).get("meters", "")), *map(str, self._filled.get(row.number, ()))]
-            if listed != ",".join(filter(None, told)):
-                self._find(f"the call {row.call_id} is counted in other meters than its events say")
+        told = [str(_facts(events[0]).get("meters", "")), *map(str, self._filled.get(row.number, ()))]
+        if listed != ",".join(filter(None, told)):
+            self._find(f"the call {row.call_id} is counted in other meters than its events say")
         for slot in slots:
             self._counted[slot] += counted(row.state, row.held, row.charged, row.refunded)
 

@@ -42,8 +42,7 @@ _KEPT = "state IN ('settled', 'released', 'reconciled_charged', 'reconciled_free
 
 _REPEATED = f"""
 SELECT (SELECT id FROM call WHERE fingerprint = ?1 AND {OPEN_SQL}),
-       (SELECT max(id) FROM call WHERE fingerprint = ?1 AND {_KEPT} AND ended_at > ?2),
-       EXISTS (SELECT 1 FROM call WHERE call_id = ?3)
+       (SELECT max(id) FROM call WHERE fingerprint = ?1 AND {_KEPT} AND ended_at > ?2)
 """  # noqa: S608 constants of this module
 
 _INSERT = """
@@ -105,16 +104,14 @@ class Books:
         """
         if not 0 <= wanted.hold <= _MOST_HELD:
             raise LedgerError(f"a hold of {wanted.hold} micro-USDC is out of bounds")
-        looked_up: tuple[int | None, int | None, int] = self._execute(
-            _REPEATED, (wanted.fingerprint, at - UNDELIVERED_MS, wanted.call_id)
+        looked_up: tuple[int | None, int | None] = self._execute(
+            _REPEATED, (wanted.fingerprint, at - UNDELIVERED_MS)
         ).get
-        is_open, undelivered, taken = looked_up
+        is_open, undelivered = looked_up
         if is_open is not None:
             return AlreadyOpen(self._row(is_open))
         if undelivered is not None:
             return Undelivered(self._row(undelivered))
-        if taken:
-            raise LedgerError(f"the call id {wanted.call_id} is taken")
         if self._journal.behind is not None:
             raise self._journal.behind
         if wanted.uses:
@@ -127,29 +124,32 @@ class Books:
 
     def _write(self, wanted: Reservation, meters: str, at: UnixMs) -> Admitted:
         state = State.SENT if wanted.send else State.RESERVED
-        self._execute(
-            _INSERT,
-            (
-                wanted.call_id,
-                wanted.principal,
-                wanted.session,
-                wanted.tool,
-                wanted.payee,
-                wanted.capability,
-                wanted.action,
-                wanted.version,
-                wanted.fingerprint,
-                state.value,
-                wanted.quoted,
-                wanted.hold,
-                at,
-                meters,
-            ),
-        )
+        try:
+            self._execute(
+                _INSERT,
+                (
+                    wanted.call_id,
+                    wanted.principal,
+                    wanted.session,
+                    wanted.tool,
+                    wanted.payee,
+                    wanted.capability,
+                    wanted.action,
+                    wanted.version,
+                    wanted.fingerprint,
+                    state.value,
+                    wanted.quoted,
+                    wanted.hold,
+                    at,
+                    meters,
+                ),
+            )
+        except apsw.ConstraintError as exc:
+            raise LedgerError(f"the call id {wanted.call_id} is taken") from exc
         number = self._connection.last_insert_rowid()
         self._requests.append((number, wanted.request))
         made = Standing(number, wanted.call_id, state, wanted.hold, 0, 0, at, meters)
-        facts = chain.facts(request=chain.body_digest(wanted.request), meters=meters or None)
+        facts = chain.reserve_facts(wanted.request, meters)
         self._journal.add(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
         for ref in wanted.uses:
             self._slips.use(ref, wanted.call_id)

@@ -1,9 +1,10 @@
 """Group commit: many callers, one durable transaction, and no thread where none is needed.
 
 A caller that finds nothing waiting commits at once, in the thread of the event loop: a hand-off to a thread and back
-costs more than a quick disk. Callers that come in the same turn of the loop are written together at its end. When the
-disk is slow or another process is writing, one thread waits instead of the loop, and everybody who comes meanwhile
-shares its next transaction. Changes run in the order in which they were asked for.
+costs more than a quick disk. Callers that come in the same turn of the loop are written together at its end, and so are
+those who were written together before. When the disk is slow or another process is writing, one thread waits instead of
+the loop, and everybody who comes meanwhile shares its next transaction. Changes run in the order in which they were
+asked for.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ class Writer:
         self._busy = False
         self._turn = False
         self._timer: asyncio.TimerHandle | None = None
+        self._crowd = False
+        """Whether several callers shared the last transaction: they will come again, in one turn."""
         self._recent = 0.0
         """A sliding mean of what a transaction takes, in seconds."""
 
@@ -87,7 +90,8 @@ class Writer:
         """
         loop = self._bind()
         change = _Change(step, abandoned)
-        if not self._turn and not self._busy and self._recent < _QUICK and len(self._changes) < _MOST_IN_BATCH:
+        alone = not (self._turn or self._busy or self._crowd)
+        if alone and self._recent < _QUICK and len(self._changes) < _MOST_IN_BATCH:
             self._start_turn(loop)
             batch = [*self._take(), change]
             outcomes = self._commit_here(batch)
@@ -171,6 +175,7 @@ class Writer:
         batch = self._take()
         if not batch:
             return
+        self._crowd = sum(change.future is not None for change in batch) > 1
         if self._recent < _QUICK:
             outcomes = self._commit_here(batch)
             if outcomes is not None:

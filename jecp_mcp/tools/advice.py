@@ -104,7 +104,7 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "LEDGER_DAMAGED": steps.ledger,
         "CLOCK_WRONG": steps.clock,
         "CALL_OVER": steps.buy_again,
-        "CALL_WRITTEN_OFF": steps.operator,
+        "CALL_WRITTEN_OFF": steps.ruling,
         "CAPABILITY_DEPRECATED": detours.successor,
         "ACTION_NOT_FOUND": detours.gone_action,
         "PROVENANCE_MISMATCH": steps.clock,

@@ -236,8 +236,18 @@ def ledger(case: Case) -> NextAction:
     return step(
         case,
         "operator",
-        "Tell the user: the operator must mend the spending ledger (see the server's log). Nothing can be bought now.",
+        "Tell the user: nothing can be bought before the operator has run `jecp-mcp doctor --ledger`. Stop here.",
         type_="mend_ledger",
+    )
+
+
+def ruling(case: Case) -> NextAction:
+    """A call that can never be proven."""
+    return step(
+        case,
+        "operator",
+        "Tell the user: only the operator can rule on this call, with `jecp-mcp reconcile`. Stop here.",
+        type_="ask_operator",
     )
 
 

@@ -36,7 +36,7 @@ def required() -> Path:
     found = binaries()
     if found is None:
         reason = "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
-        if os.environ.get("CI") or os.environ.get("JECP_MCP_REQUIRE_POSTGRES"):
+        if os.environ.get("CI") or os.environ.get("REQUIRE_POSTGRES"):
             pytest.fail(reason)
         pytest.skip(reason)
     return found

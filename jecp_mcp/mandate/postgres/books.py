@@ -5,9 +5,7 @@ The rules are those of `jecp_mcp.mandate.books`, change by change; only the way 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from jecp_mcp.clock import UnixMs, iso
@@ -18,67 +16,15 @@ from jecp_mcp.mandate.journal import CLOCK_SLACK_MS
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, NotGood, OverLimit, Reservation, Undelivered
 from jecp_mcp.mandate.postgres import meters
 from jecp_mcp.mandate.postgres.link import Link, Written
+from jecp_mcp.mandate.postgres.page import Call, Page, Repeats, Told
 from jecp_mcp.mandate.postgres.slips import SlipBook
 from jecp_mcp.mandate.slips import Slip, SlipRef, SlipState
-from jecp_mcp.mandate.states import CHARGED, OPEN, Event, State, after, counted
+from jecp_mcp.mandate.states import CHARGED, OPEN, Event, State, after
 from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
 
 _MOST_HELD = MOST_USDC * MICRO_PER_USDC
 _MOST_WHOLE = 2**63
 _KEPT = frozenset({State.SETTLED, State.RELEASED, State.RECONCILED_CHARGED, State.RECONCILED_FREE})
-
-
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    """The identical call is there already: its row is read when the batch is written."""
-
-    kind: type[AlreadyOpen | Undelivered]
-    number: int
-
-
-@dataclass(slots=True)
-class _Call:
-    """A call as the batch has it so far."""
-
-    number: int
-    call_id: str
-    fingerprint: str
-    session: str
-    state: State
-    held: int
-    charged: int
-    refunded: int
-    created_at: int
-    ended_at: int | None
-    answered: bool
-    delivered: bool
-    meters: Sequence[int]
-
-    @property
-    def counts(self) -> int:
-        return counted(self.state, self.held, self.charged, self.refunded)
-
-
-@dataclass(slots=True)
-class _Told:
-    """What a batch adds to a row beside what `_Call` holds; None adds nothing."""
-
-    balance_after: int | None = None
-    transaction_id: str | None = None
-    evidence: str | None = None
-    attempts: int = 0
-
-
-@dataclass(slots=True)
-class _Page:
-    """What was fetched, by what it is looked up by."""
-
-    by_id: dict[str, _Call] = field(default_factory=dict)
-    by_fingerprint: defaultdict[str, list[_Call]] = field(default_factory=lambda: defaultdict(list))
-
-    def add(self, call: _Call) -> None:
-        self.by_id[call.call_id] = call
-        self.by_fingerprint[call.fingerprint].append(call)
 
 
 class Books:
@@ -104,13 +50,13 @@ class Books:
         self._number: int = page["number"]
         self._head: str = page["digest"] or chain.GENESIS
         self._last_call: int = page["last_call"]
-        self._page = _Page()
+        self._page = Page()
         for number, call_id, fingerprint, session_, state, *rest in page["calls"]:
-            self._page.add(_Call(number, call_id, fingerprint, session_, State(state), *rest))
+            self._page.add(Call(number, call_id, fingerprint, session_, State(state), *rest))
         self._orphans = set(page["orphans"])
         self._meters = meters.Meters(link, page["meters"], self._at)
         self._written = Written()
-        self._told: dict[str, _Told] = {}
+        self._told: dict[str, Told] = {}
         self._slips = SlipBook(link, self._stands)
         for facts in new_meters:
             self._append(chain.METER, None, None, facts=facts)
@@ -160,7 +106,7 @@ class Books:
         state = State.SENT if wanted.send else State.RESERVED
         self._last_call += 1
         number = self._last_call
-        made = _Call(
+        made = Call(
             number,
             wanted.call_id,
             wanted.fingerprint,
@@ -195,8 +141,7 @@ class Books:
             }
         )
         self._written.requests[number] = wanted.request
-        listed = ",".join(map(str, counted_in)) or None
-        facts = chain.facts(request=chain.body_digest(wanted.request), meters=listed)
+        facts = chain.reserve_facts(wanted.request, ",".join(map(str, counted_in)))
         self._append(chain.RESERVE, made, None, facts=facts, identity=chain.identity_of(wanted))
         for ref in wanted.uses:
             self._slips.use(ref, wanted.call_id)
@@ -359,7 +304,7 @@ class Books:
         # A call that is new is written as it stands at the end of the batch.
         for made in self._written.made:
             call_id = made["call_id"]
-            made.update(self._moved(self._page.by_id[call_id], self._told.pop(call_id, _Told())))
+            made.update(self._moved(self._page.by_id[call_id], self._told.pop(call_id, Told())))
         self._written.moved = [self._moved(self._page.by_id[call_id], told) for call_id, told in self._told.items()]
         return self._written
 
@@ -382,22 +327,22 @@ class Books:
                 "this process was not heard of for too long, and another one is taking over its calls; try again"
             )
 
-    def _undelivered(self, call: _Call) -> bool:
+    def _undelivered(self, call: Call) -> bool:
         ended_at = call.ended_at
         kept = call.state in _KEPT and call.answered and not call.delivered
         return kept and ended_at is not None and ended_at > self._at - UNDELIVERED_MS
 
-    def _find(self, call_id: str) -> _Call:
+    def _find(self, call_id: str) -> Call:
         found = self._page.by_id.get(call_id)
         if found is None:
             raise LedgerError(f"the ledger knows no call {call_id}")
         return found
 
-    def _changed(self, call: _Call) -> _Told:
-        return self._told.setdefault(call.call_id, _Told())
+    def _changed(self, call: Call) -> Told:
+        return self._told.setdefault(call.call_id, Told())
 
     @staticmethod
-    def _moved(call: _Call, told: _Told) -> dict[str, Any]:
+    def _moved(call: Call, told: Told) -> dict[str, Any]:
         return {
             "id": call.number,
             "state": call.state.value,
@@ -416,7 +361,7 @@ class Books:
     def _append(
         self,
         event: str,
-        call: _Call | None,
+        call: Call | None,
         before: State | None,
         *,
         evidence: str | None = None,

@@ -225,7 +225,8 @@ class Server:
     def _make(self, link: Link, steps: Sequence[Any]) -> list[Any]:
         """Make the steps in one transaction."""
         from jecp_mcp.mandate.postgres import records
-        from jecp_mcp.mandate.postgres.books import Books, Repeats
+        from jecp_mcp.mandate.postgres.books import Books
+        from jecp_mcp.mandate.postgres.page import Repeats
         from jecp_mcp.mandate.postgres.steps import needs_of
 
         needs = needs_of(steps)
@@ -287,7 +288,7 @@ class Server:
     def _look_up(self, link: Link, unknown: _Unknown, steps: Sequence[Any]) -> None:
         """Find out whether a batch was written; what nobody waits for any more is then taken back."""
         from jecp_mcp.mandate.postgres import records
-        from jecp_mcp.mandate.postgres.books import Repeats
+        from jecp_mcp.mandate.postgres.page import Repeats
 
         link.lock()
         found = link.query("SELECT digest FROM jecp_mcp.event WHERE id = %s", (unknown.number,))

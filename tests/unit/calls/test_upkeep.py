@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from jecp_mcp.calls import upkeep
+from jecp_mcp.calls.ends import MOST_ATTEMPTS
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller
+from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
@@ -133,9 +136,58 @@ async def test_a_hub_that_is_down_is_not_asked_for_every_open_call(tmp_path: Pat
         assert {row.state for row in await ledger.rows()} == {State.RECONCILED_CHARGED}
 
 
+async def test_calls_past_their_window_do_not_keep_the_others_from_being_finished(tmp_path: Path) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
+        late = [await calls.pay(buying(n=number), Caller()) for number in range(upkeep.FRUITLESS + 1)]
+        clock.at += REPLAY_WINDOW_MS + 1
+        recent = await calls.pay(buying(n=99), Caller())
+        await ledger.flush()
+        rail.script = always_charged
+        await calls.recover()
+        assert {(await settled(ledger, end)).state for end in late} == {State.WRITTEN_OFF}
+        assert (await settled(ledger, recent)).state is State.RECONCILED_CHARGED
+
+
+async def test_calls_sent_often_enough_do_not_keep_the_others_from_being_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
+        tired = [await calls.pay(buying(n=number), Caller()) for number in range(upkeep.FRUITLESS + 1)]
+        for end in tired:
+            for _ in range(MOST_ATTEMPTS):
+                await calls.resolve(end.call_id or "")
+        recent = await calls.pay(buying(n=99), Caller())
+        rail.script = always_charged
+
+        async def finished() -> bool:
+            return (await settled(ledger, recent)).state is State.RECONCILED_CHARGED
+
+        monkeypatch.setattr(calls._upkeep, "recover", anyio.lowlevel.checkpoint)
+        await run_until(finished, calls, monkeypatch)
+        assert {(await settled(ledger, end)).state for end in tired} == {State.IN_DOUBT}
+
+
 async def test_a_ledger_that_cannot_be_read_ends_the_recovery_quietly(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
         await calls.pay(buying(), Caller())
         await ledger.close()
         await calls.recover()
         assert len(rail.sent) == 1
+
+
+async def test_calls_that_cannot_be_read_are_left_for_another_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable(_call_id: str) -> None:
+        raise LedgerError("torn")
+
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
+        ends = [await calls.pay(buying(n=number), Caller()) for number in range(2)]
+        rail.script = always_charged
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger, "row", unreadable)
+            await calls.recover()
+        assert len(rail.sent) == 2
+        await calls.recover()
+        assert {(await settled(ledger, end)).state for end in ends} == {State.RECONCILED_CHARGED}

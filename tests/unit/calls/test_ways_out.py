@@ -16,6 +16,7 @@ from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.errors import WireError
 from jecp_mcp.mandate.ledger import Meter, MeterReading
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.slips import SlipKind
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.base import Outcome, StoredRequest
 from jecp_mcp.settings import MandateSettings
@@ -224,3 +225,29 @@ async def test_a_round_that_proves_nothing_says_nothing_and_a_later_one_finishes
                 beside.cancel_scope.cancel()
     said = [record.getMessage() for record in caplog.records if "whose answer was lost" in record.getMessage()]
     assert [line.rpartition("=")[2] for line in said] == ["unknown", "yes"], "the start, and the round that proved it"
+
+
+async def test_a_call_that_cannot_be_written_as_a_request_asks_nobody_for_consent(tmp_path: Path) -> None:
+    def refuse(*_: Any) -> StoredRequest:
+        raise WireError("the input is larger than 5242880 bytes")
+
+    mandate = MandateSettings(approve_above_usdc="0.01")
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
+        rail.request = refuse  # type: ignore[method-assign]
+        end = await calls.pay(buying(), Caller())
+        slips = await ledger.slips(SlipKind.APPROVAL)
+    assert end.refusal is not None
+    assert (end.charge, end.refusal.code, list(slips)) == (Charge.NO, refusals.INVALID_REQUEST, [])
+
+
+async def test_a_call_in_doubt_is_left_to_the_living_process_that_owns_it(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
+        first = await calls.pay(buying(), Caller())
+        await ledger.flush()
+        async with opened(tmp_path, always_charged) as (other, others_rail, _):
+            assert first.call_id is not None
+            asked = await other.resolve(first.call_id)
+            repeated = await other.pay(buying(), Caller())
+        assert asked is not None
+        assert (asked.charge, repeated.charge, others_rail.sent) == (Charge.UNKNOWN, Charge.UNKNOWN, [])
+        assert len(rail.sent) == 1

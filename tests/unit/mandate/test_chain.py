@@ -52,3 +52,9 @@ def test_facts_leave_out_what_was_not_written_and_are_read_back() -> None:
 def test_facts_nobody_wrote_are_an_error(facts: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         chain.read_facts(replace(EVENT, facts=facts))
+
+
+def test_the_facts_of_a_reservation_are_written_as_any_others() -> None:
+    for meters in ("", "7", "7,12"):
+        digest = chain.body_digest(b"{}")
+        assert chain.reserve_facts(b"{}", meters) == chain.facts(request=digest, meters=meters or None)

@@ -168,3 +168,15 @@ async def test_a_refusal_does_not_keep_the_ledger_from_seeing_what_others_write(
     await other.reserve(reservation(other.session, 10, meters=[cap]))
     assert isinstance(await ledger.reserve(reservation(ledger.session, 1, meters=[cap])), OverLimit)
     await other.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("order", [(Window.DAY, Window.HOUR), (Window.HOUR, Window.DAY)])
+async def test_of_two_full_windows_the_one_that_takes_longer_is_told(
+    ledger: SqliteLedger, order: tuple[Window, ...]
+) -> None:
+    caps = [meter(window, 10) for window in order]
+    assert isinstance(await ledger.reserve(reservation(ledger.session, 10, meters=caps)), Admitted)
+    over = await ledger.reserve(reservation(ledger.session, 1, meters=caps))
+    assert isinstance(over, OverLimit)
+    assert over.meter.window is Window.DAY

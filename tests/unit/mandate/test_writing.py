@@ -4,9 +4,11 @@ import asyncio
 import fcntl
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import SqliteLedger
@@ -212,3 +214,14 @@ async def test_pages_walk_over_every_call_once_and_leave_bodies_out(ledger: Sqli
         after = page[-1].number
     assert [row.call_id for row in found] == [one.call_id for one in wanted]
     assert {row.request for row in found} == {b""}
+
+
+@pytest.mark.anyio
+async def test_a_meter_that_moved_by_itself_makes_the_whole_batch_fail(ledger: SqliteLedger) -> None:
+    def meddle(books: Any, at: Any) -> None:
+        books.reserve(reservation(ledger.session, 5, meters=[meter()]), at)
+        books._execute("UPDATE meter SET used = used + 1")
+
+    with pytest.raises(LedgerError, match="moved"):
+        await ledger._writer.do(meddle)
+    assert (await ledger.totals()).calls == 0
