@@ -10,7 +10,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Final
 
@@ -18,7 +17,7 @@ _K: Final = 1.2
 _STEPS: Final = 255
 _MOST_PREFIXED: Final = 12
 _MOST_LIKE: Final = 24
-_SPELT: Final = 0.78
+_LONG: Final = 8
 
 
 class Postings:
@@ -83,14 +82,15 @@ class Postings:
             for place in self._grams.get(gram, ()):
                 shared[place] = shared.get(place, 0) + 1
         likely = sorted(shared, key=lambda place: (-shared[place] / (len(self.terms[place]) + len(term)), place))
-        matcher = SequenceMatcher(None, b=term, autojunk=False)
+        most = 1 if len(term) < _LONG else 2
         near = []
         for place in likely[:_MOST_LIKE]:
-            if self.terms[place][0] != term[0]:
-                continue
-            matcher.set_seq1(self.terms[place])
-            near.append((self.terms[place], matcher.ratio()))
-        return sorted((one for one in near if one[1] >= _SPELT), key=lambda one: (-one[1], one[0]))
+            other = self.terms[place]
+            if abs(len(other) - len(term)) <= most:
+                slips = _slips(term, other)
+                if slips <= most:
+                    near.append((other, 1 - slips / (len(term) + 1)))
+        return sorted(near, key=lambda one: (-one[1], one[0]))
 
 
 class Builder:
@@ -133,6 +133,20 @@ class Builder:
             weights += found[term][1]
             starts.append(len(documents))
         return Postings(terms, starts, documents, bytes(weights))
+
+
+def _slips(one: str, other: str) -> int:
+    """How many letters must be put in, left out, changed or swapped with their neighbour to make one the other."""
+    before, last = [0] * (len(other) + 1), list(range(len(other) + 1))
+    for row, letter in enumerate(one, 1):
+        line = [row]
+        for column, theirs in enumerate(other, 1):
+            least = min(last[column] + 1, line[-1] + 1, last[column - 1] + (letter != theirs))
+            if row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == theirs:
+                least = min(least, before[column - 2] + 1)
+            line.append(least)
+        before, last = last, line
+    return last[-1]
 
 
 def _grams(term: str) -> set[str]:

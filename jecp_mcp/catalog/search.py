@@ -9,47 +9,46 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from heapq import nsmallest
 from typing import Any, Final
+
+import anyio
+import anyio.to_thread
 
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.postings import Builder, Postings
-from jecp_mcp.catalog.rows import Rows, is_withdrawn, namespace_of
-from jecp_mcp.catalog.words import directed, joined, meant_together, synonyms, terms, wanted
+from jecp_mcp.catalog.queries import Asked, Reader
+from jecp_mcp.catalog.rows import is_withdrawn, namespace_of
+from jecp_mcp.catalog.words import directed, terms
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.wire.forms import Action
 
-_FIELDS: Final = (("name", 3.0, 0.3), ("title", 3.0, 0.3), ("tags", 2.0, 0.3), ("words", 1.0, 0.5), ("rest", 0.4, 0.6))
+_FIELDS: Final = (("name", 3.0, 0.3), ("title", 3.0, 0.3), ("tags", 1.5, 0.3), ("words", 1.5, 0.5), ("rest", 0.3, 0.6))
 """Each field with the weight of a word in it, and how much its length counts."""
 
 _TEXT_LENGTH: Final = 1_000
 _QUERY_LENGTH: Final = 300
-_MOST_TERMS: Final = 16
 _PROPERTIES: Final = 24
 _NEAREST: Final = 5
 _NEAR: Final = 0.45
 _CANDIDATES: Final = 60
-_SYNONYM: Final = 0.55
-_PREFIX: Final = 0.75
-_SHORTEST_PREFIX: Final = 3
-_SHORTEST_MISSPELT: Final = 4
-_MOST_SPELLINGS: Final = 3
 _COMMON: Final = 1_500
 """A word in more documents than this is only looked up in those that the others have found."""
 _ENOUGH: Final = 200
+_RARE: Final = 0.003
+"""The share of a market that sells one thing, roughly."""
 _COVERED: Final = 1.5
 """How much it counts to answer all of a query, as a power."""
-_AGAIN: Final = 0.93
-"""What an offer of the same thing is worth beside the one before it."""
+_POOL: Final = 200
+_AGAIN: Final = 0.7
+"""What it takes from an offer to be wholly like one before it."""
 _WRONG_WAY: Final = 0.5
 """What is left of an action that turns B into A where A into B is asked for."""
 _KNOWN: Final = 0.015
 _UNKNOWN_PRICE: Final = -1
-
-Group = Mapping[str, float]
-"""Terms that answer one word of a query, with how well from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +67,30 @@ class Index:
         given = actions if isinstance(actions, Mapping) else {action.key: action for action in actions}
         self._actions: Mapping[str, Action] = given
         self._keys = tuple(given)
-        self._prices, self._calls, self._sames = array("q"), array("q"), array("q")
+        self._prices, self._calls = array("q"), array("q")
+        self._named, self._named_from = array("I"), array("I", [0])
         self._withdrawn = bytearray()
         self._tags: list[tuple[str, ...]] = []
         builder = Builder([weight for _, weight, _ in _FIELDS], [even for _, _, even in _FIELDS])
-        known: dict[Any, Any] = {}
+        known: dict[str, int] = {}
+        tagged: dict[tuple[str, ...], tuple[str, ...]] = {}
+        shared = Counter(key.rpartition(":")[0] for key in given)
+        providers: set[str] = set()
+        others: set[str] = set()
         for action in given.values():
-            fields = _fields(action)
-            builder.add(fields)
+            fields = _fields(action, alone=shared[action.capability] == 1)
+            providers.update(terms(action.namespace))
+            others.update(*fields)
+            builder.add((*fields[:-1], fields[-1] + terms(action.namespace)))
             amount = action.price.amount
             self._prices.append(_UNKNOWN_PRICE if amount is None else amount)
             self._calls.append(action.total_calls or 0)
             self._withdrawn.append(is_withdrawn(action))
-            self._tags.append(known.setdefault(action.tags, action.tags))
-            same = frozenset(fields[1] or fields[0])
-            self._sames.append(known.setdefault(same, len(known)))
+            self._tags.append(tagged.setdefault(action.tags, action.tags))
+            self._named.extend(known.setdefault(term, len(known)) for term in {*fields[0], *fields[1], *fields[2]})
+            self._named_from.append(len(self._named))
         self._postings: Postings = builder.built()
+        self._reader = Reader(self._postings, names=providers - others)
 
     def search(
         self,
@@ -112,7 +119,7 @@ class Index:
                 and (max_price is None or _UNKNOWN_PRICE < self._prices[place] <= max_price)
             )
 
-        groups, wrong = self._groups(query[:_QUERY_LENGTH])
+        groups, wrong = self._reader.read(query[:_QUERY_LENGTH])
         if groups:
             filtered = bool(namespace or asked or max_price is not None)
             scores = {place: score for place, score in self._scores(groups, sparing=not filtered) if passes(place)}
@@ -128,11 +135,12 @@ class Index:
 
     def nearest(self, text: str, *, limit: int = _NEAREST) -> list[str]:
         """The action keys that look most like `text`, a key or a tool name nearly right."""
+        from difflib import SequenceMatcher
+
         sought = _squeezed(text[:_QUERY_LENGTH])
         if not sought:
             return []
-        groups = [self._answering(term, 1.0) for term in dict.fromkeys(terms(text[:_QUERY_LENGTH]))]
-        found = sorted(self._scores([group for group in groups if group]), key=lambda one: (-one[1], one[0]))
+        found = sorted(self._scores(self._reader.read_name(text[:_QUERY_LENGTH])), key=lambda one: (-one[1], one[0]))
         near: list[tuple[float, str]] = []
         matcher = SequenceMatcher(None, b=sought, autojunk=False)
         for place, _ in found[:_CANDIDATES]:
@@ -145,84 +153,36 @@ class Index:
                 near.append((max(ratio, own * 0.95), key))
         return [key for _, key in sorted(near, key=lambda one: (-one[0], one[1]))[:limit]]
 
-    def _groups(self, query: str) -> tuple[list[Group], set[str]]:
-        """For each word of a query what answers it, and the terms of what turns things the wrong way round.
-
-        Words that nothing here answers are left out.
-        """
-        said = wanted(query)[:_MOST_TERMS]
-        made: dict[str, dict[str, float]] = {}
-        for term in said:
-            group = self._answering(term, 1.0)
-            for other in synonyms(term):
-                if other in self._postings:
-                    group.setdefault(other, _SYNONYM)
-            if group:
-                made[term] = group
-        for parts, one in joined(query):
-            if one in self._postings:
-                # Either of the words may be one that says nothing by itself.
-                for part in parts:
-                    made.setdefault(part, {})[one] = 1.0
-        for several, meaning in meant_together(said):
-            for part in several:
-                made.setdefault(part, {}).update(
-                    {other: _SYNONYM for other in meaning if other in self._postings and other not in made[part]}
-                )
-        groups = [group for group in made.values() if group]
-        ways = {
-            f"{one}>{other}": min(fit, fits)
-            for source, target in directed(query)
-            for one, fit in made.get(source, {}).items()
-            for other, fits in made.get(target, {}).items()
-        }
-        known = {way: fit for way, fit in ways.items() if way in self._postings}
-        wrong = {">".join(reversed(way.split(">"))) for way in ways} - ways.keys()
-        return ([*groups, known] if known else groups), wrong
-
-    def _answering(self, term: str, worth: float) -> dict[str, float]:
-        """A term as the index knows it: itself, terms that begin so, or terms spelt nearly so."""
-        if term in self._postings:
-            return {term: worth}
-        if synonyms(term):
-            return {}
-        if len(term) >= _SHORTEST_PREFIX:
-            begun = self._postings.beginning(term)
-            if begun:
-                return dict.fromkeys(begun, worth * _PREFIX)
-        if len(term) >= _SHORTEST_MISSPELT:
-            return {other: worth * near for other, near in self._postings.like(term)[:_MOST_SPELLINGS]}
-        return {}
-
-    def _scores(self, groups: Sequence[Group], *, sparing: bool = True) -> Iterable[tuple[int, float]]:
+    def _scores(self, groups: Sequence[Asked], *, sparing: bool = True) -> Iterable[tuple[int, float]]:
         """Places with their scores, in no order. `sparing` looks common words up only where rarer ones were found."""
         postings, total = self._postings, len(self._keys)
-        sized = sorted(((sum(postings.count(term) for term in group), group) for group in groups), key=lambda one: one[0])
+        # That a word is rarer than what a few providers sell says nothing more.
+        least = total * _RARE
+        sized = sorted(((sum(map(postings.count, group.answers)), group) for group in groups), key=lambda one: one[0])
         scores: dict[int, float] = {}
         covered: dict[int, float] = {}
         whole = 0.0
         for size, group in sized:
-            held = min(size, total)
-            telling = math.log(1 + (total - held + 0.5) / (held + 0.5))
+            held = min(max(size, least), total)
+            telling = group.says * math.log(1 + (total - held + 0.5) / (held + 0.5))
             whole += telling
             best: dict[int, float] = {}
             if sparing and size > _COMMON and len(scores) >= _ENOUGH:
                 for place in scores:
-                    much = max(worth * postings.weight(term, place) for term, worth in group.items())
+                    much = max(fit * postings.weight(term, place) for term, fit in group.answers.items())
                     if much:
                         best[place] = much
             else:
-                for term, worth in group.items():
+                for term, fit in group.answers.items():
                     for place, weight in postings.of(term):
-                        much = worth * weight
+                        much = fit * weight
                         if much > best.get(place, 0.0):
                             best[place] = much
             for place, much in best.items():
                 scores[place] = scores.get(place, 0.0) + much * telling
                 covered[place] = covered.get(place, 0.0) + telling
         return (
-            (place, score * (covered[place] / whole) ** _COVERED * self._fame(place))
-            for place, score in scores.items()
+            (place, score * (covered[place] / whole) ** _COVERED * self._fame(place)) for place, score in scores.items()
         )
 
     def _fame(self, place: int) -> float:
@@ -230,16 +190,25 @@ class Index:
         return 1 + _KNOWN * math.log10(1 + self._calls[place])
 
     def _varied(self, scores: Mapping[int, float], limit: int) -> list[tuple[int, float]]:
-        """The best, of which each counts less the more of the same stand before it."""
-        pool = sorted(scores, key=lambda place: (self._withdrawn[place], -scores[place], place))
-        pool = pool[: max(_CANDIDATES, limit)]
-        met: dict[int, int] = {}
-        rated = []
-        for place in pool:
-            times = met.get(self._sames[place], 0)
-            met[self._sames[place]] = times + 1
-            rated.append((self._withdrawn[place], -scores[place] * _AGAIN**times, place))
-        return [(place, -score) for _, score, place in sorted(rated)[:limit]]
+        """The best, one after the other, of which each counts the less the more it is like one before it."""
+        pool = nsmallest(max(_POOL, limit), scores, key=lambda place: (self._withdrawn[place], -scores[place], place))
+        named = {place: self._names_in(place) for place in pool}
+        likest = dict.fromkeys(pool, 0.0)
+        chosen: list[tuple[int, float]] = []
+        while likest and len(chosen) < limit:
+            place = min(likest, key=lambda one: (self._withdrawn[one], -scores[one] * (1 - _AGAIN * likest[one]), one))
+            chosen.append((place, scores[place] * (1 - _AGAIN * likest.pop(place))))
+            mine = named[place]
+            for other, like in likest.items():
+                theirs = named[other]
+                both = len(mine & theirs)
+                if both:
+                    likest[other] = max(like, both / (len(mine) + len(theirs) - both))
+        return chosen
+
+    def _names_in(self, place: int) -> frozenset[int]:
+        start, end = self._named_from[place], self._named_from[place + 1]
+        return frozenset(self._named[start:end])
 
 
 class Finder:
@@ -249,6 +218,7 @@ class Finder:
         """`current` gives the catalog in use, such as ``lambda: source.current``."""
         self._current = current
         self._indexed: tuple[Catalog, Index] | None = None
+        self._building = anyio.Lock()
 
     def search(
         self,
@@ -269,26 +239,37 @@ class Finder:
         found = (catalog.get(key) for key in self._index().nearest(text, limit=limit))
         return [action for action in found if action is not None]
 
-    def prepare(self) -> None:
-        """Build the index of the current catalog, if there is none yet. Takes a second for ten thousand actions."""
-        self._index()
+    async def prepare(self) -> None:
+        """Build the index of the current catalog in a thread, if there is none yet: a second for 10,000 actions."""
+        async with self._building:
+            catalog = self._current()
+            if self._built(catalog) is None:
+                self._indexed = (catalog, await anyio.to_thread.run_sync(Index, catalog.actions))
+
+    def _built(self, catalog: Catalog) -> Index | None:
+        if self._indexed is None or self._indexed[0].actions is not catalog.actions:
+            return None
+        return self._indexed[1]
 
     def _index(self) -> Index:
         catalog = self._current()
-        if self._indexed is None or self._indexed[0].actions is not catalog.actions:
-            self._indexed = (catalog, Index(catalog.actions))
-        return self._indexed[1]
+        index = self._built(catalog)
+        if index is None:
+            index = Index(catalog.actions)
+            self._indexed = (catalog, index)
+        return index
 
 
-def _fields(action: Action) -> tuple[list[str], ...]:
+def _fields(action: Action, *, alone: bool) -> tuple[list[str], ...]:
+    """The terms of each of `_FIELDS`. A capability's name says little of one action among several."""
     name = action.capability.rpartition("/")[2]
     return (
-        _terms(f"{action.action} {name}"[:_TEXT_LENGTH]),
+        _terms(f"{action.action} {name if alone else ''}"[:_TEXT_LENGTH]),
         _terms(action.title[:_TEXT_LENGTH]),
         terms(" ".join(action.tags)[:_TEXT_LENGTH]),
         terms(action.description[:_TEXT_LENGTH]),
         terms(
-            f"{action.namespace} {action.capability_name} {action.capability_description[:_TEXT_LENGTH]} "
+            f"{name} {action.capability_name} {action.capability_description[:_TEXT_LENGTH]} "
             f"{' '.join(_properties(action.input_schema))}"
         ),
     )
