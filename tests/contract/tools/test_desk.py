@@ -298,7 +298,7 @@ async def test_search_filters_by_provider_price_and_number(tmp_path: Path) -> No
         assert await names(namespace="text") == ["text_summary_extract"]
         assert await names(max_price_usdc="0.015") == ["text_summary_extract"]
         assert len(await names(limit=1)) == 1
-        assert len(await names(query="")) == 4
+        assert len(await names(query="")) == 5
         assert await names(tags=["nothing"]) == []
         result = told(await shop.desk.call("jecp_search", {"query": "bill"}, ME))["results"]
         assert [one["tool"] for one in result if one.get("withdrawn")] == ["docs_bill_render"]
