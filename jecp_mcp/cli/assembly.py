@@ -82,16 +82,19 @@ class Bridge:
         # Opening the HTTP client costs a tenth of a cold start; what the disk remembers answers meanwhile.
         await anyio.sleep(QUIET_SECONDS)
         self._tasks.start_soon(self.client.discover)
-        self._tasks.start_soon(self._watch_pins)
+        self._tasks.start_soon(self._attend)
         await self.source.keep_fresh()
 
-    async def _watch_pins(self) -> None:
-        """Let an approval given at the operator's terminal take effect without a restart."""
+    async def _attend(self) -> None:
+        """Let an approval given at the operator's terminal take effect without a restart; keep search ready."""
         while True:
             await anyio.sleep(APPROVAL_SECONDS)
             current = self.source.current
             if self.pins.moved() and self.registry.publish(current, self.pins.vet(current, ())):
                 self._changed()
+            if self.registry.mode == "search":
+                # No model should wait for the index of a large catalog.
+                await self.finder.prepare()
 
     def recover(self) -> None:
         """Finish, beside everything else, what other processes left open, until the bridge closes."""
