@@ -140,6 +140,12 @@ def prepared(then: Callable[[World], Awaitable[Any]] | None = None) -> Callable[
     return before
 
 
+async def prepared_and_executed(world: World) -> Asked:
+    tool, arguments = await _prepared(world)
+    await world.free(tool, **arguments)
+    return tool, arguments
+
+
 async def an_hour_later(world: World) -> None:
     world.an_hour_passes()
 
@@ -334,6 +340,7 @@ SCENES: dict[str, Scene] = {
     "a call is prepared": Scene("answered", ("execute",), 1, None, before=to_be_prepared),
     "a call is prepared with the wrong input": Scene("answered", ("revise_request", "execute"), 1, ("jecp_prepare", {"tool": TALLY, "arguments": {}})),
     "a prepared call is executed by the next process": Scene("answered", (), 1, None, alone=True, before=prepared(restarted)),
+    "a prepared call is executed twice": Scene("answered", (), 1, None, before=prepared_and_executed),
     "a prepared call has expired": Scene("answered", ("prepare", "execute"), 1, None, before=prepared(an_hour_later)),
     "a prepared call was superseded": Scene("answered", ("prepare", "execute"), 1, None, before=prepared(_prepared)),
     "a prepared call's price has changed": Scene("answered", ("prepare", "execute"), 1, None, settings={"catalog__refresh_seconds": "5"}, sold=(tally("falling", price="$0.003"),), rare=True, before=cheaper_than_prepared),
