@@ -22,6 +22,7 @@ MAX_ISSUES: Final = 8
 _REASON: Final = 200
 _KEYWORDS: Final = ("type", "enum", "const", "format", "minimum", "maximum", "minLength", "maxLength", "pattern")
 _FRAGMENT: Final = 400
+_QUERY: Final = 80
 
 Issue = dict[str, Any]
 
@@ -56,11 +57,11 @@ def shown(found: OnShelf, made: Preparation, balance: MicroUSDC | None) -> dict[
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = step_object(_next(made, balance))
+    told["next_action"] = step_object(_next(found, made, balance))
     return told
 
 
-def _next(made: Preparation, balance: MicroUSDC | None) -> NextAction:
+def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None) -> NextAction:
     if made.approval is not None:
         _, asked = made.approval
         return NextAction(
@@ -71,6 +72,9 @@ def _next(made: Preparation, balance: MicroUSDC | None) -> NextAction:
             "bridge",
         )
     execute = ("jecp_execute", {"prepared_id": made.slip.slip_id})
+    never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
+    if never:
+        return _cheaper(found.action, min(never))
     if made.full:
         return _once_there_is_room(made, execute)
     least = made.call.quoted or made.call.hold
@@ -84,6 +88,19 @@ def _next(made: Preparation, balance: MicroUSDC | None) -> NextAction:
             arguments={"amount_usd": enough(least - balance)},
         )
     return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
+
+
+def _cheaper(action: Action, most: MicroUSDC) -> NextAction:
+    """What costs more than a whole limit never has room in it, whatever refills."""
+    words = f"{action.capability.rpartition('/')[2]} {action.title or action.action}"
+    return NextAction(
+        "find_cheaper",
+        "agent",
+        "This costs more than a whole limit of the operator's. Search for a cheaper action, or tell the user.",
+        "bridge",
+        tool="jecp_search",
+        arguments={"query": clean(words, _QUERY, one_line=True), "max_price_usdc": format_usdc(most)},
+    )
 
 
 def _once_there_is_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
