@@ -23,6 +23,7 @@ from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.http import Http
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.rails.jecp.client import HubClient
@@ -59,6 +60,7 @@ class Bridge:
     start: Start
     client: HubClient
     pins: Pins
+    ledger: Ledger
     _changed: Callable[[], None]
     _tasks: TaskGroup
 
@@ -162,7 +164,9 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     desk = Desk(near, store, ArgumentChecks())
     try:
         async with http, calls.open(), anyio.create_task_group() as tasks:
-            yield Bridge(desk, calls, source, registry, finder, store, policy, start, client, pins, changed, tasks)
+            yield Bridge(
+                desk, calls, source, registry, finder, store, policy, start, client, pins, ledger, changed, tasks
+            )
             tasks.cancel_scope.cancel()
     finally:
         pins.close()

@@ -62,6 +62,7 @@ class Desk:
             _PREPARE: self._prepare,
             _EXECUTE: self._execute,
         }
+        self.page: str | None = None
         self._offers = Equivalents(near.shelf, near.finder, near.clock, near.wallet.permits)
         self.resources = Resources(near, self._own, store)
         self._seen: tuple[Sequence[ToolCard], bool] | None = None
@@ -229,6 +230,7 @@ class Desk:
             action=action,
             successor=self._successor(action, refusal),
             offers=self._offers,
+            page=self.page,
         )
 
     def _successor(self, action: Action | None, refusal: Refusal | None) -> str | None:
