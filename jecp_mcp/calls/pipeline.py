@@ -40,7 +40,7 @@ from jecp_mcp.mandate.ledger import (
 )
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import OPEN, Event, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.base import Rail, StoredRequest
 from jecp_mcp.wire.forms import Action, Refusal
@@ -253,6 +253,14 @@ class Calls:
             return await self._ledger.rows(limit=limit)
         row = await self._ledger.row(call_id)
         return [] if row is None else [row]
+
+    async def holding(self, *, limit: int) -> Sequence[CallRow]:
+        """The latest calls that hold money without a proven end, newest first.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        return await self._ledger.rows(limit=limit, states=OPEN)
 
     async def windows(
         self, principal: str = "local", bought: tuple[Action, str] | None = None
