@@ -196,6 +196,35 @@ async def test_an_agent_that_can_reach_the_page_can_approve_nothing(hub: Sandbox
     assert paid(hub) == 0
 
 
+async def test_a_cookie_that_another_port_of_the_machine_came_by_opens_nothing(hub: SandboxHub, tmp_path: Path) -> None:
+    """Browsers send a cookie to every port of a host, also to a web server that the agent runs."""
+    with served(hub, tmp_path) as server, Browser(server) as person:
+        async with host(server.mcp, MODERN) as client:
+            wanted = await invoice(client)
+            code = error_of(await client.call_tool(INVOICE, wanted))["error"]["details"]["approval_code"]
+            person.unlock(server.pin)
+            assert code in person.text
+            token = re.findall(r'name="token" value="(\w+)"', person.raw)[0]
+            same, stolen = {"Origin": server.origin}, person.cookies
+            assert stolen
+            beside = {"Origin": server.origin.rsplit(":", 1)[0] + ":5173"}
+            attempts = [
+                httpx2.get(server.page, cookies=stolen),
+                httpx2.post(server.page, headers=same, cookies=stolen, data={"token": ""}),
+                httpx2.post(server.page, headers=same, cookies=stolen, data={}),
+                httpx2.post(f"{server.page}/{code}", headers=same, cookies=stolen, data={"answer": "approve"}),
+                # The page of that other server, in the person's browser, sending the form itself.
+                httpx2.post(server.page, headers=beside, cookies=stolen, data={"token": token}),
+            ]
+            assert all(code not in answer.text and token not in answer.text for answer in attempts)
+            assert [answer.status_code for answer in attempts] == [200, 403, 403, 403, 403]
+            assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "APPROVAL_REQUIRED"
+            # The person's own page still works.
+            assert code in person.press("Look again").text
+            assert "Approved" in person.press("Approve").text
+    assert paid(hub) == 0
+
+
 async def test_wrong_pins_close_the_page_and_the_terminal_stays(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as agent:
         assert [agent.unlock(f"AAAA-AAA{n}").status_code for n in range(MOST_TRIES)] == [403] * (MOST_TRIES - 1) + [429]
@@ -233,11 +262,14 @@ def test_a_session_ends_and_a_lock_opens() -> None:
     clock = Still()
     gate = Gate(clock)
     secret = gate.let_in(f" {gate.pin.lower()} ")
-    assert gate.knows(secret)
-    assert not gate.knows("guess")
-    assert not gate.knows(None)
+    token = gate.token(secret)
+    assert token is not None
+    assert gate.admits(secret, token)
+    assert not gate.admits(secret, "guess")
+    assert not gate.admits("guess", token)
+    assert not gate.admits(None, token)
     clock.at += SESSION_SECONDS
-    assert not gate.knows(secret)
+    assert not gate.admits(secret, token)
     for _ in range(MOST_TRIES):
         assert gate.let_in("2222-2222") is None
     assert gate.locked
@@ -246,5 +278,7 @@ def test_a_session_ends_and_a_lock_opens() -> None:
     assert gate.let_in(gate.pin) is not None
     # A right PIN forgives the wrong ones, and old sessions make room.
     many = [gate.let_in(gate.pin) for _ in range(40)]
-    assert sum(map(gate.knows, many)) == 16
-    assert gate.token("a") != gate.token("b")
+    tokens = [gate.token(one) for one in many]
+    assert sum(one is not None for one in tokens) == 16
+    # One session's token opens no other.
+    assert not gate.admits(many[-1], str(tokens[-2]))
