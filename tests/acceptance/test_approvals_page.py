@@ -19,7 +19,18 @@ from mcp import Client
 from mcp.client.sse import sse_client
 
 from jecp_mcp.server.approvals import LOCKED_SECONDS, MOST_TRIES, PATH, SESSION_SECONDS, Gate
-from tests.acceptance.roads import LEGACY, MODERN, SandboxHub, drained, error_of, output_of, running, server_env
+from tests.acceptance.roads import (
+    LEGACY,
+    MODERN,
+    Road,
+    SandboxHub,
+    connect,
+    drained,
+    error_of,
+    output_of,
+    running,
+    server_env,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -223,6 +234,54 @@ async def test_a_cookie_that_another_port_of_the_machine_came_by_opens_nothing(h
             assert code in person.press("Look again").text
             assert "Approved" in person.press("Approve").text
     assert paid(hub) == 0
+
+
+async def test_whoever_has_the_pin_lets_one_call_past_a_full_limit_and_no_more(hub: SandboxHub, tmp_path: Path) -> None:
+    limits = {"mandate__approve_above_usdc": "1.00", "mandate__total_usdc": "0.05"}
+    with served(hub, tmp_path, "sse", **limits) as server, Browser(server) as person:
+        async with host(server.mcp, LEGACY) as client:
+            wanted = await invoice(client)
+            assert not (await client.call_tool(INVOICE, wanted)).is_error
+            full = error_of(await client.call_tool(INVOICE, wanted))
+            assert (full["error"]["code"], full["next_action"]["actor"]) == ("LIMIT_REACHED", "operator")
+            assert full["next_action"]["url"] == server.page
+            person.unlock(server.pin)
+            assert "past a full limit" in person.text
+            assert "total_usdc is full" in person.text
+            person.press("Approve")
+            assert not (await client.call_tool(INVOICE, wanted)).is_error
+            assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "LIMIT_REACHED"
+    assert paid(hub) == 2
+
+
+async def test_what_the_agent_holds_opens_nothing(hub: SandboxHub, tmp_path: Path) -> None:
+    """Its Hub credentials, its MCP session and the code it was told: none of them is the PIN."""
+    with served(hub, tmp_path) as server:
+        async with host(server.mcp, LEGACY) as client:
+            error = error_of(await client.call_tool(INVOICE, await invoice(client)))
+            code = error["error"]["details"]["approval_code"]
+            same = {"Origin": server.origin}
+            for held in (code, hub.api_key, hub.agent_id):
+                assert httpx2.post(server.page, headers=same, data={"pin": held}).status_code == 403
+                bearer = {**same, "Authorization": f"Bearer {held}", "X-API-Key": held, "Mcp-Session-Id": held}
+                cookies = {"jecp_approvals": held}
+                yes = {"answer": "approve", "token": held}
+                assert code not in httpx2.get(server.page, headers=bearer, cookies=cookies).text
+                assert (
+                    httpx2.post(f"{server.page}/{code}", headers=bearer, cookies=cookies, data=yes).status_code == 403
+                )
+    assert paid(hub) == 0
+
+
+async def test_a_host_on_stdio_is_sent_to_the_terminal_only(hub: SandboxHub, tmp_path: Path) -> None:
+    async with connect(Road("stdio", MODERN), hub, tmp_path, settings=ASKING) as client:
+        arguments = {"tool": "inkwell/invoice:render"}
+        described = output_of(await client.call_tool("jecp_describe", arguments))
+        wanted = {**arguments, "arguments": described["examples"][0]["input"]}
+        step = error_of(await client.call_tool("jecp_call", wanted))["next_action"]
+    assert "jecp-mcp approve" in step["hint"]
+    assert "url" not in step
+    assert "browser" not in step["hint"]
 
 
 async def test_wrong_pins_close_the_page_and_the_terminal_stays(hub: SandboxHub, tmp_path: Path) -> None:
