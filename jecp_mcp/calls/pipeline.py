@@ -40,7 +40,7 @@ from jecp_mcp.mandate.ledger import (
 )
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import OPEN, Event, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.base import Rail, StoredRequest
 from jecp_mcp.wire.forms import Action, Refusal
@@ -191,9 +191,9 @@ class Calls:
         running = self._running.get(order.fingerprint)
         if running is not None:
             return await _joined(running, action)
-        run = self._running[order.fingerprint] = Run(caller.progress, never)
-        self._tasks.start_soon(self._run, run, order, caller)
-        return await run.wait(caller.progress)
+        run = self._running[order.fingerprint] = Run(caller, never)
+        self._tasks.start_soon(self._run, run, order)
+        return await run.wait_as_caller()
 
     def delivered(self, end: CallEnd) -> None:
         """Note that the answer of `end` is on its way to the client: the identical call is then a new purchase."""
@@ -219,7 +219,7 @@ class Calls:
         if run is None:
             if row.state is not State.IN_DOUBT or self._closing or self._tasks is None or self._unready() is not None:
                 return standing(row)
-            run = Run(None, standing(row))
+            run = Run(Caller(row.principal), standing(row))
             self._running[row.fingerprint] = run
             self._tasks.start_soon(self._rerun, run, row, most)
         with anyio.move_on_after(STATUS_SECONDS):
@@ -254,6 +254,14 @@ class Calls:
         row = await self._ledger.row(call_id)
         return [] if row is None else [row]
 
+    async def holding(self, *, limit: int) -> Sequence[CallRow]:
+        """The latest calls that hold money without a proven end, newest first.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        return await self._ledger.rows(limit=limit, states=OPEN)
+
     async def windows(
         self, principal: str = "local", bought: tuple[Action, str] | None = None
     ) -> Sequence[MeterReading]:
@@ -277,10 +285,10 @@ class Calls:
         """
         return await self._ledger.totals()
 
-    async def _run(self, run: Run, order: Order, caller: Caller) -> None:
+    async def _run(self, run: Run, order: Order) -> None:
         action = order.purchase.action
         try:
-            run.end = await self._reserve_and_execute(run, order, caller)
+            run.end = await self._reserve_and_execute(run, order)
         except LedgerError as exc:
             # Only what comes before the request is sent raises this.
             run.end = refused(refusals.ledger_trouble(exc), action)
@@ -305,10 +313,10 @@ class Calls:
         del self._running[key]
         run.done.set()
 
-    async def _reserve_and_execute(self, run: Run, order: Order, caller: Caller) -> CallEnd:
+    async def _reserve_and_execute(self, run: Run, order: Order) -> CallEnd:
         action = order.purchase.action
         try:
-            request, admission = await self._admissions.admit(order, caller)
+            request, admission = await self._admissions.admit(order, run.caller)
         except WireError as exc:
             return refused(refusals.unwritable(exc), action)
         match admission:

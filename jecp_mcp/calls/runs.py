@@ -1,10 +1,13 @@
-"""One execution, those who wait for it, and the reports of its progress."""
+"""One execution, those who wait for it, the reports of its progress, and the question it may ask."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
 import anyio
 
-from jecp_mcp.calls.ports import CallEnd
+from jecp_mcp.calls.ports import Asker, CallEnd, Caller, Decision, Question, Reply
 from jecp_mcp.rails.base import Progress
 
 PROGRESS_SECONDS = 2.0
@@ -17,10 +20,9 @@ class Relay:
     def __init__(self, sink: Progress | None) -> None:
         self._sink = sink
 
-    def cut(self, sink: Progress | None) -> None:
-        """Stop reporting, if it is `sink` that listens."""
-        if self._sink is sink:
-            self._sink = None
+    def cut(self) -> None:
+        """Stop reporting."""
+        self._sink = None
 
     async def report(self, done: float, total: float | None, message: str | None) -> None:
         """Pass the report on while the caller is there and takes it."""
@@ -32,25 +34,70 @@ class Relay:
             self._sink = None
 
 
+class Withdrawable:
+    """An asker whose question is taken back when nobody waits for the answer any more."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._asking = anyio.CancelScope()
+        self._idle = anyio.Event()
+        self._idle.set()
+        self._withdrawn = False
+
+    async def withdraw(self) -> None:
+        """Take back what is being asked, and ask nothing more. Returns when the host was told, cancelled or not."""
+        self._withdrawn = True
+        self._asking.cancel()
+        # Over HTTP the host can only be told while the request that asks is still open.
+        with anyio.CancelScope(shield=True):
+            await self._idle.wait()
+
+    async def approve(self, question: Question) -> Reply:
+        """As `jecp_mcp.calls.ports.Asker.approve`; the answer to a question that was taken back never counts."""
+        reply = Reply(Decision.WAITING)
+        if self._withdrawn:
+            return reply
+        self._idle = anyio.Event()
+        try:
+            with anyio.CancelScope() as self._asking:
+                reply = await self._asker.approve(question)
+        finally:
+            self._idle.set()
+        return Reply(Decision.WAITING) if self._withdrawn else reply
+
+    async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
+        """As `jecp_mcp.calls.ports.Asker.show_link`."""
+        return await self._asker.show_link(purpose, message, make)
+
+
 class Run:
     """One execution and those who wait for it.
 
     Attributes:
+        caller: who asked for it first, as the execution reaches them.
         end: how the call stands as far as it is known; final once `done` is set.
     """
 
-    __slots__ = ("done", "end", "relay")
+    __slots__ = ("_asker", "caller", "done", "end", "relay")
 
-    def __init__(self, progress: Progress | None, end: CallEnd) -> None:
+    def __init__(self, caller: Caller, end: CallEnd) -> None:
         self.done = anyio.Event()
         self.end = end
-        self.relay = Relay(progress)
+        self.relay = Relay(caller.progress)
+        self._asker = None if caller.asker is None else Withdrawable(caller.asker)
+        self.caller = replace(caller, asker=self._asker)
 
-    async def wait(self, progress: Progress | None = None) -> CallEnd:
-        """How it ended. A caller that is cancelled leaves the execution running, its own `progress` cut off."""
-        try:
-            await self.done.wait()
-        except anyio.get_cancelled_exc_class():
-            self.relay.cut(progress)
-            raise
+    async def wait(self) -> CallEnd:
+        """How it ended. Whoever is cancelled here leaves the execution running."""
+        await self.done.wait()
         return self.end
+
+    async def wait_as_caller(self) -> CallEnd:
+        """As `wait`, for who asked first: a cancel also cuts off the progress and withdraws the question."""
+        try:
+            return await self.wait()
+        except anyio.get_cancelled_exc_class():
+            self.relay.cut()
+            if self._asker is not None:
+                await self._asker.withdraw()
+            raise

@@ -48,6 +48,12 @@ class Keeper:
         self._registrar = registrar
         self._changed = changed
         self._lock = anyio.Lock()
+        self._free_calls: int | None = None
+
+    @property
+    def free_calls(self) -> int | None:
+        """What the Hub gave with a registration of this process, None where there was none or it did not say."""
+        return self._free_calls
 
     def current(self) -> Credentials | None:
         """The credentials, or None."""
@@ -98,6 +104,6 @@ class Keeper:
         trial.unlink()
 
     def _adopt(self, credentials: Credentials, free_calls: int | None = None) -> Registered:
-        self._found = credentials
+        self._found, self._free_calls = credentials, free_calls
         self._changed()
         return Registered(credentials.agent_id, free_calls, credentials.source)

@@ -82,13 +82,14 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
         await _first_catalog(bridge)
         from jecp_mcp.server import transports
         from jecp_mcp.server.app import build_server
+        from jecp_mcp.server.ask import Askers
         from jecp_mcp.server.notify import Announcer
 
         announcer = Announcer()
         notice.tell = announcer.changed
         bridge.keep_fresh()
         bridge.recover()
-        server = build_server(bridge.desk, announcer)
+        server = build_server(bridge.desk, announcer, Askers(patience=given.settings.server.ask_seconds))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(announcer.run)
         gc.freeze()

@@ -172,9 +172,9 @@ def _rank(name: str) -> tuple[bool, str]:
     return (not name.startswith("jecp_"), name)
 
 
-def build_server(desk: Desk, announcer: Announcer, askers: Askers | None = None) -> BridgeServer:
+def build_server(desk: Desk, announcer: Announcer, askers: Askers) -> BridgeServer:
     """The server for `desk`; `announcer` carries its change notices, `askers` its questions to people."""
-    face, readable = _Face(desk, askers or Askers()), Readable(desk.resources)
+    face, readable = _Face(desk, askers), Readable(desk.resources)
     server = BridgeServer(
         NAME,
         version=__version__,

@@ -3,6 +3,10 @@
 Whoever opens it must give the PIN that the operator was shown on stderr when the server started: an agent can reach
 this address too, and must not be able to approve its own spending. Only plain requests to the loopback address are
 answered, so neither another site in the person's browser nor a proxy can reach it. It needs no script.
+
+A browser sends a cookie to every port of a host (RFC 6265 §8.5), so a web server that an agent runs on this machine can
+come by it. The cookie alone therefore shows and answers nothing: each form carries a token beside it, which is given
+only to whoever sends the PIN or the token itself.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -50,6 +55,14 @@ _HEADERS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A browser that was let in: until when, by the monotonic clock, and what its forms carry."""
+
+    until: float
+    token: str
+
+
 class Gate:
     """Who may see and answer: whoever gave the PIN, for a while."""
 
@@ -58,7 +71,7 @@ class Gate:
         self._clock = clock
         self._wrong = 0
         self._locked_until = 0.0
-        self._sessions: dict[str, float] = {}
+        self._sessions: dict[str, _Session] = {}
 
     @property
     def locked(self) -> bool:
@@ -77,20 +90,22 @@ class Gate:
             return None
         self._wrong = 0
         now = self._clock.monotonic()
-        self._sessions = {one: until for one, until in self._sessions.items() if until > now}
+        self._sessions = {secret: one for secret, one in self._sessions.items() if one.until > now}
         while len(self._sessions) >= _MOST_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
         secret = secrets.token_urlsafe(32)
-        self._sessions[secret] = now + SESSION_SECONDS
+        self._sessions[secret] = _Session(now + SESSION_SECONDS, secrets.token_hex(32))
         return secret
 
-    def knows(self, secret: str | None) -> bool:
-        """Whether a session's secret is good."""
-        return secret is not None and self._sessions.get(secret, 0.0) > self._clock.monotonic()
+    def token(self, secret: str | None) -> str | None:
+        """What the forms of a session must carry beside its secret; None when there is no such session any more."""
+        session = None if secret is None else self._sessions.get(secret)
+        return None if session is None or session.until <= self._clock.monotonic() else session.token
 
-    def token(self, secret: str) -> str:
-        """What a form of this session must carry, so that no other page can send it."""
-        return hmac.new(secret.encode(), b"form", "sha256").hexdigest()
+    def admits(self, secret: str | None, token: str) -> bool:
+        """Whether both belong to one session."""
+        known = self.token(secret)
+        return known is not None and hmac.compare_digest(known.encode(), token.encode())
 
 
 class ApprovalsPage:
@@ -110,26 +125,28 @@ class ApprovalsPage:
 
         return [
             Route(PATH, self.show, methods=["GET"]),
-            Route(PATH, self.unlock, methods=["POST"]),
+            Route(PATH, self.enter, methods=["POST"]),
             Route(f"{PATH}/{{code}}", self.answer, methods=["POST"]),
         ]
 
     async def show(self, request: Request) -> Response:
-        """The list of what waits, or the question for the PIN."""
+        """The question for the PIN, and nothing else: a plain look carries no token."""
         if not self._plain(request):
             return _refused(403)
-        return await self._list(request)
+        return _page(html.asking_for_pin(html.LOCKED if self._gate.locked else ""))
 
-    async def unlock(self, request: Request) -> Response:
-        """Take the PIN; the browser that gave it is let in."""
+    async def enter(self, request: Request) -> Response:
+        """Take the PIN and let the browser in, or a token and list anew."""
         given = await self._form(request)
         if given is None:
             return _refused(403)
+        if "token" in given:
+            return await self._list(request.cookies.get(_COOKIE), given["token"])
         secret = self._gate.let_in(given.get("pin", ""))
         if secret is None:
             said = html.LOCKED if self._gate.locked else html.WRONG_PIN
             return _page(html.asking_for_pin(said), 429 if self._gate.locked else 403)
-        response = _moved()
+        response = await self._list(secret, self._gate.token(secret) or "")
         response.set_cookie(_COOKIE, secret, max_age=int(SESSION_SECONDS), path=PATH, httponly=True, samesite="strict")
         return response
 
@@ -138,10 +155,9 @@ class ApprovalsPage:
         given, secret = await self._form(request), request.cookies.get(_COOKIE)
         if given is None:
             return _refused(403)
-        if secret is None or not self._gate.knows(secret):
+        token = given.get("token", "")
+        if not self._gate.admits(secret, token):
             return _page(html.asking_for_pin(html.PIN_FIRST), 403)
-        if not hmac.compare_digest(given.get("token", "").encode(), self._gate.token(secret).encode()):
-            return _refused(403)
         granted = {"approve": True, "deny": False}.get(given.get("answer", ""))
         if granted is None:
             return _refused(400)
@@ -149,18 +165,17 @@ class ApprovalsPage:
             slip = await pending.find(self._ledger, request.path_params["code"])
             answered = await pending.answer(self._ledger, slip, granted, by="a person on the approvals page")
         except (pending.NotAnswered, LedgerError) as exc:
-            return await self._list(request, f"Nothing was answered: {exc}.")
-        return await self._list(request, html.told(pending.shown(answered)))
+            return await self._list(secret, token, f"Nothing was answered: {exc}.")
+        return await self._list(secret, token, html.told(pending.shown(answered)))
 
-    async def _list(self, request: Request, said: str = "") -> Response:
-        secret = request.cookies.get(_COOKIE)
-        if secret is None or not self._gate.knows(secret):
-            return _page(html.asking_for_pin(html.LOCKED if self._gate.locked else ""))
+    async def _list(self, secret: str | None, token: str, said: str = "") -> Response:
+        if not self._gate.admits(secret, token):
+            return _page(html.asking_for_pin(html.PIN_FIRST), 403)
         try:
             shown: Sequence[Mapping[str, Any]] = [pending.shown(one) for one in await pending.waiting(self._ledger)]
         except LedgerError as exc:
-            return _page(html.listing([], "", f"The ledger cannot be read: {exc}."), 503)
-        return _page(html.listing(shown, self._gate.token(secret), said))
+            return _page(html.listing([], token, f"The ledger cannot be read: {exc}."), 503)
+        return _page(html.listing(shown, token, said))
 
     def _plain(self, request: Request) -> bool:
         headers = request.headers
@@ -192,9 +207,3 @@ def _refused(status: int) -> Response:
     from starlette.responses import PlainTextResponse
 
     return PlainTextResponse("Refused.", status, headers=dict(_HEADERS))
-
-
-def _moved() -> Response:
-    from starlette.responses import RedirectResponse
-
-    return RedirectResponse(PATH, 303, headers=dict(_HEADERS))

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-REFRESH_SECONDS: Final = 20
 WRONG_PIN: Final = "That is not the PIN."
 LOCKED: Final = "Too many wrong PINs. Wait a quarter of an hour, or answer with `jecp-mcp approve` in a terminal."
-PIN_FIRST: Final = "Nothing was answered: give the PIN first."
+PIN_FIRST: Final = "Nothing was answered: give the PIN first, and leave cookies on."
 
 _STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c }
@@ -45,7 +44,11 @@ def asking_for_pin(said: str = "") -> str:
 def listing(shown: Sequence[Mapping[str, Any]], token: str, said: str = "") -> str:
     """The page with what waits."""
     waiting = "".join(_article(one, token) for one in shown) or "<p>Nothing waits for an answer.</p>"
-    return _page(f"<h1>Waiting for your answer</h1>{_said(said)}{waiting}", refresh=not said)
+    again = (
+        f'<form method="post" action="/approvals"><input type="hidden" name="token" value="{escape(token)}">'
+        "<button>Look again</button></form>"
+    )
+    return _page(f"<h1>Waiting for your answer</h1>{_said(said)}{waiting}{again}")
 
 
 def told(answered: Mapping[str, Any]) -> str:
@@ -85,11 +88,10 @@ def _said(text: str) -> str:
     return f'<p class="said" role="status">{escape(text)}</p>' if text else ""
 
 
-def _page(body: str, *, refresh: bool = False) -> str:
-    again = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS};url=/approvals">' if refresh else ""
+def _page(body: str) -> str:
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>jecp-mcp approvals</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">{again}<style>{_STYLE}</style></head>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
 <body>{body}
 <footer>Action, payee and arguments are the provider's and the agent's words. An approval is good for one call of
 exactly this payee, amount and arguments.</footer></body></html>

@@ -28,9 +28,6 @@ from jecp_mcp.tools.asking import form, judged, wording
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS: Final = 45.0
-"""How long a 2025-era host is waited for: hosts give a tool call a minute."""
-
 STATE_SECONDS: Final = 600.0
 """How long a 2026-era host may take to come back with an answer."""
 
@@ -195,7 +192,7 @@ class Rounds:
 class Askers:
     """Makes the asker of each tool call. One per server."""
 
-    def __init__(self, *, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, *, patience: float) -> None:
         """Wait `patience` seconds for the answer of a 2025-era host."""
         self._patience = patience
         self._outstanding = Outstanding()

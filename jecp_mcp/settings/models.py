@@ -61,6 +61,12 @@ def _whole(value: object) -> int:
     return value
 
 
+def _seconds(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number of seconds such as 30")  # noqa: TRY004 - pydantic turns ValueError into a report
+    return value
+
+
 Amount = Annotated[int, BeforeValidator(_amount)]
 """An amount in micro-USDC, written as decimal text in USDC."""
 
@@ -69,6 +75,9 @@ Instant = Annotated[int, BeforeValidator(_instant)]
 
 Whole = Annotated[int, BeforeValidator(_whole)]
 """A whole number, never a boolean or a fraction."""
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+"""A number of seconds, never a boolean."""
 
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
 """A glob over an action's key, its capability or its tool's name."""
@@ -139,20 +148,13 @@ class HubSettings(_Section):
     """
 
     base_url: str = DEFAULT_HUB
-    timeout_seconds: float = Field(default=30.0, gt=0, le=600, allow_inf_nan=False)
+    timeout_seconds: Seconds = Field(default=30.0, gt=0, le=600, allow_inf_nan=False)
     link_origins: Words = ()
 
     @field_validator("base_url")
     @classmethod
     def _origin(cls, value: str) -> str:
         return check_hub_url(value)
-
-    @field_validator("timeout_seconds", mode="before")
-    @classmethod
-    def _seconds(cls, value: object) -> object:
-        if isinstance(value, bool):
-            raise ValueError("a number of seconds such as 30")  # noqa: TRY004 - pydantic turns ValueError into a report
-        return value
 
 
 class LimitSettings(_Section):
@@ -245,10 +247,16 @@ class ArtifactSettings(_Section):
 
 
 class ServerSettings(_Section):
-    """[server]: where the HTTP transports listen."""
+    """[server]: where the HTTP transports listen, and how long a host is waited for.
+
+    Attributes:
+        ask_seconds: how long a 2025-era host may take with a person's answer before the question is left for them
+            outside it. Hosts give a tool call a minute.
+    """
 
     host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
     port: Whole = Field(default=8402, ge=0, le=65_535)
+    ask_seconds: Seconds = Field(default=45.0, gt=0, le=600, allow_inf_nan=False)
     allowed_hosts: Words = ()
     allowed_origins: Words = ()
 

@@ -7,14 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.ends import charge_of
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
-from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
-from jecp_mcp.clock import Clock, iso
+from jecp_mcp.clock import Clock
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.ledger import CallRow
-from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
-from jecp_mcp.money import format_usdc
 from jecp_mcp.tools import browse, refunds
 from jecp_mcp.tools.advice import advise
 from jecp_mcp.tools.cleaning import clean
@@ -25,7 +21,7 @@ from jecp_mcp.tools.own_schemas import OWN, offered
 from jecp_mcp.tools.ports import CredentialKeeper, Finder, OnShelf, Payments, Refunding, Shelf, TopUps
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.steps import Context
-from jecp_mcp.tools.wallet import Wallet
+from jecp_mcp.tools.wallet import Wallet, line
 from jecp_mcp.wire import jsontext
 
 CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
@@ -94,7 +90,7 @@ class OwnTools:
                     return await self._status(arguments["call_id"], caller)
                 made = await self.latest(caller)
             case "jecp_wallet":
-                made = await self._near.wallet.overview(caller.principal)
+                made = await self._near.wallet.overview(caller.principal, self._near.keeper.free_calls)
             case "jecp_refund":
                 near = self._near
                 made = await refunds.refund(near.calls, near.refunds, arguments, caller, near.links)
@@ -140,7 +136,7 @@ class OwnTools:
                 self._near.calls.delivered(end)
             return result
         # Resolving may have moved the row on.
-        made = _line(await self._row(call_id, caller) or row)
+        made = line(await self._row(call_id, caller) or row)
         made["charged"] = end.charge.value
         if end.refusal is not None:
             made["message"] = self._near.links.words(end.refusal.message, 400)
@@ -161,7 +157,7 @@ class OwnTools:
         """
         rows = await self._near.calls.status(limit=_SEARCHED)
         mine = [row for row in rows if row.principal == caller.principal]
-        return {"calls": [_line(row) for row in mine[:_LATEST]]}
+        return {"calls": [line(row) for row in mine[:_LATEST]]}
 
     async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
         if not self._near.keeper.present():
@@ -237,26 +233,3 @@ def set_aside(shelf: Shelf, tool: str) -> str | None:
 def told(structured: Mapping[str, Any]) -> ToolResult:
     """What a free tool of our own says."""
     return ToolResult((Text(jsontext.dumps(structured).decode()),), structured=structured)
-
-
-def _line(row: CallRow) -> dict[str, Any]:
-    """One call of the ledger, briefly."""
-    made: dict[str, Any] = {
-        "call_id": row.call_id,
-        "tool": row.tool,
-        "state": row.state.value,
-        "created_at": iso(row.created_at),
-    }
-    made["charged"] = charge_of(row).value
-    if row.state in HOLDING:
-        made["held_usdc"] = format_usdc(row.held)
-    if row.state in CHARGED:
-        made["charged_usdc"] = format_usdc(row.charged)
-    if row.refunded:
-        made["refunded_usdc"] = format_usdc(row.refunded)
-    if row.state in OPEN:
-        # Until then the bridge may still find out; after that it counts as spent until the operator rules.
-        made["settled_by"] = iso(row.created_at + REPLAY_WINDOW_MS)
-    if row.transaction_id is not None:
-        made["transaction_id"] = row.transaction_id[:128]
-    return made

@@ -112,7 +112,7 @@ _CARDS: Final = (
     ToolCard(
         name="jecp_wallet",
         title="Wallet and limits",
-        description="Free. The last known balance, each spending limit with what is left, and money held.",
+        description="Free. Last known balance, free calls and trust tier; what is left of each limit; money held.",
         input_schema=_object({}),
         read_only=True,
         idempotent=True,

@@ -51,6 +51,10 @@ class Payments(Protocol):
         """One call, or the latest ones. Raises `LedgerError`."""
         ...
 
+    async def holding(self, *, limit: int) -> Sequence[CallRow]:
+        """The latest calls that hold money without a proven end. Raises `LedgerError`."""
+        ...
+
     async def windows(
         self, principal: str = "local", bought: tuple[Action, str] | None = None
     ) -> Sequence[MeterReading]:
@@ -93,6 +97,11 @@ class Registered:
 
 class CredentialKeeper(Protocol):
     """Who holds the agent's credentials."""
+
+    @property
+    def free_calls(self) -> int | None:
+        """What the Hub gave with a registration of this process, None where there was none or it did not say."""
+        ...
 
     def present(self) -> bool:
         """Whether there are credentials."""

@@ -127,7 +127,7 @@ class Resources:
         if uri.startswith(URI):
             return await self._artifact(uri)
         if uri == WALLET:
-            return _written(uri, await self._near.wallet.overview(caller.principal))
+            return _written(uri, await self._near.wallet.overview(caller.principal, self._near.keeper.free_calls))
         if uri == RECENT:
             return _written(uri, await self._own.latest(caller))
         if uri == CATALOG:

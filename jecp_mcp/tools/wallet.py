@@ -1,4 +1,8 @@
-"""What the wallet can still do: the caps with what is left of them, and whether one action fits now."""
+"""What the wallet can still do: what the Hub last told of it, what is left of each cap, and whether one action fits.
+
+No Hub has an endpoint for an agent's standing: balance, trust tier and free calls come with its answers (JECP
+01-protocol, billing and execution), some with one dialect only. What was not told is not shown.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.ends import charge_of, standing
+from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import CallRow, MeterReading
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
+from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.ports import Payments
-from jecp_mcp.wire.forms import Action, Refusal
+from jecp_mcp.wire.forms import TIER_CALLS, TIERS, Action, Refusal
 
 _ROWS: Final = 100
 """How far back a balance is looked for, in calls."""
+
+_ANSWERS: Final = 3
+"""In how many of the latest answers, and of those of the Hub's own actions, the agent's standing is looked for."""
+
+_HOLDS: Final = 10
+"""How many open holds are listed."""
 
 
 class Wallet:
@@ -26,8 +39,11 @@ class Wallet:
         self._policy = policy
         self._clock = clock
 
-    async def overview(self, principal: str) -> dict[str, Any]:
+    async def overview(self, principal: str, free_calls: int | None = None) -> dict[str, Any]:
         """The wallet as ``jecp_wallet`` shows it; amounts are decimal text in USDC.
+
+        Args:
+            free_calls: what the Hub gave with the registration, where that was in this process.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -40,6 +56,9 @@ class Wallet:
             made["balance_usdc"], made["balance_at"] = format_usdc(known[0]), iso(known[1])
         else:
             made["balance_usdc"] = None
+        if free_calls is not None and not rows:
+            made["free_calls_remaining"] = free_calls
+        made |= await self._standing(rows)
         general = next((cap.per_call for cap in self._policy.caps if cap.pattern is None), None)
         if general is not None:
             made["per_call_usdc"] = format_usdc(general)
@@ -57,7 +76,33 @@ class Wallet:
         made["held_usdc"] = format_usdc(totals.held)
         made["in_doubt_usdc"] = format_usdc(totals.in_doubt)
         made["calls"] = totals.calls
+        return made | await self._holds(principal)
+
+    async def _standing(self, rows: Sequence[CallRow]) -> dict[str, Any]:
+        """Free calls, trust tier and the calls to the next one, as far as the Hub's latest answers tell them."""
+        answered = [row for row in rows if row.answered]
+        # Of the reference Hub's actions, only its own are answered with a tier.
+        looked_at = {row.number: row for row in (*answered[:_ANSWERS], *_of_the_hub(answered)[:_ANSWERS])}
+        made: dict[str, Any] = {}
+        for number in sorted(looked_at, reverse=True):
+            for row in await self._calls.status(looked_at[number].call_id):
+                answer = standing(row).answer
+                if answer is None:
+                    continue
+                free = answer.billing.raw.get("free_calls_remaining")
+                if isinstance(free, int) and not isinstance(free, bool) and free >= 0:
+                    made.setdefault("free_calls_remaining", free)
+                if answer.trust_tier in TIERS:
+                    made.setdefault("trust_tier", answer.trust_tier)
+        if "trust_tier" in made and made["trust_tier"] != TIERS[-1]:
+            made["next_tier"] = _next_tier(made["trust_tier"], rows)
         return made
+
+    async def _holds(self, principal: str) -> dict[str, Any]:
+        """The calls that hold money without a proven end, newest first."""
+        rows = await self._calls.holding(limit=_HOLDS + 1)
+        made: dict[str, Any] = {"open_holds": [line(row) for row in rows[:_HOLDS] if row.principal == principal]}
+        return made | ({"more_holds": True} if len(rows) > _HOLDS else {})
 
     async def balance(self) -> MicroUSDC | None:
         """The balance the Hub last told, or None.
@@ -116,6 +161,29 @@ class Wallet:
         )
 
 
+def line(row: CallRow) -> dict[str, Any]:
+    """One call of the ledger, briefly."""
+    made: dict[str, Any] = {
+        "call_id": row.call_id,
+        "tool": row.tool,
+        "state": row.state.value,
+        "created_at": iso(row.created_at),
+    }
+    made["charged"] = charge_of(row).value
+    if row.state in HOLDING:
+        made["held_usdc"] = format_usdc(row.held)
+    if row.state in CHARGED:
+        made["charged_usdc"] = format_usdc(row.charged)
+    if row.refunded:
+        made["refunded_usdc"] = format_usdc(row.refunded)
+    if row.state in OPEN:
+        # Until then the bridge may still find out; after that it counts as spent until the operator rules.
+        made["settled_by"] = iso(row.created_at + REPLAY_WINDOW_MS)
+    if row.transaction_id is not None:
+        made["transaction_id"] = row.transaction_id[:128]
+    return made
+
+
 def last_balance(rows: Sequence[CallRow]) -> tuple[MicroUSDC, int] | None:
     """The balance the Hub last told, and when (Unix ms). It has moved if other programs use the wallet."""
     told = [(row.ended_at or row.created_at, row.balance_after) for row in rows if row.balance_after is not None]
@@ -123,6 +191,17 @@ def last_balance(rows: Sequence[CallRow]) -> tuple[MicroUSDC, int] | None:
         return None
     at, balance = max(told, key=lambda one: one[0])
     return balance, at
+
+
+def _of_the_hub(rows: Sequence[CallRow]) -> list[CallRow]:
+    return [row for row in rows if not row.payee]
+
+
+def _next_tier(tier: str, rows: Sequence[CallRow]) -> dict[str, Any]:
+    """The next trust tier and the most calls it can still take: the Hub counts them, and may have seen more."""
+    following = TIERS[TIERS.index(tier) + 1]
+    seen = sum(row.state in CHARGED or row.answered for row in rows)
+    return {"tier": following, "calls_to_go_at_most": max(1, TIER_CALLS[following] - max(TIER_CALLS[tier], seen))}
 
 
 def _reading(one: MeterReading) -> dict[str, Any]:

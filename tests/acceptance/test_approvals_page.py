@@ -19,7 +19,18 @@ from mcp import Client
 from mcp.client.sse import sse_client
 
 from jecp_mcp.server.approvals import LOCKED_SECONDS, MOST_TRIES, PATH, SESSION_SECONDS, Gate
-from tests.acceptance.roads import LEGACY, MODERN, SandboxHub, drained, error_of, output_of, running, server_env
+from tests.acceptance.roads import (
+    LEGACY,
+    MODERN,
+    Road,
+    SandboxHub,
+    connect,
+    drained,
+    error_of,
+    output_of,
+    running,
+    server_env,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -196,6 +207,83 @@ async def test_an_agent_that_can_reach_the_page_can_approve_nothing(hub: Sandbox
     assert paid(hub) == 0
 
 
+async def test_a_cookie_that_another_port_of_the_machine_came_by_opens_nothing(hub: SandboxHub, tmp_path: Path) -> None:
+    """Browsers send a cookie to every port of a host, also to a web server that the agent runs."""
+    with served(hub, tmp_path) as server, Browser(server) as person:
+        async with host(server.mcp, MODERN) as client:
+            wanted = await invoice(client)
+            code = error_of(await client.call_tool(INVOICE, wanted))["error"]["details"]["approval_code"]
+            person.unlock(server.pin)
+            assert code in person.text
+            token = re.findall(r'name="token" value="(\w+)"', person.raw)[0]
+            same, stolen = {"Origin": server.origin}, person.cookies
+            assert stolen
+            beside = {"Origin": server.origin.rsplit(":", 1)[0] + ":5173"}
+            attempts = [
+                httpx2.get(server.page, cookies=stolen),
+                httpx2.post(server.page, headers=same, cookies=stolen, data={"token": ""}),
+                httpx2.post(server.page, headers=same, cookies=stolen, data={}),
+                httpx2.post(f"{server.page}/{code}", headers=same, cookies=stolen, data={"answer": "approve"}),
+                # The page of that other server, in the person's browser, sending the form itself.
+                httpx2.post(server.page, headers=beside, cookies=stolen, data={"token": token}),
+            ]
+            assert all(code not in answer.text and token not in answer.text for answer in attempts)
+            assert [answer.status_code for answer in attempts] == [200, 403, 403, 403, 403]
+            assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "APPROVAL_REQUIRED"
+            # The person's own page still works.
+            assert code in person.press("Look again").text
+            assert "Approved" in person.press("Approve").text
+    assert paid(hub) == 0
+
+
+async def test_whoever_has_the_pin_lets_one_call_past_a_full_limit_and_no_more(hub: SandboxHub, tmp_path: Path) -> None:
+    limits = {"mandate__approve_above_usdc": "1.00", "mandate__total_usdc": "0.05"}
+    with served(hub, tmp_path, "sse", **limits) as server, Browser(server) as person:
+        async with host(server.mcp, LEGACY) as client:
+            wanted = await invoice(client)
+            assert not (await client.call_tool(INVOICE, wanted)).is_error
+            full = error_of(await client.call_tool(INVOICE, wanted))
+            assert (full["error"]["code"], full["next_action"]["actor"]) == ("LIMIT_REACHED", "operator")
+            assert full["next_action"]["url"] == server.page
+            person.unlock(server.pin)
+            assert "past a full limit" in person.text
+            assert "total_usdc is full" in person.text
+            person.press("Approve")
+            assert not (await client.call_tool(INVOICE, wanted)).is_error
+            assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "LIMIT_REACHED"
+    assert paid(hub) == 2
+
+
+async def test_what_the_agent_holds_opens_nothing(hub: SandboxHub, tmp_path: Path) -> None:
+    """Its Hub credentials, its MCP session and the code it was told: none of them is the PIN."""
+    with served(hub, tmp_path) as server:
+        async with host(server.mcp, LEGACY) as client:
+            error = error_of(await client.call_tool(INVOICE, await invoice(client)))
+            code = error["error"]["details"]["approval_code"]
+            same = {"Origin": server.origin}
+            for held in (code, hub.api_key, hub.agent_id):
+                assert httpx2.post(server.page, headers=same, data={"pin": held}).status_code == 403
+                bearer = {**same, "Authorization": f"Bearer {held}", "X-API-Key": held, "Mcp-Session-Id": held}
+                cookies = {"jecp_approvals": held}
+                yes = {"answer": "approve", "token": held}
+                assert code not in httpx2.get(server.page, headers=bearer, cookies=cookies).text
+                assert (
+                    httpx2.post(f"{server.page}/{code}", headers=bearer, cookies=cookies, data=yes).status_code == 403
+                )
+    assert paid(hub) == 0
+
+
+async def test_a_host_on_stdio_is_sent_to_the_terminal_only(hub: SandboxHub, tmp_path: Path) -> None:
+    async with connect(Road("stdio", MODERN), hub, tmp_path, settings=ASKING) as client:
+        arguments = {"tool": "inkwell/invoice:render"}
+        described = output_of(await client.call_tool("jecp_describe", arguments))
+        wanted = {**arguments, "arguments": described["examples"][0]["input"]}
+        step = error_of(await client.call_tool("jecp_call", wanted))["next_action"]
+    assert "jecp-mcp approve" in step["hint"]
+    assert "url" not in step
+    assert "browser" not in step["hint"]
+
+
 async def test_wrong_pins_close_the_page_and_the_terminal_stays(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as agent:
         assert [agent.unlock(f"AAAA-AAA{n}").status_code for n in range(MOST_TRIES)] == [403] * (MOST_TRIES - 1) + [429]
@@ -233,11 +321,14 @@ def test_a_session_ends_and_a_lock_opens() -> None:
     clock = Still()
     gate = Gate(clock)
     secret = gate.let_in(f" {gate.pin.lower()} ")
-    assert gate.knows(secret)
-    assert not gate.knows("guess")
-    assert not gate.knows(None)
+    token = gate.token(secret)
+    assert token is not None
+    assert gate.admits(secret, token)
+    assert not gate.admits(secret, "guess")
+    assert not gate.admits("guess", token)
+    assert not gate.admits(None, token)
     clock.at += SESSION_SECONDS
-    assert not gate.knows(secret)
+    assert not gate.admits(secret, token)
     for _ in range(MOST_TRIES):
         assert gate.let_in("2222-2222") is None
     assert gate.locked
@@ -246,5 +337,7 @@ def test_a_session_ends_and_a_lock_opens() -> None:
     assert gate.let_in(gate.pin) is not None
     # A right PIN forgives the wrong ones, and old sessions make room.
     many = [gate.let_in(gate.pin) for _ in range(40)]
-    assert sum(map(gate.knows, many)) == 16
-    assert gate.token("a") != gate.token("b")
+    tokens = [gate.token(one) for one in many]
+    assert sum(one is not None for one in tokens) == 16
+    # One session's token opens no other.
+    assert not gate.admits(many[-1], str(tokens[-2]))

@@ -10,6 +10,7 @@ import pytest
 from mcp import Client
 
 from jecp_mcp.server.app import build_server
+from jecp_mcp.server.ask import Askers
 from jecp_mcp.server.notify import Announcer
 from tests.contract.tools.shop import INVOICE, catalog, opened
 
@@ -25,7 +26,7 @@ async def test_a_catalog_of_large_schemas_comes_in_pages_below_a_mebibyte(tmp_pa
     sizes, names, cursor = list[int](), list[str](), None
     async with opened(tmp_path) as shop:
         shop.shelf.publish(catalog(actions))
-        async with Client(build_server(shop.desk, Announcer()), mode=era) as client:
+        async with Client(build_server(shop.desk, Announcer(), Askers(patience=10)), mode=era) as client:
             while True:
                 page = await client.list_tools(cursor=cursor, cache_mode="bypass")
                 sizes.append(

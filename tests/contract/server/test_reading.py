@@ -17,6 +17,7 @@ from mcp_types import PromptReference, ResourceTemplateReference
 
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.server.app import build_server
+from jecp_mcp.server.ask import Askers
 from jecp_mcp.server.notify import Announcer
 from jecp_mcp.tools.prompts import INSTRUCTIONS
 from tests.contract.tools.shop import Shop, opened
@@ -42,7 +43,10 @@ class Reader:
 
 @asynccontextmanager
 async def reading(path: Path, era: str) -> AsyncIterator[Reader]:
-    async with opened(path) as shop, Client(build_server(shop.desk, Announcer()), mode=era) as client:
+    async with (
+        opened(path) as shop,
+        Client(build_server(shop.desk, Announcer(), Askers(patience=10)), mode=era) as client,
+    ):
         yield Reader(shop, client)
 
 

@@ -90,6 +90,7 @@ class Account:
     checkout: str = "https://checkout.stripe.com/c/pay/cs_1"
     fault: Exception | None = None
     topups: list[int] = field(default_factory=list)
+    free_calls: int | None = None
 
     def present(self) -> bool:
         return self.registered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -438,3 +439,45 @@ async def test_a_file_of_a_paid_call_is_listed_and_read_by_its_address(tmp_path:
             await shop.desk.resources.read("jecp://artifact/../ledger.sqlite", ME)
     assert isinstance(read, Content)
     assert (listed.uri, read.data, read.mime_type) == (shown["artifact"]["uri"], pdf, "application/pdf")
+
+
+async def test_the_free_calls_of_a_registration_are_shown_until_the_first_purchase(tmp_path: Path) -> None:
+    async with opened(tmp_path) as shop:
+        shop.account.free_calls = 100
+        before = told(await shop.desk.call("jecp_wallet", {}, ME))
+        await shop.desk.call("docs_invoice_render", {"n": 1}, ME)
+        after = told(await shop.desk.call("jecp_wallet", {}, ME))
+    assert (before["free_calls_remaining"], "free_calls_remaining" in after) == (100, False)
+
+
+async def test_what_the_hub_does_not_tell_of_the_agent_is_not_shown(tmp_path: Path) -> None:
+    def odd(request: StoredRequest, _replay: bool) -> Outcome:
+        outcome = charged(request)
+        assert outcome.answer is not None
+        billing = replace(outcome.answer.billing, raw={"free_calls_remaining": -1})
+        return replace(outcome, answer=replace(outcome.answer, billing=billing, trust_tier="emperor"))
+
+    async with opened(tmp_path, odd) as shop:
+        await shop.desk.call("docs_invoice_render", {"n": 1}, ME)
+        wallet = told(await shop.desk.call("jecp_wallet", {}, ME))
+    assert not {"trust_tier", "next_tier", "free_calls_remaining"} & set(wallet)
+
+
+async def test_the_open_holds_are_listed_newest_first_and_no_more_than_ten(tmp_path: Path) -> None:
+    async with opened(tmp_path, lambda _request, _replay: lost(), mandate={"daily_usdc": "2.00"}) as shop:
+        for number in range(11):
+            await shop.desk.call("docs_invoice_render", {"n": number}, ME)
+        wallet = told(await shop.desk.call("jecp_wallet", {}, ME))
+        status = told(await shop.desk.call("jecp_status", {}, ME))
+    assert wallet["open_holds"] == status["calls"]
+    assert (len(wallet["open_holds"]), wallet["more_holds"], wallet["held_usdc"]) == (10, True, "0.55")
+    newest = wallet["open_holds"][0]
+    assert (newest["call_id"], newest["state"], newest["held_usdc"]) == ("call_0011", "in_doubt", "0.05")
+    assert newest["settled_by"] > newest["created_at"]
+
+
+async def test_no_open_hold_is_an_empty_list_and_another_principals_is_not_listed(tmp_path: Path) -> None:
+    async with opened(tmp_path, lambda _request, _replay: lost()) as shop:
+        assert told(await shop.desk.call("jecp_wallet", {}, ME))["open_holds"] == []
+        await shop.desk.call("docs_invoice_render", {"n": 1}, Caller("somebody else"))
+        assert told(await shop.desk.call("jecp_wallet", {}, ME))["open_holds"] == []

@@ -27,7 +27,7 @@ class Hub:
     async def register(self, name: str) -> Registration:
         self.asked.set()
         await self.answer.wait()
-        return Registration("jdb_ag_0123456789abcdef", KEY)
+        return Registration("jdb_ag_0123456789abcdef", KEY, free_calls_remaining=100)
 
 
 def keeper(state: Path, hub: Hub) -> Keeper:
@@ -59,3 +59,16 @@ async def test_of_two_processes_that_register_at_once_both_use_the_account_that_
     current = keeping.current()
     assert current is not None
     assert current.agent_id == "jdb_ag_theothersaccount"
+
+
+async def test_the_free_calls_of_a_registration_are_known_until_the_process_ends(tmp_path: Path) -> None:
+    hub = Hub()
+    hub.answer.set()
+    keeping = keeper(tmp_path, hub)
+    assert keeping.free_calls is None
+    await keeping.register(None)
+    assert keeping.free_calls == 100
+    # Another process finds the account, and not what came with it.
+    later = keeper(tmp_path, hub)
+    await later.register(None)
+    assert later.free_calls is None

@@ -1,0 +1,86 @@
+"""A question in the host that nobody answers: withdrawn with its request, or left for the terminal; nothing is bought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp_types import ElicitResult
+
+from tests.acceptance.roads import LEGACY, Road, SandboxHub, connect, error_of
+from tests.acceptance.test_approvals import ASKING, INVOICE, PRICE, at_a_terminal, invoice, paid
+
+pytestmark = pytest.mark.anyio
+
+PAST_THE_LIMIT = {"mandate__total_usdc": "0.06", "mandate__raise_limits_in_host": "true"}
+
+
+class SilentPerson:
+    """Is asked and does not answer, until `word` is set; knows when a question appeared and when it was taken away."""
+
+    def __init__(self) -> None:
+        self.asked, self.released = anyio.Event(), anyio.Event()
+        self.word: ElicitResult | None = None
+
+    async def __call__(self, _context: Any, _question: Any) -> ElicitResult:
+        self.asked.set()
+        if self.word is not None:
+            return self.word
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.released.set()
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http", "sse"])
+@pytest.mark.parametrize("settings", [ASKING, PAST_THE_LIMIT], ids=["consent", "past a limit"])
+async def test_a_question_is_withdrawn_when_its_request_is_cancelled(
+    hub: SandboxHub, tmp_path: Path, transport: str, settings: Mapping[str, str]
+) -> None:
+    person = SilentPerson()
+    road = Road(transport, LEGACY)
+    async with connect(road, hub, tmp_path, settings=settings, elicitation_callback=person) as client:
+        arguments, before = await invoice(client), 0
+        if settings is PAST_THE_LIMIT:
+            assert not (await client.call_tool(INVOICE, arguments)).is_error
+            before = 1
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as host:
+                host.start_soon(client.call_tool, INVOICE, arguments)
+                await person.asked.wait()
+                host.cancel_scope.cancel()
+            await person.released.wait()
+            # The call has ended unbought, so the same one asks anew instead of waiting for the first.
+            person.word = ElicitResult(action="decline")
+            refused = error_of(await client.call_tool(INVOICE, arguments))
+        assert refused["error"]["code"] == "APPROVAL_DENIED"
+    assert paid(hub) == before
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http", "sse"])
+@pytest.mark.parametrize("settings", [ASKING, PAST_THE_LIMIT], ids=["consent", "past a limit"])
+async def test_an_unanswered_question_is_left_for_the_terminal_and_its_yes_buys_once(
+    hub: SandboxHub, tmp_path: Path, transport: str, settings: Mapping[str, str]
+) -> None:
+    person = SilentPerson()
+    road, impatient = Road(transport, LEGACY), {**settings, "server__ask_seconds": "0.2"}
+    async with connect(road, hub, tmp_path, settings=impatient, elicitation_callback=person) as client:
+        arguments, before = await invoice(client), 0
+        if settings is PAST_THE_LIMIT:
+            assert not (await client.call_tool(INVOICE, arguments)).is_error
+            before = 1
+        with anyio.fail_after(10):
+            error = error_of(await client.call_tool(INVOICE, arguments))
+            await person.released.wait()
+        assert (error["charged"], person.asked.is_set(), paid(hub)) == ("no", True, before)
+        code = error["error"]["details"]["approval_code"]
+        status, seen = await anyio.to_thread.run_sync(lambda: at_a_terminal(hub, tmp_path, "approve", code, answer="y"))
+        assert (status, PRICE in seen) == (0, True), seen
+        assert paid(hub) == before
+        bought = await client.call_tool(INVOICE, arguments)
+        assert not bought.is_error, bought.content[0].text
+        assert error_of(await client.call_tool(INVOICE, arguments))["error"]["details"]["approval_code"] != code
+    assert paid(hub) == before + 1
