@@ -109,6 +109,7 @@ class CatalogSource:
         self._refreshes = 0
         self._last = CatalogDiff()
         self._not_before = 0.0
+        self._due = 0.0
         self.current = Catalog()
         stored = read(snapshot, self._scope) if snapshot is not None else None
         if stored is not None:
@@ -125,6 +126,10 @@ class CatalogSource:
                 self._callbacks.remove(callback)
 
         return unsubscribe
+
+    def until_refresh(self) -> float:
+        """Seconds until `keep_fresh` looks for news again; 0 while it does, and before it began."""
+        return max(0.0, self._due - self._clock.monotonic())
 
     async def refresh(self) -> CatalogDiff:
         """Fetch what changed. Callers at the same time share one fetch.
@@ -161,7 +166,9 @@ class CatalogSource:
                 # past it when the catalog changes again.
                 failures += 1
                 log.exception("the catalog was not refreshed")
-            await self._sleep(self._pause(failures))
+            pause = self._pause(failures)
+            self._due = self._clock.monotonic() + pause
+            await self._sleep(pause)
 
     def _pause(self, failures: int) -> float:
         """Seconds until the next refresh: jittered by a quarter either way, so that many hosts do not march in step."""

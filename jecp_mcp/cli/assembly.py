@@ -34,6 +34,7 @@ from jecp_mcp.tools.links import LinkPolicy
 from jecp_mcp.tools.own import Neighbours
 from jecp_mcp.tools.registry import Registry
 from jecp_mcp.tools.results import Results
+from jecp_mcp.tools.views import Views
 from jecp_mcp.tools.wallet import Wallet
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,14 @@ class Bridge:
             await self.source.refresh()
         except HubError as exc:
             log.warning("the catalog was not fetched: %s", exc)
+
+    def fresh_seconds(self) -> float:
+        """For how long from now the list of tools stays what it is, as far as that is known.
+
+        What is held may be approved, and an account made, at any moment.
+        """
+        waits = self.pins.waiting or not self.known
+        return 0.0 if waits else self.source.until_refresh()
 
     def keep_fresh(self) -> None:
         """Keep guide and catalog fresh until the bridge closes, once the host has had its first answers."""
@@ -146,6 +155,7 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     )
     near = Neighbours(
         shelf=registry,
+        views=Views(registry, settings.tools),
         finder=finder,
         calls=calls,
         wallet=Wallet(calls, policy, clock),
