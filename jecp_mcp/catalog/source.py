@@ -104,7 +104,7 @@ class CatalogSource:
         self._filter = _Filter(settings)
         self._scope = f"{self._base_url} {sorted(settings.namespaces)} {sorted(settings.tags)}"
         self._pages: dict[str, StoredPage] = {}
-        self._callbacks: list[Callable[[CatalogDiff], None]] = []
+        self._callbacks: list[Callable[[CatalogDiff], Awaitable[None] | None]] = []
         self._lock = anyio.Lock()
         self._refreshes = 0
         self._last = CatalogDiff()
@@ -117,8 +117,11 @@ class CatalogSource:
             actions, quarantined = self._contents(list(stored.pages))
             self.current = Catalog(stored.revision, actions, quarantined, stored.fetched_at)
 
-    def subscribe(self, callback: Callable[[CatalogDiff], None]) -> Callable[[], None]:
-        """Be told of each change, after `current` is the new catalog. Returns what ends the subscription."""
+    def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
+        """Be told of each change, after `current` is the new catalog. Returns what ends the subscription.
+
+        A callback that is awaitable is waited for before the refresh has ended.
+        """
         self._callbacks.append(callback)
 
         def unsubscribe() -> None:
@@ -204,7 +207,9 @@ class CatalogSource:
                 len(diff.added), len(diff.removed), len(diff.changed),
             )  # fmt: skip
             for callback in tuple(self._callbacks):
-                callback(diff)
+                told = callback(diff)
+                if told is not None:
+                    await told
         return diff
 
     async def _walk(self) -> list[StoredPage]:

@@ -13,13 +13,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls.pipeline import Calls
-from jecp_mcp.catalog.contents import CatalogDiff
 from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.cli.keeper import Keeper
 from jecp_mcp.cli.options import Start
+from jecp_mcp.cli.publishing import Publisher
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.http import Http
@@ -60,7 +60,7 @@ class Bridge:
     start: Start
     client: HubClient
     pins: Pins
-    _changed: Callable[[], None]
+    publisher: Publisher
     _tasks: TaskGroup
 
     @property
@@ -98,9 +98,7 @@ class Bridge:
         """Let an approval given at the operator's terminal take effect without a restart."""
         while True:
             await anyio.sleep(APPROVAL_SECONDS)
-            current = self.source.current
-            if self.pins.moved() and self.registry.publish(current, self.pins.vet(current, ())):
-                self._changed()
+            await self.publisher.look()
 
     def recover(self) -> None:
         """Finish, beside everything else, what other processes left open, until the bridge closes."""
@@ -133,14 +131,8 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     source = CatalogSource(http, hub, start.state / "catalog.jsonl", settings.catalog, clock)
     pins = Pins(start.state / PINS, hub, settings.catalog, clock)
     registry = Registry(settings.tools)
-    registry.publish(source.current, pins.vet(source.current))
-
-    def publish(diff: CatalogDiff) -> None:
-        if registry.publish(source.current, pins.vet(source.current, (*diff.added, *diff.changed))):
-            changed()
-
-    source.subscribe(publish)
-    finder = Finder(lambda: source.current)
+    publisher = Publisher(source, pins, registry, changed)
+    finder = Finder(lambda: publisher.current)
     store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
     jitter = secrets.SystemRandom().random
     rail = JecpRail(client, timeout_seconds=settings.hub.timeout_seconds, clock=clock, random=jitter)
@@ -169,7 +161,7 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     desk = Desk(near, store, ArgumentChecks())
     try:
         async with http, calls.open(), anyio.create_task_group() as tasks:
-            yield Bridge(desk, calls, source, registry, finder, store, policy, start, client, pins, changed, tasks)
+            yield Bridge(desk, calls, source, registry, finder, store, policy, start, client, pins, publisher, tasks)
             tasks.cancel_scope.cancel()
     finally:
         pins.close()

@@ -157,42 +157,48 @@ async def hearing(server: Any, host: str, era: str) -> AsyncIterator[Told]:
             await client.list_tools()
             yield told
         return
-    async with as_host(server, host, era) as client:
-        async with listen(client.session, tools_list_changed=True) as events, anyio.create_task_group() as tasks:
+    async with (
+        as_host(server, host, era) as client,
+        listen(client.session, tools_list_changed=True) as events,
+        anyio.create_task_group() as tasks,
+    ):
 
-            async def hear() -> None:
-                async for _ in events:
-                    told.note()
+        async def hear() -> None:
+            async for _ in events:
+                told.note()
 
-            tasks.start_soon(hear)
-            yield told
-            tasks.cancel_scope.cancel()
+        tasks.start_soon(hear)
+        yield told
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_only_hosts_whose_own_list_changed_are_told_and_once(tmp_path: Path, era: str) -> None:
-    async with serving(tmp_path) as (shop, announcer, server):
-        async with hearing(server, "claude-code", era) as claude, hearing(server, "some host", era) as unknown:
-            # Only hosts that take a choice at the root see this one.
-            for text in ("once", "twice"):
-                changed = replace(CHOICE, description=f"changed {text}")
-                shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
-                announcer.changed()
-            with anyio.fail_after(5):
-                await claude.came.wait()
-            assert (claude.count, unknown.count) == (1, 0)
-            # A change that is taken back before anybody is told is none.
-            shop.shelf.publish(catalog([]))
-            announcer.changed()
+    async with (
+        serving(tmp_path) as (shop, announcer, server),
+        hearing(server, "claude-code", era) as claude,
+        hearing(server, "some host", era) as unknown,
+    ):
+        # Only hosts that take a choice at the root see this one.
+        for text in ("once", "twice"):
+            changed = replace(CHOICE, description=f"changed {text}")
             shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
             announcer.changed()
-            shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]), Vetting({SUMMARY.key: "held"}))
-            announcer.changed()
-            claude.came = anyio.Event()
-            with anyio.fail_after(5):
-                await claude.came.wait()
-                await unknown.came.wait()
-            assert (claude.count, unknown.count) == (2, 1)
+        with anyio.fail_after(5):
+            await claude.came.wait()
+        assert (claude.count, unknown.count) == (1, 0)
+        # A change that is taken back before anybody is told is none.
+        shop.shelf.publish(catalog([]))
+        announcer.changed()
+        shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
+        announcer.changed()
+        shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]), Vetting({SUMMARY.key: "held"}))
+        announcer.changed()
+        claude.came = anyio.Event()
+        with anyio.fail_after(5):
+            await claude.came.wait()
+            await unknown.came.wait()
+        assert (claude.count, unknown.count) == (2, 1)
 
 
 async def test_the_list_is_promised_no_longer_than_until_the_next_look(tmp_path: Path) -> None:
