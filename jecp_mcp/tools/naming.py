@@ -36,6 +36,9 @@ _HASH_LENGTHS: Final = (8, 16, 32)
 _FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 _SOUND: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 _GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
+_NO_NAME: Final = "\n"
+"""What no plain name begins with."""
+
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
 
 
@@ -47,9 +50,14 @@ class Collision(NamedTuple):
 
 
 class Names:
-    """The names of a catalog's actions, both ways."""
+    """The names of a catalog's actions, both ways.
 
-    __slots__ = ("_by_key", "_by_name", "_given", "_lengths", "_others", "_sorted", "collisions")
+    Attributes:
+        collisions: actions whose plain names are the same.
+        cut: keys that have no plain name: too long, or with characters that names may not have.
+    """
+
+    __slots__ = ("_by_key", "_by_name", "_given", "_lengths", "_others", "_sorted", "collisions", "cut")
 
     def __init__(self, lengths: Iterable[int] = ()) -> None:
         """Also know the names of other `lengths` than `NAME_LENGTH`."""
@@ -60,6 +68,7 @@ class Names:
         self._others: dict[int, dict[str, str]] | None = None
         self._sorted: list[str] | None = None
         self.collisions: tuple[Collision, ...] = ()
+        self.cut: tuple[str, ...] = ()
 
     def assign(self, keys: Iterable[str]) -> None:
         """Name exactly these action keys; those named before keep their names."""
@@ -78,6 +87,7 @@ class Names:
         self._by_key = by_key
         self._by_name = {name: key for key, name in by_key.items()}
         self.collisions = tuple(collisions)
+        self.cut = tuple(sorted(key for folded, (key, *_) in groups.items() if folded.startswith(_NO_NAME)))
         self._others = self._sorted = None
         self._forget()
 
@@ -180,5 +190,5 @@ def hashed_name(key: str, length: int = _HASH_LENGTHS[0], most: int = NAME_LENGT
 
 def _folded(key: str) -> str:
     plain = plain_name(key)
-    # A key without a plain name meets nobody; a line feed is in no plain name.
-    return plain.lower() if plain is not None else f"\n{key}"
+    # A key without a plain name meets nobody.
+    return plain.lower() if plain is not None else f"{_NO_NAME}{key}"

@@ -76,7 +76,10 @@ class Registry:
         marks, self._vetting = self._vetting.marks, vetting
         self._actions = catalog.actions
         self._foreign = tuple(catalog.quarantined)
+        cut = self._names.cut
         self._names.assign(catalog.actions)
+        if self._names.cut != cut:
+            log.info("%d names are cut and end in a hash: see jecp-mcp catalog", len(self._names.cut))
         self._made = {
             key: (action, made._replace(action=action) if isinstance(made, Published) else made)
             for key, (before, made) in self._made.items()
@@ -103,6 +106,11 @@ class Registry:
     def collisions(self) -> tuple[Collision, ...]:
         """Actions that had the same plain name, and what they are called instead."""
         return self._names.collisions
+
+    @property
+    def cut(self) -> tuple[str, ...]:
+        """The keys of actions whose names are too long for a host, or hold what no name may, and end in a hash."""
+        return self._names.cut
 
     @property
     def quarantined(self) -> Mapping[str, str]:

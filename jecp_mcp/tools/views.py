@@ -63,6 +63,14 @@ class Views:
         made = self._made.get(host)
         return made[2].call_only if made is not None else self.of(PROFILES[host]).call_only
 
+    def told(self, card: ToolCard) -> tuple[dict[str, str], dict[str, str]]:
+        """Of one tool, published one by one or not: by profile, why it is not shown, and what else it is called."""
+        schema = self._in_dialect(card)
+        unshown = {name: schema.reason for name, one in PROFILES.items() if one.plain and isinstance(schema, Beyond)}
+        lengths = {name: one.name_length(self._settings.server_name) for name, one in PROFILES.items()}
+        names = {name: self._shelf.name_within(card.name, length) for name, length in lengths.items()}
+        return unshown, {name: other for name, other in names.items() if other != card.name and name not in unshown}
+
     def _view(self, profile: Profile, cards: Sequence[ToolCard], own: int) -> View:
         length = profile.name_length(self._settings.server_name)
         shown: list[ToolCard] = []
