@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from jecp_mcp.catalog.rows import Row, Rows
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.wire.catalog import dump_actions
 from jecp_mcp.wire.forms import NOTHING, Action
-from jecp_mcp.wire.ids import version_order
 
 
 def _no_actions() -> Mapping[str, Action]:
@@ -52,38 +51,42 @@ class CatalogDiff:
         return not (self.added or self.removed or self.changed)
 
 
-def difference(old: Mapping[str, Action], new: Mapping[str, Action]) -> CatalogDiff:
+def difference(old: Rows, new: Rows) -> CatalogDiff:
     """What a buyer would notice, keys in order."""
+    before, after = old.rows, new.rows
     return CatalogDiff(
-        added=tuple(sorted(new.keys() - old.keys())),
-        removed=tuple(sorted(old.keys() - new.keys())),
-        changed=tuple(sorted(key for key in old.keys() & new.keys() if not _alike(old[key], new[key]))),
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys())),
+        changed=tuple(
+            sorted(
+                key
+                for key, row in after.items()
+                if (was := before.get(key)) is not None and was.seen != row.seen and not _alike(old[key], new[key])
+            )
+        ),
     )
 
 
-def merged(actions: Iterable[Action]) -> dict[str, Action]:
-    """Actions by key, from pages that may repeat them: sold before sunset, then the highest version, then the first."""
-    found: dict[str, Action] = {}
-    for action in actions:
-        other = found.get(action.key)
-        if other is None or (other is not action and _preference(action) > _preference(other)):
-            found[action.key] = action
-    return found
+def merged(pages: Iterable[Mapping[str, Row]]) -> Rows:
+    """One catalog of pages that may repeat actions: sold before sunset, then the highest version, then the first."""
+    found: dict[str, Row] = {}
+    for page in pages:
+        for key, row in page.items():
+            other = found.get(key)
+            if other is None or (other is not row and row.preference > other.preference):
+                found[key] = row
+    return Rows(found)
 
 
-def revision_of(actions: Mapping[str, Action]) -> str:
+def revision_of(actions: Rows) -> str:
     """A short digest of everything a buyer can see."""
-    seen = (_lasting(actions[key]) for key in sorted(actions))
-    return hashlib.blake2b(dump_actions(seen), digest_size=12).hexdigest()
-
-
-def _preference(action: Action) -> tuple[bool, tuple[tuple[int, ...], str]]:
-    gone = action.deprecation is not None and action.deprecation.status == "sunset"
-    return (not gone, version_order(action.version))
+    seen = "".join(f"{key}\n{actions.rows[key].seen}\n" for key in sorted(actions.rows))
+    return hashlib.blake2b(seen.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def _alike(one: Action, other: Action) -> bool:
-    return one is other or one == other or _lasting(one) == _lasting(other)
+    """Whether only the order of something differs."""
+    return _lasting(one) == _lasting(other)
 
 
 def _lasting(action: Action) -> Action:

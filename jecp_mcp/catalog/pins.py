@@ -28,6 +28,7 @@ from jecp_mcp.catalog.changes import (
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.lookalikes import id_skeleton, near_popular
 from jecp_mcp.catalog.pinfile import PinFile, Pinned, PinRow
+from jecp_mcp.catalog.rows import calls_of
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import PinsUnusable, WireError
 from jecp_mcp.settings import CatalogSettings
@@ -88,8 +89,7 @@ class Pins:
         self._clock = clock
         self._tolerance = Tolerance(frozenset(settings.tolerate), settings.max_price_rise_percent)
         rule = f"{_RULES} {sorted(settings.tolerate)} {settings.max_price_rise_percent}"
-        scope = f"{sorted(settings.namespaces)} {sorted(settings.tags)}"
-        self._rule = hashlib.blake2b(f"{rule} {scope}".encode(), digest_size=12).hexdigest()
+        self._rule = hashlib.blake2b(f"{rule} {settings.scope()}".encode(), digest_size=12).hexdigest()
         self._generation: int | None = None
         self._vetting = Vetting()
         self._blind_since: float | None = None
@@ -225,7 +225,7 @@ class Pins:
                 held[one.row.key] = _reason(found)
             elif one.row.key not in judge.known:
                 first.append(one)
-        return Vetting(held, near_popular(_calls(catalog.actions.values()))), first
+        return Vetting(held, near_popular(_calls(calls_of(catalog.actions)))), first
 
 
 class _Judge:
@@ -273,7 +273,7 @@ class _Judge:
     def _new(self, new: list[_Seen], held: set[str]) -> Iterator[tuple[_Seen, Held | None]]:
         """Judge what has no pin. What looks like another is held, not the other: the better known goes first."""
         others = _Others(self._pinned.rows(self._hub), self._catalog, held)
-        calls = _calls(one.action for one in new)
+        calls = _calls((one.action.namespace, one.action.total_calls or 0) for one in new)
         for one in sorted(new, key=lambda one: (-calls[one.action.namespace], one.row.key)):
             after = read(one.document)
             found: list[Change] = []
@@ -352,11 +352,11 @@ def _row(action: Action, document: bytes) -> PinRow:
     return PinRow(action.key, action.namespace, digest_of(document), substance(action))
 
 
-def _calls(actions: Iterable[Action]) -> dict[str, int]:
-    """How often each namespace's actions were called."""
+def _calls(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """How often each namespace's actions were called, of the count of each action."""
     calls: dict[str, int] = {}
-    for action in actions:
-        calls[action.namespace] = calls.get(action.namespace, 0) + (action.total_calls or 0)
+    for namespace, count in counts:
+        calls[namespace] = calls.get(namespace, 0) + count
     return calls
 
 

@@ -1,50 +1,54 @@
-"""Finding actions by words, by parts of words, and by names nearly right.
+"""Finding actions by what they are for: by words, words that mean the same, words misspelt, and names nearly right.
 
-An SQLite FTS5 index in memory (BM25, fields weighted), built when first asked: publishing never waits for it. A second
-index of trigrams answers what the first cannot: misspelt words, and scripts that write no blanks.
+Ranked by BM25 over fields (`jecp_mcp.catalog.postings`). Each word of a query counts once, however many of its synonyms
+an action has, and an action that answers more of the query comes before one that says some of it often. Many providers
+sell the same: of those the best known come first, and others make room for different actions.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from heapq import nsmallest
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
 
 from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.postings import Builder, Postings
+from jecp_mcp.catalog.queries import Asked, Reader
+from jecp_mcp.catalog.rows import is_withdrawn, namespace_of
+from jecp_mcp.catalog.words import directed, terms
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.wire.forms import Action
 
-if TYPE_CHECKING:
-    import apsw
+_FIELDS: Final = (("name", 3.0, 0.3), ("title", 3.0, 0.3), ("tags", 1.5, 0.3), ("words", 1.5, 0.5), ("rest", 0.3, 0.6))
+"""Each field with the weight of a word in it, and how much its length counts."""
 
-_COLUMNS: Final = ("ids", "title", "tags", "words", "more")
 _TEXT_LENGTH: Final = 1_000
 _QUERY_LENGTH: Final = 300
-_MOST_TERMS: Final = 16
-_SHORTEST_PREFIX: Final = 3
-_TRIGRAM: Final = 3
-_SIMILAR: Final = 0.3
+_PROPERTIES: Final = 24
+_NEAREST: Final = 5
 _NEAR: Final = 0.45
 _CANDIDATES: Final = 60
-_NEAREST: Final = 5
-_PROPERTIES: Final = 24
-_LENGTHS_APART: Final = 2
-_SPELT: Final = 0.75
-_MOST_WORDS: Final = 20_000
-_WORD: Final = re.compile(r"\w+")
-_STOP: Final = frozenset(
-    {"a", "an", "and", "for", "from", "i", "in", "me", "my", "of", "on", "or", "please", "the", "to", "with"}
-)
-
-# Every match, best first: ids, title, tags, words and the rest weigh less and less.
-_MATCHING: Final = """
-    SELECT rowid, bm25(entries, 8.0, 6.0, 5.0, 2.5, 1.0) AS rank FROM entries WHERE entries MATCH ? ORDER BY rank
-"""
-# The entries that share the rarest trigrams with a text, in its ids or anywhere.
-_SIMILAR_IDS: Final = "SELECT rowid, ids FROM grams WHERE ids MATCH ? ORDER BY rank LIMIT ?"
-_SIMILAR_ANYWHERE: Final = "SELECT rowid, everything FROM grams WHERE everything MATCH ? ORDER BY rank LIMIT ?"
+_COMMON: Final = 1_500
+"""A word in more documents than this is only looked up in those that the others have found."""
+_ENOUGH: Final = 200
+_RARE: Final = 0.003
+"""The share of a market that sells one thing, roughly."""
+_COVERED: Final = 1.5
+"""How much it counts to answer all of a query, as a power."""
+_POOL: Final = 200
+_AGAIN: Final = 0.7
+"""What it takes from an offer to be wholly like one before it."""
+_WRONG_WAY: Final = 0.5
+"""What is left of an action that turns B into A where A into B is asked for."""
+_KNOWN: Final = 0.015
+_UNKNOWN_PRICE: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,35 @@ class Hit:
 class Index:
     """A search index over actions."""
 
-    def __init__(self, actions: Iterable[Action]) -> None:
-        self._actions = tuple(actions)
+    def __init__(self, actions: Iterable[Action] | Mapping[str, Action]) -> None:
+        """Index these actions; those of a mapping are read again when they are found, and not kept."""
+        given = actions if isinstance(actions, Mapping) else {action.key: action for action in actions}
+        self._actions: Mapping[str, Action] = given
+        self._keys = tuple(given)
+        self._prices, self._calls = array("q"), array("q")
+        self._named, self._named_from = array("I"), array("I", [0])
+        self._withdrawn = bytearray()
+        self._tags: list[tuple[str, ...]] = []
+        builder = Builder([weight for _, weight, _ in _FIELDS], [even for _, _, even in _FIELDS])
+        known: dict[str, int] = {}
+        tagged: dict[tuple[str, ...], tuple[str, ...]] = {}
+        shared = Counter(key.rpartition(":")[0] for key in given)
+        providers: set[str] = set()
+        others: set[str] = set()
+        for action in given.values():
+            fields = _fields(action, alone=shared[action.capability] == 1)
+            providers.update(terms(action.namespace))
+            others.update(*fields)
+            builder.add((*fields[:-1], fields[-1] + terms(action.namespace)))
+            amount = action.price.amount
+            self._prices.append(_UNKNOWN_PRICE if amount is None else amount)
+            self._calls.append(action.total_calls or 0)
+            self._withdrawn.append(is_withdrawn(action))
+            self._tags.append(tagged.setdefault(action.tags, action.tags))
+            self._named.extend(known.setdefault(term, len(known)) for term in {*fields[0], *fields[1], *fields[2]})
+            self._named_from.append(len(self._named))
+        self._postings: Postings = builder.built()
+        self._reader = Reader(self._postings, names=providers - others)
 
     def search(
         self,
@@ -72,115 +103,112 @@ class Index:
     ) -> list[Hit]:
         """The best matches, best first; without words, all actions, the most called first.
 
+        What is no longer sold is found, but never before what is.
+
         Args:
             namespace: only this provider's.
             tags: only actions with all of them.
             max_price: only actions whose price, or base price when metered, is known and at most this, micro-USDC.
         """
+        asked = frozenset(tags)
 
-        def wanted(action: Action) -> bool:
-            amount = action.price.amount
+        def passes(place: int) -> bool:
             return (
-                (namespace is None or action.namespace == namespace)
-                and set(tags) <= set(action.tags)
-                and (max_price is None or (amount is not None and amount <= max_price))
+                (namespace is None or namespace_of(self._keys[place]) == namespace)
+                and asked.issubset(self._tags[place])
+                and (max_price is None or _UNKNOWN_PRICE < self._prices[place] <= max_price)
             )
 
-        hits: dict[str, Hit] = {}
-        for place, score in self._ranked(_plain(query)[:_QUERY_LENGTH]):
-            action = self._actions[place]
-            if action.key not in hits and wanted(action):
-                hits[action.key] = Hit(action, score)
-                if len(hits) >= limit * 2:
-                    break
-        # What is no longer sold is found, but never before what is.
-        return sorted(hits.values(), key=lambda hit: _is_sunset(hit.action))[:limit]
+        groups, wrong = self._reader.read(query[:_QUERY_LENGTH])
+        if groups:
+            filtered = bool(namespace or asked or max_price is not None)
+            scores = {place: score for place, score in self._scores(groups, sparing=not filtered) if passes(place)}
+            for place in {place for way in wrong for place, _ in self._postings.of(way)} & scores.keys():
+                scores[place] *= _WRONG_WAY
+            chosen = self._varied(scores, limit)
+        elif terms(query):
+            chosen = []
+        else:
+            order = sorted(filter(passes, range(len(self._keys))), key=lambda at: (-self._calls[at], at))
+            chosen = [(place, 0.0) for place in sorted(order, key=self._withdrawn.__getitem__)[:limit]]
+        return [Hit(self._actions[self._keys[place]], score) for place, score in chosen]
 
     def nearest(self, text: str, *, limit: int = _NEAREST) -> list[str]:
         """The action keys that look most like `text`, a key or a tool name nearly right."""
-        import difflib
+        from difflib import SequenceMatcher
 
-        wanted = _squeezed(_plain(text)[:_QUERY_LENGTH])
-        if not wanted:
+        sought = _squeezed(text[:_QUERY_LENGTH])
+        if not sought:
             return []
+        found = sorted(self._scores(self._reader.read_name(text[:_QUERY_LENGTH])), key=lambda one: (-one[1], one[0]))
         near: list[tuple[float, str]] = []
-        for place, _ in self._similar(wanted, _SIMILAR_IDS, _CANDIDATES):
-            action = self._actions[place]
-            ratio = difflib.SequenceMatcher(None, wanted, _squeezed(action.key), autojunk=False).ratio()
-            own = difflib.SequenceMatcher(None, wanted, _squeezed(action.action), autojunk=False).ratio()
+        matcher = SequenceMatcher(None, b=sought, autojunk=False)
+        for place, _ in found[:_CANDIDATES]:
+            key = self._keys[place]
+            matcher.set_seq1(_squeezed(key))
+            ratio = matcher.ratio()
+            matcher.set_seq1(_squeezed(key.rpartition(":")[2]))
+            own = matcher.ratio()
             if max(ratio, own) >= _NEAR:
-                near.append((max(ratio, own * 0.95), action.key))
+                near.append((max(ratio, own * 0.95), key))
         return [key for _, key in sorted(near, key=lambda one: (-one[0], one[1]))[:limit]]
 
-    def _ranked(self, query: str) -> Iterator[tuple[int, float]]:
-        """Places of the actions that match, best first, then those that nearly do. A place may come twice."""
-        words = _WORD.findall(query.casefold())[:_MOST_TERMS]
-        terms = [word for word in words if word not in _STOP] or words
-        if not terms:
-            order = sorted(range(len(self._actions)), key=lambda at: (-(self._actions[at].total_calls or 0), at))
-            yield from ((place, 0.0) for place in order)
-            return
-        found = list(self._worded(terms))
-        if not found:
-            found = list(self._worded([self._spelt(term) for term in terms]))
-        yield from found or self._similar(" ".join(terms), _SIMILAR_ANYWHERE, _CANDIDATES)
-        if not found:
-            yield from self._containing(terms)
-
-    def _worded(self, terms: list[str]) -> Iterator[tuple[int, float]]:
-        """Places of the actions with all the terms, then of those with some."""
-        for joint, bonus in ((" AND ", 10.0), (" OR ", 0.0)):
-            rows = self._db.execute(_MATCHING, (joint.join(_term(term) for term in terms),))
-            yield from ((int(place), bonus - float(rank)) for place, rank in rows)
-
-    def _spelt(self, term: str) -> str:
-        """The catalog's word that a term nearly is, or the term."""
-        import difflib
-
-        likely = [word for word in self._vocabulary if abs(len(word) - len(term)) <= _LENGTHS_APART]
-        return next(iter(difflib.get_close_matches(term, likely, n=1, cutoff=_SPELT)), term)
-
-    @cached_property
-    def _vocabulary(self) -> frozenset[str]:
-        words = (word for action in self._actions for field in _fields(action)[:4] for word in _WORD.findall(field))
-        found = {word.casefold() for word in words if len(word) > _TRIGRAM}
-        return frozenset(sorted(found)[:_MOST_WORDS])
-
-    def _similar(self, text: str, query: str, most: int) -> list[tuple[int, float]]:
-        """Places of the actions with the most trigrams in common with `text`, the share of them as the score."""
-        grams = {text[at : at + _TRIGRAM] for at in range(len(text) - _TRIGRAM + 1) if " " not in text[at : at + 3]}
-        if not grams:
-            return []
-        match = " OR ".join(f'"{gram}"' for gram in sorted(grams))
-        rows = self._db.execute(query, (match, most))
-        shares = [(int(place), sum(gram in row for gram in grams) / len(grams)) for place, row in rows]
-        return sorted(((place, share) for place, share in shares if share >= _SIMILAR), key=lambda one: -one[1])
-
-    def _containing(self, terms: list[str]) -> Iterator[tuple[int, float]]:
-        """Places of the actions that contain a term too short for trigrams, as in scripts without blanks."""
-        short = [term for term in terms if len(term) < _TRIGRAM and not term.isascii()]
-        if short:
-            rows = self._db.execute("SELECT rowid, everything FROM grams")
-            yield from ((int(place), 0.1) for place, text in rows if any(term in text for term in short))
-
-    @cached_property
-    def _db(self) -> apsw.Connection:
-        import apsw
-
-        db = apsw.Connection(":memory:")
-        columns = ", ".join(_COLUMNS)
-        db.execute(
-            f"CREATE VIRTUAL TABLE entries USING fts5({columns}, tokenize='porter unicode61 remove_diacritics 2')"
+    def _scores(self, groups: Sequence[Asked], *, sparing: bool = True) -> Iterable[tuple[int, float]]:
+        """Places with their scores, in no order. `sparing` looks common words up only where rarer ones were found."""
+        postings, total = self._postings, len(self._keys)
+        # That a word is rarer than what a few providers sell says nothing more.
+        least = total * _RARE
+        sized = sorted(((sum(map(postings.count, group.answers)), group) for group in groups), key=lambda one: one[0])
+        scores: dict[int, float] = {}
+        covered: dict[int, float] = {}
+        whole = 0.0
+        for size, group in sized:
+            held = min(max(size, least), total)
+            telling = group.says * math.log(1 + (total - held + 0.5) / (held + 0.5))
+            whole += telling
+            best: dict[int, float] = {}
+            if sparing and size > _COMMON and len(scores) >= _ENOUGH:
+                for place in scores:
+                    much = max(fit * postings.weight(term, place) for term, fit in group.answers.items())
+                    if much:
+                        best[place] = much
+            else:
+                for term, fit in group.answers.items():
+                    for place, weight in postings.of(term):
+                        much = fit * weight
+                        if much > best.get(place, 0.0):
+                            best[place] = much
+            for place, much in best.items():
+                scores[place] = scores.get(place, 0.0) + much * telling
+                covered[place] = covered.get(place, 0.0) + telling
+        return (
+            (place, score * (covered[place] / whole) ** _COVERED * self._fame(place)) for place, score in scores.items()
         )
-        db.execute("CREATE VIRTUAL TABLE grams USING fts5(ids, everything, tokenize='trigram', detail='column')")
-        with db:
-            rows = [(place, *_fields(action)) for place, action in enumerate(self._actions)]
-            db.executemany("INSERT INTO entries(rowid, ids, title, tags, words, more) VALUES (?, ?, ?, ?, ?, ?)", rows)
-            db.executemany(
-                "INSERT INTO grams(rowid, ids, everything) VALUES (?, ?, ?)",
-                [(row[0], _squeezed(self._actions[row[0]].key), _grams_of(row)) for row in rows],
-            )
-        return db
+
+    def _fame(self, place: int) -> float:
+        """What it counts that others use an action: of two that fit alike, the better known."""
+        return 1 + _KNOWN * math.log10(1 + self._calls[place])
+
+    def _varied(self, scores: Mapping[int, float], limit: int) -> list[tuple[int, float]]:
+        """The best, one after the other, of which each counts the less the more it is like one before it."""
+        pool = nsmallest(max(_POOL, limit), scores, key=lambda place: (self._withdrawn[place], -scores[place], place))
+        named = {place: self._names_in(place) for place in pool}
+        likest = dict.fromkeys(pool, 0.0)
+        chosen: list[tuple[int, float]] = []
+        while likest and len(chosen) < limit:
+            place = min(likest, key=lambda one: (self._withdrawn[one], -scores[one] * (1 - _AGAIN * likest[one]), one))
+            chosen.append((place, scores[place] * (1 - _AGAIN * likest.pop(place))))
+            mine = named[place]
+            for other, like in likest.items():
+                theirs = named[other]
+                both = len(mine & theirs)
+                if both:
+                    likest[other] = max(like, both / (len(mine) + len(theirs) - both))
+        return chosen
+
+    def _names_in(self, place: int) -> frozenset[int]:
+        start, end = self._named_from[place], self._named_from[place + 1]
+        return frozenset(self._named[start:end])
 
 
 class Finder:
@@ -190,6 +218,7 @@ class Finder:
         """`current` gives the catalog in use, such as ``lambda: source.current``."""
         self._current = current
         self._indexed: tuple[Catalog, Index] | None = None
+        self._building = anyio.Lock()
 
     def search(
         self,
@@ -210,21 +239,45 @@ class Finder:
         found = (catalog.get(key) for key in self._index().nearest(text, limit=limit))
         return [action for action in found if action is not None]
 
-    def _index(self) -> Index:
-        catalog = self._current()
+    async def prepare(self) -> None:
+        """Build the index of the current catalog in a thread, if there is none yet: a second for 10,000 actions."""
+        async with self._building:
+            catalog = self._current()
+            if self._built(catalog) is None:
+                self._indexed = (catalog, await anyio.to_thread.run_sync(Index, catalog.actions))
+
+    def _built(self, catalog: Catalog) -> Index | None:
         if self._indexed is None or self._indexed[0].actions is not catalog.actions:
-            self._indexed = (catalog, Index(catalog.actions.values()))
+            return None
         return self._indexed[1]
 
+    def _index(self) -> Index:
+        catalog = self._current()
+        index = self._built(catalog)
+        if index is None:
+            index = Index(catalog.actions)
+            self._indexed = (catalog, index)
+        return index
 
-def _fields(action: Action) -> tuple[str, str, str, str, str]:
+
+def _fields(action: Action, *, alone: bool) -> tuple[list[str], ...]:
+    """The terms of each of `_FIELDS`. A capability's name says little of one action among several."""
+    name = action.capability.rpartition("/")[2]
     return (
-        _plain(f"{action.action} {action.capability}"),
-        _plain(f"{action.title} {action.capability_name}"),
-        _plain(" ".join(action.tags)),
-        _plain(action.description),
-        _plain(f"{action.capability_description} {' '.join(_properties(action.input_schema))}"),
+        _terms(f"{action.action} {name if alone else ''}"[:_TEXT_LENGTH]),
+        _terms(action.title[:_TEXT_LENGTH]),
+        terms(" ".join(action.tags)[:_TEXT_LENGTH]),
+        terms(action.description[:_TEXT_LENGTH]),
+        terms(
+            f"{name} {action.capability_name} {action.capability_description[:_TEXT_LENGTH]} "
+            f"{' '.join(_properties(action.input_schema))}"
+        ),
     )
+
+
+def _terms(text: str) -> list[str]:
+    """A name's terms, and what it turns into what."""
+    return terms(text) + [f"{source}>{target}" for source, target in directed(text)]
 
 
 def _properties(schema: Mapping[str, Any]) -> list[str]:
@@ -234,23 +287,6 @@ def _properties(schema: Mapping[str, Any]) -> list[str]:
     return [name for name, _ in zip(properties, range(_PROPERTIES), strict=False) if isinstance(name, str)]
 
 
-def _grams_of(row: tuple[int, str, str, str, str, str]) -> str:
-    return f"{row[1]} {row[2]} {row[3]} {row[4][:200]}".casefold()
-
-
-def _plain(text: str) -> str:
-    """Text SQLite takes: no lone surrogates, no NUL, not too long."""
-    return text[:_TEXT_LENGTH].encode("utf-8", "replace").decode("utf-8").replace("\x00", " ")
-
-
 def _squeezed(text: str) -> str:
     """An id without its joints, so that a tool name and a key can be compared."""
-    return "".join(_WORD.findall(text.casefold())).replace("_", "")
-
-
-def _term(term: str) -> str:
-    return f'"{term}"*' if len(term) >= _SHORTEST_PREFIX else f'"{term}"'
-
-
-def _is_sunset(action: Action) -> bool:
-    return action.deprecation is not None and action.deprecation.status == "sunset"
+    return "".join(letter for letter in text.casefold() if letter.isalnum())

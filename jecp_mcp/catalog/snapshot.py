@@ -1,7 +1,8 @@
 """The last catalog on disk, so that a start needs no network: written whole or not at all, read with suspicion.
 
-A header line of JSON, then each page's actions. A file that is damaged, of another form, or of another Hub or filter is
-ignored and later replaced; losing it costs one fetch.
+A header line of JSON, then of each page a short row on every action and the actions' bytes, which nobody reads before
+they are needed. A file that is damaged, of another form, or of another Hub or filter is ignored and later replaced;
+losing it costs one fetch.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from jecp_mcp.catalog.rows import Row, unwritten, written
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import WireError
 from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.catalog import CatalogPage, dump_actions, load_actions
 
 log = logging.getLogger(__name__)
 
-FORM: Final = 1
+FORM: Final = 2
 MAX_BYTES: Final = 256 * 1024 * 1024
 _MAX_HEADER: Final = 16 * 1024 * 1024
 _MOST_QUARANTINED: Final = 500
@@ -29,11 +30,20 @@ _MOST_QUARANTINED: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class StoredPage:
-    """One page as last seen, under the URL it was fetched from and the Hub's entity tag for it."""
+    """One page as last seen, under the URL it was fetched from and the Hub's entity tag for it.
+
+    Attributes:
+        data: the actions, one behind the other.
+        rows: what is known of each without reading it, by `Action.key`, in the order of `data`.
+    """
 
     url: str
     etag: str | None
-    page: CatalogPage
+    data: bytes = field(repr=False)
+    rows: Mapping[str, Row] = field(repr=False, compare=False)
+    quarantined: tuple[tuple[str, str], ...] = ()
+    next_cursor: str | None = None
+    has_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +66,22 @@ def write(path: Path, snapshot: Snapshot) -> bool:
     Returns:
         Whether it was written; why not is in the log, and harmless.
     """
-    bodies = [dump_actions(stored.page.actions) for stored in snapshot.pages]
-    pages = [_page_header(stored, len(body)) for stored, body in zip(snapshot.pages, bodies, strict=True)]
-    body = b"".join(bodies)
+    rows = [jsontext.dumps(written(stored.rows)) for stored in snapshot.pages]
+    parts = [part for row, stored in zip(rows, snapshot.pages, strict=True) for part in (row, stored.data)]
     header = {
         "form": FORM,
         "scope": snapshot.scope,
         "revision": snapshot.revision,
         "fetched_at": snapshot.fetched_at,
-        "digest": _digest(body),
-        "pages": pages,
+        "digest": _digest(*parts),
+        "pages": [_page_header(stored, len(row)) for row, stored in zip(rows, snapshot.pages, strict=True)],
     }
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside.unlink(missing_ok=True)
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123  # a descriptor made with its permissions
-            file.write(jsontext.dumps(header) + b"\n" + body)
+            file.writelines((jsontext.dumps(header), b"\n", *parts))
         beside.replace(path)
     except OSError as exc:
         log.warning("the catalog snapshot was not written: %s", exc)
@@ -117,35 +126,39 @@ def _parsed(data: bytes, scope: str) -> Snapshot:
     pages = []
     at = 0
     for page in header["pages"]:
-        length = page["length"]
-        pages.append(_stored(page, body[at : at + length]))
-        at += length
+        middle = at + page["rows"]
+        end = middle + page["length"]
+        pages.append(_stored(page, body[at:middle], body[middle:end]))
+        at = end
     return Snapshot(scope, str(header["revision"]), UnixMs(int(header["fetched_at"])), tuple(pages))
 
 
-def _page_header(stored: StoredPage, length: int) -> Mapping[str, Any]:
-    page = stored.page
+def _page_header(stored: StoredPage, rows: int) -> Mapping[str, Any]:
     return {
         "url": stored.url,
         "etag": stored.etag,
-        "length": length,
-        "next_cursor": page.next_cursor,
-        "has_more": page.has_more,
-        "total": page.total,
-        "quarantined": page.quarantined[:_MOST_QUARANTINED],
+        "rows": rows,
+        "length": len(stored.data),
+        "next_cursor": stored.next_cursor,
+        "has_more": stored.has_more,
+        "quarantined": stored.quarantined[:_MOST_QUARANTINED],
     }
 
 
-def _stored(header: Mapping[str, Any], body: bytes) -> StoredPage:
-    page = CatalogPage(
-        actions=load_actions(body),
-        quarantined=tuple((str(key), str(reason)) for key, reason in header["quarantined"]),
-        next_cursor=header["next_cursor"],
-        has_more=header["has_more"],
-        total=header["total"],
+def _stored(header: Mapping[str, Any], rows: bytes, data: bytes) -> StoredPage:
+    return StoredPage(
+        header["url"],
+        header["etag"],
+        data,
+        unwritten(jsontext.loads(rows, max_bytes=MAX_BYTES), data),
+        tuple((str(key), str(reason)) for key, reason in header["quarantined"]),
+        header["next_cursor"],
+        header["has_more"],
     )
-    return StoredPage(header["url"], header["etag"], page)
 
 
-def _digest(body: bytes) -> str:
-    return hashlib.blake2b(body, digest_size=16).hexdigest()
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, Protocol
 from urllib.parse import urlencode
 
@@ -19,13 +20,14 @@ import anyio
 import anyio.to_thread
 
 from jecp_mcp.catalog.contents import Catalog, CatalogDiff, difference, merged, revision_of
+from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
-from jecp_mcp.clock import Clock
+from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.settings import CatalogSettings
 from jecp_mcp.wire.catalog import parse_page
-from jecp_mcp.wire.forms import Action
+from jecp_mcp.wire.forms import TIERS, Action
 from jecp_mcp.wire.headers import header, retry_after
 
 __all__ = ["BUILT_IN", "Catalog", "CatalogDiff", "CatalogSource", "Exchange"]
@@ -46,6 +48,8 @@ WHOLE_SECONDS: Final = 240.0
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _BAD_REQUEST: Final = 400
+_AT_ONCE: Final = 4
+_LEAST_AHEAD: Final = 3
 _FIRST_RETRY_SECONDS: Final = 5.0
 _LONGEST_WAIT_SECONDS: Final = 3_600.0
 
@@ -102,20 +106,23 @@ class CatalogSource:
         self._clock = clock
         self._sleep = sleep
         self._filter = _Filter(settings)
-        self._scope = f"{self._base_url} {sorted(settings.namespaces)} {sorted(settings.tags)}"
+        self._scope = f"{self._base_url} {settings.scope()}"
         self._pages: dict[str, StoredPage] = {}
+        self._arrived: dict[str, StoredPage] = {}
+        self._side_by_side = True
         self._callbacks: list[Callable[[CatalogDiff], Awaitable[None] | None]] = []
         self._lock = anyio.Lock()
         self._refreshes = 0
         self._last = CatalogDiff()
         self._not_before = 0.0
         self._due = 0.0
+        self._rows = Rows({})
         self.current = Catalog()
         stored = read(snapshot, self._scope) if snapshot is not None else None
         if stored is not None:
             self._pages = {page.url: page for page in stored.pages}
-            actions, quarantined = self._contents(list(stored.pages))
-            self.current = Catalog(stored.revision, actions, quarantined, stored.fetched_at)
+            self._rows, quarantined = _contents(stored.pages)
+            self.current = Catalog(stored.revision, self._rows, quarantined, stored.fetched_at)
 
     def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
         """Be told of each change, after `current` is the new catalog. Returns what ends the subscription.
@@ -184,23 +191,20 @@ class CatalogSource:
 
     async def _refresh(self) -> CatalogDiff:
         try:
-            pages = await self._walk()
+            pages = await self._walk(await self._ahead())
         except _CursorGone:
             try:
-                pages = await self._walk()
+                pages = await self._walk({})
             except _CursorGone as exc:
                 raise HubError("HUB_MISBEHAVED", "the Hub refuses the cursors it gives out") from exc
-        actions, quarantined = self._contents(pages)
-        diff = difference(self.current.actions, actions)
-        first = self.current.fetched_at is None
-        revision = self.current.revision if diff.unchanged and not first else revision_of(actions)
+        self._arrived.clear()
         now = self._clock.now()
-        stored_anew = {page.url: page for page in pages} != self._pages
-        self._pages = {page.url: page for page in pages}
-        self.current = Catalog(revision, actions, quarantined, now)
-        if self._path is not None and (stored_anew or first):
-            snapshot = Snapshot(self._scope, revision, now, tuple(pages))
-            await anyio.to_thread.run_sync(write, self._path, snapshot)
+        first = self.current.fetched_at is None
+        if not first and pages == list(self._pages.values()):
+            self.current = replace(self.current, fetched_at=now)
+            return CatalogDiff()
+        # Reading and writing so much takes long enough for a host to notice.
+        diff = await anyio.to_thread.run_sync(self._take, pages, now)
         if not diff.unchanged:
             log.info(
                 "the catalog changed: %d added, %d removed, %d changed",
@@ -212,8 +216,56 @@ class CatalogSource:
                     await told
         return diff
 
-    async def _walk(self) -> list[StoredPage]:
-        """Every page, in order.
+    def _take(self, pages: list[StoredPage], now: UnixMs) -> CatalogDiff:
+        """Make these pages the current catalog, and remember them on disk."""
+        rows, quarantined = _contents(pages)
+        old, first = self._rows, self.current.fetched_at is None
+        diff = difference(old, rows)
+        revision = self.current.revision if diff.unchanged and not first else revision_of(rows)
+        self._pages = {page.url: page for page in pages}
+        self._rows, self.current = rows, Catalog(revision, rows, quarantined, now)
+        if self._path is not None:
+            write(self._path, Snapshot(self._scope, revision, now, tuple(pages)))
+        return diff
+
+    async def _ahead(self) -> dict[str, StoredPage]:
+        """The pages of the last walk, asked for side by side: of an unchanged catalog no cursor need be waited for.
+
+        Other failures prove nothing, for the page may be one that nothing leads to any more; the walk will meet them.
+
+        Raises:
+            HubError: the Hub asks to wait.
+        """
+        known = [page for page in self._pages.values() if page.etag is not None]
+        found: dict[str, StoredPage] = {}
+        if len(known) < _LEAST_AHEAD or not self._side_by_side:
+            return found
+        asked = iter(known)
+        refused: list[HubError] = []
+
+        async def ask() -> None:
+            for page in asked:
+                try:
+                    found[page.url], _ = await self._page(page.url, first=False)
+                except _CursorGone:
+                    continue
+                except HubError as exc:
+                    refused.append(exc)
+                if refused:
+                    return
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(_AT_ONCE):
+                tasks.start_soon(ask)
+        for exc in refused:
+            if exc.code == "RATE_LIMITED":
+                # A Hub that counts requests is asked for one page at a time from now on.
+                self._side_by_side = False
+                raise exc
+        return found
+
+    async def _walk(self, ahead: Mapping[str, StoredPage]) -> list[StoredPage]:
+        """Every page, in order; those in `ahead` are here already.
 
         Raises:
             HubError: one of them did not arrive, or there is no end to them.
@@ -224,12 +276,14 @@ class CatalogSource:
         cursor: str | None = None
         actions = size = 0
         while True:
-            stored, length = await self._page(self._url(cursor), first=cursor is None)
+            url = self._url(cursor)
+            here = ahead.get(url)
+            stored, length = (here, 0) if here is not None else await self._page(url, first=cursor is None)
             pages.append(stored)
-            actions += len(stored.page.actions)
+            actions += len(stored.rows)
             size += length
-            cursor = stored.page.next_cursor
-            if cursor is None or not stored.page.has_more:
+            cursor = stored.next_cursor
+            if cursor is None or not stored.has_more:
                 return pages
             if cursor in cursors:
                 # Whatever that page holds has been seen, so this is the end, badly told.
@@ -237,11 +291,12 @@ class CatalogSource:
                 return pages
             cursors.add(cursor)
             if len(pages) >= MAX_PAGES or actions > MAX_ACTIONS or size > MAX_BYTES:
+                self._arrived.clear()
                 raise HubError("HUB_MISBEHAVED", f"the catalog has no end after {len(pages)} pages")
 
     async def _page(self, url: str, *, first: bool) -> tuple[StoredPage, int]:
         """One page and how many bytes it took."""
-        known = self._pages.get(url)
+        known = self._arrived.get(url) or self._pages.get(url)
         headers = {"Accept": "application/json"}
         if known is not None and known.etag is not None:
             headers["If-None-Match"] = known.etag
@@ -258,12 +313,18 @@ class CatalogSource:
         if answer.status != _OK:
             raise self._refused(answer)
         try:
-            page = parse_page(answer.body, max_bytes=MAX_PAGE_BYTES)
+            page = await anyio.to_thread.run_sync(self._read, url, answer)
         except WireError as exc:
             raise HubError("HUB_MISBEHAVED", f"the Hub's catalog cannot be read: {exc}") from exc
-        if known is not None and known.page == page:
-            page = known.page
-        return StoredPage(url, header(answer.headers, "ETag"), page), len(answer.body)
+        # What has arrived need not come again when a later page does not.
+        self._arrived[url] = page
+        return page, len(answer.body)
+
+    def _read(self, url: str, answer: HttpAnswer) -> StoredPage:
+        page = parse_page(answer.body, max_bytes=MAX_PAGE_BYTES)
+        data, rows, bad = packed(action for action in page.actions if self._filter.passes(action))
+        quarantined = (*page.quarantined, *bad)
+        return StoredPage(url, header(answer.headers, "ETag"), data, rows, quarantined, page.next_cursor, page.has_more)
 
     def _refused(self, answer: HttpAnswer) -> HubError:
         wait = retry_after(answer.headers, self._clock.now())
@@ -279,14 +340,14 @@ class CatalogSource:
             query["cursor"] = cursor
         return f"{self._base_url}/v1/capabilities?{urlencode(query)}"
 
-    def _contents(self, pages: list[StoredPage]) -> tuple[Mapping[str, Action], tuple[tuple[str, str], ...]]:
-        kept = merged(action for stored in pages for action in stored.page.actions if self._filter.passes(action))
-        set_aside = dict.fromkeys(entry for stored in pages for entry in stored.page.quarantined)
-        return MappingProxyType(kept), tuple(set_aside)
+
+def _contents(pages: Iterable[StoredPage]) -> tuple[Rows, tuple[tuple[str, str], ...]]:
+    set_aside = dict.fromkeys(entry for stored in pages for entry in stored.quarantined)
+    return merged(stored.rows for stored in pages), tuple(set_aside)
 
 
 class _Filter:
-    """The operator's ``catalog.namespaces`` and ``catalog.tags``: any of each. Left to the Hub where it can be.
+    """The operator's part of the catalog: what passes every one of the filters there are.
 
     Attributes:
         query: what is asked of the Hub; the specification's dialect ignores it, so everything is filtered here too.
@@ -295,6 +356,9 @@ class _Filter:
     def __init__(self, settings: CatalogSettings) -> None:
         self._namespaces = frozenset(settings.namespaces)
         self._tags = frozenset(settings.tags)
+        self._only, self._without = settings.only, settings.without
+        self._most = settings.max_price_usdc
+        self._tiers = None if settings.max_tier is None else frozenset(TIERS[: TIERS.index(settings.max_tier) + 1])
         self.query: dict[str, str] = {}
         if len(self._namespaces) == 1 and BUILT_IN not in self._namespaces:
             self.query["namespace"] = settings.namespaces[0]
@@ -305,4 +369,16 @@ class _Filter:
         """Whether the operator wants to see this action."""
         if self._namespaces and (action.namespace or BUILT_IN) not in self._namespaces:
             return False
-        return not self._tags or not self._tags.isdisjoint(action.tags)
+        if self._tags and self._tags.isdisjoint(action.tags):
+            return False
+        if self._tiers is not None and action.trust_tier_required not in self._tiers:
+            return False
+        amount = action.price.amount
+        if self._most is not None and (amount is None or amount > self._most):
+            return False
+        names = (action.key, action.capability)
+        return (not self._only or _matches(self._only, names)) and not _matches(self._without, names)
+
+
+def _matches(patterns: Iterable[str], names: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)

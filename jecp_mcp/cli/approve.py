@@ -6,24 +6,13 @@ import getpass
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common, start
-from jecp_mcp.errors import JecpMcpError
-
-if TYPE_CHECKING:
-    from jecp_mcp.mandate.ledger import Ledger
-    from jecp_mcp.mandate.slips import Slip
-
-_SHOWN = 1_000
-
-
-class NotAnswered(JecpMcpError):
-    """Nothing was approved or refused; its message says why."""
 
 
 @click.command("approve")
@@ -49,19 +38,12 @@ async def waiting(given: Start) -> list[dict[str, Any]]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    from jecp_mcp.clock import SystemClock
     from jecp_mcp.mandate.opening import open_configured
-    from jecp_mcp.mandate.slips import SlipKind, SlipState
+    from jecp_mcp.tools import pending
 
-    ledger, now = open_configured(given.settings.ledger, given.ledger), SystemClock().now()
+    ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        asked = [
-            slip
-            for kind in (SlipKind.APPROVAL, SlipKind.LIMIT)
-            for slip in await ledger.slips(kind, states=frozenset({SlipState.ASKED}))
-            if slip.expires_at > now
-        ]
-        return [_shown(slip) for slip in sorted(asked, key=lambda slip: slip.created_at, reverse=True)]
+        return [pending.shown(slip) for slip in await pending.waiting(ledger)]
     finally:
         await ledger.close()
 
@@ -74,70 +56,26 @@ async def answer(given: Start, code: str, granted: bool) -> dict[str, Any]:
         LedgerError: the answer cannot be kept.
     """
     from jecp_mcp.mandate.opening import open_configured
-    from jecp_mcp.mandate.slips import SlipRef
+    from jecp_mcp.tools import pending
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        slip = await _find(ledger, code.strip().upper())
-        if granted and not await anyio.to_thread.run_sync(_confirmed, _shown(slip)):
-            raise NotAnswered("nothing was approved; the call waits until it is answered or expires")
-        how = "approved" if granted else "refused"
-        answered = await ledger.answer_slip(
-            SlipRef(slip.kind, slip.slip_id), granted, f"{how} by {user()} at a terminal"
-        )
-        if answered is None:
-            raise NotAnswered(f"{slip.slip_id} was answered or ran out meanwhile; nothing was changed")
-        return _shown(answered)
+        slip = await pending.find(ledger, code.strip().upper())
+        if granted and not await anyio.to_thread.run_sync(_confirmed, pending.shown(slip)):
+            raise pending.NotAnswered("nothing was approved; the call waits until it is answered or expires")
+        return pending.shown(await pending.answer(ledger, slip, granted, by=f"{user()} at a terminal"))
     finally:
         await ledger.close()
 
 
-async def _find(ledger: Ledger, code: str) -> Slip:
-    from jecp_mcp.clock import SystemClock, iso
-    from jecp_mcp.mandate.slips import SlipKind, SlipRef, SlipState
-
-    for kind in (SlipKind.APPROVAL, SlipKind.LIMIT):
-        slip = await ledger.slip(SlipRef(kind, code))
-        if slip is None:
-            continue
-        if slip.state is not SlipState.ASKED:
-            raise NotAnswered(f"{code} is {slip.state.value} already ({slip.note or 'no note'}); nothing was changed")
-        if slip.expires_at <= SystemClock().now():
-            raise NotAnswered(f"{code} ran out at {iso(slip.expires_at)}; let the agent ask again")
-        return slip
-    raise NotAnswered(f"no call waits under the code {code}; `jecp-mcp approve` lists those that do")
-
-
 def _confirmed(shown: dict[str, Any]) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        from jecp_mcp.tools.pending import NotAnswered
+
         raise NotAnswered("an approval is given at a terminal, by a person; here is none, so nothing was approved")
     for name in ("because", "action", "payee", "at_most_usdc", "arguments", "expires_at"):
         click.echo(f"  {name.replace('_', ' ')}: {shown[name]}", err=True)
     return click.confirm("Approve this one call?", default=False, err=True)
-
-
-def _shown(slip: Slip) -> dict[str, Any]:
-    from jecp_mcp.calls.approval import Asked
-    from jecp_mcp.clock import iso
-    from jecp_mcp.money import format_usdc
-    from jecp_mcp.tools.cleaning import clean
-
-    asked = Asked.read(slip)
-    return {
-        "code": slip.slip_id,
-        "for": slip.kind.value,
-        "state": slip.state.value,
-        "because": clean(asked.because, _SHOWN, one_line=True),
-        "action": clean(asked.action, _SHOWN, one_line=True),
-        "payee": clean(asked.payee, _SHOWN, one_line=True) or "the Hub",
-        "at_most_usdc": format_usdc(asked.amount),
-        "exact": asked.exact,
-        "arguments": clean(asked.arguments, _SHOWN, one_line=True),
-        "principal": slip.principal,
-        "asked_at": iso(slip.created_at),
-        "expires_at": iso(slip.expires_at),
-        "note": slip.note,
-    }
 
 
 def user() -> str:

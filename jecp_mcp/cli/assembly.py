@@ -23,6 +23,7 @@ from jecp_mcp.cli.publishing import Publisher
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.http import Http
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.rails.jecp.client import HubClient
@@ -61,6 +62,7 @@ class Bridge:
     client: HubClient
     pins: Pins
     publisher: Publisher
+    ledger: Ledger
     _tasks: TaskGroup
 
     @property
@@ -91,14 +93,17 @@ class Bridge:
         # Opening the HTTP client costs a tenth of a cold start; what the disk remembers answers meanwhile.
         await anyio.sleep(QUIET_SECONDS)
         self._tasks.start_soon(self.client.discover)
-        self._tasks.start_soon(self._watch_pins)
+        self._tasks.start_soon(self._attend)
         await self.source.keep_fresh()
 
-    async def _watch_pins(self) -> None:
-        """Let an approval given at the operator's terminal take effect without a restart."""
+    async def _attend(self) -> None:
+        """Let an approval given at the operator's terminal take effect without a restart; keep search ready."""
         while True:
             await anyio.sleep(APPROVAL_SECONDS)
             await self.publisher.look()
+            if self.registry.mode == "search":
+                # No model should wait for the index of a large catalog.
+                await self.finder.prepare()
 
     def recover(self) -> None:
         """Finish, beside everything else, what other processes left open, until the bridge closes."""
@@ -161,7 +166,9 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     desk = Desk(near, store, ArgumentChecks())
     try:
         async with http, calls.open(), anyio.create_task_group() as tasks:
-            yield Bridge(desk, calls, source, registry, finder, store, policy, start, client, pins, publisher, tasks)
+            yield Bridge(
+                desk, calls, source, registry, finder, store, policy, start, client, pins, publisher, ledger, tasks
+            )
             tasks.cancel_scope.cancel()
     finally:
         pins.close()

@@ -100,7 +100,8 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
         if query:
             found = bridge.finder.search(query, limit=limit)
         else:
-            found = sorted(bridge.source.current.actions.values(), key=lambda action: action.key)[:limit]
+            current = bridge.source.current
+            found = [current.actions[key] for key in sorted(current.actions)[:limit]]
         aside, views = bridge.registry.quarantined, Views(bridge.registry, given.settings.tools)
         shown = [_shown(bridge, action, aside.get(action.key)) for action in found]
         cut, clashes = set(bridge.registry.cut), {key for one in bridge.registry.collisions for key, _ in one.names}
@@ -126,7 +127,7 @@ async def read_changes(given: Start) -> dict[str, Any]:
         held = bridge.pins.held(current)
         known = {one.key for one in held}
         # A filter hides actions that are not gone.
-        whole = not (given.settings.catalog.namespaces or given.settings.catalog.tags)
+        whole = not given.settings.catalog.scope()
         return {
             "held": [_change(one) for one in held],
             "removed": bridge.pins.gone(current) if whole else [],

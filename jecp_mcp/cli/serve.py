@@ -7,10 +7,11 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -20,7 +21,10 @@ import click
 from jecp_mcp.cli.options import Start, common, start
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from jecp_mcp.cli.assembly import Bridge
+    from jecp_mcp.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +98,22 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
             await transports.serve_stdio(server)
         else:
             serve = transports.serve_http if transport == "http" else transports.serve_sse
+            bound = transports.listen(given.settings.server)
             with _signals_for_http():
-                await serve(server, given.settings.server, transports.listen(given.settings.server))
+                await serve(server, given.settings.server, bound, _approvals(bridge, given.settings.server, bound))
         tasks.cancel_scope.cancel()
+
+
+def _approvals(bridge: Bridge, settings: ServerSettings, bound: socket) -> Sequence[Route]:
+    """The page on which a person answers what the host could not ask; its PIN is for whoever reads stderr."""
+    from jecp_mcp.clock import SystemClock
+    from jecp_mcp.server.approvals import PATH, ApprovalsPage, Gate
+    from jecp_mcp.server.transports import origin
+
+    gate = Gate(SystemClock())
+    bridge.desk.page = f"{origin(settings, bound)}{PATH}"
+    print(f"approvals are answered at {bridge.desk.page}, PIN {gate.pin}", file=sys.stderr, flush=True)
+    return ApprovalsPage(bridge.ledger, gate, bound.getsockname()[1]).routes()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +24,7 @@ from jecp_mcp.settings import ServerSettings
 if TYPE_CHECKING:
     from mcp.server.transport_security import TransportSecuritySettings
     from starlette.applications import Starlette
+    from starlette.routing import Route
     from starlette.types import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -98,20 +100,30 @@ def security(settings: ServerSettings, port: int) -> TransportSecuritySettings:
     )
 
 
-async def serve_http(server: BridgeServer, settings: ServerSettings, bound: socket.socket) -> None:
-    """Serve Streamable HTTP at ``/mcp`` until SIGINT or SIGTERM."""
-    port = bound.getsockname()[1]
-    app = server.streamable_http_app(host=settings.host, transport_security=security(settings, port))
+def origin(settings: ServerSettings, bound: socket.socket) -> str:
+    """Where a bound server is reached."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{bound.getsockname()[1]}"
+
+
+async def serve_http(
+    server: BridgeServer, settings: ServerSettings, bound: socket.socket, beside: Sequence[Route] = ()
+) -> None:
+    """Serve Streamable HTTP at ``/mcp``, and what is `beside` it, until SIGINT or SIGTERM."""
+    rules = security(settings, bound.getsockname()[1])
+    app = server.streamable_http_app(host=settings.host, transport_security=rules, custom_starlette_routes=list(beside))
     await _serve(app, settings, bound, "/mcp")
 
 
-async def serve_sse(server: BridgeServer, settings: ServerSettings, bound: socket.socket) -> None:
-    """Serve the 2024-11 HTTP+SSE transport at ``/sse`` until SIGINT or SIGTERM."""
-    port = bound.getsockname()[1]
-    await _serve(_sse_app(server, security(settings, port)), settings, bound, "/sse")
+async def serve_sse(
+    server: BridgeServer, settings: ServerSettings, bound: socket.socket, beside: Sequence[Route] = ()
+) -> None:
+    """Serve the 2024-11 HTTP+SSE transport at ``/sse``, and what is `beside` it, until SIGINT or SIGTERM."""
+    rules = security(settings, bound.getsockname()[1])
+    await _serve(_sse_app(server, rules, beside), settings, bound, "/sse")
 
 
-def _sse_app(server: BridgeServer, rules: TransportSecuritySettings) -> Starlette:
+def _sse_app(server: BridgeServer, rules: TransportSecuritySettings, beside: Sequence[Route]) -> Starlette:
     from mcp.server.sse import SseServerTransport
     from starlette.applications import Starlette
     from starlette.routing import Mount, Route
@@ -131,7 +143,11 @@ def _sse_app(server: BridgeServer, rules: TransportSecuritySettings) -> Starlett
                 await server.run(read, write, server.create_initialization_options())
 
     return Starlette(
-        routes=[Route("/sse", Connect(), methods=["GET"]), Mount(SSE_MESSAGES, app=transport.handle_post_message)]
+        routes=[
+            Route("/sse", Connect(), methods=["GET"]),
+            Mount(SSE_MESSAGES, app=transport.handle_post_message),
+            *beside,
+        ]
     )
 
 
@@ -141,7 +157,6 @@ async def _serve(app: Starlette, settings: ServerSettings, bound: socket.socket,
     config = uvicorn.Config(
         app, log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=_DRAIN_SECONDS
     )
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    print(f"jecp-mcp listens on http://{host}:{bound.getsockname()[1]}{path}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is for people
+    print(f"jecp-mcp listens on {origin(settings, bound)}{path}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is for people
     with bound:
         await uvicorn.Server(config).serve(sockets=[bound])

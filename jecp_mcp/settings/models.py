@@ -216,6 +216,10 @@ class CatalogSettings(_Section):
     """[catalog]: which part of the Hub's catalog, how fresh, and what may change in it unasked.
 
     Attributes:
+        only: globs over an action's key or capability; where there are any, one of them must match.
+        without: globs over the same; none of them may match.
+        max_price_usdc: only actions whose price, or base price when metered, is known and at most this, micro-USDC.
+        max_tier: only actions that need no higher trust tier.
         tolerate: changes of an action since it was first seen or approved that need no approval.
         max_price_rise_percent: how far a price may pass the one first seen or approved.
     """
@@ -223,6 +227,10 @@ class CatalogSettings(_Section):
     refresh_seconds: Whole = Field(default=300, ge=5, le=86_400)
     namespaces: Words = ()
     tags: Words = ()
+    only: Patterns = ()
+    without: Patterns = ()
+    max_price_usdc: Amount | None = None
+    max_tier: Literal["bronze", "silver", "gold", "platinum"] | None = None
     tolerate: Annotated[tuple[ChangeKind, ...], Field(max_length=20)] = (
         "new",
         "price_down",
@@ -231,6 +239,12 @@ class CatalogSettings(_Section):
         "sunset",
     )
     max_price_rise_percent: Whole = Field(default=0, ge=0, le=1_000)
+
+    def scope(self) -> str:
+        """What tells one part of a catalog from another: ``""`` for all of it."""
+        chosen = (sorted(self.namespaces), sorted(self.tags), sorted(self.only), sorted(self.without))
+        bounds = (self.max_price_usdc, self.max_tier)
+        return repr((*chosen, *bounds)) if any(chosen) or bounds != (None, None) else ""
 
 
 class ArtifactSettings(_Section):

@@ -12,6 +12,7 @@ from jecp_mcp.tools.links import showable
 from jecp_mcp.tools.own_schemas import DEFAULT_RESULTS, MAX_RESULTS
 from jecp_mcp.tools.ports import Finder, OnShelf, Shelf
 from jecp_mcp.tools.suspicion import orders
+from jecp_mcp.tools.wallet import Wallet
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.forms import Action
 
@@ -21,12 +22,16 @@ _EXAMPLES: Final = 2
 _EXAMPLE_LENGTH: Final = 1_500
 _MAX_EFFECTS: Final = 8
 _MOST_ASIDE: Final = 3
+_MOST_NEEDED: Final = 8
+_NAME: Final = 40
 REASON_LENGTH: Final = 300
 """The most characters of why an action is set aside."""
 
 
-def search(shelf: Shelf, finder: Finder, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The matches as ``jecp_search`` shows them.
+async def search(
+    shelf: Shelf, finder: Finder, wallet: Wallet, arguments: Mapping[str, Any], principal: str
+) -> dict[str, Any]:
+    """The matches as ``jecp_search`` shows them; what the mandate denies comes last.
 
     Raises:
         ToolFault: ``INVALID_ARGUMENTS`` when the price is no amount.
@@ -34,21 +39,32 @@ def search(shelf: Shelf, finder: Finder, arguments: Mapping[str, Any]) -> dict[s
     most = _amount(arguments.get("max_price_usdc"))
     limit = min(int(arguments.get("limit", DEFAULT_RESULTS)), MAX_RESULTS)
     namespace = arguments.get("namespace") or None
-    found = finder.search(arguments["query"], limit=limit, namespace=namespace, max_price=most)
+    await finder.prepare()
+    found = finder.search(
+        arguments.get("query", ""),
+        limit=limit,
+        namespace=namespace,
+        tags=tuple(arguments.get("tags", ())),
+        max_price=most,
+    )
+    names = [(action, shelf.name_of(action)) for action in found]
+    shown = [(action, name) for action, name in names if name is not None]
     entries: list[dict[str, Any]] = []
-    aside: list[dict[str, Any]] = []
-    for action in found:
-        name = shelf.name_of(action)
-        if name is not None:
-            entries.append(_entry(action, name, shelf.warning(action)))
-        elif len(aside) < _MOST_ASIDE:
-            aside.append(_set_aside(shelf, action))
-    made: dict[str, Any] = {"results": entries}
+    for (action, name), allowed in zip(shown, await wallet.allowances(shown, principal), strict=True):
+        made = _entry(action, name, shelf.warning(action))
+        needed = action.input_schema.get("required")
+        if isinstance(needed, list) and needed:
+            made["needs"] = [clean(str(one), _NAME, one_line=True) for one in needed[:_MOST_NEEDED]]
+        # What can be bought, as most can, costs the model no tokens.
+        entries.append(made if allowed == {"affordable": True} else made | allowed)
+    entries.sort(key=lambda entry: entry.get("why") == "DENIED_BY_POLICY")
+    aside = [_set_aside(shelf, action) for action, name in names if name is None][:_MOST_ASIDE]
+    answer: dict[str, Any] = {"results": entries}
     if aside:
-        made["set_aside"] = aside
+        answer["set_aside"] = aside
     if not entries:
-        made["hint"] = "Nothing matches. Try fewer or other words."
-    return made
+        answer["hint"] = "Nothing matches. Try fewer or other words."
+    return answer
 
 
 def described(on_shelf: OnShelf, warning: str | None) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Desk:
             _PREPARE: self._prepare,
             _EXECUTE: self._execute,
         }
+        self.page: str | None = None
         self._offers = Equivalents(near.shelf, near.finder, near.clock, near.wallet.permits)
         self.resources = Resources(near, self._own, store)
         self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
@@ -224,6 +225,7 @@ class Desk:
             action=action,
             successor=self._successor(action, refusal),
             offers=self._offers,
+            page=self.page,
         )
 
     def _successor(self, action: Action | None, refusal: Refusal | None) -> str | None:

@@ -85,7 +85,8 @@ class OwnTools:
         """
         match name:
             case "jecp_search":
-                made = browse.search(self._near.shelf, self._near.finder, arguments)
+                near = self._near
+                made = await browse.search(near.shelf, near.finder, near.wallet, arguments, caller.principal)
                 self._mark(made["results"], caller)
             case "jecp_describe":
                 made = await self.describe(arguments["tool"], caller)

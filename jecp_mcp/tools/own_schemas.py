@@ -80,15 +80,15 @@ _CARDS: Final = (
     ToolCard(
         name="jecp_search",
         title="Search the catalog",
-        description="Free. Find actions to buy, best match first, with names and prices.",
+        description="Free. Find actions to buy, best match first; without query, the most used.",
         input_schema=_object(
             {
-                "query": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Keywords."},
+                "query": {"type": "string", "maxLength": 200, "description": "Keywords."},
                 "namespace": {"type": "string", "maxLength": 64, "description": "One provider only."},
+                "tags": {"type": "array", "items": {"type": "string", "maxLength": 64}, "maxItems": 8},
                 "max_price_usdc": {"type": "string", "maxLength": 20, "description": 'Such as "0.05".'},
                 "limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS},
-            },
-            "query",
+            }
         ),
         read_only=True,
         idempotent=True,

@@ -7,14 +7,15 @@ from jecp_mcp.tools.steps import Case, limit, same_call, step
 
 
 def approve(case: Case) -> NextAction:
-    """A call that needs a person, who answers in a terminal; then the same call goes through."""
+    """A call that needs a person, who answers outside the chat; then the same call goes through."""
     code = case.refusal.details.get("approval_code")
-    how = f"they approve it with `jecp-mcp approve {code}` in a terminal" if code else "they approve it"
+    how = f"they approve it {_where(case, code)}" if code else "they approve it"
     return step(
         case,
         "human",
         f"Tell the user what it costs and that {how}. Stop until they say so; then make the same call again.",
         type_="ask_human",
+        url=case.context.page if code else None,
     )
 
 
@@ -41,12 +42,18 @@ def full_limit(case: Case) -> NextAction:
     return step(
         case,
         "operator",
-        "Tell the user: this limit is full, and only the operator can decide on it, "
-        f"with `jecp-mcp approve {code}`. Stop here.",
+        f"Tell the user: this limit is full, and only the operator can decide on it, {_where(case, code)}. Stop here.",
         type_="ask_operator",
+        url=case.context.page,
     )
 
 
 def prepare_anew(case: Case) -> NextAction:
     """A prepared call that is no longer good: the same, prepared anew."""
     return step(case, "agent", "Prepare it again and look at the price.", call=same_call(case.context), type_="prepare")
+
+
+def _where(case: Case, code: object) -> str:
+    """By which roads a person answers outside the chat."""
+    page = "" if case.context.page is None else f", or in a browser at {case.context.page}"
+    return f"with `jecp-mcp approve {code}` in a terminal{page}"

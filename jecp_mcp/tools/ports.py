@@ -184,12 +184,22 @@ class Shelf(Protocol):
 
 
 class Finder(Protocol):
-    """Search over the catalog (`jecp_mcp.catalog.search.Index`)."""
+    """Search over the catalog (`jecp_mcp.catalog.search.Finder`)."""
+
+    async def prepare(self) -> None:
+        """Make ready what the next search needs, without keeping anybody else waiting."""
+        ...
 
     def search(
-        self, query: str, *, limit: int, namespace: str | None = None, max_price: MicroUSDC | None = None
+        self,
+        query: str,
+        *,
+        limit: int,
+        namespace: str | None = None,
+        tags: tuple[str, ...] = (),
+        max_price: MicroUSDC | None = None,
     ) -> Sequence[Action]:
-        """The best matches, best first."""
+        """The best matches, best first; without words, the most called first."""
         ...
 
     def nearest(self, text: str, *, limit: int) -> Sequence[Action]:

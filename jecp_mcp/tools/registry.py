@@ -7,15 +7,16 @@ are still found, so that a call of one is answered with its successor.
 
 from __future__ import annotations
 
-import fnmatch
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from jecp_mcp.catalog.changes import Vetting
 from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.rows import is_withdrawn, on_sale
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.cleaning import TITLE_LENGTH, clean, describe, look_alike_words, provider_of, title_of
@@ -91,10 +92,10 @@ class Registry:
         }
         for collision in self._names.collisions:
             log.warning("tool names collide: %s", "; ".join(f"{key} is {name}" for key, name in collision.names))
-        sold = [action for action in catalog.actions.values() if not is_sunset(action)]
+        sold = on_sale(catalog.actions)
         self.mode = self._mode_for(len(sold))
-        chosen = sold if self.mode == "direct" else [action for action in sold if self._pinned(action)]
-        made = [self._make(action) for action in chosen]
+        chosen = sold if self.mode == "direct" else self._pinned(sold)
+        made = [self._make(catalog.actions[key]) for key in chosen]
         published = sorted((one for one in made if isinstance(one, Published)), key=lambda one: one.name)
         cards = tuple(one.card for one in published[: self._most()])
         if cards == self.cards:
@@ -136,8 +137,9 @@ class Registry:
         if key is not None:
             return self._actions[key]
         capability = text.partition("@")[0]
-        found = [action for action in self._actions.values() if action.capability == capability]
-        sold = [action for action in found if not is_sunset(action)] or found
+        # Action ids have no colon.
+        found = [self._actions[key] for key in self._actions if key.rpartition(":")[0] == capability]
+        sold = [action for action in found if not is_withdrawn(action)] or found
         return sold[0] if len(sold) == 1 else None
 
     def name_of(self, action: Action) -> str | None:
@@ -183,9 +185,11 @@ class Registry:
     def _most(self) -> int:
         return MOST_DIRECT if self._settings.mode == "direct" else self._settings.max_tools
 
-    def _pinned(self, action: Action) -> bool:
-        name = self._names.name(action.key)
-        return any(pin == name or fnmatch.fnmatchcase(action.key, pin) for pin in self._settings.pinned)
+    def _pinned(self, keys: Iterable[str]) -> list[str]:
+        pins = self._settings.pinned
+        if not pins:
+            return []
+        return [key for key in keys if self._names.name(key) in pins or any(fnmatchcase(key, pin) for pin in pins)]
 
     def _make(self, action: Action) -> Published | Unfit:
         held = self._vetting.held.get(action.key)
@@ -202,11 +206,6 @@ class Registry:
         if isinstance(made, Unfit):
             log.warning("%s is not published: %s", clean(action.key, TITLE_LENGTH, one_line=True), made.reason)
         return made
-
-
-def is_sunset(action: Action) -> bool:
-    """Whether an action is no longer sold."""
-    return action.deprecation is not None and action.deprecation.status == "sunset"
 
 
 def _publish(name: str, action: Action, warning: str | None, successor: str | None) -> Published | Unfit:

@@ -49,6 +49,7 @@ class Context:
         target: the published name of the action to be bought, None when there is none.
         successor: the published name of the action that takes its place, if the catalog has one.
         offers: where other actions are looked for; None where the catalog is not at hand.
+        page: where a person can answer in a browser, None where there is no such page.
     """
 
     tool: str
@@ -60,6 +61,7 @@ class Context:
     action: Action | None = None
     successor: str | None = None
     offers: Equivalents | None = None
+    page: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.calls import refusals
@@ -73,17 +73,27 @@ class Wallet:
 
         A caps check without a reservation: what other calls take in the meantime is not in it.
         """
-        permit = self._permit(action, tool, principal)
-        if isinstance(permit, Refusal):
-            return {"affordable": False, "why": permit.code}
+        (made,) = await self.allowances([(action, tool)], principal)
+        return made
+
+    async def allowances(self, bought: Sequence[tuple[Action, str]], principal: str) -> list[dict[str, Any]]:
+        """`allowance` for several actions, each with its tool's name; the books are read once."""
         try:
-            readings = await self._calls.windows(principal, (action, tool))
+            readings = {one.meter.label: one for one in await self._calls.windows(principal)}
             known = last_balance(await self._calls.status(limit=_ROWS))
         except LedgerError as exc:
-            return {"affordable": False, "why": refusals.ledger_trouble(exc).code}
-        full = next((one for one in readings if one.used + permit.hold > one.meter.limit), None)
-        if full is not None:
-            return {"affordable": False, "why": "LIMIT_REACHED", "limit": full.meter.label}
+            return [{"affordable": False, "why": refusals.ledger_trouble(exc).code} for _ in bought]
+        return [self._allowance(self._permit(*one, principal), readings, known) for one in bought]
+
+    def _allowance(
+        self, permit: Permit | Refusal, readings: Mapping[str, MeterReading], known: tuple[MicroUSDC, int] | None
+    ) -> dict[str, Any]:
+        if isinstance(permit, Refusal):
+            return {"affordable": False, "why": permit.code}
+        for meter in permit.meters:
+            read = readings.get(meter.label)
+            if read is not None and read.used + permit.hold > read.meter.limit:
+                return {"affordable": False, "why": "LIMIT_REACHED", "limit": meter.label}
         if known is not None and known[0] < permit.hold:
             return {"affordable": False, "why": "INSUFFICIENT_BALANCE"}
         return {"affordable": True} | ({"approval_needed": True} if self._policy.needs_approval(permit.hold) else {})

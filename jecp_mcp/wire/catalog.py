@@ -6,7 +6,7 @@ One bad entry is set aside with its reason and never spoils the page. What has n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -23,7 +23,7 @@ MAX_ACTIONS_PER_CAPABILITY = 500
 
 _MODELS: Mapping[str, PricingModel] = MappingProxyType({model.value: model for model in PricingModel})
 _PRICE_KEYS = frozenset({"base", "currency", "model", "payment_methods"})
-_SNAPSHOT_FORM = 1
+_SNAPSHOT_FORM = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,24 +292,31 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def dump_actions(actions: Iterable[Action]) -> bytes:
-    """Write actions for `load_actions`, without loss: one compact array each, fields in order."""
-    return jsontext.dumps({"form": _SNAPSHOT_FORM, "actions": [_row(action) for action in actions]})
+def dump_action(action: Action) -> tuple[bytes, bytes]:
+    """Write an action for `load_action`, without loss.
+
+    Returns:
+        The whole; and the part of it that a buyer can see, which leaves out how often the action was called and what
+        this version does not know.
+    """
+    seen = jsontext.dumps(_row(action))
+    return b"[%d,%b,%b]" % (_SNAPSHOT_FORM, seen, jsontext.dumps([action.total_calls, action.extra])), seen
 
 
-def load_actions(data: bytes) -> tuple[Action, ...]:
-    """Read what `dump_actions` wrote.
+def load_action(data: bytes) -> Action:
+    """Read what `dump_action` wrote.
 
     Raises:
         WireError: it is not that, or of another form.
     """
     stored = jsontext.loads(data, max_bytes=MAX_SNAPSHOT_BYTES, max_depth=jsontext.MAX_DEPTH + 3)
     try:
-        if stored["form"] != _SNAPSHOT_FORM:
-            raise WireError(f"the stored catalog has the unknown form {stored['form']!r}")
-        return tuple(_unrow(row) for row in stored["actions"])
+        form, seen, rest = stored
+        if form != _SNAPSHOT_FORM:
+            raise WireError(f"the stored action has the unknown form {form!r}")
+        return _unrow([*seen, *rest])
     except (KeyError, TypeError, ValueError, IndexError) as exc:
-        raise WireError("the stored catalog is damaged") from exc
+        raise WireError("the stored action is damaged") from exc
 
 
 def _row(a: Action) -> list[Any]:
@@ -321,7 +328,6 @@ def _row(a: Action) -> list[Any]:
         a.input_schema, a.output_schema, a.examples, a.streaming, a.trust_tier_required, a.rate_limit_rpm,
         a.timeout_ms, a.side_effects, a.payment_methods,
         [end.status, end.sunset_at, end.successor] if end else None,
-        a.total_calls, a.extra,
     ]  # fmt: skip
 
 

@@ -220,8 +220,8 @@ def _buying(contestant: Contestant, client: Client) -> Callable[[int], Awaitable
 async def compare_starts(found: list[Contestant], folder: Path, rounds: int) -> None:
     """Time from the spawn to the first tool list, in turn."""
     ours = found[0]
-    starting: dict[str, Callable[[int], StdioServerParameters]] = {each.name: _always(each.server) for each in found}
-    starting[ECHO] = _always(bare(len(ours.tools)))
+    starting: dict[str, Callable[[int], StdioServerParameters]] = {each.name: always(each.server) for each in found}
+    starting[ECHO] = always(bare(len(ours.tools)))
     starting[FIRST_EVER] = lambda number: bridge(ours.agent, folder / f"state-{number}")
     print("\ncold start, from the spawn to the first tools/list")
     medians = show(await cold_starts(starting, LEGACY, rounds, folder / "log"))
@@ -229,7 +229,8 @@ async def compare_starts(found: list[Contestant], folder: Path, rounds: int) -> 
         ratio(name, medians[OURS], medians[name])
 
 
-def _always(server: StdioServerParameters) -> Callable[[int], StdioServerParameters]:
+def always(server: StdioServerParameters) -> Callable[[int], StdioServerParameters]:
+    """The same server for every start."""
     return lambda _number: server
 
 

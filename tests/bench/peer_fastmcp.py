@@ -1,4 +1,6 @@
-"""FastMCP's OpenAPI provider over stdio: ``python peer_fastmcp.py DOCUMENT``.
+"""FastMCP's OpenAPI provider over stdio: ``python peer_fastmcp.py DOCUMENT [search]``.
+
+With ``search`` it publishes its BM25 search in place of the operations.
 
 The client it is given makes each operation's request the purchase of that action. FastMCP asks its client to build
 every request, so nothing is built or sent twice.
@@ -11,6 +13,7 @@ from typing import Any
 
 import httpx2
 from fastmcp import FastMCP
+from fastmcp.server.transforms.search import BM25SearchTransform
 from peer_purchase import Buyer
 
 
@@ -29,4 +32,7 @@ class BuyingClient(httpx2.AsyncClient):
 if __name__ == "__main__":
     document = json.loads(Path(sys.argv[1]).read_bytes())
     client = BuyingClient(Buyer.from_environment())
-    FastMCP.from_openapi(document, client=client).run("stdio", show_banner=False)
+    server = FastMCP.from_openapi(document, client=client)
+    if sys.argv[2:] == ["search"]:
+        server.add_transform(BM25SearchTransform())
+    server.run("stdio", show_banner=False)

@@ -30,9 +30,9 @@ UNTYPICAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 """What a build machine sets and a host does not; the first would have each start compile what it imports."""
 
 
-def bridge(hub: SandboxHub, state: Path) -> StdioServerParameters:
+def bridge(hub: SandboxHub, state: Path, *, mode: str = "direct") -> StdioServerParameters:
     """The server as a host starts it, with limits that a benchmark does not reach."""
-    limits = {"mandate__daily_usdc": "100", "mandate__per_call_usdc": "1", "tools__mode": "direct"}
+    limits = {"mandate__daily_usdc": "100", "mandate__per_call_usdc": "1", "tools__mode": mode}
     env = server_env(hub.url, hub.agent_id, hub.api_key, **limits)
     return StdioServerParameters(
         command=sys.executable,
@@ -146,7 +146,7 @@ def show(samples: Mapping[str, list[float]]) -> dict[str, float]:
     return medians
 
 
-def ratio(name: str, ours: float, theirs: float) -> None:
+def ratio(name: str, ours: float, theirs: float, bound: float = BOUND) -> None:
     """Print a ratio of medians, and whether it keeps the bound."""
     found = ours / theirs
-    print(f"  ratio to {name:<35} {found:6.3f}   {'within' if found <= BOUND else 'OVER'} {BOUND}")
+    print(f"  ratio to {name:<35} {found:6.3f}   {'within' if found <= bound else 'OVER'} {bound}")

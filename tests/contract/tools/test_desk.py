@@ -67,7 +67,7 @@ def test_all_definitions_of_our_own_cost_at_most_1200_tokens() -> None:
 def test_no_argument_of_ours_can_change_policy_approve_or_name_an_idempotency_key() -> None:
     arguments = {name for card in OWN.values() for name in card.input_schema["properties"]}
     assert arguments == {
-        "tool", "arguments", "name", "query", "namespace", "max_price_usdc", "limit", "call_id", "amount_usd",
+        "tool", "arguments", "name", "query", "namespace", "tags", "max_price_usdc", "limit", "call_id", "amount_usd",
         "prepared_id", "reason",
     }  # fmt: skip
     assert all(card.input_schema["additionalProperties"] is False for card in OWN.values())
@@ -138,7 +138,7 @@ async def test_wrong_arguments_are_refused_before_anything_is_sent_and_the_step_
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
-        ("jecp_search", {}),
+        ("jecp_search", {"query": ["x"]}),
         ("jecp_search", {"query": "x", "raise_limit": True}),
         ("jecp_topup", {"amount_usd": 7}),
         ("jecp_call", {"tool": "docs_invoice_render"}),
@@ -299,6 +299,8 @@ async def test_search_filters_by_provider_price_and_number(tmp_path: Path) -> No
         assert await names(namespace="text") == ["text_summary_extract"]
         assert await names(max_price_usdc="0.015") == ["text_summary_extract"]
         assert len(await names(limit=1)) == 1
+        assert len(await names(query="")) == 5
+        assert await names(tags=["nothing"]) == []
         result = told(await shop.desk.call("jecp_search", {"query": "bill"}, ME))["results"]
         assert [one["tool"] for one in result if one.get("withdrawn")] == ["docs_bill_render"]
         assert told(await shop.desk.call("jecp_search", {"query": "zzzz"}, ME))["results"] == []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from jecp_mcp.catalog.contents import Catalog, revision_of
 from jecp_mcp.catalog.pins import Pins
+from jecp_mcp.catalog.rows import Rows
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import CatalogSettings
 from jecp_mcp.wire.forms import Action, Price
@@ -36,8 +36,8 @@ def offer(key: str = "acme/count:run", price: int | None = 5_000, **more: Any) -
 
 
 def catalog(*actions: Action) -> Catalog:
-    by_key = MappingProxyType({action.key: action for action in actions})
-    return Catalog(revision_of(by_key), by_key)
+    rows = Rows.of(actions)
+    return Catalog(revision_of(rows), rows)
 
 
 def opened(path: Path, hub: str = HUB, clock: FakeClock | None = None, **settings: Any) -> Pins:

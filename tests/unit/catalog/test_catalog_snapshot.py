@@ -6,24 +6,29 @@ import stat
 
 import pytest
 
+from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire.catalog import CatalogPage
 from jecp_mcp.wire.forms import Action, Price
 
 ACTIONS = tuple(
     Action(f"acme/c{i}", "do", "acme", Price(MicroUSDC(5 + i)), "1.0.0", description="naïve 請求書") for i in range(3)
 )
+
+
+def stored(url: str, etag: str | None, actions: tuple[Action, ...], *more, **named) -> StoredPage:
+    data, rows, _ = packed(actions)
+    return StoredPage(url, etag, data, rows, *more, **named)
+
+
 SNAPSHOT = Snapshot(
     "https://hub.example x",
     "r1",
     UnixMs(1_800_000_000_000),
     (
-        StoredPage(
-            "https://hub.example/1", '"e1"', CatalogPage(ACTIONS[:2], (("x", "why"),), "c2", has_more=True, total=3)
-        ),
-        StoredPage("https://hub.example/2", None, CatalogPage(ACTIONS[2:])),
+        stored("https://hub.example/1", '"e1"', ACTIONS[:2], (("x", "why"),), "c2", has_more=True),
+        stored("https://hub.example/2", None, ACTIONS[2:]),
     ),
 )
 
@@ -31,7 +36,10 @@ SNAPSHOT = Snapshot(
 def test_what_is_written_is_read_back_equal(tmp_path):
     path = tmp_path / "deep" / "catalog"
     assert write(path, SNAPSHOT)
-    assert read(path, SNAPSHOT.scope) == SNAPSHOT
+    found = read(path, SNAPSHOT.scope)
+    assert found == SNAPSHOT
+    assert [dict(Rows(page.rows)) for page in found.pages] == [dict(Rows(page.rows)) for page in SNAPSHOT.pages]
+    assert [action for page in found.pages for action in Rows(page.rows).values()] == list(ACTIONS)
 
 
 def test_only_the_owner_may_read_it_and_nothing_else_is_left_behind(tmp_path):
@@ -59,7 +67,7 @@ def test_a_missing_file_is_silently_nothing(tmp_path, caplog):
         lambda _: b"",
         lambda _: b"\x00" * 100,
         lambda _: b"[]\n",
-        lambda _: b'{"form":1}\n',
+        lambda _: b'{"form":2}\n',
         lambda data: data.replace(b'"acme/c1"', b'"evil/c1"'),
         lambda data: data.replace(b'"fetched_at":1800000000000', b'"fetched_at":"x"'),
     ],
@@ -80,7 +88,7 @@ def test_a_file_of_another_form_or_hub_is_ignored_with_a_log_line(tmp_path, capl
     write(path, SNAPSHOT)
     with caplog.at_level(logging.INFO):
         assert read(path, "https://other.example") is None
-        path.write_bytes(path.read_bytes().replace(b'{"form":1,"scope"', b'{"form":2,"scope"'))
+        path.write_bytes(path.read_bytes().replace(b'{"form":2,"scope"', b'{"form":3,"scope"'))
         assert read(path, SNAPSHOT.scope) is None
     assert len(caplog.records) == 2
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from types import MappingProxyType
 
 import pytest
 
 from jecp_mcp.catalog.changes import written
 from jecp_mcp.catalog.contents import Catalog, merged
+from jecp_mcp.catalog.rows import packed
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.registry import Registry
@@ -21,9 +21,11 @@ MOST_BYTES = 16 * 1024 * 1024
 
 def read(raw: str) -> Registry:
     page = parse_page(f'{{"jecp":"1.0","capabilities":[{GOOD},{raw}]}}'.encode(), max_bytes=MOST_BYTES)
-    actions = merged(page.actions)
+    _, rows, unwritten = packed(page.actions)
+    assert unwritten == []
+    actions = merged([rows])
     registry = Registry(ToolSettings(mode="direct"))
-    registry.publish(Catalog("r", MappingProxyType(actions), page.quarantined))
+    registry.publish(Catalog("r", actions, page.quarantined))
     for action in actions.values():
         # Whatever came over the wire can be pinned.
         json.loads(written(action))

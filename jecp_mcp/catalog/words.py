@@ -1,0 +1,149 @@
+"""Words as search sees them: cut, folded, stemmed, and with others that mean nearly the same. Pure: no I/O.
+
+Words of other languages than English are found as they are written, and scripts without blanks by pairs of characters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from jecp_mcp.catalog.thesaurus import ALIKE, IMPLIED, STOP, WEAK
+
+if TYPE_CHECKING:
+    from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped]
+
+_WORD: Final = re.compile(r"[^\W_]+")
+_UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+_LONGEST: Final = 40
+_BRITISH: Final = re.compile(r"(?<=..[a-z])(?:is(?=(?:e|ed|er|ers|es|ing|ation|ations)$)|ys(?=(?:e|ed|er|ers|ing)$))")
+_OUR: Final = re.compile(r"(?<=[a-z]{3})our(?=(?:s|ed|ing|ful)?$)")
+_INTO: Final = frozenset({"to", "into", "as", "2"})
+_OUT_OF: Final = "from"
+_FURTHER: Final = 2
+_LITTLE: Final = 0.25
+_SHORTEST_STEM: Final = 4
+_AS_IT_IS: Final = frozenset({"customs", "goods", "news"})
+
+
+def terms(text: str) -> list[str]:
+    """The stems of a text's words, in order; of a script without blanks, its characters and pairs of them."""
+    found: list[str] = []
+    for word in _WORD.findall(_folded(text)):
+        if word.isascii():
+            found.append(stem(word[:_LONGEST]))
+        else:
+            found.extend(_foreign(word))
+    return found
+
+
+def wanted(query: str) -> dict[str, float]:
+    """The stems of a query's words that say something, in order, each with how much it says, from 0 to 1.
+
+    Where nothing says much, what there is says all.
+    """
+    words = [word for word in _WORD.findall(_folded(query)) if word not in STOP]
+    found: dict[str, float] = {}
+    for word in words or _WORD.findall(_folded(query)):
+        worth = _LITTLE if word in WEAK or word.isdecimal() else 1.0
+        for term in terms(word):
+            found[term] = max(worth, found.get(term, 0.0))
+    return found if 1.0 in found.values() else dict.fromkeys(found, 1.0)
+
+
+def joined(query: str) -> list[tuple[tuple[str, str], str]]:
+    """Neighbours in a query with what they are when written as one word, such as "web site"; as stems."""
+    words = [word for word in _WORD.findall(_folded(query)) if word.isascii()]
+    pairs = (pair for pair in pairwise(words) if STOP.isdisjoint(pair))
+    return [((stem(a), stem(b)), stem(a + b)) for a, b in pairs]
+
+
+def directed(text: str) -> list[tuple[str, str]]:
+    """What a text says is turned into what, as in "PDF to Word", as stems: which way round makes all the difference."""
+    words = _WORD.findall(_folded(text))
+    found = []
+    for at, word in enumerate(words):
+        if word in _INTO or word == _OUT_OF:
+            before = [one for one in words[:at] if one not in STOP][-_FURTHER:]
+            after = [one for one in words[at + 1 :] if one not in STOP][:_FURTHER]
+            pairs = [(stem(one), stem(other)) for one in before for other in after]
+            found += [(other, one) for one, other in pairs] if word == _OUT_OF else pairs
+    return [(source, target) for source, target in found if source != target]
+
+
+def _folded(text: str) -> str:
+    text = text.casefold()
+    if text.isascii():
+        return text
+    # Marks of the Japanese and Indian scripts are letters' halves; Latin accents are dropped.
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not "\u0300" <= letter <= "\u036f")
+
+
+def _foreign(word: str) -> list[str]:
+    found: list[str] = []
+    for run in _UNSPACED.findall(word):
+        found += [run[at : at + 2] for at in range(len(run) - 1)] or [run]
+        found += list(run) if len(run) > 1 else []
+    return found + [rest[:_LONGEST] for rest in _UNSPACED.split(word) if rest]
+
+
+@lru_cache(maxsize=20_000)
+def stem(word: str) -> str:
+    """A word without its ending, the same for British and American spelling."""
+    if word in _AS_IT_IS:
+        return word
+    word = _OUR.sub("or", _BRITISH.sub(lambda met: met[0][:-1] + "z", word))
+    made: str = _stemmer().stemWord(word)
+    # So that "verify" and "verification", "summary" and "summarise" become the same.
+    return made[:-1] if made.endswith("i") and len(made) > _SHORTEST_STEM else made
+
+
+@cache
+def _stemmer() -> EnglishStemmer:
+    from snowballstemmer.english_stemmer import EnglishStemmer
+
+    return EnglishStemmer()
+
+
+class _Meanings:
+    """The thesaurus, in stems."""
+
+    def __init__(self) -> None:
+        single: dict[str, set[str]] = {}
+        self.together: list[tuple[frozenset[str], frozenset[str]]] = []
+        for line in filter(None, ALIKE.splitlines()):
+            members = line.split()
+            plain = {stem(word) for word in members if "+" not in word}
+            several = [_parts(word) for word in members if "+" in word]
+            for word in plain:
+                single.setdefault(word, set()).update(plain.union(*several) - {word})
+            self.together += [(parts, frozenset(plain)) for parts in several]
+        for line in filter(None, IMPLIED.splitlines()):
+            said, _, meant = line.partition(" > ")
+            parts = frozenset(stem(word) for word in said.split() if word not in STOP)
+            self.together.append((parts, frozenset(stem(word) for word in re.split("[ +]", meant))))
+        self.single: Mapping[str, frozenset[str]] = {word: frozenset(others) for word, others in single.items()}
+
+
+def _parts(word: str) -> frozenset[str]:
+    return frozenset(stem(part) for part in word.split("+") if part not in STOP)
+
+
+@cache
+def _meanings() -> _Meanings:
+    return _Meanings()
+
+
+def synonyms(term: str) -> frozenset[str]:
+    """Stems that mean nearly the same as this one."""
+    return _meanings().single.get(term, frozenset())
+
+
+def meant_together(found: Iterable[str]) -> Sequence[tuple[frozenset[str], frozenset[str]]]:
+    """Sets of these stems that together mean something else, with the stems that mean it."""
+    said = frozenset(found)
+    return [(parts, meaning) for parts, meaning in _meanings().together if parts <= said]

@@ -1,0 +1,250 @@
+"""The page beside the HTTP transports: a person with the PIN answers there, and nobody else can."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+from typing import Any, Self
+
+import anyio
+import anyio.to_thread
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.sse import sse_client
+
+from jecp_mcp.server.approvals import LOCKED_SECONDS, MOST_TRIES, PATH, SESSION_SECONDS, Gate
+from tests.acceptance.roads import LEGACY, MODERN, SandboxHub, drained, error_of, output_of, running, server_env
+
+pytestmark = pytest.mark.anyio
+
+INVOICE, PRICE = "inkwell_invoice_render", "0.05"
+ASKING = {"mandate__approve_above_usdc": "0.01"}
+
+
+@dataclass
+class Served:
+    """A server process: its MCP address, its page, and what stderr said of the page."""
+
+    mcp: str
+    page: str
+    pin: str
+
+    @property
+    def origin(self) -> str:
+        return self.page.removesuffix(PATH)
+
+
+class Browser:
+    """What a person's browser does: keeps the cookie, and says where a form was."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._http = httpx2.Client(headers={"Origin": served.origin}, follow_redirects=True)
+        self.text = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        return dict(self._http.cookies)
+
+    def open(self) -> httpx2.Response:
+        return self._seen(self._http.get(self._served.page))
+
+    def unlock(self, pin: str) -> httpx2.Response:
+        return self._seen(self._http.post(self._served.page, data={"pin": pin}))
+
+    def press(self, button: str, **changed: str) -> httpx2.Response:
+        for form in re.findall(r"<form.*?</form>", self.text, re.DOTALL):
+            if button in form:
+                fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+                action = re.search(r'action="([^"]+)"', form)
+                assert action is not None
+                return self._seen(self._http.post(self._served.origin + action[1], data={**fields, **changed}))
+        raise AssertionError(f"no such button: {button}")
+
+    def _seen(self, answer: httpx2.Response) -> httpx2.Response:
+        self.text = unescape(answer.text)
+        self.raw = answer.text
+        return answer
+
+
+@contextmanager
+def served(hub: SandboxHub, state: Path, transport: str = "http", **settings: str) -> Iterator[Served]:
+    env = server_env(hub.url, hub.agent_id, hub.api_key, **{**ASKING, **settings})
+    arguments = ["serve", "--transport", transport, "--port", "0", "--state-dir", str(state)]
+    with running(*arguments, env=env) as process:
+        yield _told(process)
+
+
+def _told(process: subprocess.Popen[str]) -> Served:
+    assert process.stderr is not None
+    page = pin = ""
+    for line in iter(process.stderr.readline, ""):
+        if "approvals are answered at" in line:
+            page, pin = re.findall(r"at (\S+), PIN (\S+)", line)[0]
+        elif "listens on " in line:
+            drained(process)
+            return Served(line.split("listens on ")[1].strip(), page, pin)
+    raise AssertionError("the server did not start")
+
+
+@asynccontextmanager
+async def host(address: str, era: str) -> AsyncIterator[Client]:
+    target = sse_client(address) if address.endswith("/sse") else address
+    async with Client(target, mode=era) as client:
+        with anyio.fail_after(20):
+            while INVOICE not in {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}:
+                await anyio.sleep(0.05)
+        yield client
+
+
+async def invoice(client: Client, **changed: Any) -> dict[str, Any]:
+    described = output_of(await client.call_tool("jecp_describe", {"tool": INVOICE}))
+    return {**described["examples"][0]["input"], **changed}
+
+
+def paid(hub: SandboxHub) -> int:
+    return len(hub.books()["transactions"])
+
+
+@pytest.mark.parametrize(("transport", "era"), [("http", LEGACY), ("http", MODERN), ("sse", LEGACY)])
+async def test_a_person_with_the_pin_approves_one_call(
+    hub: SandboxHub, tmp_path: Path, transport: str, era: str
+) -> None:
+    with served(hub, tmp_path, transport) as server, Browser(server) as person:
+        async with host(server.mcp, era) as client:
+            wanted = await invoice(client)
+            error = error_of(await client.call_tool(INVOICE, wanted))
+            step, code = error["next_action"], error["error"]["details"]["approval_code"]
+            assert (step["type"], step["actor"], step["url"]) == ("ask_human", "human", server.page)
+            assert f"jecp-mcp approve {code}" in step["hint"]
+            assert server.pin not in str(error)
+
+            assert code not in person.open().text
+            assert person.unlock(server.pin).status_code == 200
+            for shown in (PRICE, "inkwell/invoice:render", code):
+                assert shown in person.text
+            assert "Approved inkwell/invoice:render for 0.05 USDC, once" in person.press("Approve").text
+            assert paid(hub) == 0
+
+            assert not (await client.call_tool(INVOICE, wanted)).is_error
+            assert paid(hub) == 1
+            # One yes, one purchase.
+            assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "APPROVAL_REQUIRED"
+            assert paid(hub) == 1
+
+
+async def test_a_person_refuses_and_the_agent_is_told(hub: SandboxHub, tmp_path: Path) -> None:
+    with served(hub, tmp_path) as server, Browser(server) as person:
+        async with host(server.mcp, MODERN) as client:
+            wanted = await invoice(client)
+            error_of(await client.call_tool(INVOICE, wanted))
+            person.unlock(server.pin)
+            page = person.text
+            assert "Refused inkwell/invoice:render. Nothing is charged." in person.press("Refuse").text
+            assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "APPROVAL_DENIED"
+            # The same form sent again changes nothing.
+            person.text = page
+            assert "Nothing was answered" in person.press("Approve").text
+            assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "APPROVAL_DENIED"
+    assert paid(hub) == 0
+
+
+async def test_an_agent_that_can_reach_the_page_can_approve_nothing(hub: SandboxHub, tmp_path: Path) -> None:
+    with served(hub, tmp_path) as server, Browser(server) as person:
+        async with host(server.mcp, MODERN) as client:
+            wanted = await invoice(client)
+            code = error_of(await client.call_tool(INVOICE, wanted))["error"]["details"]["approval_code"]
+            person.unlock(server.pin)
+            token = re.findall(r'name="token" value="(\w+)"', person.raw)[0]
+            yes = {"answer": "approve", "token": token}
+            aimed, same = f"{server.page}/{code}", {"Origin": server.origin}
+            cookie = person.cookies
+            attempts = [
+                # Without the cookie, without the form's token, and with neither.
+                httpx2.post(aimed, headers=same, data=yes),
+                httpx2.post(aimed, headers=same, data={"answer": "approve"}),
+                httpx2.post(aimed, headers=same, cookies=cookie, data={"answer": "approve", "token": "0" * 64}),
+                # From another site in the person's browser, with no origin, through a rebound name, and by a proxy.
+                httpx2.post(aimed, headers={"Origin": "https://evil.example"}, cookies=cookie, data=yes),
+                httpx2.post(aimed, headers={"Origin": "null"}, cookies=cookie, data=yes),
+                httpx2.post(aimed, cookies=cookie, data=yes),
+                httpx2.post(aimed, headers={**same, "Host": "evil.example"}, cookies=cookie, data=yes),
+                httpx2.post(aimed, headers={**same, "X-Forwarded-For": "203.0.113.9"}, cookies=cookie, data=yes),
+                httpx2.post(aimed, headers={**same, "Host": "evil.example"}, cookies=cookie, content=b"x" * 9_000),
+                # What is no answer, and what is no form.
+                httpx2.post(aimed, headers=same, cookies=cookie, data={"token": token}),
+                httpx2.post(aimed, headers=same, cookies=cookie, content=b"\xff\xfe=" * 9),
+                httpx2.post(aimed, headers=same, cookies=cookie, content=b"a=" + b"x" * 9_000),
+                # A look at it changes nothing.
+                httpx2.get(f"{aimed}?answer=approve&token={token}", cookies=cookie),
+            ]
+            assert [answer.status_code for answer in attempts] == [403] * 9 + [400, 403, 403, 405]
+            assert all(code not in answer.text for answer in attempts)
+            assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "APPROVAL_REQUIRED"
+    assert paid(hub) == 0
+
+
+async def test_wrong_pins_close_the_page_and_the_terminal_stays(hub: SandboxHub, tmp_path: Path) -> None:
+    with served(hub, tmp_path) as server, Browser(server) as agent:
+        assert [agent.unlock(f"AAAA-AAA{n}").status_code for n in range(MOST_TRIES)] == [403] * (MOST_TRIES - 1) + [429]
+        assert agent.unlock(server.pin).status_code == 429
+        assert "jecp-mcp approve" in agent.text
+
+
+async def test_what_strangers_wrote_is_only_text(hub: SandboxHub, tmp_path: Path) -> None:
+    script = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+    with served(hub, tmp_path) as server, Browser(server) as person:
+        async with host(server.mcp, MODERN) as client:
+            error = error_of(await client.call_tool(INVOICE, await invoice(client, notes=script)))
+            assert error["error"]["code"] == "APPROVAL_REQUIRED"
+            answer = person.unlock(server.pin)
+    assert script[:24] in person.text
+    assert "<script" not in person.raw
+    assert "<img" not in person.raw
+    rules = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in rules
+    assert "frame-ancestors 'none'" in rules
+    assert "script-src" not in rules
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_session_ends_and_a_lock_opens() -> None:
+    class Still:
+        at = 0.0
+
+        def monotonic(self) -> float:
+            return self.at
+
+        def now(self) -> Any:
+            raise AssertionError("the gate needs no calendar")
+
+    clock = Still()
+    gate = Gate(clock)
+    secret = gate.let_in(f" {gate.pin.lower()} ")
+    assert gate.knows(secret)
+    assert not gate.knows("guess")
+    assert not gate.knows(None)
+    clock.at += SESSION_SECONDS
+    assert not gate.knows(secret)
+    for _ in range(MOST_TRIES):
+        assert gate.let_in("2222-2222") is None
+    assert gate.locked
+    assert gate.let_in(gate.pin) is None
+    clock.at += LOCKED_SECONDS
+    assert gate.let_in(gate.pin) is not None
+    # A right PIN forgives the wrong ones, and old sessions make room.
+    many = [gate.let_in(gate.pin) for _ in range(40)]
+    assert sum(map(gate.knows, many)) == 16
+    assert gate.token("a") != gate.token("b")
