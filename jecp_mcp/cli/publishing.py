@@ -49,11 +49,10 @@ class Publisher:
             await self._take((*diff.added, *diff.changed))
 
     async def _take(self, touched: tuple[str, ...] | None) -> None:
-        # Begun is ended: a change that was compared and not published would not be looked at again.
-        with anyio.CancelScope(shield=True):
-            catalog: Catalog = self._source.current
-            # Ten thousand actions seen for the first time take most of a second.
-            vetting = await anyio.to_thread.run_sync(self._pins.vet, catalog, touched)
-            self.current = catalog
-            if self._registry.publish(catalog, vetting):
-                self._changed()
+        catalog: Catalog = self._source.current
+        # Ten thousand actions seen for the first time take most of a second. What is begun here ends here, whoever
+        # is cancelled; what is not begun is begun by the next look.
+        vetting = await anyio.to_thread.run_sync(self._pins.vet, catalog, touched)
+        self.current = catalog
+        if self._registry.publish(catalog, vetting):
+            self._changed()

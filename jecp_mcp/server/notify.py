@@ -57,7 +57,9 @@ class _Listener:
 class Announcer:
     """Coalesces change notices and sends them to every client they concern."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, settle_seconds: float = SETTLE_SECONDS) -> None:
+        """Wait `settle_seconds` after a change for others that come with it."""
+        self._settle_seconds = settle_seconds
         self._streams: dict[str, _Streams] = {}
         self._sessions: dict[int, _Listener] = {}
         self._pending = anyio.Event()
@@ -97,7 +99,7 @@ class Announcer:
         """Send notices until cancelled. Changes that arrive together make one notice, or none if they cancel out."""
         while True:
             await self._pending.wait()
-            await anyio.sleep(SETTLE_SECONDS)
+            await anyio.sleep(self._settle_seconds)
             self._pending = anyio.Event()
             for streams in list(self._streams.values()):
                 if (cards := self._cards(streams.profile)) != streams.told:

@@ -41,7 +41,7 @@ GOODS = [*ACTIONS, LONG, LONGER, CHOICE, OLDER]
 async def serving(path: Path, **tools: Any) -> AsyncIterator[tuple[Shop, Announcer, Any]]:
     settings = ToolSettings(**tools)
     async with opened(path, tools=settings, goods=GOODS) as shop, anyio.create_task_group() as tasks:
-        announcer = Announcer()
+        announcer = Announcer(settle_seconds=0.5)
         server = build_server(shop.desk, announcer, tools=settings)
         tasks.start_soon(announcer.run)
         yield shop, announcer, server
@@ -184,16 +184,20 @@ async def test_only_hosts_whose_own_list_changed_are_told_and_once(tmp_path: Pat
             changed = replace(CHOICE, description=f"changed {text}")
             shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
             announcer.changed()
+            await anyio.wait_all_tasks_blocked()
         with anyio.fail_after(5):
             await claude.came.wait()
         assert (claude.count, unknown.count) == (1, 0)
         # A change that is taken back before anybody is told is none.
         shop.shelf.publish(catalog([]))
         announcer.changed()
+        await anyio.wait_all_tasks_blocked()
         shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
         announcer.changed()
+        await anyio.wait_all_tasks_blocked()
         shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]), Vetting({SUMMARY.key: "held"}))
         announcer.changed()
+        await anyio.wait_all_tasks_blocked()
         claude.came = anyio.Event()
         with anyio.fail_after(5):
             await claude.came.wait()
