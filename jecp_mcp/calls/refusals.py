@@ -27,6 +27,7 @@ BRIDGE_FAULT = "BRIDGE_FAULT"
 APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
 APPROVAL_PENDING = "APPROVAL_PENDING"
 APPROVAL_DENIED = "APPROVAL_DENIED"
+APPROVAL_SPENT = "APPROVAL_SPENT"
 PREPARED_NOT_FOUND = "PREPARED_NOT_FOUND"
 PREPARED_EXPIRED = "PREPARED_EXPIRED"
 PREPARED_SUPERSEDED = "PREPARED_SUPERSEDED"
@@ -67,7 +68,7 @@ def approval_required(question: Question, code: str, expires_at: UnixMs, why: st
     return Refusal(
         code=APPROVAL_REQUIRED,
         message=(
-            f"{question.because} It was not asked for in the chat: {why or 'nobody answered'}. Nothing was charged. "
+            f"{question.because} It was not approved in the chat: {why or 'nobody answered'}. Nothing was charged. "
             f"Until {iso(expires_at)} the user can answer outside the chat, under the code {code}."
         ),
         details={
@@ -135,13 +136,13 @@ def prepared_superseded() -> Refusal:
 
 def price_changed(key: str, was: int | None, now: int | None) -> Refusal:
     """The catalog offers something else by now than what was prepared."""
+    cause = f"{key} was prepared at {_priced(was)} and costs {_priced(now)} now."
+    if was == now:
+        cause = f"{key} has another version or kind of price since it was prepared."
     return Refusal(
         code=PRICE_CHANGED,
-        message=(
-            f"{key} has changed since it was prepared: from {_priced(was)} to {_priced(now)} USDC, or to another "
-            "version. Nothing was charged. Prepare it again to see what it costs now."
-        ),
-        details={"was_usdc": _priced(was), "now_usdc": _priced(now)},
+        message=f"{cause} Nothing was charged. Prepare it again to see what it costs now.",
+        details={"was_usdc": _told(was), "now_usdc": _told(now)},
         source="bridge",
     )
 
@@ -151,14 +152,18 @@ def not_good(found: NotGood) -> Refusal:
     if found.ref.kind is SlipKind.PREPARED:
         return prepared_unknown() if found.slip is None else prepared_superseded()
     return Refusal(
-        code=APPROVAL_PENDING,
+        code=APPROVAL_SPENT,
         message="The approval for this call was used or ran out just now. Nothing was charged. Call it again.",
         source="bridge",
     )
 
 
+def _told(amount: int | None) -> str | None:
+    return None if amount is None else format_usdc(amount)
+
+
 def _priced(amount: int | None) -> str:
-    return "an unknown price" if amount is None else format_usdc(amount)
+    return "an unknown price" if amount is None else f"{format_usdc(amount)} USDC"
 
 
 def ledger_trouble(error: LedgerError) -> Refusal:
@@ -167,8 +172,8 @@ def ledger_trouble(error: LedgerError) -> Refusal:
         return Refusal(
             code=CLOCK_WRONG,
             message=(
-                f"What is left of the limits cannot be told: {error}. Nothing was charged. The operator must set this "
-                "machine's clock."
+                f"This machine's clock went back: {error}. Nothing was sent and nothing was charged. The operator must "
+                "set this machine's clock."
             ),
             source="bridge",
         )

@@ -37,8 +37,8 @@ def advise(end: CallEnd, context: Context) -> NextAction:
     return _BY_TYPE.get(kind, steps.foreign)(case)
 
 
-_RULED_BY_OPERATOR: Final = frozenset({"CALL_WRITTEN_OFF"})
-"""Charge unknown for ever: asking again finds out nothing."""
+_RULED_BY_OPERATOR: Final = frozenset({"CALL_WRITTEN_OFF", "LEDGER_UNAVAILABLE", "LEDGER_DAMAGED"})
+"""Charge unknown until the operator acts: asking again finds out nothing."""
 
 PREPARE_ANEW: Final = frozenset({"PREPARED_EXPIRED", "PREPARED_SUPERSEDED", "PRICE_CHANGED"})
 """A prepared call that cannot be executed any more; another one can be prepared."""
@@ -56,13 +56,15 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         "TOOL_NOT_FOUND": "discover",
         "TOOL_QUARANTINED": "discover",
         "CALL_NOT_FOUND": "list_calls",
-        "PREPARED_NOT_FOUND": "discover",
+        "PREPARED_NOT_FOUND": "prepare",
+        "NOT_CHARGED": "check_status",
         "PREPARED_EXPIRED": "prepare",
         "PREPARED_SUPERSEDED": "prepare",
         "PRICE_CHANGED": "prepare",
         "APPROVAL_REQUIRED": "ask_human",
         "APPROVAL_PENDING": "ask_human",
         "APPROVAL_DENIED": "ask_human",
+        "APPROVAL_SPENT": "retry_after",
         "ALREADY_REGISTERED": "use_account",
         "ACCOUNT_CHANGED": "retry_after",
         "HUB_UNREACHABLE": "retry_after",
@@ -90,15 +92,17 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
 _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
     {
         "LIMIT_REACHED": people.full_limit,
-        "PER_CALL_LIMIT": detours.cheaper,
+        "PER_CALL_LIMIT": detours.too_dear,
         "APPROVAL_REQUIRED": people.approve,
         "APPROVAL_PENDING": people.wait_for_person,
         "APPROVAL_DENIED": people.refused_by_person,
+        "PREPARED_NOT_FOUND": people.prepare_first,
         "PREPARED_EXPIRED": people.prepare_anew,
         "PREPARED_SUPERSEDED": people.prepare_anew,
         "PRICE_CHANGED": people.prepare_anew,
-        "DENIED_BY_POLICY": steps.mandate,
-        "PRICE_UNKNOWN": steps.mandate,
+        "NOT_CHARGED": steps.its_status,
+        "DENIED_BY_POLICY": steps.denied,
+        "PRICE_UNKNOWN": steps.denied,
         "INSUFFICIENT_BUDGET": steps.dearer,
         "LEDGER_UNAVAILABLE": steps.ledger,
         "LEDGER_DAMAGED": steps.ledger,
@@ -118,7 +122,7 @@ _BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "topup_url": steps.topup,
         "register": steps.register,
         "increase_mandate": steps.mandate,
-        "refresh_mandate": steps.mandate,
+        "refresh_mandate": steps.ended,
         "raise_cap": steps.mandate,
         "retry_after": steps.again,
         "retry_or_alternative": detours.alternative,

@@ -19,7 +19,7 @@ from jecp_mcp.tools.cleaning import clean, sunset_words
 from jecp_mcp.tools.equivalents import Equivalents
 from jecp_mcp.tools.faults import fault
 from jecp_mcp.tools.forms import ToolCard, ToolResult
-from jecp_mcp.tools.own import Neighbours, OwnTools, located, set_aside, told
+from jecp_mcp.tools.own import ALREADY_REGISTERED, REGISTERED, Neighbours, OwnTools, located, set_aside, told
 from jecp_mcp.tools.own_schemas import OWN, offered
 from jecp_mcp.tools.ports import Checks, OnShelf, Problem
 from jecp_mcp.tools.profiles import OPEN, Profile
@@ -39,6 +39,7 @@ _NAME: Final = 80
 _CALL: Final = "jecp_call"
 _PREPARE: Final = "jecp_prepare"
 _EXECUTE: Final = "jecp_execute"
+_REGISTER: Final = "jecp_register"
 _PAYING: Final = frozenset({_CALL, _EXECUTE})
 
 
@@ -163,7 +164,8 @@ class Desk:
         slip, call = known
         found = located(self._near.shelf, call.key)
         if found is None:
-            return self._refused(_EXECUTE, arguments, self._unknown(call.tool))
+            sought = {"tool": call.tool, "arguments": call.arguments}
+            return self._refused(_PREPARE, sought, self._unknown(call.tool))
         end = await self._near.calls.execute(slip, Purchase(call.tool, found.action, call.arguments), caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
         anew = {"tool": found.name, "arguments": call.arguments}
@@ -184,7 +186,9 @@ class Desk:
         return fault(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
 
     def _unknown(self, name: str) -> Refusal:
-        """No such tool; or one that is set aside, with the reason."""
+        """No such tool; or one that is set aside, with the reason; or one that there is no more need of."""
+        if name == _REGISTER:
+            return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
         aside = set_aside(self._near.shelf, name)
         if aside is not None:
             return Refusal(TOOL_QUARANTINED, aside, source="bridge")

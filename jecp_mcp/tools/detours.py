@@ -14,14 +14,20 @@ from jecp_mcp.tools.steps import Case, action_of, operator, step
 from jecp_mcp.wire.forms import NOTHING, TIER_CALLS, TIERS
 
 _MAX_QUERY: Final = 80
+_ARTICLES: Final = frozenset({"a", "an", "the"})
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
-def cheaper(case: Case) -> NextAction:
+def too_dear(case: Case) -> NextAction:
     """A price above the cap for one call: something that costs less."""
     most = case.refusal.details.get("limit")
+    return cheaper(case, most if isinstance(most, str) else None)
+
+
+def cheaper(case: Case, most: str | None) -> NextAction:
+    """Something that costs at most `most` USDC, as decimal text; the least there is where it is None."""
     query: dict[str, Any] = {"query": _query(case)}
-    if isinstance(most, str):
+    if most is not None:
         query["max_price_usdc"] = most
     if "jecp_search" not in case.context.own:
         return operator(case)
@@ -132,7 +138,7 @@ def trust(case: Case) -> NextAction:
             call=("jecp_describe", {"tool": others[0]["tool"]}),
             alternatives=others,
         )
-    return step(case, "human", f"Tell the user: this needs {tier}.")
+    return step(case, "human", f"Tell the user: this needs {tier}. Stop here.")
 
 
 def _asked(case: Case) -> str:
@@ -147,7 +153,8 @@ def _query(case: Case) -> str:
     text = _asked(case)
     if action is not None:
         text = f"{action.capability.rpartition('/')[2]} {action.title or action.action}"
-    words = dict.fromkeys(_WORD.findall(case.context.links.words(text, 200).lower()))
+    found = _WORD.findall(case.context.links.words(text, 200).lower())
+    words = dict.fromkeys(word for word in found if word not in _ARTICLES)
     query = ""
     for word in words:
         if len(query) + len(word) >= _MAX_QUERY:

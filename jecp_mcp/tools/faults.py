@@ -68,8 +68,12 @@ def step_object(step: NextAction) -> dict[str, Any]:
 
 def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
     message = links.words(refusal.message, _MESSAGE)
+    theirs = refusal.source == "hub"
+    if theirs:
+        # It may coach the model to spend more: whose words they are must show.
+        message = f"The Hub says: {message}"
     # Our own messages say what became of the money; a Hub's word on that is no proof.
-    if refusal.source == "hub" or (end.charge is not Charge.UNKNOWN and "charged" not in message):
+    if theirs or (end.charge is not Charge.UNKNOWN and "charged" not in message):
         message = f"{message}{'' if message.endswith(('.', '!', '?', '…')) else '.'} {money_sentence(end)}"
     made: dict[str, Any] = {"code": links.words(refusal.code, _CODE), "message": message}
     if refusal.details:

@@ -33,6 +33,8 @@ CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
 ALREADY_REGISTERED: Final = "ALREADY_REGISTERED"
 CREDENTIALS_NOT_STORED: Final = "CREDENTIALS_NOT_STORED"
 
+REGISTERED: Final = "There is an agent account already. Nothing was changed or charged. Go on with that one."
+
 _GIVE_LINK: Final = "Give this link to the user. When they have paid, repeat the call that needed money."
 _AFTER_LINK: Final = {
     Decision.ACCEPTED: (
@@ -205,7 +207,7 @@ class OwnTools:
         if self._near.keeper.present():
             raise ToolFault(
                 ALREADY_REGISTERED,
-                "There is an agent account already. Nothing was changed or charged. Go on with that one.",
+                REGISTERED,
             )
         try:
             made = await self._near.keeper.register(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from jecp_mcp.money import parse_usdc
+from jecp_mcp.tools.detours import cheaper
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.steps import Case, limit, same_call, step
 
@@ -35,8 +37,13 @@ def refused_by_person(case: Case) -> NextAction:
 
 
 def full_limit(case: Case) -> NextAction:
-    """A cap without room: the same call once it has refilled; where it does not, only the operator can decide."""
-    code = case.refusal.details.get("approval_code")
+    """A cap without room: the same call once it has refilled; where it does not, only the operator can decide.
+
+    What costs more than the whole cap never has room, whatever refills.
+    """
+    code, needed, most = (case.refusal.details.get(key) for key in ("approval_code", "needed_usdc", "limit_usdc"))
+    if isinstance(needed, str) and isinstance(most, str) and parse_usdc(needed) > parse_usdc(most):
+        return cheaper(case, most)
     if code is None or "resets_at" in case.refusal.details:
         return limit(case)
     return step(
@@ -45,6 +52,13 @@ def full_limit(case: Case) -> NextAction:
         f"Tell the user: this limit is full, and only the operator can decide on it, {_where(case, code)}. Stop here.",
         type_="ask_operator",
         url=case.context.page,
+    )
+
+
+def prepare_first(case: Case) -> NextAction:
+    """A prepared call that nobody has: what was to be prepared is not known here."""
+    return step(
+        case, "agent", "Prepare the call again; this says how.", call=("jecp_describe", {"tool": "jecp_prepare"})
     )
 
 

@@ -14,6 +14,7 @@ from jecp_mcp.tools.cleaning import clean, provider_of
 from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.ports import OnShelf, Problem
+from jecp_mcp.tools.steps import enough
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.forms import Action
 
@@ -21,6 +22,7 @@ MAX_ISSUES: Final = 8
 _REASON: Final = 200
 _KEYWORDS: Final = ("type", "enum", "const", "format", "minimum", "maximum", "minLength", "maxLength", "pattern")
 _FRAGMENT: Final = 400
+_QUERY: Final = 80
 
 Issue = dict[str, Any]
 
@@ -55,11 +57,11 @@ def shown(found: OnShelf, made: Preparation, balance: MicroUSDC | None) -> dict[
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = step_object(_next(made, balance))
+    told["next_action"] = step_object(_next(found, made, balance))
     return told
 
 
-def _next(made: Preparation, balance: MicroUSDC | None) -> NextAction:
+def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None) -> NextAction:
     if made.approval is not None:
         _, asked = made.approval
         return NextAction(
@@ -69,13 +71,12 @@ def _next(made: Preparation, balance: MicroUSDC | None) -> NextAction:
             "Or execute it: that asks them here, where this host can ask.",
             "bridge",
         )
+    execute = ("jecp_execute", {"prepared_id": made.slip.slip_id})
+    never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
+    if never:
+        return _cheaper(found.action, min(never))
     if made.full:
-        resets = [one.resets_at for one in made.full]
-        latest = None if None in resets else max(at for at in resets if at is not None)
-        hint = "A limit of the operator's is full. " + (
-            f"Execute it once there is room, from {iso(latest)} on." if latest else "Tell the user and stop."
-        )
-        return NextAction("wait" if latest else "ask_human", "agent" if latest else "operator", hint, "bridge")
+        return _once_there_is_room(made, execute)
     least = made.call.quoted or made.call.hold
     if balance is not None and balance < least:
         return NextAction(
@@ -84,17 +85,38 @@ def _next(made: Preparation, balance: MicroUSDC | None) -> NextAction:
             "The wallet holds too little. Get a payment link for the user; when they have paid, execute this call.",
             "bridge",
             tool="jecp_topup",
-            arguments={"amount_usd": 5},
+            arguments={"amount_usd": enough(least - balance)},
         )
-    prepared_id = made.slip.slip_id
+    return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
+
+
+def _cheaper(action: Action, most: MicroUSDC) -> NextAction:
+    """What costs more than a whole limit never has room in it, whatever refills."""
+    words = f"{action.capability.rpartition('/')[2]} {action.title or action.action}"
     return NextAction(
-        "execute",
+        "find_cheaper",
         "agent",
-        "Execute it to buy it.",
+        "This costs more than a whole limit of the operator's. Search for a cheaper action, or tell the user.",
         "bridge",
-        tool="jecp_execute",
-        arguments={"prepared_id": prepared_id},
+        tool="jecp_search",
+        arguments={"query": clean(words, _QUERY, one_line=True), "max_price_usdc": format_usdc(most)},
     )
+
+
+def _once_there_is_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
+    """A full limit: wait if it has room again while the price is promised, else it is the operator's."""
+    resets = [one.resets_at for one in made.full]
+    latest = None if None in resets else max(at for at in resets if at is not None)
+    if latest is None:
+        hint = "Tell the user: a limit of the operator's is full, and does not refill by itself. Stop here."
+        return NextAction("ask_operator", "operator", hint, "bridge")
+    if latest >= made.slip.expires_at:
+        hint = f"Tell the user that a limit of the operator's is full until {iso(latest)}. Prepare it again after that."
+        return NextAction("retry_after", "human", hint, "bridge")
+    wait = max(1, -(-(latest - made.slip.created_at) // 1000))
+    hint = f"A limit of the operator's is full. Wait {wait} s for room in it, then execute this call."
+    tool, arguments = execute
+    return NextAction("retry_after", "agent", hint, "bridge", tool=tool, arguments=arguments, retry_after_seconds=wait)
 
 
 def _full(readings: Sequence[MeterReading]) -> list[Issue]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jecp_mcp.calls.ports import Caller
+from jecp_mcp.calls.refusals import CALL_WRITTEN_OFF
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.mandate.ledger import CallRow
-from jecp_mcp.mandate.states import CHARGED
+from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.cleaning import clean
 from jecp_mcp.tools.faults import step_object
@@ -65,10 +66,26 @@ async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
     row = next((one for one in rows if one.principal == caller.principal), None)
     if row is None:
         raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking. List the latest calls.")
-    if row.state not in CHARGED or row.transaction_id is None:
+    if row.state is State.WRITTEN_OFF:
+        raise ToolFault(
+            CALL_WRITTEN_OFF,
+            "The Hub no longer knows this call, so nothing can be asked back. Whether it was charged stays unknown. "
+            "Tell the user that the operator must rule on it.",
+        )
+    if row.state in HOLDING:
         raise ToolFault(
             NOT_CHARGED,
-            f"This call is {row.state.value}, so nothing can come back. It was not charged. Ask for its status.",
+            "Nobody knows yet whether this call was charged. Asking charged nothing. Ask for its status first.",
+        )
+    if row.state not in CHARGED:
+        raise ToolFault(
+            NOT_CHARGED, "This call was free, so nothing can come back. Nothing was charged. Go on without a refund."
+        )
+    if row.transaction_id is None:
+        raise ToolFault(
+            NOT_CHARGED,
+            "The Hub named no transaction for this call, so nothing can be asked back. Asking charged nothing. "
+            "Tell the user.",
         )
     return row
 

@@ -131,10 +131,14 @@ def topup(case: Case) -> NextAction:
 def _topup_amount(case: Case) -> int:
     """The smallest amount on sale that pays for the call."""
     offered = case.said.allowed_amounts_usd if case.said is not None else ()
-    amounts = [amount for amount in TOPUPS_USD if amount in offered] or list(TOPUPS_USD)
     action = action_of(case)
     price = action.price.amount if action is not None and action.price.amount is not None else 0
-    return next((amount for amount in amounts if amount * MICRO_PER_USDC >= price), amounts[-1])
+    return enough(price, [amount for amount in TOPUPS_USD if amount in offered] or TOPUPS_USD)
+
+
+def enough(needed: int, amounts: Sequence[int] = TOPUPS_USD) -> int:
+    """The smallest amount on sale, in whole USD, that pays for `needed` micro-USDC; else the largest."""
+    return next((amount for amount in amounts if amount * MICRO_PER_USDC >= needed), amounts[-1])
 
 
 def register(case: Case) -> NextAction:
@@ -159,7 +163,7 @@ def again(case: Case) -> NextAction:
     return step(
         case,
         "agent",
-        f"Wait {wait} s, then repeat this call unchanged.",
+        f"Wait {wait} s, then repeat this call unchanged." if wait else "Repeat this call unchanged.",
         call=same_call(case.context),
         wait=wait,
         type_="retry_after",
@@ -179,7 +183,7 @@ def limit(case: Case) -> NextAction:
         return step(
             case,
             "human",
-            f"Tell the user that this limit has room again at {resets_at}. Stop until then.",
+            f"Tell the user that this limit has room again at {resets_at}{_let_past(case)}. Stop until then.",
             wait=wait,
             type_="retry_after",
         )
@@ -191,6 +195,11 @@ def limit(case: Case) -> NextAction:
         wait=wait,
         type_="retry_after",
     )
+
+
+def _let_past(case: Case) -> str:
+    code = case.refusal.details.get("approval_code")
+    return f", or sooner if the operator runs `jecp-mcp approve {code}` for this one call" if code else ""
 
 
 def check_status(case: Case) -> NextAction:
@@ -214,6 +223,13 @@ def list_calls(case: Case) -> NextAction:
     return step(case, "agent", "List the latest calls, with their ids.", call=("jecp_status", {}))
 
 
+def its_status(case: Case) -> NextAction:
+    """The status of a call that cannot be given back, which says what became of its money."""
+    call_id = (case.context.arguments or {}).get("call_id")
+    given = {"call_id": call_id} if isinstance(call_id, str) else {}
+    return step(case, "agent", "Read what became of this call.", call=("jecp_status", given))
+
+
 def use_account(case: Case) -> NextAction:
     """The account there is, in place of a second one."""
     return step(case, "agent", "Look at the wallet of the account there is.", call=("jecp_wallet", {}))
@@ -222,6 +238,22 @@ def use_account(case: Case) -> NextAction:
 def mandate(case: Case) -> NextAction:
     """Something the operator's mandate does not allow."""
     return step(case, "operator", "Tell the user: only the operator can change what may be spent. Stop here.")
+
+
+def ended(case: Case) -> NextAction:
+    """A mandate whose time is over."""
+    return step(
+        case,
+        "operator",
+        "Tell the user: the permission to spend has ended, and only the operator can renew it. Stop here.",
+    )
+
+
+def denied(case: Case) -> NextAction:
+    """One action that the operator's mandate leaves out; others it does not."""
+    return step(
+        case, "operator", "Only the operator can allow this action. Use another one, or tell the user and stop."
+    )
 
 
 def dearer(case: Case) -> NextAction:
@@ -283,7 +315,7 @@ def clock(case: Case) -> NextAction:
         return step(
             case, "operator", "Tell the user: the operator must set this machine's clock. Stop here.", type_="set_clock"
         )
-    return operator(case)
+    return upgrade(case) if case.type == "upgrade_client" else operator(case)
 
 
 def wallet_only(case: Case) -> NextAction:
@@ -342,4 +374,5 @@ _DEFAULT_WAITS: Final[Mapping[str, int]] = {
     "SHUTTING_DOWN": 5,
     "HUB_UNREACHABLE": 15,
     "ACCOUNT_CHANGED": 0,
+    "APPROVAL_SPENT": 0,
 }

@@ -1,257 +1,384 @@
-"""A person decides: in the host where it can ask, else at a terminal; and a prepared call is paid for once."""
+"""A person decides, in the host where it can ask, else at a terminal: only a genuine yes buys, and it buys once."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
-from mcp import Client
-from mcp_types import ElicitResult
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
+from jecp_mcp.server.ask import PATIENCE_SECONDS
 from jecp_mcp.tools.asking import FIELD
-from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, error_of, output_of, server_env
+from tests.acceptance.errors.seats import ERAS, Person
+from tests.acceptance.errors.world import PRICE, TALLY, World, opened, tally
+from tests.acceptance.roads import SandboxHub, error_of, output_of, server_env
+from tests.acceptance.terminal import at_a_terminal
 
 pytestmark = pytest.mark.anyio
 
-INVOICE, PRICE = "inkwell_invoice_render", "0.05"
-ASKING = {"mandate__approve_above_usdc": "0.01"}
-Person = Callable[[Any], Awaitable[ElicitResult]]
+ASKING = {"mandate__approve_above_usdc": "0.0001"}
+YES = ElicitResult(action="accept", content={FIELD: PRICE})
+NO = ElicitResult(action="decline")
 
 
-@pytest.fixture(params=[LEGACY, MODERN], ids=["2025", "2026"])
-def era(request: pytest.FixtureRequest) -> str:
-    return request.param
+def always(answer: ElicitResult) -> Person:
+    async def person(_context: Any, _asked: Any) -> ElicitResult:
+        return answer
+
+    return person
 
 
-def who(action: Any, content: dict[str, Any] | None = None) -> Person:
-    async def answer(_context: Any, _asked: Any = None) -> ElicitResult:
-        return ElicitResult(action=action, content=content)
+def accepts(content: dict[str, Any] | None) -> Person:
+    return always(ElicitResult(action="accept", content=content))
 
-    return answer
+
+def fills(**given: str) -> Person:
+    """A host that accepts by itself: with what it finds in a field, by its type."""
+
+    async def person(_context: Any, asked: Any) -> ElicitResult:
+        fields = asked.requested_schema["properties"]
+        found = {name: one.get(given["key"], given.get(one["type"], "")) for name, one in fields.items()}
+        return ElicitResult(action="accept", content=found)
+
+    return person
+
+
+@dataclass
+class Host:
+    """A host with its person, before a real server under a mandate that asks."""
+
+    world: World
+    shown: list[Any] = field(default_factory=list)
+
+    def answers(self, person: Person) -> None:
+        async def answered(context: Any, asked: Any) -> Any:
+            self.shown.append(asked)
+            return await person(context, asked)
+
+        self.shown.clear()
+        self.world.person = answered
+
+    async def buy(self, text: str) -> Any:
+        return await self.world.client.call_tool(TALLY, {"text": text})
+
+    async def raw(self, text: str, **more: Any) -> Any:
+        """One request as it stands, without the client's own rounds."""
+        return await self.world.client.session.call_tool(TALLY, {"text": text}, allow_input_required=True, **more)
+
+    async def question(self, text: str) -> tuple[str, str]:
+        """The key and the state with which a 2026-era host is asked."""
+        asked = await self.raw(text)
+        assert isinstance(asked, InputRequiredResult)
+        assert asked.input_requests is not None
+        assert asked.request_state is not None
+        return next(iter(asked.input_requests)), asked.request_state
+
+
+@pytest.fixture(scope="module")
+def selling(first_agent: SandboxHub) -> SandboxHub:
+    first_agent.http.post("/sandbox/catalog", json={"manifests": [tally()]}).raise_for_status()
+    return first_agent
 
 
 @asynccontextmanager
-async def seat(
-    era: str, hub: SandboxHub, state: Path, person: Person | None = None, settings: Mapping[str, str] = ASKING
-) -> AsyncIterator[Client]:
-    options = {} if person is None else {"elicitation_callback": person}
-    async with connect(Road("stdio", era), hub, state, settings=settings, **options) as client:
-        with anyio.fail_after(20):
-            while INVOICE not in {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}:
-                await anyio.sleep(0.05)
-        yield client
+async def asking(hub: SandboxHub, state: Path, year: str, *, asks: bool = True, **settings: str) -> AsyncIterator[Host]:
+    async with opened(hub.new_agent(), state, ERAS[year], settings or ASKING) as world:
+        await world.serve(asks=asks)
+        yield Host(world)
+    await world.check_the_books()
 
 
-async def invoice(client: Client) -> dict[str, Any]:
-    described = output_of(await client.call_tool("jecp_describe", {"tool": INVOICE}))
-    return described["examples"][0]["input"]
+@pytest.fixture(scope="module", params=ERAS)
+async def host(
+    request: pytest.FixtureRequest, selling: SandboxHub, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Host]:
+    async with asking(selling, tmp_path_factory.mktemp("asking"), request.param) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def modern(selling: SandboxHub, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
+    async with asking(selling, tmp_path_factory.mktemp("modern"), "2026") as made:
+        yield made
+
+
+async def test_a_yes_is_good_for_one_call_and_no_other(host: Host) -> None:
+    before = host.world.paid()
+    host.answers(always(YES))
+    assert output_of(await host.buy("a"))["words"] == 1
+    (asked,) = host.shown
+    assert f"acme/tally:count from acme for {PRICE} USDC?" in asked.message
+    assert '{"text": "a"}' in asked.message
+    assert "default" not in json.dumps(asked.requested_schema)
+    host.answers(always(NO))
+    for text in ("a", "b"):
+        assert error_of(await host.buy(text))["error"]["code"] == "APPROVAL_DENIED"
+    assert (len(host.shown), host.world.paid() - before) == (2, 1)
+
+
+NOT_A_YES: dict[str, tuple[Person, str]] = {
+    "declines": (always(NO), "APPROVAL_DENIED"),
+    "cancels": (always(ElicitResult(action="cancel")), "APPROVAL_REQUIRED"),
+    "accepts without a word": (accepts(None), "APPROVAL_REQUIRED"),
+    "accepts an empty form": (accepts({}), "APPROVAL_REQUIRED"),
+    "accepts an empty field": (accepts({FIELD: ""}), "APPROVAL_REQUIRED"),
+    "lets the host fill defaults": (fills(key="default"), "APPROVAL_REQUIRED"),
+    "lets the host fill titles": (fills(key="title"), "APPROVAL_REQUIRED"),
+    "lets the host fill true": (fills(key="default", string="true"), "APPROVAL_REQUIRED"),
+    "lets the host fill first choices": (fills(key="enum", string="accept"), "APPROVAL_REQUIRED"),
+    "types a yes": (accepts({FIELD: "yes"}), "APPROVAL_REQUIRED"),
+    "types another amount": (accepts({FIELD: "0.01"}), "APPROVAL_REQUIRED"),
+    "answers with a number": (accepts({FIELD: 0.001}), "APPROVAL_REQUIRED"),
+    "answers another field": (accepts({"approve": True, "amount": PRICE}), "APPROVAL_REQUIRED"),
+}
+
+
+@pytest.mark.parametrize("how", NOT_A_YES)
+async def test_nothing_is_bought_from_a_person_who(host: Host, how: str) -> None:
+    before = host.world.paid()
+    person, code = NOT_A_YES[how]
+    host.answers(person)
+    for _ in range(2):
+        error = error_of(await host.buy(how))
+        assert (error["error"]["code"], error["charged"]) == (code, "no")
+        assert (error["next_action"]["type"], error["next_action"]["actor"]) == ("ask_human", "human")
+    # Who said no is not asked the same again; everybody else may have been kept from answering.
+    assert len(host.shown) == (1 if code == "APPROVAL_DENIED" else 2)
+    assert host.world.paid() == before
+
+
+@pytest.mark.parametrize("year", ERAS)
+async def test_a_host_that_cannot_ask_leaves_it_to_the_terminal(selling: SandboxHub, tmp_path: Path, year: str) -> None:
+    async with asking(selling, tmp_path, year, asks=False) as host:
+        hub = host.world.hub
+
+        async def types(*command: str, answer: str | None = None) -> tuple[int, str]:
+            return await anyio.to_thread.run_sync(lambda: at_a_terminal(hub, tmp_path, *command, answer=answer))
+
+        error = error_of(await host.buy("a"))
+        code = error["error"]["details"]["approval_code"]
+        assert (error["error"]["code"], error["next_action"]["actor"]) == ("APPROVAL_REQUIRED", "human")
+        assert code in error["next_action"]["hint"]
+        status, seen = await types("approve", "--json")
+        (waiting,) = json.loads(seen)
+        assert (status, waiting["code"], waiting["at_most_usdc"]) == (0, code, PRICE)
+        # No terminal, no approval.
+        command = [sys.executable, "-m", "jecp_mcp", "approve", code, "--state-dir", str(tmp_path)]
+        piped = await anyio.run_process(
+            command, input=b"y\n", env=server_env(hub.url, hub.agent_id, hub.api_key), check=False
+        )
+        assert (piped.returncode, b"terminal" in piped.stderr) == (1, True)
+        for answer, expected in (("n", 1), ("y", 0)):
+            status, seen = await types("approve", code.lower(), answer=answer)
+            assert (status, PRICE in seen) == (expected, True), seen
+        # It is good for these very arguments, once.
+        other = error_of(await host.buy("b"))["error"]["details"]["approval_code"]
+        assert output_of(await host.buy("a"))["words"] == 1
+        third = error_of(await host.buy("a"))["error"]["details"]["approval_code"]
+        assert len({code, other, third}) == 3
+        assert (await types("deny", third))[0] == 0
+        assert error_of(await host.buy("a"))["error"]["code"] == "APPROVAL_DENIED"
+        status, seen = await types("approve", third)
+        assert (status, "denied already" in seen) == (1, True)
+        assert host.world.paid() == 1
+
+
+async def test_only_the_first_purchase_from_a_provider_needs_a_person(selling: SandboxHub, tmp_path: Path) -> None:
+    async with asking(selling, tmp_path, "2026", mandate__approve_new_payees="true") as host:
+        host.answers(always(YES))
+        for _ in range(2):
+            output_of(await host.buy("a"))
+        assert (len(host.shown), host.world.paid()) == (1, 2)
+
+
+async def test_only_the_operator_lets_a_call_past_a_full_limit_and_only_that_one(
+    selling: SandboxHub, tmp_path: Path
+) -> None:
+    async with asking(selling, tmp_path, "2026", mandate__total_usdc=PRICE) as host:
+        host.answers(always(YES))
+        output_of(await host.buy("a"))
+        full = error_of(await host.buy("a"))
+        assert (full["error"]["code"], full["next_action"]["actor"]) == ("LIMIT_REACHED", "operator")
+        await host.world.terminal("approve", full["error"]["details"]["approval_code"], answer="y")
+        output_of(await host.buy("a"))
+        assert error_of(await host.buy("a"))["error"]["code"] == "LIMIT_REACHED"
+        assert (host.shown, host.world.paid()) == ([], 2)
+
+
+# What a 2026-era host sends by itself: an answer is taken once, from the process that asked, and for what it asked.
+
+
+async def test_an_answer_that_nobody_asked_for_is_none(modern: Host) -> None:
+    before = modern.world.paid()
+    key, state = await modern.question("unasked")
+    for sent in (
+        {"input_responses": {key: YES}},
+        {"input_responses": {"other": YES}, "request_state": state},
+    ):
+        assert isinstance(await modern.raw("unasked", **sent), InputRequiredResult)
+    _, state = await modern.question("unasked")
+    for text, sent in (("another", state), ("unasked", state[:-4] + "AAAA"), ("unasked", "v1.AAAA")):
+        with pytest.raises(MCPError, match="requestState"):
+            await modern.raw(text, input_responses={key: YES}, request_state=sent)
+    assert modern.world.paid() == before
+
+
+@pytest.mark.parametrize("said", [YES, NO, ElicitResult(action="cancel")], ids=["yes", "no", "nothing"])
+async def test_an_old_answer_is_none(modern: Host, said: ElicitResult) -> None:
+    before = modern.world.paid()
+    text = f"old {said.action}"
+    key, state = await modern.question(text)
+    first = await modern.raw(text, input_responses={key: said}, request_state=state)
+    assert isinstance(first, CallToolResult)
+    assert first.is_error is not (said is YES)
+    again = await modern.raw(text, input_responses={key: YES}, request_state=state)
+    assert isinstance(again, CallToolResult if said is NO else InputRequiredResult)
+    assert modern.world.paid() - before == (1 if said is YES else 0)
+
+
+async def test_an_answer_to_a_server_that_is_gone_is_none(selling: SandboxHub, tmp_path: Path) -> None:
+    async with asking(selling, tmp_path, "2026") as host:
+        key, state = await host.question("a")
+        await host.world.serve()
+        with pytest.raises(MCPError, match="requestState"):
+            await host.raw("a", input_responses={key: YES}, request_state=state)
+        assert host.world.paid() == 0
+
+
+# A 2025-era host is asked over the connection. This one speaks for itself, and says what no client would.
+
+
+class Speaker:
+    """A host on stdio that declares elicitation and writes whatever it likes."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._number = 0
+        hello = {"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}}
+        self.answer(self.ask("initialize", **hello, clientInfo={"name": "t", "version": "1"}))
+        self.write(method="notifications/initialized")
+
+    def write(self, **message: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+        self._process.stdin.flush()
+
+    def read(self) -> dict[str, Any]:
+        """The next message that is no notification."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            message: dict[str, Any] = json.loads(line)
+            if "id" in message:
+                return message
+        raise AssertionError("the server ended")
+
+    def ask(self, method: str, **params: Any) -> int:
+        self._number += 1
+        self.write(id=self._number, method=method, params=params)
+        return self._number
+
+    def answer(self, number: int) -> dict[str, Any]:
+        message = self.read()
+        assert message["id"] == number, message
+        found: dict[str, Any] = message["result"]
+        return found
+
+    def listed(self) -> set[str]:
+        return {tool["name"] for tool in self.answer(self.ask("tools/list"))["tools"]}
+
+    def asked(self, text: str) -> tuple[int, Any]:
+        """Call the tally, and be asked: the id of the call and that of the question."""
+        number = self.ask("tools/call", name=TALLY, arguments={"text": text})
+        question = self.read()
+        assert question["method"] == "elicitation/create", question
+        return number, question["id"]
+
+    def says(self, question: Any, action: str = "accept", **content: Any) -> None:
+        self.write(id=question, result={"action": action} | ({"content": content} if content else {}))
+
+
+@contextmanager
+def speaking(hub: SandboxHub, state: Path) -> Iterator[Speaker]:
+    command = [sys.executable, "-m", "jecp_mcp", "serve", "--state-dir", str(state)]
+    env = server_env(hub.url, hub.agent_id, hub.api_key, **ASKING)
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env
+    ) as process:
+        try:
+            host = Speaker(process)
+            while TALLY not in host.listed():
+                pass
+            yield host
+        finally:
+            process.kill()
+
+
+def code(result: dict[str, Any]) -> str:
+    found: str = result["structuredContent"]["error"]["code"]
+    return found
 
 
 def paid(hub: SandboxHub) -> int:
     return len(hub.books()["transactions"])
 
 
-def at_a_terminal(hub: SandboxHub, state: Path, *arguments: str, answer: str | None = None) -> tuple[int, str]:
-    """Run a command as a person does; returns its status and what they saw."""
-    import pty
-
-    command = [sys.executable, "-m", "jecp_mcp", *arguments, "--state-dir", str(state)]
-    env = server_env(hub.url, hub.agent_id, hub.api_key)
-    person, terminal = pty.openpty()
-    seen = b""
-    try:
-        process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=env)
-        os.close(terminal)
-        while answer is not None and b"[y/N]" not in seen:
-            seen += os.read(person, 4096)
-        if answer is not None:
-            os.write(person, answer.encode() + b"\n")
-        while True:
-            try:
-                seen += os.read(person, 4096)
-            except OSError:
-                break
-        return process.wait(30), seen.decode()
-    finally:
-        os.close(person)
-
-
-async def test_a_person_in_the_host_says_yes_to_one_call(era: str, hub: SandboxHub, tmp_path: Path) -> None:
-    asked: list[str] = []
-
-    async def person(_context: Any, question: Any) -> ElicitResult:
-        asked.append(question.message)
-        return ElicitResult(action="accept", content={FIELD: PRICE})
-
-    async with seat(era, hub, tmp_path, person) as client:
-        bought = await client.call_tool(INVOICE, await invoice(client))
-        assert not bought.is_error, bought.content[0].text
-        again = await client.call_tool(INVOICE, await invoice(client))
-        assert not again.is_error
-    # One yes, one purchase: the second call was asked for again.
-    assert (len(asked), paid(hub)) == (2, 2)
-    assert all("inkwell/invoice:render" in said and PRICE in said for said in asked)
-
-
-@pytest.mark.parametrize(
-    ("person", "code"),
-    [
-        (who("decline"), "APPROVAL_DENIED"),
-        (who("cancel"), "APPROVAL_REQUIRED"),
-        (who("accept", {}), "APPROVAL_REQUIRED"),
-        (who("accept", {FIELD: "yes"}), "APPROVAL_REQUIRED"),
-        (None, "APPROVAL_REQUIRED"),
-    ],
-    ids=["declines", "cancels", "accepts nothing", "types a yes", "cannot be asked"],
-)
-async def test_nothing_is_bought_without_a_genuine_yes(
-    era: str, hub: SandboxHub, tmp_path: Path, person: Person | None, code: str
+def test_over_the_connection_only_the_answer_to_the_open_question_counts_and_only_once(
+    selling: SandboxHub, tmp_path: Path
 ) -> None:
-    async with seat(era, hub, tmp_path, person) as client:
-        for _ in range(2):
-            error = error_of(await client.call_tool(INVOICE, await invoice(client)))
-            assert (error["error"]["code"], error["charged"]) == (code, "no")
-            assert (error["next_action"]["type"], error["next_action"]["actor"]) == ("ask_human", "human")
-    assert paid(hub) == 0
-
-
-async def test_a_person_answers_at_a_terminal_what_the_host_could_not_ask(
-    era: str, hub: SandboxHub, tmp_path: Path
-) -> None:
-    async with seat(era, hub, tmp_path) as client:
-        arguments = await invoice(client)
-        error = error_of(await client.call_tool(INVOICE, arguments))
-        code = error["error"]["details"]["approval_code"]
-        assert code in error["next_action"]["hint"]
-        status, seen = await anyio.to_thread.run_sync(lambda: at_a_terminal(hub, tmp_path, "approve", "--json"))
-        assert status == 0
-        (waiting,) = json.loads(seen)
-        assert (waiting["code"], waiting["at_most_usdc"]) == (code, PRICE)
-        # No terminal, no approval.
-        env = server_env(hub.url, hub.agent_id, hub.api_key)
-        command = [sys.executable, "-m", "jecp_mcp", "approve", code, "--state-dir", str(tmp_path)]
-        piped = await anyio.run_process(command, input=b"y\n", env=env, check=False)
-        assert piped.returncode == 1
-        assert b"terminal" in piped.stderr
-        for answer, expected in (("n", 1), ("y", 0)):
-            status, seen = await anyio.to_thread.run_sync(
-                lambda answer=answer: at_a_terminal(hub, tmp_path, "approve", code.lower(), answer=answer)
-            )
-            assert (status, PRICE in seen) == (expected, True), seen
-        bought = await client.call_tool(INVOICE, arguments)
-        assert not bought.is_error, bought.content[0].text
-        third = error_of(await client.call_tool(INVOICE, arguments))
-        assert third["error"]["code"] == "APPROVAL_REQUIRED"
-        assert third["error"]["details"]["approval_code"] != code
-    assert paid(hub) == 1
-
-
-async def test_a_no_at_a_terminal_reaches_the_agent(hub: SandboxHub, tmp_path: Path) -> None:
-    async with seat(MODERN, hub, tmp_path) as client:
-        arguments = await invoice(client)
-        code = error_of(await client.call_tool(INVOICE, arguments))["error"]["details"]["approval_code"]
-        status, _ = await anyio.to_thread.run_sync(lambda: at_a_terminal(hub, tmp_path, "deny", code))
-        assert status == 0
-        denied = error_of(await client.call_tool(INVOICE, arguments))
-        assert denied["error"]["code"] == "APPROVAL_DENIED"
-        status, seen = await anyio.to_thread.run_sync(lambda: at_a_terminal(hub, tmp_path, "approve", code))
-        assert (status, "denied already" in seen) == (1, True)
-    assert paid(hub) == 0
-
-
-async def test_the_first_purchase_from_a_provider_can_need_a_person(hub: SandboxHub, tmp_path: Path) -> None:
-    answers = [who("accept", {FIELD: PRICE})]
-
-    async def person(context: Any, asked: Any) -> ElicitResult:
-        return await answers.pop()(context, asked)
-
-    settings = {"mandate__approve_new_payees": "true"}
-    async with seat(MODERN, hub, tmp_path, person, settings) as client:
-        arguments = await invoice(client)
-        for _ in range(2):
-            bought = await client.call_tool(INVOICE, arguments)
-            assert not bought.is_error, bought.content[0].text
-    assert (answers, paid(hub)) == ([], 2)
-
-
-async def test_only_the_operator_lets_a_call_past_a_full_limit_and_only_that_one(
-    hub: SandboxHub, tmp_path: Path
-) -> None:
-    person = who("accept", {FIELD: PRICE})
-    settings = {"mandate__total_usdc": "0.05"}
-    async with seat(MODERN, hub, tmp_path, person, settings) as client:
-        arguments = await invoice(client)
-        assert not (await client.call_tool(INVOICE, arguments)).is_error
-        full = error_of(await client.call_tool(INVOICE, arguments))
-        assert (full["error"]["code"], full["next_action"]["actor"]) == ("LIMIT_REACHED", "operator")
-        code = full["error"]["details"]["approval_code"]
-        status, seen = await anyio.to_thread.run_sync(lambda: at_a_terminal(hub, tmp_path, "approve", code, answer="y"))
-        assert status == 0, seen
-        past = await client.call_tool(INVOICE, arguments)
-        assert not past.is_error, past.content[0].text
-        assert error_of(await client.call_tool(INVOICE, arguments))["error"]["code"] == "LIMIT_REACHED"
-    assert paid(hub) == 2
-
-
-async def test_a_prepared_call_is_paid_for_once_by_whichever_process(era: str, hub: SandboxHub, tmp_path: Path) -> None:
-    async with seat(era, hub, tmp_path, settings={}) as client:
-        arguments = await invoice(client)
-        wrong = output_of(await client.call_tool("jecp_prepare", {"tool": INVOICE, "arguments": {}}))
-        assert (wrong["next_action"]["type"], wrong["issues"][0]["blocking"]) == ("revise_request", True)
-        made = output_of(await client.call_tool("jecp_prepare", {"tool": INVOICE, "arguments": arguments}))
-        assert (made["price_usdc"], made["at_most_usdc"], made["charged"]) == (PRICE, PRICE, "no")
-        assert made["next_action"]["tool"] == "jecp_execute"
+    hub = selling.new_agent()
+    typed = {FIELD: PRICE}
+    with speaking(hub, tmp_path) as host:
+        first, question = host.asked("a")
+        # Answers to what was never asked buy nothing.
+        for nobodys in (question + 1, question + 2, "nobody", -1):
+            host.says(nobodys, **typed)
         assert paid(hub) == 0
-    # A later process of the same user executes what this one prepared.
-    async with seat(era, hub, tmp_path, settings={}) as client:
-        step = made["next_action"]
-        first = await client.call_tool(step["tool"], step["arguments"])
-        again = await client.call_tool(step["tool"], step["arguments"])
-        assert first.structured_content == again.structured_content
-        assert again.meta["jecp-mcp/billing"]["stored"] is True
-        newer = output_of(await client.call_tool("jecp_prepare", {"tool": INVOICE, "arguments": arguments}))
-        latest = output_of(await client.call_tool("jecp_prepare", {"tool": INVOICE, "arguments": arguments}))
-        old = error_of(await client.call_tool("jecp_execute", {"prepared_id": newer["prepared_id"]}))
-        assert (old["error"]["code"], old["next_action"]["tool"]) == ("PREPARED_SUPERSEDED", "jecp_prepare")
-        assert not (await client.call_tool("jecp_execute", {"prepared_id": latest["prepared_id"]})).is_error
-        unknown = error_of(await client.call_tool("jecp_execute", {"prepared_id": "prep_nobody"}))
-        assert unknown["error"]["code"] == "PREPARED_NOT_FOUND"
-    assert paid(hub) == 2
-
-
-async def test_a_prepared_call_resumes_once_the_wallet_was_filled(hub: SandboxHub, tmp_path: Path) -> None:
-    hub.fund("0.01")
-    async with seat(MODERN, hub, tmp_path, settings={}) as client:
-        arguments = await invoice(client)
-        made = output_of(await client.call_tool("jecp_prepare", {"tool": INVOICE, "arguments": arguments}))
-        execute = ("jecp_execute", {"prepared_id": made["prepared_id"]})
-        empty = error_of(await client.call_tool(*execute))
-        assert (empty["error"]["code"], empty["charged"]) == ("INSUFFICIENT_BALANCE", "no")
-        hub.fund("5.00")
-        assert not (await client.call_tool(*execute)).is_error
+        host.says(question, "decline")
+        assert code(host.answer(first)) == "APPROVAL_DENIED"
+        second, newer = host.asked("b")
+        assert newer != question
+        # The answer to a question that is over, again and otherwise.
+        host.says(question, **typed)
+        assert paid(hub) == 0
+        host.says(newer, "cancel")
+        assert code(host.answer(second)) == "APPROVAL_REQUIRED"
+        third, newest = host.asked("c")
+        for _ in range(3):
+            host.says(newest, **typed)
+        assert host.answer(third)["structuredContent"]["words"] == 1
+        fourth, last = host.asked("c")
+        host.says(newest, **typed)
+        host.says(last, "perhaps", **typed)
+        assert code(host.answer(fourth)) == "APPROVAL_REQUIRED"
     assert paid(hub) == 1
 
 
-async def test_money_comes_back_into_the_limits(hub: SandboxHub, tmp_path: Path) -> None:
-    async with seat(MODERN, hub, tmp_path, settings={"mandate__total_usdc": "0.06"}) as client:
-        arguments = await invoice(client)
-        bought = await client.call_tool(INVOICE, arguments)
-        call_id = bought.meta["jecp-mcp/billing"]["call_id"]
-        asked = output_of(await client.call_tool("jecp_refund", {"call_id": call_id, "reason": "The total is wrong."}))
-        assert asked["status"] == "requested"
-        assert error_of(await client.call_tool(INVOICE, arguments))["error"]["code"] == "LIMIT_REACHED"
-        resolve = f"/sandbox/refunds/{asked['refund_id']}"
-        hub.http.post(resolve, json={"decision": "approve"}).raise_for_status()
-        (listed,) = output_of(await client.call_tool("jecp_refund", {}))["refunds"]
-        assert (listed["status"], listed["returns_usdc"]) == ("approved", "0.045")
-        assert not (await client.call_tool(INVOICE, arguments)).is_error
-        for wrong in ({"call_id": "call_nobody", "reason": "x"}, {"call_id": call_id}):
-            assert error_of(await client.call_tool("jecp_refund", wrong))["charged"] == "no"
+@pytest.mark.slow
+def test_who_does_not_answer_in_time_has_not_approved_and_an_answer_after_that_is_none(
+    selling: SandboxHub, tmp_path: Path
+) -> None:
+    """Takes as long as a person is waited for."""
+    hub = selling.new_agent()
+    with speaking(hub, tmp_path) as host:
+        number, question = host.asked("a")
+        result = host.answer(number)
+        told = result["structuredContent"]
+        assert (code(result), told["charged"]) == ("APPROVAL_REQUIRED", "no")
+        assert "nobody answered in time" in told["error"]["message"]
+        assert told["error"]["details"]["approval_code"] in told["next_action"]["hint"]
+        host.says(question, **{FIELD: PRICE})
+        assert TALLY in host.listed()
+        again, _ = host.asked("a")
+        assert again > number
+    assert paid(hub) == 0
+    assert PATIENCE_SECONDS < 60, "hosts give a tool call a minute"

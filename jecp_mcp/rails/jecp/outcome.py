@@ -259,7 +259,7 @@ def _in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC) -> Refusal:
         case Unreadable(status, reason):
             return Refusal(
                 HUB_MISBEHAVED,
-                f"What came back from the Hub is no JECP answer: {reason}. {money} {step}",
+                f"What came back from the Hub is not a JECP answer: {reason}. {money} {step}",
                 http_status=status,
                 details={"http_status": status},
                 source="bridge",

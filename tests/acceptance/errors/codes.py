@@ -179,5 +179,8 @@ PAYMENT = {
 }
 """What an x402 Hub puts beside a 402."""
 
+DOCUMENTED = {"INSUFFICIENT_BALANCE", "INPUT_SCHEMA_VIOLATION"}
+"""The codes that come with a link to their page, in the specification's dialect."""
+
 LONGER_THAN_IS_WAITED_FOR = 7
 """A Retry-After, in seconds, that is passed on instead of being waited for inside the call."""

@@ -1,4 +1,4 @@
-"""An agent that knows the shape of an error and of a few free answers, and nothing else: no code, no type, no price."""
+"""An agent that sees tool lists and tool results and follows `next_action`, and nothing else: no code, type or price."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcp import Client
+
 MOST_STEPS = 6
 BILLING = "jecp-mcp/billing"
 
-Call = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 Asked = tuple[str, Mapping[str, Any]]
 
 
@@ -30,13 +31,19 @@ class Ended:
     last: dict[str, Any] | None = None
 
 
-async def run(call: Call, wait: Callable[[float], Awaitable[None]], tool: str, arguments: Mapping[str, Any]) -> Ended:
-    """Call a tool and, while an error says that the agent itself can act, do what it says."""
+async def run(
+    client: Client, wait: Callable[[float], Awaitable[None]], tool: str, arguments: Mapping[str, Any]
+) -> Ended:
+    """Call a tool and, while an error says that the agent itself can act, do what it says.
+
+    A ready call of a tool that is not listed is none that a host would make: it ends there.
+    """
     ended, asked, following = Ended(), (tool, arguments), None
     tried = {tool}
     for _ in range(MOST_STEPS):
-        result = await call(*(following or asked))
+        result = await client.call_tool(*(following or asked))
         said = result.structured_content
+        assert said is not None
         if following is not None and not result.is_error and not _is_answer(result, following, asked):
             following = None
             if "next_action" not in said:
@@ -50,6 +57,8 @@ async def run(call: Call, wait: Callable[[float], Awaitable[None]], tool: str, a
         ended.last = said
         if step["actor"] != "agent" or "tool" not in step:
             ended.how = step["actor"]
+            return ended
+        if step["tool"] not in {one.name for one in (await client.list_tools(cache_mode="bypass")).tools}:
             return ended
         await wait(step.get("retry_after_seconds", 0))
         ready = (step["tool"], step["arguments"])
@@ -68,6 +77,10 @@ def _mended(asked: Asked, said: Mapping[str, Any], tried: set[str]) -> Asked:
     The arguments stay, unless it is the very tool whose arguments were refused that is described: then its example.
     """
     tool, arguments = asked
+    if isinstance(arguments.get("arguments"), Mapping):
+        # A tool that calls another one by name: the other call is mended.
+        name, given = _mended((arguments["tool"], arguments["arguments"]), said, tried)
+        return tool, {"tool": name, "arguments": given}
     if "results" in said:
         tool = next((hit["tool"] for hit in said["results"] if hit["tool"] not in tried), tool)
         tried.add(tool)

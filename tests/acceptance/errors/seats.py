@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,9 @@ from tests.acceptance.roads import LEGACY, MODERN, server_env
 
 ERAS = {"2025": LEGACY, "2026": MODERN}
 
+Person = Callable[[Any, Any], Awaitable[Any]]
+"""Answers the questions that a host shows its user."""
+
 
 @asynccontextmanager
 async def seated(
@@ -28,6 +31,7 @@ async def seated(
     *,
     agent: tuple[str, str] | None,
     awaits: str | None = None,
+    person: Person | None = None,
     **settings: str,
 ) -> AsyncIterator[Client]:
     """A client of a server process.
@@ -35,6 +39,7 @@ async def seated(
     Args:
         agent: id and key, or None for a machine without credentials.
         awaits: a tool that must be published before the test begins.
+        person: who answers the questions of the host; without one the host cannot ask.
     """
     env = server_env(hub_url, *(agent or ("", "")), **settings)
     # Nobody's real configuration or credentials may reach a test.
@@ -44,7 +49,7 @@ async def seated(
     command = StdioServerParameters(
         command=sys.executable, args=["-m", "jecp_mcp", "serve", "--state-dir", str(state)], env=env
     )
-    async with Client(command, mode=era, read_timeout_seconds=60) as client:
+    async with Client(command, mode=era, read_timeout_seconds=60, elicitation_callback=person) as client:
         with anyio.fail_after(20):
             while awaits is not None and awaits not in await names(client):
                 await anyio.sleep(0.05)

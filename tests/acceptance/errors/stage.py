@@ -157,7 +157,7 @@ def refusal(
     **more: Any,
 ) -> Script:
     """A failed envelope (JECP 03-errors §2)."""
-    error: dict[str, Any] = {"code": code, "message": "The Hub says no"}
+    error: dict[str, Any] = {"code": code, "message": "It cannot be done now"}
     if details is not None:
         error["details"] = details
     body: dict[str, Any] = {"jecp": "1.0", "status": "failed", "error": error, **more}

@@ -19,6 +19,7 @@ import pytest
 from jecp_mcp.wire.codes import CODES
 from tests.acceptance.errors.codes import (
     DETAILS,
+    DOCUMENTED,
     LONGER_THAN_IS_WAITED_FOR,
     PAYMENT,
     ROWS,
@@ -30,6 +31,7 @@ from tests.acceptance.errors.codes import (
     Step,
 )
 from tests.acceptance.errors.seats import ERAS, ledger, seated, total
+from tests.acceptance.errors.snapshot import read, told
 from tests.acceptance.errors.stage import (
     AGENT,
     KEY,
@@ -111,12 +113,13 @@ def script(hub: Stage, case: Case) -> None:
         word = {"type": case.word, "hint": "Raise your limit.", "ui": "https://evil.example/", "spec": "JECP 03-errors"}
         word["retry_after_seconds"] = wait
     payment = PAYMENT if case.status == 402 else None
-    more = {"documentation_url": f"{hub.url}/docs"} if hub.dialect == SPEC else {}
+    documented = hub.dialect == SPEC and row.code in DOCUMENTED
+    more = {"documentation_url": f"{hub.url}/docs"} if documented else {}
     plain = refusal(case.spelling, case.status, word=word, details=details or None, payment=payment, wait=wait, **more)
     if case.form != "stream":
         hub.refuses(case.label, plain)
         return
-    error = {"code": case.spelling, "message": "The Hub says no"} | ({"details": details} if details else {})
+    error = {"code": case.spelling, "message": "It cannot be done now"} | ({"details": details} if details else {})
     beside = {} if word is None else {"next_action": word}
     said = {"error": error, **beside} if hub.dialect == REFERENCE else {**error, **beside}
     hub.refuses(case.label, either(stream_of(("open", {"id": "x"}), ("error", said)), plain))
@@ -209,6 +212,20 @@ def test_a_hubs_own_next_action_keeps_its_type_and_gets_our_actor(performance: P
     for case, seen in performance.seen.items():
         if case.spelling == "PAYMENT_REQUIRED" and case.word == word:
             check(case, seen, WORDS[word])
+
+
+def test_every_error_reads_as_it_was_reviewed(performance: Performance) -> None:
+    reviewed, made = read(), told(performance)
+    changed = [
+        (heading, manner, error, reviewed.get(heading, {}).get(manner))
+        for heading, manners in made.items()
+        for manner, error in manners.items()
+        if reviewed.get(heading, {}).get(manner) != error
+    ]
+    assert not changed, f"{len(changed)} not as reviewed, such as {changed[0]}; see tests/acceptance/errors/snapshot.py"
+    mine = {(heading, manner) for heading, manners in made.items() for manner in manners}
+    kept = {(heading, manner) for heading, manners in reviewed.items() for manner in manners}
+    assert mine == {one for one in kept if one[1].startswith(performance.hub.dialect)}
 
 
 def test_every_ready_call_is_accepted_and_every_repeated_one_gets_its_answer(performance: Performance) -> None:

@@ -148,7 +148,7 @@ class Place:
         self.hub.refuses(label, *script, *([self.hub.sells] if scene.how == "answered" else []))
         before = set(self.hub.charged)
         arguments = {"text": label} if scene.arguments is None else scene.arguments
-        ended = await run(self.client.call_tool, self.wait, scene.tool, arguments)
+        ended = await run(self.client, self.wait, scene.tool, arguments)
         return ended, [one for one in self.hub.charged if one not in before]
 
 
@@ -197,7 +197,7 @@ async def test_a_person_who_pays_lets_the_same_call_through(place: Place) -> Non
     assert ended.last["next_action"]["url"] == f"{place.hub.url}/checkout/1"
     assert not charged
     place.hub.script["paid by a person"] = []
-    again = await run(place.client.call_tool, place.wait, PLAIN, {"text": "paid by a person"})
+    again = await run(place.client, place.wait, PLAIN, {"text": "paid by a person"})
     assert (again.how, again.types) == ("answered", [])
 
 
@@ -209,7 +209,7 @@ async def test_it_waits_as_long_as_it_is_told(place: Place) -> None:
 
 async def test_a_hub_that_never_relents_is_asked_a_bounded_number_of_times(place: Place) -> None:
     place.hub.refuses("never", no("RATE_LIMITED", 429))
-    ended = await run(place.client.call_tool, place.wait, PLAIN, {"text": "never"})
+    ended = await run(place.client, place.wait, PLAIN, {"text": "never"})
     assert (ended.how, ended.types) == ("nobody", ["retry_after"] * MOST_STEPS)
     assert len(place.hub.bodies["never"]) == MOST_STEPS
 
@@ -224,7 +224,7 @@ async def test_the_ledger_equals_the_hubs_books_after_all_of_it(place: Place) ->
 async def test_it_registers_itself_where_there_is_no_account(tmp_path: Path) -> None:
     with open_stage() as hub:
         async with seated(hub.url, tmp_path, agent=None, awaits=PLAIN) as client:
-            ended = await run(client.call_tool, anyio.sleep, PLAIN, EXAMPLE)
+            ended = await run(client, anyio.sleep, PLAIN, EXAMPLE)
             assert (ended.how, ended.types) == ("answered", ["register"])
 
 
@@ -240,7 +240,7 @@ async def test_it_waits_until_a_hub_that_is_away_is_back(tmp_path: Path) -> None
             back.append(later.enter_context(open_stage(port=port)))
 
         async with seated(before.url, tmp_path, agent=(AGENT, KEY), awaits=PLAIN) as client:
-            ended = await run(client.call_tool, wait, PLAIN, EXAMPLE)
+            ended = await run(client, wait, PLAIN, EXAMPLE)
         assert (ended.how, ended.types) == ("answered", ["retry_after"])
         assert [len(hub.charged) for hub in back] == [1]
 
@@ -249,7 +249,7 @@ async def test_it_stops_at_a_ledger_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(b"This is not a database. " * 400)
     with open_stage() as hub:
         async with seated(hub.url, tmp_path, agent=(AGENT, KEY), awaits=PLAIN) as client:
-            ended = await run(client.call_tool, anyio.sleep, PLAIN, EXAMPLE)
+            ended = await run(client, anyio.sleep, PLAIN, EXAMPLE)
             assert (ended.how, ended.types) == ("operator", ["mend_ledger"])
         assert not hub.bodies
 

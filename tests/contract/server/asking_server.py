@@ -1,4 +1,5 @@
-"""A real server process whose tools ask before they buy: run with a transport and the patience in seconds.
+"""A real server process whose tools ask before they buy: run with a transport, and in seconds the patience with a
+2025-era host and how long the question to a 2026-era host can be answered.
 
 ``buy`` asks once, ``buy_after_two`` two questions in one call, ``pay`` has a link opened. Each says what came of it and
 how often this process has bought.
@@ -17,7 +18,7 @@ import anyio
 from jecp_mcp.calls.ports import Caller, Decision, Question, Reply
 from jecp_mcp.calls.stored import fingerprint
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.server import transports
+from jecp_mcp.server import ask, transports
 from jecp_mcp.server.app import build_server
 from jecp_mcp.server.ask import Askers
 from jecp_mcp.server.notify import Announcer
@@ -69,7 +70,8 @@ class AskingDesk(Desk):
         return f"https://checkout.stripe.com/c/pay/cs_{self.links}"
 
 
-async def serve(transport: str, patience: float) -> None:
+async def serve(transport: str, patience: float, good_for: float) -> None:
+    ask.STATE_SECONDS = good_for  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         async with opened(Path(folder)) as shop:
             server = build_server(AskingDesk(shop), Announcer(), Askers(patience=patience))
@@ -82,4 +84,4 @@ async def serve(transport: str, patience: float) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(serve, sys.argv[1], float(sys.argv[2]))
+    anyio.run(serve, sys.argv[1], float(sys.argv[2]), float(sys.argv[3]))

@@ -88,7 +88,9 @@ class Host:
 
 
 @asynccontextmanager
-async def host(transport: str, era: str, *, patience: float = 45.0, asks: bool = True) -> AsyncIterator[Host]:
+async def host(
+    transport: str, era: str, *, patience: float = 45.0, good_for: float = 600.0, asks: bool = True
+) -> AsyncIterator[Host]:
     made: list[Host] = []
 
     async def elicited(_context: Any, asked: Any) -> ElicitResult:
@@ -96,7 +98,7 @@ async def host(transport: str, era: str, *, patience: float = 45.0, asks: bool =
         return await made[0].person[0](asked)
 
     options: dict[str, Any] = {"mode": era, "elicitation_callback": elicited if asks else None}
-    arguments = ["-m", SERVER, transport, str(patience)]
+    arguments = ["-m", SERVER, transport, str(patience), str(good_for)]
     if transport == "stdio":
         async with Client(StdioServerParameters(command=sys.executable, args=arguments), **options) as client:
             made.append(Host(client, era))
@@ -275,6 +277,15 @@ async def test_an_answer_serves_once(modern: Host) -> None:
     assert await modern.bought() == before + 1
 
 
+async def test_an_answer_that_comes_too_late_is_none() -> None:
+    async with host("stdio", MODERN, good_for=0.2) as at:
+        key, state = await question(at)
+        await anyio.sleep(0.3)  # Time itself is what this is about.
+        with pytest.raises(MCPError, match="expired requestState"):
+            await at.raw(input_responses={key: YES}, request_state=state)
+        assert await at.bought() == 0
+
+
 async def test_a_refusal_cannot_be_answered_again(modern: Host) -> None:
     before = await modern.bought()
     key, state = await question(modern)
@@ -356,7 +367,7 @@ def decision(message: dict[str, Any]) -> str:
 )
 def test_only_the_modes_a_host_declares_are_used(elicitation: dict[str, Any], form: bool, url: bool) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", SERVER, "stdio", "45"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", SERVER, "stdio", "45", "600"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     with process:
         pipe = Pipe(process, elicitation)

@@ -50,7 +50,7 @@ def over(used: int, limit: int, resets_at: int | None) -> OverLimit:
 
 
 SAID: list[tuple[Callable[[], Refusal], str, str]] = [
-    (lambda: refusals.ledger_trouble(ClockWentBack("back")), "CLOCK_WRONG", "cannot be told: back."),
+    (lambda: refusals.ledger_trouble(ClockWentBack("back")), "CLOCK_WRONG", "clock went back: back."),
     (lambda: refusals.ledger_trouble(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be written: row 7."),
     (lambda: refusals.ledger_trouble(LedgerUnavailable("full")), "LEDGER_UNAVAILABLE", "cannot be written: full."),
     (lambda: refusals.unreadable(LedgerDamaged("row 7")), "LEDGER_DAMAGED", "cannot be read: row 7. Whether this call was"),
@@ -78,12 +78,13 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (refusals.prepared_unknown, "PREPARED_NOT_FOUND", "Nothing was charged."),
     (lambda: refusals.prepared_expired(AT), "PREPARED_EXPIRED", f"expired at {SINCE}. Nothing was charged."),
     (refusals.prepared_superseded, "PREPARED_SUPERSEDED", "Nothing was charged."),
-    (lambda: refusals.price_changed("docs/pdf:make", 70, None), "PRICE_CHANGED", "from 0.00007 to an unknown price USDC"),
-    (lambda: refusals.price_changed("docs/pdf:make", 70, 80), "PRICE_CHANGED", "from 0.00007 to 0.00008 USDC"),
+    (lambda: refusals.price_changed("docs/pdf:make", 70, None), "PRICE_CHANGED", "was prepared at 0.00007 USDC and costs an unknown price now."),
+    (lambda: refusals.price_changed("docs/pdf:make", 70, 80), "PRICE_CHANGED", "at 0.00007 USDC and costs 0.00008 USDC now."),
+    (lambda: refusals.price_changed("docs/pdf:make", 70, 70), "PRICE_CHANGED", "has another version or kind of price since"),
     (lambda: refusals.not_good(gone(SlipKind.PREPARED)), "PREPARED_NOT_FOUND", "Nothing was charged."),
     (lambda: refusals.not_good(gone(SlipKind.PREPARED, found=True)), "PREPARED_SUPERSEDED", "Nothing was charged."),
-    (lambda: refusals.not_good(gone(SlipKind.APPROVAL)), "APPROVAL_PENDING", "Nothing was charged."),
-    (lambda: refusals.not_good(gone(SlipKind.LIMIT, found=True)), "APPROVAL_PENDING", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(SlipKind.APPROVAL)), "APPROVAL_SPENT", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(SlipKind.LIMIT, found=True)), "APPROVAL_SPENT", "Nothing was charged."),
 ]  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
         (lambda: refusals.approval_denied(ASKED), {"amount_usdc": "0.00007"}),
         (lambda: refusals.prepared_expired(AT), {"expired_at": SINCE}),
         (lambda: refusals.price_changed("k", 70, 80), {"was_usdc": "0.00007", "now_usdc": "0.00008"}),
-        (lambda: refusals.price_changed("k", None, 70), {"was_usdc": "an unknown price", "now_usdc": "0.00007"}),
+        (lambda: refusals.price_changed("k", None, 70), {"was_usdc": None, "now_usdc": "0.00007"}),
     ],
 )
 def test_the_details_are_for_programs(made: Callable[[], Refusal], details: dict[str, object]) -> None:

@@ -139,7 +139,7 @@ def test_the_ledger_is_told_what_was_last_heard_of_a_call_in_doubt(attempts: lis
 
 def test_whoever_waits_is_told_what_stays_held_and_to_ask_instead_of_repeating() -> None:
     for attempts, cause in (
-        ([HTML], "What came back from the Hub is no JECP answer: the body is not JSON."),
+        ([HTML], "What came back from the Hub is not a JECP answer: the body is not JSON."),
         ([DROPPED], "The call was sent and its answer was lost: the connection was reset."),
     ):
         found = conclude(attempts, replay=False, budget=BUDGET).refusal

@@ -142,7 +142,7 @@ def test_an_action_the_hub_lost_is_answered_with_those_beside_it() -> None:
     said = step("ACTION_NOT_FOUND", offers())
     assert tools(said)[0] == "docs_invoice_preview"
     assert "docs_invoice_render" not in tools(said)
-    assert said["arguments"] == {"query": "invoice render an"}
+    assert said["arguments"] == {"query": "invoice render"}
 
 
 @pytest.mark.parametrize("kind", ["x402_settle", "check_signer", "resign", "check_gas", "switch_to_wallet"])

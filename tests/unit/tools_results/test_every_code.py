@@ -300,7 +300,7 @@ def test_an_unknown_code_and_an_unknown_type_pass_through_cleaned() -> None:
     found = fault_object(refused(parse_refusal(body, status=418)), context())
     assert found["error"] == {
         "code": "MOON_IN_EIGHTH_HOUSE",
-        "message": "Wait for it: [link withheld]. Nothing was charged.",
+        "message": "The Hub says: Wait for it: [link withheld]. Nothing was charged.",
     }
     assert found["next_action"] == {
         "type": "consult_stars",
@@ -334,7 +334,7 @@ def test_the_error_object_is_exactly_this() -> None:
         "status": "failed",
         "error": {
             "code": "INSUFFICIENT_BALANCE",
-            "message": "Balance is 0.01 USDC. Nothing was charged.",
+            "message": "The Hub says: Balance is 0.01 USDC. Nothing was charged.",
             "details": {"required_usdc": 0, "why": "price"},
             "documentation_url": "https://jecp.dev/docs/errors#balance",
         },

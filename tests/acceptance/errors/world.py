@@ -1,0 +1,185 @@
+"""A world for the mechanical agent: a real sandbox Hub, a real server process before it, and the people behind both."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from mcp import Client
+
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.states import HOLDING
+from jecp_mcp.settings.credentials import stored_credentials
+from tests.acceptance.errors.seats import Person, names, seated
+from tests.acceptance.roads import SandboxHub, output_of
+from tests.acceptance.terminal import at_a_terminal
+
+TALLY, PRICE = "acme_tally_count", "0.001"
+AN_HOUR = 3_700_000
+"""A little more than an hour, in milliseconds."""
+
+
+def tally(capability: str = "tally", price: str = f"${PRICE}", version: str = "1.0.0", **more: Any) -> dict[str, Any]:
+    """A provider's manifest that does the work of the Hub's own word count; `action` changes its action."""
+    counts = {
+        "id": "count",
+        "description": "Counts the words of a text.",
+        "pricing": {"base": price, "currency": "USD", "model": "flat"},
+        "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+        "output_schema": {"type": "object"},
+        "examples": [{"input": {"text": "one two"}}],
+    }
+    return {
+        "namespace": "acme",
+        "capability": capability,
+        "version": version,
+        "description": "Counts words.",
+        "endpoint": "https://provider.example/jecp",
+        "actions": [counts | more.pop("action", {})],
+        "extensions": {"sandbox": {"runs": "text-stats:count"}},
+        **more,
+    }
+
+
+class World:
+    """An agent's place before a server, and what only people, operators and providers can do.
+
+    Attributes:
+        words: what the agent would have counted.
+        person: who answers the questions of its host.
+    """
+
+    def __init__(self, hub: SandboxHub, state: Path, era: str, settings: Mapping[str, str]) -> None:
+        self.hub, self.state = hub, state
+        self.client: Client
+        self.words: Mapping[str, Any] = {}
+        self.person: Person | None = None
+        self._era = era
+        self._settings = dict(settings)
+        self._asks = False
+        self._stack = AsyncExitStack()
+
+    async def serve(self, *, registered: bool = True, asks: bool | None = None, **settings: str) -> None:
+        """Start the server, as a host does; or once more, with other settings of the operator's.
+
+        Args:
+            registered: whether it is given the account.
+            asks: whether its host can ask a person; None as before.
+        """
+        await self.leave()
+        self._settings |= settings
+        self._asks = self._asks if asks is None else asks
+        agent = (self.hub.agent_id, self.hub.api_key) if registered else None
+        person = self._answered if self._asks else None
+        seat = seated(self.hub.url, self.state, self._era, agent=agent, awaits=TALLY, person=person, **self._settings)
+        self.client = await self._stack.enter_async_context(seat)
+
+    async def _answered(self, context: Any, asked: Any) -> Any:
+        assert self.person is not None
+        return await self.person(context, asked)
+
+    async def leave(self) -> None:
+        """End the host, and with it the server."""
+        await self._stack.aclose()
+
+    async def free(self, name: str, /, **arguments: Any) -> Any:
+        """What a call says that must succeed."""
+        return output_of(await self.client.call_tool(name, arguments))
+
+    async def listed(self, tool: str, *, gone: bool = False) -> None:
+        """Wait until a tool is published, or is no more."""
+        with anyio.fail_after(20):
+            while (tool in await names(self.client)) is gone:
+                await anyio.sleep(0.05)
+
+    def paid(self) -> int:
+        """How often the Hub has charged this world's account."""
+        return len(_charges(self._theirs()))
+
+    async def until_paid_after(self, before: int) -> None:
+        with anyio.fail_after(15):
+            while self.paid() <= before:
+                await anyio.sleep(0.02)
+
+    def tell(self, path: str, **body: Any) -> None:
+        """Tell the sandbox something."""
+        self.hub.http.post(path, headers=self.hub.auth, json=body).raise_for_status()
+
+    def sells(self, *manifests: Mapping[str, Any]) -> None:
+        self.tell("/sandbox/catalog", manifests=list(manifests))
+
+    def fault(self, fault: str, times: int = 1, **more: Any) -> None:
+        """The next calls of this agent's to the tally go wrong."""
+        self.tell("/sandbox/faults", match="acme/tally:count", agent_id=self.hub.agent_id, fault=fault, times=times, **more)  # fmt: skip
+
+    def heals(self) -> None:
+        """Nothing goes wrong at the Hub any more."""
+        self.hub.http.delete("/sandbox/faults").raise_for_status()
+
+    def an_hour_passes(self) -> None:
+        """Everything this ledger knows happened an hour earlier."""
+        with sqlite3.connect(self.state / "ledger.sqlite", timeout=10) as books:
+            books.execute("UPDATE slot SET start = start - ?1, expires = expires - ?1 WHERE expires IS NOT NULL", [AN_HOUR])  # fmt: skip
+            books.execute("UPDATE call SET created_at = created_at - ?", [AN_HOUR])
+            books.execute("UPDATE slip SET created_at = created_at - ?1, expires_at = expires_at - ?1", [AN_HOUR])
+        books.close()
+
+    async def terminal(self, *command: str, answer: str | None = None) -> None:
+        """The operator types a command, and answers its question."""
+        status, seen = await anyio.to_thread.run_sync(
+            partial(at_a_terminal, self.hub, self.state, *command, answer=answer)
+        )
+        assert status == 0, seen
+
+    async def check_the_books(self) -> None:
+        """Not a micro-USDC differs between the ledger and the Hub's books, and none is left in between.
+
+        A server that still runs writes the end of a call a moment after its answer.
+        """
+        books = self._theirs()
+        refunded = sum(one["amount_micro"] for one in books.get("credits", ()) if one["kind"] == "refund")
+        theirs = (_charges(books), refunded, [])
+        with anyio.move_on_after(5):
+            while await self._own_books() != theirs:
+                await anyio.sleep(0.05)
+        assert await self._own_books() == theirs
+
+    async def _own_books(self) -> tuple[dict[str, int], int, list[str]]:
+        """What the ledger says was charged, by call; what came back; and the calls whose money is held."""
+        book = open_ledger(self.state / "ledger.sqlite")
+        try:
+            rows = await book.rows(limit=1_000)
+        finally:
+            await book.close()
+        charged = {row.call_id: int(row.charged) for row in rows if row.charged}
+        return charged, sum(row.refunded for row in rows), [row.call_id for row in rows if row.state in HOLDING]
+
+    def _theirs(self) -> Mapping[str, Any]:
+        """The Hub's books of the account that the server uses; none when the Hub knows no such account."""
+        kept = stored_credentials(self.state, self.hub.url)
+        hub = self.hub
+        if kept is not None:
+            hub = SandboxHub(hub.url, kept.agent_id, kept.api_key.get_secret_value(), hub.http)
+        elif hub.http.get("/sandbox/books", headers=hub.auth).status_code != 200:
+            return {}
+        return hub.books()
+
+
+def _charges(books: Mapping[str, Any]) -> dict[str, int]:
+    return {row["call_id"]: row["amount_micro"] for row in books.get("transactions", ()) if row["amount_micro"]}
+
+
+@asynccontextmanager
+async def opened(hub: SandboxHub, state: Path, era: str, settings: Mapping[str, str]) -> AsyncIterator[World]:
+    """A world whose server is not yet started."""
+    world = World(hub, state, era, settings)
+    try:
+        yield world
+    finally:
+        await world.leave()

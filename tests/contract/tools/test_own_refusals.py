@@ -1,0 +1,307 @@
+"""Everything the bridge itself refuses with, exactly as a model reads it, in `own_refusals.json` for review.
+
+What a Hub can cause stands in `tests/acceptance/errors/every_error.json`; the command that is named there writes both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import jecp_mcp.calls.refusals as words
+from jecp_mcp.calls.ports import Caller, Charge, Decision, Question, Reply
+from jecp_mcp.calls.prepared import PREPARED_MS
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, SettingsError, WireError
+from jecp_mcp.mandate.ledger import NotGood
+from jecp_mcp.mandate.slips import SlipKind, SlipRef
+from jecp_mcp.mandate.states import State
+from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
+from jecp_mcp.rails.jecp import outcome, rail
+from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
+from jecp_mcp.tools import desk, own, refunds
+from jecp_mcp.tools.faults import fault_object
+from jecp_mcp.tools.forms import Text
+from jecp_mcp.wire.forms import Price, Refusal
+from tests.unit.calls.test_refusals import row
+from tests.unit.tools_results.scene import ACTION, context, refused
+
+from .shop import ACTIONS, INVOICE, SUMMARY, Account, Script, Shop, catalog, good, lost, opened
+
+FILE = Path(__file__).with_name("own_refusals.json")
+TOOL, VIDEO, ODD = "docs_invoice_render", "media_video_render", "data_odd_count"
+GIVEN = {"n": 1}
+BUYING = {"tool": TOOL, "arguments": GIVEN}
+
+Play = Callable[[Shop], Awaitable[Any]]
+
+
+@dataclass
+class Person:
+    """A person who answers the host's question, always the same."""
+
+    decision: Decision
+    why: str = ""
+
+    async def approve(self, _question: Question) -> Reply:
+        return Reply(self.decision, self.why)
+
+    async def show_link(self, _purpose: str, _message: str, make: Callable[[], Awaitable[str]]) -> Reply:
+        return Reply(self.decision, self.why, await make())
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How to get a refusal: the call that is refused, and what comes before it.
+
+    Attributes:
+        before: what happens first; what it returns are the arguments, if they are None here.
+    """
+
+    tool: str = TOOL
+    arguments: Mapping[str, Any] | None = field(default_factory=lambda: GIVEN)
+    mandate: Mapping[str, Any] = field(default_factory=dict)
+    script: Script = good
+    account: Callable[[], Account] = Account
+    person: Person | None = None
+    before: Play | None = None
+
+
+def buys(*others: Mapping[str, Any], **more: Any) -> Play:
+    async def before(shop: Shop) -> None:
+        for arguments in others or (GIVEN,):
+            await shop.desk.call(TOOL, arguments, Caller(**more))
+
+    return before
+
+
+async def prepared(shop: Shop) -> dict[str, Any]:
+    made = (await shop.desk.call("jecp_prepare", BUYING, Caller())).structured
+    assert made is not None
+    return {"prepared_id": made["prepared_id"]}
+
+
+async def expired(shop: Shop) -> dict[str, Any]:
+    made = await prepared(shop)
+    shop.clock.at = UnixMs(shop.clock.at + PREPARED_MS + 1)
+    return made
+
+
+async def superseded(shop: Shop) -> dict[str, Any]:
+    made = await prepared(shop)
+    await prepared(shop)
+    return made
+
+
+def offered_instead(**changes: Any) -> Play:
+    async def before(shop: Shop) -> dict[str, Any]:
+        made = await prepared(shop)
+        shop.shelf.publish(catalog([replace(INVOICE, **changes), SUMMARY]))
+        return made
+
+    return before
+
+
+async def withdrawn(shop: Shop) -> dict[str, Any]:
+    made = await prepared(shop)
+    shop.shelf.publish(catalog([one for one in ACTIONS if one is not INVOICE]))
+    return made
+
+
+def in_state(state: str) -> Play:
+    async def before(shop: Shop) -> dict[str, Any]:
+        await buys()(shop)
+        if state == "written off":
+            shop.clock.at = UnixMs(shop.clock.at + 3_600_000)
+            await shop.calls.recover()
+        return {"call_id": "call_0001", "reason": "It is wrong."}
+
+    return before
+
+
+def ends(evidence: Any) -> Script:
+    def script(request: StoredRequest, replay: bool) -> Outcome:
+        return conclude([evidence], replay=replay, budget=request.budget)
+
+    return script
+
+
+def failing(request: StoredRequest, replay: bool) -> Outcome:
+    raise RuntimeError("a fault of ours")
+
+
+def refused_by(refusal: Refusal) -> Script:
+    def script(_request: StoredRequest, _replay: bool) -> Outcome:
+        return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, "nothing was sent")
+
+    return script
+
+
+def silent(request: StoredRequest, replay: bool) -> Outcome:
+    return lost()
+
+
+ASKS = {"approve_above_usdc": "0.01"}
+
+SCENES: dict[str, Scene] = {
+    "arguments of the wrong kind": Scene(arguments={"n": "one"}),
+    "arguments of jecp_call of the wrong kind": Scene("jecp_call", BUYING | {"arguments": {}}),
+    "arguments of a tool of ours": Scene("jecp_topup", {"amount_usd": 7}),
+    "an amount that is none": Scene("jecp_search", {"query": "x", "max_price_usdc": "much"}),
+    "a tool that does not exist": Scene("docs_invioce_render"),
+    "an action that jecp_call does not know": Scene("jecp_call", BUYING | {"tool": "docs/invioce:render"}),
+    "an action that jecp_prepare does not know": Scene("jecp_prepare", BUYING | {"tool": "docs/invioce:render"}),
+    "an action that jecp_describe does not know": Scene("jecp_describe", {"tool": "docs/invioce:render"}),
+    "an action that is set aside": Scene("jecp_call", BUYING | {"tool": "data/bomb:count"}),
+    "an action the operator denies": Scene(mandate={"deny": ["docs/*"]}),
+    "a price over the cap": Scene(VIDEO),
+    "a price over the cap for what it matches": Scene(
+        mandate={"limits": [{"match": "docs/*", "per_call_usdc": "0.02"}]}
+    ),
+    "an action without a price": Scene(ODD),
+    "a mandate that has ended": Scene(mandate={"expires_at": "2026-11-01T00:00:00Z"}),
+    "an hour's limit that is full": Scene(arguments={"n": 2}, mandate={"hourly_usdc": "0.06"}, before=buys()),
+    "a day's limit that is full": Scene(arguments={"n": 2}, mandate={"daily_usdc": "0.06"}, before=buys()),
+    "a limit for ever that is full": Scene(arguments={"n": 2}, mandate={"total_usdc": "0.06"}, before=buys()),
+    "a limit smaller than the price": Scene(mandate={"hourly_usdc": "0.03"}),
+    "a limit for what it matches that is full": Scene(
+        arguments={"n": 2}, mandate={"limits": [{"match": "docs/*", "hourly_usdc": "0.06"}]}, before=buys()
+    ),
+    "approval where nobody can be asked": Scene(mandate=ASKS),
+    "approval that was dismissed": Scene(mandate=ASKS, person=Person(Decision.CANCELLED, "the question was dismissed")),
+    "approval that took too long": Scene(mandate=ASKS, person=Person(Decision.CANCELLED, "nobody answered in time")),
+    "approval on its way": Scene(mandate=ASKS, person=Person(Decision.WAITING)),
+    "approval refused": Scene(mandate=ASKS, person=Person(Decision.DECLINED)),
+    "a first purchase from a provider": Scene(mandate={"approve_new_payees": True}),
+    "a full limit that a person was asked about": Scene(
+        arguments={"n": 2},
+        mandate={"total_usdc": "0.06", "raise_limits_in_host": True},
+        before=buys(),
+        person=Person(Decision.DECLINED),
+    ),
+    "a prepared call that does not exist": Scene("jecp_execute", {"prepared_id": "prep_nobody"}),
+    "a prepared call that expired": Scene("jecp_execute", None, before=expired),
+    "a prepared call that was superseded": Scene("jecp_execute", None, before=superseded),
+    "a prepared call whose price rose": Scene(
+        "jecp_execute", None, before=offered_instead(price=Price(MicroUSDC(60_000)))
+    ),
+    "a prepared call of an older version": Scene("jecp_execute", None, before=offered_instead(version="2.0.0")),
+    "a prepared call that is not sold any more": Scene("jecp_execute", None, before=withdrawn),
+    "no account": Scene(script=good, account=lambda: Account(registered=False)),
+    "no account for a top-up": Scene("jecp_topup", {"amount_usd": 5}, account=lambda: Account(registered=False)),
+    "an account there is already": Scene("jecp_register", {}),
+    "an account whose key cannot be kept": Scene(
+        "jecp_register", {},
+        account=lambda: Account(registered=False, fault=SettingsError("the keyring", "", "it is locked")),
+    ),
+    "a payment link to nowhere": Scene("jecp_topup", {"amount_usd": 5}, account=lambda: Account(checkout="https://evil.example/")),
+    "an account that changed meanwhile": Scene(script=refused_by(rail._foreign())),
+    "a Hub that is away": Scene(script=ends(Lost(sent=False, reason="connection refused"))),
+    "an answer that was lost": Scene(script=ends(Lost(sent=True, reason="the connection was closed"))),
+    "an answer that is none": Scene(script=ends(Unreadable(502, "the body is not JSON"))),
+    "a call in doubt that is repeated": Scene(script=silent, before=buys()),
+    "a call that nobody has": Scene("jecp_status", {"call_id": "call_nobody"}),
+    "a fault of ours": Scene(script=failing),
+    "a refund for a call that nobody has": Scene("jecp_refund", {"call_id": "call_nobody", "reason": "x"}),
+    "a refund without a reason": Scene("jecp_refund", {"call_id": "call_0001"}, before=buys()),
+    "a refund for what is in doubt": Scene("jecp_refund", None, script=silent, before=in_state("in doubt")),
+    "a refund for what is written off": Scene("jecp_refund", None, script=silent, before=in_state("written off")),
+    "a refund for what was free": Scene("jecp_refund", None, script=refused_by(Refusal("PROVIDER_ERROR", "No.")), before=in_state("free")),
+}  # fmt: skip
+
+STANDING: dict[str, tuple[Refusal, Charge]] = {
+    "a ledger that cannot be written": (words.ledger_trouble(LedgerUnavailable("the disk is full")), Charge.NO),
+    "a ledger that is damaged": (words.ledger_trouble(LedgerDamaged("row 7 was edited")), Charge.NO),
+    "a ledger that cannot be read": (words.unreadable(LedgerUnavailable("the disk is gone")), Charge.UNKNOWN),
+    "a clock that went back": (words.ledger_trouble(ClockWentBack(
+        "the clock shows 2026-11-21T09:00:00.000Z, and the ledger was last written at 2026-11-21T10:00:00.000Z; what "
+        "has left the limits' windows is not known"
+    )), Charge.NO),
+    "a clock that is ahead of the Hub's": (words.clock_wrong(400.0), Charge.NO),
+    "a call that fits no request": (words.unwritable(WireError("the input is larger than 5 MB")), Charge.NO),
+    "an approval that was used up just now": (words.not_good(NotGood(SlipRef(SlipKind.APPROVAL, "x"), None)), Charge.NO),
+    "the identical call is running": (words.in_progress(row(State.SENT)), Charge.UNKNOWN),
+    "an identical call is in doubt": (words.in_doubt(row(State.IN_DOUBT)), Charge.UNKNOWN),
+    "a call in doubt that was asked for often": (words.asked_enough(row(State.IN_DOUBT, attempts=12)), Charge.UNKNOWN),
+    "a call that is over and was paid for": (words.standing(row(State.SETTLED)), Charge.YES),
+    "a call that is over and was free": (words.standing(row(State.RELEASED)), Charge.NO),
+    "a call that was written off": (words.standing(row(State.WRITTEN_OFF)), Charge.UNKNOWN),
+    "a server that is closing": (words.shutting_down(ACTION), Charge.NO),
+    "a server that closed during the call": (words.left_running(50_000), Charge.UNKNOWN),
+    "no account on this machine": (rail._missing(), Charge.NO),
+}  # fmt: skip
+"""What a shop does not come to: the real words, in the context of an ordinary call."""
+
+_RANDOM = re.compile(r"\b(?:prep_[0-9A-Za-z_-]{12,}|[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}\b)")
+
+
+async def told(scene: Scene, path: Path) -> dict[str, Any]:
+    """What the refused call of a scene gets."""
+    async with opened(path, scene.script, mandate=scene.mandate, account=scene.account()) as shop:
+        arguments = scene.arguments
+        if scene.before is not None:
+            made = await scene.before(shop)
+            arguments = made if arguments is None else arguments
+        assert arguments is not None
+        result = await shop.desk.call(scene.tool, arguments, Caller(asker=scene.person))
+    assert result.is_error, result.structured
+    assert isinstance(result.blocks[0], Text)
+    assert json.loads(result.blocks[0].text) == result.structured
+    masked = _RANDOM.sub(lambda one: "prep_…" if one[0].startswith("prep_") else "CODE-CODE", result.blocks[0].text)
+    found: dict[str, Any] = json.loads(masked)
+    return found
+
+
+def standing(name: str) -> dict[str, Any]:
+    refusal, charge = STANDING[name]
+    return fault_object(refused(refusal, charge, None if charge is Charge.NO else "call_1"), context())
+
+
+@pytest.fixture(scope="module")
+def reviewed() -> dict[str, Any]:
+    return dict(json.loads(FILE.read_text(encoding="utf-8")))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", SCENES)
+async def test_a_refusal_reads_as_it_was_reviewed(reviewed: dict[str, Any], tmp_path: Path, name: str) -> None:
+    assert await told(SCENES[name], tmp_path) == reviewed[name]
+
+
+@pytest.mark.parametrize("name", STANDING)
+def test_a_refusal_that_no_shop_comes_to_reads_as_it_was_reviewed(reviewed: dict[str, Any], name: str) -> None:
+    assert standing(name) == reviewed[name]
+
+
+def test_every_code_of_ours_is_among_them(reviewed: dict[str, Any]) -> None:
+    rooms = [words, desk, own, refunds, rail, outcome]
+    ours = {value for room in rooms for name, value in vars(room).items() if name.isupper() and name == value}
+    assert len(ours) >= 25
+    assert reviewed.keys() == SCENES.keys() | STANDING.keys()
+    assert ours <= {found["error"]["code"] for found in reviewed.values()}
+
+
+async def _all() -> dict[str, Any]:
+    made = {name: standing(name) for name in STANDING}
+    for name, scene in SCENES.items():
+        with tempfile.TemporaryDirectory() as path:
+            made[name] = await told(scene, Path(path))
+    return made
+
+
+def write() -> None:
+    """Write the file anew."""
+    lines = [
+        f"  {json.dumps(name)}:\n    {json.dumps(found, ensure_ascii=False)}"
+        for name, found in sorted(anyio.run(_all).items())
+    ]
+    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

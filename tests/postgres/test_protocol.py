@@ -1,0 +1,46 @@
+"""What every ledger does, as the tests of the one in a file say it, done by the one in PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.unit.mandate import (
+    test_in_doubt,
+    test_new_limits,
+    test_pruning,
+    test_reconciled_charged,
+    test_reconciled_free,
+    test_refunds,
+    test_released,
+    test_reserved,
+    test_sent,
+    test_settled,
+    test_slips,
+    test_windows,
+    test_written_off,
+    test_wrong_clock,
+)
+
+pytestmark = pytest.mark.anyio
+
+SHARED: Final = (
+    test_in_doubt, test_new_limits, test_pruning, test_reconciled_charged, test_reconciled_free, test_refunds,
+    test_released, test_reserved, test_sent, test_settled, test_slips, test_windows, test_written_off, test_wrong_clock,
+)  # fmt: skip
+OF_THE_FILE: Final = {
+    "test_more_than_one_transaction_takes_go_in_several",
+    "test_a_body_that_pruning_kept_cannot_go_unseen",
+    "test_a_refund_survives_a_restart_and_a_count_anew",
+    "test_what_was_spent_survives_a_restart",
+    "test_a_refusal_does_not_keep_the_ledger_from_seeing_what_others_write",
+    "test_every_process_on_the_file_sees_that_the_clock_went_back",
+}
+"""Tests that open the file again, or look into it."""
+
+for module in SHARED:
+    state = module.__name__.rpartition(".test_")[2]
+    for name, test in vars(module).items():
+        if name.startswith("test_") and name not in OF_THE_FILE:
+            globals()[f"{name}__{state}"] = test
