@@ -80,7 +80,7 @@ class Bridge:
     def fresh_seconds(self) -> float:
         """For how long from now the list of tools stays what it is, as far as that is known.
 
-        What is held may be approved, and an account made, at any moment.
+        What is held may be approved at any moment, and a first catalog may arrive.
         """
         waits = self.pins.waiting or not self.known
         return 0.0 if waits else self.source.until_refresh()
