@@ -126,12 +126,14 @@ class Caller:
         progress: where to report progress, or None.
         presence: tells whether the caller has left without a word; None where leaving cancels the call's handler.
         asker: asks the person behind the host or at the terminal, or None where nobody can be asked.
+        host: what kind of host it is, by the name of its profile.
     """
 
     principal: str = "local"
     progress: Progress | None = None
     presence: Presence | None = None
     asker: Asker | None = None
+    host: str = "open"
 
     async def listening(self) -> bool:
         """Whether an answer given now reaches the caller, as far as it can be told."""

@@ -123,6 +123,11 @@ class Pins:
             self._vetting, self._blind_since = Vetting(dict.fromkeys(catalog.actions, _BLIND)), self._clock.monotonic()
         return self._vetting
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something is held that may be approved at any moment."""
+        return bool(self._vetting.held)
+
     def moved(self) -> bool:
         """Whether another process approved or pinned something since the last comparison; cheap enough to ask often.
 

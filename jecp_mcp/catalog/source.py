@@ -110,11 +110,12 @@ class CatalogSource:
         self._pages: dict[str, StoredPage] = {}
         self._arrived: dict[str, StoredPage] = {}
         self._side_by_side = True
-        self._callbacks: list[Callable[[CatalogDiff], None]] = []
+        self._callbacks: list[Callable[[CatalogDiff], Awaitable[None] | None]] = []
         self._lock = anyio.Lock()
         self._refreshes = 0
         self._last = CatalogDiff()
         self._not_before = 0.0
+        self._due = 0.0
         self._rows = Rows({})
         self.current = Catalog()
         stored = read(snapshot, self._scope) if snapshot is not None else None
@@ -123,8 +124,11 @@ class CatalogSource:
             self._rows, quarantined = _contents(stored.pages)
             self.current = Catalog(stored.revision, self._rows, quarantined, stored.fetched_at)
 
-    def subscribe(self, callback: Callable[[CatalogDiff], None]) -> Callable[[], None]:
-        """Be told of each change, after `current` is the new catalog. Returns what ends the subscription."""
+    def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
+        """Be told of each change, after `current` is the new catalog. Returns what ends the subscription.
+
+        A callback that is awaitable is waited for before the refresh has ended.
+        """
         self._callbacks.append(callback)
 
         def unsubscribe() -> None:
@@ -132,6 +136,10 @@ class CatalogSource:
                 self._callbacks.remove(callback)
 
         return unsubscribe
+
+    def until_refresh(self) -> float:
+        """Seconds until `keep_fresh` looks for news again; 0 while it does, and before it began."""
+        return max(0.0, self._due - self._clock.monotonic())
 
     async def refresh(self) -> CatalogDiff:
         """Fetch what changed. Callers at the same time share one fetch.
@@ -168,7 +176,9 @@ class CatalogSource:
                 # past it when the catalog changes again.
                 failures += 1
                 log.exception("the catalog was not refreshed")
-            await self._sleep(self._pause(failures))
+            pause = self._pause(failures)
+            self._due = self._clock.monotonic() + pause
+            await self._sleep(pause)
 
     def _pause(self, failures: int) -> float:
         """Seconds until the next refresh: jittered by a quarter either way, so that many hosts do not march in step."""
@@ -201,7 +211,9 @@ class CatalogSource:
                 len(diff.added), len(diff.removed), len(diff.changed),
             )  # fmt: skip
             for callback in tuple(self._callbacks):
-                callback(diff)
+                told = callback(diff)
+                if told is not None:
+                    await told
         return diff
 
     def _take(self, pages: list[StoredPage], now: UnixMs) -> CatalogDiff:

@@ -13,13 +13,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls.pipeline import Calls
-from jecp_mcp.catalog.contents import CatalogDiff
 from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.cli.keeper import Keeper
 from jecp_mcp.cli.options import Start
+from jecp_mcp.cli.publishing import Publisher
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.http import Http
@@ -35,6 +35,7 @@ from jecp_mcp.tools.links import LinkPolicy
 from jecp_mcp.tools.own import Neighbours
 from jecp_mcp.tools.registry import Registry
 from jecp_mcp.tools.results import Results
+from jecp_mcp.tools.views import Views
 from jecp_mcp.tools.wallet import Wallet
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,8 @@ class Bridge:
     start: Start
     client: HubClient
     pins: Pins
+    publisher: Publisher
     ledger: Ledger
-    _changed: Callable[[], None]
     _tasks: TaskGroup
 
     @property
@@ -75,6 +76,14 @@ class Bridge:
             await self.source.refresh()
         except HubError as exc:
             log.warning("the catalog was not fetched: %s", exc)
+
+    def fresh_seconds(self) -> float:
+        """For how long from now the list of tools stays what it is, as far as that is known.
+
+        What is held may be approved at any moment, and a first catalog may arrive.
+        """
+        waits = self.pins.waiting or not self.known
+        return 0.0 if waits else self.source.until_refresh()
 
     def keep_fresh(self) -> None:
         """Keep guide and catalog fresh until the bridge closes, once the host has had its first answers."""
@@ -91,9 +100,7 @@ class Bridge:
         """Let an approval given at the operator's terminal take effect without a restart; keep search ready."""
         while True:
             await anyio.sleep(APPROVAL_SECONDS)
-            current = self.source.current
-            if self.pins.moved() and self.registry.publish(current, self.pins.vet(current, ())):
-                self._changed()
+            await self.publisher.look()
             if self.registry.mode == "search":
                 # No model should wait for the index of a large catalog.
                 await self.finder.prepare()
@@ -129,14 +136,8 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     source = CatalogSource(http, hub, start.state / "catalog.jsonl", settings.catalog, clock)
     pins = Pins(start.state / PINS, hub, settings.catalog, clock)
     registry = Registry(settings.tools)
-    registry.publish(source.current, pins.vet(source.current))
-
-    def publish(diff: CatalogDiff) -> None:
-        if registry.publish(source.current, pins.vet(source.current, (*diff.added, *diff.changed))):
-            changed()
-
-    source.subscribe(publish)
-    finder = Finder(lambda: source.current)
+    publisher = Publisher(source, pins, registry, changed)
+    finder = Finder(lambda: publisher.current)
     store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
     jitter = secrets.SystemRandom().random
     rail = JecpRail(client, timeout_seconds=settings.hub.timeout_seconds, clock=clock, random=jitter)
@@ -151,6 +152,7 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     )
     near = Neighbours(
         shelf=registry,
+        views=Views(registry, settings.tools),
         finder=finder,
         calls=calls,
         wallet=Wallet(calls, policy, clock),
@@ -165,7 +167,7 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     try:
         async with http, calls.open(), anyio.create_task_group() as tasks:
             yield Bridge(
-                desk, calls, source, registry, finder, store, policy, start, client, pins, ledger, changed, tasks
+                desk, calls, source, registry, finder, store, policy, start, client, pins, publisher, ledger, tasks
             )
             tasks.cancel_scope.cancel()
     finally:

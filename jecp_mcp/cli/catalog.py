@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MOST = 100_000
 _WORDS = 300
+_MOST_TOLD = 5
 
 
 class _Listing(click.Group):
@@ -92,6 +93,7 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
         HubError: the Hub cannot be reached.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.tools.views import Views
 
     async with build(given) as bridge:
         await bridge.source.refresh()
@@ -100,8 +102,14 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
         else:
             current = bridge.source.current
             found = [current.actions[key] for key in sorted(current.actions)[:limit]]
-        aside = bridge.registry.quarantined
-        return [_shown(bridge, action, aside.get(action.key)) for action in found]
+        aside, views = bridge.registry.quarantined, Views(bridge.registry, given.settings.tools)
+        shown = [_shown(bridge, action, aside.get(action.key)) for action in found]
+        cut, clashes = set(bridge.registry.cut), {key for one in bridge.registry.collisions for key, _ in one.names}
+        for entry in shown:
+            entry["name_cut"], entry["name_clash"] = entry["action"] in cut, entry["action"] in clashes
+            known = bridge.registry.resolve(entry["tool"]) if entry["tool"] else None
+            entry["call_only"], entry["other_names"] = views.told(known.card) if known is not None else ({}, {})
+        return shown
 
 
 async def read_changes(given: Start) -> dict[str, Any]:
@@ -253,3 +261,18 @@ def _print(shown: list[dict[str, Any]], given: Start) -> None:
     columns = [("tool", "left"), ("USDC", "right"), ("tier", "left"), ("what it does", "left")]
     found = "1 action" if len(shown) == 1 else f"{len(shown)} actions"
     tables.console().print(tables.table(f"{found} at {given.settings.hub.base_url}", columns, rows))
+    for line in _about_hosts(shown):
+        print(line)
+
+
+def _about_hosts(shown: list[dict[str, Any]]) -> Iterator[str]:
+    """What hosts are shown otherwise than here."""
+    hashed = sum(one["name_cut"] or one["name_clash"] for one in shown)
+    if hashed:
+        yield f"{hashed} names are cut or told apart by a hash at their end."
+    call_only = [one for one in shown if one["call_only"]]
+    for one in call_only[:_MOST_TOLD]:
+        reason = next(iter(one["call_only"].values()))
+        yield f"{one['tool']} is bought with jecp_call in {', '.join(one['call_only'])} hosts: {reason}."
+    if len(call_only) > _MOST_TOLD:
+        yield f"So are {len(call_only) - _MOST_TOLD} more; --json says which and why."

@@ -89,7 +89,10 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
         notice.tell = announcer.changed
         bridge.keep_fresh()
         bridge.recover()
-        server = build_server(bridge.desk, announcer, Askers(patience=given.settings.server.ask_seconds))
+        asking = Askers(patience=given.settings.server.ask_seconds)
+        server = build_server(
+            bridge.desk, announcer, asking, tools=given.settings.tools, fresh_seconds=bridge.fresh_seconds
+        )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(announcer.run)
         gc.freeze()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import logging
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import anyio
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
+from mcp.server.session import ServerSession
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INTERNAL_ERROR,
@@ -26,11 +28,14 @@ from jecp_mcp import __version__
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.server import content
 from jecp_mcp.server.ask import Askers, boundary
-from jecp_mcp.server.era import Context, whole
+from jecp_mcp.server.era import Context, client_name, whole
 from jecp_mcp.server.notify import Announcer
 from jecp_mcp.server.prompts import get_prompt, list_prompts
 from jecp_mcp.server.resources import Readable
+from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.desk import Desk
+from jecp_mcp.tools.forms import ToolCard
+from jecp_mcp.tools.profiles import Profile, profile_for
 from jecp_mcp.tools.prompts import INSTRUCTIONS
 
 if TYPE_CHECKING:
@@ -106,14 +111,20 @@ class BridgeServer(Server[dict[str, Any]]):
 class _Face:
     """The handlers. One per process; every connection and transport shares it."""
 
-    def __init__(self, desk: Desk, askers: Askers) -> None:
+    def __init__(self, desk: Desk, askers: Askers, tools: ToolSettings, fresh_seconds: Callable[[], float]) -> None:
         self._desk = desk
         self._askers = askers
-        self._pages: dict[tuple[str, str | None, str], HandlerResult] = {}
+        self._tools = tools
+        self._fresh_seconds = fresh_seconds
+        self._pages: dict[tuple[str, str | None, str], tuple[tuple[ToolCard, ...], HandlerResult]] = {}
+
+    def profile(self, session: ServerSession) -> Profile:
+        """What the client of a session takes."""
+        return profile_for(self._tools, client_name(session))
 
     async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
         """One page of the tool list, in a stable order: a cursor is the last name of the page before."""
-        cards = self._desk.cards()
+        cards = self._desk.cards(self.profile(ctx.session))
         start = 0
         if params is not None and params.cursor is not None:
             ranks = [_rank(card.name) for card in cards]
@@ -151,18 +162,24 @@ class _Face:
         cursor = (ctx.params or {}).get("cursor")
         if cursor is not None and not isinstance(cursor, str):
             return await call_next(ctx)
-        key = (ctx.protocol_version, cursor, self._desk.revision)
-        if key not in self._pages:
-            built = await call_next(ctx)
+        profile = self.profile(ctx.session)
+        cards = self._desk.cards(profile)
+        key = (ctx.protocol_version, cursor, profile.name)
+        known = self._pages.get(key)
+        if known is None or known[0] is not cards:
             if len(self._pages) >= _CACHED_PAGES:
                 self._pages.clear()
-            self._pages[key] = built
-        return self._pages[key]
+            known = self._pages[key] = (cards, await call_next(ctx))
+        page = known[1]
+        if isinstance(page, dict) and "ttlMs" in page:
+            page = {**page, "ttlMs": max(0, int(self._fresh_seconds() * 1_000))}
+        return page
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
         asker = self._askers.of(ctx, params)
-        caller = Caller(progress=_ProgressNotices(ctx), presence=_connection(ctx), asker=asker)
+        host = self.profile(ctx.session).name
+        caller = Caller(progress=_ProgressNotices(ctx), presence=_connection(ctx), asker=asker, host=host)
         result = content.result(await self._desk.call(params.name, params.arguments or {}, caller))
         return asker.question() or whole(ctx, result, cacheable=False)
 
@@ -172,9 +189,25 @@ def _rank(name: str) -> tuple[bool, str]:
     return (not name.startswith("jecp_"), name)
 
 
-def build_server(desk: Desk, announcer: Announcer, askers: Askers) -> BridgeServer:
-    """The server for `desk`; `announcer` carries its change notices, `askers` its questions to people."""
-    face, readable = _Face(desk, askers), Readable(desk.resources)
+def build_server(
+    desk: Desk,
+    announcer: Announcer,
+    askers: Askers,
+    *,
+    tools: ToolSettings | None = None,
+    fresh_seconds: Callable[[], float] = lambda: 0.0,
+) -> BridgeServer:
+    """The server for `desk`.
+
+    Args:
+        announcer: carries its change notices.
+        askers: carry its questions to people.
+        tools: what the operator says of the hosts.
+        fresh_seconds: for how long from now the list of tools is surely what it is.
+    """
+    face = _Face(desk, askers, tools or ToolSettings(), fresh_seconds)
+    readable = Readable(desk.resources)
+    announcer.attend(face.profile, desk.cards)
     server = BridgeServer(
         NAME,
         version=__version__,

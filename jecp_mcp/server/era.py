@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
+from mcp.server.session import ServerSession
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 Context = ServerRequestContext[dict[str, Any], Any]
@@ -15,10 +16,20 @@ def modern(ctx: Context) -> bool:
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
-def whole(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True) -> dict[str, Any]:
-    """Add what the 2026 protocol requires of a result. No result stays fresh: the catalog may change any time."""
+def client_name(session: ServerSession) -> str | None:
+    """What a client calls itself, in either era; None where it does not say."""
+    params = session.client_params
+    return None if params is None else params.client_info.name
+
+
+def whole(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True, fresh_ms: int = 0) -> dict[str, Any]:
+    """Add what the 2026 protocol requires of a result.
+
+    Args:
+        fresh_ms: for how many milliseconds it may be taken for current.
+    """
     if modern(ctx):
         answer["resultType"] = "complete"
         if cacheable:
-            answer |= {"ttlMs": 0, "cacheScope": "private"}
+            answer |= {"ttlMs": fresh_ms, "cacheScope": "private"}
     return answer

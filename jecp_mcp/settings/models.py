@@ -195,12 +195,23 @@ class MandateSettings(_Section):
     limits: Annotated[tuple[LimitSettings, ...], Field(max_length=100)] = ()
 
 
+HostProfile = Literal["strict", "claude", "cursor", "gemini", "vscode", "windsurf", "open"]
+"""A kind of host, by what it takes."""
+
+
 class ToolSettings(_Section):
-    """[tools]: how the catalog becomes tools."""
+    """[tools]: how the catalog becomes tools.
+
+    Attributes:
+        host_profile: what the hosts take that list the tools; ``auto`` goes by what each client says of itself.
+        server_name: what the hosts' configuration calls this server; many put it before each tool's name.
+    """
 
     mode: Literal["auto", "direct", "search"] = "auto"
     max_tools: Whole = Field(default=40, ge=1, le=1000)
     pinned: Patterns = ()
+    host_profile: Literal["auto"] | HostProfile = "auto"
+    server_name: str = Field(default="jecp", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
 
 
 class CatalogSettings(_Section):

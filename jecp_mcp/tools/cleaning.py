@@ -99,17 +99,18 @@ def withheld(label: str) -> str:
     return f"[withheld: the provider's text {label}]"
 
 
-def describe(action: Action, warning: str | None = None) -> str:
+def describe(action: Action, warning: str | None = None, successor: str | None = None) -> str:
     """What the model reads about an action: our own line first, then the provider's words, bounded and marked.
 
     Args:
         warning: a sentence of ours that must not be missed.
+        successor: the tool that takes its place.
     """
     lines = [f"{price_words(action)}. {_origin_words(action)}"]
     if warning is not None:
         lines.append(warning)
     if action.deprecation is not None and action.deprecation.status != "active":
-        lines.append(sunset_words(action.deprecation))
+        lines.append(sunset_words(action.deprecation, successor))
     words = provider_words(action, WORDS_LENGTH, one_line=True)
     if words:
         lines.append(f"Provider's words: «{words.translate(_QUOTES)}»")
@@ -154,14 +155,20 @@ def provider_of(action: Action) -> str:
     return clean(action.namespace, TITLE_LENGTH, one_line=True) or "the Hub"
 
 
-def sunset_words(deprecation: Deprecation) -> str:
-    """A warning about an action on its way out."""
+def sunset_words(deprecation: Deprecation, tool: str | None = None) -> str:
+    """A warning about an action on its way out.
+
+    Args:
+        tool: the tool that takes its place, where there is one.
+    """
     at = clean(deprecation.sunset_at, TITLE_LENGTH, one_line=True)
     successor = clean(deprecation.successor, TITLE_LENGTH, one_line=True)
     if deprecation.status == "sunset":
         text = f"No longer sold{f' since {at}' if at else ''}."
     else:
         text = f"Deprecated{f': no longer sold from {at}' if at else ''}."
+    if tool is not None:
+        return f"{text} Use {tool} instead."
     return f"{text} Successor: {successor}." if successor else text
 
 

@@ -15,15 +15,17 @@ from jecp_mcp.errors import HubError, LedgerError, ToolFault
 from jecp_mcp.tools import preparing
 from jecp_mcp.tools.advice import PREPARE_ANEW
 from jecp_mcp.tools.artifacts import ArtifactStore
-from jecp_mcp.tools.cleaning import clean
+from jecp_mcp.tools.cleaning import clean, sunset_words
 from jecp_mcp.tools.equivalents import Equivalents
 from jecp_mcp.tools.faults import fault
 from jecp_mcp.tools.forms import ToolCard, ToolResult
 from jecp_mcp.tools.own import ALREADY_REGISTERED, REGISTERED, Neighbours, OwnTools, located, set_aside, told
 from jecp_mcp.tools.own_schemas import OWN, offered
 from jecp_mcp.tools.ports import Checks, OnShelf, Problem
+from jecp_mcp.tools.profiles import OPEN, Profile
 from jecp_mcp.tools.resources import Resources
 from jecp_mcp.tools.steps import Context
+from jecp_mcp.tools.views import View
 from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class Desk:
         self._near = near
         self._check = check
         self._own = OwnTools(near)
+        self._offered = {known: offered(registered=known) for known in (True, False)}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
             _PREPARE: self._prepare,
@@ -65,26 +68,22 @@ class Desk:
         self.page: str | None = None
         self._offers = Equivalents(near.shelf, near.finder, near.clock, near.wallet.permits)
         self.resources = Resources(near, self._own, store)
-        self._seen: tuple[Sequence[ToolCard], bool] | None = None
-        self._cards: tuple[ToolCard, ...] = ()
-        self._revision = 0
+        self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
 
-    @property
-    def revision(self) -> str:
-        """Changes whenever the cards do."""
-        self.cards()
-        return str(self._revision)
+    def cards(self, profile: Profile = OPEN) -> tuple[ToolCard, ...]:
+        """Every tool that hosts of a profile are shown: our own first, then the catalog's, each by name.
 
-    def cards(self) -> tuple[ToolCard, ...]:
-        """Every published tool: our own first, then the catalog's, each by name."""
-        seen = (self._near.shelf.cards, self._near.keeper.present())
-        if self._seen is None or (seen[0] is not self._seen[0] or seen[1] != self._seen[1]):
-            cards = (*offered(registered=seen[1]), *sorted(seen[0], key=lambda card: card.name))
-            if cards != self._cards:
-                self._cards = cards
-                self._revision += 1
-            self._seen = seen
-        return self._cards
+        The same object until one of them changes.
+        """
+        own = self._offered[self._near.keeper.present()]
+        view = self._near.views.of(profile, own=len(own))
+        known = self._lists.get(profile.name)
+        if known is None or known[0] is not view or known[1] is not own:
+            cards = (*own, *view.cards)
+            if known is not None and known[2] == cards:
+                cards = known[2]
+            known = self._lists[profile.name] = (view, own, cards)
+        return known[2]
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """The input schema of a published tool, or None."""
@@ -177,7 +176,7 @@ class Desk:
         self, end: CallEnd, found: OnShelf, caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         if end.answer is not None:
-            result = await self._near.results.render(end)
+            result = await self._near.results.render(end, ending=self._ending(found.action))
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
                 self._near.calls.delivered(end)
@@ -240,11 +239,13 @@ class Desk:
             said = action.deprecation.successor
         if not isinstance(said, str) or action is None:
             return None
-        for text in (f"{said.partition('@')[0]}:{action.action}", said):
-            found = self._near.shelf.find(text)
-            if found is not None and found.key != action.key:
-                return self._near.shelf.name_of(found)
-        return None
+        return self._near.shelf.successor(action, said)
+
+    def _ending(self, action: Action) -> str | None:
+        """What to know of an action on its way out, in our words."""
+        if action.deprecation is None or action.deprecation.status == "active":
+            return None
+        return sunset_words(action.deprecation, self._near.shelf.successor(action))
 
 
 def _invalid(name: str, problems: Sequence[Problem]) -> Refusal:

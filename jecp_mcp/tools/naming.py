@@ -6,6 +6,9 @@ the key alone, so an addition elsewhere in the catalog renames nothing. Only ids
 has no underscore and no capital, can still meet; then the ids inside the grammar keep the plain name. And a name once
 given is never given to another action while the process lives: hosts keep tool lists, and a call paid for must buy
 what the name meant when it was read.
+
+Hosts that take other lengths are given other names, which follow from the key and the length alone. Each of them leads
+to the action, whoever uses it.
 """
 
 from __future__ import annotations
@@ -13,11 +16,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 NAME_LENGTH: Final = 48
 """The longest name: hosts allow 60 to 64 characters for the server's and the tool's name together."""
+
+LONGEST_NAME: Final = 128
+"""What the protocol itself allows (MCP, tools: names)."""
 
 OWN_PREFIX: Final = "jecp_"
 """Names of the bridge's own tools begin so; no foreign name ever does."""
@@ -29,6 +36,9 @@ _HASH_LENGTHS: Final = (8, 16, 32)
 _FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 _SOUND: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 _GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
+_NO_NAME: Final = "\n"
+"""What no plain name begins with."""
+
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
 
 
@@ -40,15 +50,25 @@ class Collision(NamedTuple):
 
 
 class Names:
-    """The names of a catalog's actions, both ways."""
+    """The names of a catalog's actions, both ways.
 
-    __slots__ = ("_by_key", "_by_name", "_given", "collisions")
+    Attributes:
+        collisions: actions whose plain names are the same.
+        cut: keys that have no plain name: too long, or with characters that names may not have.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_by_key", "_by_name", "_given", "_lengths", "_others", "_sorted", "collisions", "cut")
+
+    def __init__(self, lengths: Iterable[int] = ()) -> None:
+        """Also know the names of other `lengths` than `NAME_LENGTH`."""
+        self._lengths = sorted({*lengths} - {NAME_LENGTH})
         self._by_key: dict[str, str] = {}
         self._by_name: dict[str, str] = {}
         self._given: dict[str, str] = {}
+        self._others: dict[int, dict[str, str]] | None = None
+        self._sorted: list[str] | None = None
         self.collisions: tuple[Collision, ...] = ()
+        self.cut: tuple[str, ...] = ()
 
     def assign(self, keys: Iterable[str]) -> None:
         """Name exactly these action keys; those named before keep their names."""
@@ -67,15 +87,58 @@ class Names:
         self._by_key = by_key
         self._by_name = {name: key for key, name in by_key.items()}
         self.collisions = tuple(collisions)
+        self.cut = tuple(sorted(key for folded, (key, *_) in groups.items() if folded.startswith(_NO_NAME)))
+        self._others = self._sorted = None
         self._forget()
 
     def name(self, key: str) -> str | None:
         """The name of an action key, or None when the catalog does not have it."""
         return self._by_key.get(key)
 
+    def within(self, key: str, length: int) -> str | None:
+        """The name of an action key for hosts that take so many characters, one of the lengths known from the start."""
+        return self._other_names().get(length, {}).get(key) or self._by_key.get(key)
+
+    def beginning(self, start: str) -> Iterator[str]:
+        """The usual names that begin so, in order."""
+        if self._sorted is None:
+            self._sorted = sorted(self._by_key.values())
+        for place in range(bisect_left(self._sorted, start), len(self._sorted)):
+            if not self._sorted[place].startswith(start):
+                break
+            yield self._sorted[place]
+
     def key(self, name: str) -> str | None:
-        """The action key a name stands for, or None."""
-        return self._by_name.get(name)
+        """The action key that a name of any length stands for, or None."""
+        key = self._by_name.get(name)
+        if key is None and self._lengths:
+            self._other_names()
+            key = self._by_name.get(name)
+        return key
+
+    def _other_names(self) -> dict[int, dict[str, str]]:
+        """By length and key, the names that are not the usual ones; made when first asked for."""
+        if self._others is None:
+            self._others = {length: {} for length in self._lengths}
+            for key, usual in sorted(self._by_key.items()):
+                for length, names in self._others.items():
+                    name = self._other(key, usual, length)
+                    if name != usual:
+                        names[key] = name
+                        self._by_name[name] = key
+        return self._others
+
+    def _other(self, key: str, usual: str, length: int) -> str:
+        if length >= NAME_LENGTH:
+            whole = plain_name(key, length) if _GRAMMAR.fullmatch(key) and plain_name(key) is None else None
+            return whole if whole is not None and self._take(whole, key) else usual
+        if len(usual) <= length:
+            return usual
+        for digits in _HASH_LENGTHS[:2]:
+            hashed = hashed_name(key, digits, length)
+            if self._take(hashed, key):
+                return hashed
+        raise AssertionError("two keys share 80 bits of SHA-256")
 
     def _name(self, key: str, together: list[str]) -> str:
         if (before := self._by_key.get(key)) is not None:
@@ -101,27 +164,31 @@ class Names:
             del self._given[name]
 
 
-def plain_name(key: str) -> str | None:
-    """The name that loses nothing of an action key, or None when there is none."""
+def plain_name(key: str, most: int = NAME_LENGTH) -> str | None:
+    """The name that loses nothing of an action key, or None when none has at most `most` characters."""
     name = key.translate(_JOINTS)
-    if len(name) > NAME_LENGTH or not _SOUND.fullmatch(name) or name.lower().startswith(OWN_PREFIX):
+    if len(name) > most or not _SOUND.fullmatch(name) or name.lower().startswith(OWN_PREFIX):
         return None
     return name
 
 
-def hashed_name(key: str, length: int = _HASH_LENGTHS[0]) -> str:
-    """The name of an action key that has no plain one: what fits of it, and `length` base-32 digits of its SHA-256."""
+def hashed_name(key: str, length: int = _HASH_LENGTHS[0], most: int = NAME_LENGTH) -> str:
+    """The name of an action key that has no plain one: what fits of it, and `length` base-32 digits of its SHA-256.
+
+    Args:
+        most: how many characters it may have.
+    """
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
     suffix = base64.b32encode(digest)[:length].decode("ascii").lower()
     # Some model APIs want a letter first.
     stem = _FOREIGN.sub("-", key.translate(_JOINTS)[: NAME_LENGTH * 2]).lstrip("_-0123456789")
     if stem.lower().startswith(OWN_PREFIX):
         stem = f"by_{stem}"
-    stem = stem[: NAME_LENGTH - length - 1].rstrip("_-") or "action"
+    stem = stem[: most - length - 1].rstrip("_-") or "action"
     return f"{stem}_{suffix}"
 
 
 def _folded(key: str) -> str:
     plain = plain_name(key)
-    # A key without a plain name meets nobody; a line feed is in no plain name.
-    return plain.lower() if plain is not None else f"\n{key}"
+    # A key without a plain name meets nobody.
+    return plain.lower() if plain is not None else f"{_NO_NAME}{key}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from jecp_mcp.tools.own_schemas import OWN, offered
 from jecp_mcp.tools.ports import CredentialKeeper, Finder, OnShelf, Payments, Refunding, Shelf, TopUps
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.steps import Context
+from jecp_mcp.tools.views import Views
 from jecp_mcp.tools.wallet import Wallet, line
 from jecp_mcp.wire import jsontext
 
@@ -49,6 +50,7 @@ class Neighbours:
     """Everything the own tools reach."""
 
     shelf: Shelf
+    views: Views
     finder: Finder
     calls: Payments
     wallet: Wallet
@@ -83,6 +85,7 @@ class OwnTools:
             case "jecp_search":
                 near = self._near
                 made = await browse.search(near.shelf, near.finder, near.wallet, arguments, caller.principal)
+                self._mark(made["results"], caller)
             case "jecp_describe":
                 made = await self.describe(arguments["tool"], caller)
             case "jecp_status":
@@ -120,7 +123,15 @@ class OwnTools:
                 raise ToolFault("TOOL_QUARANTINED", aside)
             raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for the action.")
         made = browse.described(on_shelf, self._near.shelf.warning(on_shelf.action))
+        self._mark([made], caller)
         return made | await self._near.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
+
+    def _mark(self, hits: Sequence[dict[str, Any]], caller: Caller) -> None:
+        """Say of what this host is not shown as a tool why that is so."""
+        call_only = self._near.views.call_only(caller.host)
+        for hit in hits:
+            if hit["tool"] in call_only:
+                hit["call_only"] = call_only[hit["tool"]]
 
     async def _status(self, call_id: str, caller: Caller) -> ToolResult:
         row = await self._row(call_id, caller)

@@ -179,6 +179,18 @@ class Shelf(Protocol):
         """The tool name of an action."""
         ...
 
+    def name_within(self, name: str, length: int) -> str:
+        """What hosts that take so many characters are given in the place of a tool name."""
+        ...
+
+    def names_from(self, start: str, limit: int) -> Sequence[str]:
+        """The first tool names that begin so, in order."""
+        ...
+
+    def successor(self, action: Action, named: str | None = None) -> str | None:
+        """The tool that takes the place of an action, if the catalog has it."""
+        ...
+
 
 class Finder(Protocol):
     """Search over the catalog (`jecp_mcp.catalog.search.Finder`)."""

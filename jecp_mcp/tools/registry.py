@@ -22,6 +22,7 @@ from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.cleaning import TITLE_LENGTH, clean, describe, look_alike_words, provider_of, title_of
 from jecp_mcp.tools.forms import ToolCard
 from jecp_mcp.tools.naming import Collision, Names
+from jecp_mcp.tools.profiles import name_lengths
 from jecp_mcp.tools.schema import Unfit, fit
 from jecp_mcp.wire.forms import Action
 
@@ -56,7 +57,7 @@ class Registry:
 
     def __init__(self, settings: ToolSettings) -> None:
         self._settings = settings
-        self._names = Names()
+        self._names = Names(name_lengths(settings))
         self._actions: Mapping[str, Action] = MappingProxyType({})
         self._made: dict[str, tuple[Action, Published | Unfit]] = {}
         self._foreign: tuple[tuple[str, str], ...] = ()
@@ -76,12 +77,17 @@ class Registry:
         marks, self._vetting = self._vetting.marks, vetting
         self._actions = catalog.actions
         self._foreign = tuple(catalog.quarantined)
+        cut = self._names.cut
         self._names.assign(catalog.actions)
+        if self._names.cut != cut:
+            log.info("%d names are cut and end in a hash: see jecp-mcp catalog", len(self._names.cut))
         self._made = {
             key: (action, made._replace(action=action) if isinstance(made, Published) else made)
             for key, (before, made) in self._made.items()
             if (action := catalog.actions.get(key)) is not None
             and _looks_alike(before, action)
+            # Its successor may have come or gone.
+            and (action.deprecation is None or action.deprecation.successor is None)
             and marks.get(action.namespace) == vetting.marks.get(action.namespace)
         }
         for collision in self._names.collisions:
@@ -101,6 +107,11 @@ class Registry:
     def collisions(self) -> tuple[Collision, ...]:
         """Actions that had the same plain name, and what they are called instead."""
         return self._names.collisions
+
+    @property
+    def cut(self) -> tuple[str, ...]:
+        """The keys of actions whose names are too long for a host, or hold what no name may, and end in a hash."""
+        return self._names.cut
 
     @property
     def quarantined(self) -> Mapping[str, str]:
@@ -138,6 +149,34 @@ class Registry:
             return None
         return self._names.name(action.key)
 
+    def name_within(self, name: str, length: int) -> str:
+        """What hosts that take so many characters are given in the place of a tool name."""
+        key = self._names.key(name)
+        return name if key is None else self._names.within(key, length) or name
+
+    def names_from(self, start: str, limit: int) -> list[str]:
+        """The first tool names that begin so, in order, of actions that are not set aside."""
+        names: list[str] = []
+        for name in self._names.beginning(start):
+            if self.resolve(name) is not None:
+                names.append(name)
+                if len(names) >= limit:
+                    break
+        return names
+
+    def successor(self, action: Action, named: str | None = None) -> str | None:
+        """The tool that takes the place of an action, if the catalog has it.
+
+        Args:
+            named: what is said to take its place, where that is not the catalog's own word.
+        """
+        said = named or (action.deprecation.successor if action.deprecation is not None else None)
+        for text in (f"{said.partition('@')[0]}:{action.action}", said) if said else ():
+            found = self.find(text)
+            if found is not None and found.key != action.key and found.key not in self._vetting.held:
+                return self._names.name(found.key)
+        return None
+
     def _mode_for(self, sold: int) -> Literal["direct", "search"]:
         if self._settings.mode == "auto":
             return "direct" if sold <= self._settings.max_tools else "search"
@@ -160,14 +199,16 @@ class Registry:
         if known is not None:
             return known[1]
         name = self._names.name(action.key)
-        made = _publish(name, action, self.warning(action)) if name is not None else Unfit("the action has no name")
+        made: Published | Unfit = Unfit("the action has no name")
+        if name is not None:
+            made = _publish(name, action, self.warning(action), self.successor(action))
         self._made[action.key] = (action, made)
         if isinstance(made, Unfit):
             log.warning("%s is not published: %s", clean(action.key, TITLE_LENGTH, one_line=True), made.reason)
         return made
 
 
-def _publish(name: str, action: Action, warning: str | None) -> Published | Unfit:
+def _publish(name: str, action: Action, warning: str | None, successor: str | None) -> Published | Unfit:
     if "input_schema" in action.extra and action.extra["input_schema"] is not True:
         return Unfit("the input schema is not an object")
     schema = fit(action.input_schema)
@@ -178,7 +219,7 @@ def _publish(name: str, action: Action, warning: str | None) -> Published | Unfi
     harmless = action.price.amount == 0 and all(effects.get(kind) is False for kind in _CHANGES_SOMETHING)
     card = ToolCard(
         name=name,
-        description=describe(action, warning),
+        description=describe(action, warning, successor),
         input_schema=schema,
         title=title_of(action),
         read_only=harmless,

@@ -23,6 +23,7 @@ from jecp_mcp.tools.links import unshowable
 from jecp_mcp.tools.own import Neighbours, OwnTools
 from jecp_mcp.tools.results import FRAME
 from jecp_mcp.wire import jsontext
+from jecp_mcp.wire.forms import Action
 
 WALLET: Final = "jecp://wallet"
 RECENT: Final = "jecp://ledger/recent"
@@ -137,15 +138,30 @@ class Resources:
         raise ToolFault(NOT_FOUND, "there is no such resource")
 
     async def complete(self, template: str, value: str) -> Sequence[str]:
-        """What the `id` of a template may be, given how it begins; the likeliest first."""
+        """What the `id` of a template may be, given how it begins; the likeliest first.
+
+        One more than `MOST_COMPLETIONS` where there are more.
+        """
         if template == ARTIFACT_TEMPLATE:
-            return [one.id for one in await self._kept(None) if one.id.startswith(value)][:MOST_COMPLETIONS]
+            return [one.id for one in await self._kept(None) if one.id.startswith(value)][: MOST_COMPLETIONS + 1]
         if template == ACTION_TEMPLATE:
-            finder, shelf = self._near.finder, self._near.shelf
-            found = [*finder.search(value, limit=MOST_COMPLETIONS), *finder.nearest(value, limit=MOST_COMPLETIONS)]
-            names = (shelf.name_of(action) for action in found)
-            return list(dict.fromkeys(name for name in names if name is not None))[:MOST_COMPLETIONS]
+            return self._names(value)
         return []
+
+    def _names(self, value: str) -> list[str]:
+        """Tool names that begin so, then those of what is found by that; else of what is called nearly so."""
+        most, finder, shelf = MOST_COMPLETIONS + 1, self._near.finder, self._near.shelf
+        names = dict.fromkeys(shelf.names_from(value, most) if value else ())
+
+        def add(found: Sequence[Action]) -> None:
+            called = (shelf.name_of(action) for action in found)
+            names.update(dict.fromkeys(name for name in called if name is not None))
+
+        if len(names) < most:
+            add(finder.search(value, limit=most))
+        if not names:
+            add(finder.nearest(value, limit=most))
+        return list(names)[:most]
 
     async def call_ids(self, value: str, caller: Caller) -> Sequence[str]:
         """The ids of the caller's latest calls that begin so.

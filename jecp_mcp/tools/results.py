@@ -35,6 +35,7 @@ FRAME: Final = 960 * 1024
 
 _PREVIEW = 2_000
 _NOTICE = 300
+_DATE = len("2027-01-31")
 _MAX_NOTICES = 4
 _MAX_FILES = 16
 _IN_THREAD = 65_536
@@ -61,8 +62,12 @@ class Results:
         self._settings = settings
         self._links = links
 
-    async def render(self, end: CallEnd) -> ToolResult:
-        """What the model sees of a call that was answered. Raises nothing but cancellation."""
+    async def render(self, end: CallEnd, *, ending: str | None = None) -> ToolResult:
+        """What the model sees of a call that was answered. Raises nothing but cancellation.
+
+        Args:
+            ending: that the action will not be sold for ever, from the catalog; the Hub may say it too.
+        """
         answer = end.answer
         assert answer is not None
         draft = _Draft(end, answer, _label(end.action, answer))
@@ -73,6 +78,10 @@ class Results:
             structured, text = await self._stored_whole(draft, text, kept)
         # That an endpoint of the Hub ends is for whoever maintains this client, not for the model.
         told = [item for item in answer.notices if item.kind != "endpoint_deprecation"]
+        if ending is not None:
+            # With the successor's tool; the Hub's own words name it by its id, and may know another date.
+            told = [one for one in told if one.kind != "deprecation" or (one.at or "")[:_DATE] not in ending]
+            draft.notices.append(f"Notice: {ending}")
         draft.notices += [f"Notice: {self._links.words(item.text, _NOTICE)}" for item in told[:_MAX_NOTICES]]
         lines = [Text(line) for line in (*draft.notices, receipt(end, self._links))]
         return ToolResult(

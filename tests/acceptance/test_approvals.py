@@ -17,7 +17,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
-from jecp_mcp.server.ask import PATIENCE_SECONDS
+from jecp_mcp.settings import ServerSettings
 from jecp_mcp.tools.asking import FIELD
 from tests.acceptance.errors.seats import ERAS, Person
 from tests.acceptance.errors.world import PRICE, TALLY, World, opened, tally
@@ -381,4 +381,4 @@ def test_who_does_not_answer_in_time_has_not_approved_and_an_answer_after_that_i
         again, _ = host.asked("a")
         assert again > number
     assert paid(hub) == 0
-    assert PATIENCE_SECONDS < 60, "hosts give a tool call a minute"
+    assert ServerSettings().ask_seconds < 60, "hosts give a tool call a minute"

@@ -19,6 +19,7 @@ from mcp import Client
 from mcp.client.sse import sse_client
 
 from jecp_mcp.server.approvals import LOCKED_SECONDS, MOST_TRIES, PATH, SESSION_SECONDS, Gate
+from tests.acceptance.invoices import ASKING, INVOICE, PRICE, invoice, paid
 from tests.acceptance.roads import (
     LEGACY,
     MODERN,
@@ -33,9 +34,6 @@ from tests.acceptance.roads import (
 )
 
 pytestmark = pytest.mark.anyio
-
-INVOICE, PRICE = "inkwell_invoice_render", "0.05"
-ASKING = {"mandate__approve_above_usdc": "0.01"}
 
 
 @dataclass
@@ -118,15 +116,6 @@ async def host(address: str, era: str) -> AsyncIterator[Client]:
             while INVOICE not in {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}:
                 await anyio.sleep(0.05)
         yield client
-
-
-async def invoice(client: Client, **changed: Any) -> dict[str, Any]:
-    described = output_of(await client.call_tool("jecp_describe", {"tool": INVOICE}))
-    return {**described["examples"][0]["input"], **changed}
-
-
-def paid(hub: SandboxHub) -> int:
-    return len(hub.books()["transactions"])
 
 
 @pytest.mark.parametrize(("transport", "era"), [("http", LEGACY), ("http", MODERN), ("sse", LEGACY)])

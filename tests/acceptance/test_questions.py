@@ -10,8 +10,9 @@ import anyio
 import pytest
 from mcp_types import ElicitResult
 
+from tests.acceptance.invoices import ASKING, INVOICE, PRICE, invoice, paid
 from tests.acceptance.roads import LEGACY, Road, SandboxHub, connect, error_of
-from tests.acceptance.test_approvals import ASKING, INVOICE, PRICE, at_a_terminal, invoice, paid
+from tests.acceptance.terminal import at_a_terminal
 
 pytestmark = pytest.mark.anyio
 

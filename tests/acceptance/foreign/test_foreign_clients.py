@@ -27,10 +27,12 @@ def hub() -> Iterator[tuple[str, int]]:
         yield served
 
 
-def server(url: str, folder: Path) -> list[str]:
+def server(url: str, folder: Path, profile: str) -> list[str]:
     """The server's command. Not every client hands its environment or every option on."""
     config = folder / "config.toml"
-    config.write_text(f'[hub]\nbase_url = "{url}"\n[tools]\nmode = "direct"\nmax_tools = 1000\n')
+    config.write_text(
+        f'[hub]\nbase_url = "{url}"\n[tools]\nmode = "direct"\nmax_tools = 1000\nhost_profile = "{profile}"\n'
+    )
     places = (f"JECP_MCP_CONFIG={config}", f"JECP_MCP_STATE_DIR={folder / 'state'}")
     program = ["env", *places, sys.executable, "-m", "jecp_mcp"]
     # A server does not make a host wait for a slow Hub; one that was there before has the catalog at once.
@@ -45,13 +47,14 @@ def check(names: list[str], listed: int) -> None:
     pages = [name for name in names if name.startswith("good-")]
     assert len(pages) == -(-listed // 100)
     assert 400 < len(names) < listed
+    print(f"{len(names)} tools listed of {listed} manifests")
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("era", [LEGACY, MODERN])
-async def test_the_python_client_takes_the_list(hub: tuple[str, int], tmp_path: Path, era: str) -> None:
+@pytest.mark.parametrize(("era", "profile"), [(LEGACY, "open"), (MODERN, "auto")])
+async def test_the_python_client_takes_the_list(hub: tuple[str, int], tmp_path: Path, era: str, profile: str) -> None:
     url, listed = hub
-    program, *arguments = server(url, tmp_path)
+    program, *arguments = server(url, tmp_path, profile)
     command = StdioServerParameters(command=program, args=arguments)
     async with Client(command, mode=era, read_timeout_seconds=60) as client:
         names: list[str] = []
@@ -96,16 +99,18 @@ def run(node: Path, *command: str) -> Any:
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_typescript_clients_take_the_list(hub: tuple[str, int], node: Path, tmp_path: Path, version: int) -> None:
     url, listed = hub
-    found = run(node, f"list_{version}.mjs", *server(url, tmp_path))
+    found = run(node, f"list_{version}.mjs", *server(url, tmp_path, "open"))
     check(found["names"], listed)
     assert found["uncompiled"] == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("era", ["legacy", "modern"])
-def test_the_inspector_finds_nothing_amiss(hub: tuple[str, int], node: Path, tmp_path: Path, era: str) -> None:
+@pytest.mark.parametrize(("era", "profile"), [("legacy", "auto"), ("modern", "open")])
+def test_the_inspector_finds_nothing_amiss(
+    hub: tuple[str, int], node: Path, tmp_path: Path, era: str, profile: str
+) -> None:
     url, listed = hub
     inspector = "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
     options = ("--method", "tools/list", "--strict", "--protocol-era", era, "--format", "json")
-    found = run(node, inspector, "--cli", *server(url, tmp_path), *options)
+    found = run(node, inspector, "--cli", *server(url, tmp_path, profile), *options)
     check([tool["name"] for tool in found["result"]["tools"]], listed)

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from jecp_mcp.server.app import build_server
 from jecp_mcp.server.ask import Askers
 from jecp_mcp.server.notify import Announcer
 from jecp_mcp.tools.prompts import INSTRUCTIONS
-from tests.contract.tools.shop import Shop, opened
+from tests.contract.tools.shop import INVOICE, Shop, opened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ["legacy", "2026-07-28"])]
 
@@ -148,6 +148,32 @@ async def test_templates_are_listed_and_their_ids_completed(tmp_path: Path, era:
     assert templates == ["jecp://catalog/{id}", "jecp://artifact/{id}"]
     assert invoices[0] == "docs_invoice_render"
     assert (files, none) == ([kept.id], [])
+
+
+async def test_of_ten_thousand_actions_a_hundred_names_are_offered_and_the_list_stays_short(
+    tmp_path: Path, era: str
+) -> None:
+    many = [replace(INVOICE, capability=f"docs-{n // 100}/number-{n}") for n in range(10_000)]
+    async with (
+        opened(tmp_path, goods=many) as shop,
+        Client(build_server(shop.desk, Announcer(), Askers(patience=10)), mode=era) as client,
+    ):
+        at, action = Reader(shop, client), ResourceTemplateReference(uri="jecp://catalog/{id}")
+        whole = (await client.complete(action, {"name": "id", "value": "docs-7"})).completion
+        few = (await client.complete(action, {"name": "id", "value": "docs-42_number-423"})).completion
+        empty = (await client.complete(action, {"name": "id", "value": ""})).completion
+        misspelt = await at.complete(action, "id", "docs-42_numbr-4230_render")
+        shelf = await at.json("jecp://catalog")
+        [text] = (await client.read_resource("jecp://catalog")).contents
+        one = await at.json(f"jecp://catalog/{few.values[0]}")
+    assert (len(whole.values), whole.has_more) == (100, True)
+    assert all(name.startswith("docs-7") for name in whole.values)
+    assert few.values[:10] == [f"docs-42_number-{n}_render" for n in range(4_230, 4_240)]
+    assert (len(empty.values), empty.has_more) == (100, True)
+    assert misspelt
+    assert (len(shelf["actions"]), shelf["more"]) == (200, "jecp_search finds the others")
+    assert len(text.text) < 64 * 1024  # type: ignore[union-attr]
+    assert one["examples"] == [{"input": {"n": 1}}]
 
 
 async def test_prompts_carry_their_arguments_and_name_what_is_missing(tmp_path: Path, era: str) -> None:

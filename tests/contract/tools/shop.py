@@ -27,6 +27,7 @@ from jecp_mcp.tools.own import Neighbours
 from jecp_mcp.tools.ports import Registered
 from jecp_mcp.tools.registry import Registry
 from jecp_mcp.tools.results import Results
+from jecp_mcp.tools.views import Views
 from jecp_mcp.tools.wallet import Wallet
 from jecp_mcp.wire.forms import Action, Answer, Billing, Deprecation, Price, Refusal
 
@@ -178,10 +179,13 @@ async def opened(
     mandate: Mapping[str, Any] | None = None,
     account: Account | None = None,
     artifacts: ArtifactSettings | None = None,
+    tools: ToolSettings | None = None,
+    goods: Sequence[Action] = ACTIONS,
 ) -> AsyncIterator[Shop]:
     clock, account, rail, ids = StillClock(), account or Account(), Rail(script), itertools.count(1)
-    shelf = Registry(ToolSettings())
-    published = catalog(ACTIONS)
+    settings = tools or ToolSettings()
+    shelf = Registry(settings)
+    published = catalog(goods)
     shelf.publish(published)
     policy = Policy.from_settings(MandateSettings(**(mandate or {})))
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
@@ -197,6 +201,7 @@ async def opened(
     links, chosen = LinkPolicy(HUB), artifacts or ArtifactSettings()
     store = ArtifactStore(path / "artifacts", chosen, clock)
     near = Neighbours(
+        views=Views(shelf, settings),
         shelf=shelf,
         finder=Finder(lambda: published),
         calls=calls,

@@ -111,7 +111,7 @@ def test_what_is_past_its_sunset_is_not_published_but_found_with_its_successor()
     found = registry.resolve("acme_old_run")
     assert registry.find("acme/old:run") is GONE
     assert found is not None
-    assert "No longer sold. Successor: acme/a." in found.card.description
+    assert "No longer sold. Use acme_a_run instead." in found.card.description
 
 
 def test_what_is_past_its_sunset_does_not_count_towards_the_limit():

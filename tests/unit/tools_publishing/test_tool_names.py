@@ -86,3 +86,52 @@ def test_the_plain_and_hashed_forms_depend_on_the_key_alone():
     assert plain_name("acme/a.b:c") is None
     assert hashed_name("acme/a.b:c") == hashed_name("acme/a.b:c")
     assert re.fullmatch(r"acme_a-b_c_[a-z2-7]{8}", hashed_name("acme/a.b:c"))
+
+
+LENGTHS = (25, 37, 48, 128)
+
+
+def all_lengths(*keys: str) -> Names:
+    names = Names(LENGTHS)
+    names.assign(keys)
+    return names
+
+
+@given(st.lists(KEYS, max_size=8, unique=True))
+def test_every_name_of_every_length_leads_to_its_action_and_to_no_other(keys: list[str]) -> None:
+    names = all_lengths(*keys)
+    given_ = {(length, key): names.within(key, length) or "" for length in LENGTHS for key in keys}
+    for (length, key), name in given_.items():
+        assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_-]*", name)
+        assert len(name) <= length
+        assert not name.lower().startswith("jecp_")
+        assert names.key(name) == key
+    for length in LENGTHS:
+        assert len({given_[length, key].lower() for key in keys}) == len(keys)
+    # A process that starts again gives the same names, and knows them before it has given one.
+    again = all_lengths(*reversed(keys))
+    assert all(again.key(name) == key for (_, key), name in given_.items())
+    assert {one: again.within(one[1], one[0]) for one in given_} == given_
+
+
+def test_a_name_that_fits_is_the_same_for_every_length() -> None:
+    names = all_lengths("acme/pdf:make")
+    assert {names.within("acme/pdf:make", length) for length in LENGTHS} == {"acme_pdf_make"}
+    assert names.cut == ()
+
+
+def test_a_name_too_long_for_a_host_is_cut_there_and_whole_where_it_may_be_long() -> None:
+    key = "acme/a-capability-with-a-long-name:an-action-with-a-long-name"
+    names = all_lengths(key, "acme/pdf:make")
+    assert names.within(key, 128) == "acme_a-capability-with-a-long-name_an-action-with-a-long-name"
+    assert names.within(key, 48) == names.name(key) == hashed_name(key)
+    assert names.within(key, 25) == hashed_name(key, 8, 25)
+    assert names.cut == (key,)
+
+
+def test_names_that_begin_so_come_in_order() -> None:
+    names = all_lengths("b/c:d", "b/a:d", "a/b:c", "b/b:x")
+    assert list(names.beginning("b_")) == ["b_a_d", "b_b_x", "b_c_d"]
+    assert list(names.beginning("z")) == []
+    names.assign(["z/z:z"])
+    assert list(names.beginning("z")) == ["z_z_z"]

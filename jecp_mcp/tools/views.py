@@ -1,0 +1,120 @@
+"""The published tools as each kind of host is shown them: names, schemas and a number that it takes.
+
+What a host is not shown it can still buy through ``jecp_call``; why it is not shown is said wherever the action is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from jecp_mcp.settings import ToolSettings
+from jecp_mcp.tools.dialects import Beyond, plain
+from jecp_mcp.tools.forms import ToolCard
+from jecp_mcp.tools.ports import Shelf
+from jecp_mcp.tools.profiles import PROFILES, Profile
+
+log = logging.getLogger(__name__)
+
+_MOST_LOGGED: Final = 10
+
+
+class View(NamedTuple):
+    """What hosts of one profile are shown.
+
+    Attributes:
+        cards: the catalog's tools, by name.
+        call_only: tools that are published and not shown, by their usual name, with the reason in our own words.
+        renamed: what tools are called instead of their usual name.
+    """
+
+    cards: tuple[ToolCard, ...]
+    call_only: Mapping[str, str]
+    renamed: Mapping[str, str]
+
+
+class Views:
+    """The views of one shelf. One per process."""
+
+    def __init__(self, shelf: Shelf, settings: ToolSettings) -> None:
+        self._shelf = shelf
+        self._settings = settings
+        self._made: dict[str, tuple[Sequence[ToolCard], int, View]] = {}
+        self._plain: dict[str, tuple[Mapping[str, Any], Mapping[str, Any] | Beyond]] = {}
+
+    def of(self, profile: Profile, *, own: int = 0) -> View:
+        """What hosts of a profile are shown.
+
+        Args:
+            own: how many tools are listed beside the catalog's.
+        """
+        cards = self._shelf.cards
+        made = self._made.get(profile.name)
+        if made is None or made[0] is not cards or made[1] != own:
+            before = made[2].call_only if made is not None else {}
+            made = self._made[profile.name] = (cards, own, self._view(profile, cards, own))
+            _tell(profile, made[2].call_only, before)
+        return made[2]
+
+    def call_only(self, host: str) -> Mapping[str, str]:
+        """What hosts of the profile of this name are not shown, as it was when they last listed the tools."""
+        made = self._made.get(host)
+        return made[2].call_only if made is not None else self.of(PROFILES[host]).call_only
+
+    def told(self, card: ToolCard) -> tuple[dict[str, str], dict[str, str]]:
+        """Of one tool, published one by one or not: by profile, why it is not shown, and what else it is called."""
+        schema = self._in_dialect(card)
+        unshown = {name: schema.reason for name, one in PROFILES.items() if one.plain and isinstance(schema, Beyond)}
+        lengths = {name: one.name_length(self._settings.server_name) for name, one in PROFILES.items()}
+        names = {name: self._shelf.name_within(card.name, length) for name, length in lengths.items()}
+        return unshown, {name: other for name, other in names.items() if other != card.name and name not in unshown}
+
+    def _view(self, profile: Profile, cards: Sequence[ToolCard], own: int) -> View:
+        length = profile.name_length(self._settings.server_name)
+        shown: list[ToolCard] = []
+        call_only: dict[str, str] = {}
+        renamed: dict[str, str] = {}
+        for card in cards:
+            schema = self._in_dialect(card) if profile.plain else card.input_schema
+            if isinstance(schema, Beyond):
+                call_only[card.name] = schema.reason
+                continue
+            name = self._shelf.name_within(card.name, length)
+            if name != card.name:
+                renamed[card.name] = name
+            same = name == card.name and schema is card.input_schema
+            shown.append(card if same else replace(card, name=name, input_schema=schema))
+        # The operator's word that each action is a tool stands, whatever a host then makes of so many.
+        if profile.most_tools is not None and self._settings.mode != "direct":
+            room = max(profile.most_tools - own, 0)
+            usual = {name: name_before for name_before, name in renamed.items()}
+            for card in shown[room:]:
+                call_only[usual.get(card.name, card.name)] = f"this host takes {profile.most_tools} tools at most"
+            del shown[room:]
+        return View(tuple(sorted(shown, key=lambda card: card.name)), call_only, renamed)
+
+    def _in_dialect(self, card: ToolCard) -> Mapping[str, Any] | Beyond:
+        known = self._plain.get(card.name)
+        if known is None or known[0] is not card.input_schema:
+            if len(self._plain) > 2 * len(self._shelf.cards):
+                self._plain.clear()
+            made = plain(card.input_schema)
+            # A schema that is in the dialect already stays the same object, and the card with it.
+            same = not isinstance(made, Beyond) and made == card.input_schema
+            known = self._plain[card.name] = (card.input_schema, card.input_schema if same else made)
+        return known[1]
+
+
+def _tell(profile: Profile, call_only: Mapping[str, str], before: Mapping[str, str]) -> None:
+    """Log what is not shown now and was before."""
+    news = [name for name in call_only if name not in before]
+    if news:
+        log.warning(
+            "%d actions are offered to %s hosts through jecp_call only: see jecp-mcp catalog",
+            len(call_only),
+            profile.name,
+        )
+    for name in news[:_MOST_LOGGED]:
+        log.info("%s: %s", name, call_only[name])

@@ -1,0 +1,68 @@
+"""An action on its way out says so wherever it is seen or bought, with the date and the tool that takes its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jecp_mcp.calls.ports import Caller
+from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.tools.forms import Text
+from jecp_mcp.wire.forms import Deprecation, Notice
+from tests.contract.tools.shop import ACTIONS, INVOICE, SUMMARY, catalog, charged, opened
+
+pytestmark = pytest.mark.anyio
+
+ME = Caller()
+AT = "2027-01-31T00:00:00Z"
+WORDS = f"Deprecated: no longer sold from {AT}."
+ENDING = replace(INVOICE, capability="docs/old", deprecation=Deprecation("deprecated", AT, "docs/invoice@2.0.0"))
+ALONE = replace(INVOICE, capability="docs/alone", deprecation=Deprecation("deprecated", AT, "docs/nowhere"))
+
+
+async def notices(path: Path, tool: str, at: str | None = None) -> list[str]:
+    def answer(request: StoredRequest, _replay: bool) -> Outcome:
+        made = charged(request)
+        told = Notice("deprecation", f"This capability is deprecated and ends at {at}.", at, None)
+        assert made.answer is not None
+        return replace(made, answer=replace(made.answer, notices=(told,))) if at is not None else made
+
+    async with opened(path, answer, goods=[*ACTIONS, ENDING, ALONE]) as shop:
+        result = await shop.desk.call(tool, {"n": 1}, ME)
+    assert not result.is_error
+    return [block.text for block in result.blocks if isinstance(block, Text) and block.text.startswith("Notice")]
+
+
+async def test_the_description_names_the_date_and_the_tool_that_takes_its_place(tmp_path: Path) -> None:
+    async with opened(tmp_path, goods=[*ACTIONS, ENDING, ALONE]) as shop:
+        said = {card.name: card.description for card in shop.desk.cards()}
+        assert f"{WORDS} Use docs_invoice_render instead." in said["docs_old_render"]
+        assert f"{WORDS} Successor: docs/nowhere." in said["docs_alone_render"]
+        # The successor goes, and comes again.
+        assert shop.shelf.publish(catalog([SUMMARY, ENDING]))
+        assert (
+            f"{WORDS} Successor: docs/invoice@2.0.0."
+            in {c.name: c.description for c in shop.desk.cards()}["docs_old_render"]
+        )
+        assert shop.shelf.publish(catalog([SUMMARY, ENDING, INVOICE]))
+        assert "Use docs_invoice_render" in {c.name: c.description for c in shop.desk.cards()}["docs_old_render"]
+
+
+async def test_a_paid_result_says_it_though_the_hub_did_not(tmp_path: Path) -> None:
+    assert await notices(tmp_path, "docs_old_render") == [f"Notice: {WORDS} Use docs_invoice_render instead."]
+
+
+async def test_it_is_said_once_where_the_hub_says_the_same(tmp_path: Path) -> None:
+    assert len(await notices(tmp_path, "docs_old_render", AT)) == 1
+
+
+async def test_another_date_of_the_hubs_is_told_too(tmp_path: Path) -> None:
+    first, second = await notices(tmp_path, "docs_old_render", "2026-12-01T00:00:00Z")
+    assert AT in first
+    assert "2026-12-01" in second
+
+
+async def test_what_stays_on_sale_has_no_notice(tmp_path: Path) -> None:
+    assert await notices(tmp_path, "docs_invoice_render") == []
