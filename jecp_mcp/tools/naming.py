@@ -36,9 +36,6 @@ _HASH_LENGTHS: Final = (8, 16, 32)
 _FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 _SOUND: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 _GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
-_NO_NAME: Final = "\n"
-"""What no plain name begins with."""
-
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
 
 
@@ -72,22 +69,21 @@ class Names:
 
     def assign(self, keys: Iterable[str]) -> None:
         """Name exactly these action keys; those named before keep their names."""
-        keys = list(dict.fromkeys(keys))
+        plain = {key: plain_name(key) for key in keys}
         groups: dict[str, list[str]] = {}
-        for key in keys:
-            groups.setdefault(_folded(key), []).append(key)
-        by_key: dict[str, str] = {}
-        collisions: list[Collision] = []
-        for key in sorted(keys):
-            by_key[key] = self._name(key, groups[_folded(key)])
-        for together in groups.values():
-            if len(together) > 1:
-                named = tuple((key, by_key[key]) for key in sorted(together))
-                collisions.append(Collision(plain_name(together[0]) or together[0], named))
+        for key, name in plain.items():
+            if name is not None:
+                groups.setdefault(name.lower(), []).append(key)
+        shared = {key for together in groups.values() if len(together) > 1 for key in together}
+        by_key = {key: self._name(key, plain[key], alone=key not in shared) for key in sorted(plain)}
         self._by_key = by_key
         self._by_name = {name: key for key, name in by_key.items()}
-        self.collisions = tuple(collisions)
-        self.cut = tuple(sorted(key for folded, (key, *_) in groups.items() if folded.startswith(_NO_NAME)))
+        self.collisions = tuple(
+            Collision(plain[together[0]] or together[0], tuple((key, by_key[key]) for key in sorted(together)))
+            for together in groups.values()
+            if len(together) > 1
+        )
+        self.cut = tuple(sorted(key for key, name in plain.items() if name is None))
         self._others = self._sorted = None
         self._forget()
 
@@ -140,11 +136,10 @@ class Names:
                 return hashed
         raise AssertionError("two keys share 80 bits of SHA-256")
 
-    def _name(self, key: str, together: list[str]) -> str:
+    def _name(self, key: str, plain: str | None, *, alone: bool) -> str:
         if (before := self._by_key.get(key)) is not None:
             return before
-        plain = plain_name(key)
-        if plain is not None and (len(together) == 1 or _GRAMMAR.fullmatch(key)) and self._take(plain, key):
+        if plain is not None and (alone or _GRAMMAR.fullmatch(key)) and self._take(plain, key):
             return plain
         for length in _HASH_LENGTHS:
             hashed = hashed_name(key, length)
@@ -186,9 +181,3 @@ def hashed_name(key: str, length: int = _HASH_LENGTHS[0], most: int = NAME_LENGT
         stem = f"by_{stem}"
     stem = stem[: most - length - 1].rstrip("_-") or "action"
     return f"{stem}_{suffix}"
-
-
-def _folded(key: str) -> str:
-    plain = plain_name(key)
-    # A key without a plain name meets nobody.
-    return plain.lower() if plain is not None else f"{_NO_NAME}{key}"
