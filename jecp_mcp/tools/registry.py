@@ -57,7 +57,8 @@ class Registry:
 
     def __init__(self, settings: ToolSettings) -> None:
         self._settings = settings
-        self._names = Names(name_lengths(settings))
+        self._given = Names(name_lengths(settings))
+        self._unnamed: Mapping[str, Action] | None = None
         self._actions: Mapping[str, Action] = MappingProxyType({})
         self._made: dict[str, tuple[Action, Published | Unfit]] = {}
         self._foreign: tuple[tuple[str, str], ...] = ()
@@ -77,10 +78,7 @@ class Registry:
         marks, self._vetting = self._vetting.marks, vetting
         self._actions = catalog.actions
         self._foreign = tuple(catalog.quarantined)
-        cut = self._names.cut
-        self._names.assign(catalog.actions)
-        if self._names.cut != cut:
-            log.info("%d names are cut and end in a hash: see jecp-mcp catalog", len(self._names.cut))
+        self._unnamed = catalog.actions
         self._made = {
             key: (action, made._replace(action=action) if isinstance(made, Published) else made)
             for key, (before, made) in self._made.items()
@@ -90,8 +88,6 @@ class Registry:
             and (action.deprecation is None or action.deprecation.successor is None)
             and marks.get(action.namespace) == vetting.marks.get(action.namespace)
         }
-        for collision in self._names.collisions:
-            log.warning("tool names collide: %s", "; ".join(f"{key} is {name}" for key, name in collision.names))
         sold = on_sale(catalog.actions)
         self.mode = self._mode_for(len(sold))
         chosen = sold if self.mode == "direct" else self._pinned(sold)
@@ -106,12 +102,12 @@ class Registry:
     @property
     def collisions(self) -> tuple[Collision, ...]:
         """Actions that had the same plain name, and what they are called instead."""
-        return self._names.collisions
+        return self._names().collisions
 
     @property
     def cut(self) -> tuple[str, ...]:
         """The keys of actions whose names are too long for a host, or hold what no name may, and end in a hash."""
-        return self._names.cut
+        return self._names().cut
 
     @property
     def quarantined(self) -> Mapping[str, str]:
@@ -127,13 +123,13 @@ class Registry:
 
     def resolve(self, name: str) -> Published | None:
         """What a tool name stands for, published one by one or not; None for no action and for a quarantined one."""
-        key = self._names.key(name)
+        key = self._names().key(name)
         made = self._make(self._actions[key]) if key is not None else None
         return made if isinstance(made, Published) else None
 
     def find(self, text: str) -> Action | None:
         """The action that a tool name, a key (``ns/cap:action``), or a capability id with one action means."""
-        key = text if text in self._actions else self._names.key(text)
+        key = text if text in self._actions else self._names().key(text)
         if key is not None:
             return self._actions[key]
         capability = text.partition("@")[0]
@@ -147,17 +143,17 @@ class Registry:
         current = self._actions.get(action.key)
         if current is None or isinstance(self._make(current), Unfit):
             return None
-        return self._names.name(action.key)
+        return self._names().name(action.key)
 
     def name_within(self, name: str, length: int) -> str:
         """What hosts that take so many characters are given in the place of a tool name."""
-        key = self._names.key(name)
-        return name if key is None else self._names.within(key, length) or name
+        key = self._names().key(name)
+        return name if key is None else self._names().within(key, length) or name
 
     def names_from(self, start: str, limit: int) -> list[str]:
         """The first tool names that begin so, in order, of actions that are not set aside."""
         names: list[str] = []
-        for name in self._names.beginning(start):
+        for name in self._names().beginning(start):
             if self.resolve(name) is not None:
                 names.append(name)
                 if len(names) >= limit:
@@ -174,8 +170,19 @@ class Registry:
         for text in (f"{said.partition('@')[0]}:{action.action}", said) if said else ():
             found = self.find(text)
             if found is not None and found.key != action.key and found.key not in self._vetting.held:
-                return self._names.name(found.key)
+                return self._names().name(found.key)
         return None
+
+    def _names(self) -> Names:
+        """The current catalog's names; made when first needed, which a start that only publishes our own does not."""
+        if self._unnamed is not None:
+            keys, self._unnamed, cut = self._unnamed, None, self._given.cut
+            self._given.assign(keys)
+            for collision in self._given.collisions:
+                log.warning("tool names collide: %s", "; ".join(f"{key} is {name}" for key, name in collision.names))
+            if self._given.cut != cut:
+                log.info("%d names are cut and end in a hash: see jecp-mcp catalog", len(self._given.cut))
+        return self._given
 
     def _mode_for(self, sold: int) -> Literal["direct", "search"]:
         if self._settings.mode == "auto":
@@ -189,7 +196,7 @@ class Registry:
         pins = self._settings.pinned
         if not pins:
             return []
-        return [key for key in keys if self._names.name(key) in pins or any(fnmatchcase(key, pin) for pin in pins)]
+        return [key for key in keys if self._names().name(key) in pins or any(fnmatchcase(key, pin) for pin in pins)]
 
     def _make(self, action: Action) -> Published | Unfit:
         held = self._vetting.held.get(action.key)
@@ -198,7 +205,7 @@ class Registry:
         known = self._made.get(action.key)
         if known is not None:
             return known[1]
-        name = self._names.name(action.key)
+        name = self._names().name(action.key)
         made: Published | Unfit = Unfit("the action has no name")
         if name is not None:
             made = _publish(name, action, self.warning(action), self.successor(action))
