@@ -91,8 +91,7 @@ def _salvage(ledger: Path, clock: Clock) -> list[str]:
         presence.unused(ledger)
         saved = salvage(ledger, made, clock)
         copy = backup.check(made, made)
-        if copy.report.findings:
-            raise LedgerDamaged(f"what was saved does not hold together: {copy.report.findings[0]}")
+        assert not copy.report.findings, copy.report.findings
         aside = backup.put_in_place(ledger, made, lock, "damaged", clock.now())
     done = [f"{saved.calls} calls are saved in a new ledger; the damaged one is kept as {aside}"]
     if saved.rebuilt:
