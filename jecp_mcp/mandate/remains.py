@@ -22,7 +22,7 @@ _SMALLEST_ROW = 40
 _LARGEST = 2**53
 
 _MAYBE_TEXT, _MAYBE_WHOLE = (str, NoneType), (int, NoneType)
-_KINDS = (
+_KINDS: tuple[type | tuple[type, ...], ...] = (
     *(int, str, str, str, str, str, str, str, _MAYBE_TEXT, str, int, int, int, int, _MAYBE_WHOLE, _MAYBE_TEXT),
     *(_MAYBE_TEXT, int, int, _MAYBE_WHOLE, int, int, str),
 )

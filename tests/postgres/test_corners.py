@@ -270,9 +270,7 @@ async def test_what_no_column_can_hold_is_not_looked_for(ledger: PostgresLedger)
 # --- commits whose answer was lost -----------------------------------------------------------------------------------
 
 
-async def lose(
-    ledger: PostgresLedger, proxy: Proxy, asking: Callable[[], object], when: str = AFTER
-) -> None:
+async def lose(ledger: PostgresLedger, proxy: Proxy, asking: Callable[[], object], when: str = AFTER) -> None:
     """Let what `asking` writes be cut off at its commit, and the line stay broken."""
     proxy.break_at_commit(when, then_open=False)
     with pytest.raises(LedgerUnavailable):

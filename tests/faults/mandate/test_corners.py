@@ -115,7 +115,7 @@ def test_a_backup_overwrites_nothing_unasked_and_never_the_ledger_itself(ledger:
     with pytest.raises(LedgerUnavailable, match="name another file, or add --force"):
         back_up(ledger, tmp_path / "copy")
     assert (tmp_path / "copy").read_text() == "mine"
-    with pytest.raises(LedgerUnavailable, match="name another file$"):
+    with pytest.raises(LedgerUnavailable, match=r"name another file$"):
         back_up(ledger, ledger, force=True)
     assert back_up(ledger, tmp_path / "copy", force=True).report.calls == 1
 

@@ -156,9 +156,9 @@ async def test_a_ledger_is_copied_whole_or_not_at_all_when_the_disk_is_full(tmp_
 async def test_what_is_saved_of_a_damaged_ledger_is_nothing_when_the_disk_is_full(tmp_path: Path) -> None:
     path = await bought(tmp_path / "ledger.sqlite", "first", "second", request=os.urandom(200_000))
     size = path.stat().st_size
-    with beside(path) as made, largest_file(size // 2):
-        with pytest.raises(LedgerUnavailable, match="cannot be written beside it"):
-            salvage(path, made, SystemClock())
+    refused = pytest.raises(LedgerUnavailable, match="cannot be written beside it")
+    with beside(path) as made, largest_file(size // 2), refused:
+        salvage(path, made, SystemClock())
     with beside(path) as made:
         assert salvage(path, made, SystemClock()).calls == 2
 
