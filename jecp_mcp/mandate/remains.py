@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar
 
 import apsw
@@ -19,6 +20,13 @@ Row = TypeVar("Row")
 _PAGE = 500
 _SMALLEST_ROW = 40
 _LARGEST = 2**53
+
+_MAYBE_TEXT, _MAYBE_WHOLE = (str, NoneType), (int, NoneType)
+_KINDS: tuple[type | tuple[type, ...], ...] = (
+    *(int, str, str, str, str, str, str, str, _MAYBE_TEXT, str, int, int, int, int, _MAYBE_WHOLE, _MAYBE_TEXT),
+    *(_MAYBE_TEXT, int, int, _MAYBE_WHOLE, int, int, str),
+)
+"""What each of a call's columns holds: in a damaged record a text may have become a number."""
 
 _CALLS = f"{COLUMNS}, x'', NULL FROM call AS c NOT INDEXED WHERE c.id"
 _EVENTS = """
@@ -56,6 +64,8 @@ def meters(connection: apsw.Connection) -> Unexplained:
 
 
 def _call(found: Any) -> CallRow:
+    if not all(isinstance(value, kind) for value, kind in zip(found, _KINDS, strict=False)):
+        raise ValueError("a damaged record")
     row = call_row(found)
     _check(row.held, row.charged, row.refunded, row.created_at)
     return row

@@ -19,7 +19,7 @@ from pathlib import Path
 import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.errors import LedgerDamaged
+from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate import chain, remains, schema
 from jecp_mcp.mandate.ledger import CallRow, EventRow
 from jecp_mcp.mandate.remains import Table
@@ -75,6 +75,7 @@ def salvage(ledger: Path, made: Path, clock: Clock) -> Salvaged:
 
     Raises:
         LedgerDamaged: nothing can be read.
+        LedgerUnavailable: `made` cannot be written, or `ledger` not be opened.
     """
     try:
         with closing(apsw.Connection(str(ledger), flags=apsw.SQLITE_OPEN_READONLY)) as old:
@@ -91,7 +92,7 @@ def salvage(ledger: Path, made: Path, clock: Clock) -> Salvaged:
                 new.execute("COMMIT")
                 return saved
     except apsw.Error as exc:
-        raise LedgerDamaged(f"nothing can be saved of {ledger}: {exc}; restore a backup") from exc
+        raise LedgerUnavailable(f"what can be read of {ledger} cannot be written beside it: {exc}") from exc
 
 
 class _Salvage:

@@ -322,26 +322,26 @@ class PostgresLedger:
         try:
             await self.flush()
             if self._live is not None:
-                await self._in_thread(self._server.leave)
+                await asyncio.get_running_loop().run_in_executor(self._reading, self._server.leave)
         finally:
-            await self._in_thread(self._server.close)
+            await asyncio.get_running_loop().run_in_executor(self._reading, self._server.close)
             self._writer.stop()
             self._reading.shutdown()
 
     async def _read(self, reading: Callable[[Link], Any]) -> Any:
-        patience = asyncio.get_running_loop().call_later(_LONGEST_READ, self._server.break_off_reading)
+        found = asyncio.ensure_future(self._in_thread(lambda: self._server.read(reading)))
         try:
-            return await self._in_thread(lambda: self._server.read(reading))
+            # A read whose connection broke is tried once more, and that may take too long again.
+            while not (await asyncio.wait([found], timeout=_LONGEST_READ))[0]:
+                self._server.break_off_reading()
+            return await found
         finally:
-            patience.cancel()
+            found.cancel()
 
     async def _in_thread(self, blocking: Callable[[], Any]) -> Any:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._reading, blocking)
-        except RuntimeError as exc:
-            if not self._closed:
-                raise
-            raise LedgerUnavailable("the ledger is closed") from exc
+        if self._closed:
+            raise LedgerUnavailable("the ledger is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._reading, blocking)
 
     async def _read_queued(self) -> None:
         """Let a read see what this process queued before it, if that can be written."""

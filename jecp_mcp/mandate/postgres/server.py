@@ -122,9 +122,12 @@ class Server:
             LedgerDamaged: what is there is no ledger.
         """
         with self._reading_mutex:
-            if self._closed:
-                raise LedgerUnavailable("the ledger is closed")
-            found = self._read(reading)
+            try:
+                found = self._read(reading)
+            except ValueError as exc:
+                raise self._noted(LedgerDamaged(f"the ledger is damaged: {exc}")) from exc
+            except LedgerError as exc:
+                raise self._noted(exc) from exc
             self._noted(None)
             return found
 
@@ -159,20 +162,16 @@ class Server:
             self._drop_reader()
 
     def _read(self, reading: Callable[[Link], Any]) -> Any:
-        for last in (self._reader is None, True):
+        while True:
+            new = self._reader is None
             try:
                 if self._reader is None:
                     self._reader = self._open()
                 return reading(self._reader)
-            except Lost as exc:
+            except Lost:
                 self._drop_reader()
-                if last:
-                    raise self._noted(exc) from exc
-            except ValueError as exc:
-                raise self._noted(LedgerDamaged(f"the ledger is damaged: {exc}")) from exc
-            except LedgerError as exc:
-                raise self._noted(exc) from exc
-        raise AssertionError("a read ends in the loop")
+                if new:
+                    raise
 
     def _transact(self, steps: Sequence[Any], deadline: float) -> list[Any]:
         pause = _FIRST_PAUSE

@@ -253,10 +253,6 @@ class Live:
     waiting: bool = False
     needs: Needs = field(default=Needs(lives=True, keeps=True), init=False)
 
-    def undo(self, _outcome: Any) -> Step | None:
-        """Nothing."""
-        return None
-
     def __call__(self, _books: Books, _at: UnixMs) -> None:
         """Make it: fetching what it needs has."""
         self.waiting = False

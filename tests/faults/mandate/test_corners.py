@@ -107,6 +107,19 @@ def test_what_is_no_ledger_of_this_version_is_not_backed_up(
         back_up(ledger, tmp_path / "copy")
 
 
+def test_a_backup_overwrites_nothing_unasked_and_never_the_ledger_itself(ledger: Path, tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnavailable, match="there is no ledger"):
+        back_up(ledger, tmp_path / "copy")
+    bought(ledger)
+    (tmp_path / "copy").write_text("mine")
+    with pytest.raises(LedgerUnavailable, match="name another file, or add --force"):
+        back_up(ledger, tmp_path / "copy")
+    assert (tmp_path / "copy").read_text() == "mine"
+    with pytest.raises(LedgerUnavailable, match=r"name another file$"):
+        back_up(ledger, ledger, force=True)
+    assert back_up(ledger, tmp_path / "copy", force=True).report.calls == 1
+
+
 def test_a_backup_that_has_no_place_to_go_says_so(ledger: Path, tmp_path: Path) -> None:
     bought(ledger)
     with pytest.raises(LedgerUnavailable, match="cannot be written"):
@@ -324,6 +337,12 @@ def test_a_session_that_ends_while_it_is_looked_at_is_neither(ledger: Path, monk
     (owners / "0123456789abcdef.lock").touch()
     monkeypatch.setattr(presence, "is_locked", lambda _path: None)
     assert presence.sessions_of(ledger) == presence.Sessions((), ())
+
+
+def test_amounts_that_somebody_changed_are_named_and_cannot_be_mended(ledger: Path) -> None:
+    [changed] = [one for one in faults(edited(bought(ledger))) if one.about != "meters"]
+    assert (changed.about, changed.safe) == ("chain", None)
+    assert "call first is not what its events say: held" in changed.what
 
 
 # --- the mends -------------------------------------------------------------------------------------------------------

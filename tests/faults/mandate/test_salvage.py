@@ -3,8 +3,10 @@
 # ruff: noqa: ASYNC240 - nothing else runs in these loops while a file is touched
 import json
 import random
+import re
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -50,14 +52,14 @@ async def path(tmp_path: Path) -> Path:
     return made
 
 
-def page_of(path: Path, table: str, *, last: bool = False) -> tuple[int, int]:
-    """Where a leaf page of a table is in the file, and its size."""
+def page_of(path: Path, table: str, index: int = 0) -> tuple[int, int]:
+    """Where a leaf page of a table or an index is in the file, and its size."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     found = connection.execute(
         "SELECT pageno, pgoffset, pgsize FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY pageno", (table,)
     ).fetchall()
     connection.close()
-    _, offset, size = found[-1 if last else 0]
+    _, offset, size = found[index]
     return offset, size
 
 
@@ -161,6 +163,60 @@ async def test_what_left_no_trace_is_told_by_number(path: Path) -> None:
     [kept] = [words for words in done if "no call that can be read explains" in words]
     assert "jecp-mcp reconcile" in kept
     assert await counted(path) == SPENT
+
+
+@pytest.mark.anyio
+async def test_where_the_calls_end_and_what_they_were_called_may_be_lost_but_not_what_they_cost(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    await spent_into(path, 2 * CALLS)
+    lost = [("call", 0), ("call", -1), *(("event", number) for number in (0, 2, 3, -1)), ("sqlite_autoindex_call_1", 0)]
+    for offset, size in [page_of(path, table, number) for table, number in lost]:
+        overwrite(path, offset, b"\xff" * size)
+    done = mend(path, faults(examine(path, SystemClock())), SystemClock())
+    [traceless] = [words for words in done if "nothing is left" in words]
+    assert re.search(r"number 1 to \d+, \d+ to \d+ nothing", traceless)
+    [rebuilt] = [words for words in done if "made anew" in words]
+    assert "lost_" in rebuilt
+    assert any("whether there were calls after number" in words for words in done)
+    assert await counted(path) == 2 * SPENT
+
+
+def became_a_number(path: Path, call_id: str) -> None:
+    """Let a call's tool be a number, which the table itself would never take."""
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+        connection.execute("PRAGMA writable_schema = ON")
+        for old, new in (("tool TEXT NOT NULL", "tool NOT NULL"), (") STRICT", ")")):
+            connection.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'call'", (old, new))
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("UPDATE call SET tool = 7 WHERE call_id = ?", (call_id,))
+
+
+@pytest.mark.anyio
+async def test_a_record_that_reads_and_cannot_be_true_is_not_believed(path: Path) -> None:
+    became_a_number(path, "buy_3")
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute(
+            "PRAGMA ignore_check_constraints = ON;"
+            "DROP TRIGGER event_stays;"
+            # Was settled at 4,000; its events say so.
+            "UPDATE call SET state = 'sent', held = 100, charged = 0, ended_at = NULL WHERE call_id = 'buy_0';"
+            "UPDATE call SET held = -1 WHERE call_id IN ('buy_7', 'buy_8');"
+            "DELETE FROM call WHERE call_id = 'buy_11';"
+            # Neither the row nor the events of this one can be true.
+            "UPDATE event SET charged = 0, refunded = 5 WHERE call = 9;"
+        )
+    done = mend(path, [Finding(Level.FAULT, "structure", "", safe=Mend.SALVAGE)], SystemClock())
+    [rebuilt] = [words for words in done if "made anew" in words]
+    assert "3 calls (buy_3, buy_7, lost_12)" in rebuilt
+    assert any("of the calls number 9 nothing is left" in words for words in done)
+    assert await counted(path) == SPENT
+    ledger = open_ledger(path)
+    row = await ledger.row("buy_0")
+    assert row is not None
+    assert (row.state, row.charged, row.ended_at) == (State.SETTLED, 4_000, row.created_at)
+    assert not (await ledger.audit()).findings
+    await ledger.close()
 
 
 @pytest.mark.anyio

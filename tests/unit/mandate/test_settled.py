@@ -128,3 +128,14 @@ async def test_a_hubs_strange_words_are_kept_as_far_as_text_can_hold_them(ledger
     assert row.transaction_id is not None
     assert row.transaction_id.startswith("\\ud800xxx")
     assert len(row.transaction_id) < 600
+
+
+@pytest.mark.anyio
+async def test_a_payee_counts_as_paid_once_a_charge_is_proven(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session)
+    await ledger.reserve(wanted)
+    assert not await ledger.has_paid("local", "jecp")
+    ledger.conclude(settle(wanted.call_id))
+    assert await ledger.has_paid("local", "jecp")
+    assert not await ledger.has_paid("somebody", "jecp")
+    assert not await ledger.has_paid("local", "another")

@@ -3,13 +3,15 @@
 import asyncio
 import fcntl
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit
+from jecp_mcp.errors import LedgerError, LedgerUnavailable
+from jecp_mcp.mandate import file as file_module
+from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit, Reservation
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import SqliteLedger
 from jecp_mcp.mandate.states import Event, State
@@ -127,21 +129,79 @@ async def test_a_caller_cancelled_while_it_waits_leaves_nothing_held(
 async def test_a_caller_cancelled_when_its_answer_is_there_leaves_nothing_held(ledger: SqliteLedger) -> None:
     cap = meter()
 
-    async def cancel(task: asyncio.Task[object], when: asyncio.Task[object]) -> None:
-        await when
-        task.cancel()
+    leaving: list[asyncio.Task[object]] = []
 
     async def reserve() -> object:
         return await ledger.reserve(reservation(ledger.session, 10, meters=[cap]))
 
-    tasks = [asyncio.create_task(reserve()) for _ in range(8)]
-    # The first is served alone, the others together; whoever runs first after that batch cancels the rest.
-    cancelling = [asyncio.create_task(cancel(task, tasks[1])) for task in tasks[2:]]
-    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.gather(*cancelling)
+    async def reserve_and_cancel_the_rest() -> object:
+        admission = await reserve()
+        for other in leaving:
+            other.cancel()
+        return admission
+
+    # The first is served alone, the others together: by the time the second wakes, all have their answer.
+    alone = asyncio.create_task(reserve())
+    second = asyncio.create_task(reserve_and_cancel_the_rest())
+    leaving += [asyncio.create_task(reserve()) for _ in range(6)]
+    outcomes = await asyncio.gather(alone, second, *leaving, return_exceptions=True)
+    assert [isinstance(one, Admitted) for one in outcomes] == [True, True, *[False] * 6]
     await ledger.flush()
-    admitted = sum(isinstance(one, Admitted) for one in outcomes)
-    assert [reading.used for reading in await ledger.readings([cap])] == [10 * admitted]
+    assert [reading.used for reading in await ledger.readings([cap])] == [20]
+    assert (await ledger.totals()).calls == 8
+
+
+@pytest.mark.anyio
+async def test_a_caller_who_left_before_it_was_refused_leaves_nothing_either(ledger: SqliteLedger, path: Path) -> None:
+    wanted = reservation(ledger.session, 10)
+    await ledger.reserve(wanted)
+    other = OtherProcess(path)
+    waiting = [
+        asyncio.ensure_future(ledger.reserve(reservation(ledger.session, 10, meters=[meter(limit=1)]))),
+        asyncio.ensure_future(ledger.refund(wanted.call_id, MicroUSDC(1), "never charged")),
+        asyncio.ensure_future(ledger.recount()),
+    ]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    for one in waiting:
+        one.cancel()
+    other.done()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await ledger.flush()
+    assert [one.event for one in await ledger.events()] == ["reserve", "meter", "recount"]
+
+
+def test_what_is_queued_where_no_loop_runs_is_written_with_what_comes_next(path: Path) -> None:
+    ledger = open_ledger(path)
+    wanted = reservation(ledger.session)
+    asyncio.run(_reserve(ledger, wanted))
+    ledger.conclude(Conclusion(wanted.call_id, Event.RELEASE))
+    assert asyncio.run(_row_then_close(ledger)) == [State.RELEASED]
+
+
+async def _reserve(ledger: SqliteLedger, wanted: Reservation) -> None:
+    await ledger.reserve(wanted)
+
+
+@pytest.mark.anyio
+async def test_a_transaction_of_another_thread_is_waited_for_and_then_reported(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_module, "LONGEST_WAIT", 0.05)
+    writing, go_on = threading.Event(), threading.Event()
+
+    def slow(_books: object, _at: object) -> None:
+        writing.set()
+        go_on.wait(5)
+
+    thread = threading.Thread(target=lambda: ledger._file.commit([slow], wait=True))
+    thread.start()
+    assert writing.wait(5)
+    with pytest.raises(LedgerUnavailable, match="another thread"):
+        await ledger.reserve(reservation(ledger.session))
+    go_on.set()
+    thread.join()
+    assert isinstance(await ledger.reserve(reservation(ledger.session)), Admitted)
 
 
 @pytest.mark.anyio

@@ -1,0 +1,88 @@
+"""A caller who leaves: the question is taken back with its request, and a late word counts for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
+from jecp_mcp.calls.runs import Run
+from jecp_mcp.mandate.slips import SlipKind, SlipState
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.settings import MandateSettings
+from tests.unit.calls.test_pipeline import ACTION, always_charged, buying, charged, lost, opened
+
+pytestmark = pytest.mark.anyio
+
+QUESTION = Question("local", "docs", ACTION.key, MicroUSDC(1), True, "print", "It is dear.", {})
+
+
+class Thinker:
+    """A person who thinks until the question is taken back, and then says yes all the same."""
+
+    def __init__(self) -> None:
+        self.asked, self.taken_back = anyio.Event(), False
+
+    async def approve(self, _question: Question) -> Reply:
+        self.asked.set()
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            self.taken_back = True
+        return Reply(Decision.ACCEPTED)
+
+    async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
+        return Reply(Decision.ACCEPTED, f"{purpose}: {message}", await make())
+
+
+async def test_a_question_whose_asker_left_is_taken_back_before_the_request_ends_and_buys_nothing(
+    tmp_path: Path,
+) -> None:
+    person, mandate = Thinker(), MandateSettings(daily_usdc="0.15", raise_limits_in_host=True)
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
+        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        async with anyio.create_task_group() as host:
+            host.start_soon(calls.pay, buying(n=2), Caller(asker=person))
+            with anyio.fail_after(5):
+                await person.asked.wait()
+            host.cancel_scope.cancel()
+        assert person.taken_back
+        # The late yes is refused as a question that still waits is: nothing of it is kept.
+        end = await calls.pay(buying(n=2), Caller())
+        assert await ledger.slips(SlipKind.LIMIT, states=frozenset({SlipState.GRANTED, SlipState.USED})) == []
+    assert (end.charge, len(rail.sent)) == (Charge.NO, 1)
+
+
+async def test_whoever_left_before_the_question_is_not_asked(tmp_path: Path) -> None:
+    person = Thinker()
+    run = Run(Caller(asker=person), CallEnd(Charge.NO, action=ACTION))
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await run.wait_as_caller()
+    assert run.caller.asker is not None
+    with anyio.fail_after(5):
+        reply = await run.caller.asker.approve(QUESTION)
+    assert (reply.decision, person.asked.is_set()) == (Decision.WAITING, False)
+
+
+async def test_a_link_is_shown_by_whoever_can_show_it() -> None:
+    async def made() -> str:
+        return "https://pay.example"
+
+    run = Run(Caller(asker=Thinker()), CallEnd(Charge.NO, action=ACTION))
+    assert run.caller.asker is not None
+    shown = await run.caller.asker.show_link("topup 5", "Pay.", made)
+    assert shown == Reply(Decision.ACCEPTED, "topup 5: Pay.", "https://pay.example")
+
+
+async def test_what_holds_money_without_a_proven_end_is_listed_and_nothing_else(tmp_path: Path) -> None:
+    async def one_is_lost(request: StoredRequest, _replay: bool) -> Outcome:
+        return lost() if b"'x': 2" in request.body else charged(request)
+
+    async with opened(tmp_path, one_is_lost) as (calls, _rail, _ledger):
+        ends = [await calls.pay(buying(x=number), Caller()) for number in (1, 2, 3)]
+        assert [row.call_id for row in await calls.holding(limit=9)] == [ends[1].call_id]
