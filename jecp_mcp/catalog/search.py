@@ -43,8 +43,8 @@ _RARE: Final = 0.003
 _COVERED: Final = 1.5
 """How much it counts to answer all of a query, as a power."""
 _POOL: Final = 200
-_AGAIN: Final = 0.7
-"""What it takes from an offer to be wholly like one before it."""
+_AGAIN: Final = 0.95
+"""What it takes from an offer that its name and title say nothing that those of one before it don't."""
 _WRONG_WAY: Final = 0.5
 """What is left of an action that turns B into A where A into B is asked for."""
 _KNOWN: Final = 0.015
@@ -87,9 +87,10 @@ class Index:
             self._calls.append(action.total_calls or 0)
             self._withdrawn.append(is_withdrawn(action))
             self._tags.append(tagged.setdefault(action.tags, action.tags))
-            self._named.extend(known.setdefault(term, len(known)) for term in {*fields[0], *fields[1], *fields[2]})
+            self._named.extend(known.setdefault(term, len(known)) for term in {*fields[0], *fields[1]})
             self._named_from.append(len(self._named))
         self._postings: Postings = builder.built()
+        self._telling = array("f", (self._tells(self._postings.count(term)) for term in known))
         self._reader = Reader(self._postings, names=providers - others)
 
     def search(
@@ -155,16 +156,13 @@ class Index:
 
     def _scores(self, groups: Sequence[Asked], *, sparing: bool = True) -> Iterable[tuple[int, float]]:
         """Places with their scores, in no order. `sparing` looks common words up only where rarer ones were found."""
-        postings, total = self._postings, len(self._keys)
-        # That a word is rarer than what a few providers sell says nothing more.
-        least = total * _RARE
+        postings = self._postings
         sized = sorted(((sum(map(postings.count, group.answers)), group) for group in groups), key=lambda one: one[0])
         scores: dict[int, float] = {}
         covered: dict[int, float] = {}
         whole = 0.0
         for size, group in sized:
-            held = min(max(size, least), total)
-            telling = group.says * math.log(1 + (total - held + 0.5) / (held + 0.5))
+            telling = group.says * self._tells(size)
             whole += telling
             best: dict[int, float] = {}
             if sparing and size > _COMMON and len(scores) >= _ENOUGH:
@@ -185,6 +183,12 @@ class Index:
             (place, score * (covered[place] / whole) ** _COVERED * self._fame(place)) for place, score in scores.items()
         )
 
+    def _tells(self, holding: int) -> float:
+        """How much a word says that so many actions hold; that it is rarer than what a few sell says nothing more."""
+        total = len(self._keys)
+        held = min(max(holding, total * _RARE), total)
+        return math.log(1 + (total - held + 0.5) / (held + 0.5))
+
     def _fame(self, place: int) -> float:
         """What it counts that others use an action: of two that fit alike, the better known."""
         return 1 + _KNOWN * math.log10(1 + self._calls[place])
@@ -193,17 +197,18 @@ class Index:
         """The best, one after the other, of which each counts the less the more it is like one before it."""
         pool = nsmallest(max(_POOL, limit), scores, key=lambda place: (self._withdrawn[place], -scores[place], place))
         named = {place: self._names_in(place) for place in pool}
+        says = {place: sum(map(self._telling.__getitem__, terms)) for place, terms in named.items()}
         likest = dict.fromkeys(pool, 0.0)
         chosen: list[tuple[int, float]] = []
         while likest and len(chosen) < limit:
             place = min(likest, key=lambda one: (self._withdrawn[one], -scores[one] * (1 - _AGAIN * likest[one]), one))
             chosen.append((place, scores[place] * (1 - _AGAIN * likest.pop(place))))
-            mine = named[place]
+            mine, mine_says = named[place], says[place]
             for other, like in likest.items():
-                theirs = named[other]
-                both = len(mine & theirs)
+                both = mine & named[other]
                 if both:
-                    likest[other] = max(like, both / (len(mine) + len(theirs) - both))
+                    shared = sum(map(self._telling.__getitem__, both)) / min(mine_says, says[other])
+                    likest[other] = max(like, shared)
         return chosen
 
     def _names_in(self, place: int) -> frozenset[int]:
