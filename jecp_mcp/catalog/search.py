@@ -1,8 +1,9 @@
 """Finding actions by what they are for: by words, words that mean the same, words misspelt, and names nearly right.
 
 Ranked by BM25 over fields (`jecp_mcp.catalog.postings`). Each word of a query counts once, however many of its synonyms
-an action has, and an action that answers more of the query comes before one that says some of it often. Many providers
-sell the same: of those the best known come first, and others make room for different actions.
+an action has, and an action that answers more of the query comes before one that says some of it often. Where there
+is a model of what words mean (`jecp_mcp.catalog.embeddings`), what an action is about counts as much as its words. Many
+providers sell the same: of those the best known come first, and others make room for different actions.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
+from itertools import islice, takewhile
 from typing import Any, Final
 
 import anyio
 import anyio.to_thread
 
 from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.embeddings import Likeness, Model, Vectors
 from jecp_mcp.catalog.postings import Builder, Postings
 from jecp_mcp.catalog.queries import Asked, Reader
 from jecp_mcp.catalog.rows import is_withdrawn, namespace_of
@@ -30,6 +33,7 @@ _FIELDS: Final = (("name", 3.0, 0.3), ("title", 3.0, 0.3), ("tags", 1.5, 0.3), (
 """Each field with the weight of a word in it, and how much its length counts."""
 
 _TEXT_LENGTH: Final = 1_000
+_ABOUT: Final = 1_500
 _QUERY_LENGTH: Final = 300
 _PROPERTIES: Final = 24
 _NEAREST: Final = 5
@@ -47,6 +51,12 @@ _AGAIN: Final = 0.95
 """What it takes from an offer that its name and title say nothing that those of one before it don't."""
 _WRONG_WAY: Final = 0.5
 """What is left of an action that turns B into A where A into B is asked for."""
+_SURELY: Final = 0.4
+"""How like a query's what an action is about must be where none of the query's words is known."""
+_LEAST_LIKE: Final = 0.1
+"""What is best is taken for no less like than this."""
+_ALSO_LIKE: Final = 0.6
+"""How like a query, as a share of the likest, is an action that has none of its words."""
 _KNOWN: Final = 0.015
 _UNKNOWN_PRICE: Final = -1
 
@@ -62,8 +72,13 @@ class Hit:
 class Index:
     """A search index over actions."""
 
-    def __init__(self, actions: Iterable[Action] | Mapping[str, Action]) -> None:
-        """Index these actions; those of a mapping are read again when they are found, and not kept."""
+    def __init__(self, actions: Iterable[Action] | Mapping[str, Action], model: Model | None = None) -> None:
+        """Index these actions; those of a mapping are read again when they are found, and not kept.
+
+        Args:
+            actions: what to find.
+            model: what words mean; without it, only words are compared.
+        """
         given = actions if isinstance(actions, Mapping) else {action.key: action for action in actions}
         self._actions: Mapping[str, Action] = given
         self._keys = tuple(given)
@@ -77,7 +92,10 @@ class Index:
         shared = Counter(key.rpartition(":")[0] for key in given)
         providers: set[str] = set()
         others: set[str] = set()
+        about: list[str] = []
         for action in given.values():
+            if model is not None:
+                about.append(_about(action))
             fields = _fields(action, alone=shared[action.capability] == 1)
             providers.update(terms(action.namespace))
             others.update(*fields)
@@ -90,6 +108,7 @@ class Index:
             self._named.extend(known.setdefault(term, len(known)) for term in {*fields[0], *fields[1]})
             self._named_from.append(len(self._named))
         self._postings: Postings = builder.built()
+        self._vectors = None if model is None else Vectors(model, about)
         self._telling = array("f", (self._tells(self._postings.count(term)) for term in known))
         self._reader = Reader(self._postings, names=providers - others)
 
@@ -124,11 +143,13 @@ class Index:
         if groups:
             filtered = bool(namespace or asked or max_price is not None)
             scores = {place: score for place, score in self._scores(groups, sparing=not filtered) if passes(place)}
+            if self._vectors is not None:
+                scores = _blended(scores, self._vectors.likeness(query[:_QUERY_LENGTH]), passes)
             for place in {place for way in wrong for place, _ in self._postings.of(way)} & scores.keys():
                 scores[place] *= _WRONG_WAY
             chosen = self._varied(scores, limit)
         elif terms(query):
-            chosen = []
+            chosen = self._varied(self._surely(query, passes), limit)
         else:
             order = sorted(filter(passes, range(len(self._keys))), key=lambda at: (-self._calls[at], at))
             chosen = [(place, 0.0) for place in sorted(order, key=self._withdrawn.__getitem__)[:limit]]
@@ -183,6 +204,14 @@ class Index:
             (place, score * (covered[place] / whole) ** _COVERED * self._fame(place)) for place, score in scores.items()
         )
 
+    def _surely(self, query: str, passes: Callable[[int], bool]) -> dict[int, float]:
+        """What is surely about the same as a query of which no word is known."""
+        if self._vectors is None:
+            return {}
+        likeness = self._vectors.likeness(query[:_QUERY_LENGTH])
+        near = takewhile(lambda place: likeness.of[place] >= _SURELY, likeness.places())
+        return {place: likeness.of[place] for place in islice(filter(passes, near), _POOL)}
+
     def _tells(self, holding: int) -> float:
         """How much a word says that so many actions hold; that it is rarer than what a few sell says nothing more."""
         total = len(self._keys)
@@ -219,9 +248,15 @@ class Index:
 class Finder:
     """Search over whatever the current catalog is; its index is built when first asked after a change."""
 
-    def __init__(self, current: Callable[[], Catalog]) -> None:
-        """`current` gives the catalog in use, such as ``lambda: source.current``."""
+    def __init__(self, current: Callable[[], Catalog], model: Callable[[], Model | None] = lambda: None) -> None:
+        """Search in whatever is current.
+
+        Args:
+            current: gives the catalog in use, such as ``lambda: source.current``.
+            model: gives what words mean, when that is first needed.
+        """
         self._current = current
+        self._model = model
         self._indexed: tuple[Catalog, Index] | None = None
         self._building = anyio.Lock()
 
@@ -249,20 +284,39 @@ class Finder:
         async with self._building:
             catalog = self._current()
             if self._built(catalog) is None:
-                self._indexed = (catalog, await anyio.to_thread.run_sync(Index, catalog.actions))
+                self._indexed = (catalog, await anyio.to_thread.run_sync(self._indexing, catalog))
 
     def _built(self, catalog: Catalog) -> Index | None:
         if self._indexed is None or self._indexed[0].actions is not catalog.actions:
             return None
         return self._indexed[1]
 
+    def _indexing(self, catalog: Catalog) -> Index:
+        return Index(catalog.actions, self._model())
+
     def _index(self) -> Index:
         catalog = self._current()
         index = self._built(catalog)
         if index is None:
-            index = Index(catalog.actions)
+            index = self._indexing(catalog)
             self._indexed = (catalog, index)
         return index
+
+
+def _blended(scores: Mapping[int, float], likeness: Likeness, passes: Callable[[int], bool]) -> dict[int, float]:
+    """Places by their words and by what they are about, each measured by the best."""
+    near = list(islice(filter(passes, likeness.places()), _POOL))
+    likest = max(likeness.of[near[0]] if near else 0.0, _LEAST_LIKE)
+    near = [place for place in near if likeness.of[place] > likest * _ALSO_LIKE]
+    best = max(scores.values(), default=1.0)
+    return {place: scores.get(place, 0.0) / best + max(likeness.of[place], 0.0) / likest for place in {*scores, *near}}
+
+
+def _about(action: Action) -> str:
+    """What an action says of itself, for a reader."""
+    name = action.action.replace("-", " ").replace("_", " ")
+    said = f"{name}. {action.title}. {action.description[:_TEXT_LENGTH]} {' '.join(action.tags)}"
+    return said[:_ABOUT]
 
 
 def _fields(action: Action, *, alone: bool) -> tuple[list[str], ...]:

@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls.pipeline import Calls
+from jecp_mcp.catalog import embeddings
 from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.search import Finder
@@ -137,7 +138,7 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     pins = Pins(start.state / PINS, hub, settings.catalog, clock)
     registry = Registry(settings.tools)
     publisher = Publisher(source, pins, registry, changed)
-    finder = Finder(lambda: publisher.current)
+    finder = Finder(lambda: publisher.current, embeddings.installed)
     store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
     jitter = secrets.SystemRandom().random
     rail = JecpRail(client, timeout_seconds=settings.hub.timeout_seconds, clock=clock, random=jitter)

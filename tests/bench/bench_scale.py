@@ -4,7 +4,8 @@
 
 The Hub is the sandbox with a generated market (`tests.scale.market`). FastMCP's OpenAPI provider with its BM25 search
 and mcp-openapi-proxy serve the same actions, each in a virtual environment of its own (see `bench_peers`); starts are
-timed in turn with the bare SDK server's. Searches go over stdio, for phrasings whose right answers are known.
+timed in turn with the bare SDK server's. Searches go over stdio, for phrasings whose right answers are known; they go
+by words alone, and where the extra `embeddings` is installed also by meaning.
 """
 
 from __future__ import annotations

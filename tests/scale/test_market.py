@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.catalog import embeddings
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.clock import SystemClock
@@ -86,15 +88,41 @@ async def test_the_operator_s_filters_leave_the_rest_out(hub: SandboxHub, tmp_pa
         assert action.trust_tier_required in {"bronze", "silver"}
 
 
+def by_words() -> None:
+    """No model."""
+
+
+def by_meaning() -> embeddings.Model:
+    """The model of the extra; without it the test is skipped, or fails where it is required."""
+    model = embeddings.installed()
+    if model is None:
+        reason = "the extra for search by meaning is not installed: pip install -e '.[embeddings]'"
+        if os.environ.get("CI") or os.environ.get("REQUIRE_EMBEDDINGS"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return model
+
+
 @pytest.mark.parametrize(
-    ("phrasings", "at_once", "in_five"), [("phrasings.txt", 0.80, 0.94), ("unseen.txt", 0.70, 0.80)]
+    ("model", "phrasings", "at_once", "in_five"),
+    [
+        (by_words, "phrasings.txt", 0.80, 0.94),
+        (by_words, "unseen.txt", 0.70, 0.82),
+        pytest.param(by_meaning, "phrasings.txt", 0.89, 0.97, marks=pytest.mark.slow),
+        pytest.param(by_meaning, "unseen.txt", 0.78, 0.88, marks=pytest.mark.slow),
+    ],
 )
 async def test_what_is_meant_is_found(
-    hub: SandboxHub, snapshot: Path, phrasings: str, at_once: float, in_five: float
+    hub: SandboxHub,
+    snapshot: Path,
+    model: Callable[[], embeddings.Model | None],
+    phrasings: str,
+    at_once: float,
+    in_five: float,
 ) -> None:
     async with source_of(hub, snapshot) as (source, _):
         await source.refresh()
-        finder = Finder(lambda: source.current)
+        finder = Finder(lambda: source.current, model)
         await finder.prepare()
     pairs = labelled(HERE / phrasings)
     places = [_place(finder, sold_there(), meant, said) for meant, said in pairs]
