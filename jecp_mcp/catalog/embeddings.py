@@ -9,9 +9,11 @@ leaves this process.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +28,7 @@ _PACKAGE: Final = "wordllama"
 _WEIGHTS: Final = Path("weights", "l2_supercat_256.safetensors")
 _TENSOR: Final = "embedding.weight"
 _TOKENIZER: Final = Path("tokenizers", "l2_supercat_tokenizer_config.json")
+_WORD: Final = re.compile(r"\w+|[^\w\s]")
 _TOGETHER: Final = 1_000
 _RARE: Final = 0.003
 """The share of a market that sells one thing, roughly: a token rarer than that tells nothing more."""
@@ -52,10 +55,14 @@ class Model:
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, whatever its case."""
-        lowered = [text.lower().encode(errors="replace").decode() for text in texts]
-        return [one.ids for one in self._tokenizer.encode_batch(lowered, add_special_tokens=False)]
+        split = [_WORD.findall(text.lower().encode(errors="replace").decode()) for text in texts]
+        # The tokenizer remembers what it has been given: words are few, texts are not.
+        words = list(dict.fromkeys(chain.from_iterable(split)))
+        encoded = self._tokenizer.encode_batch(words, add_special_tokens=False)
+        known = {word: one.ids for word, one in zip(words, encoded, strict=True)}
+        return [[token for word in line for token in known[word]] for line in split]
 
-    def vectors(self, tokens: NDArray[np.intp]) -> NDArray[np.float32]:
+    def vectors(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
         """The vectors of tokens, each of length 1."""
         import numpy as np
 
@@ -110,7 +117,7 @@ class Vectors:
 
         self._model = model
         tokens = [
-            np.array(ids, dtype=np.intp)
+            np.array(ids, dtype=np.int32)
             for start in range(0, len(texts), _TOGETHER)
             for ids in model.tokens(texts[start : start + _TOGETHER])
         ]
@@ -126,9 +133,9 @@ class Vectors:
         """How like a query each text is."""
         import numpy as np
 
-        return Likeness(self._texts @ self._mean(np.array(self._model.tokens([query])[0], dtype=np.intp)))
+        return Likeness(self._texts @ self._mean(np.array(self._model.tokens([query])[0], dtype=np.int32)))
 
-    def _mean(self, tokens: NDArray[np.intp]) -> NDArray[np.float32]:
+    def _mean(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
         """The vector of a text: of length 1, or 0 when there is nothing in it."""
         import numpy as np
 
