@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,7 @@ _TENSOR: Final = "embedding.weight"
 _TOKENIZER: Final = Path("tokenizers", "l2_supercat_tokenizer_config.json")
 _WORD: Final = re.compile(r"\w+|[^\w\s]")
 _TOGETHER: Final = 1_000
+_MOST_TOKENS: Final = 256
 _RARE: Final = 0.003
 """The share of a market that sells one thing, roughly: a token rarer than that tells nothing more."""
 
@@ -54,13 +55,13 @@ class Model:
         self.width: Final = vectors.shape[1]
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text, whatever its case."""
+        """The first 256 tokens of each text, whatever its case."""
         split = [_WORD.findall(text.lower().encode(errors="replace").decode()) for text in texts]
         # The tokenizer remembers what it has been given: words are few, texts are not.
         words = list(dict.fromkeys(chain.from_iterable(split)))
         encoded = self._tokenizer.encode_batch(words, add_special_tokens=False)
         known = {word: one.ids for word, one in zip(words, encoded, strict=True)}
-        return [[token for word in line for token in known[word]] for line in split]
+        return [list(islice(chain.from_iterable(map(known.__getitem__, line)), _MOST_TOKENS)) for line in split]
 
     def vectors(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
         """The vectors of tokens, each of length 1."""

@@ -71,6 +71,10 @@ def test_a_query_about_nothing_is_like_nothing_much(query):
     assert np.isfinite(of).all()
 
 
+def test_a_stranger_s_endless_text_costs_no_more_than_a_long_one():
+    assert [len(ids) for ids in MODEL.tokens(["photo " * 100, "photo " * 100_000])] == [100, 256]
+
+
 def test_nothing_can_be_like_a_query_where_there_are_no_texts():
     assert Vectors(MODEL, []).likeness("photo").of == []
     assert Index([], MODEL).search("photo") == []
