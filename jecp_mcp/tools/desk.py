@@ -154,7 +154,7 @@ class Desk:
         made = await self._near.calls.prepare(Purchase(found.name, found.action, inner), caller)
         if isinstance(made, Refusal):
             return self._refused(_PREPARE, arguments, made, target=found.name, action=found.action)
-        return told(preparing.shown(found, made, await self._near.wallet.balance()))
+        return told(preparing.shown(found, made, await self._near.wallet.balance(), self.page))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""

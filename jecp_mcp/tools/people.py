@@ -5,13 +5,13 @@ from __future__ import annotations
 from jecp_mcp.money import parse_usdc
 from jecp_mcp.tools.detours import cheaper
 from jecp_mcp.tools.forms import NextAction
-from jecp_mcp.tools.steps import Case, limit, same_call, step
+from jecp_mcp.tools.steps import Case, answered, limit, same_call, step
 
 
 def approve(case: Case) -> NextAction:
     """A call that needs a person, who answers outside the chat; then the same call goes through."""
     code = case.refusal.details.get("approval_code")
-    how = f"they approve it {_where(case, code)}" if code else "they approve it"
+    how = f"they approve it {answered(code, case.context.page)}" if code else "they approve it"
     return step(
         case,
         "human",
@@ -46,10 +46,11 @@ def full_limit(case: Case) -> NextAction:
         return cheaper(case, most)
     if code is None or "resets_at" in case.refusal.details:
         return limit(case)
+    how = answered(code, case.context.page)
     return step(
         case,
         "operator",
-        f"Tell the user: this limit is full, and only the operator can decide on it, {_where(case, code)}. Stop here.",
+        f"Tell the user: this limit is full, and only the operator can decide on it, {how}. Stop here.",
         type_="ask_operator",
         url=case.context.page,
     )
@@ -65,9 +66,3 @@ def prepare_first(case: Case) -> NextAction:
 def prepare_anew(case: Case) -> NextAction:
     """A prepared call that is no longer good: the same, prepared anew."""
     return step(case, "agent", "Prepare it again and look at the price.", call=same_call(case.context), type_="prepare")
-
-
-def _where(case: Case, code: object) -> str:
-    """By which roads a person answers outside the chat."""
-    page = "" if case.context.page is None else f", or in a browser at {case.context.page}"
-    return f"with `jecp-mcp approve {code}` in a terminal{page}"

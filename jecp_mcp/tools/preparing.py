@@ -14,7 +14,7 @@ from jecp_mcp.tools.cleaning import clean, provider_of
 from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.ports import OnShelf, Problem
-from jecp_mcp.tools.steps import enough
+from jecp_mcp.tools.steps import answered, enough
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.forms import Action
 
@@ -41,8 +41,15 @@ def unfit(found: OnShelf, problems: Sequence[Problem]) -> dict[str, Any]:
     return {"tool": found.name, "issues": issues, "charged": "no", "next_action": step_object(step)}
 
 
-def shown(found: OnShelf, made: Preparation, balance: MicroUSDC | None) -> dict[str, Any]:
-    """A prepared call as the model sees it; amounts are decimal text in USDC."""
+def shown(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None) -> dict[str, Any]:
+    """A prepared call as the model sees it; amounts are decimal text in USDC.
+
+    Args:
+        found: the tool it would call.
+        made: what was prepared.
+        balance: what the wallet holds, where that is known.
+        page: where a person can answer in a browser, None where there is no such page.
+    """
     call, slip = made.call, made.slip
     issues = [*_full(made.full), *_short(call.hold if call.exact else call.quoted, balance), *_approval(made)]
     issues += _ageing(found.action)
@@ -57,19 +64,20 @@ def shown(found: OnShelf, made: Preparation, balance: MicroUSDC | None) -> dict[
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = step_object(_next(found, made, balance))
+    told["next_action"] = step_object(_next(found, made, balance, page))
     return told
 
 
-def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None) -> NextAction:
+def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
     if made.approval is not None:
         _, asked = made.approval
         return NextAction(
             "ask_human",
             "human",
-            f"Tell the user what it costs and that `jecp-mcp approve {asked.slip_id}` in a terminal allows it. "
+            f"Tell the user what it costs and that they approve it {answered(asked.slip_id, page)}. "
             "Or execute it: that asks them here, where this host can ask.",
             "bridge",
+            url=page,
         )
     execute = ("jecp_execute", {"prepared_id": made.slip.slip_id})
     never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]

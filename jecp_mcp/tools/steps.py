@@ -199,7 +199,12 @@ def limit(case: Case) -> NextAction:
 
 def _let_past(case: Case) -> str:
     code = case.refusal.details.get("approval_code")
-    return f", or sooner if the operator runs `jecp-mcp approve {code}` for this one call" if code else ""
+    return f", or sooner if the operator lets this call past it, {answered(code, case.context.page)}" if code else ""
+
+
+def answered(code: object, page: str | None) -> str:
+    """By which roads a person answers what waits under a code, outside the chat."""
+    return f"with `jecp-mcp approve {code}` in a terminal{f', or in a browser at {page}' if page else ''}"
 
 
 def check_status(case: Case) -> NextAction:

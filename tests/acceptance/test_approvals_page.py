@@ -145,6 +145,23 @@ async def test_a_person_with_the_pin_approves_one_call(
             assert paid(hub) == 1
 
 
+async def test_what_stands_in_a_prepared_call_s_way_is_answered_on_the_page_too(
+    hub: SandboxHub, tmp_path: Path
+) -> None:
+    with served(hub, tmp_path) as server, Browser(server) as person:
+        async with host(server.mcp, MODERN) as client:
+            wanted = {"tool": INVOICE, "arguments": await invoice(client)}
+            prepared = output_of(await client.call_tool("jecp_prepare", wanted))
+            assert prepared["next_action"]["url"] == server.page
+            assert server.page in prepared["next_action"]["hint"]
+            person.open()
+            person.unlock(server.pin)
+            assert "once" in person.press("Approve").text
+            done = await client.call_tool("jecp_execute", {"prepared_id": prepared["prepared_id"]})
+            assert not done.is_error
+    assert paid(hub) == 1
+
+
 async def test_a_person_refuses_and_the_agent_is_told(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:

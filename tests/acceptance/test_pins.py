@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import pty
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import anyio.to_thread
 import pytest
 
 from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, error_of, output_of, server_env
+from tests.acceptance.terminal import at_a_terminal
 
 pytestmark = pytest.mark.anyio
 
@@ -57,23 +55,12 @@ def publish(hub: SandboxHub, **changes: Any) -> None:
     hub.http.post("/sandbox/catalog", json={"manifests": [manifest]}).raise_for_status()
 
 
-def operator(hub: SandboxHub, state: Path, *arguments: str, terminal: str | None = None) -> tuple[int, str]:
-    """A command of the operator's; `terminal` is what they type at one."""
+def operator(hub: SandboxHub, state: Path, *arguments: str) -> tuple[int, str]:
+    """A command of the operator's, without a terminal."""
     command = [sys.executable, "-m", "jecp_mcp", "catalog", *arguments, "--state-dir", str(state)]
     env = server_env(hub.url, hub.agent_id, hub.api_key)
-    if terminal is None:
-        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
-        return done.returncode, done.stderr if done.returncode else done.stdout
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(command, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        os.write(ours, terminal.encode())
-        shown = b""
-        with suppress(OSError):
-            while part := os.read(ours, 65_536):
-                shown += part
-        os.close(ours)
-        return process.wait(60), shown.decode()
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+    return done.returncode, done.stderr if done.returncode else done.stdout
 
 
 async def bought(client: Any, tool: str = TOOL) -> Any:
@@ -124,13 +111,16 @@ async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
         status, shown = await anyio.to_thread.run_sync(operator, hub, tmp_path, "--changes", "--json")
         (change,) = json.loads(shown)["held"]
         assert (status, change["action"]) == (0, KEY)
-        approve = [hub, tmp_path, "approve", KEY]
-        status, shown = await anyio.to_thread.run_sync(lambda: operator(*approve))
+        status, shown = await anyio.to_thread.run_sync(operator, hub, tmp_path, "approve", KEY)
         assert (status, "no terminal" in shown) == (2, True)
-        status, shown = await anyio.to_thread.run_sync(lambda: operator(*approve, terminal="n\n"))
+        status, shown = await anyio.to_thread.run_sync(
+            lambda: at_a_terminal(hub, tmp_path, "catalog", "approve", KEY, answer="n")
+        )
         assert "Nothing was approved" in shown
         assert error_of(await bought(client))["error"]["code"] == "TOOL_QUARANTINED"
-        status, shown = await anyio.to_thread.run_sync(lambda: operator(*approve, terminal="y\n"))
+        status, shown = await anyio.to_thread.run_sync(
+            lambda: at_a_terminal(hub, tmp_path, "catalog", "approve", KEY, answer="y")
+        )
         assert (status, f"Approved: {KEY}" in shown) == (0, True)
         with anyio.fail_after(20):
             while TOOL not in {tool.name for tool in (await client.list_tools()).tools}:
