@@ -38,6 +38,8 @@ _CANDIDATES: Final = 60
 _COMMON: Final = 1_500
 """A word in more documents than this is only looked up in those that the others have found."""
 _ENOUGH: Final = 200
+_SOUGHT: Final = 6
+"""How many postings are gone through in the time that it takes to seek one."""
 _RARE: Final = 0.003
 """The share of a market that sells one thing, roughly."""
 _COVERED: Final = 1.5
@@ -155,35 +157,54 @@ class Index:
 
     def _scores(self, groups: Sequence[Asked], *, sparing: bool = True) -> Iterable[tuple[int, float]]:
         """Places with their scores, in no order. `sparing` looks common words up only where rarer ones were found."""
-        postings, total = self._postings, len(self._keys)
-        # That a word is rarer than what a few providers sell says nothing more.
-        least = total * _RARE
+        postings = self._postings
         sized = sorted(((sum(map(postings.count, group.answers)), group) for group in groups), key=lambda one: one[0])
         scores: dict[int, float] = {}
         covered: dict[int, float] = {}
         whole = 0.0
         for size, group in sized:
-            held = min(max(size, least), total)
-            telling = group.says * math.log(1 + (total - held + 0.5) / (held + 0.5))
-            whole += telling
+            tells = {term: group.says * fit * self._telling(term) for term, fit in group.answers.items()}
+            most = max(tells.values())
+            whole += most
             best: dict[int, float] = {}
             if sparing and size > _COMMON and len(scores) >= _ENOUGH:
-                for place in scores:
-                    much = max(fit * postings.weight(term, place) for term, fit in group.answers.items())
-                    if much:
-                        best[place] = much
+                self._look_up(tells, scores, size, best)
             else:
-                for term, fit in group.answers.items():
+                for term, tell in tells.items():
                     for place, weight in postings.of(term):
-                        much = fit * weight
+                        much = tell * weight
                         if much > best.get(place, 0.0):
                             best[place] = much
             for place, much in best.items():
-                scores[place] = scores.get(place, 0.0) + much * telling
-                covered[place] = covered.get(place, 0.0) + telling
+                scores[place] = scores.get(place, 0.0) + much
+                covered[place] = covered.get(place, 0.0) + most
         return (
             (place, score * (covered[place] / whole) ** _COVERED * self._fame(place)) for place, score in scores.items()
         )
+
+    def _telling(self, term: str) -> float:
+        """How much a term tells of what is meant: a synonym in every third action hardly anything, however near."""
+        total = len(self._keys)
+        # That a word is rarer than what a few providers sell says nothing more.
+        held = min(max(self._postings.count(term), total * _RARE), total)
+        return math.log(1 + (total - held + 0.5) / (held + 0.5))
+
+    def _look_up(
+        self, tells: Mapping[str, float], among: Mapping[int, float], size: int, best: dict[int, float]
+    ) -> None:
+        """Note the `best` that these terms, in `size` actions, say of the places `among`, by whichever way is shorter."""
+        if len(among) * len(tells) * _SOUGHT < size:
+            for place in among:
+                much = max(tell * self._postings.weight(term, place) for term, tell in tells.items())
+                if much:
+                    best[place] = much
+            return
+        for term, tell in tells.items():
+            for place, weight in self._postings.of(term):
+                if place in among:
+                    much = tell * weight
+                    if much > best.get(place, 0.0):
+                        best[place] = much
 
     def _fame(self, place: int) -> float:
         """What it counts that others use an action: of two that fit alike, the better known."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from jecp_mcp.catalog.thesaurus import ALIKE, IMPLIED, STOP, WEAK
+from jecp_mcp.catalog.thesaurus.filler import STOP, WEAK
 
 if TYPE_CHECKING:
     from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped]
@@ -109,28 +110,41 @@ def _stemmer() -> EnglishStemmer:
     return EnglishStemmer()
 
 
+class _Together(NamedTuple):
+    """Stems that say something when all of them are there, and the stems that mean it."""
+
+    parts: frozenset[str]
+    meaning: frozenset[str]
+
+
 class _Meanings:
-    """The thesaurus, in stems."""
+    """The thesaurus, in stems.
+
+    Attributes:
+        alike: by stem, those that mean nearly the same.
+        together: what several stems mean together, by the one of them that is in the fewest such lines.
+        said: every stem of what may be said.
+    """
 
     def __init__(self) -> None:
+        from jecp_mcp.catalog.thesaurus.lists import alike, implied
+
         single: dict[str, set[str]] = {}
-        self.together: list[tuple[frozenset[str], frozenset[str]]] = []
-        for line in filter(None, ALIKE.splitlines()):
-            members = line.split()
+        together: list[_Together] = []
+        for members in alike():
             plain = {stem(word) for word in members if "+" not in word}
-            several = [_parts(word) for word in members if "+" in word]
+            several = [frozenset(terms(word)) for word in members if "+" in word]
             for word in plain:
                 single.setdefault(word, set()).update(plain.union(*several) - {word})
-            self.together += [(parts, frozenset(plain)) for parts in several]
-        for line in filter(None, IMPLIED.splitlines()):
-            said, _, meant = line.partition(" > ")
-            parts = frozenset(stem(word) for word in said.split() if word not in STOP)
-            self.together.append((parts, frozenset(stem(word) for word in re.split("[ +]", meant))))
-        self.single: Mapping[str, frozenset[str]] = {word: frozenset(others) for word, others in single.items()}
-
-
-def _parts(word: str) -> frozenset[str]:
-    return frozenset(stem(part) for part in word.split("+") if part not in STOP)
+            together += [_Together(parts, frozenset(plain)) for parts in several]
+        together += [_Together(frozenset(terms(said)), frozenset(terms(meant))) for said, meant in implied()]
+        common = Counter(part for one in together for part in one.parts)
+        self.alike: Mapping[str, frozenset[str]] = {word: frozenset(others) for word, others in single.items()}
+        self.together: dict[str, list[_Together]] = {}
+        for one in together:
+            rarest = min(sorted(one.parts), key=common.__getitem__)
+            self.together.setdefault(rarest, []).append(one)
+        self.said: Collection[str] = self.alike.keys() | common.keys()
 
 
 @cache
@@ -140,10 +154,16 @@ def _meanings() -> _Meanings:
 
 def synonyms(term: str) -> frozenset[str]:
     """Stems that mean nearly the same as this one."""
-    return _meanings().single.get(term, frozenset())
+    return _meanings().alike.get(term, frozenset())
 
 
-def meant_together(found: Iterable[str]) -> Sequence[tuple[frozenset[str], frozenset[str]]]:
-    """Sets of these stems that together mean something else, with the stems that mean it."""
-    said = frozenset(found)
-    return [(parts, meaning) for parts, meaning in _meanings().together if parts <= said]
+def is_known(term: str) -> bool:
+    """Whether this is the stem of a word in the thesaurus, and so no misspelt one."""
+    return term in _meanings().said
+
+
+def meant_together(query: str) -> list[tuple[frozenset[str], frozenset[str]]]:
+    """Sets of a query's stems that together mean something else, with the stems that mean it."""
+    said = frozenset(terms(query))
+    found = _meanings().together
+    return [one for word in said for one in found.get(word, ()) if one.parts <= said]
