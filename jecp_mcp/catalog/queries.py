@@ -51,6 +51,7 @@ class Reader:
                     answers[part][one] = 1.0
         for several, meaning in meant_together(query):
             for part in several & answers.keys():
+                said[part] = 1.0
                 answers[part].update(dict.fromkeys(filter(self._postings.__contains__, meaning - {part}), _MEANT))
         asked = [Asked(found, said[term]) for term, found in answers.items() if found]
         ways = _ways(query, answers)

@@ -22,7 +22,7 @@ from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.postings import Builder, Postings
 from jecp_mcp.catalog.queries import Asked, Reader
 from jecp_mcp.catalog.rows import is_withdrawn, namespace_of
-from jecp_mcp.catalog.words import directed, terms
+from jecp_mcp.catalog.words import directed, read_thesaurus, terms
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.wire.forms import Action
 
@@ -192,7 +192,7 @@ class Index:
     def _look_up(
         self, tells: Mapping[str, float], among: Mapping[int, float], size: int, best: dict[int, float]
     ) -> None:
-        """Note the `best` that these terms, in `size` actions, say of the places `among`, by whichever way is shorter."""
+        """Note the `best` that these terms, in `size` actions, say of the places `among`, by the shorter way."""
         if len(among) * len(tells) * _SOUGHT < size:
             for place in among:
                 much = max(tell * self._postings.weight(term, place) for term, tell in tells.items())
@@ -265,6 +265,7 @@ class Finder:
         async with self._building:
             catalog = self._current()
             if self._built(catalog) is None:
+                await anyio.to_thread.run_sync(read_thesaurus)
                 self._indexed = (catalog, await anyio.to_thread.run_sync(Index, catalog.actions))
 
     def _built(self, catalog: Catalog) -> Index | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-STOP: Final = frozenset(
-    """
+STOP: Final = """
 a able about absolutely actually again ain all allow allows also although am an and any anybody anyhow anyone
 anything anyway anywhere apparently appreciate are aren arent as asap at basically be became because become becomes
 been behind being besides but by came can cannot cant come comes coming could couldn couldnt d dear definitely
@@ -23,12 +22,10 @@ these they thing things this those though through thus thx till to too toward to
 upon urgently us use used uses using ve very wanna want wanted wants was wasn wasnt we went were weren what whatever
 when whenever where wherever whether which whichever while who whoever whom whose why will wish with within without
 wonder wondering would wouldn wouldnt ya yeah yes yet you your yours yourself yourselves
-""".split()
-)
+"""
 """What says nothing about a task. Some of it does where nothing else was said."""
 
-WEAK: Final = frozenset(
-    """
+WEAK: Final = """
 across actual add ago alone already always amount another anymore apart app application apps around aside assistant
 automatically available away back bad based basic beautiful before beginning best better between big bit both bring
 brings brought bunch careful certain certainly common complete concern concerning contain contains content cool
@@ -52,6 +49,5 @@ tasks technical ten terrible thousand thousands three throughout time times toda
 tools top total truly try two type types typical unable understand unfortunately unless upcoming useful usual
 usually valid various version via way ways website week weeks weird well whole wide wonderful work works worse worst
 wrong year years yesterday
-""".split()
-)
+"""
 """What says little of a task: it decides between actions that answer the rest, and hardly more."""

@@ -16,9 +16,7 @@ inspect audit
 audit assessment
 verify confirm
 test try
-create produce make
 create build
-generate make produce
 remove delete strip erase get+rid eliminate
 remove clear
 add insert
@@ -28,7 +26,6 @@ edit change alter adjust
 update refresh
 improve enhance
 improve optimise
-fix mend repair
 solve answer
 answer question
 explain explanation
@@ -36,14 +33,12 @@ explain clarify interpret
 list enumerate
 count number+of
 rank order sort
-sort order
 filter select
 select choose pick
 recommend suggest recommendation suggestion
 suggest propose idea
 ideas inspiration
 advice advise tips
-guess estimate
 estimate predict
 estimate approximation
 calculate work+out
@@ -57,46 +52,37 @@ plan planning planner
 organise arrange
 share publish
 publish post
-get retrieve
 collect gather
 gather compile
-deliver send
 receive incoming
 watch observe
-warn warning
 protect secure
 hide conceal
-show display
 display view
 view preview
 describe explain
 name call
-recognise know
 read understand
 match fit suit
 # what things are like
-available free taken availability
+available free availability
 history historical past previous
 vintage old antique
 old ancient
-current now present
+current present
 current latest recent
 recent new
 live real+time
 upcoming future
 future tomorrow
 annual yearly
-monthly month
-weekly week
 daily day
-hourly hour
 nearest near
 total overall
 average typical
 typical usual
 dangerous hazardous
 danger risk
-risky risk
 safe secure
 legitimate legit genuine
 genuine authentic
@@ -127,13 +113,11 @@ IMPLIED: Final = """
 stranger > person
 # mechanical wishes
 get rid of > remove
-look into > check
 find out > lookup
-figure out, work out > calculate
+figure out > calculate
 make sure, double check > check verify
 turn into > convert
 sum up > summary
-come up with > generate
 cut down > shorten
 put in order > sort
 keep track > track monitor

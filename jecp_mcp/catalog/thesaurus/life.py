@@ -23,17 +23,14 @@ disease diagnosis illness
 disease disorder condition
 symptom disease
 icd diagnosis
-diagnose diagnosis
 doctor physician
 doctor gp
-nurse nursing
 surgery operation
 therapy treatment cure
 cancer tumour oncology
 heart cardiac
 diabetes diabetic insulin
 pregnant pregnancy
-allergy allergic
 skin dermatology
 mole skin+lesion
 rash skin
@@ -41,7 +38,6 @@ teeth dental dentist
 eye vision
 mental psychological
 depression anxiety
-vaccine vaccination
 vaccine jab shot
 patient medical
 clinical medical health
@@ -64,7 +60,6 @@ vitamin nutrient
 protein nutrient
 carbohydrate carbs
 sugar fat salt nutrient
-healthy health
 recipe cook cooking
 recipe bake baking
 ingredients recipe
@@ -79,7 +74,6 @@ beer brewery
 cocktail drink
 # body at work
 workout exercise training gym fitness
-gym fitness workout
 run running jogging
 muscle strength workout
 marathon running
@@ -93,7 +87,7 @@ property realty
 estate+agent realtor
 landlord tenant rent
 rental rent hire
-rent rental let letting lease tenant
+rent rental letting lease tenant
 roommate flatmate
 bedroom room
 renovate renovation refurbish remodel
@@ -114,7 +108,6 @@ plant gardening
 appliance device
 # animals
 bird animal
-species animal
 bug insect pest
 pest vermin
 rodent mouse rat
@@ -124,9 +117,7 @@ pet animal
 dog puppy
 cat kitten
 vet veterinary veterinarian
-breed breeds
 # sport
-sport sports
 football soccer
 american+football nfl
 basketball nba
@@ -138,7 +129,6 @@ cricket wicket
 golf pga
 tennis atp wta
 formula+1 f1 racing
-olympics olympic
 league championship
 standings league+table
 result score
@@ -151,7 +141,6 @@ goal scorer
 stadium arena
 bet odds betting
 # games and pastimes
-game gaming
 video+game videogame
 chess chessboard
 checkmate chess
@@ -167,23 +156,19 @@ gift present birthday
 party celebration
 wedding marriage
 # screen, stage and page
-film movie
 movie film series
 film cinema
 actor cast
 actress actor
 director filmmaker
-series show episode
+series episode
 tv television
 season series
 trailer film
-netflix stream
 streaming disney hbo hulu prime
 book isbn novel
-novel book
 author book
 author writer
-publisher publishing
 bestseller book
 library books
 concert event gig
@@ -225,7 +210,6 @@ easter christmas holiday
 ramadan eid
 saint feast
 census record
-archive archives
 election vote voting
 parliament congress
 president government
@@ -233,51 +217,94 @@ president government
 
 IMPLIED: Final = """
 # medicine
-ibuprofen, aspirin, tablets, pills, medication, antibiotics, blood thinner, antidepressant, paracetamol > drug medicine
-take together, mixing, mix medicines, mix pills, combine medicines, combine drugs, at the same time medicine, along with pills, with alcohol, safe with, take with, together pills, dangerous together, goes with medication, both drugs, clash, warfarin > interaction drug
-side effects, what for tablets, how many tablets, how much take, how often take, what is drug for, tablets for, taking drug, package insert, package leaflet, leaflet medicine, while pregnant, maximum dose, webmd > drug medicine information
+ibuprofen, aspirin, tablets, pills, medication, antibiotics, blood thinner, antidepressant > drug medicine
+paracetamol > drug medicine
+take together, mixing, mix medicines, mix pills, combine medicines, combine drugs > interaction drug
+at the same time medicine, along with pills, together pills, dangerous together > interaction drug
+goes with medication, both drugs, warfarin > interaction drug
+side effects, what for tablets, how many tablets, how often take, what is drug for > drug medicine information
+tablets for, taking drug, package insert, package leaflet, leaflet medicine > drug medicine information
+while pregnant, maximum dose, webmd > drug medicine information
 sick > disease
-icd, code for disease, code for illness, code for diagnosis, billing code doctor, insurance code diagnosis, medical code > diagnosis icd coding
-patient data, deidentify, patient names, patients names, patient files, medical records names, doctor notes, doctor letters, hospital records, hipaa, clinical notes > anonymise medical record
-trial, new treatment, try new treatment, experimental, test treatment, treatment study, participate study, take part study, recruiting patients, volunteers > clinical trial
-evidence, does it really help, science say, scientifically proven, studies on treatment, pubmed, medical research, medical studies, medical article, proven to help, cochrane, does vitamin > medical study literature
+icd, code for disease, code for illness, code for diagnosis, billing code doctor > diagnosis icd coding
+insurance code diagnosis, medical code > diagnosis icd coding
+patient data, deidentify, patient names, patient files, medical records names, doctor notes > anonymise medical record
+doctor letters, hospital records, hipaa, clinical notes > anonymise medical record
+trial, new treatment, try new treatment, experimental, test treatment, treatment study > clinical trial
+participate study, take part study, recruiting patients > clinical trial
+evidence, does it really help, science say, scientifically proven, studies on treatment > medical study literature
+pubmed, medical research, medical studies, medical article, proven to help, cochrane > medical study literature
+does vitamin > medical study literature
 # eating and moving
-calories, how healthy, how much sugar, how much protein, how much fat, how much salt, how much vitamin, fattening, in an apple, in a banana, contains gluten, what's in food, nutritional > nutrition food facts
-what cook, cook with, dinner tonight with, left in fridge, have in fridge, use up, leftover, leftovers, cook, kitchen left, what eat, cook from, what make with eggs, make with, bake, eggs flour, dish with, ingredients at home > recipe ingredients
-eat this week, meals for week, week of dinners, weekly menu, menu week, lose weight, weight loss, low carb, keto, vegan week, family dinners, shopping list, dinner plan, eating plan, diet plan, cheap meals, meal prep > meal plan diet
-gym, get fit, fit again, build muscle, get stronger, marathon, half marathon, couch to, training for, 10k, push ups, pushups, back exercises, exercises for, strava, lose belly, work out > workout training exercise plan
+calories, how healthy, how much sugar, how much protein, how much fat, how much salt > nutrition food facts
+how much vitamin, fattening, in an apple, in a banana, contains gluten, what's in food > nutrition food facts
+nutritional > nutrition food facts
+what cook, dinner tonight with, left in fridge, have in fridge, leftover, cook, kitchen left > recipe ingredients
+what eat, what make with eggs, bake, eggs flour, ingredients at home > recipe ingredients
+eat this week, meals for week, week of dinners, weekly menu, lose weight, weight loss, low carb, keto > meal plan diet
+vegan week, family dinners, shopping list, dinner plan, eating plan, diet plan, cheap meals > meal plan diet
+meal prep > meal plan diet
+gym, get fit, fit again, build muscle, get stronger, marathon, half marathon > workout training exercise plan
+couch to, training for, 10k, push ups, pushups, back exercises, exercises for, strava > workout training exercise plan
+lose belly > workout training exercise plan
 myfitnesspal > calories nutrition
-bottle, dish wine, wine with, drink with, goes with fish, goes with steak, red or white, which wine, what wine, sommelier, vivino, serve with > wine pairing
+bottle, dish wine, wine with, drink with, goes with fish, goes with steak, red or white, which wine > wine pairing
+what wine, sommelier, vivino, serve with > wine pairing
 # homes
-house worth, flat worth, apartment worth, value of house, value of home, house sell for, home worth, selling house, sell house, sell my house, sell flat, price for house, house price, what house, what could i ask house, zillow, zestimate, rightmove > property valuation real estate value
-rooms rent, flat let, looking for flat, looking for apartment, find flat, find apartment, room apartment, bedroom flat, bedroom apartment, somewhere to live, place to live, place to rent, move to, moving to, studio apartment, affordable flat, flats under > rental rent flat
-living room, bedroom style, room look, look of room, redecorate, furnish room, furnish, new sofa, room other style, room modern, scandinavian style, interior, empty room, decorate > room design interior
-new bathroom, new kitchen, bathroom cost, kitchen cost, new roof, replace windows, builder cost, builders charge, cost of building, convert attic, insulate, repair house, doing up, do up, refurbishing, remodel, extension cost, craftsmen, handyman > renovation cost building
-ants, bugs kitchen, insects house, beetle, cockroach, bedbugs, bed bugs, moth, moths, mice, rats, wasps, wasp, termites, crawling, creepy crawly, infestation, bites me, what eats my, eating my plants > pest identification insect
+house worth, flat worth, apartment worth, value of house, value of home > property valuation real estate value
+house sell for, home worth, selling house, sell my house, sell flat > property valuation real estate value
+price for house, house price, what could i ask house, zillow, zestimate > property valuation real estate value
+rightmove > property valuation real estate value
+rooms rent, flat let, looking for flat, looking for apartment, find flat, find apartment > rental rent flat
+room apartment, bedroom flat, bedroom apartment, somewhere to live, place to live, place to rent > rental rent flat
+studio apartment, affordable flat, flats under > rental rent flat
+living room, bedroom style, room look, look of room, redecorate, furnish room, new sofa > room design interior
+room other style, room modern, scandinavian style, empty room, decorate > room design interior
+new bathroom, new kitchen, bathroom cost, kitchen cost, new roof, replace windows > renovation cost building
+builder cost, builders charge, cost of building, convert attic, insulate, repair house > renovation cost building
+refurbishing, remodel, craftsmen, handyman > renovation cost building
+ants, bugs kitchen, insects house, beetle, cockroach, bedbugs, bed bugs, moth, mice, rats > pest identification insect
+wasps, termites, creepy crawly, infestation, bites me, what eats my, eating my plants > pest identification insect
 # sport
 wimbledon, us open, roland garros, grand slam > tennis
 nba, lakers, dunk > basketball
-bundesliga, premier league, world cup, super bowl, champions league, la liga, serie a, bayern, real madrid, manchester united, uefa, fifa, penalty > football
+bundesliga, premier league, world cup, super bowl, champions league, la liga, serie a, bayern, real madrid > football
+manchester united, uefa, fifa > football
 home run, yankees, world series > baseball
 six nations, all blacks > rugby
 masters, ryder cup, pga, birdie > golf
 stanley cup, nhl, puck > hockey ice
 ashes, ipl, test match, wicket > cricket
-who won, final score, did win, did they win, how did they play, beat, game last night, match last night, last night game, last night's game, when play, when do they play, next game, next match, who plays, plays against, who scored, how did end > scores results fixtures match
+who won, final score, did win, did they win, how did they play, game last night > scores results fixtures match
+match last night, last night's game, when play, when do they play, next game > scores results fixtures match
+next match, who plays, plays against, who scored, how did end > scores results fixtures match
 # pastimes
-checkmate, best move, my move, chess game, white to move, black to move, grandmaster, stockfish, opening chess, blunder > chess analysis
-clue, letters word, letter word, five letters, seven letters, word puzzle, letters fits, wordle, crossword > crossword clue
-star sign, aries, taurus, virgo, libra, scorpio, sagittarius, capricorn, aquarius, pisces, in the stars, stars say, stars for me, mercury retrograde, birth chart > horoscope
-present for, gift, birthday, what give, give to, what buy for, surprise for, valentine, christmas for, mother's day, father's day, anniversary for, secret santa, has everything > gift present ideas
-weekend, tonight in, going on, what's on, what is on, happening in, go out, going out, live music, this weekend, things on, concerts, shows in, tickets for, ticketmaster, eventbrite, playing in town, on tour, gigs > event concert
+checkmate, best move, my move, chess game, white to move, black to move, grandmaster, stockfish > chess analysis
+opening chess, blunder > chess analysis
+clue, letters word, five letters, seven letters, word puzzle, letters fits, wordle, crossword > crossword clue
+star sign, aries, taurus, virgo, libra, scorpio, sagittarius, capricorn, aquarius, pisces, in the stars > horoscope
+stars say, stars for me, mercury retrograde, birth chart > horoscope
+present for, gift, birthday, what buy for, surprise for, valentine, christmas for, mother's day > gift present ideas
+father's day, anniversary for, secret santa > gift present ideas
+weekend, tonight in, happening in, live music, this weekend, concerts, tickets for, ticketmaster > event concert
+eventbrite, playing in town, gigs > event concert
 # screen and page
-watch film, watch movie, where watch, netflix, on netflix, can i stream, which service, on disney, on prime, where see film, where can watch, show available on, stream series > stream streaming watch
-what watch, film with, movie with, film about, movie about, who played in, who plays in, starring, actor in, directed, director of film, film where, movie where, the film in which, good film, good movie, plot of, imdb, rotten tomatoes > film movie
-read next, like book, next book, books like, book similar, similar books, liked book, loved book, enjoyed reading, enjoyed book, good book, good read, something to read, holiday reading, what read, novel like, goodreads, after reading > book suggest recommend
-who wrote, who wrote book, book by, written by author, novels by, isbn, find book, book title, author of, book called, title of book > book author
+watch film, watch movie, where watch, netflix, on netflix, can i stream, on disney, on prime > stream streaming watch
+where see film, where can watch, show available on > stream streaming watch
+what watch, film with, movie with, film about, movie about, who played in, actor in, directed by > film movie
+director of film, film where, movie where, the film in which, good film, good movie, plot of, imdb > film movie
+rotten tomatoes > film movie
+read next, like book, next book, books like, book similar, liked book, loved book > book suggest recommend
+enjoyed reading, enjoyed book, good book, good read, something to read, holiday reading > book suggest recommend
+what read, novel like, goodreads, after reading > book suggest recommend
+who wrote, who wrote book, book by, written by author, novels by, isbn, find book, book title, author of > book author
+book called, title of book > book author
 # family and faith
-baby, name for baby, name baby, baby boy, baby girl, newborn, daughter name, son name, call my daughter, call my son, expecting, first name popular, popular names, name origin > first name baby
-ancestors, great grandfather, great grandmother, great-grandfather, great-grandmother, grandfather born, forefathers, emigrated, family came, family from, where my family, roots, parish, parish records, birth records, church records, lineage, descended, descendants, 23andme, who were my > genealogy family ancestor
+baby, name for baby, name baby, baby boy, baby girl, newborn, daughter name, son name > first name baby
+call my daughter, call my son, first name popular, name origin > first name baby
+ancestors, great grandfather, great grandmother, grandfather born, forefathers, emigrated > genealogy family ancestor
+family came, family from, where my family, parish records, birth records, church records > genealogy family ancestor
+lineage, descended, 23andme > genealogy family ancestor
 easter, christmas, ramadan, diwali, hanukkah, passover, thanksgiving > holiday
 # animals
 vet > animal pet

@@ -10,7 +10,6 @@ exchange fx forex conversion
 currency money
 currency foreign+exchange
 currency cash
-exchange convert
 swap exchange convert
 dollar usd
 bucks dollar
@@ -19,7 +18,6 @@ euro eur
 pound gbp sterling
 quid pound
 yen jpy
-franc chf
 swiss chf franc
 yuan cny renminbi
 yuan rmb
@@ -43,7 +41,6 @@ stockmarket stock
 stock stock+market
 equities stock
 ticker stock symbol
-quote price
 nasdaq stock
 nyse dow stock
 dax ftse nikkei index
@@ -51,8 +48,6 @@ index indices
 etf stock
 fund etf
 broker trading
-trading trade
-invest investing
 portfolio investment invest
 portfolio asset
 asset allocation
@@ -68,7 +63,6 @@ strike option
 futures derivative
 commodity gold oil
 bond yield
-treasury bond
 gilt bund treasury bond
 coupon bond
 yield return
@@ -76,7 +70,6 @@ yield interest+rate
 inflation cpi
 gdp inflation economy
 economy macroeconomic economic
-earnings profit
 quarterly fundamentals
 profit fundamentals earnings
 revenue fundamentals
@@ -87,7 +80,6 @@ listed public
 ipo listing
 # coins
 crypto cryptocurrency bitcoin ethereum coin token
-coin crypto
 btc bitcoin
 eth ether ethereum
 sol solana
@@ -110,25 +102,19 @@ loan mortgage credit
 mortgage home+loan
 annuity loan
 instalment loan mortgage
-installment instalment
 repayment mortgage
-repay repayment
 amortisation repayment
-credit loan
 debt loan
 owe debt
 savings interest
 interest compound
 pension savings
-retirement pension
 deposit savings
 nest+egg savings
 insurance premium
 insurance policy
 # accounts and cards
-bank banking
 iban account
-account iban
 account+number iban
 sort+code bank
 routing swift
@@ -144,14 +130,12 @@ direct+debit debit
 statement transactions
 transactions bank+statement
 transaction booking
-spending expense
 budget plan
 budget spending
 card credit+card
 visa mastercard amex card
 debit card
 payment pay
-payments payment
 checkout payment
 ledger account
 # taxes
@@ -161,7 +145,6 @@ sales+tax vat
 taxpayer tax
 tax taxation
 income+tax tax
-deduct deduction
 customs import tariff
 # what things are worth
 valuation worth value
@@ -171,34 +154,56 @@ estimate approximate
 
 IMPLIED: Final = """
 # one currency in another
-exchange rate, euros dollars, euro dollar, dollars euro, pounds euros, euro pound, dollars pounds, how much dollars, worth in euros, worth in dollars, in dollars, in euros, in pounds, in yen, in francs, pounds to, dollars to, euros to, in my currency, change money, money abroad, holiday money, how many dollars, how many euros, how many yen, how many pounds > currency exchange rate
+exchange rate, euros dollars, pounds euros, dollars pounds, how much dollars, worth in euros > currency exchange rate
+worth in dollars, in dollars, in euros, in pounds, in yen, in francs, pounds to, dollars to > currency exchange rate
+euros to, in my currency, change money, money abroad, holiday money, how many dollars > currency exchange rate
+how many euros, how many yen, how many pounds, usd eur, gbp usd, usd jpy, eur gbp > currency exchange rate
 brazil currency, brazilian currency, brl > real currency
 korean won > currency krw
-usd eur, eur usd, gbp usd, usd gbp, usd jpy, eur gbp > currency exchange rate
 # shares
-share price, stock price, shares trade, apple shares, tesla shares, share cost now, stock doing, shares doing, stock now, shares worth, ticker, stock market today, yahoo finance, bloomberg, what is tesla trading, trading at > stock quote
-share years ago, stock years ago, share price history, stock history, price over years, shares over, closing prices, close prices, ten years stock, price in 2010, chart of share, ohlc, candlestick, backtest > share price history stock
-balance sheet, earnings, profit and loss, p&l, cash flow, how profitable, profitable, makes profit, company profit, company debts, how much debt, price earnings, p/e, revenue of, annual results > company fundamentals financial
+share price, stock price, shares trade, apple shares, tesla shares, share cost now, stock doing > stock quote
+shares doing, stock now, shares worth, ticker, stock market today, yahoo finance, bloomberg > stock quote
+what is tesla trading > stock quote
+share years ago, stock years ago, share price history, stock history, price over years > share price history stock
+closing prices, ten years stock, price in 2010, chart of share, ohlc, candlestick > share price history stock
+backtest > share price history stock
+balance sheet, earnings, profit and loss, p&l, cash flow, how profitable, profitable > company fundamentals financial
+makes profit, company profit, company debts, how much debt, price earnings, p/e > company fundamentals financial
+revenue of, annual results > company fundamentals financial
 earnings > stock
-pays dividend, dividend paid, dividends, shareholders get, ex-dividend, payout shareholders > dividend
+shareholders get, payout shareholders > dividend
 government bonds, treasuries, bund, ten year yield, interest bonds, yield curve > bond yield
-stocks risk, portfolio, spread investments, split savings, which mix, mix stocks, mix of stocks, divide between shares, weight stocks, how divide, balance risk, efficient frontier, sharpe, put eggs > portfolio optimise optimisation
+stocks risk, portfolio, spread investments, split savings, which mix, mix stocks > portfolio optimise optimisation
+mix of stocks, divide between shares, weight stocks, how divide, balance risk > portfolio optimise optimisation
+efficient frontier, sharpe, put eggs > portfolio optimise optimisation
 portfolio > optimise
-option worth, call option, put option, implied volatility, black scholes, greeks, fair value option > option pricing
+option worth, call option, put option, implied volatility, black scholes, fair value option > option pricing
 # coins
-bitcoin, bitcoin worth, price bitcoin, ether price, dogecoin, doge, btc, coinbase, binance, coinmarketcap > crypto coin price
-etherscan, in wallet, in my wallet, wallet holds, what's in wallet, coins address, address holds, how much in wallet, metamask, how much crypto > wallet balance crypto
-transaction cost ethereum, cost ethereum, expensive to send, fee blockchain, gas now, gas high, transfer ethereum fees > gas network fees
+bitcoin, bitcoin worth, price bitcoin, ether price, dogecoin, doge, btc, coinbase, binance > crypto coin price
+coinmarketcap > crypto coin price
+etherscan, in wallet, in my wallet, wallet holds, what's in wallet, coins address > wallet balance crypto
+address holds, how much in wallet, metamask, how much crypto > wallet balance crypto
+transaction cost ethereum, cost ethereum, expensive to send, fee blockchain, gas now, gas high > gas network fees
+transfer ethereum fees > gas network fees
 # borrowing and saving
-monthly payment, house loan, monthly rate, buy house, afford house, afford, home loan, pay off, paid off, house payments, borrow for house, financing house, interest house, pay back loan, loan cost, payments per month > mortgage loan calculator
-savings, retirement, month rich, putting aside, put aside, save month, save every month, saved every month, saving every month, save up, savings grow, grow over years, money grow, in twenty years, in thirty years, in ten years, in 20 years, set aside, nest egg, how long until million, millionaire, piggy bank, each month interest > savings compound interest
+monthly payment, house loan, monthly rate, buy house, afford house, afford, home loan > mortgage loan calculator
+pay off, paid off, house payments, borrow for house, financing house, interest house > mortgage loan calculator
+pay back loan, loan cost, payments per month > mortgage loan calculator
+savings, retirement, month rich, putting aside, put aside, save month, save every month > savings compound interest
+save up, savings grow, grow over years, money grow, in twenty years, in thirty years > savings compound interest
+in 20 years, nest egg, how long until million, millionaire, piggy bank > savings compound interest
 # accounts and cards
-account number, account number right, account valid, iban right, iban correct, bank account exist, right bank account, typo iban, before transfer, before transferring, which bank, before paying > iban bank account check
-account number > account
-bank code, swift code, wire abroad, transfer abroad, international transfer, code of bank, code for bank, bank identifier, pay abroad > swift bic
-card number valid, card number, card genuine, credit card number, luhn, which card, card issued, debit or credit, first six digits, card from which country > card check bin
-where money went, where money goes, spend on, spending on, spent on, how much spend, sort expenses, sort spending, group expenses, household budget, my spending, bank movements, food rent, groceries rent > transaction categories categorise
-bank statement, bank pdf, account statement, statement pdf, statements into, bank statements excel, bookings from bank, statement csv, movements from pdf > bank statement transactions
-vat > tax
+account number, account number right, account valid, iban right, iban correct > iban bank account check
+bank account exist, right bank account, typo iban, before transfer, which bank > iban bank account check
+before paying > iban bank account check
+bank code, swift code, wire abroad, transfer abroad, international transfer, code of bank, code for bank > swift bic
+bank identifier, pay abroad > swift bic
+card number valid, card number, card genuine, credit card number, luhn, which card, card issued > card check bin
+debit or credit, first six digits, card from which country > card check bin
+where money went, where money goes, spend on, spent on, how much spend > transaction categories categorise
+sort expenses, sort spending, group expenses, household budget, my spending > transaction categories categorise
+bank movements, food rent, groceries rent > transaction categories categorise
+bank statement, bank pdf, account statement, statement pdf, statements into > bank statement transactions
+bank statements excel, bookings from bank, statement csv, movements from pdf > bank statement transactions
 paypal, stripe, venmo > payment
 """

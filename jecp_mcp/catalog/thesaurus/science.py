@@ -22,14 +22,11 @@ footnote citation
 apa mla chicago harvard citation
 bibtex bibliography
 references bibliography
-abstract summary
 thesis paper
 experiment lab
 laboratory lab
 hypothesis theory
-latex tex
 # substances
-chemical compound molecule
 molecule compound chemical substance
 formula compound
 smiles inchi compound
@@ -39,7 +36,6 @@ reaction reagent
 acid base ph
 solvent solution
 solubility toxicity
-soluble solubility
 toxic poisonous toxicity
 poison toxicity
 melting boiling
@@ -61,11 +57,9 @@ sequence dna
 rna dna
 chromosome gene
 protein amino
-amino protein
 enzyme protein
 antibody protein
 fold folding structure
-alignment align
 phylogenetic phylogeny evolution
 bacteria microbe
 virus viral
@@ -85,10 +79,8 @@ fossil dinosaur
 marine ocean
 # sky
 star planet astronomy
-planet star
 telescope star
 constellation star
-astronomer astronomy
 asteroid comet meteor
 galaxy nebula
 orbit satellite
@@ -98,8 +90,6 @@ ephemeris ephemerides
 mars venus jupiter saturn mercury planet
 # nature's numbers
 physics constant
-physical physics
-gravity gravitation
 speed+light constant
 planck boltzmann avogadro constant
 quantum physics
@@ -125,22 +115,37 @@ cup tablespoon teaspoon
 
 IMPLIED: Final = """
 # papers
-scientific articles, studies, paper, papers, what science, scholar, google scholar, research on, researchers found, researchers say, academic articles, publications on, state of research, peer reviewed, literature on, latest research > paper research
-cite, quote source, quote sources, list of sources, sources list, reference list, list of references, references right, footnotes, zotero, endnote, mendeley, apa style, mla style, harvard style, cite this, citing, works cited > citation reference format
+scientific articles, studies, paper, what science, scholar, google scholar, research on > paper research
+researchers found, researchers say, academic articles, publications on, state of research > paper research
+peer reviewed, literature on, latest research > paper research
+cite, quote source, list of sources, sources list, reference list, list of references > citation reference format
+references right, footnotes, zotero, endnote, mendeley, apa style, mla style > citation reference format
+harvard style, cite this, works cited > citation reference format
 # substances
-molecular weight, molar mass, melting point, boiling point, structural formula, chemical formula, chemical, chemical properties, caffeine, ethanol, cas number, pubchem, what substance, which substance > compound chemical
-is it poisonous, how poisonous, poisonous molecule, how toxic, toxic is, harmful molecule, dissolve, dissolves, soluble in water, drug candidate, smiles toxic, dangerous substance > toxicity prediction
+molecular weight, molar mass, melting point, boiling point, structural formula, chemical formula > compound chemical
+chemical, chemical properties, caffeine, ethanol, cas number, pubchem, what substance > compound chemical
+which substance > compound chemical
+is it poisonous, how poisonous, poisonous molecule, how toxic, toxic is, harmful molecule > toxicity prediction
+dissolves, soluble in water, drug candidate, smiles toxic, dangerous substance > toxicity prediction
 # life
-compare dna, dna similar, compare genes, compare sequences, how related, related species, blast, evolutionary tree, family tree of species, two sequences, fasta, line up > sequence alignment
-shape of protein, protein shape, 3d protein, protein structure, alphafold, protein look, amino acid chain, amino acids look > protein folding structure
-what gene, which gene, gene does, brca, inherited, hereditary, chromosome, mutation, gene responsible > gene genetic
-where lives, where live, animals live, seen where, been seen, where wolves, where bears, where found animal, sightings, spotted, animals in area, birds in area, inaturalist, where does it live, occur, occurs > species sightings observation
+compare dna, dna similar, compare genes, compare sequences, related species, blast > sequence alignment
+evolutionary tree, family tree of species, two sequences, fasta > sequence alignment
+shape of protein, protein shape, 3d protein, protein structure, alphafold, protein look > protein folding structure
+amino acid chain, amino acids look > protein folding structure
+what gene, which gene, gene does, brca, hereditary, chromosome, mutation, gene responsible > gene genetic
+where lives, animals live, been seen, where wolves, where bears, where found animal > species sightings observation
+sightings, animals in area, birds in area, inaturalist, where does it live > species sightings observation
 species > identify
 # sky
-see in sky, planets visible, visible tonight, where is mars, where is jupiter, where is venus, where is saturn, night sky, bright star, point telescope, stargazing, stargaze, tonight sky, iss pass, iss visible, stars tonight, see mars > star planet position
+see in sky, planets visible, visible tonight, where is mars, where is jupiter, where is venus > star planet position
+where is saturn, night sky, bright star, point telescope, stargazing, tonight sky, iss pass > star planet position
+iss visible, stars tonight, see mars > star planet position
 # nature's numbers
-speed of light, gravitational, planck, avogadro, electron mass, mass of electron, mass of proton, boltzmann, gas constant, charge of electron, elementary charge, exact value physics > physical constant
+speed of light, gravitational, planck, avogadro, electron mass, mass of electron, mass of proton > physical constant
+boltzmann, gas constant, charge of electron, elementary charge, exact value physics > physical constant
 # measures
-mile kilometer, kilo pound, celsius fahrenheit, inch, liter gallon, how many centimeters, how many feet, feet metres, cups grams, ounces grams, miles kilometers, square feet, in metres, in inches, pounds kilos, kilograms pounds, acres hectares > unit convert
+mile kilometer, kilo pound, celsius fahrenheit, inch, liter gallon, how many centimeters, how many feet > unit convert
+feet metres, cups grams, ounces grams, square feet, in metres, in inches, kilograms pounds > unit convert
+acres hectares > unit convert
 how tall > height
 """

@@ -52,12 +52,10 @@ instrumental karaoke
 bpm tempo beat
 key tonality
 score sheet+music notation
-chords chord
 midi notation
 jingle tune
 soundtrack music
 lyrics words+song
-lyric lyrics
 album record
 band artist musician
 playlist tracks
@@ -91,42 +89,59 @@ stream streaming netflix
 webinar video
 webcam camera
 trailer preview
-animation animate
 lipsync lip+sync
-chapter chapters
-highlight highlights
 """
 
 IMPLIED: Final = """
 # speech to text
-type up, typed up, write down said, what was said, what said, who said, said meeting, minutes meeting, notes from call, notes meeting, interview text, written version, recording text, voice memo text, voice note text, voice notes, lecture recording, dictaphone, audio to text, audio into text, podcast text, spoken words, speech into text > transcribe transcription speech text
+type up, write down said, said meeting, minutes meeting, notes from call > transcribe transcription speech text
+notes meeting, interview text, written version, recording text, voice memo text > transcribe transcription speech text
+voice note text, voice notes, lecture recording, dictaphone, audio to text > transcribe transcription speech text
+audio into text, podcast text, spoken words, speech into text > transcribe transcription speech text
 otter, whisper > transcribe speech
 read court hearing > transcribe
 # text to speech
-read aloud, read out, reads aloud, read out loud, read to me, listen instead, listen article, audio version, spoken version, computer voice, natural voice, out loud, voice for video, narrate, narrator, announcement voice, audiobook > text to speech voice
+read aloud, read out, read out loud, read to me, listen instead, listen article, audio version > text to speech voice
+spoken version, computer voice, natural voice, out loud, voice for video, narrate > text to speech voice
+announcement voice, audiobook > text to speech voice
 elevenlabs > speech voice
 siri, alexa > voice speech
-own voice, my voice, sounds like me, like me, copy voice, imitate voice, someone voice, celebrity voice, voice sample, voice double, same voice > voice cloning clone
+own voice, my voice, sounds like me, copy voice, imitate voice, celebrity voice, voice sample > voice cloning clone
+voice double, same voice > voice cloning clone
 # sound clean-up
-background noise, traffic noise, wind noise, hissing, buzzing, humming, crackling, air conditioner, fan noise, dog barking, noisy recording, noisy interview, muffled, bad microphone, clear up recording > noise removal clean audio
+background noise, traffic noise, wind noise, hissing, buzzing, humming, crackling > noise removal clean audio
+air conditioner, fan noise, dog barking, noisy recording, noisy interview, muffled > noise removal clean audio
+bad microphone, clear up recording > noise removal clean audio
 too quiet, too loud > volume loudness
 # music
-hear song, what song, which song, song playing, name song, name tune, name that tune, tune playing, song radio, song bar, song in advert, song in ad, song from film, who sings, who sang, song called, shazam, hum tune, hummed, earworm, catchy > music recognition identify song
-words song, words to song, words of song, sing along, singalong, text of song, chorus, verse > lyrics
-remove vocals, without singer, without singing, without voice song, only singer, only vocals, isolate singer, just drums, only drums, drums only, backing track, karaoke, acappella, a cappella, minus one > stem separation vocals
+hear song, what song, which song, song playing, name song, name tune, name that tune > music recognition identify song
+tune playing, song radio, song bar, song in advert, song in ad, song from film > music recognition identify song
+who sings, who sang, song called, shazam, hum tune, earworm, catchy > music recognition identify song
+words song, words to song, words of song, sing along, singalong, text of song, chorus > lyrics
+remove vocals, without singer, without singing, without voice song, only singer, only vocals > stem separation vocals
+isolate singer, just drums, only drums, backing track, karaoke, acappella, a cappella > stem separation vocals
+minus one > stem separation vocals
 karaoke > vocals stem
 how fast song, beats minute, beat song, mixing songs, what key > tempo bpm
-music video, music for video, music for film, background music, music for podcast, intro music, jingle, royalty free, soundtrack for, tune for, gentle piano, relaxing music, lofi, compose song > music generation compose
+music video, music for video, music for film, background music, music for podcast > music generation compose
+intro music, jingle, royalty free, soundtrack for, tune for, gentle piano, relaxing music > music generation compose
+lofi, compose song > music generation compose
 spotify, soundcloud > music
 # video
-thumbnail, frame video, single frame, picture from video, picture out of video, photo from video, freeze frame, freeze video, grab picture video, youtube thumbnail > still frame
-short video, cut video, first seconds, last seconds, first minute, cut beginning, cut end, cut start, cut ending, shorten video, only part video, part of video, shorter video, boring bits > trim clip
-smaller video, video too big, video too large, video whatsapp, video email, shrink video, video mb, video file size > compress video
+thumbnail, frame video, single frame, picture from video, picture out of video, photo from video > still frame
+freeze frame, freeze video, grab picture video, youtube thumbnail > still frame
+short video, cut video, first seconds, last seconds, first minute, cut beginning, cut end, cut start > trim clip
+shorten video, only part video, part of video, shorter video, boring bits > trim clip
+smaller video, video too big, video too large, video whatsapp, video email, shrink video, video mb > compress video
+video file size > compress video
 subtitles > caption
-deaf viewers, hard of hearing, hearing impaired, watch without sound, sound off, muted, silent viewers > subtitle caption
-video summary, what happens video, hour long video, long video, video points, key moments, don't watch, without watching, skip watching, no time watch, watch whole, recorded lecture, webinar recording, youtube video gist > video summary
-sound from video, audio from video, sound of video, only sound, soundtrack from, music from video, extract audio > mp4 mp3 audio convert
-animated picture, loop clip, looping, reaction gif > gif
+deaf viewers, hard of hearing, hearing impaired, watch without sound, silent viewers > subtitle caption
+what happens video, hour long video, long video, video points, key moments, don't watch > video summary
+without watching, skip watching, no time watch, watch whole, recorded lecture, webinar recording > video summary
+youtube video gist > video summary
+sound from video, audio from video, sound of video, only sound, soundtrack from > mp4 mp3 audio convert
+music from video, extract audio > mp4 mp3 audio convert
+animated picture, loop clip, looping > gif
 vhs, camcorder > video convert
 video player won't, won't play, doesn't play, play on tv, play on iphone, play windows > mp4 convert
 movie from photos > video slideshow

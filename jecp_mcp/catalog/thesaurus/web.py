@@ -12,11 +12,8 @@ internet web online
 browser page
 browser chrome firefox safari
 url link hyperlink
-shorten short
-short tinyurl
 shorten short tinyurl
 redirect expand follow resolve
-redirection redirect
 domain hostname
 domain web+address
 whois domain+owner
@@ -26,7 +23,6 @@ sitemap crawl
 paywall article
 cookie cookies consent
 # finding and fetching
-search find lookup discover query
 google web+search search+engine search
 bing web+search search
 duckduckgo web+search
@@ -60,7 +56,6 @@ latency response+time
 speed performance fast slow load+time
 lighthouse performance
 sluggish slow
-seo ranking
 rank ranking seo
 ranking position
 keyword term
@@ -70,13 +65,11 @@ referrer backlink
 inbound backlink
 authority reputation
 accessibility wcag alt+text
-accessible accessibility
 disability disabled disabilities accessibility
 barrier barriers accessibility
 traffic visitors
 visitor user
 analytics statistics traffic
-conversion conversions
 # networks of people
 social instagram twitter facebook linkedin tiktok youtube
 social snapchat pinterest reddit mastodon bluesky threads
@@ -90,7 +83,6 @@ post caption
 comment reply
 handle username
 viral trending
-trend trending
 community forum
 # markets and wares
 marketing advertising
@@ -126,17 +118,14 @@ cheap cheapest lowest affordable
 bargain deal discount cheap
 coupon voucher discount promo
 sale offer discount
-price cost quote rate worth value
 price cost quote rate fare fee worth value expensive
 basket cart
 return refund
 refund chargeback
 loyalty rewards
-brand logo
 # writing to people
 email mail inbox
 mailing email
-inbox email
 mailbox email
 email e+mail
 gmail outlook email
@@ -146,9 +135,7 @@ bounce verify
 deliverable verify deliverability
 undeliverable bounce
 disposable throwaway
-attachment attach
 recipient addressee
-sender from
 subscribe unsubscribe
 sms text+message
 texting sms
@@ -177,70 +164,119 @@ send deliver dispatch
 send transmit
 notify notification push alert
 reminder notification
-remind reminder
 contacts addresses
 """
 
 IMPLIED: Final = """
 # finding things on the web
-google, bing, look online, search online, look internet, find online, find internet, look up online, websites about, sites about, pages about > search web
+google, bing, look online, search online, look internet, find online, find internet, look up online > search web
+websites about, sites about, pages about > search web
 wikipedia > encyclopedia facts
-in the news, newspapers say, press about, latest about, reported about, what happened, articles about, press coverage, journalists wrote, current events, headlines > news search
+in the news, newspapers say, press about, latest about, reported about, what happened, articles about > news search
+press coverage, journalists wrote, current events, headlines > news search
 # reading and gathering pages
-website text, article page, page text, text of page, text from page, read page, read website, read article, article without ads, without ads, without adverts, only text page, text of article, page as markdown, content of url, what page says, web article, blog post text, link contents > fetch page read
-pages website, all pages, whole site, entire website, entire site, every page, every page site, subpages, whole website, download website, all urls, sitemap > crawl site
-prices from page, prices from website, table from website, table from page, list from website, list from page, fields from page, structured page, data from website, data from page, product list website, pull data website, grab data, harvest data, site into spreadsheet, page into json, copy from website > scrape extract web data
+website text, article page, page text, text of page, text from page, read page, read website > fetch page read
+read article, article without ads, without ads, without adverts, only text page, text of article > fetch page read
+page as markdown, content of url, what page says, web article, blog post text, link contents > fetch page read
+pages website, all pages, whole site, entire website, entire site, every page site, subpages > crawl site
+whole website, download website, all urls, sitemap > crawl site
+prices from page, prices from website, table from website, table from page > scrape extract web data
+list from website, list from page, fields from page, structured page, data from website > scrape extract web data
+data from page, product list website, pull data website, grab data, harvest data > scrape extract web data
+site into spreadsheet, page into json, copy from website > scrape extract web data
 scrapy, selenium, beautifulsoup, puppeteer, playwright > scrape web browser
-page changed, watch page, watch website, page changes, website changes, site changes, when page changes, tell me when, let me know when, alert when page, back in stock, keep an eye, keep eye page, notify change, competitor changes > monitor page changes
+page changed, watch page, watch website, website changes, site changes, when page changes > monitor page changes
+alert when page, back in stock, keep an eye, keep eye page, notify change, competitor changes > monitor page changes
 # links
-safe link open, where link goes, where link leads, link goes, link leads, leads to, behind link, behind short link, bit.ly, bitly, tinyurl, without clicking, real address link > expand link redirect url
-long link, long url, link too long, shorter link, short url, link for sms, link for poster, count clicks, how many clicked, clicks link > shorten link url
+safe link open, where link goes, where link leads, link goes, link leads, leads to > expand link redirect url
+behind link, behind short link, tinyurl, without clicking, real address link > expand link redirect url
+long link, long url, link too long, shorter link, short url, link for sms, link for poster > shorten link url
+count clicks, how many clicked, clicks link > shorten link url
 # names of sites
-domain available, domain free, domain taken, domain still, name still free, name taken, com free, register domain, buy domain, domain name free, web address free, web address taken > domain availability check
+domain available, domain free, domain taken, domain still, name still free, name taken > domain availability check
+com free, register domain, buy domain, domain name free, web address free > domain availability check
+web address taken > domain availability check
 domain still > availability register
 godaddy, namecheap > domain
-domain owner, domain own, who owns domain, who owns website, who owns site, who registered, whose website, whose site, whose domain, who behind website, website belongs, site belongs, domain expires, domain expire, behind domain, owner of website, owner site > whois registration domain
-mx record, txt record, a record, cname, nameserver, name server, name servers, propagated, propagation, resolves to, resolver, mail server of > dns lookup records
-padlock, https warning, not secure, ssl expire, certificate expires, certificate expire, certificate run out, certificate renew, connection not private, insecure connection, certificate of server, security warning browser, lets encrypt > tls ssl certificate
+domain owner, domain own, who owns domain, who owns website, who owns site, who registered > whois registration domain
+whose website, whose site, whose domain, who behind website, website belongs, site belongs > whois registration domain
+domain expires, behind domain, owner of website, owner site > whois registration domain
+mx record, txt record, cname, nameserver, name server, propagated, resolves to, resolver > dns lookup records
+mail server of > dns lookup records
+padlock, https warning, ssl expire, certificate expires, certificate run out, certificate renew > tls ssl certificate
+connection not private, insecure connection, certificate of server, security warning browser > tls ssl certificate
+lets encrypt > tls ssl certificate
 # up, fast, found
-ping, only me, reach site, site up, site down, site working, website down, website working, website up, server down, page down, is down, server answer, server running, server responds, can't reach, not loading, doesn't load, won't load, site dead, page unreachable, site gone, is it just me, pingdom, downdetector > uptime reachable
-slow page, page load, site slow, website slow, page slow, loads slowly, takes ages load, takes long load, takes forever, loading time, slow website, slows page, too slow, core web vitals, pagespeed, lighthouse score > speed performance audit
-google position, page google, rank google, found on google, not found google, google finds, show up google, appear google, higher on google, first page google, top of google, search engines find, better google, visibility google, google ranking, search engine ranking, more visitors > seo ranking audit
+ping, only me, reach site, site up, site down, site working, website down, website working > uptime reachable
+website up, server down, page down, server answer, server running, server responds, can't reach > uptime reachable
+not loading, doesn't load, won't load, site dead, page unreachable, site gone, pingdom > uptime reachable
+downdetector > uptime reachable
+slow page, page load, site slow, website slow, loads slowly, takes ages load > speed performance audit
+takes long load, takes forever, loading time, core web vitals, pagespeed, lighthouse score > speed performance audit
+google position, page google, rank google, found on google, not found google, google finds > seo ranking audit
+show up google, appear google, higher on google, first page google, top of google > seo ranking audit
+search engines find, better google, visibility google, search engine ranking > seo ranking audit
 semrush, ahrefs > seo keyword backlinks
-links site, link to site, linking to, links to my, who links, sites link, websites link, points to my, pointing to my > backlink link
-ad volume, search volume, people search, often searched, search for most, how often searched, people google, searched on google, terms search, words people search, what people search, google searches, people type, seo words > keyword volume
-screen reader, blind, wheelchair, colour blind, colour blindness, disabled visitors, people with disabilities, barrier free, blind people, blind visitors > accessibility
+links site, link to site, linking to, links to my, who links, websites link, points to my > backlink link
+ad volume, search volume, people search, often searched, search for most, how often searched > keyword volume
+people google, searched on google, terms search, words people search, what people search > keyword volume
+google searches, people type, seo words > keyword volume
+screen reader, blind, wheelchair, colour blind, disabled visitors, people with disabilities > accessibility
+barrier free, blind people, blind visitors > accessibility
 google analytics > analytics traffic
 # networks
-followers, how many followers, instagram profile, instagram account, twitter account, tiktok account, youtube channel, account on instagram, latest posts, influencer, what posts > social profile
+how many followers, followers of, follower count, instagram profile, instagram account > social profile
+twitter account, tiktok account, youtube channel, account on instagram, latest posts, influencer > social profile
 linkedin > social profile post
-caption instagram, tweet, instagram text, write tweet, facebook post, linkedin post, post for facebook, post for instagram, post for linkedin, text for instagram, hashtags, social networks post, announce on instagram, announce facebook > social post write
+caption instagram, tweet, instagram text, write tweet, facebook post, linkedin post > social post write
+post for facebook, post for instagram, post for linkedin, text for instagram, hashtags > social post write
+social networks post, announce on instagram, announce facebook > social post write
 # buying and selling
-cheapest, best price, where buy, where cheapest, lowest price, cheaper elsewhere, cheaper somewhere, best deal, good deal, save money buying, price elsewhere, price online, which shop, which store, prices shops, where get > price compare shop
+cheapest, best price, where buy, where cheapest, lowest price, cheaper elsewhere > price compare shop
+cheaper somewhere, best deal, good deal, save money buying, price elsewhere, price online > price compare shop
+prices shops > price compare shop
 amazon, ebay, walmart, etsy, aliexpress > shop product price
 shopify, woocommerce, magento > shop ecommerce
-worth buying, good buy, people think, people say product, owners say, buyers, buyers say, customers say, any good, is it good, experiences with, complaints about, complain about, other customers, what customers, recommendable, trustpilot, disappointed > review product
+worth buying, good buy, people think, people say product, owners say, buyers, buyers say > review product
+customers say, any good, is it good, experiences with, complaints about, complain about > review product
+other customers, what customers, trustpilot, disappointed > review product
 yelp, tripadvisor > review restaurant place
 # mail, text, call, post
-behind email, who email, who writes me, belongs email, whose email, who is behind address, who is this person, more about person, about a person, what do we know, know about contact, work for, where works, job title of, know about lead, background on, background of person > person enrichment
-clearbit, zoominfo, crunchbase > company enrichment
-about a company, about company, know about company, size of company, how many employees, which industry, what technology, funding of, what company does, account research, prospect company, firm profile > company enrichment
-email someone, contact details, reach someone, reach person, get hold, someone's email, email address of, email of, find address of manager, address of boss, work email, business email, mail of person, contact at company, contact person, how contact > email find
+behind email, who email, who writes me, belongs email, whose email, who is behind address > person enrichment
+who is this person, more about person, know about contact, where works, job title of > person enrichment
+know about lead, background on, background of person > person enrichment
+clearbit, zoominfo, crunchbase, about a company, about company, know about company > company enrichment
+size of company, how many employees, which industry, what technology, funding of > company enrichment
+what company does, account research, prospect company, firm profile > company enrichment
+email someone, contact details, reach person, someone's email, email address of, find address of manager > email find
+address of boss, work email, business email, mail of person, contact at company, contact person > email find
 hunter.io > email find
-email valid, email exist, email exists, email real, address exists, will bounce, bounces, email list clean, clean mailing list, dead addresses, undeliverable, mail come back, come back undelivered, disposable address, made up email, does mailbox, signups fake, fake addresses, wrong emails > email verify verification
+email valid, email exist, email real, address exists, will bounce, bounces > email verify verification
+email list clean, clean mailing list, dead addresses, undeliverable, mail come back > email verify verification
+come back undelivered, disposable address, made up email, does mailbox, signups fake > email verify verification
+wrong emails > email verify verification
 cold mail, mailchimp, sendgrid, mailgun, mailjet > email send
-write mail to, shoot email, email to customer, email with attachment, order confirmation, confirmation mail, welcome mail, by mail, by email > send email
-text message, text someone, text phone, text my, text him, text her, short message, message to phone, message on phone, phone message, message mobile, drop text, otp, one time code, verification code > sms send
+write mail to, shoot email, email to customer, email with attachment, order confirmation > send email
+confirmation mail, welcome mail > send email
+text message, text someone, text phone, text my, text him, text her, short message, message to phone > sms send
+message on phone, message mobile, drop text, otp, one time code, verification code > sms send
 twilio > sms call phone
-phone number valid, number valid, number exists, number real, mobile or landline, landline or mobile, who called, which network, which carrier, network operator, whose number, unknown number, strange number, number works, number correct, missed call > phone check lookup number
-ring someone, ring me, call someone, phone someone, call customers, call up, ring up, give call, call patients, wake up call, spoken message, automatic call, automated call, telephone message, phone him, phone her, ring him, call restaurant > call phone voice
-mail letter, no printer, paper printer, registered letter, by post, real letter, paper letter, on paper, physical letter, letter box, letterbox, postbox, mailed letter, post a letter, letter to authority, envelope stamp, post office without, without post office > letter post print postal
+phone number valid, number valid, number exists, number real, mobile or landline > phone check lookup number
+landline or mobile, who called, which network, which carrier, network operator > phone check lookup number
+whose number, unknown number, strange number, number works, number correct, missed call > phone check lookup number
+ring someone, ring me, call someone, phone someone, call customers, call up, ring up, give call > call phone voice
+call patients, wake up call, spoken message, automatic call, automated call, telephone message > call phone voice
+phone him, phone her, ring him, call restaurant > call phone voice
+mail letter, no printer, paper printer, registered letter, real letter, paper letter > letter post print postal
+physical letter, letter box, letterbox, postbox, post a letter, letter to authority > letter post print postal
+envelope stamp, post office without, without post office > letter post print postal
 snail mail > letter postal
-holiday greetings, greeting card, picture card, card to grandma, real postcard, card by post, holiday card > postcard
+holiday greetings, greeting card, picture card, card to grandma, card by post, holiday card > postcard
 fax, still uses fax, fax machine, faxes only, only accepts fax > fax telefax
-phone pops, popup phone, pop up phone, notification phone, alert phone, ping phone, app users, notify users, lock screen, message app users > push notification
-fcm, apns > push notification
+phone pops, popup phone, pop up phone, notification phone, alert phone, ping phone, app users > push notification
+notify users, lock screen, message app users, fcm, apns > push notification
 # dates with others
-time everyone, meeting time, everybody free, everyone free, everyone can, all free, when free, calendars, free slot, find slot, find date, common slot, common date, doodle, calendly, invite everybody, set up meeting, arrange meeting, set meeting, fix meeting, get together, arrange call, suits everyone > schedule meeting
-calendar > schedule meeting
+time everyone, meeting time, everybody free, everyone free, free slot, find slot, common slot > schedule meeting
+common date, doodle, calendly, invite everybody, set up meeting, arrange meeting, set meeting > schedule meeting
+fix meeting, get together, arrange call, suits everyone, calendar > schedule meeting
 """
