@@ -17,6 +17,7 @@ cookie cookies
 customer customers
 customs
 definition definitions
+earnings
 evening evenings
 executive executives
 experiment experiments experimental
@@ -51,6 +52,7 @@ productivity
 publication publications
 rating ratings
 recipient recipients
+savings
 severe severity
 shipping
 terminal terminals

@@ -241,4 +241,10 @@ environmental impact, harm climate, offset, greenhouse, bad for climate > carbon
 bad for the environment, eco friendly > carbon emissions footprint
 # money owed for work
 send bill, bill customer, bill client, charge client, charge customer > invoice
+# with whom, and for how much
+allowed trade, allowed to trade, allowed deal, trade with person > sanctions screening
+nasty lease, nasty contract, nasty in, stitched up > contract review clauses
+charity number > charity register
+fire employee, dismissal letter > employment contract
+off work, shut on, closed on holiday > holiday public
 """

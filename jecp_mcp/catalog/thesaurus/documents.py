@@ -111,6 +111,11 @@ label sticker
 envelope letter
 print printer printing
 fill complete
+# at the office
+photocopy scan
+folder binder
+signoff signature
+footnotes endnotes
 """
 
 IMPLIED: Final = """
@@ -177,7 +182,7 @@ passport photo data, passport number, passport scan, identity card data > identi
 photo passport, driver licence scan, id document > identity document passport reading
 business cards, conference cards, stack of cards, card contact, rolodex > business card contact reading
 what changed, changed between, find changes, spot difference, redline, old version new version > compare difference
-two versions, both versions, version against, sneaked, slipped, quietly changed > compare difference
+two versions, both versions, version against, sneaked in, quietly changed > compare difference
 # made to be printed
 award, course completed, participants course, graduates > certificate
 address label, sticker parcel, label parcel, label package > shipping label
@@ -185,4 +190,10 @@ business cards print > design print
 apply job cv, career history, nice cv, good looking cv, cv design, cv template, polish resume > resume typesetting
 resume template > resume typesetting
 ring binder, hard copy > print
+# getting papers through the door
+pdf mb, portal accepts, upload accepts, megabytes pdf, too many megabytes > compress reduce
+blank out, cover names, mask names, hide addresses, strike out, make unreadable > redact anonymise
+till slip, taxi slips, photo of bill, bill photo, restaurant bill > receipt reading
+password off, without password, lift password, get rid of password, password every time > remove password unlock
+birth certificate, marriage certificate, criminal record, land registry > public records government
 """

@@ -7,7 +7,7 @@ from typing import Final
 STOP: Final = """
 a able about absolutely actually again ain all allow allows also although am an and any anybody anyhow anyone
 anything anyway anywhere apparently appreciate are aren arent as asap at basically be became because become becomes
-been behind being besides but by came can cannot cant come comes coming could couldn couldnt d dear definitely
+been being besides but by came can cannot cant come comes coming could couldn couldnt d dear definitely
 desperately did didn didnt do does doesn doesnt doing don done dont each either else enable enables ever every
 everybody everyone everything everywhere folks for from get gets getting gimme give given gives go goes going gone
 gonna got gotta grateful guess guys had hadn has hasn have haven havent having he hello help helps her here hers

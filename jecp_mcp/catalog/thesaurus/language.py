@@ -223,6 +223,9 @@ memorise remember
 tutorial lesson course
 course class training
 mooc course
+# of speech
+lingo jargon
+mother+tongue language
 """
 
 IMPLIED: Final = """
@@ -320,4 +323,14 @@ homeschool > lesson
 khan academy, coursera, udemy > course
 wolframalpha, mathway, photomath, maths homework, algebra, calculus, solve for x, derivative > equation solving
 integral > equation solving
+# into which tongue
+into german, into french, into spanish, into italian, into english, into dutch, into polish > translation
+into japanese, into chinese, into korean, into arabic, into russian, into portuguese, into turkish > translation
+into swedish, into ukrainian, into greek, into czech, into hindi, in my language > translation
+# what is hard to take in, or too good to be one's own
+head or tail, confusing letter, gibberish, hard to follow, over my head, incomprehensible > simplify plain language
+lifted off, ripped off text, passed off, nicked from > plagiarism copied
+guests happy, guests think, guests say, how guests, judging comments, tone of comments > sentiment review
+resignation letter, complaint letter, thank you note > letter write
+interview questions > interview job
 """

@@ -308,4 +308,17 @@ lineage, descended, 23andme > genealogy family ancestor
 easter, christmas, ramadan, diwali, hanukkah, passover, thanksgiving > holiday
 # animals
 vet > animal pet
+# names of medicines
+metformin, statin, omeprazole, penicillin, amoxicillin, insulin, codeine, morphine, tramadol, prozac > drug medicine
+xanax, viagra, antihistamine, antacid, beta blocker, ssri > drug medicine
+# larder
+egg, flour, onion, potato, tomato, chicken, rice, cabbage, carrot, zucchini, courgette, aubergine > ingredients food
+eggplant, leek, mince, pasta, cheese, chickpeas > ingredients food
+for tea, for supper, for dinner, for lunch > recipe meal
+# pets, prayers, play
+dog ate, dog food, cat food, cat vomiting, puppy sick > pet animal veterinary
+prayer times, call to prayer, qibla > prayer islam
+bible verse, psalm, gospel > bible scripture
+halal, kosher > food religion
+ask for flat, ask for house, ask for our, asking price > property valuation value
 """

@@ -206,4 +206,8 @@ bank movements, food rent, groceries rent > transaction categories categorise
 bank statement, bank pdf, account statement, statement pdf, statements into > bank statement transactions
 bank statements excel, bookings from bank, statement csv, movements from pdf > bank statement transactions
 paypal, stripe, venmo > payment
+# putting by
+put away, putting away, tuck away, squirrel away > savings compound interest
+trading at > stock quote
+heating bill, power bill, energy bill > energy electricity
 """

@@ -268,4 +268,9 @@ photo wall, holiday photos one > collage
 chart, graph, trend line, visual numbers, numbers as picture, pie chart, bar chart > chart plot
 flowchart, boxes arrows, boxes and arrows, org chart, decision tree picture, who reports > diagram
 directions invitation > map
+# wear and tear
+ripped photo, ripped picture, mouldy photo, bent photo, cracked photo, crumpled photo > restore photo
+backdrop, knock out backdrop > background removal
+mole on skin, skin spot, rash photo, birthmark > skin lesion dermatology
+grown up older, look older, look younger > face age
 """

@@ -232,6 +232,10 @@ carbon co2 emission greenhouse footprint
 warming carbon climate
 recycling waste
 water river
+# by the wayside
+roundabout junction
+roadworks construction
+flat+tyre puncture
 """
 
 IMPLIED: Final = """
@@ -352,4 +356,18 @@ which part field, farmland, plants stressed > crop vegetation monitoring
 cheap electricity, power cheap, power cheapest, electricity cheapest, run washing machine > electricity price
 washing machine, dishwasher, charge at night, cost kilowatt, spot price, kwh price, power price > electricity price
 price of power, electricity cost, electricity tonight > electricity price
+# things carried, seen and felt
+turned up, not turned up, never arrived, my box, my order > track parcel delivery
+drop offs, deliveries van, calls to make > tour delivery route
+brolly, wellies, soaked > rain weather forecast
+asthmatic, wheezing, coughing > air quality pollution
+walk across sand, causeway, sandbank, tidal island, walk to island, sand island > tide low water
+light enough, too dark to > sunset sun light
+cabin burn, bush burn > wildfire fire
+bmw, audi, toyota, honda, volkswagen, vw, ford, renault, nissan, hyundai, kia, volvo, peugeot, fiat > car vehicle
+tesla > electric car
+drive tesla, tesla near > charge charging
+dishwasher, tumble dryer, heat pump > electricity power
+planet bad > carbon climate
+soil sample, soil acid > soil ph
 """

@@ -212,6 +212,12 @@ kpi metric
 equation algebra
 equation solve
 maths mathematics math
+# tools of the trade
+vscode ide editor
+ci pipeline build
+sudo root admin
+laptop computer pc
+hard+drive disk
 """
 
 IMPLIED: Final = """
@@ -319,4 +325,14 @@ spss, stata > statistics
 faker > fake data
 # spans and stamps of time
 unix time, epoch > timestamp convert
+# figures
+affects, correlated, affect sales, drives sales > regression
+total up, tot up, add up by > sum group pivot
+written several ways, spelled several ways, probably same, probably one person, same guy > deduplicate duplicate
+look strange readings, readings strange, wrong readings, faulty sensor, sensor readings > anomaly outlier measurement
+merge conflict, rebase, cherry pick > git
+privacy policy, privacy notice, cookie banner, right to be forgotten > privacy data protection
+liveness, age verification, prove who, prove identity > identity verification
+days until, days between, countdown, date difference, how many days > date calculate
+dodgy link, fishy link, iffy link, fishy email link, phoney site > phishing malicious
 """

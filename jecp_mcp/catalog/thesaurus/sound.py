@@ -145,4 +145,9 @@ animated picture, loop clip, looping > gif
 vhs, camcorder > video convert
 video player won't, won't play, doesn't play, play on tv, play on iphone, play windows > mp4 convert
 movie from photos > video slideshow
+# who hears what
+deaf > subtitle caption
+chop off, lop off, beginning off, seconds off > trim cut
+radio song, jukebox > music recognition
+teleprompter > script
 """

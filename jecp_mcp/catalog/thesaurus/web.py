@@ -279,4 +279,11 @@ notify users, lock screen, message app users, fcm, apns > push notification
 time everyone, meeting time, everybody free, everyone free, free slot, find slot, common slot > schedule meeting
 common date, doodle, calendly, invite everybody, set up meeting, arrange meeting, set meeting > schedule meeting
 fix meeting, get together, arrange call, suits everyone, calendar > schedule meeting
+# who answers for a name
+who is behind, who stands behind > owner registration
+mail server > dns mx records
+bit ly, t co, goo gl > expand link short
+# what people want of shops
+send back > return label
+phone dead, no longer in service > phone check
 """
