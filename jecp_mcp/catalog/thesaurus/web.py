@@ -258,7 +258,7 @@ wrong emails > email verify verification
 cold mail, mailchimp, sendgrid, mailgun, mailjet > email send
 write mail to, shoot email, email to customer, email with attachment, order confirmation > send email
 confirmation mail, welcome mail > send email
-text message, text someone, text phone, text my, text him, text her, short message, message to phone > sms send
+text message, text someone, text phone, text him, text her, short message, message to phone > sms send
 message on phone, message mobile, drop text, otp, one time code, verification code > sms send
 twilio > sms call phone
 phone number valid, number valid, number exists, number real, mobile or landline > phone check lookup number
