@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from jecp_mcp.catalog.postings import Postings
-from jecp_mcp.catalog.words import directed, joined, meant_together, synonyms, terms, wanted
+from jecp_mcp.catalog.words import directed, is_known, joined, meant_together, synonyms, terms, wanted
 
 _MOST_TERMS: Final = 16
 _SYNONYM: Final = 0.55
@@ -49,8 +49,9 @@ class Reader:
             if one in self._postings:
                 for part in answers.keys() & parts:
                     answers[part][one] = 1.0
-        for several, meaning in meant_together(said):
-            for part in several:
+        for several, meaning in meant_together(query):
+            for part in several & answers.keys():
+                said[part] = 1.0
                 answers[part].update(dict.fromkeys(filter(self._postings.__contains__, meaning - {part}), _MEANT))
         asked = [Asked(found, said[term]) for term, found in answers.items() if found]
         ways = _ways(query, answers)
@@ -66,7 +67,7 @@ class Reader:
     def _answers(self, term: str) -> dict[str, float]:
         alike = {other: _SYNONYM for other in synonyms(term) if other in self._postings}
         # A word of the thesaurus is not a misspelt one.
-        known = term in self._postings or bool(synonyms(term))
+        known = term in self._postings or is_known(term)
         return alike | ({term: 1.0} if term in self._postings else {} if known else self._spelt(term))
 
     def _spelt(self, term: str) -> dict[str, float]:

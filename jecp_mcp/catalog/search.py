@@ -25,7 +25,7 @@ from jecp_mcp.catalog.embeddings import Likeness, Model, Vectors
 from jecp_mcp.catalog.postings import Builder, Postings
 from jecp_mcp.catalog.queries import Asked, Reader
 from jecp_mcp.catalog.rows import is_withdrawn, namespace_of
-from jecp_mcp.catalog.words import directed, terms
+from jecp_mcp.catalog.words import directed, read_thesaurus, terms
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.wire.forms import Action
 
@@ -42,19 +42,19 @@ _CANDIDATES: Final = 60
 _COMMON: Final = 1_500
 """A word in more documents than this is only looked up in those that the others have found."""
 _ENOUGH: Final = 200
+_SOUGHT: Final = 6
+"""How many postings are gone through in the time that it takes to seek one."""
 _RARE: Final = 0.003
 """The share of a market that sells one thing, roughly."""
 _COVERED: Final = 1.5
 """How much it counts to answer all of a query, as a power."""
 _POOL: Final = 200
-_AGAIN: Final = 0.95
+_AGAIN: Final = 0.5
 """What it takes from an offer that its name and title say nothing that those of one before it don't."""
 _WRONG_WAY: Final = 0.5
 """What is left of an action that turns B into A where A into B is asked for."""
 _SURELY: Final = 0.4
-"""How like a query's what an action is about must be where none of the query's words is known."""
-_LEAST_LIKE: Final = 0.1
-"""What is best is taken for no less like than this."""
+"""How like a query what an action is about is, where that alone would do; what is best is taken for no less."""
 _ALSO_LIKE: Final = 0.6
 """How like a query, as a share of the likest, is an action that has none of its words."""
 _KNOWN: Final = 0.015
@@ -109,7 +109,7 @@ class Index:
             self._named_from.append(len(self._named))
         self._postings: Postings = builder.built()
         self._vectors = None if model is None else Vectors(model, about)
-        self._telling = array("f", (self._tells(self._postings.count(term)) for term in known))
+        self._telling = array("f", map(self._tells, known))
         self._reader = Reader(self._postings, names=providers - others)
 
     def search(
@@ -183,23 +183,21 @@ class Index:
         covered: dict[int, float] = {}
         whole = 0.0
         for size, group in sized:
-            telling = group.says * self._tells(size)
-            whole += telling
+            tells = {term: group.says * fit * self._tells(term) for term, fit in group.answers.items()}
+            most = max(tells.values())
+            whole += most
             best: dict[int, float] = {}
             if sparing and size > _COMMON and len(scores) >= _ENOUGH:
-                for place in scores:
-                    much = max(fit * postings.weight(term, place) for term, fit in group.answers.items())
-                    if much:
-                        best[place] = much
+                self._look_up(tells, scores, size, best)
             else:
-                for term, fit in group.answers.items():
+                for term, tell in tells.items():
                     for place, weight in postings.of(term):
-                        much = fit * weight
+                        much = tell * weight
                         if much > best.get(place, 0.0):
                             best[place] = much
             for place, much in best.items():
-                scores[place] = scores.get(place, 0.0) + much * telling
-                covered[place] = covered.get(place, 0.0) + telling
+                scores[place] = scores.get(place, 0.0) + much
+                covered[place] = covered.get(place, 0.0) + most
         return (
             (place, score * (covered[place] / whole) ** _COVERED * self._fame(place)) for place, score in scores.items()
         )
@@ -212,11 +210,29 @@ class Index:
         near = takewhile(lambda place: likeness.of[place] >= _SURELY, likeness.places())
         return {place: likeness.of[place] for place in islice(filter(passes, near), _POOL)}
 
-    def _tells(self, holding: int) -> float:
-        """How much a word says that so many actions hold; that it is rarer than what a few sell says nothing more."""
+    def _tells(self, term: str) -> float:
+        """How much a term tells of what is meant: a synonym in every third action hardly anything, however near."""
         total = len(self._keys)
-        held = min(max(holding, total * _RARE), total)
+        # That a word is rarer than what a few providers sell says nothing more.
+        held = min(max(self._postings.count(term), total * _RARE), total)
         return math.log(1 + (total - held + 0.5) / (held + 0.5))
+
+    def _look_up(
+        self, tells: Mapping[str, float], among: Mapping[int, float], size: int, best: dict[int, float]
+    ) -> None:
+        """Note the `best` that these terms, in `size` actions, say of the places `among`, by the shorter way."""
+        if len(among) * len(tells) * _SOUGHT < size:
+            for place in among:
+                much = max(tell * self._postings.weight(term, place) for term, tell in tells.items())
+                if much:
+                    best[place] = much
+            return
+        for term, tell in tells.items():
+            for place, weight in self._postings.of(term):
+                if place in among:
+                    much = tell * weight
+                    if much > best.get(place, 0.0):
+                        best[place] = much
 
     def _fame(self, place: int) -> float:
         """What it counts that others use an action: of two that fit alike, the better known."""
@@ -248,12 +264,12 @@ class Index:
 class Finder:
     """Search over whatever the current catalog is; its index is built when first asked after a change."""
 
-    def __init__(self, current: Callable[[], Catalog], model: Callable[[], Model | None] = lambda: None) -> None:
+    def __init__(self, current: Callable[[], Catalog], model: Callable[[], Model | None] | None = None) -> None:
         """Search in whatever is current.
 
         Args:
             current: gives the catalog in use, such as ``lambda: source.current``.
-            model: gives what words mean, when that is first needed.
+            model: gives what words mean, when that is first needed; without it, only words are compared.
         """
         self._current = current
         self._model = model
@@ -292,7 +308,8 @@ class Finder:
         return self._indexed[1]
 
     def _indexing(self, catalog: Catalog) -> Index:
-        return Index(catalog.actions, self._model())
+        read_thesaurus()
+        return Index(catalog.actions, None if self._model is None else self._model())
 
     def _index(self) -> Index:
         catalog = self._current()
@@ -306,10 +323,10 @@ class Finder:
 def _blended(scores: Mapping[int, float], likeness: Likeness, passes: Callable[[int], bool]) -> dict[int, float]:
     """Places by their words and by what they are about, each measured by the best."""
     near = list(islice(filter(passes, likeness.places()), _POOL))
-    likest = max(likeness.of[near[0]] if near else 0.0, _LEAST_LIKE)
+    likest = likeness.of[near[0]] if near else 0.0
     near = [place for place in near if likeness.of[place] > likest * _ALSO_LIKE]
-    best = max(scores.values(), default=1.0)
-    return {place: scores.get(place, 0.0) / best + max(likeness.of[place], 0.0) / likest for place in {*scores, *near}}
+    best, most = max(scores.values(), default=1.0), max(likest, _SURELY)
+    return {place: scores.get(place, 0.0) / best + max(likeness.of[place], 0.0) / most for place in {*scores, *near}}
 
 
 def _about(action: Action) -> str:

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from jecp_mcp.catalog.thesaurus import ALIKE, IMPLIED, STOP, WEAK
+from jecp_mcp.catalog.thesaurus.apart import APART
+from jecp_mcp.catalog.thesaurus.filler import STOP, WEAK
 
 if TYPE_CHECKING:
     from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped]
 
+_STOP: Final = frozenset(STOP.split())
+_WEAK: Final = frozenset(WEAK.split())
 _WORD: Final = re.compile(r"[^\W_]+")
 _UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 _LONGEST: Final = 40
@@ -26,8 +30,10 @@ _INTO: Final = frozenset({"to", "into", "as", "2"})
 _OUT_OF: Final = "from"
 _FURTHER: Final = 2
 _LITTLE: Final = 0.25
+_BETWEEN: Final = 3
+"""How many other words may stand between two of a phrase: "what does it really mean"."""
 _SHORTEST_STEM: Final = 4
-_AS_IT_IS: Final = frozenset({"customs", "goods", "news"})
+_APART: Final = {word: line.split()[0] for line in APART.split("\n") for word in line.split()}
 
 
 def terms(text: str) -> list[str]:
@@ -46,10 +52,10 @@ def wanted(query: str) -> dict[str, float]:
 
     Where nothing says much, what there is says all.
     """
-    words = [word for word in _WORD.findall(_folded(query)) if word not in STOP]
+    words = [word for word in _WORD.findall(_folded(query)) if word not in _STOP]
     found: dict[str, float] = {}
     for word in words or _WORD.findall(_folded(query)):
-        worth = _LITTLE if word in WEAK or word.isdecimal() else 1.0
+        worth = _LITTLE if word in _WEAK or word.isdecimal() else 1.0
         for term in terms(word):
             found[term] = max(worth, found.get(term, 0.0))
     return found if 1.0 in found.values() else dict.fromkeys(found, 1.0)
@@ -58,7 +64,7 @@ def wanted(query: str) -> dict[str, float]:
 def joined(query: str) -> list[tuple[tuple[str, str], str]]:
     """Neighbours in a query with what they are when written as one word, such as "web site"; as stems."""
     words = [word for word in _WORD.findall(_folded(query)) if word.isascii()]
-    pairs = (pair for pair in pairwise(words) if STOP.isdisjoint(pair))
+    pairs = (pair for pair in pairwise(words) if _STOP.isdisjoint(pair))
     return [((stem(a), stem(b)), stem(a + b)) for a, b in pairs]
 
 
@@ -68,8 +74,8 @@ def directed(text: str) -> list[tuple[str, str]]:
     found = []
     for at, word in enumerate(words):
         if word in _INTO or word == _OUT_OF:
-            before = [one for one in words[:at] if one not in STOP][-_FURTHER:]
-            after = [one for one in words[at + 1 :] if one not in STOP][:_FURTHER]
+            before = [one for one in words[:at] if one not in _STOP][-_FURTHER:]
+            after = [one for one in words[at + 1 :] if one not in _STOP][:_FURTHER]
             pairs = [(stem(one), stem(other)) for one in before for other in after]
             found += [(other, one) for one, other in pairs] if word == _OUT_OF else pairs
     return [(source, target) for source, target in found if source != target]
@@ -94,8 +100,8 @@ def _foreign(word: str) -> list[str]:
 @lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """A word without its ending, the same for British and American spelling."""
-    if word in _AS_IT_IS:
-        return word
+    if word in _APART:
+        return _APART[word]
     word = _OUR.sub("or", _BRITISH.sub(lambda met: met[0][:-1] + "z", word))
     made: str = _stemmer().stemWord(word)
     # So that "verify" and "verification", "summary" and "summarise" become the same.
@@ -109,28 +115,51 @@ def _stemmer() -> EnglishStemmer:
     return EnglishStemmer()
 
 
+class _Together(NamedTuple):
+    """Stems that say something when all of them are there, and the stems that mean it.
+
+    With a word among them that says nothing by itself they are a phrase, which must stand in the query as such.
+    """
+
+    parts: frozenset[str]
+    meaning: frozenset[str]
+    phrase: tuple[str, ...] = ()
+
+
+def _together(said: str, meaning: Collection[str]) -> _Together:
+    phrase = tuple(terms(said))
+    plain = _STOP.isdisjoint(_WORD.findall(_folded(said)))
+    return _Together(frozenset(phrase), frozenset(meaning), () if plain else phrase)
+
+
 class _Meanings:
-    """The thesaurus, in stems."""
+    """The thesaurus, in stems.
+
+    Attributes:
+        alike: by stem, those that mean nearly the same.
+        together: what several stems mean together, by the one of them that is in the fewest such lines.
+        said: every stem of what may be said.
+    """
 
     def __init__(self) -> None:
+        from jecp_mcp.catalog.thesaurus.lists import alike, implied
+
         single: dict[str, set[str]] = {}
-        self.together: list[tuple[frozenset[str], frozenset[str]]] = []
-        for line in filter(None, ALIKE.splitlines()):
-            members = line.split()
+        together: list[_Together] = []
+        for members in alike():
             plain = {stem(word) for word in members if "+" not in word}
-            several = [_parts(word) for word in members if "+" in word]
+            several = [_together(word, plain) for word in members if "+" in word]
             for word in plain:
-                single.setdefault(word, set()).update(plain.union(*several) - {word})
-            self.together += [(parts, frozenset(plain)) for parts in several]
-        for line in filter(None, IMPLIED.splitlines()):
-            said, _, meant = line.partition(" > ")
-            parts = frozenset(stem(word) for word in said.split() if word not in STOP)
-            self.together.append((parts, frozenset(stem(word) for word in re.split("[ +]", meant))))
-        self.single: Mapping[str, frozenset[str]] = {word: frozenset(others) for word, others in single.items()}
-
-
-def _parts(word: str) -> frozenset[str]:
-    return frozenset(stem(part) for part in word.split("+") if part not in STOP)
+                single.setdefault(word, set()).update(plain.union(*(one.parts for one in several)) - {word})
+            together += several
+        together += [_together(said, terms(meant)) for said, meant in implied()]
+        common = Counter(part for one in together for part in one.parts)
+        self.alike: Mapping[str, frozenset[str]] = {word: frozenset(others) for word, others in single.items()}
+        self.together: dict[str, list[_Together]] = {}
+        for one in together:
+            rarest = min(sorted(one.parts), key=common.__getitem__)
+            self.together.setdefault(rarest, []).append(one)
+        self.said: Collection[str] = self.alike.keys() | common.keys()
 
 
 @cache
@@ -138,12 +167,41 @@ def _meanings() -> _Meanings:
     return _Meanings()
 
 
+def read_thesaurus() -> None:
+    """Read it now, so that the first query does not wait for it: a tenth of a second."""
+    _meanings()
+
+
 def synonyms(term: str) -> frozenset[str]:
     """Stems that mean nearly the same as this one."""
-    return _meanings().single.get(term, frozenset())
+    return _meanings().alike.get(term, frozenset())
 
 
-def meant_together(found: Iterable[str]) -> Sequence[tuple[frozenset[str], frozenset[str]]]:
-    """Sets of these stems that together mean something else, with the stems that mean it."""
-    said = frozenset(found)
-    return [(parts, meaning) for parts, meaning in _meanings().together if parts <= said]
+def is_known(term: str) -> bool:
+    """Whether this is the stem of a word in the thesaurus, and so no misspelt one."""
+    return term in _meanings().said
+
+
+def meant_together(query: str) -> list[tuple[frozenset[str], frozenset[str]]]:
+    """Sets of a query's stems that together mean something else, with the stems that mean it."""
+    said = terms(query)
+    words = frozenset(said)
+    found = (one for word in words for one in _meanings().together.get(word, ()) if one.parts <= words)
+    return [(one.parts, one.meaning) for one in found if _stands(one.phrase, said)]
+
+
+def _stands(phrase: Sequence[str], said: Sequence[str]) -> bool:
+    """Whether a phrase is said, its words in order and with little between them."""
+    ends = set(range(len(said)))
+    for at, word in enumerate(phrase):
+        ends = (
+            {place for place in ends if said[place] == word}
+            if not at
+            else {
+                place
+                for end in ends
+                for place in range(end + 1, min(end + _BETWEEN + 2, len(said)))
+                if said[place] == word
+            }
+        )
+    return bool(ends)

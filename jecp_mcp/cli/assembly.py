@@ -138,7 +138,7 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     pins = Pins(start.state / PINS, hub, settings.catalog, clock)
     registry = Registry(settings.tools)
     publisher = Publisher(source, pins, registry, changed)
-    finder = Finder(lambda: publisher.current, embeddings.installed)
+    finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
     store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
     jitter = secrets.SystemRandom().random
     rail = JecpRail(client, timeout_seconds=settings.hub.timeout_seconds, clock=clock, random=jitter)

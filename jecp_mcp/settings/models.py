@@ -222,6 +222,7 @@ class CatalogSettings(_Section):
         without: globs over the same; none of them may match.
         max_price_usdc: only actions whose price, or base price when metered, is known and at most this, micro-USDC.
         max_tier: only actions that need no higher trust tier.
+        embeddings: whether searches also go by meaning, where the extra for that is installed.
         tolerate: changes of an action since it was first seen or approved that need no approval.
         max_price_rise_percent: how far a price may pass the one first seen or approved.
     """
@@ -233,6 +234,7 @@ class CatalogSettings(_Section):
     without: Patterns = ()
     max_price_usdc: Amount | None = None
     max_tier: Literal["bronze", "silver", "gold", "platinum"] | None = None
+    embeddings: bool = True
     tolerate: Annotated[tuple[ChangeKind, ...], Field(max_length=20)] = (
         "new",
         "price_down",

@@ -12,10 +12,12 @@ from tests.scale.test_market import by_meaning
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
+@pytest.mark.parametrize("wanted", [True, False], ids=["wanted", "not wanted"])
 @pytest.mark.parametrize("road", ROADS[:2], ids=str)
-async def test_a_server_finds_what_shares_no_word_with_the_query(road: Road, tmp_path: Path) -> None:
+async def test_a_server_finds_what_shares_no_word_with_the_query(road: Road, wanted: bool, tmp_path: Path) -> None:
     by_meaning()
+    settings = {"tools__mode": "search", "catalog__embeddings": str(wanted)}
     with sandbox(tmp_path / "hub.sqlite") as hub:
-        async with connect(road, hub, tmp_path / "state", settings={"tools__mode": "search"}) as client:
+        async with connect(road, hub, tmp_path / "state", settings=settings) as client:
             found = output_of(await client.call_tool("jecp_search", {"query": "telegraph dots and dashes"}))
-    assert "lectern_morse_send" in {one["tool"] for one in found["results"]}
+    assert ("lectern_morse_send" in {one["tool"] for one in found["results"]}) == wanted

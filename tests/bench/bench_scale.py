@@ -35,7 +35,7 @@ from tests.bench.stopwatch import bare, bridge, cold_starts, listed, opened, rat
 from tests.scale.market import Market, labelled, market
 
 OURS, ECHO = "jecp-mcp", "bare SDK server"
-PHRASINGS = ("phrasings.txt", "unseen.txt")
+PHRASINGS = ("phrasings.txt", "unseen.txt", "fresh.txt")
 CHARACTERS_PER_TOKEN = 4
 FASTMCP_NAME = 56
 Search = Callable[[Client, str], Any]

@@ -72,9 +72,9 @@ def _is_answer(result: Any, following: Asked, asked: Asked) -> bool:
 
 
 def _mended(asked: Asked, said: Mapping[str, Any], tried: set[str]) -> Asked:
-    """The call to make next: after a search its first tool not tried yet, after a description what is described.
+    """The call to make next: after a search its first tool not tried yet that the arguments are enough for.
 
-    The arguments stay, unless it is the very tool whose arguments were refused that is described: then its example.
+    After a description it is what is described. The arguments stay, unless it is the very tool whose arguments were refused that is described: then its example.
     """
     tool, arguments = asked
     if isinstance(arguments.get("arguments"), Mapping):
@@ -82,7 +82,9 @@ def _mended(asked: Asked, said: Mapping[str, Any], tried: set[str]) -> Asked:
         name, given = _mended((arguments["tool"], arguments["arguments"]), said, tried)
         return tool, {"tool": name, "arguments": given}
     if "results" in said:
-        tool = next((hit["tool"] for hit in said["results"] if hit["tool"] not in tried), tool)
+        found = [hit for hit in said["results"] if hit["tool"] not in tried]
+        fitting = [hit for hit in found if set(hit.get("needs", ())) <= arguments.keys()]
+        tool = next((hit["tool"] for hit in [*fitting, *found]), tool)
         tried.add(tool)
     elif "input_schema" in said:
         if said["tool"] == tool and said.get("examples"):

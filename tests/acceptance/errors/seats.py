@@ -41,7 +41,8 @@ async def seated(
         awaits: a tool that must be published before the test begins.
         person: who answers the questions of the host; without one the host cannot ask.
     """
-    env = server_env(hub_url, *(agent or ("", "")), **settings)
+    # What the reviewer read must not depend on what else is installed.
+    env = server_env(hub_url, *(agent or ("", "")), **{"catalog__embeddings": "false", **settings})
     # Nobody's real configuration or credentials may reach a test.
     env |= {"HOME": str(state), "XDG_CONFIG_HOME": str(state / "config")}
     if agent is None:

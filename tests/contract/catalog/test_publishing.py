@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -139,8 +138,14 @@ async def test_ten_thousand_actions_seen_for_the_first_time_hold_nobody_up(tmp_p
     hub = FakeHub([capability(f"acme-{n // 26}/cap-{chr(97 + n % 26)}", "run") for n in range(10_000)], page_size=200)
     made = CatalogSource(hub, HUB, None, CatalogSettings(), SystemClock())
     await made.refresh()
-    catalog = made.current
-    pins = Pins(tmp_path / "pins.sqlite", HUB, CatalogSettings(), SystemClock())
+    # What else the machine does may hold a beat up; it does not do so three times.
+    shares = [await _longest_wait(made.current, tmp_path / f"pins-{turn}.sqlite") for turn in range(3)]
+    assert min(shares) < 0.5
+
+
+async def _longest_wait(catalog: Catalog, file: Path) -> float:
+    """The longest that the loop stood still while a catalog was compared in a thread, as a share of all of it."""
+    pins = Pins(file, HUB, CatalogSettings(), SystemClock())
     longest = 0.0
     over = anyio.Event()
 
@@ -158,5 +163,4 @@ async def test_ten_thousand_actions_seen_for_the_first_time_hold_nobody_up(tmp_p
         took = time.perf_counter() - begun
         over.set()
     pins.close()
-    print(json.dumps({"comparison_seconds": round(took, 3), "longest_wait_seconds": round(longest, 3)}))
-    assert longest < max(took / 2, 0.1)
+    return longest / took
