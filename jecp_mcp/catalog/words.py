@@ -192,16 +192,10 @@ def meant_together(query: str) -> list[tuple[frozenset[str], frozenset[str]]]:
 
 def _stands(phrase: Sequence[str], said: Sequence[str]) -> bool:
     """Whether a phrase is said, its words in order and with little between them."""
-    ends = set(range(len(said)))
-    for at, word in enumerate(phrase):
-        ends = (
-            {place for place in ends if said[place] == word}
-            if not at
-            else {
-                place
-                for end in ends
-                for place in range(end + 1, min(end + _BETWEEN + 2, len(said)))
-                if said[place] == word
-            }
-        )
-    return bool(ends)
+    ahead: Collection[int] = range(len(said))
+    for word in phrase:
+        here = [place for place in ahead if said[place] == word]
+        if not here:
+            return False
+        ahead = {after for place in here for after in range(place + 1, min(place + _BETWEEN + 2, len(said)))}
+    return True
