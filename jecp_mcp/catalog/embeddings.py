@@ -29,7 +29,7 @@ _WEIGHTS: Final = Path("weights", "l2_supercat_256.safetensors")
 _TENSOR: Final = "embedding.weight"
 _TOKENIZER: Final = Path("tokenizers", "l2_supercat_tokenizer_config.json")
 _WORD: Final = re.compile(r"\w+|[^\w\s]")
-_TOGETHER: Final = 1_000
+_TOGETHER: Final = 100
 _MOST_TOKENS: Final = 256
 _RARE: Final = 0.003
 """The share of a market that sells one thing, roughly: a token rarer than that tells nothing more."""
