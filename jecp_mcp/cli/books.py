@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from jecp_mcp.cli.ledger import shown
 from jecp_mcp.cli.options import Start
+from jecp_mcp.cli.rows import shown
 from jecp_mcp.errors import JecpMcpError, LedgerDamaged, LedgerUnavailable
 
 if TYPE_CHECKING:

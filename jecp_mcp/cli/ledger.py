@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common, start
-
-if TYPE_CHECKING:
-    from jecp_mcp.mandate.ledger import CallRow
 
 _ON_A_PAGE = 30
 _MOST = 100_000
@@ -126,6 +123,7 @@ async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
+    from jecp_mcp.cli.rows import shown
     from jecp_mcp.mandate.opening import open_configured
 
     ledger = open_configured(given.settings.ledger, given.ledger)
@@ -133,37 +131,6 @@ async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
         return [shown(row) for row in await ledger.rows(limit=limit)]
     finally:
         await ledger.close()
-
-
-def shown(row: CallRow) -> dict[str, Any]:
-    """A call as JSON; amounts are decimal text in USDC, instants RFC 3339."""
-    from jecp_mcp.clock import iso
-    from jecp_mcp.mandate.states import CHARGED, HOLDING
-    from jecp_mcp.money import format_usdc
-
-    return {
-        "call_id": row.call_id,
-        "tool": row.tool,
-        "state": row.state.value,
-        # Only what counts as spent: what was set aside for a call that has ended is free again.
-        "held_usdc": format_usdc(row.held if row.state in HOLDING else 0),
-        "charged_usdc": format_usdc(row.charged if row.state in CHARGED else 0),
-        "refunded_usdc": format_usdc(row.refunded),
-        "reserved_usdc": format_usdc(row.held),
-        "quoted_usdc": format_usdc(row.quoted),
-        "transaction_id": row.transaction_id,
-        "balance_after_usdc": None if row.balance_after is None else format_usdc(row.balance_after),
-        "payee": row.payee,
-        "capability": row.capability,
-        "action": row.action,
-        "version": row.version,
-        "principal": row.principal,
-        "attempts": row.attempts,
-        "evidence": row.evidence,
-        "delivered": row.delivered,
-        "created_at": iso(row.created_at),
-        "ended_at": None if row.ended_at is None else iso(row.ended_at),
-    }
 
 
 def _print(calls: list[dict[str, Any]], given: Start) -> None:

@@ -194,7 +194,7 @@ def _needs_ruling(row: CallRow, now: UnixMs) -> bool:
 
 
 def _shown(row: CallRow, now: UnixMs) -> dict[str, Any]:
-    from jecp_mcp.cli.ledger import shown
+    from jecp_mcp.cli.rows import shown
     from jecp_mcp.clock import iso
 
     until = _found_out_until(row, now)

@@ -1,0 +1,39 @@
+"""A call of the ledger as programs read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jecp_mcp.clock import iso
+from jecp_mcp.mandate.states import CHARGED, HOLDING
+from jecp_mcp.money import format_usdc
+
+if TYPE_CHECKING:
+    from jecp_mcp.mandate.ledger import CallRow
+
+
+def shown(row: CallRow) -> dict[str, Any]:
+    """A call as JSON; amounts are decimal text in USDC, instants RFC 3339."""
+    return {
+        "call_id": row.call_id,
+        "tool": row.tool,
+        "state": row.state.value,
+        # Only what counts as spent: what was set aside for a call that has ended is free again.
+        "held_usdc": format_usdc(row.held if row.state in HOLDING else 0),
+        "charged_usdc": format_usdc(row.charged if row.state in CHARGED else 0),
+        "refunded_usdc": format_usdc(row.refunded),
+        "reserved_usdc": format_usdc(row.held),
+        "quoted_usdc": format_usdc(row.quoted),
+        "transaction_id": row.transaction_id,
+        "balance_after_usdc": None if row.balance_after is None else format_usdc(row.balance_after),
+        "payee": row.payee,
+        "capability": row.capability,
+        "action": row.action,
+        "version": row.version,
+        "principal": row.principal,
+        "attempts": row.attempts,
+        "evidence": row.evidence,
+        "delivered": row.delivered,
+        "created_at": iso(row.created_at),
+        "ended_at": None if row.ended_at is None else iso(row.ended_at),
+    }
