@@ -31,8 +31,8 @@ _TOKENIZER: Final = Path("tokenizers", "l2_supercat_tokenizer_config.json")
 _WORD: Final = re.compile(r"\w+|[^\w\s]")
 _TOGETHER: Final = 100
 _MOST_TOKENS: Final = 256
-_RARE: Final = 0.003
-"""The share of a market that sells one thing, roughly: a token rarer than that tells nothing more."""
+RARE: Final = 0.003
+"""The share of a market that sells one thing, roughly: a word or token rarer than that tells nothing more."""
 
 
 class Model:
@@ -125,7 +125,7 @@ class Vectors:
         holding = np.zeros(model.size, dtype=np.float32)
         for ids in tokens:
             holding[np.unique(ids)] += 1
-        self._telling = np.log1p(len(texts) / (holding + max(1.0, len(texts) * _RARE))).astype(np.float32)
+        self._telling = np.log1p(len(texts) / (holding + max(1.0, len(texts) * RARE))).astype(np.float32)
         self._texts = np.zeros((len(tokens), model.width), dtype=np.float32)
         for place, ids in enumerate(tokens):
             self._texts[place] = self._mean(ids)

@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 
 from jecp_mcp.catalog.contents import Catalog
-from jecp_mcp.catalog.embeddings import Likeness, Model, Vectors
+from jecp_mcp.catalog.embeddings import RARE, Likeness, Model, Vectors
 from jecp_mcp.catalog.postings import Builder, Postings
 from jecp_mcp.catalog.queries import Asked, Reader
 from jecp_mcp.catalog.rows import is_withdrawn, namespace_of
@@ -44,8 +44,6 @@ _COMMON: Final = 1_500
 _ENOUGH: Final = 200
 _SOUGHT: Final = 6
 """How many postings are gone through in the time that it takes to seek one."""
-_RARE: Final = 0.003
-"""The share of a market that sells one thing, roughly."""
 _COVERED: Final = 1.5
 """How much it counts to answer all of a query, as a power."""
 _POOL: Final = 200
@@ -96,10 +94,10 @@ class Index:
         for action in given.values():
             if model is not None:
                 about.append(_about(action))
-            fields = _fields(action, alone=shared[action.capability] == 1)
-            providers.update(terms(action.namespace))
+            fields, provider = _fields(action, alone=shared[action.capability] == 1), terms(action.namespace)
+            providers.update(provider)
             others.update(*fields)
-            builder.add((*fields[:-1], fields[-1] + terms(action.namespace)))
+            builder.add((*fields[:-1], fields[-1] + provider))
             amount = action.price.amount
             self._prices.append(_UNKNOWN_PRICE if amount is None else amount)
             self._calls.append(action.total_calls or 0)
@@ -139,17 +137,18 @@ class Index:
                 and (max_price is None or _UNKNOWN_PRICE < self._prices[place] <= max_price)
             )
 
-        groups, wrong = self._reader.read(query[:_QUERY_LENGTH])
+        said = query[:_QUERY_LENGTH]
+        groups, wrong = self._reader.read(said)
         if groups:
             filtered = bool(namespace or asked or max_price is not None)
             scores = {place: score for place, score in self._scores(groups, sparing=not filtered) if passes(place)}
             if self._vectors is not None:
-                scores = _blended(scores, self._vectors.likeness(query[:_QUERY_LENGTH]), passes)
+                scores = _blended(scores, self._vectors.likeness(said), passes)
             for place in {place for way in wrong for place, _ in self._postings.of(way)} & scores.keys():
                 scores[place] *= _WRONG_WAY
             chosen = self._varied(scores, limit)
         elif terms(query):
-            chosen = self._varied(self._surely(query, passes), limit)
+            chosen = self._varied(self._surely(said, passes), limit)
         else:
             order = sorted(filter(passes, range(len(self._keys))), key=lambda at: (-self._calls[at], at))
             chosen = [(place, 0.0) for place in sorted(order, key=self._withdrawn.__getitem__)[:limit]]
@@ -177,8 +176,8 @@ class Index:
 
     def _scores(self, groups: Sequence[Asked], *, sparing: bool = True) -> Iterable[tuple[int, float]]:
         """Places with their scores, in no order. `sparing` looks common words up only where rarer ones were found."""
-        postings = self._postings
-        sized = sorted(((sum(map(postings.count, group.answers)), group) for group in groups), key=lambda one: one[0])
+        count = self._postings.count
+        sized = sorted(((sum(map(count, group.answers)), group) for group in groups), key=lambda one: one[0])
         scores: dict[int, float] = {}
         covered: dict[int, float] = {}
         whole = 0.0
@@ -186,16 +185,8 @@ class Index:
             tells = {term: group.says * fit * self._tells(term) for term, fit in group.answers.items()}
             most = max(tells.values())
             whole += most
-            best: dict[int, float] = {}
-            if sparing and size > _COMMON and len(scores) >= _ENOUGH:
-                self._look_up(tells, scores, size, best)
-            else:
-                for term, tell in tells.items():
-                    for place, weight in postings.of(term):
-                        much = tell * weight
-                        if much > best.get(place, 0.0):
-                            best[place] = much
-            for place, much in best.items():
+            found_already = sparing and size > _COMMON and len(scores) >= _ENOUGH
+            for place, much in self._said(tells, size, scores if found_already else None).items():
                 scores[place] = scores.get(place, 0.0) + much
                 covered[place] = covered.get(place, 0.0) + most
         return (
@@ -206,7 +197,7 @@ class Index:
         """What is surely about the same as a query of which no word is known."""
         if self._vectors is None:
             return {}
-        likeness = self._vectors.likeness(query[:_QUERY_LENGTH])
+        likeness = self._vectors.likeness(query)
         near = takewhile(lambda place: likeness.of[place] >= _SURELY, likeness.places())
         return {place: likeness.of[place] for place in islice(filter(passes, near), _POOL)}
 
@@ -214,25 +205,25 @@ class Index:
         """How much a term tells of what is meant: a synonym in every third action hardly anything, however near."""
         total = len(self._keys)
         # That a word is rarer than what a few providers sell says nothing more.
-        held = min(max(self._postings.count(term), total * _RARE), total)
+        held = min(max(self._postings.count(term), total * RARE), total)
         return math.log(1 + (total - held + 0.5) / (held + 0.5))
 
-    def _look_up(
-        self, tells: Mapping[str, float], among: Mapping[int, float], size: int, best: dict[int, float]
-    ) -> None:
-        """Note the `best` that these terms, in `size` actions, say of the places `among`, by the shorter way."""
-        if len(among) * len(tells) * _SOUGHT < size:
-            for place in among:
-                much = max(tell * self._postings.weight(term, place) for term, tell in tells.items())
-                if much:
-                    best[place] = much
-            return
+    def _said(self, tells: Mapping[str, float], size: int, among: Mapping[int, float] | None) -> dict[int, float]:
+        """The most that one of these terms, in `size` actions, says of each place, or only of those `among` them."""
+        if among is not None and len(among) * len(tells) * _SOUGHT < size:
+            # It is shorter to look each place up than to go through all the actions.
+            weighed = (
+                (place, max(tell * self._postings.weight(term, place) for term, tell in tells.items()))
+                for place in among
+            )
+            return {place: much for place, much in weighed if much}
+        best: dict[int, float] = {}
         for term, tell in tells.items():
             for place, weight in self._postings.of(term):
-                if place in among:
-                    much = tell * weight
-                    if much > best.get(place, 0.0):
-                        best[place] = much
+                much = tell * weight
+                if much > best.get(place, 0.0) and (among is None or place in among):
+                    best[place] = much
+        return best
 
     def _fame(self, place: int) -> float:
         """What it counts that others use an action: of two that fit alike, the better known."""
