@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from mcp import Client
 from mcp_types import ElicitResult
 
 from tests.acceptance.invoices import ASKING, INVOICE, PRICE, invoice, paid
@@ -36,6 +37,15 @@ class SilentPerson:
             self.released.set()
 
 
+async def asked_for(client: Client, settings: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+    """Arguments whose purchase needs a person, and how many were bought first: a limit must be full to be passed."""
+    arguments = await invoice(client)
+    if settings is not PAST_THE_LIMIT:
+        return arguments, 0
+    assert not (await client.call_tool(INVOICE, arguments)).is_error
+    return arguments, 1
+
+
 @pytest.mark.parametrize("transport", ["stdio", "http", "sse"])
 @pytest.mark.parametrize("settings", [ASKING, PAST_THE_LIMIT], ids=["consent", "past a limit"])
 async def test_a_question_is_withdrawn_when_its_request_is_cancelled(
@@ -44,10 +54,7 @@ async def test_a_question_is_withdrawn_when_its_request_is_cancelled(
     person = SilentPerson()
     road = Road(transport, LEGACY)
     async with connect(road, hub, tmp_path, settings=settings, elicitation_callback=person) as client:
-        arguments, before = await invoice(client), 0
-        if settings is PAST_THE_LIMIT:
-            assert not (await client.call_tool(INVOICE, arguments)).is_error
-            before = 1
+        arguments, before = await asked_for(client, settings)
         with anyio.fail_after(10):
             async with anyio.create_task_group() as host:
                 host.start_soon(client.call_tool, INVOICE, arguments)
@@ -69,10 +76,7 @@ async def test_an_unanswered_question_is_left_for_the_terminal_and_its_yes_buys_
     person = SilentPerson()
     road, impatient = Road(transport, LEGACY), {**settings, "server__ask_seconds": "0.2"}
     async with connect(road, hub, tmp_path, settings=impatient, elicitation_callback=person) as client:
-        arguments, before = await invoice(client), 0
-        if settings is PAST_THE_LIMIT:
-            assert not (await client.call_tool(INVOICE, arguments)).is_error
-            before = 1
+        arguments, before = await asked_for(client, settings)
         with anyio.fail_after(10):
             error = error_of(await client.call_tool(INVOICE, arguments))
             await person.released.wait()

@@ -26,12 +26,13 @@ from platformdirs import user_cache_path
 
 from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.http import Http, HttpAnswer
+from jecp_mcp.http import Http
 from jecp_mcp.settings import CatalogSettings
 from tests.acceptance.roads import LEGACY, SandboxHub, sandbox
 from tests.bench.bench_peers import PEERS, NotInstalled, always, versions
 from tests.bench.peer_document import openapi_of, operation_id
 from tests.bench.stopwatch import bare, bridge, cold_starts, listed, opened, ratio, show
+from tests.scale.counted import Counted
 from tests.scale.market import Market, labelled, market
 
 OURS, ECHO = "jecp-mcp", "bare SDK server"
@@ -39,19 +40,6 @@ PHRASINGS = ("phrasings.txt", "unseen.txt", "fresh.txt")
 CHARACTERS_PER_TOKEN = 4
 FASTMCP_NAME = 56
 Search = Callable[[Client, str], Any]
-
-
-class Counted:
-    """An HTTP client that notes each answer's status and length."""
-
-    def __init__(self, http: Http) -> None:
-        self._http = http
-        self.answers: list[tuple[int, int]] = []
-
-    async def exchange(self, *args: Any, **options: Any) -> HttpAnswer:
-        answer = await self._http.exchange(*args, **options)
-        self.answers.append((answer.status, len(answer.body)))
-        return answer
 
 
 async def refreshes(hub: SandboxHub, folder: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
+
+from tests.lacking import lacking
 
 _FOLDERS = "usr/lib/postgresql", "usr/pgsql"
 _OPTIONS = """
@@ -35,10 +36,7 @@ def required() -> Path:
     """As `binaries`; without them the test is skipped, or fails where they are required."""
     found = binaries()
     if found is None:
-        reason = "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
-        if os.environ.get("CI") or os.environ.get("REQUIRE_POSTGRES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("no PostgreSQL server is installed (Debian: apt-get install postgresql)", "REQUIRE_POSTGRES")
     return found
 
 

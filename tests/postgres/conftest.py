@@ -5,9 +5,19 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from tests.postgres.fixtures import ServerClock, cluster, database, open_one, open_server, server_clock
+from tests.postgres.fixtures import (
+    ServerClock,
+    behind,
+    cluster,
+    database,
+    impatient,
+    open_one,
+    open_server,
+    proxy,
+    server_clock,
+)
 
-__all__ = ["cluster", "database", "open_one", "server_clock"]
+__all__ = ["behind", "cluster", "database", "impatient", "open_one", "proxy", "server_clock"]
 
 
 @pytest.fixture

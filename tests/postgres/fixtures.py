@@ -3,15 +3,17 @@
 A folder's conftest.py takes what it needs: ``from tests.postgres.fixtures import cluster, database, server_clock``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import psycopg
 import pytest
 from pydantic import SecretStr
 
+from jecp_mcp.mandate.postgres import server
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.postgres.link import Link
 from tests.postgres.cluster import Cluster, new_cluster
+from tests.postgres.proxy import Proxy
 from tests.unit.mandate.reservations import START, HandClock
 
 _HAND = f"""
@@ -74,3 +76,27 @@ def server_clock(database: str) -> Iterator[ServerClock]:
 def open_one(database: str) -> Callable[[str], PostgresLedger]:
     """Opens the ledger in `database` for a session."""
     return lambda session: open_server(database, session)
+
+
+@pytest.fixture
+def proxy(database: str) -> Iterator[Proxy]:
+    """A line to the server of `database` that the test can break."""
+    made = Proxy(database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def behind(proxy: Proxy) -> AsyncIterator[PostgresLedger]:
+    """The ledger at the end of that line."""
+    opened = open_server(proxy.url, "behind")
+    await opened.totals()
+    yield opened
+    proxy.open()
+    await opened.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for a server."""
+    monkeypatch.setattr(server, "LONGEST_WAIT", 0.2)

@@ -1,13 +1,11 @@
 """A connection that breaks during COMMIT: what was written is found, what was not is made again, and never both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion
-from jecp_mcp.mandate.postgres import server
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.states import Event, State
 from jecp_mcp.money import MicroUSDC
@@ -17,27 +15,6 @@ from tests.postgres.proxy import AFTER, BEFORE, Proxy
 from tests.unit.mandate.reservations import meter, reservation
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def proxy(database: str) -> Iterator[Proxy]:
-    made = Proxy(database)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def behind(proxy: Proxy) -> AsyncIterator[PostgresLedger]:
-    opened = open_server(proxy.url, "behind")
-    await opened.totals()
-    yield opened
-    proxy.open()
-    await opened.close()
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LONGEST_WAIT", 0.2)
 
 
 async def states(cluster: Cluster, database: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import psycopg
@@ -28,27 +28,6 @@ from tests.unit.mandate.reservations import START, meter, reservation
 pytestmark = pytest.mark.anyio
 
 SLIP = Slip(SlipKind.APPROVAL, "AAAA-BBBB", "local", "print", SlipState.ASKED, b"{}", START, UnixMs(START + 60_000))
-
-
-@pytest.fixture
-def proxy(database: str) -> Iterator[Proxy]:
-    made = Proxy(database)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def behind(proxy: Proxy) -> AsyncIterator[PostgresLedger]:
-    opened = open_server(proxy.url, "behind")
-    await opened.totals()
-    yield opened
-    proxy.open()
-    await opened.close()
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LONGEST_WAIT", 0.2)
 
 
 # --- a server that does not answer -----------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
@@ -27,27 +26,6 @@ from tests.postgres.proxy import Proxy
 from tests.unit.mandate.reservations import meter, reservation
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def proxy(database: str) -> Iterator[Proxy]:
-    made = Proxy(database)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LONGEST_WAIT", 0.2)
-
-
-@pytest.fixture
-async def behind(proxy: Proxy) -> AsyncIterator[PostgresLedger]:
-    opened = open_server(proxy.url, "behind")
-    await opened.totals()
-    yield opened
-    proxy.open()
-    await opened.close()
 
 
 async def test_a_server_that_is_away_at_the_start_is_a_fault_until_it_is_there(proxy: Proxy, impatient: None) -> None:

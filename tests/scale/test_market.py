@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -16,28 +15,17 @@ from jecp_mcp.catalog import embeddings
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.http import Http, HttpAnswer
+from jecp_mcp.http import Http
 from jecp_mcp.settings import CatalogSettings
 from tests.acceptance.roads import SandboxHub, sandbox
+from tests.lacking import lacking
+from tests.scale.counted import Counted
 from tests.scale.market import ACTIONS, Market, labelled, market
 
 pytestmark = pytest.mark.anyio
 
 HERE = Path(__file__).parent
 sold_there = cache(market)
-
-
-class Counted:
-    """An HTTP client that notes each answer's status and length."""
-
-    def __init__(self, http: Http) -> None:
-        self._http = http
-        self.answers: list[tuple[int, int]] = []
-
-    async def exchange(self, *args: Any, **options: Any) -> HttpAnswer:
-        answer = await self._http.exchange(*args, **options)
-        self.answers.append((answer.status, len(answer.body)))
-        return answer
 
 
 @asynccontextmanager
@@ -92,10 +80,7 @@ def by_meaning() -> embeddings.Model:
     """The model of the extra; without it the test is skipped, or fails where it is required."""
     model = embeddings.installed()
     if model is None:
-        reason = "the extra for search by meaning is not installed: pip install -e '.[embeddings]'"
-        if os.environ.get("CI") or os.environ.get("REQUIRE_EMBEDDINGS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("search by meaning is not installed: pip install -e '.[embeddings]'", "REQUIRE_EMBEDDINGS")
     return model
 
 
