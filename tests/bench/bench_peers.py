@@ -21,7 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -140,6 +140,18 @@ class Contestant:
         return len(self.agent.books()["transactions"])
 
 
+async def installed(venvs: Path, *beside: str) -> AsyncIterator[tuple[Peer, Path]]:
+    """The peers that can be installed, each with its Python, told with its version and those of packages `beside` it."""
+    for peer in PEERS:
+        try:
+            python = await anyio.to_thread.run_sync(peer.install, venvs)
+        except NotInstalled as exc:
+            print(f"{peer.package}: LEFT OUT, for {' '.join(peer.pins)} could not be installed: {exc}")
+            continue
+        print(f"{peer.package}: {versions(python, peer.package, *beside)}")
+        yield peer, python
+
+
 async def contestants(hub: SandboxHub, folder: Path, venvs: Path) -> list[Contestant]:
     """The bridge first, then the peers that could be installed; each has run once and bought with an agent of its own."""
     document = folder / "openapi.json"
@@ -152,13 +164,7 @@ async def contestants(hub: SandboxHub, folder: Path, venvs: Path) -> list[Contes
     path = f"/{capability}/{action}"
     found = [Contestant(OURS, server, agent, tools, counter)]
     print(f"{OURS}: {', '.join(f'{name} {version(name)}' for name in SHOWN)}")
-    for peer in PEERS:
-        try:
-            python = await anyio.to_thread.run_sync(peer.install, venvs)
-        except NotInstalled as exc:
-            print(f"{peer.package}: LEFT OUT, for {' '.join(peer.pins)} could not be installed: {exc}")
-            continue
-        print(f"{peer.package}: {versions(python, peer.package, *SHOWN)}")
+    async for peer, python in installed(venvs, *SHOWN):
         agent = hub.new_agent("100.00")
         server = peer.server(python, agent, document)
         tools = await listed(server, LEGACY, log)

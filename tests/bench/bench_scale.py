@@ -29,7 +29,7 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.http import Http
 from jecp_mcp.settings import CatalogSettings
 from tests.acceptance.roads import LEGACY, SandboxHub, sandbox
-from tests.bench.bench_peers import PEERS, NotInstalled, always, versions
+from tests.bench.bench_peers import always, installed
 from tests.bench.peer_document import openapi_of, operation_id
 from tests.bench.stopwatch import bare, bridge, cold_starts, listed, opened, ratio, show
 from tests.scale.counted import Counted
@@ -170,13 +170,7 @@ async def main(actions: int, starts: int, venvs: Path) -> None:
             direct = bridge(hub, folder / "state", mode="direct")
             own = await listed(ours, LEGACY, log)
             servers = {OURS: ours, ECHO: bare(len(own))}
-            for peer in PEERS:
-                try:
-                    python = await anyio.to_thread.run_sync(peer.install, venvs)
-                except NotInstalled as exc:
-                    print(f"{peer.package}: LEFT OUT: {exc}")
-                    continue
-                print(f"{peer.package}: {versions(python, peer.package)}")
+            async for peer, python in installed(venvs):
                 server = peer.server(python, hub, document)
                 if peer.package == "fastmcp":
                     server = server.model_copy(update={"args": [*server.args, "search"]})
