@@ -86,7 +86,7 @@ def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[s
     finally:
         process.terminate()
         try:
-            process.wait(timeout=15)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -123,7 +123,7 @@ def sandbox(data: Path, *options: str) -> Iterator[SandboxHub]:
             raise AssertionError(f"the sandbox did not start: {process.stderr.read()}")
         drained(process)
         ready = json.loads(line)
-        with httpx2.Client(base_url=ready["hub"], timeout=30) as http:
+        with httpx2.Client(base_url=ready["hub"], timeout=60) as http:
             yield SandboxHub(ready["hub"], ready["agent_id"], ready["api_key"], http)
 
 

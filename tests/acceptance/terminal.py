@@ -29,6 +29,6 @@ def at_a_terminal(hub: SandboxHub, state: Path, *arguments: str, answer: str | N
                 seen += os.read(person, 4096)
             except OSError:
                 break
-        return process.wait(30), seen.decode()
+        return process.wait(60), seen.decode()
     finally:
         os.close(person)

@@ -112,7 +112,7 @@ def _told(process: subprocess.Popen[str]) -> Served:
 async def host(address: str, era: str) -> AsyncIterator[Client]:
     target = sse_client(address) if address.endswith("/sse") else address
     async with Client(target, mode=era) as client:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while INVOICE not in {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}:
                 await anyio.sleep(0.05)
         yield client

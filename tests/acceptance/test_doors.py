@@ -30,7 +30,7 @@ def ask(client: httpx2.Client, method: str, url: str, headers: dict[str, str], *
 @pytest.mark.parametrize("transport", ["http", "sse"])
 def test_foreign_hosts_and_origins_are_refused_and_our_own_are_let_in(tmp_path: Path, transport: str) -> None:
     arguments = ["--port", "0", "--hub", "http://127.0.0.1:9", "--state-dir", str(tmp_path)]
-    with running("serve", "--transport", transport, *arguments) as process, httpx2.Client(timeout=10) as client:
+    with running("serve", "--transport", transport, *arguments) as process, httpx2.Client(timeout=60) as client:
         url = _address(process)
         base = url.rpartition("/")[0]
         hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}

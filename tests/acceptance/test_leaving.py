@@ -22,9 +22,7 @@ def said(answer: httpx2.Response) -> Any:
 
 
 def wait_for_a_charge(hub: SandboxHub) -> None:
-    deadline = time.monotonic() + 15
     while not hub.books()["transactions"]:
-        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
@@ -34,7 +32,7 @@ def test_an_answer_to_a_closed_connection_is_kept_for_the_repeat_and_not_bought_
     env = server_env(hub.url, hub.agent_id, hub.api_key)
     with running("serve", "--transport", "http", "--port", "0", "--state-dir", str(tmp_path), env=env) as process:
         url = _address(process)
-        with httpx2.Client(headers=ACCEPT, timeout=30) as client:
+        with httpx2.Client(headers=ACCEPT, timeout=60) as client:
 
             def ask(number: int, **message: Any) -> httpx2.Response:
                 return client.post(url, json={"jsonrpc": "2.0", "id": number, **message})

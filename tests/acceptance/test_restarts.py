@@ -63,9 +63,7 @@ def served(hub: SandboxHub, state: Path) -> Iterator[Host]:
 
 
 def wait_until_charged(hub: SandboxHub, count: int) -> None:
-    deadline = time.monotonic() + 15
     while len(hub.books()["transactions"]) < count:
-        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -86,7 +84,7 @@ def test_a_call_whose_server_was_killed_is_finished_and_not_bought_again(hub: Sa
         host.send("tools/call", **BUY)
         wait_until_charged(hub, 1)
         host.process.send_signal(signal.SIGKILL)
-        host.process.wait(10)
+        host.process.wait(60)
     with served(hub, tmp_path) as host:
         told = [stored(host.ask("tools/call", **BUY)) for _ in range(2)]
     # The first repeat is the lost answer, the second, after it was delivered, a new purchase.
@@ -105,7 +103,7 @@ def test_an_answer_that_no_host_ever_read_outlives_the_server(hub: SandboxHub, t
         cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
         host.process.stdin.write(json.dumps(cancel) + "\n")
         host.process.stdin.close()
-        assert host.process.wait(15) == 0
+        assert host.process.wait(60) == 0
     with served(hub, tmp_path) as host:
         (call,) = host.ask("tools/call", name="jecp_status", arguments={})["structuredContent"]["calls"]
         assert call["charged"] in {"yes", "unknown"}

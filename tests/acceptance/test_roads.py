@@ -221,7 +221,7 @@ async def test_a_changed_catalog_is_announced_and_listed(seat: Seat) -> None:
         body = {"manifests": [manifest]}
         await anyio.to_thread.run_sync(lambda: seat.hub.http.post("/sandbox/catalog", json=body).raise_for_status())
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         if seat.road.era == LEGACY:
             seat.messages.clear()
             await publish()

@@ -50,7 +50,7 @@ async def test_no_road_leads_to_what_was_changed(hub: SandboxHub, tmp_path: Path
         key, tool = f"{namespace}/counting:tally", f"{namespace}_counting_tally"
     async with connect(ROAD, hub, tmp_path, settings=SETTINGS) as client:
         # The server learns of the change behind its first answers.
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while True:
                 found = await client.call_tool("jecp_describe", {"tool": key})
                 if found.is_error and error_of(found)["error"]["code"] == "TOOL_QUARANTINED":

@@ -149,7 +149,7 @@ async def test_what_was_found_written_is_not_written_again_when_the_line_breaks_
     behind.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="lost again"))
     with pytest.raises(LedgerUnavailable):
         await behind.flush()
-    assert proxy.broke.wait(5)
+    assert proxy.broke.wait(60)
     proxy.open()
     row = await behind.row(wanted.call_id)
     assert row is not None

@@ -1,7 +1,6 @@
 """Several replicas, in processes of their own, on one server: with kills, and with the server's plug pulled."""
 
 import asyncio
-import json
 import random
 import signal
 import subprocess
@@ -47,13 +46,9 @@ def fill(database: str, replicas: int, callers: int, cap: int) -> None:
         for one in running:
             one.stdin.write("go\n")
             one.stdin.flush()
-        told = [json.loads(one.stdout.readline()) for one in running]
-        assert [one.wait(20) for one in running] == [0] * replicas
-    assert sum(one["admitted"] for one in told) == cap
-    took = sorted(second for one in told for second in one["took"])
-    print(f"\n{replicas} replicas, {callers} callers each, {cap} calls: ", end="")
-    print(f"reserve p50 {took[len(took) // 2] * 1000:.1f} ms, p99 {took[len(took) * 99 // 100] * 1000:.1f} ms", end="")
-    print(f", max {took[-1] * 1000:.1f} ms; by replica {[one['admitted'] for one in told]}")
+        admitted = [int(one.stdout.readline()) for one in running]
+        assert [one.wait(60) for one in running] == [0] * replicas
+    assert sum(admitted) == cap
     asyncio.run(check_filled(database, cap))
 
 
@@ -95,7 +90,7 @@ def stop_and_start(cluster: Cluster, stops: int, seed: int) -> None:
         for one in running:
             one.stdin.close()
         said += [line for one in running for line in one.stdout]
-        assert [one.wait(20) for one in running] == [0] * len(running)
+        assert [one.wait(60) for one in running] == [0] * len(running)
     assert said.count("ended\n") == len(running)
     words = [line.split() for line in said if line != "ended\n"]
     promised = {call_id for word, call_id in words if word == "reserved"}
@@ -141,7 +136,7 @@ def kill_replicas(url: str, kills: int, seed: int) -> None:
             said += victim.stdout
             witness.stdin.close()
             said += witness.stdout
-            assert witness.wait(20) == 0
+            assert witness.wait(60) == 0
     # The last line may have been cut off by the kill; what was not said whole was not promised.
     words = [line.split() for line in said if line.endswith("\n") and line != "ended\n"]
     assert all(word == "reserved" for word, _ in words)

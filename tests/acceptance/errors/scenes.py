@@ -159,7 +159,7 @@ async def emptied(world: World) -> None:
 async def cheaper_than_prepared(world: World) -> Asked:
     asked = await _prepared(world, "acme_falling_count")
     world.sells(tally("falling", price="$0.002"))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while (await world.free("jecp_describe", tool="acme_falling_count"))["price_usdc"] != "0.002":
             await anyio.sleep(0.1)
     return asked
@@ -244,7 +244,7 @@ async def is_approved_and_gets_cheaper(world: World, ended: Ended) -> None:
     await is_approved(world, ended)
     world.sells(tally("wavering", price="$0.0009"))
     await world.serve()
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while (await world.free("jecp_describe", tool="acme_wavering_count"))["price_usdc"] != "0.0009":
             await anyio.sleep(0.1)
 

@@ -51,7 +51,7 @@ async def seated(
         command=sys.executable, args=["-m", "jecp_mcp", "serve", "--state-dir", str(state)], env=env
     )
     async with Client(command, mode=era, read_timeout_seconds=60, elicitation_callback=person) as client:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while awaits is not None and awaits not in await names(client):
                 await anyio.sleep(0.05)
         yield client
@@ -66,7 +66,7 @@ def ledger(hub_url: str, state: Path) -> list[dict[str, Any]]:
     """What ``jecp-mcp ledger --json`` prints."""
     env: Mapping[str, str] = server_env(hub_url, "", "") | {"HOME": str(state)}
     command = [sys.executable, "-m", "jecp_mcp", "ledger", "--json", "--state-dir", str(state)]
-    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=True, timeout=60)
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows
 

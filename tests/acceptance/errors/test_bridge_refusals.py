@@ -240,10 +240,10 @@ async def test_the_identical_call_of_another_process_is_not_bought_twice(tmp_pat
             assert told(result) == ("CALL_IN_PROGRESS", "unknown", STATUS)
             assert output_of(await follow(other, result))["charged"] == "unknown"
             gate.opened.set()
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 await answered.wait()
             assert output_of(answers[0]) == {"wrote": "twice"}
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 # The other process sees the end as soon as it is in the ledger they share.
                 while (asked := output_of(await follow(other, result))) != {"wrote": "twice"}:
                     assert asked["charged"] == "unknown"

@@ -94,7 +94,7 @@ class World:
 
     async def listed(self, tool: str, *, gone: bool = False) -> None:
         """Wait until a tool is published, or is no more."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while (tool in await names(self.client)) is gone:
                 await anyio.sleep(0.05)
 
@@ -103,7 +103,7 @@ class World:
         return len(_charges(self._theirs()))
 
     async def until_paid_after(self, before: int) -> None:
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             while self.paid() <= before:
                 await anyio.sleep(0.02)
 

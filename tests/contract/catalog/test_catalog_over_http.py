@@ -129,7 +129,7 @@ def serving(page: Page) -> Iterator[tuple[str, list[int]]]:
 
 @pytest.mark.parametrize(("page", "actions", "pages"), [(reference, 451, 3), (specified, 250, 2)])
 async def test_either_dialect_is_fetched_whole_then_conditionally_then_from_disk(page, actions, pages, tmp_path):
-    with serving(page) as (url, statuses), anyio.fail_after(10):
+    with serving(page) as (url, statuses), anyio.fail_after(60):
         async with Http(url) as http:
             source = CatalogSource(http, url, tmp_path / "catalog", CatalogSettings(), SystemClock())
             diff = await source.refresh()
@@ -161,7 +161,7 @@ async def test_either_dialect_is_fetched_whole_then_conditionally_then_from_disk
     ids=["html", "redirect", "cut", "nan", "deep", "huge", "missing", "busy"],
 )
 async def test_a_hub_that_misbehaves_is_a_clear_error_and_costs_nothing(answer):
-    with serving(lambda _: answer) as (url, _), anyio.fail_after(10):
+    with serving(lambda _: answer) as (url, _), anyio.fail_after(60):
         async with Http(url) as http:
             source = CatalogSource(http, url, None, CatalogSettings(), SystemClock())
             with pytest.raises(HubError):
@@ -170,7 +170,7 @@ async def test_a_hub_that_misbehaves_is_a_clear_error_and_costs_nothing(answer):
 
 
 async def test_a_hub_that_is_not_there_is_a_clear_error():
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with Http("http://127.0.0.1:9") as http:
             source = CatalogSource(http, "http://127.0.0.1:9", None, CatalogSettings(), SystemClock())
             with pytest.raises(HubError, match="HUB_UNREACHABLE"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -37,7 +36,7 @@ class HeldUp(Pins):
 
     def vet(self, catalog: Catalog, touched: Iterable[str] | None = None) -> Vetting:
         self.begun.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         return super().vet(catalog, touched)
 
 
@@ -81,7 +80,7 @@ async def test_a_change_is_neither_sold_nor_searched_while_it_is_compared_and_no
         at.pins.gate.clear()
         at.pins.begun.clear()
         tasks.start_soon(at.source.refresh)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             # The loop goes on while the comparison stands still.
             while not at.pins.begun.is_set():
                 await anyio.lowlevel.checkpoint()
@@ -101,7 +100,7 @@ async def test_a_comparison_that_was_begun_is_published_though_its_refresh_is_ca
         at.pins.begun.clear()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(at.source.refresh)
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 while not at.pins.begun.is_set():
                     await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
@@ -122,7 +121,7 @@ async def test_a_catalog_whose_comparison_never_began_is_published_at_the_next_l
             tasks.start_soon(hold)
             await held.wait()
             tasks.start_soon(at.source.refresh)
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 while not at.source.current.actions:
                     await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
@@ -131,36 +130,3 @@ async def test_a_catalog_whose_comparison_never_began_is_published_at_the_next_l
         assert (at.prices, at.changes) == (["0.05"], 1)
         await at.publisher.look()
         assert at.changes == 1
-
-
-@pytest.mark.slow
-async def test_ten_thousand_actions_seen_for_the_first_time_hold_nobody_up(tmp_path: Path) -> None:
-    hub = FakeHub([capability(f"acme-{n // 26}/cap-{chr(97 + n % 26)}", "run") for n in range(10_000)], page_size=200)
-    made = CatalogSource(hub, HUB, None, CatalogSettings(), SystemClock())
-    await made.refresh()
-    # What else the machine does may hold a beat up; it does not do so three times.
-    shares = [await _longest_wait(made.current, tmp_path / f"pins-{turn}.sqlite") for turn in range(3)]
-    assert min(shares) < 0.5
-
-
-async def _longest_wait(catalog: Catalog, file: Path) -> float:
-    """The longest that the loop stood still while a catalog was compared in a thread, as a share of all of it."""
-    pins = Pins(file, HUB, CatalogSettings(), SystemClock())
-    longest = 0.0
-    over = anyio.Event()
-
-    async def beat() -> None:
-        nonlocal longest
-        while not over.is_set():
-            before = time.perf_counter()
-            await anyio.sleep(0.001)
-            longest = max(longest, time.perf_counter() - before)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(beat)
-        begun = time.perf_counter()
-        await anyio.to_thread.run_sync(pins.vet, catalog)
-        took = time.perf_counter() - begun
-        over.set()
-    pins.close()
-    return longest / took

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import json
 import logging
-import time
 from typing import Any
 
 import anyio
@@ -113,10 +112,9 @@ async def test_streams_that_end_well_share_one_connection() -> None:
     ids=["stays open", "broken off", "never ends"],
 )
 async def test_what_follows_the_last_event_changes_nothing(script: Script) -> None:
-    async with raw_hub(script) as hub, bench(hub.url) as parts:
-        begun = time.monotonic()
-        found = await parts.rail.execute(parts.request(STREAMED))
-        assert time.monotonic() - begun < 2
+    async with raw_hub(script) as hub, bench(hub.url, seconds=600) as parts:
+        with anyio.fail_after(60):
+            found = await parts.rail.execute(parts.request(STREAMED))
         assert (found.verdict, found.amount, len(hub.heard)) == (Verdict.CHARGED, PRICE, 1)
 
 
@@ -157,7 +155,7 @@ async def test_one_execution_of_a_replay_is_three_attempts_at_most() -> None:
 async def test_a_foolish_retry_after_neither_hammers_nor_hangs(value: str) -> None:
     limited = fails("RATE_LIMITED", "429 Too Many Requests", f"Retry-After: {value}")
     async with raw_hub(limited) as hub, bench(hub.url) as parts:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             found = await parts.rail.execute(parts.request())
         assert found.verdict is Verdict.NOT_CHARGED
         assert len(hub.heard) <= 1 + MAX_REPLAYS

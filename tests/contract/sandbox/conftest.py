@@ -63,7 +63,7 @@ def running(config: SandboxConfig) -> Iterator[dict[str, str]]:
 
     thread = threading.Thread(target=run, name="sandbox")
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     if ended:
         thread.join()
         raise ended[0]
@@ -71,7 +71,7 @@ def running(config: SandboxConfig) -> Iterator[dict[str, str]]:
         yield announced
     finally:
         stop[0]()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -186,7 +186,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[Buyer]:
     config = SandboxConfig(
         dialect=request.param, clock=clock, opening_balance=MicroUSDC(500_000), rate_limits_rpm=PROTOCOL_LIMITS
     )
-    with running(config) as ready, httpx2.Client(base_url=ready["hub"], timeout=30) as http:
+    with running(config) as ready, httpx2.Client(base_url=ready["hub"], timeout=60) as http:
         buyer = Buyer(request.param, http, ready["agent_id"], ready["api_key"], clock)
         buyer.publish(manifest())
         yield buyer

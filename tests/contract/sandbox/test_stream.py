@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
@@ -108,10 +107,8 @@ def test_a_client_that_leaves_is_not_charged_and_its_id_is_free(buyer: Buyer) ->
     buyer.fault("pause_midway:60", CAPABILITY)
     with opened(buyer, request) as answer:
         next(answer.iter_bytes())
-    deadline = time.monotonic() + 10
     while (again := buyer.send(request)).status_code == 409:
         error(again, "STREAM_IN_PROGRESS")
-        assert time.monotonic() < deadline
     assert output(again)
     assert len(buyer.books()["transactions"]) == 1
 

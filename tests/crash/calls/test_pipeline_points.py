@@ -91,7 +91,7 @@ class Market:
                 at = value
             else:
                 passed = value
-        child.join(20)
+        child.join(60)
         ours.close()
         assert child.exitcode == (0 if at is None else -signal.SIGKILL), (deed, last, at)
         child.close()
@@ -124,7 +124,7 @@ class Market:
         assert sum((await self.books(account)).values()) <= totals.charged + totals.held, at
         assert (await ledger.audit()).findings == (), at
         await ledger.close()
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             async with paying.pipeline(folder, account) as (calls, ledger):
                 await calls.recover()
                 await ledger.flush()

@@ -1,13 +1,12 @@
 """A process that reserves from a shared limit until it is full or somebody kills it, and tells each promise it was made.
 
-Says ``("admitted", [(call id, microseconds), …])`` after each round of its callers, and ``("full", None)`` at the end.
+Says ``("admitted", [call id, …])`` after each round of its callers, and ``("full", None)`` at the end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -31,17 +30,15 @@ def live(path: Path, name: str, calls: int, callers: int, tell: Connection) -> N
         mine = Meter(f"session {name}", Window.SESSION, MicroUSDC(10**12), "session_usdc")
         numbers = itertools.count()
 
-        async def one() -> tuple[str, int] | None:
+        async def one() -> str | None:
             wanted = reservation(
                 name, PRICE, meters=[limit_of(calls), mine], call_id=f"{name}-{next(numbers)}", request=b"{}" * 300
             )
-            began = time.perf_counter_ns()
             admission = await ledger.reserve(wanted)
-            took = (time.perf_counter_ns() - began) // 1_000
             if isinstance(admission, Admitted):
                 # Most calls end; that they cost what was held keeps the sum what it is.
                 ledger.conclude(Conclusion(wanted.call_id, Event.SETTLE, MicroUSDC(PRICE)))
-                return wanted.call_id, took
+                return wanted.call_id
             assert isinstance(admission, OverLimit)
             return None
 

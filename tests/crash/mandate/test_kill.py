@@ -29,7 +29,7 @@ def spend_and_die(path: Path, tag: str, lines: int) -> list[str]:
             said.append(line)
             if len(said) == lines:
                 process.kill()
-        assert process.wait(20) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
     # The last line may have been cut off by the kill; what was not said whole was not promised.
     return [line.strip() for line in said if line.endswith("\n")]
 

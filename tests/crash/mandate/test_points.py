@@ -102,7 +102,7 @@ def let_live(folder: Path, deed: str, last: int = 0, torn: int | None = None) ->
             at = value
         else:
             passed = value
-    child.join(20)
+    child.join(60)
     ours.close()
     expected = 0 if passed is not None else -(signal.SIGKILL if torn is None else signal.SIGXFSZ)
     assert child.exitcode == expected, (deed, last, torn, at)

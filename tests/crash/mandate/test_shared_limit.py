@@ -32,10 +32,9 @@ def _nursery() -> None:
 
 @dataclass
 class Run:
-    """What came of it: the calls that were promised, how long each took in microseconds, and how many were killed."""
+    """What came of it: the calls that were promised, and how many processes were killed."""
 
     promised: set[str] = field(default_factory=set)
-    took: list[int] = field(default_factory=list)
     killed: int = 0
 
 
@@ -56,7 +55,7 @@ def fill(path: Path, processes: int, calls: int, callers: int, kills: int, seed:
 
     def bury(pipe: Any) -> int:
         child = living.pop(pipe)
-        child.join(30)
+        child.join(60)
         code = child.exitcode
         child.close()
         pipe.close()
@@ -79,9 +78,8 @@ def fill(path: Path, processes: int, calls: int, callers: int, kills: int, seed:
                     start()
                 continue
             full = full or word == "full"
-            for call_id, took in admitted or ():
+            for call_id in admitted or ():
                 run.promised.add(call_id)
-                run.took.append(took)
                 if not full and len(run.promised) % every == 0 and run.killed < kills:
                     dice.choice(list(living.values())).kill()
     return run
@@ -125,13 +123,7 @@ def test_four_processes_killed_at_random_fill_a_limit_exactly(room: Path, caller
 @pytest.mark.slow
 @pytest.mark.parametrize("callers", [1, 16])
 def test_eight_processes_killed_at_random_fill_a_limit_of_twenty_thousand_exactly(tmp_path: Path, callers: int) -> None:
-    """On a real disk, for the times it takes: seen with ``-s``."""
+    """On a real disk."""
     run = fill(tmp_path / "ledger.db", processes=8, calls=20_000, callers=callers, kills=60, seed=callers)
     assert run.killed >= 40
-    took = sorted(run.took)
-    print(
-        f"8 processes of {callers} callers, {run.killed} killed: 20,000 admitted, {len(took)} heard of it; "
-        f"a reservation took p50 {took[len(took) // 2] / 1000:.2f} ms, p99 {took[len(took) * 99 // 100] / 1000:.1f} ms, "
-        f"at most {took[-1] / 1000:.1f} ms"
-    )
     asyncio.run(check(tmp_path / "ledger.db", run, 20_000))

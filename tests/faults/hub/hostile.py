@@ -155,12 +155,12 @@ def running(hub: HostileHub, port: int = 0) -> Iterator[None]:
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(60)
     try:
         yield
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(5)
+        thread.join(60)
         loop.close()
 
 

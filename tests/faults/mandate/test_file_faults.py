@@ -122,7 +122,7 @@ asyncio.run(main())
 async def test_a_file_system_that_takes_no_more_loses_nothing_admitted(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     done = subprocess.run(
-        [sys.executable, "-c", SMALL_DISK, str(path)], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", SMALL_DISK, str(path)], capture_output=True, text=True, check=True, timeout=60
     )
     ledger = open_ledger(path)
     assert ledger.fault is None
@@ -170,7 +170,7 @@ async def test_what_is_read_only_can_still_be_read(what: str) -> None:
             (folder / "ledger.db.lock").chmod(0o666)
             (folder / "ledger.db.owners").chmod(0o777)
         done = subprocess.run(
-            [sys.executable, "-c", READ_ONLY, str(path)], capture_output=True, text=True, check=True, timeout=30
+            [sys.executable, "-c", READ_ONLY, str(path)], capture_output=True, text=True, check=True, timeout=60
         )
         folder.chmod(0o700)
     refused, _adopting, rows = done.stdout.splitlines()

@@ -288,7 +288,7 @@ async def test_who_agrees_while_the_identical_call_runs_shares_its_one_purchase(
             hosts.start_soon(one)
             await sent.wait()
             later.set()
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 while len(await ledger.slips(SlipKind.APPROVAL, states=EVERY_STATE)) < 2:
                     await anyio.lowlevel.checkpoint()
             await anyio.wait_all_tasks_blocked()

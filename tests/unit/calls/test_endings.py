@@ -121,7 +121,7 @@ async def test_a_living_process_fetches_a_lost_answer_without_being_asked(
         first = await calls.pay(buying(), Caller())
         async with anyio.create_task_group() as beside:
             beside.start_soon(calls.keep_recovering)
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 await fetched.wait()
             await anyio.wait_all_tasks_blocked()
             beside.cancel_scope.cancel()
@@ -248,7 +248,7 @@ async def test_a_host_that_does_not_take_progress_does_not_hold_up_its_call(
         async with rail.steps:
             await rail.steps.send("half")
             await rail.steps.send("whole")
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             end = await calls.pay(buying(), Caller(progress=deaf))
     assert (end.charge, deaf.heard) == (Charge.YES, ["half"])
 
@@ -267,7 +267,7 @@ async def test_a_question_for_the_status_of_a_long_call_is_answered_while_it_run
     async with opened(tmp_path, slow) as (calls, rail, _ledger), anyio.create_task_group() as hosts:
         hosts.start_soon(calls.pay, buying(), Caller())
         await begun.wait()
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             end = await calls.resolve(rail.sent[0].call_id)
         go_on.set()
     assert end is not None

@@ -218,7 +218,7 @@ async def test_a_round_that_proves_nothing_says_nothing_and_a_later_one_finishes
         with caplog.at_level(logging.WARNING):
             async with anyio.create_task_group() as beside:
                 beside.start_soon(calls.keep_recovering)
-                with anyio.fail_after(5):
+                with anyio.fail_after(60):
                     await proven.wait()
                     while (await settled(ledger, first)).state is State.IN_DOUBT:
                         await anyio.lowlevel.checkpoint()

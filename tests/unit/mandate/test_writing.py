@@ -192,11 +192,11 @@ async def test_a_transaction_of_another_thread_is_waited_for_and_then_reported(
 
     def slow(_books: object, _at: object) -> None:
         writing.set()
-        go_on.wait(5)
+        go_on.wait(60)
 
     thread = threading.Thread(target=lambda: ledger._file.commit([slow], wait=True))
     thread.start()
-    assert writing.wait(5)
+    assert writing.wait(60)
     with pytest.raises(LedgerUnavailable, match="another thread"):
         await ledger.reserve(reservation(ledger.session))
     go_on.set()

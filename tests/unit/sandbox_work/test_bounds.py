@@ -5,7 +5,6 @@ import io
 import itertools
 import random
 import struct
-import time
 import warnings
 import zlib
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import jsonschema_rs
 import pytest
 
 from jecp_mcp.sandbox import work
+from tests.steps import steps
 
 SCHEMAS = {
     (f"{manifest['namespace']}/{manifest['capability']}", action["id"]): action["input_schema"]
@@ -91,11 +91,13 @@ def test_a_bomb_of_seventeen_megapixels_that_pillow_would_open_is_refused() -> N
     assert refused("inkwell/image", "inspect", {"image": plain(4_200, 4_100)}) == "TOO_LARGE"
 
 
-def test_text_that_once_took_minutes_is_counted_at_once() -> None:
-    started = time.thread_time()
-    for text in ("." * 200_000, '."' * 100_000, "\n \t" * 66_000, "a" * 200_000, "\u3002" * 200_000, "! " * 100_000):
-        work.run("text-stats", "count", {"text": text})
-    assert time.thread_time() - started < 4
+ENDLESS = ("." * 200_000, '."' * 100_000, "\n \t" * 66_000, "a" * 200_000, "\u3002" * 200_000, "! " * 100_000)
+
+
+@pytest.mark.parametrize("text", ENDLESS, ids=lambda text: repr(text[:3]))
+def test_text_that_once_took_minutes_is_counted(text: str) -> None:
+    counted = work.run("text-stats", "count", {"text": text})
+    assert counted.output["characters"] == len(text)
 
 
 def test_a_broken_image_of_any_kind_is_unreadable_and_never_an_accident() -> None:
@@ -135,9 +137,9 @@ def test_a_csv_of_a_million_columns_is_refused() -> None:
     million = ",".join("a" * 1_000_000)
     assert refused("plumbline/csv", "profile", {"csv": f"{million}\n{million}"}) == "INPUT_SCHEMA_VIOLATION"
     # As many as the schema lets through, in a head line alone.
-    started = time.perf_counter()
-    assert refused("plumbline/csv", "profile", {"csv": ",".join("a" * 740_000) + "\n"}) == "TOO_LARGE"
-    assert time.perf_counter() - started < 2
+    wide = {"csv": ",".join("a" * 740_000) + "\n"}
+    assert refused("plumbline/csv", "profile", wide) == "TOO_LARGE"
+    assert steps(lambda: refused("plumbline/csv", "profile", wide)) < 1_000
 
 
 @pytest.mark.parametrize(
@@ -387,13 +389,10 @@ def large_invoice() -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORST)
-def test_the_largest_inputs_take_less_than_two_seconds(name: str) -> None:
+def test_the_largest_inputs_end_in_work_or_in_a_refusal(name: str) -> None:
     capability, action, given = WORST[name]()
     jsonschema_rs.validator_for(SCHEMAS[capability, action]).validate(given)
-    started = time.thread_time()
     try:
         work.run(capability, action, given)
     except work.WorkFailed as failed:
-        assert failed.code in {"TOO_COMPLEX", "TOO_LARGE", "TEXT_EMPTY"}  # noqa: PT017  # either way it must end soon
-    took = time.thread_time() - started
-    assert took < (5 if capability == "plumbline/report" else 2)
+        assert failed.code in {"TOO_COMPLEX", "TOO_LARGE", "TEXT_EMPTY"}  # noqa: PT017  # either way it must end

@@ -1,12 +1,12 @@
 """Arguments checked before anything is spent: quickly, by pointer, without repeating them."""
 
-import time
 from typing import Any
 
 import pytest
 
 from jecp_mcp.tools.arguments import MAX_DEPTH, MOST_PROBLEMS, ArgumentCheck, ArgumentChecks
 from jecp_mcp.tools.schema import Unfit, fit
+from tests.steps import steps
 
 SCHEMA = {
     "type": "object",
@@ -74,21 +74,20 @@ def test_a_giant_enum_is_not_repeated_whole():
 def test_no_pattern_can_stall_the_check(pattern):
     schema = fit({"properties": {"a": {"type": "string", "pattern": pattern}}})
     assert not isinstance(schema, Unfit)
-    start = time.process_time()
-    assert told(schema, {"a": "a" * 50_000 + "!"})
-    assert time.process_time() - start < 0.5
+    [(pointer, reason)] = told(schema, {"a": "a" * 50_000 + "!"})
+    # It was tried to the end: an engine that tracks back gives up, or never ends.
+    assert (pointer, reason) == ("/a", f'the value does not match "{pattern}"')
 
 
 def test_a_recursive_schema_cannot_draw_the_check_out():
+    """Checked, these arguments would take two to the fiftieth visits."""
     twice = {"properties": {"a": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}}
     schema = fit(twice)
     assert not isinstance(schema, Unfit)
     arguments: dict[str, Any] = {}
     for _ in range(50):
         arguments = {"a": arguments}
-    start = time.process_time()
     assert told(schema, arguments) == []
-    assert time.process_time() - start < 0.5
 
 
 def test_a_recursive_schema_is_checked_as_deep_as_people_go():
@@ -99,11 +98,11 @@ def test_a_recursive_schema_is_checked_as_deep_as_people_go():
     ]
 
 
-def test_a_million_wrong_values_are_one_problem_soon():
-    start = time.process_time()
-    found = told({"properties": {"a": {"type": "array", "items": {"type": "string"}}}}, {"a": [1] * 1_000_000})
-    assert found == [("/a/0", 'the value is not of type "string"')]
-    assert time.process_time() - start < 2
+def test_a_hundred_thousand_wrong_values_are_one_problem_after_a_look_at_each():
+    schema = {"properties": {"a": {"type": "array", "items": {"type": "string"}}}}
+    wrong = {"a": [1] * 100_000}
+    assert told(schema, wrong) == [("/a/0", 'the value is not of type "string"')]
+    assert steps(lambda: told(schema, wrong)) < 4 * 100_000
 
 
 def test_arguments_that_are_no_sound_json_are_a_problem_and_no_crash():

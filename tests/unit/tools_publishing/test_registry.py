@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -13,6 +12,7 @@ from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.registry import Registry
 from jecp_mcp.wire.forms import Action, Deprecation, Price
+from tests.steps import steps
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "description": "what"}}, "required": ["text"]}
 
@@ -149,20 +149,14 @@ def test_the_card_carries_price_provider_version_and_honest_hints():
     assert not any(card.idempotent for card in registry.cards)
 
 
-def test_a_thousand_actions_are_published_in_150_milliseconds_and_forty_in_five():
+def test_publishing_takes_as_many_steps_for_each_action_whether_there_are_forty_or_a_thousand():
     many = [replace(action(f"ns{at}/cap:run"), description=f"Does thing {at}. " * 10) for at in range(1_000)]
-    for count, limit in ((1_000, 0.150), (40, 0.005)):
-        took = []
-        for _ in range(4):
-            registry = Registry(ToolSettings(mode="direct"))
-            start = time.process_time()
-            registry.publish(catalog(*many[:count]))
-            took.append(time.process_time() - start)
-            assert len(registry.cards) == count
-        assert min(took) < limit
+    for count in (40, 1_000):
+        offered = catalog(*many[:count])
+        assert steps(lambda offered=offered: Registry(ToolSettings(mode="direct")).publish(offered)) < 700 * count
 
 
 def test_publishing_does_not_load_the_validator_or_the_database():
     code = "import sys, jecp_mcp.tools.registry; print({'jsonschema_rs', 'apsw', 'httpx2', 'anyio', 'mcp'} & set(sys.modules))"
-    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert seen.stdout.strip() == "set()"

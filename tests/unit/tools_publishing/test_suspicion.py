@@ -1,13 +1,16 @@
-"""Words that address the model are found in whatever spelling, words that describe are not, and quickly."""
+"""Words that address the model are found in whatever spelling, and words that describe are not."""
 
 from __future__ import annotations
 
-import time
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
+from jecp_mcp.tools import suspicion
 from jecp_mcp.tools.browse import described
 from jecp_mcp.tools.cleaning import describe, said, title_of
 from jecp_mcp.tools.registry import Registry
@@ -141,30 +144,18 @@ def test_a_title_in_any_language_is_shown(title: str) -> None:
     assert title_of(action(title=title)) == title
 
 
-def test_the_time_taken_is_linear_in_the_text() -> None:
-    """The worst texts for each pattern: its beginnings again and again, and never its end."""
-    parts = [
-        "ignore all ",
-        "do not ever ",
-        "send a b c ",
-        "always must ",
-        "approve the ",
-        "already ",
-        "![",
-        "<|",
-        "system ",
-    ]
-    for part in parts:
-        short, long = (part * (size // len(part)) for size in (2_000, 20_000))
-        took = []
-        for text in (short, long):
-            best = min(_timed(text) for _ in range(3))
-            took.append(best)
-        assert took[1] < 40 * took[0] + 0.002, part
-        assert took[0] < 0.02, part
+def _repeats(parsed: Iterable[Any]) -> Iterator[int]:
+    """How often at most each repeat of a pattern, however deep it stands, goes round."""
+    for kind, value in parsed:
+        if str(kind).endswith("_REPEAT"):
+            yield int(value[1])
+        for inner in value if isinstance(value, (tuple, list)) else ():
+            for part in inner if isinstance(inner, list) else [inner]:
+                if isinstance(part, re._parser.SubPattern):
+                    yield from _repeats(part)
 
 
-def _timed(text: str) -> float:
-    begun = time.process_time()
-    suspect(text)
-    return time.process_time() - begun
+def test_every_pattern_repeats_a_bounded_number_of_times() -> None:
+    found = list(_repeats(re._parser.parse(suspicion._compiled().pattern)))
+    assert len(found) > 50
+    assert max(found) <= 200
