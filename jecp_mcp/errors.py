@@ -28,6 +28,10 @@ class MoneyError(JecpMcpError, ValueError):
     """An amount of money that cannot be taken as it is."""
 
 
+class TooMuchMoney(MoneyError):
+    """An amount beyond every bound: it cannot be counted, and is certainly no less than the bound."""
+
+
 class SettingsError(JecpMcpError):
     """A wrong setting.
 

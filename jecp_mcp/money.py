@@ -1,16 +1,17 @@
 """Money: integers of micro-USDC. Pure: no I/O.
 
 One USDC is 1 000 000 micro-USDC, and one USD is one USDC. Amounts enter as decimal text, ``Decimal`` or ``int``
-and never pass through a float. What cannot be represented exactly is refused rather than rounded.
+and never pass through a float. A price, a setting or an argument that cannot be represented exactly is refused rather
+than rounded; what a payee says it has charged is rounded up, and a balance or what came back down.
 """
 
 from __future__ import annotations
 
 import re
-from decimal import Context, Decimal, Inexact
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, Inexact
 from typing import NewType
 
-from jecp_mcp.errors import MoneyError
+from jecp_mcp.errors import MoneyError, TooMuchMoney
 
 MicroUSDC = NewType("MicroUSDC", int)
 """An amount of money in millionths of one USDC. Never negative."""
@@ -25,6 +26,7 @@ _EXACT = Context(prec=40, traps=[Inexact])
 
 _CURRENCIES = frozenset({"USD", "USDC"})
 _PLAIN = re.compile(r"\d{1,10}(?:\.\d+)?", re.ASCII)
+_SAID = re.compile(r"\$?\s{0,4}(\d{1,4000}(?:\.\d{1,4000})?(?:[eE][+-]?\d{1,4})?)\s{0,4}(?:USDC?)?", re.ASCII)
 
 
 def parse_usdc(value: object) -> MicroUSDC:
@@ -75,6 +77,41 @@ def parse_price(value: object, currency: object = "USD") -> MicroUSDC:
     if isinstance(value, str):
         value = value.strip().removeprefix("$").strip()
     return parse_usdc(value)
+
+
+def parse_charge(value: object) -> MicroUSDC:
+    """Read what a payee says it has charged, rounded up to the micro-USDC.
+
+    Args:
+        value: a JSON number, or text such as ``"0.25"``, ``"$5.00"`` or ``"5 USDC"``.
+
+    Raises:
+        MoneyError: it is no such thing, or negative.
+        TooMuchMoney: it is more than 10^9 USDC.
+    """
+    return _rounded(value, ROUND_CEILING)
+
+
+def parse_balance(value: object) -> MicroUSDC:
+    """As `parse_charge`, for what a payee says is left or came back: rounded down."""
+    return _rounded(value, ROUND_FLOOR)
+
+
+def _rounded(value: object, rounding: str) -> MicroUSDC:
+    if isinstance(value, str):
+        said = _SAID.fullmatch(value.strip())
+        amount = Decimal(said[1]) if said is not None else None
+    elif isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        amount = Decimal(value)
+    else:
+        amount = None
+    if amount is None or not amount.is_finite() or amount < 0:
+        raise MoneyError("no amount of USDC was said")
+    if amount > MOST_USDC:
+        raise TooMuchMoney(f"an amount of more than {MOST_USDC} USDC was said")
+    # Both steps round the same way, so a tail beyond forty digits is not lost.
+    micro = Context(prec=40, rounding=rounding, traps=[]).multiply(amount, MICRO_PER_USDC)
+    return MicroUSDC(int(micro.to_integral_value(rounding)))
 
 
 def format_usdc(amount: MicroUSDC | int) -> str:

@@ -69,6 +69,7 @@ def ended(call_id: str, action: Action | None, outcome: Outcome, request: Stored
         reserved=request.budget,
         transaction_id=outcome.transaction_id,
         balance_after=None if outcome.answer is None else outcome.answer.billing.balance_after,
+        estimated=outcome.estimated,
     )
 
 
@@ -89,6 +90,7 @@ def standing(row: CallRow) -> CallEnd:
         transaction_id=row.transaction_id,
         balance_after=row.balance_after,
         stored=True,
+        estimated=refusals.estimated(row),
     )
 
 

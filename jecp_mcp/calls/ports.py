@@ -157,6 +157,7 @@ class CallEnd:
         call_id: the ledger's id; None when nothing was reserved.
         charge: whether money moved.
         amount: what was charged, micro-USDC.
+        estimated: whether the payee did not say readably how much it charged, so that `amount` is what counts instead.
         held: what stays held while `charge` is unknown, micro-USDC.
         reserved: what was set aside for the call, micro-USDC; a metered one is charged less.
         stored: whether this is the kept answer of an earlier call, delivered now at no further cost.
@@ -173,3 +174,4 @@ class CallEnd:
     transaction_id: str | None = None
     balance_after: MicroUSDC | None = None
     stored: bool = False
+    estimated: bool = False

@@ -10,8 +10,9 @@ from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate.ledger import CallRow, NotGood, OverLimit
 from jecp_mcp.mandate.slips import SlipKind
-from jecp_mcp.mandate.states import State
+from jecp_mcp.mandate.states import CHARGED, State
 from jecp_mcp.money import format_usdc
+from jecp_mcp.rails.base import UNREAD
 from jecp_mcp.wire.forms import Action, Refusal
 
 LIMIT_REACHED = "LIMIT_REACHED"
@@ -306,6 +307,8 @@ _ENDED = {
 def standing(row: CallRow) -> Refusal:
     """A call that is over and has no answer to give back."""
     what, money, action = _ENDED[row.state]
+    if estimated(row):
+        money = "It was charged; how much cannot be read, so {charged} USDC count as spent."
     return Refusal(
         code=CALL_WRITTEN_OFF if row.state is State.WRITTEN_OFF else CALL_OVER,
         message=(
@@ -315,6 +318,11 @@ def standing(row: CallRow) -> Refusal:
         details={"since": iso(row.created_at), "state": row.state.value},
         source="bridge",
     )
+
+
+def estimated(row: CallRow) -> bool:
+    """Whether what a row counts as charged is not the payee's own figure."""
+    return row.state in CHARGED and row.evidence is not None and row.evidence.endswith(UNREAD)
 
 
 def bridge_fault() -> Refusal:

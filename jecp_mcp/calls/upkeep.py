@@ -10,11 +10,12 @@ import anyio
 
 from jecp_mcp.calls.ends import MOST_ATTEMPTS
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.refusals import estimated
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.ledger import CallRow, Ledger
 from jecp_mcp.mandate.states import OPEN
-from jecp_mcp.rails.base import Rail
+from jecp_mcp.rails.base import UNREAD, Rail
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,9 @@ class Upkeep:
             if row is None:
                 continue
             try:
-                news += await self._ledger.refund(row.call_id, refund.amount, refund.evidence)
+                # What a charge rests on is still to be told when some of it came back.
+                evidence = refund.evidence + (UNREAD if estimated(row) else "")
+                news += await self._ledger.refund(row.call_id, refund.amount, evidence)
             except LedgerError as exc:
                 log.warning("a refund of call %s was not taken into the limits: %s", row.call_id, exc)
         return news

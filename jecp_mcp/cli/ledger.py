@@ -148,7 +148,7 @@ def _print(calls: list[dict[str, Any]], given: Start) -> None:
             one["tool"],
             tables.state(one["state"]),
             one["held_usdc"] if one["held_usdc"] != "0.00" else "",
-            one["charged_usdc"] if one["charged_usdc"] != "0.00" else "",
+            "unreadable" if one["amount_unreadable"] else one["charged_usdc"] if one["charged_usdc"] != "0.00" else "",
             one["transaction_id"] or "",
             one["call_id"],
         )

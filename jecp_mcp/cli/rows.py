@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jecp_mcp.calls.refusals import estimated
 from jecp_mcp.clock import iso
 from jecp_mcp.mandate.states import CHARGED, HOLDING
 from jecp_mcp.money import format_usdc
@@ -21,6 +22,8 @@ def shown(row: CallRow) -> dict[str, Any]:
         # Only what counts as spent: what was set aside for a call that has ended is free again.
         "held_usdc": format_usdc(row.held if row.state in HOLDING else 0),
         "charged_usdc": format_usdc(row.charged if row.state in CHARGED else 0),
+        # Whether that is what counts instead of a figure of the payee's, which could not be read.
+        "amount_unreadable": estimated(row),
         "refunded_usdc": format_usdc(row.refunded),
         "reserved_usdc": format_usdc(row.held),
         "quoted_usdc": format_usdc(row.quoted),

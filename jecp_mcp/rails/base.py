@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.wire.forms import Action, Answer, Refusal
+
+UNREAD: Final = "; how much cannot be read"
+"""How the evidence ends of a charge whose amount is not the payee's own figure: see `Outcome.estimated`."""
 
 
 class QuoteKind(StrEnum):
@@ -71,6 +74,7 @@ class Outcome:
     Attributes:
         verdict: what is proven about money.
         amount: what was charged, micro-USDC (0 unless charged).
+        estimated: whether the payee did not say readably how much it charged, so that `amount` is what counts instead.
         answer: the delivered answer, if one arrived (also with `NOT_CHARGED`: a free call).
         refusal: why there is no answer. Exactly one of `answer` and `refusal` is set.
         evidence: one short sentence for the ledger: what the verdict rests on.
@@ -84,6 +88,7 @@ class Outcome:
     evidence: str
     attempts: int = 1
     transaction_id: str | None = None
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

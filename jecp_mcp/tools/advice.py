@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.money import format_usdc
@@ -148,10 +148,19 @@ _BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
 )
 
 
+def amount_charged(name: str, amount: int, *, estimated: bool) -> dict[str, Any]:
+    """An amount that was charged, for programs; one that could not be read stands as what counts instead."""
+    if estimated:
+        return {"amount_unreadable": True, "counts_as_usdc": format_usdc(amount)}
+    return {name: format_usdc(amount)}
+
+
 def money_sentence(end: CallEnd) -> str:
     """What a refused call did to the money, in one sentence."""
     if end.charge is Charge.NO:
         return "Nothing was charged."
+    if end.estimated:
+        return f"It was charged; how much cannot be read, so {format_usdc(end.amount)} USDC count as spent."
     if end.charge is Charge.YES:
         return f"{format_usdc(end.amount)} USDC were charged."
     if end.held:

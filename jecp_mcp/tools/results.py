@@ -18,6 +18,7 @@ from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.errors import ToolFault, WireError
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ArtifactSettings
+from jecp_mcp.tools.advice import amount_charged
 from jecp_mcp.tools.artifacts import ArtifactStore, StoredArtifact
 from jecp_mcp.tools.cleaning import clean, provider_of
 from jecp_mcp.tools.forms import Audio, Block, Embedded, Image, Link, Text, ToolResult
@@ -195,6 +196,9 @@ def receipt(end: CallEnd, links: LinkPolicy) -> str:
         said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
     elif end.charge is Charge.NO:
         said = f"Free: {payee} charged nothing"
+    elif end.estimated:
+        paid = f"Already paid {payee}{transaction}, not charged again" if end.stored else f"Paid {payee}{transaction}"
+        said = f"{paid}; how much cannot be read from its answer, so ${amount} counts as spent"
     elif end.stored:
         said = f"Already paid ${amount} to {payee}{transaction}; not charged again"
     else:
@@ -207,12 +211,13 @@ def receipt(end: CallEnd, links: LinkPolicy) -> str:
 
 def billing(end: CallEnd) -> dict[str, Any]:
     """The receipt for programs; amounts are decimal text in USDC."""
-    made: dict[str, Any] = {"charged": end.charge.value, "amount_usdc": format_usdc(end.amount), "payee": _payee(end)}
+    amount = amount_charged("amount_usdc", end.amount, estimated=end.estimated)
+    made: dict[str, Any] = {"charged": end.charge.value, **amount, "payee": _payee(end)}
     if end.call_id is not None:
         made["call_id"] = end.call_id
     if end.held:
         made["held_usdc"] = format_usdc(end.held)
-    if end.charge is Charge.YES and end.amount < end.reserved:
+    if end.charge is Charge.YES and end.amount < end.reserved and not end.estimated:
         made["reserved_usdc"] = format_usdc(end.reserved)
     if end.transaction_id is not None:
         made["transaction_id"] = clean(end.transaction_id, 128, one_line=True)

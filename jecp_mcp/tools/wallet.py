@@ -18,6 +18,7 @@ from jecp_mcp.mandate.ledger import CallRow, MeterReading
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.tools.advice import amount_charged
 from jecp_mcp.tools.ports import Payments
 from jecp_mcp.wire.forms import TIER_CALLS, TIERS, Action, Refusal
 
@@ -173,7 +174,7 @@ def line(row: CallRow) -> dict[str, Any]:
     if row.state in HOLDING:
         made["held_usdc"] = format_usdc(row.held)
     if row.state in CHARGED:
-        made["charged_usdc"] = format_usdc(row.charged)
+        made |= amount_charged("charged_usdc", row.charged, estimated=refusals.estimated(row))
     if row.refunded:
         made["refunded_usdc"] = format_usdc(row.refunded)
     if row.state in OPEN:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import MoneyError, WireError
-from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.money import MicroUSDC, parse_balance
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import NOTHING, JSONObject, Refusal
@@ -202,7 +202,7 @@ def _object(
 
 def _amount(value: object) -> MicroUSDC | None:
     try:
-        return parse_usdc(value)
+        return parse_balance(value)
     except MoneyError:
         return None
 

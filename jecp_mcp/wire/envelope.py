@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.errors import MoneyError, WireError
-from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
+from jecp_mcp.errors import MoneyError, TooMuchMoney, WireError
+from jecp_mcp.money import MOST_USDC, ZERO, MicroUSDC, format_usdc, parse_balance, parse_charge, parse_usdc
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import NOTHING, Answer, Billing, JSONObject, Notice, Refusal
@@ -28,6 +28,7 @@ MAX_ANSWER_BYTES = 50 * 1024 * 1024
 
 _SUCCESS = ("completed", "success")
 _ERROR_STATUS = 400
+_MOST = parse_usdc(MOST_USDC)
 
 
 def request_body(
@@ -174,15 +175,16 @@ def answer_of(envelope: JSONObject, found: tuple[Notice, ...] = ()) -> Answer:
 
 
 def billing_of(envelope: JSONObject) -> Billing:
-    """What an envelope says about money, good or failed. An amount that is not exact reads as None, never rounded.
+    """What an envelope says about money, good or failed. An amount charged is rounded up, a balance down.
 
     ``charged:false`` beside an amount means that amount was *not* charged. Without ``charged``, a free call is not
-    charged and any other is charged what it cost.
+    charged and any other is charged what it cost. Where both dialects' amounts stand, the larger one counts; where one
+    of them cannot be read, the other is no more than a bound.
     """
     billing = envelope.get("billing")
     if not isinstance(billing, Mapping):
-        return Billing(balance_after=_amount(envelope.get("wallet_balance_after")))
-    amount = _amount(billing.get("amount_usdc", billing.get("cost_usdc")))
+        return Billing(balance_after=_balance(envelope.get("wallet_balance_after")))
+    amount, at_least = _charge(billing)
     method = _text(billing.get("method"))
     charged = billing.get("charged")
     if not isinstance(charged, bool):
@@ -191,11 +193,22 @@ def billing_of(envelope: JSONObject) -> Billing:
     return Billing(
         charged=charged,
         amount=amount,
-        balance_after=_amount(envelope.get("wallet_balance_after") if balance is None else balance),
+        balance_after=_balance(envelope.get("wallet_balance_after") if balance is None else balance),
         transaction_id=_text(billing.get("transaction_id")),
         method=method,
+        at_least=at_least,
         raw=billing,
     )
+
+
+def bills(envelope: JSONObject) -> bool:
+    """Whether a failed envelope names an amount above zero, an amount that cannot be read, or a transaction.
+
+    What an error merely compares, such as a price with a balance, stands under other names or in its details.
+    """
+    error = _object(envelope.get("error"))
+    places = (envelope, envelope.get("billing"), error.get("billing"), _object(error.get("details")).get("billing"))
+    return any(_names_a_charge(place) for place in places if isinstance(place, Mapping))
 
 
 def dump_answer(answer: Answer) -> bytes:
@@ -216,6 +229,7 @@ def dump_answer(answer: Answer) -> bytes:
             "balance_after": answer.billing.balance_after,
             "transaction_id": answer.billing.transaction_id,
             "method": answer.billing.method,
+            "at_least": answer.billing.at_least,
         },
         "notices": [[item.kind, item.text, item.at, item.successor] for item in answer.notices],
     }
@@ -275,9 +289,35 @@ def _pinned(wanted: CapabilityId) -> str:
     return f"{wanted.capability}@{wanted.version}" if wanted.version else wanted.capability
 
 
-def _amount(value: object) -> MicroUSDC | None:
+def _said(billing: JSONObject) -> list[object]:
+    """The amounts a bill names, in either dialect."""
+    return [said for key in ("amount_usdc", "cost_usdc") if (said := billing.get(key)) is not None]
+
+
+def _names_a_charge(billing: JSONObject) -> bool:
+    amount, _ = _charge(billing)
+    return bool(billing.get("transaction_id")) or bool(amount if amount is not None else _said(billing))
+
+
+def _charge(billing: JSONObject) -> tuple[MicroUSDC | None, MicroUSDC]:
+    """The amount of a bill, rounded up, and where that cannot be told, the most of it that can be read."""
+    said = _said(billing)
+    read, whole = ZERO, True
+    for value in said:
+        try:
+            read = max(read, parse_charge(value))
+        except TooMuchMoney:
+            read, whole = _MOST, False
+        except MoneyError:
+            whole = False
+    currency = billing.get("currency", "USDC")
+    whole = whole and isinstance(currency, str) and currency.upper() in {"USD", "USDC"}
+    return (read, ZERO) if said and whole else (None, read)
+
+
+def _balance(value: object) -> MicroUSDC | None:
     try:
-        return parse_usdc(value)
+        return parse_balance(value)
     except MoneyError:
         return None
 

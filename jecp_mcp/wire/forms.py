@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.money import ZERO, MicroUSDC
 
 JSONObject = Mapping[str, Any]
 """A JSON object. Numbers with a fraction are `decimal.Decimal` where they came off the wire."""
@@ -128,7 +128,9 @@ class Billing:
 
     Attributes:
         charged: True, False, or None when the envelope does not say.
-        amount: the amount charged (or, when `charged` is False, the price that was not charged), micro-USDC.
+        amount: the amount charged (or, when `charged` is False, the price that was not charged), micro-USDC, rounded
+            up; None when none was said, or it cannot be read.
+        at_least: where `amount` is None: the most that is said to be charged in so far as it can be read.
         balance_after: the wallet afterwards, micro-USDC.
     """
 
@@ -138,6 +140,7 @@ class Billing:
     transaction_id: str | None = None
     method: str | None = None
     raw: JSONObject = field(default_factory=_nothing)
+    at_least: MicroUSDC = ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
-from jecp_mcp.rails.base import Outcome, Verdict
+from jecp_mcp.rails.base import UNREAD, Outcome, Verdict
 from jecp_mcp.wire.codes import Proof, Retry, lookup
-from jecp_mcp.wire.envelope import billing_of
+from jecp_mcp.wire.envelope import billing_of, bills
 from jecp_mcp.wire.errors import charge_proof
-from jecp_mcp.wire.forms import NOTHING, Answer, Refusal
+from jecp_mcp.wire.forms import NOTHING, Answer, Billing, Refusal
 
 HUB_UNREACHABLE: Final = "HUB_UNREACHABLE"
 HUB_LOST_ANSWER: Final = "HUB_LOST_ANSWER"
@@ -133,7 +133,7 @@ def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -
     Args:
         attempts: what happened, oldest first; at least one.
         replay: whether an attempt before these may have reached the Hub.
-        budget: what was reserved, micro-USDC; charged when nothing says how much.
+        budget: what was reserved, micro-USDC; what counts at least when nothing says readably how much was charged.
     """
     count = len(attempts)
     for one in reversed(attempts):
@@ -153,6 +153,9 @@ def _shown_by_refusal(refusal: Refusal, *, replay: bool) -> Verdict:
     said = _says_charged(refusal)
     if said is not None:
         return Verdict.CHARGED if said else Verdict.NOT_CHARGED
+    if bills(refusal.raw):
+        # Whatever the code says, the Hub may have taken what it bills.
+        return Verdict.IN_DOUBT
     match charge_proof(refusal, replay=replay):
         case Proof.NO | Proof.PAYMENT:
             # No payment authorisation ever goes with a request of this rail.
@@ -219,16 +222,21 @@ def _success(answer: Answer, budget: MicroUSDC, count: int) -> Outcome:
     billing = answer.billing
     if billing.charged is False:
         return Outcome(Verdict.NOT_CHARGED, ZERO, answer, None, "answered, not charged", count, billing.transaction_id)
-    amount = budget if billing.amount is None else billing.amount
-    evidence = "answered, charged" if billing.amount is not None else "answered without an amount; the hold counts"
-    return Outcome(Verdict.CHARGED, amount, answer, None, evidence, count, billing.transaction_id)
+    amount, estimated = _counted(billing, budget)
+    evidence = f"answered, charged{UNREAD if estimated else ''}"
+    return Outcome(Verdict.CHARGED, amount, answer, None, evidence, count, billing.transaction_id, estimated)
 
 
 def _charged_refusal(refusal: Refusal, budget: MicroUSDC, count: int) -> Outcome:
     billing = billing_of(refusal.raw)
-    amount = budget if billing.amount is None else billing.amount
-    evidence = f"refused, and yet charged: {refusal.code}"
-    return Outcome(Verdict.CHARGED, amount, None, refusal, evidence, count, billing.transaction_id)
+    amount, estimated = _counted(billing, budget)
+    evidence = f"refused, and yet charged: {refusal.code}{UNREAD if estimated else ''}"
+    return Outcome(Verdict.CHARGED, amount, None, refusal, evidence, count, billing.transaction_id, estimated)
+
+
+def _counted(billing: Billing, budget: MicroUSDC) -> tuple[MicroUSDC, bool]:
+    """What a charge counts as, and whether that is not the Hub's own figure."""
+    return (max(budget, billing.at_least), True) if billing.amount is None else (billing.amount, False)
 
 
 def _last_refusal(attempts: Sequence[Evidence]) -> Refusal | None:

@@ -1,11 +1,14 @@
 """Amounts are exact: what is accepted, what is refused, and how they are written."""
 
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jecp_mcp.errors import MoneyError
-from jecp_mcp.money import MOST_USDC, format_usdc, parse_price, parse_usdc
+from jecp_mcp.errors import MoneyError, TooMuchMoney
+from jecp_mcp.money import MOST_USDC, format_usdc, parse_balance, parse_charge, parse_price, parse_usdc
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,49 @@ def test_a_refusal_repeats_no_more_than_the_beginning_of_a_strangers_text() -> N
     with pytest.raises(MoneyError) as currency:
         parse_price("1", "x" * 9_000)
     assert str(currency.value).startswith(f"the currency '{'x' * 20}' is unknown")
+
+
+DIGITS = st.integers(min_value=0, max_value=10**60)
+
+
+@given(digits=DIGITS, exponent=st.integers(min_value=-300, max_value=9), written=st.booleans())
+def test_what_was_charged_is_rounded_up_to_the_micro_and_a_balance_down(
+    digits: int, exponent: int, written: bool
+) -> None:
+    amount = Decimal(digits).scaleb(exponent) if digits < 10**28 else Decimal(f"{digits}E{exponent}")
+    said = str(amount) if written else amount
+    exact = Fraction(digits) * Fraction(10) ** exponent * 1_000_000
+    if exact > MOST_USDC * 1_000_000:
+        for read in (parse_charge, parse_balance):
+            with pytest.raises(TooMuchMoney):
+                read(said)
+        return
+    up, down = parse_charge(said), parse_balance(said)
+    assert up - 1 < exact <= up
+    assert down <= exact < down + 1
+
+
+@pytest.mark.parametrize(
+    ("said", "micro"),
+    [
+        ("$5.00", 5_000_000), ("5 USDC", 5_000_000), ("5.0000001 USD", 5_000_001), (Decimal("5.0000001"), 5_000_001),
+        (Decimal("0.30000000000000004"), 300_001), (Decimal("0.00000123"), 2), (Decimal("1E-999999"), 1),
+        (Decimal("1E-999999999"), 1), (Decimal("-0.0"), 0), ("1e-3", 1_000), ("1." + "0" * 90 + "1", 1_000_001), (2, 2_000_000),
+    ],
+)  # fmt: skip
+def test_what_was_charged_is_read_however_it_is_written(said: object, micro: int) -> None:
+    assert parse_charge(said) == micro
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, True, 0.25, [], {}, "", "$", "-1", -1, Decimal("-0.0000001"), "5,00", "1,000.00", "5 EUR", "EUR 5", "NaN",
+     Decimal("NaN"), Decimal("Infinity"), "five", "\u0665", "0x5", "1_000"],
+)  # fmt: skip
+def test_what_names_no_amount_is_no_charge_of_any(said: object) -> None:
+    with pytest.raises(MoneyError) as caught:
+        parse_charge(said)
+    assert not isinstance(caught.value, TooMuchMoney)
 
 
 @pytest.mark.parametrize("value", ["$0.005", " $ 0.005 ", "0.005", Decimal("0.005")])

@@ -63,7 +63,7 @@ def test_the_reference_hubs_dialect_becomes_the_normal_form_and_its_result_is_th
         ({"cost_usdc": 0.005, "method": "free_call"}, False, 5_000),
         ({"cost_usdc": 0, "method": "wallet"}, False, 0),
         ({"cost_usdc": "0.005"}, True, 5_000),
-        ({"charged": True, "amount_usdc": 0.00000001}, True, None),
+        ({"charged": True, "amount_usdc": 0.00000001}, True, 1),
         ({"charged": True, "amount_usdc": -1}, True, None),
         ({"charged": "yes", "amount_usdc": None}, None, None),
         ({}, None, None),
