@@ -16,6 +16,7 @@ from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import NOTHING, JSONObject, Refusal
 from jecp_mcp.wire.ids import valid_agent_id
+from jecp_mcp.wire.masking import Mask
 
 MAX_ACCOUNT_BYTES = 1024 * 1024
 TOPUP_AMOUNTS_USD = (5, 20, 100)
@@ -89,14 +90,18 @@ def refund_body(transaction_id: str, reason: str, evidence_url: str | None = Non
 
 
 def parse_registration(
-    body: bytes, status: int, headers: Mapping[str, str] = NOTHING, now: UnixMs | None = None
+    body: bytes,
+    status: int,
+    headers: Mapping[str, str] = NOTHING,
+    now: UnixMs | None = None,
+    mask: Mask | None = None,
 ) -> Registration | Refusal:
     """Read the answer to a registration.
 
     Raises:
         WireError: it is neither an agent nor a JECP error. The message never quotes the body, which may hold a key.
     """
-    data = _object(body, status, headers, now, ("agent", "data"))
+    data = _object(body, status, headers, now, mask, ("agent", "data"))
     if isinstance(data, Refusal):
         return data
     agent_id, api_key = data.get("agent_id"), data.get("api_key")
@@ -116,14 +121,18 @@ def parse_registration(
 
 
 def parse_topup(
-    body: bytes, status: int, headers: Mapping[str, str] = NOTHING, now: UnixMs | None = None
+    body: bytes,
+    status: int,
+    headers: Mapping[str, str] = NOTHING,
+    now: UnixMs | None = None,
+    mask: Mask | None = None,
 ) -> TopupSession | Refusal:
     """Read the answer to a topup.
 
     Raises:
         WireError: it is neither a checkout page nor a JECP error.
     """
-    data = _object(body, status, headers, now, ("session", "data"))
+    data = _object(body, status, headers, now, mask, ("session", "data"))
     if isinstance(data, Refusal):
         return data
     for key in ("url", "checkout_url", "topup_url"):
@@ -135,32 +144,47 @@ def parse_topup(
 
 
 def parse_refund(
-    body: bytes, status: int, headers: Mapping[str, str] = NOTHING, now: UnixMs | None = None
+    body: bytes,
+    status: int,
+    headers: Mapping[str, str] = NOTHING,
+    now: UnixMs | None = None,
+    mask: Mask | None = None,
 ) -> Refund | Refusal:
     """Read one refund.
 
     Raises:
         WireError: it is neither a refund nor a JECP error.
     """
-    data = _object(body, status, headers, now, ("refund", "data"))
+    data = _object(body, status, headers, now, mask, ("refund", "data"))
     return data if isinstance(data, Refusal) else _refund(data)
 
 
 def parse_refunds(
-    body: bytes, status: int, headers: Mapping[str, str] = NOTHING, now: UnixMs | None = None
+    body: bytes,
+    status: int,
+    headers: Mapping[str, str] = NOTHING,
+    now: UnixMs | None = None,
+    mask: Mask | None = None,
 ) -> tuple[Refund, ...] | Refusal:
-    """Read a list of refunds.
+    """Read a list of refunds. An entry that cannot be read hides no other one; it is left out.
 
     Raises:
         WireError: it is neither that nor a JECP error.
     """
-    data = _object(body, status, headers, now, ())
+    data = _object(body, status, headers, now, mask, ())
     if isinstance(data, Refusal):
         return data
     listed = data.get("refunds")
-    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+    if not isinstance(listed, list):
         raise WireError("the Hub's answer holds no list of refunds")
-    return tuple(_refund(item) for item in listed)
+    read = tuple(_refund(item) for item in listed if isinstance(item, dict) and _names_a_refund(item))
+    if listed and not read:
+        raise WireError("the Hub's list of refunds holds none that can be read")
+    return read
+
+
+def _names_a_refund(data: JSONObject) -> bool:
+    return bool((_text(data.get("refund_id")) or _text(data.get("id"))) and _text(data.get("status")))
 
 
 def _refund(data: JSONObject) -> Refund:
@@ -186,10 +210,15 @@ def _refund(data: JSONObject) -> Refund:
 
 
 def _object(
-    body: bytes, status: int, headers: Mapping[str, str], now: UnixMs | None, wrappers: tuple[str, ...]
+    body: bytes,
+    status: int,
+    headers: Mapping[str, str],
+    now: UnixMs | None,
+    mask: Mask | None,
+    wrappers: tuple[str, ...],
 ) -> JSONObject | Refusal:
     """The answer's object, out of the wrapper some Hubs put round it, or the refusal it is."""
-    data = jsontext.loads(body, max_bytes=MAX_ACCOUNT_BYTES)
+    data = jsontext.loads_forgiving(body, max_bytes=MAX_ACCOUNT_BYTES, mask=mask)
     if not isinstance(data, dict):
         raise WireError("the Hub's answer is not a JSON object")
     if status >= _ERROR_STATUS or data.get("status") == "failed" or isinstance(data.get("error"), dict):

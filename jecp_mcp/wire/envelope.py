@@ -19,6 +19,7 @@ from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import NOTHING, Answer, Billing, JSONObject, Notice, Refusal
 from jecp_mcp.wire.headers import notices
 from jecp_mcp.wire.ids import CapabilityId, split_capability, valid_action, valid_call_id
+from jecp_mcp.wire.masking import Mask
 
 PROTOCOL = "1.0"
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
@@ -117,6 +118,7 @@ def parse_answer(
     *,
     now: UnixMs | None = None,
     max_bytes: int = MAX_ANSWER_BYTES,
+    mask: Mask | None = None,
 ) -> Answer | Refusal:
     """Read a Hub's answer to a call.
 
@@ -126,11 +128,12 @@ def parse_answer(
         status: the HTTP status.
         now: the clock, to read a Retry-After that is a date.
         max_bytes: the longest body accepted.
+        mask: what to take out of all that is read.
 
     Raises:
         WireError: it is no JECP envelope, and so proves nothing about the charge.
     """
-    envelope = jsontext.loads(body, max_bytes=max_bytes)
+    envelope = jsontext.loads(body, max_bytes=max_bytes, mask=mask)
     if not isinstance(envelope, dict):
         raise WireError("the answer is not a JSON object")
     said = envelope.get("status")

@@ -15,6 +15,7 @@ from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
 from jecp_mcp.errors import WireError
+from jecp_mcp.wire.masking import Mask
 
 MAX_DEPTH = 64
 MAX_DIGITS = 4_000
@@ -28,13 +29,16 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def loads(data: bytes | bytearray | str, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any:
+def loads(
+    data: bytes | bytearray | str, *, max_bytes: int, max_depth: int = MAX_DEPTH, mask: Mask | None = None
+) -> Any:
     """Read one JSON text (RFC 8259), exactly.
 
     Args:
         data: the text; bytes are UTF-8, with or without a byte order mark.
         max_bytes: the most bytes (characters for ``str``) to accept.
         max_depth: how deep arrays and objects may nest.
+        mask: what to take out of every text and key.
 
     Returns:
         The value. Fractions are `Decimal`; lone surrogates have become U+FFFD.
@@ -42,10 +46,10 @@ def loads(data: bytes | bytearray | str, *, max_bytes: int, max_depth: int = MAX
     Raises:
         WireError: it is too long, too deep, not UTF-8 or not JSON.
     """
-    return _read(data, max_bytes, max_depth, _DECODER)
+    return _read(data, max_bytes, max_depth, _DECODER, mask)
 
 
-def loads_forgiving(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any:
+def loads_forgiving(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH, mask: Mask | None = None) -> Any:
     """Read a collection that many strangers wrote, so that one of them cannot make it unreadable for all.
 
     As `loads`, but what `loads` refuses in a value becomes null where it stands: nesting beyond `max_depth`, NaN,
@@ -56,10 +60,12 @@ def loads_forgiving(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) 
     """
     if len(data) <= max_bytes and _deeper_than(data, max_depth):
         data = _pruned(data, max_depth)
-    return _read(data, max_bytes, max_depth, _FORGIVING)
+    return _read(data, max_bytes, max_depth, _FORGIVING, mask)
 
 
-def _read(data: bytes | bytearray | str, max_bytes: int, max_depth: int, decoder: json.JSONDecoder) -> Any:
+def _read(
+    data: bytes | bytearray | str, max_bytes: int, max_depth: int, decoder: json.JSONDecoder, mask: Mask | None
+) -> Any:
     if len(data) > max_bytes:
         raise WireError(f"the body is longer than {max_bytes} bytes")
     if isinstance(data, str):
@@ -79,7 +85,7 @@ def _read(data: bytes | bytearray | str, max_bytes: int, max_depth: int, decoder
         raise WireError(f"the body is not JSON: {exc.msg} at character {exc.pos}") from exc
     if _SURROGATE_ESCAPE.search(text) or (isinstance(data, str) and _SURROGATE.search(text)):
         value = _scrubbed(value)
-    return value
+    return mask.value(value) if mask is not None and mask.concerns(text) else value
 
 
 def dumps(value: Any) -> bytes:

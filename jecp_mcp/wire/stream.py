@@ -16,6 +16,7 @@ from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.envelope import MAX_ANSWER_BYTES, answer_of
 from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import Answer, JSONObject, Refusal
+from jecp_mcp.wire.masking import Mask
 
 CONNECTION_ENDED = "the connection ended before the Hub said how the call ended"
 _BOM = b"\xef\xbb\xbf"
@@ -127,6 +128,12 @@ class EventSplitter:
         return events
 
     @property
+    def unfinished(self) -> tuple[str, int]:
+        """The name of the event that is being received, and how much of its data has come, in bytes."""
+        begun = len(self._line) if self._line.startswith(b"data") else 0
+        return self._name.decode("utf-8", "replace"), self._size + begun
+
+    @property
     def fault(self) -> str | None:
         """Why the stream can give no more events, if it cannot."""
         return self._fault
@@ -171,9 +178,20 @@ class EventSplitter:
 
 
 class CallStream:
-    """The events of one streamed call, in either dialect, as normal forms. What follows the ending is ignored."""
+    """The events of one streamed call, in either dialect, as normal forms. What follows the ending is ignored.
 
-    def __init__(self, *, max_event_bytes: int = MAX_ANSWER_BYTES) -> None:
+    Args:
+        call_id: whose events these must be, where they say; those of another call break the protocol.
+        max_event_bytes: the longest event, and the longest output in pieces.
+        mask: what to take out of all that is read.
+    """
+
+    def __init__(
+        self, call_id: str | None = None, *, max_event_bytes: int = MAX_ANSWER_BYTES, mask: Mask | None = None
+    ) -> None:
+        self._expected = call_id
+        self._mask = mask
+        self._known = 0
         self._max = max_event_bytes
         self._splitter = EventSplitter(max_event_bytes=max_event_bytes)
         self._deltas: list[Any] = []
@@ -187,6 +205,12 @@ class CallStream:
     def ending(self) -> Ending | None:
         """How the call ended, once it has."""
         return self._ending
+
+    @property
+    def heard(self) -> tuple[int, int]:
+        """What changes with everything that is said of the call, and not with what only keeps the connection alive."""
+        name, size = self._splitter.unfinished
+        return self._known, size if name in _EVENTS else 0
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """Take the next bytes and give what they say.
@@ -221,15 +245,23 @@ class CallStream:
             self._ending = Cancelled(reason, said=False)
         return self._ending
 
-    def _read(self, event: Event) -> StreamEvent | None:  # noqa: PLR0911  # one return per event of the protocol
+    def _read(self, event: Event) -> StreamEvent | None:
         if event.name not in _EVENTS:
             return None
-        data = jsontext.loads(event.data, max_bytes=self._max)
+        self._known += 1
+        data = jsontext.loads(event.data, max_bytes=self._max, mask=self._mask)
         if not isinstance(data, dict):
             raise WireError(f"the stream's {event.name[:40]!r} event carries no JSON object")
+        said = _text(data.get("id"))
+        if event.name == "open":
+            self._call_id = said = said or _text(data.get("request_id"))
+        if said is not None and self._expected not in (None, said):
+            raise WireError(f"its {event.name!r} event is for another call")
+        return self._normal_form(event, data)
+
+    def _normal_form(self, event: Event, data: JSONObject) -> StreamEvent | None:  # noqa: PLR0911  # one return per event of the protocol
         match event.name:
             case "open":
-                self._call_id = _text(data.get("id")) or _text(data.get("request_id"))
                 return Opened(data)
             case "chunk":
                 return self._chunk(data, len(event.data))
@@ -276,8 +308,12 @@ class CallStream:
 
     def _joined(self) -> Any:
         if all(isinstance(delta, str) for delta in self._deltas):
-            return "".join(self._deltas)
+            # What is whole in no piece may be in all of them together.
+            return self._masked("".join(self._deltas))
         return list(self._deltas)
+
+    def _masked(self, text: str) -> str:
+        return text if self._mask is None else self._mask.text(text)
 
 
 _EVENTS = frozenset(

@@ -1,14 +1,16 @@
 """One Hub over HTTP: discovery, invoking, and the account. The one place that attaches the agent's key.
 
-What comes back is read without it: a Hub or a proxy that repeats a request in its answer does not bring the key into
-results, the ledger or the model's view.
+What comes back is read without it (`mask_of`; headers are masked here): a Hub or a proxy that repeats a request in its
+answer does not bring the key into results, the ledger or the model's view.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
 from jecp_mcp.clock import Clock, UnixMs
@@ -19,17 +21,16 @@ from jecp_mcp.settings import Credentials
 from jecp_mcp.wire import account
 from jecp_mcp.wire.forms import Refusal
 from jecp_mcp.wire.guide import ALTERNATIVE_PATHS, MAX_GUIDE_BYTES, AgentGuide, parse_guide
+from jecp_mcp.wire.masking import Mask
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Parse = Callable[[bytes, int, Mapping[str, str], UnixMs | None, Mask | None], T | Refusal]
 
 _GUIDE = "/.well-known/agent-guide.json"
 _GUIDE_SECONDS: Final = 10.0
 _ACCOUNT_SECONDS: Final = 20.0
-_MASK: Final = b"*"
-_SHORTEST_KEY: Final = 12
-"""A shorter text is too common in answers to be masked, and no Hub's key."""
 _NOT_FOUND: Final = 404
 _OK: Final = 200
 
@@ -94,7 +95,8 @@ class HubClient:
             answer = await self._http.exchange(
                 "GET",
                 self.origin + _GUIDE,
-                headers={"Accept": "application/json"},
+                # Its date is what this machine's clock is judged by, so a cache must ask the Hub first.
+                headers={"Accept": "application/json", "Cache-Control": "no-cache"},
                 timeout=_GUIDE_SECONDS,
                 max_bytes=MAX_GUIDE_BYTES,
             )
@@ -111,7 +113,7 @@ class HubClient:
             "POST", self.origin + path, headers=_headers(identity, "application/json"), body=body, timeout=seconds
         )
         self.hub_time.note(answer.headers)
-        return _without_key(answer, identity)
+        return replace(answer, headers=_headers_without(answer.headers, identity))
 
     @asynccontextmanager
     async def open_stream(
@@ -119,12 +121,8 @@ class HubClient:
     ) -> AsyncIterator[HttpStream]:
         """One authenticated request whose answer may be an event stream. Raises `ExchangeFailed`."""
         headers = _headers(identity, "text/event-stream, application/json;q=0.5")
-        key = _key(identity)
-        async with (
-            self._http.stream("POST", self.origin + path, headers=headers, body=body, timeout=silence) as answer,
-            aclosing(_chunks_without(answer.chunks, key)) as chunks,
-        ):
-            yield HttpStream(answer.status, _headers_without(answer.headers, key), chunks)
+        async with self._http.stream("POST", self.origin + path, headers=headers, body=body, timeout=silence) as answer:
+            yield replace(answer, headers=_headers_without(answer.headers, identity))
 
     async def register(self, name: str) -> account.Registration:
         """Make an agent account.
@@ -133,7 +131,7 @@ class HubClient:
             HubError: the Hub refused, or could not be reached.
         """
         answer = await self._account("register", account.register_body(name), None)
-        return self._read(account.parse_registration, answer)
+        return self._read(account.parse_registration, answer, None)
 
     async def topup(self, amount_usd: int) -> str:
         """Open a checkout page for `amount_usd` whole USD and return its URL, unchecked.
@@ -141,8 +139,9 @@ class HubClient:
         Raises:
             HubError: the Hub refused, could not be reached, or there are no credentials.
         """
-        answer = await self._account("topup", account.topup_body(amount_usd), self._required())
-        return self._read(account.parse_topup, answer).url
+        identity = self._required()
+        answer = await self._account("topup", account.topup_body(amount_usd), identity)
+        return self._read(account.parse_topup, answer, identity).url
 
     async def request_refund(self, transaction_id: str, reason: str) -> account.Refund:
         """Ask for the money of one transaction back; the Hub keeps a tenth (JECP 03-errors, refunds).
@@ -150,9 +149,9 @@ class HubClient:
         Raises:
             HubError: the Hub refused, could not be reached, or there are no credentials.
         """
-        body = account.refund_body(transaction_id, reason)
-        answer = await self._ask("POST", self.guide.paths["refunds"], body, self._required())
-        return self._read(account.parse_refund, answer)
+        body, identity = account.refund_body(transaction_id, reason), self._required()
+        answer = await self._ask("POST", self.guide.paths["refunds"], body, identity)
+        return self._read(account.parse_refund, answer, identity)
 
     async def refunds(self) -> tuple[account.Refund, ...]:
         """The refunds asked for so far.
@@ -160,8 +159,9 @@ class HubClient:
         Raises:
             HubError: the Hub refused, could not be reached, or there are no credentials.
         """
-        answer = await self._ask("GET", self.guide.paths["refunds"], None, self._required())
-        return self._read(account.parse_refunds, answer)
+        identity = self._required()
+        answer = await self._ask("GET", self.guide.paths["refunds"], None, identity)
+        return self._read(account.parse_refunds, answer, identity)
 
     def _required(self) -> Credentials:
         identity = self.identity()
@@ -180,7 +180,7 @@ class HubClient:
 
     async def _ask(self, method: str, path: str, body: bytes | None, identity: Credentials | None) -> HttpAnswer:
         try:
-            answer = await self._http.exchange(
+            return await self._http.exchange(
                 method,
                 self.origin + path,
                 headers=_headers(identity, "application/json"),
@@ -192,13 +192,11 @@ class HubClient:
             raise HubError(
                 "HUB_UNREACHABLE", f"The Hub did not answer: {exc}. Nothing was charged. Try again later."
             ) from exc
-        return answer if identity is None else _without_key(answer, identity)
 
-    def _read(
-        self, parse: Callable[[bytes, int, Mapping[str, str], UnixMs | None], T | Refusal], answer: HttpAnswer
-    ) -> T:
+    def _read(self, parse: Parse[T], answer: HttpAnswer, identity: Credentials | None) -> T:
+        mask = None if identity is None else mask_of(identity)
         try:
-            parsed = parse(answer.body, answer.status, answer.headers, self._clock.now())
+            parsed = parse(answer.body, answer.status, answer.headers, self._clock.now(), mask)
         except WireError as exc:
             raise HubError(
                 "HUB_MISBEHAVED", f"The Hub's answer cannot be used: {exc}. Nothing was charged. Tell the user."
@@ -216,32 +214,16 @@ def _headers(identity: Credentials | None, accept: str) -> dict[str, str]:
     return headers
 
 
-def _key(identity: Credentials) -> bytes:
-    return identity.api_key.get_secret_value().encode()
+def mask_of(identity: Credentials) -> Mask:
+    """What keeps the agent's key out of all that is read."""
+    return _mask(identity.api_key.get_secret_value())
 
 
-def _without_key(answer: HttpAnswer, identity: Credentials) -> HttpAnswer:
-    key = _key(identity)
-    return HttpAnswer(answer.status, _headers_without(answer.headers, key), _masked(answer.body, key))
+@lru_cache(maxsize=4)
+def _mask(key: str) -> Mask:
+    return Mask(key)
 
 
-def _masked(data: bytes, key: bytes) -> bytes:
-    return data.replace(key, _MASK * len(key)) if len(key) >= _SHORTEST_KEY and key in data else data
-
-
-def _headers_without(headers: Mapping[str, str], key: bytes) -> Mapping[str, str]:
-    return {name: _masked(value.encode(), key).decode() for name, value in headers.items()}
-
-
-async def _chunks_without(chunks: AsyncIterator[bytes], key: bytes) -> AsyncGenerator[bytes, None]:
-    """The same bytes with the key masked, also where it is cut in two.
-
-    Only what may be the key's beginning is kept back until the next chunk, and no event of a stream ends in that.
-    """
-    kept = b""
-    async for chunk in chunks:
-        data = _masked(kept + chunk, key)
-        begun = next((size for size in range(min(len(key) - 1, len(data)), 0, -1) if data.endswith(key[:size])), 0)
-        kept = data[len(data) - begun :]
-        yield data[: len(data) - begun]
-    yield kept
+def _headers_without(headers: Mapping[str, str], identity: Credentials) -> Mapping[str, str]:
+    mask = mask_of(identity)
+    return {name: mask.text(value) for name, value in headers.items()}

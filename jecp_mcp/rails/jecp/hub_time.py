@@ -1,11 +1,15 @@
-"""What the Hub's answers say of the time (RFC 9110 §6.6.1, Date)."""
+"""What the Hub's answers say of the time (RFC 9110 §6.6.1, Date; RFC 9111 §5.1, Age)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from jecp_mcp.clock import Clock
 from jecp_mcp.wire.headers import header, http_date
+
+_AGE: Final = re.compile(r"\d{1,10}", re.ASCII)
 
 
 class HubTime:
@@ -16,11 +20,15 @@ class HubTime:
         self._heard: tuple[int, float] | None = None
 
     def note(self, headers: Mapping[str, str]) -> None:
-        """Take the ``Date`` of an answer that has just come in; one without a readable date changes nothing."""
-        text = header(headers, "date")
+        """Take the time of an answer that has just come in; one without a readable date changes nothing.
+
+        A cache between gives an answer again with the date at which the Hub made it, and says how old it is.
+        """
+        text, age = header(headers, "date"), header(headers, "age")
         date = None if text is None else http_date(text)
-        if date is not None:
-            self._heard = (date, self._clock.monotonic())
+        if date is None or (age is not None and not _AGE.fullmatch(age.strip())):
+            return
+        self._heard = (date + int(age or 0) * 1000, self._clock.monotonic())
 
     def skew(self) -> float | None:
         """How far this machine's clock is ahead of the Hub's, in seconds, or None while no answer has told.

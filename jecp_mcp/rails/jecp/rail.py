@@ -13,7 +13,7 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import ZERO
 from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
-from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, next_wait
 from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost, read_reply, read_stream
 from jecp_mcp.settings import Credentials
@@ -195,7 +195,7 @@ class JecpRail:
             answer = await self._client.post(request.path, body, identity, seconds=seconds)
         except ExchangeFailed as exc:
             return lost(exc)
-        return await read_reply(answer.status, answer.headers, answer.body, self._clock.now())
+        return await read_reply(answer.status, answer.headers, answer.body, self._clock.now(), mask_of(identity))
 
     async def _streamed(
         self, request: StoredRequest, body: bytes, identity: Credentials, progress: Progress | None
@@ -203,7 +203,9 @@ class JecpRail:
         silence = min(SILENCE_SECONDS, request.timeout_seconds)
         try:
             async with self._client.open_stream(request.path, body, identity, silence=silence) as answer:
-                return await read_stream(answer, self._clock.now(), progress, silence=silence)
+                return await read_stream(
+                    answer, request.call_id, self._clock.now(), progress, silence=silence, mask=mask_of(identity)
+                )
         except ExchangeFailed as exc:
             return lost(exc)
 

@@ -18,6 +18,7 @@ from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable
 from jecp_mcp.wire.envelope import parse_answer
 from jecp_mcp.wire.forms import Refusal
 from jecp_mcp.wire.headers import notices
+from jecp_mcp.wire.masking import Mask
 from jecp_mcp.wire.stream import (
     CallStream,
     Cancelled,
@@ -33,8 +34,10 @@ from jecp_mcp.wire.stream import (
 log = logging.getLogger(__name__)
 
 SILENCE_SECONDS: Final = 30.0
-"""The longest time without a byte. Keep-alives, due every 15 s, count as life: whether the work itself still moves is
-watched by the Hub (JECP 01-protocol §4.3)."""
+"""The longest time in which nothing is said of the call (JECP 01-protocol §4.3). Keep-alives say nothing of it."""
+
+_HUBS_WORD_SECONDS: Final = 2.0
+"""How much longer is listened, so that a Hub that watches the same time can say itself how the call ended."""
 
 TOTAL_SECONDS: Final = 300.0
 """The longest stream (JECP 01-protocol §4.3)."""
@@ -44,16 +47,16 @@ _MESSAGE_CHARACTERS: Final = 200
 _LINGER_SECONDS: Final = 0.1
 
 
-async def read_reply(status: int, headers: Mapping[str, str], body: bytes, now: UnixMs) -> Evidence:
+async def read_reply(status: int, headers: Mapping[str, str], body: bytes, now: UnixMs, mask: Mask) -> Evidence:
     """A plain answer as evidence. A large one is parsed beside the event loop, which serves other calls meanwhile."""
     if len(body) > _LARGE_BYTES:
-        return await anyio.to_thread.run_sync(_read, status, headers, body, now)
-    return _read(status, headers, body, now)
+        return await anyio.to_thread.run_sync(_read, status, headers, body, now, mask)
+    return _read(status, headers, body, now, mask)
 
 
-def _read(status: int, headers: Mapping[str, str], body: bytes, now: UnixMs) -> Evidence:
+def _read(status: int, headers: Mapping[str, str], body: bytes, now: UnixMs, mask: Mask) -> Evidence:
     try:
-        return Replied(parse_answer(body, headers, status, now=now))
+        return Replied(parse_answer(body, headers, status, now=now, mask=mask))
     except WireError as exc:
         return Unreadable(status, f"HTTP {status}: {exc}")
 
@@ -63,23 +66,28 @@ def lost(failure: ExchangeFailed) -> Lost:
     return Lost(sent=failure.sent, reason=str(failure), again=failure.phase not in {"url", "size"})
 
 
-async def read_stream(answer: HttpStream, now: UnixMs, progress: Progress | None, *, silence: float) -> Evidence:
+async def read_stream(
+    answer: HttpStream, call_id: str, now: UnixMs, progress: Progress | None, *, silence: float, mask: Mask
+) -> Evidence:
     """Read one answer to its end: an event stream, or the plain JSON of a pre-flight refusal.
 
     Args:
         answer: the answer, its body still to come.
+        call_id: whose answer it must be, where it says.
         now: the clock, to read a Retry-After that is a date.
         progress: who hears of the events, or None.
-        silence: how long a plain answer may take, in seconds; a stream has `TOTAL_SECONDS`.
+        silence: how long a plain answer may take, or a stream say nothing of the call, in seconds; all of a stream has
+            `TOTAL_SECONDS`.
+        mask: what to take out of all that is read.
     """
     streaming = is_event_stream(answer.headers)
     seconds = TOTAL_SECONDS if streaming else silence
     try:
         with anyio.fail_after(seconds):
             if streaming:
-                return await _follow(answer, progress)
+                return await _follow(answer, CallStream(call_id, mask=mask), progress, silence)
             body = b"".join([chunk async for chunk in answer.chunks])
-            return await read_reply(answer.status, answer.headers, body, now)
+            return await read_reply(answer.status, answer.headers, body, now, mask)
     except TimeoutError:
         return Lost(sent=True, reason=f"the answer did not end within {seconds:g} s")
     except ExchangeFailed as exc:
@@ -88,21 +96,12 @@ async def read_stream(answer: HttpStream, now: UnixMs, progress: Progress | None
         return Unreadable(answer.status, f"the stream broke the protocol: {exc}")
 
 
-async def _follow(answer: HttpStream, progress: Progress | None) -> Evidence:
-    call, pieces, unread = CallStream(), 0, 0
-    async for chunk in answer.chunks:
-        unread += len(chunk)
-        # As in `read_reply`: an event may hold a whole artifact.
-        events = call.feed(chunk) if unread <= _LARGE_BYTES else await anyio.to_thread.run_sync(call.feed, chunk)
-        unread = 0 if events else unread
-        for event in events:
-            message = _told(event)
-            if message is not None and progress is not None:
-                pieces += 1
-                await progress.report(float(pieces), None, message)
-        if call.ending is not None:
-            await _hear_out(answer.chunks)
-            break
+async def _follow(answer: HttpStream, call: CallStream, progress: Progress | None, silence: float) -> Evidence:
+    longest = silence + _HUBS_WORD_SECONDS
+    with anyio.move_on_after(longest) as patience:
+        await _listen(answer, call, progress, patience, longest)
+    if patience.cancelled_caught and call.ending is None:
+        return Lost(sent=True, reason=f"nothing was said of the call for {longest:g} s")
     match call.end():
         case Completed(found):
             return Replied(replace(found, notices=(*found.notices, *notices(answer.headers))))
@@ -112,6 +111,28 @@ async def _follow(answer: HttpStream, progress: Progress | None) -> Evidence:
             return Lost(sent=True, reason=reason)
         case Cancelled(reason, raw=raw):
             return Replied(Refusal("STREAM_INCOMPLETE", f"The Hub cut the stream short: {reason}", raw=raw))
+
+
+async def _listen(
+    answer: HttpStream, call: CallStream, progress: Progress | None, patience: anyio.CancelScope, longest: float
+) -> None:
+    """Hear the stream until it ends; `patience` gets another `longest` seconds whenever something is said."""
+    pieces, unread, heard = 0, 0, call.heard
+    async for chunk in answer.chunks:
+        unread += len(chunk)
+        # As in `read_reply`: an event may hold a whole artifact.
+        events = call.feed(chunk) if unread <= _LARGE_BYTES else await anyio.to_thread.run_sync(call.feed, chunk)
+        unread = 0 if events else unread
+        if call.heard != heard:
+            heard, patience.deadline = call.heard, anyio.current_time() + longest
+        for event in events:
+            message = _told(event)
+            if message is not None and progress is not None:
+                pieces += 1
+                await progress.report(float(pieces), None, message)
+        if call.ending is not None:
+            await _hear_out(answer.chunks)
+            return
 
 
 async def _hear_out(chunks: AsyncIterator[bytes]) -> None:

@@ -6,13 +6,17 @@ import asyncio
 import gzip
 import socket
 import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 
 from jecp_mcp.http import MAX_BYTES, ExchangeFailed, Http
 from tests.faults.rails.raw_hub import (
+    RawHub,
     Request,
+    Script,
     dangles,
     drips,
     floods,
@@ -36,6 +40,14 @@ async def failure(url: str, path: str = "/x", **options: object) -> ExchangeFail
     return caught.value
 
 
+@asynccontextmanager
+async def connected(script: Script) -> AsyncIterator[tuple[RawHub, Http]]:
+    """A client that has a connection already: making one takes a busy machine longer than these tests give it."""
+    async with raw_hub(says({}), script) as hub, Http(hub.url) as http:
+        await http.exchange("POST", hub.url + "/x")
+        yield hub, http
+
+
 def nobody() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -51,7 +63,7 @@ async def test_a_refused_connection_proves_that_nothing_was_sent() -> None:
 async def test_a_server_that_is_not_tls_gets_nothing() -> None:
     async with raw_hub(vanishes) as hub:
         url = hub.url.replace("http://", "https://")
-        failed = await failure(url, timeout=0.3)
+        failed = await failure(url, timeout=3.0)
         assert (failed.sent, failed.phase) == (False, "tls")
         assert hub.heard == []
 
@@ -76,27 +88,29 @@ async def test_once_the_request_went_out_a_failure_says_so_and_where(label: str)
 
 
 @pytest.mark.parametrize("script", [hangs, drips, dangles], ids=["silence", "a drip", "interim answers"])
-async def test_no_server_keeps_an_exchange_past_its_deadline(script: object) -> None:
-    async with raw_hub(script) as hub:  # type: ignore[arg-type]
-        failed = await failure(hub.url, timeout=0.3)
-        assert failed.sent
-        assert "0.3 s" in failed.reason
+async def test_no_server_keeps_an_exchange_past_its_deadline(script: Script) -> None:
+    async with connected(script) as (hub, http):
+        with anyio.fail_after(60), pytest.raises(ExchangeFailed) as caught:
+            await http.exchange("POST", hub.url + "/x", timeout=1.0)
+        assert caught.value.sent
+        assert "1 s" in caught.value.reason
 
 
 async def test_a_stream_outlives_slow_bytes() -> None:
-    async with raw_hub(drips) as hub, Http(hub.url) as http, http.stream("POST", hub.url + "/x", timeout=0.3) as answer:
+    async with connected(drips) as (hub, http), http.stream("POST", hub.url + "/x", timeout=1.0) as answer:
         received = 0
         async for chunk in answer.chunks:
             received += len(chunk)
-            if received > 25:
+            # A byte every 20 ms.
+            if received > 75:
                 break
-    assert received > 25
+    assert received > 75
 
 
 async def test_a_stream_ends_at_a_silence() -> None:
-    async with raw_hub(raw(b"HTTP/1.1 200 OK\r\n\r\nx")) as hub, Http(hub.url) as http:
+    async with connected(raw(b"HTTP/1.1 200 OK\r\n\r\nx")) as (hub, http):
         with anyio.fail_after(60):
-            async with http.stream("POST", hub.url + "/x", timeout=0.2) as answer:
+            async with http.stream("POST", hub.url + "/x", timeout=1.0) as answer:
                 assert await anext(answer.chunks) == b"x"
                 with pytest.raises(ExchangeFailed) as caught:
                     await anext(answer.chunks)
@@ -104,9 +118,9 @@ async def test_a_stream_ends_at_a_silence() -> None:
 
 
 async def test_a_stream_whose_head_never_comes_is_given_up() -> None:
-    async with raw_hub(dangles) as hub, Http(hub.url) as http:
+    async with connected(dangles) as (hub, http):
         with anyio.fail_after(60), pytest.raises(ExchangeFailed) as caught:
-            async with http.stream("POST", hub.url + "/x", timeout=0.3):
+            async with http.stream("POST", hub.url + "/x", timeout=1.0):
                 pass
         assert caught.value.sent
 

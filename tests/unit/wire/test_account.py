@@ -90,3 +90,27 @@ def test_requests_are_the_reference_hubs() -> None:
         "reason": "broken",
         "evidence_url": "https://e",
     }
+
+
+GOOD = {"refund_id": "rf_1", "status": "approved", "transaction_id": "tx_1", "amount_usdc": 0.005}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "7", "null", '"text"', "[]", "{}", '{"refund_id":"rf_2"}', '{"status":"denied"}', '{"refund_id":7,"status":"denied"}',
+        '{"refund_id":"rf_2","status":NaN}', "9" * 5_000, "[" * 500 + "]" * 500, '{"refund_id":' + "[" * 500 + "]" * 500 + "}",
+    ],
+)  # fmt: skip
+def test_an_entry_that_cannot_be_read_hides_no_other_refund(bad: str) -> None:
+    good = json.dumps(GOOD)
+    listed = account.parse_refunds(f'{{"refunds":[{good},{bad},{good.replace("rf_1", "rf_3")}]}}'.encode(), 200)
+    assert isinstance(listed, tuple)
+    assert [one.refund_id for one in listed] == ["rf_1", "rf_3"]
+
+
+@pytest.mark.parametrize(("said", "back"), [("0.0045", 4_050), ("0.00000123", 0), ('"a lot"', None)])
+def test_what_came_back_is_rounded_down(said: str, back: int | None) -> None:
+    refund = account.parse_refund(f'{{"refund_id":"r","status":"approved","amount_usdc":{said}}}'.encode(), 200)
+    assert isinstance(refund, account.Refund)
+    assert refund.returned == back

@@ -1,0 +1,55 @@
+"""A secret taken out of what a stranger sent, however it is spelt there. Pure: no I/O."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Any, Final
+
+_SHORTEST: Final = 12
+"""A shorter text is too common in answers to be masked, and no Hub's key."""
+
+
+class Mask:
+    r"""Puts asterisks in place of one secret: as it is, percent-encoded, or with escapes such as ``\u006a``.
+
+    Escapes of JSON itself are undone before a value is masked; those that are left are of a text within the text. Its
+    repr does not show the secret.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret if len(secret) >= _SHORTEST else None
+
+    def concerns(self, raw: str) -> bool:
+        """Whether the secret may be in a JSON text."""
+        return self._secret is not None and ("\\" in raw or "%" in raw or self._secret in raw)
+
+    def text(self, text: str) -> str:
+        """The text without the secret."""
+        if self._secret is None:
+            return text
+        if "\\" not in text and "%" not in text:
+            return text.replace(self._secret, "*" * len(self._secret))
+        return self._spellings.sub("*" * len(self._secret), text)
+
+    def value(self, value: Any) -> Any:
+        """The JSON value without the secret in any text or key."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(key): self.value(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        return value
+
+    @cached_property
+    def _spellings(self) -> re.Pattern[str]:
+        assert self._secret is not None
+        return re.compile("".join(map(_spellings, self._secret)))
+
+
+def _spellings(character: str) -> str:
+    """A pattern of one character's spellings; each begins with another character, so that matching is linear."""
+    code = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):02x}")
+    # Text quoted again and again doubles its backslashes, and a percent sign becomes %25.
+    return rf"(?:{re.escape(character)}|\\\\{{0,15}}(?:u00{code}|x{code}|{re.escape(character)})|%(?:25){{0,4}}{code})"
