@@ -20,6 +20,9 @@ from jecp_mcp.wire.ids import split_capability, valid_action, valid_version, ver
 MAX_PAGE_BYTES = 32 * 1024 * 1024
 MAX_SNAPSHOT_BYTES = 256 * 1024 * 1024
 MAX_ACTIONS_PER_CAPABILITY = 500
+MAX_CAPABILITIES_PER_PAGE = 20_000
+"""The most a page lists; asked for are a few hundred, but a Hub may know no pages."""
+MAX_ACTIONS_PER_PAGE = 50_000
 
 _MODELS: Mapping[str, PricingModel] = MappingProxyType({model.value: model for model in PricingModel})
 _PRICE_KEYS = frozenset({"base", "currency", "model", "payment_methods"})
@@ -61,10 +64,15 @@ def parse_page(body: bytes, *, max_bytes: int = MAX_PAGE_BYTES) -> CatalogPage:
         listed = [single]
     if not isinstance(listed, (list, type(None))) or not isinstance(others, (list, type(None))):
         raise WireError("the catalog's capabilities are not a list")
+    entries = (*(listed or ()), *(others or ()))
+    if len(entries) > MAX_CAPABILITIES_PER_PAGE:
+        raise WireError(f"the page lists more than {MAX_CAPABILITIES_PER_PAGE} capabilities")
     found: dict[str, Action] = {}
     bad: list[tuple[str, str]] = []
-    for entry in (*(listed or ()), *(others or ())):
+    for entry in entries:
         _read_capability(entry, found, bad)
+        if len(found) + len(bad) > MAX_ACTIONS_PER_PAGE:
+            raise WireError(f"the page lists more than {MAX_ACTIONS_PER_PAGE} actions")
     cursor = page.get("next_cursor")
     cursor = cursor if isinstance(cursor, str) and cursor else None
     more = page.get("has_more")

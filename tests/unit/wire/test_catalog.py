@@ -225,3 +225,11 @@ def test_ten_thousand_actions_are_read_in_a_second() -> None:
     began = time.process_time()
     assert len(parse_page(body).actions) == 10_000
     assert time.process_time() - began < 1
+
+
+def test_a_page_of_more_capabilities_or_actions_than_anybody_sells_is_refused() -> None:
+    with pytest.raises(WireError, match="more than 20000 capabilities"):
+        read({"capabilities": [{}] * 20_001})
+    full = [{"id": f"a/b{at}", "actions": [{"id": "x"}, *[{}] * 499]} for at in range(101)]
+    with pytest.raises(WireError, match="more than 50000 actions"):
+        read({"capabilities": full})
