@@ -260,9 +260,7 @@ def _fallback(value: Any) -> Any:
 
 _STRICT = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=_constant)
 _STRICT_SHORT = json.JSONDecoder(parse_float=Decimal, parse_constant=_constant)
-_FORGIVING = json.JSONDecoder(
-    parse_float=_decimal_or_none, parse_int=_integer_or_none, parse_constant=lambda _: None
-)
+_FORGIVING = json.JSONDecoder(parse_float=_decimal_or_none, parse_int=_integer_or_none, parse_constant=lambda _: None)
 _FORGIVING_SHORT = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda _: None)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fallback)
 
