@@ -15,6 +15,7 @@ import click
 
 from jecp_mcp.cli.options import Start, as_json, common, start
 from jecp_mcp.errors import HubError, JecpMcpError
+from jecp_mcp.invisible import escape
 
 if TYPE_CHECKING:
     from jecp_mcp.calls.ports import Question, Reply
@@ -102,6 +103,8 @@ class Terminal:
         asked = (
             f"{question.because} Buy {question.action} for {most}{format_usdc(question.amount)} USDC at {self._hub}?"
         )
+        # A terminal's own line editor prints a question, past the filter before the streams.
+        asked = escape(asked, one_line=True)
         said = await anyio.to_thread.run_sync(lambda: click.confirm(asked, default=False, err=True))
         return Reply(Decision.ACCEPTED if said else Decision.DECLINED)
 

@@ -223,12 +223,17 @@ def _catalog(given: Start) -> Iterator[Finding]:
 
 
 def _print(findings: list[Finding], done: list[str]) -> None:
+    from rich.text import Text
+
+    from jecp_mcp.cli import tables
+
+    out = tables.console()
     for words in done:
-        click.echo(f"{'mended' if not words.startswith('not mended') else 'mend'}   {words}")
+        print(f"{'mended' if not words.startswith('not mended') else 'mend'}   {words}")
     for one in findings:
         level = one.level.value
-        click.echo(f"{click.style(f'{level:8}', fg=_COLOURS[level])} {one.about}: {one.what}")
+        out.print(Text.assemble((f"{level:8}", _COLOURS[level]), f" {one.about}: {one.what}"), soft_wrap=True)
         if one.money:
-            click.echo(f"         for the money: {one.money}")
+            out.print(Text(f"         for the money: {one.money}"), soft_wrap=True)
         if one.mend:
-            click.echo(f"         to mend it: {one.mend}")
+            out.print(Text(f"         to mend it: {one.mend}"), soft_wrap=True)

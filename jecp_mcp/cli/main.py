@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from jecp_mcp import __version__
+from jecp_mcp.cli.streams import guard
 from jecp_mcp.errors import JecpMcpError, SettingsError
 
 COMMANDS = ("serve", "demo", "call", "catalog", "budget", "approve", "deny", "ledger", "reconcile", "doctor", "sandbox")
@@ -53,6 +54,7 @@ def jecp_mcp() -> None:
 
 def main() -> NoReturn:
     """Run a command. An error is one line on stderr, and the exit status 1, or 2 when it was asked for wrongly."""
+    guard()
     sys.exit(_run())
 
 

@@ -61,7 +61,6 @@ def command(
     """Serve the Hub's catalog as MCP tools, paid under the mandate."""
     if sandbox and hub is not None:
         raise click.UsageError("--sandbox brings its own Hub; leave out --hub", click.get_current_context())
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="jecp-mcp %(levelname)s %(name)s: %(message)s")
     # Starting only makes objects that stay: looking for garbage among them costs a tenth of the start.
     gc.disable()
     options = {"server.host": host, "server.port": port}

@@ -54,7 +54,7 @@ TEXT: Final = (
     "Today visitors outnumber the sheets made by more than ten to one, and the museum lives on their tickets."
 )
 
-PRICE: Final = re.compile(r"\d+\.\d\d")
+PRICE: Final = re.compile(r"(?<!\d)\d++\.\d\d")
 
 ATTEMPTS: Final = 8
 """More attempts than the server makes for one call."""

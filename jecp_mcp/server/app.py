@@ -33,6 +33,7 @@ from jecp_mcp.server.notify import Announcer
 from jecp_mcp.server.prompts import get_prompt, list_prompts
 from jecp_mcp.server.resources import Readable
 from jecp_mcp.settings import ToolSettings
+from jecp_mcp.tools.cleaning import said
 from jecp_mcp.tools.desk import Desk
 from jecp_mcp.tools.forms import ToolCard
 from jecp_mcp.tools.profiles import Profile, profile_for
@@ -56,6 +57,7 @@ SSE_MESSAGES = "/messages/"
 
 _CACHED_PAGES = 64
 _LONGEST_CURSOR = 128
+_PROGRESS = 400
 
 
 class _ProgressNotices:
@@ -67,7 +69,7 @@ class _ProgressNotices:
     async def report(self, done: float, total: float | None, message: str | None) -> None:
         """Send one notice; a client that has gone needs none."""
         try:
-            await self._session.report_progress(done, total, message)
+            await self._session.report_progress(done, total, message and said(message, _PROGRESS, one_line=True))
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, MCPError):
             log.debug("a progress notice had no receiver")
 

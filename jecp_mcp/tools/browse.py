@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from jecp_mcp.errors import MoneyError, ToolFault, WireError
 from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
-from jecp_mcp.tools.cleaning import clean, price_words, provider_of, provider_words, title_of
-from jecp_mcp.tools.links import showable
+from jecp_mcp.tools.cleaning import clean, price_words, provider_of, provider_words, said, title_of
 from jecp_mcp.tools.own_schemas import DEFAULT_RESULTS, MAX_RESULTS
 from jecp_mcp.tools.ports import Finder, OnShelf, Shelf
 from jecp_mcp.tools.suspicion import orders
+from jecp_mcp.tools.values import TooMany, Unreadable, Values
 from jecp_mcp.tools.wallet import Wallet
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.forms import Action
@@ -78,14 +78,14 @@ def described(on_shelf: OnShelf, warning: str | None) -> dict[str, Any]:
     if action.streaming:
         made["streaming"] = True
     if action.deprecation is not None and action.deprecation.status != "active":
-        said = action.deprecation
-        fields = {"status": said.status, "sunset_at": said.sunset_at, "successor": said.successor}
-        made["deprecation"] = {key: clean(text, 200, one_line=True) for key, text in fields.items() if text}
+        end = action.deprecation
+        fields = {"status": end.status, "sunset_at": end.sunset_at, "successor": end.successor}
+        made["deprecation"] = {key: said(text, 200, one_line=True) for key, text in fields.items() if text}
     words = provider_words(action, _DESCRIPTION)
     made.pop("summary", None)
     if words:
         made["providers_words"] = words
-    effects = [clean(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
+    effects = [said(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
     if effects:
         made["side_effects"] = effects[:_MAX_EFFECTS]
     made["input_schema"] = jsontext.plain(on_shelf.card.input_schema)
@@ -133,10 +133,10 @@ def _examples(action: Action) -> list[Any]:
     for example in action.examples:
         try:
             text = jsontext.dumps(example)
-        except WireError:
+            if len(text) <= _EXAMPLE_LENGTH and orders(text.decode()) is None:
+                shown.append(Values().advised(example))
+        except (WireError, Unreadable, TooMany):
             continue
-        if len(text) <= _EXAMPLE_LENGTH and orders(text.decode()) is None:
-            shown.append(jsontext.plain(showable(example)))
         if len(shown) >= _EXAMPLES:
             break
     return shown

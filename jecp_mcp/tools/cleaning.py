@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -17,6 +18,7 @@ from jecp_mcp.tools.suspicion import suspect
 from jecp_mcp.wire.forms import Action, Deprecation, PricingModel
 
 TITLE_LENGTH: Final = 80
+LINK_WITHHELD: Final = "[link withheld]"
 WORDS_LENGTH: Final = 400
 """The most characters of a provider's description that are shown."""
 
@@ -38,6 +40,23 @@ _STACKED_MARKS: Final = (
 _LINE_BREAK: Final = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _BLANK_RUN: Final = re.compile(r"[^\S\n]+")
 _EMPTY_LINES: Final = re.compile(r" ?\n ?(?:\n ?)+")
+# IDNA takes the last three for dots (UTS #46 §4.5).
+_DOT: Final = "[.\u3002\uff0e\uff61]"
+# What stands alone as a name is a link only under a domain that many know; any other may be a file or a field.
+_KNOWN_DOMAINS: Final = (
+    "com|net|org|biz|io|ai|app|dev|co|xyz|online|site|shop|club|cloud|eth|onion|example|"
+    "au|br|cc|ch|cn|de|eu|fr|gg|jp|ly|nl|pl|ru|tk|tv|uk"
+)
+# A scheme, however many slashes a browser forgives; a host with a path or a port; an address; a known domain. A name is
+# tried only from its beginning, so that a long one is passed over once.
+_LINK: Final = (
+    r"[a-z][a-z0-9+.\-]{0,30}:[/\\]{2}\S*|\bhttps?:[/\\]?[^\s/\\]\S*|"
+    r"\b(?:javascript|data|vbscript|mailto|tel|sms):\S+|"
+    rf"(?<![\w-])(?<![\w-]{_DOT})(?:www{_DOT}\S+|"
+    rf"(?:\d{{1,3}}{_DOT}){{3}}\d{{1,3}}(?::\d{{1,5}}|[/\\])\S*|"
+    rf"(?:[\w-]++{_DOT})+(?:[^\W\d_]{{2,24}}(?::\d{{2,5}}|[/\\])\S*|(?:{_KNOWN_DOMAINS}|xn--[a-z0-9-]{{1,59}})(?![\w-])\S*))"
+)
+_TRAILING: Final = ".,;:!?)]}'\"\u3002\uff0e\uff61"
 _QUOTES: Final = str.maketrans({"«": '"', "»": '"'})
 _RAW_FACTOR: Final = 4
 
@@ -87,16 +106,53 @@ def clean(text: object, limit: int, *, one_line: bool = False) -> str:
     return text
 
 
+@cache
+def _links() -> re.Pattern[str]:
+    return re.compile(_LINK, re.IGNORECASE)
+
+
+def links_in(text: str) -> bool:
+    """Whether something in `text` looks like a link, also without a scheme."""
+    return _may_hold_link(text) and _links().search(text) is not None
+
+
+def withhold_links(text: str, shown: Callable[[str], bool] = lambda _: False) -> str:
+    """`text` with a notice for each thing in it that looks like a link, but for those that may be `shown`."""
+
+    def judge(found: re.Match[str]) -> str:
+        link = found[0].rstrip(_TRAILING)
+        return found[0] if shown(link) else LINK_WITHHELD + found[0][len(link) :]
+
+    return _links().sub(judge, text) if _may_hold_link(text) else text
+
+
+@cache
+def _joint() -> re.Pattern[str]:
+    return re.compile(r"[.:\u3002\uff0e\uff61]\S")
+
+
+def _may_hold_link(text: str) -> bool:
+    """A link has a dot or a colon within; most texts have them only at the ends of sentences."""
+    return _joint().search(text) is not None
+
+
 def said(text: object, limit: int, *, one_line: bool = False) -> str:
-    """A provider's words as `clean` leaves them, or, where they address the model instead of describing, a notice."""
+    """A provider's words as `clean` leaves them, without links.
+
+    Where they address the model instead of describing, a notice stands for them.
+    """
     words = clean(text, limit, one_line=one_line)
-    label = suspect(words) if words else None
-    return words if label is None else withheld(label)
+    if not words:
+        return words
+    label = suspect(words)
+    if label is not None:
+        return withheld(label)
+    return clean(withhold_links(words), limit, one_line=one_line)
 
 
-def withheld(label: str) -> str:
+def withheld(label: str, whose: str = "provider") -> str:
     """What stands in the place of words that are not passed on."""
-    return f"[withheld: the provider's text {label}]"
+    return f"[withheld: the {whose}'s text {label}]"
 
 
 def describe(action: Action, warning: str | None = None, successor: str | None = None) -> str:
@@ -127,7 +183,7 @@ def provider_words(action: Action, limit: int, *, one_line: bool = False) -> str
 def title_of(action: Action) -> str:
     """A name for people: the provider's title of the action, or its ids where there is none fit to be shown."""
     title = clean(action.title, TITLE_LENGTH, one_line=True)
-    if title and suspect(title) is None and not mixes_scripts(title):
+    if title and suspect(title) is None and not links_in(title) and not mixes_scripts(title):
         return title
     return clean(action.key, TITLE_LENGTH, one_line=True)
 
@@ -142,7 +198,7 @@ def price_words(action: Action) -> str:
     """The price in words: exact, from a base upwards, free or unknown."""
     price = action.price
     if price.amount is None:
-        reason = clean(price.problem, TITLE_LENGTH, one_line=True)
+        reason = said(price.problem, TITLE_LENGTH, one_line=True)
         return f"Price unknown ({reason})" if reason else "Price unknown"
     if price.exact:
         return f"Costs {format_usdc(price.amount)} USDC per call" if price.amount else "Free"
@@ -161,8 +217,8 @@ def sunset_words(deprecation: Deprecation, tool: str | None = None) -> str:
     Args:
         tool: the tool that takes its place, where there is one.
     """
-    at = clean(deprecation.sunset_at, TITLE_LENGTH, one_line=True)
-    successor = clean(deprecation.successor, TITLE_LENGTH, one_line=True)
+    at = said(deprecation.sunset_at, TITLE_LENGTH, one_line=True)
+    successor = said(deprecation.successor, TITLE_LENGTH, one_line=True)
     if deprecation.status == "sunset":
         text = f"No longer sold{f' since {at}' if at else ''}."
     else:

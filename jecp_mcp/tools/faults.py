@@ -66,8 +66,13 @@ def step_object(step: NextAction) -> dict[str, Any]:
     return made
 
 
+def message_of(refusal: Refusal, links: LinkPolicy) -> str:
+    """The words of a refusal: a Hub's without orders to the model, ours as they are but for what they quote."""
+    return (links.said if refusal.source == "hub" else links.words)(refusal.message, _MESSAGE)
+
+
 def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
-    message = links.words(refusal.message, _MESSAGE)
+    message = message_of(refusal, links)
     theirs = refusal.source == "hub"
     if theirs:
         # It may coach the model to spend more: whose words they are must show.
@@ -75,7 +80,7 @@ def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
     # Our own messages say what became of the money; a Hub's word on that is no proof.
     if theirs or (end.charge is not Charge.UNKNOWN and "charged" not in message):
         message = f"{message}{'' if message.endswith(('.', '!', '?', '…')) else '.'} {money_sentence(end)}"
-    made: dict[str, Any] = {"code": links.words(refusal.code, _CODE), "message": message}
+    made: dict[str, Any] = {"code": links.said(refusal.code, _CODE), "message": message}
     if refusal.details:
         details = links.data(refusal.details, _DETAILS)
         if details:

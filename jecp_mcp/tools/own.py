@@ -14,7 +14,7 @@ from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.tools import browse, refunds
 from jecp_mcp.tools.advice import advise
 from jecp_mcp.tools.cleaning import clean
-from jecp_mcp.tools.faults import step_object
+from jecp_mcp.tools.faults import message_of, step_object
 from jecp_mcp.tools.forms import NextAction, Text, ToolResult
 from jecp_mcp.tools.links import LinkPolicy
 from jecp_mcp.tools.own_schemas import OWN, offered
@@ -150,7 +150,7 @@ class OwnTools:
         made = line(await self._row(call_id, caller) or row)
         made["charged"] = end.charge.value
         if end.refusal is not None:
-            made["message"] = self._near.links.words(end.refusal.message, 400)
+            made["message"] = message_of(end.refusal, self._near.links)
             context = Context(row.tool, None, self.names(), self._near.links, self._near.clock.now(), action=action)
             if end.refusal.code != refusals.CALL_OVER or end.charge is not Charge.NO:
                 made["next_action"] = step_object(advise(end, context))
@@ -190,7 +190,7 @@ class OwnTools:
         return {"amount_usd": amount_usd, "checkout_url": reply.url, "next_action": step_object(step)}
 
     async def _checkout(self, amount_usd: int) -> str:
-        url = self._near.links.shown(await self._near.topups.topup(amount_usd))
+        url = self._near.links.checkout(await self._near.topups.topup(amount_usd))
         if url is None:
             raise ToolFault(
                 "HUB_MISBEHAVED",

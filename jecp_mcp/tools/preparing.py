@@ -10,7 +10,7 @@ from jecp_mcp.calls.prepared import Preparation
 from jecp_mcp.clock import iso
 from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.tools.cleaning import clean, provider_of
+from jecp_mcp.tools.cleaning import clean, provider_of, said
 from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.ports import OnShelf, Problem
@@ -153,7 +153,7 @@ def _approval(made: Preparation) -> list[Issue]:
 def _ageing(action: Action) -> list[Issue]:
     if action.deprecation is None or action.deprecation.status == "active":
         return []
-    until = f" until {clean(action.deprecation.sunset_at, 40, one_line=True)}" if action.deprecation.sunset_at else ""
+    until = f" until {said(action.deprecation.sunset_at, 40, one_line=True)}" if action.deprecation.sunset_at else ""
     text = f"The provider withdraws this action; it works{until}."
     return [_issue("CAPABILITY_DEPRECATED", text, location="catalog", blocking=False)]
 
@@ -195,7 +195,7 @@ def _hints(action: Action) -> dict[str, Any]:
         told["tier"] = clean(action.trust_tier_required, 20, one_line=True)
     if action.timeout_ms is not None:
         told["timeout_seconds"] = action.timeout_ms // 1000
-    effects = [clean(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
+    effects = [said(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
     if effects:
         told["side_effects"] = effects[:MAX_ISSUES]
     return told

@@ -11,10 +11,9 @@ from jecp_mcp.errors import ToolFault
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools.cleaning import clean
 from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction
-from jecp_mcp.tools.links import LinkPolicy
+from jecp_mcp.tools.links import LinkPolicy, hub_id
 from jecp_mcp.tools.ports import Payments, Refunding
 from jecp_mcp.wire.account import Refund
 
@@ -91,16 +90,17 @@ async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
 
 
 def _shown(one: Refund, links: LinkPolicy) -> dict[str, Any]:
-    made: dict[str, Any] = {"refund_id": clean(one.refund_id, 64, one_line=True), "status": links.words(one.status, 40)}
+    made: dict[str, Any] = {"refund_id": hub_id(one.refund_id), "status": links.said(one.status, 40)}
+    if (transaction := hub_id(one.transaction_id)) is not None:
+        made["transaction_id"] = transaction
     for name, amount in (("amount_usdc", one.amount), ("returns_usdc", one.returned)):
         if amount is not None:
             made[name] = format_usdc(amount)
     texts = {
-        "transaction_id": one.transaction_id,
         "requested_at": one.requested_at,
         "estimated_resolution": one.estimated_resolution,
         "resolved_at": one.resolved_at,
         "note": one.resolution_note,
     }
-    made |= {name: links.words(text, _NOTE) for name, text in texts.items() if text}
+    made |= {name: links.said(text, _NOTE) for name, text in texts.items() if text}
     return made

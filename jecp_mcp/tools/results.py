@@ -20,9 +20,9 @@ from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ArtifactSettings
 from jecp_mcp.tools.advice import amount_charged
 from jecp_mcp.tools.artifacts import ArtifactStore, StoredArtifact
-from jecp_mcp.tools.cleaning import clean, provider_of
+from jecp_mcp.tools.cleaning import clean, provider_of, said
 from jecp_mcp.tools.forms import Audio, Block, Embedded, Image, Link, Text, ToolResult
-from jecp_mcp.tools.links import LinkPolicy, showable, unshowable
+from jecp_mcp.tools.links import LinkPolicy, hub_id, showable, unshowable
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.artifacts import Artifact, artifact_of
 from jecp_mcp.wire.forms import Action, Answer
@@ -83,8 +83,8 @@ class Results:
             # With the successor's tool; the Hub's own words name it by its id, and may know another date.
             told = [one for one in told if one.kind != "deprecation" or (one.at or "")[:_DATE] not in ending]
             draft.notices.append(f"Notice: {ending}")
-        draft.notices += [f"Notice: {self._links.words(item.text, _NOTICE)}" for item in told[:_MAX_NOTICES]]
-        lines = [Text(line) for line in (*draft.notices, receipt(end, self._links))]
+        draft.notices += [f"Notice: {self._links.said(item.text, _NOTICE)}" for item in told[:_MAX_NOTICES]]
+        lines = [Text(line) for line in (*draft.notices, receipt(end))]
         return ToolResult(
             blocks=(Text(text), *draft.blocks, *lines), structured=structured, meta={META_BILLING: billing(end)}
         )
@@ -95,7 +95,7 @@ class Results:
         while len(kept) < _MAX_FILES and (found := artifact_of(output)) is not None and found.data_base64 is not None:
             described = await self._one_file(draft, found)
             if found.note:
-                described["note"] = clean(found.note, _NOTICE, one_line=True)
+                described["note"] = self._links.said(found.note, _NOTICE)
             kept.append(described)
             # The description holds no base64, so the next look finds the next file.
             output = {**output, found.field: described}
@@ -179,19 +179,20 @@ def _link(stored: StoredArtifact) -> Link:
 def _label(action: Action | None, answer: Answer) -> str:
     if action is not None:
         return clean(action.key.replace("/", " ").replace(":", " "), 60, one_line=True)
-    return clean(answer.provider or "result", 60, one_line=True)
+    return said(answer.provider or "result", 60, one_line=True)
 
 
 def _payee(end: CallEnd) -> str:
     if end.action is not None:
         return provider_of(end.action)
-    return clean(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
+    return said(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
 
 
-def receipt(end: CallEnd, links: LinkPolicy) -> str:
+def receipt(end: CallEnd) -> str:
     """One line about the money."""
     payee, amount = _payee(end), format_usdc(end.amount)
-    transaction = f" (tx {links.words(end.transaction_id, 64)})" if end.transaction_id else ""
+    known_as = hub_id(end.transaction_id)
+    transaction = f" (tx {known_as[:64]})" if known_as is not None else ""
     if end.charge is Charge.UNKNOWN:
         said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
     elif end.charge is Charge.NO:
@@ -219,8 +220,9 @@ def billing(end: CallEnd) -> dict[str, Any]:
         made["held_usdc"] = format_usdc(end.held)
     if end.charge is Charge.YES and end.amount < end.reserved and not end.estimated:
         made["reserved_usdc"] = format_usdc(end.reserved)
-    if end.transaction_id is not None:
-        made["transaction_id"] = clean(end.transaction_id, 128, one_line=True)
+    known_as = hub_id(end.transaction_id)
+    if known_as is not None:
+        made["transaction_id"] = known_as
     if end.balance_after is not None:
         made["balance_usdc"] = format_usdc(end.balance_after)
     if end.stored:

@@ -159,16 +159,17 @@ class _Walk:
     def value(self, out: Node, keyword: str, value: object, _: int) -> None:
         """``default`` and ``const``."""
         try:
-            out[keyword] = self._values.readable(value)
+            out[keyword] = (self._values.advised if keyword == "default" else self._values.readable)(value)
         except Unreadable:
             self.weakened += keyword == "const"
 
     def listed(self, out: Node, keyword: str, value: object, _: int) -> None:
         """``enum`` and ``examples``: those members that are readable."""
         kept = []
+        read = self._values.advised if keyword == "examples" else self._values.readable
         for member in value if isinstance(value, list) else ():
             try:
-                kept.append(self._values.readable(member))
+                kept.append(read(member))
             except Unreadable:
                 continue
         if kept:

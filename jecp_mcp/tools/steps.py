@@ -99,7 +99,7 @@ def step(
     """A next step of the case's own type unless `type_` says otherwise."""
     tool, arguments = call if call is not None else (None, None)
     return NextAction(
-        type=case.context.links.words(type_ or case.type, 40),
+        type=case.context.links.said(type_ or case.type, 40),
         actor=actor,
         hint=hint,
         # A type that is not the Hub's own is our conclusion, whatever else the Hub said.

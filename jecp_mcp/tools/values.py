@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from jecp_mcp.tools.cleaning import hides_something
+from jecp_mcp.tools.cleaning import hides_something, links_in
 from jecp_mcp.tools.suspicion import orders
 
 MAX_VALUES: Final = 4_096
@@ -15,6 +16,8 @@ MAX_VALUES: Final = 4_096
 
 _MAX_DEPTH: Final = 16
 _MAX_TEXT: Final = 32 * 1024
+# Nobody can own these (RFC 2606 §3), so examples are made of them.
+_RESERVED: Final = re.compile(r"\bhttps?://(?:www\.)?example\.(?:com|net|org)(?:[/?#]\S*|(?=[\s\"',;)]|$))")
 _INT64: Final = 2**63
 
 
@@ -64,11 +67,31 @@ class Values:
             return {self._key(key): self.readable(item, depth + 1) for key, item in value.items()}
         raise Unreadable
 
+    def advised(self, value: object) -> Any:
+        """As `readable`, for a value that a reader may take up: a default, an example. It holds no link either.
+
+        Raises:
+            Unreadable: it does, or is not readable.
+            TooMany: the schema's values are used up.
+        """
+        made = self.readable(value)
+        if _holds_link(made):
+            raise Unreadable
+        return made
+
     @staticmethod
     def _key(key: object) -> str:
         if not isinstance(key, str) or hides_something(key):
             raise Unreadable
         return key
+
+
+def _holds_link(value: Any) -> bool:
+    if isinstance(value, str):
+        return links_in(_RESERVED.sub("", value))
+    if isinstance(value, dict):
+        return any(_holds_link(one) for pair in value.items() for one in pair)
+    return isinstance(value, list) and any(map(_holds_link, value))
 
 
 def number(value: object) -> int | float | None:

@@ -19,6 +19,7 @@ from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.advice import amount_charged
+from jecp_mcp.tools.links import hub_id
 from jecp_mcp.tools.ports import Payments
 from jecp_mcp.wire.forms import TIER_CALLS, TIERS, Action, Refusal
 
@@ -180,8 +181,9 @@ def line(row: CallRow) -> dict[str, Any]:
     if row.state in OPEN:
         # Until then the bridge may still find out; after that it counts as spent until the operator rules.
         made["settled_by"] = iso(row.created_at + REPLAY_WINDOW_MS)
-    if row.transaction_id is not None:
-        made["transaction_id"] = row.transaction_id[:128]
+    known_as = hub_id(row.transaction_id)
+    if known_as is not None:
+        made["transaction_id"] = known_as
     return made
 
 

@@ -15,7 +15,7 @@ from jecp_mcp.money import MicroUSDC, parse_balance
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import NOTHING, JSONObject, Refusal
-from jecp_mcp.wire.ids import valid_agent_id
+from jecp_mcp.wire.ids import reference, valid_agent_id
 from jecp_mcp.wire.masking import Mask
 
 MAX_ACCOUNT_BYTES = 1024 * 1024
@@ -138,7 +138,7 @@ def parse_topup(
     for key in ("url", "checkout_url", "topup_url"):
         url = _text(data.get(key))
         if url:
-            session = _text(data.get("sessionId")) or _text(data.get("session_id"))
+            session = reference(data.get("sessionId")) or reference(data.get("session_id"))
             return TopupSession(url, session, _amount(data.get("amount_usd", data.get("amount"))))
     raise WireError("the Hub's answer to the topup holds no checkout URL")
 
@@ -188,7 +188,7 @@ def _names_a_refund(data: JSONObject) -> bool:
 
 
 def _refund(data: JSONObject) -> Refund:
-    refund_id, status = _text(data.get("refund_id")) or _text(data.get("id")), _text(data.get("status"))
+    refund_id, status = reference(data.get("refund_id")) or reference(data.get("id")), _text(data.get("status"))
     if not refund_id or not status:
         raise WireError("the Hub's answer holds no refund")
     amount, returned = _amount(data.get("amount_usdc")), _amount(data.get("refund_amount_usdc"))
@@ -197,7 +197,7 @@ def _refund(data: JSONObject) -> Refund:
     return Refund(
         refund_id=refund_id,
         status=status,
-        transaction_id=_text(data.get("transaction_id")),
+        transaction_id=reference(data.get("transaction_id")),
         amount=amount,
         returned=returned,
         reason=_text(data.get("reason")),

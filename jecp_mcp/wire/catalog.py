@@ -15,11 +15,14 @@ from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import MicroUSDC, parse_price
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.forms import NOTHING, TIERS, Action, Deprecation, JSONObject, Price, PricingModel
-from jecp_mcp.wire.ids import split_capability, valid_action, valid_version, version_order
+from jecp_mcp.wire.ids import label, split_capability, valid_action, valid_version, version_order
 
 MAX_PAGE_BYTES = 32 * 1024 * 1024
 MAX_SNAPSHOT_BYTES = 256 * 1024 * 1024
 MAX_ACTIONS_PER_CAPABILITY = 500
+MAX_CAPABILITIES_PER_PAGE = 20_000
+"""The most a page lists; asked for are a few hundred, but a Hub may know no pages."""
+MAX_ACTIONS_PER_PAGE = 50_000
 
 _MODELS: Mapping[str, PricingModel] = MappingProxyType({model.value: model for model in PricingModel})
 _PRICE_KEYS = frozenset({"base", "currency", "model", "payment_methods"})
@@ -61,10 +64,15 @@ def parse_page(body: bytes, *, max_bytes: int = MAX_PAGE_BYTES) -> CatalogPage:
         listed = [single]
     if not isinstance(listed, (list, type(None))) or not isinstance(others, (list, type(None))):
         raise WireError("the catalog's capabilities are not a list")
+    entries = (*(listed or ()), *(others or ()))
+    if len(entries) > MAX_CAPABILITIES_PER_PAGE:
+        raise WireError(f"the page lists more than {MAX_CAPABILITIES_PER_PAGE} capabilities")
     found: dict[str, Action] = {}
     bad: list[tuple[str, str]] = []
-    for entry in (*(listed or ()), *(others or ())):
+    for entry in entries:
         _read_capability(entry, found, bad)
+        if len(found) + len(bad) > MAX_ACTIONS_PER_PAGE:
+            raise WireError(f"the page lists more than {MAX_ACTIONS_PER_PAGE} actions")
     cursor = page.get("next_cursor")
     cursor = cursor if isinstance(cursor, str) and cursor else None
     more = page.get("has_more")
@@ -82,21 +90,21 @@ def _read_capability(entry: object, found: dict[str, Action], bad: list[tuple[st
         bad.append(("", "the entry is not an object"))
         return
     name = entry.get("id")
-    label = name[:200] if isinstance(name, str) else ""
+    known_as = label(name) if isinstance(name, str) else ""
     manifest = entry.get("manifest")
     try:
         shared = _Shared(entry, manifest if isinstance(manifest, dict) else NOTHING)
     except WireError as exc:
-        bad.append((label, str(exc)))
+        bad.append((known_as, str(exc)))
         return
     seen: set[str] = set()
     for item in shared.actions:
         action_id = item.get("id") if isinstance(item, dict) else None
         if not (isinstance(item, dict) and valid_action(action_id)):
-            bad.append((f"{label}:{str(action_id)[:100]}", "the action has no valid id"))
+            bad.append((f"{known_as}:{label(action_id)}", "the action has no valid id"))
             continue
         if action_id in seen:
-            bad.append((f"{label}:{action_id}", "the capability lists this action twice"))
+            bad.append((f"{known_as}:{action_id}", "the capability lists this action twice"))
             continue
         seen.add(str(action_id))
         _keep(shared.action(str(action_id), dict(item)), found)

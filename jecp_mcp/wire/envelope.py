@@ -18,7 +18,7 @@ from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import NOTHING, Answer, Billing, JSONObject, Notice, Refusal
 from jecp_mcp.wire.headers import notices
-from jecp_mcp.wire.ids import CapabilityId, split_capability, valid_action, valid_call_id
+from jecp_mcp.wire.ids import CapabilityId, reference, split_capability, valid_action, valid_call_id
 from jecp_mcp.wire.masking import Mask
 
 PROTOCOL = "1.0"
@@ -197,7 +197,7 @@ def billing_of(envelope: JSONObject) -> Billing:
         charged=charged,
         amount=amount,
         balance_after=_balance(envelope.get("wallet_balance_after") if balance is None else balance),
-        transaction_id=_text(billing.get("transaction_id")),
+        transaction_id=reference(billing.get("transaction_id")),
         method=method,
         at_least=at_least,
         raw=billing,

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from jecp_mcp.errors import WireError
+from jecp_mcp.invisible import escape
 
 _CREDENTIAL = re.compile(r"([a-z]{2,8})_(ag|ak|pr|pk)_[A-Za-z0-9]{16,}")
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{4,64}")
@@ -15,6 +16,8 @@ _SEMVER = re.compile(
     r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(?:-([0-9A-Za-z.-]{1,64}))?(?:\+[0-9A-Za-z.-]{1,64})?",
     re.ASCII,
 )
+_REFERENCE = re.compile(r"[!-~]{1,128}")
+_LABEL_LENGTH = 200
 MAX_ID_LENGTH = 128
 """The longest capability or action id accepted, in characters; the grammar itself sets no bound."""
 
@@ -45,6 +48,19 @@ def valid_capability(text: object) -> bool:
 def valid_action(text: object) -> bool:
     """Whether `text` may be an action's id."""
     return isinstance(text, str) and len(text) <= MAX_ID_LENGTH and _ACTION.fullmatch(text) is not None
+
+
+def reference(value: object) -> str | None:
+    """The id that a Hub gave to something of its own, such as a transaction; None for what cannot be one.
+
+    JECP leaves its grammar to the Hub. Here it is 1 to 128 visible ASCII characters: it is shown, logged and sent back.
+    """
+    return value if isinstance(value, str) and _REFERENCE.fullmatch(value) else None
+
+
+def label(value: object) -> str:
+    """What stands for an id that is none, where it is told why: all of it visible, on one line, cut."""
+    return escape(str(value)[:_LABEL_LENGTH], one_line=True)
 
 
 def valid_version(text: object) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
@@ -20,11 +20,21 @@ from jecp_mcp.wire.masking import Mask
 MAX_DEPTH = 64
 MAX_DIGITS = 4_000
 """The longest number, in characters; `int` is quadratic in them, and Python itself stops at 4 300."""
+MAX_MARKS = 1_000_000
+"""The most commas and opening brackets of a collection, those inside texts included: sixteen megabytes of an honest
+one have fewer, and each may cost a microsecond."""
 
 _INT64 = 2**63
 _BRACKETS_ONLY = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_OPENING = b"[{"
+_MOST_PRUNED = 1_000_000
+"""The most brackets of a collection that nests too deep somewhere."""
+# One bracket or the end, and all before it that is no bracket or stands in a text. It matches wherever it is tried and
+# gives nothing back, so a text without an end is passed over once, not once from each of its quotes.
+_NEXT_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"?)*+([\[\]{}]|\Z)', re.DOTALL)
+_NUMBER_SIGNS = bytes(48 if chr(sign) in "0123456789+-.eE" else 32 for sign in range(256))
+_LONG_NUMBER = b"0" * (MAX_DIGITS + 1)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -46,7 +56,7 @@ def loads(
     Raises:
         WireError: it is too long, too deep, not UTF-8 or not JSON.
     """
-    return _read(data, max_bytes, max_depth, _DECODER, mask)
+    return _read(data, max_bytes, max_depth, mask, forgiving=False)
 
 
 def loads_forgiving(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH, mask: Mask | None = None) -> Any:
@@ -56,15 +66,20 @@ def loads_forgiving(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH, 
     Infinity, and numbers of thousands of digits.
 
     Raises:
-        WireError: it is too long, not UTF-8 or not JSON.
+        WireError: it is too long, not UTF-8 or not JSON, or it has more parts than any honest collection.
     """
-    if len(data) <= max_bytes and _deeper_than(data, max_depth):
-        data = _pruned(data, max_depth)
-    return _read(data, max_bytes, max_depth, _FORGIVING, mask)
+    if len(data) <= max_bytes:
+        if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_MARKS:
+            raise WireError(f"the JSON has more than {MAX_MARKS} commas and brackets")
+        if _deeper_than(data, max_depth):
+            if sum(map(data.count, (b"[", b"{", b"]", b"}"))) > _MOST_PRUNED:
+                raise WireError(f"the JSON nests deeper than {max_depth} levels, and is too large to leave that out")
+            data = _pruned(data, max_depth)
+    return _read(data, max_bytes, max_depth, mask, forgiving=True)
 
 
 def _read(
-    data: bytes | bytearray | str, max_bytes: int, max_depth: int, decoder: json.JSONDecoder, mask: Mask | None
+    data: bytes | bytearray | str, max_bytes: int, max_depth: int, mask: Mask | None, *, forgiving: bool
 ) -> Any:
     if len(data) > max_bytes:
         raise WireError(f"the body is longer than {max_bytes} bytes")
@@ -80,7 +95,7 @@ def _read(
     if _deeper_than(raw, max_depth):
         raise WireError(f"the JSON nests deeper than {max_depth} levels or is not closed")
     try:
-        value = decoder.decode(text)
+        value = _decoded(text, raw, forgiving=forgiving)
     except json.JSONDecodeError as exc:
         raise WireError(f"the body is not JSON: {exc.msg} at character {exc.pos}") from exc
     if _SURROGATE_ESCAPE.search(text) or (isinstance(data, str) and _SURROGATE.search(text)):
@@ -140,6 +155,18 @@ def _plain_decimal(value: Decimal) -> int | float | str:
     return str(value) if as_float in (float("inf"), float("-inf")) else as_float
 
 
+def _decoded(text: str, raw: bytes, *, forgiving: bool) -> Any:
+    """Decode with the readers of numbers that are written in C, unless a number may be one that they do not bound."""
+    if _LONG_NUMBER in raw.translate(_NUMBER_SIGNS):
+        return (_FORGIVING if forgiving else _STRICT).decode(text)
+    try:
+        return (_FORGIVING_SHORT if forgiving else _STRICT_SHORT).decode(text)
+    except InvalidOperation as exc:
+        if forgiving:
+            return _FORGIVING.decode(text)
+        raise WireError("a number's exponent is out of range") from exc
+
+
 def _deeper_than(raw: bytes, limit: int) -> bool:
     """Whether brackets outside strings nest deeper than `limit` (or do not close); never recurses."""
     if raw.count(b"[") + raw.count(b"{") <= limit:
@@ -147,11 +174,18 @@ def _deeper_than(raw: bytes, limit: int) -> bool:
     # Without its escapes, every other piece between quotes lies outside strings.
     unescaped = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
     brackets = b"".join(unescaped.split(b'"')[::2]).translate(_ONE_KIND, _BRACKETS_ONLY)
+    too_deep = b"[" * (limit + 1)
     for _ in range(limit):
+        # Where no opening ones stand together that long, a pass takes away at least every `limit`th bracket.
+        if too_deep in brackets:
+            return True
         # One pass takes away exactly the innermost level.
-        brackets = brackets.replace(b"[]", b"")
-        if not brackets:
+        left = brackets.replace(b"[]", b"")
+        if not left:
             return False
+        if len(left) == len(brackets):
+            return True
+        brackets = left
     return True
 
 
@@ -159,16 +193,18 @@ def _pruned(raw: bytes, limit: int) -> bytes:
     """The same JSON text with null for every array or object that would nest deeper than `limit`."""
     kept: list[bytes] = []
     depth, start = 0, 0
-    for token in _TOKEN.finditer(raw):
-        bracket = token[0]
-        if bracket in (b"[", b"{"):
+    for bracket in _NEXT_BRACKET.finditer(raw):
+        at = bracket.start(1)
+        if at == len(raw):
+            break
+        if raw[at] in _OPENING:
             if depth == limit:
-                kept += (raw[start : token.start()], b"null")
+                kept += (raw[start:at], b"null")
             depth += 1
-        elif bracket in (b"]", b"}"):
+        else:
             depth -= 1
             if depth == limit:
-                start = token.end()
+                start = at + 1
     return b"".join((*kept, raw[start:])) if depth <= limit else b"".join(kept)
 
 
@@ -191,16 +227,15 @@ def _constant(text: str) -> NoReturn:
     raise WireError(f"{text} is not JSON")
 
 
-def _forgiven(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """The same reader, giving null for what it refuses."""
+def _decimal_or_none(text: str) -> Decimal | None:
+    try:
+        return Decimal(text) if len(text) <= MAX_DIGITS else None
+    except InvalidOperation:
+        return None
 
-    def attempt(text: str) -> Any:
-        try:
-            return read(text)
-        except WireError:
-            return None
 
-    return attempt
+def _integer_or_none(text: str) -> int | None:
+    return int(text) if len(text) <= MAX_DIGITS else None
 
 
 def _scrubbed(value: Any) -> Any:
@@ -229,10 +264,10 @@ def _fallback(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-_DECODER = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=_constant)
-_FORGIVING = json.JSONDecoder(
-    parse_float=_forgiven(_decimal), parse_int=_forgiven(_integer), parse_constant=_forgiven(_constant)
-)
+_STRICT = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=_constant)
+_STRICT_SHORT = json.JSONDecoder(parse_float=Decimal, parse_constant=_constant)
+_FORGIVING = json.JSONDecoder(parse_float=_decimal_or_none, parse_int=_integer_or_none, parse_constant=lambda _: None)
+_FORGIVING_SHORT = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda _: None)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fallback)
 
 

@@ -187,9 +187,9 @@ async def test_a_paid_answer_is_shown_when_the_disk_refuses_its_file(tmp_path: P
 
 
 async def test_hidden_characters_leave_text_and_structured_content_alike(tmp_path: Path) -> None:
-    output = {"a": "x\ud800y\U000e0041z\u202e\x1b[31m\x08", "keep": "שלום\u200f\n\ttab"}
+    output = {"a": "x\ud800y\U000e0041z\u202e\x1b[31m\x08", "keep": "שלום\u200f می\u200cرود ❤\ufe0f\n\ttab"}
     result = await results_in(tmp_path).render(paid(output))
-    assert result.structured == {"a": "xyz[31m", "keep": "שלום\u200f\n\ttab"}
+    assert result.structured == {"a": "xyz[31m", "keep": "שלום می\u200cرود ❤\ufe0f\n\ttab"}
     assert json.loads(texts(result)[0]) == result.structured
     texts(result)[0].encode()
 

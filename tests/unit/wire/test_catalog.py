@@ -225,3 +225,11 @@ def test_reading_takes_as_many_steps_for_each_action_whether_there_are_a_hundred
         body = json.dumps({"capabilities": entries[:count]}).encode()
         assert len(parse_page(body).actions) == 10 * count
         assert steps(lambda body=body: parse_page(body)) < 270 * 10 * count
+
+
+def test_a_page_of_more_capabilities_or_actions_than_anybody_sells_is_refused() -> None:
+    with pytest.raises(WireError, match="more than 20000 capabilities"):
+        read({"capabilities": [{}] * 20_001})
+    full = [{"id": f"a/b{at}", "actions": [{"id": "x"}, *[{}] * 499]} for at in range(101)]
+    with pytest.raises(WireError, match="more than 50000 actions"):
+        read({"capabilities": full})

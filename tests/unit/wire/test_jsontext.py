@@ -116,3 +116,44 @@ def test_a_forgiving_reader_nulls_what_one_stranger_wrote_and_keeps_the_rest() -
 def test_a_forgiving_reader_still_refuses_what_is_no_json(text: bytes) -> None:
     with pytest.raises(WireError):
         jsontext.loads_forgiving(text, max_bytes=100_000, max_depth=8)
+
+
+SIXTEEN_MB = 16 * 1024 * 1024
+DEEP = b"[" * 70 + b"]" * 70
+
+
+def of_16_mb(unit: bytes, head: bytes = b"[", tail: bytes = b"1]") -> bytes:
+    return head + unit * ((SIXTEEN_MB - len(head) - len(tail)) // len(unit)) + tail
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        of_16_mb(b'\\"', b"[" * 65 + b'"', b""),
+        of_16_mb(b'"\\', b"[" * 65, b""),
+        of_16_mb(b"[", b"", b""),
+        of_16_mb(DEEP + b","),
+        of_16_mb(b"[],", b"[" + DEEP + b","),
+    ],
+    ids=["text without an end", "quotes and escapes", "open", "deep ones", "many beside a deep one"],
+)
+def test_the_worst_pages_of_16_mb_are_refused_before_anybody_waits(page: bytes) -> None:
+    # Each of these took from seconds to hours.
+    with pytest.raises(WireError):
+        jsontext.loads_forgiving(page, max_bytes=SIXTEEN_MB)
+
+
+def test_a_page_that_nests_too_deep_beside_a_long_text_is_read() -> None:
+    page = b'{"deep":' + DEEP + b',"text":"' + b'\\"[' * 100_000 + b'"}'
+    assert jsontext.loads_forgiving(page, max_bytes=len(page))["text"] == '"[' * 100_000
+
+
+def test_a_collection_of_more_parts_than_any_honest_one_is_refused() -> None:
+    page = b"[" + b"1," * jsontext.MAX_MARKS + b"1]"
+    with pytest.raises(WireError, match="more than 1000000 commas"):
+        jsontext.loads_forgiving(page, max_bytes=len(page))
+    assert len(jsontext.loads(page, max_bytes=len(page))) == jsontext.MAX_MARKS + 1  # a paid answer may be long
+
+
+def test_a_number_out_of_range_is_null_to_a_forgiving_reader_and_the_others_stay_exact() -> None:
+    assert jsontext.loads_forgiving(b"[1e99999999999999999999,0.10,7]", max_bytes=99) == [None, Decimal("0.10"), 7]
