@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, common, start
+from jecp_mcp.settings import empty_variables
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -66,6 +68,8 @@ def command(
     gc.disable()
     options = {"server.host": host, "server.port": port}
     overrides = {key: value for key, value in options.items() if value is not None}
+    for variable in empty_variables(os.environ):
+        log.warning("%s is empty, which counts as not set", variable)
     anyio.run(_serve, start(hub, config, state_dir, overrides=overrides, sandbox=sandbox), transport, sandbox)
 
 

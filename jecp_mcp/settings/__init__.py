@@ -1,7 +1,7 @@
 """The operator's settings and the agent's credentials: their shapes, and where they are read from."""
 
 from jecp_mcp.settings.credentials import find_credentials, store_credentials, stored_credentials
-from jecp_mcp.settings.loading import load_settings
+from jecp_mcp.settings.loading import empty_variables, load_settings
 from jecp_mcp.settings.models import (
     DEFAULT_HUB,
     ArtifactSettings,
@@ -35,6 +35,7 @@ __all__ = [
     "ToolSettings",
     "check_hub_url",
     "config_file",
+    "empty_variables",
     "find_credentials",
     "is_loopback",
     "load_settings",
