@@ -20,6 +20,7 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, common, start
+from jecp_mcp.server.log_limits import LogLimits
 from jecp_mcp.settings import empty_variables
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def command(
     """Serve the Hub's catalog as MCP tools, paid under the mandate."""
     if sandbox and hub is not None:
         raise click.UsageError("--sandbox brings its own Hub; leave out --hub", click.get_current_context())
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="jecp-mcp %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(LogLimits())
+    logging.basicConfig(
+        handlers=[handler], level=logging.WARNING, format="jecp-mcp %(levelname)s %(name)s: %(message)s"
+    )
     # Starting only makes objects that stay: looking for garbage among them costs a tenth of the start.
     gc.disable()
     options = {"server.host": host, "server.port": port}
