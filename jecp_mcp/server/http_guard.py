@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +24,7 @@ _SMALL: Final = 64 * 1024
 _MOST_LARGE: Final = 64 * 1024 * 1024
 """What all requests together may hold beyond `_SMALL` each."""
 _RETRY_SECONDS: Final = 5
+_HANDSHAKES: Final = frozenset(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)
 _OWN_SITES: Final = frozenset({b"same-origin", b"none"})
 
 
@@ -108,11 +111,19 @@ class HttpGuard:
         listens = b"subscriptions/listen" in _values(scope, b"mcp-method")
         return listens or (scope["method"] == "GET" and scope["path"] in self._stream_paths)
 
+    def _opens(self, scope: Scope) -> bool:
+        """Whether a request begins what stays, and what it says with it: a stream, or a 2025-era session."""
+        versions = _values(scope, b"mcp-protocol-version")
+        handshake = not versions or versions[0] in _HANDSHAKES
+        begins = scope["path"] in self._stream_paths and not _values(scope, b"mcp-session-id")
+        return self._is_stream(scope) or (begins and handshake)
+
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         """The whole body; None when the client leaves before its end."""
         too_large = _Refused(413, "Request body too large")
+        most = _SMALL if self._opens(scope) else MOST_BYTES
         stated = b"".join(_values(scope, b"content-length"))
-        if stated.isdigit() and int(stated) > MOST_BYTES:
+        if stated.isdigit() and int(stated) > most:
             raise too_large
         body, large = bytearray(), 0
         try:
@@ -121,7 +132,7 @@ class HttpGuard:
                 if message["type"] != "http.request":
                     return None
                 body += message.get("body", b"")
-                if len(body) > MOST_BYTES:
+                if len(body) > most:
                     raise too_large
                 more = max(0, len(body) - _SMALL) - large
                 if self._large + more > _MOST_LARGE:
