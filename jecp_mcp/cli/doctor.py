@@ -85,6 +85,7 @@ async def _examine(
         if not only_ledger:
             findings.append(Finding(Level.OK, "settings", _told(settings)))
             findings += _empty()
+            findings += _exposed(config, state)
             findings += _credentials(settings, state)
         findings += [one async for one in _hub(settings, only_ledger)]
         findings += [] if only_ledger else _catalog(given)
@@ -127,6 +128,15 @@ def _empty() -> Iterator[Finding]:
         mend = f"give {variable} a value, or unset it"
         money = "what it was to say does not hold"
         yield Finding(Level.WARNING, "settings", f"{variable} is empty, which counts as not set", money, mend)
+
+
+def _exposed(config: Path | None, state: Path) -> Iterator[Finding]:
+    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.settings.exposure import writable_by_others
+
+    for path in writable_by_others(os.environ, config, state):
+        money = "whoever can write there can raise the limits and change what was counted"
+        yield Finding(Level.FAULT, "files", f"other users may write {path}", money, f"chmod go-w {path}")
 
 
 def _told(settings: Settings) -> str:

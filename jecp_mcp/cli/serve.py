@@ -22,6 +22,7 @@ import click
 from jecp_mcp.cli.options import Start, common, start
 from jecp_mcp.server.log_limits import LogLimits
 from jecp_mcp.settings import empty_variables
+from jecp_mcp.settings.exposure import writable_by_others
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -75,7 +76,10 @@ def command(
     overrides = {key: value for key, value in options.items() if value is not None}
     for variable in empty_variables(os.environ):
         log.warning("%s is empty, which counts as not set", variable)
-    anyio.run(_serve, start(hub, config, state_dir, overrides=overrides, sandbox=sandbox), transport, sandbox)
+    given = start(hub, config, state_dir, overrides=overrides, sandbox=sandbox)
+    for path in writable_by_others(os.environ, config, given.state):
+        log.warning("other users may write %s, and so set your limits; run: chmod go-w %s", path, path)
+    anyio.run(_serve, given, transport, sandbox)
 
 
 async def _serve(given: Start, transport: str, sandbox: bool) -> None:

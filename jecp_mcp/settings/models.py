@@ -30,6 +30,8 @@ DEFAULT_HUB = "https://jecp.dev"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:.]{2,45}", re.ASCII)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_HEADER_SAFE = re.compile(r"[!-~]{4,512}", re.ASCII)
+_PLACEHOLDER = re.compile(r"\$\{.*\}|\$\w+|<.*>|%\w+%")
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
 
@@ -151,6 +153,18 @@ def check_hub_url(url: str) -> str:
         raise ValueError("a Hub's port is a number up to 65535") from exc
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, _DEFAULT_PORTS[parts.scheme]} else "")
+
+
+def credential_fault(value: str) -> str | None:
+    """Why a text can be no agent id or API key: it could not stand in a header, or was never filled in.
+
+    Also what a Hub calls a key is held against this, before it is stored. The text itself is never repeated.
+    """
+    if _PLACEHOLDER.fullmatch(value):
+        return "is a placeholder that nobody filled in"
+    if not _HEADER_SAFE.fullmatch(value):
+        return "is no credential: 4 to 512 printable ASCII characters without spaces"
+    return None
 
 
 class _Section(BaseModel):
