@@ -25,12 +25,14 @@ class Catalog:
         actions: by `Action.key`.
         quarantined: entries set aside while reading: an id as far as there was one, and why.
         fetched_at: when the Hub last confirmed it, milliseconds since the Unix epoch; None before the first fetch.
+        excluded: the operator's patterns that left something out.
     """
 
     revision: str = ""
     actions: Mapping[str, Action] = field(default_factory=_no_actions)
     quarantined: tuple[tuple[str, str], ...] = ()
     fetched_at: UnixMs | None = None
+    excluded: frozenset[str] = frozenset()
 
     def get(self, key: str) -> Action | None:
         """The action with this key (``namespace/name:action``), or None."""

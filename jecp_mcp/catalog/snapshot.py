@@ -22,7 +22,7 @@ from jecp_mcp.wire import jsontext
 
 log = logging.getLogger(__name__)
 
-FORM: Final = 2
+FORM: Final = 3
 MAX_BYTES: Final = 256 * 1024 * 1024
 _MAX_HEADER: Final = 16 * 1024 * 1024
 _MOST_QUARANTINED: Final = 500
@@ -35,6 +35,7 @@ class StoredPage:
     Attributes:
         data: the actions, one behind the other.
         rows: what is known of each without reading it, by `Action.key`, in the order of `data`.
+        excluded: the operator's patterns that left an action of the page out.
     """
 
     url: str
@@ -44,6 +45,7 @@ class StoredPage:
     quarantined: tuple[tuple[str, str], ...] = ()
     next_cursor: str | None = None
     has_more: bool = False
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ def _page_header(stored: StoredPage, rows: int) -> Mapping[str, Any]:
         "next_cursor": stored.next_cursor,
         "has_more": stored.has_more,
         "quarantined": stored.quarantined[:_MOST_QUARANTINED],
+        "excluded": stored.excluded,
     }
 
 
@@ -154,6 +157,7 @@ def _stored(header: Mapping[str, Any], rows: bytes, data: bytes) -> StoredPage:
         tuple((str(key), str(reason)) for key, reason in header["quarantined"]),
         header["next_cursor"],
         header["has_more"],
+        tuple(str(pattern) for pattern in header["excluded"]),
     )
 
 

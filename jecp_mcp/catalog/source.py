@@ -11,7 +11,6 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlencode
@@ -26,6 +25,7 @@ from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.settings import CatalogSettings
+from jecp_mcp.settings.patterns import matches
 from jecp_mcp.wire.catalog import parse_page
 from jecp_mcp.wire.forms import TIERS, Action
 from jecp_mcp.wire.headers import header, retry_after
@@ -122,7 +122,7 @@ class CatalogSource:
         if stored is not None:
             self._pages = {page.url: page for page in stored.pages}
             self._rows, quarantined = _contents(stored.pages)
-            self.current = Catalog(stored.revision, self._rows, quarantined, stored.fetched_at)
+            self.current = Catalog(stored.revision, self._rows, quarantined, stored.fetched_at, _excluded(stored.pages))
 
     def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
         """Be told of each change, after `current` is the new catalog. Returns what ends the subscription.
@@ -223,7 +223,7 @@ class CatalogSource:
         diff = difference(old, rows)
         revision = self.current.revision if diff.unchanged and not first else revision_of(rows)
         self._pages = {page.url: page for page in pages}
-        self._rows, self.current = rows, Catalog(revision, rows, quarantined, now)
+        self._rows, self.current = rows, Catalog(revision, rows, quarantined, now, _excluded(pages))
         if self._path is not None:
             write(self._path, Snapshot(self._scope, revision, now, tuple(pages)))
         return diff
@@ -322,9 +322,24 @@ class CatalogSource:
 
     def _read(self, url: str, answer: HttpAnswer) -> StoredPage:
         page = parse_page(answer.body, max_bytes=MAX_PAGE_BYTES)
-        data, rows, bad = packed(action for action in page.actions if self._filter.passes(action))
-        quarantined = (*page.quarantined, *bad)
-        return StoredPage(url, header(answer.headers, "ETag"), data, rows, quarantined, page.next_cursor, page.has_more)
+        kept: list[Action] = []
+        excluded: set[str] = set()
+        for action in page.actions:
+            excluding = self._filter.excluding(action)
+            excluded.update(excluding)
+            if not excluding and self._filter.passes(action):
+                kept.append(action)
+        data, rows, bad = packed(kept)
+        return StoredPage(
+            url,
+            header(answer.headers, "ETag"),
+            data,
+            rows,
+            (*page.quarantined, *bad),
+            page.next_cursor,
+            page.has_more,
+            tuple(sorted(excluded)),
+        )
 
     def _refused(self, answer: HttpAnswer) -> HubError:
         wait = retry_after(answer.headers, self._clock.now())
@@ -346,6 +361,10 @@ def _contents(pages: Iterable[StoredPage]) -> tuple[Rows, tuple[tuple[str, str],
     return merged(stored.rows for stored in pages), tuple(set_aside)
 
 
+def _excluded(pages: Iterable[StoredPage]) -> frozenset[str]:
+    return frozenset(pattern for stored in pages for pattern in stored.excluded)
+
+
 class _Filter:
     """The operator's part of the catalog: what passes every one of the filters there are.
 
@@ -365,8 +384,12 @@ class _Filter:
         if len(self._tags) == 1:
             self.query["tags"] = settings.tags[0]
 
+    def excluding(self, action: Action) -> list[str]:
+        """The patterns that leave an action out, whatever else is said of it."""
+        return [pattern for pattern in self._without if matches(pattern, _ids(action))]
+
     def passes(self, action: Action) -> bool:
-        """Whether the operator wants to see this action."""
+        """Whether the operator wants to see this action, as far as nothing excludes it."""
         if self._namespaces and (action.namespace or BUILT_IN) not in self._namespaces:
             return False
         if self._tags and self._tags.isdisjoint(action.tags):
@@ -376,9 +399,8 @@ class _Filter:
         amount = action.price.amount
         if self._most is not None and (amount is None or amount > self._most):
             return False
-        names = (action.key, action.capability)
-        return (not self._only or _matches(self._only, names)) and not _matches(self._without, names)
+        return not self._only or any(matches(pattern, _ids(action)) for pattern in self._only)
 
 
-def _matches(patterns: Iterable[str], names: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+def _ids(action: Action) -> tuple[str, str]:
+    return (action.key, action.capability)

@@ -21,6 +21,7 @@ from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.cli.keeper import Keeper
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.publishing import Publisher
+from jecp_mcp.cli.unmatched import PatternNotices
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.http import Http
@@ -134,8 +135,11 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
         log.error("nothing can be bought: %s", ledger.fault)
-    source = CatalogSource(http, hub, start.state / "catalog.jsonl", settings.catalog, clock)
+    source = CatalogSource(http, hub, start.catalog, settings.catalog, clock)
     pins = Pins(start.state / PINS, hub, settings.catalog, clock)
+    notices = PatternNotices(settings)
+    notices.look(source.current)
+    source.subscribe(lambda _diff: notices.look(source.current))
     registry = Registry(settings.tools)
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)

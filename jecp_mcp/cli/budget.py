@@ -33,6 +33,7 @@ async def read(given: Start) -> dict[str, Any]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
+    from jecp_mcp.cli.unmatched import remembered_catalog, unmatched
     from jecp_mcp.clock import iso
     from jecp_mcp.mandate.caps import standing_meters
     from jecp_mcp.mandate.opening import open_configured
@@ -72,6 +73,7 @@ async def read(given: Start) -> dict[str, Any]:
         },
         "approve_above_usdc": None if policy.approve_above is None else format_usdc(policy.approve_above),
         "expires_at": None if policy.expires_at is None else iso(policy.expires_at),
+        "unmatched_patterns": unmatched(given.settings, remembered_catalog(given)),
         "hub": given.settings.hub.base_url,
         "state_dir": str(given.state),
     }
@@ -93,3 +95,5 @@ def _print(shown: dict[str, Any]) -> None:
     told |= {"calls": totals["calls"], "ask a person above": shown["approve_above_usdc"] or "never"}
     told |= {"mandate ends": shown["expires_at"] or "never", "hub": shown["hub"], "kept in": shown["state_dir"]}
     out.print(tables.facts(told))
+    for text in shown["unmatched_patterns"]:
+        out.print(f"{tables.plain(text)} matches none of the actions on sale now")

@@ -14,7 +14,7 @@ import click
 
 from jecp_mcp.cli.options import Start, as_json, common
 from jecp_mcp.errors import JecpMcpError, LedgerError, SettingsError
-from jecp_mcp.settings import Settings, find_credentials, load_settings, state_dir
+from jecp_mcp.settings import Settings, empty_variables, find_credentials, load_settings, state_dir
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.checkup import Finding
@@ -84,6 +84,8 @@ async def _examine(
     if settings is not None:
         if not only_ledger:
             findings.append(Finding(Level.OK, "settings", _told(settings)))
+            findings += _empty()
+            findings += _exposed(config, state)
             findings += _credentials(settings, state)
         findings += [one async for one in _hub(settings, only_ledger)]
         findings += [] if only_ledger else _catalog(given)
@@ -117,6 +119,24 @@ def _settings(hub: str | None, config: Path | None) -> tuple[Settings | None, Se
         return load_settings(config, environ=os.environ, overrides=overrides), None
     except SettingsError as exc:
         return None, exc
+
+
+def _empty() -> Iterator[Finding]:
+    from jecp_mcp.mandate.checkup import Finding, Level
+
+    for variable in empty_variables(os.environ):
+        mend = f"give {variable} a value, or unset it"
+        money = "what it was to say does not hold"
+        yield Finding(Level.WARNING, "settings", f"{variable} is empty, which counts as not set", money, mend)
+
+
+def _exposed(config: Path | None, state: Path) -> Iterator[Finding]:
+    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.settings.exposure import writable_by_others
+
+    for path in writable_by_others(os.environ, config, state):
+        money = "whoever can write there can raise the limits and change what was counted"
+        yield Finding(Level.FAULT, "files", f"other users may write {path}", money, f"chmod go-w {path}")
 
 
 def _told(settings: Settings) -> str:
@@ -205,13 +225,15 @@ async def _hub(settings: Settings, only_ledger: bool) -> Any:
 
 
 def _catalog(given: Start) -> Iterator[Finding]:
-    from jecp_mcp.catalog.source import CatalogSource
-    from jecp_mcp.clock import SystemClock, iso
-    from jecp_mcp.http import Http
+    from jecp_mcp.cli.unmatched import remembered_catalog, unmatched
+    from jecp_mcp.clock import iso
     from jecp_mcp.mandate.checkup import Finding, Level
 
-    path, hub = given.state / "catalog.jsonl", given.settings.hub.base_url
-    known = CatalogSource(Http(hub), hub, path, given.settings.catalog, SystemClock()).current
+    path, known = given.catalog, remembered_catalog(given)
+    for text in unmatched(given.settings, known):
+        money = "nothing is denied, limited or let in by it"
+        mend = "correct it, or take it out; jecp-mcp catalog lists what there is"
+        yield Finding(Level.WARNING, "settings", f"{text} matches none of the actions on sale now", money, mend)
     if known.fetched_at is not None:
         what = f"{len(known.actions)} actions, as of {iso(known.fetched_at)}"
         yield Finding(Level.OK, "catalog", what)

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 from pydantic import SecretStr
 
-from jecp_mcp.settings import Credentials, Settings, store_credentials, stored_credentials
+from jecp_mcp.settings import Credentials, Settings, check_storable, store_credentials, stored_credentials
 from jecp_mcp.tools.ports import Registered
 from jecp_mcp.wire.account import Registration
 
@@ -77,7 +77,7 @@ class Keeper:
             stored = stored_credentials(self._state, hub)
             if stored is not None:
                 return self._adopt(stored)
-            await anyio.to_thread.run_sync(self._try_to_store)
+            await anyio.to_thread.run_sync(check_storable, self._state)
             # A host that loses patience must not lose the key of an account that is made all the same.
             with anyio.CancelScope(shield=True):
                 made = await self._registrar().register(name or DEFAULT_NAME)
@@ -95,13 +95,6 @@ class Keeper:
                 raise
             return stored
         return Credentials(agent_id=made.agent_id, api_key=key, source=str(path))
-
-    def _try_to_store(self) -> None:
-        """Write and remove a file where the credentials will stand. Raises `OSError`."""
-        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        trial = self._state / "credentials.trial"
-        trial.write_bytes(b"x" * 4096)
-        trial.unlink()
 
     def _adopt(self, credentials: Credentials, free_calls: int | None = None) -> Registered:
         self._found, self._free_calls = credentials, free_calls

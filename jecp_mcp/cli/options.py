@@ -12,21 +12,32 @@ import click
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import Credentials, Settings, find_credentials, load_settings, state_dir
-from jecp_mcp.settings.places import STATE_VARIABLE
+from jecp_mcp.settings.places import STATE_VARIABLE, variable_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _NamedPath(click.Path):
+    """A path that is no empty text, which would mean the folder somebody happens to be in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's."""
+        if isinstance(value, str) and not value.strip():
+            self.fail("is empty; leave it out, or name a path", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 _HUB = click.option("--hub", metavar="URL", help="The Hub's origin. Default: https://jecp.dev.")
 _CONFIG = click.option(
     "--config",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=_NamedPath(path_type=Path),
     help="The settings file. Default: $JECP_MCP_CONFIG, else config.toml in your config folder.",
 )
 _STATE = click.option(
     "--state-dir",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=_NamedPath(path_type=Path),
     help="Where the ledger, credentials and artifacts are. Default: $JECP_MCP_STATE_DIR, else your state folder.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -55,6 +66,11 @@ class Start:
         """The ledger's file."""
         return self.state / "ledger.sqlite"
 
+    @property
+    def catalog(self) -> Path:
+        """Where the last catalog is remembered."""
+        return self.state / "catalog.jsonl"
+
 
 def start(
     hub: str | None,
@@ -82,7 +98,7 @@ def start(
         given["ledger.url"] = None
     settings = load_settings(config, environ=os.environ, overrides=given)
     folder = state_dir(os.environ, state)
-    if sandbox and state is None and not os.environ.get(STATE_VARIABLE):
+    if sandbox and state is None and not variable_of(os.environ, STATE_VARIABLE):
         folder /= "sandbox"
     if folder.exists() and not folder.is_dir():
         raise SettingsError("the state folder", "", f"{folder} is not a folder")

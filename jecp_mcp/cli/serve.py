@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,9 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, common, start
+from jecp_mcp.server.log_limits import LogLimits
+from jecp_mcp.settings import empty_variables
+from jecp_mcp.settings.exposure import writable_by_others
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -61,11 +65,18 @@ def command(
     """Serve the Hub's catalog as MCP tools, paid under the mandate."""
     if sandbox and hub is not None:
         raise click.UsageError("--sandbox brings its own Hub; leave out --hub", click.get_current_context())
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(LogLimits())
     # Starting only makes objects that stay: looking for garbage among them costs a tenth of the start.
     gc.disable()
     options = {"server.host": host, "server.port": port}
     overrides = {key: value for key, value in options.items() if value is not None}
-    anyio.run(_serve, start(hub, config, state_dir, overrides=overrides, sandbox=sandbox), transport, sandbox)
+    for variable in empty_variables(os.environ):
+        log.warning("%s is empty, which counts as not set", variable)
+    given = start(hub, config, state_dir, overrides=overrides, sandbox=sandbox)
+    for path in writable_by_others(os.environ, config, given.state):
+        log.warning("other users may write %s, and so set your limits; run: chmod go-w %s", path, path)
+    anyio.run(_serve, given, transport, sandbox)
 
 
 async def _serve(given: Start, transport: str, sandbox: bool) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Protocol
 
 from jecp_mcp.mandate.ledger import Meter, Window
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LimitSettings, MandateSettings
+from jecp_mcp.settings.patterns import matches
 from jecp_mcp.wire.forms import Action
 
 _SETTING: dict[Window, str] = {
@@ -77,11 +77,6 @@ class Capped(Protocol):
 def names_of(action: Action, tool: str) -> tuple[str, str, str]:
     """What a pattern is matched against: the action's key, its capability, and the tool's name."""
     return (action.key, action.capability, tool)
-
-
-def matches(pattern: str, names: tuple[str, ...]) -> bool:
-    """Whether a glob fits one of `names`; ``*`` crosses ``/`` and ``:`` too, and case counts."""
-    return any(fnmatchcase(name, pattern) for name in names)
 
 
 def tightest_per_call(caps: tuple[CapSet, ...], names: tuple[str, ...]) -> PerCallCap | None:

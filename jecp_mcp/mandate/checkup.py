@@ -265,6 +265,9 @@ def _open_calls(connection: apsw.Connection) -> Iterator[Finding]:
 
 def _locks(ledger: Path, *, sound: bool) -> Iterator[Finding]:
     lock = Path(f"{ledger}.lock")
+    if lock.is_symlink():
+        yield _fault("lock", f"{lock} is a link, and none is followed", f"find out who made it, and rm {lock}")
+        return
     deadline = time.monotonic() + _PATIENCE
     while presence.is_locked(lock):
         if time.monotonic() > deadline:

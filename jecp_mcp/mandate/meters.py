@@ -19,10 +19,10 @@ import apsw
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.caps import matches
 from jecp_mcp.mandate.ledger import WINDOW_MS, Meter, MeterReading, OverLimit, Window
 from jecp_mcp.mandate.states import State, counted
 from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.settings.patterns import matches
 
 SLOT_MS: dict[Window, int] = {
     Window.HOUR: 60_000,

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.mandate.caps import CapSet, PerCallCap, matches, meters_for, names_of, tightest_per_call
+from jecp_mcp.mandate.caps import CapSet, PerCallCap, meters_for, names_of, tightest_per_call
 from jecp_mcp.mandate.ledger import Meter
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
+from jecp_mcp.settings.patterns import matches
 from jecp_mcp.wire.forms import Action, Refusal
 
 MOST_PER_CALL = MicroUSDC(1_000 * MICRO_PER_USDC)

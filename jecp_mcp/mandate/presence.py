@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -38,15 +39,19 @@ def sessions_of(ledger: Path) -> Sessions:
 
 
 def is_locked(path: Path) -> bool | None:
-    """Whether a process holds the flock(2) of a file; None when there is no such file.
+    """Whether a process holds the flock(2) of a file; None when there is no such file, or a link in its place.
 
     Raises:
         OSError: it cannot be told.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            return None
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -93,7 +98,7 @@ def exclusive(ledger: Path) -> Iterator[int]:
         OSError: the lock cannot be made.
     """
     lock = Path(f"{ledger}.lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + _WAIT
     try:
         while True:

@@ -55,6 +55,9 @@ PAGE_CHARACTERS = 960 * 1024
 SSE_MESSAGES = "/messages/"
 """Where the SSE transport takes messages; what they ask is answered on the stream at ``/sse``."""
 
+_KEPT = frozenset({"initialize", "subscriptions/listen"})
+_MOST_KEPT = 16_384
+"""What a client may say of itself, in characters: it is kept for as long as the client stays."""
 _CACHED_PAGES = 64
 _LONGEST_CURSOR = 128
 _PROGRESS = 400
@@ -148,6 +151,8 @@ class _Face:
 
     async def guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Keep the text of unexpected exceptions from clients: 2025-era connections would send it as it is."""
+        if ctx.method in _KEPT and len(json.dumps(ctx.params)) > _MOST_KEPT:
+            raise MCPError(INVALID_PARAMS, f"{ctx.method} says more than {_MOST_KEPT} characters")
         try:
             return await (self._reused(ctx, call_next) if ctx.method == "tools/list" else call_next(ctx))
         except (MCPError, ValidationError):

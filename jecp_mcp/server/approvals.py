@@ -1,7 +1,8 @@
 """The page on which a person answers what the host could not ask, beside the HTTP transports.
 
 Whoever opens it must give the PIN that the operator was shown on stderr when the server started: an agent can reach
-this address too, and must not be able to approve its own spending. Only plain requests to the loopback address are
+this address too, and must not be able to approve its own spending. Its 78 random bits cannot be guessed, so wrong PINs
+lock nothing: a lock would let any local process keep the operator out. Only plain requests to the loopback address are
 answered, so neither another site in the person's browser nor a proxy can reach it. It needs no script.
 
 A browser sends a cookie to every port of a host (RFC 6265 §8.5), so a web server that an agent runs on this machine can
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 PATH: Final = "/approvals"
-MOST_TRIES: Final = 5
-"""How many wrong PINs in a row are taken."""
-LOCKED_SECONDS: Final = 900.0
-"""How long no PIN is taken after that."""
 SESSION_SECONDS: Final = 8 * 3_600.0
 """How long a browser stays let in."""
 
@@ -67,28 +64,15 @@ class Gate:
     """Who may see and answer: whoever gave the PIN, for a while."""
 
     def __init__(self, clock: Clock, pin: str | None = None) -> None:
-        self.pin: Final = pin or new_code()
+        self.pin: Final = pin or f"{new_code()}-{new_code()}"
         self._clock = clock
-        self._wrong = 0
-        self._locked_until = 0.0
         self._sessions: dict[str, _Session] = {}
 
-    @property
-    def locked(self) -> bool:
-        """Whether too many wrong PINs were given a short while ago."""
-        return self._clock.monotonic() < self._locked_until
-
     def let_in(self, pin: str) -> str | None:
-        """A new session's secret for the right PIN; None for a wrong one, or while no PIN is taken."""
-        if self.locked:
+        """A new session's secret for the right PIN; None for a wrong one."""
+        given, wanted = (text.upper().replace(" ", "").replace("-", "") for text in (pin, self.pin))
+        if not hmac.compare_digest(given.encode(), wanted.encode()):
             return None
-        given = pin.strip().upper().replace(" ", "")
-        if not hmac.compare_digest(given.encode(), self.pin.encode()):
-            self._wrong += 1
-            if self._wrong >= MOST_TRIES:
-                self._wrong, self._locked_until = 0, self._clock.monotonic() + LOCKED_SECONDS
-            return None
-        self._wrong = 0
         now = self._clock.monotonic()
         self._sessions = {secret: one for secret, one in self._sessions.items() if one.until > now}
         while len(self._sessions) >= _MOST_SESSIONS:
@@ -133,7 +117,7 @@ class ApprovalsPage:
         """The question for the PIN, and nothing else: a plain look carries no token."""
         if not self._plain(request):
             return _refused(403)
-        return _page(html.asking_for_pin(html.LOCKED if self._gate.locked else ""))
+        return _page(html.asking_for_pin())
 
     async def enter(self, request: Request) -> Response:
         """Take the PIN and let the browser in, or a token and list anew."""
@@ -144,8 +128,7 @@ class ApprovalsPage:
             return await self._list(request.cookies.get(_COOKIE), given["token"])
         secret = self._gate.let_in(given.get("pin", ""))
         if secret is None:
-            said = html.LOCKED if self._gate.locked else html.WRONG_PIN
-            return _page(html.asking_for_pin(said), 429 if self._gate.locked else 403)
+            return _page(html.asking_for_pin(html.WRONG_PIN), 403)
         response = await self._list(secret, self._gate.token(secret) or "")
         response.set_cookie(_COOKIE, secret, max_age=int(SESSION_SECONDS), path=PATH, httponly=True, samesite="strict")
         return response

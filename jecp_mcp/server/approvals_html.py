@@ -9,7 +9,6 @@ from html import escape
 from typing import Any, Final
 
 WRONG_PIN: Final = "That is not the PIN."
-LOCKED: Final = "Too many wrong PINs. Wait a quarter of an hour, or answer with `jecp-mcp approve` in a terminal."
 PIN_FIRST: Final = "Nothing was answered: give the PIN first, and leave cookies on."
 
 _STYLE: Final = """

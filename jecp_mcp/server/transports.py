@@ -18,6 +18,7 @@ from mcp.server.stdio import stdio_server
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.server.app import SSE_MESSAGES, BridgeServer
+from jecp_mcp.server.http_guard import MOST_BYTES, HttpGuard
 from jecp_mcp.server.stdio import claim
 from jecp_mcp.settings import ServerSettings
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _BACKLOG = 128
+MOST_SESSIONS = 512
+"""How many 2025-era sessions of Streamable HTTP there may be; one that is idle for half an hour ends."""
 _DRAIN_SECONDS = 3
 
 
@@ -111,8 +114,14 @@ async def serve_http(
 ) -> None:
     """Serve Streamable HTTP at ``/mcp``, and what is `beside` it, until SIGINT or SIGTERM."""
     rules = security(settings, bound.getsockname()[1])
-    app = server.streamable_http_app(host=settings.host, transport_security=rules, custom_starlette_routes=list(beside))
-    await _serve(app, settings, bound, "/mcp")
+    app = server.streamable_http_app(
+        host=settings.host,
+        transport_security=rules,
+        custom_starlette_routes=list(beside),
+        max_request_body_size=MOST_BYTES,
+        max_sessions=MOST_SESSIONS,
+    )
+    await _serve(app, settings, bound, "/mcp", rules, beside)
 
 
 async def serve_sse(
@@ -120,7 +129,7 @@ async def serve_sse(
 ) -> None:
     """Serve the 2024-11 HTTP+SSE transport at ``/sse``, and what is `beside` it, until SIGINT or SIGTERM."""
     rules = security(settings, bound.getsockname()[1])
-    await _serve(_sse_app(server, rules, beside), settings, bound, "/sse")
+    await _serve(_sse_app(server, rules, beside), settings, bound, "/sse", rules, beside)
 
 
 def _sse_app(server: BridgeServer, rules: TransportSecuritySettings, beside: Sequence[Route]) -> Starlette:
@@ -128,7 +137,7 @@ def _sse_app(server: BridgeServer, rules: TransportSecuritySettings, beside: Seq
     from starlette.applications import Starlette
     from starlette.routing import Mount, Route
 
-    transport = SseServerTransport(SSE_MESSAGES, security_settings=rules)
+    transport = SseServerTransport(SSE_MESSAGES, security_settings=rules, max_request_body_size=MOST_BYTES)
 
     class Connect:
         """One SSE connection, as a plain ASGI application: its response is the stream itself."""
@@ -151,11 +160,30 @@ def _sse_app(server: BridgeServer, rules: TransportSecuritySettings, beside: Seq
     )
 
 
-async def _serve(app: Starlette, settings: ServerSettings, bound: socket.socket, path: str) -> None:
+async def _serve(
+    app: Starlette,
+    settings: ServerSettings,
+    bound: socket.socket,
+    path: str,
+    rules: TransportSecuritySettings,
+    beside: Sequence[Route],
+) -> None:
     import uvicorn
 
+    from jecp_mcp.server.http_limits import BACKLOG, Connections, HttpLimits, bounded
+
+    limits = HttpLimits.of_process()
+    pages = [route.path for route in beside]
     config = uvicorn.Config(
-        app, log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=_DRAIN_SECONDS
+        HttpGuard(app, limits, rules.allowed_origins, streams=[path], pages=pages),
+        http=bounded(Connections(limits.connections)),
+        ws="none",
+        backlog=BACKLOG,
+        proxy_headers=False,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     print(f"jecp-mcp listens on {origin(settings, bound)}{path}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is for people
     with bound:

@@ -1,7 +1,7 @@
 """The operator's settings and the agent's credentials: their shapes, and where they are read from."""
 
-from jecp_mcp.settings.credentials import find_credentials, store_credentials, stored_credentials
-from jecp_mcp.settings.loading import load_settings
+from jecp_mcp.settings.credentials import check_storable, find_credentials, store_credentials, stored_credentials
+from jecp_mcp.settings.loading import empty_variables, load_settings
 from jecp_mcp.settings.models import (
     DEFAULT_HUB,
     ArtifactSettings,
@@ -16,6 +16,7 @@ from jecp_mcp.settings.models import (
     Settings,
     ToolSettings,
     check_hub_url,
+    credential_fault,
     is_loopback,
 )
 from jecp_mcp.settings.places import config_file, state_dir
@@ -34,7 +35,10 @@ __all__ = [
     "Settings",
     "ToolSettings",
     "check_hub_url",
+    "check_storable",
     "config_file",
+    "credential_fault",
+    "empty_variables",
     "find_credentials",
     "is_loopback",
     "load_settings",

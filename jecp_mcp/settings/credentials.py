@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings.models import DEFAULT_HUB, Credentials, Settings, check_hub_url
+from jecp_mcp.settings.models import DEFAULT_HUB, Credentials, Settings, check_hub_url, credential_fault
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +27,6 @@ OLD_KEY_VARIABLE = "JECP_AGENT_KEY"
 
 _MOST_BYTES = 1_048_576
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_HEADER_SAFE = re.compile(r"[!-~]{4,512}", re.ASCII)
-_PLACEHOLDER = re.compile(r"\$\{.*\}|\$\w+|<.*>|%\w+%")
 
 
 def find_credentials(
@@ -79,36 +76,53 @@ def store_credentials(state: Path, hub: str, agent_id: str, api_key: SecretStr) 
     Raises:
         FileExistsError: there are credentials for this Hub already; an account with money in it is never overwritten.
         OSError: the file cannot be written.
+        SettingsError: they are none that `stored_credentials` would take: no later start could go past them.
     """
     import fcntl
-    import secrets
 
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = state / FILE
-    with (state / f"{FILE}.lock").open("a") as lock:
+    for name, value in (("agent_id", agent_id), ("api_key", api_key.get_secret_value())):
+        _check(hub, name, value)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(state / f"{FILE}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         hubs = _stored(path)
         if hub in hubs:
             raise FileExistsError(f"{path} holds credentials for {hub} already")
         hubs[hub] = {"agent_id": agent_id, "api_key": api_key.get_secret_value()}
-        temporary = path.with_name(f"{FILE}.{secrets.token_hex(6)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({"hubs": hubs}, file, indent=2)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        _write_beside(path, json.dumps({"hubs": hubs}, indent=2) + "\n").replace(path)
         folder = os.open(state, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+    finally:
+        os.close(lock)
     return path
+
+
+def check_storable(state: Path) -> None:
+    """Try whether credentials could be stored. Raises `OSError`."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_beside(state / FILE, "x" * 4096).unlink()
+
+
+def _write_beside(path: Path, text: str) -> Path:
+    """A new file beside `path`, durable and for its owner's eyes, under a name that nobody can have laid a link at."""
+    import secrets
+
+    made = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        made.unlink(missing_ok=True)
+        raise
+    return made
 
 
 def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
@@ -195,8 +209,6 @@ def _read_private(path: Path) -> dict[str, Any]:
 
 
 def _check(source: str, key: str, value: str) -> None:
-    """Refuse what could not stand in a header, or was never filled in. The value itself is never repeated."""
-    if _PLACEHOLDER.fullmatch(value):
-        raise SettingsError(source, key, "is a placeholder that nobody filled in")
-    if not _HEADER_SAFE.fullmatch(value):
-        raise SettingsError(source, key, "is no credential: 4 to 512 printable ASCII characters without spaces")
+    fault = credential_fault(value)
+    if fault is not None:
+        raise SettingsError(source, key, fault)

@@ -1,6 +1,10 @@
 """Settings from their four sources, later ones winning: TOML file, ``JECP_BASE_URL``, ``JECP_MCP_*``, command line.
 
 A wrong key or value is refused with its source, key and reason before anything starts.
+
+Hosts and compose files make an empty variable of what the operator left out, so an empty variable counts as not set.
+A list that the file gives is never loosened by a variable: what is denied or limited adds up, and what lets something
+in can only become less.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from pydantic import ValidationError
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings.models import LimitSettings, Settings
+from jecp_mcp.settings.patterns import within
 from jecp_mcp.settings.places import CONFIG_VARIABLE, STATE_VARIABLE, config_file
 
 PREFIX = "JECP_MCP_"
@@ -25,6 +30,19 @@ _PLACES = frozenset({CONFIG_VARIABLE, STATE_VARIABLE})
 _MOST_BYTES = 1_048_576
 _SECRETS = ("api_key", "agent_id", "agent_key", "key", "token", "secret", "password")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_RESTRICTING = frozenset({"mandate.deny", "mandate.limits", "catalog.without"})
+"""Lists of which every entry takes something away."""
+_FILTERING = frozenset({"catalog.only", "catalog.namespaces", "catalog.tags"})
+"""Lists of which every entry lets something in, and of which an empty one lets everything in."""
+_GRANTING = _FILTERING | {
+    "mandate.allow",
+    "catalog.tolerate",
+    "hub.link_origins",
+    "server.allowed_hosts",
+    "server.allowed_origins",
+}
+"""Lists of which every entry lets something in."""
+_GLOBS = frozenset({"mandate.allow", "catalog.only"})
 
 
 class _Sources:
@@ -37,6 +55,37 @@ class _Sources:
     def put(self, section: str, key: str, value: Any, origin: str) -> None:
         self.values[section][key] = value
         self.origins[f"{section}.{key}"] = origin
+
+    def put_list(self, section: str, key: str, value: list[Any], origin: str) -> None:
+        """Take a list from a variable, without loosening one that is there.
+
+        Raises:
+            SettingsError: it would.
+        """
+        dotted = f"{section}.{key}"
+        known = self.values[section].get(key)
+        if not value:
+            raise SettingsError(origin, dotted, "an empty list is given in the settings file only; leave it out here")
+        if known is None:
+            self.put(section, key, value, origin)
+        elif not isinstance(known, list):
+            return  # It is refused where it stands.
+        elif dotted in _RESTRICTING:
+            before = self.origins[dotted]
+            added = [one for one in value if one not in known]
+            for place in range(len(known)):
+                self.origins.setdefault(f"{dotted}.{place}", before)
+            self.put(section, key, [*known, *added], origin)
+        elif dotted in _GRANTING and (known or dotted not in _FILTERING):
+            fits = within if dotted in _GLOBS else str.__eq__
+            for one in value:
+                if not any(fits(str(one), str(other)) for other in known):
+                    raise SettingsError(
+                        origin, dotted, f'"{one}" is more than {self.origins[dotted]} lets in; widen the list there'
+                    )
+            self.put(section, key, value, origin)
+        else:
+            self.put(section, key, value, origin)
 
     def origin(self, dotted: str) -> str:
         while dotted:
@@ -62,7 +111,7 @@ def load_settings(
     sources = _Sources()
     path, named = config_file(environ, config)
     _read_file(sources, path, named)
-    if environ.get(HUB_VARIABLE):
+    if environ.get(HUB_VARIABLE, "").strip():
         sources.put("hub", "base_url", environ[HUB_VARIABLE], f"the environment variable {HUB_VARIABLE}")
     _read_environment(sources, environ)
     for dotted, value in overrides.items():
@@ -126,11 +175,25 @@ def _read_environment(sources: _Sources, environ: Mapping[str, str]) -> None:
                 )
             raise SettingsError(origin, f"{section}.{key}", _unknown_key(section, key))
         value: Any = environ[variable]
+        if not value.strip():
+            continue
         if key == "limits":
             value = _json(origin, "mandate.limits", value)
         elif isinstance(fields[key].default, tuple):
             value = _listed(origin, f"{section}.{key}", value)
-        sources.put(section, key, value, origin)
+        if isinstance(value, list):
+            sources.put_list(section, key, value, origin)
+        else:
+            sources.put(section, key, value, origin)
+
+
+def empty_variables(environ: Mapping[str, str]) -> list[str]:
+    """The variables of ours that are set to nothing, and so count as not set."""
+    return sorted(
+        variable
+        for variable, value in environ.items()
+        if not value.strip() and (variable.upper().startswith(PREFIX) or variable == HUB_VARIABLE)
+    )
 
 
 def _listed(origin: str, key: str, text: str) -> Any:
@@ -154,7 +217,7 @@ def _refuse(sources: _Sources, error: ValidationError) -> NoReturn:
     for part in found["loc"]:
         dotted += f"[{part}]" if isinstance(part, int) else f".{part}"
     section, *rest = (str(part) for part in found["loc"])
-    origin = sources.origin(".".join([section, *rest[:1]]))
+    origin = sources.origin(".".join([section, *rest]))
     if found["type"] == "extra_forbidden":
         inside = LimitSettings.model_fields if len(rest) > 1 else None
         reason = _unknown_key(section, rest[-1], inside)

@@ -7,19 +7,31 @@ the Unix epoch, UTC. The defaults hold where the operator said nothing.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.errors import MoneyError
 from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.settings.patterns import Over, check_pattern
 
 DEFAULT_HUB = "https://jecp.dev"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:.]{2,45}", re.ASCII)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_HEADER_SAFE = re.compile(r"[!-~]{4,512}", re.ASCII)
+_PLACEHOLDER = re.compile(r"\$\{.*\}|\$\w+|<.*>|%\w+%")
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
 
@@ -79,10 +91,20 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 """A number of seconds, never a boolean."""
 
-Pattern = Annotated[str, Field(min_length=1, max_length=200)]
+_Glob = Annotated[str, Field(min_length=1, max_length=200)]
+
+Pattern = Annotated[_Glob, AfterValidator(lambda text: check_pattern(text, Over.EVERY_NAME))]
 """A glob over an action's key, its capability or its tool's name."""
 
+IdPattern = Annotated[_Glob, AfterValidator(lambda text: check_pattern(text, Over.IDS))]
+"""A glob over an action's key or its capability."""
+
+PinPattern = Annotated[_Glob, AfterValidator(lambda text: check_pattern(text, Over.KEYS_AND_TOOLS))]
+"""A tool's name, or a glob over an action's key."""
+
 Patterns = Annotated[tuple[Pattern, ...], Field(max_length=200)]
+IdPatterns = Annotated[tuple[IdPattern, ...], Field(max_length=200)]
+PinPatterns = Annotated[tuple[PinPattern, ...], Field(max_length=200)]
 Words = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=200)]
 
 
@@ -133,6 +155,18 @@ def check_hub_url(url: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, _DEFAULT_PORTS[parts.scheme]} else "")
 
 
+def credential_fault(value: str) -> str | None:
+    """Why a text can be no agent id or API key: it could not stand in a header, or was never filled in.
+
+    Also what a Hub calls a key is held against this, before it is stored. The text itself is never repeated.
+    """
+    if _PLACEHOLDER.fullmatch(value):
+        return "is a placeholder that nobody filled in"
+    if not _HEADER_SAFE.fullmatch(value):
+        return "is no credential: 4 to 512 printable ASCII characters without spaces"
+    return None
+
+
 class _Section(BaseModel):
     # Only the whole is built at start; a section alone is built where somebody makes one.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -167,6 +201,12 @@ class LimitSettings(_Section):
     daily_usdc: Amount | None = None
     monthly_usdc: Amount | None = None
     total_usdc: Amount | None = None
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if all(getattr(self, name) is None for name in LimitSettings.model_fields if name != "match"):
+            raise ValueError(f'limits nothing: give "{self.match}" at least one limit, such as daily_usdc')
+        return self
 
 
 class MandateSettings(_Section):
@@ -209,7 +249,7 @@ class ToolSettings(_Section):
 
     mode: Literal["auto", "direct", "search"] = "auto"
     max_tools: Whole = Field(default=40, ge=1, le=1000)
-    pinned: Patterns = ()
+    pinned: PinPatterns = ()
     host_profile: Literal["auto"] | HostProfile = "auto"
     server_name: str = Field(default="jecp", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
 
@@ -230,8 +270,8 @@ class CatalogSettings(_Section):
     refresh_seconds: Whole = Field(default=300, ge=5, le=86_400)
     namespaces: Words = ()
     tags: Words = ()
-    only: Patterns = ()
-    without: Patterns = ()
+    only: IdPatterns = ()
+    without: IdPatterns = ()
     max_price_usdc: Amount | None = None
     max_tier: Literal["bronze", "silver", "gold", "platinum"] | None = None
     embeddings: bool = True

@@ -17,7 +17,7 @@ def state_dir(environ: Mapping[str, str], option: Path | None = None) -> Path:
     """
     if option is not None:
         return option.expanduser().absolute()
-    if named := environ.get(STATE_VARIABLE):
+    if named := variable_of(environ, STATE_VARIABLE):
         return Path(named).expanduser().absolute()
     # Imported late: most starts name their folder, or look here once.
     from platformdirs import user_state_path
@@ -29,8 +29,13 @@ def config_file(environ: Mapping[str, str], option: Path | None = None) -> tuple
     """The settings file, and whether somebody asked for it by name (then it must exist)."""
     if option is not None:
         return option.expanduser().absolute(), True
-    if named := environ.get(CONFIG_VARIABLE):
+    if named := variable_of(environ, CONFIG_VARIABLE):
         return Path(named).expanduser().absolute(), True
     from platformdirs import user_config_path
 
     return user_config_path(APP, appauthor=False) / "config.toml", False
+
+
+def variable_of(environ: Mapping[str, str], variable: str) -> str:
+    """A variable in any case, as the settings' own are read; empty counts as not set."""
+    return next((value for name, value in environ.items() if name.upper() == variable and value.strip()), "")

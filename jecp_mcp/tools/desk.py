@@ -19,7 +19,16 @@ from jecp_mcp.tools.cleaning import clean, sunset_words
 from jecp_mcp.tools.equivalents import Equivalents
 from jecp_mcp.tools.faults import fault
 from jecp_mcp.tools.forms import ToolCard, ToolResult
-from jecp_mcp.tools.own import ALREADY_REGISTERED, REGISTERED, Neighbours, OwnTools, located, set_aside, told
+from jecp_mcp.tools.own import (
+    ALREADY_REGISTERED,
+    REGISTERED,
+    Neighbours,
+    OwnTools,
+    located,
+    set_aside,
+    sold_otherwise,
+    told,
+)
 from jecp_mcp.tools.own_schemas import OWN, offered
 from jecp_mcp.tools.ports import Checks, OnShelf, Problem
 from jecp_mcp.tools.profiles import OPEN, Profile
@@ -192,6 +201,9 @@ class Desk:
         aside = set_aside(self._near.shelf, name)
         if aside is not None:
             return Refusal(TOOL_QUARANTINED, aside, source="bridge")
+        otherwise = sold_otherwise(self._near.shelf, name)
+        if otherwise is not None:
+            return Refusal(TOOL_NOT_FOUND, otherwise, source="bridge")
         return Refusal(
             TOOL_NOT_FOUND,
             f"There is no tool {clean(name, _NAME, one_line=True)!r}. Nothing was charged. Search for the action.",

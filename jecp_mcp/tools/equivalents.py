@@ -13,6 +13,7 @@ from typing import Any, Final
 from jecp_mcp.clock import Clock
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.cleaning import clean, title_of
+from jecp_mcp.tools.naming import unpinned
 from jecp_mcp.tools.ports import Finder, Shelf
 from jecp_mcp.wire.forms import TIERS, Action
 
@@ -72,7 +73,8 @@ class Equivalents:
 
     def named_by(self, texts: Iterable[str], action: Action) -> Sequence[Mapping[str, Any]]:
         """The actions that `texts` mean, as keys or capability ids, but for `action` itself."""
-        found = (self._shelf.find(text) for text in texts)
+        # A Hub may name a version that is sold no more; what is shown is what would be bought.
+        found = (self._shelf.find(unpinned(text)[0]) for text in texts)
         return self._named(one for one in found if one is not None and one.key != action.key)
 
     def nearest(self, text: str, action: Action | None = None) -> Sequence[Mapping[str, Any]]:

@@ -39,6 +39,13 @@ _GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
 
 
+def unpinned(text: str) -> tuple[str, str | None]:
+    """A key or capability id without its version, and the version: ``docs/pdf@1.0.0:merge``, ``docs/pdf:merge@1.0``."""
+    before, at, after = text.partition("@")
+    version, colon, action = after.partition(":")
+    return (f"{before}{colon}{action}", version) if at else (text, None)
+
+
 class Collision(NamedTuple):
     """Actions whose plain names are the same (hosts may fold case), and what each is called instead."""
 

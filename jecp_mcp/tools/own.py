@@ -17,6 +17,7 @@ from jecp_mcp.tools.cleaning import clean
 from jecp_mcp.tools.faults import message_of, step_object
 from jecp_mcp.tools.forms import NextAction, Text, ToolResult
 from jecp_mcp.tools.links import LinkPolicy
+from jecp_mcp.tools.naming import unpinned
 from jecp_mcp.tools.own_schemas import OWN, offered
 from jecp_mcp.tools.ports import CredentialKeeper, Finder, OnShelf, Payments, Refunding, Shelf, TopUps
 from jecp_mcp.tools.results import Results
@@ -121,6 +122,8 @@ class OwnTools:
         if on_shelf is None:
             if (aside := set_aside(self._near.shelf, tool)) is not None:
                 raise ToolFault("TOOL_QUARANTINED", aside)
+            if (otherwise := sold_otherwise(self._near.shelf, tool)) is not None:
+                raise ToolFault("TOOL_NOT_FOUND", otherwise)
             raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for the action.")
         made = browse.described(on_shelf, self._near.shelf.warning(on_shelf.action))
         self._mark([made], caller)
@@ -238,6 +241,19 @@ def set_aside(shelf: Shelf, tool: str) -> str | None:
     return (
         f"The action {clean(action.key, _KEY, one_line=True)} is set aside: "
         f"{clean(reason, browse.REASON_LENGTH, one_line=True)}. Nothing was charged. Search for another action."
+    )
+
+
+def sold_otherwise(shelf: Shelf, tool: str) -> str | None:
+    """That an action is sold, but not at the version that was named; None where no version was, or nothing is sold."""
+    wanted, version = unpinned(tool)
+    action = shelf.find(wanted) if version is not None else None
+    if action is None or version is None:
+        return None
+    key, named, now = (clean(text, _KEY, one_line=True) for text in (action.key, version, action.version or "none"))
+    return (
+        f"{key} is not sold at version {named}; its version is {now}. Nothing was charged. Look at what it is now with "
+        "jecp_describe, and name it without a version."
     )
 
 

@@ -21,7 +21,7 @@ from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.cleaning import TITLE_LENGTH, clean, describe, look_alike_words, provider_of, title_of
 from jecp_mcp.tools.forms import ToolCard
-from jecp_mcp.tools.naming import Collision, Names
+from jecp_mcp.tools.naming import Collision, Names, unpinned
 from jecp_mcp.tools.profiles import name_lengths
 from jecp_mcp.tools.schema import Unfit, fit
 from jecp_mcp.wire.forms import Action
@@ -128,15 +128,19 @@ class Registry:
         return made if isinstance(made, Published) else None
 
     def find(self, text: str) -> Action | None:
-        """The action that a tool name, a key (``ns/cap:action``), or a capability id with one action means."""
-        key = text if text in self._actions else self._names().key(text)
+        """The action that a tool name, a key (``ns/cap:action``), or a capability id with one action means.
+
+        With a version pin it is that version or none: whoever names one wants no other.
+        """
+        wanted, version = unpinned(text)
+        key = wanted if wanted in self._actions else self._names().key(wanted)
         if key is not None:
-            return self._actions[key]
-        capability = text.partition("@")[0]
-        # Action ids have no colon.
-        found = [self._actions[key] for key in self._actions if key.rpartition(":")[0] == capability]
+            found = [self._actions[key]]
+        else:
+            # Action ids have no colon.
+            found = [self._actions[key] for key in self._actions if key.rpartition(":")[0] == wanted]
         sold = [action for action in found if not is_withdrawn(action)] or found
-        return sold[0] if len(sold) == 1 else None
+        return sold[0] if len(sold) == 1 and version in {None, sold[0].version} else None
 
     def name_of(self, action: Action) -> str | None:
         """The tool name of an action of the current catalog; None for any other and for a quarantined one."""
@@ -167,7 +171,8 @@ class Registry:
             named: what is said to take its place, where that is not the catalog's own word.
         """
         said = named or (action.deprecation.successor if action.deprecation is not None else None)
-        for text in (f"{said.partition('@')[0]}:{action.action}", said) if said else ():
+        plain = unpinned(said)[0] if said else ""
+        for text in (f"{plain}:{action.action}", plain) if plain else ():
             found = self.find(text)
             if found is not None and found.key != action.key and found.key not in self._vetting.held:
                 return self._names().name(found.key)

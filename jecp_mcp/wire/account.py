@@ -12,6 +12,7 @@ from typing import Any
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import MicroUSDC, parse_balance
+from jecp_mcp.settings import credential_fault
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import NOTHING, JSONObject, Refusal
@@ -106,14 +107,14 @@ def parse_registration(
         return data
     agent_id, api_key = data.get("agent_id"), data.get("api_key")
     if (
-        not valid_agent_id(agent_id)
+        not isinstance(agent_id, str)
+        or not valid_agent_id(agent_id)
         or not isinstance(api_key, str)
-        or not api_key.isascii()
-        or not api_key.isprintable()
+        or any(credential_fault(each) for each in (agent_id, api_key))
     ):
         raise WireError("the Hub's answer to the registration holds no agent id and API key")
     return Registration(
-        agent_id=str(agent_id),
+        agent_id=agent_id,
         api_key=api_key,
         name=_text(data.get("name")),
         free_calls_remaining=_whole(data.get("free_calls_remaining", data.get("free_calls"))),

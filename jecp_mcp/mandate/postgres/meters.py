@@ -13,12 +13,12 @@ from typing import Any
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.caps import matches
 from jecp_mcp.mandate.ledger import WINDOW_MS, Meter, MeterReading, OverLimit, Window
 from jecp_mcp.mandate.meters import SLOT_MS, facts_of
 from jecp_mcp.mandate.postgres.link import Link
 from jecp_mcp.mandate.states import State, counted
 from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.settings.patterns import matches
 
 # Which calls a pattern counts is decided here, by the names that occur. What a state counts for is linear in the
 # amounts, so their sums will do.

@@ -67,7 +67,7 @@ def test_a_missing_file_is_silently_nothing(tmp_path, caplog):
         lambda _: b"",
         lambda _: b"\x00" * 100,
         lambda _: b"[]\n",
-        lambda _: b'{"form":2}\n',
+        lambda _: b'{"form":3}\n',
         lambda data: data.replace(b'"acme/c1"', b'"evil/c1"'),
         lambda data: data.replace(b'"fetched_at":1800000000000', b'"fetched_at":"x"'),
     ],
@@ -88,7 +88,7 @@ def test_a_file_of_another_form_or_hub_is_ignored_with_a_log_line(tmp_path, capl
     write(path, SNAPSHOT)
     with caplog.at_level(logging.INFO):
         assert read(path, "https://other.example") is None
-        path.write_bytes(path.read_bytes().replace(b'{"form":2,"scope"', b'{"form":3,"scope"'))
+        path.write_bytes(path.read_bytes().replace(b'{"form":3,"scope"', b'{"form":4,"scope"'))
         assert read(path, SNAPSHOT.scope) is None
     assert len(caplog.records) == 2
 

@@ -92,6 +92,35 @@ def test_unpublished_actions_are_resolved_and_found_too():
     assert registry.find("other/c:run") is C
     assert registry.find("other/c@1.0.0") is C
     assert registry.find("nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("other/c@1.0.0", C),
+        ("other/c@1.0.0:run", C),
+        ("other/c:run@1.0.0", C),
+        ("other_c_run@1.0.0", C),
+        ("other/c@9.9.9", None),
+        ("other/c@1.0.1:run", None),
+        ("other/c:run@1.0", None),
+        ("other_c_run@2.0.0", None),
+        ("other/c@", None),
+        ("other/c@1.0.0:walk", None),
+        ("other/c@1.0.0@1.0.0", None),
+    ],
+)
+def test_a_version_pin_is_met_or_nothing_is_found(text, found):
+    registry = Registry(ToolSettings())
+    registry.publish(catalog(A, B, C))
+    assert registry.find(text) is found
+
+
+def test_a_version_is_never_met_by_an_action_that_has_none():
+    registry = Registry(ToolSettings())
+    registry.publish(catalog(replace(C, version=None)))
+    assert registry.find("other/c@1.0.0") is None
+    assert registry.find("other/c") is not None
     assert registry.resolve("nothing") is None
     assert registry.name_of(C) == "other_c_run"
     assert registry.name_of(GONE) is None

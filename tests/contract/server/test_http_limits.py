@@ -1,0 +1,313 @@
+"""What a client may take of the HTTP server, on real sockets: connections, time, requests, streams and bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+import uvicorn
+
+from jecp_mcp.server import http_guard, http_limits
+from jecp_mcp.server.http_guard import HttpGuard
+from jecp_mcp.server.http_limits import Connections, HttpLimits, bounded
+
+pytestmark = pytest.mark.anyio
+
+OPEN = "http://allowed.example"
+
+
+@dataclass
+class Running:
+    """A guarded application on a port of its own, and what came of its requests."""
+
+    port: int
+    connections: Connections
+    guard: HttpGuard = None  # type: ignore[assignment]
+    begun: int = 0
+    ended: int = 0
+    bodies: list[bytes] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        with anyio.fail_after(30):
+            async with self.changed:
+                await self.changed.wait_for(true)
+
+    async def connect(self) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.clients.append(client)
+        return client
+
+
+@dataclass
+class Client:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, method: str = "GET", path: str = "/", body: bytes = b"", **headers: str) -> None:
+        lines = [f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        await self.writer.drain()
+
+    async def status(self) -> int:
+        with anyio.fail_after(30):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            return int(head.split()[1])
+
+    async def until_closed(self) -> None:
+        with anyio.fail_after(30), contextlib.suppress(ConnectionResetError):
+            while await self.reader.read(65_536):
+                pass
+
+
+@asynccontextmanager
+async def serving(limits: HttpLimits) -> AsyncIterator[Running]:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+
+    async def changed() -> None:
+        async with running.changed:
+            running.changed.notify_all()
+
+    class Watched(Connections):
+        def closed(self, connection: Any) -> None:
+            super().closed(connection)
+            noticing.add(asyncio.ensure_future(changed()))
+
+    noticing: set[asyncio.Future[None]] = set()
+    running = Running(listener.getsockname()[1], Watched(limits.connections))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        running.begun += 1
+        running.bodies.append((await receive())["body"])
+        await changed()
+        if scope["path"] in {"/stream", "/slow"}:
+            await running.hold.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * (20_000_000 if scope["path"] == "/large" else 0)})
+        running.ended += 1
+        await changed()
+
+    running.guard = guard = HttpGuard(app, limits, [OPEN, "http://any.example:*"], streams=["/stream"], pages=["/page"])
+    config = uvicorn.Config(
+        guard,
+        http=bounded(running.connections),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(listener)
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+        task = asyncio.create_task(server.serve([listener]))
+        try:
+            yield running
+        finally:
+            running.hold.set()
+            server.should_exit = True
+            for client in running.clients:
+                client.writer.close()
+            await task
+            for client in running.clients:
+                with contextlib.suppress(ConnectionError):
+                    await client.writer.wait_closed()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_limits, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(http_limits, "STALLED_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"",
+        b"POST / HTTP/1.1\r\nHost:",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT",
+    ],
+    ids=["silence", "head", "body", "chunks", "after a whole one"],
+)
+async def test_a_request_that_never_becomes_whole_is_dropped(half: bytes) -> None:
+    async with serving(HttpLimits(8, 7, 3)) as running:
+        client = await running.connect()
+        client.writer.write(half)
+        await client.until_closed()
+        assert len(running.connections) == 0
+        assert running.begun == half.count(b"GET / HTTP/1.1")
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
+    async with serving(HttpLimits(8, 7, 3)) as running:
+        client = await running.connect()
+        await client.send(path="/large")
+        await running.until(lambda: running.ended == 1)
+        # It reads nothing, so only the server can end this.
+        await running.until(lambda: len(running.connections) == 0)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_request_that_is_answered_slowly_is_left_alone() -> None:
+    async with serving(HttpLimits(8, 7, 3)) as running:
+        slow, late = await running.connect(), await running.connect()
+        await slow.send(path="/slow")
+        await running.until(lambda: running.begun == 1)
+        # By the time this one is dropped, the other has been answered for as long.
+        await late.until_closed()
+        running.hold.set()
+        assert await slow.status() == 200
+
+
+async def test_a_newcomer_takes_the_place_of_whoever_waits_longest() -> None:
+    async with serving(HttpLimits(4, 3, 2)) as running:
+        slow = await running.connect()
+        await slow.send(path="/slow")
+        await running.until(lambda: running.begun == 1)
+        waiting = [await running.connect() for _ in range(3)]
+        waiting[0].writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1")
+        for number, oldest in enumerate(waiting):
+            client = await running.connect()
+            await client.send()
+            assert await client.status() == 200
+            await oldest.until_closed()
+            assert len(running.connections) <= 4
+            assert running.ended == number + 1
+        running.hold.set()
+        assert await slow.status() == 200
+
+
+async def test_beyond_so_many_requests_the_answer_is_to_come_again() -> None:
+    async with serving(HttpLimits(8, 3, 2)) as running:
+        slow = [await running.connect() for _ in range(3)]
+        for client in slow:
+            await client.send(path="/slow")
+        await running.until(lambda: running.begun == 3)
+        more = await running.connect()
+        await more.send()
+        assert await more.status() == 503
+        running.hold.set()
+        assert [await client.status() for client in slow] == [200, 200, 200]
+        again = await running.connect()
+        await again.send()
+        assert await again.status() == 200
+
+
+@pytest.mark.parametrize("how", [{"path": "/stream"}, {"method": "POST", "mcp_method": "subscriptions/listen", "path": "/slow"}])  # fmt: skip
+async def test_idle_streams_leave_room_for_other_requests(how: dict[str, str]) -> None:
+    async with serving(HttpLimits(8, 6, 2)) as running:
+        for number in range(2):
+            await (await running.connect()).send(**how)
+            await running.until(lambda number=number: running.begun == number + 1)
+        refused, other = await running.connect(), await running.connect()
+        await refused.send(**how)
+        assert await refused.status() == 503
+        await other.send(method="POST", path="/", body=b"call")
+        assert await other.status() == 200
+        assert running.bodies[-1] == b"call"
+
+
+async def test_a_body_is_bounded_whether_its_size_is_stated_or_not() -> None:
+    async with serving(HttpLimits(8, 6, 2)) as running:
+        stated, chunked, just = await running.connect(), await running.connect(), await running.connect()
+        stated.writer.write(
+            f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {http_guard.MOST_BYTES + 1}\r\n\r\n".encode()
+        )
+        assert await stated.status() == 413
+        chunked.writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        part = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+        with contextlib.suppress(ConnectionError):
+            for _ in range(5):
+                chunked.writer.write(part)
+                await chunked.writer.drain()
+        assert await chunked.status() == 413
+        await just.send(method="POST", body=b"x" * http_guard.MOST_BYTES)
+        assert await just.status() == 200
+        assert [len(body) for body in running.bodies] == [http_guard.MOST_BYTES]
+
+
+async def test_large_bodies_together_are_bounded_and_small_ones_still_get_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_guard, "_MOST_LARGE", 300_000)
+    async with serving(HttpLimits(8, 6, 2)) as running:
+        half, refused, small = await running.connect(), await running.connect(), await running.connect()
+        half.writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\n" + b"x" * 300_000)
+        with anyio.fail_after(30):
+            while running.guard._large < 300_000 - 65_536:
+                await anyio.lowlevel.checkpoint()
+        await refused.send(method="POST", body=b"x" * 300_000)
+        assert await refused.status() == 503
+        await small.send(method="POST", body=b"small")
+        assert await small.status() == 200
+        half.writer.close()
+        await half.until_closed()
+        after = await running.connect()
+        await after.send(method="POST", body=b"x" * 300_000)
+        assert await after.status() == 200
+
+
+def test_the_limits_go_by_the_descriptors_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for soft, connections in ((128, 48), (1024, 256), (resource.RLIM_INFINITY, 256), (20, 16)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
+        limits = HttpLimits.of_process()
+        assert limits.connections == connections
+        assert limits.streams < limits.requests < limits.connections
+
+
+SITE = "Sec_Fetch_Site"
+NAVIGATION = {SITE: "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+
+
+SITES: list[tuple[int, dict[str, str]]] = [
+    (200, {}),
+    (200, {SITE: "same-origin"}),
+    (200, {SITE: "none"}),
+    (200, {"Origin": "http://elsewhere.example"}),  # Judged by the transport itself.
+    (200, {SITE: "cross-site", "Origin": OPEN}),
+    (200, {SITE: "same-site", "Origin": "http://any.example:9"}),
+    (200, {"path": "/page", **NAVIGATION}),
+    (403, {"path": "/stream", **NAVIGATION}),
+    (403, {"path": "/page", "method": "POST", **NAVIGATION}),
+    (403, {"path": "/page", **NAVIGATION, "Sec_Fetch_Dest": "iframe"}),
+    (403, {"path": "/page", **NAVIGATION, "Sec_Fetch_Mode": "no-cors"}),
+    (403, {"path": "/page", SITE: "cross-site"}),
+    (403, {SITE: "cross-site"}),
+    (403, {SITE: "same-site"}),
+    (403, {SITE: ""}),
+    (403, {SITE: "Same-Origin"}),
+    (403, {SITE: "same-origin", "sec_fetch_site": "cross-site"}),
+    (403, {SITE: "cross-site", "Origin": "http://elsewhere.example"}),
+    (403, {SITE: "cross-site", "Origin": "http://any.example.evil:9"}),
+    (403, {SITE: "cross-site", "Origin": "null"}),
+    (403, {"Origin": ""}),
+    (403, {"Origin": " "}),
+    (403, {"Origin": OPEN, "origin": OPEN}),
+    (403, {"Origin": OPEN, "origin": ""}),
+]
+
+
+async def test_what_another_web_site_sends_is_refused() -> None:
+    async with serving(HttpLimits(8, 6, 2)) as running:
+        running.hold.set()
+        for expected, request in SITES:
+            before = running.begun
+            client = await running.connect()
+            await client.send(**request)
+            assert (await client.status(), running.begun - before) == (expected, expected == 200), request

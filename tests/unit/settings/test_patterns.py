@@ -1,0 +1,103 @@
+"""A glob that can match nothing is refused at the start: a deny with a typo must not let everything through."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.settings import load_settings
+from jecp_mcp.settings.patterns import Over, can_match, within
+
+KEYS = st.from_regex(r"\A([a-z][a-z0-9-]{0,4}/)?[a-z][a-z0-9-]{0,4}:[a-z][a-z0-9-]{0,4}\Z")
+CAPABILITIES = st.from_regex(r"\A([a-z][a-z0-9-]{0,4}/)?[a-z][a-z0-9-]{0,4}\Z")
+TOOLS = st.from_regex(r"\A[a-z][a-z0-9_-]{0,9}\Z")
+GLOBS = st.text(alphabet="abz09-/:_*?[]!@A. ", min_size=1, max_size=9)
+
+NOTHING = [
+    "Docs/*",
+    "docs/pdf@1.0.0",
+    "docs/pdf@1.0.0:merge",
+    "docs/*:*@2.0.0",
+    " docs/*",
+    "docs/pdf:",
+    "docs/pdf:merge:all",
+    "a/b/c",
+    "docs//pdf",
+    "https://docs.example/*",
+    "${DENY}",
+    "[A-Z]*",
+    "docs.pdf",
+    "docs/[",
+    "docs/PDF:*",
+]
+SOMETHING = ["*", "docs/*", "docs/pdf", "docs/pdf:*", "*:merge", "docs_pdf_merge", "docs_*", "?*", "[!a]*", "*/*", "d[o]cs/*", "**"]  # fmt: skip
+
+
+def keys_of(text: str) -> list[tuple[str, str]]:
+    written = f'"{text}"'
+    return [
+        ("mandate.allow[0]", f"[mandate]\nallow = [{written}]\n"),
+        ("mandate.deny[0]", f"[mandate]\ndeny = [{written}]\n"),
+        ("mandate.limits[0].match", f'[[mandate.limits]]\nmatch = {written}\ndaily_usdc = "1"\n'),
+        ("tools.pinned[0]", f"[tools]\npinned = [{written}]\n"),
+        ("catalog.only[0]", f"[catalog]\nonly = [{written}]\n"),
+        ("catalog.without[0]", f"[catalog]\nwithout = [{written}]\n"),
+    ]
+
+
+@pytest.mark.parametrize("pattern", NOTHING)
+def test_a_pattern_that_can_match_nothing_is_refused_wherever_it_stands(tmp_path: Path, pattern: str) -> None:
+    path = tmp_path / "given.toml"
+    for key, text in keys_of(pattern):
+        path.write_text(text)
+        with pytest.raises(SettingsError, match="matches no action there can be") as caught:
+            load_settings(path, environ={})
+        assert caught.value.key == key
+
+
+@pytest.mark.parametrize("pattern", SOMETHING)
+def test_a_pattern_that_can_match_something_is_taken(tmp_path: Path, pattern: str) -> None:
+    path = tmp_path / "given.toml"
+    path.write_text(f'[mandate]\ndeny = ["{pattern}"]\n')
+    assert load_settings(path, environ={}).mandate.deny == (pattern,)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"), [("Docs/*", "docs/*"), ("docs/pdf@1.0.0:merge", "docs/pdf:merge"), (" docs/* ", "docs/*")]
+)
+def test_what_was_meant_is_said_where_it_can_be_guessed(tmp_path: Path, pattern: str, meant: str) -> None:
+    with pytest.raises(SettingsError, match="did you mean") as caught:
+        load_settings(environ={"JECP_MCP_CONFIG": "/dev/null", "JECP_MCP_MANDATE__DENY": f'["{pattern}"]'})
+    assert f'did you mean "{meant}"?' in caught.value.reason
+
+
+def test_a_tool_s_name_is_no_pattern_of_the_catalog_and_a_capability_no_pin(tmp_path: Path) -> None:
+    path = tmp_path / "given.toml"
+    for text in ('[catalog]\nwithout = ["docs_pdf"]\n', '[tools]\npinned = ["docs/pdf"]\n'):
+        path.write_text(text)
+        with pytest.raises(SettingsError, match="matches no action there can be"):
+            load_settings(path, environ={})
+
+
+@given(GLOBS, st.one_of(KEYS, CAPABILITIES, TOOLS))
+def test_no_pattern_is_said_to_match_nothing_that_matches_a_name(pattern: str, name: str) -> None:
+    if fnmatchcase(name, pattern):
+        assert can_match(pattern, Over.EVERY_NAME)
+
+
+@given(st.one_of(KEYS, CAPABILITIES), st.data())
+def test_whatever_is_made_of_a_name_by_wildcards_can_match(name: str, data: st.DataObject) -> None:
+    holes = data.draw(st.lists(st.sampled_from(["?", "*", None]), min_size=len(name), max_size=len(name)))
+    pattern = "".join(hole or char for hole, char in zip(holes, name, strict=True))
+    assert can_match(pattern, Over.IDS)
+
+
+@given(GLOBS, GLOBS, st.one_of(KEYS, CAPABILITIES, TOOLS, st.text(alphabet="abz-/:_", max_size=6)))
+def test_what_a_narrower_pattern_matches_the_wider_one_matches_too(narrow: str, wide: str, name: str) -> None:
+    if within(narrow, wide) and fnmatchcase(name, narrow):
+        assert fnmatchcase(name, wide)
