@@ -14,7 +14,7 @@ import click
 
 from jecp_mcp.cli.options import Start, as_json, common, start
 
-ON_A_PAGE: Final = 20
+ON_A_PAGE: Final = 10
 """How many questions are listed at once."""
 
 

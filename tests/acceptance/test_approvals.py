@@ -229,6 +229,15 @@ async def test_a_person_at_a_terminal_reads_everything_before_they_approve_it(
         assert host.world.paid() == 1
 
 
+def test_a_person_who_buys_at_a_terminal_is_shown_the_arguments(selling: SandboxHub, tmp_path: Path) -> None:
+    hub, config = selling.new_agent(), tmp_path / "asking.toml"
+    config.write_text('[mandate]\napprove_above_usdc = "0.0001"\n')
+    call = ("call", TALLY, json.dumps({"text": "one \u202etwo"}), "--config", str(config))
+    status, seen = at_a_terminal(hub, tmp_path, *call, answer="n")
+    assert (status, paid(hub)) == (1, 0), seen
+    assert 0 < seen.find('"text": "one \\u202etwo"') < seen.find("[y/N]"), seen
+
+
 async def test_what_no_terminal_can_show_is_not_asked_for(selling: SandboxHub, tmp_path: Path) -> None:
     async with asking(selling, tmp_path, "2026") as host:
         host.answers(always(YES))

@@ -397,6 +397,34 @@ async def test_a_flood_does_not_let_a_call_past_a_limit(tmp_path: Path) -> None:
     assert len(waiting) == MOST_QUESTIONS
 
 
+@pytest.mark.parametrize("kind", [SlipKind.APPROVAL, SlipKind.LIMIT])
+async def test_a_yes_for_what_another_process_bought_meanwhile_is_used_by_that(tmp_path: Path, kind: SlipKind) -> None:
+    """Both processes ask their person; one has bought while the other still asks, and its answer was lost."""
+    mandate = MandateSettings(daily_usdc="0.15", approve_above_usdc="0.05", raise_limits_in_host=True)
+    if kind is SlipKind.LIMIT:
+        mandate = MandateSettings(daily_usdc="0.15", raise_limits_in_host=True)
+    async with (
+        opened(tmp_path, always_lost, mandate=mandate) as (others, _, _),
+        opened(tmp_path, always_lost, mandate=mandate) as (calls, rail, ledger),
+    ):
+        if kind is SlipKind.LIMIT:
+            rail.script = always_charged
+            calls.delivered(await calls.pay(buying(n=1), Caller()))
+            rail.sent.clear()
+
+        class Slow(Person):
+            async def approve(self, question: Question) -> Reply:
+                self.ends = [await others.pay(buying(n=2), Caller(asker=Person(Decision.ACCEPTED)))]
+                return await super().approve(question)
+
+        person = Slow(Decision.ACCEPTED)
+        end = await calls.pay(buying(n=2), Caller(asker=person))
+        (first,) = person.ends
+        slips = await ledger.slips(kind, states=EVERY_STATE)
+    assert (first.charge, end.call_id) == (Charge.UNKNOWN, first.call_id)
+    assert [(slip.state, slip.call_id) for slip in slips] == [(SlipState.USED, first.call_id)] * 2
+
+
 async def test_where_the_question_cannot_be_kept_nobody_is_asked_and_nothing_is_bought(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(b"this is no database, " * 400)
     person = Person()
