@@ -10,7 +10,8 @@
     ├── LedgerError
     │   ├── LedgerUnavailable the ledger cannot be written now (full disk, read-only, locked)
     │   │   └── ClockWentBack the clock is well behind the ledger's last change
-    │   └── LedgerDamaged     the ledger file is not what was written
+    │   ├── LedgerDamaged     the ledger file is not what was written
+    │   └── TooManyQuestions  as many questions of one principal wait for a person as may
     ├── PinsUnusable          what was seen of the catalog before cannot be read or written
     └── ToolFault             a request to one of our own tools that cannot be met
 
@@ -76,6 +77,10 @@ class ClockWentBack(LedgerUnavailable):
 
 class LedgerDamaged(LedgerError):
     """The ledger file is not what was written. Paid calls stop until an operator mends it."""
+
+
+class TooManyQuestions(LedgerError):
+    """As many questions of one principal wait for a person as may. This one was not written."""
 
 
 class PinsUnusable(JecpMcpError):

@@ -60,15 +60,24 @@ class Admissions:
     ) -> tuple[StoredRequest, Admitted | AlreadyOpen | Undelivered | Refusal]:
         """Ask the ledger, and where a limit is full, whether the operator lets this one call pass."""
         request, admission = await self._offer(order)
+        agreed = order
         if isinstance(admission, OverLimit):
             full, label = refusals.limit_reached(admission, request.budget), admission.meter.label
             raised = await self._orders.past_limit(order, full, label, caller)
             if isinstance(raised, Refusal):
                 return request, raised
+            agreed = raised
             request, admission = await self._offer(raised)
             if isinstance(admission, OverLimit):
                 return request, refusals.limit_reached(admission, request.budget)
+        if isinstance(admission, AlreadyOpen | Undelivered):
+            self.spend(agreed, admission.row.call_id)
         return request, refusals.not_good(admission) if isinstance(admission, NotGood) else admission
+
+    def spend(self, order: Order, call_id: str) -> None:
+        """What was agreed for the order is used by the identical call that took its place: it buys no other."""
+        if order.uses:
+            self._ledger.use_slips(order.uses, order.fingerprint, order.principal, call_id)
 
     async def _offer(self, order: Order) -> tuple[StoredRequest, Admission]:
         """Ask the ledger. Where the price is only bounded, for as much as the windows have left.

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import display, refusals
 from jecp_mcp.calls.ports import Caller, Decision, Question, Reply
 from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.errors import LedgerDamaged, TooManyQuestions
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import State
@@ -30,8 +31,6 @@ REFUSED_MS: Final = 600_000
 
 _ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 _CODE_LETTERS: Final = 8
-_SHOWN_ARGUMENTS: Final = 4_000
-"""How much of a call's arguments is kept for the person who decides, in characters."""
 
 _LIVE: Final = frozenset({SlipState.ASKED, SlipState.GRANTED, SlipState.USED, SlipState.DENIED})
 _FREE: Final = frozenset({State.RELEASED, State.RECONCILED_FREE})
@@ -39,31 +38,44 @@ _FREE: Final = frozenset({State.RELEASED, State.RECONCILED_FREE})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a person is asked to approve, as an approval keeps it; amounts are micro-USDC."""
+    """What a person is asked to approve, as an approval keeps it.
+
+    Attributes:
+        amount: as `Question` has it, micro-USDC.
+        arguments: all of them, as `display.arguments` shows them. The call's fingerprint says which they are.
+    """
 
     payee: str
     action: str
     amount: MicroUSDC
     exact: bool
     because: str
-    arguments: str
+    arguments: str = field(compare=False)
 
     @classmethod
-    def of(cls, question: Question) -> Asked:
-        """What of a question is kept."""
-        shown = jsontext.dumps(question.arguments).decode()[:_SHOWN_ARGUMENTS]
+    def of(cls, question: Question) -> Asked | None:
+        """What of a question is kept; None where it cannot be shown whole, and so cannot be approved."""
+        shown = display.arguments(question.arguments, display.MOST_SHOWN)
+        if shown is None:
+            return None
         return cls(question.payee, question.action, question.amount, question.exact, question.because, shown)
 
     @classmethod
     def read(cls, slip: Slip) -> Asked:
-        """What an approval is about."""
-        told: Mapping[str, Any] = json.loads(slip.body)
-        return cls(**{**told, "amount": MicroUSDC(int(told["amount"]))})
+        """What an approval is about.
+
+        Raises:
+            LedgerDamaged: it is not what `body` wrote.
+        """
+        try:
+            told: Mapping[str, Any] = json.loads(slip.body)
+            return cls(**{**told, "amount": MicroUSDC(int(told["amount"]))})
+        except (ValueError, KeyError, TypeError) as exc:
+            raise LedgerDamaged(f"what waits under {slip.slip_id} cannot be read, so it cannot be approved") from exc
 
     def body(self) -> bytes:
         """As an approval keeps it."""
-        told = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps(told, separators=(",", ":")).encode("ascii")
+        return jsontext.dumps({name: getattr(self, name) for name in self.__slots__})
 
 
 class Approvals:
@@ -79,42 +91,55 @@ class Approvals:
         Raises:
             LedgerError: it cannot be kept.
         """
-        known = await self._known(question, kind)
+        asked = Asked.of(question)
+        if asked is None:
+            return refusals.not_showable(question)
+        known = await self._known(question, asked, kind)
         if known is not None and known.state in {SlipState.GRANTED, SlipState.USED}:
             return SlipRef(known.kind, known.slip_id)
         if known is not None and known.state is SlipState.DENIED:
             return refusals.approval_denied(question)
+        return await self._ask(question, asked, caller, kind, known)
+
+    async def _ask(
+        self, question: Question, asked: Asked, caller: Caller, kind: SlipKind, waiting: Slip | None
+    ) -> SlipRef | Refusal:
+        """What the person says in the host; else the question left outside it, where it may be `waiting` already."""
         reply = Reply(Decision.UNABLE, "there is no host to ask in")
         if caller.asker is not None:
             reply = await caller.asker.approve(question)
         match reply.decision:
             case Decision.ACCEPTED:
                 # Whoever asked the same meanwhile has its yes already; a second one would supersede it in mid-use.
-                granted = await self._known(question, kind)
+                granted = await self._known(question, asked, kind)
                 if granted is None or granted.state is SlipState.ASKED:
-                    granted = await self._write(question, kind, SlipState.GRANTED, "accepted in the host")
+                    granted = await self._write(question, asked, kind, SlipState.GRANTED, "accepted in the host")
                 return SlipRef(granted.kind, granted.slip_id)
             case Decision.DECLINED:
-                await self._write(question, kind, SlipState.DENIED, "declined in the host")
+                await self._write(question, asked, kind, SlipState.DENIED, "declined in the host")
                 return refusals.approval_denied(question)
             case Decision.WAITING:
                 return refusals.approval_pending(question)
             case _:
-                parked = known or await self._write(question, kind, SlipState.ASKED, None)
+                parked = waiting or await self._asked(question, asked, kind)
+                if isinstance(parked, Refusal):
+                    return parked
                 return refusals.approval_required(question, parked.slip_id, parked.expires_at, reply.reason)
 
-    async def park(self, question: Question) -> Slip:
-        """Leave the question for a person outside the host; one that is already there stays.
+    async def park(self, question: Question) -> Slip | Refusal:
+        """Leave the question for a person outside the host, if it can be; one that is already there stays.
 
         Raises:
             LedgerError: it cannot be kept.
         """
-        kind = SlipKind.APPROVAL
-        return await self._known(question, kind) or await self._write(question, kind, SlipState.ASKED, None)
+        asked, kind = Asked.of(question), SlipKind.APPROVAL
+        if asked is None:
+            return refusals.not_showable(question)
+        return await self._known(question, asked, kind) or await self._asked(question, asked, kind)
 
-    async def _known(self, question: Question, kind: SlipKind) -> Slip | None:
+    async def _known(self, question: Question, wanted: Asked, kind: SlipKind) -> Slip | None:
         """The latest approval of this very question that still says something."""
-        wanted, now = Asked.of(question), self._clock.now()
+        now = self._clock.now()
         for slip in await self._ledger.slips(kind, subject=question.fingerprint, states=_LIVE):
             if slip.expires_at <= now or slip.principal != question.principal or Asked.read(slip) != wanted:
                 continue
@@ -127,7 +152,16 @@ class Approvals:
         row = None if slip.call_id is None else await self._ledger.row(slip.call_id)
         return row is not None and row.state in _FREE and not row.answered
 
-    async def _write(self, question: Question, kind: SlipKind, state: SlipState, note: str | None) -> Slip:
+    async def _asked(self, question: Question, asked: Asked, kind: SlipKind) -> Slip | Refusal:
+        """The question left for a person outside the host, where there is room for it."""
+        try:
+            return await self._write(question, asked, kind, SlipState.ASKED, None)
+        except TooManyQuestions:
+            return refusals.too_many_questions(question)
+
+    async def _write(
+        self, question: Question, asked: Asked, kind: SlipKind, state: SlipState, note: str | None
+    ) -> Slip:
         now = self._clock.now()
         return await self._ledger.write_slip(
             Slip(
@@ -136,7 +170,7 @@ class Approvals:
                 principal=question.principal,
                 subject=question.fingerprint,
                 state=state,
-                body=Asked.of(question).body(),
+                body=asked.body(),
                 created_at=now,
                 expires_at=UnixMs(now + (REFUSED_MS if state is SlipState.DENIED else APPROVAL_MS)),
                 note=note,

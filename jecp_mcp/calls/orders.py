@@ -28,7 +28,7 @@ class Order:
 
     Attributes:
         quoted: the price, or for metered models its base; what is assumed where it is unknown. Micro-USDC.
-        bounded: whether the price is known only when it is paid.
+        bounded: whether the price is known only when it is paid, and till then only what it can come to at most.
         because: why a person must agree, as one sentence; None when nobody must.
         uses: the slips that paying for it uses.
     """
@@ -132,7 +132,7 @@ class Orders:
             principal=caller.principal,
             fingerprint=fingerprint(caller.principal, self._rail.account, action.key, purchase.arguments),
             quoted=permit.hold if quote is None else quote.amount,
-            bounded=quote is not None and quote.kind is QuoteKind.MAX,
+            bounded=quote is None or quote.kind is QuoteKind.MAX,
             permit=permit,
             because=await self._because(purchase, caller.principal, permit.hold),
         )
@@ -147,8 +147,8 @@ class Orders:
         given = await self._approvals.obtain(order.question(order.because), caller)
         return given if isinstance(given, Refusal) else replace(order, uses=(*order.uses, given))
 
-    async def parked(self, order: Order, because: str) -> Slip:
-        """The question whether to buy it, left for a person outside the host.
+    async def parked(self, order: Order, because: str) -> Slip | Refusal:
+        """The question whether to buy it, left for a person outside the host; or why it cannot be.
 
         Raises:
             LedgerError: it cannot be kept.
@@ -168,8 +168,14 @@ class Orders:
         given = await self._approvals.obtain(question, asked, SlipKind.LIMIT)
         if isinstance(given, SlipRef):
             return order.lifted(label, given)
-        parked = given.code == refusals.APPROVAL_REQUIRED
-        return replace(full, details={**full.details, **given.details}) if parked else given
+        match given.code:
+            case refusals.APPROVAL_REQUIRED:
+                return replace(full, details={**full.details, **given.details})
+            case refusals.NOT_SHOWABLE | refusals.TOO_MANY_QUESTIONS:
+                # Nobody can be asked to let it past, so the limit is all there is to say.
+                return full
+            case _:
+                return given
 
     async def _because(self, purchase: Purchase, principal: str, hold: MicroUSDC) -> str | None:
         namespace = purchase.action.namespace

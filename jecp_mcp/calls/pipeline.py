@@ -132,7 +132,12 @@ class Calls:
         readings = await self._ledger.readings(order.permit.meters)
         least = order.quoted if order.bounded else order.permit.hold
         full = tuple(one for one in readings if one.used + least > one.meter.limit)
-        approval = None if order.because is None else (order.because, await self._orders.parked(order, order.because))
+        approval = None
+        if order.because is not None:
+            parked = await self._orders.parked(order, order.because)
+            if isinstance(parked, Refusal):
+                return parked
+            approval = (order.because, parked)
         slip = await self._ledger.write_slip(new_slip(order.principal, order.fingerprint, call, self._clock.now()))
         return Preparation(slip, call, full, approval)
 
@@ -174,7 +179,7 @@ class Calls:
             if isinstance(order, Order):
                 running = self._running.get(order.fingerprint)
                 if running is not None:
-                    return await _joined(running, action)
+                    return await self._joined(running, replace(order, uses=uses))
                 order = await self._admissions.consented(replace(order, uses=uses), caller)
         except LedgerError as exc:
             return refused(refusals.ledger_trouble(exc), action)
@@ -190,7 +195,7 @@ class Calls:
             return never
         running = self._running.get(order.fingerprint)
         if running is not None:
-            return await _joined(running, action)
+            return await self._joined(running, order)
         run = self._running[order.fingerprint] = Run(caller, never)
         self._tasks.start_soon(self._run, run, order)
         return await run.wait_as_caller()
@@ -342,6 +347,16 @@ class Calls:
             case _:
                 assert_never(admission)
 
+    async def _joined(self, running: Run, order: Order) -> CallEnd:
+        """The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
+
+        What was agreed for it is used by it as well: it would buy another call otherwise.
+        """
+        end = replace(await running.wait(), action=order.purchase.action)
+        if end.call_id is not None:
+            self._admissions.spend(order, end.call_id)
+        return replace(end, stored=True) if end.answer is not None else end
+
     async def _execute(self, request: StoredRequest, run: Run, action: Action) -> CallEnd:
         try:
             outcome = await self._rail.execute(request, progress=run.relay)
@@ -362,9 +377,3 @@ class Calls:
                 format_usdc(request.budget),
             )
         return ended(request.call_id, action, outcome, request)
-
-
-async def _joined(running: Run, action: Action) -> CallEnd:
-    """The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost."""
-    end = await running.wait()
-    return replace(end, action=action, stored=True) if end.answer is not None else end

@@ -5,11 +5,12 @@ Every message is one sentence of cause, one about money, one about what happens 
 
 from __future__ import annotations
 
+from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN
 from jecp_mcp.calls.ports import Question
 from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate.ledger import CallRow, NotGood, OverLimit
-from jecp_mcp.mandate.slips import SlipKind
+from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind
 from jecp_mcp.mandate.states import CHARGED, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.base import UNREAD
@@ -29,6 +30,8 @@ APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
 APPROVAL_PENDING = "APPROVAL_PENDING"
 APPROVAL_DENIED = "APPROVAL_DENIED"
 APPROVAL_SPENT = "APPROVAL_SPENT"
+NOT_SHOWABLE = "NOT_SHOWABLE"
+TOO_MANY_QUESTIONS = "TOO_MANY_QUESTIONS"
 PREPARED_NOT_FOUND = "PREPARED_NOT_FOUND"
 PREPARED_EXPIRED = "PREPARED_EXPIRED"
 PREPARED_SUPERSEDED = "PREPARED_SUPERSEDED"
@@ -96,10 +99,37 @@ def approval_denied(question: Question) -> Refusal:
     return Refusal(
         code=APPROVAL_DENIED,
         message=(
-            f"The user refused to pay {format_usdc(question.amount)} USDC for {question.action}. Nothing was charged. "
-            "Do not ask for it again; choose another way or stop."
+            f"The user refused to pay {'' if question.exact else 'up to '}{format_usdc(question.amount)} USDC for "
+            f"{question.action}. Nothing was charged. Do not ask for it again; choose another way or stop."
         ),
         details={"amount_usdc": format_usdc(question.amount)},
+        source="bridge",
+    )
+
+
+def not_showable(question: Question) -> Refusal:
+    """A person must decide, and could not be shown what on."""
+    return Refusal(
+        code=NOT_SHOWABLE,
+        message=(
+            f"{question.because} A person approves only what can be shown whole, and these arguments cannot: they come "
+            f"to more than {MOST_SHOWN} characters, encoded files aside, or nest deeper than {MOST_DEPTH} levels. "
+            "Nothing was charged. Make them shorter, or split the work into several calls."
+        ),
+        details={"amount_usdc": format_usdc(question.amount), "most_characters": MOST_SHOWN, "most_depth": MOST_DEPTH},
+        source="bridge",
+    )
+
+
+def too_many_questions(question: Question) -> Refusal:
+    """A person must decide, and has as many questions to answer as may wait for them."""
+    return Refusal(
+        code=TOO_MANY_QUESTIONS,
+        message=(
+            f"{question.because} {MOST_QUESTIONS} other questions wait for the user already, and no more may, so this "
+            "one was not added. Nothing was charged. When the user has answered some, make the same call again."
+        ),
+        details={"amount_usdc": format_usdc(question.amount), "waiting": MOST_QUESTIONS},
         source="bridge",
     )
 

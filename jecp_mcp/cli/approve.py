@@ -6,7 +6,7 @@ import getpass
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -14,26 +14,41 @@ import click
 
 from jecp_mcp.cli.options import Start, as_json, common, start
 
+ON_A_PAGE: Final = 10
+"""How many questions are listed at once."""
+
 
 @click.command("approve")
 @click.argument("code", required=False)
+@click.option("--full", is_flag=True, help="With a code: show all arguments, however long, and then ask.")
+@click.option("--page", type=click.IntRange(min=1), default=1, help="Without a code: which page to list.")
 @common
 @as_json
-def command(code: str | None, hub: str | None, config: Path | None, state_dir: Path | None, as_json: bool) -> None:
-    """Approve one call under its CODE, once; without a code, list what waits for an answer.
+def command(
+    code: str | None,
+    full: bool,
+    page: int,
+    hub: str | None,
+    config: Path | None,
+    state_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Approve one call under its CODE, once; without a code, list what waits for an answer, the oldest first.
 
     It asks at the terminal, and only there: no option answers for you. An approval is good for one call of exactly
-    the shown payee, amount and arguments, until it expires.
+    the shown payee, amount and arguments, until it expires. Nothing is approved that was not shown whole.
     """
     given = start(hub, config, state_dir)
-    if code is None:
-        _list(anyio.run(waiting, given), json_wanted=as_json)
+    if code is not None:
+        tell(anyio.run(answer, given, code, True, full), json_wanted=as_json)
+    elif as_json:
+        print(json.dumps(anyio.run(everything, given), indent=2, ensure_ascii=False))
     else:
-        tell(anyio.run(answer, given, code, True), json_wanted=as_json)
+        _list(*anyio.run(waiting, given, page))
 
 
-async def waiting(given: Start) -> list[dict[str, Any]]:
-    """What waits for a person's answer, newest first, as JSON.
+async def waiting(given: Start, page: int) -> tuple[list[dict[str, Any]], int, int]:
+    """One page of what waits for a person's answer, oldest first; which page it is; and how many wait.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -43,13 +58,30 @@ async def waiting(given: Start) -> list[dict[str, Any]]:
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        return [pending.shown(slip) for slip in await pending.waiting(ledger)]
+        found, page = await pending.waiting(ledger, page, ON_A_PAGE)
+        return [pending.shown(slip) for slip in found.slips], page, found.total
     finally:
         await ledger.close()
 
 
-async def answer(given: Start, code: str, granted: bool) -> dict[str, Any]:
+async def everything(given: Start) -> list[dict[str, Any]]:
+    """All that waits for a person's answer, oldest first.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    shown, page, total = await waiting(given, 1)
+    while page * ON_A_PAGE < total:
+        more, page, total = await waiting(given, page + 1)
+        shown += more
+    return shown
+
+
+async def answer(given: Start, code: str, granted: bool, full: bool = False) -> dict[str, Any]:
     """Answer what waits under a code; returns it as JSON.
+
+    Args:
+        full: show arguments of any length before asking.
 
     Raises:
         NotAnswered: there is no such question, or no person at a terminal.
@@ -61,20 +93,32 @@ async def answer(given: Start, code: str, granted: bool) -> dict[str, Any]:
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
         slip = await pending.find(ledger, code.strip().upper())
-        if granted and not await anyio.to_thread.run_sync(_confirmed, pending.shown(slip)):
+        if granted and not await anyio.to_thread.run_sync(_confirmed, pending.shown(slip), full):
             raise pending.NotAnswered("nothing was approved; the call waits until it is answered or expires")
         return pending.shown(await pending.answer(ledger, slip, granted, by=f"{user()} at a terminal"))
     finally:
         await ledger.close()
 
 
-def _confirmed(shown: dict[str, Any]) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        from jecp_mcp.tools.pending import NotAnswered
+def _confirmed(shown: dict[str, Any], full: bool) -> bool:
+    from jecp_mcp.tools.pending import SHORT, NotAnswered
 
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise NotAnswered("an approval is given at a terminal, by a person; here is none, so nothing was approved")
-    for name in ("because", "action", "payee", "at_most_usdc", "arguments", "expires_at"):
-        click.echo(f"  {name.replace('_', ' ')}: {shown[name]}", err=True)
+    if shown["arguments"] is None:
+        raise NotAnswered(f"{shown['because']} Nothing was approved; `jecp-mcp deny {shown['code']}` refuses it")
+    length = len(shown["arguments"])
+    if length > SHORT and not full:
+        raise NotAnswered(
+            f"its arguments come to {length:,} characters, so they were not shown and nothing was approved; "
+            f"`jecp-mcp approve {shown['code']} --full` shows them all and asks"
+        )
+    # The longest first, so that the amount stands beside the question.
+    amount = f"{'' if shown['exact'] else 'up to '}{shown['at_most_usdc']} USDC"
+    facts = {"arguments": shown["arguments"], "because": shown["because"], "action": shown["action"]}
+    facts |= {"payee": shown["payee"], "amount": amount, "answer until": shown["expires_at"]}
+    for name, value in facts.items():
+        click.echo(f"  {name}: {value}", err=True)
     return click.confirm("Approve this one call?", default=False, err=True)
 
 
@@ -93,16 +137,14 @@ def tell(shown: dict[str, Any], *, json_wanted: bool) -> None:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
         return
     if shown["state"] == "granted":
-        print(f"Approved {shown['action']} for {shown['at_most_usdc']} USDC, once, until {shown['expires_at']}.")
+        upto = "" if shown["exact"] else "up to "
+        print(f"Approved {shown['action']} for {upto}{shown['at_most_usdc']} USDC, once, until {shown['expires_at']}.")
         print("Tell the agent to make the same call again.")
     else:
         print(f"Refused {shown['action']}. Nothing is charged.")
 
 
-def _list(shown: list[dict[str, Any]], *, json_wanted: bool) -> None:
-    if json_wanted:
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
-        return
+def _list(shown: list[dict[str, Any]], page: int, total: int) -> None:
     from jecp_mcp.cli import tables
 
     if not shown:
@@ -110,4 +152,8 @@ def _list(shown: list[dict[str, Any]], *, json_wanted: bool) -> None:
         return
     columns = [("code", "left"), ("action", "left"), ("at most", "right"), ("because", "left"), ("until", "left")]
     rows = [(one["code"], one["action"], one["at_most_usdc"], one["because"], one["expires_at"][:19]) for one in shown]
-    tables.console().print(tables.table("Waiting for an answer (USDC, UTC)", columns, rows))
+    tables.console().print(tables.table("Waiting for an answer, the oldest first (USDC, UTC)", columns, rows))
+    first = (page - 1) * ON_A_PAGE + 1
+    last = first + len(shown) - 1
+    more = f"; {total - last} more: jecp-mcp approve --page {page + 1}" if last < total else ""
+    print(f"{first} to {last} of {total}{more}")

@@ -94,12 +94,17 @@ class Terminal:
 
     async def approve(self, question: Question) -> Reply:
         """As `jecp_mcp.calls.ports.Asker.approve`."""
+        from jecp_mcp.calls import display
         from jecp_mcp.calls.ports import Decision, Reply
         from jecp_mcp.money import format_usdc
 
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return Reply(Decision.UNABLE, "there is no terminal")
         most = "" if question.exact else "up to "
+        given = display.arguments(question.arguments, display.MOST_SHOWN)
+        # What cannot be shown is refused before anybody is asked.
+        assert given is not None
+        click.echo(f"  arguments: {given}", err=True)
         asked = (
             f"{question.because} Buy {question.action} for {most}{format_usdc(question.amount)} USDC at {self._hub}?"
         )

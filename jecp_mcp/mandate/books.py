@@ -288,6 +288,13 @@ class Books:
             self._slip_event(ref, answered.state, evidence=told)
         return answered
 
+    def use_slips(self, refs: Sequence[SlipRef], subject: str, principal: str, call_id: str, at: UnixMs) -> None:
+        """Use those that are good for a call that is in the books."""
+        for ref in refs:
+            if self._slips.check((ref,), subject, principal, at) is None:
+                self._slips.use(ref, call_id)
+                self._slip_event(ref, SlipState.USED, call_id=call_id)
+
     def trust_clock(self, now: UnixMs) -> None:
         """Let the clock's instant be the ledger's, and count the windows anew."""
         journal = self._journal

@@ -56,6 +56,7 @@ CREATE TABLE slip(
   UNIQUE (kind, slip_id)
 ) STRICT;
 CREATE INDEX slip_waiting ON slip(kind, subject) WHERE state IN ('asked', 'granted', 'used');
+CREATE INDEX slip_asked ON slip(expires_at, principal) WHERE state = 'asked';
 """
 
 CALL_INDEXES = """

@@ -9,9 +9,9 @@ from typing import Any
 import apsw
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.errors import LedgerError
+from jecp_mcp.errors import LedgerError, TooManyQuestions
 from jecp_mcp.mandate.ledger import NotGood
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.slips import MOST_QUESTIONS, QUESTIONS, OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 
 _READ = """
 SELECT kind, slip_id, principal, subject, state, body, created_at, expires_at, call_id, note FROM slip
@@ -24,6 +24,9 @@ SELECT 1 FROM slip AS s WHERE s.kind = ? AND s.slip_id = ? AND s.subject = ? AND
       AND c.answered = 0))
 """
 """A slip is good again when the call it was used for is proven to have cost nothing and brought nothing."""
+
+_OPEN = "FROM slip WHERE state = 'asked' AND kind IN ('approval', 'limit') AND expires_at > ?"
+_OTHERS = f"SELECT count(*) {_OPEN} AND principal = ? AND NOT (kind = ? AND subject = ?)"
 
 
 class SlipBook:
@@ -38,7 +41,12 @@ class SlipBook:
 
         Raises:
             LedgerError: its id is taken.
+            TooManyQuestions: as many of its principal wait for a person as may, besides the one it takes the place of.
         """
+        if slip.kind in QUESTIONS and slip.state is SlipState.ASKED:
+            asked = (at, slip.principal, slip.kind.value, slip.subject)
+            if self._execute(_OTHERS, asked).get >= MOST_QUESTIONS:
+                raise TooManyQuestions(f"{MOST_QUESTIONS} questions wait for a person already")
         if self._execute("SELECT 1 FROM slip WHERE kind = ? AND slip_id = ?", (slip.kind.value, slip.slip_id)).get:
             raise LedgerError(f"the slip {slip.slip_id} is taken")
         rows = self._execute(
@@ -106,6 +114,15 @@ def read_slips(
         f"{_READ} WHERE kind = ? AND state IN ({','.join('?' * len(names))}) {whose} ORDER BY id DESC LIMIT ?", asked
     ).fetchall()
     return [_slip(row) for row in rows]
+
+
+def read_questions(connection: apsw.Connection, at: UnixMs, skip: int, limit: int) -> OpenQuestions:
+    """What waits for a person, oldest first."""
+    total: int = connection.execute(f"SELECT count(*) {_OPEN}", (at,)).get
+    rows: list[Any] = connection.execute(
+        f"{_READ} WHERE id IN (SELECT id {_OPEN}) ORDER BY id LIMIT ? OFFSET ?", (at, limit, skip)
+    ).fetchall()
+    return OpenQuestions([_slip(row) for row in rows], total)
 
 
 def every_slip(connection: apsw.Connection) -> Iterator[Slip]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from jecp_mcp.clock import UnixMs
 
@@ -42,6 +42,12 @@ class SlipState(StrEnum):
 
 WAITING = frozenset({SlipState.ASKED, SlipState.GRANTED})
 """States in which something can still come of a slip, until it expires."""
+
+QUESTIONS: Final = (SlipKind.APPROVAL, SlipKind.LIMIT)
+"""The kinds that a person is asked for."""
+
+MOST_QUESTIONS: Final = 20
+"""The most questions of one principal that wait for a person at once, so that a flood of them hides no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,14 @@ class SlipRef:
     slip_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class OpenQuestions:
+    """Some of what waits for a person, oldest first, and how many wait in all."""
+
+    slips: Sequence[Slip]
+    total: int
+
+
 class Slips(Protocol):
     """The slips of a ledger. Every method raises what `jecp_mcp.mandate.ledger.Ledger` does."""
 
@@ -87,11 +101,23 @@ class Slips(Protocol):
 
         Raises:
             LedgerError: its id is taken.
+            TooManyQuestions: it asks a person, and `MOST_QUESTIONS` others of its principal wait for one already.
         """
         ...
 
     async def answer_slip(self, ref: SlipRef, granted: bool, note: str) -> Slip | None:
         """Grant or deny a slip that is asked for and has not expired, durably; None when there is no such one."""
+        ...
+
+    def use_slips(self, refs: Sequence[SlipRef], subject: str, principal: str, call_id: str) -> None:
+        """Queue that those which are good are used by a call that was joined instead of bought again.
+
+        Written before whatever this process asks for later.
+        """
+        ...
+
+    async def questions(self, at: UnixMs, *, skip: int = 0, limit: int = 100) -> OpenQuestions:
+        """What waits for a person at an instant, oldest first, without the first `skip`."""
         ...
 
     async def slip(self, ref: SlipRef) -> Slip | None:

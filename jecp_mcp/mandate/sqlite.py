@@ -22,7 +22,7 @@ from jecp_mcp.mandate.ledger import (
     Totals,
 )
 from jecp_mcp.mandate.owners import OwnerLock, Owners
-from jecp_mcp.mandate.slips import WAITING, Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.slips import WAITING, OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import Event, State
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
@@ -212,6 +212,7 @@ class SqliteLedger:
 
         Raises:
             LedgerError: its id is taken.
+            TooManyQuestions: it asks a person, and as many of its principal wait for one as may.
         """
         written: Slip = await self._writer.do(lambda into, at: into.write_slip(slip, at))
         return written
@@ -220,6 +221,16 @@ class SqliteLedger:
         """Grant or deny a slip that is asked for and has not expired, durably; None when there is no such one."""
         answered: Slip | None = await self._writer.do(lambda into, at: into.answer_slip(ref, granted, note, at))
         return answered
+
+    def use_slips(self, refs: Sequence[SlipRef], subject: str, principal: str, call_id: str) -> None:
+        """Queue that those which are good are used by a call that was joined instead of bought again."""
+        self._writer.queue(lambda into, at: into.use_slips(refs, subject, principal, call_id, at))
+
+    async def questions(self, at: UnixMs, *, skip: int = 0, limit: int = 100) -> OpenQuestions:
+        """What waits for a person at an instant, oldest first, without the first `skip`."""
+        await self._read_queued()
+        found: OpenQuestions = self._file.read(lambda reader: slipbook.read_questions(reader, at, skip, limit))
+        return found
 
     async def slip(self, ref: SlipRef) -> Slip | None:
         """One slip, or None."""

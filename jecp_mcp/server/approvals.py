@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from jecp_mcp.calls.approval import new_code
@@ -36,8 +36,11 @@ SESSION_SECONDS: Final = 8 * 3_600.0
 """How long a browser stays let in."""
 
 _COOKIE: Final = "jecp_approvals"
+_ON_A_PAGE: Final = 10
 _MOST_SESSIONS: Final = 16
 _MOST_BYTES: Final = 4_096
+_DIGITS: Final = 6
+"""The longest number of a page."""
 _PROXIED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "via")
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -120,12 +123,15 @@ class ApprovalsPage:
         return _page(html.asking_for_pin())
 
     async def enter(self, request: Request) -> Response:
-        """Take the PIN and let the browser in, or a token and list anew."""
+        """Take the PIN and let the browser in; or a token, and list a page anew or show all of one question."""
         given = await self._form(request)
         if given is None:
             return _refused(403)
         if "token" in given:
-            return await self._list(request.cookies.get(_COOKIE), given["token"])
+            secret, token = request.cookies.get(_COOKIE), given["token"]
+            if "code" in given:
+                return await self._whole(secret, token, given["code"])
+            return await self._list(secret, token, page=_page_of(given))
         secret = self._gate.let_in(given.get("pin", ""))
         if secret is None:
             return _page(html.asking_for_pin(html.WRONG_PIN), 403)
@@ -148,17 +154,28 @@ class ApprovalsPage:
             slip = await pending.find(self._ledger, request.path_params["code"])
             answered = await pending.answer(self._ledger, slip, granted, by="a person on the approvals page")
         except (pending.NotAnswered, LedgerError) as exc:
-            return await self._list(secret, token, f"Nothing was answered: {exc}.")
-        return await self._list(secret, token, html.told(pending.shown(answered)))
+            return await self._list(secret, token, f"Nothing was answered: {exc}.", page=_page_of(given))
+        return await self._list(secret, token, html.told(pending.shown(answered)), page=_page_of(given))
 
-    async def _list(self, secret: str | None, token: str, said: str = "") -> Response:
+    async def _list(self, secret: str | None, token: str, said: str = "", *, page: int = 1) -> Response:
         if not self._gate.admits(secret, token):
             return _page(html.asking_for_pin(html.PIN_FIRST), 403)
         try:
-            shown: Sequence[Mapping[str, Any]] = [pending.shown(one) for one in await pending.waiting(self._ledger)]
+            found, page = await pending.waiting(self._ledger, page, _ON_A_PAGE)
         except LedgerError as exc:
             return _page(html.listing([], token, f"The ledger cannot be read: {exc}."), 503)
-        return _page(html.listing(shown, token, said))
+        place = html.Place(page, (page - 1) * _ON_A_PAGE, found.total)
+        return _page(html.listing([pending.shown(one) for one in found.slips], token, said, place))
+
+    async def _whole(self, secret: str | None, token: str, code: str) -> Response:
+        """One question with all its arguments, however long they are."""
+        if not self._gate.admits(secret, token):
+            return _page(html.asking_for_pin(html.PIN_FIRST), 403)
+        try:
+            shown = pending.shown(await pending.find(self._ledger, code))
+        except (pending.NotAnswered, LedgerError) as exc:
+            return await self._list(secret, token, f"Nothing was answered: {exc}.")
+        return _page(html.whole(shown, token))
 
     def _plain(self, request: Request) -> bool:
         headers = request.headers
@@ -178,6 +195,12 @@ class ApprovalsPage:
         except ValueError:
             return None
         return {name: values[0] for name, values in fields.items()}
+
+
+def _page_of(given: Mapping[str, str]) -> int:
+    """Which page a form was on."""
+    number = given.get("page", "")
+    return int(number) if number.isdecimal() and len(number) <= _DIGITS and int(number) else 1
 
 
 def _page(text: str, status: int = 200) -> Response:

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from jecp_mcp.calls.ports import Decision, Question, Reply
 from jecp_mcp.server.era import Context, modern
-from jecp_mcp.tools.asking import form, judged, wording
+from jecp_mcp.tools.asking import TOO_LONG, form, judged, wording
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +80,11 @@ class BackChannel:
         """As `jecp_mcp.calls.ports.Asker.approve`."""
         if not _modes(self._ctx)[0]:
             return Reply(Decision.UNABLE, _NO_FORM)
+        message = wording(question)
+        if message is None:
+            return Reply(Decision.UNABLE, TOO_LONG)
         session, related = self._ctx.session, self._ctx.request_id
-        said = await self._asked(lambda: session.elicit_form(wording(question), form(question), related))
+        said = await self._asked(lambda: session.elicit_form(message, form(question), related))
         return said if isinstance(said, Reply) else judged(question, said.action, said.content)
 
     async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
@@ -147,6 +150,9 @@ class Rounds:
         """As `jecp_mcp.calls.ports.Asker.approve`."""
         if not _modes(self._ctx)[0]:
             return Reply(Decision.UNABLE, _NO_FORM)
+        message = wording(question)
+        if message is None:
+            return Reply(Decision.UNABLE, TOO_LONG)
         key = question.digest
         said = self._said(key)
         if said is not None:
@@ -154,7 +160,7 @@ class Rounds:
         elif key in self._told:
             return Reply(Decision(self._told[key]))
         else:
-            request = {"mode": "form", "message": wording(question), "requestedSchema": form(question)}
+            request = {"mode": "form", "message": message, "requestedSchema": form(question)}
             return self._ask(key, request)
         self._told[key] = reply.decision.value
         return reply

@@ -6,33 +6,39 @@ with defaults, first choices or nothing at all, therefore does not approve.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from jecp_mcp.calls import display
 from jecp_mcp.calls.ports import Decision, Question, Reply
 from jecp_mcp.errors import MoneyError
 from jecp_mcp.money import format_usdc, parse_usdc
-from jecp_mcp.tools.cleaning import clean
 
 FIELD: Final = "amount_to_approve"
 
+MOST_SHOWN: Final = 2_000
+"""The most characters of action, payee and arguments that are put to a person in a host's form."""
+
+TOO_LONG: Final = "its input is too long to be shown whole in the chat"
+
 _FREE_WORD: Final = "approve"
-_NAME: Final = 120
-_INPUT: Final = 300
 _LONGEST: Final = 40
 _TYPED: Final = re.compile(r"\$?\s*([0-9]+(?:[.,][0-9]+)?)\s*(?:USDC|USD|\$)?", re.IGNORECASE)
 
 
-def wording(question: Question) -> str:
-    """The question in a few short sentences: what, from whom, for how much, why it is asked, and with which input."""
-    what = clean(question.action, _NAME, one_line=True)
-    payee = clean(question.payee, _NAME, one_line=True) or "the Hub"
+def wording(question: Question) -> str | None:
+    """The question in a few short sentences: what, from whom, for how much, why it is asked, and with which input.
+
+    None where it does not fit into a form: it is never shown in part.
+    """
+    what, payee = display.words(question.action), display.words(question.payee) or "the Hub"
+    given = display.arguments(question.arguments, MOST_SHOWN - len(what) - len(payee), lines=False)
+    if given is None:
+        return None
     amount = f"{'' if question.exact else 'at most '}{format_usdc(question.amount)} USDC"
-    given = clean(json.dumps(question.arguments, ensure_ascii=False, default=str), _INPUT, one_line=True)
     return (
-        f"Buy {what} from {payee} for {amount}? {question.because} To approve, type {_word(question)}; "
+        f"Buy {what} from {payee} for {amount}? {display.words(question.because)} To approve, type {_word(question)}; "
         f"otherwise nothing is bought. Its input: {given}"
     )
 

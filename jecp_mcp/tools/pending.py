@@ -4,36 +4,38 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from jecp_mcp.calls import display
 from jecp_mcp.calls.approval import Asked
 from jecp_mcp.clock import SystemClock, iso
-from jecp_mcp.errors import JecpMcpError
+from jecp_mcp.errors import JecpMcpError, LedgerDamaged
 from jecp_mcp.mandate.ledger import Ledger
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.slips import QUESTIONS, OpenQuestions, Slip, SlipRef, SlipState
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools.cleaning import clean
 
-_SHOWN: Final = 1_000
-_KINDS: Final = (SlipKind.APPROVAL, SlipKind.LIMIT)
+SHORT: Final = 2_000
+"""The longest arguments, in characters, that are shown without being asked for."""
 
 
 class NotAnswered(JecpMcpError):
     """Nothing was approved or refused; its message says why."""
 
 
-async def waiting(ledger: Ledger) -> list[Slip]:
-    """What waits for a person's answer, newest first.
+async def waiting(ledger: Ledger, page: int, size: int) -> tuple[OpenQuestions, int]:
+    """One page of what waits for a person's answer, oldest first, and which it is: the last one where `page` is behind.
+
+    Args:
+        page: which page, from 1 on.
+        size: how many are on each.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
     now = SystemClock().now()
-    asked = [
-        slip
-        for kind in _KINDS
-        for slip in await ledger.slips(kind, states=frozenset({SlipState.ASKED}))
-        if slip.expires_at > now
-    ]
-    return sorted(asked, key=lambda slip: slip.created_at, reverse=True)
+    found = await ledger.questions(now, skip=(page - 1) * size, limit=size)
+    last = max(1, -(-found.total // size))
+    if page > last:
+        return await ledger.questions(now, skip=(last - 1) * size, limit=size), last
+    return found, page
 
 
 async def find(ledger: Ledger, code: str) -> Slip:
@@ -43,7 +45,7 @@ async def find(ledger: Ledger, code: str) -> Slip:
         NotAnswered: nothing does, or no longer.
         LedgerError: the ledger cannot be read.
     """
-    for kind in _KINDS:
+    for kind in QUESTIONS:
         slip = await ledger.slip(SlipRef(kind, code))
         if slip is None:
             continue
@@ -63,8 +65,10 @@ async def answer(ledger: Ledger, slip: Slip, granted: bool, *, by: str) -> Slip:
 
     Raises:
         NotAnswered: it was answered or ran out meanwhile.
-        LedgerError: the answer cannot be kept.
+        LedgerError: the answer cannot be kept, or what was asked cannot be read and so cannot be approved.
     """
+    if granted:
+        Asked.read(slip)
     note = f"{'approved' if granted else 'refused'} by {by}"
     answered = await ledger.answer_slip(SlipRef(slip.kind, slip.slip_id), granted, note)
     if answered is None:
@@ -73,20 +77,33 @@ async def answer(ledger: Ledger, slip: Slip, granted: bool, *, by: str) -> Slip:
 
 
 def shown(slip: Slip) -> dict[str, Any]:
-    """A question as a person reads it: provider's words cleaned, amounts as decimal text in USDC."""
-    asked = Asked.read(slip)
+    """A question as a person reads it, whole: strangers' words escaped, amounts as decimal text in USDC.
+
+    What cannot be read has no arguments (None), and must not be approved.
+    """
+    try:
+        question = _readable(Asked.read(slip))
+    except LedgerDamaged as exc:
+        question = dict.fromkeys(("action", "payee", "at_most_usdc"), "unknown")
+        question |= {"because": f"{exc}: refuse it, and let the agent ask again.", "exact": False, "arguments": None}
     return {
         "code": slip.slip_id,
         "for": slip.kind.value,
         "state": slip.state.value,
-        "because": clean(asked.because, _SHOWN, one_line=True),
-        "action": clean(asked.action, _SHOWN, one_line=True),
-        "payee": clean(asked.payee, _SHOWN, one_line=True) or "the Hub",
-        "at_most_usdc": format_usdc(asked.amount),
-        "exact": asked.exact,
-        "arguments": clean(asked.arguments, _SHOWN, one_line=True),
-        "principal": slip.principal,
+        **question,
+        "principal": display.words(slip.principal),
         "asked_at": iso(slip.created_at),
         "expires_at": iso(slip.expires_at),
         "note": slip.note,
+    }
+
+
+def _readable(asked: Asked) -> dict[str, Any]:
+    return {
+        "because": display.words(asked.because),
+        "action": display.words(asked.action),
+        "payee": display.words(asked.payee) or "the Hub",
+        "at_most_usdc": format_usdc(asked.amount),
+        "exact": asked.exact,
+        "arguments": asked.arguments,
     }

@@ -36,6 +36,30 @@ def refused_by_person(case: Case) -> NextAction:
     )
 
 
+def shorten(case: Case) -> NextAction:
+    """A person can be asked about shorter arguments only."""
+    return step(
+        case,
+        "agent",
+        "Call it with shorter arguments, or in several calls. Where that cannot be, tell the user; do not repeat it as "
+        "it is.",
+        type_="fix_input",
+    )
+
+
+def too_many_questions(case: Case) -> NextAction:
+    """A person has as many questions before them as may wait; they make room by answering some."""
+    how = answered(None, case.context.page)
+    return step(
+        case,
+        "human",
+        f"Tell the user that too many questions wait for them, and that they answer or refuse some {how}. "
+        "Stop until they say so; then make the same call again.",
+        type_="ask_human",
+        url=case.context.page,
+    )
+
+
 def full_limit(case: Case) -> NextAction:
     """A cap without room: the same call once it has refilled; where it does not, only the operator can decide.
 

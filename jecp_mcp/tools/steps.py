@@ -203,8 +203,9 @@ def _let_past(case: Case) -> str:
 
 
 def answered(code: object, page: str | None) -> str:
-    """By which roads a person answers what waits under a code, outside the chat."""
-    return f"with `jecp-mcp approve {code}` in a terminal{f', or in a browser at {page}' if page else ''}"
+    """By which roads a person answers what waits under a code, outside the chat; None stands for whatever waits."""
+    command = f"jecp-mcp approve {code}" if code is not None else "jecp-mcp approve"
+    return f"with `{command}` in a terminal{f', or in a browser at {page}' if page else ''}"
 
 
 def check_status(case: Case) -> NextAction:

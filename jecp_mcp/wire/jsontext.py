@@ -78,9 +78,7 @@ def loads_forgiving(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH, 
     return _read(data, max_bytes, max_depth, mask, forgiving=True)
 
 
-def _read(
-    data: bytes | bytearray | str, max_bytes: int, max_depth: int, mask: Mask | None, *, forgiving: bool
-) -> Any:
+def _read(data: bytes | bytearray | str, max_bytes: int, max_depth: int, mask: Mask | None, *, forgiving: bool) -> Any:
     if len(data) > max_bytes:
         raise WireError(f"the body is longer than {max_bytes} bytes")
     if isinstance(data, str):

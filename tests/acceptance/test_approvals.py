@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
+from jecp_mcp.calls.display import MOST_SHOWN
+from jecp_mcp.cli.approve import ON_A_PAGE
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.slips import SlipKind, SlipRef
 from jecp_mcp.settings import ServerSettings
 from jecp_mcp.tools.asking import FIELD
 from tests.acceptance.errors.seats import ERAS, Person
@@ -191,6 +196,90 @@ async def test_a_host_that_cannot_ask_leaves_it_to_the_terminal(selling: Sandbox
         status, seen = await types("approve", third)
         assert (status, "denied already" in seen) == (1, True)
         assert host.world.paid() == 1
+
+
+async def test_a_person_at_a_terminal_reads_everything_before_they_approve_it(
+    selling: SandboxHub, tmp_path: Path
+) -> None:
+    async with asking(selling, tmp_path, "2026") as host:
+        host.answers(always(YES))
+        text = "word \u202e\x1b[8m " * 300 + "and the last one matters"
+        error = error_of(await host.buy(text))
+        assert host.shown == [], "what does not fit into the host's form is not put to anybody there"
+        assert "too long to be shown whole in the chat" in error["error"]["message"]
+        code = error["error"]["details"]["approval_code"]
+
+        async def types(*command: str, answer: str | None = None) -> tuple[int, str]:
+            return await anyio.to_thread.run_sync(
+                lambda: at_a_terminal(host.world.hub, tmp_path, *command, answer=answer)
+            )
+
+        status, seen = await types("approve", code)
+        assert (status, "the last one matters" in seen) == (1, False)
+        assert f"jecp-mcp approve {code} --full" in seen
+        status, seen = await types("approve", code, "--full", answer="y")
+        assert (status, "\x1b" in seen, "\u202e" in seen) == (0, False, False)
+        assert f'"text": {json.dumps(text)}' in seen.replace("\r\n", "\n")
+        assert (
+            seen.index("the last one matters")
+            < seen.index(f"amount: {PRICE} USDC")
+            < seen.index("Approve this one call?")
+        )
+        output_of(await host.buy(text))
+        assert host.world.paid() == 1
+
+
+def test_a_person_who_buys_at_a_terminal_is_shown_the_arguments(selling: SandboxHub, tmp_path: Path) -> None:
+    hub, config = selling.new_agent(), tmp_path / "asking.toml"
+    config.write_text('[mandate]\napprove_above_usdc = "0.0001"\n')
+    call = ("call", TALLY, json.dumps({"text": "one \u202etwo"}), "--config", str(config))
+    status, seen = at_a_terminal(hub, tmp_path, *call, answer="n")
+    assert (status, paid(hub)) == (1, 0), seen
+    assert 0 < seen.find('"text": "one \\u202etwo"') < seen.find("[y/N]"), seen
+
+
+async def test_what_no_terminal_can_show_is_not_asked_for(selling: SandboxHub, tmp_path: Path) -> None:
+    async with asking(selling, tmp_path, "2026") as host:
+        host.answers(always(YES))
+        error = error_of(await host.buy("x" * MOST_SHOWN))
+        assert (error["error"]["code"], error["next_action"]["actor"]) == ("NOT_SHOWABLE", "agent")
+        assert (host.shown, host.world.paid()) == ([], 0)
+
+
+async def test_a_terminal_lists_the_oldest_question_first_and_how_many_more_there_are(
+    selling: SandboxHub, tmp_path: Path
+) -> None:
+    """More than one principal may have: so many that the list has pages."""
+    async with asking(selling, tmp_path, "2026", asks=False) as host:
+        own = error_of(await host.buy("the user's own"))["error"]["details"]["approval_code"]
+        book = open_ledger(tmp_path / "ledger.sqlite")
+        try:
+            asked = await book.slip(SlipRef(SlipKind.APPROVAL, own))
+            assert asked is not None
+            codes = [own]
+            for number in range(ON_A_PAGE + 1):
+                codes.append(f"CODE-{number:04}")
+                await book.write_slip(
+                    replace(asked, slip_id=codes[-1], principal=f"somebody {number}", subject=f"other {number}")
+                )
+        finally:
+            await book.close()
+
+        async def types(*command: str) -> tuple[int, str]:
+            return await anyio.to_thread.run_sync(lambda: at_a_terminal(host.world.hub, tmp_path, *command))
+
+        def listed(seen: str) -> list[str]:
+            return [code for code in re.findall(r"[A-Z0-9]{4}-[A-Z0-9]{4}", seen) if code in codes]
+
+        status, first = await types("approve")
+        assert (status, listed(first)) == (0, codes[:ON_A_PAGE])
+        assert f"1 to {ON_A_PAGE} of {ON_A_PAGE + 2}; 2 more: jecp-mcp approve --page 2" in first
+        # There is no page 7, so the last one is listed.
+        status, second = await types("approve", "--page", "7")
+        assert (status, listed(second)) == (0, codes[ON_A_PAGE:])
+        assert f"{ON_A_PAGE + 1} to {ON_A_PAGE + 2} of {ON_A_PAGE + 2}" in second
+        status, seen = await types("approve", "--json")
+        assert (status, [one["code"] for one in json.loads(seen)]) == (0, codes)
 
 
 async def test_only_the_first_purchase_from_a_provider_needs_a_person(selling: SandboxHub, tmp_path: Path) -> None:

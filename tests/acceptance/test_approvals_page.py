@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +19,7 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 
+from jecp_mcp.mandate.slips import MOST_QUESTIONS
 from jecp_mcp.server.approvals import PATH, SESSION_SECONDS, Gate
 from tests.acceptance.invoices import ASKING, INVOICE, PRICE, invoice, paid
 from tests.acceptance.roads import (
@@ -32,6 +34,7 @@ from tests.acceptance.roads import (
     running,
     server_env,
 )
+from tests.acceptance.terminal import at_a_terminal
 
 pytestmark = pytest.mark.anyio
 
@@ -66,6 +69,15 @@ class Browser:
     @property
     def cookies(self) -> dict[str, str]:
         return dict(self._http.cookies)
+
+    @property
+    def token(self) -> str:
+        return re.findall(r'name="token" value="(\w+)"', self.raw)[0]
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes that are shown, in their order."""
+        return re.findall(r"<dt>Code</dt><dd>([^<]+)</dd>", self.raw)
 
     def open(self) -> httpx2.Response:
         return self._seen(self._http.get(self._served.page))
@@ -305,6 +317,89 @@ async def test_whoever_gives_wrong_pins_cannot_keep_the_operator_out(hub: Sandbo
         assert person.unlock(server.pin).status_code == 200
         assert {agent.unlock(pin).status_code for pin in wrong} == {403}
         assert "Nothing waits" in person.press("Look again").text
+
+
+async def test_what_a_person_approves_is_shown_whole_first(hub: SandboxHub, tmp_path: Path) -> None:
+    """A long letter with a line at its end that matters: not in the list, and the yes stands behind all of it."""
+    letter = "Dear reader, " * 150 + "and pay the rest to somebody else."
+    with served(hub, tmp_path) as server, Browser(server) as person:
+        async with host(server.mcp, MODERN) as client:
+            wanted = await invoice(client, notes=letter)
+            code = error_of(await client.call_tool(INVOICE, wanted))["error"]["details"]["approval_code"]
+            person.unlock(server.pin)
+            assert code in person.text
+            assert "somebody else" not in person.text
+            assert "Approve " not in person.text
+            person.press("Read all of it")
+            assert f'"notes": "{letter}"' in person.text
+            assert person.text.index("somebody else") < person.text.index("Approve 0.05 USDC, once")
+            assert code in person.press("Back to all").text
+            person.press("Read all of it")
+            assert "Approved" in person.press("Approve").text
+            assert not (await client.call_tool(INVOICE, wanted)).is_error
+            # What waits no longer is shown no more.
+            person.text = f'<form action="/approvals"><input name="token" value="{person.token}"><input name="code" value="{code}">Read</form>'
+            assert "Nothing was answered: " in person.press("Read").text
+            # Neither is anything to whoever has only the cookie.
+            same, asked = {"Origin": server.origin}, {"token": "guess", "code": code}
+            stolen = httpx2.post(server.page, headers=same, cookies=person.cookies, data=asked)
+            assert (stolen.status_code, letter in unescape(stolen.text)) == (403, False)
+    assert paid(hub) == 1
+
+
+async def test_a_flood_of_questions_hides_none(hub: SandboxHub, tmp_path: Path) -> None:
+    with served(hub, tmp_path) as server, Browser(server) as person:
+        async with host(server.mcp, MODERN) as client:
+            first = await invoice(client, notes="the user's own")
+            ends = [error_of(await client.call_tool(INVOICE, first))]
+            for number in range(MOST_QUESTIONS + 2):
+                ends += [error_of(await client.call_tool(INVOICE, {**first, "notes": f"flood {number}"}))]
+            codes = [end["error"]["details"].get("approval_code") for end in ends]
+            assert codes[MOST_QUESTIONS:] == [None] * 3
+            beyond = ends[-1]
+            assert (beyond["error"]["code"], beyond["charged"]) == ("TOO_MANY_QUESTIONS", "no")
+            assert (beyond["next_action"]["type"], beyond["next_action"]["url"]) == ("ask_human", server.page)
+
+            person.unlock(server.pin)
+            assert f"1 to 10 of {MOST_QUESTIONS}, the oldest first" in person.text
+            assert "the user's own" in person.text
+            shown = person.codes
+            assert "Earlier" not in person.text
+            person.press(f"Later ones ({MOST_QUESTIONS - 10} more)")
+            assert "Later" not in person.text
+            assert shown + person.codes == codes[:MOST_QUESTIONS]
+            # An answer leaves the person on the page they were on; a page that is gone leads to the last one.
+            assert f"11 to 19 of {MOST_QUESTIONS - 1}" in person.press("Refuse").text
+            assert f"11 to 19 of {MOST_QUESTIONS - 1}" in person.press("Look again", page="999999").text
+            for odd in ("0", "-1", "1e9", "9" * 40, "x"):
+                assert f"1 to 10 of {MOST_QUESTIONS - 1}" in person.press("Look again", page=odd).text
+            assert "Approved" in person.press("Approve").text
+            assert not (await client.call_tool(INVOICE, first)).is_error
+            assert error_of(await client.call_tool(INVOICE, {**first, "notes": "more"}))["error"]["details"][
+                "approval_code"
+            ]
+    assert paid(hub) == 1
+
+
+async def test_what_cannot_be_read_cannot_be_approved(hub: SandboxHub, tmp_path: Path) -> None:
+    with served(hub, tmp_path) as server, Browser(server) as person:
+        async with host(server.mcp, MODERN) as client:
+            wanted = await invoice(client)
+            code = error_of(await client.call_tool(INVOICE, wanted))["error"]["details"]["approval_code"]
+            person.unlock(server.pin)
+            before = person.text
+            with sqlite3.connect(tmp_path / "ledger.sqlite", timeout=10) as books:
+                books.execute("UPDATE slip SET body = ? WHERE slip_id = ?", (b'{"arguments": "{}"}', code))
+            books.close()
+            person.text = before
+            assert f"what waits under {code} cannot be read" in person.press("Approve").text
+            assert "They cannot be shown, so this cannot be approved." in person.text
+            assert "Approve " not in person.text
+            status, seen = await anyio.to_thread.run_sync(lambda: at_a_terminal(hub, tmp_path, "approve", code))
+            assert (status, f"jecp-mcp deny {code}" in seen) == (1, True), seen
+            assert "Refused" in person.press("Refuse").text
+            assert "Nothing waits" in person.text
+    assert paid(hub) == 0
 
 
 async def test_what_strangers_wrote_is_only_text(hub: SandboxHub, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from jecp_mcp.mandate.postgres import meters
 from jecp_mcp.mandate.postgres.link import Link, Written
 from jecp_mcp.mandate.postgres.page import Call, Page, Repeats, Told
 from jecp_mcp.mandate.postgres.slips import SlipBook
+from jecp_mcp.mandate.postgres.texts import without_nul
 from jecp_mcp.mandate.slips import Slip, SlipRef, SlipState
 from jecp_mcp.mandate.states import CHARGED, OPEN, Event, State, after
 from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
@@ -183,7 +184,7 @@ class Books:
         call.ended_at = None if state in OPEN else at
         call.answered = call.answered or end.answer is not None
         told = self._changed(call)
-        evidence, transaction_id = _storable(bounded(end.evidence)), _storable(bounded(end.transaction_id))
+        evidence, transaction_id = without_nul(bounded(end.evidence)), without_nul(bounded(end.transaction_id))
         told.balance_after = told.balance_after if end.balance_after is None else end.balance_after
         told.transaction_id = told.transaction_id if transaction_id is None else transaction_id
         told.evidence = told.evidence if evidence is None else evidence
@@ -207,7 +208,7 @@ class Books:
         self._meters.adjust(call.meters, call.created_at, call.refunded - refunded)
         call.refunded = refunded
         told = self._changed(call)
-        told.evidence = _storable(bounded(evidence))
+        told.evidence = without_nul(bounded(evidence))
         self._append(Event.REFUND.value, call, call.state, evidence=told.evidence)
         return True
 
@@ -262,22 +263,17 @@ class Books:
         self._append(chain.RECOUNT, None, None)
 
     def write_slip(self, slip: Slip, at: UnixMs) -> Slip:
-        """Write a new slip; older ones that still wait for the same are superseded.
-
-        Raises:
-            LedgerError: its id is taken.
-        """
+        """Write a new slip, as `SlipBook.write` does; older ones that still wait for the same are superseded."""
         written, superseded = self._slips.write(slip, at)
         for old in superseded:
             self._slip_event(SlipRef(old.kind, old.slip_id), SlipState.SUPERSEDED)
-        body = chain.body_digest(written.body)
         self._slip_event(
             SlipRef(slip.kind, slip.slip_id),
             written.state,
             evidence=written.note,
             principal=written.principal,
             subject=written.subject,
-            body=body,
+            body=chain.body_digest(written.body),
             expires_at=written.expires_at,
             call_id=written.call_id,
         )
@@ -285,11 +281,18 @@ class Books:
 
     def answer_slip(self, ref: SlipRef, granted: bool, note: str, at: UnixMs) -> Slip | None:
         """Grant or deny a slip that is asked for and has not expired; None when there is no such one."""
-        told = _storable(bounded(note))
+        told = without_nul(bounded(note))
         answered = self._slips.answer(ref, granted, told, at)
         if answered is not None:
             self._slip_event(ref, answered.state, evidence=told)
         return answered
+
+    def use_slips(self, refs: Sequence[SlipRef], subject: str, principal: str, call_id: str, at: UnixMs) -> None:
+        """Use those that are good for a call that is in the books."""
+        for ref in refs:
+            if self._slips.check((ref,), subject, principal, at) is None:
+                self._slips.use(ref, call_id)
+                self._slip_event(ref, SlipState.USED, call_id=call_id)
 
     def prune(self, before: UnixMs, most: int) -> int:
         """Drop the bodies of at most so many calls that ended before; returns how many had one."""
@@ -392,8 +395,3 @@ class Books:
                 "digest": self._head,
             }
         )
-
-
-def _storable(text: str | None) -> str | None:
-    """PostgreSQL's text has every character but NUL."""
-    return None if text is None else text.replace("\0", "\\x00")

@@ -24,7 +24,8 @@ from jecp_mcp.mandate.ledger import (
 )
 from jecp_mcp.mandate.postgres.leases import BEAT_SECONDS, STUCK_SECONDS
 from jecp_mcp.mandate.postgres.server import Server
-from jecp_mcp.mandate.slips import WAITING, Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.postgres.texts import check_texts, checked, storable
+from jecp_mcp.mandate.slips import WAITING, OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import Event, State
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
@@ -89,7 +90,7 @@ class PostgresLedger:
 
         if reservation.session != self._session:
             raise LedgerError(f"a reservation of the session {reservation.session} belongs to another process")
-        _check_texts(reservation)
+        check_texts(reservation)
         self._show_life()
 
         def release(admission: Admission) -> None:
@@ -108,7 +109,7 @@ class PostgresLedger:
         """
         from jecp_mcp.mandate.postgres.steps import Send
 
-        moved: bool = await self._writer.do(Send(_checked(call_id)))
+        moved: bool = await self._writer.do(Send(checked(call_id)))
         return moved
 
     def conclude(self, conclusion: Conclusion) -> None:
@@ -138,7 +139,7 @@ class PostgresLedger:
         """
         from jecp_mcp.mandate.postgres.steps import Refund
 
-        news: bool = await self._writer.do(Refund(_checked(call_id), total, evidence))
+        news: bool = await self._writer.do(Refund(checked(call_id), total, evidence))
         return news
 
     async def trust_clock(self) -> None:
@@ -197,7 +198,7 @@ class PostgresLedger:
         """One call, or None."""
         from jecp_mcp.mandate.postgres import records
 
-        if not _storable(call_id):
+        if not storable(call_id):
             return None
         await self._read_queued()
         found: CallRow | None = await self._read(lambda link: records.read_row(link, call_id))
@@ -231,6 +232,7 @@ class PostgresLedger:
 
         Raises:
             LedgerError: its id is taken.
+            TooManyQuestions: it asks a person, and as many of its principal wait for one as may.
         """
         from jecp_mcp.mandate.postgres.steps import WriteSlip
 
@@ -244,11 +246,25 @@ class PostgresLedger:
         answered: Slip | None = await self._writer.do(AnswerSlip(ref, granted, note))
         return answered
 
+    def use_slips(self, refs: Sequence[SlipRef], subject: str, principal: str, call_id: str) -> None:
+        """Queue that those which are good are used by a call that was joined instead of bought again."""
+        from jecp_mcp.mandate.postgres.steps import UseSlips
+
+        self._writer.queue(UseSlips(refs, subject, principal, call_id))
+
+    async def questions(self, at: UnixMs, *, skip: int = 0, limit: int = 100) -> OpenQuestions:
+        """What waits for a person at an instant, oldest first, without the first `skip`."""
+        from jecp_mcp.mandate.postgres import slips
+
+        await self._read_queued()
+        found: OpenQuestions = await self._read(lambda link: slips.read_questions(link, at, skip, limit))
+        return found
+
     async def slip(self, ref: SlipRef) -> Slip | None:
         """One slip, or None."""
         from jecp_mcp.mandate.postgres import slips
 
-        if not _storable(ref.slip_id):
+        if not storable(ref.slip_id):
             return None
         await self._read_queued()
         found: Slip | None = await self._read(lambda link: slips.read_slip(link, ref))
@@ -268,7 +284,7 @@ class PostgresLedger:
         """The call that a Hub's transaction paid for, or None."""
         from jecp_mcp.mandate.postgres import records
 
-        if not _storable(transaction_id):
+        if not storable(transaction_id):
             return None
         await self._read_queued()
         found: CallRow | None = await self._read(lambda link: records.read_transaction(link, transaction_id))
@@ -278,7 +294,7 @@ class PostgresLedger:
         """Changes behind number `after`, oldest first: those of one call, or all."""
         from jecp_mcp.mandate.postgres import records
 
-        if call_id is not None and not _storable(call_id):
+        if call_id is not None and not storable(call_id):
             return []
         await self._read_queued()
         found: list[EventRow] = await self._read(lambda link: records.read_events(link, call_id, after, limit))
@@ -374,26 +390,3 @@ class PostgresLedger:
 
 def _settle(_books: object, _at: UnixMs) -> None:
     """A step that changes nothing: before any batch, what is left of those before it is settled."""
-
-
-def _storable(text: str) -> bool:
-    """Whether PostgreSQL's text can hold it: no NUL, no lone surrogate."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
-
-
-def _checked(call_id: str) -> str:
-    if not _storable(call_id):
-        raise LedgerError("the ledger knows no such call: the id is no text it can hold")
-    return call_id
-
-
-def _check_texts(wanted: Reservation) -> None:
-    texts = [wanted.call_id, wanted.principal, wanted.session, wanted.tool, wanted.payee, wanted.capability]
-    texts += [wanted.action, wanted.version or "", wanted.fingerprint]
-    texts += [text for meter in wanted.meters for text in (meter.key, meter.principal)]
-    if not all(map(_storable, texts)):
-        raise LedgerError("the ledger cannot hold a value: a text has a NUL or a lone surrogate")

@@ -107,6 +107,7 @@ CREATE TABLE jecp_mcp.slip(
   UNIQUE (kind, slip_id)
 );
 CREATE INDEX slip_subject ON jecp_mcp.slip(subject);
+CREATE INDEX slip_asked ON jecp_mcp.slip(expires_at, principal) WHERE state = 'asked';
 
 -- Every change, only ever appended to; each digest covers the one before it.
 CREATE TABLE jecp_mcp.event(

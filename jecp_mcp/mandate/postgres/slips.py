@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.errors import LedgerError
+from jecp_mcp.errors import LedgerError, TooManyQuestions
 from jecp_mcp.mandate.ledger import NotGood
 from jecp_mcp.mandate.postgres.link import Link
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.slips import MOST_QUESTIONS, QUESTIONS, OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import State
 
 _COLUMNS = "kind, slip_id, principal, subject, state, body, created_at, expires_at, call_id, note"
@@ -24,6 +24,8 @@ _ANSWER = f"""
 UPDATE jecp_mcp.slip SET state = %s, note = %s
 WHERE kind = %s AND slip_id = %s AND state = 'asked' AND expires_at > %s RETURNING {_COLUMNS}
 """  # noqa: S608 likewise
+_OPEN = "FROM jecp_mcp.slip WHERE state = 'asked' AND kind IN ('approval', 'limit') AND expires_at > %s"
+_OTHERS = f"SELECT count(*) {_OPEN} AND principal = %s AND NOT (kind = %s AND subject = %s)"
 _FREE = frozenset({State.RELEASED, State.RECONCILED_FREE})
 
 Stands = Callable[[str], tuple[State, bool] | None]
@@ -42,7 +44,12 @@ class SlipBook:
 
         Raises:
             LedgerError: its id is taken.
+            TooManyQuestions: as many of its principal wait for a person as may, besides the one it takes the place of.
         """
+        if slip.kind in QUESTIONS and slip.state is SlipState.ASKED:
+            asked = (at, slip.principal, slip.kind.value, slip.subject)
+            if self._link.query(_OTHERS, asked)[0][0] >= MOST_QUESTIONS:
+                raise TooManyQuestions(f"{MOST_QUESTIONS} questions wait for a person already")
         if read_slip(self._link, SlipRef(slip.kind, slip.slip_id)) is not None:
             raise LedgerError(f"the slip {slip.slip_id} is taken")
         superseded = [_slip(row) for row in self._link.query(_SUPERSEDE, (slip.kind.value, slip.subject))]
@@ -109,6 +116,13 @@ def read_slips(link: Link, kind: SlipKind, subject: str | None, states: frozense
         (kind.value, names, subject, subject, limit),
     )
     return [_slip(row) for row in rows]
+
+
+def read_questions(link: Link, at: UnixMs, skip: int, limit: int) -> OpenQuestions:
+    """What waits for a person, oldest first."""
+    ((total,),) = link.query(f"SELECT count(*) {_OPEN}", (at,))
+    rows = link.query(f"SELECT {_COLUMNS} {_OPEN} ORDER BY number LIMIT %s OFFSET %s", (at, limit, skip))
+    return OpenQuestions([_slip(row) for row in rows], int(total))
 
 
 def every_slip(link: Link) -> list[Slip]:

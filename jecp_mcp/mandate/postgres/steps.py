@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -240,6 +240,21 @@ class AnswerSlip(_Fact):
     def __call__(self, books: Books, at: UnixMs) -> Slip | None:
         """Make it."""
         return books.answer_slip(self.ref, self.granted, self.note, at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UseSlips(_Fact):
+    """`Books.use_slips`."""
+
+    refs: Sequence[SlipRef]
+    subject: str
+    principal: str
+    call_id: str
+    needs: Needs = field(default=Needs(alone=True), init=False)
+
+    def __call__(self, books: Books, at: UnixMs) -> None:
+        """Make it."""
+        books.use_slips(self.refs, self.subject, self.principal, self.call_id, at)
 
 
 @dataclass(slots=True, eq=False)

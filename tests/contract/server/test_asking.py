@@ -17,7 +17,7 @@ from mcp.client.sse import sse_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
-from jecp_mcp.tools.asking import FIELD
+from jecp_mcp.tools.asking import FIELD, MOST_SHOWN, TOO_LONG
 
 pytestmark = pytest.mark.anyio
 
@@ -158,6 +158,22 @@ async def test_the_person_is_told_what_from_whom_for_how_much_and_why(at: Host) 
     )
     assert asked.requested_schema["required"] == [FIELD]
     assert "default" not in json.dumps(asked.requested_schema)
+
+
+async def test_all_arguments_are_in_the_question(at: Host) -> None:
+    text = "A long letter, with \u202e in it. " * 50
+    await at.call(letter=text)
+    shown = json.dumps({"letter": text})
+    assert 1_500 < len(shown) < MOST_SHOWN
+    assert at.asked[-1].message.endswith(f"Its input: {shown}")
+
+
+@pytest.mark.parametrize("much", [{"letter": "x" * MOST_SHOWN}, {"deep": [[[[[1]]]]] * 400}, {"k" * MOST_SHOWN: 1}])
+async def test_a_person_who_cannot_be_shown_all_arguments_is_not_asked(at: Host, much: dict[str, Any]) -> None:
+    before, asked = await at.bought(), len(at.asked)
+    said = await at.call(**much)
+    assert said["replies"] == [{"decision": "unable", "reason": TOO_LONG, "url": None}]
+    assert (said["bought"], len(at.asked)) == (before, asked)
 
 
 NO: dict[str, tuple[Answer, str]] = {

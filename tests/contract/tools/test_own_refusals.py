@@ -22,7 +22,7 @@ from jecp_mcp.calls.prepared import PREPARED_MS
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, SettingsError, WireError
 from jecp_mcp.mandate.ledger import NotGood
-from jecp_mcp.mandate.slips import SlipKind, SlipRef
+from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
@@ -180,6 +180,9 @@ SCENES: dict[str, Scene] = {
     "approval that was dismissed": Scene(mandate=ASKS, person=Person(Decision.CANCELLED, "the question was dismissed")),
     "approval that took too long": Scene(mandate=ASKS, person=Person(Decision.CANCELLED, "nobody answered in time")),
     "approval on its way": Scene(mandate=ASKS, person=Person(Decision.WAITING)),
+    "approval beside too many others": Scene(
+        arguments={"n": 100}, mandate=ASKS, before=buys(*({"n": number} for number in range(MOST_QUESTIONS)))
+    ),
     "approval refused": Scene(mandate=ASKS, person=Person(Decision.DECLINED)),
     "a first purchase from a provider": Scene(mandate={"approve_new_payees": True}),
     "a full limit that a person was asked about": Scene(
@@ -218,6 +221,10 @@ SCENES: dict[str, Scene] = {
     "a refund for what was free": Scene("jecp_refund", None, script=refused_by(Refusal("PROVIDER_ERROR", "No.")), before=in_state("free")),
 }  # fmt: skip
 
+ASKED = Question(
+    "local", "docs", "docs/invoice:render", MicroUSDC(50_000), True, "f", "It costs more than 0.01 USDC.", {}
+)
+
 STANDING: dict[str, tuple[Refusal, Charge]] = {
     "a ledger that cannot be written": (words.ledger_trouble(LedgerUnavailable("the disk is full")), Charge.NO),
     "a ledger that is damaged": (words.ledger_trouble(LedgerDamaged("row 7 was edited")), Charge.NO),
@@ -228,6 +235,7 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     )), Charge.NO),
     "a clock that is ahead of the Hub's": (words.clock_wrong(400.0), Charge.NO),
     "a call that fits no request": (words.unwritable(WireError("the input is larger than 5 MB")), Charge.NO),
+    "approval of what cannot be shown": (words.not_showable(ASKED), Charge.NO),
     "an approval that was used up just now": (words.not_good(NotGood(SlipRef(SlipKind.APPROVAL, "x"), None)), Charge.NO),
     "the identical call is running": (words.in_progress(row(State.SENT)), Charge.UNKNOWN),
     "an identical call is in doubt": (words.in_doubt(row(State.IN_DOUBT)), Charge.UNKNOWN),

@@ -11,13 +11,15 @@ import pytest
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.approval import APPROVAL_MS, REFUSED_MS
+from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Purchase, Question, Reply
 from jecp_mcp.mandate.ledger import Ledger
-from jecp_mcp.mandate.slips import SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef, SlipState
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Outcome, StoredRequest
 from jecp_mcp.settings import MandateSettings
-from jecp_mcp.wire.forms import Price
+from jecp_mcp.tools import asking
+from jecp_mcp.wire.forms import Price, PricingModel, Refusal
 from tests.unit.calls.test_pipeline import (
     ACTION,
     PRICE,
@@ -210,6 +212,25 @@ async def test_a_full_limit_lets_one_call_pass_by_a_word_outside_the_chat_and_co
     assert day.used == 2 * PRICE
 
 
+@pytest.mark.parametrize(
+    ("price", "exact"), [(Price(PRICE), True), (Price(PRICE, PricingModel.PER_TOKEN), False), (Price(None), False)]
+)
+async def test_a_person_is_told_whether_the_amount_is_the_price_or_only_its_bound(
+    tmp_path: Path, price: Price, exact: bool
+) -> None:
+    person = Person(Decision.ACCEPTED)
+    mandate = MandateSettings(per_call_usdc="0.20", daily_usdc="1.00", approve_above_usdc="0.05", unknown_price="0.20")
+    purchase = Purchase("docs_invoice_create", replace(ACTION, price=price), {})
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
+        end = await calls.pay(purchase, Caller(asker=person))
+    (asked,) = person.asked
+    assert (asked.exact, asked.amount) == (exact, PRICE if exact else 200_000)
+    wording = asking.wording(asked)
+    assert wording is not None
+    assert ("at most" in wording) is not exact
+    assert (end.charge, [request.budget for request in rail.sent]) == (Charge.YES, [asked.amount])
+
+
 @pytest.mark.parametrize(("word", "code"), [(Decision.ACCEPTED, None), (Decision.DECLINED, refusals.APPROVAL_DENIED)])
 async def test_where_the_operator_says_so_the_host_may_let_one_call_past_a_limit(
     tmp_path: Path, word: Decision, code: str | None
@@ -295,9 +316,113 @@ async def test_who_agrees_while_the_identical_call_runs_shares_its_one_purchase(
             go_on.set()
         await ledger.flush()
         totals = await ledger.totals()
+        left = await ledger.slips(SlipKind.APPROVAL, states=frozenset({SlipState.GRANTED}))
+    assert list(left) == [], "the second yes has bought its share of the one purchase, and buys no other"
     assert len(rail.sent) == 1
     assert [(end.charge, end.call_id) for end in ends] == [(Charge.YES, rail.sent[0].call_id)] * 2
     assert totals.charged == PRICE
+
+
+LONG = {"text": "x" * MOST_SHOWN}
+DEEP: dict[str, object] = {"a": 1}
+for _ in range(MOST_DEPTH):
+    DEEP = {"a": DEEP}
+
+
+@pytest.mark.parametrize("given", [LONG, DEEP, {"n": 10**4_000}], ids=["long", "deep", "a number without end"])
+async def test_what_cannot_be_shown_whole_cannot_be_approved(tmp_path: Path, given: dict[str, object]) -> None:
+    person = Person()
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+        paid = await calls.pay(buying(**given), Caller(asker=person))
+        made = await calls.prepare(buying(**given), Caller(asker=person))
+        slips = [await ledger.slips(kind, states=EVERY_STATE) for kind in SlipKind]
+    assert isinstance(made, Refusal)
+    assert (refusal_of(paid), made.code) == (refusals.NOT_SHOWABLE, refusals.NOT_SHOWABLE)
+    assert (person.asked, slips, rail.sent) == ([], [[], [], []], [])
+
+
+async def test_what_cannot_be_shown_is_not_let_past_a_full_limit(tmp_path: Path) -> None:
+    person, mandate = Person(), MandateSettings(daily_usdc="0.15", raise_limits_in_host=True)
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
+        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        full = await calls.pay(buying(**LONG), Caller(asker=person))
+    assert refusal_of(full) == refusals.LIMIT_REACHED
+    assert full.refusal is not None
+    assert "approval_code" not in full.refusal.details
+    assert (person.asked, len(rail.sent)) == ([], 1)
+
+
+async def test_the_order_in_which_arguments_are_given_makes_no_other_question(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
+        code = code_of(await calls.pay(buying(a=1, b=2), Caller()))
+        assert code_of(await calls.pay(buying(b=2, a=1), Caller())) == code
+        await grant(ledger, code)
+        assert (await calls.pay(buying(b=2, a=1), Caller())).charge is Charge.YES
+
+
+@pytest.mark.parametrize("many", [0, 1, MOST_QUESTIONS - 1, MOST_QUESTIONS, MOST_QUESTIONS + 1, 2 * MOST_QUESTIONS])
+async def test_so_many_questions_wait_for_a_person_and_a_flood_adds_none(tmp_path: Path, many: int) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, rail, ledger):
+        own = await calls.pay(buying(text="the user's own"), Caller(principal="another"))
+        flood = [await calls.pay(buying(n=n), Caller()) for n in range(many)]
+        codes = [code_of(end) for end in flood[:MOST_QUESTIONS]]
+        assert [refusal_of(end) for end in flood[MOST_QUESTIONS:]] == [
+            refusals.TOO_MANY_QUESTIONS for _ in flood[MOST_QUESTIONS:]
+        ]
+        waiting = await ledger.questions(clock.now())
+        assert [slip.slip_id for slip in waiting.slips] == [code_of(own), *codes]
+        if many >= MOST_QUESTIONS:
+            # Asking again what waits already adds none either, and preparing does not get round it.
+            assert code_of(await calls.pay(buying(n=0), Caller())) == codes[0]
+            made = await calls.prepare(buying(n=many), Caller())
+            assert isinstance(made, Refusal)
+            assert made.code == refusals.TOO_MANY_QUESTIONS
+            # Who can be asked in the host is.
+            assert (await calls.pay(buying(n=many), Caller(asker=Person(Decision.ACCEPTED)))).charge is Charge.YES
+            # An answer makes room, and so does time.
+            assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, codes[0]), False, "no")
+            code_of(await calls.pay(buying(n=many + 1), Caller()))
+            clock.at += APPROVAL_MS
+            code_of(await calls.pay(buying(n=many + 2), Caller()))
+    assert len(rail.sent) == (1 if many >= MOST_QUESTIONS else 0)
+
+
+async def test_a_flood_does_not_let_a_call_past_a_limit(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=MandateSettings(daily_usdc="0.05")) as (calls, _rail, ledger):
+        ends = [await calls.pay(buying(n=n), Caller()) for n in range(MOST_QUESTIONS + 1)]
+        waiting = await ledger.slips(SlipKind.LIMIT)
+    assert {refusal_of(end) for end in ends} == {refusals.LIMIT_REACHED}
+    assert ["approval_code" in end.refusal.details for end in ends if end.refusal] == [True] * MOST_QUESTIONS + [False]
+    assert len(waiting) == MOST_QUESTIONS
+
+
+@pytest.mark.parametrize("kind", [SlipKind.APPROVAL, SlipKind.LIMIT])
+async def test_a_yes_for_what_another_process_bought_meanwhile_is_used_by_that(tmp_path: Path, kind: SlipKind) -> None:
+    """Both processes ask their person; one has bought while the other still asks, and its answer was lost."""
+    mandate = MandateSettings(daily_usdc="0.15", approve_above_usdc="0.05", raise_limits_in_host=True)
+    if kind is SlipKind.LIMIT:
+        mandate = MandateSettings(daily_usdc="0.15", raise_limits_in_host=True)
+    async with (
+        opened(tmp_path, always_lost, mandate=mandate) as (others, _, _),
+        opened(tmp_path, always_lost, mandate=mandate) as (calls, rail, ledger),
+    ):
+        if kind is SlipKind.LIMIT:
+            rail.script = always_charged
+            calls.delivered(await calls.pay(buying(n=1), Caller()))
+            rail.sent.clear()
+
+        class Slow(Person):
+            async def approve(self, question: Question) -> Reply:
+                self.ends = [await others.pay(buying(n=2), Caller(asker=Person(Decision.ACCEPTED)))]
+                return await super().approve(question)
+
+        person = Slow(Decision.ACCEPTED)
+        end = await calls.pay(buying(n=2), Caller(asker=person))
+        (first,) = person.ends
+        slips = await ledger.slips(kind, states=EVERY_STATE)
+    assert (first.charge, end.call_id) == (Charge.UNKNOWN, first.call_id)
+    assert [(slip.state, slip.call_id) for slip in slips] == [(SlipState.USED, first.call_id)] * 2
 
 
 async def test_where_the_question_cannot_be_kept_nobody_is_asked_and_nothing_is_bought(tmp_path: Path) -> None:

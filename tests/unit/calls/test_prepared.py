@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
 from jecp_mcp.calls import refusals
@@ -169,3 +170,86 @@ async def test_what_the_mandate_denies_is_not_prepared(tmp_path: Path) -> None:
         assert list(await ledger.slips(SlipKind.PREPARED)) == []
     assert isinstance(made, Refusal)
     assert made.code == "DENIED_BY_POLICY"
+
+
+async def test_a_prepared_call_that_joined_the_running_one_is_used_by_it(tmp_path: Path) -> None:
+    sent, go_on = anyio.Event(), anyio.Event()
+    ends = dict[str, CallEnd]()
+
+    async def slow(request: StoredRequest, _replay: bool) -> Outcome:
+        sent.set()
+        await go_on.wait()
+        return charged(request)
+
+    async with opened(tmp_path, slow) as (calls, rail, ledger):
+        made = await prepare(calls, buying(x=1))
+
+        async def pay() -> None:
+            ends["paid"] = await calls.pay(buying(x=1), Caller())
+
+        async def join() -> None:
+            await sent.wait()
+            ends["joined"] = await execute(calls, made, buying(x=1))
+
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(pay)
+            hosts.start_soon(join)
+            await sent.wait()
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+        calls.delivered(ends["joined"])
+        await ledger.flush()
+        slip = await ledger.slip(SlipRef(SlipKind.PREPARED, made.slip.slip_id))
+        again = await execute(calls, made, buying(x=1))
+    assert slip is not None
+    assert (slip.state, slip.call_id) == (SlipState.USED, ends["paid"].call_id)
+    assert [end.call_id for end in (ends["joined"], again)] == [ends["paid"].call_id] * 2
+    assert len(rail.sent) == 1
+
+
+async def test_a_prepared_call_that_joined_one_that_came_to_nothing_is_still_good(tmp_path: Path) -> None:
+    sent, go_on = anyio.Event(), anyio.Event()
+
+    async def refuse_the_first(request: StoredRequest, _replay: bool) -> Outcome:
+        if len(rail.sent) > 1:
+            return charged(request)
+        sent.set()
+        await go_on.wait()
+        return refused()
+
+    async with opened(tmp_path, refuse_the_first) as (calls, rail, ledger):
+        made = await prepare(calls, buying(x=1))
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(calls.pay, buying(x=1), Caller())
+            await sent.wait()
+            hosts.start_soon(execute, calls, made, buying(x=1))
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+        await ledger.flush()
+        paid = await execute(calls, made, buying(x=1))
+    assert (paid.charge, len(rail.sent)) == (Charge.YES, 2)
+
+
+async def test_a_prepared_call_that_met_the_answer_of_an_earlier_one_is_used_by_it(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, ledger):
+        paid = await calls.pay(buying(x=1), Caller())
+        made = await prepare(calls, buying(x=1))
+        met = await execute(calls, made, buying(x=1))
+        calls.delivered(met)
+        await ledger.flush()
+        again = await execute(calls, made, buying(x=1))
+    assert [end.call_id for end in (met, again)] == [paid.call_id] * 2
+    assert len(rail.sent) == 1
+
+
+async def test_a_prepared_call_that_met_one_in_doubt_is_used_by_it(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
+        lost = await calls.pay(buying(x=1), Caller())
+        made = await prepare(calls, buying(x=1))
+        rail.script = always_charged
+        met = await execute(calls, made, buying(x=1))
+        calls.delivered(met)
+        await ledger.flush()
+        again = await execute(calls, made, buying(x=1))
+    assert [(end.charge, end.call_id) for end in (met, again)] == [(Charge.YES, lost.call_id)] * 2
+    assert {request.call_id for request in rail.sent} == {lost.call_id}

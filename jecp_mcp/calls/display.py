@@ -1,0 +1,203 @@
+"""A call as the person who decides on it reads it: everything it says, and nothing that hides. Pure: no I/O.
+
+Arguments are shown as JSON (RFC 8259), in which whatever renders as nothing, reorders its neighbours or piles up on
+them is written as an escape (§7). Only encoded binary data is abbreviated: to a note in angle brackets, with which no
+JSON value begins, so that no argument can pass for one. What remains is all there, or it is not shown at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+MOST_SHOWN: Final = 100_000
+"""The most characters of arguments that a person can be asked to read."""
+
+MOST_DEPTH: Final = 64
+"""How deep arguments may nest to be read."""
+
+_INDENT: Final = "  "
+_MOST_BITS: Final = 12_000
+"""The longest integer, in bits: some 3 600 digits. Python itself writes none of more than 4 300."""
+
+_PLAIN: Final = re.compile(r"[ !#-\[\]-~]*")
+_HIDDEN: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+    + "".join(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+)
+"""What renders as nothing though it counts as printable: Unicode's Default_Ignorable_Code_Point, the Braille blank."""
+
+_MOST_MARKS: Final = 2
+"""How many combining marks may sit on one letter: Vietnamese has two."""
+
+_RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
+_LEFT_TO_RIGHT_MARK: Final = "\u200e"
+
+_LEAST_ENCODED: Final = 1_000
+"""The shortest encoded data that is abbreviated, in characters."""
+_ENDS: Final = 32
+"""How much of its head and tail is shown, in characters."""
+_SIGNS: Final = 56
+"""How many of base64's 64 signs encoded data of an unknown type uses at least; words, numbers and hex use fewer."""
+_ENCODED: Final = re.compile(
+    r"(data:(?:[a-zA-Z0-9.+-]{1,40}/[a-zA-Z0-9.+-]{1,80})?(?:;charset=[a-zA-Z0-9-]{1,20})?;base64,)?"
+    r"([A-Za-z0-9+/_\r\n-]+={0,2}[\r\n]*)"
+)
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_TEXT: Final = 0.7
+"""Which share of what was encoded is readable where it is text; of noise, little more than a third is."""
+_SIGNATURES: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"PK\x03\x04", "application/zip"),
+    (b"\x1f\x8b", "application/gzip"),
+    (b"ID3", "audio/mpeg"),
+    (b"OggS", "audio/ogg"),
+    (b"fLaC", "audio/flac"),
+)
+_CONTAINERS: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
+
+
+def arguments(given: Mapping[str, Any], most: int, *, lines: bool = True) -> str | None:
+    """All arguments as text of at most `most` characters; None where they do not fit, or nest too deep to be read.
+
+    Args:
+        given: the arguments, as they were parsed from JSON.
+        most: how many characters can be shown. No more work is done than these take.
+        lines: one value a line, indented; else all in one line.
+    """
+    parts: list[str] = []
+    left = most
+    try:
+        for part in _value(given, most, 0, lines):
+            left -= len(part)
+            if left < 0:
+                return None
+            parts.append(part)
+    except _Unreadable:
+        return None
+    return "".join(parts)
+
+
+def words(text: str) -> str:
+    """A name or a sentence, whole, in one line, with whatever hides in it written as an escape."""
+    return "".join(_escaped(text, ""))
+
+
+class _Unreadable(Exception):
+    """There is no way to show a value that a person could read."""
+
+
+def _value(value: object, most: int, depth: int, lines: bool) -> Iterator[str]:
+    if isinstance(value, str):
+        yield _text(value, most)
+    elif value is None or isinstance(value, bool):
+        yield {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, int):
+        if value.bit_length() > _MOST_BITS:
+            raise _Unreadable
+        yield str(value)
+    elif isinstance(value, float | Decimal):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        members = ((f"{_text(str(name), most)}: ", item) for name, item in value.items())
+        yield from _group("{}", members, most, depth, lines)
+    elif isinstance(value, list | tuple):
+        yield from _group("[]", (("", item) for item in value), most, depth, lines)
+    else:
+        raise _Unreadable
+
+
+def _group(brackets: str, members: Iterator[tuple[str, object]], most: int, depth: int, lines: bool) -> Iterator[str]:
+    if depth >= MOST_DEPTH:
+        raise _Unreadable
+    yield brackets[0]
+    inner = f"\n{_INDENT * (depth + 1)}" if lines else ""
+    before = inner
+    for name, item in members:
+        yield before + name
+        yield from _value(item, most, depth + 1, lines)
+        before = f",{inner or ' '}"
+    yield (f"\n{_INDENT * depth}" if lines and before != inner else "") + brackets[1]
+
+
+def _text(text: str, most: int) -> str:
+    note = _binary(text)
+    if note is not None:
+        return note
+    if len(text) > most:
+        raise _Unreadable
+    shown = f'"{text if _PLAIN.fullmatch(text) else "".join(_escaped(text, _QUOTED))}"'
+    # The mark ends what runs from right to left: else the values behind it could change places with it.
+    return shown + _LEFT_TO_RIGHT_MARK if not text.isascii() and _turns(text) else shown
+
+
+_QUOTED: Final = '"\\'
+
+
+def _escaped(text: str, also: str) -> Iterator[str]:
+    """Each character, or its escape; `also` names visible ones to escape too."""
+    marks = _MOST_MARKS
+    for character in text:
+        # A mark at the start, or behind an escape, would sit on what is not its own.
+        marks = marks + 1 if not character.isascii() and unicodedata.category(character) in {"Mn", "Me"} else 0
+        if character in also or marks > _MOST_MARKS or not _visible(character):
+            marks = _MOST_MARKS
+            yield json.dumps(character)[1:-1]
+        else:
+            yield character
+
+
+def _visible(character: str) -> bool:
+    # The ideographic space is the one blank besides the ASCII one that people type.
+    return (character.isprintable() or character == "\u3000") and character not in _HIDDEN
+
+
+def _turns(text: str) -> bool:
+    return any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text)
+
+
+def _binary(text: str) -> str | None:
+    """What stands for encoded binary data: its type, size, digest, head and tail; None for any other text."""
+    if len(text) < _LEAST_ENCODED or not text.isascii():
+        return None
+    match = _ENCODED.fullmatch(text)
+    if match is None:
+        return None
+    signs = match[2].replace("\r", "").replace("\n", "")
+    try:
+        data = base64.b64decode(signs.translate(_URL_SAFE) + "=" * (-len(signs) % 4), validate=True)
+    except binascii.Error:
+        return None
+    kind = _kind(data)
+    if kind is None and (len(set(signs)) < _SIGNS or _readable(data)):
+        return None
+    head = (match[1] or "") + signs[:_ENDS]
+    return (
+        f"<binary data, {kind or 'unknown type'}, {len(data):,} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}, "
+        f"base64 from {head} to {signs[-_ENDS:]}>"
+    )
+
+
+def _kind(data: bytes) -> str | None:
+    if data.startswith(b"RIFF"):
+        return _CONTAINERS.get(data[8:12])
+    if data[4:8] == b"ftyp":
+        return "video/mp4"
+    return next((kind for signature, kind in _SIGNATURES if data.startswith(signature)), None)
+
+
+def _readable(data: bytes) -> bool:
+    """Whether it is mostly text after all, which is shown as it stands; without NUL, UTF-16 of ASCII is too."""
+    text = data.replace(b"\0", b"").decode("utf-8", "replace")
+    seen = sum((character.isprintable() and character != "\ufffd") or character.isspace() for character in text)
+    return seen > _TEXT * len(text)
