@@ -114,7 +114,7 @@ def test_none_takes_long_to_clean_and_none_long_to_pin():
 
     def reduce(case: Case) -> None:
         if not isinstance(made := fit(case.action.input_schema), Unfit):
-            plain(made)
+            plain(made.schema)
 
     for what, work, most in (
         ("clean", lambda case: publish(case.action), 0.1),
@@ -132,7 +132,7 @@ def test_each_that_is_published_is_in_the_dialect_of_every_host_or_bought_by_cal
     made = fit(case.action.input_schema)
     if isinstance(made, Unfit):
         return
-    reduced = plain(made)
+    reduced = plain(made.schema)
     if isinstance(reduced, Beyond):
         assert not hides_something(reduced.reason)
     else:
