@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.tools.cleaning import clean
-from jecp_mcp.tools.ports import Problem
-from jecp_mcp.tools.references import growth
+from jecp_mcp.tools.patterns import COMPILED_BYTES
+from jecp_mcp.tools.ports import Checked, Problem
+from jecp_mcp.tools.references import Node, deepest, recursive
 from jecp_mcp.tools.roots import unfolded
+from jecp_mcp.tools.schema import beyond, loosened
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, Validator
@@ -29,13 +31,10 @@ MAX_DEPTH: Final = 64
 
 _REASON_LENGTH: Final = 240
 _POINTER_LENGTH: Final = 200
-_COMPILED_PATTERN: Final = 1 << 20
-"""The most bytes a compiled pattern may take."""
-
 _MANY_PARTS: Final = 5_000
 """Arguments with more parts than this are told one problem at a time: the checker collects all before it shows any."""
 
-_MOST_WORK: Final = 1_000_000
+_PATTERNS: Final = frozenset({"pattern", "patternProperties"})
 _BRANCH_NEAREST: Final = 3
 
 
@@ -45,59 +44,80 @@ class ArgumentCheck:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.schema = schema
 
-    def problems(self, arguments: Mapping[str, Any]) -> tuple[Problem, ...]:
-        """What is wrong with the arguments, at most `MOST_PROBLEMS` things; nothing when they fit.
+    def __call__(self, arguments: Mapping[str, Any]) -> Checked:
+        """What is wrong with the arguments, at most `MOST_PROBLEMS` things, and what was not checked.
 
-        Arguments whose checking a recursive schema could draw out beyond measure are left to the Hub to check.
+        A recursive schema could draw out the check of deep arguments beyond measure. These are checked against what
+        the schema says without repeating itself.
         """
         depth, parts = _extent(arguments)
         if depth > MAX_DEPTH:
-            return (Problem("", f"the arguments nest deeper than {MAX_DEPTH} levels"),)
-        if self._validator is None or self._growth**depth > _MOST_WORK:
-            return ()
+            return Checked((Problem("", f"the arguments nest deeper than {MAX_DEPTH} levels"),))
+        validator, left = self._whole
+        if self._deepest is not None and depth > self._deepest:
+            validator, left = self._without_recursion, (*left, beyond(self._deepest))
         try:
-            if self._validator.is_valid(arguments):
-                return ()
-            return tuple(islice(self._told(arguments, parts), MOST_PROBLEMS))
+            if validator.is_valid(arguments):
+                return Checked(left=left)
+            return Checked(tuple(islice(_told(validator, arguments, parts), MOST_PROBLEMS)), left)
         except ValueError as exc:
             # Text that is not Unicode, or a value JSON has no word for.
-            return (Problem("", f"the arguments are not JSON: {type(exc).__name__}"),)
+            return Checked((Problem("", f"the arguments are not JSON: {type(exc).__name__}"),))
 
-    def _told(self, arguments: Mapping[str, Any], parts: int) -> Iterator[Problem]:
-        import jsonschema_rs
-
-        assert self._validator is not None
-        if parts <= _MANY_PARTS:
-            seen = set()
-            for error in self._validator.iter_errors(arguments):
-                for problem in _problems(error):
-                    if problem not in seen:
-                        seen.add(problem)
-                        yield problem
-            return
-        try:
-            self._validator.validate(arguments)
-        except jsonschema_rs.ValidationError as error:
-            yield from _problems(error)
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What of the schema cannot be checked in any arguments."""
+        return self._whole[1]
 
     @cached_property
-    def _growth(self) -> int:
-        return growth(dict(self.schema))
+    def _schema(self) -> Node:
+        return unfolded(dict(self.schema))
 
     @cached_property
-    def _validator(self) -> Validator | None:
-        import jsonschema_rs
+    def _deepest(self) -> int | None:
+        return deepest(dict(self.schema))
 
+    @cached_property
+    def _whole(self) -> tuple[Validator, tuple[str, ...]]:
+        """The check of the whole schema; if it cannot be made, of all but its patterns, which is said."""
         try:
-            return jsonschema_rs.validator_for(
-                unfolded(dict(self.schema)),
-                pattern_options=jsonschema_rs.RegexOptions(size_limit=_COMPILED_PATTERN),
-                offline=True,
-                mask="the value",
-            )
+            return _compiled(self._schema), ()
         except ValueError as exc:
-            log.warning("a published schema does not compile, so its arguments go to the Hub unchecked: %s", type(exc))
-            return None
+            log.warning("a published schema does not compile, so its patterns are left to the Hub: %s", type(exc))
+            return _compiled(loosened(self._schema, without=_PATTERNS)), ("patterns",)
+
+    @cached_property
+    def _without_recursion(self) -> Validator:
+        cut = frozenset(id(node) for node in recursive(dict(self.schema)))
+        return _compiled(loosened(self._schema, without=_PATTERNS if self.left else frozenset(), cut=cut))
+
+
+def _compiled(schema: Node) -> Validator:
+    import jsonschema_rs
+
+    return jsonschema_rs.validator_for(
+        schema,
+        pattern_options=jsonschema_rs.RegexOptions(size_limit=COMPILED_BYTES),
+        offline=True,
+        mask="the value",
+    )
+
+
+def _told(validator: Validator, arguments: Mapping[str, Any], parts: int) -> Iterator[Problem]:
+    import jsonschema_rs
+
+    if parts <= _MANY_PARTS:
+        seen = set()
+        for error in validator.iter_errors(arguments):
+            for problem in _problems(error):
+                if problem not in seen:
+                    seen.add(problem)
+                    yield problem
+        return
+    try:
+        validator.validate(arguments)
+    except jsonschema_rs.ValidationError as error:
+        yield from _problems(error)
 
 
 class ArgumentChecks:
@@ -107,15 +127,22 @@ class ArgumentChecks:
         self._capacity = capacity
         self._checks: OrderedDict[str, ArgumentCheck] = OrderedDict()
 
-    def __call__(self, name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[Problem, ...]:
+    def __call__(self, name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Checked:
         """What is wrong with `arguments` for the tool `name`, whose schema now is `schema`."""
+        return self._check(name, schema)(arguments)
+
+    def left(self, name: str, schema: Mapping[str, Any]) -> Sequence[str]:
+        """What of the schema cannot be checked in any arguments."""
+        return self._check(name, schema).left
+
+    def _check(self, name: str, schema: Mapping[str, Any]) -> ArgumentCheck:
         check = self._checks.get(name)
         if check is None or (check.schema is not schema and check.schema != schema):
             check = self._checks[name] = ArgumentCheck(schema)
         self._checks.move_to_end(name)
         if len(self._checks) > self._capacity:
             self._checks.popitem(last=False)
-        return check.problems(arguments)
+        return check
 
 
 def _problems(error: ValidationError) -> Iterator[Problem]:

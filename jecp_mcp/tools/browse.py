@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.errors import MoneyError, ToolFault, WireError
@@ -24,6 +24,9 @@ _MAX_EFFECTS: Final = 8
 _MOST_ASIDE: Final = 3
 _MOST_NEEDED: Final = 8
 _NAME: Final = 40
+MOST_LEFT: Final = 12
+"""The most parts of a schema that are named as left to the Hub."""
+
 REASON_LENGTH: Final = 300
 """The most characters of why an action is set aside."""
 
@@ -67,8 +70,12 @@ async def search(
     return answer
 
 
-def described(on_shelf: OnShelf, warning: str | None) -> dict[str, Any]:
-    """One action as ``jecp_describe`` shows it, without what the limits say."""
+def described(on_shelf: OnShelf, warning: str | None, left: Sequence[str] = ()) -> dict[str, Any]:
+    """One action as ``jecp_describe`` shows it, without what the limits say.
+
+    Args:
+        left: what of its schema cannot be checked, beyond what its card says.
+    """
     action = on_shelf.action
     made = _entry(action, on_shelf.name, warning)
     made["price"] = price_words(action)
@@ -89,6 +96,11 @@ def described(on_shelf: OnShelf, warning: str | None) -> dict[str, Any]:
     if effects:
         made["side_effects"] = effects[:_MAX_EFFECTS]
     made["input_schema"] = jsontext.plain(on_shelf.card.input_schema)
+    left = [*on_shelf.card.left_to_hub, *left]
+    if left:
+        made["checked_by_hub_only"] = left[:MOST_LEFT] + (
+            [f"{len(left) - MOST_LEFT} more"] if len(left) > MOST_LEFT else []
+        )
     examples = _examples(action)
     if examples:
         made["examples"] = examples

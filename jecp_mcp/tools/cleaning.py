@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final
 
@@ -59,6 +59,8 @@ _LINK: Final = (
 _TRAILING: Final = ".,;:!?)]}'\"\u3002\uff0e\uff61"
 _QUOTES: Final = str.maketrans({"«": '"', "»": '"'})
 _RAW_FACTOR: Final = 4
+
+_MOST_LOST: Final = 4
 
 _PER: Final = {
     PricingModel.PER_TOKEN: "token",
@@ -155,18 +157,21 @@ def withheld(label: str, whose: str = "provider") -> str:
     return f"[withheld: the {whose}'s text {label}]"
 
 
-def describe(action: Action, warning: str | None = None, successor: str | None = None) -> str:
+def describe(action: Action, warning: str | None = None, successor: str | None = None, lost: Sequence[str] = ()) -> str:
     """What the model reads about an action: our own line first, then the provider's words, bounded and marked.
 
     Args:
         warning: a sentence of ours that must not be missed.
         successor: the tool that takes its place.
+        lost: what of the provider's schema the published one does not say.
     """
     lines = [f"{price_words(action)}. {_origin_words(action)}"]
     if warning is not None:
         lines.append(warning)
     if action.deprecation is not None and action.deprecation.status != "active":
         lines.append(sunset_words(action.deprecation, successor))
+    if lost:
+        lines.append(left_words(lost, _MOST_LOST))
     words = provider_words(action, WORDS_LENGTH, one_line=True)
     if words:
         lines.append(f"Provider's words: «{words.translate(_QUOTES)}»")
@@ -226,6 +231,12 @@ def sunset_words(deprecation: Deprecation, tool: str | None = None) -> str:
     if tool is not None:
         return f"{text} Use {tool} instead."
     return f"{text} Successor: {successor}." if successor else text
+
+
+def left_words(left: Sequence[str], most: int) -> str:
+    """What is not checked before paying, of which no more than `most` parts are named."""
+    more = [f"{len(left) - most} more"] if len(left) > most else []
+    return f"Only the Hub checks: {'; '.join([*left[:most], *more])}."
 
 
 def _origin_words(action: Action) -> str:

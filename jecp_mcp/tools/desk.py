@@ -67,7 +67,7 @@ class Desk:
     def __init__(self, near: Neighbours, store: ArtifactStore, check: Checks) -> None:
         self._near = near
         self._check = check
-        self._own = OwnTools(near)
+        self._own = OwnTools(near, check)
         self._offered = {known: offered(registered=known) for known in (True, False)}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
@@ -119,7 +119,7 @@ class Desk:
 
     async def _call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         if name in self._own.names():
-            problems = self._check(name, OWN[name].input_schema, arguments)
+            problems = self._check(name, OWN[name].input_schema, arguments).problems
             if problems:
                 return self._refused(name, arguments, _invalid(name, problems), target=name)
             buying = self._buying.get(name)
@@ -144,7 +144,7 @@ class Desk:
         self, found: OnShelf, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
-        problems = self._check(found.name, found.card.input_schema, arguments)
+        problems = self._check(found.name, found.card.input_schema, arguments).problems
         if problems:
             refusal = _invalid(found.name, problems)
             return self._refused(*asked, refusal, target=found.name, action=found.action)
@@ -157,13 +157,13 @@ class Desk:
         found = located(self._near.shelf, wanted)
         if found is None:
             return self._refused(_PREPARE, arguments, self._unknown(wanted))
-        problems = self._check(found.name, found.card.input_schema, inner)
+        problems, left = self._check(found.name, found.card.input_schema, inner)
         if problems:
             return told(preparing.unfit(found, problems))
         made = await self._near.calls.prepare(Purchase(found.name, found.action, inner), caller)
         if isinstance(made, Refusal):
             return self._refused(_PREPARE, arguments, made, target=found.name, action=found.action)
-        return told(preparing.shown(found, made, await self._near.wallet.balance(), self.page))
+        return told(preparing.shown(found, made, await self._near.wallet.balance(), self.page, left))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""

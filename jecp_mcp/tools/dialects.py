@@ -9,17 +9,22 @@ put into the dialect at all.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from itertools import combinations, product
 from typing import Any, Final, NamedTuple
 
-from jecp_mcp.tools.references import Node, find
+from jecp_mcp.tools.cleaning import clean
+from jecp_mcp.tools.references import PART_LISTS, PART_MAPS, PART_SINGLES, Node, find
 from jecp_mcp.tools.roots import unfolded
 
 MOST_ALTERNATIVES: Final = 24
 MOST_STEPS: Final = 1_000
 MAX_DEPTH: Final = 20
 MAX_BYTES: Final = 48 * 1024
+
+_KEY: Final = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+_SHOWN: Final = 40
 
 _WORDS: Final = ("title", "description", "default")
 _OF: Final[Mapping[str, frozenset[str]]] = {
@@ -57,6 +62,22 @@ def plain(schema: Mapping[str, Any]) -> Node | Beyond:
     if len(json.dumps(root, ensure_ascii=False)) > MAX_BYTES:
         return Beyond("its input schema is too large with its references written out")
     return root
+
+
+def odd_key(schema: Mapping[str, Any]) -> Beyond | None:
+    """A property's name that some model's API refuses a whole request over; None where there is none."""
+    waiting: list[Any] = [schema]
+    while waiting:
+        node = waiting.pop()
+        for name in node.get("properties", ()):
+            if not _KEY.fullmatch(name):
+                return Beyond(
+                    f"its property {clean(name, _SHOWN, one_line=True)!r} has a name not every model's API takes"
+                )
+        waiting += (part for keyword in node.keys() & PART_MAPS for part in node[keyword].values())
+        waiting += (part for keyword in node.keys() & PART_LISTS for part in node[keyword])
+        waiting += (node[keyword] for keyword in node.keys() & PART_SINGLES if isinstance(node[keyword], dict))
+    return None
 
 
 class _Walk:
@@ -106,7 +127,7 @@ class _Walk:
         match keyword:
             case "$ref":
                 found = find(self.root, value)
-                return [] if found is None else [self.alternatives(found[1], given)]
+                return [] if found is None else [self.alternatives(found, given)]
             case "allOf":
                 return [self.alternatives(member, given) for member in value]
             case "anyOf" | "oneOf":

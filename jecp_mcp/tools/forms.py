@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class ToolCard:
-    """One published tool. `input_schema` is clean: its root is an object and it resolves nothing remote."""
+    """One published tool. `input_schema` is clean: its root is an object and it resolves nothing remote.
+
+    `left_to_hub` is what of the provider's schema is not checked here before paying, in our own words.
+    """
 
     name: str
     description: str
@@ -20,6 +23,7 @@ class ToolCard:
     idempotent: bool = False
     open_world: bool = True
     meta: Mapping[str, Any] = field(default_factory=dict)
+    left_to_hub: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from jecp_mcp.tools.forms import NextAction, Text, ToolResult
 from jecp_mcp.tools.links import LinkPolicy
 from jecp_mcp.tools.naming import unpinned
 from jecp_mcp.tools.own_schemas import OWN, offered
-from jecp_mcp.tools.ports import CredentialKeeper, Finder, OnShelf, Payments, Refunding, Shelf, TopUps
+from jecp_mcp.tools.ports import Checks, CredentialKeeper, Finder, OnShelf, Payments, Refunding, Shelf, TopUps
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.steps import Context
 from jecp_mcp.tools.views import Views
@@ -66,8 +66,9 @@ class Neighbours:
 class OwnTools:
     """The own tools but ``jecp_call``, which is the desk's."""
 
-    def __init__(self, near: Neighbours) -> None:
+    def __init__(self, near: Neighbours, check: Checks) -> None:
         self._near = near
+        self._check = check
         self._names = {known: frozenset(card.name for card in offered(registered=known)) for known in (True, False)}
 
     def names(self) -> frozenset[str]:
@@ -125,7 +126,8 @@ class OwnTools:
             if (otherwise := sold_otherwise(self._near.shelf, tool)) is not None:
                 raise ToolFault("TOOL_NOT_FOUND", otherwise)
             raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for the action.")
-        made = browse.described(on_shelf, self._near.shelf.warning(on_shelf.action))
+        left = self._check.left(on_shelf.name, on_shelf.card.input_schema)
+        made = browse.described(on_shelf, self._near.shelf.warning(on_shelf.action), left)
         self._mark([made], caller)
         return made | await self._near.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
 

@@ -1,15 +1,17 @@
-"""Which foreign regular expressions may be published: those every engine reads alike. Pure: no I/O.
+"""Foreign regular expressions as every engine reads them alike. Pure: no I/O.
 
-Patterns reach hosts in JavaScript, Python and Rust, and ours runs them in a linear-time engine, which has no
-look-around and no back-references. What lies within this portable subset of ECMA-262 compiles everywhere and stays
-small; whatever else a provider wrote is left to the provider to enforce. The scan is linear in the pattern.
+Patterns reach hosts in JavaScript, whose validators set the ``u`` flag, in Python and in Rust; ours runs them in a
+linear-time engine, which has no look-around and no back-references. What lies within this portable subset of ECMA-262
+compiles everywhere and stays small. Two habits are rewritten into it: groups lose their names, and a character that is
+no syntax loses its backslash. Whatever else a provider wrote is left to the provider to enforce. The scan is linear in
+the pattern.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from jecp_mcp.tools.cleaning import hides_something
 from jecp_mcp.tools.suspicion import orders
@@ -17,15 +19,21 @@ from jecp_mcp.tools.suspicion import orders
 PATTERN_LENGTH: Final = 512
 """The longest pattern published, in characters."""
 
-_EXPANSION: Final = 2_000
-"""The most single-character steps a pattern may come to once its counted repeats are written out."""
+MOST_STEPS: Final = 2_000
+"""The most steps a pattern may come to once its counted repeats are written out."""
+
+COMPILED_BYTES: Final = MOST_STEPS * 2_304
+"""The most bytes that a pattern takes once compiled: a step takes what the widest class does, which is ``\\S``."""
+
+_STRANGERS_A_STEP: Final = 2
+"""How many characters or ranges beyond ASCII a class may list for one step."""
 
 _GROUPS: Final = 12
 """How deep groups may nest."""
 
-_CATEGORIES: Final = "L|Lu|Ll|Lt|Lm|Lo|M|Mn|Mc|Me|N|Nd|Nl|No|P|Pc|Pd|Ps|Pe|Pi|Pf|Po|S|Sm|Sc|Sk|So|Z|Zs|Zl|Zp"
-_SHORTHAND: Final = rf"\\(?:[dDwWsS]|[pP]\{{(?:{_CATEGORIES})\}})"
-_ONE: Final = r"\\(?:[tnrfv]|x[0-9a-fA-F]{2}|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|[$()*+\-./?\[\\\]^{|}])"
+_SHORTHAND: Final = r"\\[dDwWsS]"
+_NEEDLESS: Final = r"\\[ !\"#%&',:;<=>@_`~\-]"
+_ONE: Final = rf"\\(?:[tnrfv]|x[0-9a-fA-F]{{2}}|u(?![dD][89a-fA-F])[0-9a-fA-F]{{4}}|[$()*+./?\[\\\]^{{|}}])|{_NEEDLESS}"
 _MEMBER: Final = rf"(?P<set>{_SHORTHAND})|(?P<one>{_ONE}|[^\\\[\]\x00-\x1f])"
 _TOKEN: Final = (
     rf"(?P<open>\((?:\?:|\?<[A-Za-z][A-Za-z0-9]{{0,31}}>|(?!\?)))|(?P<close>\))|(?P<bar>\|)"
@@ -36,34 +44,56 @@ _TOKEN: Final = (
 _DOUBLED: Final = ("&&", "--", "~~", "||")
 
 
-def portable(pattern: object) -> bool:
-    """Whether a foreign pattern shows what it says, means it in every engine, and compiles to something small."""
+class Portable(NamedTuple):
+    """A pattern that every engine reads alike, and how many steps it comes to."""
+
+    pattern: str
+    steps: int
+
+
+def portable(pattern: object) -> Portable | None:
+    """A foreign pattern as every engine reads it, or None.
+
+    None for one that does not show what it says, that some engine does not take or reads otherwise, or that compiles
+    to something large.
+    """
     if not isinstance(pattern, str) or len(pattern) > PATTERN_LENGTH or hides_something(pattern):
-        return False
+        return None
     if orders(pattern) is not None:
-        return False
+        return None
     scan = _Scan(pattern)
     while scan.at < len(pattern):
-        if not scan.step() or scan.sizes[-1] > _EXPANSION:
-            return False
-    return len(scan.sizes) == 1
+        if not scan.step() or scan.sizes[-1] > MOST_STEPS:
+            return None
+    if len(scan.sizes) != 1:
+        return None
+    written = "".join(scan.written)
+    # Without a backslash a character may mean something beside its new neighbours.
+    return Portable(written, scan.sizes[0]) if written == pattern else _as_written(written)
+
+
+def _as_written(pattern: str) -> Portable | None:
+    found = portable(pattern)
+    return found if found is not None and found.pattern == pattern else None
 
 
 class _Scan:
     """A pattern read token by token.
 
     Attributes:
-        sizes: the expanded size of each open group, the whole pattern first.
+        sizes: the steps of each open group, the whole pattern first.
+        written: what was read, as every engine reads it.
     """
 
-    __slots__ = ("_last", "_names", "_pattern", "at", "sizes")
+    __slots__ = ("_last", "_names", "_pattern", "at", "sizes", "written")
 
     def __init__(self, pattern: str) -> None:
         self.at = 0
         self.sizes = [0]
+        self.written: list[str] = []
         self._pattern = pattern
         self._names: set[str] = set()
-        # The size of what a quantifier standing here would repeat; None where there is nothing to repeat.
+        # The steps of what a quantifier standing here would repeat; None where there is nothing to repeat.
         self._last: int | None = None
 
     def step(self) -> bool:
@@ -72,40 +102,52 @@ class _Scan:
         if token is None:
             return False
         self.at = token.end()
-        match token.lastgroup:
+        kind = token.lastgroup
+        if kind == "class":
+            return self._class()
+        self.written.append("(" if kind == "open" and "<" in token[0] else _spelled(token[0], in_class=False))
+        match kind:
             case "open":
                 return self._open(token["open"])
             case "close":
                 return self._close()
             case "repeat":
                 return self._repeat(token)
-            case "class":
-                end = _class_end(self._pattern, self.at)
-                self.at = end or 0
-                self._atom()
-                return end is not None
             case "atom":
-                self._atom()
+                self._atom(1)
             case _:
                 self._last = None
+                self.sizes[-1] += 1
         return True
 
-    def _atom(self) -> None:
-        self._last = 1
-        self.sizes[-1] += 1
+    def _atom(self, steps: int) -> None:
+        self._last = steps
+        self.sizes[-1] += steps
+
+    def _class(self) -> bool:
+        end = _class_end(self._pattern, self.at)
+        if end is None:
+            return False
+        inside = self._pattern[self.at : end]
+        written = _compiled(r"\\.").sub(lambda escape: _spelled(escape[0], in_class=True), inside)
+        self.written += ("[", written)
+        self.at = end
+        strangers = sum(not one.isascii() for one in inside) + inside.count("\\u") + inside.count("\\x")
+        self._atom(1 + strangers // _STRANGERS_A_STEP)
+        return True
 
     def _open(self, opened: str) -> bool:
         named = opened.endswith(">")
         sound = len(self.sizes) <= _GROUPS and not (named and opened in self._names)
         self._names.add(opened)
-        self.sizes.append(0)
+        self.sizes.append(1)
         self._last = None
         return sound
 
     def _close(self) -> bool:
         if len(self.sizes) == 1:
             return False
-        self._last = self.sizes.pop() or 1
+        self._last = self.sizes.pop()
         self.sizes[-1] += self._last
         return True
 
@@ -121,6 +163,13 @@ class _Scan:
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
+
+
+def _spelled(text: str, *, in_class: bool) -> str:
+    """A token without a backslash that JavaScript's ``u`` flag refuses."""
+    if _compiled(_NEEDLESS).fullmatch(text) and not (in_class and text == r"\-"):
+        return text[1]
+    return text
 
 
 def _times(token: re.Match[str]) -> int | None:

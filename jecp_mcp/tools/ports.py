@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from jecp_mcp.calls.ports import CallEnd, Caller, Purchase
 from jecp_mcp.calls.prepared import Preparation, PreparedCall
@@ -123,11 +123,27 @@ class Problem:
     reason: str
 
 
+class Checked(NamedTuple):
+    """What a check of arguments found.
+
+    Attributes:
+        problems: what is wrong with them, most important first.
+        left: what could not be checked and is left to the Hub, in our own words.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    left: tuple[str, ...] = ()
+
+
 class Checks(Protocol):
     """Checks a call's arguments before anything is spent."""
 
-    def __call__(self, name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Sequence[Problem]:
-        """What is wrong with `arguments`, most important first."""
+    def __call__(self, name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Checked:
+        """What is wrong with `arguments`."""
+        ...
+
+    def left(self, name: str, schema: Mapping[str, Any]) -> Sequence[str]:
+        """What of the schema cannot be checked in any arguments."""
         ...
 
 

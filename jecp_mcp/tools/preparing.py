@@ -10,7 +10,7 @@ from jecp_mcp.calls.prepared import Preparation
 from jecp_mcp.clock import iso
 from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.tools.cleaning import clean, provider_of, said
+from jecp_mcp.tools.cleaning import clean, left_words, provider_of, said
 from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.ports import OnShelf, Problem
@@ -41,7 +41,9 @@ def unfit(found: OnShelf, problems: Sequence[Problem]) -> dict[str, Any]:
     return {"tool": found.name, "issues": issues, "charged": "no", "next_action": step_object(step)}
 
 
-def shown(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None) -> dict[str, Any]:
+def shown(
+    found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None, left: Sequence[str] = ()
+) -> dict[str, Any]:
     """A prepared call as the model sees it; amounts are decimal text in USDC.
 
     Args:
@@ -49,10 +51,11 @@ def shown(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: st
         made: what was prepared.
         balance: what the wallet holds, where that is known.
         page: where a person can answer in a browser, None where there is no such page.
+        left: what could not be checked in these arguments, beyond what the tool's card says.
     """
     call, slip = made.call, made.slip
     issues = [*_full(made.full), *_short(call.hold if call.exact else call.quoted, balance), *_approval(made)]
-    issues += _ageing(found.action)
+    issues += [*_ageing(found.action), *_unchecked([*found.card.left_to_hub, *left])]
     told: dict[str, Any] = {
         "prepared_id": slip.slip_id,
         "tool": found.name,
@@ -156,6 +159,14 @@ def _ageing(action: Action) -> list[Issue]:
     until = f" until {said(action.deprecation.sunset_at, 40, one_line=True)}" if action.deprecation.sunset_at else ""
     text = f"The provider withdraws this action; it works{until}."
     return [_issue("CAPABILITY_DEPRECATED", text, location="catalog", blocking=False)]
+
+
+def _unchecked(left: Sequence[str]) -> list[Issue]:
+    """What of the arguments only the Hub will check, after it is asked to sell."""
+    if not left:
+        return []
+    words = left_words(list(dict.fromkeys(left)), MAX_ISSUES)
+    return [_issue("NOT_CHECKED_HERE", words, location="arguments", blocking=False)]
 
 
 def _argument(problem: Problem, schema: Mapping[str, Any]) -> Issue:

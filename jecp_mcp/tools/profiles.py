@@ -23,6 +23,7 @@ class Profile:
         around: how many of these the host spends beside the server's name; None where it puts nothing before a name.
         most_tools: how many tools it takes, where that is bounded.
         plain: whether it hands schemas to models of several makers, so that only what all of them read may be in one.
+        plain_keys: whether properties may only have names that every model's API takes.
     """
 
     name: HostProfile
@@ -30,6 +31,7 @@ class Profile:
     around: int | None
     most_tools: int | None = None
     plain: bool = True
+    plain_keys: bool = True
 
     def name_length(self, server_name: str) -> int:
         """The longest name of a tool: the usual length wherever there is room, so that names are the same all over."""
@@ -58,7 +60,7 @@ STRICT: Final = Profile(
 )
 """What every known host takes: for a client that does not say what it is, or is not known."""
 
-OPEN: Final = Profile("open", LONGEST_NAME, None, plain=False)
+OPEN: Final = Profile("open", LONGEST_NAME, None, plain=False, plain_keys=False)
 """No host's rules, only the protocol's (MCP, tools: names)."""
 
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType({one.name: one for one in (STRICT, *_HOSTS, OPEN)})

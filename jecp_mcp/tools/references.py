@@ -6,9 +6,11 @@ the arguments. Both stop a validator, ours or a host's, so both are found here, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from math import log
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 Node = dict[str, Any]
 """A clean subschema."""
@@ -22,8 +24,12 @@ PART_SINGLES: Final = frozenset(
     }
 )  # fmt: skip
 _IN_PLACE: Final = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
-_ALIASES: Final = {"definitions": "$defs", "dependencies": "dependentSchemas", "additionalItems": "items"}
 _LONGEST_INDEX: Final = 3
+_UNESCAPED: Final = "~!$&'()*+,;=:@"
+"""What stands as it is in a URI fragment (RFC 3986 §3.5), beside letters, digits and ``-._``."""
+
+MOST_WORK: Final = 1_000_000
+"""The most subschemas that checking arguments against a recursive schema may come to."""
 
 MOST_STEPS: Final = 20_000
 """The most subschemas that one visit to a schema may lead on to, references followed."""
@@ -33,55 +39,41 @@ class TooLarge(Exception):  # the reason a schema is unfit, turned into a value 
     """Following the references never ends, or nearly so."""
 
 
-def settle(root: Node, refs: list[Node]) -> int:
-    """Rewrite references to where their targets now are, and drop those that lead to no subschema.
-
-    Args:
-        root: the clean schema; changed in place.
-        refs: its subschemas that hold a reference; those that lost it are removed from the list.
-
-    Returns:
-        How many references were dropped.
-    """
-    kept = []
-    for node in refs:
-        found = find(root, node["$ref"])
-        if found is None:
-            del node["$ref"]
-        else:
-            node["$ref"] = found[0]
-            kept.append(node)
-    dropped = len(refs) - len(kept)
-    refs[:] = kept
-    return dropped
-
-
-def find(root: Node, ref: str) -> tuple[str, Node] | None:
-    """The pointer (RFC 6901, as a URI fragment) and the subschema a reference leads to, or None."""
-    tokens = [token.replace("~1", "/").replace("~0", "~") for token in unquote(ref[1:]).split("/")[1:]]
-    here: Any = root
-    path = ["#"]
-    while tokens:
-        keyword = _ALIASES.get(tokens[0], tokens[0])
-        member = tokens[1] if len(tokens) > 1 else ""
-        if keyword == "items" and _is_index(member) and "prefixItems" in here:
-            keyword = "prefixItems"
-        here = here.get(keyword)
-        if keyword in PART_MAPS and isinstance(here, dict):
-            here = here.get(member)
-        elif keyword in PART_LISTS and isinstance(here, list) and _is_index(member):
-            here = here[int(member)] if int(member) < len(here) else None
-        elif keyword in PART_SINGLES:
-            member = ""
+def pointed(raw: object, ref: str) -> object:
+    """What a reference (RFC 6901, as a URI fragment) leads to in a document of any kind; None for nothing."""
+    here = raw
+    for token in _tokens(ref):
+        if isinstance(here, Mapping):
+            here = here.get(token)
+        elif isinstance(here, list) and _is_index(token) and int(token) < len(here):
+            here = here[int(token)]
         else:
             return None
-        if not isinstance(here, dict):
-            return None
-        path.append(keyword)
-        if keyword not in PART_SINGLES:
-            path.append(_escaped(member))
-        tokens = tokens[1 if keyword in PART_SINGLES else 2 :]
-    return "/".join(path), here
+    return here
+
+
+def places(root: Node) -> dict[int, str]:
+    """The reference to each subschema of a clean schema, by the subschema's identity."""
+    found: dict[int, str] = {}
+    waiting = [("#", root)]
+    while waiting:
+        place, node = waiting.pop()
+        found.setdefault(id(node), place)
+        for keyword, value in node.items():
+            at = f"{place}/{keyword}"
+            if keyword in PART_MAPS:
+                waiting += ((f"{at}/{escaped(name)}", part) for name, part in value.items())
+            elif keyword in PART_LISTS:
+                waiting += ((f"{at}/{number}", part) for number, part in enumerate(value))
+            elif keyword in PART_SINGLES and isinstance(value, dict):
+                waiting.append((at, value))
+    return found
+
+
+def find(root: Node, ref: str) -> Node | None:
+    """The subschema that a reference of a clean schema leads to, or None."""
+    found = pointed(root, ref)
+    return found if isinstance(found, dict) else None
 
 
 def check_expansion(root: Node) -> None:
@@ -99,26 +91,83 @@ def check_expansion(root: Node) -> None:
         raise TooLarge("the references of the input schema multiply beyond measure")
 
 
-def growth(root: Node) -> int:
-    """How many times over one more level of nesting in the arguments may multiply the work: 1 without recursion."""
+def recursive(root: Node) -> list[Node]:
+    """The subschemas of a clean schema whose references lead round in circles."""
     targets = _targets(root)
+    circling = _circling(root, targets)
+    return [node for node in _all(root) if id(node) in circling and id(targets.get(id(node))) in circling]
+
+
+def growth(root: Node) -> int:
+    """How many times over one more level of nesting in the arguments may multiply the work: 1 where it does not.
+
+    Parts of the arguments are looked at once for each way that leads a recursive schema there.
+    """
+    targets = _targets(root)
+    circling = _circling(root, targets)
+    known: dict[int, Counter[str]] = {}
+
+    def ways(node: Node) -> Counter[str]:
+        """How many ways lead on from a subschema to each property, and, under no name, to any part."""
+        if id(node) not in known:
+            found = known[id(node)] = Counter()
+            for step, child in _steps(node, targets):
+                if step is None:
+                    found.update(ways(child))
+                elif id(child) in circling:
+                    found[step] += 1
+        return known[id(node)]
+
+    most = 1
+    for node in _all(root):
+        if id(node) in circling:
+            counts = ways(node)
+            most = max(most, counts[""] + max((count for name, count in counts.items() if name), default=0))
+    # To know what is unevaluated, what evaluates is looked at again.
+    again = any(node.keys() & {"unevaluatedItems", "unevaluatedProperties"} for node in _all(root)) and bool(circling)
+    return 2 * most if again else most
+
+
+def _circling(root: Node, targets: dict[int, Node]) -> set[int]:
+    """The identities of the subschemas on, or between, the ways on which references lead round in circles."""
     if not targets:
-        return 1
-    nodes = {id(node): node for node in _all(root)}
-    # Taking away what leads nowhere, again and again, leaves what leads round in circles.
-    waits = {key: [id(next_node) for next_node in _next(node, targets, None)] for key, node in nodes.items()}
-    before: dict[int, list[int]] = {}
-    for key, ahead in waits.items():
-        for other in ahead:
-            before.setdefault(other, []).append(key)
-    left = {key: len(ahead) for key, ahead in waits.items()}
+        return set()
+    ahead = {id(node): [id(child) for child in _next(node, targets, None)] for node in _all(root)}
+    behind: dict[int, list[int]] = {key: [] for key in ahead}
+    for key, children in ahead.items():
+        for child in children:
+            behind[child].append(key)
+    return _endless(ahead, behind) & _endless(behind, ahead)
+
+
+def _endless(ahead: dict[int, list[int]], behind: dict[int, list[int]]) -> set[int]:
+    """What one can go on from for ever: what is left when what leads nowhere is taken away, again and again."""
+    left = {key: len(children) for key, children in ahead.items()}
     free = [key for key, count in left.items() if count == 0]
     while free:
-        for key in before.get(free.pop(), ()):
+        for key in behind[free.pop()]:
             left[key] -= 1
             if left[key] == 0:
                 free.append(key)
-    return max(sum(1 for key, target in targets.items() if left[key] and left[id(target)]), 1)
+    return {key for key, count in left.items() if count}
+
+
+def _steps(node: Node, targets: dict[int, Node]) -> Iterator[tuple[str | None, Node]]:
+    """The subschemas next to one: of the same part of the arguments (None), a property's, or of any part within."""
+    for keyword in node.keys() & (_IN_PLACE | PART_MAPS | PART_LISTS | PART_SINGLES) - {"$defs"}:
+        if keyword == "properties":
+            yield from ((f"/{name}", part) for name, part in node[keyword].items())
+        else:
+            step = None if keyword in _IN_PLACE else ""
+            yield from ((step, part) for part in _next({keyword: node[keyword]}, {}, None))
+    if id(node) in targets:
+        yield None, targets[id(node)]
+
+
+def deepest(root: Node) -> int | None:
+    """How deep arguments may nest for their check against a clean schema to end soon; None: as deep as they like."""
+    times = growth(root)
+    return int(log(MOST_WORK) / log(times)) if times > 1 else None
 
 
 def _cost(node: Node, targets: dict[int, Node], known: dict[int, int], keywords: frozenset[str] | None) -> int:
@@ -140,7 +189,7 @@ def _cost(node: Node, targets: dict[int, Node], known: dict[int, int], keywords:
 def _targets(root: Node) -> dict[int, Node]:
     """The subschema each reference leads to, by the identity of the subschema that holds it."""
     found = {id(node): find(root, node["$ref"]) for node in _all(root) if "$ref" in node}
-    return {key: target[1] for key, target in found.items() if target is not None}
+    return {key: target for key, target in found.items() if target is not None}
 
 
 def _next(node: Node, targets: dict[int, Node], keywords: frozenset[str] | None) -> Iterator[Node]:
@@ -169,5 +218,10 @@ def _is_index(token: str) -> bool:
     return token.isascii() and token.isdecimal() and len(token) <= _LONGEST_INDEX
 
 
-def _escaped(token: str) -> str:
-    return token.replace("~", "~0").replace("/", "~1").replace("%", "%25")
+def _tokens(ref: str) -> list[str]:
+    return [token.replace("~1", "/").replace("~0", "~") for token in unquote(ref[1:]).split("/")[1:]]
+
+
+def escaped(token: str) -> str:
+    """A key as a part of a reference."""
+    return quote(token.replace("~", "~0").replace("/", "~1"), safe=_UNESCAPED)

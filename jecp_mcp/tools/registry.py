@@ -223,20 +223,21 @@ class Registry:
 def _publish(name: str, action: Action, warning: str | None, successor: str | None) -> Published | Unfit:
     if "input_schema" in action.extra and action.extra["input_schema"] is not True:
         return Unfit("the input schema is not an object")
-    schema = fit(action.input_schema)
-    if isinstance(schema, Unfit):
-        return schema
+    fitted = fit(action.input_schema)
+    if isinstance(fitted, Unfit):
+        return fitted
     effects = action.side_effects
     # Hosts run read-only tools without asking, and whatever costs money changes the wallet.
     harmless = action.price.amount == 0 and all(effects.get(kind) is False for kind in _CHANGES_SOMETHING)
     card = ToolCard(
         name=name,
-        description=describe(action, warning, successor),
-        input_schema=schema,
+        description=describe(action, warning, successor, fitted.lost),
+        input_schema=fitted.schema,
         title=title_of(action),
         read_only=harmless,
         destructive=any(effects.get(kind) is True for kind in _DESTROYS),
         meta=_meta(action),
+        left_to_hub=(*fitted.lost, *fitted.unchecked),
     )
     return Published(name, action, card)
 

@@ -3,7 +3,8 @@
 Model APIs want ``"type": "object"`` and ``properties`` at the root and refuse a whole request over ``anyOf``,
 ``oneOf``, ``allOf``, ``not``, ``enum`` or ``const`` there. Plain ``allOf`` members are merged; the rest moves under
 ``if`` with an ``else`` nothing passes, which is the same condition in other words. What all members of a union
-say about a property is repeated at the root, where models look.
+say about a property is repeated at the root, where models look. The arguments are an object, and so is the root; what
+refers to it from within means the root as it was.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from jecp_mcp.tools.references import Node, find
+from jecp_mcp.tools.references import PART_LISTS, PART_MAPS, PART_SINGLES, Node, escaped, find
 
 _REFUSED: Final = ("$ref", "allOf", "anyOf", "oneOf", "not", "enum", "const")
 _MERGEABLE: Final = frozenset({"type", "title", "description", "properties", "required", "examples", "default"})
 _FIRST: Final = ("type", "title", "description", "properties", "required")
 _NEVER: Final[Node] = {"not": {}}
 _MOST_INLINED: Final = 8
+_WORDS: Final = frozenset({"title", "description", "default", "examples"})
 
 
 def fit_root(root: Node, refs: list[Node], most_bytes: int) -> Node | str:
@@ -28,7 +30,7 @@ def fit_root(root: Node, refs: list[Node], most_bytes: int) -> Node | str:
         refs: its subschemas that hold a reference.
         most_bytes: what repeating a union's properties at the root must not exceed.
     """
-    root = _inlined(root)
+    root = _inlined(_kept_whole(root, refs))
     kinds = root.get("type", "object")
     if "object" not in ([kinds] if isinstance(kinds, str) else kinds):
         return "the input schema takes no object"
@@ -51,8 +53,43 @@ def unfolded(schema: Node) -> Node:
     if schema.get("else") != _NEVER or schema.get("then") != {}:
         return schema
     rest = {keyword: value for keyword, value in schema.items() if keyword not in {"if", "then", "else"}}
-    # The condition stays where references look for it.
-    return {**rest, "if": schema["if"], "allOf": [{"$ref": "#/if"}]}
+    # The condition also stays where references look for it.
+    return {**rest, "if": schema["if"], "allOf": [schema["if"]]}
+
+
+def _kept_whole(root: Node, refs: list[Node]) -> Node:
+    """A root with a copy of itself that takes more than objects, for the references that mean it.
+
+    The copy says of every part only where it is.
+    """
+    meant = [node for node in refs if node["$ref"] == "#"]
+    if not meant or root.get("type") == "object":
+        return root
+
+    def referring(part: Any, *path: str) -> Any:
+        if not isinstance(part, dict) or not part:
+            return part
+        node: Node = {"$ref": "/".join(("#", *map(escaped, path)))}
+        refs.append(node)
+        return node
+
+    whole: Node = {}
+    for keyword, value in root.items():
+        if keyword in _WORDS or keyword == "$defs":
+            continue
+        if keyword in PART_MAPS:
+            whole[keyword] = {name: referring(part, keyword, name) for name, part in value.items()}
+        elif keyword in PART_LISTS:
+            whole[keyword] = [referring(part, keyword, str(number)) for number, part in enumerate(value)]
+        else:
+            whole[keyword] = referring(value, keyword) if keyword in PART_SINGLES else value
+    defs = root.get("$defs", {})
+    name = next(name for name in (f"root{'_' * more}" for more in range(len(defs) + 1)) if name not in defs)
+    for node in meant:
+        node["$ref"] = f"#/$defs/{name}"
+    if "$ref" in whole:
+        refs.append(whole)
+    return {**root, "$defs": {**defs, name: whole}}
 
 
 def _inlined(root: Node) -> Node:
@@ -60,11 +97,10 @@ def _inlined(root: Node) -> Node:
     for _ in range(_MOST_INLINED):
         if "$ref" not in root or not set(root) <= {"$ref", "$defs", "title", "description", "type", "examples"}:
             break
-        found = find(root, root["$ref"])
-        if found is None or found[0] == "#":
+        target = find(root, root["$ref"])
+        if target is None or root["$ref"] == "#":
             break
         own = {keyword: value for keyword, value in root.items() if keyword != "$ref"}
-        target = found[1]
         if own.get("type", "object") != "object" or ("$defs" in own and "$defs" in target):
             break
         if own.get("type") == "object" and target.get("type", "object") != "object":
@@ -78,7 +114,8 @@ def _merged(root: Node, refs: list[Node]) -> Node:
     members = [_member(root, member) for member in root.get("allOf", ())]
     plain = all(set(member) <= _MERGEABLE and member.get("type", "object") == "object" for member in members)
     sees = {"additionalProperties", "unevaluatedProperties", "patternProperties"} & set(root)
-    if not members or not plain or sees or any(node["$ref"].startswith("#/allOf") for node in refs):
+    meant = any(node["$ref"].startswith(("#/allOf", "#/properties")) for node in refs)
+    if not members or not plain or sees or meant:
         return root
     merged = {keyword: value for keyword, value in root.items() if keyword != "allOf"}
     properties: dict[str, Node] = dict(merged.get("properties", {}))
@@ -144,6 +181,5 @@ def _repeated(root: Node, refused: Node) -> Node | None:
 def _member(root: Node, member: Any) -> Node:
     """A member of a union, or what it refers to."""
     if isinstance(member, dict) and set(member) == {"$ref"}:
-        found = find(root, member["$ref"])
-        return found[1] if found else member
+        return find(root, member["$ref"]) or member
     return dict(member)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.dialects import Beyond, plain
+from jecp_mcp.tools.dialects import Beyond, odd_key, plain
 from jecp_mcp.tools.forms import ToolCard
 from jecp_mcp.tools.ports import Shelf
 from jecp_mcp.tools.profiles import PROFILES, Profile
@@ -42,7 +43,7 @@ class Views:
         self._shelf = shelf
         self._settings = settings
         self._made: dict[str, tuple[Sequence[ToolCard], int, View]] = {}
-        self._plain: dict[str, tuple[Mapping[str, Any], Mapping[str, Any] | Beyond]] = {}
+        self._known: dict[str, _Known] = {}
 
     def of(self, profile: Profile, *, own: int = 0) -> View:
         """What hosts of a profile are shown.
@@ -65,8 +66,8 @@ class Views:
 
     def told(self, card: ToolCard) -> tuple[dict[str, str], dict[str, str]]:
         """Of one tool, published one by one or not: by profile, why it is not shown, and what else it is called."""
-        schema = self._in_dialect(card)
-        unshown = {name: schema.reason for name, one in PROFILES.items() if one.plain and isinstance(schema, Beyond)}
+        schemas = {name: self._schema(one, card) for name, one in PROFILES.items()}
+        unshown = {name: schema.reason for name, schema in schemas.items() if isinstance(schema, Beyond)}
         lengths = {name: one.name_length(self._settings.server_name) for name, one in PROFILES.items()}
         names = {name: self._shelf.name_within(card.name, length) for name, length in lengths.items()}
         return unshown, {name: other for name, other in names.items() if other != card.name and name not in unshown}
@@ -77,7 +78,7 @@ class Views:
         call_only: dict[str, str] = {}
         renamed: dict[str, str] = {}
         for card in cards:
-            schema = self._in_dialect(card) if profile.plain else card.input_schema
+            schema = self._schema(profile, card)
             if isinstance(schema, Beyond):
                 call_only[card.name] = schema.reason
                 continue
@@ -95,16 +96,33 @@ class Views:
             del shown[room:]
         return View(tuple(sorted(shown, key=lambda card: card.name)), call_only, renamed)
 
-    def _in_dialect(self, card: ToolCard) -> Mapping[str, Any] | Beyond:
-        known = self._plain.get(card.name)
-        if known is None or known[0] is not card.input_schema:
-            if len(self._plain) > 2 * len(self._shelf.cards):
-                self._plain.clear()
-            made = plain(card.input_schema)
-            # A schema that is in the dialect already stays the same object, and the card with it.
-            same = not isinstance(made, Beyond) and made == card.input_schema
-            known = self._plain[card.name] = (card.input_schema, card.input_schema if same else made)
-        return known[1]
+    def _schema(self, profile: Profile, card: ToolCard) -> Mapping[str, Any] | Beyond:
+        """A card's schema as hosts of a profile take it, or why they do not."""
+        known = self._known.get(card.name)
+        if known is None or known.schema is not card.input_schema:
+            if len(self._known) > 2 * len(self._shelf.cards):
+                self._known.clear()
+            known = self._known[card.name] = _Known(card.input_schema)
+        if profile.plain_keys and known.odd is not None:
+            return known.odd
+        return known.plain if profile.plain else card.input_schema
+
+
+class _Known:
+    """What is known of one schema, once it was asked for."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+
+    @cached_property
+    def odd(self) -> Beyond | None:
+        return odd_key(self.schema)
+
+    @cached_property
+    def plain(self) -> Mapping[str, Any] | Beyond:
+        """The schema in the dialect; the same object if it is in it already, and the card then the same too."""
+        made = plain(self.schema)
+        return self.schema if made == self.schema else made
 
 
 def _tell(profile: Profile, call_only: Mapping[str, str], before: Mapping[str, str]) -> None:

@@ -92,12 +92,12 @@ def test_what_is_put_into_the_dialect_accepts_what_it_accepted(raw: Any, argumen
     published = fit(raw)
     if isinstance(published, Unfit):
         return
-    made = plain(published)
+    made = plain(published.schema)
     if isinstance(made, Beyond):
         assert made.reason.startswith("its input schema ")
         return
     check_dialect(made)
-    agree(published, made, arguments)
+    agree(published.schema, made, arguments)
 
 
 ADDRESS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -129,7 +129,7 @@ ADDRESS = {"type": "object", "properties": {"city": {"type": "string"}}, "requir
 def test_common_idioms_are_said_in_the_dialect(property_: dict[str, Any], becomes: dict[str, Any]) -> None:
     published = fit({"type": "object", "properties": {"p": property_}, "$defs": {"address": ADDRESS}})
     assert not isinstance(published, Unfit)
-    made = plain(published)
+    made = plain(published.schema)
     assert not isinstance(made, Beyond), made
     assert made["properties"]["p"] == becomes
 
@@ -152,7 +152,7 @@ def test_common_idioms_are_said_in_the_dialect(property_: dict[str, Any], become
 def test_what_the_dialect_cannot_say_has_a_reason(schema: dict[str, Any], word: str) -> None:
     published = fit({"type": "object", **schema})
     assert not isinstance(published, Unfit)
-    made = plain(published)
+    made = plain(published.schema)
     assert isinstance(made, Beyond)
     assert word in made.reason
 
@@ -161,7 +161,7 @@ def test_a_schema_that_multiplies_itself_ends_soon() -> None:
     defs = {f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(10)} | {"d10": {"minimum": 1}}
     published = fit({"type": "object", "properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": defs})
     assert not isinstance(published, Unfit)
-    made = plain(published)
+    made = plain(published.schema)
     assert isinstance(made, Beyond)
     assert "large" in made.reason
     assert len(json.dumps(made)) < 200

@@ -99,7 +99,7 @@ def test_none_takes_many_steps_to_clean_and_none_many_to_pin():
 
     def reduce(case: Case) -> None:
         if not isinstance(made := fit(case.action.input_schema), Unfit):
-            plain(made)
+            plain(made.schema)
 
     for work, most in ((lambda case: publish(case.action), 100_000), (reduce, 100_000), (pin, 1_000)):
         for case in CASES:
@@ -111,7 +111,7 @@ def test_each_that_is_published_is_in_the_dialect_of_every_host_or_bought_by_cal
     made = fit(case.action.input_schema)
     if isinstance(made, Unfit):
         return
-    reduced = plain(made)
+    reduced = plain(made.schema)
     if isinstance(reduced, Beyond):
         assert not hides_something(reduced.reason)
     else:

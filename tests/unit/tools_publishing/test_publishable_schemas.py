@@ -4,13 +4,11 @@ import json
 from typing import Any
 
 import jsonschema_rs
-import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp_types._v2025_11_25 import InputSchema as LegacySchema
 from mcp_types._v2026_07_28 import InputSchema as ModernSchema
 
-from jecp_mcp.tools.patterns import portable
 from jecp_mcp.tools.schema import Unfit, fit
 
 KEYWORDS = (
@@ -37,51 +35,17 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=5),
     max_leaves=25,
 )
-SCHEMA: st.SearchStrategy[Any] = st.deferred(lambda: st.booleans() | OBJECTS)
-NAMED = st.dictionaries(st.sampled_from("abc"), SCHEMA, max_size=3)
-SOME = st.lists(SCHEMA, min_size=1, max_size=2)
-OBJECTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "type": st.sampled_from(["object", "string", "integer", "array", ["object", "null"]]),
-        "properties": NAMED,
-        "required": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
-        "$defs": NAMED,
-        "definitions": NAMED,
-        "anyOf": SOME,
-        "oneOf": SOME,
-        "allOf": SOME,
-        "not": SCHEMA,
-        "if": SCHEMA,
-        "then": SCHEMA,
-        "else": SCHEMA,
-        "items": SCHEMA,
-        "additionalProperties": SCHEMA,
-        "unevaluatedProperties": st.just(value=False),
-        "enum": st.lists(st.sampled_from(["a", 1, {}, {"a": 1}]), min_size=1, max_size=2),
-        "const": st.sampled_from([1, {"a": 1}]),
-        "pattern": st.sampled_from(["^a", "(?=a)b", "(a)\\1"]),
-        "minimum": st.integers(-2, 2),
-        "$ref": st.sampled_from(
-            ["#/$defs/a", "#/definitions/b", "#/anyOf/0", "#/oneOf/0/properties/a", "#", "#/properties/a"]
-        ),
-        "patternProperties": st.dictionaries(st.sampled_from(["^a", "(?=a)"]), SCHEMA, max_size=2),
-        "contains": SCHEMA,
-        "maxContains": st.just(1),
-        "dependentSchemas": NAMED,
-    },
-)
-VALUES = st.recursive(
-    st.sampled_from([1, 0, "a", "b", None, True]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2),
-    max_leaves=4,
-)
-ARGUMENTS = st.lists(st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3), min_size=1, max_size=5)
 THOROUGH = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def linear(schema: dict[str, Any]) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
+
+
+def published(raw: Any) -> dict[str, Any]:
+    made = fit(raw)
+    assert not isinstance(made, Unfit)
+    return made.schema
 
 
 @THOROUGH
@@ -91,29 +55,13 @@ def test_any_json_at_all_becomes_a_schema_every_host_takes_or_a_reason(raw):
     if isinstance(made, Unfit):
         assert made.reason
         return
+    made = made.schema
     json.dumps(made, allow_nan=False, ensure_ascii=False).encode("utf-8")
     assert made["type"] == "object"
     LegacySchema.model_validate(made)
     ModernSchema.model_validate(made)
     jsonschema_rs.validator_for(made)
     linear(made)
-
-
-@THOROUGH
-@given(OBJECTS, ARGUMENTS)
-@example({"type": "object", "$ref": "#/anyOf/0", "anyOf": [{"required": ["a"]}]}, [{}, {"a": 1}])
-@example({"$ref": "#/anyOf/0", "anyOf": [{"required": ["a"]}], "if": {"required": ["b"]}, "then": {}}, [{}, {"a": 1}])
-def test_what_the_provider_accepts_is_accepted(raw, arguments):
-    made = fit(raw)
-    try:
-        original = jsonschema_rs.validator_for(raw)
-    except ValueError:
-        return
-    if isinstance(made, Unfit):
-        return
-    validator = linear(made)
-    for value in arguments:
-        assert validator.is_valid(value) or not original.is_valid(value)
 
 
 UNION = {
@@ -128,8 +76,7 @@ UNION = {
 
 
 def test_a_root_union_is_the_same_condition_in_a_place_every_host_takes():
-    made = fit(UNION)
-    assert not isinstance(made, Unfit)
+    made = published(UNION)
     validator = linear(made)
     for value in ({"kind": "a", "x": 1}, {"kind": "b"}, {"kind": "b", "x": "y"}):
         assert validator.is_valid(value)
@@ -141,7 +88,7 @@ def test_a_root_union_is_the_same_condition_in_a_place_every_host_takes():
 
 
 def test_plain_members_of_a_root_all_of_are_merged():
-    made = fit(
+    made = published(
         {
             "allOf": [
                 {"$ref": "#/definitions/base"},
@@ -150,14 +97,13 @@ def test_plain_members_of_a_root_all_of_are_merged():
             "definitions": {"base": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}},
         }
     )
-    assert not isinstance(made, Unfit)
     assert made["properties"] == {"a": {"allOf": [{"type": "string"}, {"minLength": 2}]}, "b": {"type": "integer"}}
     assert made["required"] == ["a", "b"]
     assert "if" not in made
 
 
 def test_a_reference_into_a_moved_union_still_leads_there():
-    made = fit(
+    made = published(
         {
             "anyOf": [
                 {"properties": {"a": {"type": "string"}}},
@@ -165,14 +111,13 @@ def test_a_reference_into_a_moved_union_still_leads_there():
             ]
         }
     )
-    assert not isinstance(made, Unfit)
     validator = linear(made)
     assert validator.is_valid({"a": 1, "b": "x"})
     assert not validator.is_valid({"a": 1, "b": 2})
 
 
 def test_older_drafts_are_rewritten():
-    made = fit(
+    made = published(
         {
             "$schema": "http://json-schema.org/draft-07/schema#",
             "properties": {
@@ -184,7 +129,6 @@ def test_older_drafts_are_rewritten():
             "definitions": {"d": {"type": "string"}},
         }
     )
-    assert not isinstance(made, Unfit)
     assert "$schema" not in made
     assert made["properties"]["n"] == {"exclusiveMinimum": 1}
     assert made["properties"]["t"] == {"type": "array", "prefixItems": [{"type": "string"}], "items": {"not": {}}}
@@ -204,46 +148,5 @@ def test_a_lost_constraint_never_makes_the_rest_stricter():
         {"properties": {"a": {"not": {"$ref": "https://x.example/y"}}}},
         {"properties": {"a": {"not": {"$ref": "#/$defs/nowhere"}}}},
     ):
-        made = fit(schema)
-        assert not isinstance(made, Unfit)
+        made = published(schema)
         assert linear(made).is_valid({"a": "y"}), schema
-
-
-@pytest.mark.parametrize(
-    ("pattern", "fine"),
-    [
-        (r"^[a-z0-9]+(?:-[a-z0-9]+)*$", True),
-        (r"^\d{4}-\d{2}-\d{2}$", True),
-        (r"^[\w.-]+@[\w-]+\.[a-z]{2,}$", True),
-        (r"^\p{L}+$", True),
-        (r"^#[0-9a-fA-F]{6}$", True),
-        (r"[-a]", True),
-        ("é+|😀", True),
-        ("", True),
-        (r"(?=a)b", False),
-        (r"(?<!a)b", False),
-        (r"(a)\1", False),
-        (r"(?i)a", False),
-        (r"a**", False),
-        (r"a{2,1}", False),
-        (r"[z-a]", False),
-        (r"[\w-.]", False),
-        (r"[", False),
-        (r"(", False),
-        (r"a)", False),
-        ("\\", False),
-        (r"(\w{100}){100}", False),
-        ("a" * 600, False),
-        (7, False),
-    ],
-)
-def test_only_patterns_every_engine_reads_alike_are_published(pattern, fine):
-    assert portable(pattern) is fine
-
-
-@THOROUGH
-@given(st.text(list("\\^$.|?*+()[]{}-,0123adwsbpLu:<>=!&~n é\n"), max_size=25))
-def test_every_portable_pattern_compiles_in_a_linear_engine_and_a_backtracking_one(pattern):
-    if portable(pattern):
-        linear({"pattern": pattern})
-        jsonschema_rs.validator_for({"pattern": pattern})

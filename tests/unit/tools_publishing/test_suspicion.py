@@ -104,7 +104,7 @@ def test_an_order_is_withheld_and_the_action_still_sold(text: str) -> None:
     assert not [one for one in shown if text in one]
     assert "withheld" in card.description
     assert "Costs 0.005 USDC" in card.description
-    assert card.input_schema["properties"]["text"]["enum"] == ["fine"]
+    assert card.input_schema["properties"]["text"]["examples"] == ["fine"]
 
 
 def test_an_encoded_block_is_no_description_but_may_be_an_example() -> None:
