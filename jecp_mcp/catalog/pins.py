@@ -93,6 +93,7 @@ class Pins:
         self._generation: int | None = None
         self._vetting = Vetting()
         self._blind_since: float | None = None
+        self._unwritten_since: float | None = None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -131,13 +132,16 @@ class Pins:
     def moved(self) -> bool:
         """Whether another process approved or pinned something since the last comparison; cheap enough to ask often.
 
-        Says no while nothing is held, for then nothing can come of it. Where the pins could not be read, says yes when
-        it is time to try again.
+        Says no while nothing is held, for then nothing can come of it. Where the pins could not be read or written,
+        says yes when it is time to try again.
         """
         if not self._vetting.held:
             return False
+        failed = self._unwritten_since if self._blind_since is None else self._blind_since
+        if failed is not None and self._clock.monotonic() - failed >= BLIND_SECONDS:
+            return True
         if self._blind_since is not None:
-            return self._clock.monotonic() - self._blind_since >= BLIND_SECONDS
+            return False
         try:
             with self._file.reading() as pinned:
                 return pinned.generation(self._hub) != self._generation
@@ -194,6 +198,7 @@ class Pins:
                 if catalog.revision:
                     pinned.remember(self._hub, catalog.revision, self._rule, vetting.held, vetting.marks)
                 self._generation = pinned.generation(self._hub)
+            self._unwritten_since = None
         except PinsUnusable as exc:
             # A full disk or a folder that is read only: what is pinned can still be compared.
             log.warning("what is seen for the first time cannot be pinned, and is held: %s", exc)
@@ -201,6 +206,7 @@ class Pins:
                 vetting, first = self._judged(pinned, catalog, seen, rest)
                 self._generation = pinned.generation(self._hub)
             vetting = Vetting({**vetting.held, **{one.row.key: _UNWRITTEN for one in first}}, vetting.marks)
+            self._unwritten_since = self._clock.monotonic() if first else None
         self._tell(vetting.held)
         return vetting
 

@@ -74,6 +74,7 @@ async def _examine(
         ledger = await _server(given)
     else:
         ledger = await anyio.to_thread.run_sync(examine, given.ledger, clock)
+        findings += _folder(given.ledger)
     if mending and given.settings.ledger.url is None:
         done += [] if only_ledger else _close_credentials(state)
         try:
@@ -90,6 +91,21 @@ async def _examine(
         findings += [one async for one in _hub(settings, only_ledger)]
         findings += [] if only_ledger else _catalog(given)
     return [*findings, *ledger], done
+
+
+def _folder(path: Path) -> list[Finding]:
+    """Whether the ledger's file is where locks hold."""
+    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.mandate.opening import remote_folder, served_folder
+
+    if (refusal := remote_folder(path)) is not None:
+        return [
+            Finding(Level.FAULT, "state folder", refusal, _NO_PURCHASE, "move it to a local disk, or set ledger.url")
+        ]
+    if (warning := served_folder(path)) is not None:
+        mend = "move it to a local disk, or see that nothing else mounts it"
+        return [Finding(Level.WARNING, "state folder", warning, "what another mount spends may not be counted", mend)]
+    return []
 
 
 async def _server(given: Start) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,10 +13,12 @@ from jecp_mcp.errors import SettingsError
 from jecp_mcp.mandate.file import LedgerFile
 from jecp_mcp.mandate.owners import Owners
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.settings import LedgerSettings
+from jecp_mcp.settings import LedgerSettings, mount_of
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+
+log = logging.getLogger(__name__)
 
 
 def open_configured(
@@ -32,15 +35,43 @@ def open_configured(
         clock: the clock of every instant written in a file; a server writes its own.
 
     Raises:
-        SettingsError: a server is named, and what speaks to it is not installed.
+        SettingsError: a server is named, and what speaks to it is not installed; or the file is on a mount that other
+            machines may share.
     """
     if settings.url is None:
+        if (refusal := remote_folder(path)) is not None:
+            raise SettingsError("the state folder", "", refusal)
+        if (warning := served_folder(path)) is not None:
+            log.warning("%s", warning)
         return open_ledger(path, session, clock)
     if find_spec("psycopg") is None:
         raise SettingsError("the settings", "ledger.url", "needs the extra postgres: pip install 'jecp-mcp[postgres]'")
     from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 
     return PostgresLedger(settings.url, session or secrets.token_hex(8))
+
+
+def remote_folder(path: Path) -> str | None:
+    """Why a ledger's file may not be at `path`: no lock there keeps other machines from spending the same money."""
+    mount = mount_of(path)
+    if mount is None or not mount.remote:
+        return None
+    return (
+        f"{path.parent} is on {mount.point}, a mount of type {mount.kind}, where a lock does not keep other machines "
+        "out, so limits could be passed; name a folder on a local disk (--state-dir), or for a ledger that machines share a "
+        "PostgreSQL server ([ledger] url)"
+    )
+
+
+def served_folder(path: Path) -> str | None:
+    """What to beware of where a program serves the folder of a ledger's file."""
+    mount = mount_of(path)
+    if mount is None or mount.remote or not mount.fuse:
+        return None
+    return (
+        f"{path.parent} is on {mount.point}, a mount of type {mount.kind}: reached through a second mount, the same "
+        "folder is not protected, and limits could be passed"
+    )
 
 
 def open_ledger(path: Path, session: str | None = None, clock: Clock | None = None) -> SqliteLedger:

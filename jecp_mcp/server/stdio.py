@@ -73,6 +73,7 @@ class Output:
         self._ready = select.poll()
         self._ready.register(fd, select.POLLOUT)
         self._pending = b""
+        self._writing = anyio.Lock()
 
     async def write(self, text: str) -> None:
         """Take a message; `flush` sends it."""
@@ -84,7 +85,18 @@ class Output:
         Raises:
             anyio.ClosedResourceError: the reader has gone.
         """
-        data, self._pending = self._pending, b""
+        async with self._writing:
+            # Whoever comes while another's message waits for the reader waits too, so that none is cut in two.
+            data, self._pending = self._pending, b""
+            await self._send(data)
+
+    async def say(self, text: str) -> None:
+        """Write and send a message; a reader that has gone needs none."""
+        await self.write(text)
+        with contextlib.suppress(anyio.ClosedResourceError):
+            await self.flush()
+
+    async def _send(self, data: bytes) -> None:
         try:
             # A pipe that polls as writable takes PIPE_BUF bytes at once (POSIX write); more may have to wait.
             if len(data) <= select.PIPE_BUF and any(event == select.POLLOUT for _, event in self._ready.poll(0)):

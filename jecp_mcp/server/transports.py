@@ -20,6 +20,7 @@ from jecp_mcp.errors import SettingsError
 from jecp_mcp.server.app import SSE_MESSAGES, BridgeServer
 from jecp_mcp.server.http_guard import MOST_BYTES, HttpGuard
 from jecp_mcp.server.stdio import claim
+from jecp_mcp.server.unreadable import readable
 from jecp_mcp.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ async def serve_stdio(server: BridgeServer) -> None:
     """Serve one client over stdin and stdout until it closes stdin, or SIGINT or SIGTERM arrives."""
     lines, output = await claim()
     # The SDK types its parameters as files; it only iterates over the lines, and writes and flushes.
-    source, sink = cast("anyio.AsyncFile[str]", lines), cast("anyio.AsyncFile[str]", output)
+    source, sink = cast("anyio.AsyncFile[str]", readable(lines, output.say)), cast("anyio.AsyncFile[str]", output)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
         async with stdio_server(stdin=source, stdout=sink) as (read, write):

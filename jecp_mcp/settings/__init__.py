@@ -19,7 +19,7 @@ from jecp_mcp.settings.models import (
     credential_fault,
     is_loopback,
 )
-from jecp_mcp.settings.places import config_file, state_dir
+from jecp_mcp.settings.places import config_file, mount_of, state_dir
 
 __all__ = [
     "DEFAULT_HUB",
@@ -42,6 +42,7 @@ __all__ = [
     "find_credentials",
     "is_loopback",
     "load_settings",
+    "mount_of",
     "state_dir",
     "store_credentials",
     "stored_credentials",

@@ -2,12 +2,74 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 APP = "jecp-mcp"
 CONFIG_VARIABLE = "JECP_MCP_CONFIG"
 STATE_VARIABLE = "JECP_MCP_STATE_DIR"
+
+MOUNTS = Path("/proc/self/mountinfo")
+"""Linux's table of mounts (proc_pid_mountinfo(5)); other systems have none, and there no mount is known."""
+
+_REMOTE: Final = frozenset({
+    "nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ncpfs", "coda", "ceph", "glusterfs", "lustre",
+    "beegfs", "gfs2", "ocfs2", "orangefs", "davfs", "drvfs", "vboxsf", "prl_fs", "vmhgfs",
+})  # fmt: skip
+_REMOTE_FUSE: Final = frozenset({
+    "sshfs", "s3fs", "s3fs-fuse", "gcsfuse", "goofys", "geesefs", "rclone", "blobfuse", "blobfuse2", "mount-s3",
+    "mountpoint-s3", "s3ql", "s3backer", "juicefs", "seaweedfs", "ossfs", "cosfs", "obsfs", "davfs", "davfs2",
+    "curlftpfs", "smbnetfs", "glusterfs", "ceph", "ceph-fuse", "moosefs", "mfs", "nfs", "hdfs", "vmhgfs-fuse", "onedriver",
+    "google-drive-ocamlfuse", "gvfsd-fuse", "kio-fuse",
+})  # fmt: skip
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Where a file system is mounted, and of what type it is, in Linux's words."""
+
+    point: Path
+    kind: str
+
+    @property
+    def remote(self) -> bool:
+        """Whether other machines have the same files, so that this one's locks do not keep them out."""
+        return self.kind in _REMOTE or (self.fuse and self.kind.partition(".")[2].lower() in _REMOTE_FUSE)
+
+    @property
+    def fuse(self) -> bool:
+        """Whether a program serves it, whose locks may hold within one mount only."""
+        return self.kind in {"fuse", "fuseblk", "virtiofs"} or self.kind.startswith("fuse.")
+
+
+def mount_of(path: Path) -> Mount | None:
+    """The mount that a path is on, or would be; None where it cannot be told."""
+    try:
+        table = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None
+    return _deepest(table, path.resolve())
+
+
+def _deepest(table: str, path: Path) -> Mount | None:
+    found: Mount | None = None
+    for line in table.splitlines():
+        before, _, after = line.partition(" - ")
+        fields, kind = before.split(" "), after.partition(" ")[0]
+        if len(fields) <= _POINT or not kind:
+            continue
+        point = Path(_OCTAL.sub(lambda octal: chr(int(octal[1], 8)), fields[_POINT]))
+        # Of two mounts at the same point the later one hides the earlier.
+        if path.is_relative_to(point) and (found is None or point.is_relative_to(found.point)):
+            found = Mount(point, kind)
+    return found
+
+
+_POINT: Final = 4
 
 
 def state_dir(environ: Mapping[str, str], option: Path | None = None) -> Path:

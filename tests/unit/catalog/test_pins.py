@@ -284,3 +284,28 @@ def test_a_disk_that_takes_nothing_holds_only_what_is_new(tmp_path: Path, caplog
         assert "cannot be written down" in found[many[0].key]
         assert set(full.vet(catalog(DEARER), [SEEN.key]).held) == {SEEN.key}
     assert held(tmp_path, SEEN) == set()
+
+
+def test_what_could_not_be_written_down_is_sold_once_there_is_room_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+    pinned = opened(tmp_path, clock=clock)
+    with caplog.at_level(logging.CRITICAL, "jecp_mcp"):
+        assert pinned.vet(catalog(SEEN)).held == {}
+        pinned._file._open().execute("PRAGMA max_page_count = 1")
+        words = "Says so much that it needs a page of its own. " * 100
+        many = [offer(f"acme/new:run-{at}", description=f"{words}{at}") for at in range(200)]
+        assert len(pinned.vet(catalog(SEEN, *many)).held) == 200
+        assert not pinned.moved()
+        clock.ticks += BLIND_SECONDS
+        assert pinned.moved()
+        # Still no room: it is tried again, but not at once.
+        assert len(pinned.vet(catalog(SEEN, *many), ()).held) == 200
+        assert not pinned.moved()
+        pinned._file._open().execute("PRAGMA max_page_count = 100000")
+        clock.ticks += BLIND_SECONDS
+        assert pinned.moved()
+        assert pinned.vet(catalog(SEEN, *many), ()).held == {}
+        assert not pinned.moved()
+    pinned.close()
