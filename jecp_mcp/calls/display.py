@@ -52,7 +52,8 @@ _ENCODED: Final = re.compile(
 )
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _TEXT: Final = 0.7
-"""Which share of what was encoded is readable where it is text; of noise, little more than a third is."""
+"""Which share of what was encoded is readable where it is text; of noise, less than a half is."""
+_CONTROLS: Final = bytes({*range(32), 127} - set(b"\t\n\r"))
 _SIGNATURES: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -198,6 +199,7 @@ def _kind(data: bytes) -> str | None:
 
 def _readable(data: bytes) -> bool:
     """Whether it is mostly text after all, which is shown as it stands; without NUL, UTF-16 of ASCII is too."""
-    text = data.replace(b"\0", b"").decode("utf-8", "replace")
-    seen = sum((character.isprintable() and character != "\ufffd") or character.isspace() for character in text)
-    return seen > _TEXT * len(text)
+    bare = data.replace(b"\0", b"")
+    text = bare.decode("utf-8", "replace")
+    unread = text.count("\ufffd") + len(bare) - len(bare.translate(None, _CONTROLS))
+    return len(text) - unread > _TEXT * len(text)

@@ -10,9 +10,10 @@ import anyio
 import pytest
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.approval import APPROVAL_MS, REFUSED_MS
+from jecp_mcp.calls.approval import APPROVAL_MS, REFUSED_MS, Asked
 from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Purchase, Question, Reply
+from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef, SlipState
 from jecp_mcp.money import MicroUSDC
@@ -339,6 +340,16 @@ async def test_what_cannot_be_shown_whole_cannot_be_approved(tmp_path: Path, giv
     assert isinstance(made, Refusal)
     assert (refusal_of(paid), made.code) == (refusals.NOT_SHOWABLE, refusals.NOT_SHOWABLE)
     assert (person.asked, slips, rail.sent) == ([], [[], [], []], [])
+
+
+async def test_what_is_kept_of_a_question_and_cannot_be_read_is_damage(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
+        slip = await ledger.slip(SlipRef(SlipKind.APPROVAL, code_of(await calls.pay(buying(), Caller()))))
+    assert slip is not None
+    assert Asked.read(slip).arguments == "{}"
+    for body in (b"", b"[]", b"{}", b'{"amount": "much"}', slip.body.replace(b"payee", b"payer")):
+        with pytest.raises(LedgerDamaged, match=f"under {slip.slip_id} cannot be read, so it cannot be approved"):
+            Asked.read(replace(slip, body=body))
 
 
 async def test_what_cannot_be_shown_is_not_let_past_a_full_limit(tmp_path: Path) -> None:

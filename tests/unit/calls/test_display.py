@@ -44,7 +44,7 @@ def as_sent(value: Any) -> Any:
     return json.loads(json.dumps(value, default=float), parse_float=float)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(GIVEN, st.booleans())
 @example({HIDING: [HIDING, LETTERS, 10**30, 1.5, -0.0, Decimal("0.10")]}, True)
 def test_the_text_says_every_argument_and_nothing_else(given_: dict[str, Any], lines: bool) -> None:
@@ -55,7 +55,7 @@ def test_the_text_says_every_argument_and_nothing_else(given_: dict[str, Any], l
     assert ("\n" in shown) is (lines and bool(given_))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(GIVEN, st.booleans())
 @example({"a": "\u05d0", "\u05d1": ["\u0660", 1]}, False)
 @example({"a": "\u0301\u0301x\u0301\u0301\u0301\u200b\u0301", "\u0301": 1}, True)
@@ -80,6 +80,7 @@ def strings(shown: str) -> Iterator[str]:
         yield shown[start:at]
 
 
+@settings(deadline=None)
 @given(st.text(st.one_of(st.sampled_from(LETTERS), st.sampled_from(HIDING), st.characters())))
 def test_nothing_hides_in_a_name(name: str) -> None:
     assert seen(words(name))
@@ -103,7 +104,7 @@ def seen(text: str) -> bool:
     return True
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(GIVEN, st.integers(0, 3_000), st.booleans())
 @example({"text": "x" * 200}, 100, False)
 def test_it_is_shown_whole_or_not_at_all(given_: dict[str, Any], most: int, lines: bool) -> None:
@@ -233,7 +234,7 @@ def test_what_a_person_can_read_is_never_abbreviated(what: str) -> None:
     assert arguments({"a": text}, MOST_SHOWN, lines=False) == f'{{"a": {json.dumps(text)}}}'
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(st.binary(min_size=750, max_size=1_200))
 def test_all_of_what_is_abbreviated_counts_in_its_digest(data: bytes) -> None:
     text = base64.b64encode(data).decode()

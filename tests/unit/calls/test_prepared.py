@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.pipeline import Calls
-from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Purchase, Question, Reply
 from jecp_mcp.calls.prepared import PREPARED_MS, Preparation
 from jecp_mcp.mandate.slips import SlipKind, SlipRef, SlipState
 from jecp_mcp.money import MicroUSDC
@@ -253,3 +254,29 @@ async def test_a_prepared_call_that_met_one_in_doubt_is_used_by_it(tmp_path: Pat
         again = await execute(calls, made, buying(x=1))
     assert [(end.charge, end.call_id) for end in (met, again)] == [(Charge.YES, lost.call_id)] * 2
     assert {request.call_id for request in rail.sent} == {lost.call_id}
+
+
+async def test_a_prepared_call_that_joined_one_that_was_never_bought_is_still_good(tmp_path: Path) -> None:
+    asked, go_on = anyio.Event(), anyio.Event()
+
+    class Slow:
+        async def approve(self, _question: Question) -> Reply:
+            asked.set()
+            await go_on.wait()
+            return Reply(Decision.DECLINED)
+
+        async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
+            raise AssertionError
+
+    mandate = MandateSettings(daily_usdc="0.05", raise_limits_in_host=True)
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
+        made = await prepare(calls, buying(x=1))
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(calls.pay, buying(x=1), Caller(asker=Slow()))
+            await asked.wait()
+            hosts.start_soon(execute, calls, made, buying(x=1))
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+        slip = await ledger.slip(SlipRef(SlipKind.PREPARED, made.slip.slip_id))
+    assert slip is not None
+    assert (slip.state, slip.call_id, rail.sent) == (SlipState.GRANTED, None, [])
