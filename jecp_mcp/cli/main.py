@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 from importlib import import_module
@@ -10,12 +12,12 @@ from typing import NoReturn
 import click
 
 from jecp_mcp import __version__
-from jecp_mcp.errors import JecpMcpError, SettingsError
+from jecp_mcp.errors import JecpMcpError, PaidNotShown, SettingsError
 
 COMMANDS = ("serve", "demo", "call", "catalog", "budget", "approve", "deny", "ledger", "reconcile", "doctor", "sandbox")
 """In the order a newcomer reads them."""
 
-_FAILED, _MISUSED, _INTERRUPTED = 1, 2, 130
+_FAILED, _MISUSED, _PAID_NOT_SHOWN, _INTERRUPTED = 1, 2, 3, 130
 
 
 class _Commands(click.Group):
@@ -52,11 +54,15 @@ def jecp_mcp() -> None:
 
 
 def main() -> NoReturn:
-    """Run a command. An error is one line on stderr, and the exit status 1, or 2 when it was asked for wrongly."""
+    """Run a command. An error is one line on stderr, and the exit status 1, 2 when it was asked for wrongly, or 3."""
     sys.exit(_run())
 
 
 def _run() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the terminal's or pipe's code page has no sign for is escaped; it must not end a command half way.
+            stream.reconfigure(errors="backslashreplace")
     try:
         ended = jecp_mcp.main(prog_name="jecp-mcp", standalone_mode=False)
     except BrokenPipeError:
@@ -88,8 +94,12 @@ def _told(error: click.Abort | click.ClickException | JecpMcpError) -> int:
         _say(error.format_message() + (f" (see {context.command_path} --help)" if context is not None else ""))
         return _MISUSED
     _say(str(error))
+    if isinstance(error, PaidNotShown):
+        return _PAID_NOT_SHOWN
     return _MISUSED if isinstance(error, SettingsError) else _FAILED
 
 
 def _say(text: str) -> None:
-    print(f"jecp-mcp: {' '.join(text.split())}", file=sys.stderr)
+    # A full disk or a reader that has gone changes nothing about how it ended.
+    with contextlib.suppress(OSError):
+        print(f"jecp-mcp: {' '.join(text.split())}", file=sys.stderr)
