@@ -87,6 +87,10 @@ class PinsUnusable(JecpMcpError):
     """What was seen of the catalog before cannot be read, or not be written. What it would have allowed stays held."""
 
 
+class PaidNotShown(JecpMcpError):
+    """A call is paid, and its answer could not be shown or saved. The ledger keeps the answer for the same call."""
+
+
 class ToolFault(JecpMcpError):
     """A request to one of the bridge's own tools that cannot be met; carries a code for the model."""
 

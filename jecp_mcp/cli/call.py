@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import fcntl
+import io
 import json
+import os
+import select
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,7 +18,7 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common, start
-from jecp_mcp.errors import HubError, JecpMcpError
+from jecp_mcp.errors import HubError, JecpMcpError, PaidNotShown
 from jecp_mcp.invisible import escape
 
 if TYPE_CHECKING:
@@ -44,21 +48,54 @@ def command(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Call TOOL with a JSON object of arguments ("-" reads it from standard input)."""
+    """Call TOOL with a JSON object of arguments ("-" reads it from standard input).
+
+    The exit status is 0 when the call is done and shown, 1 when it failed, 2 when it was asked for wrongly, and 3 when
+    it is paid but could not be shown or saved: the same call again then gives the stored answer and is not charged.
+    """
     given = start(hub, config, state_dir)
-    result, saved = anyio.run(_call, given, tool, _parsed(arguments), output)
-    if as_json:
-        print(json.dumps(_as_json(result, saved), indent=2, ensure_ascii=False))
-    else:
-        _print(result, saved)
+    parsed = _parsed(arguments)
+    check_streams()
+    result = anyio.run(_call, given, tool, parsed, output, as_json)
     if result.is_error:
         raise NotDone(_why(result))
 
 
+def check_streams() -> None:
+    """See, before anything is paid for, that there is somebody to show it to.
+
+    Raises:
+        NotDone: standard output or standard error is closed, its reader has gone, or it cannot be written.
+    """
+    for name, stream in (("output", sys.stdout), ("error", sys.stderr)):
+        try:
+            fd = None if stream is None else stream.fileno()
+            gone = fd is None or _unwritable(fd)
+        except io.UnsupportedOperation:
+            # Not of the system: a test's, or another program's that runs this command within itself.
+            gone = False
+        except (OSError, ValueError):
+            gone = True
+        if gone:
+            raise NotDone(f"standard {name} is closed, so a result could not be shown. Nothing was charged.")
+
+
+def _unwritable(fd: int) -> bool:
+    if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        return True
+    ready = select.poll()
+    ready.register(fd, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLNVAL) for _, event in ready.poll(0))
+
+
 def _parsed(text: str) -> dict[str, Any]:
-    text = sys.stdin.read() if text == "-" else text
     try:
+        # JSON is UTF-8 (RFC 8259 §8.1), whatever this machine's code page.
+        text = sys.stdin.buffer.read().decode() if text == "-" else text
+        text.encode()
         value = json.loads(text)
+    except UnicodeError as exc:
+        raise click.UsageError("the arguments are not UTF-8 text", click.get_current_context()) from exc
     except (ValueError, RecursionError) as exc:
         raise click.UsageError(f"the arguments are not JSON: {exc}", click.get_current_context()) from exc
     if not isinstance(value, dict):
@@ -66,9 +103,15 @@ def _parsed(text: str) -> dict[str, Any]:
     return value
 
 
-async def _call(
-    given: Start, tool: str, arguments: dict[str, Any], output: Path | None
-) -> tuple[ToolResult, list[Path]]:
+class Unshown:
+    """The presence of a caller that has nothing yet: an answer counts as delivered when it has been shown."""
+
+    async def listening(self) -> bool:
+        """As `jecp_mcp.calls.ports.Presence.listening`."""
+        return False
+
+
+async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path | None, as_json: bool) -> ToolResult:
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.assembly import build
 
@@ -82,8 +125,53 @@ async def _call(
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
-        result = await bridge.desk.call(tool, arguments, Caller(asker=Terminal(given.settings.hub.base_url)))
-        return result, _save(bridge, result, output)
+        caller = Caller(asker=Terminal(given.settings.hub.base_url), presence=Unshown())
+        result = await bridge.desk.call(tool, arguments, caller)
+        _deliver(bridge, result, output, as_json)
+        return result
+
+
+def _deliver(bridge: Bridge, result: ToolResult, output: Path | None, as_json: bool) -> None:
+    """Save a result's files and show it; only then is the answer delivered.
+
+    Raises:
+        PaidNotShown: it is paid, or may be, and that could not be done.
+        NotDone: the same of what cost nothing.
+    """
+    receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), result.structured or {})
+    call_id, charged = receipt.get("call_id"), receipt.get("charged", "no")
+    saved, problems = _save(bridge, result, output)
+    try:
+        if as_json:
+            print(_json(_as_json(result, saved)))
+        else:
+            _print(result, saved)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except (OSError, ValueError) as exc:
+        _abandon_output()
+        problems.append(f"it could not be shown: {getattr(exc, 'strerror', None) or exc}")
+    if not problems:
+        if call_id is not None and not result.is_error:
+            bridge.ledger.delivered(call_id)
+        return
+    if charged == "no":
+        raise NotDone(f"nothing was charged, but {' and '.join(problems)}")
+    paid = "may have been paid" if charged == "unknown" else "is paid"
+    raise PaidNotShown(
+        f"call {call_id} {paid}, but {' and '.join(problems)}. Its answer is kept: the same call again is not charged."
+    )
+
+
+def _abandon_output() -> None:
+    """Have what is left in a broken stream's buffer go nowhere: Python would complain about it at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
 
 
 class Terminal:
@@ -121,8 +209,11 @@ class Terminal:
         return Reply(Decision.UNABLE, "a terminal opens no links", await make())
 
 
-def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> list[Path]:
-    """Write the files of a result to `output`: one to that name, several, or one to a folder, by their own names."""
+def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> tuple[list[Path], list[str]]:
+    """Write the files of a result to `output`: one to that name, several, or one to a folder, by their own names.
+
+    Returns those that were written, and what stood in the way of the rest.
+    """
     from jecp_mcp.tools.forms import Audio, Embedded, Image, Link
 
     files: list[tuple[str, bytes]] = []
@@ -141,7 +232,7 @@ def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> list[Path]
             case _:
                 continue
     if output is None or not files:
-        return []
+        return [], []
     saved: list[Path] = []
     into_folder = output.is_dir() or len(files) > 1
     try:
@@ -152,8 +243,8 @@ def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> list[Path]
             path.write_bytes(data)
             saved.append(path)
     except OSError as exc:
-        raise NotDone(f"the call is paid and its file is kept, but not written to {output}: {exc.strerror}") from exc
-    return saved
+        return saved, [f"its file could not be written to {output}: {exc.strerror}"]
+    return saved, []
 
 
 def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:
@@ -166,6 +257,16 @@ def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:
     return shown
 
 
+def _json(value: Any) -> str:
+    """JSON as the output's code page has it; with escapes where it has no sign for something."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=2)
+    return text
+
+
 def _print(result: ToolResult, saved: list[Path]) -> None:
     from jecp_mcp.cli import tables
     from jecp_mcp.tools.forms import Text
@@ -173,9 +274,9 @@ def _print(result: ToolResult, saved: list[Path]) -> None:
     if result.is_error:
         return
     out, notes = tables.console(), tables.console(stderr=True)
-    text = json.dumps(result.structured, indent=2, ensure_ascii=False)
+    text = _json(result.structured)
     if out.is_terminal:
-        out.print_json(text)
+        out.print_json(text, ensure_ascii=text.isascii())
     else:
         print(text)
     for part in result.blocks[1:]:

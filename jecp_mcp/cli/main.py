@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib import import_module
@@ -11,12 +12,12 @@ import click
 
 from jecp_mcp import __version__
 from jecp_mcp.cli.streams import guard
-from jecp_mcp.errors import JecpMcpError, SettingsError
+from jecp_mcp.errors import JecpMcpError, PaidNotShown, SettingsError
 
 COMMANDS = ("serve", "demo", "call", "catalog", "budget", "approve", "deny", "ledger", "reconcile", "doctor", "sandbox")
 """In the order a newcomer reads them."""
 
-_FAILED, _MISUSED, _INTERRUPTED = 1, 2, 130
+_FAILED, _MISUSED, _PAID_NOT_SHOWN, _INTERRUPTED = 1, 2, 3, 130
 
 
 class _Commands(click.Group):
@@ -53,7 +54,7 @@ def jecp_mcp() -> None:
 
 
 def main() -> NoReturn:
-    """Run a command. An error is one line on stderr, and the exit status 1, or 2 when it was asked for wrongly."""
+    """Run a command. An error is one line on stderr, and the exit status 1, 2 when it was asked for wrongly, or 3."""
     guard()
     sys.exit(_run())
 
@@ -90,8 +91,12 @@ def _told(error: click.Abort | click.ClickException | JecpMcpError) -> int:
         _say(error.format_message() + (f" (see {context.command_path} --help)" if context is not None else ""))
         return _MISUSED
     _say(str(error))
+    if isinstance(error, PaidNotShown):
+        return _PAID_NOT_SHOWN
     return _MISUSED if isinstance(error, SettingsError) else _FAILED
 
 
 def _say(text: str) -> None:
-    print(f"jecp-mcp: {' '.join(text.split())}", file=sys.stderr)
+    # A full disk or a reader that has gone changes nothing about how it ended.
+    with contextlib.suppress(OSError):
+        print(f"jecp-mcp: {' '.join(text.split())}", file=sys.stderr)

@@ -80,6 +80,7 @@ def guard() -> None:
             guarded = VisibleText(
                 stream.buffer,
                 encoding=stream.encoding,
+                # What a code page has no sign for is escaped; it must not end a command half way.
                 errors="backslashreplace",
                 newline="\n",
                 line_buffering=stream.line_buffering,

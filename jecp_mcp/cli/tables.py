@@ -30,11 +30,19 @@ _STATE_STYLES = {
 }
 
 
+class _Console(Console):
+    """rich's console, which ends the whole program when the reader has gone: here whoever writes hears of it."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled."""
+        raise  # noqa: PLE0704 - rich calls this where it handles a BrokenPipeError
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console that colours only a terminal, and does not fold lines for a pipe."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
-    made = Console(file=coloured(stream), width=width, highlight=False, soft_wrap=False)
+    made = _Console(file=coloured(stream), width=width, highlight=False, soft_wrap=False)
     made.push_render_hook(_Filter())
     return made
 

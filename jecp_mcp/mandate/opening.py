@@ -58,8 +58,8 @@ def remote_folder(path: Path) -> str | None:
         return None
     return (
         f"{path.parent} is on {mount.point}, a mount of type {mount.kind}, where a lock does not keep other machines "
-        "out, so limits could be passed; name a folder on a local disk (--state-dir), or for a ledger that machines share a "
-        "PostgreSQL server ([ledger] url)"
+        "out, so limits could be passed; name a folder on a local disk (--state-dir), or for a ledger that machines "
+        "share a PostgreSQL server ([ledger] url)"
     )
 
 

@@ -22,8 +22,8 @@ _REMOTE: Final = frozenset({
 _REMOTE_FUSE: Final = frozenset({
     "sshfs", "s3fs", "s3fs-fuse", "gcsfuse", "goofys", "geesefs", "rclone", "blobfuse", "blobfuse2", "mount-s3",
     "mountpoint-s3", "s3ql", "s3backer", "juicefs", "seaweedfs", "ossfs", "cosfs", "obsfs", "davfs", "davfs2",
-    "curlftpfs", "smbnetfs", "glusterfs", "ceph", "ceph-fuse", "moosefs", "mfs", "nfs", "hdfs", "vmhgfs-fuse", "onedriver",
-    "google-drive-ocamlfuse", "gvfsd-fuse", "kio-fuse",
+    "curlftpfs", "smbnetfs", "glusterfs", "ceph", "ceph-fuse", "moosefs", "mfs", "nfs", "hdfs", "vmhgfs-fuse",
+    "onedriver", "google-drive-ocamlfuse", "gvfsd-fuse", "kio-fuse",
 })  # fmt: skip
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 

@@ -122,7 +122,7 @@ def script(hub: Stage, case: Case) -> None:
     error = {"code": case.spelling, "message": "It cannot be done now"} | ({"details": details} if details else {})
     beside = {} if word is None else {"next_action": word}
     said = {"error": error, **beside} if hub.dialect == REFERENCE else {**error, **beside}
-    hub.refuses(case.label, either(stream_of(("open", {"id": "x"}), ("error", said)), plain))
+    hub.refuses(case.label, either(stream_of(("open", {}), ("error", said)), plain))
 
 
 async def perform(hub: Stage, era: str, state: Path) -> Performance:

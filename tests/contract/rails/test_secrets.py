@@ -47,7 +47,25 @@ async def in_pieces(_request: Request, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
+ESCAPED = "".join(f"\\u{ord(one):04x}" for one in KEY)
+
+
+async def escaped_in_pieces(_request: Request, writer: asyncio.StreamWriter) -> None:
+    """The same with each character as an escape."""
+    end = f'{{"result":{{"{ESCAPED}":"%6a{KEY[1:]}"}},"billing":{{"charged":true,"transaction_id":"{ESCAPED}"}}}}'
+    text = f'event: chunk\ndata: {{"delta": "{ESCAPED}"}}\n\nevent: completed\ndata: {end}\n\n'
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+    for place in range(0, len(text), 5):
+        writer.write(text[place : place + 5].encode())
+        await writer.drain()
+        await asyncio.sleep(0)
+    writer.close()
+
+
 SCRIPTS: dict[str, Script] = {
+    "an escaped echo": says(json.dumps(PAID).replace("yes", ESCAPED).replace("tx_1", ESCAPED).encode()),
+    "an escaped echo in pieces": escaped_in_pieces,
+    "a percent-encoded echo in a header": says(PAID, "200 OK", f"Sunset: %6a{KEY[1:]}"),
     "an answer": says(PAID, "200 OK", f"X-Echo: {KEY}"),
     "an echo": says({**PAID, "result": {"you": KEY}}),
     "an echo in a refusal": fails("INVALID_API_KEY", "401 Unauthorized", details={"key": KEY}),
@@ -72,7 +90,7 @@ async def test_the_key_is_in_no_log_result_exception_or_stored_row(
         caplog.set_level(logging.DEBUG, logger=name)
     told: list[str] = []
     async with raw_hub(SCRIPTS[label]) as hub, bench(hub.url) as parts:
-        request = parts.request(STREAMED if label in {"an echo in pieces", "a stream"} else ACTION)
+        request = parts.request(STREAMED if label.endswith(("in pieces", "a stream")) else ACTION)
         heard: list[object] = []
 
         class Listener:
@@ -89,4 +107,5 @@ async def test_the_key_is_in_no_log_result_exception_or_stored_row(
             told += [repr(exc), "".join(traceback.format_exception(exc))]
         assert any(KEY.encode() in heard.body for heard in hub.heard)
     told += [f"{record.getMessage()} {record.exc_text} {record.args}" for record in caplog.records]
-    assert all(KEY not in text for text in told)
+    for spelt in (KEY, ESCAPED, repr(ESCAPED)[1:-1], f"%6a{KEY[1:]}"):
+        assert all(spelt not in text for text in told)

@@ -1,0 +1,143 @@
+"""``jecp-mcp call`` shows what was paid for, whatever its output is; what it cannot show it does not pay for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.cli.test_processes import account, environment
+from tests.acceptance.roads import SandboxHub, sandbox
+
+WORD = "日本語\U00020000é"
+TOOL = "text-stats_count"
+CODE_PAGES = ["latin-1", "ascii", "cp1252", "cp437", "utf-8"]
+
+
+@pytest.fixture(scope="module")
+def sold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxHub]:
+    with sandbox(tmp_path_factory.mktemp("hub") / "hub.sqlite") as running:
+        yield running
+
+
+@pytest.fixture
+def hub(sold: SandboxHub) -> SandboxHub:
+    return sold.new_agent()
+
+
+def call(
+    hub: SandboxHub, state: Path, *arguments: str, redirect: str = "", **more: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command with its streams redirected as a shell writes it."""
+    command = [sys.executable, "-m", "jecp_mcp", "call", TOOL, json.dumps({"text": f"a {WORD}"}), *arguments]
+    shell = ["/bin/sh", "-c", f'exec "$@" {redirect}', "sh", *command]
+    env = environment(state, **account(hub), **more)
+    return subprocess.run(shell, capture_output=True, timeout=120, check=False, env=env, stdin=subprocess.DEVNULL)
+
+
+def paid(hub: SandboxHub) -> int:
+    return len(hub.books()["transactions"])
+
+
+def output_of(done: subprocess.CompletedProcess[bytes], code_page: str = "utf-8") -> Any:
+    return json.loads(done.stdout.decode(code_page))
+
+
+@pytest.mark.parametrize("code_page", CODE_PAGES)
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_what_was_paid_for_is_shown_whatever_the_code_page(
+    tmp_path: Path, hub: SandboxHub, code_page: str, option: str
+) -> None:
+    before = paid(hub)
+    done = call(hub, tmp_path, *([option] if option else []), PYTHONIOENCODING=code_page)
+    assert done.returncode == 0, done.stderr
+    shown = output_of(done, code_page)
+    assert (shown["output"] if option else shown)["longest_word"] == WORD
+    if option:
+        assert shown["billing"]["charged"] == "yes"
+    else:
+        assert b"Paid $0.0005" in done.stderr
+    assert paid(hub) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("redirect", "name"),
+    [(">&-", "output"), ("1</dev/null", "output"), ("2>&-", "error"), ("2</dev/null", "error"), (">&- 2>&-", "output")],
+)
+def test_nothing_is_bought_where_nothing_can_be_shown(
+    tmp_path: Path, hub: SandboxHub, redirect: str, name: str
+) -> None:
+    before = paid(hub)
+    done = call(hub, tmp_path, redirect=redirect)
+    assert done.returncode == 1
+    # Where standard error takes nothing either, only the status is left to say it.
+    if redirect not in {">&- 2>&-", "2</dev/null"}:
+        assert f"standard {name} is closed" in (done.stdout + done.stderr).decode()
+    assert b"Traceback" not in done.stderr
+    assert paid(hub) == before
+
+
+def test_nothing_is_bought_for_a_reader_that_has_gone(tmp_path: Path, hub: SandboxHub) -> None:
+    before = paid(hub)
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "jecp_mcp", "call", TOOL, '{"text":"a"}']
+    env = environment(tmp_path, **account(hub))
+    done = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=120, check=False, env=env
+    )
+    os.close(writing)
+    assert (done.returncode, paid(hub)) == (1, before)
+    assert b"standard output is closed" in done.stderr
+
+
+@pytest.mark.parametrize("redirect", [">/dev/full", "2>/dev/full"])
+def test_what_is_paid_and_not_shown_is_status_3_and_not_paid_again(
+    tmp_path: Path, hub: SandboxHub, redirect: str
+) -> None:
+    before = paid(hub)
+    done = call(hub, tmp_path, redirect=redirect)
+    assert done.returncode == 3
+    if redirect.startswith(">"):
+        line = done.stderr.decode().splitlines()[-1]
+        assert "is paid, but it could not be shown" in line
+        assert "the same call again is not charged" in line
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+    again = call(hub, tmp_path)
+    assert (again.returncode, output_of(again)["longest_word"]) == (0, WORD)
+    assert b"not charged again" in again.stderr
+    assert paid(hub) == before + 1
+    # It has been shown now, so the next one is a new purchase.
+    assert call(hub, tmp_path).returncode == 0
+    assert paid(hub) == before + 2
+
+
+def test_the_status_is_told_in_the_help() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jecp_mcp", "call", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "3 when" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("given", ["\udcff", '{"text":"\udcff"}'])
+def test_arguments_that_are_no_text_are_refused_before_anything_is_bought(
+    tmp_path: Path, hub: SandboxHub, given: str
+) -> None:
+    before = paid(hub)
+    env = environment(tmp_path, **account(hub))
+    command = [sys.executable, "-m", "jecp_mcp", "call", TOOL]
+    by_hand = subprocess.run([*command, given], capture_output=True, timeout=120, check=False, env=env)
+    piped = subprocess.run(
+        [*command, "-"], input=os.fsencode(given), capture_output=True, timeout=120, check=False, env=env
+    )
+    for done in (by_hand, piped):
+        assert done.returncode == 2
+        assert b"not UTF-8" in done.stderr
+    assert paid(hub) == before

@@ -1,0 +1,36 @@
+"""A charge whose amount is not the payee's own figure is known for one, also from the ledger alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.rails.base import UNREAD, Outcome, Refunded, StoredRequest, Verdict
+from jecp_mcp.wire.forms import Refusal
+from tests.unit.calls.test_pipeline import buying, opened
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("unread", [True, False])
+async def test_the_end_says_so_now_and_later_and_after_a_refund(tmp_path: Path, unread: bool) -> None:
+    async def failing(request: StoredRequest, _replay: bool) -> Outcome:
+        refusal = Refusal("PROVIDER_ERROR", "No.")
+        evidence = f"refused, and yet charged{UNREAD if unread else ''}"
+        return Outcome(Verdict.CHARGED, request.budget, None, refusal, evidence, 1, "tx_1", unread)
+
+    async with opened(tmp_path, failing) as (calls, rail, ledger):
+        end = await calls.pay(buying(), Caller())
+        assert (end.charge, end.estimated) == (Charge.YES, unread)
+        assert end.call_id is not None
+        await ledger.flush()
+        rail.paid_back = [Refunded("tx_1", MicroUSDC(1), "refunded: r_1")]
+        for back in (0, 1):
+            stands = await calls.resolve(end.call_id)
+            assert stands is not None
+            assert stands.refusal is not None
+            assert (stands.estimated, "how much cannot be read" in stands.refusal.message) == (unread, unread)
+            assert await calls.note_refunds() == 1 - back
