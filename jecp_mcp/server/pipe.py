@@ -9,8 +9,14 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, cast
 
+MOST_LINE_BYTES: Final = 4 * 1024 * 1024
+"""The longest line, as much as the HTTP transports take in one request. A longer one is thrown away as it comes in."""
+
+TOO_LONG: Final = "this line is longer than a message may be"
+"""What stands for such a line: no JSON, so the client is told that its message could not be read."""
+
 _MOST_LINES: Final = 64
-"""How far is read ahead: then the pipe is left alone, and so the host waits."""
+"""How far is read ahead, in lines or in bytes of one longest line: then the pipe is left alone, and the host waits."""
 
 
 def readable_by_loop(fd: int) -> bool:
@@ -25,6 +31,8 @@ class PipeLines(asyncio.Protocol):
     def __init__(self) -> None:
         self._lines: deque[str] = deque()
         self._partial = bytearray()
+        self._too_long = False
+        self._held = 0
         self._arrived = asyncio.Event()
         self._ended = False
         self._paused = False
@@ -43,22 +51,37 @@ class PipeLines(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut what came into lines."""
-        self._partial += data
-        if b"\n" not in data:
+        *whole, rest = data.split(b"\n")
+        for part in whole:
+            self._extend(part)
+            self._take()
+        self._extend(rest)
+        if not whole:
             return
-        *whole, rest = self._partial.split(b"\n")
-        self._partial = rest
-        self._lines.extend(line.decode("utf-8", "replace") for line in whole)
-        if len(self._lines) >= _MOST_LINES and self._transport is not None:
+        if (len(self._lines) >= _MOST_LINES or self._held >= MOST_LINE_BYTES) and self._transport is not None:
             self._transport.pause_reading()
             self._paused = True
         self._arrived.set()
 
+    def _extend(self, part: bytes) -> None:
+        if len(self._partial) + len(part) > MOST_LINE_BYTES:
+            self._too_long = True
+            self._partial.clear()
+        if not self._too_long:
+            self._partial += part
+
+    def _take(self) -> None:
+        """Put the line away that has come to its end."""
+        line = TOO_LONG if self._too_long else self._partial.decode("utf-8", "replace")
+        self._too_long = False
+        self._partial.clear()
+        self._held += len(line)
+        self._lines.append(line)
+
     def eof_received(self) -> None:
         """The host has closed its end; what stands without a newline is the last line."""
-        if self._partial:
-            self._lines.append(self._partial.decode("utf-8", "replace"))
-            self._partial.clear()
+        if self._partial or self._too_long:
+            self._take()
         self._ended = True
         self._arrived.set()
 
@@ -78,6 +101,7 @@ class PipeLines(asyncio.Protocol):
         while True:
             while self._lines:
                 line = self._lines.popleft()
+                self._held -= len(line)
                 if self._paused and not self._lines and self._transport is not None:
                     self._paused = False
                     self._transport.resume_reading()
