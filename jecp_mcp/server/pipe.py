@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import stat
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, cast
 
+log = logging.getLogger(__name__)
+
 MOST_LINE_BYTES: Final = 4 * 1024 * 1024
 """The longest line, as much as the HTTP transports take in one request. A longer one is thrown away as it comes in."""
-
-TOO_LONG: Final = "this line is longer than a message may be"
-"""What stands for such a line: no JSON, so the client is told that its message could not be read."""
 
 _MOST_LINES: Final = 64
 """How far is read ahead, in lines or in bytes of one longest line: then the pipe is left alone, and the host waits."""
@@ -23,6 +23,11 @@ def readable_by_loop(fd: int) -> bool:
     """Whether the event loop can wait for `fd`: pipes and sockets. A terminal is left as its shell has it."""
     mode = os.fstat(fd).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def warn_of_a_long_line() -> None:
+    """Say that a message was thrown away; which request it was is not known, so its host waits in vain."""
+    log.warning("a message of more than %d bytes was not read; nothing was bought by it", MOST_LINE_BYTES)
 
 
 class PipeLines(asyncio.Protocol):
@@ -72,11 +77,14 @@ class PipeLines(asyncio.Protocol):
 
     def _take(self) -> None:
         """Put the line away that has come to its end."""
-        line = TOO_LONG if self._too_long else self._partial.decode("utf-8", "replace")
+        if self._too_long:
+            warn_of_a_long_line()
+        else:
+            line = self._partial.decode("utf-8", "replace")
+            self._held += len(line)
+            self._lines.append(line)
         self._too_long = False
         self._partial.clear()
-        self._held += len(line)
-        self._lines.append(line)
 
     def eof_received(self) -> None:
         """The host has closed its end; what stands without a newline is the last line."""

@@ -21,7 +21,7 @@ from typing import Final, Self
 import anyio
 import anyio.lowlevel
 
-from jecp_mcp.server.pipe import MOST_LINE_BYTES, TOO_LONG, PipeLines, readable_by_loop
+from jecp_mcp.server.pipe import MOST_LINE_BYTES, PipeLines, readable_by_loop, warn_of_a_long_line
 
 _MOST_LINES: Final = 64
 """How far the thread reads ahead: then it waits, and so does the host."""
@@ -44,17 +44,19 @@ class Lines:
     def _read(self) -> None:
         try:
             while line := self._file.readline(MOST_LINE_BYTES + 1):
-                text = line.decode("utf-8", "replace")
-                if len(line) > MOST_LINE_BYTES:
-                    text = TOO_LONG
+                if len(line) > MOST_LINE_BYTES + line.endswith(b"\n"):
                     while line and not line.endswith(b"\n"):
                         line = self._file.readline(MOST_LINE_BYTES)
+                    warn_of_a_long_line()
+                    continue
                 self._room.acquire()
-                self._loop.call_soon_threadsafe(self._pass_on, text)
+                self._loop.call_soon_threadsafe(self._pass_on, line.decode("utf-8", "replace"))
             self._loop.call_soon_threadsafe(self._send.close)
         except RuntimeError:
             # The loop has ended: there is nobody left to read for.
             return
+        finally:
+            self._file.close()
 
     def _pass_on(self, line: str) -> None:
         try:
