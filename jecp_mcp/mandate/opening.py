@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +42,15 @@ def open_configured(
     from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 
     return PostgresLedger(settings.url, session or secrets.token_hex(8))
+
+
+def unverified(settings: LedgerSettings) -> str | None:
+    """What the operator asked for that leaves the ledger's server unverified, or None."""
+    if settings.url is None or find_spec("psycopg") is None:
+        return None
+    from jecp_mcp.mandate.postgres.verification import weakness
+
+    return weakness(settings.url.get_secret_value(), os.environ)
 
 
 def open_ledger(path: Path, session: str | None = None, clock: Clock | None = None) -> SqliteLedger:
