@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import json
 import os
 import shutil
 import socket
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from jecp_mcp.cli.main import _run
 from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.mandate.opening import unverified
 from jecp_mcp.mandate.postgres.link import Link
@@ -154,3 +156,21 @@ def test_an_older_libpq_is_left_to_its_own_file_of_certificates(monkeypatch: pyt
     monkeypatch.setattr(psycopg.pq, "version", lambda: 150_000)
     made = with_verification({"host": "db.example"}, {}, Path("/nowhere"))
     assert made == {"host": "db.example", "sslmode": "verify-full"}
+
+
+def test_the_doctor_names_a_weaker_mode(
+    tls: tuple[Cluster, str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, url, _ = tls
+    monkeypatch.setenv("JECP_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("JECP_MCP_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("JECP_MCP_CONFIG", "/dev/null")
+    monkeypatch.setenv("JECP_MCP_LEDGER__URL", f"{url}?sslmode=require")
+    monkeypatch.setattr("sys.argv", ["jecp-mcp", "doctor", "--json"])
+    _run()
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    [found] = [one for one in findings if "sslmode=require" in one["what"]]
+    assert (found["level"], found["about"]) == ("warning", "ledger")
