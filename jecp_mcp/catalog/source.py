@@ -19,23 +19,20 @@ import anyio
 import anyio.to_thread
 
 from jecp_mcp.catalog.contents import Catalog, CatalogDiff, difference, merged, revision_of
+from jecp_mcp.catalog.filter import BUILT_IN, CatalogFilter
 from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.settings import CatalogSettings
-from jecp_mcp.settings.patterns import matches
 from jecp_mcp.wire.catalog import parse_page
-from jecp_mcp.wire.forms import TIERS, Action
+from jecp_mcp.wire.forms import Action
 from jecp_mcp.wire.headers import header, retry_after
 
 __all__ = ["BUILT_IN", "Catalog", "CatalogDiff", "CatalogSource", "Exchange"]
 
 log = logging.getLogger(__name__)
-
-BUILT_IN: Final = "built-in"
-"""What stands for a Hub's own capabilities, which have no namespace, in ``catalog.namespaces``."""
 
 PAGE_SIZE: Final = 200
 MAX_PAGES: Final = 1_000
@@ -105,7 +102,7 @@ class CatalogSource:
         self._settings = settings
         self._clock = clock
         self._sleep = sleep
-        self._filter = _Filter(settings)
+        self._filter = CatalogFilter(settings)
         self._scope = f"{self._base_url} {settings.scope()}"
         self._pages: dict[str, StoredPage] = {}
         self._arrived: dict[str, StoredPage] = {}
@@ -363,44 +360,3 @@ def _contents(pages: Iterable[StoredPage]) -> tuple[Rows, tuple[tuple[str, str],
 
 def _excluded(pages: Iterable[StoredPage]) -> frozenset[str]:
     return frozenset(pattern for stored in pages for pattern in stored.excluded)
-
-
-class _Filter:
-    """The operator's part of the catalog: what passes every one of the filters there are.
-
-    Attributes:
-        query: what is asked of the Hub; the specification's dialect ignores it, so everything is filtered here too.
-    """
-
-    def __init__(self, settings: CatalogSettings) -> None:
-        self._namespaces = frozenset(settings.namespaces)
-        self._tags = frozenset(settings.tags)
-        self._only, self._without = settings.only, settings.without
-        self._most = settings.max_price_usdc
-        self._tiers = None if settings.max_tier is None else frozenset(TIERS[: TIERS.index(settings.max_tier) + 1])
-        self.query: dict[str, str] = {}
-        if len(self._namespaces) == 1 and BUILT_IN not in self._namespaces:
-            self.query["namespace"] = settings.namespaces[0]
-        if len(self._tags) == 1:
-            self.query["tags"] = settings.tags[0]
-
-    def excluding(self, action: Action) -> list[str]:
-        """The patterns that leave an action out, whatever else is said of it."""
-        return [pattern for pattern in self._without if matches(pattern, _ids(action))]
-
-    def passes(self, action: Action) -> bool:
-        """Whether the operator wants to see this action, as far as nothing excludes it."""
-        if self._namespaces and (action.namespace or BUILT_IN) not in self._namespaces:
-            return False
-        if self._tags and self._tags.isdisjoint(action.tags):
-            return False
-        if self._tiers is not None and action.trust_tier_required not in self._tiers:
-            return False
-        amount = action.price.amount
-        if self._most is not None and (amount is None or amount > self._most):
-            return False
-        return not self._only or any(matches(pattern, _ids(action)) for pattern in self._only)
-
-
-def _ids(action: Action) -> tuple[str, str]:
-    return (action.key, action.capability)

@@ -37,7 +37,7 @@ class SandboxDesk:
     def __init__(self, hub: SandboxHub, http: Http) -> None:
         self._hub = hub
         self._http = http
-        self._agent = {"X-Agent-ID": hub.agent_id, "X-API-Key": hub.api_key}
+        self._agent = {"X-Agent-ID": hub.agent_id, "X-API-Key": hub.api_key, "X-Sandbox-Key": hub.control_key}
 
     async def pay(self, url: str) -> None:
         """Open a checkout page and post its form.

@@ -111,7 +111,7 @@ def _folder(path: Path) -> list[Finding]:
 async def _server(given: Start) -> list[Finding]:
     """What is wrong with a ledger in PostgreSQL; nothing of it is mended from here."""
     from jecp_mcp.mandate.checkup import Finding, Level
-    from jecp_mcp.mandate.opening import open_configured
+    from jecp_mcp.mandate.opening import open_configured, unverified
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
@@ -121,12 +121,15 @@ async def _server(given: Start) -> list[Finding]:
         return [Finding(Level.FAULT, "ledger", str(exc), _NO_PURCHASE, mend)]
     finally:
         await ledger.close()
+    weak = unverified(given.settings.ledger)
+    mend = "take sslmode out of the URL and PGSSLMODE out of the environment, or make it verify-full"
+    lines = [] if weak is None else [Finding(Level.WARNING, "ledger", weak, "limits hold only if nobody does", mend)]
     told = f"{report.calls} calls and {report.events} events in PostgreSQL"
     if not report.findings:
-        return [Finding(Level.OK, "books", f"{told}; every digest and meter agrees (head {report.head})")]
+        return [*lines, Finding(Level.OK, "books", f"{told}; every digest and meter agrees (head {report.head})")]
     mend = "restore the database as it was before the change, or rule on the calls with jecp-mcp reconcile"
     money = "what was counted may not be what was spent"
-    return [Finding(Level.FAULT, "books", f"{told}: {found}", money, mend) for found in report.findings]
+    return [*lines, *(Finding(Level.FAULT, "books", f"{told}: {found}", money, mend) for found in report.findings)]
 
 
 def _settings(hub: str | None, config: Path | None) -> tuple[Settings | None, SettingsError | None]:

@@ -6,9 +6,10 @@ The child watches its standard input and ends when that closes, so it also ends 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from jecp_mcp.settings import Credentials
 START_SECONDS = 30.0
 _END_SECONDS = 5.0
 _MOST_BYTES = 65_536
+_KEPT = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"})
+_KEPT_STARTS = ("LC_", "PYTHON")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class SandboxHub:
     url: str
     agent_id: str
     api_key: str = field(repr=False)
+    control_key: str = field(repr=False)
 
 
 @asynccontextmanager
@@ -49,7 +53,9 @@ async def sandbox_hub(data: Path, *, log: IO[str] | None = None) -> AsyncIterato
     """
     data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "jecp_mcp", "sandbox", "--port", "0", "--data", str(data), "--with-parent"]
-    async with await anyio.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as process:
+    async with await anyio.open_process(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=_environment(os.environ)
+    ) as process:
         try:
             with anyio.move_on_after(START_SECONDS) as limit:
                 hub = await _ready(process)
@@ -69,6 +75,11 @@ async def beside(given: Start) -> AsyncIterator[Start]:
         yield Start(given.settings.model_copy(update={"hub": there}), given.state, credentials)
 
 
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the child needs to run Python; the real account's key and everything else of ours stays here."""
+    return {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_STARTS)}
+
+
 async def _ready(process: anyio.abc.Process) -> SandboxHub:
     """Read the one line in which the sandbox says where it is."""
     assert process.stdout is not None
@@ -82,7 +93,7 @@ async def _ready(process: anyio.abc.Process) -> SandboxHub:
             raise HubError("SANDBOX_FAILED", "the sandbox Hub said something other than where it is")
     try:
         said = json.loads(line.partition(b"\n")[0])
-        return SandboxHub(str(said["hub"]), str(said["agent_id"]), str(said["api_key"]))
+        return SandboxHub(*(str(said[name]) for name in ("hub", "agent_id", "api_key", "control_key")))
     except (ValueError, KeyError, TypeError) as exc:
         raise HubError("SANDBOX_FAILED", "the sandbox Hub said something other than where it is") from exc
 

@@ -42,7 +42,8 @@ Dialect = Literal["reference", "spec"]
 def command(port: int, dialect: Dialect, data: Path | None, catalog: Path | None, with_parent: bool) -> None:
     """Run a Hub on this machine that sells real work for test money.
 
-    Prints one JSON line, {"hub", "agent_id", "api_key"}, when it is ready. The key is the test agent's.
+    Prints one JSON line, {"hub", "agent_id", "api_key", "control_key"}, when it is ready: the test agent's credentials,
+    and the key to the Hub's own controls (faults, wallets, catalog), which is another at every start.
     """
     try:
         # The work's libraries are the extra.

@@ -86,7 +86,11 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
 
             given = await stack.enter_async_context(beside(given))
         from jecp_mcp.cli.assembly import build
+        from jecp_mcp.mandate.opening import unverified
 
+        weak = unverified(given.settings.ledger)
+        if weak is not None:
+            log.warning("%s", weak)
         notice = _Changed()
         bridge = await stack.enter_async_context(build(given, changed=notice))
         await _first_catalog(bridge)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,6 +73,15 @@ def served_folder(path: Path) -> str | None:
         f"{path.parent} is on {mount.point}, a mount of type {mount.kind}: reached through a second mount, the same "
         "folder is not protected, and limits could be passed"
     )
+
+
+def unverified(settings: LedgerSettings) -> str | None:
+    """What the operator asked for that leaves the ledger's server unverified, or None."""
+    if settings.url is None or find_spec("psycopg") is None:
+        return None
+    from jecp_mcp.mandate.postgres.verification import weakness
+
+    return weakness(settings.url.get_secret_value(), os.environ)
 
 
 def open_ledger(path: Path, session: str | None = None, clock: Clock | None = None) -> SqliteLedger:

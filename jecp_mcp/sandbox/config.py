@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ class SandboxConfig:
         free_calls: how many free calls a new agent has.
         rate_limits_rpm: calls per minute by trust tier.
         clock: the time; tests pass one they can turn.
+        control_key: what `jecp_mcp.sandbox.control` asks for: told to whoever starts the Hub, another at every start.
     """
 
     data: Path | None = None
@@ -45,3 +47,4 @@ class SandboxConfig:
     free_calls: int = 100
     rate_limits_rpm: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATE_LIMITS)
     clock: Clock = field(default_factory=SystemClock)
+    control_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)

@@ -1,5 +1,8 @@
 """The sandbox's own endpoints, which no Hub has: they are there for tests and demonstrations. Loopback only, JSON only.
 
+All but the books want the key that the Hub's start told, as ``X-Sandbox-Key``: an agent that can reach the Hub, and has
+its own credentials there, must not be able to give itself money or to fail other agents' calls.
+
 - ``POST /sandbox/faults``: see `jecp_mcp.sandbox.faults`; ``DELETE`` forgets those that did not happen yet.
 - ``POST /sandbox/catalog``: ``{"manifests": [...]}`` (or ``{"manifest": {...}}``) publishes providers' manifests,
   replacing the same version; ``{"remove": "namespace/name"}`` (or ``…@1.2.3``, or a list of them) takes them down. Both
@@ -14,19 +17,33 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import parse_usdc
-from jecp_mcp.sandbox.door import check_json, json_reply, read_json
+from jecp_mcp.sandbox.door import Handler, check_json, json_reply, read_json
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.refusals import Refused, Reply, Voice
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.ids import split_capability
 
 MOST_CALLS = 1_000_000_000
+
+
+def with_key(handler: Handler) -> Handler:
+    """A handler for whoever started the Hub."""
+
+    async def checked(hub: Hub, request: Request, voice: Voice) -> Reply | Response:
+        given = request.headers.get("x-sandbox-key", "")
+        if not hmac.compare_digest(given.encode(), hub.config.control_key.encode()):
+            raise Refused("FORBIDDEN", "The sandbox is controlled with the key that its start printed: X-Sandbox-Key.")
+        return await handler(hub, request, voice)
+
+    return checked
 
 
 async def _own_json(request: Request) -> dict[str, Any]:

@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 _GRACE_SECONDS = 2
 
 Ready = dict[str, str]
-"""``{"hub", "agent_id", "api_key"}``."""
+"""``{"hub", "agent_id", "api_key", "control_key"}``."""
 
 
 async def serve(config: SandboxConfig, port: int, announce: Callable[[Ready], None]) -> None:
@@ -27,7 +27,8 @@ async def serve(config: SandboxConfig, port: int, announce: Callable[[Ready], No
     Args:
         config: how the Hub runs.
         port: on 127.0.0.1; 0 takes a free one.
-        announce: called once, when requests are being answered, with the Hub's URL and its test agent.
+        announce: called once, when requests are being answered, with the Hub's URL, its test agent and the key to
+            its controls.
 
     Raises:
         SettingsError: the port is taken, or a file of the configuration cannot be used.
@@ -43,7 +44,12 @@ async def serve(config: SandboxConfig, port: int, announce: Callable[[Ready], No
 
     def ready() -> None:
         announce(
-            {"hub": f"http://{HOST}:{listener.getsockname()[1]}", "agent_id": hub.agent_id, "api_key": hub.api_key}
+            {
+                "hub": f"http://{HOST}:{listener.getsockname()[1]}",
+                "agent_id": hub.agent_id,
+                "api_key": hub.api_key,
+                "control_key": config.control_key,
+            }
         )
 
     server = _Server(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import string
 from collections.abc import Callable, Iterable
@@ -115,6 +116,15 @@ def new_secret(kind: str, length: int) -> str:
     return f"{VENDOR_PREFIX}_{kind}_" + "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
+def _keep_private(path: Path) -> None:
+    """See that only the owner can read the file: its keys are those of the test agents. SQLite's others follow it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
 class Store:
     """The books. Use from one thread."""
 
@@ -126,7 +136,8 @@ class Store:
         """
         try:
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _keep_private(path)
             self._db = apsw.Connection(str(path) if path else ":memory:")
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import stat
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, cast
 
+log = logging.getLogger(__name__)
+
+MOST_LINE_BYTES: Final = 4 * 1024 * 1024
+"""The longest line, as much as the HTTP transports take in one request. A longer one is thrown away as it comes in."""
+
 _MOST_LINES: Final = 64
-"""How far is read ahead: then the pipe is left alone, and so the host waits."""
+"""How far is read ahead, in lines or in bytes of one longest line: then the pipe is left alone, and the host waits."""
 
 
 def readable_by_loop(fd: int) -> bool:
@@ -19,12 +25,19 @@ def readable_by_loop(fd: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
+def warn_of_a_long_line() -> None:
+    """Say that a message was thrown away; which request it was is not known, so its host waits in vain."""
+    log.warning("a message of more than %d bytes was not read; nothing was bought by it", MOST_LINE_BYTES)
+
+
 class PipeLines(asyncio.Protocol):
     """Lines as they arrive; iterate once."""
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque()
         self._partial = bytearray()
+        self._too_long = False
+        self._held = 0
         self._arrived = asyncio.Event()
         self._ended = False
         self._paused = False
@@ -43,22 +56,40 @@ class PipeLines(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut what came into lines."""
-        self._partial += data
-        if b"\n" not in data:
+        *whole, rest = data.split(b"\n")
+        for part in whole:
+            self._extend(part)
+            self._take()
+        self._extend(rest)
+        if not whole:
             return
-        *whole, rest = self._partial.split(b"\n")
-        self._partial = rest
-        self._lines.extend(line.decode("utf-8", "replace") for line in whole)
-        if len(self._lines) >= _MOST_LINES and self._transport is not None:
+        if (len(self._lines) >= _MOST_LINES or self._held >= MOST_LINE_BYTES) and self._transport is not None:
             self._transport.pause_reading()
             self._paused = True
         self._arrived.set()
 
+    def _extend(self, part: bytes) -> None:
+        if len(self._partial) + len(part) > MOST_LINE_BYTES:
+            self._too_long = True
+            self._partial.clear()
+        if not self._too_long:
+            self._partial += part
+
+    def _take(self) -> None:
+        """Put the line away that has come to its end."""
+        if self._too_long:
+            warn_of_a_long_line()
+        else:
+            line = self._partial.decode("utf-8", "replace")
+            self._held += len(line)
+            self._lines.append(line)
+        self._too_long = False
+        self._partial.clear()
+
     def eof_received(self) -> None:
         """The host has closed its end; what stands without a newline is the last line."""
-        if self._partial:
-            self._lines.append(self._partial.decode("utf-8", "replace"))
-            self._partial.clear()
+        if self._partial or self._too_long:
+            self._take()
         self._ended = True
         self._arrived.set()
 
@@ -78,6 +109,7 @@ class PipeLines(asyncio.Protocol):
         while True:
             while self._lines:
                 line = self._lines.popleft()
+                self._held -= len(line)
                 if self._paused and not self._lines and self._transport is not None:
                     self._paused = False
                     self._transport.resume_reading()

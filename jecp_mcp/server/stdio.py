@@ -21,7 +21,7 @@ from typing import Final, Self
 import anyio
 import anyio.lowlevel
 
-from jecp_mcp.server.pipe import PipeLines, readable_by_loop
+from jecp_mcp.server.pipe import MOST_LINE_BYTES, PipeLines, readable_by_loop, warn_of_a_long_line
 
 _MOST_LINES: Final = 64
 """How far the thread reads ahead: then it waits, and so does the host."""
@@ -31,7 +31,7 @@ class Lines:
     """Lines of a stream, read by a daemon thread that may be left behind at exit."""
 
     def __init__(self, fd: int) -> None:
-        self._file = os.fdopen(fd, "r", encoding="utf-8", errors="replace", newline="\n")
+        self._file = os.fdopen(fd, "rb")
         self._send, self._receive = anyio.create_memory_object_stream[str](_MOST_LINES + 1)
         self._room = threading.Semaphore(_MOST_LINES)
         self._loop = asyncio.get_running_loop()
@@ -43,13 +43,20 @@ class Lines:
 
     def _read(self) -> None:
         try:
-            for line in self._file:
+            while line := self._file.readline(MOST_LINE_BYTES + 1):
+                if len(line) > MOST_LINE_BYTES + line.endswith(b"\n"):
+                    while line and not line.endswith(b"\n"):
+                        line = self._file.readline(MOST_LINE_BYTES)
+                    warn_of_a_long_line()
+                    continue
                 self._room.acquire()
-                self._loop.call_soon_threadsafe(self._pass_on, line)
+                self._loop.call_soon_threadsafe(self._pass_on, line.decode("utf-8", "replace"))
             self._loop.call_soon_threadsafe(self._send.close)
         except RuntimeError:
             # The loop has ended: there is nobody left to read for.
             return
+        finally:
+            self._file.close()
 
     def _pass_on(self, line: str) -> None:
         try:

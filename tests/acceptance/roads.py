@@ -123,7 +123,7 @@ def sandbox(data: Path, *options: str) -> Iterator[SandboxHub]:
             raise AssertionError(f"the sandbox did not start: {process.stderr.read()}")
         drained(process)
         ready = json.loads(line)
-        with httpx2.Client(base_url=ready["hub"], timeout=60) as http:
+        with httpx2.Client(base_url=ready["hub"], headers={"X-Sandbox-Key": ready["control_key"]}, timeout=60) as http:
             yield SandboxHub(ready["hub"], ready["agent_id"], ready["api_key"], http)
 
 

@@ -14,6 +14,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self, cast
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +24,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate.postgres.faults import Lost, RolledBack
 from jecp_mcp.mandate.postgres.schema import MIGRATIONS, VERSION
+from jecp_mcp.mandate.postgres.verification import with_verification
 
 CONNECT_SECONDS = 3
 """How long to try one address of the server."""
@@ -110,7 +112,7 @@ class Link:
             LedgerDamaged: the tables are not what they were.
         """
         try:
-            asked: dict[str, Any] = {**_DEFAULTS, **conninfo_to_dict(url)}
+            asked = with_verification({**_DEFAULTS, **conninfo_to_dict(url)}, os.environ, Path.home())
             connection = psycopg.connect(
                 make_conninfo("", **asked), autocommit=True, prepare_threshold=None, cursor_factory=psycopg.ClientCursor
             )

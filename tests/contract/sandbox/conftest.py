@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,6 +105,11 @@ def action(action_id: str = "count", price: str = "$0.005", **changes: Any) -> d
     return {**base, **changes}
 
 
+def controlled(ready: Mapping[str, str]) -> httpx2.Client:
+    """A client of whoever started the Hub."""
+    return httpx2.Client(base_url=ready["hub"], headers={"X-Sandbox-Key": ready["control_key"]}, timeout=30)
+
+
 @dataclass
 class Buyer:
     """An agent and the Hub it buys from."""
@@ -186,7 +191,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[Buyer]:
     config = SandboxConfig(
         dialect=request.param, clock=clock, opening_balance=MicroUSDC(500_000), rate_limits_rpm=PROTOCOL_LIMITS
     )
-    with running(config) as ready, httpx2.Client(base_url=ready["hub"], timeout=60) as http:
+    with running(config) as ready, controlled(ready) as http:
         buyer = Buyer(request.param, http, ready["agent_id"], ready["api_key"], clock)
         buyer.publish(manifest())
         yield buyer

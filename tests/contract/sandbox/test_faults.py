@@ -150,6 +150,31 @@ def test_a_fault_that_is_not_understood_is_refused(buyer: Buyer, body: dict) -> 
     error(buyer.http.post("/sandbox/faults", json=body), "INVALID_REQUEST", 400)
 
 
+CONTROLS = [
+    ("POST", "/sandbox/faults", {"match": "*", "fault": "drop_before"}),
+    ("DELETE", "/sandbox/faults", None),
+    ("POST", "/sandbox/catalog", {"remove": "lab/counting"}),
+    ("POST", "/sandbox/wallet", {"balance_usdc": "1000"}),
+    ("POST", "/sandbox/refunds/rf_1", {"decision": "approve"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CONTROLS, ids=[f"{method} {path}" for method, path, _ in CONTROLS])
+@pytest.mark.parametrize("key", [None, "", "guess", "agent", "é"])
+def test_nobody_controls_the_sandbox_without_the_key_of_its_start(
+    buyer: Buyer, method: str, path: str, body: dict | None, key: str | None
+) -> None:
+    key = buyer.api_key if key == "agent" else key
+    headers = buyer.auth | ({} if key is None else {"X-Sandbox-Key": key})
+    with httpx2.Client(base_url=buyer.http.base_url) as stranger:
+        error(
+            stranger.request(method, path, json=body, headers={k: v.encode() for k, v in headers.items()}),
+            "FORBIDDEN",
+            403,
+        )
+    assert (buyer.books()["balance_usdc"], buyer.buy().status_code) == ("10.00", 200)
+
+
 @pytest.mark.parametrize("path", ["/sandbox/faults", "/sandbox/catalog", "/sandbox/wallet"])
 def test_a_form_on_a_foreign_page_cannot_reach_the_controls(buyer: Buyer, path: str) -> None:
     body = b'{"match":"*","fault":"drop_before"}'

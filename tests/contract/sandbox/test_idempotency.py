@@ -17,7 +17,7 @@ import pytest
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.sandbox.run import SandboxConfig, serve
-from tests.contract.sandbox.conftest import Buyer, TurnableClock, error, manifest, output, running
+from tests.contract.sandbox.conftest import Buyer, TurnableClock, controlled, error, manifest, output, running
 
 HOUR_MS = 3_600_000
 
@@ -96,7 +96,7 @@ def test_an_answer_is_kept_for_a_day(buyer: Buyer) -> None:
 def test_a_restart_keeps_agents_money_answers_nonces_rates_and_the_catalog(tmp_path: Path, dialect: Any) -> None:
     clock = TurnableClock()
     config = SandboxConfig(data=tmp_path / "state" / "hub.sqlite", dialect=dialect, clock=clock)
-    with running(config) as ready, httpx2.Client(base_url=ready["hub"]) as http:
+    with running(config) as ready, controlled(ready) as http:
         buyer = Buyer(dialect, http, ready["agent_id"], ready["api_key"], clock)
         assert buyer.books()["balance_usdc"] == "0.50"
         assert buyer.books()["free_calls_remaining"] == 100
@@ -106,7 +106,7 @@ def test_a_restart_keeps_agents_money_answers_nonces_rates_and_the_catalog(tmp_p
         asked = buyer.request()
         body = buyer.send(asked).content
         books = buyer.books()
-    with running(config) as again, httpx2.Client(base_url=again["hub"]) as http:
+    with running(config) as again, controlled(again) as http:
         assert (again["agent_id"], again["api_key"]) == (ready["agent_id"], ready["api_key"])
         buyer = Buyer(dialect, http, again["agent_id"], again["api_key"], clock)
         assert buyer.books() == books
@@ -135,7 +135,7 @@ def test_a_killed_hub_has_lost_no_charge_and_no_answer(tmp_path: Path, dialect: 
         assert process.stdout is not None
         try:
             ready = json.loads(process.stdout.readline())
-            with httpx2.Client(base_url=ready["hub"]) as http:
+            with controlled(ready) as http:
                 buyer = Buyer(dialect, http, ready["agent_id"], ready["api_key"], TurnableClock())
                 if not answered:
                     buyer.wallet(balance_usdc="1")
@@ -165,6 +165,31 @@ def test_a_file_that_is_no_state_is_refused_and_left_alone(tmp_path: Path) -> No
     with pytest.raises(SettingsError, match="cannot hold"), running(SandboxConfig(data=data)):
         pass
     assert data.read_text().startswith("my notes")
+
+
+@pytest.mark.parametrize("before", [None, 0o644, 0o666])
+def test_nobody_else_can_read_the_file(tmp_path: Path, before: int | None) -> None:
+    data = tmp_path / "folder" / "hub.sqlite"
+    if before is not None:
+        data.parent.mkdir(mode=0o700)
+        data.touch()
+        data.chmod(before)
+    with running(SandboxConfig(data=data)) as ready:
+        made = httpx2.post(f"{ready['hub']}/api/agents/register", json={"name": "one"})
+        assert made.status_code == 201
+        assert {path.name: f"{path.stat().st_mode & 0o777:o}" for path in data.parent.iterdir()} == {
+            "hub.sqlite": "600",
+            "hub.sqlite-wal": "600",
+        }
+    assert data.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_link_in_the_file_s_place_is_not_followed(tmp_path: Path) -> None:
+    data, target = tmp_path / "hub.sqlite", tmp_path / "target"
+    data.symlink_to(target)
+    with pytest.raises(SettingsError, match="cannot hold"), running(SandboxConfig(data=data)):
+        pass
+    assert not target.exists()
 
 
 def test_a_port_that_is_taken_is_refused() -> None:

@@ -153,7 +153,10 @@ def keys(account: Account) -> dict[str, Any]:
 async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, httpx2.AsyncClient]]:
     folder = tmp_path_factory.mktemp("hub")
     with (folder / "hub.log").open("w") as log:
-        async with sandbox_hub(folder / "hub.sqlite", log=log) as hub, httpx2.AsyncClient(base_url=hub.url) as http:
+        async with (
+            sandbox_hub(folder / "hub.sqlite", log=log) as hub,
+            httpx2.AsyncClient(base_url=hub.url, headers={"X-Sandbox-Key": hub.control_key}) as http,
+        ):
             yield hub.url, http
 
 
