@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from jecp_mcp.calls.ports import Question, Reply
     from jecp_mcp.cli.assembly import Bridge
     from jecp_mcp.tools.forms import ToolResult
+
+
+_MOST_ALIKE = 1_000
+"""How many files of one name a folder may have."""
 
 
 class NotDone(JecpMcpError):
@@ -46,6 +51,7 @@ def command(
 ) -> None:
     """Call TOOL with a JSON object of arguments ("-" reads it from standard input)."""
     given = start(hub, config, state_dir)
+    _check_room(output)
     result, saved = anyio.run(_call, given, tool, _parsed(arguments), output)
     if as_json:
         print(json.dumps(_as_json(result, saved), indent=2, ensure_ascii=False))
@@ -64,6 +70,18 @@ def _parsed(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise click.UsageError("the arguments are a JSON object", click.get_current_context())
     return value
+
+
+def _check_room(output: Path | None) -> None:
+    """Refuse a place that cannot take the file before the call is paid."""
+    if output is None or output.is_dir():
+        return
+    if os.path.lexists(output):
+        raise click.UsageError(
+            f"{output} is there already and is not overwritten; nothing was bought", click.get_current_context()
+        )
+    if not output.parent.is_dir():
+        raise click.UsageError(f"there is no folder {output.parent}; nothing was bought", click.get_current_context())
 
 
 async def _call(
@@ -118,16 +136,17 @@ class Terminal:
 
 def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> list[Path]:
     """Write the files of a result to `output`: one to that name, several, or one to a folder, by their own names."""
+    from jecp_mcp.tools.artifacts import extension
     from jecp_mcp.tools.forms import Audio, Embedded, Image, Link
 
     files: list[tuple[str, bytes]] = []
     for place, part in enumerate(result.blocks):
         match part:
             case Image() | Audio():
-                files.append((f"file-{place}.{part.mime_type.partition('/')[2]}", base64.b64decode(part.data)))
+                files.append((f"file-{place}{extension(part.mime_type)}", base64.b64decode(part.data)))
             case Embedded():
                 kept = bridge.store.find(part.uri.rpartition("/")[2])
-                name = kept.path.name if kept is not None else f"file-{place}.bin"
+                name = kept.path.name if kept is not None else f"file-{place}{extension(part.mime_type)}"
                 files.append((name, base64.b64decode(part.data)))
             case Link():
                 kept = bridge.store.find(part.uri.rpartition("/")[2])
@@ -141,14 +160,34 @@ def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> list[Path]
     into_folder = output.is_dir() or len(files) > 1
     try:
         if into_folder:
-            output.mkdir(parents=True, exist_ok=True)
+            output.mkdir(exist_ok=True)
         for name, data in files:
-            path = output / name if into_folder else output
-            path.write_bytes(data)
-            saved.append(path)
+            saved.append(_write_new(output, name, data) if into_folder else _write(output, data))
     except OSError as exc:
         raise NotDone(f"the call is paid and its file is kept, but not written to {output}: {exc.strerror}") from exc
     return saved
+
+
+def _write_new(folder: Path, name: str, data: bytes) -> Path:
+    """Write a file of that name, or of the next one that is free."""
+    stem, dot, ending = name.partition(".")
+    for number in range(2, _MOST_ALIKE):
+        try:
+            return _write(folder / name, data)
+        except FileExistsError:
+            name = f"{stem}-{number}{dot}{ending}"
+    return _write(folder / name, data)
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Write a file that is not there yet; what is, a link too, stays as it is.
+
+    Raises:
+        OSError: it is there, or cannot be written.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+    return path
 
 
 def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:
