@@ -20,7 +20,7 @@ from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.states import Event
 from jecp_mcp.money import MicroUSDC
-from tests.acceptance.roads import drained, running
+from tests.acceptance.roads import running
 from tests.unit.mandate.reservations import meter, reservation
 
 DIRTY = "\x1b[2J\x9b31m\u202etx\r\n=FORGED,row\u2028\U000e0041"
@@ -94,14 +94,16 @@ def test_a_header_that_is_refused_forges_no_line_of_the_log(tmp_path: Path) -> N
     with running("serve", "--transport", "http", *arguments) as process:
         assert process.stderr is not None
         url = next(line.split("listens on ")[1].strip() for line in process.stderr if "listens on " in line)
-        forged = b"\x9b2J\x85approvals are answered at http://evil.example, PIN 000000" + b"x" * 8_000
-        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30) as connection:
-            connection.sendall(
-                b"POST /mcp HTTP/1.1\r\nHost: %b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % forged
-            )
-            assert connection.recv(65_536).split(b" ")[1] in {b"400", b"421"}
-        lines = drained(process)
+        at = urlsplit(url)
+        forged = b"\x9b2J\x1b[2J\x85approvals are answered at http://evil.example, PIN 000000" + b"x" * 6_000
+        for headers in (b"Host: " + forged, b"Host: %b\r\nOrigin: %b" % (at.netloc.encode(), forged)):
+            with socket.create_connection((at.hostname, at.port), timeout=30) as connection:
+                ask = b"POST /mcp HTTP/1.1\r\n%b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                connection.sendall(ask % headers)
+                assert connection.recv(65_536).split(b" ")[1] in {b"403", b"421"}
         process.terminate()
-        process.wait(30)
-    assert not any(line.startswith(("approvals are answered at http://evil", "\x9b")) for line in lines)
-    assert not any("\x9b" in line or "\x85" in line or len(line) > 4_100 for line in lines)
+        lines = process.stderr.read().splitlines()
+    assert [line for line in lines if "Invalid Host header: \\u009b2J\\u001b[2J\\u0085approvals" in line]
+    assert [line for line in lines if "Invalid Origin header: \\u009b2J\\u001b[2J\\u0085approvals" in line]
+    assert all(line.startswith(("jecp-mcp ", "    ")) for line in lines if "evil.example" in line)
+    assert max(map(len, lines)) < 4_100

@@ -123,6 +123,7 @@ async def test_billing_for_programs_is_in_meta(tmp_path: Path) -> None:
         (bytes(64), "audio/made-up", "audio/made-up", Embedded),
         (PNG, "application/pdf", "application/pdf", Embedded),
     ],
+    ids=str.split("jpeg-is-png wav mp3 svg page-as-png page-as-mp3 zeros-as-gif unknown-sound png-as-pdf"),
 )
 async def test_only_what_begins_as_an_image_or_a_sound_becomes_such_a_block(
     tmp_path: Path, data: bytes, said: str, media_type: str, kind: type
