@@ -98,7 +98,7 @@ def test_a_header_that_is_refused_forges_no_line_of_the_log(tmp_path: Path) -> N
         forged = b"\x9b2J\x1b[2J\x85approvals are answered at http://evil.example, PIN 000000" + b"x" * 6_000
         for headers in (b"Host: " + forged, b"Host: %b\r\nOrigin: %b" % (at.netloc.encode(), forged)):
             with socket.create_connection((at.hostname, at.port), timeout=30) as connection:
-                ask = b"POST /mcp HTTP/1.1\r\n%b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                ask = b"POST /mcp HTTP/1.1\r\n%b\r\nContent-Type: application/json\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
                 connection.sendall(ask % headers)
                 assert connection.recv(65_536).split(b" ")[1] in {b"403", b"421"}
         process.terminate()
