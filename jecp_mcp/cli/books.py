@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -18,6 +17,7 @@ import click
 
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.rows import shown
+from jecp_mcp.cli.spreadsheet import CsvRows
 from jecp_mcp.errors import JecpMcpError, LedgerDamaged, LedgerUnavailable
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 _PAGE = 1_000
 _DAY_MS = 86_400_000
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_AMOUNT = re.compile(r"-?\d+\.\d+", re.ASCII)
 
 
 @asynccontextmanager
@@ -99,9 +97,10 @@ async def statement(given: Start, by: str, since: Any, until: Any, form: str) ->
     if form == "json":
         print(json.dumps({"by": by, "lines": rows, "total": _sums(made.total)}, indent=2))
     elif form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(total)
-        writer.writerows([_cell(value) for value in row.values()] for row in (*rows, total))
+        written = CsvRows(sys.stdout)
+        written.write(total)
+        for row in (*rows, total):
+            written.write(row.values())
     else:
         _print_statement(by, made, [*rows, total])
     return 0
@@ -174,14 +173,14 @@ class _Csv:
     """Rows as CSV; the first one names the columns."""
 
     def __init__(self, out: TextIO) -> None:
-        self._writer = csv.writer(out, lineterminator="\n")
+        self._rows = CsvRows(out)
         self._begun = False
 
     def row(self, row: Mapping[str, Any]) -> None:
         if not self._begun:
-            self._writer.writerow(row)
+            self._rows.write(row)
             self._begun = True
-        self._writer.writerow([_cell(value) for value in row.values()])
+        self._rows.write(row.values())
 
     def end(self) -> None:
         """Nothing follows the last row."""
@@ -200,13 +199,6 @@ class _Json:
 
     def end(self) -> None:
         self._out.write("[]\n" if self._before == "[\n" else "\n]\n")
-
-
-def _cell(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: a stranger's text may begin like one."""
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _AMOUNT.fullmatch(value):
-        return f"'{value}"
-    return value
 
 
 def _event(row: EventRow) -> dict[str, Any]:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from jecp_mcp.tools.forms import ToolResult
 
 
+_MOST_ALIKE = 1_000
+"""How many files of one name a folder may have."""
+
+
 class NotDone(JecpMcpError):
     """The call was refused or failed; its message says so."""
 
@@ -55,6 +59,7 @@ def command(
     """
     given = start(hub, config, state_dir)
     parsed = _parsed(arguments)
+    _check_room(output)
     check_streams()
     result = anyio.run(_call, given, tool, parsed, output, as_json)
     if result.is_error:
@@ -109,6 +114,18 @@ class Unshown:
     async def listening(self) -> bool:
         """As `jecp_mcp.calls.ports.Presence.listening`."""
         return False
+
+
+def _check_room(output: Path | None) -> None:
+    """Refuse a place that cannot take the file before the call is paid."""
+    if output is None or output.is_dir():
+        return
+    if os.path.lexists(output):
+        raise click.UsageError(
+            f"{output} is there already and is not overwritten; nothing was bought", click.get_current_context()
+        )
+    if not output.parent.is_dir():
+        raise click.UsageError(f"there is no folder {output.parent}; nothing was bought", click.get_current_context())
 
 
 async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path | None, as_json: bool) -> ToolResult:
@@ -214,16 +231,17 @@ def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> tuple[list
 
     Returns those that were written, and what stood in the way of the rest.
     """
+    from jecp_mcp.tools.artifacts import extension
     from jecp_mcp.tools.forms import Audio, Embedded, Image, Link
 
     files: list[tuple[str, bytes]] = []
     for place, part in enumerate(result.blocks):
         match part:
             case Image() | Audio():
-                files.append((f"file-{place}.{part.mime_type.partition('/')[2]}", base64.b64decode(part.data)))
+                files.append((f"file-{place}{extension(part.mime_type)}", base64.b64decode(part.data)))
             case Embedded():
                 kept = bridge.store.find(part.uri.rpartition("/")[2])
-                name = kept.path.name if kept is not None else f"file-{place}.bin"
+                name = kept.path.name if kept is not None else f"file-{place}{extension(part.mime_type)}"
                 files.append((name, base64.b64decode(part.data)))
             case Link():
                 kept = bridge.store.find(part.uri.rpartition("/")[2])
@@ -237,14 +255,34 @@ def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> tuple[list
     into_folder = output.is_dir() or len(files) > 1
     try:
         if into_folder:
-            output.mkdir(parents=True, exist_ok=True)
+            output.mkdir(exist_ok=True)
         for name, data in files:
-            path = output / name if into_folder else output
-            path.write_bytes(data)
-            saved.append(path)
+            saved.append(_write_new(output, name, data) if into_folder else _write(output, data))
     except OSError as exc:
         return saved, [f"its file could not be written to {output}: {exc.strerror}"]
     return saved, []
+
+
+def _write_new(folder: Path, name: str, data: bytes) -> Path:
+    """Write a file of that name, or of the next one that is free."""
+    stem, dot, ending = name.partition(".")
+    for number in range(2, _MOST_ALIKE):
+        try:
+            return _write(folder / name, data)
+        except FileExistsError:
+            name = f"{stem}-{number}{dot}{ending}"
+    return _write(folder / name, data)
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Write a file that is not there yet; what is, a link too, stays as it is.
+
+    Raises:
+        OSError: it is there, or cannot be written.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+    return path
 
 
 def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:

@@ -235,7 +235,7 @@ class ArtifactStore:
         return self._directory / f"{artifact_id}.meta"
 
     def _bytes_path(self, artifact_id: str, mime_type: str) -> Path:
-        return self._directory / f"{artifact_id}{_EXTENSIONS.get(mime_type, '.bin')}"
+        return self._directory / f"{artifact_id}{extension(mime_type)}"
 
     def _parsed(self, artifact_id: str, text: bytes) -> StoredArtifact | None:
         try:
@@ -254,6 +254,11 @@ class ArtifactStore:
             )
         except (ValueError, KeyError, TypeError):
             return None
+
+
+def extension(mime_type: str) -> str:
+    """How the name of a file of this type ends; ``.bin`` for a type that is not known here."""
+    return _EXTENSIONS.get(mime_type, ".bin")
 
 
 def _rank(kept: StoredArtifact) -> tuple[int, str]:

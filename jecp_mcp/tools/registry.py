@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 MOST_DIRECT: Final = 1_000
 """The most actions published one by one, whatever the mode: `tools.max_tools` goes no higher either."""
 
-_CHANGES_SOMETHING: Final = ("modifies_state", "stores_data", "sends_email")
 _DESTROYS: Final = ("modifies_state", "sends_email")
 
 
@@ -227,14 +226,13 @@ def _publish(name: str, action: Action, warning: str | None, successor: str | No
     if isinstance(fitted, Unfit):
         return fitted
     effects = action.side_effects
-    # Hosts run read-only tools without asking, and whatever costs money changes the wallet.
-    harmless = action.price.amount == 0 and all(effects.get(kind) is False for kind in _CHANGES_SOMETHING)
     card = ToolCard(
         name=name,
         description=describe(action, warning, successor, fitted.lost),
         input_schema=fitted.schema,
         title=title_of(action),
-        read_only=harmless,
+        # Hosts run read-only tools without asking; that an action changes nothing is only its provider's word.
+        read_only=False,
         destructive=any(effects.get(kind) is True for kind in _DESTROYS),
         meta=_meta(action),
         left_to_hub=(*fitted.lost, *fitted.unchecked),

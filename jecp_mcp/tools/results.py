@@ -24,7 +24,7 @@ from jecp_mcp.tools.cleaning import clean, provider_of, said
 from jecp_mcp.tools.forms import Audio, Block, Embedded, Image, Link, Text, ToolResult
 from jecp_mcp.tools.links import LinkPolicy, hub_id, showable, unshowable
 from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.artifacts import Artifact, artifact_of
+from jecp_mcp.wire.artifacts import MEDIA, Artifact, artifact_of
 from jecp_mcp.wire.forms import Action, Answer
 
 log = logging.getLogger(__name__)
@@ -102,10 +102,10 @@ class Results:
         return output, kept
 
     async def _one_file(self, draft: _Draft, found: Artifact) -> dict[str, Any]:
-        data = found.decode()
-        described: dict[str, Any] = {"content_type": found.content_type, "size_bytes": len(data)}
+        data, media_type = found.decode(), found.media_type
+        described: dict[str, Any] = {"content_type": media_type, "size_bytes": len(data)}
         name = clean(f"{draft.label} {found.field}".replace("artifact", "").strip(), 80, one_line=True)
-        stored = await self._keep(draft, data, found.content_type, name)
+        stored = await self._keep(draft, data, media_type, name)
         if stored is not None:
             described["uri"] = stored.uri
         encoded = len(found.data_base64 or "")
@@ -156,20 +156,18 @@ def _written(output: Any) -> tuple[dict[str, Any], str]:
     except WireError as exc:
         structured = {"output_unreadable": str(exc)}
         return structured, jsontext.dumps(structured).decode()
-    # A control character stands escaped in the text: \u00XX, or \b and \f.
-    if unshowable(text) or "\\u00" in text or "\\b" in text or "\\f" in text:
+    # A control character stands escaped in the text, as \u00XX, or \b and \f, and a lone surrogate has been replaced.
+    if unshowable(text) or any(sign in text for sign in ("\\u00", "\\b", "\\f", "\ufffd")):
         structured = showable(structured)
         text = jsontext.dumps(structured).decode()
     return structured, text
 
 
 def _block(found: Artifact, stored: StoredArtifact | None) -> Block:
-    data = found.data_base64 or ""
-    if found.content_type.startswith("image/"):
-        return Image(data, found.content_type)
-    if found.content_type.startswith("audio/"):
-        return Audio(data, found.content_type)
-    return Embedded(stored.uri if stored is not None else "jecp://artifact/unstored", data, found.content_type)
+    data, media_type = found.data_base64 or "", found.media_type
+    if media_type in MEDIA:
+        return Image(data, media_type) if media_type.startswith("image/") else Audio(data, media_type)
+    return Embedded(stored.uri if stored is not None else "jecp://artifact/unstored", data, media_type)
 
 
 def _link(stored: StoredArtifact) -> Link:

@@ -19,6 +19,8 @@ _LEAST = 16
 
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _SOUNDS = ("audio/wav", "audio/mpeg", "audio/ogg", "audio/flac")
+MEDIA = frozenset({*_IMAGES, *_SOUNDS})
+"""The images and sounds that are known by their first bytes."""
 _FIELDS: dict[str, tuple[str, ...]] = {
     "pdf": ("application/pdf",),
     "image": _IMAGES,
@@ -53,6 +55,17 @@ class Artifact:
     data_base64: str | None
     field: str
     note: str | None = None
+
+    @property
+    def media_type(self) -> str:
+        """What the bytes are: `content_type`, but for an image or a sound only where they begin as one of its kind.
+
+        An image or a sound of another kind is what the Hub calls it, and one that is none of that name is octets.
+        """
+        found = _sniffed(self.data_base64 or "")
+        if self.content_type.partition("/")[0] in {"image", "audio"} and found in MEDIA:
+            return found
+        return OCTETS if self.content_type in MEDIA else self.content_type
 
     def decode(self) -> bytes:
         """The bytes; empty when they did not come inline."""
@@ -131,7 +144,9 @@ _MAGIC = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
-    (b"ID3", "audio/mpeg"),
+    (b"ID3\x02", "audio/mpeg"),
+    (b"ID3\x03", "audio/mpeg"),
+    (b"ID3\x04", "audio/mpeg"),
     (b"\xff\xfb", "audio/mpeg"),
     (b"\xff\xf3", "audio/mpeg"),
     (b"OggS", "audio/ogg"),

@@ -88,7 +88,7 @@ def split_capability(text: str) -> CapabilityId:
     """
     capability, at, version = text.partition("@")
     if not valid_capability(capability) or (at and not valid_version(version)):
-        raise WireError(f"{text[:80]!r} is not a capability id")
+        raise WireError(f"'{label(text[:80])}' is not a capability id")
     namespace, slash, name = capability.partition("/")
     return CapabilityId(namespace if slash else "", name if slash else capability, version if at else None)
 

@@ -168,12 +168,11 @@ def test_the_card_carries_price_provider_version_and_honest_hints():
     free = replace(B, side_effects=harmless, price=replace(B.price, amount=ZERO))
     paid = replace(B, capability="acme/d", side_effects=harmless)
     registry.publish(catalog(A, free, replace(C, side_effects={"sends_email": True}), paid))
-    plain, reader, costs, sender = registry.cards
+    plain, reader, _, sender = registry.cards
     assert plain.meta["jecp/price_usdc"] == "0.005"
     assert plain.meta["jecp/provider"] == "acme"
     assert plain.meta["jecp/version"] == "1.0.0"
-    assert (plain.read_only, reader.read_only, sender.read_only) == (False, True, False)
-    assert not costs.read_only, "what is paid for is never run unasked"
+    assert not any(card.read_only for card in registry.cards), "a host would run it unasked on its provider's word"
     assert (plain.destructive, reader.destructive, sender.destructive) == (False, False, True)
     assert not any(card.idempotent for card in registry.cards)
 

@@ -111,6 +111,31 @@ async def test_billing_for_programs_is_in_meta(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "said", "media_type", "kind"),
+    [
+        (PNG, "image/jpeg", "image/png", Image),
+        (WAV, "audio/x-wav", "audio/wav", Audio),
+        (b"ID3\x04" + bytes(60), "audio/mp3", "audio/mpeg", Audio),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "image/svg+xml", "image/svg+xml", Embedded),
+        (b"<script>alert(1)</script>" * 4, "image/png", "application/octet-stream", Embedded),
+        (b"ID3<script>alert(1)</script>", "audio/mpeg", "application/octet-stream", Embedded),
+        (bytes(64), "image/gif", "application/octet-stream", Embedded),
+        (bytes(64), "audio/made-up", "audio/made-up", Embedded),
+        (PNG, "application/pdf", "application/pdf", Embedded),
+    ],
+    ids=str.split("jpeg-is-png wav mp3 svg page-as-png page-as-mp3 zeros-as-gif unknown-sound png-as-pdf"),
+)
+async def test_only_what_begins_as_an_image_or_a_sound_becomes_such_a_block(
+    tmp_path: Path, data: bytes, said: str, media_type: str, kind: type
+) -> None:
+    result = await results_in(tmp_path).render(paid(wrapped(data, said)))
+    block = result.blocks[1]
+    assert (type(block), block.mime_type) == (kind, media_type)
+    assert result.structured["artifact"]["content_type"] == media_type
+    assert base64.b64decode(block.data) == data
+
+
+@pytest.mark.parametrize(
     ("data", "content_type", "kind"),
     [
         (PNG, "image/png", Image),
