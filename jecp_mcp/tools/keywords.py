@@ -81,8 +81,7 @@ def allowed_values(walk: Rewriter, out: Node, keyword: str, value: object, _: in
 
 def annotation(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> None:
     """``format`` and the content keywords, of which a reader may make what it likes."""
-    walk.weaker += 1
-    walk.unsaid[f"{keyword} {walk.where()}"] = None
+    walk.leave(keyword)
     if isinstance(value, str) and _WORD.fullmatch(value):
         out[keyword] = value
 

@@ -76,6 +76,25 @@ def find(root: Node, ref: str) -> Node | None:
     return found if isinstance(found, dict) else None
 
 
+def drop_unused(root: Node) -> frozenset[str]:
+    """Take away the definitions that nothing refers to, and name them; they would cost every reader their length."""
+    waiting = [{keyword: value for keyword, value in root.items() if keyword != "$defs"}]
+    defs = root.get("$defs", {})
+    used: set[str] = set()
+    while waiting:
+        for node in _all(waiting.pop()):
+            tokens = _tokens(node.get("$ref", ""))
+            if tokens[:1] == ["$defs"] and tokens[1] not in used:
+                used.add(tokens[1])
+                waiting.append(defs[tokens[1]])
+    unused = frozenset(defs) - used
+    if unused:
+        root["$defs"] = {name: part for name, part in defs.items() if name in used}
+        if not used:
+            del root["$defs"]
+    return unused
+
+
 def check_expansion(root: Node) -> None:
     """See that checking an instance against a clean schema ends soon.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import jsonschema_rs
@@ -119,6 +120,19 @@ def compare(raw: Any, arguments: list[dict[str, Any]]) -> None:
                 assert not problems, (made, value, problems)
             elif not problems:
                 assert made.lost or made.unchecked or left, (made, value)
+
+
+def link(part: dict[str, Any]) -> dict[str, Any]:
+    return {"not": {"allOf": [{"anyOf": [{"type": "integer"}, True]}, part]}}
+
+
+CHAIN = {
+    "properties": {
+        "a": link({"pattern": "(?=x)"}),
+        **{name: link({"$ref": f"#/properties/{before}/not/allOf/0/anyOf/0"}) for before, name in pairwise("abcdef")},
+    },
+}
+"""Where each part that is let go of takes along what another refers to."""
 
 
 @THOROUGH
