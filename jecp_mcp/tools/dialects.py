@@ -21,6 +21,7 @@ from jecp_mcp.tools.roots import unfolded
 
 MOST_ALTERNATIVES: Final = 24
 MOST_STEPS: Final = 1_000
+MOST_NESTED: Final = 64
 MAX_DEPTH: Final = 20
 MAX_BYTES: Final = 48 * 1024
 
@@ -82,6 +83,7 @@ class _Walk:
     def __init__(self, root: Node) -> None:
         self.root = root
         self._steps = 0
+        self._nested = 0
 
     def only_form(self) -> Node:
         """The root, as what objects there have to meet."""
@@ -98,7 +100,7 @@ class _Walk:
             given: the only type that matters where the schema stands, if there is one.
         """
         self._steps += 1
-        if self._steps > MOST_STEPS:
+        if self._steps > MOST_STEPS or self._nested > MOST_NESTED:
             raise _Beyond("is too large with its references written out")
         if node.get("not") == {}:
             return []
@@ -106,7 +108,9 @@ class _Walk:
         given = kind if isinstance(kind, str) else None
         made = [{**one, **_words(node)} for one in _typed(node)]
         for keyword, value in node.items():
+            self._nested += 1
             members = self._members(keyword, value, given)
+            self._nested -= 1
             if members is None:
                 _check_known(keyword, node)
                 continue

@@ -126,7 +126,7 @@ def pattern(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> N
 def required(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> None:
     """``required``: names of properties. In draft 3 it was a flag."""
     names = value if isinstance(value, list) else []
-    if len(names) > MAX_SUBSCHEMAS:
+    if len(names) > MAX_SUBSCHEMAS * walk.room:
         raise Refused(f"the input schema requires more than {MAX_SUBSCHEMAS} properties")
     kept = list(dict.fromkeys(checked_name(name) for name in names if isinstance(name, str)))
     if not isinstance(value, list) or any(not isinstance(name, str) for name in names):

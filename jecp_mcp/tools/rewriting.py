@@ -20,7 +20,7 @@ from jecp_mcp.tools.keywords import MAX_SUBSCHEMAS, Refused
 from jecp_mcp.tools.keywords import WRITERS as KEYWORDS
 from jecp_mcp.tools.patterns import MOST_STEPS, Portable, portable
 from jecp_mcp.tools.references import Node, places, pointed
-from jecp_mcp.tools.values import Unreadable, Values
+from jecp_mcp.tools.values import MAX_VALUES, Unreadable, Values
 
 MAX_DEPTH: Final = 16
 
@@ -84,6 +84,7 @@ class Rewriter:
         depends: whether a keyword was met that turns a weaker part into a stricter whole.
         defined: the names of the definitions so far.
         refs: after `settle`, the written subschemas that hold a reference.
+        room: how many times over the bounds on size are given.
         place: what leads to where the pass is, in the arguments.
         sees_items: whether some part asks which items another has looked at.
     """
@@ -95,6 +96,7 @@ class Rewriter:
         weak: AbstractSet[int] = frozenset(),
         without: frozenset[str] = frozenset(),
         cut: frozenset[int] = frozenset(),
+        room: int = 1,
     ) -> None:
         """Begin a pass.
 
@@ -103,6 +105,7 @@ class Rewriter:
             weak: the identities of subschemas that are known to be written weaker, wherever a reference leads to one.
             without: keywords to lose.
             cut: the identities of subschemas whose references to lose.
+            room: how many times over the bounds on size are given; a published schema may hold a part twice.
         """
         declared = root.get("$schema")
         draft = _DRAFT.match(declared) if isinstance(declared, str) else None
@@ -116,8 +119,9 @@ class Rewriter:
         self._cut = cut
         self._embedded = 0
         self._schemas = 0
-        self._steps_left = _PATTERN_STEPS
-        self._values = Values()
+        self.room = room
+        self._steps_left = _PATTERN_STEPS * room
+        self._values = Values(MAX_VALUES * room)
         self.place: list[str] = []
         self.gone = 0
         self.sees_items = False
@@ -173,9 +177,9 @@ class Rewriter:
             place: what leads to it in the arguments, beyond where its parent is.
         """
         self._schemas += 1
-        if self._schemas > MAX_SUBSCHEMAS:
+        if self._schemas > MAX_SUBSCHEMAS * self.room:
             raise Refused(f"the input schema has more than {MAX_SUBSCHEMAS} subschemas")
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH * self.room:
             raise Refused(f"the input schema nests deeper than {MAX_DEPTH} levels")
         self.place += place
         out = self._mapping(raw, depth) if isinstance(raw, Mapping) else self._boolean(raw)

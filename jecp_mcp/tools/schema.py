@@ -23,6 +23,7 @@ from jecp_mcp.tools.values import TooMany
 MAX_BYTES: Final = 32 * 1024
 
 _MOST_PASSES: Final = 4
+_ROOM: Final = 4
 
 
 class Unfit(NamedTuple):
@@ -83,7 +84,7 @@ def loosened(schema: Node, *, without: frozenset[str] = frozenset(), cut: frozen
         without: keywords to leave out.
         cut: the identities of subschemas whose references to leave out.
     """
-    return _rewritten(schema, without=without, cut=cut)[0]
+    return _rewritten(schema, without=without, cut=cut, room=_ROOM)[0]
 
 
 def _rewritten(schema: Mapping[Any, Any], **less: Any) -> tuple[Node, Rewriter]:
