@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
+from jecp_mcp.tools.disjoint import apart
 from jecp_mcp.tools.keywords import Writer, checked_name, required
 from jecp_mcp.tools.patterns import portable
 from jecp_mcp.tools.references import PART_LISTS, Node
@@ -67,11 +70,9 @@ def pattern_properties(walk: Rewriter, out: Node, keyword: str, value: object, d
 def definitions(walk: Rewriter, out: Node, _: str, value: object, depth: int) -> None:
     """``$defs``, once ``definitions``, under names that every reader of references takes."""
     for name, item in value.items() if isinstance(value, Mapping) else ():
-        defs = out.setdefault("$defs", {})
-        plain = _definition_name(name, defs)
-        outer, walk.place = walk.place, ["$defs", plain]
-        defs[plain] = walk.schema(item, depth + 1)
-        walk.place = outer
+        plain = _definition_name(name, walk.defined)
+        walk.defined.add(plain)
+        out.setdefault("$defs", {})[plain] = walk.definition(plain, item, depth + 1)
 
 
 def property_names(walk: Rewriter, out: Node, keyword: str, value: object, depth: int) -> None:
@@ -146,12 +147,14 @@ def negation(walk: Rewriter, out: Node, raw: Mapping[Any, Any], depth: int, _: i
 
 
 def one_of(walk: Rewriter, out: Node, raw: Mapping[Any, Any], depth: int, _: int) -> None:
-    """``oneOf``; of weaker members more than one may be met."""
+    """``oneOf``; of weaker members more than one may be met, unless they are plainly apart."""
     before = walk.weaker
     walk.depends = True
     inner: Node = {}
     parts(walk, inner, "oneOf", raw["oneOf"], depth)
-    if walk.weaker == before:
+    given = out.get("type")
+    given = given if isinstance(given, str) else None
+    if walk.weaker == before or all(apart(*pair, given) for pair in combinations(inner.get("oneOf", ()), 2)):
         out.update(inner)
         return
     walk.lose("oneOf")
@@ -188,7 +191,7 @@ def unevaluated(walk: Rewriter, out: Node, raw: Mapping[Any, Any], depth: int, g
             walk.lose(keyword)
 
 
-def _definition_name(name: object, taken: Mapping[str, Any]) -> str:
+def _definition_name(name: object, taken: AbstractSet[str]) -> str:
     """A name for a definition, which nobody but references needs to know."""
     text = name if isinstance(name, str) else ""
     if not _PLAIN.fullmatch(text):

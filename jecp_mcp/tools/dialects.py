@@ -15,11 +15,13 @@ from itertools import combinations, product
 from typing import Any, Final, NamedTuple
 
 from jecp_mcp.tools.cleaning import clean
-from jecp_mcp.tools.references import PART_LISTS, PART_MAPS, PART_SINGLES, Node, find
+from jecp_mcp.tools.disjoint import apart, common, same
+from jecp_mcp.tools.references import Node, find
 from jecp_mcp.tools.roots import unfolded
 
 MOST_ALTERNATIVES: Final = 24
 MOST_STEPS: Final = 1_000
+MOST_NESTED: Final = 64
 MAX_DEPTH: Final = 20
 MAX_BYTES: Final = 48 * 1024
 
@@ -65,19 +67,14 @@ def plain(schema: Mapping[str, Any]) -> Node | Beyond:
 
 
 def odd_key(schema: Mapping[str, Any]) -> Beyond | None:
-    """A property's name that some model's API refuses a whole request over; None where there is none."""
-    waiting: list[Any] = [schema]
-    while waiting:
-        node = waiting.pop()
-        for name in node.get("properties", ()):
-            if not _KEY.fullmatch(name):
-                return Beyond(
-                    f"its property {clean(name, _SHOWN, one_line=True)!r} has a name not every model's API takes"
-                )
-        waiting += (part for keyword in node.keys() & PART_MAPS for part in node[keyword].values())
-        waiting += (part for keyword in node.keys() & PART_LISTS for part in node[keyword])
-        waiting += (node[keyword] for keyword in node.keys() & PART_SINGLES if isinstance(node[keyword], dict))
-    return None
+    """A name of an argument for which some model's API refuses a whole request; None where there is none.
+
+    What the arguments hold may have any names: only the root's are looked at there.
+    """
+    odd = next((name for name in schema["properties"] if not _KEY.fullmatch(name)), None)
+    if odd is None:
+        return None
+    return Beyond(f"its property {clean(odd, _SHOWN, one_line=True)!r} has a name that not every model's API takes")
 
 
 class _Walk:
@@ -86,6 +83,7 @@ class _Walk:
     def __init__(self, root: Node) -> None:
         self.root = root
         self._steps = 0
+        self._nested = 0
 
     def only_form(self) -> Node:
         """The root, as what objects there have to meet."""
@@ -102,7 +100,7 @@ class _Walk:
             given: the only type that matters where the schema stands, if there is one.
         """
         self._steps += 1
-        if self._steps > MOST_STEPS:
+        if self._steps > MOST_STEPS or self._nested > MOST_NESTED:
             raise _Beyond("is too large with its references written out")
         if node.get("not") == {}:
             return []
@@ -110,7 +108,9 @@ class _Walk:
         given = kind if isinstance(kind, str) else None
         made = [{**one, **_words(node)} for one in _typed(node)]
         for keyword, value in node.items():
+            self._nested += 1
             members = self._members(keyword, value, given)
+            self._nested -= 1
             if members is None:
                 _check_known(keyword, node)
                 continue
@@ -195,7 +195,7 @@ def _typed(node: Node) -> list[Node]:
     own = {keyword: value for keyword, value in node.items() if keyword in _BOUNDS}
     values = node.get("enum")
     if "const" in node:
-        values = [node["const"]] if values is None else [one for one in values if _same(one, node["const"])]
+        values = [node["const"]] if values is None else [one for one in values if same(one, node["const"])]
     kinds = node.get("type")
     if kinds is None:
         if values is None:
@@ -231,18 +231,6 @@ def _is(kind: str, value: Any) -> bool:
         case dict():
             return kind == "object"
     return kind == "number" or (kind == "integer" and value == int(value))
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two values are equal as JSON, where true is not 1."""
-    match one, other:
-        case (bool(), _) | (_, bool()):
-            return one is other
-        case (list(), list()):
-            return len(one) == len(other) and all(_same(*pair) for pair in zip(one, other, strict=True))
-        case (dict(), dict()):
-            return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
-    return bool(one == other)
 
 
 def _bounds(node: Node, kind: str) -> Node:
@@ -303,51 +291,27 @@ def _joint(keyword: str, one: Any, other: Any) -> Any:
         case "uniqueItems":
             joint = one or other
         case "enum":
-            joint = [value for value in one if any(_same(value, another) for another in other)]
+            joint = common(one, other)
         case "properties":
             joint = {name: _all_of(one.get(name), other.get(name)) for name in {**one, **other}}
         case "items" | "additionalProperties" if isinstance(one, dict) and isinstance(other, dict):
             joint = _all_of(one, other)
         case "additionalProperties":
             joint = False if False in (one, other) else other if one is True else one
-        case _ if not _same(one, other):
+        case _ if not same(one, other):
             raise _Beyond(f"asks for two values of {keyword} at once")
     return joint
 
 
 def _all_of(one: Node | None, other: Node | None) -> Node:
-    if one is None or other is None or _same(one, other):
+    if one is None or other is None or same(one, other):
         return one if one is not None else other or {}
     return {"allOf": [one, other]}
 
 
 def _exclude(some: Iterable[Node], others: list[Node], given: str | None) -> bool:
     """Whether nothing meets an alternative of both."""
-    return all(_apart(one, other, given) for one, other in product(some, others))
-
-
-def _apart(one: Node, other: Node, given: str | None) -> bool:
-    """Whether it is plain to see that nothing meets both."""
-    kind = _kind_of_both(one.get("type"), other.get("type"))
-    if kind is None or ("enum" in one and "enum" in other and not _joint("enum", one["enum"], other["enum"])):
-        return True
-    if (kind or given) != "object":
-        return False
-    for name in {*one.get("required", ()), *other.get("required", ())}:
-        mine, theirs = (_values(side.get("properties", {}).get(name, {})) for side in (one, other))
-        needed = name in one.get("required", ()) and name in other.get("required", ())
-        if needed and mine is not None and theirs is not None and not _joint("enum", mine, theirs):
-            return True
-        for this, that in ((one, other), (other, one)):
-            closed = that.get("additionalProperties") is False and name not in that.get("properties", {})
-            if name in this.get("required", ()) and closed:
-                return True
-    return False
-
-
-def _values(node: Node) -> list[Any] | None:
-    """The only values that a property may have, if the schema says so outright."""
-    return [node["const"]] if "const" in node else node.get("enum")
+    return all(apart(one, other, given) for one, other in product(some, others))
 
 
 def _joined(alternatives: list[Node]) -> list[Node]:
@@ -366,17 +330,17 @@ def _joined(alternatives: list[Node]) -> list[Node]:
 
 def _union(one: Node, other: Node) -> Node | None:
     """What meets one of two schemas, as one without a choice at its own level, or None where that cannot be said."""
-    if _same(one, other) or not one.keys() - set(_WORDS):
+    if same(one, other) or not one.keys() - set(_WORDS):
         return one
     if not other.keys() - set(_WORDS):
         return other
-    different = [keyword for keyword in {**one, **other} if not _same(one.get(keyword), other.get(keyword))]
+    different = [keyword for keyword in {**one, **other} if not same(one.get(keyword), other.get(keyword))]
     if different == ["enum"] and "enum" in one and "enum" in other:
-        more = [value for value in other["enum"] if not any(_same(value, known) for known in one["enum"])]
+        more = [value for value in other["enum"] if not any(same(value, known) for known in one["enum"])]
         return {**one, "enum": one["enum"] + more}
     if different == ["properties"] and one.get("properties", {}).keys() == other.get("properties", {}).keys():
         mine, theirs = one["properties"], other["properties"]
-        names = [name for name in mine if not _same(mine[name], theirs[name])]
+        names = [name for name in mine if not same(mine[name], theirs[name])]
         if len(names) == 1:
             return {**one, "properties": {**mine, names[0]: {"anyOf": [mine[names[0]], theirs[names[0]]]}}}
     return None

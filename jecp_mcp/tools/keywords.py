@@ -81,8 +81,7 @@ def allowed_values(walk: Rewriter, out: Node, keyword: str, value: object, _: in
 
 def annotation(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> None:
     """``format`` and the content keywords, of which a reader may make what it likes."""
-    walk.weaker += 1
-    walk.unsaid[f"{keyword} {walk.where()}"] = None
+    walk.leave(keyword)
     if isinstance(value, str) and _WORD.fullmatch(value):
         out[keyword] = value
 
@@ -127,7 +126,7 @@ def pattern(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> N
 def required(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> None:
     """``required``: names of properties. In draft 3 it was a flag."""
     names = value if isinstance(value, list) else []
-    if len(names) > MAX_SUBSCHEMAS:
+    if len(names) > MAX_SUBSCHEMAS * walk.room:
         raise Refused(f"the input schema requires more than {MAX_SUBSCHEMAS} properties")
     kept = list(dict.fromkeys(checked_name(name) for name in names if isinstance(name, str)))
     if not isinstance(value, list) or any(not isinstance(name, str) for name in names):

@@ -23,7 +23,7 @@ class Profile:
         around: how many of these the host spends beside the server's name; None where it puts nothing before a name.
         most_tools: how many tools it takes, where that is bounded.
         plain: whether it hands schemas to models of several makers, so that only what all of them read may be in one.
-        plain_keys: whether properties may only have names that every model's API takes.
+        plain_keys: whether arguments may only have names that every model's API takes.
     """
 
     name: HostProfile

@@ -7,7 +7,7 @@ the arguments. Both stop a validator, ours or a host's, so both are found here, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import log
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -24,6 +24,7 @@ PART_SINGLES: Final = frozenset(
     }
 )  # fmt: skip
 _IN_PLACE: Final = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
+_APPLIED: Final = (PART_MAPS | PART_LISTS | PART_SINGLES) - {"$defs"}
 _LONGEST_INDEX: Final = 3
 _UNESCAPED: Final = "~!$&'()*+,;=:@"
 """What stands as it is in a URI fragment (RFC 3986 §3.5), beside letters, digits and ``-._``."""
@@ -76,6 +77,25 @@ def find(root: Node, ref: str) -> Node | None:
     return found if isinstance(found, dict) else None
 
 
+def drop_unused(root: Node) -> frozenset[str]:
+    """Take away the definitions that nothing refers to, and name them; they would cost every reader their length."""
+    waiting = [{keyword: value for keyword, value in root.items() if keyword != "$defs"}]
+    defs = root.get("$defs", {})
+    used: set[str] = set()
+    while waiting:
+        for node in _all(waiting.pop()):
+            tokens = _tokens(node.get("$ref", ""))
+            if tokens[:1] == ["$defs"] and tokens[1] not in used:
+                used.add(tokens[1])
+                waiting.append(defs[tokens[1]])
+    unused = frozenset(defs) - used
+    if unused:
+        root["$defs"] = {name: part for name, part in defs.items() if name in used}
+        if not used:
+            del root["$defs"]
+    return unused
+
+
 def check_expansion(root: Node) -> None:
     """See that checking an instance against a clean schema ends soon.
 
@@ -83,12 +103,39 @@ def check_expansion(root: Node) -> None:
         TooLarge: a reference leads back to itself in place, or the references multiply beyond `MOST_STEPS`.
     """
     targets = _targets(root)
-    in_place: dict[int, int] = {}
-    for node in _all(root):
-        if _cost(node, targets, in_place, _IN_PLACE) > MOST_STEPS:
-            raise TooLarge("the references of the input schema multiply beyond measure")
-    if _cost(root, targets, {}, None) > MOST_STEPS:
-        raise TooLarge("the references of the input schema multiply beyond measure")
+    for starts, keywords in ((_all(root), _IN_PLACE), ([root], _APPLIED)):
+        known: dict[int, int] = {}
+        for node in _postorder(starts, targets, keywords):
+            total = 1 + sum(known.get(id(child), 0) for child in _next(node, targets, keywords))
+            # Beyond the bound the exact figure does not matter, and would grow to hundreds of digits.
+            known[id(node)] = min(total, MOST_STEPS + 1)
+            if total > MOST_STEPS:
+                raise TooLarge("the references of the input schema multiply beyond measure")
+
+
+def _postorder(starts: Iterable[Node], targets: dict[int, Node], keywords: frozenset[str]) -> Iterator[Node]:
+    """The subschemas that some lead on to, each once and after those it leads on to itself.
+
+    Through keywords that step into the arguments a circle is sound, and ends where it began; in place it never ends.
+    """
+    done: dict[int, bool] = {}
+    for start in starts:
+        if id(start) in done:
+            continue
+        done[id(start)] = False
+        path = [(start, _next(start, targets, keywords))]
+        while path:
+            here, ahead = path[-1]
+            child = next(ahead, None)
+            if child is None:
+                path.pop()
+                done[id(here)] = True
+                yield here
+            elif id(child) not in done:
+                done[id(child)] = False
+                path.append((child, _next(child, targets, keywords)))
+            elif not done[id(child)] and keywords is _IN_PLACE:
+                raise TooLarge("a reference of the input schema leads back to itself")
 
 
 def recursive(root: Node) -> list[Node]:
@@ -105,24 +152,18 @@ def growth(root: Node) -> int:
     """
     targets = _targets(root)
     circling = _circling(root, targets)
-    known: dict[int, Counter[str]] = {}
-
-    def ways(node: Node) -> Counter[str]:
-        """How many ways lead on from a subschema to each property, and, under no name, to any part."""
-        if id(node) not in known:
-            found = known[id(node)] = Counter()
-            for step, child in _steps(node, targets):
-                if step is None:
-                    found.update(ways(child))
-                elif id(child) in circling:
-                    found[step] += 1
-        return known[id(node)]
-
+    # How many ways lead on from a subschema to each property and, under no name, to any part.
+    ways: dict[int, Counter[str]] = {}
     most = 1
-    for node in _all(root):
+    for node in _postorder(_all(root), targets, _IN_PLACE):
+        found = ways[id(node)] = Counter()
+        for step, child in _steps(node, targets):
+            if step is None:
+                found.update(ways[id(child)])
+            elif id(child) in circling:
+                found[step] += 1
         if id(node) in circling:
-            counts = ways(node)
-            most = max(most, counts[""] + max((count for name, count in counts.items() if name), default=0))
+            most = max(most, found[""] + max((count for name, count in found.items() if name), default=0))
     # To know what is unevaluated, what evaluates is looked at again.
     again = any(node.keys() & {"unevaluatedItems", "unevaluatedProperties"} for node in _all(root)) and bool(circling)
     return 2 * most if again else most
@@ -154,7 +195,7 @@ def _endless(ahead: dict[int, list[int]], behind: dict[int, list[int]]) -> set[i
 
 def _steps(node: Node, targets: dict[int, Node]) -> Iterator[tuple[str | None, Node]]:
     """The subschemas next to one: of the same part of the arguments (None), a property's, or of any part within."""
-    for keyword in node.keys() & (_IN_PLACE | PART_MAPS | PART_LISTS | PART_SINGLES) - {"$defs"}:
+    for keyword in node.keys() & _APPLIED:
         if keyword == "properties":
             yield from ((f"/{name}", part) for name, part in node[keyword].items())
         else:
@@ -168,22 +209,6 @@ def deepest(root: Node) -> int | None:
     """How deep arguments may nest for their check against a clean schema to end soon; None: as deep as they like."""
     times = growth(root)
     return int(log(MOST_WORK) / log(times)) if times > 1 else None
-
-
-def _cost(node: Node, targets: dict[int, Node], known: dict[int, int], keywords: frozenset[str] | None) -> int:
-    """How many subschemas a visit to `node` leads on to through `keywords` (None: all) and references.
-
-    Through keywords that step into the arguments a cycle is sound and counts once; in place it never ends.
-    """
-    if id(node) in known:
-        if known[id(node)] == 0 and keywords is not None:
-            raise TooLarge("a reference of the input schema leads back to itself")
-        return known[id(node)]
-    known[id(node)] = 0
-    total = 1 + sum(_cost(child, targets, known, keywords) for child in _next(node, targets, keywords))
-    # Beyond the bound the exact figure does not matter, and would grow to hundreds of digits.
-    known[id(node)] = min(total, MOST_STEPS + 1)
-    return known[id(node)]
 
 
 def _targets(root: Node) -> dict[int, Node]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple
 
 from jecp_mcp.tools.applicators import WEIGHERS
@@ -19,7 +20,7 @@ from jecp_mcp.tools.keywords import MAX_SUBSCHEMAS, Refused
 from jecp_mcp.tools.keywords import WRITERS as KEYWORDS
 from jecp_mcp.tools.patterns import MOST_STEPS, Portable, portable
 from jecp_mcp.tools.references import Node, places, pointed
-from jecp_mcp.tools.values import Unreadable, Values
+from jecp_mcp.tools.values import MAX_VALUES, Unreadable, Values
 
 MAX_DEPTH: Final = 16
 
@@ -27,6 +28,8 @@ _PATTERN_STEPS: Final = 4 * MOST_STEPS
 """The most steps that the patterns of one schema may come to together."""
 
 _PLACE_LENGTH: Final = 60
+_PLAIN_STEP: Final = re.compile(r"[A-Za-z0-9_.$<>@:*\[\]-]{1,40}")
+_DEFS: Final = "$defs"
 _DRAFT: Final = re.compile(r"https?://json-schema\.org/draft(?:-0([3-7])|/(2019-09|2020-12))/")
 LATEST: Final = 9
 _YEARS: Final = {"2019-09": 8, "2020-12": LATEST}
@@ -59,24 +62,29 @@ class _Reference(NamedTuple):
     Attributes:
         node: the written subschema that holds it.
         target: the original subschema it leads to.
-        place: where it is.
+        place: where it is, in words, and the definition it is in.
+        within: the identities of the original subschemas around it that apply it.
     """
 
     node: Node
     target: Mapping[Any, Any]
-    place: str
+    place: tuple[str, str | None]
+    within: tuple[int, ...]
 
 
 class Rewriter:
     """One pass over a foreign schema, writing a clean one beside it.
 
     Attributes:
-        lost: the constraints that could not be carried over, each with its place in the arguments.
-        unsaid: the formats, which are carried over as words.
-        weaker: how many parts accept more than they did.
+        lost: the constraints that could not be carried over, with their place, and the definition they are in.
+        unsaid: likewise the formats, which are carried over as words.
+        weaker: how many parts of what is being written accept more than they did.
         gone: how many of these are gone, or may lead to what is.
+        weak: the identities of the original subschemas that were written weaker.
         depends: whether a keyword was met that turns a weaker part into a stricter whole.
-        refs: after `settle`, the written subschemas that hold one.
+        defined: the names of the definitions so far.
+        refs: after `settle`, the written subschemas that hold a reference.
+        room: how many times over the bounds on size are given.
         place: what leads to where the pass is, in the arguments.
         sees_items: whether some part asks which items another has looked at.
     """
@@ -85,17 +93,19 @@ class Rewriter:
         self,
         root: Mapping[Any, Any],
         *,
-        before: Rewriter | None = None,
+        weak: AbstractSet[int] = frozenset(),
         without: frozenset[str] = frozenset(),
         cut: frozenset[int] = frozenset(),
+        room: int = 1,
     ) -> None:
         """Begin a pass.
 
         Args:
             root: the whole schema.
-            before: a pass that found some part weaker, so that any reference may lead to one.
+            weak: the identities of subschemas that are known to be written weaker, wherever a reference leads to one.
             without: keywords to lose.
             cut: the identities of subschemas whose references to lose.
+            room: how many times over the bounds on size are given; a published schema may hold a part twice.
         """
         declared = root.get("$schema")
         draft = _DRAFT.match(declared) if isinstance(declared, str) else None
@@ -104,30 +114,33 @@ class Rewriter:
         self._ids = ("$id", "id") if draft is None else ("id",) if self._draft <= _ID_WAS_PLAIN else ("$id",)
         self._base = next((base for base in self._bases(root)), "")
         self._root = root
-        self._refs_weaker = before is not None
-        self._refs_gone = before is not None and bool(before.lost)
+        self._known_weak = weak
         self._without = without
         self._cut = cut
         self._embedded = 0
         self._schemas = 0
-        self._steps_left = _PATTERN_STEPS
-        self._values = Values()
+        self.room = room
+        self._steps_left = _PATTERN_STEPS * room
+        self._values = Values(MAX_VALUES * room)
         self.place: list[str] = []
         self.gone = 0
         self.sees_items = False
         self._arrays: list[Node] = []
         self._written: dict[int, Node] = {}
         self._references: list[_Reference] = []
-        self.lost: dict[str, None] = {}
-        self.unsaid: dict[str, None] = {}
+        self._within: list[int] = []
+        self.weak: set[int] = set()
+        self.defined: set[str] = set()
+        self.lost: dict[str, str | None] = {}
+        self.unsaid: dict[str, str | None] = {}
         self.weaker = 0
         self.depends = False
         self.refs: list[Node] = []
 
     @property
-    def refers(self) -> bool:
-        """Whether a reference was met."""
-        return bool(self._references)
+    def targets(self) -> set[int]:
+        """The identities of the original subschemas that references lead to."""
+        return {id(one.target) for one in self._references}
 
     def settle(self, root: Node) -> None:
         """Write the references, once everything they lead to is; drop those whose target was not carried over.
@@ -136,14 +149,21 @@ class Rewriter:
             root: the clean schema; changed in place.
         """
         found = places(root) if self._references else {}
-        for node, target, place in self._references:
+        for node, target, (place, definition), within in self._references:
             written = self._written.get(id(target))
             if written is None or id(written) not in found:
                 del node["$ref"]
-                self.lose("$ref", place)
+                self.lost[f"$ref {place}"] = definition
+                self.weak |= {id(target), *within}
             else:
                 node["$ref"] = found[id(written)]
                 self.refs.append(node)
+        more = True
+        while more:
+            # Whatever applies a weaker part is weaker itself.
+            around = {one for ref in self._references if id(ref.target) in self.weak for one in ref.within}
+            more = not around <= self.weak
+            self.weak |= around
         if not self.sees_items:
             # Some model APIs refuse a whole request over an array that does not say of what.
             for node in self._arrays:
@@ -157,9 +177,9 @@ class Rewriter:
             place: what leads to it in the arguments, beyond where its parent is.
         """
         self._schemas += 1
-        if self._schemas > MAX_SUBSCHEMAS:
+        if self._schemas > MAX_SUBSCHEMAS * self.room:
             raise Refused(f"the input schema has more than {MAX_SUBSCHEMAS} subschemas")
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH * self.room:
             raise Refused(f"the input schema nests deeper than {MAX_DEPTH} levels")
         self.place += place
         out = self._mapping(raw, depth) if isinstance(raw, Mapping) else self._boolean(raw)
@@ -181,7 +201,8 @@ class Rewriter:
         # References in a subschema with an address of its own are meant from there.
         embedded = depth > 0 and any(base != self._base for base in self._bases(raw))
         self._embedded += embedded
-        gone = self.gone
+        weaker, gone = self.weaker, self.gone
+        self._within.append(id(original))
         out: Node = {}
         self._written.setdefault(id(original), out)
         late = False
@@ -199,7 +220,18 @@ class Rewriter:
                 weigh(self, out, raw, depth, gone)
         if "array" in out.get("type", "") and not out.keys() & {"items", "prefixItems", "unevaluatedItems"}:
             self._arrays.append(out)
+        if self.weaker > weaker:
+            self.weak.add(id(original))
+        self._within.pop()
         self._embedded -= embedded
+        return out
+
+    def definition(self, name: str, raw: object, depth: int) -> Node:
+        """Write a definition, which says nothing where it stands."""
+        around = self.place, self._within, self.weaker, self.gone
+        self.place, self._within = [_DEFS, name], []
+        out = self.schema(raw, depth)
+        self.place, self._within, self.weaker, self.gone = around
         return out
 
     def _bases(self, raw: Mapping[Any, Any]) -> Iterator[str]:
@@ -218,16 +250,24 @@ class Rewriter:
             return False
         return True
 
-    def lose(self, keyword: str, place: str | None = None) -> None:
+    def lose(self, keyword: str) -> None:
         """Note a constraint that is not carried over."""
         self.weaker += 1
         self.gone += 1
-        self.lost[f"{keyword} {self.where() if place is None else place}"] = None
+        self.lost[f"{keyword} {self.where()}"] = self._definition()
+
+    def leave(self, keyword: str) -> None:
+        """Note a constraint that is carried over as a word, of which a reader may make what it likes."""
+        self.weaker += 1
+        self.unsaid[f"{keyword} {self.where()}"] = self._definition()
+
+    def _definition(self) -> str | None:
+        return self.place[1] if self.place[:1] == [_DEFS] else None
 
     def where(self) -> str:
-        """Where the pass is, in words."""
-        path = "".join(f"/{step}" for step in self.place)
-        return f"at {clean(path, _PLACE_LENGTH, one_line=True)}" if path else "at the root"
+        """Where the pass is, in words that a provider cannot speak through."""
+        path = "".join(f"/{step if _PLAIN_STEP.fullmatch(step) else '…'}" for step in self.place)
+        return f"at {clean(path, _PLACE_LENGTH)}" if path else "at the root"
 
     def readable(self, values: object) -> list[Any]:
         """Those of a list of values that can be shown as they are."""
@@ -252,9 +292,11 @@ class Rewriter:
         target = pointed(self._root, ref) if local else None
         if isinstance(target, Mapping):
             out["$ref"] = ref
-            self._references.append(_Reference(out, target, self.where()))
-            self.weaker += self._refs_weaker
-            self.gone += self._refs_gone
+            self._references.append(_Reference(out, target, (self.where(), self._definition()), tuple(self._within)))
+            # What is weaker may have lost what another part asks about.
+            weak = id(target) in self._known_weak
+            self.weaker += weak
+            self.gone += weak
         elif target is not True:
             self.lose("$ref")
 

@@ -15,12 +15,15 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from jecp_mcp.tools.keywords import Refused
-from jecp_mcp.tools.references import Node, TooLarge, check_expansion, deepest
+from jecp_mcp.tools.references import Node, TooLarge, check_expansion, deepest, drop_unused
 from jecp_mcp.tools.rewriting import Rewriter
 from jecp_mcp.tools.roots import fit_root
 from jecp_mcp.tools.values import TooMany
 
 MAX_BYTES: Final = 32 * 1024
+
+_MOST_PASSES: Final = 4
+_ROOM: Final = 4
 
 
 class Unfit(NamedTuple):
@@ -54,6 +57,7 @@ def fit(schema: object) -> Fitted | Unfit:
         fitted = fit_root(root, told.refs, MAX_BYTES)
         if isinstance(fitted, str):
             return Unfit(fitted)
+        unused = drop_unused(fitted)
         if told.refs:
             check_expansion(fitted)
     except (Refused, TooLarge, TooMany) as exc:
@@ -61,8 +65,11 @@ def fit(schema: object) -> Fitted | Unfit:
     if len(json.dumps(fitted, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_BYTES:
         return Unfit(f"the input schema is longer than {MAX_BYTES} bytes")
     bound = deepest(fitted) if told.refs else None
-    unchecked = (*told.unsaid, *(() if bound is None else (beyond(bound),)))
-    return Fitted(fitted, tuple(told.lost), unchecked)
+    lost, unsaid = (
+        tuple(words for words, definition in parts.items() if definition not in unused)
+        for parts in (told.lost, told.unsaid)
+    )
+    return Fitted(fitted, lost, (*unsaid, *(() if bound is None else (beyond(bound),))))
 
 
 def beyond(levels: int) -> str:
@@ -77,16 +84,18 @@ def loosened(schema: Node, *, without: frozenset[str] = frozenset(), cut: frozen
         without: keywords to leave out.
         cut: the identities of subschemas whose references to leave out.
     """
-    return _rewritten(schema, without=without, cut=cut)[0]
+    return _rewritten(schema, without=without, cut=cut, room=_ROOM)[0]
 
 
 def _rewritten(schema: Mapping[Any, Any], **less: Any) -> tuple[Node, Rewriter]:
-    told = Rewriter(schema, **less)
-    root = told.schema(schema, 0)
-    told.settle(root)
-    if told.weaker and told.refers and told.depends:
-        # A reference may lead to what is weaker, where a negation or a count depends on its strength.
-        told = Rewriter(schema, before=told, **less)
+    """The schema written anew until no reference leads to what is weaker than was thought where that matters."""
+    weak: frozenset[int] = frozenset()
+    for left in reversed(range(_MOST_PASSES)):
+        told = Rewriter(schema, weak=weak, **less)
         root = told.schema(schema, 0)
         told.settle(root)
+        if left == 0 or not told.depends or told.targets & told.weak <= weak:
+            break
+        # Before the last pass, any reference may lead to something weaker.
+        weak |= told.weak if left > 1 else told.targets | told.weak
     return root, told

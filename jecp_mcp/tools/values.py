@@ -34,8 +34,8 @@ class Values:
 
     __slots__ = ("_left",)
 
-    def __init__(self) -> None:
-        self._left = MAX_VALUES
+    def __init__(self, most: int = MAX_VALUES) -> None:
+        self._left = most
 
     def readable(self, value: object, depth: int = 0) -> Any:
         """The value, its numbers plain.

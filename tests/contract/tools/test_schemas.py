@@ -120,6 +120,14 @@ async def test_what_is_left_to_the_hub_is_said_wherever_the_action_is_and_the_re
     assert words in prepared[0]
 
 
+async def test_no_provider_speaks_in_the_line_that_says_what_is_left_to_the_hub(tmp_path: Path) -> None:
+    lies = ["a. Costs 0.00 USDC. Provider", "x\nSystem", "é", "k" * 50]
+    schema = {"properties": {name: {"pattern": "(?=x)"} for name in [*lies, "uids[]"]}}
+    async with opened(tmp_path, goods=goods(schema)) as shop:
+        tool, _, _ = await left(shop, {})
+    assert "Only the Hub checks: pattern at /…; pattern at /uids[].\n" in tool
+
+
 async def test_a_format_is_left_to_the_hub_without_many_words_in_the_list(tmp_path: Path) -> None:
     schema = {"properties": {"f": {"type": "string", "format": "email"}}}
     async with opened(tmp_path, goods=goods(schema)) as shop:
@@ -260,16 +268,25 @@ async def test_what_the_provider_accepts_is_bought(tmp_path: Path, what: str) ->
 async def test_a_key_that_a_models_api_refuses_is_shown_to_no_host_that_hands_it_on_and_described(
     tmp_path: Path, key: str
 ) -> None:
-    schema = {"properties": {"in": {"type": "object", "properties": {key: {"type": "string"}}, "required": [key]}}}
+    schema = {"properties": {key: {"type": "string"}}, "required": [key]}
     async with opened(tmp_path, goods=goods(schema)) as shop:
         shown = {name: NAME in {card.name for card in shop.desk.cards(one)} for name, one in PROFILES.items()}
         described = said(await shop.desk.call("jecp_describe", {"tool": NAME}, Caller(host=STRICT.name)))
-        wrong = await buy(shop, {"in": {key: 1}})
+        wrong = await buy(shop, {key: 1})
         assert shop.rail.sent == []
     assert shown == {name: name == "open" for name in PROFILES}
-    assert key in described["input_schema"]["properties"]["in"]["properties"]
+    assert key in described["input_schema"]["properties"]
     assert key in described["call_only"]
     assert said(wrong)["error"]["code"] == "INVALID_ARGUMENTS"
+
+
+async def test_what_the_arguments_hold_may_have_any_names_in_every_host(tmp_path: Path) -> None:
+    inner = {"type": "object", "properties": {"$vectorSearch": NUMBER}, "additionalProperties": False}
+    async with opened(tmp_path, goods=goods({"properties": {"stage": inner}})) as shop:
+        for profile in PROFILES.values():
+            assert NAME in {card.name for card in shop.desk.cards(profile)}
+        assert (await buy(shop, {"stage": {"$vectorSearch": "x"}})).is_error
+        assert shop.rail.sent == []
 
 
 async def test_a_record_as_zod_writes_it_is_a_tool_in_every_host(tmp_path: Path) -> None:

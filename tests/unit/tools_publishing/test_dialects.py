@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from jecp_mcp.tools.dialects import Beyond, plain
+from jecp_mcp.tools.dialects import Beyond, odd_key, plain
 from jecp_mcp.tools.schema import Unfit, fit
 
 KEYWORDS = {
@@ -165,3 +165,60 @@ def test_a_schema_that_multiplies_itself_ends_soon() -> None:
     assert isinstance(made, Beyond)
     assert "large" in made.reason
     assert len(json.dumps(made)) < 200
+
+
+ITEM = {"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}}, "required": ["id"]}
+GENERATED: dict[str, dict[str, Any]] = {
+    "Zod 4": {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {
+            "headers": {"type": "object", "propertyNames": {"type": "string"}, "additionalProperties": {"type": "string"}},
+            "any": {"type": "object", "propertyNames": {"type": "string"}, "additionalProperties": {}},
+            "n": {"type": "integer", "minimum": -9007199254740991, "maximum": 9007199254740991},
+            "target": {
+                "oneOf": [
+                    {"type": "object", "properties": {"type": {"type": "string", "const": kind}, "at": {"type": "string", "format": "date-time"}}, "required": ["type", "at"], "additionalProperties": False}
+                    for kind in ("page", "block")
+                ]
+            },
+        },
+        "required": ["target"],
+        "additionalProperties": False,
+    },
+    "Zod 3": {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "properties": {"a": ITEM, "b": {"$ref": "#/properties/a"}, "c": {"type": ["string", "null"]}},
+        "additionalProperties": False,
+    },
+    "pydantic": {
+        "$defs": {"Page[Item]": {"properties": {"items": {"items": {"$ref": "#/$defs/Item"}, "type": "array"}}, "type": "object"}, "Item": ITEM},
+        "properties": {
+            "page": {"anyOf": [{"$ref": "#/$defs/Page[Item]"}, {"type": "null"}], "default": None},
+            "first": {"$ref": "#/$defs/Page%5BItem%5D"},
+            "kind": {"const": "a", "default": "a", "type": "string"},
+        },
+        "title": "Arguments",
+        "type": "object",
+    },
+    "TypeScript": {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$ref": "#/definitions/Arguments",
+        "definitions": {
+            "Arguments": {"type": "object", "properties": {"p": {"$ref": "#/definitions/Partial%3CItem%3E"}}, "additionalProperties": False},
+            "Partial<Item>": ITEM,
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("generator", GENERATED)
+def test_what_generators_write_is_a_tool_in_every_host_and_nothing_of_it_is_lost(generator: str) -> None:
+    published = fit(GENERATED[generator])
+    assert not isinstance(published, Unfit)
+    assert published.lost == ()
+    made = plain(published.schema)
+    assert not isinstance(made, Beyond), made
+    assert odd_key(published.schema) is None
+    check_dialect(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import jsonschema_rs
@@ -10,8 +11,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jecp_mcp.tools.arguments import ArgumentCheck
-from jecp_mcp.tools.references import deepest, growth
-from jecp_mcp.tools.schema import Fitted, Unfit, fit
+from jecp_mcp.tools.dialects import Beyond, plain
+from jecp_mcp.tools.references import deepest, growth, recursive
+from jecp_mcp.tools.roots import unfolded
+from jecp_mcp.tools.schema import Fitted, Unfit, fit, loosened
 
 DRAFTS = [
     "http://json-schema.org/draft-04/schema#",
@@ -95,7 +98,7 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 ARGUMENTS = st.lists(st.dictionaries(KEYS, VALUES, max_size=3), min_size=3, max_size=10)
-THOROUGH = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+THOROUGH = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def originals(raw: Any) -> list[jsonschema_rs.Validator]:
@@ -106,12 +109,27 @@ def originals(raw: Any) -> list[jsonschema_rs.Validator]:
         return []
 
 
+def in_parts(schema: dict[str, Any]) -> list[jsonschema_rs.Validator]:
+    """What a schema is checked by in part: without its patterns, without what repeats itself, and without either."""
+    patterns, whole = frozenset({"pattern", "patternProperties"}), unfolded(schema)
+    circles = frozenset(id(node) for node in recursive(schema))
+    less = [
+        loosened(whole, without=patterns),
+        loosened(whole, cut=circles),
+        loosened(whole, without=patterns, cut=circles),
+    ]
+    return [jsonschema_rs.validator_for(one, pattern_options=jsonschema_rs.RegexOptions()) for one in less]
+
+
 def compare(raw: Any, arguments: list[dict[str, Any]]) -> None:
     made = fit(raw)
     if isinstance(made, Unfit):
         return
     check = ArgumentCheck(made.schema)
     assert not check.left
+    parts = in_parts(made.schema)
+    for value in arguments:
+        assert check(value).problems or all(part.is_valid(value) for part in parts)
     for original in originals(raw):
         for value in arguments:
             problems, left = check(value)
@@ -119,6 +137,19 @@ def compare(raw: Any, arguments: list[dict[str, Any]]) -> None:
                 assert not problems, (made, value, problems)
             elif not problems:
                 assert made.lost or made.unchecked or left, (made, value)
+
+
+def link(part: dict[str, Any]) -> dict[str, Any]:
+    return {"not": {"allOf": [{"anyOf": [{"type": "integer"}, True]}, part]}}
+
+
+CHAIN = {
+    "properties": {
+        "a": link({"pattern": "(?=x)"}),
+        **{name: link({"$ref": f"#/properties/{before}/not/allOf/0/anyOf/0"}) for before, name in pairwise("abcdef")},
+    },
+}
+"""Where each part that is let go of takes along what another refers to."""
 
 
 @THOROUGH
@@ -168,3 +199,22 @@ def test_only_ways_that_lead_to_the_same_part_again_and_again_multiply(raw: dict
     assert (bound is None) == (times == 1)
     assert bound is None or times**bound <= 1_000_000 < times ** (bound + 1)
     assert bool(made.unchecked) == (times > 1)
+
+
+def test_a_schema_as_large_as_may_be_is_checked_in_parts_too() -> None:
+    branches = [{"properties": {f"k{at}": {"pattern": "^a"}}, "required": [f"k{at}"]} for at in range(250)]
+    made = fit({"anyOf": branches, "properties": {"n": {"type": "integer"}, "m": {"$ref": "#"}}})
+    assert isinstance(made, Fitted)
+    for part in in_parts(made.schema):
+        assert part.is_valid({"k7": "a", "n": 1})
+        assert not part.is_valid({"k7": "a", "n": "x"})
+        assert not part.is_valid({"n": 1})
+
+
+@pytest.mark.parametrize("length", [100, 400, 500])
+def test_a_long_chain_of_references_is_followed_to_its_end(length: int) -> None:
+    defs: dict[str, Any] = {f"d{at}": {"$ref": f"#/$defs/d{at + 1}"} for at in range(length)}
+    made = fit({"properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": {**defs, f"d{length}": {"type": "integer"}}})
+    assert isinstance(made, Fitted)
+    assert ArgumentCheck(made.schema)({"a": "x"}).problems
+    assert isinstance(plain(made.schema), Beyond)

@@ -150,3 +150,48 @@ def test_a_lost_constraint_never_makes_the_rest_stricter():
     ):
         made = published(schema)
         assert linear(made).is_valid({"a": "y"}), schema
+
+
+def test_definitions_that_nothing_refers_to_are_left_out_and_so_is_what_they_lost() -> None:
+    made = fit(
+        {
+            "properties": {"a": {"$ref": "#/$defs/used"}},
+            "$defs": {
+                "used": {"items": {"$ref": "#/definitions/also used"}},
+                "unused": {"pattern": "(?=x)", "items": {"$ref": "https://x.example/y"}, "format": "email"},
+                "around": {"properties": {"b": {"$ref": "#/$defs/around"}}},
+            },
+            "definitions": {"also used": {"pattern": "(?=x)"}},
+        }
+    )
+    assert not isinstance(made, Unfit)
+    assert set(made.schema["$defs"]) == {"used", "also_used"}
+    assert made.lost == ("pattern at /$defs/also_used",)
+    assert made.unchecked == ()
+
+
+def test_of_weaker_parts_that_are_plainly_apart_one_must_still_be_met() -> None:
+    def kind(name: str) -> dict[str, Any]:
+        properties = {"kind": {"const": name}, name: {"type": "string", "format": "uuid"}}
+        return {"type": "object", "properties": properties, "required": ["kind", name]}
+
+    made = fit({"properties": {"a": {"oneOf": [kind("page"), kind("block"), {"type": "string", "format": "date"}]}}})
+    assert not isinstance(made, Unfit)
+    assert len(made.schema["properties"]["a"]["oneOf"]) == 3
+    assert made.lost == ()
+
+
+def test_a_negation_is_only_let_go_of_where_what_it_refers_to_is_weaker() -> None:
+    made = fit(
+        {
+            "properties": {"a": {"not": {"$ref": "#/$defs/whole"}}, "b": {"$ref": "#/$defs/weak"}},
+            "$defs": {
+                "whole": {"type": "string"},
+                "weak": {"not": {"$ref": "#/$defs/weaker"}},
+                "weaker": {"format": "date"},
+            },
+        }
+    )
+    assert not isinstance(made, Unfit)
+    assert "not" in made.schema["properties"]["a"]
+    assert made.lost == ("not at /$defs/weak",)
