@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from jecp_mcp.cli.call import NotDone, _check_room, _save
+from jecp_mcp.cli.call import _check_room, _save
 from jecp_mcp.tools.forms import Audio, Embedded, Image, ToolResult
 
 DATA = base64.b64encode(b"bytes").decode()
@@ -19,7 +19,7 @@ NOTHING_KEPT: Any = SimpleNamespace(store=SimpleNamespace(find=lambda _: None))
 
 
 def save(output: Path, *blocks: Any) -> list[str]:
-    return [one.name for one in _save(NOTHING_KEPT, ToolResult(blocks), output)]
+    return [one.name for one in _save(NOTHING_KEPT, ToolResult(blocks), output)[0]]
 
 
 def test_names_end_as_the_stores_do_whatever_a_stranger_calls_the_type(tmp_path: Path) -> None:
@@ -44,8 +44,9 @@ def test_nothing_that_is_there_is_overwritten_and_no_link_is_followed(tmp_path: 
     assert save(folder, Image(DATA, "image/png")) == ["file-0-3.png"]
     assert mine.read_bytes() == b"mine"
     assert not (tmp_path / "nowhere").exists()
-    with pytest.raises(NotDone, match="the call is paid and its file is kept"):
-        save(mine, Image(DATA, "image/png"))
+    saved, (problem,) = _save(NOTHING_KEPT, ToolResult((Image(DATA, "image/png"),)), mine)
+    assert (saved, mine.read_bytes()) == ([], b"mine")
+    assert problem.startswith(f"its file could not be written to {mine}: ")
 
 
 def test_a_place_that_cannot_take_the_file_is_refused_before_anything_is_bought(tmp_path: Path) -> None:

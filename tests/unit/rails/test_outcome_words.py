@@ -86,7 +86,7 @@ def test_an_answer_under_another_id_proves_nothing(evidence: Evidence, status: i
     [
         ({"charged": False, "amount": MicroUSDC(9)}, Verdict.NOT_CHARGED, 0, "answered, not charged"),
         ({"charged": True, "amount": MicroUSDC(9)}, Verdict.CHARGED, 9, "answered, charged"),
-        ({"charged": True}, Verdict.CHARGED, BUDGET, "answered without an amount; the hold counts"),
+        ({"charged": True}, Verdict.CHARGED, BUDGET, "answered, charged; how much cannot be read"),
     ],
 )
 def test_a_success_names_its_transaction_and_what_it_rests_on(
@@ -101,7 +101,7 @@ def test_a_charged_failure_names_its_transaction_and_counts_the_hold_where_no_am
     said = {"charged": True, "transaction_id": "tx_2"}
     found = conclude([DROPPED, refusal("PROVIDER_ERROR", billing=said)], replay=False, budget=BUDGET)
     assert (found.verdict, found.amount, found.transaction_id) == (Verdict.CHARGED, BUDGET, "tx_2")
-    assert (found.evidence, found.attempts) == ("refused, and yet charged: PROVIDER_ERROR", 2)
+    assert (found.evidence, found.attempts) == ("refused, and yet charged: PROVIDER_ERROR; how much cannot be read", 2)
 
 
 def test_a_proven_charge_outweighs_a_later_refusal_and_a_lost_attempt() -> None:

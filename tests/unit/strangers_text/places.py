@@ -94,7 +94,7 @@ def in_facts(text: str) -> str:
 def in_the_ledger(text: str) -> str:
     given: Any = type("Given", (), {"ledger": Path("ledger.sqlite")})
     call = {"created_at": "2026-11-26T00:00:00Z", "tool": text, "state": "settled", "held_usdc": "0.00"}
-    call |= {"charged_usdc": "0.05", "transaction_id": text, "call_id": "c"}
+    call |= {"charged_usdc": "0.05", "amount_unreadable": False, "transaction_id": text, "call_id": "c"}
     return seen(lambda: ledger._print([call], given))
 
 
@@ -185,7 +185,7 @@ def as_a_file_name(text: str) -> str:
         bridge: Any = type(
             "Bridge", (), {"store": ArtifactStore(Path(folder) / "none", ArtifactSettings(), FixedClock())}
         )
-        saved = _save(bridge, ToolResult((Embedded("jecp://artifact/x", "", text),)), Path(folder) / "to")
+        saved, _ = _save(bridge, ToolResult((Embedded("jecp://artifact/x", "", text),)), Path(folder) / "to")
         assert [one.parent.name for one in saved] == ["to"]
         return _json([stored.name, stored.path.name, *(one.name for one in saved)])
 
