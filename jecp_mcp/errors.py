@@ -10,8 +10,10 @@
     ├── LedgerError
     │   ├── LedgerUnavailable the ledger cannot be written now (full disk, read-only, locked)
     │   │   └── ClockWentBack the clock is well behind the ledger's last change
-    │   ├── LedgerDamaged     the ledger file is not what was written
-    │   └── TooManyQuestions  as many questions of one principal wait for a person as may
+    │   ├── TooManyWait       no room for what is to be agreed beside what waits already
+    │   │   └── TooManyQuestions as many questions of one principal wait for a person as may
+    │   └── LedgerDamaged     the ledger file is not what was written
+    ├── HeldBack              a request whose first byte must not leave now
     ├── PinsUnusable          what was seen of the catalog before cannot be read or written
     └── ToolFault             a request to one of our own tools that cannot be met
 
@@ -75,12 +77,20 @@ class ClockWentBack(LedgerUnavailable):
     """The clock is well behind the ledger's last change, so what has left a rolling window is not known."""
 
 
+class TooManyWait(LedgerError):
+    """There is no room for a prepared call or question beside those that wait; the message says what makes room."""
+
+
+class TooManyQuestions(TooManyWait):
+    """As many questions of one principal wait for a person as may. This one was not written."""
+
+
 class LedgerDamaged(LedgerError):
     """The ledger file is not what was written. Paid calls stop until an operator mends it."""
 
 
-class TooManyQuestions(LedgerError):
-    """As many questions of one principal wait for a person as may. This one was not written."""
+class HeldBack(JecpMcpError):
+    """Raised by whoever is asked right before the first byte of a request: it must not leave now."""
 
 
 class PinsUnusable(JecpMcpError):

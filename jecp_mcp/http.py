@@ -8,7 +8,7 @@ against the system's store.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import anyio
 import anyio.to_thread
 
-from jecp_mcp.errors import JecpMcpError
+from jecp_mcp.errors import HeldBack, JecpMcpError
 
 if TYPE_CHECKING:
     import httpx2
@@ -44,7 +44,7 @@ _PHASES: Final = {
 """What begins with each trace event."""
 
 _CONNECTED: Final = "connection.connect_tcp.complete"
-_BEFORE_SENDING: Final = "connection."
+_NOT_SENDING: Final = "connection."
 """How the only trace events begin that come before the first byte of a request. One by any other name counts as
 sending, so that a library that renames its events leaves money held, never released."""
 
@@ -58,6 +58,10 @@ def _worth_logging(record: logging.LogRecord) -> bool:
     A filter, because anybody may lower a logger's level again.
     """
     return record.levelno >= logging.WARNING
+
+
+BeforeSending = Callable[[], Awaitable[None]]
+"""Awaited with the connection up, right before the first byte of a request. May raise `HeldBack`: then none leaves."""
 
 
 class ExchangeFailed(JecpMcpError):
@@ -96,20 +100,33 @@ class HttpStream:
 class _Trail:
     """What the library says it did with one request."""
 
-    __slots__ = ("phase", "sent", "socket")
+    __slots__ = ("_before_sending", "_over", "phase", "sent", "socket")
 
-    def __init__(self) -> None:
+    def __init__(self, before_sending: BeforeSending | None = None) -> None:
         self.sent = False
         self.phase = "connect"
         self.socket: Any = None
+        self._before_sending = before_sending
+        self._over = False
 
     async def __call__(self, name: str, info: Mapping[str, Any]) -> None:
+        if self._over:
+            # The library closes the connection of a request that was held back, and says so.
+            return
         self.phase = _PHASES.get(name, self.phase)
         if name == _CONNECTED:
             self.socket = info["return_value"]
-        elif not name.startswith(_BEFORE_SENDING):
-            self.sent = True
+        elif not name.startswith(_NOT_SENDING) and not self.sent:
             self.socket = None
+            await self._ask()
+            self.sent = True
+
+    async def _ask(self) -> None:
+        if self._before_sending is None:
+            return
+        self._over = True
+        await self._before_sending()
+        self._over = False
 
     def failed(self, reason: str) -> ExchangeFailed:
         return ExchangeFailed(sent=self.sent, phase=self.phase, reason=reason)
@@ -158,13 +175,14 @@ class Http:
         body: bytes | None = None,
         timeout: float = DEFAULT_SECONDS,  # noqa: ASYNC109 - a deadline over the whole exchange, told apart by phase
         max_bytes: int = MAX_BYTES,
+        before_sending: BeforeSending | None = None,
     ) -> HttpAnswer:
         """One request and its whole answer, within `timeout` seconds in all.
 
         Raises:
             ExchangeFailed: no whole answer arrived, or it is longer than `max_bytes`.
         """
-        trail = _Trail()
+        trail = _Trail(before_sending)
         try:
             with anyio.fail_after(timeout):
                 response = await self._send(method, url, headers, body, timeout, trail)
@@ -189,13 +207,14 @@ class Http:
         body: bytes | None = None,
         timeout: float = DEFAULT_SECONDS,  # noqa: ASYNC109 - the longest silence, not a deadline
         max_bytes: int = MAX_BYTES,
+        before_sending: BeforeSending | None = None,
     ) -> AsyncIterator[HttpStream]:
         """One request whose answer is read as it comes; `timeout` is the longest silence, in seconds.
 
         Raises:
             ExchangeFailed: no answer began, or (from the chunks) it broke off or grew longer than `max_bytes`.
         """
-        trail = _Trail()
+        trail = _Trail(before_sending)
         try:
             with anyio.fail_after(timeout):
                 response = await self._send(method, url, headers, body, timeout, trail)
@@ -242,6 +261,8 @@ class Http:
             # The library's parser lets some of a server's oddities through as ValueError.
             reason = "the answer is not HTTP" if trail.sent else "the request cannot be written as HTTP"
             raise trail.failed(reason) from trail.cause(exc)
+        except HeldBack as exc:
+            raise trail.failed(str(exc)) from exc
         finally:
             if trail.socket is not None:
                 # Cancelled in its TLS handshake, the library leaves the socket open.

@@ -46,6 +46,7 @@ class Asked:
     """
 
     payee: str
+    account: str
     action: str
     amount: MicroUSDC
     exact: bool
@@ -58,7 +59,15 @@ class Asked:
         shown = display.arguments(question.arguments, display.MOST_SHOWN)
         if shown is None:
             return None
-        return cls(question.payee, question.action, question.amount, question.exact, question.because, shown)
+        return cls(
+            question.payee,
+            question.account,
+            question.action,
+            question.amount,
+            question.exact,
+            question.because,
+            shown,
+        )
 
     @classmethod
     def read(cls, slip: Slip) -> Asked:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import WireError
 from jecp_mcp.mandate.ledger import CallRow, Conclusion
-from jecp_mcp.mandate.states import CHARGED, OPEN, Event, State
+from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
 from jecp_mcp.money import ZERO
 from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
 from jecp_mcp.wire.envelope import dump_answer, load_answer
 from jecp_mcp.wire.forms import Action, Answer, Refusal
 
-_EVENTS: Mapping[Verdict, Event] = {
-    Verdict.CHARGED: Event.SETTLE,
-    Verdict.NOT_CHARGED: Event.RELEASE,
-    Verdict.IN_DOUBT: Event.DOUBT,
-}
-
 _CHARGES: Mapping[Verdict, Charge] = {
     Verdict.CHARGED: Charge.YES,
     Verdict.NOT_CHARGED: Charge.NO,
     Verdict.IN_DOUBT: Charge.UNKNOWN,
+    Verdict.PENDING: Charge.UNKNOWN,
 }
+
+_OPEN: Final = frozenset({Verdict.IN_DOUBT, Verdict.PENDING})
+
+_SOONEST_MS: Final = 1_000
+_LATEST_MS: Final = 86_400_000
+"""Between what a payee is asked for a call again, whatever its rail says."""
 
 
 def refused(refusal: Refusal, action: Action | None) -> CallEnd:
@@ -32,12 +35,13 @@ def refused(refusal: Refusal, action: Action | None) -> CallEnd:
     return CallEnd(Charge.NO, action=action, refusal=refusal)
 
 
-MOST_ATTEMPTS = 12
-"""How often one call may be sent before it is sent again only at a start of the program."""
+def conclusion(call_id: str, outcome: Outcome, claim: int, now: UnixMs) -> Conclusion:
+    """What the ledger is told of an outcome. An answer that cannot be written down still proves what it proves.
 
-
-def conclusion(call_id: str, outcome: Outcome) -> Conclusion:
-    """What the ledger is told of an outcome. An answer that cannot be written down still proves what it proves."""
+    Args:
+        claim: the claim under which it was found out.
+        now: the clock.
+    """
     answer, evidence = None, outcome.evidence
     if outcome.answer is not None:
         try:
@@ -46,14 +50,22 @@ def conclusion(call_id: str, outcome: Outcome) -> Conclusion:
             evidence = f"{evidence}; the answer was not kept: {exc}"
     return Conclusion(
         call_id=call_id,
-        event=_EVENTS[outcome.verdict],
+        verdict=outcome.verdict,
         charged=outcome.amount if outcome.verdict is Verdict.CHARGED else ZERO,
+        claim=claim,
+        proven=outcome.proven,
         balance_after=None if outcome.answer is None else outcome.answer.billing.balance_after,
-        transaction_id=outcome.transaction_id,
+        reference=outcome.transaction_id,
         evidence=evidence,
         answer=answer,
         attempts=outcome.attempts,
+        look_again_at=None if outcome.look_again_at is None else soon(outcome.look_again_at, now),
     )
+
+
+def soon(at: int, now: UnixMs) -> UnixMs:
+    """`at`, moved to where a payee may be asked again: a second from now at the earliest, a day at the latest."""
+    return UnixMs(min(max(at, now + _SOONEST_MS), now + _LATEST_MS))
 
 
 def ended(call_id: str, action: Action | None, outcome: Outcome, request: StoredRequest) -> CallEnd:
@@ -65,7 +77,7 @@ def ended(call_id: str, action: Action | None, outcome: Outcome, request: Stored
         answer=outcome.answer,
         refusal=outcome.refusal,
         amount=outcome.amount if outcome.verdict is Verdict.CHARGED else ZERO,
-        held=request.budget if outcome.verdict is Verdict.IN_DOUBT else ZERO,
+        held=request.budget if outcome.verdict in _OPEN else ZERO,
         reserved=request.budget,
         transaction_id=outcome.transaction_id,
         balance_after=None if outcome.answer is None else outcome.answer.billing.balance_after,
@@ -87,7 +99,7 @@ def standing(row: CallRow) -> CallEnd:
         amount=row.charged if charge is Charge.YES else ZERO,
         held=row.held if charge is Charge.UNKNOWN else ZERO,
         reserved=row.held,
-        transaction_id=row.transaction_id,
+        transaction_id=row.reference,
         balance_after=row.balance_after,
         stored=True,
         estimated=refusals.estimated(row),
@@ -98,13 +110,11 @@ def charge_of(row: CallRow) -> Charge:
     """Whether a row's money moved, as far as it is proven."""
     if row.state in CHARGED:
         return Charge.YES
-    return Charge.NO if row.state in {State.RELEASED, State.RECONCILED_FREE} else Charge.UNKNOWN
+    return Charge.NO if row.state in FREE else Charge.UNKNOWN
 
 
 def _open(row: CallRow) -> Refusal:
-    if row.state is not State.IN_DOUBT:
-        return refusals.in_progress(row)
-    return refusals.asked_enough(row) if row.attempts >= MOST_ATTEMPTS else refusals.in_doubt(row)
+    return refusals.in_doubt(row) if row.state is State.IN_DOUBT else refusals.in_progress(row)
 
 
 def _kept(row: CallRow) -> Answer | None:

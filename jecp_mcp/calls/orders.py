@@ -11,6 +11,7 @@ from jecp_mcp.calls.approval import Approvals
 from jecp_mcp.calls.ports import Caller, Purchase, Question
 from jecp_mcp.calls.stored import fingerprint, pack
 from jecp_mcp.clock import Clock
+from jecp_mcp.mandate.caps import names_of
 from jecp_mcp.mandate.ledger import Ledger, Reservation
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
@@ -27,20 +28,29 @@ class Order:
     """An authorised purchase on its way to the ledger.
 
     Attributes:
+        account: which account pays, at whom.
+        source: where the offer comes from.
         quoted: the price, or for metered models its base; what is assumed where it is unknown. Micro-USDC.
-        bounded: whether the price is known only when it is paid, and till then only what it can come to at most.
+        kind: what is known of the price.
         because: why a person must agree, as one sentence; None when nobody must.
         uses: the slips that paying for it uses.
     """
 
     purchase: Purchase
     principal: str
+    account: str
+    source: str
     fingerprint: str
     quoted: MicroUSDC
-    bounded: bool
+    kind: QuoteKind
     permit: Permit
     because: str | None = None
     uses: tuple[SlipRef, ...] = ()
+
+    @property
+    def bounded(self) -> bool:
+        """Whether only the price's base is known before it is paid."""
+        return self.kind is QuoteKind.FROM
 
     def question(self, because: str) -> Question:
         """What a person is asked."""
@@ -48,9 +58,10 @@ class Order:
         return Question(
             principal=self.principal,
             payee=action.namespace,
+            account=self.account,
             action=action.key,
             amount=self.permit.hold,
-            exact=not self.bounded,
+            exact=self.kind is QuoteKind.EXACT,
             fingerprint=self.fingerprint,
             because=because,
             arguments=self.purchase.arguments,
@@ -71,16 +82,21 @@ class Order:
             call_id=request.call_id,
             principal=self.principal,
             session=session,
+            rail=request.rail,
+            account=request.account,
             tool=self.purchase.tool,
             payee=action.namespace,
-            capability=action.capability,
-            action=action.action,
+            source=self.source,
+            offer=action.key,
+            names=names_of(action, self.purchase.tool),
             version=action.version,
             fingerprint=self.fingerprint,
             quoted=self.quoted,
             hold=request.budget,
             meters=self.permit.meters,
             request=pack(request),
+            kind=self.kind.value,
+            provable_until=request.provable_until,
             uses=self.uses,
         )
 
@@ -113,7 +129,7 @@ class Orders:
         skew = await self._rail.skew()
         if skew is not None and abs(skew) > MOST_SKEW_SECONDS:
             return refusals.clock_wrong(skew)
-        action = purchase.action
+        action, account, source = purchase.action, self._rail.account, self._rail.source
         quote = self._rail.quote(action, purchase.arguments)
         permit = authorise(
             self._policy,
@@ -130,11 +146,13 @@ class Orders:
         return Order(
             purchase=purchase,
             principal=caller.principal,
-            fingerprint=fingerprint(caller.principal, self._rail.account, action.key, purchase.arguments),
+            account=account,
+            source=source,
+            fingerprint=fingerprint(caller.principal, source, action.key, purchase.arguments),
             quoted=permit.hold if quote is None else quote.amount,
-            bounded=quote is None or quote.kind is QuoteKind.MAX,
+            kind=QuoteKind.UNKNOWN if quote is None else quote.kind,
             permit=permit,
-            because=await self._because(purchase, caller.principal, permit.hold),
+            because=await self._because(purchase, caller.principal, account, permit.hold),
         )
 
     async def agreed(self, order: Order, caller: Caller) -> Order | Refusal:
@@ -177,11 +195,13 @@ class Orders:
             case _:
                 return given
 
-    async def _because(self, purchase: Purchase, principal: str, hold: MicroUSDC) -> str | None:
+    async def _because(self, purchase: Purchase, principal: str, account: str, hold: MicroUSDC) -> str | None:
         namespace = purchase.action.namespace
         if self._policy.needs_approval(hold):
             return f"A call that may cost {format_usdc(hold)} USDC needs the approval of a person."
-        if self._policy.approve_new_payees and not await self._ledger.has_paid(principal, namespace):
+        if not self._policy.approve_new_payees:
+            return None
+        if not await self._ledger.has_paid(principal, self._rail.name, account, namespace):
             payee = namespace or "the Hub itself"
             return f"Nothing was ever bought from {payee} before, which needs the approval of a person."
         return None

@@ -17,13 +17,14 @@ import anyio
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.admission import Admissions
-from jecp_mcp.calls.ends import MOST_ATTEMPTS, conclusion, ended, refused, standing
+from jecp_mcp.calls.admission import Admissions, Offered
+from jecp_mcp.calls.ends import conclusion, ended, refused, soon, standing
 from jecp_mcp.calls.orders import Order, Orders
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
 from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_slip, unusable
 from jecp_mcp.calls.replays import Replays
-from jecp_mcp.calls.runs import Run
+from jecp_mcp.calls.runs import Run, Working
+from jecp_mcp.calls.sending import Sending
 from jecp_mcp.calls.upkeep import Upkeep
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import LedgerError, WireError
@@ -40,15 +41,18 @@ from jecp_mcp.mandate.ledger import (
 )
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
-from jecp_mcp.mandate.states import OPEN, Event, State
+from jecp_mcp.mandate.states import OPEN, State, Verdict
 from jecp_mcp.money import format_usdc
-from jecp_mcp.rails.base import Rail, StoredRequest
+from jecp_mcp.rails.base import Rail
 from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
 
 STATUS_SECONDS = 20.0
 """How long a question for a call's status waits for the call to end: well within a host's patience."""
+
+_AFTER_FAULT_MS = 60_000
+"""When a call is asked for again during which this program failed."""
 
 GRACE_SECONDS = 5.0
 """How long a closing pipeline lets running calls end before it leaves them to the next start."""
@@ -80,12 +84,20 @@ class Calls:
         self._ledger = ledger
         self._rail = rail
         self._clock = clock
-        self._unready = unready
         self._orders = Orders(policy, ledger, rail, clock, unready)
-        self._admissions = Admissions(ledger, rail, self._orders, mint)
-        self._replays = Replays(ledger, rail, clock)
-        self._upkeep = Upkeep(ledger, rail, clock, self._resolve, keep_bodies_days=keep_bodies_days)
+        self._admissions = Admissions(ledger, rail, self._orders, clock, mint)
+        self._replays = Replays(policy, ledger, rail, clock)
         self._running: dict[str, Run] = {}
+        self._working = Working(self._running)
+        self._upkeep = Upkeep(
+            ledger,
+            rail,
+            clock,
+            self.resolve,
+            serves=self._replays.serves,
+            working=self._working,
+            keep_bodies_days=keep_bodies_days,
+        )
         self._tasks: TaskGroup | None = None
         self._closing = False
 
@@ -162,7 +174,7 @@ class Calls:
         if stale is not None:
             return refused(stale, action)
         if slip.call_id is not None:
-            end = await self._resolve(slip.call_id, MOST_ATTEMPTS)
+            end = await self.resolve(slip.call_id)
             if end is not None and (end.charge is not Charge.NO or end.answer is not None):
                 return replace(end, action=action)
             if slip.expires_at <= self._clock.now():
@@ -210,23 +222,23 @@ class Calls:
 
         Returns how it ended, or stands after at most `STATUS_SECONDS`; None for an unknown id.
         """
-        return await self._resolve(call_id, MOST_ATTEMPTS)
-
-    async def _resolve(self, call_id: str, most: int | None) -> CallEnd | None:
         try:
             row = await self._ledger.row(call_id)
         except LedgerError as exc:
             return CallEnd(Charge.UNKNOWN, call_id, refusal=refusals.unreadable(exc))
         if row is None:
             return None
-        row = await self._replays.taken_over(row)
-        run = self._running.get(row.fingerprint)
+        row = await self._replays.taken_over(row, self._working)
+        run = self._running.get(row.fingerprint) if row.state in OPEN else None
         if run is None:
-            if row.state is not State.IN_DOUBT or self._closing or self._tasks is None or self._unready() is not None:
+            elsewhere = self._replays.elsewhere(row)
+            if elsewhere is not None and row.owner != self._ledger.session:
+                return elsewhere
+            if row.state is not State.IN_DOUBT or self._closing or self._tasks is None:
                 return standing(row)
             run = Run(Caller(row.principal), standing(row))
             self._running[row.fingerprint] = run
-            self._tasks.start_soon(self._rerun, run, row, most)
+            self._tasks.start_soon(self._rerun, run, row)
         with anyio.move_on_after(STATUS_SECONDS):
             return await run.wait()
         return standing(row)
@@ -236,7 +248,7 @@ class Calls:
         await self._upkeep.recover()
 
     async def keep_recovering(self) -> None:
-        """`recover`, and then, until cancelled, what `jecp_mcp.calls.upkeep` does every five minutes."""
+        """`recover`, and then, until cancelled, what `jecp_mcp.calls.upkeep` does beside the calls."""
         await self._upkeep.keep()
 
     async def note_refunds(self) -> int:
@@ -258,6 +270,31 @@ class Calls:
             return await self._ledger.rows(limit=limit)
         row = await self._ledger.row(call_id)
         return [] if row is None else [row]
+
+    def own(self, row: CallRow) -> bool:
+        """Whether this process's account paid for a call, at its payee."""
+        return (row.rail, row.account) == (self._rail.name, self._rail.account)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the ledger cannot be written at the moment, as far as it is known, or None."""
+        return self._ledger.trouble
+
+    async def last_told(self) -> CallRow | None:
+        """The latest call of this process's account whose answer told the balance, or None.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        return await self._ledger.last_of(self._rail.name, self._rail.account)
+
+    async def excessive(self, *, limit: int) -> Sequence[CallRow]:
+        """The latest calls that were charged more than they were allowed to cost, newest first.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        return await self._ledger.excessive(limit=limit)
 
     async def holding(self, *, limit: int) -> Sequence[CallRow]:
         """The latest calls that hold money without a proven end, newest first.
@@ -305,38 +342,46 @@ class Calls:
         finally:
             self._finish(run, order.fingerprint)
 
-    async def _rerun(self, run: Run, row: CallRow, most: int | None) -> None:
+    async def _rerun(self, run: Run, row: CallRow) -> None:
         try:
-            run.end = await self._replays.replay(row, most, run.relay)
+            run.end = await self._replayed(run, row)
         except Exception:
             # As in `_run`: the others' purchases live in this task group too.
             log.exception("replaying call %s failed inside the bridge", row.call_id)
         finally:
             self._finish(run, row.fingerprint)
 
+    async def _replayed(self, run: Run, row: CallRow) -> CallEnd:
+        run.working.add(row.call_id)
+        try:
+            return await self._replays.replay(row, run.relay)
+        except Exception:
+            self._broken(row.call_id, row.claim)
+            raise
+
     def _finish(self, run: Run, key: str) -> None:
         del self._running[key]
         run.done.set()
+        # It may be due to be asked for again sooner than anything before it.
+        self._upkeep.wake()
 
     async def _reserve_and_execute(self, run: Run, order: Order) -> CallEnd:
         action = order.purchase.action
         try:
-            request, admission = await self._admissions.admit(order, run.caller)
+            admitted = await self._admissions.admit(order, run.caller, run.working)
         except WireError as exc:
             return refused(refusals.unwritable(exc), action)
+        if isinstance(admitted, Refusal):
+            return refused(admitted, action)
+        offered, admission = admitted
         match admission:
-            case Admitted(call_id):
-                # What whoever waits hears if this process ends before the Hub has answered.
-                hold = request.budget
-                run.end = CallEnd(Charge.UNKNOWN, call_id, action, refusal=refusals.left_running(hold), held=hold)
-                return await self._execute(request, run, action)
-            case Refusal():
-                return refused(admission, action)
+            case Admitted():
+                return await self._execute(offered, admission, run, action)
             case AlreadyOpen(row):
                 run.end = replace(standing(row), action=action)
-                row = await self._replays.taken_over(row)
+                row = await self._replays.taken_over(row, self._working)
                 in_doubt = row.state is State.IN_DOUBT
-                end = await self._replays.replay(row, MOST_ATTEMPTS, run.relay) if in_doubt else standing(row)
+                end = await self._replayed(run, row) if in_doubt else standing(row)
                 return replace(end, action=action)
             case Undelivered(row):
                 end = replace(standing(row), action=action)
@@ -357,23 +402,49 @@ class Calls:
             self._admissions.spend(order, end.call_id)
         return replace(end, stored=True) if end.answer is not None else end
 
-    async def _execute(self, request: StoredRequest, run: Run, action: Action) -> CallEnd:
+    async def _execute(self, offered: Offered, admitted: Admitted, run: Run, action: Action) -> CallEnd:
+        request, call_id = offered.request, admitted.call_id
+        # What whoever waits hears if this process ends before the payee has answered.
+        hold = request.budget
+        run.end = CallEnd(Charge.UNKNOWN, call_id, action, refusal=refusals.left_running(hold), held=hold)
+        sending = Sending(
+            self._ledger,
+            self._clock,
+            call_id,
+            hold,
+            offered.meters,
+            admitted.claim,
+            since=offered.asked_at,
+            admitted_at=admitted.at,
+        )
         try:
-            outcome = await self._rail.execute(request, progress=run.relay)
-            concluded = conclusion(request.call_id, outcome)
+            outcome = await self._rail.execute(request, sending, progress=run.relay)
+            concluded = conclusion(call_id, outcome, admitted.claim, self._clock.now())
         except Exception:
-            # A rail promises not to raise. If it does, the row must not stay `sent` in a living process: nobody
-            # would ever take it over.
-            self._ledger.conclude(
-                Conclusion(request.call_id, Event.DOUBT, evidence="the bridge failed during the call")
-            )
+            self._broken(call_id, admitted.claim)
             raise
         self._ledger.conclude(concluded)
-        if concluded.charged > request.budget:
+        if concluded.charged > hold:
             log.warning(
-                "call %s: the Hub charged %s USDC, more than its mandate of %s",
-                request.call_id,
+                "call %s: the Hub charged %s USDC, more than its mandate of %s; `jecp-mcp reconcile` lists it",
+                call_id,
                 format_usdc(concluded.charged),
-                format_usdc(request.budget),
+                format_usdc(hold),
             )
-        return ended(request.call_id, action, outcome, request)
+        overruled = await self._replays.overruled(call_id, admitted.claim, outcome, sending)
+        if overruled is not None:
+            return replace(overruled, action=action)
+        return ended(call_id, action, outcome, request)
+
+    def _broken(self, call_id: str, claim: int) -> None:
+        """Note that a rail raised, which it promises not to: the row must not wait for a task that has ended."""
+        now = self._clock.now()
+        self._ledger.conclude(
+            Conclusion(
+                call_id,
+                Verdict.IN_DOUBT,
+                claim=claim,
+                evidence="the bridge failed during the call",
+                look_again_at=soon(now + _AFTER_FAULT_MS, now),
+            )
+        )

@@ -61,6 +61,7 @@ class Question:
     Attributes:
         principal: whose budget would pay.
         payee: the provider's namespace; ``""`` for the Hub itself.
+        account: which account would pay, at whom.
         action: the action's key.
         amount: the price or, when not `exact`, the most it can come to; micro-USDC.
         fingerprint: the call's fingerprint (`jecp_mcp.calls.stored.fingerprint`), which binds the arguments.
@@ -70,6 +71,7 @@ class Question:
 
     principal: str
     payee: str
+    account: str
     action: str
     amount: MicroUSDC
     exact: bool
@@ -80,7 +82,16 @@ class Question:
     @property
     def digest(self) -> str:
         """The question's identity (hex SHA-256)."""
-        bound = [self.principal, self.payee, self.action, self.amount, self.exact, self.fingerprint, self.because]
+        bound = [
+            self.principal,
+            self.payee,
+            self.account,
+            self.action,
+            self.amount,
+            self.exact,
+            self.fingerprint,
+            self.because,
+        ]
         return hashlib.sha256(json.dumps(bound, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
@@ -175,3 +186,8 @@ class CallEnd:
     balance_after: MicroUSDC | None = None
     stored: bool = False
     estimated: bool = False
+
+    @property
+    def excessive(self) -> bool:
+        """Whether the payee says that it took more than the call was allowed to cost, which a person must look at."""
+        return self.charge is Charge.YES and self.amount > self.reserved

@@ -23,6 +23,7 @@ LEDGER_DAMAGED = "LEDGER_DAMAGED"
 CLOCK_WRONG = "CLOCK_WRONG"
 CALL_IN_PROGRESS = "CALL_IN_PROGRESS"
 CALL_IN_DOUBT = "CALL_IN_DOUBT"
+ACCOUNT_NOT_HERE = "ACCOUNT_NOT_HERE"
 CALL_OVER = "CALL_OVER"
 CALL_WRITTEN_OFF = "CALL_WRITTEN_OFF"
 BRIDGE_FAULT = "BRIDGE_FAULT"
@@ -285,17 +286,71 @@ def in_doubt(row: CallRow) -> Refusal:
     )
 
 
-def asked_enough(row: CallRow) -> Refusal:
-    """A call in doubt that was sent as often as one may be."""
+def held_back(row: CallRow, why: Refusal, again_at: UnixMs | None) -> Refusal:
+    """A call in doubt that could not be asked for now, because of a limit or the ledger.
+
+    Args:
+        again_at: when it will be.
+    """
+    when = {} if again_at is None else {"look_again_at": iso(again_at)}
     return Refusal(
         code=CALL_IN_DOUBT,
         message=(
-            f"The call of {iso(row.created_at)} was sent {row.attempts} times and no answer proves its end, so it is "
-            f"not sent again before the server's next start. {format_usdc(row.held)} USDC stay held. "
-            "Ask for its status after that."
+            f"The call of {iso(row.created_at)} was sent and its answer was lost, and it cannot be sent again now to "
+            f"find out ({why.code}). {format_usdc(row.held)} USDC stay held. The server tries again by itself. "
+            "Ask for its status later instead of repeating it."
         ),
-        details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "attempts": row.attempts},
-        retry_after_seconds=_ENOUGH_SECONDS,
+        details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "because": why.code, **when},
+        source="bridge",
+    )
+
+
+def account_not_here(row: CallRow) -> Refusal:
+    """A call in doubt that another account paid for, whose key is not here."""
+    return Refusal(
+        code=ACCOUNT_NOT_HERE,
+        message=(
+            f"The call of {iso(row.created_at)} was sent by another account ({row.account[:200]}) and its answer was "
+            f"lost. {format_usdc(row.held)} USDC stay held. Only a server that runs with that account can find out "
+            "whether it was charged, and the operator must start one."
+        ),
+        details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "account": row.account[:200]},
+        source="bridge",
+    )
+
+
+def taken_over() -> Refusal:
+    """A call that this process was sending is another one's by now."""
+    return Refusal(
+        code=CALL_IN_PROGRESS,
+        message=(
+            "Another process has taken this call over. Whether it was charged is not known yet. "
+            "Ask for its status instead of repeating it."
+        ),
+        source="bridge",
+    )
+
+
+def clock_set_back() -> Refusal:
+    """The clock was set back while a call was under way."""
+    return Refusal(
+        code=CLOCK_WRONG,
+        message=(
+            "This machine's clock was set back while the call was under way, so how old it is cannot be told. "
+            "Nothing was sent and nothing was charged. The operator must set this machine's clock."
+        ),
+        source="bridge",
+    )
+
+
+def ledger_too_slow() -> Refusal:
+    """Each time the ledger had admitted the call, its minute was over already."""
+    return Refusal(
+        code=LEDGER_UNAVAILABLE,
+        message=(
+            "The spending ledger takes minutes to answer. Nothing was sent and nothing was charged. "
+            "The operator runs `jecp-mcp doctor --ledger`, which says how to mend it."
+        ),
         source="bridge",
     )
 
@@ -311,8 +366,6 @@ def left_running(hold: int) -> Refusal:
         source="bridge",
     )
 
-
-_ENOUGH_SECONDS = 900
 
 _ASK_WHETHER = "Ask the user whether to buy it again."
 _CALL_AGAIN = "Call it again to have its result."
@@ -339,6 +392,8 @@ def standing(row: CallRow) -> Refusal:
     what, money, action = _ENDED[row.state]
     if estimated(row):
         money = "It was charged; how much cannot be read, so {charged} USDC count as spent."
+    if row.answered and row.answer is None:
+        what += ", and its answer was dropped since (ledger.keep_bodies_days and keep_bodies_mb)"
     return Refusal(
         code=CALL_WRITTEN_OFF if row.state is State.WRITTEN_OFF else CALL_OVER,
         message=(

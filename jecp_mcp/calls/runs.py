@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 import anyio
@@ -76,13 +76,15 @@ class Run:
     Attributes:
         caller: who asked for it first, as the execution reaches them.
         end: how the call stands as far as it is known; final once `done` is set.
+        working: the ids of the calls that it works on, each from before it is in the ledger.
     """
 
-    __slots__ = ("_asker", "caller", "done", "end", "relay")
+    __slots__ = ("_asker", "caller", "done", "end", "relay", "working")
 
     def __init__(self, caller: Caller, end: CallEnd) -> None:
         self.done = anyio.Event()
         self.end = end
+        self.working: set[str] = set()
         self.relay = Relay(caller.progress)
         self._asker = None if caller.asker is None else Withdrawable(caller.asker)
         self.caller = replace(caller, asker=self._asker)
@@ -101,3 +103,19 @@ class Run:
             if self._asker is not None:
                 await self._asker.withdraw()
             raise
+
+
+class Working(Collection[str]):
+    """The ids of the calls that a process works on, as they are whenever one looks."""
+
+    def __init__(self, runs: Mapping[str, Run]) -> None:
+        self._runs = runs
+
+    def __contains__(self, call_id: object) -> bool:
+        return any(call_id in run.working for run in self._runs.values())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([call_id for run in self._runs.values() for call_id in run.working])
+
+    def __len__(self) -> int:
+        return sum(len(run.working) for run in self._runs.values())

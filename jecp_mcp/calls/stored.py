@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
@@ -14,14 +15,13 @@ from jecp_mcp.rails.base import StoredRequest
 _VERSION = 1
 
 
-def fingerprint(principal: str, account: str, action_key: str, arguments: Mapping[str, Any]) -> str:
-    """Identify "the same call": one principal asking one account's action with equal arguments (hex SHA-256).
+def fingerprint(principal: str, source: str, offer: str, arguments: Mapping[str, Any]) -> str:
+    """Identify "the same call": one principal asking for one offer of a source with equal arguments (hex SHA-256).
 
-    Object keys are sorted, so the order a model writes them in does not matter; every value does.
+    Object keys are sorted, so the order a model writes them in does not matter; every value does. Who pays is not in
+    it: under a new account an open call is not bought a second time either.
     """
-    text = json.dumps(
-        [principal, account, action_key, arguments], sort_keys=True, separators=(",", ":"), ensure_ascii=True
-    )
+    text = json.dumps([principal, source, offer, arguments], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
@@ -34,6 +34,7 @@ def pack(request: StoredRequest) -> bytes:
         "call_id": request.call_id,
         "path": request.path,
         "budget": request.budget,
+        "until": request.provable_until,
         "streaming": request.streaming,
         "timeout": request.timeout_seconds,
         "provenance": request.provenance,
@@ -59,6 +60,7 @@ def unpack(stored: bytes) -> StoredRequest:
             path=str(header["path"]),
             body=body,
             budget=MicroUSDC(int(header["budget"])),
+            provable_until=UnixMs(int(header["until"])),
             streaming=bool(header["streaming"]),
             timeout_seconds=float(header["timeout"]),
             provenance=bool(header["provenance"]),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import anyio
 
-from jecp_mcp.calls.ends import MOST_ATTEMPTS
+from jecp_mcp.calls.orders import MOST_SKEW_SECONDS
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.refusals import estimated
+from jecp_mcp.calls.sending import CLOCK_SLACK_MS
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.ledger import CallRow, Ledger
@@ -19,16 +22,27 @@ from jecp_mcp.rails.base import UNREAD, Rail
 
 log = logging.getLogger(__name__)
 
-ROUND_SECONDS: Final = 300.0
-"""How often a living process looks for calls that somebody left open."""
+ROUND_SECONDS: Final = 180.0
+"""How often a living process looks for calls that somebody left open, if none of its own is due before."""
 
-ROUNDS_BETWEEN_REFUNDS: Final = 12
-"""After how many rounds the Hub is asked for refunds: once an hour."""
+LEAST_SECONDS: Final = 1.0
+"""The shortest pause between two rounds."""
 
 FRUITLESS: Final = 3
-"""How many calls in a row may be sent again in vain before a round ends: a Hub that is down is not asked for each."""
+"""How many calls of an account may be asked for in vain before a round leaves its others: a payee that is down is not
+asked for each."""
+
+FRUITLESS_SECONDS: Final = 30.0
+"""The shortest pause after a round that left some."""
+
+CHORES_SECONDS: Final = 3_600.0
+"""How often refunds are asked for and old bodies dropped."""
+
+jitter: Callable[[], float] = secrets.SystemRandom().random
+"""Gives numbers from 0 to 1."""
 
 _DAY_MS: Final = 86_400_000
+_LISTED: Final = 1_000
 
 
 class Upkeep:
@@ -39,38 +53,55 @@ class Upkeep:
         ledger: Ledger,
         rail: Rail,
         clock: Clock,
-        resolve: Callable[[str, int | None], Awaitable[CallEnd | None]],
+        resolve: Callable[[str], Awaitable[CallEnd | None]],
         *,
+        serves: Callable[[str, str], bool],
+        working: Collection[str],
         keep_bodies_days: int,
     ) -> None:
         """Keep up `ledger`.
 
         Args:
-            resolve: finishes one call, sending it again at most so many times in all.
+            resolve: finishes one call, if that is possible now.
+            serves: whether this process can act for a rail and account.
+            working: the ids of the calls that tasks of this process work on.
             keep_bodies_days: how long the request and answer of a call that has ended are kept.
         """
         self._ledger = ledger
         self._rail = rail
         self._clock = clock
         self._resolve = resolve
+        self._serves = serves
+        self._working = working
         self._keep_ms = keep_bodies_days * _DAY_MS
+        self._news = anyio.Event()
 
-    async def recover(self) -> None:
-        """Finish what dead processes left open. What cannot be finished stays counted as spent."""
-        # However often a call was sent before: a start is rare, and the Hub may answer again by now.
-        await self._finish(None)
+    def wake(self) -> None:
+        """Look anew when the next call is due."""
+        self._news.set()
+
+    async def recover(self) -> bool:
+        """Finish what is due; what cannot be finished stays counted as spent.
+
+        Returns whether some were left because their payee answers nobody.
+        """
+        await self._write_off_the_future()
+        return await self._finish()
 
     async def keep(self) -> None:
-        """`recover`, then a round every `ROUND_SECONDS` until cancelled."""
-        done = 0
+        """A round whenever a call is due, and every `ROUND_SECONDS`, until cancelled."""
+        chores_at = self._clock.monotonic() + ROUND_SECONDS
         while True:
+            left = False
             try:
-                await (self._round(done) if done else self.recover())
+                left = await self.recover()
+                if self._clock.monotonic() >= chores_at:
+                    chores_at = self._clock.monotonic() + CHORES_SECONDS
+                    await self._chores()
             except Exception:
                 # Nobody watches this task but its group, which carries every caller's purchase.
                 log.exception("a round of the ledger's upkeep failed; the next one tries again")
-            done += 1
-            await anyio.sleep(ROUND_SECONDS)
+            await self._pause(FRUITLESS_SECONDS if left else LEAST_SECONDS)
 
     async def note_refunds(self) -> int:
         """Take what the Hub gave back into the windows it came from; returns how many calls that was news for.
@@ -79,9 +110,9 @@ class Upkeep:
             HubError: the Hub does not say.
             LedgerError: it cannot be written down.
         """
-        news = 0
+        news, account = 0, self._rail.account
         for refund in await self._rail.refunds():
-            row = await self._ledger.of_transaction(refund.transaction_id)
+            row = await self._ledger.of_reference(self._rail.name, account, refund.transaction_id)
             if row is None:
                 continue
             try:
@@ -92,37 +123,78 @@ class Upkeep:
                 log.warning("a refund of call %s was not taken into the limits: %s", row.call_id, exc)
         return news
 
-    async def _round(self, number: int) -> None:
-        await self._finish(MOST_ATTEMPTS)
-        if number % ROUNDS_BETWEEN_REFUNDS == 0:
-            try:
-                await self.note_refunds()
-            except HubError as exc:
-                log.info("the Hub was not asked for refunds: %s", exc)
-        if number % ROUNDS_BETWEEN_REFUNDS == 1:
-            await self._ledger.prune(UnixMs(self._clock.now() - self._keep_ms))
-
-    async def _finish(self, most: int | None) -> None:
+    async def _chores(self) -> None:
+        await self._ledger.prune(UnixMs(self._clock.now() - self._keep_ms))
         try:
-            orphans = await self._ledger.adopt_orphans()
+            await self.note_refunds()
+        except HubError as exc:
+            log.info("the Hub was not asked for refunds: %s", exc)
+
+    async def _pause(self, least: float) -> None:
+        """Wait for the next round: until a call is due, which may change meanwhile.
+
+        No two processes keep step: who looks at a dead one's calls keeps the others from them for that moment.
+        """
+        with anyio.move_on_after(ROUND_SECONDS * (1 - jitter() / 5)):
+            await anyio.sleep(least)
+            while True:
+                self._news = anyio.Event()
+                due = await self._next_look()
+                seconds = ROUND_SECONDS if due is None else (due - self._clock.now()) / 1000
+                if seconds <= 0:
+                    return
+                with anyio.move_on_after(seconds):
+                    await self._news.wait()
+
+    async def _next_look(self) -> UnixMs | None:
+        try:
+            await self._ledger.flush()
+            return await self._ledger.next_look()
+        except LedgerError as exc:
+            log.info("when the next call is due cannot be read: %s", exc)
+            return None
+
+    async def _write_off_the_future(self) -> None:
+        """Write off open calls that were made while the clock was ahead: how old they are cannot be known.
+
+        Only where the Hub says that the clock is right now.
+        """
+        try:
+            rows = await self._ledger.rows(limit=_LISTED, states=OPEN)
+            ahead = [row for row in rows if row.created_at > self._clock.now() + CLOCK_SLACK_MS]
+            if not ahead:
+                return
+            skew = await self._rail.skew(fresh=True)
+            if skew is None or abs(skew) > MOST_SKEW_SECONDS:
+                return
+            for row in ahead:
+                self._ledger.write_off(row.call_id, "it was made while the clock was ahead, so its age is not known")
+            await self._ledger.flush()
+        except LedgerError as exc:
+            log.error("open calls could not be looked through: %s", exc)  # noqa: TRY400 - the cause is in the message
+
+    async def _finish(self) -> bool:
+        try:
+            due = await self._ledger.adopt_orphans(self._serves, self._working)
         except LedgerError as exc:
             log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
-            return
-        left, in_vain = len(orphans), 0
-        for row in orphans:
-            end = await self._resolve(row.call_id, most)
+            return False
+        in_vain: Counter[tuple[str, str]] = Counter()
+        left: Counter[tuple[str, str]] = Counter()
+        for row in due:
+            account = (row.rail, row.account)
+            if in_vain[account] >= FRUITLESS:
+                left[account] += 1
+                continue
+            end = await self._resolve(row.call_id)
             charge = Charge.UNKNOWN if end is None else end.charge
-            if charge is not Charge.UNKNOWN or most is None:
+            if charge is not Charge.UNKNOWN:
                 log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
             now = await self._as_it_stands(row)
-            if now is None or now.state not in OPEN:
-                left, in_vain = left - 1, 0
-            elif now.attempts > row.attempts:
-                # One that was not sent, because it was sent often enough, says nothing of the Hub.
-                in_vain += 1
-            if in_vain >= FRUITLESS and left > FRUITLESS:
-                log.warning("%d calls stay in doubt until the next round", left)
-                return
+            in_vain[account] = in_vain[account] + 1 if now is None or now.state in OPEN else 0
+        for (_, account_id), number in left.items():
+            log.warning("%d calls of %s stay in doubt until the next round", number, account_id)
+        return bool(left)
 
     async def _as_it_stands(self, row: CallRow) -> CallRow | None:
         try:

@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS: Final = 1.0
 """How long a start leaves the machine to the host's first questions before it looks for news."""
 
+CHECK_AFTER_SECONDS: Final = 60.0
+"""How long after a start the ledger's whole file is looked through: that reads all of it."""
+
 APPROVAL_SECONDS: Final = 1.0
 """How soon an approval takes effect."""
 
@@ -106,6 +109,17 @@ class Bridge:
             if self.registry.mode == "search":
                 # No model should wait for the index of a large catalog.
                 await self.finder.prepare()
+
+    def check_ledger(self) -> None:
+        """Look for damage to the ledger's whole file, once the host is at work, beside everything else."""
+        self._tasks.start_soon(self._check_ledger)
+
+    async def _check_ledger(self) -> None:
+        await anyio.sleep(CHECK_AFTER_SECONDS)
+        try:
+            await self.ledger.check()
+        except LedgerError as exc:
+            log.error("the ledger was looked through; nothing can be bought from it: %s", exc)  # noqa: TRY400 - the cause is in the message
 
     def recover(self) -> None:
         """Finish, beside everything else, what other processes left open, until the bridge closes."""

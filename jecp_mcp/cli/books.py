@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.rows import shown
+from jecp_mcp.cli.rows import shown, too_dear
 from jecp_mcp.cli.spreadsheet import CsvRows
 from jecp_mcp.errors import JecpMcpError, LedgerDamaged, LedgerUnavailable
 
@@ -61,14 +61,18 @@ async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
         findings = list(report.findings)
         if isinstance(ledger.fault, LedgerDamaged):
             findings.append(str(ledger.fault))
+        too_much = [too_dear(row) for row in await ledger.excessive()]
     if report.anchored is False:
         findings.append(f"the digest {head} is not in the chain: what was written up to it was replaced since")
     if json_wanted:
         told = {"holds": not findings, "events": report.events, "calls": report.calls, "head": report.head}
-        print(json.dumps(told | {"anchored": report.anchored, "findings": findings}, indent=2))
+        told |= {"anchored": report.anchored, "findings": findings, "charged_too_much": too_much}
+        print(json.dumps(told, indent=2))
         return 1 if findings else 0
     for finding in findings:
         print(f"does not hold: {finding}")
+    for words in too_much:
+        print(f"look at it: {words}; `jecp-mcp reconcile` rules on it")
     if not findings:
         print(f"Everything holds: {report.calls} calls and {report.events} events, every digest and every meter.")
         if report.anchored:

@@ -90,7 +90,30 @@ async def _examine(
             findings += _credentials(settings, state)
         findings += [one async for one in _hub(settings, only_ledger)]
         findings += [] if only_ledger else _catalog(given)
-    return [*findings, *ledger], done
+    return [*findings, *ledger, *await _charges(given)], done
+
+
+async def _charges(given: Start) -> list[Finding]:
+    """The calls for which a payee took more than they were allowed to cost, until a person has ruled on them."""
+    from jecp_mcp.cli.books import opened
+    from jecp_mcp.cli.rows import too_dear
+    from jecp_mcp.mandate.checkup import Finding, Level, excessive_in
+
+    try:
+        if given.settings.ledger.url is None:
+            # Looking changes nothing, and opening a ledger for writing closes it to others' eyes.
+            rows = await anyio.to_thread.run_sync(excessive_in, given.ledger)
+        else:
+            async with opened(given) as ledger:
+                rows = await ledger.excessive()
+    except LedgerError:
+        # What is wrong with the ledger is said by those who looked at it whole.
+        return []
+    money = "it counts against the limits until you rule"
+    return [
+        Finding(Level.WARNING, "charges", too_dear(row), money, f"jecp-mcp reconcile {row.call_id} --charged AMOUNT")
+        for row in rows
+    ]
 
 
 def _folder(path: Path) -> list[Finding]:

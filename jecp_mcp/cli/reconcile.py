@@ -15,9 +15,11 @@ from jecp_mcp.errors import JecpMcpError
 if TYPE_CHECKING:
     from jecp_mcp.clock import UnixMs
     from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger
+    from jecp_mcp.money import MicroUSDC
 
 _MOST = 100_000
 _THE_HOLD = "the hold"
+_ENDED = ("settled", "reconciled_charged")
 _LONGEST_REASON = 400
 
 
@@ -54,7 +56,8 @@ def command(
     jecp-mcp reconcile call_5f2c --charged 0.05 --reason "on the Hub's statement of 3 November"
     jecp-mcp reconcile call_77ab --free --reason "not on the statement"
 
-    Until you rule, such a call counts as spent. Proof of a charge that comes later overrules "free".
+    Until you rule, such a call counts as spent. Proof of a charge that comes later overrules "free". A call for which
+    the Hub says that it took more than it was allowed to is listed too; a ruling moves what it counts for.
     """
     given = start(hub, config, state_dir)
     if call_id is None:
@@ -85,7 +88,8 @@ async def waiting(given: Start) -> dict[str, list[dict[str, Any]]]:
         return {"needs_ruling": [], "still_found_out": []}
     now = SystemClock().now()
     async with opened(given) as ledger:
-        rows = reversed(await ledger.rows(limit=_MOST, states=HOLDING))
+        held = await ledger.rows(limit=_MOST, states=HOLDING)
+        rows = sorted([*held, *await ledger.excessive(limit=_MOST)], key=lambda row: row.number)
     needs: list[dict[str, Any]] = []
     found_out: list[dict[str, Any]] = []
     for row in rows:
@@ -111,8 +115,12 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
 
     async with opened(given) as ledger:
         row = await _found(ledger, call_id)
-        conclusion = _conclusion(row, charged, reason, SystemClock().now())
-        await ledger.conclude_now(conclusion)
+        amount = _amount(row, charged)
+        evidence = _evidence(charged, amount, reason)
+        if _excessive(row):
+            await ledger.correct(call_id, amount, evidence)
+        else:
+            await ledger.conclude_now(_conclusion(row, charged, amount, evidence, SystemClock().now()))
         ruled = await ledger.row(call_id)
         assert ruled is not None
         return _shown(ruled, SystemClock().now()) | {"reason": ruled.evidence}
@@ -123,45 +131,50 @@ async def _found(ledger: Ledger, call_id: str) -> CallRow:
 
     row = await ledger.row(call_id)
     if row is not None and row.state in {State.RESERVED, State.SENT}:
-        # Its process may be dead; then it is nobody's, and in doubt.
-        await ledger.adopt_orphans()
+        # Its process may be dead; then it is nobody's, and in doubt. This one finishes none.
+        await ledger.adopt_orphans(lambda _rail, _account: False)
         row = await ledger.row(call_id)
     if row is None:
         raise NotRuled(f"the ledger knows no call {call_id[:80]}; `jecp-mcp ledger` lists them")
     return row
 
 
-def _conclusion(row: CallRow, charged: str | None, reason: str, now: UnixMs) -> Conclusion:
-    """The ruling as the ledger takes it, if it may be made.
+def _evidence(charged: str | None, amount: MicroUSDC, reason: str) -> str:
+    from jecp_mcp.cli.approve import user
+    from jecp_mcp.mandate.ledger import RULED
+    from jecp_mcp.money import format_usdc
+
+    how = "free" if charged is None else f"charged {format_usdc(amount)} USDC"
+    return f"{RULED}{how} by {user()}: {reason}"
+
+
+def _conclusion(row: CallRow, charged: str | None, amount: MicroUSDC, evidence: str, now: UnixMs) -> Conclusion:
+    """The ruling on an open call or one that was written off as the ledger takes it, if it may be made.
 
     Raises:
         NotRuled: it may not.
     """
-    from jecp_mcp.cli.approve import user
     from jecp_mcp.clock import iso
     from jecp_mcp.mandate.ledger import Conclusion
-    from jecp_mcp.mandate.states import Event, State, after
+    from jecp_mcp.mandate.states import State, Verdict, event_of
     from jecp_mcp.money import format_usdc
 
-    event = Event.PROVE_FREE if charged is None else Event.PROVE_CHARGED
+    verdict = Verdict.NOT_CHARGED if charged is None else Verdict.CHARGED
     if row.state in {State.RESERVED, State.SENT}:
         raise NotRuled(f"the call {row.call_id} is being paid by a running process; wait until that has ended")
-    if after(row.state, event) is None:
-        amount = f" at {format_usdc(row.charged)} USDC" if row.charged else ""
-        raise NotRuled(f"the call {row.call_id} is {row.state.value}{amount} already; nothing was changed")
+    if event_of(row.state, verdict) is None:
+        at = f" at {format_usdc(row.charged)} USDC" if row.charged else ""
+        raise NotRuled(f"the call {row.call_id} is {row.state.value}{at} already; nothing was changed")
     until = _found_out_until(row, now)
-    if event is Event.PROVE_FREE and until is not None:
+    if verdict is Verdict.NOT_CHARGED and until is not None:
         raise NotRuled(
             f"the bridge may still find out about the call {row.call_id} by itself, until {iso(until)}; "
             "it can be ruled free after that"
         )
-    amount_charged = _amount(row, charged)
-    how = "free" if charged is None else f"charged {format_usdc(amount_charged)} USDC"
-    evidence = f"ruled {how} by {user()}: {reason}"
-    return Conclusion(row.call_id, event, amount_charged, evidence=evidence, attempts=0)
+    return Conclusion(row.call_id, verdict, amount, evidence=evidence, attempts=0)
 
 
-def _amount(row: CallRow, charged: str | None) -> Any:
+def _amount(row: CallRow, charged: str | None) -> MicroUSDC:
     from jecp_mcp.errors import MoneyError
     from jecp_mcp.money import ZERO, parse_usdc
 
@@ -177,20 +190,25 @@ def _amount(row: CallRow, charged: str | None) -> Any:
 
 def _found_out_until(row: CallRow, now: UnixMs) -> int | None:
     """Until when the bridge may send the call again to find out, or None when it will not any more."""
-    from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
     from jecp_mcp.mandate.states import OPEN
 
-    until = row.created_at + REPLAY_WINDOW_MS
-    return until if row.state in OPEN and now <= until else None
+    until = row.provable_until
+    return until if row.state in OPEN and until is not None and now < until else None
+
+
+def _excessive(row: CallRow) -> bool:
+    """Whether the payee says that it took more than the call was allowed to cost."""
+    from jecp_mcp.mandate.states import CHARGED
+
+    return row.state in CHARGED and row.charged > row.held
 
 
 def _needs_ruling(row: CallRow, now: UnixMs) -> bool:
-    from jecp_mcp.calls.ends import MOST_ATTEMPTS
     from jecp_mcp.mandate.states import State
 
     if row.state in {State.SENT, State.IN_DOUBT}:
-        return _found_out_until(row, now) is None or row.attempts >= MOST_ATTEMPTS
-    return row.state is State.WRITTEN_OFF
+        return _found_out_until(row, now) is None
+    return row.state is State.WRITTEN_OFF or _excessive(row)
 
 
 def _shown(row: CallRow, now: UnixMs) -> dict[str, Any]:
@@ -204,7 +222,7 @@ def _shown(row: CallRow, now: UnixMs) -> dict[str, Any]:
 def _tell(ruled: dict[str, Any], *, json_wanted: bool) -> None:
     if json_wanted:
         print(json.dumps(ruled, indent=2))
-    elif ruled["state"] == "reconciled_free":
+    elif ruled["state"] == "reconciled_free" or (ruled["state"] in _ENDED and ruled["charged_usdc"] == "0"):
         print(f"Ruled: the call {ruled['call_id']} cost nothing; {ruled['reserved_usdc']} USDC can be spent again.")
     else:
         print(f"Ruled: the call {ruled['call_id']} was charged {ruled['charged_usdc']} USDC.")
@@ -229,7 +247,7 @@ def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
                 one["created_at"][:19].replace("T", " "),
                 one["tool"],
                 tables.state(one["state"]),
-                one["held_usdc"],
+                one["held_usdc"] if one["state"] not in _ENDED else f"{one['charged_usdc']} taken",
                 one["evidence"] or "",
                 (one["found_out_until"] or "")[:19].replace("T", " "),
                 one["call_id"],

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from jecp_mcp.mandate.ledger import CallRow
 
 
+def too_dear(row: CallRow) -> str:
+    """A call that the payee took more for than it was allowed to cost, in words."""
+    return (
+        f"for the call {row.call_id} of {iso(row.created_at)} ({row.tool}) the payee says that it took "
+        f"{format_usdc(row.charged)} USDC, where at most {format_usdc(row.held)} was allowed; that counts as spent"
+    )
+
+
 def shown(row: CallRow) -> dict[str, Any]:
     """A call as JSON; amounts are decimal text in USDC, instants RFC 3339."""
     return {
@@ -27,15 +35,18 @@ def shown(row: CallRow) -> dict[str, Any]:
         "refunded_usdc": format_usdc(row.refunded),
         "reserved_usdc": format_usdc(row.held),
         "quoted_usdc": format_usdc(row.quoted),
-        "transaction_id": row.transaction_id,
+        "transaction_id": row.reference,
         "balance_after_usdc": None if row.balance_after is None else format_usdc(row.balance_after),
+        "rail": row.rail,
+        "account": row.account,
         "payee": row.payee,
-        "capability": row.capability,
-        "action": row.action,
+        "source": row.source,
+        "offer": row.offer,
         "version": row.version,
         "principal": row.principal,
         "attempts": row.attempts,
         "evidence": row.evidence,
+        "answer": None if not row.answered else "dropped" if row.answer is None else "kept",
         "delivered": row.delivered,
         "created_at": iso(row.created_at),
         "ended_at": None if row.ended_at is None else iso(row.ended_at),

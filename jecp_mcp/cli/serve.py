@@ -103,6 +103,7 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
         notice.tell = announcer.changed
         bridge.keep_fresh()
         bridge.recover()
+        bridge.check_ledger()
         asking = Askers(patience=given.settings.server.ask_seconds)
         server = build_server(
             bridge.desk, announcer, asking, tools=given.settings.tools, fresh_seconds=bridge.fresh_seconds

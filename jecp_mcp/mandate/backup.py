@@ -17,7 +17,7 @@ import apsw
 
 from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate import presence, records, schema, upgrades
+from jecp_mcp.mandate import presence, records, schema, verify
 from jecp_mcp.mandate.file import MARK, LedgerFile
 from jecp_mcp.mandate.ledger import AuditReport
 from jecp_mcp.mandate.states import State, counted
@@ -108,7 +108,7 @@ def restore(ledger: Path, source: Path, *, force: bool = False, clock: Clock | N
 
     Args:
         ledger: the ledger's file; it need not be there.
-        source: the copy, of this version of the tables or an earlier one.
+        source: the copy.
         force: put it there though the present ledger knows of calls that the copy does not know, or the audit of the
             copy found something. A ledger that another process uses is never replaced: it may be paying.
         clock: the clock of the instants written.
@@ -127,7 +127,6 @@ def restore(ledger: Path, source: Path, *, force: bool = False, clock: Clock | N
         with beside(ledger) as made, presence.exclusive(ledger) as lock:
             presence.unused(ledger)
             _copy(source, made)
-            _bring_up_to_date(made, clock)
             copy = check(made, source)
             if copy.report.findings and not force:
                 raise LedgerDamaged(f"the backup {source} does not hold together: {copy.report.findings[0]}")
@@ -151,16 +150,13 @@ def check(path: Path, named: Path) -> Copy:
     """
 
     def read(connection: apsw.Connection) -> tuple[AuditReport, UnixMs | None]:
-        version = schema.identify(connection)
-        if version == 0:
+        if schema.identify(connection) == 0:
             raise LedgerDamaged(f"{named} holds no ledger")
-        if version != schema.VERSION:
-            raise LedgerUnavailable(f"{named} is of an earlier version; run `jecp-mcp ledger` once, then again")
         wrong: list[Any] = connection.execute("PRAGMA integrity_check(10)").fetchall()
         broken = [str(words)[:200] for (words,) in wrong if words != "ok"]
         if broken:
             raise LedgerDamaged(f"the structure of {named} is damaged: {broken[0]}")
-        return records.audit(connection, None), connection.execute("SELECT max(at) FROM event").get
+        return verify.verify(connection, None), records.read_last_at(connection)
 
     report, last_at = _reading(path, read)
     return Copy(named, report, last_at)
@@ -219,25 +215,14 @@ def _compare(ledger: Path, made: Path, copy: Copy, *, force: bool) -> Missing | 
 
 
 def _missing(connection: apsw.Connection, made: Path) -> Missing:
-    version = schema.identify(connection)
-    if version == 0:
+    if schema.identify(connection) == 0:
         raise LedgerDamaged("nothing is written in the present ledger")
-    if version != schema.VERSION:
-        raise LedgerUnavailable("the present ledger is of an earlier version; run `jecp-mcp ledger` once, then again")
     connection.execute("ATTACH ? AS copy", (str(made),))
     rows: list[Any] = connection.execute(_MISSING).fetchall()
     connection.execute("DETACH copy")
     counts = sum(counted(State(state), held, charged, refunded) for state, held, charged, refunded, _ in rows)
     instants = [at for *_, at in rows]
     return Missing(len(rows), counts, min(instants, default=None), max(instants, default=None))
-
-
-def _bring_up_to_date(path: Path, clock: Clock) -> None:
-    try:
-        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-            upgrades.upgrade(connection, schema.identify(connection), secrets.token_hex(8), clock.now())
-    except apsw.Error as exc:
-        raise LedgerDamaged(f"the backup cannot be brought up to date: {exc}") from exc
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from jecp_mcp.mandate.ledger import Meter, Window
+from jecp_mcp.mandate.ledger import Meter
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LimitSettings, MandateSettings
 from jecp_mcp.settings.patterns import matches

@@ -1,7 +1,9 @@
 """The chain of events: each one's digest covers the one before it, so that no change in the middle goes unseen.
 
-Pure: no I/O, no clock. What a digest covers is an event whole, and for a reservation also what it wrote into the
-call's row for good. Whoever can write the ledger can also compute a new chain: against that, keep a digest elsewhere.
+Pure: no I/O, no clock. An event is kept as its canonical bytes, a JSON array in ASCII, and the digest covers exactly
+those bytes and the digest before them: whoever verifies hashes what is stored. For a reservation the bytes hold the
+digest of what it wrote into the call's row for good. Whoever can write the ledger can also compute a new chain:
+against that, keep a digest elsewhere.
 """
 
 from __future__ import annotations
@@ -9,72 +11,119 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.ledger import CallRow, EventRow, Reservation
+from jecp_mcp.mandate.states import State
+from jecp_mcp.money import MicroUSDC
 
-GENESIS = "0" * 64
+GENESIS = bytes(32)
 """What stands for the digest before the first event."""
 
 RESERVE = "reserve"
 ADOPT = "adopt"
 DELIVER = "deliver"
 METER = "meter"
+FEED = "feed"
 PRUNE = "prune"
+TRIM = "trim"
 CLOCK = "clock"
 RECOUNT = "recount"
-UPGRADE = "upgrade"
+SALVAGE = "salvage"
 SLIP = "slip"
-
-Identity = tuple[str | int | None, ...]
-"""What a reservation wrote into the call's row for good."""
-
-NOBODY: Identity = ()
-"""The identity of every event but a reservation."""
+SLIPS_DROPPED = "slips_dropped"
 
 _dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
-Written = tuple[int | str | None, ...]
-"""An event's own columns: number, call_id, at, event, before, after, held, charged, refunded, session, evidence,
-facts."""
+def digest(previous: bytes, body: bytes) -> bytes:
+    """The SHA-256 over the digest before an event and its canonical bytes."""
+    return hashlib.sha256(previous + body).digest()
 
 
-def digest(previous: str, written: Written, identity: Identity) -> str:
-    """The digest of an event, in hex: SHA-256 over a JSON array of the digest before it and all of this."""
-    return hashlib.sha256(_dumps((previous, *written, *identity)).encode("ascii")).hexdigest()
+def write(
+    number: int,
+    at: int,
+    event: str,
+    call: int | None,
+    standing: tuple[State | None, State | None, int, int, int],
+    session: str,
+    evidence: str | None,
+    facts: Mapping[str, object],
+) -> bytes:
+    """An event's canonical bytes.
+
+    Args:
+        call: the number of the call it happened to, or None.
+        standing: the call's state before and after it, and what was held, charged and refunded after it, micro-USDC.
+        facts: what else it wrote.
+    """
+    return _dumps((number, at, event, call, *standing, session, evidence, facts)).encode("ascii")
 
 
-def digest_of(previous: str, event: EventRow, identity: Identity) -> str:
-    """What the digest of `event` must be."""
-    written = (
-        event.number,
-        event.call_id,
-        event.at,
-        event.event,
-        event.before,
-        event.after,
-        event.held,
-        event.charged,
-        event.refunded,
-        event.session,
-        event.evidence,
-        event.facts,
+def read(body: bytes, digest: bytes, call_id: str | None = None) -> EventRow:
+    """An event from its canonical bytes.
+
+    Raises:
+        ValueError: they are not what `write` wrote.
+    """
+    found = json.loads(body)
+    if not isinstance(found, list) or len(found) != _LENGTH or not isinstance(found[-1], dict):
+        raise ValueError("the bytes are no event")
+    number, at, event, call, before, after, held, charged, refunded, session, evidence, facts = found
+    return EventRow(
+        number,
+        call,
+        call_id,
+        UnixMs(at),
+        event,
+        None if before is None else State(before),
+        None if after is None else State(after),
+        MicroUSDC(held),
+        MicroUSDC(charged),
+        MicroUSDC(refunded),
+        session,
+        evidence,
+        facts,
+        digest.hex(),
     )
-    return digest(previous, written, identity)
 
 
-def identity_of(of: Reservation | CallRow) -> Identity:
-    """What never changes about a call."""
-    return (
+_LENGTH = 12
+
+
+def identity_of(of: Reservation | CallRow) -> str:
+    """The digest, in hex, of what never changes about a call."""
+    kept: tuple[Any, ...] = (
+        of.call_id,
         of.principal,
+        of.team,
+        of.session,
+        of.rail,
+        of.account,
         of.tool,
         of.payee,
-        of.capability,
-        of.action,
+        of.source,
+        of.offer,
+        of.names,
         of.version,
         of.fingerprint,
+        of.kind,
+        of.terms,
         of.quoted,
+        of.provable_until,
     )
+    return hashlib.sha256(_dumps(kept).encode("ascii")).hexdigest()
+
+
+def reservation(of: Reservation | CallRow, request: str | None) -> dict[str, object]:
+    """What the event of a reservation says, by which the call counts even where its row is lost.
+
+    Args:
+        request: the digest of its request, in hex; None where that is lost.
+    """
+    return facts(call_id=of.call_id, identity=identity_of(of), principal=of.principal, names=of.names, request=request)
 
 
 def body_digest(body: bytes) -> str:
@@ -82,25 +131,6 @@ def body_digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def facts(**told: object) -> str:
-    """What an event wrote beside its own columns, as a JSON object; what is None was not written."""
-    return _dumps({name: value for name, value in told.items() if value is not None})
-
-
-def reserve_facts(request: bytes, meters: str) -> str:
-    """The facts of a reservation: its request's digest, and the ids of its meters, separated by commas."""
-    # As `facts` would write them; this one is on the way of every call.
-    listed = f',"meters":"{meters}"' if meters else ""
-    return f'{{"request":"{body_digest(request)}"{listed}}}'
-
-
-def read_facts(event: EventRow) -> Mapping[str, object]:
-    """The facts of an event.
-
-    Raises:
-        ValueError: they are not what `facts` wrote.
-    """
-    found = json.loads(event.facts)
-    if not isinstance(found, dict):
-        raise ValueError("facts are an object")  # noqa: TRY004 - what was written is wrong, not the caller's type
-    return found
+def facts(**named: object) -> dict[str, object]:
+    """What an event wrote beside its own fields; what is None was not written."""
+    return {name: value for name, value in named.items() if value is not None}

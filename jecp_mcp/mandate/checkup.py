@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,12 +17,12 @@ from typing import Any
 
 import apsw
 
-from jecp_mcp.clock import Clock, UnixMs, iso
+from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate import presence, records, schema
+from jecp_mcp.mandate import presence, records, schema, verify
 from jecp_mcp.mandate.file import SAFE_FOR_SEVERAL, LedgerFile, several_may_write
-from jecp_mcp.mandate.journal import CLOCK_SLACK_MS
-from jecp_mcp.mandate.ledger import AuditReport
+from jecp_mcp.mandate.ledger import AuditReport, CallRow
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import format_usdc
 
@@ -33,6 +33,7 @@ _MAGIC = b"SQLite format 3\x00"
 _LITTLE_ROOM, _NO_ROOM = 100 << 20, 8 << 20
 _PATIENCE = 1.5
 _MOST_COPIES = 20
+_MOST_CHARGES = 100
 
 _NOTHING_BOUGHT = "nothing can be bought until it is mended; free reads go on"
 
@@ -72,6 +73,20 @@ class Finding:
     money: str = ""
     mend: str = ""
     safe: Mend | None = None
+
+
+def excessive_in(path: Path) -> Sequence[CallRow]:
+    """The calls of a ledger's file that were charged more than they were allowed to cost.
+
+    Raises:
+        LedgerError: they cannot be read.
+    """
+    file = LedgerFile(path, "nobody", SystemClock())
+    try:
+        rows: list[CallRow] = file.read(lambda reader: records.read_excessive(reader, _MOST_CHARGES))
+    finally:
+        file.close()
+    return rows
 
 
 def examine(ledger: Path, clock: Clock) -> list[Finding]:
@@ -167,8 +182,6 @@ def _inside(ledger: Path, clock: Clock) -> Iterator[Finding]:
         version = file.read(schema.identify)
         if version == 0:
             yield Finding(Level.OK, "contents", "nothing is written in it yet")
-        elif version < schema.VERSION:
-            yield Finding(Level.OK, "contents", f"its tables are version {version}; the next start brings them up")
         else:
             yield from file.read(lambda connection: _contents(connection, clock))
     except LedgerDamaged as exc:
@@ -177,8 +190,9 @@ def _inside(ledger: Path, clock: Clock) -> Iterator[Finding]:
         else:
             yield _broken(_truncation(ledger, header) or str(exc))
     except LedgerUnavailable as exc:
-        newer = "newer version" in str(exc)
+        newer, older = "newer version" in str(exc), "before the first release" in str(exc)
         mend = "pip install --upgrade jecp-mcp" if newer else f"chmod 600 {ledger}, and stop what has locked it"
+        mend = restore if older else mend
         yield _fault("contents", str(exc), mend)
     finally:
         file.close()
@@ -202,7 +216,7 @@ def _contents(connection: apsw.Connection, clock: Clock) -> list[Finding]:
     broken = "; ".join(str(words)[:200] for (words,) in wrong if words != "ok")
     if broken:
         return [_broken(f"its structure is damaged: {broken}")]
-    report = records.audit(connection, None)
+    report = verify.verify(connection, None)
     return [*_books(report), *_clock(connection, clock), *_open_calls(connection)]
 
 
@@ -227,7 +241,7 @@ def _few(words: list[str]) -> str:
 
 
 def _clock(connection: apsw.Connection, clock: Clock) -> Iterator[Finding]:
-    last, now = connection.execute("SELECT max(at) FROM event").get, clock.now()
+    last, now = records.read_last_at(connection), clock.now()
     if last is not None and now < last - CLOCK_SLACK_MS:
         yield _fault(
             "clock",

@@ -13,17 +13,22 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate import schema, upgrades
-from jecp_mcp.mandate.books import Books
+from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
+from jecp_mcp.mandate import records, schema
+from jecp_mcp.mandate.commands import Needs, needs_of
+from jecp_mcp.mandate.page import Repeats
+from jecp_mcp.mandate.presence import holders, told
+from jecp_mcp.mandate.rules import Batch
+from jecp_mcp.mandate.store import VACUUMED_AT_ONCE, Store
 
-Step = Callable[[Books, UnixMs], Any]
+Step = Callable[[Batch, UnixMs], Any]
 """One change, made inside a transaction at the given instant."""
 
 LONGEST_WAIT = 5.0
@@ -54,22 +59,27 @@ class LedgerFile:
     Attributes:
         path: where it is, symbolic links resolved.
         fault: why it cannot be used now, or None.
+        kept_bytes: how many bytes of bodies were kept when it was last written.
     """
 
     def __init__(self, path: Path, session: str, clock: Clock) -> None:
         self.path = Path(os.path.realpath(path))
         self.fault: LedgerError | None = None
+        self.kept_bytes = 0
         self._session = session
         self._clock = clock
         self._mutex = threading.Lock()
         self._lock: int | None = None
         self._connection: apsw.Connection | None = None
         self._reader: apsw.Connection | None = None
-        self._books: Books | None = None
+        self._store: Store | None = None
         self._identity: tuple[int, int] | None = None
         self._alone = not several_may_write()
         self._owned = False
         self._closed = False
+        self._checking = threading.Lock()
+        self._apart: set[apsw.Connection] = set()
+        """The connections of those who read apart."""
 
     def open(self) -> None:
         """Open, create or inspect the file. A fault is kept, not raised: reads may still work."""
@@ -98,11 +108,11 @@ class LedgerFile:
                 raise LedgerUnavailable("the ledger is closed")
             if isinstance(self.fault, LedgerDamaged):
                 raise LedgerDamaged(str(self.fault))
-            if self._books is None:
+            if self._store is None:
                 self._open(deadline)
             with self._locked(deadline):
                 self._check_identity()
-                return self._transact(steps, deadline)
+                return self._transact_all(steps, deadline)
         finally:
             self._mutex.release()
 
@@ -122,10 +132,68 @@ class LedgerFile:
         except (apsw.Error, ValueError) as exc:
             raise self._translated(exc) from exc
 
+    def read_apart(self, reading: Callable[[apsw.Connection], Any]) -> Any:
+        """Read what takes long with a connection of its own, in a thread that nobody waits for; closing breaks it off.
+
+        Raises:
+            LedgerUnavailable: the file cannot be read, or was closed meanwhile.
+            LedgerDamaged: what is there is no ledger.
+        """
+        try:
+            reader = self._open_reader()
+            self._apart.add(reader)
+            try:
+                if self._closed:
+                    raise LedgerUnavailable("the ledger is closed")
+                return reading(reader)
+            finally:
+                self._apart.discard(reader)
+                reader.close()
+        except apsw.InterruptError:
+            raise LedgerUnavailable("the ledger is closed") from None
+        except (apsw.Error, ValueError) as exc:
+            raise self._translated(exc) from exc
+
+    def check(self) -> None:
+        """Look for damage to the whole file as in `read_apart`, unless another thread does so already.
+
+        Raises:
+            LedgerUnavailable: the file cannot be read, or was closed meanwhile.
+            LedgerDamaged: something is not what was written; nothing is written to it any more.
+        """
+        if not self._checking.acquire(blocking=False):
+            return
+        try:
+            self.read_apart(schema.check_structure)
+        except LedgerDamaged as exc:
+            self.fault = exc
+            raise
+        finally:
+            self._checking.release()
+
+    def give_back(self) -> bool:
+        """Give some free pages back to the system, apart from everything else; whether there are more.
+
+        Raises:
+            LedgerUnavailable: the file cannot be written now.
+        """
+        with self._mutex:
+            if self._closed or self._connection is None:
+                return False
+            with self._locked(time.monotonic() + LONGEST_WAIT):
+                try:
+                    self._connection.execute(f"PRAGMA incremental_vacuum({VACUUMED_AT_ONCE})").fetchall()
+                    return bool(self._connection.pragma("freelist_count"))
+                except apsw.Error as exc:
+                    raise self._translated(exc) from exc
+
     def close(self) -> None:
         """Let go of the file."""
+        self._closed = True
+        for apart in list(self._apart):
+            with contextlib.suppress(apsw.Error):
+                apart.interrupt()
         with self._mutex:
-            self._closed = True
             reader, self._reader = self._reader, None
             if reader is not None:
                 reader.close()
@@ -154,7 +222,7 @@ class LedgerFile:
             raise self.fault from exc
         # A reader opened before may believe that nobody writes.
         self._reader = None
-        self._books = Books(self._connection, self._session)
+        self._store = Store(self._connection, self._session)
         self.fault = None
 
     def _make_file(self) -> None:
@@ -186,8 +254,7 @@ class LedgerFile:
         version = schema.identify(connection)
         schema.configure(connection)
         if version:
-            schema.inspect(connection)
-            upgrades.upgrade(connection, version, self._session, self._clock.now())
+            schema.check_meters(connection)
         else:
             schema.create(connection)
         if not os.fstat(self._lock).st_size:
@@ -226,9 +293,8 @@ class LedgerFile:
                     "file that several processes write; stop the other one, or install apsw "
                     f"{'.'.join(map(str, SAFE_FOR_SEVERAL))} or newer for both"
                 )
-            raise LedgerUnavailable(
-                f"the ledger {self.path} has been locked by another process for {LONGEST_WAIT:.0f} seconds"
-            )
+            by = told(holders([Path(f"{self.path}.lock"), self.path]))
+            raise LedgerUnavailable(f"the ledger {self.path} has been locked by {by} for {LONGEST_WAIT:.0f} seconds")
         time.sleep(seconds)
 
     def _check_identity(self) -> None:
@@ -240,31 +306,49 @@ class LedgerFile:
         if (found.st_dev, found.st_ino) != self._identity:
             raise LedgerUnavailable(f"the ledger {self.path} was replaced while in use; start again")
 
+    def _transact_all(self, steps: Sequence[Step], deadline: float) -> list[Any]:
+        """Make the steps in their order, in one transaction but for those that must be alone."""
+        outcomes: list[Any] = []
+        for alone, some in groupby(zip(steps, needs_of(steps), strict=True), key=lambda one: one[1].alone):
+            together = [step for step, _ in some]
+            for group in [[step] for step in together] if alone else [together]:
+                try:
+                    outcomes += self._transact(group, deadline)
+                except (LedgerUnavailable, LedgerDamaged) as exc:
+                    if not outcomes:
+                        raise
+                    # What was written before stays so: only these were not.
+                    outcomes += [exc] * len(group)
+        return outcomes
+
     def _transact(self, steps: Sequence[Step], deadline: float) -> list[Any]:
         try:
             return self._try(steps, deadline)
         except LedgerError as exc:
-            if isinstance(exc, LedgerDamaged | LedgerUnavailable) and not isinstance(exc, ClockWentBack):
+            if isinstance(exc, LedgerDamaged | LedgerUnavailable):
                 raise
             if len(steps) == 1:
                 return [exc]
-        outcomes: list[Any] = []
-        for step in steps:
-            try:
-                outcomes += self._try([step], deadline)
-            except LedgerError as exc:
-                outcomes.append(exc)
-        return outcomes
+        # One of them holds what no column can: the others are written without it.
+        return [outcome for step in steps for outcome in self._transact([step], deadline)]
 
     def _try(self, steps: Sequence[Step], deadline: float) -> list[Any]:
-        connection, books = self._connection, self._books
-        assert connection is not None and books is not None  # noqa: PT018 opened by commit
+        connection, store = self._connection, self._store
+        assert connection is not None and store is not None  # noqa: PT018 opened by commit
         try:
             self._begin(connection, deadline)
-            books.begin(self._clock.now())
-            outcomes = [step(books, books.at) for step in steps]
+            batch = store.begin(self._clock.now())
+            outcomes = [
+                self._made(store, batch, step, needs) for step, needs in zip(steps, needs_of(steps), strict=True)
+            ]
+            changes = batch.finish()
+            if changes.events:
+                store.store(changes)
+                self.kept_bytes = store.kept_bytes()
+            repeated = {one.number for one in outcomes if isinstance(one, Repeats)}
+            rows = {number: records.read_number(connection, number) for number in repeated}
             # What left no event changed nothing but slots that were found expired: by a clock that may be wrong.
-            connection.execute("COMMIT" if books.end() else "ROLLBACK")
+            connection.execute("COMMIT" if changes.events else "ROLLBACK")
         except apsw.Error as exc:
             raise self._translated(exc) from exc
         except (UnicodeEncodeError, OverflowError) as exc:
@@ -272,12 +356,23 @@ class LedgerFile:
         except ValueError as exc:
             raise self._translated(exc) from exc
         else:
-            return outcomes
+            return [one.kind(rows[one.number]) if isinstance(one, Repeats) else one for one in outcomes]
         finally:
             # Whatever broke off the transaction, the next one must not find it open.
             if connection.in_transaction:
                 with contextlib.suppress(apsw.Error):
                     connection.execute("ROLLBACK")
+
+    @staticmethod
+    def _made(store: Store, batch: Batch, step: Step, needs: Needs) -> Any:
+        """What a step came to, or the `LedgerError` with which it changed nothing."""
+        store.load(needs)
+        try:
+            return step(batch, batch.at)
+        except LedgerDamaged:
+            raise
+        except LedgerError as exc:
+            return exc
 
     def _begin(self, connection: apsw.Connection, deadline: float) -> None:
         while True:
@@ -335,5 +430,5 @@ class LedgerFile:
                 self._connection.close()
         if self._lock is not None:
             os.close(self._lock)
-        self._connection = self._books = self._lock = self._identity = None
+        self._connection = self._store = self._lock = self._identity = None
         self._owned = False

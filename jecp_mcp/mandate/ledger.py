@@ -5,33 +5,18 @@ Amounts are micro-USDC, instants milliseconds since the Unix epoch (UTC).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.slips import Slip, SlipRef, Slips
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import ZERO, MicroUSDC
 
-
-class Window(StrEnum):
-    """The stretch of time a cap looks at. Rolling windows end now and start that long ago."""
-
-    SESSION = "session"
-    HOUR = "hour"
-    DAY = "day"
-    MONTH = "month"
-    TOTAL = "total"
-
-
-WINDOW_MS: dict[Window, int] = {
-    Window.HOUR: 3_600_000,
-    Window.DAY: 86_400_000,
-    Window.MONTH: 30 * 86_400_000,
-}
-"""The length of each rolling window; a month is 30 days. The others never roll."""
+RULED = "ruled "
+"""How the evidence of a person's ruling begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +45,22 @@ class Reservation:
     """One durable promise to pay, written before anything is sent.
 
     Attributes:
-        fingerprint: hash of principal, tool and arguments; at most one open call carries it.
+        team: the team whose budget it draws on too, or None.
+        rail: by which way to pay it is executed.
+        account: who pays at whom, such as a Hub's origin and an agent's id; never a secret. Only who can act for the
+            account finishes the call.
+        payee: the identity that earns the money, to which approvals bind.
+        source: where the offer comes from.
+        offer: the offer's key within its source.
+        names: what patterns of limits are matched against.
+        version: the version or other pin of the offer that is bought.
+        fingerprint: hash of principal, offer and arguments; at most one open call carries it.
+        kind: what kind of price `quoted` is (`jecp_mcp.rails.base.QuoteKind`).
+        terms: what else was agreed with the price, as canonical text; ``""`` where there is nothing.
         hold: what is held, micro-USDC; also the Hub-side mandate.
         meters: every window cap that applies; all must have room, or nothing is written.
         request: the stored request, opaque here (see `jecp_mcp.calls.stored`).
+        provable_until: until when the call's end can be proven; None for ever. Past it an open call is written off.
         send: whether the row starts as ``sent`` (nobody has to be asked in between).
         uses: the slips that this call uses; all must be good for it, or nothing is written.
     """
@@ -71,64 +68,97 @@ class Reservation:
     call_id: str
     principal: str
     session: str
+    rail: str
+    account: str
     tool: str
     payee: str
-    capability: str
-    action: str
+    source: str
+    offer: str
+    names: tuple[str, ...]
     version: str | None
     fingerprint: str
     quoted: MicroUSDC
     hold: MicroUSDC
     meters: tuple[Meter, ...]
     request: bytes
+    team: str | None = None
+    kind: str = "exact"
+    terms: str = ""
+    provable_until: UnixMs | None = None
     send: bool = True
     uses: tuple[SlipRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """One call as the ledger knows it.
+    """One call as the ledger knows it; what a `Reservation` says of it stays as it was.
 
     Attributes:
         number: its place in the ledger, from 1.
-        charged: what the Hub took, micro-USDC.
-        refunded: what of it the Hub gave back since, micro-USDC.
-        answered: whether an answer was kept; a list leaves bodies out, and old ones are dropped in time.
+        session: the process session that reserved it.
+        owner: the process session that sees to it now.
+        claim: how often it was taken over. Whoever lost it proves nothing but a charge.
+        charged: what the payee took, micro-USDC.
+        refunded: what of it the payee gave back since, micro-USDC.
+        reference: the payee's own name for the payment, unique within rail and account.
+        attempts: how many attempts may have reached the payee.
+        sent_at: when it was last admitted to be sent; the windows count it from then.
+        look_again_at: when its payee is asked again, while it is open.
+        answered: whether an answer was kept; old ones are dropped in time.
+        request, answer: what was sent, and what came back; None where none is kept (any more). A list leaves them out:
+            there both are empty, the answer where one is kept.
     """
 
     number: int
     call_id: str
     principal: str
+    team: str | None
     session: str
+    owner: str
+    claim: int
+    rail: str
+    account: str
     tool: str
     payee: str
-    capability: str
-    action: str
+    source: str
+    offer: str
+    names: tuple[str, ...]
     version: str | None
+    fingerprint: str
+    kind: str
+    terms: str
     state: State
     quoted: MicroUSDC
     held: MicroUSDC
     charged: MicroUSDC
     refunded: MicroUSDC
     balance_after: MicroUSDC | None
-    transaction_id: str | None
+    reference: str | None
     evidence: str | None
     attempts: int
     created_at: UnixMs
+    sent_at: UnixMs
+    look_again_at: UnixMs | None
+    provable_until: UnixMs | None
     ended_at: UnixMs | None
     answered: bool
     delivered: bool
-    fingerprint: str
     request: bytes
     answer: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The reservation is durable; the call may be sent."""
+    """The call may be sent now: its reservation, or its new instant in the windows, is durable.
+
+    Attributes:
+        at: the ledger's instant, from which the windows count it.
+        claim: what whoever concludes it must name.
+    """
 
     call_id: str
     at: UnixMs
+    claim: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,27 +192,48 @@ class NotGood:
     slip: Slip | None
 
 
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """A cap is still being counted from the calls before it. Nothing was written but how far that has come."""
+
+    meter: Meter
+
+
+@dataclass(frozen=True, slots=True)
+class NotYours:
+    """The call is not open, or is another process's by now. Nothing was written, and nothing may be sent."""
+
+
 Admission = Admitted | OverLimit | AlreadyOpen | Undelivered | NotGood
+
+Readmission = Admitted | OverLimit | NotYours
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What became of a call.
+    """What is proven of a call.
 
     Attributes:
-        charged: what the Hub took, micro-USDC; 0 unless settled or proven charged.
+        charged: what the payee took, micro-USDC; 0 unless `CHARGED`.
+        claim: the claim under which it was found out; None for a person's ruling, which holds under any. Under a claim
+            that was lost, only a proven charge is believed.
+        proven: whether a charge is proven, and not only assumed.
         answer: the answer to keep for a repeat or a status question, None when there is none.
-        attempts: how many attempts were made since the last conclusion.
+        attempts: how many attempts may have reached the payee since the last conclusion.
+        look_again_at: with `IN_DOUBT` and `PENDING`: when to ask again.
     """
 
     call_id: str
-    event: Event
+    verdict: Verdict
     charged: MicroUSDC = ZERO
+    claim: int | None = None
+    proven: bool = True
     balance_after: MicroUSDC | None = None
-    transaction_id: str | None = None
+    reference: str | None = None
     evidence: str | None = None
     answer: bytes | None = None
     attempts: int = 1
+    look_again_at: UnixMs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,16 +268,19 @@ class EventRow:
 
     Attributes:
         number: its place in the chain, from 1.
-        call_id: the call it happened to; None for what happened to the whole ledger.
+        call: the number of the call it happened to; None for what happened to the whole ledger.
+        call_id: that call's id.
         event: ``reserve``, the name of a `jecp_mcp.mandate.states.Event`, ``deliver`` or ``adopt`` for a call;
-            ``meter``, ``slip``, ``prune``, ``clock``, ``recount`` or ``upgrade`` for the ledger.
+            ``meter``, ``feed``, ``slip``, ``slips_dropped``, ``prune``, ``trim``, ``clock``, ``recount`` or
+            ``salvage`` for the ledger.
         held, charged, refunded: the call's amounts after it, micro-USDC.
         session: the process session that wrote it.
-        facts: what else it wrote, as a JSON object.
-        digest: SHA-256 over all of it and over the digest before it, in hex.
+        facts: what else it wrote.
+        digest: SHA-256 over its canonical bytes and over the digest before it, in hex.
     """
 
     number: int
+    call: int | None
     call_id: str | None
     at: UnixMs
     event: str
@@ -237,7 +291,7 @@ class EventRow:
     refunded: MicroUSDC
     session: str
     evidence: str | None
-    facts: str
+    facts: Mapping[str, object]
     digest: str
 
 
@@ -272,6 +326,11 @@ class Ledger(Slips, Protocol):
         """This process session's id; the owner of the rows it writes."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why what waits to be written could not be, the last time it was tried; None where it could."""
+        ...
+
     async def reserve(self, reservation: Reservation) -> Admission:
         """Check every cap and write the row in one atomic, durable step.
 
@@ -280,14 +339,24 @@ class Ledger(Slips, Protocol):
         """
         ...
 
-    async def send(self, call_id: str) -> bool:
-        """Move a ``reserved`` row to ``sent``, durably. False when it is no longer ``reserved``."""
+    async def send(self, call_id: str, claim: int = 0) -> bool:
+        """Move a ``reserved`` row to ``sent``, durably. False when it is no longer ``reserved`` or under that claim."""
+        ...
+
+    async def resend(self, call_id: str, claim: int, meters: Sequence[Meter]) -> Readmission:
+        """Let an open call leave again, in one atomic, durable step: the windows count it from now on, once.
+
+        Args:
+            claim: the claim under which it is sent.
+            meters: every window cap that applies to it now; each must have room for it beside everything but itself.
+        """
         ...
 
     def conclude(self, conclusion: Conclusion) -> None:
         """Queue what became of a call; written in the next batch.
 
-        Losing it to a crash leaves the row ``sent``, which is safe.
+        Losing it to a crash leaves the row ``sent``, which is safe. What says nothing new of the row, or is no longer
+        believed, is logged and dropped.
         """
         ...
 
@@ -295,12 +364,24 @@ class Ledger(Slips, Protocol):
         """Write what became of a call, durably: for an operator, who wants to know.
 
         Raises:
-            LedgerError: there is no such call, or the event cannot happen in its state.
+            LedgerError: there is no such call, or it says nothing new of where the call stands.
+        """
+        ...
+
+    def write_off(self, call_id: str, evidence: str) -> None:
+        """Queue that the call's end can no longer be proven: it counts as spent until a person rules."""
+        ...
+
+    async def correct(self, call_id: str, charged: MicroUSDC, evidence: str) -> None:
+        """Move what a charged call counts for to `charged` micro-USDC, by an operator's ruling.
+
+        Raises:
+            LedgerError: there is no such call, it was not charged, or less than was refunded is left.
         """
         ...
 
     async def refund(self, call_id: str, total: MicroUSDC, evidence: str) -> bool:
-        """Note that the Hub gave back `total` micro-USDC of a call, in all; its windows have that much more room.
+        """Note that the payee gave back `total` micro-USDC of a call, in all; its windows have that much more room.
 
         Returns whether that was news. More than was charged counts as all of it.
 
@@ -321,11 +402,25 @@ class Ledger(Slips, Protocol):
         """Wait until everything queued is durable."""
         ...
 
-    async def adopt_orphans(self) -> Sequence[CallRow]:
-        """Take over open rows whose process is dead: ``reserved`` is released, ``sent`` becomes ``in_doubt``.
+    async def adopt_orphans(
+        self, serves: Callable[[str, str], bool], running: Collection[str] = ()
+    ) -> Sequence[CallRow]:
+        """See to the open rows that nobody works on: those whose process is dead, and this one's own without a task.
 
-        Returns the ``in_doubt`` rows this process now owns, oldest first.
+        ``reserved`` is released, ``sent`` becomes ``in_doubt``; what can no longer be proven is written off. Whoever's
+        account `serves` says can be acted for becomes this process's; the others wait for a process that can.
+
+        Args:
+            serves: whether this process can act for a rail and account.
+            running: the ids of the calls that tasks of this process work on.
+
+        Returns:
+            The open rows of this process whose payee is due to be asked, the longest due first, without their bodies.
         """
+        ...
+
+    async def next_look(self) -> UnixMs | None:
+        """When the first open row of this process is due to be asked for, or None."""
         ...
 
     async def row(self, call_id: str) -> CallRow | None:
@@ -336,16 +431,27 @@ class Ledger(Slips, Protocol):
         """The latest calls, newest first, without their requests and answers."""
         ...
 
+    async def excessive(self, *, limit: int = 100) -> Sequence[CallRow]:
+        """The latest calls that were charged more than was held for them, newest first, without their bodies.
+
+        One on which a person has ruled is not among them.
+        """
+        ...
+
     async def pages(self, *, after: int = 0, limit: int = 1000) -> Sequence[CallRow]:
         """The calls behind number `after`, oldest first, without their requests and answers."""
         ...
 
-    async def has_paid(self, principal: str, payee: str) -> bool:
-        """Whether a principal ever paid a payee, as far as it is proven."""
+    async def has_paid(self, principal: str, rail: str, account: str, payee: str) -> bool:
+        """Whether a principal ever paid a payee from an account, as far as it is proven."""
         ...
 
-    async def of_transaction(self, transaction_id: str) -> CallRow | None:
-        """The call that a Hub's transaction paid for, or None."""
+    async def of_reference(self, rail: str, account: str, reference: str) -> CallRow | None:
+        """The call that a payment of an account paid for, or None."""
+        ...
+
+    async def last_of(self, rail: str, account: str) -> CallRow | None:
+        """The latest call of an account whose answer told the balance, without its bodies, or None."""
         ...
 
     async def events(self, call_id: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[EventRow]:
@@ -372,6 +478,14 @@ class Ledger(Slips, Protocol):
         """Drop the requests and answers of calls that ended before; rows and events stay for ever.
 
         Returns how many calls had one. What is still open or undelivered keeps its bodies.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Look for damage to the whole store, beside the event loop and without keeping anybody from writing.
+
+        Raises:
+            LedgerDamaged: something is not what was written.
         """
         ...
 

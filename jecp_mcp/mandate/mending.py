@@ -17,10 +17,9 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate import backup, presence, schema
 from jecp_mcp.mandate.checkup import Finding, Mend
-from jecp_mcp.mandate.journal import Journal
-from jecp_mcp.mandate.meters import Meters
 from jecp_mcp.mandate.owners import Owners
 from jecp_mcp.mandate.salvage import salvage
+from jecp_mcp.mandate.store import Store
 from jecp_mcp.money import format_usdc
 
 
@@ -72,10 +71,11 @@ def _recount(ledger: Path, clock: Clock) -> list[str]:
         with presence.exclusive(ledger), closing(_opened(ledger)) as connection:
             schema.configure(connection)
             with connection:
-                journal = Journal(connection, secrets.token_hex(8))
-                journal.begin(clock.now())
-                Meters(connection).recount(journal.at)
-    except (apsw.Error, KeyError) as exc:
+                store = Store(connection, secrets.token_hex(8))
+                batch = store.begin(clock.now())
+                batch.recount()
+                store.store(batch.finish())
+    except (apsw.Error, ValueError) as exc:
         raise LedgerDamaged(f"the meters of {ledger} cannot be counted anew: {exc}") from exc
     return ["every meter is counted anew from the calls"]
 

@@ -13,7 +13,7 @@ from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.mandate.file import LedgerFile
 from jecp_mcp.mandate.owners import Owners
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite import MOST_KEPT_BYTES, SqliteLedger
 from jecp_mcp.settings import LedgerSettings, mount_of
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ def open_configured(
             raise SettingsError("the state folder", "", refusal)
         if (warning := served_folder(path)) is not None:
             log.warning("%s", warning)
-        return open_ledger(path, session, clock)
+        return open_ledger(path, session, clock, settings.keep_bodies_mb * 2**20)
     if find_spec("psycopg") is None:
         raise SettingsError("the settings", "ledger.url", "needs the extra postgres: pip install 'jecp-mcp[postgres]'")
     from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 
-    return PostgresLedger(settings.url, session or secrets.token_hex(8))
+    return PostgresLedger(settings.url, session or secrets.token_hex(8), settings.keep_bodies_mb * 2**20)
 
 
 def remote_folder(path: Path) -> str | None:
@@ -84,7 +84,9 @@ def unverified(settings: LedgerSettings) -> str | None:
     return weakness(settings.url.get_secret_value(), os.environ)
 
 
-def open_ledger(path: Path, session: str | None = None, clock: Clock | None = None) -> SqliteLedger:
+def open_ledger(
+    path: Path, session: str | None = None, clock: Clock | None = None, most_kept: int = MOST_KEPT_BYTES
+) -> SqliteLedger:
     """Open the ledger at `path`, creating it (0600, in a folder of 0700) when it is not there.
 
     Never raises for what is wrong with the file: see `SqliteLedger.fault`. Then reads work as far as they can, and
@@ -94,9 +96,10 @@ def open_ledger(path: Path, session: str | None = None, clock: Clock | None = No
         path: the ledger's file; ``<path>.lock`` and ``<path>.owners/`` stand beside it.
         session: this process session's id, made here when not given.
         clock: the clock of every instant written.
+        most_kept: how many bytes of requests and answers are kept.
     """
     clock = clock or SystemClock()
     session = session or secrets.token_hex(8)
     file = LedgerFile(path, session, clock)
     file.open()
-    return SqliteLedger(file, Owners(Path(f"{file.path}.owners")), session, clock)
+    return SqliteLedger(file, Owners(Path(f"{file.path}.owners")), session, clock, most_kept)

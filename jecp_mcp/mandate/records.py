@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import apsw
 
-from jecp_mcp.mandate import chain, slipbook
-from jecp_mcp.mandate.audit import Audit, Bodies
-from jecp_mcp.mandate.ledger import AuditReport, CallRow, EventRow, Totals
-from jecp_mcp.mandate.meters import slots_of
-from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN, State
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.feeding import read_names, write_names
+from jecp_mcp.mandate.ledger import RULED, CallRow, EventRow, Totals
+from jecp_mcp.mandate.schema import CHARGED as CHARGED_SQL
+from jecp_mcp.mandate.schema import EXCESSIVE as EXCESSIVE_SQL
+from jecp_mcp.mandate.schema import OPEN as OPEN_SQL
+from jecp_mcp.mandate.schema import WRITTEN_OFF
+from jecp_mcp.mandate.slips import OpenQuestions, Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.states import CHARGED, HOLDING, State
+from jecp_mcp.mandate.store import READ_SLIP, slip_row
 from jecp_mcp.money import MicroUSDC
 
 COLUMNS = """
-SELECT c.id, c.call_id, c.principal, c.session, c.tool, c.payee, c.capability, c.action, c.version, c.state, c.quoted,
-       c.held, c.charged, c.refunded, c.balance_after, c.transaction_id, c.evidence, c.attempts, c.created_at,
-       c.ended_at, c.answered, c.delivered, c.fingerprint"""
+SELECT c.id, c.call_id, c.principal, c.team, c.session, c.owner, c.claim, c.rail, c.account, c.tool, c.payee, c.source,
+       c.offer, c.names, c.version, c.fingerprint, c.kind, c.terms, c.state, c.quoted, c.held, c.charged, c.refunded,
+       c.balance_after, c.reference, c.evidence, c.attempts, c.created_at, c.sent_at, c.look_again_at, c.provable_until,
+       c.ended_at, c.answered, c.delivered"""
 ROW = f"""
 {COLUMNS}, coalesce(r.body, x''), a.body
 FROM call AS c LEFT JOIN request AS r ON r.call = c.id LEFT JOIN answer AS a ON a.call = c.id
 """
 """One call with its bodies."""
 
-# Bodies have megabytes, and a list has many.
-_LISTED = f"{COLUMNS}, x'', NULL FROM call AS c"
-
-OPEN_SQL = "state IN ('reserved', 'sent', 'in_doubt')"
-"""Written out, so that SQLite can tell that the partial index covers it."""
+# Bodies have megabytes, and a list has many: an empty answer says that one is kept.
+_LISTED = f"""
+{COLUMNS}, x'', CASE WHEN c.answered AND EXISTS (SELECT 1 FROM answer WHERE call = c.id) THEN x'' END FROM call AS c
+"""  # noqa: S608 constants of this module
 
 _EVENTS = """
-SELECT e.id, coalesce(c.call_id, 'the missing call ' || e.call), e.at, e.event, e.before, e.after, e.held, e.charged,
-       e.refunded, e.session, e.evidence, e.facts, e.digest
+SELECT e.body, e.digest, coalesce(c.call_id, 'the missing call ' || e.call)
 FROM event AS e LEFT JOIN call AS c ON c.id = e.call
 """
 
-_PAGE = 2_000
-"""How many rows an audit holds at a time."""
+_LATEST = 10_000
+"""How many of the latest calls are looked at for an account's balance."""
 
 
 def read_row(connection: apsw.Connection, call_id: str) -> CallRow | None:
@@ -46,20 +54,65 @@ def read_row(connection: apsw.Connection, call_id: str) -> CallRow | None:
     return None if found is None else call_row(found)
 
 
-def read_transaction(connection: apsw.Connection, transaction_id: str) -> CallRow | None:
-    """The call that a Hub's transaction paid for, or None."""
-    found = connection.execute(ROW + "WHERE c.transaction_id = ? ORDER BY c.id LIMIT 1", (transaction_id,)).get
+def read_number(connection: apsw.Connection, number: int) -> CallRow:
+    """A call that is there, by its number."""
+    return call_row(connection.execute(ROW + "WHERE c.id = ?", (number,)).get)
+
+
+def read_reference(connection: apsw.Connection, rail: str, account: str, reference: str) -> CallRow | None:
+    """The call that a payment of an account paid for, or None."""
+    found = connection.execute(
+        ROW + "WHERE c.rail = ? AND c.account = ? AND c.reference = ?", (rail, account, reference)
+    ).get
     return None if found is None else call_row(found)
 
 
-def read_has_paid(connection: apsw.Connection, principal: str, payee: str) -> bool:
-    """Whether a principal ever paid a payee."""
+def read_last_of(connection: apsw.Connection, rail: str, account: str) -> CallRow | None:
+    """The latest call of an account whose answer told the balance, or None where it is none of the latest calls."""
     found = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM call WHERE payee = ? AND principal = ? "
-        "AND state IN ('settled', 'reconciled_charged'))",
-        (payee, principal),
+        f"{_LISTED} WHERE c.rail = ? AND c.account = ? AND c.balance_after IS NOT NULL "  # noqa: S608 a constant
+        "AND c.id > (SELECT max(id) FROM call) - ? ORDER BY c.id DESC LIMIT 1",
+        (rail, account, _LATEST),
+    ).get
+    return None if found is None else call_row(found)
+
+
+def read_has_paid(connection: apsw.Connection, principal: str, rail: str, account: str, payee: str) -> bool:
+    """Whether a principal ever paid a payee from an account."""
+    found = connection.execute(
+        f"SELECT EXISTS (SELECT 1 FROM call WHERE payee = ? AND account = ? AND {CHARGED_SQL} "  # noqa: S608 a constant
+        "AND rail = ? AND principal = ?)",
+        (payee, account, rail, principal),
     ).get
     return bool(found)
+
+
+def read_due(connection: apsw.Connection, session: str, now: UnixMs, limit: int) -> list[CallRow]:
+    """The open calls of a session whose payee is due to be asked, the longest due first.
+
+    Where the clock is behind the last change, that one's instant is the ledger's.
+    """
+    last = read_last_at(connection)
+    at = now if last is None else max(now, last)
+    rows = connection.execute(
+        f"{_LISTED} WHERE c.owner = ? AND c.look_again_at <= ? AND c.{OPEN_SQL} ORDER BY c.look_again_at, c.id LIMIT ?",
+        (session, at, limit),
+    )
+    return [call_row(row) for row in rows.fetchall()]
+
+
+def read_last_at(connection: apsw.Connection) -> UnixMs | None:
+    """The instant of the last change; None where there is none."""
+    last = connection.execute("SELECT body FROM event ORDER BY id DESC LIMIT 1").get
+    return None if last is None else UnixMs(json.loads(last)[1])
+
+
+def read_next_look(connection: apsw.Connection, session: str) -> UnixMs | None:
+    """When the first open call of a session is due to be asked for, or None."""
+    found: UnixMs | None = connection.execute(
+        "SELECT min(look_again_at) FROM call WHERE owner = ? AND look_again_at IS NOT NULL", (session,)
+    ).get
+    return found
 
 
 def read_rows(connection: apsw.Connection, limit: int, states: frozenset[State] | None) -> list[CallRow]:
@@ -69,10 +122,20 @@ def read_rows(connection: apsw.Connection, limit: int, states: frozenset[State] 
         names = tuple(sorted(state.value for state in states))
         chosen = f"state IN ({','.join('?' * len(names))})"
         where = f"WHERE c.{chosen}"
-        if states <= OPEN:
-            # Few calls are open: begin with them, not with the latest.
-            where = f"WHERE c.id IN (SELECT id FROM call WHERE {OPEN_SQL} AND {chosen})"  # noqa: S608 constants and marks
+        if states <= HOLDING:
+            # Few calls are: begin with them, not with the latest.
+            few = f"SELECT id FROM call WHERE {OPEN_SQL} UNION ALL SELECT id FROM call WHERE {WRITTEN_OFF}"  # noqa: S608 constants
+            where = f"WHERE c.id IN ({few}) AND c.{chosen}"
     rows = connection.execute(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT ?", (*names, limit))
+    return [call_row(row) for row in rows.fetchall()]
+
+
+def read_excessive(connection: apsw.Connection, limit: int) -> list[CallRow]:
+    """The latest calls that were charged more than was held for them, and on which no person has ruled."""
+    rows = connection.execute(
+        f"{_LISTED} WHERE {EXCESSIVE_SQL} AND substr(coalesce(c.evidence, ''), 1, ?) <> ? ORDER BY c.id DESC LIMIT ?",
+        (len(RULED), RULED, limit),
+    )
     return [call_row(row) for row in rows.fetchall()]
 
 
@@ -82,18 +145,32 @@ def read_pages(connection: apsw.Connection, after: int, limit: int) -> list[Call
     return [call_row(row) for row in rows.fetchall()]
 
 
-def read_open_sessions(connection: apsw.Connection) -> list[str]:
-    """The sessions that own an open call."""
-    rows = connection.execute(f"SELECT DISTINCT session FROM call WHERE {OPEN_SQL}")  # noqa: S608 a constant
-    return [str(session) for (session,) in rows.fetchall()]
+def read_last_number(connection: apsw.Connection) -> int:
+    """The number of the last call; 0 where there is none."""
+    return int(connection.execute("SELECT max(id) FROM call").get or 0)
+
+
+def read_first_body(connection: apsw.Connection, behind: int) -> int:
+    """The number of the first call behind `behind` that has a body; one that no call has where there is none."""
+    firsts = [
+        connection.execute(f"SELECT min(call) FROM {table} WHERE call > ?", (behind,)).get  # noqa: S608 two constants
+        for table in ("request", "answer")
+    ]
+    return min((int(first) for first in firsts if first is not None), default=2**63 - 1)
+
+
+def read_open(connection: apsw.Connection) -> list[tuple[str, str, str]]:
+    """The owners of open calls, with the rail and account of each."""
+    found: list[Any] = connection.execute(
+        f"SELECT DISTINCT owner, rail, account FROM call WHERE {OPEN_SQL}"  # noqa: S608 a constant
+    ).fetchall()
+    return found
 
 
 def read_totals(connection: apsw.Connection) -> Totals:
     """The sums over all rows."""
     charged = held = in_doubt = calls = 0
-    sums: list[Any] = connection.execute(
-        "SELECT state, count(*), sum(held), sum(charged - refunded) FROM call GROUP BY state"
-    ).fetchall()
+    sums: list[Any] = connection.execute("SELECT state, calls, held, charged - refunded FROM tally").fetchall()
     for name, count, held_here, charged_here in sums:
         state = State(name)
         calls += count
@@ -107,102 +184,54 @@ def read_events(connection: apsw.Connection, call_id: str | None, after: int, li
     """Changes behind number `after`, oldest first: those of one call, or all."""
     whose = "" if call_id is None else "e.call = (SELECT id FROM call WHERE call_id = ?) AND"
     asked = (after, limit) if call_id is None else (call_id, after, limit)
-    rows = connection.execute(f"{_EVENTS} WHERE {whose} e.id > ? ORDER BY e.id LIMIT ?", asked)
-    return [event_row(row) for row in rows.fetchall()]
+    rows: list[Any] = connection.execute(f"{_EVENTS} WHERE {whose} e.id > ? ORDER BY e.id LIMIT ?", asked).fetchall()
+    return [chain.read(*row) for row in rows]
 
 
-def audit(connection: apsw.Connection, head: str | None) -> AuditReport:
-    """Go over everything, as it was at one instant."""
-    walk = Audit(head)
-    # A read transaction: what other processes write meanwhile must not look like a contradiction.
-    connection.execute("BEGIN")
-    try:
-        _walk_events(connection, walk)
-        _walk_calls(connection, walk)
-        walk.slips(slipbook.every_slip(connection))
-        _walk_meters(connection, walk)
-    finally:
-        connection.execute("ROLLBACK")
-    return walk.report()
+def read_slip(connection: apsw.Connection, ref: SlipRef) -> Slip | None:
+    """One slip, or None."""
+    found = connection.execute(READ_SLIP + "WHERE kind = ? AND slip_id = ?", (ref.kind.value, ref.slip_id)).get
+    return None if found is None else slip_row(found)
 
 
-def _walk_events(connection: apsw.Connection, walk: Audit) -> None:
-    after = 0
-    while page := read_events(connection, None, after, _PAGE):
-        for event in page:
-            identity = chain.NOBODY
-            if event.event == chain.RESERVE:
-                reserved = connection.execute(f"{_LISTED} WHERE c.call_id = ?", (event.call_id,)).get
-                identity = chain.NOBODY if reserved is None else chain.identity_of(call_row(reserved))
-            walk.event(event, identity)
-        after = page[-1].number
+def read_slips(
+    connection: apsw.Connection, kind: SlipKind, subject: str | None, states: frozenset[SlipState], limit: int
+) -> list[Slip]:
+    """The latest slips in some states, newest first."""
+    names = sorted(state.value for state in states)
+    whose = "" if subject is None else "AND subject = ?"
+    asked = (kind.value, *names, *(() if subject is None else (subject,)), limit)
+    rows: list[Any] = connection.execute(
+        f"{READ_SLIP} WHERE kind = ? AND state IN ({','.join('?' * len(names))}) {whose} ORDER BY id DESC LIMIT ?",
+        asked,
+    ).fetchall()
+    return [slip_row(row) for row in rows]
 
 
-def _walk_calls(connection: apsw.Connection, walk: Audit) -> None:
-    meters: list[Any] = connection.execute("SELECT id, slot_ms FROM meter").fetchall()
-    lengths: dict[int, int | None] = dict(meters)
-    after = 0
-    while page := read_pages(connection, after, _PAGE):
-        for row in page:
-            request, answer, named = connection.execute(
-                "SELECT (SELECT body FROM request WHERE call = ?1), (SELECT body FROM answer WHERE call = ?1), "
-                "(SELECT meters FROM call WHERE id = ?1)",
-                (row.number,),
-            ).get
-            bodies = Bodies(_digest(request), _digest(answer))
-            events = read_events(connection, row.call_id, 0, -1)
-            walk.call(row, events, bodies, slots_of(named, row.created_at, lengths), named)
-        after = page[-1].number
-
-
-def _walk_meters(connection: apsw.Connection, walk: Audit) -> None:
-    meters: list[Any] = connection.execute("SELECT id, key, slot_ms, window_ms, used FROM meter").fetchall()
-    slots: list[Any] = connection.execute("SELECT meter, start, expires, amount FROM slot").fetchall()
-    walk_meters(walk, meters, slots)
-
-
-def walk_meters(walk: Audit, meters: Sequence[Sequence[Any]], slots: Sequence[Sequence[Any]]) -> None:
-    """Show an audit every meter and slot.
-
-    Args:
-        meters: id, key, slot_ms, window_ms and used of each.
-        slots: meter, start, expires and amount of each.
-    """
-    for number, key, slot_ms, window_ms, _ in meters:
-        walk.meter(number, key, slot_ms, window_ms)
-    lengths: dict[int, Any] = {number: (slot_ms, window_ms) for number, _, slot_ms, window_ms, _ in meters}
-    for meter, start, expires, _ in slots:
-        walk.slot(meter, start, expires, lengths.get(meter))
-    walk.meters(
-        {(meter, start): amount for meter, start, _, amount in slots},
-        {
-            number: (used, None if slot_ms is None or window_ms is None else slot_ms + window_ms)
-            for number, _, slot_ms, window_ms, used in meters
-        },
-    )
-
-
-def _digest(body: bytes | None) -> str | None:
-    return None if body is None else chain.body_digest(body)
+def read_questions(connection: apsw.Connection, at: UnixMs, skip: int, limit: int) -> OpenQuestions:
+    """What waits for a person at an instant, oldest first."""
+    waiting = "FROM slip WHERE state = 'asked' AND kind IN ('approval', 'limit') AND expires_at > ?"
+    total: int = connection.execute(f"SELECT count(*) {waiting}", (at,)).get
+    rows: list[Any] = connection.execute(
+        f"{READ_SLIP} WHERE id IN (SELECT id {waiting}) ORDER BY id LIMIT ? OFFSET ?", (at, limit, skip)
+    ).fetchall()
+    return OpenQuestions([slip_row(row) for row in rows], total)
 
 
 def call_row(found: Sequence[Any]) -> CallRow:
     """A row of `ROW`."""
     # The columns stand in the order of the fields.
-    fields = list(found)
-    fields[9], fields[20], fields[21] = State(fields[9]), bool(fields[20]), bool(fields[21])
-    return CallRow(*fields)
+    values = list(found)
+    values[13], values[18] = read_names(values[13]), State(values[18])
+    values[32], values[33] = bool(values[32]), bool(values[33])
+    return CallRow(*values)
 
 
-def event_row(found: Sequence[Any]) -> EventRow:
-    """A row of the events, with the call's id."""
-    number, call_id, at, event, before, after, *rest = found
-    return EventRow(
-        number,
-        call_id,
-        at,
-        event,
-        None if before is None else State(before),
-        None if after is None else State(after),
-        *rest,
-    )
+def values_of(row: CallRow) -> list[Any]:
+    """A call's columns, without its bodies, as `call_row` reads them."""
+    values = list(_FIELDS(row))
+    values[13], values[18] = write_names(row.names), row.state.value
+    return values
+
+
+_FIELDS = attrgetter(*[field.name for field in fields(CallRow)][:-2])

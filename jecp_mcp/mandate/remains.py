@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 
 import apsw
 
+from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.feeding import METER, read_meter
 from jecp_mcp.mandate.ledger import CallRow, EventRow
-from jecp_mcp.mandate.records import COLUMNS, call_row, event_row
+from jecp_mcp.mandate.page import MeterState
+from jecp_mcp.mandate.records import COLUMNS, call_row
 from jecp_mcp.mandate.unexplained import Unexplained
 
 Row = TypeVar("Row")
@@ -23,16 +26,14 @@ _LARGEST = 2**53
 
 _MAYBE_TEXT, _MAYBE_WHOLE = (str, NoneType), (int, NoneType)
 _KINDS: tuple[type | tuple[type, ...], ...] = (
-    *(int, str, str, str, str, str, str, str, _MAYBE_TEXT, str, int, int, int, int, _MAYBE_WHOLE, _MAYBE_TEXT),
-    *(_MAYBE_TEXT, int, int, _MAYBE_WHOLE, int, int, str),
+    *(int, str, str, _MAYBE_TEXT, str, str, int, str, str, str, str, str, str, str, _MAYBE_TEXT, str, str, str, str),
+    *(int, int, int, int, _MAYBE_WHOLE, _MAYBE_TEXT, _MAYBE_TEXT, int, int, int, _MAYBE_WHOLE, _MAYBE_WHOLE),
+    *(_MAYBE_WHOLE, int, int),
 )
 """What each of a call's columns holds: in a damaged record a text may have become a number."""
 
 _CALLS = f"{COLUMNS}, x'', NULL FROM call AS c NOT INDEXED WHERE c.id"
-_EVENTS = """
-SELECT id, CAST(call AS TEXT), at, event, before, after, held, charged, refunded, session, evidence, facts, digest
-FROM event NOT INDEXED WHERE id
-"""
+_EVENTS = "SELECT id, call, body, digest FROM event NOT INDEXED WHERE id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +50,43 @@ def calls(connection: apsw.Connection) -> Table:
 
 
 def events(connection: apsw.Connection) -> Table:
-    """The events; each one's `call_id` is the number of its call, as text."""
+    """The events."""
     return _table(connection, _EVENTS, _event)
 
 
 def meters(connection: apsw.Connection) -> Unexplained:
     """What the meters have counted; nothing where they cannot be read."""
     with suppress(apsw.Error, ValueError):
-        found: list[Any] = connection.execute("SELECT id, slot_ms FROM meter NOT INDEXED").fetchall()
+        found: list[Any] = connection.execute(METER.replace(" FROM meter", " FROM meter NOT INDEXED")).fetchall()
         slots: list[Any] = connection.execute("SELECT meter, start, amount FROM slot NOT INDEXED").fetchall()
-        lengths = {number: length if _whole(length) and length else None for number, length in found}
-        return Unexplained((slot for slot in slots if all(map(_whole, slot))), lengths)
-    return Unexplained((), {})
+        states = [state for state in map(read_meter, found) if _sound(state)]
+        return Unexplained((slot for slot in slots if all(map(_whole, slot))), states)
+    return Unexplained((), ())
+
+
+def _sound(state: MeterState) -> bool:
+    texts = isinstance(state.principal, str) and all(
+        text is None or isinstance(text, str) for text in (state.pattern, state.session)
+    )
+    return texts and all(map(_whole, (state.since, state.fed)))
 
 
 def _call(found: Any) -> CallRow:
     if not all(isinstance(value, kind) for value, kind in zip(found, _KINDS, strict=False)):
         raise ValueError("a damaged record")
     row = call_row(found)
-    _check(row.held, row.charged, row.refunded, row.created_at)
+    _check(row.claim, row.held, row.charged, row.refunded, row.created_at, row.sent_at)
     return row
 
 
 def _event(found: Any) -> EventRow:
-    event = event_row(found)
-    _check(event.at, event.held, event.charged, event.refunded, int(event.call_id or 0))
+    number, call, body, digest = found
+    if not isinstance(body, bytes) or not isinstance(digest, bytes):
+        raise ValueError("a damaged record")  # noqa: TRY004 as every other damage
+    event = chain.read(body, digest)
+    _check(event.at, event.held, event.charged, event.refunded, event.call or 0)
+    if (event.number, event.call) != (number, call):
+        raise ValueError("a damaged record")
     return event
 
 

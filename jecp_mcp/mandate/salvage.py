@@ -1,18 +1,18 @@
 """A new ledger from what can still be read of a damaged one. Nothing that counted as spent may count less.
 
 Rows are read one by one where a table breaks off. A call whose row is lost is made anew from its events, which carry
-its amounts; while it was open it is written off, for its request is lost too. Meters are not taken over: a meter that
-is new counts the calls its window holds. What the old ones had counted beyond every call that can be read is written
-off as calls of its own. Prepared calls and approvals are not taken over either: what was agreed must
-not rest on damaged ground, and can be agreed again. The events are written anew, as a chain of their own.
+its amounts, whose it was and by which names the limits counted it; while it was open it is written off, for its request
+is lost too. Meters are not taken over: a meter that is new counts the calls its window holds. What the old ones had
+counted beyond every call that can be read is written off as calls of its own. Prepared calls and approvals are not
+taken over either: what was agreed must not rest on damaged ground, and can be agreed again. The events are written
+anew, as a chain of their own.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,25 +22,25 @@ from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate import chain, remains, schema
 from jecp_mcp.mandate.ledger import CallRow, EventRow
+from jecp_mcp.mandate.records import values_of
 from jecp_mcp.mandate.remains import Table
 from jecp_mcp.mandate.states import OPEN, Event, State, counted
+from jecp_mcp.mandate.store import INSERT
+from jecp_mcp.mandate.unexplained import Part
 from jecp_mcp.money import ZERO, MicroUSDC
-
-SALVAGE = "salvage"
-"""The event that tells of it, in the new chain."""
 
 UNREADABLE = "unreadable"
 """What stands for a text that is lost."""
 
-_METERS = re.compile(r"(?:\d{1,18}(?:,\d{1,18}){0,999})?", re.ASCII)
 _NAMED = 5
 """How many calls are named where many have lost the same."""
 
-_INSERT = """
-INSERT INTO call(id, call_id, principal, session, tool, payee, capability, action, version, fingerprint, state, quoted,
-                 held, charged, refunded, balance_after, transaction_id, evidence, attempts, created_at, ended_at,
-                 answered, delivered, meters)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')
+_SUMS = """
+UPDATE tally SET (calls, held, charged, refunded) =
+  (SELECT count(*), coalesce(sum(held), 0), coalesce(sum(charged), 0), coalesce(sum(refunded), 0)
+   FROM call WHERE call.state = tally.state);
+UPDATE kept SET bytes = (SELECT coalesce(sum(length(body)), 0) FROM request)
+  + (SELECT coalesce(sum(length(body)), 0) FROM answer);
 """
 
 _ENDS: Mapping[State, Event] = {
@@ -86,10 +86,13 @@ def salvage(ledger: Path, made: Path, clock: Clock) -> Salvaged:
             if not calls.rows and not events.rows:
                 raise LedgerDamaged(f"nothing can be read of {ledger} any more; restore a backup")
             with closing(apsw.Connection(str(made), flags=apsw.SQLITE_OPEN_READWRITE)) as new:
-                new.execute(schema.TABLES)
+                schema.configure(new)
+                schema.create(new)
                 new.execute("BEGIN")
                 saved = _Salvage(old, new, calls, events).run(clock.now())
                 new.execute("COMMIT")
+                # One file, without a journal beside it, is put in the place of the other.
+                new.pragma("journal_mode", "delete")
                 return saved
     except apsw.Error as exc:
         raise LedgerUnavailable(f"what can be read of {ledger} cannot be written beside it: {exc}") from exc
@@ -114,8 +117,8 @@ class _Salvage:
         """Write every call, and that it was saved."""
         by_call: dict[int, list[EventRow]] = {}
         for event in self._events.rows.values():
-            if event.call_id is not None:
-                by_call.setdefault(int(event.call_id), []).append(event)
+            if event.call is not None:
+                by_call.setdefault(event.call, []).append(event)
         last = max((*self._calls.rows, *by_call), default=0)
         traceless = [number for number in range(1, last + 1) if not self._call(number, by_call.get(number, []))]
         lost = [f"the {name}s of {_few(calls)}" for name, calls in self._bodies.items() if calls]
@@ -124,16 +127,16 @@ class _Salvage:
         if not self._calls.whole and not self._events.whole:
             lost.append(f"whether there were calls after number {last} is not known")
         unexplained = self._unexplained.rest(now)
-        for number, (at, amount) in enumerate(unexplained, 1):
-            self._saved(self._written_off(last + number, at, amount))
+        for number, part in enumerate(unexplained, last + 1):
+            self._saved(self._written_off(number, part))
+        self._new.execute(_SUMS)
         instants = [event.at for event in self._events.rows.values()]
         calls = self._new.execute("SELECT count(*) FROM call").get
-        told = {"calls": calls, "rebuilt": len(self._rebuilt), "traceless": len(traceless)}
+        told: dict[str, object] = {"calls": calls, "rebuilt": len(self._rebuilt), "traceless": len(traceless)}
         if self._events.rows:
             told["head"] = self._events.rows[max(self._events.rows)].digest
-        written = (max((now, *instants)), SALVAGE, None, None, 0, 0, 0, self._session, None)
-        self._write(None, None, written, told)
-        return Salvaged(calls, tuple(self._rebuilt), sum(amount for _, amount in unexplained), tuple(lost))
+        self._write(max((now, *instants)), chain.SALVAGE, None, (None, None, 0, 0, 0), facts=told)
+        return Salvaged(calls, tuple(self._rebuilt), sum(part.amount for part in unexplained), tuple(lost))
 
     def _call(self, number: int, events: list[EventRow]) -> bool:
         """Save one call; False when nothing of it can be read."""
@@ -154,26 +157,19 @@ class _Salvage:
         row = replace(row, answered=answer is not None)
         if row.state in OPEN:
             row = replace(row, ended_at=None)
-        elif row.ended_at is None:
-            row = replace(row, ended_at=row.created_at)
+        else:
+            row = replace(row, look_again_at=None, ended_at=row.created_at if row.ended_at is None else row.ended_at)
         try:
             with self._new:
-                self._insert(row)
+                self._new.execute(INSERT, values_of(row))
                 for table, body in (("request", request), ("answer", answer)):
                     if body is not None:
                         self._new.execute(f"INSERT INTO {table} VALUES (?, ?)", (row.number, body))  # noqa: S608 two constants
         except apsw.ConstraintError:
             return False
         self._tell(row, request, answer)
-        counts = counted(row.state, row.held, row.charged, row.refunded)
-        self._unexplained.explain(self._meters_of(row), row.created_at, counts)
+        self._unexplained.explain(row)
         return True
-
-    def _meters_of(self, row: CallRow) -> str | None:
-        with suppress(apsw.Error, ValueError):
-            meters = self._old.execute("SELECT meters FROM call NOT INDEXED WHERE id = ?", (row.number,)).get
-            return meters if isinstance(meters, str) and _METERS.fullmatch(meters) else None
-        return None
 
     def _body(self, table: str, row: CallRow) -> bytes | None:
         try:
@@ -185,129 +181,112 @@ class _Salvage:
             return None
         return body if isinstance(body, bytes) else None
 
-    def _insert(self, row: CallRow) -> None:
-        self._new.execute(
-            _INSERT,
-            (
-                row.number,
-                row.call_id,
-                row.principal,
-                row.session,
-                row.tool,
-                row.payee,
-                row.capability,
-                row.action,
-                row.version,
-                row.fingerprint,
-                row.state.value,
-                row.quoted,
-                row.held,
-                row.charged,
-                row.refunded,
-                row.balance_after,
-                row.transaction_id,
-                row.evidence,
-                row.attempts,
-                row.created_at,
-                row.ended_at,
-                row.answered,
-                row.delivered,
-            ),
-        )
-
     def _tell(self, row: CallRow, request: bytes | None, answer: bytes | None) -> None:
         """The events that lead to the call as it stands."""
-        first = {"request": None if request is None else chain.body_digest(request)}
-        last = {
-            "attempts": row.attempts or None,
-            "balance_after": row.balance_after,
-            "transaction_id": row.transaction_id,
-            "answer": None if answer is None else chain.body_digest(answer),
-        }
+        first = chain.reservation(row, None if request is None else chain.body_digest(request))
+        last = chain.facts(
+            attempts=row.attempts or None,
+            balance_after=row.balance_after,
+            reference=row.reference,
+            answer=None if answer is None else chain.body_digest(answer),
+            look_again_at=row.look_again_at,
+        )
         end = _ENDS.get(row.state)
-        state = row.state if end is None else State.SENT
-        now = (row.held, row.charged, row.refunded, row.session, row.evidence)
-        begun = now if end is None else (row.held, 0, 0, row.session, None)
-        identity = chain.identity_of(row)
-        told: dict[str, object] = {**first, **last} if end is None else dict(first)
-        self._write(row.number, row.call_id, (row.created_at, chain.RESERVE, None, state.value, *begun), told, identity)
-        ended = row.created_at if row.ended_at is None else row.ended_at
+        state, now = (row.state if end is None else State.SENT), (row.held, row.charged, row.refunded)
+        begun = (state, *now) if end is None else (state, row.held, 0, 0)
+        evidence = row.evidence if end is None else None
+        told = first | last if end is None else first
+        self._write(row.created_at, chain.RESERVE, row, (None, *begun), facts=told, evidence=evidence)
+        if row.sent_at != row.created_at:
+            self._write(row.sent_at, Event.RESEND.value, row, (state, *begun))
+        if row.owner != row.session or row.claim:
+            self._write(row.sent_at, chain.ADOPT, row, (state, *begun), facts={"claim": row.claim}, session=row.owner)
+        ended = row.sent_at if row.ended_at is None else row.ended_at
         if end is not None:
-            written = (ended, end.value, state.value, row.state.value, *now)
-            self._write(row.number, row.call_id, written, dict(last))
+            standing = (state, row.state, *now)
+            self._write(ended, end.value, row, standing, facts=last, evidence=row.evidence)
         if row.delivered:
-            written = (ended, chain.DELIVER, row.state.value, row.state.value, *now[:4], None)
-            self._write(row.number, row.call_id, written, {})
+            self._write(ended, chain.DELIVER, row, (row.state, row.state, *now))
 
     def _from_events(self, number: int, events: list[EventRow]) -> CallRow:
         """A call whose row is lost; while it was open it is written off."""
         first, last = events[0], events[-1]
         state = last.after or State.WRITTEN_OFF
+        call_id, principal, names = (first.facts.get(name) for name in ("call_id", "principal", "names"))
+        row = self._written_off(number, Part(first.at, last.held, principal if isinstance(principal, str) else "local"))
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            row = replace(row, names=tuple(names))
+        sent = [event.at for event in events if event.event == Event.RESEND]
         return replace(
-            self._written_off(number, first.at, last.held),
-            call_id=self._id_of(number),
+            row,
+            call_id=call_id if isinstance(call_id, str) else f"lost_{number}",
             state=State.WRITTEN_OFF if state in OPEN else state,
             charged=last.charged,
             refunded=last.refunded,
             evidence="its row was lost to damage, and made anew from its events",
+            sent_at=max((first.at, *sent)),
             ended_at=last.at,
         )
 
-    def _written_off(self, number: int, at: UnixMs, amount: MicroUSDC | int) -> CallRow:
+    def _written_off(self, number: int, part: Part) -> CallRow:
         """What counts as spent until an operator rules, by whatever call it was."""
+        amount = MicroUSDC(part.amount)
         return CallRow(
             number=number,
             call_id=f"unexplained_{number}",
-            principal="local",
+            principal=part.principal,
+            team=None,
             session=self._session,
+            owner=self._session,
+            claim=0,
+            rail=UNREADABLE,
+            account=UNREADABLE,
             tool=UNREADABLE,
             payee=UNREADABLE,
-            capability=UNREADABLE,
-            action=UNREADABLE,
+            source=UNREADABLE,
+            offer=UNREADABLE,
+            names=(UNREADABLE, *self._unexplained.names(part.principal)),
             version=None,
+            fingerprint=f"{UNREADABLE} {number}",
+            kind=UNREADABLE,
+            terms="",
             state=State.WRITTEN_OFF,
-            quoted=MicroUSDC(amount),
-            held=MicroUSDC(amount),
+            quoted=amount,
+            held=amount,
             charged=ZERO,
             refunded=ZERO,
             balance_after=None,
-            transaction_id=None,
+            reference=None,
             evidence="the limits had counted it, and no call that can be read explains it",
             attempts=0,
-            created_at=at,
-            ended_at=at,
+            created_at=part.at,
+            sent_at=part.at,
+            look_again_at=None,
+            provable_until=None,
+            ended_at=part.at,
             answered=False,
             delivered=False,
-            fingerprint=f"{UNREADABLE} {number}",
             request=b"",
             answer=None,
         )
 
-    def _id_of(self, number: int) -> str:
-        """The id of a call whose row is lost: the index on the ids may still have it."""
-        with suppress(apsw.Error, ValueError):
-            found = self._old.execute(
-                "SELECT call_id FROM call INDEXED BY sqlite_autoindex_call_1 WHERE call_id > '' AND id = ?", (number,)
-            ).get
-            if isinstance(found, str):
-                return found
-        return f"lost_{number}"
-
     def _write(
         self,
-        call: int | None,
-        call_id: str | None,
-        written: chain.Written,
-        told: Mapping[str, object],
-        identity: chain.Identity = chain.NOBODY,
+        at: int,
+        event: str,
+        row: CallRow | None,
+        standing: tuple[State | None, State | None, int, int, int],
+        *,
+        facts: Mapping[str, object] | None = None,
+        evidence: str | None = None,
+        session: str | None = None,
     ) -> None:
         self._number += 1
-        columns = (*written, chain.facts(**told))
-        self._head = chain.digest(self._head, (self._number, call_id, *columns), identity)
-        self._new.execute(
-            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self._number, call, *columns, self._head),
-        )
+        call = None if row is None else row.number
+        who = session or (self._session if row is None else row.session)
+        body = chain.write(self._number, at, event, call, standing, who, evidence, facts or {})
+        self._head = chain.digest(self._head, body)
+        self._new.execute("INSERT INTO event VALUES (?, ?, ?, ?)", (self._number, call, body, self._head))
 
 
 def _at_least(row: CallRow, events: list[EventRow]) -> CallRow:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
+
+import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerError, LedgerUnavailable
-from jecp_mcp.mandate import meters, records, slipbook
+from jecp_mcp.mandate import commands, feeding, records, verify
+from jecp_mcp.mandate.counting import FEED_AT_ONCE
 from jecp_mcp.mandate.file import LedgerFile
 from jecp_mcp.mandate.ledger import (
     Admission,
@@ -15,20 +21,43 @@ from jecp_mcp.mandate.ledger import (
     AuditReport,
     CallRow,
     Conclusion,
+    Counting,
     EventRow,
     Meter,
     MeterReading,
+    Readmission,
     Reservation,
     Totals,
 )
 from jecp_mcp.mandate.owners import OwnerLock, Owners
 from jecp_mcp.mandate.slips import WAITING, OpenQuestions, Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
 
-_PRUNED_AT_ONCE = 200
-"""How many calls' bodies go in one transaction: other processes wait meanwhile."""
+_PRUNED_AT_ONCE: Final = 500
+"""How many calls are looked at for bodies to drop in one transaction: other processes wait meanwhile."""
+
+_TRIMMED_AT_ONCE: Final = 50
+"""How many calls' bodies are dropped in one transaction to keep within bounds, likewise."""
+
+_ADOPTED_AT_ONCE: Final = 500
+"""How many open calls are seen to in one transaction, likewise."""
+
+_PATIENCE_IN_TROUBLE: Final = 0.1
+"""How long a read waits, in seconds, for what could not be written before: whoever reads several times waits once."""
+
+_MOST_DUE: Final = 100
+"""How many calls are handed out at once to be finished."""
+
+_MOST_FED: Final = 10_000
+"""In how many transactions a limit may be counted before its caller is told to come again."""
+
+_REST: Final = 0.005
+"""How long whatever takes many transactions leaves the file to others between two of them, in seconds."""
+
+MOST_KEPT_BYTES: Final = 512 * 1024 * 1024
+"""How many bytes of requests and answers are kept where nothing else is said."""
 
 
 class SqliteLedger:
@@ -38,7 +67,14 @@ class SqliteLedger:
     raises what is wrong, until it is mended.
     """
 
-    def __init__(self, file: LedgerFile, owners: Owners, session: str, clock: Clock) -> None:
+    def __init__(
+        self, file: LedgerFile, owners: Owners, session: str, clock: Clock, most_kept: int = MOST_KEPT_BYTES
+    ) -> None:
+        """Keep the ledger in `file`.
+
+        Args:
+            most_kept: how many bytes of requests and answers are kept.
+        """
         self._file = file
         self._owners = owners
         self._session = session
@@ -46,6 +82,7 @@ class SqliteLedger:
         self._writer = Writer(file)
         self._owner: OwnerLock | None = None
         self._closed = False
+        self._most_kept = most_kept
 
     @property
     def session(self) -> str:
@@ -62,6 +99,11 @@ class SqliteLedger:
         """Why the ledger cannot be written, as far as it is known, or None."""
         return self._file.fault
 
+    @property
+    def trouble(self) -> str | None:
+        """Why what waits to be written could not be, the last time it was tried; None where it could."""
+        return self._writer.trouble
+
     async def reserve(self, reservation: Reservation) -> Admission:
         """Check every cap and write the row in one atomic, durable step.
 
@@ -77,94 +119,185 @@ class SqliteLedger:
             raise LedgerError(f"a reservation of the session {reservation.session} belongs to another process")
         self._show_life()
 
-        def release(admission: Admission) -> None:
+        def release(admission: Any) -> None:
             if isinstance(admission, Admitted):
                 evidence = "the caller left before anything was sent"
-                self.conclude(Conclusion(reservation.call_id, Event.RELEASE, evidence=evidence, attempts=0))
+                self.conclude(
+                    Conclusion(reservation.call_id, Verdict.NOT_CHARGED, claim=0, evidence=evidence, attempts=0)
+                )
 
-        admission: Admission = await self._writer.do(lambda into, at: into.reserve(reservation, at), release)
+        admission: Admission = await self._counted(lambda: self._writer.do(commands.Reserve(reservation), release))
         return admission
 
-    async def send(self, call_id: str) -> bool:
-        """Move a ``reserved`` row to ``sent``, durably. False when it is no longer ``reserved``.
+    async def send(self, call_id: str, claim: int = 0) -> bool:
+        """Move a ``reserved`` row to ``sent``, durably. False when it is no longer ``reserved`` or under that claim.
 
         Raises:
             LedgerError: there is no such call.
         """
-        moved: bool = await self._writer.do(lambda into, _at: into.send(call_id))
+        moved: bool = await self._writer.do(commands.Send(call_id, claim))
         return moved
+
+    async def resend(self, call_id: str, claim: int, meters: Sequence[Meter]) -> Readmission:
+        """Let an open call leave again, in one atomic, durable step: the windows count it from now on, once.
+
+        Raises:
+            LedgerError: there is no such call.
+        """
+        self._show_life()
+        again = commands.Resend(call_id, claim, tuple(meters))
+        admission: Readmission = await self._counted(lambda: self._writer.do(again))
+        return admission
+
+    async def _counted(self, ask: Callable[[], Any]) -> Any:
+        """Ask until every limit is counted: one that is new to millions of calls takes several transactions."""
+        for _ in range(_MOST_FED):
+            admission = await ask()
+            if not isinstance(admission, Counting):
+                return admission
+            # Others buy meanwhile, who look for the lock every millisecond.
+            await asyncio.sleep(_REST)
+        raise LedgerUnavailable(
+            f"the limit {admission.meter.label} is still being counted from earlier calls; try again"
+        )
 
     def conclude(self, conclusion: Conclusion) -> None:
         """Queue what became of a call; written in the next batch. Losing it to a crash leaves ``sent``, which is safe.
 
-        An event that cannot happen in the row's state is logged and dropped: somebody else concluded the call first.
+        What says nothing new of the row, or is no longer believed, is logged and dropped.
         """
-        self._writer.queue(lambda into, at: into.conclude(conclusion, at))
+        self._writer.queue(commands.Conclude(conclusion))
+        if conclusion.answer is not None and self._file.kept_bytes + len(conclusion.answer) > self._most_kept:
+            # In a transaction of its own that nobody waits for; a little more than must be, so that not every later
+            # answer has to make its own room.
+            self._writer.queue(commands.Trim(self._most_kept - self._most_kept // 16, _TRIMMED_AT_ONCE))
 
     async def conclude_now(self, conclusion: Conclusion) -> None:
         """Write what became of a call, durably: for an operator, who wants to know.
 
         Raises:
-            LedgerError: there is no such call, or the event cannot happen in its state.
+            LedgerError: there is no such call, or it says nothing new of where the call stands.
         """
-        await self._writer.do(lambda into, at: into.conclude(conclusion, at))
+        await self._writer.do(commands.Conclude(conclusion))
+
+    def write_off(self, call_id: str, evidence: str) -> None:
+        """Queue that the call's end can no longer be proven: it counts as spent until a person rules."""
+        self._writer.queue(commands.WriteOff(call_id, evidence))
+
+    async def correct(self, call_id: str, charged: MicroUSDC, evidence: str) -> None:
+        """Move what a charged call counts for to `charged` micro-USDC, by an operator's ruling.
+
+        Raises:
+            LedgerError: there is no such call, it was not charged, or less than was refunded is left.
+        """
+        await self._writer.do(commands.Correct(call_id, charged, evidence))
 
     async def refund(self, call_id: str, total: MicroUSDC, evidence: str) -> bool:
-        """Note that the Hub gave back `total` micro-USDC of a call, in all. Returns whether that was news.
+        """Note that the payee gave back `total` micro-USDC of a call, in all. Returns whether that was news.
 
         Raises:
             LedgerError: there is no such call, or it was not charged.
         """
-        news: bool = await self._writer.do(lambda into, _at: into.refund(call_id, total, evidence))
+        news: bool = await self._writer.do(commands.Refund(call_id, total, evidence))
         return news
 
     async def trust_clock(self) -> None:
         """Take the clock as it is for right after it went back, and count the windows anew from the calls."""
-        await self._writer.do(lambda into, _at: into.trust_clock(self._clock.now()))
+        await self._writer.do(commands.TrustClock())
 
     async def recount(self) -> None:
         """Count every meter anew from the calls."""
-        await self._writer.do(lambda into, _at: into.recount())
+        await self._writer.do(commands.Recount())
 
     async def prune(self, before: UnixMs) -> int:
         """Drop the requests and answers of calls that ended before; returns how many calls had one."""
         dropped = 0
-        while True:
-            some: int = await self._writer.do(lambda into, _at: into.prune(before, _PRUNED_AT_ONCE))
+        last: int = self._file.read(records.read_last_number)
+        behind: int = self._file.read(lambda reader: records.read_first_body(reader, 0)) - 1
+        while behind < last:
+            some: int = await self._writer.do(commands.Prune(before, behind, _PRUNED_AT_ONCE))
             dropped += some
-            if some < _PRUNED_AT_ONCE:
+            # Others buy meanwhile, and what lost its bodies long ago is passed over.
+            await asyncio.sleep(_REST if some else 0)
+            behind += _PRUNED_AT_ONCE
+            behind = max(behind, self._file.read(partial(records.read_first_body, behind=behind)) - 1)
+        await self._give_back()
+        return dropped
+
+    async def trim(self) -> int:
+        """Drop bodies of calls that have ended until no more are kept than may be; returns how many calls lost theirs.
+
+        The oldest that were delivered go first, those that nobody received last.
+        """
+        dropped = 0
+        while True:
+            some: int = await self._writer.do(commands.Trim(self._most_kept, _TRIMMED_AT_ONCE))
+            dropped += some
+            if some < _TRIMMED_AT_ONCE:
+                await self._give_back()
                 return dropped
+            await asyncio.sleep(_REST)
+
+    async def _give_back(self) -> None:
+        """Give the system back what the file has no use for any more, some at a time."""
+        more = True
+        while more:
+            more = await asyncio.to_thread(self._file.give_back)
+            await asyncio.sleep(_REST)
+
+    async def check(self) -> None:
+        """Look for damage to the whole file, beside the event loop and without keeping anybody from writing.
+
+        Raises:
+            LedgerUnavailable: the file cannot be read.
+            LedgerDamaged: something is not what was written; nothing is written to it any more.
+        """
+        await asyncio.to_thread(self._file.check)
 
     def delivered(self, call_id: str) -> None:
         """Queue that the call's answer reached the client."""
-        self._writer.queue(lambda into, _at: into.deliver(call_id))
+        self._writer.queue(commands.Deliver(call_id))
 
     async def flush(self) -> None:
         """Wait until everything queued is durable."""
         await self._writer.flush()
 
-    async def adopt_orphans(self) -> Sequence[CallRow]:
-        """Take over open rows whose process is dead: ``reserved`` is released, ``sent`` becomes ``in_doubt``.
+    async def adopt_orphans(
+        self, serves: Callable[[str, str], bool], running: Collection[str] = ()
+    ) -> Sequence[CallRow]:
+        """See to the open rows that nobody works on: those whose process is dead, and this one's own without a task.
 
-        Returns every ``in_doubt`` row this process now owns, those it already owned included, oldest first.
+        Returns the open rows of this process whose payee is due to be asked, the longest due first, without bodies.
         """
         self._show_life()
         await self._read_queued()
-        sessions: list[str] = self._file.read(records.read_open_sessions)
+        owners: list[tuple[str, str, str]] = self._file.read(records.read_open)
+        served = {(rail, account) for _, rail, account in owners if serves(rail, account)}
         claims: dict[str, OwnerLock] = {}
         try:
-            for session in {*sessions, *self._owners.known()} - {self._session}:
+            for session in {*(owner for owner, _, _ in owners), *self._owners.known()} - {self._session}:
                 lock = self._owners.claim(session)
                 if lock is not None:
                     claims[session] = lock
-            dead = [session for session in sessions if session in claims]
-            adopted: list[CallRow] = await self._writer.do(lambda into, at: into.adopt(dead, at))
+            dead = tuple(sorted({owner for owner, _, _ in owners} & claims.keys()))
+            behind: int | None = 0
+            while behind is not None:
+                adopt = commands.Adopt(dead, served, tuple(running), behind, _ADOPTED_AT_ONCE)
+                behind = await self._writer.do(adopt)
         except OSError as exc:
             raise LedgerUnavailable(f"the sessions of the ledger cannot be told alive or dead: {exc}") from exc
         finally:
             for lock in claims.values():
                 lock.release()
-        return adopted
+        now = self._clock.now()
+        due: list[CallRow] = self._file.read(lambda reader: records.read_due(reader, self._session, now, _MOST_DUE))
+        return due
+
+    async def next_look(self) -> UnixMs | None:
+        """When the first open row of this process is due to be asked for, or None."""
+        await self._read_queued()
+        found: UnixMs | None = self._file.read(lambda reader: records.read_next_look(reader, self._session))
+        return found
 
     async def row(self, call_id: str) -> CallRow | None:
         """One call, or None."""
@@ -178,21 +311,33 @@ class SqliteLedger:
         found: list[CallRow] = self._file.read(lambda reader: records.read_rows(reader, limit, states))
         return found
 
+    async def excessive(self, *, limit: int = 100) -> Sequence[CallRow]:
+        """The latest calls that were charged more than was held for them, and on which no person has ruled."""
+        await self._read_queued()
+        found: list[CallRow] = self._file.read(lambda reader: records.read_excessive(reader, limit))
+        return found
+
     async def pages(self, *, after: int = 0, limit: int = 1000) -> Sequence[CallRow]:
         """The calls behind number `after`, oldest first, without their requests and answers."""
         await self._read_queued()
         found: list[CallRow] = self._file.read(lambda reader: records.read_pages(reader, after, limit))
         return found
 
-    async def has_paid(self, principal: str, payee: str) -> bool:
-        """Whether a principal ever paid a payee, as far as it is proven."""
+    async def has_paid(self, principal: str, rail: str, account: str, payee: str) -> bool:
+        """Whether a principal ever paid a payee from an account, as far as it is proven."""
         await self._read_queued()
-        return bool(self._file.read(lambda reader: records.read_has_paid(reader, principal, payee)))
+        return bool(self._file.read(lambda reader: records.read_has_paid(reader, principal, rail, account, payee)))
 
-    async def of_transaction(self, transaction_id: str) -> CallRow | None:
-        """The call that a Hub's transaction paid for, or None."""
+    async def of_reference(self, rail: str, account: str, reference: str) -> CallRow | None:
+        """The call that a payment of an account paid for, or None."""
         await self._read_queued()
-        found: CallRow | None = self._file.read(lambda reader: records.read_transaction(reader, transaction_id))
+        found: CallRow | None = self._file.read(lambda reader: records.read_reference(reader, rail, account, reference))
+        return found
+
+    async def last_of(self, rail: str, account: str) -> CallRow | None:
+        """The latest call of an account whose answer told the balance, without its bodies, or None."""
+        await self._read_queued()
+        found: CallRow | None = self._file.read(lambda reader: records.read_last_of(reader, rail, account))
         return found
 
     async def events(self, call_id: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[EventRow]:
@@ -204,7 +349,7 @@ class SqliteLedger:
     async def audit(self, head: str | None = None) -> AuditReport:
         """Go over everything: the chain of events, every call against its events, every meter against its calls."""
         await self._read_queued()
-        report: AuditReport = self._file.read(lambda reader: records.audit(reader, head))
+        report: AuditReport = await asyncio.to_thread(self._file.read_apart, lambda reader: verify.verify(reader, head))
         return report
 
     async def write_slip(self, slip: Slip) -> Slip:
@@ -214,28 +359,28 @@ class SqliteLedger:
             LedgerError: its id is taken.
             TooManyQuestions: it asks a person, and as many of its principal wait for one as may.
         """
-        written: Slip = await self._writer.do(lambda into, at: into.write_slip(slip, at))
+        written: Slip = await self._writer.do(commands.WriteSlip(slip))
         return written
 
     async def answer_slip(self, ref: SlipRef, granted: bool, note: str) -> Slip | None:
         """Grant or deny a slip that is asked for and has not expired, durably; None when there is no such one."""
-        answered: Slip | None = await self._writer.do(lambda into, at: into.answer_slip(ref, granted, note, at))
+        answered: Slip | None = await self._writer.do(commands.AnswerSlip(ref, granted, note))
         return answered
 
     def use_slips(self, refs: Sequence[SlipRef], subject: str, principal: str, call_id: str) -> None:
         """Queue that those which are good are used by a call that was joined instead of bought again."""
-        self._writer.queue(lambda into, at: into.use_slips(refs, subject, principal, call_id, at))
+        self._writer.queue(commands.UseSlips(tuple(refs), subject, principal, call_id))
 
     async def questions(self, at: UnixMs, *, skip: int = 0, limit: int = 100) -> OpenQuestions:
         """What waits for a person at an instant, oldest first, without the first `skip`."""
         await self._read_queued()
-        found: OpenQuestions = self._file.read(lambda reader: slipbook.read_questions(reader, at, skip, limit))
+        found: OpenQuestions = self._file.read(lambda reader: records.read_questions(reader, at, skip, limit))
         return found
 
     async def slip(self, ref: SlipRef) -> Slip | None:
         """One slip, or None."""
         await self._read_queued()
-        found: Slip | None = self._file.read(lambda reader: slipbook.read_slip(reader, ref))
+        found: Slip | None = self._file.read(lambda reader: records.read_slip(reader, ref))
         return found
 
     async def slips(
@@ -243,13 +388,26 @@ class SqliteLedger:
     ) -> Sequence[Slip]:
         """The latest slips in some states, newest first, expired ones included; all, or those of one subject."""
         await self._read_queued()
-        found: list[Slip] = self._file.read(lambda reader: slipbook.read_slips(reader, kind, subject, states, limit))
+        found: list[Slip] = self._file.read(lambda reader: records.read_slips(reader, kind, subject, states, limit))
         return found
 
     async def readings(self, wanted: Sequence[Meter]) -> Sequence[MeterReading]:
         """How full each cap is now; one that no call has met yet shows what it will begin with."""
         await self._read_queued()
-        found: list[MeterReading] = self._file.read(lambda reader: meters.read(reader, wanted, self._clock.now()))
+        now = self._clock.now()
+
+        def read(reader: apsw.Connection, most: int | None = None) -> list[MeterReading] | None:
+            # Where the clock is behind the last change, time stands still.
+            at = max(now, records.read_last_at(reader) or now)
+            if most is not None and feeding.lag(reader, wanted, at) > most:
+                return None
+            return feeding.read(reader, wanted, self._session, at)
+
+        found: list[MeterReading] | None = self._file.read(lambda reader: read(reader, FEED_AT_ONCE))
+        if found is None:
+            # A limit that no call has met yet is added up from all that its window holds.
+            found = await asyncio.to_thread(self._file.read_apart, read)
+        assert found is not None
         return found
 
     async def totals(self) -> Totals:
@@ -277,9 +435,11 @@ class SqliteLedger:
 
     async def _read_queued(self) -> None:
         """Let a read see what this process queued before it, if that can be written."""
+        patience = _PATIENCE_IN_TROUBLE if self._writer.trouble is not None else None
         try:
-            await self._writer.flush()
-        except LedgerError:
+            async with asyncio.timeout(patience):
+                await self._writer.flush()
+        except (LedgerError, TimeoutError):
             # The fault is reported by whoever needs to write; what is on the disk can still be read.
             return
 

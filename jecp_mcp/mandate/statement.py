@@ -67,7 +67,7 @@ _KEYS: Mapping[By, Callable[[CallRow], str]] = {
     By.TOOL: lambda row: row.tool,
     By.PROVIDER: lambda row: row.payee,
     By.PRINCIPAL: lambda row: row.principal,
-    By.ACTION: lambda row: f"{row.capability}:{row.action}",
+    By.ACTION: lambda row: row.offer,
     By.DAY: lambda row: iso(row.created_at)[:10],
     By.MONTH: lambda row: iso(row.created_at)[:7],
 }

@@ -1,44 +1,70 @@
 """What a damaged ledger's meters had counted, and no call that can still be read explains. Pure.
 
-A meter counts every call it applies to, so what it holds beyond the calls that were saved was spent on calls that left
-no trace. Of several meters the one that misses most tells: the others count parts of the same.
+A meter counts every call that it applies to, so what it holds beyond the calls that were saved was spent on calls that
+left no trace. Of a principal's meters the one that misses most tells: the others count parts of the same.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import attrgetter
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.mandate.meters import slots_of
+from jecp_mcp.mandate.counting import counts
+from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.page import MeterState
+from jecp_mcp.mandate.states import counted
+from jecp_mcp.mandate.windows import SLOT_MS, slot_start
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that was counted and that nothing explains.
+
+    Attributes:
+        at: the last instant at which it can have been spent.
+        amount: micro-USDC.
+        principal: whose limits had counted it.
+    """
+
+    at: UnixMs
+    amount: int
+    principal: str
 
 
 class Unexplained:
     """The slots of a ledger's meters, less the calls that are explained so far; micro-USDC."""
 
-    def __init__(self, slots: Iterable[tuple[int, int, int]], lengths: Mapping[int, int | None]) -> None:
-        """Start with every slot unexplained.
+    def __init__(self, slots: Iterable[tuple[int, int, int]], states: Iterable[MeterState]) -> None:
+        """Start with every slot (meter, start, amount) unexplained."""
+        self._states = {state.number: state for state in states}
+        self._left = {(meter, start): amount for meter, start, amount in slots if meter in self._states}
 
-        Args:
-            slots: meter, start and amount of each.
-            lengths: how long a slot of each meter lasts, in milliseconds; None where its window never rolls.
-        """
-        self._lengths = lengths
-        self._left = {(meter, start): amount for meter, start, amount in slots}
-        self._all = ",".join(map(str, lengths))
-
-    def explain(self, meters: str | None, created_at: int, amount: int) -> None:
-        """Take off a call that was saved: the meters its row lists, or all where that is lost, and what it counts."""
-        for slot in slots_of(self._all if meters is None else meters, created_at, self._lengths):
-            if slot in self._left:
+    def explain(self, row: CallRow) -> None:
+        """Take off what a call that was saved counts for."""
+        amount = counted(row.state, row.held, row.charged, row.refunded)
+        for state in self._states.values():
+            slot = (state.number, slot_start(state.window, row.sent_at))
+            if slot in self._left and counts(state, row):
                 self._left[slot] -= amount
 
-    def rest(self, now: UnixMs) -> list[tuple[UnixMs, int]]:
-        """What is left, oldest first: the last instant at which each part can have been spent, and how much it is."""
-        missing: defaultdict[int, list[tuple[UnixMs, int]]] = defaultdict(list)
+    def names(self, principal: str) -> tuple[str, ...]:
+        """Names by which a call whose own are lost counts towards every limit that there was for a principal."""
+        patterns = {state.pattern for state in self._states.values() if state.principal == principal}
+        return tuple(sorted(filter(None, patterns)))
+
+    def rest(self, now: UnixMs) -> list[Part]:
+        """What is left, oldest first."""
+        missing: defaultdict[tuple[str, int], list[Part]] = defaultdict(list)
         for (meter, start), amount in self._left.items():
             if amount > 0:
-                length = self._lengths.get(meter)
-                missing[meter].append((UnixMs(now if length is None else min(now, start + length - 1)), amount))
-        most = max(missing.values(), key=lambda parts: sum(amount for _, amount in parts), default=[])
-        return sorted(most)
+                state = self._states[meter]
+                length = SLOT_MS.get(state.window)
+                at = now if length is None else min(now, start + length - 1)
+                missing[state.principal, meter].append(Part(UnixMs(at), amount, state.principal))
+        most: dict[str, list[Part]] = {}
+        for (principal, _), parts in missing.items():
+            most[principal] = max(most.get(principal, []), parts, key=lambda some: sum(part.amount for part in some))
+        return sorted((part for parts in most.values() for part in parts), key=attrgetter("at"))

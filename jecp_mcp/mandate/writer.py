@@ -4,7 +4,7 @@ A caller that finds nothing waiting commits at once, in the thread of the event 
 costs more than a quick disk. Callers that come in the same turn of the loop are written together at its end, and so are
 those who were written together before. When the disk is slow or another process is writing, one thread waits instead of
 the loop, and everybody who comes meanwhile shares its next transaction. Changes run in the order in which they were
-asked for.
+asked for; one that nobody waits for and that could not be written is set apart, and keeps nobody else from writing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from copy import copy
 from typing import Any, Protocol
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate.file import Contended
 
 _LOG = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ _LINGER = 0.001
 left, short enough that it is written while the host thinks, and not with the next call's reservation."""
 _RETRY = 1.0
 """How long such a change rests after the file could not be written, in seconds."""
+_MOST_FAILED = 2
+"""How many of the changes that were set apart are tried alone in vain before the others rest too."""
 _QUICK = 0.003
 """A transaction slower than this, in seconds, is not worth the loop's standstill."""
 
@@ -50,16 +52,20 @@ class _Change:
     """One step on its way.
 
     Attributes:
-        future: where its caller waits; None when nobody does.
+        awaited: whether somebody waits for it.
+        future: where its caller waits; None when nobody does, or does so without one.
         abandoned: told the outcome of a step that was made after its caller had gone.
+        failed: how often it was tried alone in vain.
     """
 
-    __slots__ = ("abandoned", "future", "step")
+    __slots__ = ("abandoned", "awaited", "failed", "future", "step")
 
-    def __init__(self, step: Step, abandoned: Callable[[Any], None] | None = None) -> None:
+    def __init__(self, step: Step, abandoned: Callable[[Any], None] | None = None, *, awaited: bool) -> None:
         self.step = step
+        self.awaited = awaited
         self.future: asyncio.Future[Any] | None = None
         self.abandoned = abandoned
+        self.failed = 0
 
 
 class Writer:
@@ -68,6 +74,9 @@ class Writer:
     def __init__(self, file: Batches) -> None:
         self._file = file
         self._changes: deque[_Change] = deque()
+        self._apart: deque[_Change] = deque()
+        """What nobody waits for and what could not be written."""
+        self._flushing: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._busy = False
@@ -75,6 +84,8 @@ class Writer:
         self._timer: asyncio.TimerHandle | None = None
         self._crowd = False
         """Whether several callers shared the last transaction: they will come again, in one turn."""
+        self.trouble: str | None = None
+        """Why changes that nobody waits for could not be written the last time, or None."""
         self._recent = 0.0
         """A sliding mean of what a transaction takes, in seconds."""
 
@@ -89,7 +100,7 @@ class Writer:
             LedgerError: what the step or the file raised; the change was not made.
         """
         loop = self._bind()
-        change = _Change(step, abandoned)
+        change = _Change(step, abandoned, awaited=True)
         alone = not (self._turn or self._busy or self._crowd)
         if alone and self._recent < _QUICK and len(self._changes) < _MOST_IN_BATCH:
             self._start_turn(loop)
@@ -114,7 +125,7 @@ class Writer:
 
     def queue(self, step: Step) -> None:
         """Make a change soon. A step that cannot be done is logged and dropped; one that cannot be written waits."""
-        self._changes.append(_Change(step))
+        self._changes.append(_Change(step, awaited=False))
         try:
             loop = self._bind()
         except RuntimeError:
@@ -130,6 +141,12 @@ class Writer:
         """
         if self._changes or self._busy:
             await self.do(lambda _books, _at: None)
+        if self._apart:
+            flushed = self._bind().create_future()
+            self._flushing.append(flushed)
+            if not self._busy:
+                self._write_apart()
+            await flushed
 
     def stop(self) -> None:
         """Let go of the thread and the timer."""
@@ -149,6 +166,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._timer, self._turn, self._busy = loop, None, False, False
+            self._flushing.clear()
         return loop
 
     def _start_turn(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -167,8 +185,12 @@ class Writer:
 
     def _lingered(self) -> None:
         self._timer = None
-        if self._changes and not self._busy:
+        if self._busy:
+            return
+        if self._changes:
             self._write()
+        elif self._apart:
+            self._write_apart()
 
     def _write(self) -> None:
         """Write what is queued: here when that is quick, else in the thread."""
@@ -182,29 +204,53 @@ class Writer:
                 self._settle(batch, outcomes)
                 self._go_on()
                 return
+        self._in_thread(batch, self._commit)
+
+    def _write_apart(self) -> None:
+        """Write what was set apart, in the thread: together, and where that fails, one by one as far as it goes."""
+        batch, self._apart = list(self._apart), deque()
+        self._in_thread(batch, self._commit_apart)
+
+    def _in_thread(self, batch: list[_Change], commit: Callable[[Sequence[_Change], bool], list[Any]]) -> None:
         self._busy = True
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, "jecp-ledger")
         assert self._loop is not None
-        written = self._loop.run_in_executor(self._pool, self._commit, batch, True)
+        written = self._loop.run_in_executor(self._pool, commit, batch, True)
         written.add_done_callback(lambda done: self._written(batch, done))
 
     def _written(self, batch: list[_Change], done: asyncio.Future[list[Any]]) -> None:
         self._busy = False
-        self._settle(batch, done.result())
+        outcomes = done.result()
+        self._settle(batch, outcomes)
+        if not any(change.awaited for change in batch):
+            self._flushed(next(filter(_unwritten, outcomes), None))
         self._go_on()
+
+    def _flushed(self, fault: LedgerError | None) -> None:
+        """Tell those who wait for what was set apart."""
+        waiting, self._flushing = self._flushing, []
+        for future in waiting:
+            if future.cancelled():
+                continue
+            if fault is None:
+                future.set_result(None)
+            else:
+                future.set_exception(copy(fault))
 
     def _go_on(self) -> None:
         """See to what a batch left behind or what came while it was written."""
-        if self._loop is None or not self._changes:
+        if self._loop is None:
             return
         if self._awaited():
             self._start_turn(self._loop)
-        else:
+        elif self._flushing and self._apart:
+            self._write_apart()
+        elif self._changes:
             self._linger(self._loop, _LINGER)
 
     def _awaited(self) -> bool:
-        return any(change.future is not None for change in self._changes)
+        return any(change.awaited for change in self._changes)
 
     def _take(self) -> list[_Change]:
         """The next changes, without those whose callers have gone."""
@@ -223,6 +269,36 @@ class Writer:
             return None
 
     def _commit(self, batch: Sequence[_Change], wait: bool) -> list[Any]:
+        outcomes = self._attempt(batch, wait)
+        again = [
+            index
+            for index, (change, outcome) in enumerate(zip(batch, outcomes, strict=True))
+            if change.awaited and _unwritten(outcome)
+        ]
+        if not again or all(change.awaited for change in batch):
+            return outcomes
+        try:
+            # What nobody waits for may be why: the others are written without it.
+            alone = self._attempt([batch[index] for index in again], wait)
+        except Contended:
+            return outcomes
+        for index, outcome in zip(again, alone, strict=True):
+            outcomes[index] = outcome
+        return outcomes
+
+    def _commit_apart(self, batch: Sequence[_Change], wait: bool) -> list[Any]:
+        outcomes = self._attempt(batch, wait)
+        left = _MOST_FAILED
+        # Those that failed least first: whatever keeps the others from being written is found in the end.
+        for index in sorted(range(len(batch)), key=lambda index: batch[index].failed):
+            if left and len(batch) > 1 and _unwritten(outcomes[index]):
+                (outcomes[index],) = self._attempt([batch[index]], wait)
+                failed = _unwritten(outcomes[index])
+                batch[index].failed += failed
+                left -= failed
+        return outcomes
+
+    def _attempt(self, batch: Sequence[_Change], wait: bool) -> list[Any]:
         started = time.perf_counter()
         try:
             return self._file.commit([change.step for change in batch], wait=wait)
@@ -236,14 +312,15 @@ class Writer:
             self._recent += (time.perf_counter() - started - self._recent) / 8
 
     def _settle(self, batch: Sequence[_Change], outcomes: Sequence[Any]) -> None:
-        """Tell everybody what became of their changes; keep those that nobody waits for and that were not written."""
+        """Tell everybody what became of their changes; set apart what nobody waits for and what was not written."""
         kept: list[_Change] = []
         for change, outcome in zip(batch, outcomes, strict=True):
             failed = isinstance(outcome, Exception)
             if change.future is None:
-                if isinstance(outcome, LedgerUnavailable | LedgerDamaged):
+                if _unwritten(outcome):
                     kept.append(change)
-                elif failed:
+                    self.trouble = str(outcome)
+                elif failed and not change.awaited:
                     _LOG.error("a change of the ledger was dropped: %s", outcome)
             elif change.future.cancelled():
                 if not failed and change.abandoned is not None:
@@ -253,6 +330,13 @@ class Writer:
                 change.future.set_exception(copy(outcome))
             else:
                 change.future.set_result(outcome)
-        if kept and self._loop is not None:
-            self._changes.extendleft(reversed(kept))
+        self._apart.extendleft(reversed(kept))
+        if not self._apart:
+            self.trouble = None
+        if self._apart and self._loop is not None:
             self._linger(self._loop, _RETRY)
+
+
+def _unwritten(outcome: Any) -> bool:
+    """Whether a change was not written for a reason that is not its own."""
+    return isinstance(outcome, LedgerUnavailable | LedgerDamaged)

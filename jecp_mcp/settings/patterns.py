@@ -11,6 +11,7 @@ import string
 from collections.abc import Callable, Iterator
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final
 
 _LETTERS: Final = frozenset(string.ascii_lowercase)
@@ -52,6 +53,7 @@ class Over(Enum):
     """An action's key, or its tool's name."""
 
 
+@lru_cache(maxsize=4096)
 def matches(pattern: str, names: tuple[str, ...]) -> bool:
     """Whether a glob fits one of `names`."""
     return any(fnmatchcase(name, pattern) for name in names)

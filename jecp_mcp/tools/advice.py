@@ -37,7 +37,7 @@ def advise(end: CallEnd, context: Context) -> NextAction:
     return _BY_TYPE.get(kind, steps.foreign)(case)
 
 
-_RULED_BY_OPERATOR: Final = frozenset({"CALL_WRITTEN_OFF", "LEDGER_UNAVAILABLE", "LEDGER_DAMAGED"})
+_RULED_BY_OPERATOR: Final = frozenset({"CALL_WRITTEN_OFF", "LEDGER_UNAVAILABLE", "LEDGER_DAMAGED", "ACCOUNT_NOT_HERE"})
 """Charge unknown until the operator acts: asking again finds out nothing."""
 
 PREPARE_ANEW: Final = frozenset({"PREPARED_EXPIRED", "PREPARED_SUPERSEDED", "PRICE_CHANGED"})
@@ -69,6 +69,7 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         "TOO_MANY_QUESTIONS": "ask_human",
         "ALREADY_REGISTERED": "use_account",
         "ACCOUNT_CHANGED": "retry_after",
+        "TOO_LATE_TO_SEND": "retry_after",
         "HUB_UNREACHABLE": "retry_after",
         "SHUTTING_DOWN": "retry_after",
         "SERVICE_ERROR": "retry_after",
@@ -111,6 +112,7 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "LEDGER_UNAVAILABLE": steps.ledger,
         "LEDGER_DAMAGED": steps.ledger,
         "CLOCK_WRONG": steps.clock,
+        "ACCOUNT_NOT_HERE": steps.account,
         "CALL_OVER": steps.buy_again,
         "CALL_WRITTEN_OFF": steps.ruling,
         "CAPABILITY_DEPRECATED": detours.successor,
@@ -166,6 +168,11 @@ def money_sentence(end: CallEnd) -> str:
     if end.estimated:
         return f"It was charged; how much cannot be read, so {format_usdc(end.amount)} USDC count as spent."
     if end.charge is Charge.YES:
+        if end.excessive:
+            return (
+                f"The payee says that it took {format_usdc(end.amount)} USDC, where at most "
+                f"{format_usdc(end.reserved)} was allowed: tell the user that the operator must check it."
+            )
         return f"{format_usdc(end.amount)} USDC were charged."
     if end.held:
         return f"Whether it was charged is not known; {format_usdc(end.held)} USDC stay held."

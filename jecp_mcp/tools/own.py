@@ -145,7 +145,7 @@ class OwnTools:
             raise ToolFault(
                 CALL_NOT_FOUND, "No call has this id. Nothing was charged. Look it up among the latest calls."
             )
-        action = self._near.shelf.find(f"{row.capability}:{row.action}")
+        action = self._near.shelf.find(row.offer)
         if end.answer is not None:
             result = await self._near.results.render(replace(end, action=action, stored=True))
             if await caller.listening():

@@ -51,6 +51,23 @@ class Payments(Protocol):
         """One call, or the latest ones. Raises `LedgerError`."""
         ...
 
+    def own(self, row: CallRow) -> bool:
+        """Whether this process's account paid for a call."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the ledger cannot be written at the moment, or None."""
+        ...
+
+    async def last_told(self) -> CallRow | None:
+        """The latest call of this process's account whose answer told the balance. Raises `LedgerError`."""
+        ...
+
+    async def excessive(self, *, limit: int) -> Sequence[CallRow]:
+        """The latest calls that were charged more than they might cost. Raises `LedgerError`."""
+        ...
+
     async def holding(self, *, limit: int) -> Sequence[CallRow]:
         """The latest calls that hold money without a proven end. Raises `LedgerError`."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.calls.refusals import CALL_WRITTEN_OFF
+from jecp_mcp.calls.refusals import ACCOUNT_NOT_HERE, CALL_WRITTEN_OFF
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
@@ -47,8 +47,8 @@ async def refund(
             INVALID_ARGUMENTS,
             "A refund needs a reason. Nothing was charged. Ask again with one that a person can judge.",
         )
-    assert row.transaction_id is not None
-    made = _shown(await hub.request_refund(row.transaction_id, reason), links)
+    assert row.reference is not None
+    made = _shown(await hub.request_refund(row.reference, reason), links)
     step = NextAction(
         "check_status",
         "agent",
@@ -65,6 +65,12 @@ async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
     row = next((one for one in rows if one.principal == caller.principal), None)
     if row is None:
         raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking. List the latest calls.")
+    if not calls.own(row):
+        raise ToolFault(
+            ACCOUNT_NOT_HERE,
+            "Another account paid for this call, so this server cannot ask its money back. Nothing was charged. "
+            "Tell the user that the operator must run a server with that account.",
+        )
     if row.state is State.WRITTEN_OFF:
         raise ToolFault(
             CALL_WRITTEN_OFF,
@@ -80,7 +86,7 @@ async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
         raise ToolFault(
             NOT_CHARGED, "This call was free, so nothing can come back. Nothing was charged. Go on without a refund."
         )
-    if row.transaction_id is None:
+    if row.reference is None:
         raise ToolFault(
             NOT_CHARGED,
             "The Hub named no transaction for this call, so nothing can be asked back. Asking charged nothing. "

@@ -198,14 +198,24 @@ def receipt(end: CallEnd) -> str:
     elif end.estimated:
         paid = f"Already paid {payee}{transaction}, not charged again" if end.stored else f"Paid {payee}{transaction}"
         said = f"{paid}; how much cannot be read from its answer, so ${amount} counts as spent"
-    elif end.stored:
+    elif end.stored and not end.excessive:
         said = f"Already paid ${amount} to {payee}{transaction}; not charged again"
+    elif end.excessive:
+        said = f"Paid. {payee} says that it took {_excess(end)}{transaction}. Tell the user"
     else:
         most = f" (up to ${format_usdc(end.reserved)} was held)" if end.amount < end.reserved else ""
         said = f"Paid ${amount} to {payee}{most}{transaction}"
     balance = f"; balance ${format_usdc(end.balance_after)}" if end.balance_after is not None else ""
     call = f". Call {end.call_id}" if end.call_id else ""
     return f"{said}{balance}{call}."
+
+
+def _excess(end: CallEnd) -> str:
+    """What was taken of a call that was not allowed to cost that much: a claim, for a person to look at."""
+    return (
+        f"${format_usdc(end.amount)} where at most ${format_usdc(end.reserved)} was allowed, which the operator must "
+        "check (`jecp-mcp reconcile`)"
+    )
 
 
 def billing(end: CallEnd) -> dict[str, Any]:
@@ -218,6 +228,9 @@ def billing(end: CallEnd) -> dict[str, Any]:
         made["held_usdc"] = format_usdc(end.held)
     if end.charge is Charge.YES and end.amount < end.reserved and not end.estimated:
         made["reserved_usdc"] = format_usdc(end.reserved)
+    if end.excessive:
+        made["allowed_usdc"] = format_usdc(end.reserved)
+        made["warning"] = "The amount is the payee's word and more than was allowed. The operator must check it."
     known_as = hub_id(end.transaction_id)
     if known_as is not None:
         made["transaction_id"] = known_as

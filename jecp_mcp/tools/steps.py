@@ -324,6 +324,15 @@ def clock(case: Case) -> NextAction:
     return upgrade(case) if case.type == "upgrade_client" else operator(case)
 
 
+def account(case: Case) -> NextAction:
+    """A call in doubt that only another account's server can find out about."""
+    return step(
+        case,
+        "operator",
+        "Do not buy it again. Tell the user: the operator must run a server with the account that paid. Stop here.",
+    )
+
+
 def wallet_only(case: Case) -> NextAction:
     """A step of a payment by signature, for which nothing is configured."""
     return step(
@@ -380,5 +389,6 @@ _DEFAULT_WAITS: Final[Mapping[str, int]] = {
     "SHUTTING_DOWN": 5,
     "HUB_UNREACHABLE": 15,
     "ACCOUNT_CHANGED": 0,
+    "TOO_LATE_TO_SEND": 0,
     "APPROVAL_SPENT": 0,
 }

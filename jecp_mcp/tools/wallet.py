@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ends import charge_of, standing
-from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import CallRow, MeterReading
@@ -24,7 +23,7 @@ from jecp_mcp.tools.ports import Payments
 from jecp_mcp.wire.forms import TIER_CALLS, TIERS, Action, Refusal
 
 _ROWS: Final = 100
-"""How far back a balance is looked for, in calls."""
+"""How far back the agent's standing is looked for, in calls."""
 
 _ANSWERS: Final = 3
 """In how many of the latest answers, and of those of the Hub's own actions, the agent's standing is looked for."""
@@ -50,10 +49,10 @@ class Wallet:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        rows = await self._calls.status(limit=_ROWS)
+        rows = [row for row in await self._calls.status(limit=_ROWS) if self._calls.own(row)]
         totals = await self._calls.totals()
         made: dict[str, Any] = {}
-        known = last_balance(rows)
+        known = await self._balance()
         if known is not None:
             made["balance_usdc"], made["balance_at"] = format_usdc(known[0]), iso(known[1])
         else:
@@ -78,7 +77,10 @@ class Wallet:
         made["held_usdc"] = format_usdc(totals.held)
         made["in_doubt_usdc"] = format_usdc(totals.in_doubt)
         made["calls"] = totals.calls
-        return made | await self._holds(principal)
+        made |= await self._holds(principal) | await self._excessive(principal)
+        if self._calls.trouble is not None:
+            made["ledger_trouble"] = self._calls.trouble
+        return made
 
     async def _standing(self, rows: Sequence[CallRow]) -> dict[str, Any]:
         """Free calls, trust tier and the calls to the next one, as far as the Hub's latest answers tell them."""
@@ -106,14 +108,26 @@ class Wallet:
         made: dict[str, Any] = {"open_holds": [line(row) for row in rows[:_HOLDS] if row.principal == principal]}
         return made | ({"more_holds": True} if len(rows) > _HOLDS else {})
 
+    async def _excessive(self, principal: str) -> dict[str, Any]:
+        """The calls for which the payee took more than they were allowed to cost; a person must look at them."""
+        rows = [row for row in await self._calls.excessive(limit=_HOLDS) if row.principal == principal]
+        return {"charged_too_much": [line(row) for row in rows]} if rows else {}
+
     async def balance(self) -> MicroUSDC | None:
         """The balance the Hub last told, or None.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        known = last_balance(await self._calls.status(limit=_ROWS))
+        known = await self._balance()
         return None if known is None else known[0]
+
+    async def _balance(self) -> tuple[MicroUSDC, int] | None:
+        """The balance the Hub last told this account, and when (Unix ms); it moves when other programs use it."""
+        row = await self._calls.last_told()
+        if row is None or row.balance_after is None:
+            return None
+        return row.balance_after, row.ended_at or row.created_at
 
     async def allowance(self, action: Action, tool: str, principal: str) -> dict[str, Any]:
         """Whether the limits would let this action be bought now: ``{"affordable": …}``, with ``why`` when not.
@@ -127,7 +141,7 @@ class Wallet:
         """`allowance` for several actions, each with its tool's name; the books are read once."""
         try:
             readings = {one.meter.label: one for one in await self._calls.windows(principal)}
-            known = last_balance(await self._calls.status(limit=_ROWS))
+            known = await self._balance()
         except LedgerError as exc:
             return [{"affordable": False, "why": refusals.ledger_trouble(exc).code} for _ in bought]
         return [self._allowance(self._permit(*one, principal), readings, known) for one in bought]
@@ -176,24 +190,18 @@ def line(row: CallRow) -> dict[str, Any]:
         made["held_usdc"] = format_usdc(row.held)
     if row.state in CHARGED:
         made |= amount_charged("charged_usdc", row.charged, estimated=refusals.estimated(row))
+    if row.state in CHARGED and row.charged > row.held:
+        made["allowed_usdc"] = format_usdc(row.held)
+        made["warning"] = "The payee says that it took more than this call was allowed to cost. Tell the user."
     if row.refunded:
         made["refunded_usdc"] = format_usdc(row.refunded)
-    if row.state in OPEN:
+    if row.state in OPEN and row.provable_until is not None:
         # Until then the bridge may still find out; after that it counts as spent until the operator rules.
-        made["settled_by"] = iso(row.created_at + REPLAY_WINDOW_MS)
-    known_as = hub_id(row.transaction_id)
+        made["settled_by"] = iso(row.provable_until)
+    known_as = hub_id(row.reference)
     if known_as is not None:
         made["transaction_id"] = known_as
     return made
-
-
-def last_balance(rows: Sequence[CallRow]) -> tuple[MicroUSDC, int] | None:
-    """The balance the Hub last told, and when (Unix ms). It has moved if other programs use the wallet."""
-    told = [(row.ended_at or row.created_at, row.balance_after) for row in rows if row.balance_after is not None]
-    if not told:
-        return None
-    at, balance = max(told, key=lambda one: one[0])
-    return balance, at
 
 
 def _of_the_hub(rows: Sequence[CallRow]) -> list[CallRow]:

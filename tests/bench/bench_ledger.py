@@ -13,10 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation, Window
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
 BODY = (
@@ -61,7 +62,7 @@ async def reservations(folder: Path, callers: int, seconds: float, *, settle: bo
             latencies.append(time.perf_counter() - at)
             assert isinstance(admission, Admitted)
             if settle:
-                ledger.conclude(Conclusion(call_id, Event.SETTLE, MicroUSDC(4_000), answer=BODY))
+                ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(4_000), answer=BODY))
                 ledger.delivered(call_id)
             done += 1
             if callers == 1:
@@ -81,9 +82,12 @@ def reservation(ledger: SqliteLedger, call_id: str) -> Reservation:
         principal="local",
         session=ledger.session,
         tool="docs_pdf_make",
-        payee="jecp",
-        capability="docs/pdf",
-        action="make",
+        rail="jecp",
+        account="https://hub.example agent",
+        payee="docs",
+        source="https://hub.example",
+        offer="docs/pdf:make",
+        names=("docs/pdf:make", "docs/pdf", "docs_pdf_make"),
         version="1.0.0",
         fingerprint=f"{hash(call_id):x}",
         quoted=MicroUSDC(5_000),

@@ -17,9 +17,10 @@ from pathlib import Path
 import psycopg
 from pydantic import SecretStr
 
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation, Window
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import new_cluster
 
@@ -74,7 +75,7 @@ async def reservations(url: str, tag: str, callers: int, seconds: float, *, sett
             latencies.append(time.perf_counter() - at)
             assert isinstance(admission, Admitted)
             if settle:
-                ledger.conclude(Conclusion(call_id, Event.SETTLE, MicroUSDC(4_000), answer=BODY))
+                ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(4_000), answer=BODY))
                 ledger.delivered(call_id)
             done += 1
 
@@ -91,9 +92,12 @@ def reservation(session: str, call_id: str, caps: tuple[Meter, ...]) -> Reservat
         principal="local",
         session=session,
         tool="docs_pdf_make",
-        payee="jecp",
-        capability="docs/pdf",
-        action="make",
+        rail="jecp",
+        account="https://hub.example agent",
+        payee="docs",
+        source="https://hub.example",
+        offer="docs/pdf:make",
+        names=("docs/pdf:make", "docs/pdf"),
         version="1.0.0",
         fingerprint=call_id,
         quoted=MicroUSDC(5_000),

@@ -1,12 +1,18 @@
-"""A line to the server that breaks where a test says: at a COMMIT, before the server has it or after it has done it."""
+"""A line to the server that is as slow as a test says, and breaks where it says.
+
+It breaks at a COMMIT, before the server has it or after it has done it, or when so many bytes went to the server.
+"""
 
 import contextlib
 import socket
 import tempfile
 import threading
+import time
 from urllib.parse import urlsplit
 
 BEFORE, AFTER = "before", "after"
+_SLICE = 16 * 1024
+"""How much of one connection passes before another one's turn, where the line is slow."""
 
 
 class Proxy:
@@ -24,6 +30,11 @@ class Proxy:
         self._lines: list[tuple[socket.socket, socket.socket]] = []
         self._threads = [self._started(self._accept)]
         self.broke = threading.Event()
+        self.carried = 0
+        """How many bytes went to the server."""
+        self._most: int | None = None
+        self._pace: float | None = None
+        self._turn = {"up": threading.Lock(), "down": threading.Lock()}
 
     @property
     def url(self) -> str:
@@ -34,6 +45,15 @@ class Proxy:
         self.broke.clear()
         self._then_open = then_open
         self._break = when
+
+    def break_after(self, most: int) -> None:
+        """Break every line when so many more bytes went to the server, and let none through."""
+        self.broke.clear()
+        self._most = self.carried + most
+
+    def throttle(self, bytes_per_second: float | None) -> None:
+        """Let all lines together carry so much each way; None lets everything through at once."""
+        self._pace = bytes_per_second
 
     def open(self) -> None:
         """Let new lines through."""
@@ -76,7 +96,13 @@ class Proxy:
         deaf = threading.Event()
         down = self._started(self._pump_down, client, server, deaf)
         with contextlib.suppress(OSError):
-            while data := client.recv(1 << 20):
+            while data := client.recv(1 << 20 if self._pace is None else _SLICE):
+                self._wait("up", len(data))
+                self.carried += len(data)
+                if self._most is not None and self.carried > self._most:
+                    self._most = None
+                    self.shut()
+                    self.broke.set()
                 if self._break is not None and b"COMMIT\0" in data:
                     when, self._break, self._open = self._break, None, self._then_open
                     if when == BEFORE:
@@ -94,7 +120,8 @@ class Proxy:
     def _pump_down(self, client: socket.socket, server: socket.socket, deaf: threading.Event) -> None:
         heard = b""
         with contextlib.suppress(OSError):
-            while data := server.recv(1 << 20):
+            while data := server.recv(1 << 20 if self._pace is None else _SLICE):
+                self._wait("down", len(data))
                 if not deaf.is_set():
                     client.sendall(data)
                     continue
@@ -104,6 +131,13 @@ class Proxy:
         self._end(client, server)
         if deaf.is_set():
             self.broke.set()
+
+    def _wait(self, way: str, size: int) -> None:
+        """Stand in the queue for the line, as bytes do."""
+        pace = self._pace
+        if pace is not None:
+            with self._turn[way]:
+                time.sleep(size / pace)
 
     def _cut(self) -> None:
         for line in self._lines:

@@ -13,9 +13,10 @@ import sys
 from pydantic import SecretStr
 
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation, Window
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
 
@@ -25,9 +26,12 @@ def reservation(session: str, call_id: str, meters: tuple[Meter, ...]) -> Reserv
         principal="local",
         session=session,
         tool="t",
-        payee="jecp",
-        capability="docs/pdf",
-        action="make",
+        rail="jecp",
+        account="https://hub.example agent",
+        payee="docs",
+        source="https://hub.example",
+        offer="docs/pdf:make",
+        names=("docs/pdf:make", "docs/pdf"),
         version=None,
         fingerprint=call_id,
         quoted=MicroUSDC(7),
@@ -81,7 +85,7 @@ async def spend(url: str, tag: str, callers: int) -> None:
                 continue
             print("reserved", call_id, flush=True)
             if number % 3:
-                ledger.conclude(Conclusion(call_id, Event.SETTLE, MicroUSDC(5), answer=b"answer"))
+                ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(5), answer=b"answer"))
 
     async def listen() -> None:
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -7,12 +7,12 @@ import pytest
 from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster
 from tests.postgres.fixtures import open_server
 from tests.postgres.proxy import AFTER, BEFORE, Proxy
-from tests.unit.mandate.reservations import meter, reservation
+from tests.unit.mandate.reservations import everything, meter, reservation
 
 pytestmark = pytest.mark.anyio
 
@@ -121,8 +121,8 @@ async def test_what_was_queued_is_written_once(
 ) -> None:
     wanted = reservation("behind")
     await behind.reserve(wanted)
-    behind.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="lost"))
-    behind.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="lost again"))
+    behind.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, evidence="lost"))
+    behind.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, evidence="lost again"))
     proxy.break_at_commit(when, then_open=False)
     with pytest.raises(LedgerUnavailable):
         await behind.flush()
@@ -140,13 +140,13 @@ async def test_what_was_found_written_is_not_written_again_when_the_line_breaks_
 ) -> None:
     wanted = reservation("behind")
     await behind.reserve(wanted)
-    behind.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="lost"))
+    behind.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, evidence="lost"))
     proxy.break_at_commit(AFTER, then_open=False)
     with pytest.raises(LedgerUnavailable):
         await behind.flush()
     proxy.break_at_commit(when, then_open=False)
     proxy.open()
-    behind.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="lost again"))
+    behind.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, evidence="lost again"))
     with pytest.raises(LedgerUnavailable):
         await behind.flush()
     assert proxy.broke.wait(60)
@@ -179,11 +179,13 @@ async def test_a_process_that_dies_not_knowing_leaves_the_call_in_doubt(
     with pytest.raises(LedgerUnavailable):
         await behind.close()
     heir = open_server(database, "heir")
-    assert await heir.adopt_orphans() == []  # its lease has not run out yet
-    await heir._in_thread(
+    assert await heir.adopt_orphans(everything) == []  # its lease has not run out yet
+    await heir._reader.run(
         lambda: heir._server.read(lambda link: link.query("UPDATE jecp_mcp.session SET seen = seen - 60001"))
     )
-    assert [(row.call_id, row.state) for row in await heir.adopt_orphans()] == [(wanted.call_id, State.IN_DOUBT)]
-    heir.conclude(Conclusion(wanted.call_id, Event.PROVE_CHARGED, MicroUSDC(10)))
+    assert [(row.call_id, row.state) for row in await heir.adopt_orphans(everything)] == [
+        (wanted.call_id, State.IN_DOUBT)
+    ]
+    heir.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(10)))
     await check(heir)
     await heir.close()

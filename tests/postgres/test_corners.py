@@ -12,13 +12,15 @@ import pytest
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit, Window
+from jecp_mcp.mandate import commands
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
+from jecp_mcp.mandate.postgres import heart, reader, server
 from jecp_mcp.mandate.postgres import ledger as ledgers
-from jecp_mcp.mandate.postgres import server
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.postgres.link import Link
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster
 from tests.postgres.fixtures import ServerClock, open_server
@@ -36,16 +38,16 @@ SLIP = Slip(SlipKind.APPROVAL, "AAAA-BBBB", "local", "print", SlipState.ASKED, b
 async def test_a_batch_that_a_server_takes_too_long_over_is_broken_off_and_outlived(
     behind: PostgresLedger, database: str, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
-    monkeypatch.setattr(ledgers, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(ledgers, "STUCK_SECONDS", 0.1)
+    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.05)
+    await behind.reserve(reservation("behind"))
+    monkeypatch.setattr(heart, "STUCK_SECONDS", 0.1)
     with psycopg.connect(database) as other:
-        await behind.reserve(reservation("behind"))
         other.execute("SELECT FROM jecp_mcp.head FOR UPDATE")
         # The server itself would give up only after five seconds.
         async with asyncio.timeout(4):
             with pytest.raises(LedgerUnavailable, match="cannot be reached"):
                 await behind.reserve(reservation("behind"))
-    monkeypatch.setattr(ledgers, "STUCK_SECONDS", 60)
+    monkeypatch.setattr(heart, "STUCK_SECONDS", 60)
     assert isinstance(await behind.reserve(reservation("behind")), Admitted)
 
 
@@ -53,13 +55,13 @@ async def test_a_read_that_a_server_never_answers_is_given_up_the_second_time_to
     behind: PostgresLedger, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await behind.reserve(reservation("behind"))
-    monkeypatch.setattr(ledgers, "_LONGEST_READ", 0.2)
+    monkeypatch.setattr(reader, "_LONGEST_READ", 0.2)
     with psycopg.connect(database) as other:
-        other.execute("LOCK TABLE jecp_mcp.call IN ACCESS EXCLUSIVE MODE")
+        other.execute("LOCK TABLE jecp_mcp.tally IN ACCESS EXCLUSIVE MODE")
         async with asyncio.timeout(10):
             with pytest.raises(LedgerUnavailable, match="cannot be reached"):
                 await behind.totals()
-    monkeypatch.setattr(ledgers, "_LONGEST_READ", 30.0)
+    monkeypatch.setattr(reader, "_LONGEST_READ", 30.0)
     assert (await behind.totals()).calls == 1
 
 
@@ -68,7 +70,7 @@ async def test_nothing_is_broken_off_where_nothing_is_open(proxy: Proxy) -> None
     ledger = open_server(proxy.url, "alone")
     with pytest.raises(LedgerUnavailable):
         await ledger.totals()
-    ledger._server.break_off_reading()
+    ledger._server.reader.break_off()
     ledger._server.break_off_after(0)
     await ledger.close()
 
@@ -142,7 +144,7 @@ async def test_what_cannot_be_written_now_does_not_keep_the_books_from_being_rea
     wanted = reservation("session", 10, meters=[meter()])
     await ledger.reserve(wanted)
     cluster.execute("ALTER TABLE jecp_mcp.slot RENAME TO hidden", database)
-    ledger.conclude(Conclusion(wanted.call_id, Event.RELEASE))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.NOT_CHARGED))
     row = await ledger.row(wanted.call_id)
     assert row is not None
     assert row.state is State.SENT
@@ -170,14 +172,15 @@ async def test_what_was_written_before_a_batch_broke_off_is_told_as_written(
     ledger: PostgresLedger, cluster: Cluster, database: str
 ) -> None:
     await ledger.reserve(reservation("session"))
-    cluster.execute("ALTER TABLE jecp_mcp.slip RENAME TO hidden", database)
-    # A slip has a transaction to itself: the reservation before it has been written by then.
+    cluster.execute("ALTER FUNCTION jecp_mcp.prune RENAME TO hidden", database)
+    # To prune has a transaction to itself: the reservation before it has been written by then.
+    prune = commands.Prune(UnixMs(START), 0, 10)
     outcomes = await asyncio.gather(
-        ledger.reserve(reservation("session", call_id="first")), ledger.write_slip(SLIP), return_exceptions=True
+        ledger.reserve(reservation("session", call_id="first")), ledger._writer.do(prune), return_exceptions=True
     )
     assert [type(one) for one in outcomes] == [Admitted, LedgerDamaged]
-    cluster.execute("ALTER TABLE jecp_mcp.hidden RENAME TO slip", database)
-    assert (await ledger.write_slip(SLIP)).slip_id == "AAAA-BBBB"
+    cluster.execute("ALTER FUNCTION jecp_mcp.hidden RENAME TO prune", database)
+    assert await ledger._writer.do(prune) == 0
     assert (await ledger.totals()).calls == 2
 
 
@@ -187,7 +190,7 @@ async def test_old_bodies_go_in_portions(
     monkeypatch.setattr(ledgers, "_PRUNED_AT_ONCE", 2)
     for number in range(5):
         await ledger.reserve(reservation("session", call_id=f"{number}"))
-        ledger.conclude(Conclusion(f"{number}", Event.RELEASE))
+        ledger.conclude(Conclusion(f"{number}", Verdict.NOT_CHARGED))
     await ledger.flush()
     clock.forward(hours=1)
     assert await ledger.prune(clock.now()) == 5
@@ -214,8 +217,8 @@ async def test_amounts_that_no_column_holds_are_errors_of_their_calls_alone(ledg
     wanted = reservation("session")
     await ledger.reserve(wanted)
     for end in (
-        Conclusion(wanted.call_id, Event.SETTLE, MicroUSDC(2**70)),
-        Conclusion(wanted.call_id, Event.SETTLE, balance_after=MicroUSDC(2**70)),
+        Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(2**70)),
+        Conclusion(wanted.call_id, Verdict.CHARGED, balance_after=MicroUSDC(2**70)),
     ):
         with pytest.raises(LedgerError, match="an amount is out of bounds"):
             await ledger.conclude_now(end)
@@ -246,6 +249,39 @@ async def test_what_no_column_can_hold_is_not_looked_for(ledger: PostgresLedger)
     assert await ledger.events("a\0b") == []
 
 
+# --- changes that nobody waits for -----------------------------------------------------------------------------------
+
+POISON = """
+CREATE FUNCTION public.poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF NEW.evidence = 'poison' THEN RAISE EXCEPTION 'too slow' USING ERRCODE = '57014'; END IF; RETURN NEW; END $$;
+CREATE TRIGGER poisons BEFORE UPDATE ON jecp_mcp.call FOR EACH ROW EXECUTE FUNCTION public.poison()
+"""
+
+
+async def test_a_change_that_nobody_waits_for_keeps_no_other_from_being_written(
+    ledger: PostgresLedger, cluster: Cluster, database: str, impatient: None
+) -> None:
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        await ledger.reserve(reservation("session", call_id=name))
+    cluster.execute(POISON, database)
+    for name in names:
+        ledger.conclude(Conclusion(name, Verdict.NOT_CHARGED, evidence="poison" if name in "ab" else "fine"))
+    # Whoever waits is written without them, and in the end so is everything but the poison.
+    assert isinstance(await ledger.reserve(reservation("session", call_id="e")), Admitted)
+    with pytest.raises(LedgerUnavailable, match="too slow"):
+        await ledger.flush()
+    with pytest.raises(LedgerUnavailable, match="too slow"):
+        await ledger.flush()
+    states = dict(cluster.execute("SELECT call_id, state FROM jecp_mcp.call", database))
+    assert states == {"a": "sent", "b": "sent", "c": "released", "d": "released", "e": "sent"}
+    assert isinstance(await ledger.reserve(reservation("session", call_id="f")), Admitted)
+    cluster.execute("DROP TRIGGER poisons ON jecp_mcp.call", database)
+    await ledger.flush()
+    assert [(await ledger.row(name)).state for name in names] == [State.RELEASED] * 4  # type: ignore[union-attr]
+    assert (await ledger.audit()).findings == ()
+
+
 # --- commits whose answer was lost -----------------------------------------------------------------------------------
 
 
@@ -262,11 +298,11 @@ async def test_a_call_that_ended_meanwhile_is_not_released_and_that_is_told(
     wanted = reservation("behind")
     await lose(behind, proxy, lambda: behind.reserve(wanted))
     operator = open_server(database, "operator")
-    await operator.conclude_now(Conclusion(wanted.call_id, Event.RELEASE, evidence="the operator ruled"))
+    await operator.conclude_now(Conclusion(wanted.call_id, Verdict.NOT_CHARGED, evidence="the operator ruled"))
     await operator.close()
     proxy.open()
     await behind.flush()
-    assert "a call that was not sent could not be released: release cannot happen" in caplog.text
+    assert "a call that was not sent could not be released: not_charged says nothing new" in caplog.text
     row = await behind.row(wanted.call_id)
     assert row is not None
     assert row.evidence == "the operator ruled"
@@ -275,7 +311,7 @@ async def test_a_call_that_ended_meanwhile_is_not_released_and_that_is_told(
 async def test_a_sign_of_life_whose_commit_was_cut_off_leaves_nothing_to_look_up(
     behind: PostgresLedger, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledgers, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.02)
     await behind.reserve(reservation("behind"))
     proxy.break_at_commit(AFTER)
     async with asyncio.timeout(5):
@@ -292,7 +328,7 @@ async def test_a_sign_of_life_in_a_batch_that_was_cut_off_is_not_taken_back(
 ) -> None:
     wanted = reservation("behind", call_id="refused")
     await behind.reserve(reservation("behind", call_id="first"))
-    behind._beat()
+    behind._heart.beat()
     await lose(behind, proxy, lambda: behind.reserve(wanted), when)
     proxy.open()
     await behind.flush()
@@ -309,7 +345,7 @@ async def test_of_what_nobody_comes_back_for_only_so_much_is_remembered(
         await behind.reserve(reservation("behind", call_id=name))
     proxy.break_at_commit(AFTER, then_open=False)
     told = await asyncio.gather(
-        *(behind.conclude_now(Conclusion(name, Event.RELEASE)) for name in names), return_exceptions=True
+        *(behind.conclude_now(Conclusion(name, Verdict.NOT_CHARGED)) for name in names), return_exceptions=True
     )
     assert [type(one) for one in told] == [LedgerUnavailable] * 4
     proxy.open()

@@ -18,7 +18,9 @@ from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.postgres import server
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.postgres.link import Link, place
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.postgres.store import Store
+from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LedgerSettings, load_settings
 from tests.postgres.cluster import Cluster, new_cluster
 from tests.postgres.fixtures import open_server
@@ -57,7 +59,7 @@ async def test_what_was_queued_while_the_server_was_away_is_written_when_it_is_b
     wanted = reservation("behind", 10, meters=[meter()])
     await behind.reserve(wanted)
     proxy.shut()
-    behind.conclude(Conclusion(wanted.call_id, Event.RELEASE))
+    behind.conclude(Conclusion(wanted.call_id, Verdict.NOT_CHARGED))
     with pytest.raises(LedgerUnavailable):
         await behind.flush()
     proxy.open()
@@ -87,7 +89,7 @@ async def test_the_loop_runs_on_while_another_replica_holds_the_head(behind: Pos
         for _ in range(100):
             await asyncio.sleep(0)
         assert not any(one.done() for one in waiting)
-        assert (await asyncio.wait_for(behind._read(lambda link: link.query("SELECT 1")), 5)) == [(1,)]
+        assert (await asyncio.wait_for(behind._reader.read(lambda link: link.query("SELECT 1")), 5)) == [(1,)]
     assert all(isinstance(one, Admitted) for one in await asyncio.gather(*waiting))
 
 
@@ -96,7 +98,7 @@ async def test_a_replica_that_stops_in_the_middle_of_a_batch_keeps_the_others_wa
     behind: PostgresLedger, database: str
 ) -> None:
     stopped = Link.open(database)
-    stopped.gather(("stopped", "token", False, 1, 1, 1, 0, [], [], []))
+    Store(stopped, "stopped", "token").load([])
     async with asyncio.timeout(8):
         assert isinstance(await behind.reserve(reservation("behind")), Admitted)
     with pytest.raises(LedgerUnavailable):
@@ -170,6 +172,24 @@ async def test_a_ledger_of_a_newer_version_is_refused_even_under_way(
     await late.close()
 
 
+@pytest.mark.parametrize("version", [0, 1, 2])
+async def test_a_ledger_from_before_the_first_release_is_refused_with_what_to_do(
+    cluster: Cluster, database: str, version: int
+) -> None:
+    ledger = open_server(database, "new")
+    assert isinstance(await ledger.reserve(reservation("new")), Admitted)
+    cluster.execute(f"UPDATE jecp_mcp.migration SET version = {version}", database)
+    old = open_server(database, "old")
+    for ask in (old.totals(), old.reserve(reservation("old")), ledger.reserve(reservation("new"))):
+        with pytest.raises(LedgerUnavailable, match=r"before the first release.*name another database, or rename"):
+            await ask
+    with pytest.raises(LedgerUnavailable):
+        await old.close()
+    cluster.execute("UPDATE jecp_mcp.migration SET version = 3", database)
+    assert isinstance(await ledger.reserve(reservation("new")), Admitted)
+    await ledger.close()
+
+
 async def test_tables_that_are_gone_are_damage_until_they_are_back(
     behind: PostgresLedger, cluster: Cluster, database: str
 ) -> None:
@@ -190,9 +210,9 @@ async def test_meters_that_contradict_the_calls_are_damage(
     await behind.reserve(wanted)
     cluster.execute("UPDATE jecp_mcp.meter SET used = 1", database)
     with pytest.raises(LedgerDamaged):
-        await behind.conclude_now(Conclusion(wanted.call_id, Event.RELEASE))
+        await behind.conclude_now(Conclusion(wanted.call_id, Verdict.NOT_CHARGED))
     await behind.recount()
-    await behind.conclude_now(Conclusion(wanted.call_id, Event.RELEASE))
+    await behind.conclude_now(Conclusion(wanted.call_id, Verdict.NOT_CHARGED))
 
 
 async def test_a_server_that_does_not_wait_for_its_disk_is_refused() -> None:
@@ -220,7 +240,7 @@ async def test_replicas_that_start_at_once_lay_out_the_tables_once(
     ledgers = [open_server(f"{database}&connect_timeout=60", f"r{number}") for number in range(replicas)]
     admitted = await asyncio.gather(*(one.reserve(reservation(one.session)) for one in ledgers))
     assert all(isinstance(one, Admitted) for one in admitted)
-    assert cluster.execute("SELECT version FROM jecp_mcp.migration", database) == [(1,)]
+    assert cluster.execute("SELECT version FROM jecp_mcp.migration", database) == [(3,)]
     await asyncio.gather(*(one.close() for one in ledgers))
 
 
@@ -296,6 +316,18 @@ async def test_a_server_without_the_extra_is_a_wrong_setting(monkeypatch: pytest
     monkeypatch.setattr("jecp_mcp.mandate.opening.find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=r"jecp-mcp\[postgres\]"):
         open_configured(LedgerSettings(url=SecretStr("postgresql://db/ledger")), tmp_path)
+
+
+async def test_a_server_keeps_as_much_of_bodies_as_the_settings_say(database: str, tmp_path: Path) -> None:
+    settings = LedgerSettings(url=SecretStr(database), keep_bodies_mb=1)
+    ledger = open_configured(settings, tmp_path, "session")
+    for name in ("first", "second", "third"):
+        await ledger.reserve(reservation("session", call_id=name))
+        ledger.conclude(Conclusion(name, Verdict.CHARGED, MicroUSDC(5), claim=0, answer=bytes(400_000)))
+        ledger.delivered(name)
+        await ledger.flush()
+    assert [row.call_id for row in await ledger.rows() if row.answer is not None] == ["third", "second"]
+    await ledger.close()
 
 
 async def test_opening_waits_for_no_server_and_imports_no_driver() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Final
 
 import pytest
 
 from tests.unit.mandate import (
+    test_accounts,
+    test_claims,
+    test_corrections,
     test_in_doubt,
     test_new_limits,
     test_pruning,
@@ -14,7 +18,9 @@ from tests.unit.mandate import (
     test_reconciled_free,
     test_refunds,
     test_released,
+    test_resends,
     test_reserved,
+    test_room,
     test_sent,
     test_settled,
     test_slips,
@@ -26,8 +32,9 @@ from tests.unit.mandate import (
 pytestmark = pytest.mark.anyio
 
 SHARED: Final = (
-    test_in_doubt, test_new_limits, test_pruning, test_reconciled_charged, test_reconciled_free, test_refunds,
-    test_released, test_reserved, test_sent, test_settled, test_slips, test_windows, test_written_off, test_wrong_clock,
+    test_accounts, test_claims, test_corrections, test_in_doubt, test_new_limits, test_pruning,
+    test_reconciled_charged, test_reconciled_free, test_refunds, test_released, test_resends, test_reserved, test_room,
+    test_sent, test_settled, test_slips, test_windows, test_written_off, test_wrong_clock,
 )  # fmt: skip
 OF_THE_FILE: Final = {
     "test_more_than_one_transaction_takes_go_in_several",
@@ -36,11 +43,19 @@ OF_THE_FILE: Final = {
     "test_what_was_spent_survives_a_restart",
     "test_a_refusal_does_not_keep_the_ledger_from_seeing_what_others_write",
     "test_every_process_on_the_file_sees_that_the_clock_went_back",
+    "test_a_limit_that_has_much_to_add_up_is_read_beside_the_loop",
+    "test_a_limit_that_must_count_many_calls_counts_them_in_steps_and_denies_meanwhile",
 }
-"""Tests that open the file again, or look into it."""
+"""Tests that look into the file or its module."""
+OWN_FILE: Final = {"path", "tmp_path"}
+"""What tests ask for that open a file of their own, or the ledger's file again."""
 
 for module in SHARED:
     state = module.__name__.rpartition(".test_")[2]
     for name, test in vars(module).items():
-        if name.startswith("test_") and name not in OF_THE_FILE:
+        if (
+            name.startswith("test_")
+            and name not in OF_THE_FILE
+            and signature(test).parameters.keys().isdisjoint(OWN_FILE)
+        ):
             globals()[f"{name}__{state}"] = test

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from jecp_mcp.mandate.ledger import Meter, Window
+from jecp_mcp.mandate.ledger import Meter
 from jecp_mcp.mandate.states import OPEN, State
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster, new_cluster
 from tests.postgres.fixtures import open_server
+from tests.unit.mandate.reservations import everything
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,6 +88,7 @@ def stop_and_start(cluster: Cluster, stops: int, seed: int) -> None:
                 for one in running:
                     while not said[-1].startswith("refused " + one.args[5]):
                         said.append(one.stdout.readline())
+                        assert said[-1]
             cluster.start()
         for one in running:
             one.stdin.close()
@@ -112,7 +115,9 @@ async def check_promises(url: str, promised: set[str], refused: set[str]) -> Non
     print(f"{sum(call_id in refused for call_id in rows)} of the refused had been written, and were released")
     report = await ledger.audit()
     assert report.findings == ()
-    adopted = await ledger.adopt_orphans()
+    await ledger.adopt_orphans(everything)
+    adopted = await ledger.rows(limit=1_000_000, states=OPEN)
+    assert {row.owner for row in adopted} <= {"check"}
     assert {row.call_id for row in adopted} == {row.call_id for row in rows.values() if row.state in OPEN}
     await ledger.close()
 

@@ -1,7 +1,8 @@
 """How long a process session counts as alive. In milliseconds, by the server's clock, unless it says seconds.
 
 A lease and not a lock on the session of the database: it holds behind a connection pooler too, and through a restart
-of the server.
+of the server. A process whose lease ran out may still run: whoever takes its calls over raises their claim, and what
+is said under an older one is believed only if it proves a charge.
 """
 
 from __future__ import annotations

@@ -9,13 +9,11 @@ neither settings nor prepared statements, so that a connection pooler in transac
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 from urllib.parse import unquote, urlsplit
 
 import psycopg
@@ -23,13 +21,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate.postgres.faults import Lost, RolledBack
-from jecp_mcp.mandate.postgres.schema import MIGRATIONS, VERSION
+from jecp_mcp.mandate.postgres.functions import FUNCTIONS
+from jecp_mcp.mandate.postgres.schema import TABLES, VERSION
 from jecp_mcp.mandate.postgres.verification import with_verification
 
 CONNECT_SECONDS = 3
 """How long to try one address of the server."""
 
-_MIGRATION_LOCK = 0x4A454350
+_LAYOUT_LOCK = 0x4A454350
 """``JECP`` in ASCII: the advisory lock of whoever lays out the tables."""
 
 _DEFAULTS: dict[str, Any] = {
@@ -54,11 +53,15 @@ SELECT set_config('lock_timeout', '5s', true), set_config('statement_timeout', '
 """
 
 _OPENING = f"{_BEGIN}; {_BOUNDS};"
-_GATHER = "SELECT jecp_mcp.gather(%s, %s, %s, %s, %s, %s, %s, %s::text[], %s::text[], %s::text[])"
+_GATHER = "SELECT jecp_mcp.gather(%s::json)"
 _APPEND = (
-    "SELECT jecp_mcp.append(%s::json, %s::json, %s::json, %s::json, %s::bigint[], %s::bytea[], %s::bigint[], "
-    "%s::bytea[])"
+    "SELECT jecp_mcp.append(%s::json, %s::bigint[], %s::bigint[], %s::bytea[], %s::bytea[], %s::bigint[], %s::bytea[], "
+    "%s::bigint[], %s::bytea[], %s::bytea[])"
 )
+_PUT_PART: Final = """
+INSERT INTO jecp_mcp.part(upload, number, at, body) VALUES (%s, %s, jecp_mcp.lease_ms(), %b)
+ON CONFLICT (upload, number) DO NOTHING
+"""
 
 # Not to_regclass(), which may answer from what this session knew before it waited for the lock.
 _KNOWN = "EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'jecp_mcp' AND tablename = 'migration')"
@@ -77,18 +80,6 @@ _GOING = frozenset({"57P01", "57P02", "57P03", "57P04", "25P03"})
 _BROKEN = frozenset({"42P01", "42703", "42883", "3F000", "P0001", "XX001", "XX002"})
 
 
-@dataclass(slots=True)
-class Written:
-    """What a batch writes, as `jecp_mcp.append` takes it."""
-
-    made: list[dict[str, Any]] = field(default_factory=list)
-    moved: list[dict[str, Any]] = field(default_factory=list)
-    counted: list[dict[str, Any]] = field(default_factory=list)
-    happened: list[dict[str, Any]] = field(default_factory=list)
-    requests: dict[int, bytes] = field(default_factory=dict)
-    answers: dict[int, bytes] = field(default_factory=dict)
-
-
 def place(url: str) -> str:
     """Where a URL points, without its password and its parameters."""
     parts = urlsplit(url)
@@ -105,7 +96,7 @@ class Link:
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Connect, and lay out the tables where they are not there or of an earlier version.
+        """Connect, and lay out the tables where there are none.
 
         Raises:
             LedgerUnavailable: the server cannot be reached, or cannot keep a ledger safely.
@@ -139,14 +130,20 @@ class Link:
         """Whether a transaction that had begun can no longer be committed."""
         return self._connection.info.transaction_status != psycopg.pq.TransactionStatus.INTRANS
 
-    def gather(self, asked: Sequence[Any], *, begin: bool = True) -> dict[str, Any]:
-        """Begin a transaction that holds the head, and fetch what it may depend on: see ``jecp_mcp.gather``."""
+    def gather(self, asked: str) -> dict[str, Any]:
+        """Begin a transaction that holds the head, and fetch what it may depend on: see ``jecp_mcp.gather``.
+
+        Raises:
+            LedgerUnavailable: the tables are of another version by now.
+        """
         with self._translating():
-            found = self._connection.execute(f"{_OPENING if begin else ''} {_GATHER}", asked)
+            found = self._connection.execute(f"{_OPENING} {_GATHER}", (asked,))
             while found.nextset():
                 pass
             (page,) = cast("tuple[dict[str, Any]]", found.fetchone())
-            return page
+        if page["version"] != VERSION:
+            raise of_another_version(page["version"])
+        return page
 
     def lock(self) -> None:
         """Begin a transaction that holds the head: every earlier one has ended by then."""
@@ -159,28 +156,28 @@ class Link:
             found = self._connection.execute(sql, asked or None)
             return found.fetchall() if found.description is not None else []
 
-    def commit(self, written: Written, rows: str, numbers: Sequence[int]) -> list[tuple[Any, ...]]:
+    def commit(self, values: Sequence[Any] | None, rows: str, numbers: Sequence[int]) -> list[tuple[Any, ...]]:
         """Write a batch and commit it; returns what `rows` reads of the calls of those numbers, as they then are.
+
+        Args:
+            values: what to write, as ``jecp_mcp.append`` takes it; None writes nothing.
+            rows: a statement that reads calls.
+            numbers: the calls it reads.
 
         Raises:
             Lost: whether it was committed is not known.
             LedgerError: it was not committed.
         """
-        documents = [
-            json.dumps(part, separators=(",", ":"))
-            for part in (written.made, written.moved, written.counted, written.happened)
-        ]
-        requests, answers = written.requests, written.answers
-        bodies = (list(requests), list(requests.values()), list(answers), list(answers.values()))
         with self._translating():
-            parts, asked = [], []
-            if written.happened or written.counted:
+            parts: list[str] = []
+            asked: list[Any] = []
+            if values is not None:
                 parts.append(_APPEND)
-                asked += [*documents, *bodies]
+                asked += values
             if numbers:
                 parts.append(rows)
                 asked.append(list(numbers))
-            found = self._connection.execute(";".join([*parts, "COMMIT"]), asked)
+            found = self._connection.execute(";".join([*parts, "COMMIT"]), asked or None)
             read: list[tuple[Any, ...]] = []
             for _ in parts:
                 read = found.fetchall()
@@ -189,6 +186,18 @@ class Link:
             if found.statusmessage != "COMMIT":  # pragma: no cover
                 raise LedgerUnavailable(f"the ledger at {place(self._url)} took back what was to be written")
             return read if numbers else []
+
+    def put_part(self, upload: str, number: int, body: bytes) -> None:
+        """Store a part of a body, durably, unless it is there. As bytes and not as text: half as many."""
+        with self._translating():
+            psycopg.Cursor(self._connection).execute(_PUT_PART, (upload, number, body), prepare=False)
+
+    def get_part(self, sql: str, asked: Sequence[Any]) -> bytes | None:
+        """The one value of a statement, which is bytes, or None where there is no row."""
+        with self._translating():
+            cursor = psycopg.Cursor(self._connection)
+            found = cursor.execute(sql, asked, prepare=False, binary=True).fetchone()
+            return None if found is None else bytes(found[0])
 
     def rollback(self) -> None:
         """Leave whatever transaction there is."""
@@ -221,29 +230,27 @@ class Link:
                 f"the ledger cannot be kept at {place(self._url)}: its encoding is {encoding}; "
                 "create the database with ENCODING 'UTF8'"
             )
-        version = self._version() if known else 0
-        if version < VERSION:
-            version = self._migrate()
-        if version > VERSION:
-            raise newer(version)
+        version = self._version() if known else self._lay_out()
+        if version != VERSION:
+            raise of_another_version(version)
 
     def _version(self) -> int:
         ((version,),) = self.query("SELECT coalesce(max(version), 0) FROM jecp_mcp.migration")
         return int(version)
 
-    def _migrate(self) -> int:
-        """Bring the tables up to date, in one transaction: one replica does it, the others wait for it."""
+    def _lay_out(self) -> int:
+        """Lay out an empty ledger, in one transaction: one replica does it, the others wait for it."""
         try:
             self.query(_BEGIN)
             self.query("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)")
-            self.query("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+            self.query("SELECT pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
             ((known,),) = self.query(f"SELECT {_KNOWN}")
-            version = self._version() if known else 0
-            for number, text in enumerate(MIGRATIONS[version:], version + 1):
-                self.query(text)
-                self.query("INSERT INTO jecp_mcp.migration(version) VALUES (%s)", (number,))
+            if known:
+                return self._version()
+            self.query(TABLES + FUNCTIONS)
+            self.query("INSERT INTO jecp_mcp.migration(version) VALUES (%s)", (VERSION,))
             self.query("COMMIT")
-            return max(version, VERSION)
+            return VERSION
         finally:
             self.rollback()
 
@@ -257,11 +264,14 @@ class Link:
             raise LedgerError(f"the ledger cannot hold a value: {exc.__class__.__name__}") from exc
 
 
-def newer(version: int) -> LedgerUnavailable:
+def of_another_version(version: int) -> LedgerUnavailable:
     """The tables are of a version this program does not know."""
+    told = f"its tables are version {version}, this program knows {VERSION}"
+    if version > VERSION:
+        return LedgerUnavailable(f"the ledger was written by a newer version of jecp-mcp ({told}); use that version")
     return LedgerUnavailable(
-        f"the ledger was written by a newer version of jecp-mcp (its tables are version {version}, this program knows "
-        f"{VERSION}); use that version"
+        f"the ledger was written before the first release of jecp-mcp ({told}), which no release reads; to begin with "
+        "nothing spent, name another database, or rename its schema jecp_mcp"
     )
 
 

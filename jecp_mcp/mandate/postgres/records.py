@@ -2,100 +2,141 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.audit import Audit, Bodies
-from jecp_mcp.mandate.ledger import AuditReport, CallRow, EventRow, Totals
-from jecp_mcp.mandate.meters import slots_of
-from jecp_mcp.mandate.postgres.link import Link
-from jecp_mcp.mandate.postgres.schema import OPEN as OPEN_SQL
-from jecp_mcp.mandate.postgres.slips import every_slip
-from jecp_mcp.mandate.records import call_row, event_row, walk_meters
-from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN, State
+from jecp_mcp.mandate.feeding import read_names
+from jecp_mcp.mandate.ledger import RULED, CallRow, EventRow, Totals
+from jecp_mcp.mandate.postgres.bodies import ABANDONED_MS
+from jecp_mcp.mandate.postgres.leases import DEAD_MS
+from jecp_mcp.mandate.postgres.store import slip_row
+from jecp_mcp.mandate.schema import CHARGED as CHARGED_SQL
+from jecp_mcp.mandate.schema import EXCESSIVE as EXCESSIVE_SQL
+from jecp_mcp.mandate.schema import WRITTEN_OFF
+from jecp_mcp.mandate.slips import OpenQuestions, Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import MicroUSDC
 
-_COLUMNS = """
-SELECT c.id, c.call_id, c.principal, c.session, c.tool, c.payee, c.capability, c.action, c.version, c.state, c.quoted,
-       c.held, c.charged, c.refunded, c.balance_after, c.transaction_id, c.evidence, c.attempts, c.created_at,
-       c.ended_at, c.answered, c.delivered, c.fingerprint"""
-_ROW = f"""
-{_COLUMNS}, coalesce(r.body, ''::bytea), a.body
-FROM jecp_mcp.call AS c LEFT JOIN jecp_mcp.request AS r ON r.call = c.id LEFT JOIN jecp_mcp.answer AS a ON a.call = c.id
-"""
-NUMBERED = _ROW + "WHERE c.id = ANY (%s::bigint[])"
-"""The calls of some numbers, with their bodies."""
+if TYPE_CHECKING:
+    from jecp_mcp.mandate.postgres.link import Link
 
-# Bodies have megabytes, and a list has many.
-_LISTED = f"{_COLUMNS}, ''::bytea, NULL FROM jecp_mcp.call AS c"
+COLUMNS: Final = """
+SELECT c.id, c.call_id, c.principal, c.team, c.session, c.owner, c.claim, c.rail, c.account, c.tool, c.payee, c.source,
+       c.offer, c.names, c.version, c.fingerprint, c.kind, c.terms, c.state, c.quoted, c.held, c.charged, c.refunded,
+       c.balance_after, c.reference, c.evidence, c.attempts, c.created_at, c.sent_at, c.look_again_at, c.provable_until,
+       c.ended_at, c.answered, c.delivered"""
+# Bodies have megabytes, and a list has many: an empty answer says that one is kept.
+_LISTED = f"""
+{COLUMNS}, ''::bytea,
+CASE WHEN c.answered AND EXISTS (SELECT FROM jecp_mcp.answer WHERE call = c.id) THEN ''::bytea END
+FROM jecp_mcp.call AS c
+"""  # noqa: S608 constants of this module
+NUMBERED: Final = f"{_LISTED} WHERE c.id = ANY (%s::bigint[])"
+"""The calls of some numbers, without their bodies."""
 
 _EVENTS = """
-SELECT e.id, coalesce(c.call_id, 'the missing call ' || e.call), e.at, e.event, e.before, e.after, e.held, e.charged,
-       e.refunded, e.session, e.evidence, e.facts, e.digest
+SELECT e.body, e.digest, coalesce(c.call_id, 'the missing call ' || e.call)
 FROM jecp_mcp.event AS e LEFT JOIN jecp_mcp.call AS c ON c.id = e.call
 """
-
-# An event with what its call's row says for good, in the order of `chain.identity_of`.
-_IDENTIFIED = """
-SELECT e.id, coalesce(c.call_id, 'the missing call ' || e.call), e.at, e.event, e.before, e.after, e.held, e.charged,
-       e.refunded, e.session, e.evidence, e.facts, e.digest,
-       c.principal, c.tool, c.payee, c.capability, c.action, c.version, c.fingerprint, c.quoted
-FROM jecp_mcp.event AS e LEFT JOIN jecp_mcp.call AS c ON c.id = e.call
-WHERE e.id > %s ORDER BY e.id LIMIT %s
+_SLIP = """
+kind, slip_id, principal, subject, state, coalesce(body, (
+  SELECT string_agg(p.body, ''::bytea ORDER BY p.number) FROM jecp_mcp.part AS p WHERE p.upload = slip.upload)),
+created_at, expires_at, call_id, note
 """
-_OF_EVENT = 13
-_BODIES = f"""
-{_COLUMNS}, ''::bytea, NULL, c.meters, (SELECT encode(sha256(body), 'hex') FROM jecp_mcp.request WHERE call = c.id),
-       (SELECT encode(sha256(body), 'hex') FROM jecp_mcp.answer WHERE call = c.id)
-FROM jecp_mcp.call AS c WHERE c.id > %s ORDER BY c.id LIMIT %s
-"""  # noqa: S608 constants of this module
-
-_PAGE = 2_000
-"""How many rows an audit holds at a time."""
+_KEPT = """
+SELECT b.body, b.upload, coalesce(b.size, 0) FROM (SELECT %s::bigint AS call) AS c
+LEFT JOIN jecp_mcp.request AS b ON b.call = c.call
+UNION ALL SELECT b.body, b.upload, coalesce(b.size, 0) FROM (SELECT %s::bigint AS call) AS c
+LEFT JOIN jecp_mcp.answer AS b ON b.call = c.call
+"""
+_OPEN = """
+SELECT owner, rail, account, owner <> %s AND jecp_mcp.dead(owner, %s)
+FROM (SELECT DISTINCT owner, rail, account FROM jecp_mcp.call WHERE ended_at IS NULL) AS found
+"""
+_FEW = f"""
+SELECT id FROM jecp_mcp.call WHERE ended_at IS NULL UNION ALL SELECT id FROM jecp_mcp.call WHERE {WRITTEN_OFF}
+"""  # noqa: S608 a constant
+_WAITING = "FROM jecp_mcp.slip WHERE state = 'asked' AND kind IN ('approval', 'limit') AND expires_at > %s"
+_FIRST_BODY = """
+SELECT coalesce(least((SELECT min(call) FROM jecp_mcp.request WHERE call > %s),
+                      (SELECT min(call) FROM jecp_mcp.answer WHERE call > %s)), 9223372036854775807)
+"""
+_LEFT = """
+DELETE FROM jecp_mcp.session AS s WHERE s.seen < jecp_mcp.lease_ms() - %s
+AND NOT EXISTS (SELECT FROM jecp_mcp.call WHERE owner = s.id AND ended_at IS NULL)
+"""
 
 
 def read_row(link: Link, call_id: str) -> CallRow | None:
-    """One call, or None."""
-    return _one(link.query(_ROW + "WHERE c.call_id = %s", (call_id,)))
-
-
-def read_numbers(link: Link, numbers: Sequence[int]) -> dict[int, CallRow]:
-    """The calls of some numbers, by number."""
-    return by_number(link.query(NUMBERED, (list(numbers),)))
+    """One call without its bodies, or None."""
+    return _one(link.query(f"{_LISTED} WHERE c.call_id = %s", (call_id,)))
 
 
 def by_number(found: Sequence[Sequence[Any]]) -> dict[int, CallRow]:
-    """The rows of `NUMBERED`, by number."""
+    """Rows of `NUMBERED`."""
     return {row.number: row for row in map(call_row, found)}
 
 
-def read_transaction(link: Link, transaction_id: str) -> CallRow | None:
-    """The call that a Hub's transaction paid for, or None."""
-    return _one(link.query(_ROW + "WHERE c.transaction_id = %s ORDER BY c.id LIMIT 1", (transaction_id,)))
+def read_numbers(link: Link, numbers: Sequence[int]) -> dict[int, CallRow]:
+    """Calls that are there, by their number, without their bodies."""
+    return by_number(link.query(NUMBERED, (list(numbers),)))
 
 
-def read_has_paid(link: Link, principal: str, payee: str) -> bool:
-    """Whether a principal ever paid a payee."""
-    found = link.query(
-        "SELECT EXISTS (SELECT FROM jecp_mcp.call WHERE payee = %s AND principal = %s "
-        "AND state IN ('settled', 'reconciled_charged'))",
-        (payee, principal),
+def read_reference(link: Link, rail: str, account: str, reference: str) -> CallRow | None:
+    """The call that a payment of an account paid for, without its bodies, or None."""
+    where = "WHERE c.rail = %s AND c.account = %s AND c.reference = %s"
+    return _one(link.query(f"{_LISTED} {where}", (rail, account, reference)))
+
+
+def read_last_of(link: Link, rail: str, account: str) -> CallRow | None:
+    """The latest call of an account whose answer told the balance, without its bodies, or None."""
+    where = "WHERE c.rail = %s AND c.account = %s AND c.balance_after IS NOT NULL"
+    return _one(link.query(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT 1", (rail, account)))
+
+
+def read_has_paid(link: Link, principal: str, rail: str, account: str, payee: str) -> bool:
+    """Whether a principal ever paid a payee from an account."""
+    ((found,),) = link.query(
+        f"SELECT EXISTS (SELECT FROM jecp_mcp.call WHERE payee = %s AND principal = %s AND account = %s "  # noqa: S608 a constant
+        f"AND {CHARGED_SQL} AND rail = %s)",
+        (payee, principal, account, rail),
     )
-    return bool(found[0][0])
+    return bool(found)
+
+
+def read_due(link: Link, session: str, limit: int) -> list[CallRow]:
+    """The open calls of a session whose payee is due to be asked, the longest due first, without their bodies."""
+    # Where the clock went back, time stands still.
+    at = "greatest(jecp_mcp.now_ms(), jecp_mcp.last_at())"
+    where = f"WHERE c.owner = %s AND c.look_again_at <= {at} AND c.ended_at IS NULL"
+    return _rows(link.query(f"{_LISTED} {where} ORDER BY c.look_again_at, c.id LIMIT %s", (session, limit)))
+
+
+def read_next_look(link: Link, session: str) -> UnixMs | None:
+    """When the first open call of a session is due to be asked for, or None."""
+    ((found,),) = link.query("SELECT min(look_again_at) FROM jecp_mcp.call WHERE owner = %s", (session,))
+    return None if found is None else UnixMs(found)
 
 
 def read_rows(link: Link, limit: int, states: frozenset[State] | None) -> list[CallRow]:
     """The latest calls, newest first, without their bodies; only those in `states` when given."""
     if states is None:
         return _rows(link.query(f"{_LISTED} ORDER BY c.id DESC LIMIT %s", (limit,)))
-    names = sorted(state.value for state in states)
     where = "c.state = ANY (%s)"
-    if states <= OPEN:
-        # Few calls are open: begin with them, not with the latest.
-        where = f"c.id IN (SELECT id FROM jecp_mcp.call WHERE {OPEN_SQL} AND state = ANY (%s))"  # noqa: S608 a constant
+    if states <= HOLDING:
+        # Few calls are: begin with them, not with the latest.
+        where = f"c.id IN ({_FEW}) AND {where}"
+    names = sorted(state.value for state in states)
     return _rows(link.query(f"{_LISTED} WHERE {where} ORDER BY c.id DESC LIMIT %s", (names, limit)))
+
+
+def read_excessive(link: Link, limit: int) -> list[CallRow]:
+    """The latest calls that were charged more than was held for them, and on which no person has ruled."""
+    where = f"WHERE c.{EXCESSIVE_SQL} AND left(coalesce(c.evidence, ''), %s) <> %s"
+    return _rows(link.query(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT %s", (len(RULED), RULED, limit)))
 
 
 def read_pages(link: Link, after: int, limit: int) -> list[CallRow]:
@@ -103,17 +144,43 @@ def read_pages(link: Link, after: int, limit: int) -> list[CallRow]:
     return _rows(link.query(f"{_LISTED} WHERE c.id > %s ORDER BY c.id LIMIT %s", (after, limit)))
 
 
-def read_owned(link: Link, session: str) -> list[CallRow]:
-    """The calls in doubt that a session owns, oldest first."""
-    open_ = f"SELECT id FROM jecp_mcp.call WHERE {OPEN_SQL} AND session = %s AND state = 'in_doubt'"  # noqa: S608 a constant
-    return _rows(link.query(f"{_ROW} WHERE c.id IN ({open_}) ORDER BY c.id", (session,)))
+def read_last_number(link: Link) -> int:
+    """The number of the last call; 0 where there is none."""
+    ((found,),) = link.query("SELECT coalesce(max(id), 0) FROM jecp_mcp.call")
+    return int(found)
+
+
+def read_first_body(link: Link, behind: int) -> int:
+    """The number of the first call behind `behind` that has a body; one that no call has where there is none."""
+    ((found,),) = link.query(_FIRST_BODY, (behind, behind))
+    return int(found)
+
+
+def read_open(link: Link, session: str) -> list[tuple[str, str, str, bool]]:
+    """The owners of open calls, with the rail and account of each, and whether it has ended."""
+    return [(owner, rail, account, bool(dead)) for owner, rail, account, dead in link.query(_OPEN, (session, DEAD_MS))]
+
+
+def remove_left(link: Link) -> None:
+    """Remove the sessions that have ended and own nothing any more."""
+    link.query(_LEFT, (DEAD_MS,))
+
+
+def drop_parts(link: Link, upload: str) -> None:
+    """Drop the parts of a body that nothing is going to name."""
+    link.query("DELETE FROM jecp_mcp.part WHERE upload = %s", (upload,))
+
+
+def sweep_parts(link: Link) -> None:
+    """Drop the parts of bodies that nothing names, and that nobody is sending any more."""
+    link.query("SELECT jecp_mcp.sweep(jecp_mcp.lease_ms() - %s)", (ABANDONED_MS,))
 
 
 def read_totals(link: Link) -> Totals:
     """The sums over all rows."""
     charged = held = in_doubt = calls = 0
     for name, count, held_here, charged_here in link.query(
-        "SELECT state, count(*), sum(held)::bigint, sum(charged - refunded)::bigint FROM jecp_mcp.call GROUP BY state"
+        "SELECT state, calls, held, charged - refunded FROM jecp_mcp.tally"
     ):
         state = State(name)
         calls += count
@@ -131,55 +198,82 @@ def read_events(link: Link, call_id: str | None, after: int, limit: int) -> list
     rows = link.query(
         f"{_EVENTS} WHERE {whose} e.id > %s ORDER BY e.id LIMIT %s", asked if call_id is None else (call_id, *asked)
     )
-    return [event_row(row) for row in rows]
+    return [chain.read(bytes(body), bytes(digest), of) for body, digest, of in rows]
 
 
-def audit(link: Link, head: str | None) -> AuditReport:
-    """Go over everything, as it was at one instant."""
-    walk = Audit(head)
-    link.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    try:
-        _walk_events(link, walk)
-        _walk_calls(link, walk)
-        walk.slips(every_slip(link))
-        _walk_meters(link, walk)
-    finally:
-        link.rollback()
-    return walk.report()
+def read_slip(link: Link, ref: SlipRef) -> Slip | None:
+    """One slip, or None."""
+    found = link.query(
+        f"SELECT {_SLIP} FROM jecp_mcp.slip WHERE kind = %s AND slip_id = %s",  # noqa: S608 constants of this module
+        (ref.kind.value, ref.slip_id),
+    )
+    return slip_row(found[0]) if found else None
 
 
-def _walk_events(link: Link, walk: Audit) -> None:
-    after = 0
-    while page := link.query(_IDENTIFIED, (after, _PAGE)):
-        for row in page:
-            event = event_row(row[:_OF_EVENT])
-            walk.event(event, tuple(row[_OF_EVENT:]) if event.event == chain.RESERVE else chain.NOBODY)
-        after = page[-1][0]
+def read_slips(link: Link, kind: SlipKind, subject: str | None, states: frozenset[SlipState], limit: int) -> list[Slip]:
+    """The latest slips in some states, newest first."""
+    names = sorted(state.value for state in states)
+    rows = link.query(
+        f"SELECT {_SLIP} FROM jecp_mcp.slip WHERE kind = %s AND state = ANY (%s) "  # noqa: S608 constants of this module
+        "AND (%s::text IS NULL OR subject = %s) "
+        "ORDER BY number DESC LIMIT %s",
+        (kind.value, names, subject, subject, limit),
+    )
+    return [slip_row(row) for row in rows]
 
 
-def _walk_calls(link: Link, walk: Audit) -> None:
-    lengths: dict[int, int | None] = {row[0]: row[1] for row in link.query("SELECT id, slot_ms FROM jecp_mcp.meter")}
-    after = 0
-    while page := link.query(_BODIES, (after, _PAGE)):
-        events: defaultdict[int, list[EventRow]] = defaultdict(list)
-        numbers = [row[0] for row in page]
-        for number, *row in link.query(
-            f"SELECT e.call, {_EVENTS.replace('SELECT', '', 1)} WHERE e.call = ANY (%s::bigint[]) ORDER BY e.id",
-            (numbers,),
-        ):
-            events[number].append(event_row(row))
-        for *columns, meters, request, answer in page:
-            call = call_row(columns)
-            listed = ",".join(map(str, meters))
-            slots = slots_of(listed, call.created_at, lengths)
-            walk.call(call, events[call.number], Bodies(request, answer), slots, listed)
-        after = page[-1][0]
+def read_questions(link: Link, at: UnixMs, skip: int, limit: int) -> OpenQuestions:
+    """What waits for a person at an instant, oldest first."""
+    ((total,),) = link.query(f"SELECT count(*) {_WAITING}", (at,))
+    rows = link.query(f"SELECT {_SLIP} {_WAITING} ORDER BY number LIMIT %s OFFSET %s", (at, limit, skip))
+    return OpenQuestions([slip_row(row) for row in rows], int(total))
 
 
-def _walk_meters(link: Link, walk: Audit) -> None:
-    meters = link.query("SELECT id, key, slot_ms, window_ms, used FROM jecp_mcp.meter")
-    slots = link.query("SELECT meter, start, expires, amount FROM jecp_mcp.slot")
-    walk_meters(walk, meters, slots)
+def read_slip_page(link: Link, after: int, limit: int) -> list[tuple[int, Slip]]:
+    """Slips behind number `after`, oldest first, with their numbers."""
+    rows = link.query(
+        f"SELECT number, {_SLIP} FROM jecp_mcp.slip WHERE number > %s ORDER BY number LIMIT %s",  # noqa: S608 likewise
+        (after, limit),
+    )
+    return [(number, slip_row(row)) for number, *row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A request or an answer: its bytes, or the name of its parts, or neither.
+
+    Attributes:
+        size: its length in bytes.
+    """
+
+    body: bytes | None
+    upload: str | None
+    size: int
+
+
+def read_kept(link: Link, number: int) -> tuple[Kept, Kept]:
+    """A call's request and answer."""
+    found = link.query(_KEPT, (number, number))
+    request, answer = (Kept(None if body is None else bytes(body), upload, size) for body, upload, size in found)
+    return request, answer
+
+
+def read_part(link: Link, upload: str, number: int) -> bytes | None:
+    """A part of a body, or None behind the last one."""
+    return link.get_part("SELECT body FROM jecp_mcp.part WHERE upload = %s AND number = %s", (upload, number))
+
+
+def read_parts(link: Link, upload: str) -> set[int]:
+    """The numbers of the parts that are there."""
+    return {number for (number,) in link.query("SELECT number FROM jecp_mcp.part WHERE upload = %s", (upload,))}
+
+
+def call_row(found: Sequence[Any]) -> CallRow:
+    """A row of `COLUMNS`, with its bodies."""
+    # The columns stand in the order of the fields.
+    fields = list(found)
+    fields[13], fields[18] = read_names(fields[13]), State(fields[18])
+    return CallRow(*fields)
 
 
 def _one(found: Sequence[Sequence[Any]]) -> CallRow | None:

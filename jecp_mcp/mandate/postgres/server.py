@@ -11,27 +11,35 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
+from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.file import Contended
+from jecp_mcp.mandate.page import Repeats
+from jecp_mcp.mandate.postgres import bodies
 from jecp_mcp.mandate.postgres.faults import Lost, RolledBack
-from jecp_mcp.mandate.postgres.leases import DEAD_MS, RENEW_MS
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from jecp_mcp.mandate.commands import Command
     from jecp_mcp.mandate.postgres.link import Link
-    from jecp_mcp.mandate.postgres.steps import Needs, Step
+    from jecp_mcp.mandate.postgres.store import Loaded
 
 _LOG = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 LONGEST_WAIT = 5.0
 """How long a batch is tried again, in seconds; while the server is known to be away, it is tried once."""
 
 _MOST_REMEMBERED = 4_096
 """How many steps of batches that turned out to be written are remembered until they come again."""
+
+_MOST_METERS = 1_000
+"""How many limits one transaction asks: the other replicas wait meanwhile."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
@@ -45,30 +53,96 @@ class _Unknown:
     """
 
     number: int
-    digest: str
+    digest: bytes
     steps: Sequence[Any]
     outcomes: Sequence[Any]
 
 
+@dataclass(slots=True, eq=False)
+class Live:
+    """Say that the session lives.
+
+    Attributes:
+        waiting: whether it was asked for and has not been said yet.
+    """
+
+    waiting: bool = False
+    needs: commands.Needs = field(default=commands.Needs(lives=True, keeps=True), init=False)
+
+    def undo(self, _outcome: Any) -> None:
+        """Nothing takes it back."""
+
+    def __call__(self, _batch: object, _at: object) -> None:
+        """Make it: fetching what it needs has."""
+        self.waiting = False
+
+
+class Line:
+    """A connection for what needs no transaction of its own; one thread at a time, opened anew once if it was lost."""
+
+    def __init__(self, open_link: Callable[[], Link]) -> None:
+        self._open = open_link
+        self._mutex = threading.Lock()
+        self._link: Link | None = None
+
+    def use(self, using: Callable[[Link], _T]) -> _T:
+        """What `using` makes of the connection.
+
+        Raises:
+            LedgerError: the server cannot be used.
+            ValueError: what is there is no ledger.
+        """
+        with self._mutex:
+            while True:
+                new = self._link is None
+                try:
+                    if self._link is None:
+                        self._link = self._open()
+                    return using(self._link)
+                except Lost:
+                    self._drop()
+                    if new:
+                        raise
+
+    def break_off(self) -> None:
+        """Make whoever waits for the server see a broken connection. From any thread."""
+        link = self._link
+        if link is not None:
+            link.break_off()
+
+    def close(self) -> None:
+        """Let go of it."""
+        with self._mutex:
+            self._drop()
+
+    def _drop(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+
 class Server:
-    """One process's connections to the ledger: one that writes, one that reads.
+    """One process's connections to the ledger: one that writes, one that reads, one that sends what is large.
 
     Attributes:
         fault: why the ledger cannot be used now, or None.
+        kept_bytes: how many bytes of requests and answers the ledger had when it was last written.
+        reader, carrier: the connections beside the one that writes.
     """
 
     def __init__(self, url: SecretStr, session: str, token: str) -> None:
         self.fault: LedgerError | None = None
+        self.kept_bytes = 0
+        self.reader = Line(self._open)
+        self.carrier = Line(self._open)
         self._url = url
         self._session = session
         self._token = token
         self._mutex = threading.Lock()
-        self._reading_mutex = threading.Lock()
         self._link: Link | None = None
-        self._reader: Link | None = None
         self._unknown: _Unknown | None = None
         self._remembered: dict[int, tuple[Any, Any]] = {}
-        self._undo: list[Step] = []
+        self._undo: list[Command] = []
         self._since: float | None = None
         self._closed = False
 
@@ -114,29 +188,21 @@ class Server:
                 self._since = None
         return outcomes
 
-    def read(self, reading: Callable[[Link], Any]) -> Any:
-        """Read with a connection of its own, which is opened anew once if it was lost.
+    def read(self, reading: Callable[[Link], _T], line: Line | None = None) -> _T:
+        """Read with a connection beside the one that writes; that of who reads, where no other is given.
 
         Raises:
             LedgerUnavailable: the server cannot be read.
             LedgerDamaged: what is there is no ledger.
         """
-        with self._reading_mutex:
-            try:
-                found = self._read(reading)
-            except ValueError as exc:
-                raise self._noted(LedgerDamaged(f"the ledger is damaged: {exc}")) from exc
-            except LedgerError as exc:
-                raise self._noted(exc) from exc
-            self._noted(None)
-            return found
-
-    def claim(self) -> list[str]:
-        """Claim the dead sessions for this one; those that others are claiming are left to them."""
-        claimed: list[tuple[str]] = self.read(
-            lambda link: link.query("SELECT * FROM jecp_mcp.claim(%s, %s, %s)", (self._session, self._token, DEAD_MS))
-        )
-        return [session for (session,) in claimed]
+        try:
+            found = (line or self.reader).use(reading)
+        except ValueError as exc:
+            raise self._noted(LedgerDamaged(f"the ledger is damaged: {exc}")) from exc
+        except LedgerError as exc:
+            raise self._noted(exc) from exc
+        self._noted(None)
+        return found
 
     def leave(self) -> None:
         """Say that this session has ended."""
@@ -148,30 +214,13 @@ class Server:
         if since is not None and link is not None and time.monotonic() - since > seconds:
             link.break_off()
 
-    def break_off_reading(self) -> None:
-        """Give up a server that does not answer whoever reads. From any thread."""
-        if self._reader is not None:
-            self._reader.break_off()
-
     def close(self) -> None:
         """Let go of the connections."""
         self._closed = True
         with self._mutex:
             self._drop()
-        with self._reading_mutex:
-            self._drop_reader()
-
-    def _read(self, reading: Callable[[Link], Any]) -> Any:
-        while True:
-            new = self._reader is None
-            try:
-                if self._reader is None:
-                    self._reader = self._open()
-                return reading(self._reader)
-            except Lost:
-                self._drop_reader()
-                if new:
-                    raise
+        self.reader.close()
+        self.carrier.close()
 
     def _transact(self, steps: Sequence[Any], deadline: float) -> list[Any]:
         pause = _FIRST_PAUSE
@@ -200,9 +249,8 @@ class Server:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _try(self, steps: Sequence[Any]) -> list[Any]:
-        from jecp_mcp.mandate.postgres.steps import NOTHING, needs_of
-
-        if not self.unsettled and all(needs is NOTHING for needs in needs_of(steps)):
+        needs = commands.needs_of(steps)
+        if not self.unsettled and all(one is commands.NOTHING for one in needs):
             return [None] * len(steps)
         if self._link is None:
             self._link = self._open()
@@ -224,74 +272,47 @@ class Server:
     def _make(self, link: Link, steps: Sequence[Any]) -> list[Any]:
         """Make the steps in one transaction."""
         from jecp_mcp.mandate.postgres import records
-        from jecp_mcp.mandate.postgres.books import Books
-        from jecp_mcp.mandate.postgres.page import Repeats
-        from jecp_mcp.mandate.postgres.steps import needs_of
+        from jecp_mcp.mandate.postgres.store import Store
+        from jecp_mcp.mandate.postgres.values import values_of
 
-        needs = needs_of(steps)
-        page, new_meters = self._gather(link, needs)
-        books = Books(link, page, self._session, new_meters)
-        outcomes: list[Any] = []
-        for step in steps:
-            try:
-                outcomes.append(step(books, books.at))
-            except LedgerError as exc:
-                if link.failed:
-                    raise
-                outcomes.append(exc)
-        written = books.written()
+        needs = commands.needs_of(steps)
+        loaded = Store(link, self._session, self._token).load(needs)
+        self.kept_bytes = loaded.kept
+        outcomes = [self._run(step, loaded, link) for step in steps]
+        changes = loaded.batch.finish()
         repeats = [outcome.number for outcome in outcomes if isinstance(outcome, Repeats)]
-        if not written.happened and not any(one.keeps for one in needs):
+        if not changes.events and not all(one.keeps for one in needs):
             # What left no event changed nothing but slots that were found expired: by a clock that may be wrong.
             rows = records.read_numbers(link, repeats) if repeats else {}
             link.rollback()
             return [one.kind(rows[one.number]) if isinstance(one, Repeats) else one for one in outcomes]
         try:
-            rows = records.by_number(link.commit(written, records.NUMBERED, repeats))
+            values = values_of(changes) if changes.events else None
+            rows = records.by_number(link.commit(values, records.NUMBERED, repeats))
         except Lost:
-            if written.happened:
-                self._unknown = _Unknown(*books.last, steps, outcomes)
+            if changes.events:
+                self._unknown = _Unknown(loaded.batch.events.number, loaded.batch.events.digest, steps, outcomes)
             raise
         return [one.kind(rows[one.number]) if isinstance(one, Repeats) else one for one in outcomes]
 
-    def _gather(self, link: Link, needs: Sequence[Needs]) -> tuple[dict[str, Any], list[str]]:
-        """Begin the transaction, and fetch everything its steps depend on; also the facts of meters that are new."""
-        from jecp_mcp.mandate.books import UNDELIVERED_MS
-        from jecp_mcp.mandate.postgres import meters
-        from jecp_mcp.mandate.postgres.link import newer
-        from jecp_mcp.mandate.postgres.schema import VERSION
-
-        wanted = {meter.key: meter for one in needs for meter in one.meters}
-        asked = (
-            self._session,
-            self._token,
-            any(one.lives for one in needs),
-            RENEW_MS,
-            DEAD_MS,
-            UNDELIVERED_MS,
-            max((one.orphans for one in needs), default=0),
-            sorted({name for one in needs for name in one.fingerprints}),
-            sorted({name for one in needs for name in one.ids}),
-            sorted(wanted),
-        )
-        page = link.gather(asked)
-        if page["version"] != VERSION:
-            raise newer(page["version"])
-        known = {key for _, key, *_ in page["meters"]}
-        missing = [meter for key, meter in sorted(wanted.items()) if key not in known]
-        made = [meters.make(link, meter, max(page["now"], page["last_at"])) for meter in missing]
-        if made:
-            page = link.gather(asked, begin=False)
-        return page, made
+    def _run(self, step: Any, loaded: Loaded, link: Link) -> Any:
+        """What a step comes to, or the `LedgerError` it met."""
+        if loaded.mine is False and getattr(step, "needs", commands.NOTHING).lives and not isinstance(step, Live):
+            return LedgerError(f"the session {self._session} is another process")
+        try:
+            return step(loaded.batch, loaded.batch.at)
+        except LedgerError as exc:
+            if link.failed:
+                raise
+            return exc
 
     def _look_up(self, link: Link, unknown: _Unknown, steps: Sequence[Any]) -> None:
         """Find out whether a batch was written; what nobody waits for any more is then taken back."""
         from jecp_mcp.mandate.postgres import records
-        from jecp_mcp.mandate.postgres.page import Repeats
 
         link.lock()
         found = link.query("SELECT digest FROM jecp_mcp.event WHERE id = %s", (unknown.number,))
-        written = found == [(unknown.digest,)]
+        written = [bytes(digest) for (digest,) in found] == [unknown.digest]
         repeats = [one.number for one in unknown.outcomes if isinstance(one, Repeats)] if written else []
         rows = records.read_numbers(link, repeats) if repeats else {}
         link.rollback()
@@ -342,24 +363,36 @@ class Server:
         if link is not None:
             link.close()
 
-    def _drop_reader(self) -> None:
-        link, self._reader = self._reader, None
-        if link is not None:
-            link.close()
-
 
 def _groups(steps: Sequence[Any]) -> Iterator[list[Any]]:
-    """The steps in order, those that must be alone apart."""
-    from jecp_mcp.mandate.postgres.steps import needs_of
-
+    """The steps in order, those that must be alone apart, and no more at once than keeps the others waiting long."""
     group: list[Any] = []
-    for step, needs in zip(steps, needs_of(steps), strict=True):
+    size = 0
+    keys: set[str] = set()
+    for step, needs in zip(steps, commands.needs_of(steps), strict=True):
+        here, more = _size(step), {meter.key for meter in needs.meters}
+        if group and (needs.alone or size + here > bodies.BATCH or len(keys | more) > _MOST_METERS):
+            yield group
+            group, size, keys = [], 0, set()
+        group.append(step)
+        size += here
+        keys |= more
         if needs.alone:
-            if group:
-                yield group
-            yield [step]
-            group = []
-        else:
-            group.append(step)
+            yield group
+            group, size, keys = [], 0, set()
     if group:
         yield group
+
+
+def _size(step: Any) -> int:
+    """How many bytes of bodies go with a step."""
+    match step:
+        case commands.Reserve():
+            body: bytes | None = step.reservation.request
+        case commands.Conclude():
+            body = step.conclusion.answer
+        case commands.WriteSlip():
+            body = step.slip.body
+        case _:
+            return 0
+    return 0 if body is None or isinstance(body, bodies.Uploaded) else len(body)

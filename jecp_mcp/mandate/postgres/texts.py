@@ -1,13 +1,15 @@
-"""What a text in PostgreSQL can hold: every character but NUL, and no lone surrogate. Pure: no I/O."""
+"""What PostgreSQL's text can hold, and what it cannot is refused before it is written. Pure: no I/O."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Reservation
+from jecp_mcp.mandate.ledger import Meter, Reservation
 
 
 def storable(text: str) -> bool:
-    """Whether it can be held as it is."""
+    """Whether PostgreSQL's text can hold it: no NUL, no lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -15,16 +17,11 @@ def storable(text: str) -> bool:
     return "\0" not in text
 
 
-def without_nul(text: str | None) -> str | None:
-    """The same text with each NUL written out."""
-    return None if text is None else text.replace("\0", "\\x00")
-
-
-def checked(call_id: str) -> str:
-    """The id, if a call can have it.
+def checked_id(call_id: str) -> str:
+    """A call's id, where it can be one.
 
     Raises:
-        LedgerError: none can.
+        LedgerError: it cannot.
     """
     if not storable(call_id):
         raise LedgerError("the ledger knows no such call: the id is no text it can hold")
@@ -35,10 +32,18 @@ def check_texts(wanted: Reservation) -> None:
     """Refuse a reservation that cannot be written.
 
     Raises:
-        LedgerError: one of its texts cannot be held.
+        LedgerError: a text has a NUL or a lone surrogate.
     """
-    texts = [wanted.call_id, wanted.principal, wanted.session, wanted.tool, wanted.payee, wanted.capability]
-    texts += [wanted.action, wanted.version or "", wanted.fingerprint]
-    texts += [text for meter in wanted.meters for text in (meter.key, meter.principal)]
+    texts = [wanted.call_id, wanted.principal, wanted.team or "", wanted.session, wanted.rail, wanted.account]
+    texts += [wanted.tool, wanted.payee, wanted.source, wanted.offer, wanted.version or "", wanted.fingerprint]
+    texts += [wanted.kind, wanted.terms, *(ref.slip_id for ref in wanted.uses)]
     if not all(map(storable, texts)):
         raise LedgerError("the ledger cannot hold a value: a text has a NUL or a lone surrogate")
+    check_meters(wanted.meters)
+
+
+def check_meters(meters: Sequence[Meter]) -> None:
+    """Refuse limits that cannot be written, as `check_texts` does."""
+    texts = [text for meter in meters for text in (meter.key, meter.principal, meter.pattern or "")]
+    if not all(map(storable, texts)):
+        raise LedgerError("the ledger cannot hold a value: a limit's name has a NUL or a lone surrogate")

@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, WireError
-from jecp_mcp.http import ExchangeFailed, HttpAnswer, HttpStream
+from jecp_mcp.http import BeforeSending, ExchangeFailed, HttpAnswer, HttpStream
 from jecp_mcp.rails.jecp.hub_time import HubTime
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire import account
@@ -55,6 +55,7 @@ class Wire(Protocol):
         body: bytes | None = None,
         timeout: float = ...,  # noqa: ASYNC109 - as Http's
         max_bytes: int = ...,
+        before_sending: BeforeSending | None = ...,
     ) -> HttpAnswer:
         """One request and its whole answer. Raises `ExchangeFailed`."""
         ...
@@ -68,6 +69,7 @@ class Wire(Protocol):
         body: bytes | None = None,
         timeout: float = ...,
         max_bytes: int = ...,
+        before_sending: BeforeSending | None = ...,
     ) -> AbstractAsyncContextManager[HttpStream]:
         """One request whose answer is read as it comes. Raises `ExchangeFailed`."""
         ...
@@ -107,21 +109,35 @@ class HubClient:
             log.info("the Hub's agent guide is not available, so the protocol's defaults hold: %s", exc)
         return self.guide
 
-    async def post(self, path: str, body: bytes, identity: Credentials, *, seconds: float) -> HttpAnswer:
+    async def post(
+        self, path: str, body: bytes, identity: Credentials, *, seconds: float, before_sending: BeforeSending
+    ) -> HttpAnswer:
         """One authenticated request. Raises `ExchangeFailed`."""
         answer = await self._http.exchange(
-            "POST", self.origin + path, headers=_headers(identity, "application/json"), body=body, timeout=seconds
+            "POST",
+            self.origin + path,
+            headers=_headers(identity, "application/json"),
+            body=body,
+            timeout=seconds,
+            before_sending=before_sending,
         )
         self.hub_time.note(answer.headers)
         return replace(answer, headers=_headers_without(answer.headers, identity))
 
     @asynccontextmanager
     async def open_stream(
-        self, path: str, body: bytes, identity: Credentials, *, silence: float
+        self, path: str, body: bytes, identity: Credentials, *, silence: float, before_sending: BeforeSending
     ) -> AsyncIterator[HttpStream]:
         """One authenticated request whose answer may be an event stream. Raises `ExchangeFailed`."""
         headers = _headers(identity, "text/event-stream, application/json;q=0.5")
-        async with self._http.stream("POST", self.origin + path, headers=headers, body=body, timeout=silence) as answer:
+        async with self._http.stream(
+            "POST",
+            self.origin + path,
+            headers=headers,
+            body=body,
+            timeout=silence,
+            before_sending=before_sending,
+        ) as answer:
             yield replace(answer, headers=_headers_without(answer.headers, identity))
 
     async def register(self, name: str) -> account.Registration:

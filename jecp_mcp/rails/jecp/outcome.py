@@ -135,7 +135,7 @@ def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -
         replay: whether an attempt before these may have reached the Hub.
         budget: what was reserved, micro-USDC; what counts at least when nothing says readably how much was charged.
     """
-    count = len(attempts)
+    count = sum(not isinstance(one, Lost) or one.sent for one in attempts)
     for one in reversed(attempts):
         if isinstance(one, Replied) and isinstance(one.reply, Answer):
             return _success(one.reply, budget, count)

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import anyio
 
-from jecp_mcp.clock import Clock
+from jecp_mcp.clock import Clock, UnixMs, iso
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
-from jecp_mcp.money import ZERO
-from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
+from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails.base import (
+    Journal,
+    NotNow,
+    Outcome,
+    Progress,
+    Quote,
+    QuoteKind,
+    Refunded,
+    StoredRequest,
+    Verdict,
+    account_changed,
+)
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, next_wait
+from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
 from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost, read_reply, read_stream
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.envelope import request_body, with_mandate
@@ -22,7 +35,7 @@ from jecp_mcp.wire.forms import Action, Refusal
 from jecp_mcp.wire.provenance import build
 
 CREDENTIALS_MISSING: Final = "CREDENTIALS_MISSING"
-ACCOUNT_CHANGED: Final = "ACCOUNT_CHANGED"
+TOO_LATE_TO_SEND: Final = "TOO_LATE_TO_SEND"
 INVALID_REQUEST: Final = "INVALID_REQUEST"
 
 _LONGEST_CALL_SECONDS: Final = 300.0
@@ -69,6 +82,15 @@ class JecpRail:
         identity = self._client.identity()
         return f"{self._client.origin} {identity.agent_id if identity is not None else '-'}"
 
+    @property
+    def source(self) -> str:
+        """The Hub's origin."""
+        return self._client.origin
+
+    def serves(self, account: str) -> bool:
+        """Whether `account` is this agent's at this Hub, and its key is here."""
+        return self._client.identity() is not None and account == self.account
+
     def unready(self) -> Refusal | None:
         """What is missing before anything can be bought, or None."""
         return _missing() if self._client.identity() is None else None
@@ -78,9 +100,11 @@ class JecpRail:
         del arguments
         if action.price.amount is None:
             return None
-        return Quote(action.price.amount, QuoteKind.EXACT if action.price.exact else QuoteKind.MAX)
+        return Quote(action.price.amount, QuoteKind.EXACT if action.price.exact else QuoteKind.FROM)
 
-    def request(self, call_id: str, action: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
+    def request(
+        self, call_id: str, action: Action, arguments: Mapping[str, Any], hold: MicroUSDC, now: UnixMs
+    ) -> StoredRequest:
         """Write the call down. The version the catalog showed is pinned, so that its price is the one paid.
 
         Raises:
@@ -99,7 +123,8 @@ class JecpRail:
                 None if action.builtin else action.version,
                 arguments,
             ),
-            budget=quote.amount,
+            budget=hold,
+            provable_until=provable_until(now, self._client.guide.idempotency_window_seconds),
             streaming=action.streaming,
             timeout_seconds=min(seconds, _LONGEST_CALL_SECONDS),
             provenance=self._client.guide.requires_provenance(action.capability, action.trust_tier_required),
@@ -127,23 +152,52 @@ class JecpRail:
         ]
 
     async def execute(
-        self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None
+        self,
+        request: StoredRequest,
+        journal: Journal,
+        *,
+        replay: bool = False,
+        attempts: int = 0,
+        progress: Progress | None = None,
     ) -> Outcome:
         """Send the request, and again while that is safe and may prove more."""
+        door = _Door(request, journal, self._clock)
+        ended = await self._ended(request, door, replay=replay, progress=progress)
+        if door.closed is not None and ended.verdict is Verdict.NOT_CHARGED and ended.attempts == 0:
+            ended = replace(ended, refusal=door.closed.refusal, evidence=f"never sent: {door.closed.refusal.code}")
+        if ended.verdict is not Verdict.IN_DOUBT:
+            return ended
+        again = look_again_at(
+            self._clock.now(),
+            request.provable_until,
+            attempts=attempts + ended.attempts,
+            left=ended.attempts > 0,
+            allowed_at=None if door.closed is None else door.closed.again_at,
+        )
+        return replace(ended, look_again_at=again)
+
+    async def _ended(self, request: StoredRequest, door: _Door, *, replay: bool, progress: Progress | None) -> Outcome:
         identity = self._client.identity()
         if identity is None:
             return _unsent(request, _missing(), replay=replay)
         if request.account != self.account:
             # The id means nothing to another Hub or account: there the call would be bought a second time.
-            return _unsent(request, _foreign(), replay=replay)
+            return _unsent(request, account_changed(), replay=replay)
         try:
             body = self._signed(request, identity)
         except WireError as exc:
             return _unsent(request, _unwritable(exc), replay=replay)
-        return await self._attempts(request, body, identity, replay=replay, progress=progress)
+        return await self._attempts(request, body, identity, door, replay=replay, progress=progress)
 
     async def _attempts(
-        self, request: StoredRequest, body: bytes, identity: Credentials, *, replay: bool, progress: Progress | None
+        self,
+        request: StoredRequest,
+        body: bytes,
+        identity: Credentials,
+        door: _Door,
+        *,
+        replay: bool,
+        progress: Progress | None,
     ) -> Outcome:
         patience = max(request.timeout_seconds, min(request.timeout_seconds * _PATIENCE, _HOST_SECONDS))
         ends = self._clock.monotonic() + patience
@@ -152,15 +206,15 @@ class JecpRail:
         while True:
             left = min(request.timeout_seconds, ends - self._clock.monotonic())
             if streaming:
-                attempts.append(await self._streamed(request, body, identity, progress))
+                attempts.append(await self._streamed(request, body, identity, door, progress))
                 # A stream has its own, longer time; what it takes is not taken from the plain attempts after it.
                 ends = max(ends, self._clock.monotonic() + request.timeout_seconds)
             else:
-                attempts.append(answering(request.call_id, await self._plain(request, body, identity, left)))
+                attempts.append(answering(request.call_id, await self._plain(request, body, identity, door, left)))
             unstreamable = streaming and _refused_streaming(attempts[-1])
             left = ends - self._clock.monotonic()
             wait = 0.0 if unstreamable else self._wait(request, attempts, replay=replay, left=left)
-            if wait is None:
+            if wait is None or door.closed is not None:
                 return conclude(attempts, replay=replay, budget=request.budget)
             in_doubt = doubtful(attempts, replay=replay)
             # A stream that broke off is not reopened: the plain answer under the same id is what was paid for.
@@ -187,27 +241,64 @@ class JecpRail:
             nonce = hashlib.sha256(seed.encode()).hexdigest()[:32]
             proof = build(identity.agent_id, key, at=self._clock.now(), nonce=nonce)
         return with_mandate(
-            request.body, agent_id=identity.agent_id, api_key=key, budget=request.budget, provenance_hash=proof
+            request.body,
+            agent_id=identity.agent_id,
+            api_key=key,
+            budget=request.budget,
+            expires_at=request.provable_until,
+            provenance_hash=proof,
         )
 
-    async def _plain(self, request: StoredRequest, body: bytes, identity: Credentials, seconds: float) -> Evidence:
+    async def _plain(
+        self, request: StoredRequest, body: bytes, identity: Credentials, door: _Door, seconds: float
+    ) -> Evidence:
         try:
-            answer = await self._client.post(request.path, body, identity, seconds=seconds)
+            answer = await self._client.post(request.path, body, identity, seconds=seconds, before_sending=door.open)
         except ExchangeFailed as exc:
             return lost(exc)
         return await read_reply(answer.status, answer.headers, answer.body, self._clock.now(), mask_of(identity))
 
     async def _streamed(
-        self, request: StoredRequest, body: bytes, identity: Credentials, progress: Progress | None
+        self, request: StoredRequest, body: bytes, identity: Credentials, door: _Door, progress: Progress | None
     ) -> Evidence:
         silence = min(SILENCE_SECONDS, request.timeout_seconds)
+        opening = self._client.open_stream(request.path, body, identity, silence=silence, before_sending=door.open)
         try:
-            async with self._client.open_stream(request.path, body, identity, silence=silence) as answer:
+            async with opening as answer:
                 return await read_stream(
                     answer, request.call_id, self._clock.now(), progress, silence=silence, mask=mask_of(identity)
                 )
         except ExchangeFailed as exc:
             return lost(exc)
+
+
+class _Door:
+    """What an attempt passes right before its first byte leaves.
+
+    Attributes:
+        closed: why it was held back there, if it was.
+    """
+
+    def __init__(self, request: StoredRequest, journal: Journal, clock: Clock) -> None:
+        self._until = request.provable_until
+        self._journal = journal
+        self._clock = clock
+        self.closed: NotNow | None = None
+
+    async def open(self) -> None:
+        """Let the attempt leave. Raises `NotNow`."""
+        try:
+            self._in_time()
+            await self._journal.sending()
+            # Writing that down took time, in which the machine may have slept.
+            self._in_time()
+        except NotNow as exc:
+            self.closed = exc
+            raise
+
+    def _in_time(self) -> None:
+        if self._clock.now() >= self._until:
+            raise NotNow(_too_late(self._until))
 
 
 def _unsent(request: StoredRequest, refusal: Refusal, *, replay: bool) -> Outcome:
@@ -226,11 +317,12 @@ def _missing() -> Refusal:
     )
 
 
-def _foreign() -> Refusal:
+def _too_late(until: UnixMs) -> Refusal:
     return Refusal(
-        ACCOUNT_CHANGED,
-        "The agent's account or its Hub changed while this call was being prepared. Nothing was sent and nothing was "
-        "charged. Make the call again.",
+        TOO_LATE_TO_SEND,
+        f"This call could be sent until {iso(until)} and is not any more: the machine slept, or its clock was set. "
+        "Nothing was sent and nothing was charged. Make the call again.",
+        details={"until": iso(until)},
         source="bridge",
     )
 

@@ -21,7 +21,7 @@ from jecp_mcp.cli.main import _run
 from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
@@ -66,12 +66,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return command
 
 
-def buy(state: Path, name: str, end: Event | None, *, charged: int = 0, age: int = 0, evidence: str = "") -> None:
+def buy(state: Path, name: str, end: Verdict | None, *, charged: int = 0, age: int = 0, evidence: str = "") -> None:
     """One call that held 5,000 micro-USDC and ended, or did not."""
 
     async def write() -> None:
         ledger = open_ledger(state / "ledger.sqlite", clock=Back(age))
-        admission = await ledger.reserve(reservation(ledger.session, call_id=name, meters=[meter()]))
+        until = Back(age).now() + 55 * 60_000
+        wanted = reservation(ledger.session, call_id=name, meters=[meter()], provable_until=until)
+        admission = await ledger.reserve(wanted)
         assert isinstance(admission, Admitted)
         if end is not None:
             ledger.conclude(
@@ -87,10 +89,10 @@ def buy(state: Path, name: str, end: Event | None, *, charged: int = 0, age: int
 def state(tmp_path: Path) -> Path:
     """A ledger with a call of each kind, the oldest two hours old."""
     folder = tmp_path / "state"
-    buy(folder, "paid", Event.SETTLE, charged=4_000, age=2 * HOUR)
-    buy(folder, "free", Event.RELEASE, age=2 * HOUR, evidence='=HYPERLINK("http://x")')
-    buy(folder, "late", Event.DOUBT, age=2 * HOUR)
-    buy(folder, "fresh", Event.DOUBT)
+    buy(folder, "paid", Verdict.CHARGED, charged=4_000, age=2 * HOUR)
+    buy(folder, "free", Verdict.NOT_CHARGED, age=2 * HOUR, evidence='=HYPERLINK("http://x")')
+    buy(folder, "late", Verdict.IN_DOUBT, age=2 * HOUR)
+    buy(folder, "fresh", Verdict.IN_DOUBT)
     return folder
 
 
@@ -114,7 +116,7 @@ def test_verify_gives_a_head_that_later_proves_the_books(state: Path) -> None:
     first = run(state, "ledger", "--verify", "--json")
     assert first.returncode == 0, first.stderr
     head = json.loads(first.stdout)["head"]
-    buy(state, "later", Event.SETTLE, charged=5_000)
+    buy(state, "later", Verdict.CHARGED, charged=5_000)
     again = run(state, "ledger", "--verify", "--head", head)
     assert again.returncode == 0
     assert "is in the chain" in again.stdout
@@ -151,7 +153,7 @@ def test_the_statement_adds_up(state: Path) -> None:
         "in_doubt_usdc": "0.01",
         "uncharged_calls": 1,
     }
-    assert json.loads(done.stdout) == {"by": "provider", "lines": [{"provider": "jecp", **expected}], "total": expected}
+    assert json.loads(done.stdout) == {"by": "provider", "lines": [{"provider": "docs", **expected}], "total": expected}
     since = json.loads(run(state, "ledger", "--statement", "--json", "--since", "2020-01-01").stdout)
     assert since["total"]["calls"] == 4
     until = json.loads(run(state, "ledger", "--statement", "--json", "--until", "2020-01-01T00:00:00Z").stdout)
@@ -193,8 +195,8 @@ def test_tasks_do_not_mix(here: Callable[..., Any]) -> None:
 
 def test_old_bodies_are_dropped_and_the_books_still_prove_themselves(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    buy(state, "ancient", Event.SETTLE, charged=1_000, age=91 * 24 * HOUR)
-    buy(state, "recent", Event.SETTLE, charged=1_000, age=89 * 24 * HOUR)
+    buy(state, "ancient", Verdict.CHARGED, charged=1_000, age=91 * 24 * HOUR)
+    buy(state, "recent", Verdict.CHARGED, charged=1_000, age=89 * 24 * HOUR)
     told = json.loads(run(state, "ledger", "--prune", "--json").stdout)
     assert (told["pruned_calls"], told["keep_bodies_days"]) == (1, 90)
     assert len(json.loads(run(state, "ledger", "--json").stdout)) == 2
@@ -205,7 +207,7 @@ SPENDER = """
 import asyncio, sys
 from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 async def main():
@@ -213,7 +215,7 @@ async def main():
     while True:
         name = f"{ledger.session}-{number}"
         assert isinstance(await ledger.reserve(reservation(ledger.session, 1, call_id=name, meters=[meter()])), Admitted)
-        ledger.conclude(Conclusion(name, Event.SETTLE, MicroUSDC(1)))
+        ledger.conclude(Conclusion(name, Verdict.CHARGED, MicroUSDC(1)))
         number += 1
         if number % 50 == 0:
             print(number, flush=True)
@@ -243,7 +245,7 @@ def test_a_backup_taken_while_hosts_spend_is_whole_and_can_be_spent_on(state: Pa
     assert not list(tmp_path.glob("copy.sqlite-*"))
     assert run(state, "ledger", "--backup", str(copy)).returncode == 1
     assert run(state, "ledger", "--backup", str(copy), "--force").returncode == 0
-    buy(state, "after", Event.SETTLE, charged=5_000)
+    buy(state, "after", Verdict.CHARGED, charged=5_000)
     before = used(state)
 
     unforced = run(state, "ledger", "--restore", str(copy))
@@ -256,7 +258,7 @@ def test_a_backup_taken_while_hosts_spend_is_whole_and_can_be_spent_on(state: Pa
     assert (lost["not_in_it"]["calls"], lost["not_in_it"]["counted_usdc"]) == (1, "0.005")
     assert Path(lost["replaced"]).exists()
     assert used(state) == before - 5_000
-    buy(state, "on", Event.SETTLE, charged=5_000)
+    buy(state, "on", Verdict.CHARGED, charged=5_000)
     assert used(state) == before
     assert run(state, "ledger", "--verify").returncode == 0
 

@@ -20,7 +20,7 @@ import pytest
 from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
 from tests.acceptance.roads import SandboxHub, sandbox
 from tests.unit.mandate.reservations import reservation
 
@@ -267,13 +267,13 @@ class Ahead:
         return SystemClock().monotonic()
 
 
-def left_behind(seat: Seat, *, ahead: bool = False, end: Event | None = None) -> None:
+def left_behind(seat: Seat, *, ahead: bool = False, end: Verdict | None = None) -> None:
     """A call in doubt, or one that came to another end after that."""
 
     async def write() -> None:
         ledger = open_ledger(seat.ledger, clock=Ahead() if ahead else None)
         await ledger.reserve(reservation(ledger.session, call_id="left"))
-        for event in (Event.DOUBT, end):
+        for event in (Verdict.IN_DOUBT, end):
             if event is not None:
                 await ledger.conclude_now(Conclusion("left", event))
         await ledger.close()
@@ -283,7 +283,7 @@ def left_behind(seat: Seat, *, ahead: bool = False, end: Event | None = None) ->
 
 @pytest.mark.slow
 def test_a_clock_behind_the_books_is_named(seat: Seat) -> None:
-    left_behind(seat, ahead=True, end=Event.PROVE_FREE)
+    left_behind(seat, ahead=True, end=Verdict.NOT_CHARGED)
     assert "last written at" in seat.wrong("--ledger")["clock"]["what"]
 
 
@@ -314,7 +314,8 @@ def test_calls_in_doubt_and_written_off_are_named_with_the_next_step(seat: Seat)
 
     async def write_off() -> None:
         ledger = open_ledger(seat.ledger)
-        await ledger.conclude_now(Conclusion("left", Event.WRITE_OFF))
+        ledger.write_off("left", "too late")
+        await ledger.flush()
         await ledger.close()
 
     anyio.run(write_off)

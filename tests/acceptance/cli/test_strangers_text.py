@@ -18,7 +18,7 @@ import pytest
 
 from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.acceptance.roads import running
 from tests.unit.mandate.reservations import meter, reservation
@@ -33,7 +33,7 @@ def state(tmp_path: Path) -> Path:
     async def write() -> None:
         ledger = open_ledger(tmp_path / "state" / "ledger.sqlite")
         await ledger.reserve(reservation(ledger.session, call_id="call_one", meters=[meter()]))
-        ledger.conclude(Conclusion("call_one", Event.SETTLE, MicroUSDC(5), evidence=DIRTY, transaction_id=DIRTY))
+        ledger.conclude(Conclusion("call_one", Verdict.CHARGED, MicroUSDC(5), evidence=DIRTY, reference=DIRTY))
         await ledger.close()
 
     anyio.run(write)

@@ -11,12 +11,11 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.clock import UnixMs
+from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
-from jecp_mcp.rails.base import Outcome, Quote, QuoteKind, Verdict
+from jecp_mcp.rails.base import Outcome, Verdict
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.outcome import MAX_REPLAYS
-from jecp_mcp.rails.jecp.rail import JecpRail
 from tests.faults.rails.raw_hub import (
     ACTION,
     IDENTITY,
@@ -25,6 +24,7 @@ from tests.faults.rails.raw_hub import (
     PRICE,
     Request,
     Script,
+    WillingRail,
     bench,
     fails,
     raw_hub,
@@ -52,12 +52,14 @@ async def test_the_very_bytes_of_a_paid_request() -> None:
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with bench(f"http://127.0.0.1:{port}") as parts:
-        await parts.rail.execute(parts.request(text="é"))
+        request = parts.request(text="é")
+        await parts.rail.execute(request)
     server.close()
     await server.wait_closed()
     body = (
         '{"jecp":"1.0","id":"call_0123456789","capability":"acme/tool@1.2.3","action":"run","input":{"text":"é"},'
-        f'"mandate":{{"agent_id":"{IDENTITY.agent_id}","api_key":"{KEY}","budget_usdc":0.005}}}}'
+        f'"mandate":{{"agent_id":"{IDENTITY.agent_id}","api_key":"{KEY}","budget_usdc":0.005,'
+        f'"expires_at":"{iso(request.provable_until)}"}}}}'
     ).encode()
     head, _, sent = heard[0].partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
@@ -188,8 +190,8 @@ class Slow:
 
 async def executed(slow: Slow, timeout_seconds: float) -> Outcome:
     client = HubClient("http://127.0.0.1:1", slow, lambda: IDENTITY, slow)
-    rail = JecpRail(client, timeout_seconds=timeout_seconds, clock=slow, random=lambda: 0.5, sleep=slow.sleep)
-    return await rail.execute(rail.request("call_0123456789", ACTION, {}, Quote(PRICE, QuoteKind.EXACT)))
+    rail = WillingRail(client, timeout_seconds=timeout_seconds, clock=slow, random=lambda: 0.5, sleep=slow.sleep)
+    return await rail.execute(rail.request("call_0123456789", ACTION, {}, PRICE, slow.now()))
 
 
 @pytest.mark.parametrize(

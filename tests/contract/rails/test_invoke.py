@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.clock import UnixMs
+from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.rails.base import Verdict
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.forms import Action
@@ -59,7 +59,12 @@ async def test_a_request_carries_the_mandate_for_exactly_what_was_reserved_and_t
     assert heard.headers["accept"] == "application/json"
     sent = jsontext.loads(heard.body, max_bytes=10_000)
     mandate = sent.pop("mandate")
-    assert mandate == {"agent_id": IDENTITY.agent_id, "api_key": KEY, "budget_usdc": Decimal("0.005")}
+    assert mandate == {
+        "agent_id": IDENTITY.agent_id,
+        "api_key": KEY,
+        "budget_usdc": Decimal("0.005"),
+        "expires_at": iso(request.provable_until),
+    }
     assert sent == json.loads(request.body)
     assert sent["capability"] == "acme/tool@1.2.3"
 

@@ -12,6 +12,7 @@ import pytest
 
 from jecp_mcp.calls.ends import conclusion
 from jecp_mcp.calls.stored import pack
+from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError
 from tests.faults.rails.raw_hub import (
     ACTION,
@@ -99,7 +100,12 @@ async def test_the_key_is_in_no_log_result_exception_or_stored_row(
 
         found = await parts.rail.execute(request, progress=Listener())
         told += [repr(heard)]
-        told += [repr(request), repr(pack(request)), repr(found), repr(conclusion("call", found))]
+        told += [
+            repr(request),
+            repr(pack(request)),
+            repr(found),
+            repr(conclusion("call", found, 0, SystemClock().now())),
+        ]
         told += [repr(part) for part in (parts, parts.rail, parts.client, parts.http, vars(parts.rail))]
         try:
             await parts.client.topup(5)

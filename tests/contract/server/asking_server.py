@@ -62,7 +62,15 @@ class AskingDesk(Desk):
     def question(self, because: str, arguments: Mapping[str, Any]) -> Question:
         key = fingerprint("local", "hub agent", "docs/invoice:render", arguments)
         return Question(
-            "local", "docs", "docs/invoice:render", MicroUSDC(self.price), True, key, because, dict(arguments)
+            "local",
+            "docs",
+            "hub agent",
+            "docs/invoice:render",
+            MicroUSDC(self.price),
+            True,
+            key,
+            because,
+            dict(arguments),
         )
 
     async def link(self) -> str:

@@ -84,7 +84,7 @@ async def test_any_name_of_an_action_reaches_it_whoever_uses_it_and_without_a_li
             async with as_host(server, host, era) as client:
                 result = await client.call_tool(name, {"n": number})
             assert not result.is_error, name
-        bought = {f"{row.capability}:{row.action}" for row in await shop.calls.status()}
+        bought = {row.offer for row in await shop.calls.status()}
     assert len({short, usual, whole}) == 3
     assert (bought, len(shop.rail.sent)) == ({LONGER.key}, 4)
 

@@ -17,7 +17,7 @@ from jecp_mcp.errors import HubError
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
-from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
+from jecp_mcp.rails.base import Journal, Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
 from jecp_mcp.settings import ArtifactSettings, MandateSettings, ToolSettings
 from jecp_mcp.tools.arguments import ArgumentChecks
 from jecp_mcp.tools.artifacts import ArtifactStore
@@ -110,12 +110,14 @@ class Account:
 
 
 Script = Callable[[StoredRequest, bool], Outcome]
+WINDOW_MS = 55 * 60 * 1000
 
 
 class Rail:
     """A rail whose execution is a function."""
 
     name = "jecp"
+    source = "hub"
     account = "hub agent"
 
     def __init__(self, script: Script) -> None:
@@ -125,8 +127,14 @@ class Rail:
     def quote(self, wanted: Action, arguments: Mapping[str, Any]) -> Quote | None:
         return None if wanted.price.amount is None else Quote(wanted.price.amount, QuoteKind.EXACT)
 
-    def request(self, call_id: str, wanted: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
-        return StoredRequest("jecp", "hub agent", call_id, "/v1/invoke", repr(arguments).encode(), quote.amount)
+    def request(
+        self, call_id: str, wanted: Action, arguments: Mapping[str, Any], hold: MicroUSDC, now: UnixMs
+    ) -> StoredRequest:
+        until = UnixMs(now + WINDOW_MS)
+        return StoredRequest("jecp", self.account, call_id, "/v1/invoke", repr(arguments).encode(), hold, until)
+
+    def serves(self, account: str) -> bool:
+        return account == self.account
 
     async def skew(self, *, fresh: bool = False) -> float | None:
         return None
@@ -135,7 +143,13 @@ class Rail:
         return ()
 
     async def execute(
-        self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None
+        self,
+        request: StoredRequest,
+        journal: Journal,
+        *,
+        replay: bool = False,
+        attempts: int = 0,
+        progress: Progress | None = None,
     ) -> Outcome:
         self.sent.append((request.call_id, replay))
         return self.script(request, replay)

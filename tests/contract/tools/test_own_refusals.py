@@ -25,7 +25,8 @@ from jecp_mcp.mandate.ledger import NotGood
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
+from jecp_mcp.rails import base
+from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict, account_changed
 from jecp_mcp.rails.jecp import outcome, rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
 from jecp_mcp.tools import desk, own, refunds
@@ -207,7 +208,7 @@ SCENES: dict[str, Scene] = {
         account=lambda: Account(registered=False, fault=SettingsError("the keyring", "", "it is locked")),
     ),
     "a payment link to nowhere": Scene("jecp_topup", {"amount_usd": 5}, account=lambda: Account(checkout="https://evil.example/")),
-    "an account that changed meanwhile": Scene(script=refused_by(rail._foreign())),
+    "an account that changed meanwhile": Scene(script=refused_by(account_changed())),
     "a Hub that is away": Scene(script=ends(Lost(sent=False, reason="connection refused"))),
     "an answer that was lost": Scene(script=ends(Lost(sent=True, reason="the connection was closed"))),
     "an answer that is none": Scene(script=ends(Unreadable(502, "the body is not JSON"))),
@@ -222,7 +223,15 @@ SCENES: dict[str, Scene] = {
 }  # fmt: skip
 
 ASKED = Question(
-    "local", "docs", "docs/invoice:render", MicroUSDC(50_000), True, "f", "It costs more than 0.01 USDC.", {}
+    "local",
+    "docs",
+    "hub agent",
+    "docs/invoice:render",
+    MicroUSDC(50_000),
+    True,
+    "f",
+    "It costs more than 0.01 USDC.",
+    {},
 )
 
 STANDING: dict[str, tuple[Refusal, Charge]] = {
@@ -239,7 +248,14 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     "an approval that was used up just now": (words.not_good(NotGood(SlipRef(SlipKind.APPROVAL, "x"), None)), Charge.NO),
     "the identical call is running": (words.in_progress(row(State.SENT)), Charge.UNKNOWN),
     "an identical call is in doubt": (words.in_doubt(row(State.IN_DOUBT)), Charge.UNKNOWN),
-    "a call in doubt that was asked for often": (words.asked_enough(row(State.IN_DOUBT, attempts=12)), Charge.UNKNOWN),
+    "a call in doubt for which a limit has no room": (
+        words.held_back(row(State.IN_DOUBT), Refusal("LIMIT_REACHED", "full"), UnixMs(1_800_000_600_000)), Charge.UNKNOWN,
+    ),
+    "a call in doubt of another account": (words.account_not_here(row(State.IN_DOUBT)), Charge.UNKNOWN),
+    "a call that another process took over": (words.taken_over(), Charge.UNKNOWN),
+    "a clock that was set back on the way": (words.clock_set_back(), Charge.NO),
+    "a ledger that takes minutes": (words.ledger_too_slow(), Charge.NO),
+    "a call that could be sent no more": (rail._too_late(UnixMs(1_800_000_000_000)), Charge.NO),
     "a call that is over and was paid for": (words.standing(row(State.SETTLED)), Charge.YES),
     "a call that is over and was free": (words.standing(row(State.RELEASED)), Charge.NO),
     "a call that was written off": (words.standing(row(State.WRITTEN_OFF)), Charge.UNKNOWN),
@@ -291,7 +307,7 @@ def test_a_refusal_that_no_shop_comes_to_reads_as_it_was_reviewed(reviewed: dict
 
 
 def test_every_code_of_ours_is_among_them(reviewed: dict[str, Any]) -> None:
-    rooms = [words, desk, own, refunds, rail, outcome]
+    rooms = [words, desk, own, refunds, base, rail, outcome]
     ours = {value for room in rooms for name, value in vars(room).items() if name.isupper() and name == value}
     assert len(ours) >= 25
     assert reviewed.keys() == SCENES.keys() | STANDING.keys()

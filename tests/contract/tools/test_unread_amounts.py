@@ -79,7 +79,7 @@ async def test_an_amount_finer_than_a_micro_is_told_rounded_up(tmp_path: Path, a
     async with opened(tmp_path, saying(amount), mandate={"daily_usdc": "1000"}) as shop:
         bought = await buy(shop)
         assert bought.meta["jecp-mcp/billing"]["amount_usdc"] == "5.000001"
-        assert "Paid $5.000001 to docs" in words(bought)
+        assert "docs says that it took $5.000001 where at most $0.05 was allowed" in words(bought)
         assert (await status(shop))["charged_usdc"] == "5.000001"
 
 

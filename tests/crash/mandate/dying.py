@@ -25,15 +25,15 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate import sqlite
 from jecp_mcp.mandate.file import LedgerFile
-from jecp_mcp.mandate.ledger import Conclusion, Meter, Window
+from jecp_mcp.mandate.ledger import Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
-from tests.unit.mandate import version_1
 from tests.unit.mandate.histories import History
-from tests.unit.mandate.reservations import START, HandClock, meter, reservation
+from tests.unit.mandate.reservations import START, HandClock, everything, meter, reservation
 
 CAP = meter(Window.TOTAL, 10**9, key="every call counts in this")
 NEW = meter(Window.MONTH, 10**9, key="nobody met this before", pattern="docs/*")
@@ -53,7 +53,7 @@ def reserving(name: str, *meters: Meter, send: bool = True) -> Step:
 
 def settling(name: str) -> Step:
     async def step(ledger: SqliteLedger) -> None:
-        ledger.conclude(Conclusion(name, Event.SETTLE, MicroUSDC(60), transaction_id=f"tx {name}", answer=LONG))
+        ledger.conclude(Conclusion(name, Verdict.CHARGED, MicroUSDC(60), reference=f"tx {name}", answer=LONG))
         await ledger.flush()
 
     return step
@@ -92,7 +92,6 @@ async def closing(ledger: SqliteLedger) -> None:
 
 DEEDS: dict[str, tuple[Step, ...]] = {
     "create": (reserving("n1", CAP), settling("n1")),
-    "upgrade": (reserving("n1", CAP), lambda ledger: ledger.send("reserved")),
     "reserve": (
         reserving("n1", CAP),
         together(reserving("n2", CAP, NEW), reserving("n3", CAP), reserving("n4", CAP, NEW)),
@@ -105,14 +104,14 @@ DEEDS: dict[str, tuple[Step, ...]] = {
         lambda ledger: ledger.refund("paid", MicroUSDC(40), "told"),
     ),
     "agree": (asking, lambda ledger: ledger.answer_slip(SLIP, granted=True, note="yes"), using),
-    "adopt": (lambda ledger: ledger.adopt_orphans(),),
+    "adopt": (lambda ledger: ledger.adopt_orphans(everything),),
     "trust the clock": (lambda ledger: ledger.trust_clock(), reserving("n1", CAP, NEW)),
     "prune": (lambda ledger: ledger.prune(UnixMs(START * 2)),),
     "close": (reserving("n1", CAP), closing),
 }
-"""What is done, step by step. The first two begin with the opening, on no file and on one of the first version."""
+"""What is done, step by step. The first begins with the opening, on no file."""
 
-OPENING = ("create", "upgrade")
+OPENING = ("create",)
 
 
 def clock_of(deed: str) -> HandClock:
@@ -126,9 +125,6 @@ async def prepare(folder: Path, deed: str, seed: int) -> None:
     folder.mkdir(parents=True)
     if deed == "create":
         return
-    if deed == "upgrade":
-        version_1.write(path)
-        return
     clock = HandClock()
     history = History(open_ledger(path, f"h{seed}", clock), clock, seed)
     await history.live(25)
@@ -136,7 +132,7 @@ async def prepare(folder: Path, deed: str, seed: int) -> None:
     before = open_ledger(path, "before", HandClock(START + 365 * 86_400_000))
     for name in ("asking", "sent", "sent too", "doubtful", "paid", *OLDER):
         await reserving(name, CAP, send=name != "asking")(before)
-    before.conclude(Conclusion("doubtful", Event.DOUBT))
+    before.conclude(Conclusion("doubtful", Verdict.IN_DOUBT))
     for name in ("paid", *OLDER):
         await settling(name)(before)
     for name in OLDER[1:]:
@@ -228,12 +224,13 @@ async def finish(ledger: SqliteLedger, deed: str) -> None:
     for step in DEEDS[deed]:
         if step is not closing:
             await step(ledger)
-    for row in await ledger.adopt_orphans():
-        await ledger.conclude_now(Conclusion(row.call_id, Event.PROVE_CHARGED, MicroUSDC(row.held // 2)))
+    await ledger.adopt_orphans(everything)
+    for row in await ledger.rows(states=frozenset({State.IN_DOUBT})):
+        await ledger.conclude_now(Conclusion(row.call_id, Verdict.CHARGED, MicroUSDC(row.held // 2)))
     for row in await ledger.rows(limit=1_000):
         if row.state.value == "sent":
-            ledger.conclude(Conclusion(row.call_id, Event.DOUBT))
-            ledger.conclude(Conclusion(row.call_id, Event.PROVE_CHARGED, MicroUSDC(row.held // 2)))
+            ledger.conclude(Conclusion(row.call_id, Verdict.IN_DOUBT))
+            ledger.conclude(Conclusion(row.call_id, Verdict.CHARGED, MicroUSDC(row.held // 2)))
         elif row.state.value == "reserved":
-            ledger.conclude(Conclusion(row.call_id, Event.RELEASE))
+            ledger.conclude(Conclusion(row.call_id, Verdict.NOT_CHARGED))
     await ledger.flush()

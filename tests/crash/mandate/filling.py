@@ -10,9 +10,10 @@ import itertools
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, OverLimit, Window
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import reservation
 
@@ -37,7 +38,7 @@ def live(path: Path, name: str, calls: int, callers: int, tell: Connection) -> N
             admission = await ledger.reserve(wanted)
             if isinstance(admission, Admitted):
                 # Most calls end; that they cost what was held keeps the sum what it is.
-                ledger.conclude(Conclusion(wanted.call_id, Event.SETTLE, MicroUSDC(PRICE)))
+                ledger.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(PRICE)))
                 return wanted.call_id
             assert isinstance(admission, OverLimit)
             return None

@@ -8,9 +8,10 @@ import itertools
 import sys
 from pathlib import Path
 
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation, Window
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
 
@@ -19,10 +20,13 @@ def reservation(session: str, call_id: str, meters: tuple[Meter, ...]) -> Reserv
         call_id=call_id,
         principal="local",
         session=session,
+        rail="jecp",
+        account="https://hub.example agent",
         tool="t",
         payee="jecp",
-        capability="docs/pdf",
-        action="make",
+        source="https://hub.example",
+        offer="docs/pdf:make",
+        names=("docs/pdf:make",),
         version=None,
         fingerprint=call_id,
         quoted=MicroUSDC(7),
@@ -43,7 +47,7 @@ async def spend(path: Path, tag: str) -> None:
             assert isinstance(await ledger.reserve(reservation(tag, call_id, meters)), Admitted)
             print("reserved", call_id, flush=True)
             if number % 3:
-                ledger.conclude(Conclusion(call_id, Event.SETTLE, MicroUSDC(5), answer=b"answer"))
+                ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(5), answer=b"answer"))
             if number % 9 == 1:
                 await ledger.flush()
                 print("settled", call_id, flush=True)

@@ -106,7 +106,8 @@ def test_a_file_that_was_replaced_under_a_running_process_is_named(tmp_path: Pat
     bought(path, "first")
     script = (
         "import asyncio, sys\nfrom jecp_mcp.mandate.opening import open_ledger\n"
-        "async def main():\n ledger = open_ledger(sys.argv[1])\n await ledger.adopt_orphans()\n"
+        "from tests.unit.mandate.reservations import everything\n"
+        "async def main():\n ledger = open_ledger(sys.argv[1])\n await ledger.adopt_orphans(everything)\n"
         " print('open', flush=True)\n sys.stdin.read()\nasyncio.run(main())"
     )
     with subprocess.Popen(

@@ -22,7 +22,6 @@ from jecp_mcp.mandate.mending import mend
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.owners import Owners
 from jecp_mcp.mandate.salvage import salvage
-from tests.unit.mandate import version_1
 from tests.unit.mandate.reservations import meter, reservation
 
 CLOCK = SystemClock()
@@ -64,8 +63,17 @@ def empty_database(path: Path) -> Path:
 
 
 def earlier(path: Path) -> Path:
-    version_1.write(path)
+    """A ledger of tables that no release wrote."""
+    forgotten(path)
+    with opened(bought(path)) as connection:
+        connection.execute("PRAGMA user_version = 2")
     return path
+
+
+def forgotten(path: Path) -> None:
+    """Let nothing tell any more that there was a ledger."""
+    for found in (path, Path(f"{path}.lock")):
+        found.unlink(missing_ok=True)
 
 
 def faults(path: Path, clock: SystemClock = CLOCK) -> list[Finding]:
@@ -96,7 +104,7 @@ def test_a_ledger_that_does_not_hold_together_is_backed_up_only_when_forced(ledg
     ("make", "error", "words"),
     [
         (empty_database, LedgerDamaged, "holds no ledger"),
-        (earlier, LedgerUnavailable, "of an earlier version"),
+        (earlier, LedgerUnavailable, "before the first release"),
     ],
 )
 def test_what_is_no_ledger_of_this_version_is_not_backed_up(
@@ -141,7 +149,7 @@ def test_only_a_backup_is_restored_and_only_where_it_can_be_put(ledger: Path, tm
         restore(tmp_path / "file" / "ledger.sqlite", copy)
     with opened(copy) as connection:
         connection.execute("PRAGMA user_version = 1")
-    with pytest.raises(LedgerDamaged, match="cannot be brought up to date"):
+    with pytest.raises(LedgerUnavailable, match="before the first release"):
         restore(ledger, copy)
 
 
@@ -159,7 +167,7 @@ def test_what_stands_there_is_compared_only_where_it_can_be(ledger: Path, tmp_pa
     assert restore(ledger, copy).missing is None
     ledger.unlink()
     earlier(ledger)
-    with pytest.raises(LedgerUnavailable, match="of an earlier version"):
+    with pytest.raises(LedgerUnavailable, match="before the first release"):
         restore(ledger, copy)
     assert restore(ledger, copy, force=True).missing is None
 
@@ -223,7 +231,8 @@ def test_what_is_in_the_file_is_told_by_kind(ledger: Path, tmp_path: Path) -> No
     assert "nothing is written in it yet" in [one.what for one in examine(ledger, CLOCK)]
     ledger.unlink()
     earlier(ledger).chmod(0o600)
-    assert [one.what for one in examine(ledger, CLOCK) if "version 1" in one.what]
+    [old] = [one for one in faults(ledger) if "are version 2" in one.what]
+    assert old.mend == "move it away, then jecp-mcp ledger --restore BACKUP"
     ledger.unlink()
     ledger.write_bytes(b"not a database at all" * 99)
     assert "is no database" in faults(ledger)[-1].what
@@ -231,7 +240,7 @@ def test_what_is_in_the_file_is_told_by_kind(ledger: Path, tmp_path: Path) -> No
     with opened(ledger) as connection:
         connection.execute("PRAGMA application_id = 4242; CREATE TABLE theirs(x)")
     assert f"{ledger} is another program's database" in [one.what for one in faults(ledger)]
-    ledger.unlink()
+    forgotten(ledger)
     with opened(bought(ledger)) as connection:
         connection.execute("PRAGMA user_version = 9999")
     assert "pip install --upgrade jecp-mcp" in [one.mend for one in faults(ledger)]

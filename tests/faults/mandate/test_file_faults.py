@@ -18,9 +18,9 @@ from jecp_mcp.mandate import file as file_module
 from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.money import MicroUSDC
-from tests.unit.mandate.reservations import meter, reservation
+from tests.unit.mandate.reservations import everything, meter, reservation
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def test_a_full_disk_refuses_and_recovers_when_there_is_room(ledger: Sqlit
 @pytest.mark.anyio
 async def test_a_conclusion_waits_out_a_full_disk(ledger: SqliteLedger) -> None:
     fill_disk(ledger)
-    ledger.conclude(Conclusion("first", Event.SETTLE, MicroUSDC(5_000), answer=BIG))
+    ledger.conclude(Conclusion("first", Verdict.CHARGED, MicroUSDC(5_000), answer=BIG))
     with pytest.raises(LedgerUnavailable, match="disk is full"):
         await ledger.flush()
     row = await ledger.row("first")
@@ -90,11 +90,11 @@ async def test_a_conclusion_waits_out_a_full_disk(ledger: SqliteLedger) -> None:
 @pytest.mark.anyio
 async def test_closing_on_a_full_disk_says_so_and_lets_go(ledger: SqliteLedger) -> None:
     fill_disk(ledger)
-    ledger.conclude(Conclusion("first", Event.SETTLE, MicroUSDC(5_000), answer=BIG))
+    ledger.conclude(Conclusion("first", Verdict.CHARGED, MicroUSDC(5_000), answer=BIG))
     with pytest.raises(LedgerUnavailable, match="disk is full"):
         await ledger.close()
     later = open_ledger(ledger.path)
-    assert [row.state for row in await later.adopt_orphans()] == [State.IN_DOUBT]
+    assert [row.state for row in await later.adopt_orphans(everything)] == [State.IN_DOUBT]
     await later.close()
 
 
@@ -126,7 +126,7 @@ async def test_a_file_system_that_takes_no_more_loses_nothing_admitted(tmp_path:
     )
     ledger = open_ledger(path)
     assert ledger.fault is None
-    assert len(await ledger.adopt_orphans()) == int(done.stdout) > 3
+    assert len(await ledger.adopt_orphans(everything)) == int(done.stdout) > 3
     await ledger.close()
 
 
@@ -135,7 +135,7 @@ import asyncio, os, sys
 from concurrent.futures import ThreadPoolExecutor
 from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.mandate.opening import open_ledger
-from tests.unit.mandate.reservations import reservation
+from tests.unit.mandate.reservations import everything, reservation
 async def main():
     if os.geteuid() == 0:
         os.setuid(65534)
@@ -145,7 +145,7 @@ async def main():
     except LedgerUnavailable as exc:
         print(exc)
     try:
-        await ledger.adopt_orphans()
+        await ledger.adopt_orphans(everything)
     except LedgerUnavailable as exc:
         print(exc)
     print([row.call_id for row in await ledger.rows()])
@@ -226,6 +226,7 @@ async def test_damaged_pages_never_do_worse_than_refuse(tmp_path: Path) -> None:
             await ledger.reserve(reservation(ledger.session))
             await ledger.rows()
             await ledger.totals()
+            await ledger.check()
         except LedgerError:
             refused += 1
         await ledger.close()
@@ -328,7 +329,11 @@ async def test_a_value_no_column_can_hold_is_an_error_of_its_call_alone(ledger: 
     with pytest.raises(LedgerError, match="cannot hold a value: UnicodeEncodeError"):
         await ledger.reserve(reservation(ledger.session, call_id="odd", tool="\ud800"))
     with pytest.raises(LedgerError, match="cannot hold a value: OverflowError"):
-        await ledger.conclude_now(Conclusion("first", Event.SETTLE, MicroUSDC(5_000), balance_after=MicroUSDC(2**70)))
+        await ledger.reserve(reservation(ledger.session, provable_until=2**70))
+    with pytest.raises(LedgerError, match="cannot hold a value: an amount is out of bounds"):
+        await ledger.conclude_now(
+            Conclusion("first", Verdict.CHARGED, MicroUSDC(5_000), balance_after=MicroUSDC(2**70))
+        )
     assert isinstance(await ledger.reserve(reservation(ledger.session)), Admitted)
     assert (await ledger.audit()).findings == ()
 
@@ -339,14 +344,17 @@ async def test_a_row_that_cannot_be_read_while_writing_is_damage(ledger: SqliteL
     connection.execute("PRAGMA ignore_check_constraints = 1; UPDATE call SET state = 'gone'")
     connection.close()
     with pytest.raises(LedgerDamaged, match="cannot be read"):
-        await ledger.conclude_now(Conclusion("first", Event.DOUBT))
+        await ledger.conclude_now(Conclusion("first", Verdict.IN_DOUBT))
     await refuses(ledger, LedgerDamaged, "cannot be read")
 
 
 @pytest.mark.anyio
 async def test_an_event_that_names_no_state_is_damage_to_the_audit(ledger: SqliteLedger) -> None:
     connection = apsw.Connection(str(ledger.path))
-    connection.execute("DROP TRIGGER event_stays; UPDATE event SET after = 'gone' WHERE after IS NOT NULL")
+    connection.execute(
+        "DROP TRIGGER event_stays; UPDATE event SET body = CAST(replace(body, 'sent', 'gone') AS BLOB) WHERE call = 1"
+    )
     connection.close()
+    assert any("was changed" in words for words in (await ledger.audit()).findings)
     with pytest.raises(LedgerDamaged, match="cannot be read"):
-        await ledger.audit()
+        await ledger.events()

@@ -63,7 +63,7 @@ async def test_a_process_with_a_newer_sqlite_waits_too(
 ) -> None:
     monkeypatch.setattr(file_module, "LONGEST_WAIT", 0.1)
     ledger = open_ledger(tmp_path / "ledger.db")
-    with pytest.raises(LedgerUnavailable, match="locked by another process"):
+    with pytest.raises(LedgerUnavailable, match=f"locked by process {old.pid}"):
         await ledger.reserve(reservation(ledger.session))
     old.kill()
     old.wait()

@@ -24,7 +24,7 @@ from jecp_mcp.mandate.opening import open_configured, open_ledger
 from jecp_mcp.mandate.owners import Owners
 from jecp_mcp.mandate.salvage import salvage
 from jecp_mcp.settings import LedgerSettings
-from tests.unit.mandate.reservations import meter, reservation
+from tests.unit.mandate.reservations import everything, meter, reservation
 
 pytestmark = pytest.mark.anyio
 
@@ -112,15 +112,16 @@ async def test_a_program_that_keeps_the_file_to_itself_is_named_as_the_reason(tm
 async def test_sessions_that_cannot_be_told_alive_or_dead_are_not_taken_over(tmp_path: Path) -> None:
     path = await bought(tmp_path / "ledger.sqlite", "left open")
     ledger = open_ledger(path)
-    await ledger.reserve(reservation(ledger.session))
+    mine = reservation(ledger.session)
+    await ledger.reserve(mine)
     owners = Path(f"{path}.owners")
     owners.rename(tmp_path / "elsewhere")
     owners.touch()
     with pytest.raises(LedgerUnavailable, match="cannot be told alive or dead"):
-        await ledger.adopt_orphans()
+        await ledger.adopt_orphans(everything, [mine.call_id])
     owners.unlink()
     (tmp_path / "elsewhere").rename(owners)
-    assert [row.call_id for row in await ledger.adopt_orphans()] == ["left open"]
+    assert [row.call_id for row in await ledger.adopt_orphans(everything, [mine.call_id])] == ["left open"]
     await ledger.close()
 
 

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.http import Http
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import Quote, QuoteKind, StoredRequest
+from jecp_mcp.rails.base import Journal, Outcome, StoredRequest
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import Credentials
@@ -233,17 +233,32 @@ class Waits:
         await asyncio.sleep(0)
 
 
+class OpenDoor:
+    """A journal that lets every attempt leave."""
+
+    async def sending(self) -> None:
+        return
+
+
+class WillingRail(JecpRail):
+    """The rail, where nobody stands between an attempt and its first byte unless a test says so."""
+
+    async def execute(self, request: StoredRequest, journal: Journal | None = None, **more: Any) -> Outcome:
+        return await super().execute(request, journal or OpenDoor(), **more)
+
+
 @dataclass
 class Bench:
     """A real rail over a real HTTP client to a raw Hub."""
 
-    rail: JecpRail
+    rail: WillingRail
     client: HubClient
     http: Http
     waits: Waits
 
     def request(self, action: Action = ACTION, **arguments: Any) -> StoredRequest:
-        return self.rail.request("call_0123456789", action, arguments or {"text": "hi"}, Quote(PRICE, QuoteKind.EXACT))
+        now = SystemClock().now()
+        return self.rail.request("call_0123456789", action, arguments or {"text": "hi"}, PRICE, now)
 
 
 @asynccontextmanager
@@ -252,5 +267,5 @@ async def bench(url: str, *, seconds: float = 5.0, identity: Credentials | None 
     clock, waits = SystemClock(), Waits()
     async with Http(url) as http:
         client = HubClient(url, http, lambda: identity, clock)
-        rail = JecpRail(client, timeout_seconds=seconds, clock=clock, random=lambda: 0.5, sleep=waits)
+        rail = WillingRail(client, timeout_seconds=seconds, clock=clock, random=lambda: 0.5, sleep=waits)
         yield Bench(rail, client, http, waits)

@@ -1,26 +1,32 @@
-"""A Hub in memory, behind the bridge's HTTP seam: the protocol's promises, and a network that breaks them."""
+"""A Hub in memory, behind the bridge's HTTP seam: the protocol's promises and no more, and a network that breaks them."""
 
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import formatdate
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
+from jecp_mcp.errors import HeldBack
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.money import format_usdc, parse_usdc
 from jecp_mcp.wire import jsontext
+from tests.model.calls.world import OnItsWay, World
 
 FAULTS = (
-    "none",
-    "none",
-    "none",
+    *("none",) * 6,
+    "not_sent",
     "not_sent",
     "lost_before",
+    "lost_before",
+    "lost_before",
     "lost_after",
+    "late",
     "html_before",
     "html_after",
     "internal_before",
@@ -31,29 +37,83 @@ FAULTS = (
     "hang_after",
 )
 
+GLOOM = (*("lost_after",) * 6, *("late",) * 3, "not_sent", "hang_after", "internal_after")
+"""A network that lets most requests through and no answer back."""
+
+LATEST_MS = 20_000
+"""The longest that a request travels."""
+
+
+@dataclass(frozen=True)
+class Booked:
+    """A charge in the Hub's books; micro-USDC."""
+
+    at: int
+    agent: str
+    call_id: str
+    action: str
+    amount: int
+
 
 class HubModel:
-    """Charges once per id, keeps the body, refuses what the mandate does not cover."""
+    """Charges once per agent and id as long as it remembers the id, and refuses what the mandate does not cover."""
 
-    def __init__(self, rng: random.Random, prices: Mapping[str, int], balance: int, dialect: str) -> None:
-        self.rng, self.prices, self.balance, self.dialect = rng, prices, balance, dialect
-        self.kept: dict[str, tuple[bytes, dict[str, Any]]] = {}
-        self.charges: dict[str, int] = {}
-        self.healthy = False
+    def __init__(
+        self, world: World, prices: Mapping[str, int], balance: int, dialect: str, window: int, *, heeds_expiry: bool
+    ) -> None:
+        """Open the Hub.
 
-    @property
-    def charged(self) -> int:
-        """Everything ever charged, micro-USDC."""
-        return sum(self.charges.values())
+        Args:
+            window: for how many seconds from its first arrival an id is remembered, as the guide says.
+            heeds_expiry: whether it looks at ``mandate.expires_at``.
+        """
+        self.world, self.prices, self.balance, self.dialect = world, prices, balance, dialect
+        self.window, self.heeds_expiry = window, heeds_expiry
+        self.faults = world.rng.choice([FAULTS, FAULTS, GLOOM])
+        self.kept: dict[tuple[str, str], tuple[int, bytes, dict[str, Any]]] = {}
+        self.books: list[Booked] = []
 
-    async def exchange(self, method: str, url: str, *, body: bytes | None = None, **_options: Any) -> HttpAnswer:
+    def of(self, call_id: str) -> list[Booked]:
+        """Every charge of a call."""
+        return [one for one in self.books if one.call_id == call_id]
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 30.0,  # noqa: ASYNC109 - as Http's
+        max_bytes: int = 0,
+        before_sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> HttpAnswer:
         """One request, with a fault of the dice's choice."""
-        fault = "none" if self.healthy else self.rng.choice(FAULTS)
-        await self._dawdle()
         if method == "GET":
-            return HttpAnswer(404, {}, b"{}")
+            return self._answer(200, {"idempotency_window_seconds": self.window})
+        sent = False
+
+        async def leave() -> None:
+            nonlocal sent
+            assert before_sending is not None
+            await before_sending()
+            sent = True
+
+        try:
+            with anyio.fail_after(timeout):
+                return await self._post(headers or {}, body or b"", leave)
+        except HeldBack as exc:
+            raise ExchangeFailed(sent=False, phase="send", reason=str(exc)) from exc
+        except TimeoutError as exc:
+            raise ExchangeFailed(sent=sent, phase="answer", reason="no whole answer") from exc
+
+    async def _post(self, headers: Mapping[str, str], body: bytes, leave: Callable[[], Awaitable[None]]) -> HttpAnswer:
+        fault = "none" if self.world.calm else self.world.rng.choice(self.faults)
+        agent = headers["X-Agent-ID"]
+        await self.world.pause()
         if fault == "not_sent":
             raise ExchangeFailed(sent=False, phase="connect", reason="refused")
+        await leave()
         if fault == "hang_before":
             await anyio.sleep_forever()
         if fault == "lost_before":
@@ -62,8 +122,13 @@ class HubModel:
             return HttpAnswer(502, {"content-type": "text/html"}, b"<html></html>")
         if fault in {"internal_before", "provider_error", "rate_limited"}:
             return self._refuse(fault)
-        answer = self._invoke(body or b"")
-        await self._dawdle()
+        if fault == "late":
+            due = self.world.now() + self.world.rng.randrange(LATEST_MS)
+            self.world.on_its_way.append(OnItsWay(due, lambda: self._invoke(agent, body)))
+            await self.world.pause()
+            raise ExchangeFailed(sent=True, phase="response", reason="reset")
+        answer = self._invoke(agent, body)
+        await self.world.pause()
         if fault == "hang_after":
             await anyio.sleep_forever()
         if fault == "lost_after":
@@ -74,13 +139,10 @@ class HubModel:
             return self._refuse("internal_after")
         return answer
 
-    async def _dawdle(self) -> None:
-        for _ in range(self.rng.randrange(4)):
-            await anyio.lowlevel.checkpoint()
-
-    @staticmethod
-    def _answer(status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> HttpAnswer:
-        return HttpAnswer(status, {"content-type": "application/json", **(headers or {})}, jsontext.dumps(body))
+    def _answer(self, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> HttpAnswer:
+        date = formatdate(self.world.now() / 1000, usegmt=True)
+        made = {"content-type": "application/json", "date": date, **(headers or {})}
+        return HttpAnswer(status, made, jsontext.dumps(body))
 
     def _refuse(self, fault: str) -> HttpAnswer:
         if fault == "rate_limited":
@@ -90,25 +152,27 @@ class HubModel:
         error = {"code": code, "message": "something broke"}
         return self._answer(status, {"jecp": "1.0", "status": "failed", "error": error})
 
-    def _invoke(self, body: bytes) -> HttpAnswer:
-        sent = jsontext.loads(body, max_bytes=1_000_000)
-        call_id = sent["id"]
+    def _invoke(self, agent: str, body: bytes) -> HttpAnswer:
+        sent, now = jsontext.loads(body, max_bytes=1_000_000), self.world.now()
+        call_id, mandate = sent["id"], sent["mandate"]
+        assert mandate["agent_id"] == agent
         content = json.dumps([sent["capability"], sent["action"], sent["input"]], sort_keys=True, default=str).encode()
-        if call_id in self.kept:
-            known, kept = self.kept[call_id]
-            if known != content:
-                return self._failed(409, call_id, "DUPLICATE_REQUEST")
-            return self._answer(200, kept)
+        known = self.kept.get((agent, call_id))
+        if known is not None and now - known[0] < self.window * 1000:
+            return (
+                self._failed(409, call_id, "DUPLICATE_REQUEST") if known[1] != content else self._answer(200, known[2])
+            )
+        if self.heeds_expiry and datetime.fromisoformat(mandate["expires_at"]).timestamp() * 1000 <= now:
+            return self._failed(403, call_id, "MANDATE_EXPIRED")
         price = self.prices[sent["action"]]
-        if parse_usdc(sent["mandate"]["budget_usdc"]) < price:
+        if parse_usdc(mandate["budget_usdc"]) < price:
             return self._failed(402, call_id, "INSUFFICIENT_BUDGET")
         if self.balance < price:
             return self._failed(402, call_id, "INSUFFICIENT_BALANCE")
-        assert call_id not in self.charges, "the Hub charged an id twice"
         self.balance -= price
-        self.charges[call_id] = price
+        self.books.append(Booked(now, agent, call_id, sent["action"], price))
         made = self._success(call_id, sent, price)
-        self.kept[call_id] = (content, made)
+        self.kept[agent, call_id] = (now, content, made)
         return self._answer(200, made)
 
     def _failed(self, status: int, call_id: str, code: str) -> HttpAnswer:

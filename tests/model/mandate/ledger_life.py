@@ -26,12 +26,13 @@ from hypothesis.stateful import (
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import ClockWentBack, LedgerError
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, Meter, OverLimit, Undelivered, Window
+from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, Meter, OverLimit, Undelivered
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
-from tests.unit.mandate.reservations import HandClock, meter, reservation
+from tests.unit.mandate.reservations import HandClock, everything, meter, reservation
 
 PROCESSES = 3
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -41,22 +42,31 @@ OPEN = {State.RESERVED, State.SENT, State.IN_DOUBT}
 HOLDING = OPEN | {State.WRITTEN_OFF}
 CHARGED = {State.SETTLED, State.RECONCILED_CHARGED}
 ENDED = CHARGED | {State.RELEASED, State.RECONCILED_FREE}
-LEADS: dict[State, dict[Event, State]] = {
-    State.RESERVED: {Event.RELEASE: State.RELEASED},
-    State.SENT: {Event.SETTLE: State.SETTLED, Event.RELEASE: State.RELEASED, Event.DOUBT: State.IN_DOUBT},
+WRITE_OFF = "write off"
+LEADS: dict[State, dict[str, State]] = {
+    State.RESERVED: {Verdict.NOT_CHARGED: State.RELEASED},
+    State.SENT: {
+        Verdict.CHARGED: State.SETTLED,
+        Verdict.NOT_CHARGED: State.RELEASED,
+        Verdict.IN_DOUBT: State.IN_DOUBT,
+        Verdict.PENDING: State.SENT,
+        WRITE_OFF: State.WRITTEN_OFF,
+    },
     State.IN_DOUBT: {
-        Event.DOUBT: State.IN_DOUBT,
-        Event.PROVE_CHARGED: State.RECONCILED_CHARGED,
-        Event.PROVE_FREE: State.RECONCILED_FREE,
-        Event.WRITE_OFF: State.WRITTEN_OFF,
+        Verdict.IN_DOUBT: State.IN_DOUBT,
+        Verdict.PENDING: State.IN_DOUBT,
+        Verdict.CHARGED: State.RECONCILED_CHARGED,
+        Verdict.NOT_CHARGED: State.RECONCILED_FREE,
+        WRITE_OFF: State.WRITTEN_OFF,
     },
     State.WRITTEN_OFF: {
-        Event.PROVE_CHARGED: State.RECONCILED_CHARGED,
-        Event.PROVE_FREE: State.RECONCILED_FREE,
+        Verdict.CHARGED: State.RECONCILED_CHARGED,
+        Verdict.NOT_CHARGED: State.RECONCILED_FREE,
     },
-    State.RECONCILED_FREE: {Event.PROVE_CHARGED: State.RECONCILED_CHARGED},
+    State.RELEASED: {Verdict.CHARGED: State.RECONCILED_CHARGED},
+    State.RECONCILED_FREE: {Verdict.CHARGED: State.RECONCILED_CHARGED},
 }
-CONCLUSIONS = [event for event in Event if event not in (Event.SEND, Event.REFUND)]
+CONCLUSIONS = [*Verdict, WRITE_OFF]
 
 # Which actions a pattern covers, written out rather than matched.
 FITS = {None: {"make", "read"}, "docs/*": {"make", "read"}, "*:read": {"read"}}
@@ -82,7 +92,9 @@ class Call:
     """One call as the model knows it.
 
     Attributes:
-        counted_in: the keys of the limits that count it.
+        session: the process session that reserved it.
+        owner: the one that sees to it now.
+        look_again_at: when its payee is asked again.
         taken: what the Hub has taken, by the Hub's own books.
         misruled: whether an operator ruled it free although the Hub had charged.
     """
@@ -91,11 +103,12 @@ class Call:
     principal: str
     action: str
     session: str
+    owner: str
     fingerprint: str
     state: State
     held: int
     created_at: int
-    counted_in: frozenset[str]
+    look_again_at: int | None = None
     charged: int = 0
     refunded: int = 0
     ended_at: int | None = None
@@ -137,7 +150,7 @@ class LedgerLife(RuleBasedStateMachine):
         self.clock = HandClock()
         self.loop = asyncio.new_event_loop()
         self.calls: dict[str, Call] = {}
-        self.known: dict[str, Meter] = {}
+        self.met: dict[str, tuple[int, str]] = {}
         self.last = 0
         self.opened = 0
         self.asked = 0
@@ -164,39 +177,33 @@ class LedgerLife(RuleBasedStateMachine):
         return self.clock.at < self.last - MINUTE
 
     def used(self, one: Meter) -> int:
-        """What a limit counts now; one that is not known yet, what it would begin with."""
-        if one.key in self.known:
-            return sum(
-                call.counts
-                for call in self.calls.values()
-                if one.key in call.counted_in and call.inside(one.window, self.at)
-            )
-        return sum(call.counts for call in self.would_count(one, self.clock.at))
+        """What a limit counts now, whether any call has met it or not."""
+        return sum(call.counts for call in self.counted(one) if call.inside(one.window, self.at))
 
-    def would_count(self, one: Meter, at: int) -> list[Call]:
+    def counted(self, one: Meter) -> list[Call]:
+        """The calls that a limit counts while they are in its window."""
         if one.window is Window.SESSION:
-            return []
+            # Those of the session that came after the limit was met.
+            before, session = self.met.get(one.key, (len(self.calls), ""))
+            calls = list(self.calls.values())[before:]
+            return [call for call in calls if (call.session, call.principal) == (session, one.principal)]
         return [
-            call
-            for call in self.calls.values()
-            if call.principal == one.principal and call.action in FITS[one.pattern] and call.inside(one.window, at)
+            call for call in self.calls.values() if call.principal == one.principal and call.action in FITS[one.pattern]
         ]
 
-    def meet(self, one: Meter) -> None:
-        """A limit is asked for: when it is new, it counts from then on what its window holds."""
-        if one.key in self.known:
-            return
-        for call in self.would_count(one, self.at):
-            self.calls[call.call_id] = replace(call, counted_in=call.counted_in | {one.key})
-        self.known[one.key] = one
-        self.last = self.at
+    def meet(self, one: Meter, session: str) -> None:
+        """A limit is asked for, maybe for the first time."""
+        if one.key not in self.met:
+            self.met[one.key] = (len(self.calls), session)
+            self.last = self.at
 
     def some_call(self, data: st.DataObject, which: Callable[[Call], bool] = lambda _call: True) -> Call | None:
         found = [name for name, call in self.calls.items() if which(call)]
         return self.calls[data.draw(st.sampled_from(found), label="call")] if found else None
 
-    def session_meter(self, ledger: SqliteLedger) -> Meter:
-        return Meter(f"session {ledger.session}", Window.SESSION, MicroUSDC(200), "session_usdc")
+    def session_meter(self, ledger: SqliteLedger, principal: str) -> Meter:
+        key = f"session {ledger.session} {principal}"
+        return Meter(key, Window.SESSION, MicroUSDC(200), "session_usdc", principal)
 
     @initialize(early=st.booleans())
     def begin(self, early: bool) -> None:
@@ -232,7 +239,7 @@ class LedgerLife(RuleBasedStateMachine):
             if action in FITS[pattern]
         ]
         if of_session:
-            meters.append(self.session_meter(ledger))
+            meters.append(self.session_meter(ledger, principal))
         wanted = []
         for hold in holds:
             self.asked += 1
@@ -271,7 +278,7 @@ class LedgerLife(RuleBasedStateMachine):
             assert isinstance(admission, ClockWentBack)
             return
         for one in wanted.meters:
-            self.meet(one)
+            self.meet(one, wanted.session)
         full = [one for one in wanted.meters if self.used(one) + wanted.hold > one.limit]
         if full:
             assert isinstance(admission, OverLimit)
@@ -284,13 +291,13 @@ class LedgerLife(RuleBasedStateMachine):
         self.calls[wanted.call_id] = Call(
             wanted.call_id,
             wanted.principal,
-            wanted.action,
+            wanted.offer.rpartition(":")[2],
+            wanted.session,
             wanted.session,
             wanted.fingerprint,
             State.SENT if wanted.send else State.RESERVED,
             wanted.hold,
             self.at,
-            frozenset(one.key for one in wanted.meters),
         )
 
     def check_reset(self, over: OverLimit, hold: int) -> None:
@@ -298,11 +305,7 @@ class LedgerLife(RuleBasedStateMachine):
             assert over.meter.window not in ROLLS or hold > over.meter.limit
             return
         for at, has_room in ((over.resets_at, True), (over.resets_at - 1, False)):
-            used = sum(
-                call.counts
-                for call in self.calls.values()
-                if over.meter.key in call.counted_in and call.inside(over.meter.window, at)
-            )
+            used = sum(call.counts for call in self.counted(over.meter) if call.inside(over.meter.window, at))
             assert (used + hold <= over.meter.limit) is has_room
 
     @precondition(lambda self: self.calls)
@@ -333,20 +336,25 @@ class LedgerLife(RuleBasedStateMachine):
         queued=st.booleans(),
         data=st.data(),
     )
-    def conclude(
-        self, which: int, event: Event, amount: int, answered: bool, queued: bool, data: st.DataObject
-    ) -> None:
+    def conclude(self, which: int, event: str, amount: int, answered: bool, queued: bool, data: st.DataObject) -> None:
         ledger, call = self.ledgers[which], self.some_call(data)
         assert call is not None
         state = LEADS.get(call.state, {}).get(event)
-        charging = event in (Event.SETTLE, Event.PROVE_CHARGED)
+        charging = event is Verdict.CHARGED
         # What the Hub took; it may be news to us, and once in a while more than was held.
         taken = (amount if call.taken is None else call.taken) if charging else 0
-        if event is Event.RELEASE and call.taken is not None:
+        if event is Verdict.NOT_CHARGED and call.taken is not None:
             # A release is a proof, and there is none.
             return
-        conclusion = Conclusion(call.call_id, event, MicroUSDC(taken), answer=b"answer" if answered else None)
-        if queued:
+        answered = answered and event != WRITE_OFF
+        conclusion = Conclusion(
+            call.call_id, Verdict(event) if event != WRITE_OFF else Verdict.IN_DOUBT, MicroUSDC(taken),
+            answer=b"answer" if answered else None,
+        )  # fmt: skip
+        if event == WRITE_OFF:
+            ledger.write_off(call.call_id, "too late")
+            self.run(ledger.flush())
+        elif queued:
             ledger.conclude(conclusion)
             self.run(ledger.flush())
         elif state is None:
@@ -362,8 +370,9 @@ class LedgerLife(RuleBasedStateMachine):
             state=state,
             charged=taken,
             taken=taken if charging else call.taken,
-            misruled=event is Event.PROVE_FREE and bool(call.taken),
+            misruled=event is Verdict.NOT_CHARGED and bool(call.taken),
             ended_at=None if state in OPEN else self.at,
+            look_again_at=self.at if state in OPEN else None,
             answered=call.answered or answered,
             answer=call.answer or answered,
         )
@@ -424,10 +433,6 @@ class LedgerLife(RuleBasedStateMachine):
         if not self.behind:
             return
         self.last = self.clock.at
-        # What a limit could not see when it was new, because the clock was ahead.
-        for one in self.known.values():
-            for call in self.would_count(one, self.at) if one.window in ROLLS else ():
-                self.calls[call.call_id] = replace(call, counted_in=call.counted_in | {one.key})
 
     @rule(which=st.integers(0, PROCESSES - 1))
     def restart(self, which: int) -> None:
@@ -439,7 +444,7 @@ class LedgerLife(RuleBasedStateMachine):
         """As a kill leaves it: what was queued is not written, what was promised is."""
         ledger, call = self.ledgers[which], self.some_call(data)
         if unwritten and call is not None:
-            ledger.conclude(Conclusion(call.call_id, Event.SETTLE, MicroUSDC(call.held)))
+            ledger.conclude(Conclusion(call.call_id, Verdict.CHARGED, MicroUSDC(call.held)))
             ledger.delivered(call.call_id)
         ledger._writer._changes.clear()
         self.run(ledger.close())
@@ -448,22 +453,32 @@ class LedgerLife(RuleBasedStateMachine):
     @rule(which=st.integers(0, PROCESSES - 1))
     def adopt(self, which: int) -> None:
         ledger, living = self.ledgers[which], {one.session for one in self.ledgers}
-        rows = self.run(ledger.adopt_orphans())
+        running = [call.call_id for call in self.calls.values() if call.owner == ledger.session]
+        rows = self.run(ledger.adopt_orphans(everything, running))
         for call in list(self.calls.values()):
-            if call.session in living or call.state not in OPEN:
+            if call.owner in living or call.state not in OPEN:
                 continue
             self.last = self.at
             if call.state is State.RESERVED:
                 self.calls[call.call_id] = replace(call, state=State.RELEASED, ended_at=self.at)
+            elif call.look_again_at is None:
+                self.calls[call.call_id] = replace(
+                    call, state=State.IN_DOUBT, owner=ledger.session, look_again_at=self.at
+                )
             else:
-                self.calls[call.call_id] = replace(call, state=State.IN_DOUBT, session=ledger.session)
-        mine = [c for c in self.calls.values() if c.state is State.IN_DOUBT and c.session == ledger.session]
-        assert [row.call_id for row in rows] == [call.call_id for call in mine]
+                self.calls[call.call_id] = replace(call, owner=ledger.session)
+        mine = [call for call in self.calls.values() if call.owner == ledger.session]
+        due = [
+            (call.look_again_at, int(call.call_id[4:]))
+            for call in mine
+            if (call.look_again_at or self.at + 1) <= self.at
+        ]
+        assert [row.call_id for row in rows] == [f"call{number}" for _, number in sorted(due)]
 
     @invariant()
     def every_limit_counts_what_its_calls_count(self) -> None:
         LedgerLife.steps += 1
-        wanted = [*METERS, *map(self.session_meter, self.ledgers)]
+        wanted = [*METERS, *(self.session_meter(ledger, "ann") for ledger in self.ledgers)]
         readings = self.run(self.observer.readings(wanted))
         assert [reading.used for reading in readings] == [self.used(one) for one in wanted]
 
@@ -510,6 +525,8 @@ def _told(of: Any) -> tuple[Any, ...]:
         of.charged,
         of.refunded,
         of.session,
+        of.owner,
+        of.look_again_at,
         of.delivered,
         of.answered,
         of.created_at,

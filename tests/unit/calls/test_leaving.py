@@ -18,7 +18,7 @@ from tests.unit.calls.test_pipeline import ACTION, always_charged, buying, charg
 
 pytestmark = pytest.mark.anyio
 
-QUESTION = Question("local", "docs", ACTION.key, MicroUSDC(1), True, "print", "It is dear.", {})
+QUESTION = Question("local", "docs", "hub agent", ACTION.key, MicroUSDC(1), True, "print", "It is dear.", {})
 
 
 class Thinker:

@@ -14,7 +14,6 @@ import pytest
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
-from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
@@ -22,13 +21,14 @@ from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails.base import Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
+from jecp_mcp.rails.base import Journal, NotNow, Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.wire.forms import Action, Answer, Billing, Price, Refusal
 
 pytestmark = pytest.mark.anyio
 
 PRICE = MicroUSDC(100_000)
+WINDOW_MS = 55 * 60 * 1000
 ACTION = Action("docs/invoice", "create", "docs", Price(PRICE), version="1.0.0")
 
 
@@ -50,6 +50,7 @@ class ScriptedRail:
     """A rail whose execution is a function, and which remembers what it was asked to send."""
 
     name = "jecp"
+    source = "hub"
     account = "hub agent"
 
     def __init__(self, script: Script) -> None:
@@ -58,11 +59,17 @@ class ScriptedRail:
         self.paid_back: list[Refunded] = []
 
     def quote(self, action: Action, arguments: Mapping[str, Any]) -> Quote | None:
-        kind = QuoteKind.EXACT if action.price.exact else QuoteKind.MAX
+        kind = QuoteKind.EXACT if action.price.exact else QuoteKind.FROM
         return None if action.price.amount is None else Quote(action.price.amount, kind)
 
-    def request(self, call_id: str, action: Action, arguments: Mapping[str, Any], quote: Quote) -> StoredRequest:
-        return StoredRequest("jecp", "hub agent", call_id, "/v1/invoke", repr(arguments).encode(), quote.amount)
+    def request(
+        self, call_id: str, action: Action, arguments: Mapping[str, Any], hold: MicroUSDC, now: UnixMs
+    ) -> StoredRequest:
+        until = UnixMs(now + WINDOW_MS)
+        return StoredRequest("jecp", self.account, call_id, "/v1/invoke", repr(arguments).encode(), hold, until)
+
+    def serves(self, account: str) -> bool:
+        return account == self.account
 
     async def skew(self, *, fresh: bool = False) -> float | None:
         return None
@@ -71,8 +78,19 @@ class ScriptedRail:
         return self.paid_back
 
     async def execute(
-        self, request: StoredRequest, *, replay: bool = False, progress: Progress | None = None
+        self,
+        request: StoredRequest,
+        journal: Journal,
+        *,
+        replay: bool = False,
+        attempts: int = 0,
+        progress: Progress | None = None,
     ) -> Outcome:
+        try:
+            await journal.sending()
+        except NotNow as exc:
+            verdict = Verdict.IN_DOUBT if replay else Verdict.NOT_CHARGED
+            return Outcome(verdict, ZERO, None, exc.refusal, str(exc), 0, look_again_at=exc.again_at)
         self.sent.append(request)
         return await self.script(request, replay)
 
@@ -179,7 +197,7 @@ async def test_a_hub_that_charges_for_a_failure_is_believed_and_booked(tmp_path:
         end = await calls.pay(buying(), Caller())
         row = await settled(ledger, end)
     assert (end.charge, end.amount, end.answer) == (Charge.YES, PRICE, None)
-    assert (row.state, row.charged, row.transaction_id) == (State.SETTLED, PRICE, "tx_9")
+    assert (row.state, row.charged, row.reference) == (State.SETTLED, PRICE, "tx_9")
 
 
 async def test_a_cancelled_caller_leaves_a_call_that_ends_and_the_repeat_gets_its_answer_unpaid(tmp_path: Path) -> None:
@@ -270,7 +288,7 @@ async def test_past_the_idempotency_window_a_lost_call_is_written_off_and_counts
     async with opened(tmp_path, lose, clock=clock) as (calls, rail, ledger):
         first = await calls.pay(buying(x=1), Caller())
         await ledger.flush()
-        clock.at += REPLAY_WINDOW_MS + 1
+        clock.at += WINDOW_MS + 1
         assert first.call_id is not None
         end = await calls.resolve(first.call_id)
         assert end is not None

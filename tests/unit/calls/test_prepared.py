@@ -280,3 +280,11 @@ async def test_a_prepared_call_that_joined_one_that_was_never_bought_is_still_go
         slip = await ledger.slip(SlipRef(SlipKind.PREPARED, made.slip.slip_id))
     assert slip is not None
     assert (slip.state, slip.call_id, rail.sent) == (SlipState.GRANTED, None, [])
+
+
+async def test_a_prepared_call_that_was_superseded_just_now_buys_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
+        first = await prepare(calls, buying(x=1))
+        await prepare(calls, buying(x=1))
+        end = await calls.execute(first.slip, buying(x=1), Caller())
+    assert (code(end), rail.sent) == (refusals.PREPARED_SUPERSEDED, [])

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.ends import MOST_ATTEMPTS, charge_of, conclusion, ended, refused, standing
+from jecp_mcp.calls.ends import charge_of, conclusion, ended, refused, standing
 from jecp_mcp.calls.ports import Charge, Question
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, WireError
-from jecp_mcp.mandate.ledger import CallRow, Meter, NotGood, OverLimit, Window
+from jecp_mcp.mandate.ledger import CallRow, Meter, NotGood, OverLimit
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.states import OPEN, Event, State
+from jecp_mcp.mandate.states import OPEN, State
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
 from jecp_mcp.wire.envelope import dump_answer
@@ -23,10 +24,10 @@ from jecp_mcp.wire.forms import Action, Answer, Billing, Price, Refusal
 AT = UnixMs(1_800_000_000_000)
 SINCE = "2027-01-15T08:00:00.000Z"
 ACTION = Action("docs/pdf", "make", "docs", Price(MicroUSDC(5_000)))
-REQUEST = StoredRequest("jecp", "hub agent", "call_1", "/v1/invoke", b"{}", MicroUSDC(70))
+REQUEST = StoredRequest("jecp", "hub agent", "call_1", "/v1/invoke", b"{}", MicroUSDC(70), UnixMs(AT + 1))
 ANSWER = Answer("call_1", {"ok": 1}, Billing(True, MicroUSDC(30), MicroUSDC(9), "tx_1"))
 NO = Refusal("INSUFFICIENT_BALANCE", "empty")
-ASKED = Question("local", "docs", "docs/pdf:make", MicroUSDC(70), True, "f", "It is dear.", {})
+ASKED = Question("local", "docs", "hub agent", "docs/pdf:make", MicroUSDC(70), True, "f", "It is dear.", {})
 
 
 def gone(kind: SlipKind, *, found: bool = False) -> NotGood:
@@ -36,9 +37,10 @@ def gone(kind: SlipKind, *, found: bool = False) -> NotGood:
 
 def row(state: State, *, attempts: int = 1, answer: bytes | None = None) -> CallRow:
     return CallRow(
-        number=1, call_id="call_1", principal="local", session="s", tool="t", payee="docs", capability="docs/pdf",
-        action="make", version=None, state=state, quoted=MicroUSDC(70), held=MicroUSDC(70), charged=MicroUSDC(30),
-        refunded=ZERO, balance_after=MicroUSDC(9), transaction_id="tx_1", evidence=None, attempts=attempts,
+        number=1, call_id="call_1", principal="local", team=None, session="s", owner="s", claim=0, rail="jecp",
+        account="hub agent", tool="t", payee="docs", source="hub", offer="docs/pdf:make", names=(), version=None,
+        kind="exact", terms="", sent_at=AT, look_again_at=None, provable_until=None, state=state, quoted=MicroUSDC(70), held=MicroUSDC(70), charged=MicroUSDC(30),
+        refunded=ZERO, balance_after=MicroUSDC(9), reference="tx_1", evidence=None, attempts=attempts,
         created_at=AT, ended_at=None, answered=answer is not None, delivered=False, fingerprint="f", request=b"",
         answer=answer,
     )  # fmt: skip
@@ -60,7 +62,11 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.unwritable(WireError("too large")), "INVALID_REQUEST", "cannot be sent: too large. Nothing was"),
     (lambda: refusals.in_progress(row(State.SENT)), "CALL_IN_PROGRESS", f"already running (since {SINCE})"),
     (lambda: refusals.in_doubt(row(State.IN_DOUBT)), "CALL_IN_DOUBT", f"call of {SINCE} was sent and its answer was"),
-    (lambda: refusals.asked_enough(row(State.IN_DOUBT, attempts=12)), "CALL_IN_DOUBT", "was sent 12 times"),
+    (lambda: refusals.held_back(row(State.IN_DOUBT), NO, AT), "CALL_IN_DOUBT", "to find out (INSUFFICIENT_BALANCE). 0.00007"),
+    (lambda: refusals.account_not_here(row(State.IN_DOUBT)), "ACCOUNT_NOT_HERE", "by another account (hub agent)"),
+    (refusals.taken_over, "CALL_IN_PROGRESS", "Another process has taken this call over. Whether it was charged is not"),
+    (refusals.clock_set_back, "CLOCK_WRONG", "was set back while the call was under way"),
+    (refusals.ledger_too_slow, "LEDGER_UNAVAILABLE", "takes minutes to answer. Nothing was sent"),
     (lambda: refusals.left_running(70), "SHUTTING_DOWN", "0.00007 USDC stay held"),
     (refusals.bridge_fault, "BRIDGE_FAULT", "Whether it was charged is not known"),
     (lambda: refusals.shutting_down(ACTION), "SHUTTING_DOWN", "docs/pdf:make was not called. Nothing was charged."),
@@ -106,8 +112,16 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
         (lambda: refusals.in_progress(row(State.SENT)), {"since": SINCE}),
         (lambda: refusals.in_doubt(row(State.IN_DOUBT)), {"since": SINCE, "held_usdc": "0.00007"}),
         (
-            lambda: refusals.asked_enough(row(State.IN_DOUBT, attempts=12)),
-            {"since": SINCE, "held_usdc": "0.00007", "attempts": 12},
+            lambda: refusals.held_back(row(State.IN_DOUBT), NO, AT),
+            {"since": SINCE, "held_usdc": "0.00007", "because": "INSUFFICIENT_BALANCE", "look_again_at": SINCE},
+        ),
+        (
+            lambda: refusals.held_back(row(State.IN_DOUBT), NO, None),
+            {"since": SINCE, "held_usdc": "0.00007", "because": "INSUFFICIENT_BALANCE"},
+        ),
+        (
+            lambda: refusals.account_not_here(row(State.IN_DOUBT)),
+            {"since": SINCE, "held_usdc": "0.00007", "account": "hub agent"},
         ),
         (lambda: refusals.standing(row(State.WRITTEN_OFF)), {"since": SINCE, "state": "written_off"}),
         (
@@ -123,10 +137,6 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
 )
 def test_the_details_are_for_programs(made: Callable[[], Refusal], details: dict[str, object]) -> None:
     assert made().details == details
-
-
-def test_a_call_sent_often_enough_is_not_asked_for_again_for_a_quarter_of_an_hour() -> None:
-    assert refusals.asked_enough(row(State.IN_DOUBT)).retry_after_seconds == 900
 
 
 def test_a_full_limit_says_what_is_left_and_when_more_returns() -> None:
@@ -168,19 +178,25 @@ LOST = Outcome(Verdict.IN_DOUBT, MicroUSDC(30), None, NO, "lost", 3)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "event", "amount", "charge", "held", "balance"),
+    ("outcome", "amount", "charge", "held", "balance"),
     [
-        (CHARGED, Event.SETTLE, 30, Charge.YES, 0, 9),
-        (FREE, Event.RELEASE, 0, Charge.NO, 0, None),
-        (LOST, Event.DOUBT, 0, Charge.UNKNOWN, 70, None),
+        (CHARGED, 30, Charge.YES, 0, 9),
+        (FREE, 0, Charge.NO, 0, None),
+        (LOST, 0, Charge.UNKNOWN, 70, None),
     ],
 )
 def test_an_outcome_reads_the_same_to_the_ledger_and_to_the_caller(
-    outcome: Outcome, event: Event, amount: int, charge: Charge, held: int, balance: int | None
+    outcome: Outcome, amount: int, charge: Charge, held: int, balance: int | None
 ) -> None:
-    told = conclusion("call_1", outcome)
-    assert (told.call_id, told.event, told.charged, told.balance_after) == ("call_1", event, amount, balance)
-    assert (told.transaction_id, told.evidence, told.attempts) == (
+    told = conclusion("call_1", outcome, 3, AT)
+    assert (told.call_id, told.verdict, told.charged, told.balance_after) == (
+        "call_1",
+        outcome.verdict,
+        amount,
+        balance,
+    )
+    assert (told.claim, told.proven, told.look_again_at) == (3, True, None)
+    assert (told.reference, told.evidence, told.attempts) == (
         outcome.transaction_id, outcome.evidence, outcome.attempts,
     )  # fmt: skip
     end = ended("call_1", ACTION, outcome, REQUEST)
@@ -191,8 +207,8 @@ def test_an_outcome_reads_the_same_to_the_ledger_and_to_the_caller(
 
 def test_an_answer_that_cannot_be_written_down_still_proves_its_charge() -> None:
     unwritable = Answer("call_1", float("nan"), ANSWER.billing)
-    told = conclusion("call_1", Outcome(Verdict.CHARGED, MicroUSDC(30), unwritable, None, "said so"))
-    assert (told.event, told.charged, told.answer) == (Event.SETTLE, 30, None)
+    told = conclusion("call_1", Outcome(Verdict.CHARGED, MicroUSDC(30), unwritable, None, "said so"), 0, AT)
+    assert (told.verdict, told.charged, told.answer) == (Verdict.CHARGED, 30, None)
     assert told.evidence is not None
     assert told.evidence.startswith("said so; the answer was not kept: ")
 
@@ -229,26 +245,31 @@ def test_a_kept_answer_is_told_instead_of_a_refusal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "attempts", "code", "again"),
-    [
-        (State.SENT, MOST_ATTEMPTS, "CALL_IN_PROGRESS", None),
-        (State.IN_DOUBT, MOST_ATTEMPTS - 1, "CALL_IN_DOUBT", None),
-        (State.IN_DOUBT, MOST_ATTEMPTS, "CALL_IN_DOUBT", 900),
-    ],
+    ("wanted", "told"),
+    [(0, 1_000), (999, 1_000), (1_001, 1_001), (86_400_000, 86_400_000), (90_000_000, 86_400_000)],
 )
-def test_an_open_call_says_whether_it_will_be_sent_again(
-    state: State, attempts: int, code: str, again: int | None
-) -> None:
-    said = standing(row(state, attempts=attempts)).refusal
-    assert said is not None
-    assert (said.code, said.retry_after_seconds) == (code, again)
+def test_a_payee_is_asked_again_within_a_second_and_a_day_whatever_its_rail_says(wanted: int, told: int) -> None:
+    outcome = replace(LOST, look_again_at=UnixMs(AT + wanted))
+    assert conclusion("call_1", outcome, 0, AT).look_again_at == AT + told
+
+
+@pytest.mark.parametrize("verdict", [Verdict.IN_DOUBT, Verdict.PENDING])
+def test_what_is_not_over_stays_held(verdict: Verdict) -> None:
+    end = ended("call_1", ACTION, replace(LOST, verdict=verdict), REQUEST)
+    assert (end.charge, end.held, end.amount) == (Charge.UNKNOWN, 70, 0)
+
+
+@pytest.mark.parametrize(("amount", "excessive"), [(69, False), (70, False), (71, True)])
+def test_a_charge_above_the_hold_is_said_to_be_one(amount: int, excessive: bool) -> None:
+    assert ended("call_1", ACTION, replace(CHARGED, amount=MicroUSDC(amount)), REQUEST).excessive is excessive
+    assert not ended("call_1", ACTION, replace(LOST, amount=MicroUSDC(amount)), REQUEST).excessive
 
 
 def test_a_question_is_known_by_everything_that_a_person_agreed_to() -> None:
     others = [
         replace(ASKED, principal="q"), replace(ASKED, payee="p"), replace(ASKED, action="docs/pdf:read"),
         replace(ASKED, amount=MicroUSDC(71)), replace(ASKED, exact=False), replace(ASKED, fingerprint="g"),
-        replace(ASKED, because="It is new."),
+        replace(ASKED, because="It is new."), replace(ASKED, account="hub another"),
     ]  # fmt: skip
-    assert len({ASKED.digest, *(other.digest for other in others)}) == 8
+    assert len({ASKED.digest, *(other.digest for other in others)}) == 9
     assert replace(ASKED, arguments={"x": 1}).digest == ASKED.digest, "the fingerprint stands for the arguments"

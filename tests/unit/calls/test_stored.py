@@ -3,6 +3,7 @@
 import pytest
 
 from jecp_mcp.calls.stored import fingerprint, pack, unpack
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
@@ -10,18 +11,27 @@ from jecp_mcp.rails.base import StoredRequest
 
 def test_a_stored_request_comes_back_byte_for_byte() -> None:
     request = StoredRequest(
-        "jecp", "hub agent", "call_1234", "/v1/invoke", b'{"a":"\n\xc3\xa9"}', MicroUSDC(5000), True, 42.5, True
+        "jecp",
+        "hub agent",
+        "call_1234",
+        "/v1/invoke",
+        b'{"a":"\n\xc3\xa9"}',
+        MicroUSDC(5000),
+        UnixMs(7),
+        True,
+        42.5,
+        True,
     )
     assert unpack(pack(request)) == request
-    plain = StoredRequest("jecp", "hub agent", "call_1234", "/v1/invoke", b"", MicroUSDC(0))
+    plain = StoredRequest("jecp", "hub agent", "call_1234", "/v1/invoke", b"", MicroUSDC(0), UnixMs(0))
     assert unpack(pack(plain)) == plain
 
 
 def test_the_written_form_is_the_same_in_every_version_of_the_program() -> None:
     """A later version replays what an earlier one left, and finds the identical call by its fingerprint."""
-    request = StoredRequest("jecp", "hub ä", "call_1234", "/v1/invoke", b'{"a":1}', MicroUSDC(5000))
+    request = StoredRequest("jecp", "hub ä", "call_1234", "/v1/invoke", b'{"a":1}', MicroUSDC(5000), UnixMs(7))
     assert pack(request) == (
-        b'{"v":1,"rail":"jecp","account":"hub \\u00e4","call_id":"call_1234","path":"/v1/invoke","budget":5000,'
+        b'{"v":1,"rail":"jecp","account":"hub \\u00e4","call_id":"call_1234","path":"/v1/invoke","budget":5000,"until":7,'
         b'"streaming":false,"timeout":30.0,"provenance":false}\n{"a":1}'
     )
     found = fingerprint("local", "hub agent", "docs/pdf:make", {"title": "Zoë", "pages": [1, None]})

@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from jecp_mcp.calls import upkeep
-from jecp_mcp.calls.ends import MOST_ATTEMPTS
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.calls.replays import REPLAY_WINDOW_MS
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Outcome, Refunded, StoredRequest, Verdict
-from tests.unit.calls.test_pipeline import PRICE, StillClock, always_charged, always_lost, buying, opened, settled
+from tests.unit.calls.test_pipeline import (
+    PRICE,
+    WINDOW_MS,
+    StillClock,
+    always_charged,
+    always_lost,
+    buying,
+    charged,
+    lost,
+    opened,
+    settled,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +68,8 @@ async def test_a_refund_of_what_is_not_booked_as_charged_changes_nothing(tmp_pat
 
 async def run_until(reached: Callable[[], Awaitable[bool]], calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     """One round after the other, without the pause between them."""
-    monkeypatch.setattr(upkeep, "ROUND_SECONDS", 0)
+    for name in ("ROUND_SECONDS", "LEAST_SECONDS", "FRUITLESS_SECONDS", "CHORES_SECONDS"):
+        monkeypatch.setattr(upkeep, name, 0)
     async with anyio.create_task_group() as beside:
         beside.start_soon(calls.keep_recovering)
         with anyio.fail_after(60):
@@ -140,7 +152,7 @@ async def test_calls_past_their_window_do_not_keep_the_others_from_being_finishe
     clock = StillClock()
     async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
         late = [await calls.pay(buying(n=number), Caller()) for number in range(upkeep.FRUITLESS + 1)]
-        clock.at += REPLAY_WINDOW_MS + 1
+        clock.at += WINDOW_MS + 1
         recent = await calls.pay(buying(n=99), Caller())
         await ledger.flush()
         rail.script = always_charged
@@ -149,23 +161,116 @@ async def test_calls_past_their_window_do_not_keep_the_others_from_being_finishe
         assert (await settled(ledger, recent)).state is State.RECONCILED_CHARGED
 
 
-async def test_calls_sent_often_enough_do_not_keep_the_others_from_being_finished(
+async def test_a_payee_that_is_down_does_not_keep_another_accounts_calls_from_being_finished(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
+        down = [await calls.pay(buying(n=number), Caller()) for number in range(upkeep.FRUITLESS + 1)]
+        rail.account = "another agent"
+        other = await calls.pay(buying(n=99), Caller())
+        await ledger.flush()
+
+        async def answer_one_account(request: StoredRequest, _replay: bool) -> Outcome:
+            return charged(request) if request.account == "another agent" else lost()
+
+        rail.script, rail.serves = answer_one_account, lambda _account: True  # type: ignore[method-assign]
+        rail.sent.clear()
+        await calls.recover()
+        assert len(rail.sent) == upkeep.FRUITLESS + 1
+        assert (await settled(ledger, other)).state is State.RECONCILED_CHARGED
+        assert {(await settled(ledger, end)).state for end in down} == {State.IN_DOUBT}
+
+
+async def test_a_call_is_asked_for_when_it_is_due_and_not_before(tmp_path: Path) -> None:
+    clock = StillClock()
+
+    async def lose_for_a_minute(_request: StoredRequest, _replay: bool) -> Outcome:
+        return replace(lost(), look_again_at=UnixMs(clock.at + 60_000))
+
+    async with opened(tmp_path, lose_for_a_minute, clock=clock) as (calls, rail, ledger):
+        await calls.pay(buying(), Caller())
+        await calls.recover()
+        assert len(rail.sent) == 1
+        assert await ledger.next_look() == clock.at + 60_000
+        clock.at += 60_000
+        await calls.recover()
+        assert len(rail.sent) == 2
+
+
+async def test_a_round_comes_when_a_call_is_due_that_was_lost_since_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        tired = [await calls.pay(buying(n=number), Caller()) for number in range(upkeep.FRUITLESS + 1)]
-        for end in tired:
-            for _ in range(MOST_ATTEMPTS):
-                await calls.resolve(end.call_id or "")
-        recent = await calls.pay(buying(n=99), Caller())
-        rail.script = always_charged
+    monkeypatch.setattr(upkeep, "LEAST_SECONDS", 0)
+    fetched = anyio.Event()
 
-        async def finished() -> bool:
-            return (await settled(ledger, recent)).state is State.RECONCILED_CHARGED
+    async def lose_once(request: StoredRequest, replay: bool) -> Outcome:
+        if not replay:
+            return lost()
+        fetched.set()
+        return charged(request)
 
-        monkeypatch.setattr(calls._upkeep, "recover", anyio.lowlevel.checkpoint)
-        await run_until(finished, calls, monkeypatch)
-        assert {(await settled(ledger, end)).state for end in tired} == {State.IN_DOUBT}
+    async with opened(tmp_path, lose_once) as (calls, _rail, _ledger), anyio.create_task_group() as beside:
+        beside.start_soon(calls.keep_recovering)
+        await anyio.wait_all_tasks_blocked()
+        await calls.pay(buying(), Caller())
+        with anyio.fail_after(upkeep.ROUND_SECONDS / 10):
+            await fetched.wait()
+        beside.cancel_scope.cancel()
+
+
+async def test_a_call_made_while_the_clock_was_ahead_is_written_off_once_the_hub_says_so(tmp_path: Path) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
+        clock.at += DAY_MS
+        ahead = await calls.pay(buying(), Caller())
+        await ledger.flush()
+        clock.at -= DAY_MS
+        for skew in (None, 3_600.0):
+            rail.skew = _Says(skew).skew  # type: ignore[method-assign]
+            await calls.recover()
+            assert (await settled(ledger, ahead)).state is State.IN_DOUBT
+        rail.skew = _Says(0.0).skew  # type: ignore[method-assign]
+        await calls.recover()
+        assert (await settled(ledger, ahead)).state is State.WRITTEN_OFF
+        # A day later its window seems to be open, and the Hub knows nothing of it any more.
+        clock.at += DAY_MS + 60_000
+        assert ahead.call_id is not None
+        await calls.resolve(ahead.call_id)
+    assert len(rail.sent) == 1
+
+
+async def test_when_the_next_call_is_due_cannot_be_read_the_round_comes_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ROUND_SECONDS", "LEAST_SECONDS"):
+        monkeypatch.setattr(upkeep, name, 0.01)
+    rounds = anyio.Event()
+
+    async def unreadable() -> None:
+        raise LedgerError("torn")
+
+    async with opened(tmp_path, always_charged) as (calls, _rail, ledger), anyio.create_task_group() as beside:
+        adopt, asked = ledger.adopt_orphans, 0
+
+        async def count(*given: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            if asked == 2:
+                rounds.set()
+            return await adopt(*given)
+
+        monkeypatch.setattr(ledger, "next_look", unreadable)
+        monkeypatch.setattr(ledger, "adopt_orphans", count)
+        beside.start_soon(calls.keep_recovering)
+        with anyio.fail_after(10):
+            await rounds.wait()
+        beside.cancel_scope.cancel()
+
+
+class _Says:
+    def __init__(self, skew: float | None) -> None:
+        self._skew = skew
+
+    async def skew(self, *, fresh: bool = False) -> float | None:
+        return self._skew
 
 
 async def test_a_ledger_that_cannot_be_read_ends_the_recovery_quietly(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from jecp_mcp.mandate.caps import meters_for
 from jecp_mcp.mandate.ledger import Conclusion, Reservation
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import MandateSettings
 
@@ -58,10 +58,13 @@ def bought(state: Path, *, call_id: str, price: int, charged: int | None) -> Non
                 call_id=call_id,
                 principal="local",
                 session=ledger.session,
+                rail="jecp",
+                account="https://jecp.dev agent",
                 tool="docs_invoice_create",
                 payee="docs",
-                capability="docs/invoice",
-                action="create",
+                source="https://jecp.dev",
+                offer="docs/invoice:create",
+                names=names,
                 version="1.0.0",
                 fingerprint=call_id,
                 quoted=MicroUSDC(price),
@@ -71,9 +74,9 @@ def bought(state: Path, *, call_id: str, price: int, charged: int | None) -> Non
             )
         )
         if charged is None:
-            ledger.conclude(Conclusion(call_id, Event.DOUBT, evidence="no answer"))
+            ledger.conclude(Conclusion(call_id, Verdict.IN_DOUBT, evidence="no answer"))
         else:
-            ledger.conclude(Conclusion(call_id, Event.SETTLE, charged=MicroUSDC(charged), transaction_id="tx_1"))
+            ledger.conclude(Conclusion(call_id, Verdict.CHARGED, charged=MicroUSDC(charged), reference="tx_1"))
         await ledger.close()
 
     anyio.run(write)
@@ -236,3 +239,50 @@ def test_help_lists_the_commands(run: Any) -> None:
 
 def test_the_version_is_told(run: Any) -> None:
     assert run("--version")[1].startswith("jecp-mcp, version 0.1.0")
+
+
+def test_a_charge_beyond_what_was_allowed_is_told_until_a_person_has_ruled(run: Any, state: Path) -> None:
+    bought(state, call_id="call_good", price=5_000, charged=5_000)
+    bought(state, call_id="call_absurd", price=5_000, charged=900_000_000)
+    words = "it took 900.00 USDC, where at most 0.005 was allowed"
+    status, out, _ = run("ledger", "--verify")
+    assert (status, words in out, "call_good" in out) == (0, True, False)
+    assert json.loads(run("ledger", "--verify", "--json")[1])["charged_too_much"] == [
+        line.removeprefix("look at it: ").removesuffix("; `jecp-mcp reconcile` rules on it")
+        for line in out.splitlines()
+        if words in line
+    ]
+    [listed] = json.loads(run("reconcile", "--json")[1])["needs_ruling"]
+    assert (listed["call_id"], listed["state"], listed["charged_usdc"]) == ("call_absurd", "settled", "900.00")
+    assert "900.00 taken" in run("reconcile")[1]
+    status, out, _ = run("reconcile", "call_absurd", "--charged", "0.004", "--reason", "on the statement")
+    assert (status, out) == (0, "Ruled: the call call_absurd was charged 0.004 USDC.\n")
+    assert json.loads(run("reconcile", "--json")[1])["needs_ruling"] == []
+    assert words not in run("ledger", "--verify")[1]
+    # The state stays what it is; what it counts for has moved.
+    absurd, good = json.loads(run("ledger", "--json")[1])
+    assert (good["call_id"], absurd["state"], absurd["charged_usdc"]) == ("call_good", "settled", "0.004")
+    totals = json.loads(run("budget", "--json")[1])
+    assert "0.009" in json.dumps(totals)
+
+
+@pytest.mark.parametrize(("ruling", "charged"), [(("--charged",), "0.005"), (("--free",), "0.00")])
+def test_an_absurd_charge_can_be_ruled_to_be_the_hold_or_nothing(
+    run: Any, state: Path, ruling: tuple[str, ...], charged: str
+) -> None:
+    bought(state, call_id="call_absurd", price=5_000, charged=900_000_000)
+    status, out, _ = run("reconcile", "call_absurd", *ruling, "--reason", "on the statement", "--json")
+    assert (status, json.loads(out)["state"], json.loads(out)["charged_usdc"]) == (0, "settled", charged)
+
+
+def test_a_charge_that_a_person_confirms_is_not_asked_about_again(run: Any, state: Path) -> None:
+    bought(state, call_id="call_dear", price=5_000, charged=900_000)
+    assert run("reconcile", "call_dear", "--charged", "0.90", "--reason", "it is true")[0] == 0
+    assert json.loads(run("reconcile", "--json")[1])["needs_ruling"] == []
+
+
+def test_a_charge_within_what_was_allowed_cannot_be_ruled_on(run: Any, state: Path) -> None:
+    bought(state, call_id="call_good", price=5_000, charged=5_000)
+    status, _, err = run("reconcile", "call_good", "--charged", "0.001", "--reason", "x")
+    assert status == 1
+    assert "is settled at 0.005 USDC already; nothing was changed" in err

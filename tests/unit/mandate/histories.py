@@ -5,15 +5,14 @@ from dataclasses import replace
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import ClockWentBack, LedgerError
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Window
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
-from tests.unit.mandate.reservations import HandClock, meter, reservation
-
-CHARGING = (Event.SETTLE, Event.PROVE_CHARGED)
+from tests.unit.mandate.reservations import HandClock, everything, meter, reservation
 
 
 class History:
@@ -81,7 +80,7 @@ class History:
             self.opened += 1
             await ledger.close()
             self.ledger = open_ledger(ledger.path, f"h{self.seed}-{self.opened}", self.clock)
-            await self.ledger.adopt_orphans()
+            await self.ledger.adopt_orphans(everything)
         elif call_id is None:
             return
         elif what == "deliver":
@@ -91,6 +90,9 @@ class History:
             await ledger.refund(call_id, MicroUSDC(dice.randint(0, 9_000)), "a refund")
         elif dice.random() < 0.2:
             await ledger.send(call_id)
+        elif dice.random() < 0.2:
+            row = await ledger.row(call_id)
+            await ledger.resend(call_id, 0 if row is None else row.claim, self._meters())
         else:
             await self.conclude(call_id)
 
@@ -109,16 +111,22 @@ class History:
             await self.ledger.answer_slip(asked, self.dice.random() < 0.5, "by a person")
 
     async def conclude(self, call_id: str) -> None:
-        event = self.dice.choice([event for event in Event if event not in (Event.SEND, Event.REFUND)])
-        charged = MicroUSDC(self.dice.randint(0, 10_000) if event in CHARGING else 0)
+        if self.dice.random() < 0.15:
+            self.ledger.write_off(call_id, "too late")
+            return
+        if self.dice.random() < 0.1:
+            await self.ledger.correct(call_id, MicroUSDC(self.dice.randint(0, 10_000)), "a ruling")
+            return
+        verdict = self.dice.choice(list(Verdict))
+        charged = MicroUSDC(self.dice.randint(0, 10_000) if verdict is Verdict.CHARGED else 0)
         some = self.dice.random() < 0.5
         await self.ledger.conclude_now(
             Conclusion(
                 call_id,
-                event,
+                verdict,
                 charged,
                 balance_after=MicroUSDC(self.dice.randint(0, 99)) if some else None,
-                transaction_id=f"tx of {call_id}" if some else None,
+                reference=f"tx of {call_id}" if some else None,
                 evidence="what the Hub said" if some else None,
                 answer=self.dice.randbytes(8) if self.dice.random() < 0.6 else None,
                 attempts=self.dice.randint(0, 3),

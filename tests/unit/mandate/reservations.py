@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Sequence
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.mandate.ledger import Meter, Reservation, Window
+from jecp_mcp.mandate.ledger import Meter, Reservation
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
 START = UnixMs(1_799_992_800_000)
@@ -27,6 +28,11 @@ class HandClock:
 
     def forward(self, *, ms: int = 0, seconds: int = 0, hours: int = 0) -> None:
         self.at += ms + seconds * 1000 + hours * 3_600_000
+
+
+def everything(_rail: str, _account: str) -> bool:
+    """What a process serves that can act for every account."""
+    return True
 
 
 def meter(
@@ -54,6 +60,9 @@ def reservation(
     principal: str = "local",
     action: str = "make",
     tool: str = "docs_pdf_make",
+    rail: str = "jecp",
+    account: str = "https://hub.example agent",
+    provable_until: int | None = None,
 ) -> Reservation:
     call_id = call_id or f"call_{next(_numbers)}"
     return Reservation(
@@ -61,9 +70,12 @@ def reservation(
         principal=principal,
         session=session,
         tool=tool,
-        payee="jecp",
-        capability="docs/pdf",
-        action=action,
+        rail=rail,
+        account=account,
+        payee="docs",
+        source="https://hub.example",
+        offer=f"docs/pdf:{action}",
+        names=(f"docs/pdf:{action}", "docs/pdf", tool),
         version="1.0.0",
         fingerprint=fingerprint or f"print of {call_id}",
         quoted=MicroUSDC(hold),
@@ -71,4 +83,5 @@ def reservation(
         meters=tuple(meters),
         request=request,
         send=send,
+        provable_until=None if provable_until is None else UnixMs(provable_until),
     )

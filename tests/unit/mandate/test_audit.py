@@ -1,8 +1,10 @@
 """The audit: silent on what the ledger's own methods wrote, and never on anything else."""
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,13 @@ import apsw
 import pytest
 
 from jecp_mcp.errors import LedgerDamaged
-from jecp_mcp.mandate import chain, records
+from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.audit import MOST_FINDINGS, Audit
-from jecp_mcp.mandate.ledger import AuditReport, Conclusion, EventRow
+from jecp_mcp.mandate.ledger import AuditReport, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.verify import verify
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.histories import History
 from tests.unit.mandate.reservations import HandClock, meter, reservation
@@ -47,7 +50,7 @@ def test_a_ledger_nobody_touched_has_no_findings_whatever_happened_to_it(tmp_pat
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A ledger file in which every table has rows, and rows have every column."""
     path = tmp_path_factory.mktemp("whole") / "ledger.db"
-    assert asyncio.run(lived(path, seed=11, steps=120)).findings == ()
+    assert asyncio.run(lived(path, seed=11, steps=240)).findings == ()
     return path.read_bytes()
 
 
@@ -63,7 +66,7 @@ def opened(content: bytes) -> apsw.Connection:
 def found(connection: apsw.Connection) -> bool:
     """Whether the audit, or the reading that feeds it, objects."""
     try:
-        return bool(records.audit(connection, None).findings)
+        return bool(verify(connection, None).findings)
     except ValueError:
         # Read as damage: the file, which translates this, is tested below.
         return True
@@ -102,9 +105,12 @@ def tampered(content: bytes, most: int | None) -> tuple[int, list[str]]:
         connection.close()
         for number, value in rows if most is None else rows[:: max(1, len(rows) // most)]:
             connection = opened(content)
-            connection.execute(
-                f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (altered(value, kind, table, column), number)
-            )
+            with suppress(apsw.ConstraintError):  # SQLite refuses a second row for a state
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (altered(value, kind, table, column), number)
+                )
+            if not connection.changes():
+                continue
             times += 1
             if not found(connection):
                 unseen.append(f"{table}.{column} of row {number}, which was {value!r}")
@@ -144,17 +150,15 @@ def test_a_row_that_is_gone_is_found(whole: bytes, table: str) -> None:
     "forged",
     [
         (
-            "INSERT INTO call SELECT 999, 'forged', principal, session, tool, payee, capability, action, version, "
-            "'forged', state, quoted, held, charged, 0, balance_after, NULL, evidence, attempts, created_at, ended_at, "
-            "answered, delivered, meters FROM call LIMIT 1"
+            "INSERT INTO call SELECT 999, 'forged', principal, team, session, owner, claim, rail, account, tool, payee, "
+            "source, offer, names, version, 'forged', kind, terms, state, quoted, held, charged, 0, balance_after, NULL, "
+            "evidence, attempts, created_at, sent_at, look_again_at, provable_until, ended_at, answered, delivered "
+            "FROM call LIMIT 1"
         ),
-        "INSERT INTO meter(key, used) VALUES ('forged', 0)",
+        "INSERT INTO meter(key, window, principal, since, fed, used) VALUES ('forged', 'day', 'local', 0, 0, 0)",
         "INSERT INTO slot(meter, start, amount) SELECT id, -1, 1 FROM meter LIMIT 1",
         "INSERT INTO answer SELECT id, x'00' FROM call WHERE answered = 0 LIMIT 1",
-        (
-            "INSERT INTO event SELECT id + 1, call, at, event, before, after, held, charged, refunded, session, "
-            "evidence, facts, digest FROM event ORDER BY id DESC LIMIT 1"
-        ),
+        "INSERT INTO event SELECT id + 1, call, body, digest FROM event ORDER BY id DESC LIMIT 1",
     ],
 )
 def test_a_row_nobody_wrote_is_found(whole: bytes, forged: str) -> None:
@@ -187,58 +191,67 @@ def test_bodies_that_changed_places_are_found(whole: bytes, table: str) -> None:
 
 def test_limits_emptied_with_care_are_found(whole: bytes) -> None:
     connection = opened(whole)
-    connection.execute("UPDATE meter SET used = 0; UPDATE slot SET amount = 0; UPDATE call SET meters = ''")
+    connection.execute("UPDATE meter SET used = 0; UPDATE slot SET amount = 0")
     assert found(connection)
     connection.close()
+
+
+@pytest.mark.anyio
+async def test_limits_that_were_made_to_forget_are_counted_anew_before_anything_is_bought(ledger: SqliteLedger) -> None:
+    cap = meter(limit=100)
+    await ledger.reserve(reservation(ledger.session, 80, meters=[cap]))
+    connection = sqlite3.connect(ledger.path)
+    connection.executescript("UPDATE meter SET used = 0, fed = 0; DELETE FROM slot")
+    connection.close()
+    over = await ledger.reserve(reservation(ledger.session, 30, meters=[cap]))
+    assert isinstance(over, OverLimit)
+    assert over.used == 80
 
 
 def test_a_call_made_cheaper_with_its_meters_and_its_event_is_found(whole: bytes) -> None:
     connection = opened(whole)
     number, call = connection.execute(
-        "SELECT id, call FROM event WHERE event = 'settle' AND charged > 5 AND id < (SELECT max(id) FROM event) LIMIT 1"
+        "SELECT id, call FROM event WHERE CAST(body AS TEXT) ->> 2 IN ('settle', 'prove_charged') AND CAST(body AS TEXT) ->> 7 > 5 "
+        "AND id < (SELECT max(id) FROM event) LIMIT 1"
     ).get
     connection.execute("UPDATE call SET charged = 1, refunded = 0 WHERE id = ?", (call,))
-    connection.execute("UPDATE event SET charged = 1, refunded = 0 WHERE call = ? AND id >= ?", (call, number))
-    rewrite(connection, number, number)
+    rewrite(connection, number, number, lambda event: [*event[:7], 1, 0, *event[9:]] if event[3] == call else event)
     assert found(connection)
     connection.close()
 
 
-def rewrite(connection: apsw.Connection, first: int, last: int) -> None:
-    """Compute the digests of some events anew, as a forger would."""
-    events = records.read_events(connection, None, 0, -1)
-    previous = chain.GENESIS if first == 1 else events[first - 2].digest
-    for event in events[first - 1 : last]:
-        identity = chain.NOBODY
-        if event.event == chain.RESERVE and event.call_id is not None:
-            row = records.read_row(connection, event.call_id)
-            assert row is not None
-            identity = chain.identity_of(row)
-        previous = chain.digest_of(previous, event, identity)
-        connection.execute("UPDATE event SET digest = ? WHERE id = ?", (previous, event.number))
+def rewrite(connection: apsw.Connection, first: int, last: int, forge: Callable[[list[Any]], list[Any]]) -> None:
+    """Write some events anew, and their digests, as a forger would."""
+    events: list[Any] = connection.execute("SELECT id, body, digest FROM event ORDER BY id").fetchall()
+    previous = chain.GENESIS if first == 1 else events[first - 2][2]
+    for number, body, _ in events[first - 1 : last]:
+        forged = json.dumps(forge(json.loads(body)), separators=(",", ":")).encode()
+        previous = chain.digest(previous, forged)
+        connection.execute("UPDATE event SET body = ?, digest = ? WHERE id = ?", (forged, previous, number))
 
 
 def test_a_tail_cut_off_with_care_is_found_by_a_digest_kept_elsewhere(whole: bytes) -> None:
     connection = opened(whole)
-    number = connection.execute("SELECT max(id) FROM event WHERE event = 'deliver'").get
+    number = connection.execute("SELECT max(id) FROM event WHERE CAST(body AS TEXT) ->> 2 = 'deliver'").get
     connection.execute("DELETE FROM event WHERE id > ?", (number,))
-    before = records.audit(connection, None).head
+    before = verify(connection, None).head
     connection.execute("DELETE FROM event WHERE id = ?", (number,))
-    report = records.audit(connection, before)
+    report = verify(connection, before)
     assert report.anchored is False
     assert report.head != before
-    assert records.audit(connection, report.head).anchored is True
-    assert records.audit(connection, None).anchored is None
+    assert verify(connection, report.head).anchored is True
+    assert verify(connection, None).anchored is None
     connection.close()
 
 
 def test_a_chain_written_anew_is_found_only_by_a_digest_kept_elsewhere(whole: bytes) -> None:
     connection = opened(whole)
-    head = records.audit(connection, None).head
+    head = verify(connection, None).head
     last = connection.execute("SELECT max(id) FROM event").get
-    connection.execute("UPDATE event SET session = 'somebody' WHERE event = 'deliver'")
-    rewrite(connection, 1, last)
-    report = records.audit(connection, head)
+    rewrite(
+        connection, 1, last, lambda event: [*event[:9], "somebody", *event[10:]] if event[2] == "deliver" else event
+    )
+    report = verify(connection, head)
     assert report.findings == ()
     assert report.anchored is False
     connection.close()
@@ -247,10 +260,10 @@ def test_a_chain_written_anew_is_found_only_by_a_digest_kept_elsewhere(whole: by
 @pytest.mark.anyio
 async def test_a_digest_stays_in_the_chain_as_it_grows(ledger: SqliteLedger) -> None:
     empty = await ledger.audit()
-    assert (empty.events, empty.calls, empty.head, empty.findings) == (0, 0, chain.GENESIS, ())
+    assert (empty.events, empty.calls, empty.head, empty.findings) == (0, 0, chain.GENESIS.hex(), ())
     await ledger.reserve(reservation(ledger.session, call_id="c", meters=[meter()]))
     first = await ledger.audit(empty.head)
-    ledger.conclude(Conclusion("c", Event.SETTLE, MicroUSDC(5)))
+    ledger.conclude(Conclusion("c", Verdict.CHARGED, MicroUSDC(5)))
     second = await ledger.audit(first.head)
     assert (first.anchored, second.anchored) == (True, True)
     assert second.events == first.events + 1
@@ -271,8 +284,5 @@ async def test_a_state_that_does_not_exist_is_damage_and_stops_paid_calls(ledger
 def test_findings_have_an_end() -> None:
     walk = Audit()
     for number in range(1, 500):
-        walk.event(
-            EventRow(number, None, 0, chain.PRUNE, None, None, 0, 0, 0, "s", None, "no facts", "no digest"),
-            chain.NOBODY,
-        )
+        walk.event(number, None, b"no event", b"no digest")
     assert len(walk.report().findings) == MOST_FINDINGS

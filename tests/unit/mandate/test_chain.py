@@ -1,60 +1,69 @@
-"""The chain: every digest depends on everything before it, and on every part of its own event."""
+"""The chain: every digest depends on everything before it, and on every byte of its own event."""
 
 from dataclasses import fields, replace
 
 import pytest
 
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.ledger import EventRow
 from jecp_mcp.mandate.states import State
 from tests.unit.mandate.reservations import reservation
 
-EVENT = EventRow(3, "c", 5, "settle", State.SENT, State.SETTLED, 7, 6, 1, "s", "said", "{}", "")
-IDENTITY = chain.identity_of(reservation("s", call_id="c"))
+PARTS = (3, 5, "settle", 2, (State.SENT, State.SETTLED, 7, 6, 1), "s", "said", {"attempts": 1})
+BODY = chain.write(*PARTS)
 
 
 def test_one_event_has_one_digest() -> None:
-    assert chain.digest_of(chain.GENESIS, EVENT, IDENTITY) == chain.digest_of(chain.GENESIS, replace(EVENT), IDENTITY)
+    assert chain.digest(chain.GENESIS, BODY) == chain.digest(chain.GENESIS, chain.write(*PARTS))
 
 
-@pytest.mark.parametrize("name", [one.name for one in fields(EventRow) if one.name != "digest"])
-def test_every_part_of_an_event_changes_its_digest(name: str) -> None:
-    value = getattr(EVENT, name)
-    other = State.SENT if value is State.SETTLED else None if isinstance(value, str) else value + 1
-    assert chain.digest_of(chain.GENESIS, replace(EVENT, **{name: other}), IDENTITY) != chain.digest_of(
-        chain.GENESIS, EVENT, IDENTITY
-    )
-
-
-@pytest.mark.parametrize("index", range(len(IDENTITY)))
-def test_every_part_of_a_calls_identity_changes_the_digest(index: int) -> None:
-    changed = (*IDENTITY[:index], "another", *IDENTITY[index + 1 :])
-    assert chain.digest_of(chain.GENESIS, EVENT, changed) != chain.digest_of(chain.GENESIS, EVENT, IDENTITY)
+@pytest.mark.parametrize("index", range(len(PARTS)))
+def test_every_part_of_an_event_stands_in_its_bytes(index: int) -> None:
+    other = {
+        4: (State.SENT, State.SETTLED, 7, 6, 2),
+        7: {"attempts": 2},
+    }.get(index, None if index in {3, 6} else f"{PARTS[index]}1")
+    assert chain.write(*PARTS[:index], other, *PARTS[index + 1 :]) != BODY
 
 
 def test_the_digest_before_changes_it_too() -> None:
-    assert chain.digest_of("f" * 64, EVENT, IDENTITY) != chain.digest_of(chain.GENESIS, EVENT, IDENTITY)
+    assert chain.digest(b"f" * 32, BODY) != chain.digest(chain.GENESIS, BODY)
 
 
-def test_no_two_splits_of_the_same_text_share_a_digest() -> None:
-    one = replace(EVENT, session="ab", evidence="c")
-    other = replace(EVENT, session="a", evidence="bc")
-    assert chain.digest_of(chain.GENESIS, one, ()) != chain.digest_of(chain.GENESIS, other, ())
+@pytest.mark.parametrize("index", range(len(BODY)))
+def test_every_byte_of_an_event_changes_its_digest(index: int) -> None:
+    changed = BODY[:index] + bytes([BODY[index] ^ 1]) + BODY[index + 1 :]
+    assert chain.digest(chain.GENESIS, changed) != chain.digest(chain.GENESIS, BODY)
 
 
-def test_facts_leave_out_what_was_not_written_and_are_read_back() -> None:
-    facts = chain.facts(attempts=None, balance_after=5, answer="d")
-    assert facts == '{"balance_after":5,"answer":"d"}'
-    assert chain.read_facts(replace(EVENT, facts=facts)) == {"balance_after": 5, "answer": "d"}
+def test_what_was_written_is_read_back() -> None:
+    event = chain.read(BODY, b"\x01" * 32, "c")
+    assert (event.number, event.at, event.event, event.call, event.call_id) == (3, 5, "settle", 2, "c")
+    assert (event.before, event.after, event.held, event.charged, event.refunded) == (
+        State.SENT,
+        State.SETTLED,
+        7,
+        6,
+        1,
+    )
+    assert (event.session, event.evidence, event.facts, event.digest) == ("s", "said", {"attempts": 1}, "01" * 32)
 
 
-@pytest.mark.parametrize("facts", ["", "{", "[]", "5", "null"])
-def test_facts_nobody_wrote_are_an_error(facts: str) -> None:
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"null", b"[1,2,3]", BODY[:-2] + b"5]"])
+def test_bytes_nobody_wrote_are_an_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        chain.read_facts(replace(EVENT, facts=facts))
+        chain.read(body, b"")
 
 
-def test_the_facts_of_a_reservation_are_written_as_any_others() -> None:
-    for meters in ("", "7", "7,12"):
-        digest = chain.body_digest(b"{}")
-        assert chain.reserve_facts(b"{}", meters) == chain.facts(request=digest, meters=meters or None)
+NOT_FOR_GOOD = {"hold", "meters", "request", "send", "uses"}
+"""What a reservation says that stands in its event, or in no column."""
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(reservation("s")) if one.name not in NOT_FOR_GOOD])
+def test_every_part_of_a_calls_identity_changes_its_digest(name: str) -> None:
+    wanted = reservation("s", call_id="c")
+    other = ("another",) if name == "names" else 7 if name in {"quoted", "provable_until"} else "another"
+    assert chain.identity_of(replace(wanted, **{name: other})) != chain.identity_of(wanted)
+
+
+def test_facts_leave_out_what_was_not_written() -> None:
+    assert chain.facts(attempts=None, balance_after=5, answer="d") == {"balance_after": 5, "answer": "d"}

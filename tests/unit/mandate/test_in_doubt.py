@@ -4,13 +4,15 @@ import pytest
 
 from jecp_mcp.mandate.ledger import AlreadyOpen, Conclusion
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
-from tests.unit.mandate.reservations import meter, reservation
+from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
+from tests.unit.mandate.reservations import everything, meter, reservation
 
 
 def test_it_stays_or_leads_to_a_proof_or_to_being_written_off() -> None:
     assert {event: after(State.IN_DOUBT, event) for event in Event if after(State.IN_DOUBT, event)} == {
         Event.DOUBT: State.IN_DOUBT,
+        Event.WAIT: State.IN_DOUBT,
+        Event.RESEND: State.IN_DOUBT,
         Event.PROVE_CHARGED: State.RECONCILED_CHARGED,
         Event.PROVE_FREE: State.RECONCILED_FREE,
         Event.WRITE_OFF: State.WRITTEN_OFF,
@@ -26,7 +28,7 @@ async def test_it_holds_its_amount_and_keeps_the_call_open(ledger: SqliteLedger)
     cap = meter()
     wanted = reservation(ledger.session, 900, meters=[cap], fingerprint="f")
     await ledger.reserve(wanted)
-    ledger.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="the answer was lost", attempts=3))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, evidence="the answer was lost", attempts=3))
     assert [reading.used for reading in await ledger.readings([cap])] == [900]
     again = await ledger.reserve(reservation(ledger.session, fingerprint="f"))
     assert isinstance(again, AlreadyOpen)
@@ -40,8 +42,8 @@ async def test_asking_again_in_vain_counts_the_attempts_and_moves_no_money(ledge
     cap = meter()
     wanted = reservation(ledger.session, 900, meters=[cap])
     await ledger.reserve(wanted)
-    ledger.conclude(Conclusion(wanted.call_id, Event.DOUBT, attempts=3))
-    ledger.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="still no answer", attempts=4))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, attempts=3))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, evidence="still no answer", attempts=4))
     row = await ledger.row(wanted.call_id)
     assert row is not None
     assert (row.state, row.attempts, row.ended_at, row.evidence) == (State.IN_DOUBT, 7, None, "still no answer")
@@ -53,6 +55,6 @@ async def test_its_owner_finds_it_again(ledger: SqliteLedger) -> None:
     wanted = [reservation(ledger.session) for _ in range(3)]
     for one in wanted:
         await ledger.reserve(one)
-        ledger.conclude(Conclusion(one.call_id, Event.DOUBT))
-    assert [row.call_id for row in await ledger.adopt_orphans()] == [one.call_id for one in wanted]
+        ledger.conclude(Conclusion(one.call_id, Verdict.IN_DOUBT))
+    assert [row.call_id for row in await ledger.adopt_orphans(everything)] == [one.call_id for one in wanted]
     assert len(await ledger.rows(states=frozenset({State.IN_DOUBT}))) == 3

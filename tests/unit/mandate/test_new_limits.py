@@ -1,14 +1,18 @@
 """A limit that is new counts what its window already holds, whoever bought it under whatever other limits."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from jecp_mcp.mandate import sqlite, store
 from jecp_mcp.mandate.caps import CapSet, meters_for, names_of
-from jecp_mcp.mandate.ledger import WINDOW_MS, Admitted, Conclusion, Meter, OverLimit, Window
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, OverLimit
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.mandate.windows import WINDOW_MS, Window
 from jecp_mcp.money import MicroUSDC
+from jecp_mcp.settings.patterns import matches
 from jecp_mcp.wire.forms import Action, Price
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation
 
@@ -37,16 +41,16 @@ async def test_it_refuses_what_would_pass_it_together_with_what_was_spent_before
 async def test_what_becomes_of_a_call_from_before_moves_it_too(ledger: SqliteLedger) -> None:
     for name in ("released", "settled", "refunded", "free"):
         await ledger.reserve(reservation(ledger.session, 100, meters=[OLD], call_id=name))
-    ledger.conclude(Conclusion("refunded", Event.SETTLE, MicroUSDC(90)))
+    ledger.conclude(Conclusion("refunded", Verdict.CHARGED, MicroUSDC(90)))
     new = meter(Window.TOTAL)
     await ledger.reserve(reservation(ledger.session, 1, meters=[new]))
     assert await used(ledger, new) == [391]
-    ledger.conclude(Conclusion("released", Event.RELEASE))
-    ledger.conclude(Conclusion("settled", Event.SETTLE, MicroUSDC(70)))
-    ledger.conclude(Conclusion("free", Event.DOUBT))
-    ledger.conclude(Conclusion("free", Event.PROVE_FREE))
+    ledger.conclude(Conclusion("released", Verdict.NOT_CHARGED))
+    ledger.conclude(Conclusion("settled", Verdict.CHARGED, MicroUSDC(70)))
+    ledger.conclude(Conclusion("free", Verdict.IN_DOUBT))
+    ledger.conclude(Conclusion("free", Verdict.NOT_CHARGED))
     await ledger.refund("refunded", MicroUSDC(80), "told")
-    assert await used(ledger, new, OLD) == [81, 80]
+    assert await used(ledger, new, OLD) == [81, 81]
 
 
 @pytest.mark.anyio
@@ -54,8 +58,8 @@ async def test_a_call_that_was_free_when_the_limit_came_counts_when_it_is_charge
     await ledger.reserve(reservation(ledger.session, 0, meters=[OLD], call_id="no hold"))
     new = meter(Window.TOTAL)
     await ledger.reserve(reservation(ledger.session, 1, meters=[new]))
-    ledger.conclude(Conclusion("no hold", Event.SETTLE, MicroUSDC(7)))
-    assert await used(ledger, new, OLD) == [8, 7]
+    ledger.conclude(Conclusion("no hold", Verdict.CHARGED, MicroUSDC(7)))
+    assert await used(ledger, new, OLD) == [8, 8]
 
 
 @pytest.mark.anyio
@@ -110,7 +114,8 @@ async def test_its_pattern_fits_the_same_calls_as_the_mandates(
     new = meter(Window.TOTAL, pattern=pattern)
     assert await used(ledger, new) == [counted]
     await ledger.reserve(reservation(ledger.session, 100, meters=[new]))
-    assert await used(ledger, new) == [counted + 100]
+    applies = pattern is None or matches(pattern, ("docs/pdf:make", "docs/pdf", "docs_pdf_make"))
+    assert await used(ledger, new) == [counted + 100 * applies]
 
 
 @pytest.mark.anyio
@@ -164,3 +169,54 @@ async def test_a_batch_may_move_more_meters_than_one_statement_can(ledger: Sqlit
     admissions = await asyncio.gather(*(ledger.reserve(one) for one in wanted))
     assert all(isinstance(one, Admitted) for one in admissions)
     assert await used(ledger, *wanted[-1].meters, *wanted[7].meters) == [1] * 90
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("window", [Window.HOUR, Window.DAY, Window.MONTH, Window.TOTAL])
+@pytest.mark.parametrize("pattern", [None, "docs/*"])
+async def test_a_limit_removed_and_set_again_knows_what_was_spent_between(
+    ledger: SqliteLedger, window: Window, pattern: str | None
+) -> None:
+    cap = meter(window, 20_000, pattern=pattern)
+    await ledger.reserve(reservation(ledger.session, 5_000, meters=[cap]))
+    for _ in range(21):
+        await ledger.reserve(reservation(ledger.session, 5_000, meters=[OLD]))
+    assert await used(ledger, cap) == [110_000]
+    over = await ledger.reserve(reservation(ledger.session, 1, meters=[cap]))
+    assert isinstance(over, OverLimit)
+    assert over.used == 110_000
+
+
+@pytest.mark.anyio
+async def test_a_limit_that_must_count_many_calls_counts_them_in_steps_and_denies_meanwhile(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in range(25):
+        await ledger.reserve(reservation(ledger.session, 10, call_id=f"before {name}"))
+    monkeypatch.setattr(store, "FEED_AT_ONCE", 4)
+    new = meter(Window.TOTAL, 260)
+    assert isinstance(await ledger.reserve(reservation(ledger.session, 11, meters=[new])), OverLimit)
+    steps = [event for event in await ledger.events() if event.event == "feed"]
+    assert [event.facts["upto"] for event in steps] == [4, 8, 12, 16, 20, 24]
+    assert isinstance(await ledger.reserve(reservation(ledger.session, 10, meters=[new])), Admitted)
+    assert await used(ledger, new) == [260]
+
+
+@pytest.mark.anyio
+async def test_a_limit_that_has_much_to_add_up_is_read_beside_the_loop(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        await ledger.reserve(reservation(ledger.session, 10))
+    apart: list[object] = []
+    read_apart = ledger._file.read_apart
+
+    def read(reading: Any) -> Any:
+        apart.append(reading)
+        return read_apart(reading)
+
+    monkeypatch.setattr(ledger._file, "read_apart", read)
+    for most, expected in ((4, 0), (3, 1)):
+        monkeypatch.setattr(sqlite, "FEED_AT_ONCE", most)
+        assert [one.used for one in await ledger.readings([meter(Window.TOTAL)])] == [40]
+        assert len(apart) == expected

@@ -84,10 +84,27 @@ async def test_a_ledger_of_a_newer_version_is_refused(ledger: SqliteLedger) -> N
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_ledger_from_before_the_first_release_is_refused_by_name(ledger: SqliteLedger, version: int) -> None:
+    await ledger.reserve(reservation(ledger.session))
+    await ledger.close()
+    connection = apsw.Connection(str(ledger.path))
+    connection.pragma("user_version", version)
+    connection.close()
+    older = open_ledger(ledger.path)
+    assert isinstance(older.fault, LedgerUnavailable)
+    assert f"version {version}" in str(older.fault)
+    assert "move it away" in str(older.fault)
+    await older.close()
+
+
+@pytest.mark.anyio
 async def test_meters_that_disagree_with_what_they_counted_are_damage(ledger: SqliteLedger) -> None:
     await ledger.close()
     connection = apsw.Connection(str(ledger.path))
-    connection.execute("INSERT INTO meter(key, used) VALUES ('k', 5)")
+    connection.execute(
+        "INSERT INTO meter(key, window, principal, since, fed, used) VALUES ('k', 'day', 'local', 0, 0, 5)"
+    )
     connection.close()
     damaged = open_ledger(ledger.path)
     assert isinstance(damaged.fault, LedgerDamaged)
@@ -109,7 +126,7 @@ async def test_a_creation_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
 async def test_events_cannot_be_changed_or_removed(ledger: SqliteLedger) -> None:
     await ledger.reserve(reservation(ledger.session))
     connection = apsw.Connection(str(ledger.path))
-    for change in ("UPDATE event SET held = 0", "DELETE FROM event"):
+    for change in ("UPDATE event SET call = 1", "DELETE FROM event"):
         with pytest.raises(apsw.ConstraintError, match="only appended"):
             connection.execute(change)
     connection.close()

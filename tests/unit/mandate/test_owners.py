@@ -10,8 +10,8 @@ from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.owners import Owners
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State
-from tests.unit.mandate.reservations import HandClock, meter, reservation
+from jecp_mcp.mandate.states import State, Verdict
+from tests.unit.mandate.reservations import HandClock, everything, meter, reservation
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ async def leave_rows(path: Path, clock: HandClock, session: str) -> SqliteLedger
         await ledger.reserve(
             reservation(session, 10, meters=[cap], call_id=f"{session} {name}", send=name != "reserved")
         )
-    ledger.conclude(Conclusion(f"{session} in_doubt", Event.DOUBT))
-    ledger.conclude(Conclusion(f"{session} settled", Event.RELEASE))
+    ledger.conclude(Conclusion(f"{session} in_doubt", Verdict.IN_DOUBT))
+    ledger.conclude(Conclusion(f"{session} settled", Verdict.NOT_CHARGED))
     await ledger.flush()
     return ledger
 
@@ -62,8 +62,8 @@ async def leave_rows(path: Path, clock: HandClock, session: str) -> SqliteLedger
 async def test_a_dead_sessions_rows_are_released_or_taken_over(path: Path, clock: HandClock) -> None:
     await (await leave_rows(path, clock, "dead")).close()
     ledger = open_ledger(path, "living", clock)
-    rows = await ledger.adopt_orphans()
-    assert [(row.call_id, row.state, row.session) for row in rows] == [
+    rows = await ledger.adopt_orphans(everything)
+    assert [(row.call_id, row.state, row.owner) for row in rows] == [
         ("dead sent", State.IN_DOUBT, "living"),
         ("dead in_doubt", State.IN_DOUBT, "living"),
     ]
@@ -79,10 +79,10 @@ async def test_a_dead_sessions_rows_are_released_or_taken_over(path: Path, clock
 async def test_a_living_sessions_rows_are_left_alone(path: Path, clock: HandClock) -> None:
     living = await leave_rows(path, clock, "living")
     ledger = open_ledger(path, "other", clock)
-    assert await ledger.adopt_orphans() == []
+    assert await ledger.adopt_orphans(everything) == []
     row = await ledger.row("living sent")
     assert row is not None
-    assert (row.state, row.session) == (State.SENT, "living")
+    assert (row.state, row.owner) == (State.SENT, "living")
     await living.close()
     await ledger.close()
 
@@ -92,11 +92,11 @@ async def test_two_that_adopt_at_once_never_own_one_row(path: Path, clock: HandC
     for session in ("d1", "d2", "d3"):
         await (await leave_rows(path, clock, session)).close()
     ledgers = [open_ledger(path, f"living{number}", clock) for number in range(3)]
-    taken = await asyncio.gather(*(ledger.adopt_orphans() for ledger in ledgers))
+    taken = await asyncio.gather(*(ledger.adopt_orphans(everything) for ledger in ledgers))
     names = [row.call_id for rows in taken for row in rows]
     assert len(names) == len(set(names)) == 6
     for ledger in ledgers:
-        assert [row.session for row in await ledger.adopt_orphans()] == [ledger.session] * len(
+        assert [row.owner for row in await ledger.adopt_orphans(everything)] == [ledger.session] * len(
             taken[ledgers.index(ledger)]
         )
     for ledger in ledgers:
@@ -119,7 +119,7 @@ async def test_nothing_of_the_dead_is_left_in_the_folder(path: Path, clock: Hand
     await (await leave_rows(path, clock, "dead")).close()
     (owners / "settled-everything.lock").touch()
     ledger = open_ledger(path, "living", clock)
-    await ledger.adopt_orphans()
+    await ledger.adopt_orphans(everything)
     assert [found.name for found in owners.iterdir()] == ["living.lock"]
     await ledger.close()
     assert list(owners.iterdir()) == []

@@ -1,8 +1,8 @@
 import pytest
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.mandate.ledger import Window
 from jecp_mcp.mandate.policy import MOST_PER_CALL, Permit, Policy, authorise
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC, parse_usdc
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.wire.forms import Action, Price, Refusal

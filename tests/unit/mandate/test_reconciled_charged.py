@@ -4,14 +4,17 @@ import pytest
 
 from jecp_mcp.mandate.ledger import Conclusion, Undelivered
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
 
-def test_only_a_refund_can_happen_to_it_and_it_counts_the_charge() -> None:
+def test_only_a_refund_or_a_correction_can_happen_to_it_and_it_counts_the_charge() -> None:
     state = State.RECONCILED_CHARGED
-    assert {event: after(state, event) for event in Event if after(state, event)} == {Event.REFUND: state}
+    assert {event: after(state, event) for event in Event if after(state, event)} == {
+        Event.REFUND: state,
+        Event.CORRECTED: state,
+    }
     assert counted(State.RECONCILED_CHARGED, 70, 30) == 30
 
 
@@ -20,8 +23,8 @@ async def test_the_proof_corrects_the_meters_and_keeps_the_answer(ledger: Sqlite
     cap = meter()
     wanted = reservation(ledger.session, 900, meters=[cap], fingerprint="f")
     await ledger.reserve(wanted)
-    ledger.conclude(Conclusion(wanted.call_id, Event.DOUBT, attempts=3))
-    ledger.conclude(Conclusion(wanted.call_id, Event.PROVE_CHARGED, MicroUSDC(700), answer=b"late", attempts=1))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, attempts=3))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(700), answer=b"late", attempts=1))
     assert [reading.used for reading in await ledger.readings([cap])] == [700]
     again = await ledger.reserve(reservation(ledger.session, fingerprint="f"))
     assert isinstance(again, Undelivered)
@@ -33,7 +36,7 @@ async def test_a_settle_that_comes_late_does_not_count_twice(ledger: SqliteLedge
     cap = meter()
     wanted = reservation(ledger.session, 900, meters=[cap])
     await ledger.reserve(wanted)
-    for event, charged in ((Event.DOUBT, 0), (Event.PROVE_CHARGED, 900), (Event.SETTLE, 900)):
+    for event, charged in ((Verdict.IN_DOUBT, 0), (Verdict.CHARGED, 900), (Verdict.CHARGED, 900)):
         ledger.conclude(Conclusion(wanted.call_id, event, MicroUSDC(charged)))
     assert [reading.used for reading in await ledger.readings([cap])] == [900]
     assert (await ledger.totals()).charged == 900

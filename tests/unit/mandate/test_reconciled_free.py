@@ -2,9 +2,10 @@
 
 import pytest
 
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Window
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
@@ -18,13 +19,15 @@ def test_only_a_proof_of_a_charge_overrules_it_and_it_counts_nothing() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("way", [(Event.DOUBT,), (Event.DOUBT, Event.WRITE_OFF)])
-async def test_the_proof_gives_the_hold_back(ledger: SqliteLedger, way: tuple[Event, ...]) -> None:
+@pytest.mark.parametrize("written_off", [False, True])
+async def test_the_proof_gives_the_hold_back(ledger: SqliteLedger, written_off: bool) -> None:
     cap = meter()
     wanted = reservation(ledger.session, 900, meters=[cap], fingerprint="f")
     await ledger.reserve(wanted)
-    for event in (*way, Event.PROVE_FREE):
-        ledger.conclude(Conclusion(wanted.call_id, event))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT))
+    if written_off:
+        ledger.write_off(wanted.call_id, "too late")
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.NOT_CHARGED))
     assert [reading.used for reading in await ledger.readings([cap])] == [0]
     assert isinstance(await ledger.reserve(reservation(ledger.session, fingerprint="f")), Admitted)
     row = await ledger.row(wanted.call_id)
@@ -39,12 +42,12 @@ async def test_a_charge_found_after_all_counts_in_every_window_it_belongs_to(led
     old, new = meter(Window.DAY), Meter("a new limit", Window.TOTAL, MicroUSDC(10_000), "total_usdc")
     wanted = reservation(ledger.session, 900, meters=[old])
     await ledger.reserve(wanted)
-    for event in (Event.DOUBT, Event.PROVE_FREE):
+    for event in (Verdict.IN_DOUBT, Verdict.NOT_CHARGED):
         ledger.conclude(Conclusion(wanted.call_id, event))
     if later:
         await ledger.reserve(reservation(ledger.session, 1, meters=[new]))
-        assert [reading.used for reading in await ledger.readings([old, new])] == [0, 1]
-    await ledger.conclude_now(Conclusion(wanted.call_id, Event.PROVE_CHARGED, MicroUSDC(800)))
+        assert [reading.used for reading in await ledger.readings([old, new])] == [1, 1]
+    await ledger.conclude_now(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(800)))
     if not later:
         await ledger.reserve(reservation(ledger.session, 1, meters=[new]))
-    assert [reading.used for reading in await ledger.readings([old, new])] == [800, 801]
+    assert [reading.used for reading in await ledger.readings([old, new])] == [801, 801]

@@ -5,7 +5,7 @@ import pytest
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import AlreadyOpen, Conclusion
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
@@ -37,7 +37,7 @@ async def test_releasing_gives_the_hold_back(ledger: SqliteLedger) -> None:
     cap = meter()
     wanted = reservation(ledger.session, 900, meters=[cap], send=False)
     await ledger.reserve(wanted)
-    ledger.conclude(Conclusion(wanted.call_id, Event.RELEASE, attempts=0))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.NOT_CHARGED, attempts=0))
     assert [reading.used for reading in await ledger.readings([cap])] == [0]
     assert await ledger.send(wanted.call_id) is False
 
@@ -46,8 +46,8 @@ async def test_releasing_gives_the_hold_back(ledger: SqliteLedger) -> None:
 async def test_it_cannot_be_settled(ledger: SqliteLedger) -> None:
     wanted = reservation(ledger.session, send=False)
     await ledger.reserve(wanted)
-    with pytest.raises(LedgerError, match="settle cannot happen"):
-        await ledger.conclude_now(Conclusion(wanted.call_id, Event.SETTLE, MicroUSDC(5)))
+    with pytest.raises(LedgerError, match="charged says nothing new"):
+        await ledger.conclude_now(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(5)))
 
 
 @pytest.mark.anyio

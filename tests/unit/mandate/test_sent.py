@@ -5,16 +5,19 @@ import pytest
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation
 
 
-def test_it_leads_to_settled_released_and_in_doubt_only() -> None:
+def test_it_stays_or_leads_to_settled_released_in_doubt_and_written_off_only() -> None:
     assert {event: after(State.SENT, event) for event in Event if after(State.SENT, event)} == {
         Event.SETTLE: State.SETTLED,
         Event.RELEASE: State.RELEASED,
         Event.DOUBT: State.IN_DOUBT,
+        Event.WRITE_OFF: State.WRITTEN_OFF,
+        Event.WAIT: State.SENT,
+        Event.RESEND: State.SENT,
     }
 
 
@@ -28,7 +31,10 @@ async def test_what_was_reserved_is_read_back_whole(ledger: SqliteLedger) -> Non
     assert await ledger.reserve(wanted) == Admitted(wanted.call_id, START)
     row = await ledger.row(wanted.call_id)
     assert row is not None
-    for name in ("principal", "session", "tool", "payee", "capability", "action", "version", "fingerprint", "request"):
+    for name in (
+        "principal", "team", "session", "rail", "account", "tool", "payee", "source", "offer", "names", "version",
+        "fingerprint", "kind", "terms", "provable_until", "request",
+    ):  # fmt: skip
         assert getattr(row, name) == getattr(wanted, name)
     assert (row.state, row.quoted, row.held, row.charged) == (State.SENT, 1234, 1234, 0)
     assert (row.created_at, row.ended_at, row.attempts, row.delivered, row.answer) == (START, None, 0, False, None)
@@ -72,7 +78,7 @@ async def test_a_release_cannot_carry_a_charge(ledger: SqliteLedger) -> None:
     wanted = reservation(ledger.session)
     await ledger.reserve(wanted)
     with pytest.raises(LedgerError, match="cannot carry a charge"):
-        await ledger.conclude_now(Conclusion(wanted.call_id, Event.RELEASE, MicroUSDC(1)))
+        await ledger.conclude_now(Conclusion(wanted.call_id, Verdict.NOT_CHARGED, MicroUSDC(1)))
     row = await ledger.row(wanted.call_id)
     assert row is not None
     assert row.state is State.SENT

@@ -6,7 +6,7 @@ import pytest
 
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Undelivered
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import HandClock, meter, reservation
 
@@ -14,19 +14,20 @@ from tests.unit.mandate.reservations import HandClock, meter, reservation
 def settle(call_id: str, charged: int = 5_000, answer: bytes | None = b"answer") -> Conclusion:
     return Conclusion(
         call_id,
-        Event.SETTLE,
+        Verdict.CHARGED,
         MicroUSDC(charged),
         balance_after=MicroUSDC(77),
-        transaction_id="tx_1",
+        reference="tx_1",
         evidence="200 with billing",
         answer=answer,
         attempts=2,
     )
 
 
-def test_only_a_refund_can_happen_to_it_and_leaves_it_settled() -> None:
+def test_only_a_refund_or_a_correction_can_happen_to_it_and_leaves_it_settled() -> None:
     assert {event: after(State.SETTLED, event) for event in Event if after(State.SETTLED, event)} == {
-        Event.REFUND: State.SETTLED
+        Event.REFUND: State.SETTLED,
+        Event.CORRECTED: State.SETTLED,
     }
 
 
@@ -44,7 +45,7 @@ async def test_the_row_carries_what_the_hub_said(ledger: SqliteLedger, clock: Ha
     row = await ledger.row(wanted.call_id)
     assert row is not None
     assert (row.state, row.held, row.charged, row.balance_after) == (State.SETTLED, 5_000, 4_000, 77)
-    assert (row.transaction_id, row.evidence, row.attempts, row.answer) == ("tx_1", "200 with billing", 2, b"answer")
+    assert (row.reference, row.evidence, row.attempts, row.answer) == ("tx_1", "200 with billing", 2, b"answer")
     assert row.ended_at == clock.at
 
 
@@ -71,7 +72,7 @@ async def test_a_second_settle_is_logged_and_counts_nothing(
         ledger.conclude(settle(wanted.call_id))
         ledger.delivered(wanted.call_id)
         await ledger.flush()
-    assert "settle cannot happen" in caplog.text
+    assert "charged says nothing new" in caplog.text
     assert [reading.used for reading in await ledger.readings([cap])] == [5_000]
     row = await ledger.row(wanted.call_id)
     assert row is not None
@@ -121,21 +122,24 @@ async def test_without_an_answer_there_is_nothing_to_repeat(ledger: SqliteLedger
 async def test_a_hubs_strange_words_are_kept_as_far_as_text_can_hold_them(ledger: SqliteLedger) -> None:
     wanted = reservation(ledger.session)
     await ledger.reserve(wanted)
-    ledger.conclude(Conclusion(wanted.call_id, Event.SETTLE, MicroUSDC(1), transaction_id="\ud800" + "x" * 9_000))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(1), reference="\ud800" + "x" * 9_000))
     row = await ledger.row(wanted.call_id)
     assert row is not None
     assert row.state is State.SETTLED
-    assert row.transaction_id is not None
-    assert row.transaction_id.startswith("\\ud800xxx")
-    assert len(row.transaction_id) < 600
+    assert row.reference is not None
+    assert row.reference.startswith("\\ud800xxx")
+    assert len(row.reference) < 600
 
 
 @pytest.mark.anyio
 async def test_a_payee_counts_as_paid_once_a_charge_is_proven(ledger: SqliteLedger) -> None:
     wanted = reservation(ledger.session)
     await ledger.reserve(wanted)
-    assert not await ledger.has_paid("local", "jecp")
+    where = ("jecp", wanted.account, "docs")
+    assert not await ledger.has_paid("local", *where)
     ledger.conclude(settle(wanted.call_id))
-    assert await ledger.has_paid("local", "jecp")
-    assert not await ledger.has_paid("somebody", "jecp")
-    assert not await ledger.has_paid("local", "another")
+    assert await ledger.has_paid("local", *where)
+    assert not await ledger.has_paid("somebody", *where)
+    assert not await ledger.has_paid("local", "jecp", wanted.account, "another")
+    assert not await ledger.has_paid("local", "jecp", "https://other.example agent", "docs")
+    assert not await ledger.has_paid("local", "another", wanted.account, "docs")

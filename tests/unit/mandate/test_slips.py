@@ -9,7 +9,7 @@ from jecp_mcp.errors import LedgerError, TooManyQuestions
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, NotGood
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, HandClock, reservation
 
@@ -53,13 +53,13 @@ async def test_a_slip_is_good_for_one_call_of_its_subject_and_principal(ledger: 
     assert isinstance(await bought("call_1", subject="another"), NotGood)
     assert isinstance(await bought("call_2", principal="somebody"), NotGood)
     assert isinstance(await bought("call_3"), Admitted)
-    await ledger.conclude_now(Conclusion("call_3", Event.RELEASE))
+    await ledger.conclude_now(Conclusion("call_3", Verdict.NOT_CHARGED))
     # It cost nothing, so the agreement still stands.
     assert isinstance(await bought("call_4"), Admitted)
-    ledger.conclude(Conclusion("call_4", Event.RELEASE))
+    ledger.conclude(Conclusion("call_4", Verdict.NOT_CHARGED))
     # Written together with what comes next.
     assert isinstance(await bought("call_4b"), Admitted)
-    await ledger.conclude_now(Conclusion("call_4b", Event.SETTLE, charged=MicroUSDC(5)))
+    await ledger.conclude_now(Conclusion("call_4b", Verdict.CHARGED, charged=MicroUSDC(5)))
     assert isinstance(await bought("call_5"), NotGood)
     clock.forward(hours=1)
     assert isinstance(await bought("call_6"), NotGood)
@@ -84,7 +84,7 @@ async def test_what_was_agreed_for_a_call_that_was_joined_is_used_by_it(ledger: 
     assert [(slip.state, slip.call_id) for slip in found if slip is not None] == [
         (SlipState.USED, "call_1"), (SlipState.GRANTED, None), (SlipState.GRANTED, None), (SlipState.ASKED, None),
     ]  # fmt: skip
-    await ledger.conclude_now(Conclusion("call_1", Event.RELEASE))
+    await ledger.conclude_now(Conclusion("call_1", Verdict.NOT_CHARGED))
     again = reservation(ledger.session, call_id="call_2", fingerprint="print")
     assert isinstance(await ledger.reserve(replace(again, uses=(REF,))), Admitted)
 

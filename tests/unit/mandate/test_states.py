@@ -2,12 +2,21 @@
 
 import pytest
 
-from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN, Event, State, after, counted
+from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, OPEN, Event, State, Verdict, after, counted, event_of
 
 WAYS = {
     State.RESERVED: {Event.SEND: State.SENT, Event.RELEASE: State.RELEASED},
-    State.SENT: {Event.SETTLE: State.SETTLED, Event.RELEASE: State.RELEASED, Event.DOUBT: State.IN_DOUBT},
+    State.SENT: {
+        Event.RESEND: State.SENT,
+        Event.WAIT: State.SENT,
+        Event.SETTLE: State.SETTLED,
+        Event.RELEASE: State.RELEASED,
+        Event.DOUBT: State.IN_DOUBT,
+        Event.WRITE_OFF: State.WRITTEN_OFF,
+    },
     State.IN_DOUBT: {
+        Event.RESEND: State.IN_DOUBT,
+        Event.WAIT: State.IN_DOUBT,
         Event.DOUBT: State.IN_DOUBT,
         Event.PROVE_CHARGED: State.RECONCILED_CHARGED,
         Event.PROVE_FREE: State.RECONCILED_FREE,
@@ -15,15 +24,37 @@ WAYS = {
     },
     State.WRITTEN_OFF: {Event.PROVE_CHARGED: State.RECONCILED_CHARGED, Event.PROVE_FREE: State.RECONCILED_FREE},
     State.RECONCILED_FREE: {Event.PROVE_CHARGED: State.RECONCILED_CHARGED},
-    State.SETTLED: {Event.REFUND: State.SETTLED},
-    State.RECONCILED_CHARGED: {Event.REFUND: State.RECONCILED_CHARGED},
-    State.RELEASED: {},
+    State.SETTLED: {Event.REFUND: State.SETTLED, Event.CORRECTED: State.SETTLED},
+    State.RECONCILED_CHARGED: {
+        Event.REFUND: State.RECONCILED_CHARGED,
+        Event.CORRECTED: State.RECONCILED_CHARGED,
+    },
+    State.RELEASED: {Event.PROVE_CHARGED: State.RECONCILED_CHARGED},
 }
 
 
 @pytest.mark.parametrize("state", State)
 def test_nothing_happens_but_what_is_drawn(state: State) -> None:
     assert {event: then for event in Event if (then := after(state, event)) is not None} == WAYS[state]
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_verdict_means_what_can_happen_where_the_call_stands(state: State, verdict: Verdict) -> None:
+    event = event_of(state, verdict)
+    proofs = {Verdict.CHARGED: CHARGED, Verdict.NOT_CHARGED: FREE}.get(verdict, OPEN)
+    possible = [one for one in MEANT[verdict] if after(state, one) is not None]
+    assert ([] if event is None else [event]) == possible
+    if event is not None:
+        assert after(state, event) in proofs
+
+
+MEANT = {
+    Verdict.CHARGED: {Event.SETTLE, Event.PROVE_CHARGED},
+    Verdict.NOT_CHARGED: {Event.RELEASE, Event.PROVE_FREE},
+    Verdict.IN_DOUBT: {Event.DOUBT},
+    Verdict.PENDING: {Event.WAIT},
+}
 
 
 @pytest.mark.parametrize(

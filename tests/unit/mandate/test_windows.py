@@ -2,11 +2,11 @@
 
 import pytest
 
-from jecp_mcp.mandate.ledger import WINDOW_MS, Admitted, Conclusion, OverLimit, Window
-from jecp_mcp.mandate.meters import SLOT_MS
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event
+from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation
 
@@ -113,7 +113,7 @@ async def test_a_settle_after_the_window_does_not_disturb_it(ledger: SqliteLedge
     await ledger.reserve(late)
     clock.forward(hours=2)
     await ledger.reserve(reservation(ledger.session, 30, meters=[cap]))
-    ledger.conclude(Conclusion(late.call_id, Event.SETTLE, MicroUSDC(10)))
+    ledger.conclude(Conclusion(late.call_id, Verdict.CHARGED, MicroUSDC(10)))
     assert [reading.used for reading in await ledger.readings([cap])] == [30]
 
 
@@ -129,7 +129,7 @@ async def test_a_settle_after_the_clock_went_back_does_not_disturb_a_slot_writte
     clock.forward(hours=-2)
     await ledger.trust_clock()
     await ledger.reserve(reservation(ledger.session, 15, meters=[cap]))
-    ledger.conclude(Conclusion(early.call_id, Event.RELEASE))
+    ledger.conclude(Conclusion(early.call_id, Verdict.NOT_CHARGED))
     assert [reading.used for reading in await ledger.readings([cap])] == [20]
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from jecp_mcp.errors import LedgerError, LedgerUnavailable
+from jecp_mcp.mandate import commands
 from jecp_mcp.mandate import file as file_module
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit, Reservation
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State
+from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import HandClock, meter, reservation
 
@@ -71,7 +72,7 @@ async def test_one_impossible_change_does_not_spoil_the_batch_it_is_in(ledger: S
 async def test_what_is_queued_is_written_soon_without_anybody_waiting(ledger: SqliteLedger, path: Path) -> None:
     wanted = reservation(ledger.session)
     await ledger.reserve(wanted)
-    ledger.conclude(Conclusion(wanted.call_id, Event.SETTLE, MicroUSDC(5)))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(5)))
     other = open_ledger(path)
     async with asyncio.timeout(5):
         while (row := await other.row(wanted.call_id)) is None or row.state is not State.SETTLED:
@@ -85,7 +86,7 @@ async def test_a_conclusion_is_written_before_the_reservation_that_follows_it(le
     for _ in range(5):
         wanted = reservation(ledger.session, 10, meters=[cap], fingerprint="f")
         assert isinstance(await ledger.reserve(wanted), Admitted)
-        ledger.conclude(Conclusion(wanted.call_id, Event.RELEASE))
+        ledger.conclude(Conclusion(wanted.call_id, Verdict.NOT_CHARGED))
 
 
 @pytest.mark.anyio
@@ -175,7 +176,7 @@ def test_what_is_queued_where_no_loop_runs_is_written_with_what_comes_next(path:
     ledger = open_ledger(path)
     wanted = reservation(ledger.session)
     asyncio.run(_reserve(ledger, wanted))
-    ledger.conclude(Conclusion(wanted.call_id, Event.RELEASE))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.NOT_CHARGED))
     assert asyncio.run(_row_then_close(ledger)) == [State.RELEASED]
 
 
@@ -210,8 +211,8 @@ async def test_every_transition_leaves_an_event(ledger: SqliteLedger, clock: Han
     await ledger.reserve(wanted)
     await ledger.send(wanted.call_id)
     clock.forward(seconds=1)
-    ledger.conclude(Conclusion(wanted.call_id, Event.DOUBT, evidence="lost"))
-    ledger.conclude(Conclusion(wanted.call_id, Event.PROVE_CHARGED, MicroUSDC(7), evidence="replayed"))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, evidence="lost"))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(7), evidence="replayed"))
     events = await ledger.events(wanted.call_id)
     assert [(one.event, one.before, one.after, one.charged, one.evidence) for one in events] == [
         ("reserve", None, State.RESERVED, 0, None),
@@ -227,7 +228,7 @@ async def test_the_latest_calls_come_first_and_states_choose(ledger: SqliteLedge
     wanted = [reservation(ledger.session) for _ in range(4)]
     for one in wanted:
         await ledger.reserve(one)
-    ledger.conclude(Conclusion(wanted[2].call_id, Event.RELEASE))
+    ledger.conclude(Conclusion(wanted[2].call_id, Verdict.NOT_CHARGED))
     names = [one.call_id for one in wanted]
     assert [row.call_id for row in await ledger.rows()] == names[::-1]
     assert [row.call_id for row in await ledger.rows(limit=2)] == names[:1:-1]
@@ -253,7 +254,7 @@ def test_one_ledger_serves_one_event_loop_after_another(path: Path, clock: HandC
 
 async def _reserve_and_conclude(ledger: SqliteLedger, call_id: str) -> None:
     await ledger.reserve(reservation(ledger.session, call_id=call_id))
-    ledger.conclude(Conclusion(call_id, Event.RELEASE))
+    ledger.conclude(Conclusion(call_id, Verdict.NOT_CHARGED))
 
 
 async def _row_then_close(ledger: SqliteLedger) -> list[State]:
@@ -278,10 +279,47 @@ async def test_pages_walk_over_every_call_once_and_leave_bodies_out(ledger: Sqli
 
 @pytest.mark.anyio
 async def test_a_meter_that_moved_by_itself_makes_the_whole_batch_fail(ledger: SqliteLedger) -> None:
-    def meddle(books: Any, at: Any) -> None:
-        books.reserve(reservation(ledger.session, 5, meters=[meter()]), at)
-        books._execute("UPDATE meter SET used = used + 1")
+    wanted = commands.Reserve(reservation(ledger.session, 5, meters=[meter()]))
+    await ledger.reserve(reservation(ledger.session, 5, meters=[meter()]))
+
+    class Meddling:
+        needs = wanted.needs
+
+        def __call__(self, batch: Any, at: Any) -> None:
+            wanted(batch, at)
+            batch._bulk._execute("UPDATE meter SET used = used + 1")
 
     with pytest.raises(LedgerError, match="moved"):
-        await ledger._writer.do(meddle)
-    assert (await ledger.totals()).calls == 0
+        await ledger._writer.do(Meddling())
+    assert (await ledger.totals()).calls == 1
+    await ledger.close()
+
+
+@pytest.mark.anyio
+async def test_a_change_that_nobody_waits_for_keeps_no_other_from_being_written(ledger: SqliteLedger) -> None:
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        await ledger.reserve(reservation(ledger.session, call_id=name))
+    connection = ledger._file._connection
+    assert connection is not None
+    # A disk that has room for little things yet.
+    connection.pragma("max_page_count", connection.pragma("page_count") + 100)
+    for name in names:
+        answer = bytes(2_000_000) if name in "ab" else b"answer"
+        ledger.conclude(Conclusion(name, Verdict.NOT_CHARGED, answer=answer))
+    # Whoever waits is written without them, and in the end so is everything but what is too large.
+    assert ledger.trouble is None
+    assert isinstance(await ledger.reserve(reservation(ledger.session, call_id="e")), Admitted)
+    assert ledger.trouble is not None
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable):
+            await ledger.flush()
+    assert isinstance(await ledger.reserve(reservation(ledger.session, call_id="f")), Admitted)
+    assert ledger.trouble is not None
+    states = {row.call_id: row.state for row in await ledger.rows()}
+    assert {name for name, state in states.items() if state is State.SENT} == {"a", "b", "e", "f"}
+    connection.pragma("max_page_count", 1_000_000)
+    await ledger.flush()
+    assert ledger.trouble is None
+    assert {row.call_id for row in await ledger.rows(states=frozenset({State.RELEASED}))} == set(names)
+    assert (await ledger.audit()).findings == ()

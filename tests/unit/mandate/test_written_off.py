@@ -2,9 +2,10 @@
 
 import pytest
 
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Window
+from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.sqlite import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
+from jecp_mcp.mandate.windows import Window
 from tests.unit.mandate.reservations import HandClock, meter, reservation
 
 
@@ -24,8 +25,8 @@ async def test_it_counts_for_ever_and_no_longer_blocks_the_call(ledger: SqliteLe
     caps = [meter(Window.TOTAL), meter(Window.DAY)]
     wanted = reservation(ledger.session, 900, meters=caps, fingerprint="f")
     await ledger.reserve(wanted)
-    ledger.conclude(Conclusion(wanted.call_id, Event.DOUBT))
-    ledger.conclude(Conclusion(wanted.call_id, Event.WRITE_OFF, evidence="the window has passed", attempts=0))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT))
+    ledger.write_off(wanted.call_id, "the window has passed")
     assert [reading.used for reading in await ledger.readings(caps)] == [900, 900]
     clock.forward(hours=24 * 400)
     assert [reading.used for reading in await ledger.readings(caps)] == [900, 0]

@@ -222,6 +222,8 @@ OURS: dict[str, tuple[Refusal, Charge, tuple[str, str, str | None]]] = {
         ("HUB_MISBEHAVED", "Odd. Nothing was charged.", {}, Charge.NO, STOP),
         ("SHUTTING_DOWN", "Closing. Nothing was charged.", {}, Charge.NO, ("retry_after", "agent", TOOL)),
         ("CALL_WRITTEN_OFF", "Lost for good.", {}, Charge.UNKNOWN, STOP),
+        ("ACCOUNT_NOT_HERE", "Another account paid.", {}, Charge.UNKNOWN, STOP),
+        ("TOO_LATE_TO_SEND", "Slept. Nothing was charged.", {}, Charge.NO, ("retry_after", "agent", TOOL)),
     )
 }
 

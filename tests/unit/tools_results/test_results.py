@@ -40,6 +40,7 @@ def paid(output: Any, *notices: Notice, **changes: Any) -> CallEnd:
         "action": ACTION,
         "answer": Answer(CALL_ID, output, Billing(), notices=notices),
         "amount": MicroUSDC(50_000),
+        "reserved": MicroUSDC(50_000),
         "transaction_id": "tx_9",
         "balance_after": MicroUSDC(430_000),
     }
@@ -81,6 +82,20 @@ async def test_an_output_that_is_no_object_is_wrapped_in_one(tmp_path: Path, out
     ("changes", "line"),
     [
         ({}, f"Paid $0.05 to docs (tx tx_9); balance $0.43. Call {CALL_ID}."),
+        (
+            {"amount": MicroUSDC(900_000_000)},
+            (
+                "Paid. docs says that it took $900.00 where at most $0.05 was allowed, which the operator must check "
+                f"(`jecp-mcp reconcile`) (tx tx_9). Tell the user; balance $0.43. Call {CALL_ID}."
+            ),
+        ),
+        (
+            {"amount": MicroUSDC(900_000_000), "stored": True},
+            (
+                "Paid. docs says that it took $900.00 where at most $0.05 was allowed, which the operator must check "
+                f"(`jecp-mcp reconcile`) (tx tx_9). Tell the user; balance $0.43. Call {CALL_ID}."
+            ),
+        ),
         ({"stored": True}, f"Already paid $0.05 to docs (tx tx_9); not charged again; balance $0.43. Call {CALL_ID}."),
         (
             {"charge": Charge.NO, "amount": MicroUSDC(0), "transaction_id": None, "balance_after": None},
@@ -96,6 +111,13 @@ async def test_the_last_block_is_one_receipt_line(tmp_path: Path, changes: dict[
     result = await results_in(tmp_path).render(paid({"a": 1}, **changes))
     assert texts(result)[-1] == line
     assert len(texts(result)) == 2
+
+
+async def test_an_amount_beyond_what_was_allowed_is_the_payees_word_to_programs_too(tmp_path: Path) -> None:
+    result = await results_in(tmp_path).render(paid({"a": 1}, amount=MicroUSDC(900_000_000)))
+    billing = result.meta["jecp-mcp/billing"]
+    assert (billing["amount_usdc"], billing["allowed_usdc"]) == ("900.00", "0.05")
+    assert "The operator must check it." in billing["warning"]
 
 
 async def test_billing_for_programs_is_in_meta(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import jecp_mcp.tools
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.money import MicroUSDC
 from jecp_mcp.tools.faults import fault_object
 from jecp_mcp.wire.codes import CODES, Proof
 from jecp_mcp.wire.errors import parse_refusal
@@ -76,6 +77,14 @@ def test_an_error_with_alternatives_costs_the_context_little() -> None:
             tokens.append(len(json.dumps(fault_object(end, context(offers=at)))) / 4)
     assert statistics.median(tokens) <= 200
     assert max(tokens) <= 300
+
+
+def test_a_refusal_that_was_charged_beyond_what_was_allowed_is_the_payees_word() -> None:
+    refusal = Refusal("PROVIDER_ERROR", "It broke")
+    end = CallEnd(Charge.YES, CALL_ID, refusal=refusal, amount=MicroUSDC(900_000_000), reserved=MicroUSDC(50_000))
+    message = fault_object(end, context())["error"]["message"]
+    assert "The payee says that it took 900.00 USDC, where at most 0.05 was allowed" in message
+    assert "900.00 USDC were charged" not in message
 
 
 @pytest.mark.parametrize(

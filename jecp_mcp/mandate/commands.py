@@ -1,0 +1,397 @@
+"""The changes of a ledger as values: each says what must be loaded for it, so that a store can load a batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.mandate.ledger import Admission, Admitted, Conclusion, Meter, Reservation
+from jecp_mcp.mandate.rules import Batch, bounded
+from jecp_mcp.mandate.slips import QUESTIONS, Slip, SlipKind, SlipRef
+from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.mandate.windows import Window
+from jecp_mcp.money import MicroUSDC
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """Open calls that nobody works on, oldest first.
+
+    Of dead sessions every one; of this session those that no task works on and that are ``reserved``, ``sent`` without
+    a time to look again, or past what can be proven.
+
+    Attributes:
+        dead: the sessions whose process has ended.
+        running: the ids of the calls that tasks of this process work on.
+        behind: only those with a number above this.
+        most: at most so many.
+    """
+
+    dead: tuple[str, ...]
+    running: tuple[str, ...]
+    behind: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a change depends on. Of every call that is loaded, the meters that may count it are loaded too.
+
+    Attributes:
+        fingerprints: load the open calls that carry them, and those whose answer waits to be delivered.
+        ids: load these calls.
+        reference: load the calls of the accounts of `ids` that have this payment.
+        principal: load every meter of this principal; `meters` are among them.
+        meters: load these meters, made where they are new, with what they have yet to count.
+        slips: load these slips, and the calls they were used for.
+        subject: load the slips that wait for the same.
+        shelf: load, without bodies, the slips of some kinds of a principal, and those of all that expired long ago.
+        lives: the process session must be seen to live.
+        orphans: load these open calls.
+        alone: it changes more than it says, so it has a transaction to itself.
+        keeps: what loading changes is to stay, even where the change leaves no event.
+    """
+
+    fingerprints: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    reference: str | None = None
+    principal: str | None = None
+    meters: tuple[Meter, ...] = ()
+    slips: tuple[SlipRef, ...] = ()
+    subject: tuple[SlipKind, str] | None = None
+    shelf: tuple[tuple[SlipKind, ...], str] | None = None
+    lives: bool = False
+    orphans: Orphans | None = None
+    alone: bool = False
+    keeps: bool = False
+
+
+NOTHING = Needs()
+
+
+class Command(Protocol):
+    """One change, made inside a transaction at the given instant."""
+
+    @property
+    def needs(self) -> Needs:
+        """What it depends on."""
+        ...
+
+    def undo(self, outcome: Any) -> Command | None:
+        """What takes it back where its caller was told that it was not made; nothing was sent for it."""
+        ...
+
+    def __call__(self, batch: Batch, at: UnixMs) -> Any:
+        """Make it."""
+        ...
+
+
+def unsent(call_id: str, evidence: str) -> Conclude:
+    """The release of a call that was written, and for which nothing was sent."""
+    return Conclude(Conclusion(call_id, Verdict.NOT_CHARGED, evidence=evidence, attempts=0, claim=0))
+
+
+_NOT_KNOWN = "its commit was not known to have happened, so nothing was sent"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reserve:
+    """`Batch.reserve`."""
+
+    reservation: Reservation
+
+    @property
+    def needs(self) -> Needs:
+        """The identical calls, the call of that id, its meters and its slips."""
+        wanted = self.reservation
+        return Needs(
+            fingerprints=(wanted.fingerprint,),
+            ids=(wanted.call_id,),
+            principal=wanted.principal,
+            meters=wanted.meters,
+            slips=wanted.uses,
+            lives=True,
+        )
+
+    def undo(self, outcome: Admission) -> Command | None:
+        """Release what was admitted."""
+        return unsent(self.reservation.call_id, _NOT_KNOWN) if isinstance(outcome, Admitted) else None
+
+    def __call__(self, batch: Batch, at: UnixMs) -> Any:
+        """Make it."""
+        return batch.reserve(self.reservation, at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Send:
+    """`Batch.send`."""
+
+    call_id: str
+    claim: int
+
+    @property
+    def needs(self) -> Needs:
+        """The call."""
+        return Needs(ids=(self.call_id,))
+
+    def undo(self, outcome: bool) -> Command | None:
+        """Release what was marked as sent."""
+        return unsent(self.call_id, _NOT_KNOWN) if outcome else None
+
+    def __call__(self, batch: Batch, _at: UnixMs) -> bool:
+        """Make it."""
+        return batch.send(self.call_id, self.claim)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fact:
+    """A change that stands, whoever was told what."""
+
+    def undo(self, _outcome: Any) -> Command | None:
+        """Nothing."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resend(_Fact):
+    """`Batch.resend`. One that was not known to be written moved an open call to a later slot, and no more."""
+
+    call_id: str
+    claim: int
+    meters: tuple[Meter, ...]
+
+    @property
+    def needs(self) -> Needs:
+        """The call and its meters."""
+        return Needs(ids=(self.call_id,), meters=self._rolling)
+
+    @property
+    def _rolling(self) -> tuple[Meter, ...]:
+        # A process session's cap is about what the process buys: what it bought counts there once, whoever sends it.
+        return tuple(meter for meter in self.meters if meter.window is not Window.SESSION)
+
+    def __call__(self, batch: Batch, at: UnixMs) -> Any:
+        """Make it."""
+        return batch.resend(self.call_id, self.claim, self._rolling, at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conclude(_Fact):
+    """`Batch.conclude`."""
+
+    conclusion: Conclusion
+
+    @property
+    def needs(self) -> Needs:
+        """The call, and whoever else has its payment."""
+        return Needs(ids=(self.conclusion.call_id,), reference=bounded(self.conclusion.reference))
+
+    def __call__(self, batch: Batch, at: UnixMs) -> None:
+        """Make it."""
+        batch.conclude(self.conclusion, at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WriteOff(_Fact):
+    """`Batch.write_off`."""
+
+    call_id: str
+    evidence: str
+
+    @property
+    def needs(self) -> Needs:
+        """The call."""
+        return Needs(ids=(self.call_id,))
+
+    def __call__(self, batch: Batch, at: UnixMs) -> None:
+        """Make it."""
+        batch.write_off(self.call_id, self.evidence, at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Correct(_Fact):
+    """`Batch.correct`."""
+
+    call_id: str
+    charged: MicroUSDC
+    evidence: str
+
+    @property
+    def needs(self) -> Needs:
+        """The call."""
+        return Needs(ids=(self.call_id,))
+
+    def __call__(self, batch: Batch, _at: UnixMs) -> None:
+        """Make it."""
+        batch.correct(self.call_id, self.charged, self.evidence)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refund(_Fact):
+    """`Batch.refund`."""
+
+    call_id: str
+    total: MicroUSDC
+    evidence: str
+
+    @property
+    def needs(self) -> Needs:
+        """The call."""
+        return Needs(ids=(self.call_id,))
+
+    def __call__(self, batch: Batch, _at: UnixMs) -> bool:
+        """Make it."""
+        return batch.refund(self.call_id, self.total, self.evidence)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deliver(_Fact):
+    """`Batch.deliver`."""
+
+    call_id: str
+
+    @property
+    def needs(self) -> Needs:
+        """The call."""
+        return Needs(ids=(self.call_id,))
+
+    def __call__(self, batch: Batch, _at: UnixMs) -> None:
+        """Make it."""
+        batch.deliver(self.call_id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adopt(_Fact):
+    """`Batch.adopt`."""
+
+    dead: tuple[str, ...]
+    served: Collection[tuple[str, str]]
+    running: tuple[str, ...]
+    behind: int
+    most: int
+
+    @property
+    def needs(self) -> Needs:
+        """The open calls that nobody works on."""
+        return Needs(
+            lives=True, orphans=Orphans(self.dead, self.running, self.behind, self.most), alone=True, keeps=True
+        )
+
+    def __call__(self, batch: Batch, at: UnixMs) -> int | None:
+        """Make it."""
+        return batch.adopt(frozenset(self.dead), self.served, frozenset(self.running), at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prune(_Fact):
+    """`Batch.prune`."""
+
+    before: UnixMs
+    behind: int
+    most: int
+    needs: Needs = field(default=Needs(alone=True), init=False)
+
+    def __call__(self, batch: Batch, _at: UnixMs) -> int:
+        """Make it."""
+        return batch.prune(self.before, self.behind, self.most)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trim(_Fact):
+    """`Batch.trim`."""
+
+    bound: int
+    most: int
+    needs: Needs = field(default=Needs(alone=True), init=False)
+
+    def __call__(self, batch: Batch, _at: UnixMs) -> int:
+        """Make it."""
+        return batch.trim(self.bound, self.most)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrustClock(_Fact):
+    """`Batch.trust_clock`."""
+
+    needs: Needs = field(default=Needs(alone=True), init=False)
+
+    def __call__(self, batch: Batch, _at: UnixMs) -> None:
+        """Make it."""
+        batch.trust_clock()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recount(_Fact):
+    """`Batch.recount`."""
+
+    needs: Needs = field(default=Needs(alone=True), init=False)
+
+    def __call__(self, batch: Batch, _at: UnixMs) -> None:
+        """Make it."""
+        batch.recount()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WriteSlip(_Fact):
+    """`Batch.write_slip`."""
+
+    slip: Slip
+
+    @property
+    def needs(self) -> Needs:
+        """The slip of that id, those that it supersedes, and how many there are."""
+        slip = self.slip
+        return Needs(
+            slips=(SlipRef(slip.kind, slip.slip_id),),
+            subject=(slip.kind, slip.subject),
+            shelf=(QUESTIONS if slip.kind in QUESTIONS else (slip.kind,), slip.principal),
+            alone=True,
+        )
+
+    def __call__(self, batch: Batch, at: UnixMs) -> Slip:
+        """Make it."""
+        return batch.write_slip(self.slip, at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnswerSlip(_Fact):
+    """`Batch.answer_slip`."""
+
+    ref: SlipRef
+    granted: bool
+    note: str
+
+    @property
+    def needs(self) -> Needs:
+        """The slip."""
+        return Needs(slips=(self.ref,))
+
+    def __call__(self, batch: Batch, at: UnixMs) -> Slip | None:
+        """Make it."""
+        return batch.answer_slip(self.ref, self.granted, self.note, at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UseSlips(_Fact):
+    """`Batch.use_slips`."""
+
+    refs: tuple[SlipRef, ...]
+    subject: str
+    principal: str
+    call_id: str
+
+    @property
+    def needs(self) -> Needs:
+        """The slips."""
+        return Needs(slips=self.refs)
+
+    def __call__(self, batch: Batch, at: UnixMs) -> None:
+        """Make it."""
+        batch.use_slips(self.refs, self.subject, self.principal, self.call_id, at)
+
+
+def needs_of(commands: Iterable[Any]) -> list[Needs]:
+    """What each command depends on; the writer's own steps depend on nothing."""
+    return [getattr(command, "needs", NOTHING) for command in commands]

@@ -1,0 +1,121 @@
+"""What the calls in SQLite count for, added up: what feeds a meter that lags, and what a reading adds to one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import apsw
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.mandate.counting import applies, new_meter
+from jecp_mcp.mandate.ledger import Meter, MeterReading
+from jecp_mcp.mandate.page import MeterState
+from jecp_mcp.mandate.schema import COUNTED
+from jecp_mcp.mandate.windows import SLOT_MS, Window, earliest, slot_expiry
+from jecp_mcp.money import MicroUSDC
+
+METER: Final = "SELECT id, key, window, principal, pattern, session, since, fed, used FROM meter "
+"""A meter, for `read_meter`."""
+
+
+def read_meter(found: Sequence[Any]) -> MeterState:
+    """A row of `METER`."""
+    number, key, window, *rest = found
+    return MeterState(number, key, Window(window), *rest)
+
+
+def read(connection: apsw.Connection, meters: Sequence[Meter], session: str, at: UnixMs) -> list[MeterReading]:
+    """How full each cap is at `at`, what a meter has yet to count included.
+
+    Needs no transaction of its own: what has expired is left out, not removed.
+    """
+    last = connection.execute("SELECT max(id) FROM call").get or 0
+    readings = []
+    for meter in meters:
+        found = connection.execute(f"{METER} WHERE key = ?", (meter.key,)).get
+        sums: dict[int, int] = {}
+        if found is None:
+            state = new_meter(meter, 0, session, last=last, fed=fed_from(connection, meter.window, at, last))
+        else:
+            state = read_meter(found)
+            slots: list[Any] = connection.execute(
+                "SELECT start, amount FROM slot WHERE meter = ? AND (expires IS NULL OR expires > ?)",
+                (state.number, at),
+            ).fetchall()
+            sums = dict(slots)
+        for start, amount in sums_of(connection, state, state.fed, last, earliest(state.window, at)).items():
+            sums[start] = sums.get(start, 0) + amount
+        resets_at = min((slot_expiry(state.window, start) or 0 for start, amount in sums.items() if amount), default=0)
+        readings.append(MeterReading(meter, MicroUSDC(sum(sums.values())), UnixMs(resets_at) if resets_at else None))
+    return readings
+
+
+def lag(connection: apsw.Connection, meters: Sequence[Meter], at: UnixMs) -> int:
+    """How many calls `read` may have to add up for one of these caps."""
+    last = connection.execute("SELECT max(id) FROM call").get or 0
+    most = 0
+    for meter in meters:
+        fed = connection.execute("SELECT fed FROM meter WHERE key = ?", (meter.key,)).get
+        if fed is None and meter.window is not Window.SESSION:
+            fed = fed_from(connection, meter.window, at, last)
+        most = max(most, last - (last if fed is None else fed))
+    return most
+
+
+def read_feed(
+    connection: apsw.Connection, state: MeterState, behind: int, upto: int, since: int
+) -> list[tuple[tuple[str, ...], int, int]]:
+    """What the calls behind one number and up to another count for: names, start of the slot, micro-USDC.
+
+    Only those of the meter's principal and session that were sent at `since` or later; the pattern is not asked here.
+    """
+    length = SLOT_MS.get(state.window)
+    start = "0" if length is None else f"sent_at - sent_at % {length}"
+    rows: list[Any] = connection.execute(
+        f"SELECT names, {start} AS start, sum({COUNTED}) FROM call WHERE id > ? AND id <= ? AND principal = ? "  # noqa: S608 constants
+        f"AND sent_at >= ? {'AND session = ?' if state.session is not None else ''} GROUP BY names, start",
+        (behind, upto, state.principal, since, *(() if state.session is None else (state.session,))),
+    ).fetchall()
+    return [(read_names(names), slot, amount) for names, slot, amount in rows]
+
+
+def sums_of(connection: apsw.Connection, state: MeterState, behind: int, upto: int, since: int) -> dict[int, int]:
+    """What a meter counts of the calls behind one number and up to another, by the start of the slot."""
+    sums: dict[int, int] = {}
+    for names, start, amount in read_feed(connection, state, behind, upto, since):
+        if applies(state, names):
+            sums[start] = sums.get(start, 0) + amount
+    return sums
+
+
+def fed_from(connection: apsw.Connection, window: Window, at: int, stored: int) -> int:
+    """A number up to which no call can be in a window that ends at `at`."""
+    if window not in SLOT_MS:
+        return 0
+    # Without the plus, SQLite would look for the first such call from the oldest on.
+    first: int | None = connection.execute(
+        "SELECT min(+id) FROM call INDEXED BY call_sent WHERE sent_at >= ?", (earliest(window, at),)
+    ).get
+    return stored if first is None else first - 1
+
+
+@lru_cache(maxsize=4096)
+def read_names(text: str) -> tuple[str, ...]:
+    """The names of a call as the ledger keeps them, a JSON array.
+
+    Raises:
+        ValueError: they are no such array.
+    """
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ValueError("names are an array of texts")
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def write_names(names: tuple[str, ...]) -> str:
+    """The names of a call as the ledger keeps them."""
+    return json.dumps(names, separators=(",", ":"))

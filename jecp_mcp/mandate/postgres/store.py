@@ -1,0 +1,293 @@
+"""Between what a batch fetches and stores in PostgreSQL and what the rules decide on. No rule stands here.
+
+The head is locked from the first statement of a batch to its end, so what was read stays right.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.commands import Needs
+from jecp_mcp.mandate.counting import FEED_AT_ONCE, applies, new_meter
+from jecp_mcp.mandate.feeding import read_names
+from jecp_mcp.mandate.ledger import Meter, MeterReading
+from jecp_mcp.mandate.page import Call, Feed, Kept, MeterState, Page
+from jecp_mcp.mandate.postgres.leases import DEAD_MS, RENEW_MS
+from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch, bounded
+from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
+from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.states import State
+from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, earliest, slot_expiry
+from jecp_mcp.money import MicroUSDC
+
+if TYPE_CHECKING:
+    from jecp_mcp.mandate.postgres.link import Link
+
+_FEEDS = """
+SELECT jecp_mcp.feed(principal, session, length, behind, upto, since)
+FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+  WITH ORDINALITY AS asked(principal, session, length, behind, upto, since, place)
+ORDER BY place
+"""
+METER: Final = 'SELECT id, key, "window", principal, pattern, session, since, fed, used FROM jecp_mcp.meter'
+"""A meter, for `meter_row`."""
+# Where the clock went back, time stands still.
+_INSTANT = """
+SELECT greatest(jecp_mcp.now_ms(), jecp_mcp.last_at()), (SELECT coalesce(max(id), 0) FROM jecp_mcp.call)
+"""
+_SLOTS = "SELECT start, amount FROM jecp_mcp.slot WHERE meter = %s AND (expires IS NULL OR expires > %s)"
+
+# Where a window has more calls than may be looked at here, its meter begins with the first call of all.
+_FIRST = """
+SELECT min(id), count(*) FROM (SELECT id FROM jecp_mcp.call WHERE sent_at >= %s ORDER BY sent_at LIMIT %s) AS found
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a batch begins with.
+
+    Attributes:
+        mine: whether the process session is this process's; None where that was not asked.
+        kept: how many bytes of requests and answers there are.
+    """
+
+    batch: Batch
+    mine: bool | None
+    kept: int
+
+
+class Store:
+    """The tables of one transaction, for one process session."""
+
+    def __init__(self, link: Link, session: str, token: str) -> None:
+        self._link = link
+        self._session = session
+        self._token = token
+
+    def load(self, needs: Sequence[Needs]) -> Loaded:
+        """Begin a transaction that holds the head, and fetch everything its changes depend on.
+
+        Raises:
+            LedgerUnavailable: the tables are of another version.
+        """
+        wanted = {meter.key: meter for one in needs for meter in one.meters}
+        found = self._link.gather(self._asked(needs, wanted))
+        page = Page(
+            found["number"],
+            bytes.fromhex(found["digest"]) if found["digest"] else chain.GENESIS,
+            found["stored"],
+            lambda meter: self._link.query("SELECT start, amount FROM jecp_mcp.slot WHERE meter = %s", (meter,)),
+        )
+        for row in found["calls"]:
+            page.add(_call(row))
+        for row in found["meters"]:
+            state = meter_row(row)
+            page.meters[state.key] = state
+        for key, upto, amounts in found["feeds"]:
+            page.feeds[key] = Feed(upto, _amounts(amounts))
+        for row in found["slips"]:
+            slip = slip_row(row)
+            page.slips[SlipRef(slip.kind, slip.slip_id)] = slip
+        page.shelf = [
+            Kept(SlipRef(SlipKind(kind), slip_id), SlipState(state), size, expires_at)
+            for kind, slip_id, state, size, expires_at in found["shelf"]
+        ]
+        page.lapsed = [SlipRef(SlipKind(kind), slip_id) for kind, slip_id in found["lapsed"]]
+        ids = {call.number: call.call_id for call in page.calls.values()}
+        page.orphans = [ids[number] for number in found["orphans"]]
+        missing = [meter for key, meter in wanted.items() if key not in page.meters]
+        at = max(found["now"], found["last_at"])
+        if missing:
+            self._make(page, missing, found["last_meter"], at)
+        now = UnixMs(found["now"])
+        batch = Batch(page, self, self._session, now, found["last_at"], "the server's")
+        return Loaded(batch, found["mine"], found["kept"])
+
+    def prune(self, before: int, behind: int, most: int) -> int:
+        """As `jecp_mcp.mandate.rules.Bulk.prune`."""
+        ((calls,),) = self._link.query("SELECT jecp_mcp.prune(%s, %s, %s)", (before, behind, most))
+        return int(calls)
+
+    def trim(self, bound: int, most: int) -> tuple[int, int]:
+        """As `jecp_mcp.mandate.rules.Bulk.trim`."""
+        ((kept,),) = self._link.query("SELECT kept FROM jecp_mcp.head")
+        chosen: list[int] = []
+        size = 0
+        for delivered in (True, False):
+            if kept - size <= bound or len(chosen) == most:
+                break
+            for number, length in self._link.query(
+                "SELECT * FROM jecp_mcp.oldest(%s, %s)", (delivered, most - len(chosen))
+            ):
+                if kept - size <= bound:
+                    break
+                chosen.append(number)
+                size += length
+        if chosen:
+            self._link.query("SELECT jecp_mcp.forget(%s)", (chosen,))
+        return len(chosen), size
+
+    def recount(self, at: int) -> None:
+        """As `jecp_mcp.mandate.rules.Bulk.recount`."""
+        ((last,),) = self._link.query("SELECT coalesce(max(id), 0) FROM jecp_mcp.call")
+        self._link.query("DELETE FROM jecp_mcp.slot")
+        for window in Window:
+            fed = self._fed_from(window, at, last)
+            asked = (fed, window.value)
+            self._link.query(
+                'UPDATE jecp_mcp.meter SET used = 0, fed = greatest(since, %s) WHERE "window" = %s',
+                asked,
+            )
+
+    def readings(self, meters: Sequence[Meter]) -> list[MeterReading]:
+        """How full each cap is now, what a meter has yet to count included."""
+        ((at, last),) = self._link.query(_INSTANT)
+        found = self._link.query(f"{METER} WHERE key = ANY (%s)", ([meter.key for meter in meters],))
+        known = {state.key: state for state in map(meter_row, found)}
+        readings = []
+        for meter in meters:
+            state = known.get(meter.key)
+            sums: dict[int, int] = {}
+            if state is None:
+                fed = self._fed_from(meter.window, at, last)
+                state = new_meter(meter, 0, self._session, last=last, fed=fed)
+            else:
+                sums = dict(self._link.query(_SLOTS, (state.number, at)))
+            for start, amount in self._sums(state, state.fed, last, earliest(state.window, at)).items():
+                sums[start] = sums.get(start, 0) + amount
+            ends = [slot_expiry(state.window, start) for start, amount in sums.items() if amount]
+            resets_at = min((UnixMs(end) for end in ends if end is not None), default=None)
+            readings.append(MeterReading(meter, MicroUSDC(sum(sums.values())), resets_at))
+        return readings
+
+    def _asked(self, needs: Sequence[Needs], wanted: dict[str, Meter]) -> str:
+        orphans = next((one.orphans for one in needs if one.orphans is not None), None)
+        shelf = next((one.shelf for one in needs if one.shelf is not None), None)
+        principals = {one.principal for one in needs} | {meter.principal for meter in wanted.values()}
+        return json.dumps(
+            {
+                "me": self._session,
+                "token": self._token,
+                # What leaves no event must not forget what was spent: the clock may be wrong.
+                "expire": not all(one.keeps for one in needs),
+                "live": any(one.lives for one in needs),
+                "renew_ms": RENEW_MS,
+                "dead_ms": DEAD_MS,
+                "undelivered_ms": UNDELIVERED_MS,
+                "feed": FEED_AT_ONCE,
+                "fingerprints": sorted({name for one in needs for name in one.fingerprints}),
+                "ids": sorted({name for one in needs for name in one.ids}),
+                "references": [
+                    {"call_id": call_id, "reference": bounded(one.reference)}
+                    for one in needs
+                    if one.reference is not None
+                    for call_id in one.ids
+                ],
+                "principals": sorted(name for name in principals if name is not None),
+                "meters": [
+                    {"key": key, "slot_ms": SLOT_MS.get(meter.window), "window_ms": WINDOW_MS.get(meter.window)}
+                    for key, meter in sorted(wanted.items())
+                ],
+                "slips": [
+                    {"kind": ref.kind.value, "slip_id": ref.slip_id}
+                    for ref in sorted({ref for one in needs for ref in one.slips}, key=lambda ref: ref.slip_id)
+                ],
+                "subjects": [
+                    {"kind": one.subject[0].value, "subject": one.subject[1]}
+                    for one in needs
+                    if one.subject is not None
+                ],
+                "shelf": None
+                if shelf is None
+                else {
+                    "kinds": shelf[0],
+                    "principal": shelf[1],
+                    "lapsed_ms": LAPSED_MS,
+                    "at_once": LAPSED_AT_ONCE,
+                },
+                "orphans": None
+                if orphans is None
+                else {
+                    "dead": orphans.dead,
+                    "running": orphans.running,
+                    "behind": orphans.behind,
+                    "most": orphans.most,
+                },
+            }
+        )
+
+    def _make(self, page: Page, meters: Sequence[Meter], last: int, at: int) -> None:
+        """Meters that are new, numbered from the one behind `last`, with what they have yet to count."""
+        fed = {window: self._fed_from(window, at, page.stored) for window in {meter.window for meter in meters}}
+        states = [
+            new_meter(meter, number, self._session, last=page.stored, fed=fed[meter.window])
+            for number, meter in enumerate(meters, last + 1)
+        ]
+        page.meters.update((state.key, state) for state in states)
+        lagging = [state for state in states if state.fed < page.stored]
+        if lagging:
+            upto = [min(state.fed + FEED_AT_ONCE, page.stored) for state in lagging]
+            since = [earliest(state.window, at) for state in lagging]
+            behind = [state.fed for state in lagging]
+            for state, number, amounts in zip(lagging, upto, self._feeds(lagging, behind, upto, since), strict=True):
+                page.feeds[state.key] = Feed(number, amounts)
+
+    def _fed_from(self, window: Window, at: int, stored: int) -> int:
+        """A number up to which no call can be in a window that ends at `at`."""
+        if window not in SLOT_MS:
+            return 0
+        ((first, looked_at),) = self._link.query(_FIRST, (earliest(window, at), FEED_AT_ONCE + 1))
+        if first is None:
+            return stored
+        return int(first) - 1 if looked_at <= FEED_AT_ONCE else 0
+
+    def _feeds(
+        self, states: Sequence[MeterState], behind: Sequence[int], upto: Sequence[int], since: Sequence[int]
+    ) -> list[list[tuple[tuple[str, ...], int, int]]]:
+        """What each meter's calls behind one number and up to another come to, whatever its pattern."""
+        asked = (
+            [state.principal for state in states],
+            [state.session for state in states],
+            [SLOT_MS.get(state.window) for state in states],
+            behind,
+            upto,
+            since,
+        )
+        return [_amounts(found) for (found,) in self._link.query(_FEEDS, asked)]
+
+    def _sums(self, state: MeterState, behind: int, upto: int, since: int) -> dict[int, int]:
+        """What a meter counts of the calls behind one number and up to another, by the start of the slot."""
+        sums: dict[int, int] = {}
+        (amounts,) = self._feeds([state], [behind], [upto], [since])
+        for names, start, amount in amounts:
+            if applies(state, names):
+                sums[start] = sums.get(start, 0) + amount
+        return sums
+
+
+def slip_row(found: Sequence[Any]) -> Slip:
+    """A row of the slips; a batch does without their bodies."""
+    kind, slip_id, principal, subject, state, body, *rest = found
+    return Slip(SlipKind(kind), slip_id, principal, subject, SlipState(state), bytes(body or b""), *rest)
+
+
+def _call(found: Sequence[Any]) -> Call:
+    fields = list(found)
+    fields[9], fields[10] = read_names(fields[9]), State(fields[10])
+    return Call(*fields)
+
+
+def meter_row(found: Sequence[Any]) -> MeterState:
+    """A row of `METER`."""
+    number, key, window, *rest = found
+    return MeterState(number, key, Window(window), *rest)
+
+
+def _amounts(found: Sequence[tuple[str, int, int]]) -> list[tuple[tuple[str, ...], int, int]]:
+    return [(read_names(names), start, amount) for names, start, amount in found]

@@ -1,0 +1,146 @@
+"""What a transaction came to, as ``jecp_mcp.append`` takes it. Pure: no I/O."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jecp_mcp.mandate.feeding import write_names
+from jecp_mcp.mandate.ledger import Reservation
+from jecp_mcp.mandate.page import Call, Changes, MeterState
+from jecp_mcp.mandate.postgres.bodies import Uploaded
+from jecp_mcp.mandate.slips import Slip
+from jecp_mcp.mandate.windows import slot_expiry
+
+
+def values_of(changes: Changes) -> list[Any]:
+    """What a transaction came to, as the arguments of ``jecp_mcp.append``."""
+    requests = [(call, body) for call, body in changes.requests.items() if not isinstance(body, Uploaded)]
+    answers = [(call, body) for call, body in changes.answers.items() if not isinstance(body, Uploaded)]
+    uploaded = [
+        {"table": table, "call": call, "size": len(body), "upload": body.upload}
+        for table, bodies in (("request", changes.requests), ("answer", changes.answers))
+        for call, body in bodies.items()
+        if isinstance(body, Uploaded)
+    ]
+    new_slips = list(changes.new_slips.values())
+    document = {
+        "moved": [_moved(call) for call in changes.moved.values()],
+        "made": [_made(call, wanted) for call, wanted in changes.made],
+        "meters": [_meter_values(state) for _, state in sorted(changes.meters.items())],
+        "slots": [
+            {
+                "meter": meter,
+                "start": start,
+                "expires": slot_expiry(changes.meters[meter].window, start),
+                "amount": by,
+            }
+            for (meter, start), by in sorted(changes.slots.items())
+            if by
+        ],
+        "tally": [
+            dict(zip(("state", "calls", "held", "charged", "refunded"), (state.value, *sums), strict=True))
+            for state, sums in sorted(changes.tally.items())
+            if any(sums)
+        ],
+        "uploaded": uploaded,
+        "slips": [
+            {
+                "kind": ref.kind.value,
+                "slip_id": ref.slip_id,
+                "state": slip.state.value,
+                "call_id": slip.call_id,
+                "note": slip.note,
+            }
+            for ref, slip in changes.slips.items()
+        ],
+        "dropped_slips": [{"kind": ref.kind.value, "slip_id": ref.slip_id} for ref in changes.dropped_slips],
+        "new_slips": [_slip_values(place, slip) for place, slip in enumerate(new_slips, 1)],
+    }
+    return [
+        json.dumps(document, separators=(",", ":")),
+        [event.number for event in changes.events],
+        [event.call for event in changes.events],
+        [event.body for event in changes.events],
+        [event.digest for event in changes.events],
+        [call for call, _ in requests],
+        [body for _, body in requests],
+        [call for call, _ in answers],
+        [body for _, body in answers],
+        [None if isinstance(slip.body, Uploaded) else slip.body for slip in new_slips],
+    ]
+
+
+def _moved(call: Call) -> dict[str, Any]:
+    return {
+        "id": call.number,
+        "owner": call.owner,
+        "claim": call.claim,
+        "state": call.state.value,
+        "charged": call.charged,
+        "refunded": call.refunded,
+        "balance_after": call.balance_after,
+        "reference": call.reference,
+        "evidence": call.evidence,
+        "attempts": call.attempts,
+        "sent_at": call.sent_at,
+        "look_again_at": call.look_again_at,
+        "ended_at": call.ended_at,
+        "answered": call.answered,
+        "delivered": call.delivered,
+    }
+
+
+def _made(call: Call, wanted: Reservation) -> dict[str, Any]:
+    return {
+        **_moved(call),
+        "call_id": call.call_id,
+        "principal": call.principal,
+        "team": wanted.team,
+        "session": call.session,
+        "rail": call.rail,
+        "account": call.account,
+        "tool": wanted.tool,
+        "payee": wanted.payee,
+        "source": wanted.source,
+        "offer": wanted.offer,
+        "names": write_names(call.names),
+        "version": wanted.version,
+        "fingerprint": call.fingerprint,
+        "kind": wanted.kind,
+        "terms": wanted.terms,
+        "quoted": wanted.quoted,
+        "held": call.held,
+        "created_at": call.created_at,
+        "provable_until": call.provable_until,
+    }
+
+
+def _meter_values(state: MeterState) -> dict[str, Any]:
+    return {
+        "id": state.number,
+        "key": state.key,
+        "window": state.window.value,
+        "principal": state.principal,
+        "pattern": state.pattern,
+        "session": state.session,
+        "since": state.since,
+        "fed": state.fed,
+        "used": state.used,
+    }
+
+
+def _slip_values(place: int, slip: Slip) -> dict[str, Any]:
+    return {
+        "place": place,
+        "kind": slip.kind.value,
+        "slip_id": slip.slip_id,
+        "principal": slip.principal,
+        "subject": slip.subject,
+        "state": slip.state.value,
+        "created_at": slip.created_at,
+        "expires_at": slip.expires_at,
+        "call_id": slip.call_id,
+        "note": slip.note,
+        "upload": slip.body.upload if isinstance(slip.body, Uploaded) else None,
+    }

@@ -1,0 +1,116 @@
+"""Who may still speak for a call: after it was taken over only a proven charge is believed from whoever lost it."""
+
+import logging
+
+import pytest
+
+from jecp_mcp.mandate.ledger import Conclusion
+from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.money import MicroUSDC
+from tests.unit.mandate.reservations import START, HandClock, everything, meter, reservation
+
+
+async def lost(ledger: SqliteLedger) -> str:
+    """A call that was taken over while its first task slept."""
+    wanted = reservation(ledger.session, 60, meters=[meter()])
+    await ledger.reserve(wanted)
+    await ledger.adopt_orphans(everything)
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    assert (row.state, row.claim) == (State.IN_DOUBT, 1)
+    return wanted.call_id
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "end",
+    [
+        Conclusion("", Verdict.NOT_CHARGED, claim=0),
+        Conclusion("", Verdict.IN_DOUBT, claim=0),
+        Conclusion("", Verdict.PENDING, claim=0, look_again_at=START),
+        Conclusion("", Verdict.CHARGED, MicroUSDC(60), claim=0, proven=False),
+    ],
+)
+async def test_nothing_but_proof_is_believed_from_a_claim_that_was_lost(
+    ledger: SqliteLedger, caplog: pytest.LogCaptureFixture, end: Conclusion
+) -> None:
+    call_id = await lost(ledger)
+    with caplog.at_level(logging.ERROR):
+        ledger.conclude(Conclusion(call_id, end.verdict, end.charged, claim=0, proven=end.proven))
+        await ledger.flush()
+    assert "taken over" in caplog.text
+    row = await ledger.row(call_id)
+    assert row is not None
+    assert (row.state, row.held) == (State.IN_DOUBT, 60)
+
+
+@pytest.mark.anyio
+async def test_a_proven_charge_is_true_whoever_saw_it(ledger: SqliteLedger) -> None:
+    call_id = await lost(ledger)
+    ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(40), claim=0))
+    row = await ledger.row(call_id)
+    assert row is not None
+    assert (row.state, row.charged) == (State.RECONCILED_CHARGED, 40)
+
+
+@pytest.mark.anyio
+async def test_a_proven_charge_overrules_a_release(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session, 60, meters=[meter()])
+    await ledger.reserve(wanted)
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.NOT_CHARGED, claim=0))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(40), claim=0))
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    assert (row.state, row.charged) == (State.RECONCILED_CHARGED, 40)
+    assert [one.used for one in await ledger.readings([meter()])] == [40]
+
+
+@pytest.mark.anyio
+async def test_the_claim_that_holds_is_believed(ledger: SqliteLedger) -> None:
+    call_id = await lost(ledger)
+    ledger.conclude(Conclusion(call_id, Verdict.NOT_CHARGED, claim=1))
+    row = await ledger.row(call_id)
+    assert row is not None
+    assert row.state is State.RECONCILED_FREE
+
+
+@pytest.mark.anyio
+async def test_a_call_that_a_task_works_on_is_left_to_it(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session)
+    await ledger.reserve(wanted)
+    assert await ledger.adopt_orphans(everything, [wanted.call_id]) == []
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    assert (row.state, row.claim) == (State.SENT, 0)
+
+
+@pytest.mark.anyio
+async def test_a_call_its_payee_still_works_on_waits_and_is_asked_for_in_time(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    wanted = reservation(ledger.session)
+    await ledger.reserve(wanted)
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.PENDING, claim=0, look_again_at=clock.now() + 30_000))
+    assert await ledger.adopt_orphans(everything) == []
+    assert await ledger.next_look() == clock.at + 30_000
+    clock.forward(seconds=30)
+    (row,) = await ledger.adopt_orphans(everything)
+    assert (row.call_id, row.state, row.look_again_at) == (wanted.call_id, State.SENT, clock.at)
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(5), claim=0))
+    assert await ledger.next_look() is None
+
+
+@pytest.mark.anyio
+async def test_what_can_no_longer_be_proven_is_written_off(ledger: SqliteLedger, clock: HandClock) -> None:
+    wanted = reservation(ledger.session, 60, meters=[meter()], provable_until=START + 3_300_000)
+    await ledger.reserve(wanted)
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, claim=0, look_again_at=clock.now() + 86_400_000))
+    clock.forward(ms=3_299_999)
+    assert await ledger.adopt_orphans(everything) == []
+    clock.forward(ms=1)
+    assert await ledger.adopt_orphans(everything) == []
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    assert (row.state, row.look_again_at) == (State.WRITTEN_OFF, None)
+    assert [one.used for one in await ledger.readings([meter()])] == [60]
