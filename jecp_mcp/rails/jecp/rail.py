@@ -206,11 +206,12 @@ class JecpRail:
         while True:
             left = min(request.timeout_seconds, ends - self._clock.monotonic())
             if streaming:
-                attempts.append(await self._streamed(request, body, identity, door, progress))
+                heard = await self._streamed(request, body, identity, door, progress)
                 # A stream has its own, longer time; what it takes is not taken from the plain attempts after it.
                 ends = max(ends, self._clock.monotonic() + request.timeout_seconds)
             else:
-                attempts.append(answering(request.call_id, await self._plain(request, body, identity, door, left)))
+                heard = await self._plain(request, body, identity, door, left)
+            attempts.append(answering(request.call_id, heard))
             unstreamable = streaming and _refused_streaming(attempts[-1])
             left = ends - self._clock.monotonic()
             wait = 0.0 if unstreamable else self._wait(request, attempts, replay=replay, left=left)

@@ -50,6 +50,27 @@ async def test_an_event_about_another_call_ends_the_stream_unbelieved(label: str
         assert hub.heard[0].body == hub.heard[1].body
 
 
+FOREIGN_PLAIN: dict[str, Script] = {
+    "an answer": says({**PAID, "id": OTHER}),
+    "a free answer": says({**PAID, "id": OTHER, "billing": {"charged": False}}),
+    "a refusal": says(
+        {"jecp": "1.0", "id": OTHER, "status": "failed", "error": {"code": "INSUFFICIENT_BALANCE", "message": "No."}},
+        "402 Payment Required",
+    ),
+}
+
+
+@pytest.mark.parametrize("label", FOREIGN_PLAIN)
+async def test_plain_json_about_another_call_is_no_answer_to_a_stream(label: str) -> None:
+    script = FOREIGN_PLAIN[label]
+    async with raw_hub(script, fails("INTERNAL_ERROR", "500 Oops")) as hub, bench(hub.url, seconds=60) as parts:
+        found = await parts.rail.execute(parts.request(STREAMED))
+        assert (found.verdict, found.answer, found.transaction_id) == (Verdict.IN_DOUBT, None, None)
+    async with raw_hub(script, says(PAID)) as hub, bench(hub.url, seconds=60) as parts:
+        found = await parts.rail.execute(parts.request(STREAMED))
+        assert (found.verdict, found.amount, found.attempts) == (Verdict.CHARGED, PRICE, 2)
+
+
 async def test_events_about_this_call_or_about_none_are_believed() -> None:
     script = streams(("open", {"id": OURS}), ("chunk", {"delta": "a"}), ("meter", {"id": OURS}), ENDED)
     async with raw_hub(script) as hub, bench(hub.url, seconds=60) as parts:
