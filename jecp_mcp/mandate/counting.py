@@ -64,7 +64,8 @@ class Meters:
         """Count `hold` against every meter at this instant, or against none.
 
         Args:
-            own: the open call that is sent again, which counts once: what it counts already is not in its own way.
+            own: the open call that is sent again, which counts once: what it counts already is not in its own way,
+                even past a full cap, for there nothing grows.
 
         Returns:
             The cap that has no room, of several the one that takes longest to reset; None when all had room.
@@ -74,7 +75,7 @@ class Meters:
         full = [
             (meter, state, mine)
             for (meter, state), mine in zip(asked, inside, strict=True)
-            if state.used - mine + hold > meter.limit
+            if hold > mine and state.used - mine + hold > meter.limit
         ]
         if full:
             return self._over(hold, full, own)

@@ -348,7 +348,8 @@ class Ledger(Slips, Protocol):
 
         Args:
             claim: the claim under which it is sent.
-            meters: every window cap that applies to it now; each must have room for it beside everything but itself.
+            meters: every window cap that applies to it now; each must have room for it beside everything but itself,
+                unless its window counts it already.
         """
         ...
 

@@ -16,6 +16,7 @@ from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.calls.sending import CLOCK_SLACK_MS, Sending
 from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.mandate.ledger import Admitted, Ledger, Meter
+from jecp_mcp.mandate.slips import SlipKind, SlipRef
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.base import NotNow, Outcome, StoredRequest
 from jecp_mcp.settings import MandateSettings
@@ -116,16 +117,19 @@ async def test_a_replay_counts_in_its_own_hour_and_not_beside_its_own_hold(tmp_p
     assert (second.refusal.code, len(rail.sent)) == (refusals.LIMIT_REACHED, 2)
 
 
-async def test_a_replay_without_room_stays_held_and_is_asked_for_when_there_is_some(tmp_path: Path) -> None:
+async def test_a_replay_without_room_stays_held_and_is_asked_for_when_there_is_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(test_pipeline, "WINDOW_MS", 24 * 60 * MINUTE)
     mandate = MandateSettings(hourly_usdc="0.15", daily_usdc="1.00")
     async with shop(tmp_path, always_lost, mandate) as (calls, rail, ledger, clock):
         first = await calls.pay(buying(n=1), Caller())
         await ledger.flush()
         held = await ledger.row(first.call_id or "")
         assert held is not None
-        clock.at += 30 * MINUTE
-        narrow = MandateSettings(hourly_usdc="0.05", daily_usdc="1.00")
-        calls._replays._policy = type(calls._policy).from_settings(narrow)
+        clock.at += 62 * MINUTE
+        rail.script = always_charged
+        assert (await calls.pay(buying(n=2), Caller())).charge is Charge.YES
         asked = await calls.resolve(held.call_id)
         row = await settled(ledger, first)
         assert asked is not None
@@ -133,12 +137,26 @@ async def test_a_replay_without_room_stays_held_and_is_asked_for_when_there_is_s
         assert (asked.charge, asked.refusal.code, asked.refusal.details["because"]) == (
             Charge.UNKNOWN, refusals.CALL_IN_DOUBT, refusals.LIMIT_REACHED,
         )  # fmt: skip
-        assert (row.state, row.attempts, len(rail.sent)) == (State.IN_DOUBT, held.attempts, 1)
-        calls._replays._policy = calls._policy
-        rail.script = always_charged
+        assert (row.state, row.attempts, len(rail.sent)) == (State.IN_DOUBT, held.attempts, 2)
+        clock.at += 62 * MINUTE
         again = await calls.resolve(held.call_id)
         assert again is not None
         assert (again.charge, await hour(calls)) == (Charge.YES, PRICE)
+
+
+async def test_a_call_let_past_a_full_limit_is_found_out_about(tmp_path: Path) -> None:
+    async with shop(tmp_path, always_charged) as (calls, rail, ledger, _clock):
+        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        assert (await calls.pay(buying(n=2), Caller())).charge is Charge.NO
+        (slip,) = await ledger.slips(SlipKind.LIMIT)
+        await ledger.answer_slip(SlipRef(slip.kind, slip.slip_id), True, "operator")
+        rail.script = always_lost
+        passed = await calls.pay(buying(n=2), Caller())
+        await ledger.flush()
+        rail.script = always_charged
+        asked = await calls.resolve(passed.call_id or "")
+        assert asked is not None
+        assert (passed.charge, asked.charge, await hour(calls)) == (Charge.UNKNOWN, Charge.YES, 2 * PRICE)
 
 
 async def test_a_first_attempt_past_what_can_be_proven_by_the_ledgers_clock_does_not_leave(tmp_path: Path) -> None:

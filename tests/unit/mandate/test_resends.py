@@ -74,10 +74,19 @@ async def test_without_room_it_is_not_sent_and_stays_held(ledger: SqliteLedger, 
 
 
 @pytest.mark.anyio
-async def test_a_limit_that_is_new_since_applies_to_it(ledger: SqliteLedger, clock: HandClock) -> None:
+@pytest.mark.parametrize("limit", [0, 59, 60])
+async def test_a_limit_that_counts_it_already_is_not_in_its_way(
+    ledger: SqliteLedger, clock: HandClock, limit: int
+) -> None:
     call_id = await in_doubt(ledger, 60)
-    assert isinstance(await ledger.resend(call_id, 0, [meter(Window.DAY, 59)]), OverLimit)
-    assert isinstance(await ledger.resend(call_id, 0, [meter(Window.DAY, 60)]), Admitted)
+    await ledger.reserve(reservation(ledger.session, 40, meters=[HOUR]))
+    narrow = [meter(Window.HOUR, limit), meter(Window.DAY, limit)]
+    assert isinstance(await ledger.resend(call_id, 0, narrow), Admitted)
+    assert await used(ledger, *narrow) == [100, 100]
+    assert isinstance(await ledger.reserve(reservation(ledger.session, 1, meters=narrow)), OverLimit)
+    clock.forward(seconds=3_700)
+    over = await ledger.resend(call_id, 0, narrow)
+    assert isinstance(over, Admitted if limit == 60 else OverLimit), "an hour later it would count in it anew"
 
 
 @pytest.mark.anyio
