@@ -61,7 +61,6 @@ class Bridge:
     source: CatalogSource
     registry: Registry
     finder: Finder
-    store: ArtifactStore
     policy: Policy
     start: Start
     client: HubClient
@@ -132,12 +131,15 @@ def new_call_id() -> str:
 
 
 @asynccontextmanager
-async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> AsyncIterator[Bridge]:
+async def build(
+    start: Start, *, changed: Callable[[], None] = lambda: None, store: ArtifactStore | None = None
+) -> AsyncIterator[Bridge]:
     """Open everything a paid call needs; leaving lets running calls end and writes what is queued.
 
     Args:
         start: settings, state folder and credentials.
         changed: called when the list of published tools changed.
+        store: where bought files are kept, if not in the state folder's own store.
     """
     settings, clock = start.settings, SystemClock()
     hub = settings.hub.base_url
@@ -157,7 +159,8 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     registry = Registry(settings.tools)
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
-    store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
+    if store is None:
+        store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
     jitter = secrets.SystemRandom().random
     rail = JecpRail(client, timeout_seconds=settings.hub.timeout_seconds, clock=clock, random=jitter)
     calls = Calls(
@@ -186,7 +189,7 @@ async def build(start: Start, *, changed: Callable[[], None] = lambda: None) -> 
     try:
         async with http, calls.open(), anyio.create_task_group() as tasks:
             yield Bridge(
-                desk, calls, source, registry, finder, store, policy, start, client, pins, publisher, ledger, tasks
+                desk, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks
             )
             tasks.cancel_scope.cancel()
     finally:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import io
 import json
 import os
 import select
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from jecp_mcp.invisible import escape
 if TYPE_CHECKING:
     from jecp_mcp.calls.ports import Question, Reply
     from jecp_mcp.cli.assembly import Bridge
+    from jecp_mcp.cli.bought import BoughtFiles
     from jecp_mcp.tools.forms import ToolResult
 
 
@@ -131,8 +131,11 @@ def _check_room(output: Path | None) -> None:
 async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path | None, as_json: bool) -> ToolResult:
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.bought import BoughtFiles
+    from jecp_mcp.clock import SystemClock
 
-    async with build(given) as bridge:
+    store = BoughtFiles(given.state / "artifacts", given.settings.artifacts, SystemClock())
+    async with build(given, store=store) as bridge:
         try:
             await bridge.source.refresh()
         except HubError:
@@ -144,11 +147,13 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
         await bridge.calls.recover()
         caller = Caller(asker=Terminal(given.settings.hub.base_url), presence=Unshown())
         result = await bridge.desk.call(tool, arguments, caller)
-        _deliver(bridge, result, output, as_json)
+        _deliver(bridge, store, result, output, as_json)
         return result
 
 
-def _deliver(bridge: Bridge, result: ToolResult, output: Path | None, as_json: bool) -> None:
+def _deliver(
+    bridge: Bridge, files: BoughtFiles, result: ToolResult, output: Path | None, as_json: bool
+) -> None:
     """Save a result's files and show it; only then is the answer delivered.
 
     Raises:
@@ -157,17 +162,23 @@ def _deliver(bridge: Bridge, result: ToolResult, output: Path | None, as_json: b
     """
     receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), result.structured or {})
     call_id, charged = receipt.get("call_id"), receipt.get("charged", "no")
-    saved, problems = _save(bridge, result, output)
+    if output is not None:
+        saved, problems = _save(files.bought, output)
+    else:
+        saved, problems = [], [f"{words}; --output PATH saves it" for words in files.lost]
     try:
         if as_json:
             print(_json(_as_json(result, saved)))
         else:
             _print(result, saved)
+        if output is not None and not files.bought and not result.is_error:
+            click.echo(f"nothing was saved to {output}: the result has no file", err=True)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
     except (OSError, ValueError) as exc:
         _abandon_output()
         problems.append(f"it could not be shown: {getattr(exc, 'strerror', None) or exc}")
+        problems += _remove(saved)
     if not problems:
         if call_id is not None and not result.is_error:
             bridge.ledger.delivered(call_id)
@@ -226,41 +237,35 @@ class Terminal:
         return Reply(Decision.UNABLE, "a terminal opens no links", await make())
 
 
-def _save(bridge: Bridge, result: ToolResult, output: Path | None) -> tuple[list[Path], list[str]]:
-    """Write the files of a result to `output`: one to that name, several, or one to a folder, by their own names.
+def _save(files: Sequence[tuple[str, bytes]], output: Path) -> tuple[list[Path], list[str]]:
+    """Write files, each a media type and its bytes, to `output`: one to that name, several, or one to a folder.
 
-    Returns those that were written, and what stood in the way of the rest.
+    Returns those that were written, and what stood in the way: then nothing of them is left there.
     """
     from jecp_mcp.tools.artifacts import extension
-    from jecp_mcp.tools.forms import Audio, Embedded, Image, Link
 
-    files: list[tuple[str, bytes]] = []
-    for place, part in enumerate(result.blocks):
-        match part:
-            case Image() | Audio():
-                files.append((f"file-{place}{extension(part.mime_type)}", base64.b64decode(part.data)))
-            case Embedded():
-                kept = bridge.store.find(part.uri.rpartition("/")[2])
-                name = kept.path.name if kept is not None else f"file-{place}{extension(part.mime_type)}"
-                files.append((name, base64.b64decode(part.data)))
-            case Link():
-                kept = bridge.store.find(part.uri.rpartition("/")[2])
-                if kept is not None:
-                    files.append((kept.path.name, kept.path.read_bytes()))
-            case _:
-                continue
-    if output is None or not files:
-        return [], []
     saved: list[Path] = []
     into_folder = output.is_dir() or len(files) > 1
     try:
         if into_folder:
             output.mkdir(exist_ok=True)
-        for name, data in files:
+        for place, (mime_type, data) in enumerate(files):
+            name = f"file-{place}{extension(mime_type)}"
             saved.append(_write_new(output, name, data) if into_folder else _write(output, data))
     except OSError as exc:
-        return saved, [f"its file could not be written to {output}: {exc.strerror}"]
+        return [], [f"its file could not be written to {output}: {exc.strerror}", *_remove(saved)]
     return saved, []
+
+
+def _remove(saved: Sequence[Path]) -> list[str]:
+    """Clear the way for the same call again, which saves the same files; what is left is named."""
+    left: list[str] = []
+    for path in saved:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as exc:
+            left.append(f"{path} is left there ({exc.strerror})")
+    return left
 
 
 def _write_new(folder: Path, name: str, data: bytes) -> Path:
@@ -275,13 +280,19 @@ def _write_new(folder: Path, name: str, data: bytes) -> Path:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    """Write a file that is not there yet; what is, a link too, stays as it is.
+    """Write a file that is not there yet, whole or not at all; what is, a link too, stays as it is.
 
     Raises:
         OSError: it is there, or cannot be written.
     """
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except BaseException:
+        # Half a file would stand in the way of the same call again.
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import random
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,3 +145,60 @@ def test_arguments_that_are_no_text_are_refused_before_anything_is_bought(
         assert done.returncode == 2
         assert b"not UTF-8" in done.stderr
     assert paid(hub) == before
+
+
+def noise_png(side: int) -> str:
+    """A picture that no encoder makes small, in base64."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    noise = random.Random(1)
+    rows = zlib.compress(b"".join(b"\0" + noise.randbytes(side * 3) for _ in range(side)), 1)
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return base64.b64encode(png).decode()
+
+
+def picture(hub: SandboxHub, home: Path, *options: str, side: int, redirect: str = "") -> Any:
+    """Buy a picture of about three bytes a pixel where the store of artifacts cannot keep anything."""
+    home.mkdir(exist_ok=True)
+    (home / "artifacts").touch()
+    arguments = json.dumps({"image": noise_png(side), "size": side - 1})
+    command = [sys.executable, "-m", "jecp_mcp", "call", "inkwell_thumbnail_make", "-", *options]
+    shell = ["/bin/sh", "-c", f'exec "$@" {redirect}', "sh", *command]
+    env = environment(home, **account(hub), JECP_MCP_STATE_DIR=str(home))
+    return subprocess.run(shell, input=arguments.encode(), capture_output=True, timeout=120, check=False, env=env)
+
+
+@pytest.mark.parametrize("side", [32, 450], ids=["within a frame", "larger than a frame"])
+def test_the_file_is_saved_though_the_store_cannot_keep_it(tmp_path: Path, hub: SandboxHub, side: int) -> None:
+    before, path = paid(hub), tmp_path / "small.png"
+    lost = picture(hub, tmp_path / "state", side=side)
+    # Without a place to save it to the file would be gone: it stays to be asked for again.
+    assert lost.returncode == 3, lost.stderr
+    assert b"--output PATH saves it" in lost.stderr
+    done = picture(hub, tmp_path / "state", "--output", str(path), side=side)
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert b"not charged again" in done.stderr
+    assert paid(hub) == before + 1
+
+
+def test_what_could_not_be_shown_leaves_no_file_in_the_way_of_the_same_call(tmp_path: Path, hub: SandboxHub) -> None:
+    before, path = paid(hub), tmp_path / "small.png"
+    options = ("--output", str(path))
+    assert picture(hub, tmp_path / "state", *options, side=32, redirect=">/dev/full").returncode == 3
+    assert not path.exists()
+    assert picture(hub, tmp_path / "state", *options, side=32).returncode == 0
+    assert path.exists()
+    assert paid(hub) == before + 1
+
+
+def test_that_a_result_has_no_file_is_said(tmp_path: Path, hub: SandboxHub) -> None:
+    path = tmp_path / "none"
+    for option in ([], ["--json"]):
+        done = call(hub, tmp_path, "--output", str(path), *option)
+        assert done.returncode == 0
+        assert f"nothing was saved to {path}: the result has no file" in done.stderr.decode()
+    assert not path.exists()

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import click
 import pytest
 
-from jecp_mcp.cli.call import _check_room, _save
-from jecp_mcp.tools.forms import Audio, Embedded, Image, ToolResult
+from jecp_mcp.cli.call import _check_room, _remove, _save
 
-DATA = base64.b64encode(b"bytes").decode()
-NOTHING_KEPT: Any = SimpleNamespace(store=SimpleNamespace(find=lambda _: None))
+DATA = b"bytes"
 
 
-def save(output: Path, *blocks: Any) -> list[str]:
-    return [one.name for one in _save(NOTHING_KEPT, ToolResult(blocks), output)[0]]
+def save(output: Path, *types: str) -> list[str]:
+    saved, problems = _save([(mime_type, DATA) for mime_type in types], output)
+    assert problems == []
+    return [one.name for one in saved]
 
 
 def test_names_end_as_the_stores_do_whatever_a_stranger_calls_the_type(tmp_path: Path) -> None:
-    blocks = [
-        Image(DATA, "image/png"),
-        Audio(DATA, "audio/mpeg"),
-        Image(DATA, "image/svg+xml"),
-        Image(DATA, "image/x.exe"),
-    ]
-    blocks += [Image(DATA, "image/../../x"), Embedded("jecp://artifact/unstored", DATA, "text/html")]
+    types = ["image/png", "audio/mpeg", "image/svg+xml", "image/x.exe", "image/../../x", "text/html"]
     names = ["file-0.png", "file-1.mp3", "file-2.bin", "file-3.bin", "file-4.bin", "file-5.html.txt"]
-    assert save(tmp_path, *blocks) == names
+    assert save(tmp_path, *types) == names
     assert sorted(one.name for one in tmp_path.iterdir()) == names
 
 
@@ -41,10 +36,10 @@ def test_nothing_that_is_there_is_overwritten_and_no_link_is_followed(tmp_path: 
     mine.write_bytes(b"mine")
     (folder / "file-0.png").symlink_to(mine)
     (folder / "file-0-2.png").symlink_to(tmp_path / "nowhere")
-    assert save(folder, Image(DATA, "image/png")) == ["file-0-3.png"]
+    assert save(folder, "image/png") == ["file-0-3.png"]
     assert mine.read_bytes() == b"mine"
     assert not (tmp_path / "nowhere").exists()
-    saved, (problem,) = _save(NOTHING_KEPT, ToolResult((Image(DATA, "image/png"),)), mine)
+    saved, (problem,) = _save([("image/png", DATA)], mine)
     assert (saved, mine.read_bytes()) == ([], b"mine")
     assert problem.startswith(f"its file could not be written to {mine}: ")
 
@@ -61,5 +56,35 @@ def test_a_place_that_cannot_take_the_file_is_refused_before_anything_is_bought(
 
 
 def test_several_files_make_a_folder(tmp_path: Path) -> None:
-    assert save(tmp_path / "new", Image(DATA, "image/png"), Image(DATA, "image/gif")) == ["file-0.png", "file-1.gif"]
+    assert save(tmp_path / "new", "image/png", "image/gif") == ["file-0.png", "file-1.gif"]
     assert os.access(tmp_path / "new" / "file-1.gif", os.R_OK)
+
+
+@contextmanager
+def disk_full_after(size: int) -> Iterator[None]:
+    """The system writes no more than `size` bytes into one file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_what_cannot_be_written_whole_leaves_nothing_in_the_way_of_the_same_call(tmp_path: Path) -> None:
+    files = [("image/png", DATA), ("application/pdf", bytes(100_000))]
+    with disk_full_after(50_000):
+        for place, given in ((tmp_path / "one.pdf", files[1:]), (tmp_path / "folder", files)):
+            saved, (problem,) = _save(given, place)
+            assert saved == []
+            assert problem == f"its file could not be written to {place}: File too large"
+    assert list(tmp_path.rglob("*.*")) == []
+    assert save(tmp_path / "one.pdf", "application/pdf") == ["one.pdf"]
+
+
+def test_a_file_that_cannot_be_removed_again_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (problem,) = _remove([tmp_path / "gone", tmp_path / "folder"])
+    assert problem.startswith(f"{tmp_path / 'folder'} is left there (")

@@ -35,7 +35,6 @@ from jecp_mcp.tools.artifacts import ArtifactStore
 from jecp_mcp.tools.browse import described
 from jecp_mcp.tools.cleaning import describe, title_of
 from jecp_mcp.tools.faults import fault
-from jecp_mcp.tools.forms import Embedded, ToolResult
 from jecp_mcp.tools.links import LinkPolicy
 from jecp_mcp.tools.refunds import _shown
 from jecp_mcp.tools.registry import _publish
@@ -182,10 +181,7 @@ def as_a_file_name(text: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         stored = ArtifactStore(Path(folder) / "kept", ArtifactSettings(), FixedClock()).put(b"x", text, text, None)
         (Path(folder) / "to").mkdir()
-        bridge: Any = type(
-            "Bridge", (), {"store": ArtifactStore(Path(folder) / "none", ArtifactSettings(), FixedClock())}
-        )
-        saved, _ = _save(bridge, ToolResult((Embedded("jecp://artifact/x", "", text),)), Path(folder) / "to")
+        saved, _ = _save([(text, b"")], Path(folder) / "to")
         assert [one.parent.name for one in saved] == ["to"]
         return _json([stored.name, stored.path.name, *(one.name for one in saved)])
 
