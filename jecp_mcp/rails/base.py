@@ -90,7 +90,8 @@ class Outcome:
         verdict: what is proven about money.
         amount: what was charged, micro-USDC (0 unless charged).
         estimated: whether the payee did not say readably how much it charged, so that `amount` is what counts instead.
-        answer: the delivered answer, if one arrived (also with `NOT_CHARGED`: a free call).
+        answer: the delivered answer, if one arrived (also with `NOT_CHARGED`: a free call; and with `IN_DOUBT`, where
+            it leaves open whether an attempt before it was charged).
         refusal: why there is no answer. Exactly one of `answer` and `refusal` is set.
         evidence: one short sentence for the ledger: what the verdict rests on.
         attempts: how many attempts may have reached the payee.

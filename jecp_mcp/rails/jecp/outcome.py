@@ -1,8 +1,9 @@
 """What a Hub's answers, and their absence, prove about money. Pure: no I/O, clock or randomness.
 
-One call is one id and one or more attempts. A success under the id is definitive whichever attempt fetched it. A
-refusal is definitive only when every attempt that can have reached the Hub got one: until then whoever charged the
-lost attempt may still hold the money.
+One call is one id and one or more attempts. A success under the id is definitive whichever attempt fetched it, unless
+it says that what it bills was not charged: after a lost attempt that may mean "not again". A refusal is definitive only
+when every attempt that can have reached the Hub got one: until then whoever charged the lost attempt may still hold the
+money.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def shown(evidence: Evidence, *, replay: bool) -> Verdict:
         case Replied(reply):
             if isinstance(reply, Refusal):
                 return _shown_by_refusal(reply, replay=replay)
-            return Verdict.NOT_CHARGED if reply.billing.charged is False else Verdict.CHARGED
+            return _shown_by_answer(reply, replay=replay)
         case Lost(sent=False):
             return Verdict.NOT_CHARGED
         case Unreadable() | Lost():
@@ -136,9 +137,10 @@ def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -
         budget: what was reserved, micro-USDC; what counts at least when nothing says readably how much was charged.
     """
     count = sum(not isinstance(one, Lost) or one.sent for one in attempts)
-    for one in reversed(attempts):
+    for index, one in reversed(list(enumerate(attempts))):
         if isinstance(one, Replied) and isinstance(one.reply, Answer):
-            return _success(one.reply, budget, count)
+            again = doubtful(attempts[:index], replay=replay)
+            return _success(one.reply, _shown_by_answer(one.reply, replay=again), budget, count)
         if isinstance(one, Replied) and isinstance(one.reply, Refusal) and _says_charged(one.reply) is True:
             return _charged_refusal(one.reply, budget, count)
     if not doubtful(attempts, replay=replay):
@@ -147,6 +149,14 @@ def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -
         return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, evidence, count)
     refusal = _in_doubt(attempts, budget)
     return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, f"not proven: {_summary(attempts[-1])}", count)
+
+
+def _shown_by_answer(answer: Answer, *, replay: bool) -> Verdict:
+    billing = answer.billing
+    if billing.charged is not False:
+        return Verdict.CHARGED
+    billed = bool(billing.amount) or billing.transaction_id is not None
+    return Verdict.IN_DOUBT if replay and billed else Verdict.NOT_CHARGED
 
 
 def _shown_by_refusal(refusal: Refusal, *, replay: bool) -> Verdict:
@@ -218,10 +228,11 @@ def _backoff(sent: int, jitter: float) -> float:
     return _BACKOFF_SECONDS[min(sent, len(_BACKOFF_SECONDS)) - 1] * (0.5 + jitter)
 
 
-def _success(answer: Answer, budget: MicroUSDC, count: int) -> Outcome:
+def _success(answer: Answer, verdict: Verdict, budget: MicroUSDC, count: int) -> Outcome:
     billing = answer.billing
-    if billing.charged is False:
-        return Outcome(Verdict.NOT_CHARGED, ZERO, answer, None, "answered, not charged", count, billing.transaction_id)
+    if verdict is not Verdict.CHARGED:
+        doubt = " again, it says; what was lost before may have been" if verdict is Verdict.IN_DOUBT else ""
+        return Outcome(verdict, ZERO, answer, None, f"answered, not charged{doubt}", count, billing.transaction_id)
     amount, estimated = _counted(billing, budget)
     evidence = f"answered, charged{UNREAD if estimated else ''}"
     return Outcome(Verdict.CHARGED, amount, answer, None, evidence, count, billing.transaction_id, estimated)

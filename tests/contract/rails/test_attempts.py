@@ -225,3 +225,13 @@ async def test_the_librarys_log_stays_shut_when_it_is_opened_after_the_start(
         assert len(hub.heard) == 2
     assert not [record for record in caplog.records if record.name.startswith("http")]
     assert KEY not in caplog.text
+
+
+async def test_an_answer_that_was_not_charged_again_after_a_lost_one_keeps_the_money_held_and_is_kept() -> None:
+    again = {**PAID, "billing": {**PAID["billing"], "charged": False}}
+    async with raw_hub(vanishes, says(again)) as hub, bench(hub.url, seconds=20) as parts:
+        found = await parts.rail.execute(parts.request())
+    assert (found.verdict, found.amount, found.attempts, found.transaction_id) == (Verdict.IN_DOUBT, 0, 2, "tx_1")
+    assert found.answer is not None
+    assert found.answer.output == PAID["result"]
+    assert found.look_again_at is not None

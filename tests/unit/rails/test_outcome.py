@@ -87,7 +87,7 @@ def answer(**billing: Any) -> Answer:
         ({"charged": True, "amount": MicroUSDC(5_000)}, Verdict.CHARGED, 5_000),
         ({"charged": True, "amount": None}, Verdict.CHARGED, BUDGET),
         ({"charged": None, "amount": None}, Verdict.CHARGED, BUDGET),
-        ({"charged": False, "amount": MicroUSDC(5_000)}, Verdict.NOT_CHARGED, 0),
+        ({"charged": False, "amount": MicroUSDC(0)}, Verdict.NOT_CHARGED, 0),
         ({"charged": False}, Verdict.NOT_CHARGED, 0),
     ],
 )
@@ -100,6 +100,29 @@ def test_a_success_is_definitive_whichever_attempt_fetched_it(
         assert (found.verdict, found.amount, found.refusal) == (verdict, amount, None)
         assert found.answer is not None
         assert found.answer.output == {"ok": 1}
+
+
+@pytest.mark.parametrize("billing", [{"amount": MicroUSDC(5_000)}, {"transaction_id": "tx_1"}])
+@pytest.mark.parametrize(
+    ("before", "replay", "verdict"),
+    [
+        ([], False, Verdict.NOT_CHARGED),
+        ([Lost(sent=False, reason="x")], False, Verdict.NOT_CHARGED),
+        ([Replied(reference("PROVIDER_ERROR"))], False, Verdict.NOT_CHARGED),
+        ([], True, Verdict.IN_DOUBT),
+        ([Lost(sent=True, reason="x")], False, Verdict.IN_DOUBT),
+        ([Replied(reference("INTERNAL_ERROR"))], False, Verdict.IN_DOUBT),
+        ([Unreadable(502, "x"), Replied(reference("PROVIDER_ERROR"))], False, Verdict.IN_DOUBT),
+    ],
+)
+def test_a_bill_said_not_to_be_charged_may_mean_not_again_where_an_attempt_before_it_is_open(
+    billing: dict[str, Any], before: list[Evidence], replay: bool, verdict: Verdict
+) -> None:
+    free = answer(charged=False, **billing)
+    found = conclude([*before, Replied(free)], replay=replay, budget=BUDGET)
+    assert (found.verdict, found.amount, found.answer, found.refusal) == (verdict, 0, free, None)
+    later = conclude([*before, Replied(free), Lost(sent=True, reason="x")], replay=replay, budget=BUDGET)
+    assert later.verdict is verdict, "what came after it says nothing about it"
 
 
 def test_a_failure_that_says_it_charged_is_believed() -> None:
