@@ -407,7 +407,7 @@ def standing(row: CallRow) -> Refusal:
 
 def estimated(row: CallRow) -> bool:
     """Whether what a row counts as charged is not the payee's own figure."""
-    return row.state in CHARGED and row.evidence is not None and row.evidence.endswith(UNREAD)
+    return row.state in CHARGED and row.evidence is not None and UNREAD in row.evidence
 
 
 def bridge_fault() -> Refusal:

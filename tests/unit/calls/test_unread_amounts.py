@@ -9,7 +9,7 @@ import pytest
 from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import UNREAD, Outcome, Refunded, StoredRequest, Verdict
-from jecp_mcp.wire.forms import Refusal
+from jecp_mcp.wire.forms import Answer, Billing, Refusal
 from tests.unit.calls.test_pipeline import buying, opened
 
 pytestmark = pytest.mark.anyio
@@ -34,3 +34,22 @@ async def test_the_end_says_so_now_and_later_and_after_a_refund(tmp_path: Path, 
             assert stands.refusal is not None
             assert (stands.estimated, "how much cannot be read" in stands.refusal.message) == (unread, unread)
             assert await calls.note_refunds() == 1 - back
+
+
+async def test_it_is_still_known_when_the_evidence_goes_on(tmp_path: Path) -> None:
+    async def answered(request: StoredRequest, _replay: bool) -> Outcome:
+        answer = Answer(request.call_id, {}, Billing(charged=True, transaction_id="tx_1"))
+        return Outcome(Verdict.CHARGED, request.budget, answer, None, f"answered, charged{UNREAD}", 1, "tx_1", True)
+
+    async with opened(tmp_path, answered) as (calls, _rail, ledger):
+        for n in (1, 2):
+            end = await calls.pay(buying(n=n), Caller())
+            assert end.call_id is not None
+            await ledger.flush()
+            row = await ledger.row(end.call_id)
+            assert row is not None
+            assert row.evidence is not None
+            assert row.evidence.endswith("another call's" if n == 2 else UNREAD)
+            stands = await calls.resolve(end.call_id)
+            assert stands is not None
+            assert (end.estimated, stands.estimated) == (True, True)
