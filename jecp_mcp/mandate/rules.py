@@ -15,6 +15,7 @@ from jecp_mcp.errors import ClockWentBack, LedgerError
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.counting import Meters
 from jecp_mcp.mandate.ledger import (
+    RULED,
     Admitted,
     AlreadyOpen,
     Conclusion,
@@ -256,7 +257,9 @@ class Batch:
             return False
         self._meters.adjust(call, call.refunded - refunded)
         call.refunded = refunded
-        call.evidence = bounded(evidence)
+        # What a person ruled stands, whatever came back of it since.
+        ruled = call.evidence is not None and call.evidence.startswith(RULED)
+        call.evidence = bounded(f"{call.evidence}; {evidence}" if ruled else evidence)
         self._happen(call, Event.REFUND, evidence=call.evidence)
         return True
 

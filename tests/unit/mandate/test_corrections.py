@@ -3,7 +3,7 @@
 import pytest
 
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Conclusion
+from jecp_mcp.mandate.ledger import RULED, Conclusion
 from jecp_mcp.mandate.sqlite import SqliteLedger
 from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.mandate.windows import Window
@@ -52,3 +52,19 @@ async def test_only_what_was_charged_can_be_corrected_and_not_below_its_refund(l
             await ledger.correct("c", MicroUSDC(charged), "why")
     await ledger.correct("c", MicroUSDC(3_000), "why")
     assert (await ledger.totals()).charged == 0
+
+
+@pytest.mark.anyio
+async def test_a_ruling_on_an_excess_stands_after_refunds(ledger: SqliteLedger) -> None:
+    await ledger.reserve(reservation(ledger.session, 5_000, call_id="c"))
+    ledger.conclude(Conclusion("c", Verdict.CHARGED, MicroUSDC(9_000), evidence="said the Hub"))
+    await ledger.flush()
+    assert [one.call_id for one in await ledger.excessive()] == ["c"]
+    await ledger.correct("c", MicroUSDC(9_000), f"{RULED}charged by ana: seen")
+    for refunded in (1_000, 2_000):
+        assert await ledger.refund("c", MicroUSDC(refunded), "refunded: r_1")
+        assert await ledger.excessive() == []
+    row = await ledger.row("c")
+    assert row is not None
+    assert row.evidence == "ruled charged by ana: seen; refunded: r_1; refunded: r_1"
+    assert (await ledger.audit()).findings == ()
