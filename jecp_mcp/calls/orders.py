@@ -75,6 +75,11 @@ class Order:
         )
         return replace(self, permit=Permit(self.permit.hold, meters), uses=(*self.uses, by))
 
+    def at_most(self, hold: MicroUSDC) -> Order:
+        """The same order for no more than `hold`, micro-USDC: what was promised for it."""
+        permit = replace(self.permit, hold=min(self.permit.hold, hold))
+        return replace(self, permit=permit, quoted=min(self.quoted, permit.hold))
+
     def reservation(self, request: StoredRequest, session: str) -> Reservation:
         """What the ledger is asked for."""
         action = self.purchase.action

@@ -21,7 +21,7 @@ from jecp_mcp.calls.admission import Admissions, Offered
 from jecp_mcp.calls.ends import conclusion, ended, refused, soon, standing
 from jecp_mcp.calls.orders import Order, Orders
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
-from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_slip, unusable
+from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_slip, terms_of, unusable
 from jecp_mcp.calls.replays import Replays
 from jecp_mcp.calls.runs import Run, Working
 from jecp_mcp.calls.sending import Sending
@@ -42,7 +42,7 @@ from jecp_mcp.mandate.ledger import (
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
 from jecp_mcp.mandate.states import OPEN, State, Verdict
-from jecp_mcp.money import format_usdc
+from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.rails.base import Rail
 from jecp_mcp.wire.forms import Action, Refusal
 
@@ -139,7 +139,14 @@ class Calls:
             return order
         action, price = purchase.action, purchase.action.price
         call = PreparedCall(
-            purchase.tool, action.key, action.version, price.amount, price.exact, order.permit.hold, purchase.arguments
+            tool=purchase.tool,
+            key=action.key,
+            version=action.version,
+            quoted=price.amount,
+            exact=price.exact,
+            terms=terms_of(price),
+            hold=order.permit.hold,
+            arguments=purchase.arguments,
         )
         readings = await self._ledger.readings(order.permit.meters)
         least = order.quoted if order.bounded else order.permit.hold
@@ -182,13 +189,16 @@ class Calls:
         call = PreparedCall.read(slip)
         if not call.still(action):
             return refused(refusals.price_changed(call.key, call.quoted, action.price.amount), action)
-        return await self._buy(purchase, caller, (SlipRef(slip.kind, slip.slip_id),))
+        return await self._buy(purchase, caller, (SlipRef(slip.kind, slip.slip_id),), call.hold)
 
-    async def _buy(self, purchase: Purchase, caller: Caller, uses: tuple[SlipRef, ...]) -> CallEnd:
+    async def _buy(
+        self, purchase: Purchase, caller: Caller, uses: tuple[SlipRef, ...], promised: MicroUSDC | None = None
+    ) -> CallEnd:
         action = purchase.action
         try:
             order = await self._orders.place(purchase, caller)
             if isinstance(order, Order):
+                order = order if promised is None else order.at_most(promised)
                 running = self._running.get(order.fingerprint)
                 if running is not None:
                     return await self._joined(running, replace(order, uses=uses))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipState
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import Action, Refusal
+from jecp_mcp.wire.forms import Action, Price, Refusal
 
 PREPARED_MS: Final = 900_000
 """How long a prepared price holds."""
@@ -29,6 +30,7 @@ class PreparedCall:
         key: the action's key in the catalog.
         quoted: the price, or for metered models its base, micro-USDC; None when it was unknown.
         exact: whether `quoted` is the whole price.
+        terms: a digest of how it is charged beyond `quoted`: the model and its rates.
         hold: the most that executing it may cost, micro-USDC.
     """
 
@@ -37,6 +39,7 @@ class PreparedCall:
     version: str | None
     quoted: MicroUSDC | None
     exact: bool
+    terms: str
     hold: MicroUSDC
     arguments: Mapping[str, Any]
 
@@ -54,11 +57,12 @@ class PreparedCall:
     def still(self, action: Action) -> bool:
         """Whether the catalog still offers what was prepared, at the same price."""
         price = action.price
-        return (action.key, action.version, price.amount, price.exact) == (
+        return (action.key, action.version, price.amount, price.exact, terms_of(price)) == (
             self.key,
             self.version,
             self.quoted,
             self.exact,
+            self.terms,
         )
 
 
@@ -75,6 +79,11 @@ class Preparation:
     call: PreparedCall
     full: tuple[MeterReading, ...]
     approval: tuple[str, Slip] | None
+
+
+def terms_of(price: Price) -> str:
+    """What `PreparedCall.terms` holds of a price."""
+    return hashlib.sha256(jsontext.dumps([price.model, dict(sorted(price.rates.items()))])).hexdigest()
 
 
 def new_prepared_id() -> str:

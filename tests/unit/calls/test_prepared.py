@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import anyio
@@ -17,7 +18,7 @@ from jecp_mcp.mandate.slips import SlipKind, SlipRef, SlipState
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Outcome, StoredRequest
 from jecp_mcp.settings import MandateSettings
-from jecp_mcp.wire.forms import Price, Refusal
+from jecp_mcp.wire.forms import Price, PricingModel, Refusal
 from tests.unit.calls.test_pipeline import (
     ACTION,
     PRICE,
@@ -122,6 +123,43 @@ async def test_a_price_is_promised_for_a_while_and_not_a_millisecond_longer(tmp_
         clock.at -= 1
         assert (await execute(calls, made, buying(x=1))).charge is Charge.YES
     assert len(rail.sent) == 1
+
+
+METERED = replace(ACTION, price=Price(MicroUSDC(1_000), PricingModel.PER_TOKEN, rates={"per_1k": Decimal("0.01")}))
+
+
+@pytest.mark.parametrize(
+    "price",
+    [
+        Price(MicroUSDC(1_000), PricingModel.PER_TOKEN, rates={"per_1k": Decimal("10.00")}),
+        Price(MicroUSDC(1_000), PricingModel.PER_TOKEN, rates={"per_1m": Decimal("0.01")}),
+        Price(MicroUSDC(1_000), PricingModel.PER_SECOND, rates=METERED.price.rates),
+    ],
+)
+async def test_a_metered_call_is_not_paid_by_other_rates_than_it_was_prepared_at(tmp_path: Path, price: Price) -> None:
+    purchase = Purchase("docs_invoice_create", METERED, {})
+    async with opened(tmp_path, always_charged, mandate=MandateSettings(daily_usdc="5", per_call_usdc="0.2")) as (
+        calls, rail, _ledger,
+    ):  # fmt: skip
+        made = await prepare(calls, purchase)
+        dearer = await execute(calls, made, replace(purchase, action=replace(METERED, price=price)))
+        assert (code(dearer), rail.sent) == (refusals.PRICE_CHANGED, [])
+        assert (await execute(calls, made, purchase)).charge is Charge.YES
+
+
+@pytest.mark.parametrize(("raised", "most"), [("0.9", 200_000), ("0.2", 200_000), ("0.1", 100_000)])
+async def test_a_prepared_call_never_costs_more_than_it_promised_whatever_the_limit_is_by_now(
+    tmp_path: Path, raised: str, most: int
+) -> None:
+    purchase = Purchase("docs_invoice_create", METERED, {})
+    mandate = MandateSettings(daily_usdc="5", per_call_usdc="0.2")
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, _rail, _ledger):
+        made = await prepare(calls, purchase)
+        assert made.call.hold == 200_000
+    mandate = MandateSettings(daily_usdc="5", per_call_usdc=raised)
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
+        end = await execute(calls, made, purchase)
+    assert (end.charge, end.reserved, rail.sent[0].budget) == (Charge.YES, most, most)
 
 
 @pytest.mark.parametrize("change", [{"price": Price(MicroUSDC(PRICE - 1))}, {"version": "1.0.1"}])
