@@ -82,20 +82,18 @@ def parse_refusal(
     )
 
 
-def charge_proof(refusal: Refusal, *, replay: bool) -> Proof:
+def charge_proof(refusal: Refusal) -> Proof:
     """What `refusal` proves about the charge for its call id.
 
     A code the catalog does not know proves nothing, and neither does a server error without the envelope's ``jecp``,
-    which a gateway in between may have written. On a replay, a refused nonce means that the first attempt arrived
-    (JECP ADR-0001), and a stream in progress is the first attempt's.
+    which a gateway in between may have written. A nonce that was seen means that an attempt arrived before (JECP
+    ADR-0001), and so does a stream in progress: also in answer to the only attempt that is known of.
     """
     entry = lookup(refusal.code)
     if entry is None or _gateways_word(refusal):
         return Proof.UNKNOWN
-    if replay and (
-        (entry.code == "PROVENANCE_MISMATCH" and refusal.details.get("subcause") == "nonce_replay")
-        or entry.code == "STREAM_IN_PROGRESS"
-    ):
+    seen = entry.code == "PROVENANCE_MISMATCH" and refusal.details.get("subcause") == "nonce_replay"
+    if seen or entry.code == "STREAM_IN_PROGRESS":
         return Proof.FIRST_CALL
     return entry.charge
 

@@ -82,7 +82,7 @@ def shown(evidence: Evidence, *, replay: bool) -> Verdict:
     match evidence:
         case Replied(reply):
             if isinstance(reply, Refusal):
-                return _shown_by_refusal(reply, replay=replay)
+                return _shown_by_refusal(reply)
             return _shown_by_answer(reply, replay=replay)
         case Lost(sent=False):
             return Verdict.NOT_CHARGED
@@ -147,7 +147,7 @@ def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -
         refusal = _last_refusal(attempts) or _unreachable(attempts[-1])
         evidence = "nothing left this machine" if refusal.source == "bridge" else f"refused: {refusal.code}"
         return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, evidence, count)
-    refusal = _in_doubt(attempts, budget)
+    refusal = _in_doubt(attempts, budget, replay=replay)
     return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, f"not proven: {_summary(attempts[-1])}", count)
 
 
@@ -159,14 +159,14 @@ def _shown_by_answer(answer: Answer, *, replay: bool) -> Verdict:
     return Verdict.IN_DOUBT if replay and billed else Verdict.NOT_CHARGED
 
 
-def _shown_by_refusal(refusal: Refusal, *, replay: bool) -> Verdict:
+def _shown_by_refusal(refusal: Refusal) -> Verdict:
     said = _says_charged(refusal)
     if said is not None:
         return Verdict.CHARGED if said else Verdict.NOT_CHARGED
     if bills(refusal.raw):
         # Whatever the code says, the Hub may have taken what it bills.
         return Verdict.IN_DOUBT
-    match charge_proof(refusal, replay=replay):
+    match charge_proof(refusal):
         case Proof.NO | Proof.PAYMENT:
             # No payment authorisation ever goes with a request of this rail.
             return Verdict.NOT_CHARGED
@@ -195,19 +195,21 @@ def _wanted_wait(attempts: Sequence[Evidence], *, replay: bool, jitter: float) -
         case _ if sent > MAX_REPLAYS:
             return None
         case Replied(Refusal() as refusal):
-            return _wait_after(refusal, sent, jitter, doubt=doubtful(attempts, replay=replay))
+            ours = doubtful(attempts[:-1], replay=replay)
+            return _wait_after(refusal, sent, jitter, doubt=doubtful(attempts, replay=replay), ours=ours)
         case Lost(again=False):
             return None
         case _:
             return _backoff(sent, jitter)
 
 
-def _wait_after(refusal: Refusal, sent: int, jitter: float, *, doubt: bool) -> float | None:
+def _wait_after(refusal: Refusal, sent: int, jitter: float, *, doubt: bool, ours: bool) -> float | None:
+    """Likewise, after a refusal; `ours` where an attempt before it may have reached the Hub."""
     entry = lookup(refusal.code)
     if entry is None or entry.charge is Proof.FIRST_CALL or _says_charged(refusal) is True:
         return None
     asked = refusal.retry_after_seconds
-    if doubt and entry.code == "STREAM_IN_PROGRESS":
+    if ours and entry.code == "STREAM_IN_PROGRESS":
         # It is this very call that is still running: worth all the time that is left.
         return _no_sooner(asked, _backoff(sent, jitter) * _STREAM_PATIENCE, jitter)
     if asked is not None and asked > LONGEST_WAIT_SECONDS:
@@ -264,13 +266,13 @@ def _unreachable(last: Evidence) -> Refusal:
     )
 
 
-def _in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC) -> Refusal:
+def _in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC, *, replay: bool) -> Refusal:
     """The words for a call in doubt: those of the last attempt that left it so."""
     money = f"Whether it was charged is not known, so {format_usdc(budget)} USDC stay held."
     step = "Ask for the call's status instead of repeating it."
     doubts = [one for one in attempts if shown(one, replay=False) is Verdict.IN_DOUBT]
     # That the id is known says less than what became of the attempt that made it known, where there is one.
-    telling = [one for one in doubts if not _repeats(one)] or (doubts if len(attempts) == 1 else [])
+    telling = [one for one in doubts if not _repeats(one)] or (doubts if len(attempts) == 1 and not replay else [])
     last = telling[-1] if telling else None
     match last:
         case Replied(Refusal() as refusal):
@@ -299,7 +301,7 @@ def _repeats(evidence: Evidence) -> bool:
     return (
         isinstance(evidence, Replied)
         and isinstance(evidence.reply, Refusal)
-        and charge_proof(evidence.reply, replay=True) is Proof.FIRST_CALL
+        and charge_proof(evidence.reply) is Proof.FIRST_CALL
     )
 
 

@@ -88,7 +88,7 @@ ROWS = (
     Row("CAPABILITY_DEPRECATED", (410,), "no", NEXT, "discover", NEXT),
     Row("RATE_LIMITED", (429,), "no", WAIT, "wait", WAIT),
     Row("NOT_STREAMABLE", (406,), "no", NO_STREAM, "drop_streaming_accept", NO_STREAM),
-    Row("STREAM_IN_PROGRESS", (409,), "no", WAIT, "retry_after", WAIT),
+    Row("STREAM_IN_PROGRESS", (409,), "unknown", STATUS, "retry_after", STATUS),
     Row("STREAM_TIMEOUT", (504,), "unknown", STATUS, "retry_or_alternative", STATUS),
     Row("STREAM_INCOMPLETE", (504,), "unknown", STATUS, "retry_after", STATUS),
     Row("PROVIDER_DISCONNECT", (504,), "unknown", STATUS, "retry_or_alternative", STATUS),

@@ -270,9 +270,10 @@ def test_the_table_has_every_code_and_alias_of_the_catalog() -> None:
 
 @pytest.mark.slow
 @pytest.mark.anyio
-async def test_a_stream_that_was_in_progress_from_the_start_is_not_this_call(tmp_path: Path) -> None:
+async def test_a_stream_that_was_in_progress_from_the_start_may_be_this_call(tmp_path: Path) -> None:
     with open_stage() as hub:
         hub.refuses("busy", refusal("STREAM_IN_PROGRESS", 409))
         async with seated(hub.url, tmp_path, agent=(AGENT, KEY), awaits=PLAIN) as client:
             error = error_of(await client.call_tool(PLAIN, {"text": "busy"}))
-    assert (error["error"]["code"], error["charged"]) == ("STREAM_IN_PROGRESS", "no")
+    assert (error["error"]["code"], error["charged"]) == ("HUB_LOST_ANSWER", "unknown")
+    assert error["error"]["details"]["last_answer"] == "STREAM_IN_PROGRESS"

@@ -35,6 +35,8 @@ OPEN_CODES = {
     "DUPLICATE_REQUEST", "STREAM_TIMEOUT", "STREAM_INCOMPLETE", "PROVIDER_DISCONNECT", "PROVIDER_TIMEOUT",
     "COMPOSITE_STEP_FAILED", "COMPOSITE_BIND_ERROR", "COMPOSITE_DEPTH_EXCEEDED", "COMPOSITE_TIMEOUT",
     "COMPOSITE_REFUND_FAILED", "INTERNAL_ERROR", "SERVICE_DEGRADED", "EXECUTION_FAILED", "OUTPUT_INVALID",
+    # Not charged itself, and yet a word that the id was there before.
+    "STREAM_IN_PROGRESS",
 }  # fmt: skip
 SPELLINGS = [(spelling, entry.code) for entry in CODES.values() for spelling in (entry.code, *entry.aliases)]
 
@@ -158,8 +160,10 @@ def test_on_a_replay_a_known_id_or_nonce_proves_only_that_the_first_attempt_arri
     assert "the connection was lost" in found.refusal.message
 
 
-def test_a_refused_nonce_on_a_first_attempt_was_not_charged() -> None:
-    assert conclude([Replied(nonce_replay())], replay=False, budget=BUDGET).verdict is Verdict.NOT_CHARGED
+@pytest.mark.parametrize("refusal", [nonce_replay(), reference("STREAM_IN_PROGRESS")], ids=["nonce", "stream"])
+def test_a_nonce_or_an_id_that_was_seen_leaves_the_only_attempt_that_is_known_of_in_doubt(refusal: Refusal) -> None:
+    found = conclude([Replied(refusal)], replay=False, budget=BUDGET)
+    assert (found.verdict, found.amount, found.refusal) == (Verdict.IN_DOUBT, 0, refusal)
 
 
 def test_the_words_for_doubt_are_those_of_the_attempt_that_left_it() -> None:
@@ -209,6 +213,7 @@ def test_money_is_released_only_on_proof(attempts: list[Evidence], replay: bool)
         isinstance(one, Unreadable)
         or (isinstance(one, Lost) and one.sent)
         or (isinstance(one, Replied) and isinstance(one.reply, Refusal) and one.reply.code in OPEN_CODES | {"NEW_CODE"})
+        or one == Replied(nonce_replay())
         for one in attempts
     )
     assert (found.answer is None) != (found.refusal is None)

@@ -48,7 +48,7 @@ def refusal(code: str, *, status: int | None = 500, billing: Any = None, **more:
         (DROPPED, False, Verdict.IN_DOUBT),
         (HTML, False, Verdict.IN_DOUBT),
         (refusal("INSUFFICIENT_BALANCE"), True, Verdict.NOT_CHARGED),
-        (refusal("STREAM_IN_PROGRESS"), False, Verdict.NOT_CHARGED),
+        (refusal("STREAM_IN_PROGRESS"), False, Verdict.IN_DOUBT),
         (refusal("STREAM_IN_PROGRESS"), True, Verdict.IN_DOUBT),
         (refusal("INTERNAL_ERROR"), False, Verdict.IN_DOUBT),
         (refusal("INTERNAL_ERROR", billing={"charged": False}), True, Verdict.NOT_CHARGED),

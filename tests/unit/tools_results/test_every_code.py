@@ -134,7 +134,7 @@ DIALECTS = {"reference": reference, "spec": specified}
 
 
 def end_of(refusal: Refusal) -> CallEnd:
-    unknown = charge_proof(refusal, replay=False) is Proof.UNKNOWN
+    unknown = charge_proof(refusal) is Proof.UNKNOWN
     return refused(refusal, Charge.UNKNOWN if unknown else Charge.NO, CALL_ID, 50_000 if unknown else 0)
 
 

@@ -76,7 +76,7 @@ def test_what_stands_beside_the_code_counts_as_details_when_there_are_none() -> 
 def test_an_unknown_code_passes_as_it_is_and_proves_nothing(code: str) -> None:
     refusal = parse_refusal(failed(code), status=418)
     assert (refusal.code, refusal.wire_code) == (code, code)
-    assert charge_proof(refusal, replay=False) is Proof.UNKNOWN
+    assert charge_proof(refusal) is Proof.UNKNOWN
 
 
 @pytest.mark.parametrize("body", [{}, {"error": "Bad gateway"}, {"error": {"message": "x"}}, {"error": {"code": 502}}])
@@ -108,18 +108,17 @@ def test_the_wait_comes_from_the_header_first_then_from_the_body(
     )
 
 
-def test_a_refused_nonce_on_a_replay_is_evidence_that_the_first_attempt_arrived() -> None:
+def test_a_nonce_that_was_seen_is_evidence_that_an_attempt_arrived_before() -> None:
     refusal = parse_refusal(failed("PROVENANCE_MISMATCH", error={"details": {"subcause": "nonce_replay"}}), status=403)
-    assert charge_proof(refusal, replay=False) is Proof.NO
-    assert charge_proof(refusal, replay=True) is Proof.FIRST_CALL
+    assert charge_proof(refusal) is Proof.FIRST_CALL
     skew = parse_refusal(failed("PROVENANCE_MISMATCH", error={"details": {"subcause": "clock_skew"}}), status=403)
-    assert charge_proof(skew, replay=True) is Proof.NO
+    assert charge_proof(skew) is Proof.NO
 
 
 def test_a_server_error_without_the_envelope_proves_nothing_and_a_client_error_does() -> None:
     gateway = {"error": {"code": "RATE_LIMITED", "message": "slow down"}}
     hub = {"jecp": "1.0", "status": "failed", **gateway}
-    assert charge_proof(parse_refusal(gateway, status=503), replay=False) is Proof.UNKNOWN
-    assert charge_proof(parse_refusal(gateway, status=429), replay=False) is Proof.NO
-    assert charge_proof(parse_refusal(hub, status=503), replay=False) is Proof.NO
-    assert charge_proof(parse_refusal(gateway, status=None), replay=False) is Proof.NO
+    assert charge_proof(parse_refusal(gateway, status=503)) is Proof.UNKNOWN
+    assert charge_proof(parse_refusal(gateway, status=429)) is Proof.NO
+    assert charge_proof(parse_refusal(hub, status=503)) is Proof.NO
+    assert charge_proof(parse_refusal(gateway, status=None)) is Proof.NO

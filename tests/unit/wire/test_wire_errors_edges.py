@@ -84,13 +84,12 @@ def test_the_first_place_that_names_a_wait_is_believed() -> None:
     assert parse_refusal(body, status=429).retry_after_seconds == 1
 
 
-def test_a_stream_in_progress_is_the_first_attempts_only_on_a_replay() -> None:
+def test_a_stream_in_progress_is_an_earlier_attempts() -> None:
     refusal = parse_refusal(nested("STREAM_IN_PROGRESS"), status=409)
-    assert charge_proof(refusal, replay=False) is Proof.NO
-    assert charge_proof(refusal, replay=True) is Proof.FIRST_CALL
+    assert charge_proof(refusal) is Proof.FIRST_CALL
 
 
 @pytest.mark.parametrize(("status", "proof"), [(499, Proof.NO), (500, Proof.UNKNOWN)])
 def test_a_gateway_may_have_written_any_server_error(status: int, proof: Proof) -> None:
     gateway = parse_refusal({"error": {"code": "RATE_LIMITED"}}, status=status)
-    assert charge_proof(gateway, replay=False) is proof
+    assert charge_proof(gateway) is proof
