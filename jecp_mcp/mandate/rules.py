@@ -56,7 +56,7 @@ class Bulk(Protocol):
         ...
 
     def trim(self, bound: int, most: int) -> tuple[int, int]:
-        """Drop bodies of at most so many ended calls until `bound` bytes are kept.
+        """Drop bodies of at most so many ended calls until `bound` bytes are kept beside those of open ones.
 
         The oldest delivered go first, those never delivered last. Returns how many calls lost theirs, and their bytes.
         """

@@ -82,6 +82,10 @@ _ENDED_ALONE: Final = """
 SELECT a.call, length(a.body) FROM answer AS a JOIN call AS c ON c.id = a.call WHERE ended_at IS NOT NULL AND {}
   AND NOT EXISTS (SELECT 1 FROM request AS r WHERE r.call = a.call) ORDER BY a.call LIMIT ?
 """
+_OPEN_BYTES: Final = f"""
+SELECT coalesce(sum((SELECT coalesce(sum(length(body)), 0) FROM request WHERE call = c.id)
+  + (SELECT coalesce(sum(length(body)), 0) FROM answer WHERE call = c.id)), 0) FROM call AS c WHERE c.{OPEN}
+"""  # noqa: S608 a constant
 _OLDEST: Final = tuple(sql.format(which) for which in (f"NOT ({KEPT})", KEPT) for sql in (_ENDED, _ENDED_ALONE))
 
 
@@ -189,7 +193,8 @@ class Store:
 
     def trim(self, bound: int, most: int) -> tuple[int, int]:
         """As `jecp_mcp.mandate.rules.Bulk.trim`."""
-        over = self.kept_bytes() - bound
+        # What open calls keep cannot be dropped; that answers go for it instead would not bring it below any bound.
+        over = self.kept_bytes() - int(self._execute(_OPEN_BYTES).get) - bound
         chosen: list[int] = []
         size = 0
         for number, length in self._oldest(most):

@@ -321,8 +321,8 @@ class LedgerSettings(_Section):
         url: a PostgreSQL server that several replicas share; None keeps the ledger in a file of the state folder.
         keep_bodies_days: how long the request and answer of a call that has ended are kept. Long after any Hub's
             idempotency window and a quarter's questions about a bill; amounts, states and proofs stay for ever.
-        keep_bodies_mb: how many megabytes (of 2**20 bytes) of requests and answers are kept: beyond, those of calls
-            that have ended go, the oldest delivered first, those that nobody received last.
+        keep_bodies_mb: how many megabytes (of 2**20 bytes) of the requests and answers of calls that have ended are
+            kept: beyond, the oldest delivered go first, those that nobody received last.
     """
 
     url: SecretStr | None = None

@@ -63,12 +63,31 @@ async def test_the_oldest_delivered_goes_first_and_what_nobody_received_last(tmp
     assert await kept(ledger) == ["undelivered", "a", "b"]
     await answered(ledger, "c")
     assert await kept(ledger) == ["undelivered", "b", "c"]
+    await answered(ledger, "d", delivered=False, size=300_000)
+    assert await kept(ledger) == ["d"]
     await ledger.reserve(reservation(ledger.session, 0, call_id="open", request=BODY * 3))
     await ledger.trim()
-    assert await kept(ledger) == []
     row = await ledger.row("open")
     assert row is not None
     assert row.request == BODY * 3
+    assert (await ledger.audit()).findings == ()
+    await ledger.close()
+
+
+async def test_what_a_running_call_keeps_costs_nobody_an_answer(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path / "ledger.db", most_kept=350_000)
+    await ledger.reserve(reservation(ledger.session, 0, call_id="running", request=BODY * 10))
+    await ledger.reserve(reservation(ledger.session, 0, call_id="doubtful", request=BODY))
+    ledger.conclude(Conclusion("doubtful", Verdict.IN_DOUBT, answer=BODY * 10))
+    await answered(ledger, "paid", delivered=False)
+    await answered(ledger, "delivered")
+    await ledger.trim()
+    assert await kept(ledger) == ["doubtful", "paid", "delivered"]
+    for call in ("running", "doubtful"):
+        ledger.conclude(Conclusion(call, Verdict.NOT_CHARGED))
+    await ledger.flush()
+    await ledger.trim()
+    assert (await kept(ledger), ledger._file.kept_bytes <= 350_000) == (["paid"], True)
     assert (await ledger.audit()).findings == ()
     await ledger.close()
 
