@@ -14,6 +14,10 @@ from pathlib import Path
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
+class SessionHeld(ValueError):
+    """Another process holds the session's lock."""
+
+
 class OwnerLock:
     """A held lock on a session's file."""
 
@@ -40,18 +44,19 @@ class Owners:
         """Show that `session` is alive, for as long as the lock is held.
 
         Raises:
-            ValueError: the session's id is no file name, or another process holds it.
+            SessionHeld: another process holds it; one that looks for the dead does so for no longer than that takes it.
+            ValueError: the session's id is no file name.
             OSError: the folder cannot be written.
         """
         if not _SESSION.fullmatch(session):
             raise ValueError("a session id is 1 to 64 letters, digits, - or _")
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        # Another process that looks for the dead may hold the new file for a moment, and removes it then.
+        # Another process that looks for the dead may have removed the new file between two steps.
         for _ in range(5):
             lock = self._take(session)
             if lock is not None:
                 return lock
-        raise ValueError(f"the session {session} is another process")
+        raise SessionHeld(f"the session {session} is another process")
 
     def known(self) -> set[str]:
         """The sessions that have a lock file, alive or dead."""

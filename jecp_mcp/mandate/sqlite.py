@@ -29,7 +29,7 @@ from jecp_mcp.mandate.ledger import (
     Reservation,
     Totals,
 )
-from jecp_mcp.mandate.owners import OwnerLock, Owners
+from jecp_mcp.mandate.owners import OwnerLock, Owners, SessionHeld
 from jecp_mcp.mandate.slips import WAITING, OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.mandate.writer import Writer
@@ -52,6 +52,10 @@ _MOST_DUE: Final = 100
 
 _MOST_FED: Final = 10_000
 """In how many transactions a limit may be counted before its caller is told to come again."""
+
+_TRIES: Final = 250
+_BETWEEN_TRIES: Final = 0.02
+"""How often, and how many seconds apart, a session's own lock is tried for again while another process has it."""
 
 _REST: Final = 0.005
 """How long whatever takes many transactions leaves the file to others between two of them, in seconds."""
@@ -117,7 +121,7 @@ class SqliteLedger:
         """
         if reservation.session != self._session:
             raise LedgerError(f"a reservation of the session {reservation.session} belongs to another process")
-        self._show_life()
+        await self._show_life()
 
         def release(admission: Any) -> None:
             if isinstance(admission, Admitted):
@@ -144,7 +148,7 @@ class SqliteLedger:
         Raises:
             LedgerError: there is no such call.
         """
-        self._show_life()
+        await self._show_life()
         again = commands.Resend(call_id, claim, tuple(meters))
         admission: Readmission = await self._counted(lambda: self._writer.do(again))
         return admission
@@ -269,7 +273,7 @@ class SqliteLedger:
 
         Returns the open rows of this process whose payee is due to be asked, the longest due first, without bodies.
         """
-        self._show_life()
+        await self._show_life()
         await self._read_queued()
         owners: list[tuple[str, str, str]] = self._file.read(records.read_open)
         served = {(rail, account) for _, rail, account in owners if serves(rail, account)}
@@ -443,13 +447,21 @@ class SqliteLedger:
             # The fault is reported by whoever needs to write; what is on the disk can still be read.
             return
 
-    def _show_life(self) -> None:
-        """Hold this session's lock before the first row names it."""
-        if self._owner is not None or self._closed:
-            return
-        try:
-            self._owner = self._owners.hold(self._session)
-        except OSError as exc:
-            raise LedgerUnavailable(f"the ledger {self.path} cannot be written: {exc.strerror}") from exc
-        except ValueError as exc:
-            raise LedgerError(str(exc)) from exc
+    async def _show_life(self) -> None:
+        """Hold this session's lock before the first row names it.
+
+        Another process that looks for the dead may have it as soon as its file is there, until it has seen to them.
+        """
+        for left in range(_TRIES, -1, -1):
+            if self._owner is not None or self._closed:
+                return
+            try:
+                self._owner = self._owners.hold(self._session)
+            except SessionHeld as exc:
+                if not left:
+                    raise LedgerError(str(exc)) from exc
+                await asyncio.sleep(_BETWEEN_TRIES)
+            except OSError as exc:
+                raise LedgerUnavailable(f"the ledger {self.path} cannot be written: {exc.strerror}") from exc
+            except ValueError as exc:
+                raise LedgerError(str(exc)) from exc

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Conclusion
+from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.owners import Owners
 from jecp_mcp.mandate.sqlite import SqliteLedger
@@ -35,6 +35,36 @@ def test_a_session_is_held_once(owners: Owners) -> None:
     with pytest.raises(ValueError, match="is another process"):
         owners.hold("s1")
     lock.release()
+
+
+@pytest.mark.anyio
+async def test_a_session_whose_new_lock_is_looked_at_buys_once_it_has_it(path: Path, clock: HandClock) -> None:
+    ledger = open_ledger(path, "s1", clock)
+    looked_at = ledger._owners.claim("s1")
+    assert looked_at is not None
+    first = asyncio.create_task(ledger.reserve(reservation("s1", call_id="a")))
+    second = asyncio.create_task(ledger.reserve(reservation("s1", call_id="b")))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not any(one.done() for one in (first, second))
+    looked_at.release()
+    assert await asyncio.gather(first, second) == [Admitted("a", clock.at), Admitted("b", clock.at)]
+    assert ledger._owners.claim("s1") is None
+    await ledger.close()
+
+
+@pytest.mark.anyio
+async def test_a_session_that_another_process_keeps_buys_nothing(
+    path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jecp_mcp.mandate.sqlite._BETWEEN_TRIES", 0)
+    ledger = open_ledger(path, "s1", clock)
+    held = ledger._owners.claim("s1")
+    with pytest.raises(LedgerError, match="is another process"):
+        await ledger.reserve(reservation("s1"))
+    assert held is not None
+    held.release()
+    await ledger.close()
 
 
 @pytest.mark.parametrize("session", ["", "../s1", "a/b", "x" * 65, "a\n"])
