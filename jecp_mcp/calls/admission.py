@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.orders import MOST_SKEW_SECONDS, Order, Orders
+from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
+from jecp_mcp.calls.orders import Order, Orders
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.errors import ClockWentBack
+from jecp_mcp.errors import ClockWentBack, HubError
 from jecp_mcp.mandate.ledger import (
     Admission,
     Admitted,
@@ -141,7 +142,10 @@ class Admissions:
             return await self._ledger.reserve(reservation)
         except ClockWentBack as exc:
             # The clock was wrong before or is wrong now; another one tells which.
-            skew = await self._rail.skew(fresh=True)
+            try:
+                skew = await self._rail.skew(fresh=True)
+            except HubError:
+                skew = None
             if skew is None:
                 raise ClockWentBack(f"{exc}. {_UNCONFIRMED}") from exc
             if abs(skew) > MOST_SKEW_SECONDS:

@@ -8,6 +8,7 @@ from typing import Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.approval import Approvals
+from jecp_mcp.calls.clock_check import clock_fault
 from jecp_mcp.calls.ports import Caller, Purchase, Question
 from jecp_mcp.calls.stored import fingerprint, pack
 from jecp_mcp.clock import Clock
@@ -18,9 +19,6 @@ from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.rails.base import QuoteKind, Rail, StoredRequest
 from jecp_mcp.wire.forms import Refusal
-
-MOST_SKEW_SECONDS: Final = 300.0
-"""How far this machine's clock may be off the Hub's: what the Hub itself allows (JECP 01-protocol, provenance)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +129,9 @@ class Orders:
         missing = self._unready()
         if missing is not None:
             return missing
-        skew = await self._rail.skew()
-        if skew is not None and abs(skew) > MOST_SKEW_SECONDS:
-            return refusals.clock_wrong(skew)
+        fault = await clock_fault(self._rail)
+        if fault is not None:
+            return fault
         action, account, source = purchase.action, self._rail.account, self._rail.source
         quote = self._rail.quote(action, purchase.arguments)
         permit = authorise(

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.clock_check import clock_fault
 from jecp_mcp.calls.ends import conclusion, ended, soon, standing
 from jecp_mcp.calls.ports import CallEnd
 from jecp_mcp.calls.sending import Sending
@@ -63,11 +64,16 @@ class Replays:
     async def replay(self, row: CallRow, progress: Progress) -> CallEnd:
         """Send a call in doubt again, unless that is no longer safe.
 
-        One that another living process owns is that one's to finish.
+        One that another living process owns is that one's to finish. Whether it is still safe only a clock can tell
+        that was confirmed just now: this machine may have slept unnoticed, or its clock may have leapt.
         """
         elsewhere = self.elsewhere(row)
         if row.owner != self._ledger.session:
             return elsewhere or standing(row)
+        fault = await clock_fault(self._rail, fresh=True)
+        if fault is not None:
+            unasked = replace(standing(row), refusal=refusals.held_back(row, fault, row.look_again_at))
+            return elsewhere or unasked
         if row.provable_until is not None and self._clock.now() >= row.provable_until:
             self._ledger.write_off(row.call_id, "the time in which its payee still knows it has passed")
             return standing(replace(row, state=State.WRITTEN_OFF))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import anyio
 
-from jecp_mcp.calls.orders import MOST_SKEW_SECONDS
+from jecp_mcp.calls.clock_check import clock_fault
 from jecp_mcp.calls.ports import CallEnd, Charge
-from jecp_mcp.calls.refusals import estimated
+from jecp_mcp.calls.refusals import CLOCK_WRONG, estimated
 from jecp_mcp.calls.sending import CLOCK_SLACK_MS
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, LedgerError
@@ -83,10 +83,41 @@ class Upkeep:
     async def recover(self) -> bool:
         """Finish what is due; what cannot be finished stays counted as spent.
 
-        Returns whether some were left because their payee answers nobody.
+        Returns whether some were left because their payee answers nobody, or the clock cannot be gone by.
         """
-        await self._write_off_the_future()
-        return await self._finish()
+        try:
+            rows = await self._ledger.rows(limit=_LISTED, states=OPEN)
+            fault, right = None, False
+            if len(rows) == _LISTED or any(self._in_question(row) for row in rows):
+                fault = await clock_fault(self._rail, fresh=True)
+                if fault is not None and fault.code == CLOCK_WRONG:
+                    # What is written down now would carry a time that is none.
+                    log.warning("open calls are left as they are: %s", fault.message)
+                    return True
+                right = fault is None and await self._told(rows)
+            due = await self._ledger.adopt_orphans(self._serves, self._working, clock_right=right)
+        except LedgerError as exc:
+            log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
+            return False
+        if due and fault is not None:
+            log.warning("%d calls stay in doubt until the next round: %s", len(due), fault.message)
+            return True
+        in_vain: Counter[tuple[str, str]] = Counter()
+        left: Counter[tuple[str, str]] = Counter()
+        for row in due:
+            account = (row.rail, row.account)
+            if in_vain[account] >= FRUITLESS:
+                left[account] += 1
+                continue
+            end = await self._resolve(row.call_id)
+            charge = Charge.UNKNOWN if end is None else end.charge
+            if charge is not Charge.UNKNOWN:
+                log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
+            now = await self._as_it_stands(row)
+            in_vain[account] = in_vain[account] + 1 if now is None or now.state in OPEN else 0
+        for (_, account_id), number in left.items():
+            log.warning("%d calls of %s stay in doubt until the next round", number, account_id)
+        return bool(left)
 
     async def keep(self) -> None:
         """A round whenever a call is due, and every `ROUND_SECONDS`, until cancelled."""
@@ -124,7 +155,12 @@ class Upkeep:
         return news
 
     async def _chores(self) -> None:
-        await self._ledger.prune(UnixMs(self._clock.now() - self._keep_ms))
+        # This also hears anew what the payee says of itself.
+        fault = await clock_fault(self._rail, fresh=True)
+        if fault is None:
+            await self._ledger.prune(UnixMs(self._clock.now() - self._keep_ms))
+        else:
+            log.info("old requests and answers are kept for now: %s", fault.message)
         try:
             await self.note_refunds()
         except HubError as exc:
@@ -154,47 +190,28 @@ class Upkeep:
             log.info("when the next call is due cannot be read: %s", exc)
             return None
 
-    async def _write_off_the_future(self) -> None:
-        """Write off open calls that were made while the clock was ahead: how old they are cannot be known.
-
-        Only where the Hub says that the clock is right now.
-        """
-        try:
-            rows = await self._ledger.rows(limit=_LISTED, states=OPEN)
-            ahead = [row for row in rows if row.created_at > self._clock.now() + CLOCK_SLACK_MS]
-            if not ahead:
-                return
-            skew = await self._rail.skew(fresh=True)
-            if skew is None or abs(skew) > MOST_SKEW_SECONDS:
-                return
-            for row in ahead:
-                self._ledger.write_off(row.call_id, "it was made while the clock was ahead, so its age is not known")
-            await self._ledger.flush()
-        except LedgerError as exc:
-            log.error("open calls could not be looked through: %s", exc)  # noqa: TRY400 - the cause is in the message
-
-    async def _finish(self) -> bool:
-        try:
-            due = await self._ledger.adopt_orphans(self._serves, self._working)
-        except LedgerError as exc:
-            log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
+    def _in_question(self, row: CallRow) -> bool:
+        """Whether something is to be done now about an open call, as far as this machine's clock tells."""
+        if row.call_id in self._working:
             return False
-        in_vain: Counter[tuple[str, str]] = Counter()
-        left: Counter[tuple[str, str]] = Counter()
-        for row in due:
-            account = (row.rail, row.account)
-            if in_vain[account] >= FRUITLESS:
-                left[account] += 1
-                continue
-            end = await self._resolve(row.call_id)
-            charge = Charge.UNKNOWN if end is None else end.charge
-            if charge is not Charge.UNKNOWN:
-                log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
-            now = await self._as_it_stands(row)
-            in_vain[account] = in_vain[account] + 1 if now is None or now.state in OPEN else 0
-        for (_, account_id), number in left.items():
-            log.warning("%d calls of %s stay in doubt until the next round", number, account_id)
-        return bool(left)
+        now = self._clock.now()
+        due = row.look_again_at is None or row.look_again_at <= now
+        return due or self._ahead(row) or (row.provable_until is not None and row.provable_until <= now)
+
+    def _ahead(self, row: CallRow) -> bool:
+        return row.created_at > self._clock.now() + CLOCK_SLACK_MS
+
+    async def _told(self, rows: Sequence[CallRow]) -> bool:
+        """Whether a clock in which nobody found a fault can be gone by, for these open calls.
+
+        Raises:
+            LedgerError: it cannot be written down that it is right.
+        """
+        if await self._rail.skew() is None:
+            # The payee never tells the time. That will do, but not where the clock is known to have been wrong.
+            return not any(self._ahead(row) for row in rows)
+        await self._ledger.trust_clock()
+        return True
 
     async def _as_it_stands(self, row: CallRow) -> CallRow | None:
         try:

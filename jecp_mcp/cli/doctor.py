@@ -228,7 +228,7 @@ def _close_credentials(state: Path) -> list[str]:
 
 async def _hub(settings: Settings, only_ledger: bool) -> Any:
     """Whether the Hub answers, and how far this machine's clock is from its."""
-    from jecp_mcp.calls.orders import MOST_SKEW_SECONDS
+    from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.http import ExchangeFailed, Http
     from jecp_mcp.mandate.checkup import Finding, Level

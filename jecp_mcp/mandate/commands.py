@@ -20,7 +20,7 @@ class Orphans:
     """Open calls that nobody works on, oldest first.
 
     Of dead sessions every one; of this session those that no task works on and that are ``reserved``, ``sent`` without
-    a time to look again, or past what can be proven.
+    a time to look again, past what can be proven, or from the future.
 
     Attributes:
         dead: the sessions whose process has ended.
@@ -271,6 +271,7 @@ class Adopt(_Fact):
     running: tuple[str, ...]
     behind: int
     most: int
+    clock_right: bool
 
     @property
     def needs(self) -> Needs:
@@ -281,7 +282,7 @@ class Adopt(_Fact):
 
     def __call__(self, batch: Batch, at: UnixMs) -> int | None:
         """Make it."""
-        return batch.adopt(frozenset(self.dead), self.served, frozenset(self.running), at)
+        return batch.adopt(frozenset(self.dead), self.served, frozenset(self.running), at, clock_right=self.clock_right)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

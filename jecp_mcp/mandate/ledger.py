@@ -404,16 +404,18 @@ class Ledger(Slips, Protocol):
         ...
 
     async def adopt_orphans(
-        self, serves: Callable[[str, str], bool], running: Collection[str] = ()
+        self, serves: Callable[[str, str], bool], running: Collection[str] = (), *, clock_right: bool = False
     ) -> Sequence[CallRow]:
         """See to the open rows that nobody works on: those whose process is dead, and this one's own without a task.
 
-        ``reserved`` is released, ``sent`` becomes ``in_doubt``; what can no longer be proven is written off. Whoever's
+        ``reserved`` is released, ``sent`` becomes ``in_doubt``. What can no longer be proven is written off, and so is
+        what was made while the clock was ahead, for its age is not known; neither unless `clock_right`. Whoever's
         account `serves` says can be acted for becomes this process's; the others wait for a process that can.
 
         Args:
             serves: whether this process can act for a rail and account.
             running: the ids of the calls that tasks of this process work on.
+            clock_right: whether somebody else's clock just confirmed this machine's.
 
         Returns:
             The open rows of this process whose payee is due to be asked, the longest due first, without their bodies.

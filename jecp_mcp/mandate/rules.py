@@ -154,7 +154,7 @@ class Batch:
             ClockWentBack: the clock is well behind the last change.
         """
         call = self._find(call_id)
-        late = call.provable_until is not None and at >= call.provable_until
+        late = call.provable_until is not None and self._now >= call.provable_until
         if after(call.state, Event.RESEND) is None or call.claim != claim or late:
             return NotYours()
         if self._behind is not None:
@@ -276,7 +276,13 @@ class Batch:
             self.events.append(chain.DELIVER, call, call.state)
 
     def adopt(
-        self, dead: Collection[str], served: Collection[tuple[str, str]], running: Collection[str], at: UnixMs
+        self,
+        dead: Collection[str],
+        served: Collection[tuple[str, str]],
+        running: Collection[str],
+        at: UnixMs,
+        *,
+        clock_right: bool,
     ) -> int | None:
         """See to the loaded open rows that nobody works on.
 
@@ -284,6 +290,7 @@ class Batch:
             dead: the sessions whose process has ended.
             served: the rails and accounts that this process can act for.
             running: the calls that tasks of this process work on.
+            clock_right: whether the clock was confirmed, so that it tells what can no longer be proven.
 
         Returns:
             The number of the last of them, or None where there were none.
@@ -295,9 +302,9 @@ class Batch:
             if call.state not in OPEN or (call.call_id in running if mine else call.owner not in dead):
                 continue
             self._orphaned(call, at, mine=mine)
-            lapsed = call.provable_until is not None and at >= call.provable_until
-            if lapsed and call.state in {State.SENT, State.IN_DOUBT}:
-                self._write_off(call, "its end can no longer be proven", at)
+            hopeless = self._hopeless(call) if clock_right else None
+            if hopeless is not None and call.state in {State.SENT, State.IN_DOUBT}:
+                self._write_off(call, hopeless, at)
             elif call.state in OPEN and not mine and (call.rail, call.account) in served:
                 self._claim(call)
         return last
@@ -371,6 +378,14 @@ class Batch:
             if mine:
                 # Whatever the task that died may still say must not be believed any more.
                 self._claim(call)
+
+    def _hopeless(self, call: Call) -> str | None:
+        """Why an open call's end cannot be proven any more, by a clock that is right; None where it can."""
+        # The batch's instant is no clock: it stands still where a leap ahead left it.
+        if call.created_at > self._now + CLOCK_SLACK_MS:
+            return "it was made while the clock was ahead, so its age is not known"
+        lapsed = call.provable_until is not None and self._now >= call.provable_until
+        return "its end can no longer be proven" if lapsed else None
 
     def _claim(self, call: Call) -> None:
         call.owner = self._session

@@ -267,9 +267,11 @@ class SqliteLedger:
         await self._writer.flush()
 
     async def adopt_orphans(
-        self, serves: Callable[[str, str], bool], running: Collection[str] = ()
+        self, serves: Callable[[str, str], bool], running: Collection[str] = (), *, clock_right: bool = False
     ) -> Sequence[CallRow]:
         """See to the open rows that nobody works on: those whose process is dead, and this one's own without a task.
+
+        What can no longer be proven is written off only if `clock_right`.
 
         Returns the open rows of this process whose payee is due to be asked, the longest due first, without bodies.
         """
@@ -286,7 +288,7 @@ class SqliteLedger:
             dead = tuple(sorted({owner for owner, _, _ in owners} & claims.keys()))
             behind: int | None = 0
             while behind is not None:
-                adopt = commands.Adopt(dead, served, tuple(running), behind, _ADOPTED_AT_ONCE)
+                adopt = commands.Adopt(dead, served, tuple(running), behind, _ADOPTED_AT_ONCE, clock_right)
                 behind = await self._writer.do(adopt)
         except OSError as exc:
             raise LedgerUnavailable(f"the sessions of the ledger cannot be told alive or dead: {exc}") from exc

@@ -19,7 +19,7 @@ from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter
 from jecp_mcp.mandate.feeding import METER, fed_from, read_feed, read_meter, read_names, write_names
 from jecp_mcp.mandate.ledger import Meter, Reservation
 from jecp_mcp.mandate.page import Call, Changes, Feed, Kept, MeterState, Page
-from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS, Batch
 from jecp_mcp.mandate.schema import KEPT, OPEN
 from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
@@ -41,7 +41,8 @@ UNION ALL {_CALL} WHERE fingerprint = ?1 AND {KEPT} AND ended_at > ?2
 _ORPHANS: Final = f"""{_CALL} WHERE {OPEN} AND id > ?1 AND (
   owner IN (SELECT value FROM json_each(?2))
   OR owner = ?3 AND call_id NOT IN (SELECT value FROM json_each(?4)) AND (
-    state = 'reserved' OR state = 'sent' AND look_again_at IS NULL OR provable_until <= ?5))
+    state = 'reserved' OR state = 'sent' AND look_again_at IS NULL OR provable_until <= ?5
+    OR created_at > ?5 + {CLOCK_SLACK_MS}))
 ORDER BY id LIMIT ?6
 """  # noqa: S608 likewise
 
@@ -98,7 +99,7 @@ class Store:
         self._executemany = connection.cursor().executemany
         self._session = session
         self._page = Page(0, chain.GENESIS, 0, self._slots)
-        self._at = UnixMs(0)
+        self._now = self._at = UnixMs(0)
         self._of: set[tuple[str, str]] = set()
         self._same: set[str] = set()
         self._read: dict[int, int] = {}
@@ -116,7 +117,7 @@ class Store:
         self._same.clear()
         self._read.clear()
         self._last_meter = None
-        self._at = UnixMs(max(now, last_at))
+        self._now, self._at = now, UnixMs(max(now, last_at))
         for slot, meter, amount in self._execute(
             "SELECT id, meter, amount FROM slot WHERE expires <= ?", (self._at,)
         ).fetchall():
@@ -240,7 +241,7 @@ class Store:
             json.dumps(wanted.dead),
             self._session,
             json.dumps(wanted.running),
-            self._at,
+            self._now,
             wanted.most,
         )
         self._page.orphans = [call.call_id for call in self._take(self._execute(_ORPHANS, asked))]

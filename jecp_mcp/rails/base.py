@@ -195,6 +195,9 @@ class Rail(Protocol):
 
         Args:
             fresh: ask now, instead of going by what was last heard.
+
+        Raises:
+            HubError: the payee was asked, because it must be or nothing was heard yet, and did not answer.
         """
         ...
 

@@ -33,6 +33,9 @@ _GUIDE_SECONDS: Final = 10.0
 _ACCOUNT_SECONDS: Final = 20.0
 _NOT_FOUND: Final = 404
 _OK: Final = 200
+_SERVER_ERROR: Final = 500
+_ASK_AGAIN: Final = frozenset({408, 425, 429})
+"""Answers below `_SERVER_ERROR` that say nothing of whether there is a guide."""
 
 
 class HubRefused(HubError):
@@ -79,12 +82,16 @@ class HubClient:
     """Requests to one Hub."""
 
     def __init__(self, base_url: str, http: Wire, credentials: Callable[[], Credentials | None], clock: Clock) -> None:
-        """Speak to the Hub at `base_url`, an origin; `credentials` is asked at each request."""
+        """Speak to the Hub at `base_url`, an origin; `credentials` is asked at each request.
+
+        `guide_known` tells whether the Hub answered for its guide, be it to say that there is none.
+        """
         self.origin = base_url.rstrip("/")
         self._http = http
         self._credentials = credentials
         self._clock = clock
         self.guide = AgentGuide()
+        self.guide_known = False
         self.hub_time = HubTime(clock)
 
     def identity(self) -> Credentials | None:
@@ -92,7 +99,21 @@ class HubClient:
         return self._credentials()
 
     async def discover(self) -> AgentGuide:
-        """Fetch the agent guide into `guide`; a Hub without a readable one keeps the protocol's defaults."""
+        """As `consult`, where an answer can be waited for until later: what is known of the guide stays."""
+        try:
+            await self.consult()
+        except HubError as exc:
+            log.info("the Hub's agent guide was not fetched: %s", exc)
+        return self.guide
+
+    async def consult(self) -> bool:
+        """Fetch the agent guide into `guide`; a Hub without a readable one keeps the protocol's defaults.
+
+        Returns whether the answer told the Hub's time.
+
+        Raises:
+            HubError: the Hub could not be reached, or does not say now whether it has a guide.
+        """
         try:
             answer = await self._http.exchange(
                 "GET",
@@ -102,12 +123,18 @@ class HubClient:
                 timeout=_GUIDE_SECONDS,
                 max_bytes=MAX_GUIDE_BYTES,
             )
-            self.hub_time.note(answer.headers)
+        except ExchangeFailed as exc:
+            raise _no_answer(str(exc)) from exc
+        told = self.hub_time.note(answer.headers)
+        if answer.status >= _SERVER_ERROR or answer.status in _ASK_AGAIN:
+            raise _no_answer(f"it answered {answer.status} instead of its agent guide")
+        try:
             if answer.status == _OK:
                 self.guide = parse_guide(answer.body)
-        except (ExchangeFailed, WireError) as exc:
-            log.info("the Hub's agent guide is not available, so the protocol's defaults hold: %s", exc)
-        return self.guide
+        except WireError as exc:
+            log.info("the Hub's agent guide cannot be read, so the protocol's defaults hold: %s", exc)
+        self.guide_known = True
+        return told
 
     async def post(
         self, path: str, body: bytes, identity: Credentials, *, seconds: float, before_sending: BeforeSending
@@ -205,9 +232,7 @@ class HubClient:
                 max_bytes=account.MAX_ACCOUNT_BYTES,
             )
         except ExchangeFailed as exc:
-            raise HubError(
-                "HUB_UNREACHABLE", f"The Hub did not answer: {exc}. Nothing was charged. Try again later."
-            ) from exc
+            raise _no_answer(str(exc)) from exc
 
     def _read(self, parse: Parse[T], answer: HttpAnswer, identity: Credentials | None) -> T:
         mask = None if identity is None else mask_of(identity)
@@ -220,6 +245,10 @@ class HubClient:
         if isinstance(parsed, Refusal):
             raise HubRefused(parsed)
         return parsed
+
+
+def _no_answer(why: str) -> HubError:
+    return HubError("HUB_UNREACHABLE", f"The Hub did not answer: {why}. Nothing was charged. Try again later.")
 
 
 def _headers(identity: Credentials | None, accept: str) -> dict[str, str]:

@@ -19,16 +19,19 @@ class HubTime:
         self._clock = clock
         self._heard: tuple[int, float] | None = None
 
-    def note(self, headers: Mapping[str, str]) -> None:
+    def note(self, headers: Mapping[str, str]) -> bool:
         """Take the time of an answer that has just come in; one without a readable date changes nothing.
+
+        Returns whether it told the time.
 
         A cache between gives an answer again with the date at which the Hub made it, and says how old it is.
         """
         text, age = header(headers, "date"), header(headers, "age")
         date = None if text is None else http_date(text)
         if date is None or (age is not None and not _AGE.fullmatch(age.strip())):
-            return
+            return False
         self._heard = (date + int(age or 0) * 1000, self._clock.monotonic())
+        return True
 
     def skew(self) -> float | None:
         """How far this machine's clock is ahead of the Hub's, in seconds, or None while no answer has told.

@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio
 
 from jecp_mcp.clock import Clock, UnixMs, iso
-from jecp_mcp.errors import WireError
+from jecp_mcp.errors import HubError, WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import (
@@ -131,13 +131,24 @@ class JecpRail:
         )
 
     async def skew(self, *, fresh: bool = False) -> float | None:
-        """How far this machine's clock is ahead of the Hub's, in seconds, or None where the Hub does not say."""
+        """How far this machine's clock is ahead of the Hub's, in seconds, or None where the Hub does not say.
+
+        What the Hub says of itself is heard on the way, where it was not yet: for how long it knows a call's id.
+
+        Raises:
+            HubError: the Hub was asked and did not answer, or does not tell the time any more.
+        """
         skew = self._client.hub_time.skew()
-        if fresh or (skew is not None and abs(skew) > _DOUBTFUL_SKEW_SECONDS):
+        if fresh or not self._client.guide_known:
+            told = await self._client.consult()
+            if fresh and not told and skew is not None:
+                raise HubError(
+                    "HUB_MISBEHAVED", "The Hub's answer does not tell the time. Nothing was charged. Try again later."
+                )
+        elif skew is not None and abs(skew) > _DOUBTFUL_SKEW_SECONDS:
             # A machine that slept looks as if its clock had jumped; only the Hub can tell.
             await self._client.discover()
-            skew = self._client.hub_time.skew()
-        return skew
+        return self._client.hub_time.skew()
 
     async def refunds(self) -> Sequence[Refunded]:
         """The refunds that the Hub has paid.

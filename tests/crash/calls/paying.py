@@ -59,8 +59,10 @@ async def pipeline(folder: Path, account: Account) -> AsyncIterator[tuple[Calls,
     credentials = Credentials(agent_id=account.agent_id, api_key=SecretStr(account.api_key), source="test")
     ledger = open_ledger(folder / "ledger.db", clock=clock)
     assert ledger.fault is None
-    async with Http(account.url) as http:
-        client = HubClient(account.url, http, lambda: credentials, clock)
+    async with Http(account.url) as http, Http(account.url) as other:
+        client, before = (HubClient(account.url, one, lambda: credentials, clock) for one in (http, other))
+        # The guide is known, and by another connection, so that the first request's trace is a paid call's.
+        client.guide, client.guide_known, client.hub_time = await before.discover(), True, before.hub_time
         rail = JecpRail(client, timeout_seconds=30, clock=clock, random=lambda: 0.5, sleep=at_once)
         policy = Policy.from_settings(MandateSettings(per_call_usdc="0.01", daily_usdc="1"))
         calls = Calls(policy=policy, ledger=ledger, rail=rail, clock=clock, mint=new_call_id, unready=rail.unready)

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.orders import MOST_SKEW_SECONDS
+from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
 from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.errors import HubError
 from jecp_mcp.mandate.states import State
+from jecp_mcp.rails.base import Outcome, StoredRequest
 from jecp_mcp.settings import MandateSettings
-from tests.unit.calls.test_pipeline import PRICE, StillClock, always_charged, always_lost, buying, opened, settled
+from tests.unit.calls.test_pipeline import (
+    PRICE,
+    StillClock,
+    always_charged,
+    always_lost,
+    buying,
+    charged,
+    opened,
+    settled,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -103,3 +115,85 @@ async def test_what_a_call_came_to_is_written_down_whatever_the_clock_shows(tmp_
     # A call from the future is not sent again by a clock that went back; it stays held.
     assert asked is not None
     assert (asked.charge, row.state) == (Charge.UNKNOWN, State.IN_DOUBT)
+
+
+async def test_another_process_running_call_is_left_to_it_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    clock, answered, running = StillClock(), anyio.Event(), anyio.Event()
+
+    async def answer_late(request: StoredRequest, _replay: bool) -> Outcome:
+        running.set()
+        await answered.wait()
+        return charged(request)
+
+    async with (
+        opened(tmp_path, answer_late, clock=clock) as (first, _rail, ledger),
+        opened(tmp_path, always_charged, clock=clock) as (second, other, _ledger),
+        anyio.create_task_group() as beside,
+    ):
+        other.skew = Skewed(0.0, 0.0).skew  # type: ignore[method-assign]
+        beside.start_soon(first.pay, buying(n=1), Caller())
+        await running.wait()
+        clock.at -= 100_000
+        await second.recover()
+        end = await second.pay(buying(n=1), Caller())
+        answered.set()
+        await anyio.wait_all_tasks_blocked()
+        await ledger.flush()
+        (row,) = await ledger.rows()
+    assert end.refusal is not None
+    assert (end.refusal.code, other.sent) == (refusals.CALL_IN_PROGRESS, [])
+    assert (row.state, row.charged) == (State.SETTLED, PRICE)
+
+
+@pytest.mark.parametrize("seen", ["ahead", "unknown"])
+async def test_a_clock_that_nobody_confirms_drops_no_bodies(tmp_path: Path, seen: str) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, ledger):
+        end = await calls.pay(buying(n=1), Caller())
+        calls.delivered(end)
+        await ledger.flush()
+        clock.at += 100 * 24 * HOUR_MS
+        rail.skew = Skewed(None, 100 * 24 * HOUR_MS / 1000).skew if seen == "ahead" else _unheard  # type: ignore[method-assign]
+        await calls._upkeep._chores()
+        assert (await settled(ledger, end)).request != b""
+        rail.skew = Skewed(None, 0.0).skew  # type: ignore[method-assign]
+        await calls._upkeep._chores()
+        assert (await settled(ledger, end)).request == b""
+
+
+async def test_a_clock_that_went_back_is_not_trusted_while_the_hub_cannot_be_asked(tmp_path: Path) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, ledger):
+        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        await ledger.flush()
+        clock.at -= 2 * HOUR_MS
+
+        async def heard_before(*, fresh: bool = False) -> float:
+            return await _unheard() if fresh else 0.0
+
+        rail.skew = heard_before  # type: ignore[method-assign]
+        end = await calls.pay(buying(n=2), Caller())
+    assert end.refusal is not None
+    assert (end.charge, end.refusal.code, len(rail.sent)) == (Charge.NO, refusals.CLOCK_WRONG, 1)
+
+
+async def test_after_a_leap_ahead_in_which_something_was_written_a_lost_call_is_still_found_out(
+    tmp_path: Path,
+) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
+        lost = await calls.pay(buying(n=1), Caller())
+        await ledger.flush()
+        clock.at += 8 * HOUR_MS
+        # What is written down meanwhile holds the ledger's time there.
+        await ledger.recount()
+        clock.at += 60_000 - 8 * HOUR_MS
+        rail.script, rail.skew = always_charged, Skewed(0.0, 0.0).skew  # type: ignore[method-assign]
+        await calls.recover()
+        row = await settled(ledger, lost)
+        report = await ledger.audit()
+    assert (row.state, report.findings) == (State.RECONCILED_CHARGED, ())
+
+
+async def _unheard(*, fresh: bool = False) -> float:
+    raise HubError("HUB_UNREACHABLE", f"The Hub did not answer (fresh={fresh}).")

@@ -250,12 +250,12 @@ async def test_when_the_next_call_is_due_cannot_be_read_the_round_comes_all_the_
     async with opened(tmp_path, always_charged) as (calls, _rail, ledger), anyio.create_task_group() as beside:
         adopt, asked = ledger.adopt_orphans, 0
 
-        async def count(*given: Any) -> Any:
+        async def count(*given: Any, **more: Any) -> Any:
             nonlocal asked
             asked += 1
             if asked == 2:
                 rounds.set()
-            return await adopt(*given)
+            return await adopt(*given, **more)
 
         monkeypatch.setattr(ledger, "next_look", unreadable)
         monkeypatch.setattr(ledger, "adopt_orphans", count)

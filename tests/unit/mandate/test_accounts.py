@@ -45,7 +45,7 @@ async def test_what_nobody_can_finish_any_more_is_written_off_by_anybody(path: P
     await left_by_the_dead(path, clock)
     clock.at = START + 3_300_000
     stranger = open_ledger(path, "stranger", clock)
-    assert await stranger.adopt_orphans(lambda _rail, _account: False) == []
+    assert await stranger.adopt_orphans(lambda _rail, _account: False, clock_right=True) == []
     assert {row.state for row in await stranger.rows()} == {State.WRITTEN_OFF}
     await stranger.close()
 

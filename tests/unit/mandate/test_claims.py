@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from jecp_mcp.mandate.ledger import Conclusion
+from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import SqliteLedger
 from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.money import MicroUSDC
@@ -107,10 +108,50 @@ async def test_what_can_no_longer_be_proven_is_written_off(ledger: SqliteLedger,
     await ledger.reserve(wanted)
     ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, claim=0, look_again_at=clock.now() + 86_400_000))
     clock.forward(ms=3_299_999)
-    assert await ledger.adopt_orphans(everything) == []
+    assert await ledger.adopt_orphans(everything, clock_right=True) == []
     clock.forward(ms=1)
     assert await ledger.adopt_orphans(everything) == []
+    unsure = await ledger.row(wanted.call_id)
+    assert unsure is not None
+    assert unsure.state is State.IN_DOUBT
+    assert await ledger.adopt_orphans(everything, clock_right=True) == []
     row = await ledger.row(wanted.call_id)
     assert row is not None
     assert (row.state, row.look_again_at) == (State.WRITTEN_OFF, None)
     assert [one.used for one in await ledger.readings([meter()])] == [60]
+
+
+@pytest.mark.anyio
+async def test_what_was_made_while_the_clock_was_ahead_is_written_off_where_nobody_works_on_it(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    living, dead = (open_ledger(ledger.path, name, clock) for name in ("living", "dead"))
+    clock.forward(hours=24)
+    for one in (ledger, living, dead):
+        for name in ("running", "left"):
+            call_id = f"{one.session} {name}"
+            await one.reserve(reservation(one.session, call_id=call_id, fingerprint=call_id))
+            if name == "left":
+                await one.conclude_now(Conclusion(call_id, Verdict.IN_DOUBT, claim=0, look_again_at=clock.now()))
+    await dead.close()
+    clock.forward(hours=-24)
+    running = [f"{ledger.session} running"]
+    await ledger.adopt_orphans(lambda _rail, _account: False, running)
+    assert {row.state for row in await ledger.rows()} == {State.SENT, State.IN_DOUBT}
+    await ledger.adopt_orphans(lambda _rail, _account: False, running, clock_right=True)
+    gone = {row.call_id for row in await ledger.rows() if row.state is State.WRITTEN_OFF}
+    assert gone == {f"{ledger.session} left", "dead running", "dead left"}
+    await living.close()
+
+
+@pytest.mark.anyio
+async def test_a_leap_of_the_clock_that_is_over_writes_nothing_off(ledger: SqliteLedger, clock: HandClock) -> None:
+    wanted = reservation(ledger.session, provable_until=START + 3_300_000)
+    await ledger.reserve(wanted)
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, claim=0, look_again_at=START + 30_000))
+    clock.forward(hours=8)
+    # Something is written down in the meantime, and the ledger's time stands still there.
+    await ledger.recount()
+    clock.forward(hours=-8)
+    clock.forward(seconds=60)
+    assert [row.state for row in await ledger.adopt_orphans(everything, clock_right=True)] == [State.IN_DOUBT]
