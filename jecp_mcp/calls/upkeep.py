@@ -19,6 +19,7 @@ from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.ledger import CallRow, Ledger
 from jecp_mcp.mandate.states import OPEN
 from jecp_mcp.rails.base import UNREAD, Rail
+from jecp_mcp.wire.forms import Refusal
 
 log = logging.getLogger(__name__)
 
@@ -86,38 +87,14 @@ class Upkeep:
         Returns whether some were left because their payee answers nobody, or the clock cannot be gone by.
         """
         try:
-            rows = await self._ledger.rows(limit=_LISTED, states=OPEN)
-            fault, right = None, False
-            if len(rows) == _LISTED or any(self._in_question(row) for row in rows):
-                fault = await clock_fault(self._rail, fresh=True)
-                if fault is not None and fault.code == CLOCK_WRONG:
-                    # What is written down now would carry a time that is none.
-                    log.warning("open calls are left as they are: %s", fault.message)
-                    return True
-                right = fault is None and await self._told(rows)
-            due = await self._ledger.adopt_orphans(self._serves, self._working, clock_right=right)
+            due, fault = await self._due()
         except LedgerError as exc:
             log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
             return False
-        if due and fault is not None:
-            log.warning("%d calls stay in doubt until the next round: %s", len(due), fault.message)
+        if fault is not None and (due or fault.code == CLOCK_WRONG):
+            log.warning("calls in doubt stay as they are until the next round: %s", fault.message)
             return True
-        in_vain: Counter[tuple[str, str]] = Counter()
-        left: Counter[tuple[str, str]] = Counter()
-        for row in due:
-            account = (row.rail, row.account)
-            if in_vain[account] >= FRUITLESS:
-                left[account] += 1
-                continue
-            end = await self._resolve(row.call_id)
-            charge = Charge.UNKNOWN if end is None else end.charge
-            if charge is not Charge.UNKNOWN:
-                log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
-            now = await self._as_it_stands(row)
-            in_vain[account] = in_vain[account] + 1 if now is None or now.state in OPEN else 0
-        for (_, account_id), number in left.items():
-            log.warning("%d calls of %s stay in doubt until the next round", number, account_id)
-        return bool(left)
+        return await self._finish(due)
 
     async def keep(self) -> None:
         """A round whenever a call is due, and every `ROUND_SECONDS`, until cancelled."""
@@ -201,6 +178,22 @@ class Upkeep:
     def _ahead(self, row: CallRow) -> bool:
         return row.created_at > self._clock.now() + CLOCK_SLACK_MS
 
+    async def _due(self) -> tuple[Sequence[CallRow], Refusal | None]:
+        """The calls to be asked for now, once nobody's are seen to; and why they cannot be, if they cannot.
+
+        Raises:
+            LedgerError: they cannot be read, or not be taken over.
+        """
+        rows = await self._ledger.rows(limit=_LISTED, states=OPEN)
+        fault, right = None, False
+        if len(rows) == _LISTED or any(self._in_question(row) for row in rows):
+            fault = await clock_fault(self._rail, fresh=True)
+            if fault is not None and fault.code == CLOCK_WRONG:
+                # What is written down now would carry a time that is none.
+                return (), fault
+            right = fault is None and await self._told(rows)
+        return await self._ledger.adopt_orphans(self._serves, self._working, clock_right=right), fault
+
     async def _told(self, rows: Sequence[CallRow]) -> bool:
         """Whether a clock in which nobody found a fault can be gone by, for these open calls.
 
@@ -212,6 +205,24 @@ class Upkeep:
             return not any(self._ahead(row) for row in rows)
         await self._ledger.trust_clock()
         return True
+
+    async def _finish(self, due: Sequence[CallRow]) -> bool:
+        in_vain: Counter[tuple[str, str]] = Counter()
+        left: Counter[tuple[str, str]] = Counter()
+        for row in due:
+            account = (row.rail, row.account)
+            if in_vain[account] >= FRUITLESS:
+                left[account] += 1
+                continue
+            end = await self._resolve(row.call_id)
+            charge = Charge.UNKNOWN if end is None else end.charge
+            if charge is not Charge.UNKNOWN:
+                log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
+            now = await self._as_it_stands(row)
+            in_vain[account] = in_vain[account] + 1 if now is None or now.state in OPEN else 0
+        for (_, account_id), number in left.items():
+            log.warning("%d calls of %s stay in doubt until the next round", number, account_id)
+        return bool(left)
 
     async def _as_it_stands(self, row: CallRow) -> CallRow | None:
         try:

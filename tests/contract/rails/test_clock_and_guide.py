@@ -223,7 +223,8 @@ async def test_while_the_hub_cannot_be_asked_for_the_time_a_lost_call_stays_as_i
         lost = await buy(calls, 1)
         hub.losing, hub.guide = False, "lost"
         hub.times.true += 2 * HOUR
-        await calls.recover()
+        left = await calls._upkeep.recover()
+        assert left
         assert lost.call_id is not None
         await calls.resolve(lost.call_id)
         assert (await only(ledger)).state is State.IN_DOUBT
