@@ -188,9 +188,7 @@ async def build(
     desk = Desk(near, store, ArgumentChecks())
     try:
         async with http, calls.open(), anyio.create_task_group() as tasks:
-            yield Bridge(
-                desk, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks
-            )
+            yield Bridge(desk, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks)
             tasks.cancel_scope.cancel()
     finally:
         pins.close()

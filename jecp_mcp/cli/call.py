@@ -151,9 +151,7 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
         return result
 
 
-def _deliver(
-    bridge: Bridge, files: BoughtFiles, result: ToolResult, output: Path | None, as_json: bool
-) -> None:
+def _deliver(bridge: Bridge, files: BoughtFiles, result: ToolResult, output: Path | None, as_json: bool) -> None:
     """Save a result's files and show it; only then is the answer delivered.
 
     Raises:
