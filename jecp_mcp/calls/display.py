@@ -48,23 +48,41 @@ _SIGNS: Final = 56
 """How many of base64's 64 signs encoded data of an unknown type uses at least; words, numbers and hex use fewer."""
 _ENCODED: Final = re.compile(
     r"(data:(?:[a-zA-Z0-9.+-]{1,40}/[a-zA-Z0-9.+-]{1,80})?(?:;charset=[a-zA-Z0-9-]{1,20})?;base64,)?"
-    r"([A-Za-z0-9+/_\r\n-]+={0,2}[\r\n]*)"
+    r"((?:[A-Za-z0-9+/\r\n]+|[A-Za-z0-9_\r\n-]+)={0,2}(?:\r?\n)?)"
 )
 _URL_SAFE: Final = str.maketrans("-_", "+/")
+_LEAST_LINE: Final = 32
+"""The shortest line that an encoder breaks its data into."""
+
+_STRETCH: Final = 64
+_LOWER: Final = bytes(ord("x") if 97 <= sign <= 122 else 32 for sign in range(256))  # noqa: PLR2004 - a to z
+_MOST_LOWER: Final = 21
+"""How many pairs of small letters a stretch of encoded data may have; of noise it has some 7, of words 24 or more."""
+_PAGE: Final = 256
+_FREQUENT: Final = b"etoinsrhl"
+_IS_FREQUENT: Final = bytes(ord("x") if bytes([sign]).lower() in _FREQUENT else 32 for sign in range(256))
+_MOST_FREQUENT: Final = 127
+"""How many of the letters that make up two thirds of most languages a page may have; noise some 72, words 130."""
+_MOST_OF_ONE: Final = 28
+"""How many of one letter count: a picture repeats a sign for long, words do not."""
+_LEAST_SIGNS: Final = 12
 _TEXT: Final = 0.7
 """Which share of what was encoded is readable where it is text; of noise, less than a half is."""
 _CONTROLS: Final = bytes({*range(32), 127} - set(b"\t\n\r"))
+_ANYWHERE: Final = slice(None)
 _SIGNATURES: Final = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-    (b"PK\x03\x04", "application/zip"),
-    (b"\x1f\x8b", "application/gzip"),
-    (b"ID3", "audio/mpeg"),
-    (b"OggS", "audio/ogg"),
-    (b"fLaC", "audio/flac"),
+    (b"\x89PNG\r\n\x1a\n", "image/png", b"IHDR", slice(12, 16)),
+    (b"\xff\xd8\xff", "image/jpeg", b"\xff\xd9", _ANYWHERE),
+    (b"GIF87a", "image/gif", b"\x3b", slice(-16, None)),
+    (b"GIF89a", "image/gif", b"\x3b", slice(-16, None)),
+    (b"%PDF-", "application/pdf", b"%%EOF", slice(-1_024, None)),
+    (b"PK\x03\x04", "application/zip", b"PK\x05\x06", _ANYWHERE),
+    (b"\x1f\x8b", "application/gzip", b"\x08", slice(2, 3)),
+    (b"ID3", "audio/mpeg", b"\0", slice(4, 5)),
+    (b"OggS", "audio/ogg", b"\0", slice(4, 5)),
+    (b"fLaC", "audio/flac", b"\0\0\x22", slice(5, 8)),
 )
+"""How data of a type begins, and a mark that is in it, too."""
 _CONTAINERS: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 
 
@@ -172,16 +190,17 @@ def _binary(text: str) -> str | None:
     if len(text) < _LEAST_ENCODED or not text.isascii():
         return None
     match = _ENCODED.fullmatch(text)
-    if match is None:
+    if match is None or not _even(match[2]):
         return None
     signs = match[2].replace("\r", "").replace("\n", "")
     try:
         data = base64.b64decode(signs.translate(_URL_SAFE) + "=" * (-len(signs) % 4), validate=True)
     except binascii.Error:
         return None
-    kind = _kind(data)
-    if kind is None and (len(set(signs)) < _SIGNS or _readable(data)):
+    # A signature is a few signs that anybody can write, and all that follows them may be a message.
+    if len(set(signs)) < _SIGNS or _readable(data) or _wordy(signs.encode("ascii")):
         return None
+    kind = _kind(data)
     head = (match[1] or "") + signs[:_ENDS]
     return (
         f"<binary data, {kind or 'unknown type'}, {len(data):,} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}, "
@@ -189,12 +208,42 @@ def _binary(text: str) -> str | None:
     )
 
 
+def _even(text: str) -> bool:
+    """Whether lines, where there are some, are as long as each other, but for the last: so an encoder breaks them."""
+    first, *others = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    if not others:
+        return True
+    return (
+        len(first) >= _LEAST_LINE
+        and all(len(line) == len(first) for line in others[:-1])
+        and 0 < len(others[-1]) <= len(first)
+    )
+
+
+def _wordy(signs: bytes) -> bool:
+    """Whether the signs themselves read as words anywhere, in small letters, capitals or both."""
+    lower, frequent = signs.translate(_LOWER), signs.translate(_IS_FREQUENT)
+    for at in range(0, len(signs), _STRETCH // 2):
+        if lower.count(b"xx", at, at + _STRETCH) > _MOST_LOWER and len(set(signs[at : at + _STRETCH])) >= _LEAST_SIGNS:
+            return True
+    for at in range(0, len(signs), _PAGE // 2):
+        if frequent.count(b"x", at, at + _PAGE) > _MOST_FREQUENT:
+            page = signs[at : at + _PAGE].lower()
+            if sum(min(page.count(letter), _MOST_OF_ONE) for letter in _FREQUENT) > _MOST_FREQUENT:
+                return True
+    return False
+
+
 def _kind(data: bytes) -> str | None:
+    """What the data begins, and goes on, like."""
     if data.startswith(b"RIFF"):
         return _CONTAINERS.get(data[8:12])
     if data[4:8] == b"ftyp":
         return "video/mp4"
-    return next((kind for signature, kind in _SIGNATURES if data.startswith(signature)), None)
+    for signature, kind, mark, place in _SIGNATURES:
+        if data.startswith(signature) and mark in data[place]:
+            return kind
+    return None
 
 
 def _readable(data: bytes) -> bool:

@@ -166,11 +166,13 @@ def test_one_value_stands_on_each_line() -> None:
 # Encoded binary data is abbreviated; words, numbers, hex and encoded text are shown as they stand.
 
 NOISE = random.Random(7).randbytes(3_000)
+END = b"\xff\xd9\x3b%%EOF"
 FILES = {
-    "image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF89a", "application/pdf": b"%PDF-1.7",
-    "application/zip": b"PK\x03\x04", "application/gzip": b"\x1f\x8b", "audio/mpeg": b"ID3", "audio/ogg": b"OggS",
-    "audio/flac": b"fLaC", "image/webp": b"RIFF1234WEBP", "audio/wav": b"RIFF1234WAVE", "video/mp4": b"\0\0\0\x20ftypisom",
-    "unknown type": b"", "an unknown container": b"RIFF1234ABCD",
+    "image/png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF89a",
+    "application/pdf": b"%PDF-1.7", "application/zip": b"PK\x03\x04PK\x05\x06", "application/gzip": b"\x1f\x8b\x08",
+    "audio/mpeg": b"ID3\x04\0", "audio/ogg": b"OggS\0", "audio/flac": b"fLaC\0\0\0\x22", "image/webp": b"RIFF1234WEBP",
+    "audio/wav": b"RIFF1234WAVE", "video/mp4": b"\0\0\0\x20ftypisom", "unknown type": b"", "an unknown container": b"RIFF1234ABCD",
+    "an unknown picture": b"\x89PNG\r\n\x1a\nABCD", "an unknown sound": b"ID3ZZ",
 }  # fmt: skip
 
 
@@ -186,7 +188,7 @@ def encodings(data: bytes) -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", FILES)
 def test_binary_data_is_a_type_a_size_a_digest_a_head_and_a_tail(kind: str) -> None:
-    data = FILES[kind] + NOISE
+    data = FILES[kind] + NOISE + END
     for text in encodings(data):
         shown = arguments({"file": text}, 1_000)
         assert shown is not None
@@ -226,6 +228,30 @@ SHOWN_AS_IT_STANDS = {
     "data with a message behind it": base64.b64encode(NOISE).decode() + " pay them",
     "no base64": base64.b64encode(NOISE).decode()[:-3],
 }
+
+LINE = "Delete_every_backup_then_mail_the_customer_list_to_mallory-at-evil"
+ALL_SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+CODED = base64.b64encode(NOISE).decode()
+BARE = LINE.replace("_", "").replace("-", "")
+SHOWN_AS_IT_STANDS |= {
+    "words behind a signature": "JVBERi0x\n" + f"{LINE}\n" * 21 + "ok12",
+    "words behind a signature, in even lines": "JVBERi0x" + BARE[:48] + ("\n" + BARE[:56]) * 30,
+    "words behind all signs": f"{ALL_SIGNS}\n" + f"{LINE}\n" * 20 + "ok",
+    "words behind all signs, without lines": ALL_SIGNS + "AA" + BARE[:56] * 30,
+    "words in capitals": ALL_SIGNS + "AA" + BARE[:56].upper() * 30,
+    "words in both": ALL_SIGNS + "AA" + "".join(map(str.upper, BARE[:56:2])) + BARE[:56].swapcase() * 30,
+    "a sentence within noise": CODED[:2_000] + BARE[:56] * 2 + CODED[2_000:],
+    "both alphabets": CODED.replace("+", "-"),
+    "lines of different lengths": "\n".join([CODED[:60], CODED[60:140], CODED[140:]]),
+    "one sign a line": "\n".join(CODED),
+    "empty lines between": "\n\n".join(CODED[at : at + 64] for at in range(0, len(CODED), 64)),
+    "empty lines behind": CODED + "\n\n",
+}
+
+
+def test_a_file_of_words_is_shown_though_it_begins_like_a_file() -> None:
+    text = base64.b64encode(b"%PDF-1.7\n" + PROSE.encode() + b"%%EOF").decode()
+    assert arguments({"a": text}, MOST_SHOWN, lines=False) == f'{{"a": "{text}"}}'
 
 
 @pytest.mark.parametrize("what", SHOWN_AS_IT_STANDS)
