@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 
 from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.filter import BUILT_IN
 from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
@@ -25,8 +26,8 @@ def remembered_catalog(given: Start) -> Catalog:
 
 
 def unmatched(settings: Settings, catalog: Catalog) -> list[str]:
-    """Each pattern that matches no action, as its setting and the pattern; none while no catalog is known."""
-    if not catalog.actions and not catalog.excluded:
+    """Each pattern, namespace and tag that fits no action, as its setting and itself; none before a first fetch."""
+    if catalog.fetched_at is None:
         return []
     names = _Names(catalog.actions)
     mandate, chosen = settings.mandate, settings.catalog
@@ -34,6 +35,8 @@ def unmatched(settings: Settings, catalog: Catalog) -> list[str]:
     found += [f"mandate.deny: {pattern}" for pattern in mandate.deny if not names.fit(pattern)]
     found += [f"mandate.limits: {one.match}" for one in mandate.limits if not names.fit(one.match)]
     found += [f"catalog.only: {pattern}" for pattern in chosen.only if not names.fit(pattern)]
+    found += [f"catalog.namespaces: {name}" for name in chosen.namespaces if not names.hold_namespace(name)]
+    found += [f"catalog.tags: {tag}" for tag in chosen.tags if not names.hold_tag(tag)]
     found += [f"catalog.without: {pattern}" for pattern in chosen.without if pattern not in catalog.excluded]
     found += [f"tools.pinned: {pattern}" for pattern in settings.tools.pinned if not names.fit(pattern)]
     return list(dict.fromkeys(found))
@@ -62,9 +65,15 @@ class _Names:
         self._tools: list[tuple[str, ...]] | None = None
 
     def fit(self, pattern: str) -> bool:
-        return any(matches(pattern, ids) for ids in self._ids()) or (
+        return pattern == "*" or any(matches(pattern, ids) for ids in self._ids()) or (
             can_match(pattern, Over.TOOLS) and any(matches(pattern, names) for names in self._tool_names())
         )
+
+    def hold_namespace(self, name: str) -> bool:
+        return any((key.rpartition("/")[0] or BUILT_IN) == name for key in self._keys)
+
+    def hold_tag(self, tag: str) -> bool:
+        return any(tag in action.tags for action in self._keys.values())
 
     def _ids(self) -> Iterator[tuple[str, str]]:
         return ((key, key.rpartition(":")[0]) for key in self._keys)

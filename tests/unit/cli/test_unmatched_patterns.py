@@ -54,6 +54,30 @@ without = ["docs/old:*", "docs/odl:*"]
 SILENT_OF_FILE = ["mandate.deny: docs/pdff", "mandate.limits: dosc/*", "catalog.without: docs/odl:*"]
 
 
+# What is chosen wrongly leaves an empty catalog; that is no reason to keep quiet.
+CHOSEN_WRONGLY: list[tuple[dict[str, list[str]], list[str]]] = [
+    ({"only": ["dcos/*"]}, ["catalog.only: dcos/*"]),
+    ({"namespaces": ["dcos"]}, ["catalog.namespaces: dcos"]),
+    ({"namespaces": ["docs", "dcos", "built-in"]}, ["catalog.namespaces: dcos", "catalog.namespaces: built-in"]),
+    ({"tags": ["no-such-tag"]}, ["catalog.tags: no-such-tag"]),
+    ({"namespaces": ["docs"], "only": ["docs/*"]}, []),
+]
+
+
+@pytest.mark.parametrize(("chosen", "silent"), CHOSEN_WRONGLY)
+async def test_what_leaves_nothing_of_the_catalog_is_named(
+    chosen: dict[str, list[str]], silent: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings.model_validate({"catalog": chosen})
+    source = CatalogSource(hub(), HUB, None, settings.catalog, FakeClock())
+    assert unmatched(settings, source.current) == []
+    notices = PatternNotices(settings)
+    source.subscribe(lambda _diff: notices.look(source.current))
+    await source.refresh()
+    assert unmatched(settings, source.current) == silent
+    assert caplog.messages == [f"{text} matches none of the actions on sale now" for text in silent]
+
+
 def hub() -> FakeHub:
     return FakeHub([capability("docs/pdf", "merge"), capability("docs/old", "scan"), capability("data/csv", "read")])
 
