@@ -165,7 +165,7 @@ def as_a_refusal(text: str) -> str:
 def as_a_status(text: str) -> str:
     row: Any = dict.fromkeys(CallRow.__dataclass_fields__)
     row |= {"call_id": "c", "tool": "t", "state": State.SETTLED, "created_at": 0, "charged": ZERO, "held": ZERO}
-    return _json(wallet.line(CallRow(**(row | {"refunded": ZERO, "transaction_id": text, "answered": True}))))
+    return _json(wallet.line(CallRow(**(row | {"refunded": ZERO, "reference": text, "answered": True}))))
 
 
 def as_a_refund(text: str) -> str:

@@ -21,6 +21,11 @@ def test_no_invisible_character_of_unicode_passes():
     assert passed == []
 
 
+def test_a_value_with_a_control_hides_something_but_for_tabs_and_line_ends():
+    controls = {chr(point) for point in (*range(32), *range(127, 160))}
+    assert {one for one in controls if not hides_something(f"a{one}b")} == set("\t\n\r")
+
+
 def test_what_people_write_is_left_alone():
     for text in ("Plain.", "naïve façade", "請求書を作成", "Счёт", "חשבונית", "😀 ok", "a+b = c; 5 % «x»"):
         assert clean(text, 100) == text
