@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jecp_mcp.tools.cleaning import clean
 from jecp_mcp.tools.patterns import COMPILED_BYTES
 from jecp_mcp.tools.ports import Checked, Problem
-from jecp_mcp.tools.references import Node, deepest, recursive
+from jecp_mcp.tools.references import Node, deepest, growth, recursive, silenced, visits
 from jecp_mcp.tools.roots import unfolded
 from jecp_mcp.tools.schema import beyond, loosened
 
@@ -31,8 +31,8 @@ MAX_DEPTH: Final = 64
 
 _REASON_LENGTH: Final = 240
 _POINTER_LENGTH: Final = 200
-_MANY_PARTS: Final = 5_000
-"""Arguments with more parts than this are told one problem at a time: the checker collects all before it shows any."""
+_MOST_FOUND: Final = 20_000
+"""The most that may be found wrong where all of it is told at once: the checker collects all before it shows any."""
 
 _PATTERNS: Final = frozenset({"pattern", "patternProperties"})
 _BRANCH_NEAREST: Final = 3
@@ -53,13 +53,13 @@ class ArgumentCheck:
         depth, parts = _extent(arguments)
         if depth > MAX_DEPTH:
             return Checked((Problem("", f"the arguments nest deeper than {MAX_DEPTH} levels"),))
-        validator, left = self._whole
+        check, left = self._whole
         if self._deepest is not None and depth > self._deepest:
-            validator, left = self._without_recursion, (*left, beyond(self._deepest))
+            check, left = self._without_recursion, (*left, beyond(self._deepest))
         try:
-            if validator.is_valid(arguments):
+            if check.validator.is_valid(arguments):
                 return Checked(left=left)
-            return Checked(tuple(islice(_told(validator, arguments, parts), MOST_PROBLEMS)), left)
+            return Checked(tuple(islice(check.problems(arguments, depth, parts), MOST_PROBLEMS)), left)
         except ValueError as exc:
             # Text that is not Unicode, or a value JSON has no word for.
             return Checked((Problem("", f"the arguments are not JSON: {type(exc).__name__}"),))
@@ -78,18 +78,63 @@ class ArgumentCheck:
         return deepest(dict(self.schema))
 
     @cached_property
-    def _whole(self) -> tuple[Validator, tuple[str, ...]]:
+    def _whole(self) -> tuple[_Check, tuple[str, ...]]:
         """The check of the whole schema; if it cannot be made, of all but its patterns, which is said."""
         try:
-            return _compiled(self._schema), ()
+            return _Check(self._schema), ()
         except ValueError as exc:
             log.warning("a published schema does not compile, so its patterns are left to the Hub: %s", type(exc))
-            return _compiled(loosened(self._schema, without=_PATTERNS)), ("patterns",)
+            return _Check(loosened(self._schema, without=_PATTERNS)), ("patterns",)
 
     @cached_property
-    def _without_recursion(self) -> Validator:
+    def _without_recursion(self) -> _Check:
         cut = frozenset(id(node) for node in recursive(dict(self.schema)))
-        return _compiled(loosened(self._schema, without=_PATTERNS if self.left else frozenset(), cut=cut))
+        return _Check(loosened(self._schema, without=_PATTERNS if self.left else frozenset(), cut=cut))
+
+
+class _Check:
+    """A schema compiled: once to see whether arguments fit, and again to say what is wrong with many of them."""
+
+    def __init__(self, schema: Node) -> None:
+        self._schema = schema
+        self.validator = _compiled(schema)
+
+    def problems(self, arguments: Mapping[str, Any], depth: int, parts: int) -> Iterator[Problem]:
+        """What is wrong with arguments that do not fit: all of it, or the first thing where there may be too much.
+
+        Args:
+            depth: how deep the arguments nest.
+            parts: how many there are.
+        """
+        if parts * self._visits * self._growth**depth > _MOST_FOUND:
+            yield from self._first(arguments)
+            return
+        seen = set()
+        for error in self.validator.iter_errors(arguments):
+            for problem in _problems(error):
+                if problem not in seen:
+                    seen.add(problem)
+                    yield problem
+
+    def _first(self, arguments: Mapping[str, Any]) -> Iterator[Problem]:
+        import jsonschema_rs
+
+        try:
+            self._silenced.validate(arguments)
+        except jsonschema_rs.ValidationError as error:
+            yield from _problems(error)
+
+    @cached_property
+    def _visits(self) -> int:
+        return visits(self._schema)
+
+    @cached_property
+    def _growth(self) -> int:
+        return growth(self._schema)
+
+    @cached_property
+    def _silenced(self) -> Validator:
+        return _compiled(silenced(self._schema))
 
 
 def _compiled(schema: Node) -> Validator:
@@ -101,23 +146,6 @@ def _compiled(schema: Node) -> Validator:
         offline=True,
         mask="the value",
     )
-
-
-def _told(validator: Validator, arguments: Mapping[str, Any], parts: int) -> Iterator[Problem]:
-    import jsonschema_rs
-
-    if parts <= _MANY_PARTS:
-        seen = set()
-        for error in validator.iter_errors(arguments):
-            for problem in _problems(error):
-                if problem not in seen:
-                    seen.add(problem)
-                    yield problem
-        return
-    try:
-        validator.validate(arguments)
-    except jsonschema_rs.ValidationError as error:
-        yield from _problems(error)
 
 
 class ArgumentChecks:
@@ -155,7 +183,10 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
         for name in unexpected[:MOST_PROBLEMS]:
             yield Problem(_pointer([*here, name]), "this property is not allowed")
     elif kind.name == "falseSchema":
-        yield Problem(_pointer(here), "this value is not allowed here")
+        none = error.schema_path[-1:] == ["else"]
+        yield Problem(
+            _pointer(here), "the value fits no alternative, or too many" if none else "this value is not allowed here"
+        )
     elif kind.name == "required":
         yield Problem(_pointer([*here, getattr(kind, "property", "")]), "this property is required and missing")
     elif branches and kind.name in {"anyOf", "oneOf"} and all(branches):

@@ -6,6 +6,7 @@ the arguments. Both stop a validator, ours or a host's, so both are found here, 
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from math import log
@@ -103,14 +104,37 @@ def check_expansion(root: Node) -> None:
         TooLarge: a reference leads back to itself in place, or the references multiply beyond `MOST_STEPS`.
     """
     targets = _targets(root)
-    for starts, keywords in ((_all(root), _IN_PLACE), ([root], _APPLIED)):
-        known: dict[int, int] = {}
-        for node in _postorder(starts, targets, keywords):
-            total = 1 + sum(known.get(id(child), 0) for child in _next(node, targets, keywords))
-            # Beyond the bound the exact figure does not matter, and would grow to hundreds of digits.
-            known[id(node)] = min(total, MOST_STEPS + 1)
-            if total > MOST_STEPS:
-                raise TooLarge("the references of the input schema multiply beyond measure")
+    if max(_visits(_all(root), targets, _IN_PLACE), visits(root)) > MOST_STEPS:
+        raise TooLarge("the references of the input schema multiply beyond measure")
+
+
+def visits(root: Node) -> int:
+    """How many subschemas a look at the arguments leads on to, references followed; no more than `MOST_STEPS` + 1."""
+    return _visits([root], _targets(root), _APPLIED)
+
+
+def _visits(starts: Iterable[Node], targets: dict[int, Node], keywords: frozenset[str]) -> int:
+    known: dict[int, int] = {}
+    for node in _postorder(starts, targets, keywords):
+        total = 1 + sum(known.get(id(child), 0) for child in _next(node, targets, keywords))
+        # Beyond the bound the exact figure does not matter, and would grow to hundreds of digits.
+        known[id(node)] = min(total, MOST_STEPS + 1)
+    return max(known.values())
+
+
+def silenced(root: Node) -> Node:
+    """The same condition with every union under ``if``, where a checker does not note what is wrong in each member."""
+    root = copy.deepcopy(root)
+    nodes, targets = list(_all(root)), _targets(root)
+    for node in nodes:
+        for keyword in node.keys() & {"anyOf", "oneOf"}:
+            asked = {"if": {keyword: node.pop(keyword)}, "then": {}, "else": False}
+            node["allOf"] = [*node.get("allOf", ()), asked]
+    found = places(root)
+    for node in nodes:
+        if id(node) in targets:
+            node["$ref"] = found[id(targets[id(node)])]
+    return root
 
 
 def _postorder(starts: Iterable[Node], targets: dict[int, Node], keywords: frozenset[str]) -> Iterator[Node]:

@@ -2,9 +2,14 @@
 
 from typing import Any
 
+import jsonschema_rs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from jecp_mcp.tools import arguments as arguments_module
 from jecp_mcp.tools.arguments import MAX_DEPTH, MOST_PROBLEMS, ArgumentCheck, ArgumentChecks
+from jecp_mcp.tools.references import silenced
 from jecp_mcp.tools.schema import Unfit, fit
 from tests.steps import steps
 
@@ -107,6 +112,98 @@ def test_a_hundred_thousand_wrong_values_are_one_problem_after_a_look_at_each():
     wrong = {"a": [1] * 100_000}
     assert told(schema, wrong) == [("/a/0", 'the value is not of type "string"')]
     assert steps(lambda: told(schema, wrong)) < 4 * 100_000
+
+
+class CountingValidator:
+    """A validator, and how many errors it has made, those within errors included."""
+
+    def __init__(self, validator: jsonschema_rs.Validator) -> None:
+        self._validator = validator
+        self.is_valid = validator.is_valid
+        self.made = 0
+
+    def iter_errors(self, value):
+        errors = list(self._validator.iter_errors(value))
+        self.made += sum(map(self._count, errors))
+        return iter(errors)
+
+    def validate(self, value):
+        try:
+            self._validator.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            self.made += self._count(error)
+            raise
+
+    def _count(self, error) -> int:
+        return 1 + sum(self._count(one) for branch in getattr(error.kind, "context", ()) for one in branch)
+
+
+REQUIRED = [{"required": [f"a{at}"]} for at in range(100)]
+DOUBLING = {"properties": {"c": {"anyOf": [{"$ref": "#/$defs/n"}, {"$ref": "#/$defs/n"}]}}, "required": ["k"]}
+
+
+def nested(levels: int) -> dict[str, Any]:
+    return {"c": nested(levels - 1)} if levels else {}
+
+
+@pytest.mark.parametrize(
+    ("schema", "wrong", "at"),
+    [
+        ({"x": {"items": {"oneOf": REQUIRED}}}, {"x": [{}] * 400}, "/x/0"),
+        ({"x": {"items": {"allOf": REQUIRED}}}, {"x": [{}] * 400}, "/x/0/a0"),
+        ({"x": {"anyOf": [{"items": one} for one in REQUIRED]}}, {"x": [{}] * 400}, "/x"),
+        (
+            {"x": {"items": {"$ref": "#/$defs/u"}}, "y": {"anyOf": [{"$ref": "#/properties/x"}]}},
+            {"y": [{}] * 400},
+            "/y",
+        ),
+        ({"c": {"$ref": "#/$defs/n"}}, nested(18), "/c/k"),
+    ],
+)
+def test_the_work_is_bounded_however_many_parts_meet_however_many_alternatives(schema, wrong, at, monkeypatch):
+    made = []
+
+    def counting(schema):
+        made.append(CountingValidator(compiled(schema)))
+        return made[-1]
+
+    compiled = arguments_module._compiled
+    monkeypatch.setattr(arguments_module, "_compiled", counting)
+    whole = published({"properties": schema, "$defs": {"n": DOUBLING, "u": {"oneOf": REQUIRED}}})
+    assert told(whole, wrong)[0][0] == at
+    assert 0 < sum(one.made for one in made) < 20_000
+
+
+def test_a_value_among_thousands_that_fits_no_alternative_is_pointed_to():
+    schema = {"properties": {"x": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}}}
+    assert told(schema, {"x": ["a", 1] * 10_000 + [None]}) == [
+        ("/x/20000", "the value fits no alternative, or too many")
+    ]
+
+
+PARTS = st.recursive(
+    st.sampled_from([{"type": "string"}, {"type": "integer"}, {"required": ["x"]}, {}, {"$ref": "#/$defs/u/anyOf/1"}]),
+    lambda part: st.one_of(
+        st.builds(lambda some: {"anyOf": some}, st.lists(part, min_size=1, max_size=3)),
+        st.builds(lambda some: {"oneOf": some}, st.lists(part, min_size=1, max_size=3)),
+        st.builds(lambda one: {"properties": {"x": one}, "unevaluatedProperties": False}, part),
+        st.builds(lambda one, some: {"not": one, "allOf": some}, part, st.lists(part, min_size=1, max_size=2)),
+        st.builds(lambda one, other: {"if": one, "then": other, "anyOf": [one, other]}, part, part),
+    ),
+    max_leaves=8,
+)
+VALUES = st.recursive(
+    st.sampled_from([1, "a", None, {}]), lambda one: st.dictionaries(st.sampled_from("xy"), one), max_leaves=4
+)
+
+
+@given(PARTS, VALUES)
+def test_the_schema_that_names_no_alternative_takes_the_same_values(schema, value):
+    schema = {
+        **schema,
+        "$defs": {"u": {"anyOf": [{"type": "null"}, {"oneOf": [{"required": ["y"]}, {"type": "integer"}]}]}},
+    }
+    assert jsonschema_rs.is_valid(silenced(schema), value) == jsonschema_rs.is_valid(schema, value)
 
 
 def test_arguments_that_are_no_sound_json_are_a_problem_and_no_crash():
