@@ -54,10 +54,12 @@ def fit(schema: object) -> Fitted | Unfit:
         return Unfit("the input schema is not an object")
     try:
         root, told = _rewritten(schema)
+        # What is unused only afterwards has become a part of the root, and what it lost is lost there.
+        unused = drop_unused(root)
         fitted = fit_root(root, told.refs, MAX_BYTES)
         if isinstance(fitted, str):
             return Unfit(fitted)
-        unused = drop_unused(fitted)
+        drop_unused(fitted)
         if told.refs:
             check_expansion(fitted)
     except (Refused, TooLarge, TooMany) as exc:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import jsonschema_rs
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp_types._v2025_11_25 import InputSchema as LegacySchema
@@ -150,6 +151,28 @@ def test_a_lost_constraint_never_makes_the_rest_stricter():
     ):
         made = published(schema)
         assert linear(made).is_valid({"a": "y"}), schema
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        {"$ref": "#/definitions/in", "$schema": "http://json-schema.org/draft-07/schema#"},
+        {"$ref": "#/$defs/in"},
+        {"$ref": "#/$defs/also"},
+        {"allOf": [{"$ref": "#/$defs/in"}]},
+        {"allOf": [{"$ref": "#/$defs/in"}, {"required": ["x"]}], "properties": {"y": {}}},
+        {"anyOf": [{"$ref": "#/$defs/in"}]},
+        {"type": "object", "anyOf": [{"$ref": "#/$defs/in"}, {"$ref": "#/$defs/also"}]},
+    ],
+)
+def test_what_a_definition_loses_is_said_also_where_the_root_becomes_that_definition(root: dict[str, Any]) -> None:
+    definition = {"type": "object", "properties": {"x": {"pattern": "^(?!a)"}, "m": {"format": "email"}}}
+    parts = {"in": definition, "also": {"$ref": "#/$defs/in"}, "unused": {"pattern": "(?=b)", "format": "uri"}}
+    where = "definitions" if "$schema" in root else "$defs"
+    made = fit({**root, where: parts if where == "$defs" else {"in": definition, "unused": parts["unused"]}})
+    assert not isinstance(made, Unfit)
+    assert made.lost == ("pattern at /$defs/in/x",)
+    assert made.unchecked == ("format at /$defs/in/m",)
 
 
 def test_definitions_that_nothing_refers_to_are_left_out_and_so_is_what_they_lost() -> None:
