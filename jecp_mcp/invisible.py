@@ -15,9 +15,19 @@ _ALWAYS: Final = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # C0 but tab and line ends, DEL, C1
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # Bidi_Control
     "\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # other format characters
-    "\ud800-\udfff\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"  # lone surrogates, tags, what is ignorable and unassigned
+    "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U00016fe4\U0001d159"  # fillers and blanks that count as letters
+    "\ud800-\uf8ff\ufdd0-\ufdef\ufff0-\ufff8\ufffe\uffff"  # lone surrogates, private use, what is no character
+    "\U000e0000-\U000e00ff\U000e01f0-\U0010ffff"  # tags, what is ignorable and unassigned, private use
 )
 _SOMETIMES: Final = "\xad\u034f\u180b-\u180f\u200b-\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
+RANGES: Final = _ALWAYS + _SOMETIMES
+"""Every character that shows nothing by itself, reorders its neighbours or commands, as a pattern's ranges."""
+
+_LONGEST_NEEDED: Final = 8
+"""The longest run of them, in characters, of which a script or an emoji may need a part."""
+
+# In Braille, blank cells stand between others.
+_BRAILLE: Final = "\u2800*+[\u2801-\u28ff][\u2800-\u28ff]*+"
 # The three flags that Unicode spells with tags (UTS #51): England, Scotland, Wales.
 _REGIONS: Final = "|".join("".join(chr(0xE0000 + ord(letter)) for letter in one) for one in ("eng", "sct", "wls"))
 _FLAG: Final = f"\U0001f3f4\U000e0067\U000e0062(?:{_REGIONS})\U000e007f"
@@ -34,31 +44,37 @@ _KEYCAP: Final = "0123456789#*"
 _MORE_EMOJI: Final = "\u203c\u2049\u3030"
 
 
+def _pattern(further: str = "") -> re.Pattern[str]:
+    return re.compile(f"(?P<whole>{_FLAG}|{_BRAILLE})|[{RANGES}{further}]+")
+
+
 @cache
 def _in_text() -> re.Pattern[str]:
-    return re.compile(f"{_FLAG}|[{_ALWAYS}{_SOMETIMES}]")
+    return _pattern()
 
 
 @cache
 def _on_lines() -> re.Pattern[str]:
-    return re.compile(f"{_FLAG}|[{_ALWAYS}{_SOMETIMES}\r\u2028\u2029]")
+    return _pattern("\r\u2028\u2029")
 
 
 @cache
 def _on_one_line() -> re.Pattern[str]:
-    return re.compile(f"{_FLAG}|[{_ALWAYS}{_SOMETIMES}\t\n\r\u2028\u2029]")
+    return _pattern("\t\n\r\u2028\u2029")
 
 
 def hides(text: str) -> bool:
     """Whether `text` holds something that `strip` takes away."""
-    return not (text.isascii() and text.isprintable()) and any(map(_unwanted, _in_text().finditer(text)))
+    if text.isascii() and text.isprintable():
+        return False
+    return any(None in _judged(found) for found in _in_text().finditer(text))
 
 
 def strip(text: str) -> str:
     """`text` without its invisible characters, but for those that a script or an emoji needs where they stand."""
     if text.isascii() and text.isprintable():
         return text
-    return _in_text().sub(lambda found: "" if _unwanted(found) else found[0], text)
+    return _in_text().sub(lambda found: "".join(filter(None, _judged(found))), text)
 
 
 def escape(text: str, *, one_line: bool = False) -> str:
@@ -68,22 +84,35 @@ def escape(text: str, *, one_line: bool = False) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    pattern = _on_one_line() if one_line else _on_lines()
-    return pattern.sub(lambda found: _written_out(found[0]) if _unwanted(found) else found[0], text)
+
+    def written(found: re.Match[str]) -> str:
+        kept = _judged(found)
+        if kept == [None]:
+            return _written_out(found[0])
+        return "".join(one or _written_out(letter) for one, letter in zip(kept, found[0], strict=True))
+
+    return (_on_one_line() if one_line else _on_lines()).sub(written, text)
 
 
-def _written_out(letter: str) -> str:
-    units = letter.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
+def _written_out(letters: str) -> str:
+    return "\\u" + letters.encode("utf-16-be", "surrogatepass").hex(",", 2).replace(",", "\\u")
 
 
-def _unwanted(found: re.Match[str]) -> bool:
-    letter, at = found[0], found.start()
-    if len(letter) > 1:
-        return False
-    before = found.string[at - 1] if at else ""
-    after = found.string[at + 1 : at + 2]
-    return not _needed(letter, before, after)
+def _judged(found: re.Match[str]) -> list[str | None]:
+    """The characters of a run, None for each that is not wanted; a run that nobody needs is one None."""
+    run, start, end = found[0], found.start(), found.end()
+    if found.lastgroup is not None:
+        return list(run)
+    if len(run) > _LONGEST_NEEDED:
+        return [None]
+    before = found.string[start - 1] if start else ""
+    after = (*run[1:], found.string[end : end + 1])
+    judged: list[str | None] = []
+    for letter, behind in zip(run, after, strict=True):
+        # What is taken away is nobody's neighbour, so that what is left needs no second look.
+        judged.append(letter if _needed(letter, before, behind) else None)
+        before = judged[-1] or before
+    return judged
 
 
 def _needed(letter: str, before: str, after: str) -> bool:  # noqa: PLR0911 - one line a kind of character

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Final
 
 from jecp_mcp.catalog.lookalikes import mixes_scripts
+from jecp_mcp.invisible import RANGES
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.suspicion import suspect
 from jecp_mcp.wire.forms import Action, Deprecation, PricingModel
@@ -22,15 +23,9 @@ LINK_WITHHELD: Final = "[link withheld]"
 WORDS_LENGTH: Final = 400
 """The most characters of a provider's description that are shown."""
 
+# Signs that only some scripts' readers see, format characters beyond the first plane, and the last two of every plane.
 _INVISIBLE_RANGES: Final = (
-    # Controls but tab, line feed and carriage return; soft hyphen; joiners and fillers that render as nothing.
-    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2"
-    "\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0"
-    # Surrogates, private use, noncharacters, variation selectors, annotation anchors.
-    "\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufff0-\ufffb\ufffe\uffff"
-    # Format characters beyond the first plane; tags and everything else of planes 14 to 16.
-    "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U0010ffff"
+    f"{RANGES}\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001345f"
     + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 14))
 )
 _STACKED_MARKS: Final = (
