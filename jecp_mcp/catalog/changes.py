@@ -110,7 +110,7 @@ def read(document: bytes) -> Document:
     Raises:
         WireError: it is damaged.
     """
-    found = jsontext.loads(document, max_bytes=_MAX_DOCUMENT, max_depth=jsontext.MAX_DEPTH + 3)
+    found = jsontext.loads(document, max_bytes=_MAX_DOCUMENT, max_depth=jsontext.MAX_DEPTH + 3, max_marks=None)
     if not isinstance(found, dict) or found.keys() != {"price", "words", "schema", "effects", "version", "end"}:
         raise WireError("the pin is damaged")
     return found

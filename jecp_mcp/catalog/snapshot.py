@@ -153,7 +153,7 @@ def _stored(header: Mapping[str, Any], rows: bytes, data: bytes) -> StoredPage:
         header["url"],
         header["etag"],
         data,
-        unwritten(jsontext.loads(rows, max_bytes=MAX_BYTES), data),
+        unwritten(jsontext.loads(rows, max_bytes=MAX_BYTES, max_marks=None), data),
         tuple((str(key), str(reason)) for key, reason in header["quarantined"]),
         header["next_cursor"],
         header["has_more"],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import anyio
@@ -40,7 +41,7 @@ _DATE = len("2027-01-31")
 _MAX_NOTICES = 4
 _MAX_FILES = 16
 _IN_THREAD = 65_536
-"""Bytes from which a file is written from a worker thread rather than beside everybody's calls."""
+"""Bytes from which a file or an output is written from a worker thread rather than beside everybody's calls."""
 
 
 @dataclass(slots=True)
@@ -73,8 +74,10 @@ class Results:
         assert answer is not None
         draft = _Draft(end, answer, _label(end.action, answer))
         output, kept = await self._without_files(draft, answer.output)
-        structured, text = _written(output)
-        weight = len(text.encode()) * 2 + text.count('"') + text.count("\\")
+        if _longer_than(output, _IN_THREAD):
+            structured, text, weight = await anyio.to_thread.run_sync(_written, output)
+        else:
+            structured, text, weight = _written(output)
         if weight > draft.left:
             structured, text = await self._stored_whole(draft, text, kept)
         # That an endpoint of the Hub ends is for whoever maintains this client, not for the model.
@@ -147,20 +150,40 @@ class Results:
             return None
 
 
-def _written(output: Any) -> tuple[dict[str, Any], str]:
-    """The structured content and the equal text."""
+def _written(output: Any) -> tuple[dict[str, Any], str, int]:
+    """The structured content, the equal text, and how many characters both take of a frame."""
     value = jsontext.plain(output)
     structured = value if isinstance(value, dict) else {"output": value}
     try:
         text = jsontext.dumps(structured).decode()
+        # A control character stands escaped in the text, as \u00XX, \b or \f, and a lone surrogate has been replaced.
+        if unshowable(text) or any(sign in text for sign in ("\\u00", "\\b", "\\f", "\ufffd")):
+            structured = showable(structured)
+            text = jsontext.dumps(structured).decode()
     except WireError as exc:
         structured = {"output_unreadable": str(exc)}
-        return structured, jsontext.dumps(structured).decode()
-    # A control character stands escaped in the text, as \u00XX, or \b and \f, and a lone surrogate has been replaced.
-    if unshowable(text) or any(sign in text for sign in ("\\u00", "\\b", "\\f", "\ufffd")):
-        structured = showable(structured)
         text = jsontext.dumps(structured).decode()
-    return structured, text
+    return structured, text, len(text.encode()) * 2 + text.count('"') + text.count("\\")
+
+
+def _longer_than(value: Any, most: int) -> bool:
+    """Whether a value takes more than about so many characters; looks at no more than these."""
+    left, waiting = most, [iter((value,))]
+    while waiting and left >= 0:
+        for one in waiting[-1]:
+            left -= 1 + (len(one) if isinstance(one, str) else 0)
+            if isinstance(one, Mapping):
+                left -= sum(map(len, islice(one, max(left, 0))))
+                waiting.append(iter(one.values()))
+                break
+            if isinstance(one, list | tuple):
+                waiting.append(iter(one))
+                break
+            if left < 0:
+                break
+        else:
+            waiting.pop()
+    return left < 0
 
 
 def _block(found: Artifact, stored: StoredArtifact | None) -> Block:

@@ -317,7 +317,7 @@ def load_action(data: bytes) -> Action:
     Raises:
         WireError: it is not that, or of another form.
     """
-    stored = jsontext.loads(data, max_bytes=MAX_SNAPSHOT_BYTES, max_depth=jsontext.MAX_DEPTH + 3)
+    stored = jsontext.loads(data, max_bytes=MAX_SNAPSHOT_BYTES, max_depth=jsontext.MAX_DEPTH + 3, max_marks=None)
     try:
         form, seen, rest = stored
         if form != _SNAPSHOT_FORM:

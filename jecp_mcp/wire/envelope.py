@@ -133,9 +133,11 @@ def parse_answer(
     Raises:
         WireError: it is no JECP envelope, and so proves nothing about the charge.
     """
-    envelope = jsontext.loads(body, max_bytes=max_bytes, mask=mask)
+    envelope, whole = jsontext.loads_outline(body, max_bytes=max_bytes, mask=mask)
     if not isinstance(envelope, dict):
         raise WireError("the answer is not a JSON object")
+    if not whole:
+        envelope = without_output(envelope)
     said = envelope.get("status")
     if said == "failed" or (said not in _SUCCESS and "error" in envelope):
         return parse_refusal(envelope, status=status, headers=headers, now=now)
@@ -148,6 +150,23 @@ def parse_answer(
     if "result" not in envelope:
         raise WireError("the answer says it succeeded and carries no result")
     return answer_of(envelope, notices(headers))
+
+
+def without_output(envelope: JSONObject) -> dict[str, Any]:
+    """An envelope of which only an outline was read: what it says about the charge holds, its output is not there.
+
+    Raises:
+        WireError: it is no success, so that what it would say about the charge may be in what was not read.
+    """
+    place = "result" if "result" in envelope else "output"
+    if "error" in envelope or envelope.get("status") == "failed" or place not in envelope:
+        raise WireError(f"the answer has more than {jsontext.MAX_MARKS} commas and brackets")
+    if "billing" in envelope and not isinstance(envelope["billing"], Mapping):
+        raise WireError("what the answer says about the charge was too long to be read")
+    if envelope[place] is not None:
+        return dict(envelope)
+    said = f"The output has more than {jsontext.MAX_MARKS} commas and brackets, so it was not read."
+    return {**envelope, place: {"output_unreadable": said}}
 
 
 def answer_of(envelope: JSONObject, found: tuple[Notice, ...] = ()) -> Answer:
@@ -250,7 +269,9 @@ def load_answer(data: bytes) -> Answer:
         WireError: it is not that.
     """
     # Twice the longest answer holds an output that its raw envelope does not share.
-    fields = jsontext.loads(data, max_bytes=2 * MAX_ANSWER_BYTES + 65_536, max_depth=jsontext.MAX_DEPTH + 2)
+    fields = jsontext.loads(
+        data, max_bytes=2 * MAX_ANSWER_BYTES + 65_536, max_depth=jsontext.MAX_DEPTH + 2, max_marks=None
+    )
     try:
         if fields["v"] != 1:
             raise WireError(f"the stored answer has the unknown form {fields['v']!r}")

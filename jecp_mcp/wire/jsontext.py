@@ -21,8 +21,15 @@ MAX_DEPTH = 64
 MAX_DIGITS = 4_000
 """The longest number, in characters; `int` is quadratic in them, and Python itself stops at 4 300."""
 MAX_MARKS = 1_000_000
-"""The most commas and opening brackets of a collection, those inside texts included: sixteen megabytes of an honest
-one have fewer, and each may cost a microsecond."""
+"""The most commas and opening brackets: sixteen megabytes of an honest collection have fewer, and each may cost a
+microsecond. In a collection, those inside texts are counted too."""
+MAX_OUTLINE = 4_000_000
+"""The most brackets of a text of which an outline is read."""
+
+_QUOTES_A_MARK = 4
+"""A member follows a comma or a bracket, and has two texts at most."""
+_LARGE_MEMBER = 65_536
+"""Bytes from which a member is left out of an outline."""
 
 _INT64 = 2**63
 _BRACKETS_ONLY = bytes(set(range(256)) - set(b"[]{}"))
@@ -40,7 +47,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def loads(
-    data: bytes | bytearray | str, *, max_bytes: int, max_depth: int = MAX_DEPTH, mask: Mask | None = None
+    data: bytes | bytearray | str,
+    *,
+    max_bytes: int,
+    max_depth: int = MAX_DEPTH,
+    max_marks: int | None = MAX_MARKS,
+    mask: Mask | None = None,
 ) -> Any:
     """Read one JSON text (RFC 8259), exactly.
 
@@ -48,15 +60,36 @@ def loads(
         data: the text; bytes are UTF-8, with or without a byte order mark.
         max_bytes: the most bytes (characters for ``str``) to accept.
         max_depth: how deep arrays and objects may nest.
+        max_marks: the most commas and opening brackets outside texts; None for a text of our own.
         mask: what to take out of every text and key.
 
     Returns:
         The value. Fractions are `Decimal`; lone surrogates have become U+FFFD.
 
     Raises:
-        WireError: it is too long, too deep, not UTF-8 or not JSON.
+        WireError: it is too long, too deep, of too many parts, not UTF-8 or not JSON.
     """
+    if max_marks is not None and len(data) <= max_bytes and _more_marks(_raw(data), max_marks):
+        raise WireError(f"the JSON has more than {max_marks} commas and brackets")
     return _read(data, max_bytes, max_depth, mask, forgiving=False)
+
+
+def loads_outline(data: bytes | str, *, max_bytes: int, mask: Mask | None = None) -> tuple[Any, bool]:
+    """As `loads`, but of an object with too many parts only its small members, null standing for the others.
+
+    Returns:
+        The value, and whether it is whole.
+
+    Raises:
+        WireError: it is too long, too deep, not UTF-8 or not JSON, or its outline has too many parts too.
+    """
+    raw = _raw(data)
+    if len(data) > max_bytes or not _more_marks(raw, MAX_MARKS):
+        return loads(data, max_bytes=max_bytes, max_marks=None, mask=mask), True
+    if sum(map(raw.count, (b"[", b"{", b"]", b"}"))) > MAX_OUTLINE:
+        raise WireError(f"the JSON has more than {MAX_OUTLINE} brackets")
+    outline = _pruned(raw, 1, _LARGE_MEMBER)
+    return loads(outline, max_bytes=max_bytes, max_marks=MAX_MARKS, mask=mask), False
 
 
 def loads_forgiving(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH, mask: Mask | None = None) -> Any:
@@ -69,7 +102,7 @@ def loads_forgiving(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH, 
         WireError: it is too long, not UTF-8 or not JSON, or it has more parts than any honest collection.
     """
     if len(data) <= max_bytes:
-        if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_MARKS:
+        if _marks(data) > MAX_MARKS:
             raise WireError(f"the JSON has more than {MAX_MARKS} commas and brackets")
         if _deeper_than(data, max_depth):
             if sum(map(data.count, (b"[", b"{", b"]", b"}"))) > _MOST_PRUNED:
@@ -83,7 +116,7 @@ def _read(data: bytes | bytearray | str, max_bytes: int, max_depth: int, mask: M
         raise WireError(f"the body is longer than {max_bytes} bytes")
     if isinstance(data, str):
         text = data.removeprefix("\ufeff")
-        raw = text.encode("utf-8", "surrogatepass")
+        raw = _raw(text)
     else:
         raw = bytes(data).removeprefix(b"\xef\xbb\xbf")
         try:
@@ -99,6 +132,10 @@ def _read(data: bytes | bytearray | str, max_bytes: int, max_depth: int, mask: M
     if _SURROGATE_ESCAPE.search(text) or (isinstance(data, str) and _SURROGATE.search(text)):
         value = _scrubbed(value)
     return mask.value(value) if mask is not None and mask.concerns(text) else value
+
+
+def _raw(data: bytes | bytearray | str) -> bytes:
+    return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
 
 
 def dumps(value: Any) -> bytes:
@@ -169,9 +206,7 @@ def _deeper_than(raw: bytes, limit: int) -> bool:
     """Whether brackets outside strings nest deeper than `limit` (or do not close); never recurses."""
     if raw.count(b"[") + raw.count(b"{") <= limit:
         return False
-    # Without its escapes, every other piece between quotes lies outside strings.
-    unescaped = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
-    brackets = b"".join(unescaped.split(b'"')[::2]).translate(_ONE_KIND, _BRACKETS_ONLY)
+    brackets = b"".join(_unescaped(raw).split(b'"')[::2]).translate(_ONE_KIND, _BRACKETS_ONLY)
     too_deep = b"[" * (limit + 1)
     for _ in range(limit):
         # Where no opening ones stand together that long, a pass takes away at least every `limit`th bracket.
@@ -187,23 +222,46 @@ def _deeper_than(raw: bytes, limit: int) -> bool:
     return True
 
 
-def _pruned(raw: bytes, limit: int) -> bytes:
-    """The same JSON text with null for every array or object that would nest deeper than `limit`."""
+def _unescaped(raw: bytes) -> bytes:
+    """JSON text without its escapes, of which every other piece between quotes lies outside strings."""
+    return raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
+
+
+def _more_marks(raw: bytes, most: int) -> bool:
+    """Whether more than so many commas and opening brackets stand outside texts."""
+    if _marks(raw) <= most:
+        return False
+    unescaped = _unescaped(raw)
+    # So many texts have as many commas between them, or are no JSON.
+    return unescaped.count(b'"') > _QUOTES_A_MARK * most or _marks(b"".join(unescaped.split(b'"')[::2])) > most
+
+
+def _marks(raw: bytes) -> int:
+    return raw.count(b",") + raw.count(b"[") + raw.count(b"{")
+
+
+def _pruned(raw: bytes, limit: int, least: int = 0) -> bytes:
+    """The same JSON text with null for every array or object that would nest deeper than `limit`.
+
+    Args:
+        least: the bytes from which one is left out.
+    """
     kept: list[bytes] = []
-    depth, start = 0, 0
+    depth, start, opened = 0, 0, 0
     for bracket in _NEXT_BRACKET.finditer(raw):
         at = bracket.start(1)
         if at == len(raw):
             break
         if raw[at] in _OPENING:
             if depth == limit:
-                kept += (raw[start:at], b"null")
+                opened = at
             depth += 1
         else:
             depth -= 1
-            if depth == limit:
+            if depth == limit and at + 1 - opened >= least:
+                kept += (raw[start:opened], b"null")
                 start = at + 1
-    return b"".join((*kept, raw[start:])) if depth <= limit else b"".join(kept)
+    return b"".join((*kept, raw[start:]) if depth <= limit else (*kept, raw[start:opened], b"null"))
 
 
 def _decimal(text: str) -> Decimal:

@@ -13,7 +13,7 @@ from typing import Any
 
 from jecp_mcp.errors import WireError
 from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.envelope import MAX_ANSWER_BYTES, answer_of
+from jecp_mcp.wire.envelope import MAX_ANSWER_BYTES, answer_of, without_output
 from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import Answer, JSONObject, Refusal
 from jecp_mcp.wire.masking import Mask
@@ -249,9 +249,11 @@ class CallStream:
         if event.name not in _EVENTS:
             return None
         self._known += 1
-        data = jsontext.loads(event.data, max_bytes=self._max, mask=self._mask)
+        data, whole = jsontext.loads_outline(event.data, max_bytes=self._max, mask=self._mask)
         if not isinstance(data, dict):
             raise WireError(f"the stream's {event.name[:40]!r} event carries no JSON object")
+        if not whole:
+            data = without_output(data)
         said = _text(data.get("id"))
         if event.name == "open":
             self._call_id = said = said or _text(data.get("request_id"))

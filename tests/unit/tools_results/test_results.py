@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,32 @@ async def test_an_output_that_is_no_json_says_so_and_keeps_its_receipt(tmp_path:
     result = await results_in(tmp_path).render(paid({"x": float("nan")}))
     assert set(result.structured) == {"output_unreadable"}
     assert texts(result)[-1].startswith("Paid $0.05")
+
+
+class Watched(dict[str, Any]):
+    """An output that knows which threads have read it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.threads: set[int] = set()
+
+    def items(self) -> Any:
+        self.threads.add(threading.get_ident())
+        return super().items()
+
+
+@pytest.mark.parametrize(
+    ("content", "aside"),
+    [
+        ("short", False),
+        ("\u200d" * 70_000, True),
+        ([""] * 70_000, True),
+        ({f"k{at}" * 9: 1 for at in range(9_000)}, True),
+    ],
+    ids=["short", "a text", "a list", "an object"],
+)
+async def test_a_long_output_is_written_beside_everybodys_calls(tmp_path: Path, content: Any, *, aside: bool) -> None:
+    output = Watched({"a": content})
+    await results_in(tmp_path).render(paid({"rows": [output]}))
+    assert (threading.get_ident() not in output.threads) is aside
+    assert output.threads

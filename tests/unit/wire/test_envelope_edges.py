@@ -212,3 +212,34 @@ def test_an_answer_without_billing_comes_back_with_none() -> None:
 def test_a_stored_answer_of_another_form_is_named() -> None:
     with pytest.raises(WireError, match="unknown form 2"):
         envelope.load_answer(b'{"v":2}')
+
+
+MANY = b"[" + b"1," * jsontext.MAX_MARKS + b"1]"
+BILL = b'"billing":{"charged":true,"amount_usdc":"0.01","transaction_id":"t_1"}'
+
+
+@pytest.mark.parametrize("result", [MANY, b'{"output":' + MANY + b',"capability":"a/b","action":"c"}'])
+def test_of_an_answer_with_too_many_parts_the_charge_is_read_all_the_same(result: bytes) -> None:
+    body = b'{"jecp":"1.0","id":"c_12345","status":"completed","result":' + result + b"," + BILL + b"}"
+    found = envelope.parse_answer(body, {}, 200, now=NOW)
+    assert isinstance(found, Answer)
+    assert (found.billing.charged, found.billing.amount) == (True, MicroUSDC(10_000))
+    assert found.billing.transaction_id == "t_1"
+    assert list(found.output) == ["output_unreadable"]
+    assert envelope.load_answer(envelope.dump_answer(found)) == found
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status":"failed","error":{"code":"X","details":' + MANY + b"}," + BILL + b"}",
+        b'{"status":"failed","more":' + MANY + b"}",
+        b'{"status":"success","result":1,"billing":' + MANY + b"}",
+        b'{"status":"success","more":' + MANY + b"}",
+        MANY,
+    ],
+    ids=["error", "failed", "billing", "no result", "no object"],
+)
+def test_where_the_charge_may_be_in_what_was_not_read_nothing_is_proven(body: bytes) -> None:
+    with pytest.raises(WireError):
+        envelope.parse_answer(body, {}, 200, now=NOW)

@@ -1,6 +1,8 @@
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jecp_mcp.errors import WireError
 from jecp_mcp.wire import jsontext
@@ -152,7 +154,56 @@ def test_a_collection_of_more_parts_than_any_honest_one_is_refused() -> None:
     page = b"[" + b"1," * jsontext.MAX_MARKS + b"1]"
     with pytest.raises(WireError, match="more than 1000000 commas"):
         jsontext.loads_forgiving(page, max_bytes=len(page))
-    assert len(jsontext.loads(page, max_bytes=len(page))) == jsontext.MAX_MARKS + 1  # a paid answer may be long
+    with pytest.raises(WireError, match="more than 1000000 commas"):
+        jsontext.loads(page, max_bytes=len(page))
+    assert len(jsontext.loads(page, max_bytes=len(page), max_marks=None)) == jsontext.MAX_MARKS + 1
+
+
+MANY = {
+    "numbers": b"[" + b"1," * jsontext.MAX_MARKS + b"1]",
+    "lists": b"[" + b"[]," * (jsontext.MAX_MARKS // 2) + b"1]",
+    "texts": b"[" + b'"",' * jsontext.MAX_MARKS + b"1]",
+    "members": b"{" + b'"a":"",' * jsontext.MAX_MARKS + b'"a":1}',
+    "text after text": b"[" + b'"""""",' * jsontext.MAX_MARKS + b"]",
+}
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_what_would_take_seconds_to_read_is_refused_before_it_is(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsontext, "_decoded", None)
+    with pytest.raises(WireError, match="commas and brackets"):
+        jsontext.loads(MANY[kind], max_bytes=SIXTEEN_MB)
+
+
+@given(st.text(alphabet=[*'",[]{}\\a'], max_size=12))
+def test_what_stands_in_texts_is_no_mark(text: str) -> None:
+    written = jsontext.dumps({text: [text, text]})
+    assert jsontext.loads(written, max_bytes=999, max_marks=3) == {text: [text, text]}
+    with pytest.raises(WireError):
+        jsontext.loads(written, max_bytes=999, max_marks=2)
+
+
+def test_of_too_many_parts_an_outline_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsontext, "MAX_MARKS", 1_000)
+    many = b"[" + b"[]," * 30_000 + b"1]"
+    text = b'{"a":{"b":[1]},"c":' + many + b',"d":"[,","e":[]}'
+    assert jsontext.loads_outline(text, max_bytes=len(text)) == (
+        {"a": {"b": [1]}, "c": None, "d": "[,", "e": []},
+        False,
+    )
+    assert jsontext.loads_outline(b'{"c":[1]}', max_bytes=99) == ({"c": [1]}, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"{" + b'"a":1,' * 1_001 + b'"a":1}', b"[" * 9_000 + b"1]", b'{"a":' + b"[" * 2_000, b'{"a":' + b"[]," * 900],
+    ids=["many members", "many brackets", "open", "many small ones"],
+)
+def test_what_has_no_outline_is_refused(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsontext, "MAX_MARKS", 1_000)
+    monkeypatch.setattr(jsontext, "MAX_OUTLINE", 8_000)
+    with pytest.raises(WireError):
+        jsontext.loads_outline(text, max_bytes=len(text))
 
 
 def test_a_number_out_of_range_is_null_to_a_forgiving_reader_and_the_others_stay_exact() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire import stream
+from jecp_mcp.wire import jsontext, stream
 from jecp_mcp.wire.stream import (
     CallStream,
     Cancelled,
@@ -162,3 +162,16 @@ def test_an_event_stream_is_recognised_by_its_media_type() -> None:
     assert stream.is_event_stream({"Content-Type": "Text/Event-Stream; charset=utf-8"})
     assert not stream.is_event_stream({"content-type": "application/json"})
     assert not stream.is_event_stream({})
+
+
+def test_a_streamed_output_with_too_many_parts_leaves_the_charge_readable() -> None:
+    many = [1] * (jsontext.MAX_MARKS + 2)
+    billing = {"charged": True, "amount_usdc": "0.01"}
+    (ending,) = CallStream().feed(sse(("completed", {"status": "completed", "result": many, "billing": billing})))
+    assert isinstance(ending, Completed)
+    assert ending.answer.billing.amount == 10_000
+    (ending,) = CallStream().feed(sse(("result", {"output": many}), ("done", {"billing": billing})))
+    assert isinstance(ending, Completed)
+    assert list(ending.answer.output) == ["output_unreadable"]
+    with pytest.raises(WireError, match="commas and brackets"):
+        CallStream().feed(sse(("chunk", {"delta": many})))
