@@ -24,6 +24,7 @@ _COUNTS: Final = (
     "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "maxContains", "minContains",
 )  # fmt: skip
 _BLANKS: Final = str.maketrans("_-", "  ")
+_IDENTIFIER: Final = re.compile(r"[\w-]{1,40}")
 _WORD: Final = re.compile(r"[a-zA-Z0-9._+/-]{1,64}")
 
 
@@ -108,10 +109,12 @@ def bound(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> Non
 def count(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> None:
     """Lengths and numbers of members."""
     count = number(value)
-    if count is None or count < 0 or count != int(count):
+    # A float may be whole, and far beyond what 64 bits hold.
+    whole = None if count is None or count != int(count) else number(int(count))
+    if whole is None or whole < 0:
         walk.lose(keyword)
     else:
-        out[keyword] = int(count)
+        out[keyword] = whole
 
 
 def pattern(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> None:
@@ -144,7 +147,9 @@ def checked_name(name: object) -> str:
     """A property's name, which is a key of the arguments too, so it cannot be mended, only refused."""
     if not isinstance(name, str) or len(name) > MAX_SUBSCHEMAS or hides_something(name):
         raise Refused(f"the property name {clean(name, 40, one_line=True)!r} does not show what it is")
-    if orders(name) is not None or orders(name.translate(_BLANKS)) is not None:
+    # A plain identifier names a field or a switch, such as ignore_rules; a sentence needs more room.
+    spoken = None if _IDENTIFIER.fullmatch(name) else orders(name.translate(_BLANKS))
+    if orders(name) is not None or spoken is not None:
         raise Refused("a property's name addresses the model")
     return name
 
