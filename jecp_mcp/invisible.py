@@ -32,6 +32,8 @@ _BRAILLE: Final = "\u2800*+[\u2801-\u28ff][\u2800-\u28ff]*+"
 _REGIONS: Final = "|".join("".join(chr(0xE0000 + ord(letter)) for letter in one) for one in ("eng", "sct", "wls"))
 _FLAG: Final = f"\U0001f3f4\U000e0067\U000e0062(?:{_REGIONS})\U000e007f"
 
+_WHOLE: Final = f"(?P<whole>{_FLAG}|{_BRAILLE})"
+
 # Letters whose shape a joiner changes: Hebrew to Arabic Extended, Brahmic scripts, Mongolian, presentation forms.
 _JOINED: Final = (
     "\u0590\u08ff", "\u0900\u0dff", "\u0f00\u109f", "\u1780\u18af", "\u1900\u1cff", "\ua800\uabff", "\ufb1d\ufdff",
@@ -44,23 +46,19 @@ _KEYCAP: Final = "0123456789#*"
 _MORE_EMOJI: Final = "\u203c\u2049\u3030"
 
 
-def _pattern(further: str = "") -> re.Pattern[str]:
-    return re.compile(f"(?P<whole>{_FLAG}|{_BRAILLE})|[{RANGES}{further}]+")
-
-
 @cache
 def _in_text() -> re.Pattern[str]:
-    return _pattern()
+    return re.compile(f"{_WHOLE}|[{RANGES}]+")
 
 
 @cache
 def _on_lines() -> re.Pattern[str]:
-    return _pattern("\r\u2028\u2029")
+    return re.compile(f"{_WHOLE}|[{RANGES}\r\u2028\u2029]+")
 
 
 @cache
 def _on_one_line() -> re.Pattern[str]:
-    return _pattern("\t\n\r\u2028\u2029")
+    return re.compile(f"{_WHOLE}|[{RANGES}\t\n\r\u2028\u2029]+")
 
 
 def hides(text: str) -> bool:

@@ -35,23 +35,35 @@ _STACKED_MARKS: Final = (
 _LINE_BREAK: Final = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _BLANK_RUN: Final = re.compile(r"[^\S\n]+")
 _EMPTY_LINES: Final = re.compile(r" ?\n ?(?:\n ?)+")
-# IDNA takes the last three for dots (UTS #46 §4.5).
-_DOT: Final = "[.\u3002\uff0e\uff61]"
-# What stands alone as a name is a link only under a domain that many know; any other may be a file or a field.
+# IDNA takes the next three for dots (UTS #46 §4.5); the last two are dots by compatibility, as browsers map them.
+_DOTS: Final = ".\u3002\uff0e\uff61\u2024\ufe52"
+_DOT: Final = f"[{_DOTS}]"
+# A name that stands alone is a link only under a domain that many know or misuse; any other may be a file or a field.
 _KNOWN_DOMAINS: Final = (
     "com|net|org|biz|io|ai|app|dev|co|xyz|online|site|shop|club|cloud|eth|onion|example|"
-    "au|br|cc|ch|cn|de|eu|fr|gg|jp|ly|nl|pl|ru|tk|tv|uk"
+    "info|me|link|support|finance|money|cash|fund|exchange|trade|trading|market|markets|top|live|pro|click|today|world|"
+    "network|website|space|tech|store|vip|cfd|sbs|icu|buzz|cyou|fun|lol|win|bid|loan|gdn|quest|monster|"
+    "au|br|cc|ch|cm|cn|de|eu|fr|gg|jp|kz|ly|nl|pl|ru|su|tk|tv|ua|uk|ws|"
+    "рф|рус|онлайн|сайт|москва|бел|укр|срб|中国|中國|台湾|台灣|香港|한국|भारत"  # noqa: RUF001 - the domains are spelt so
 )
-# A scheme, however many slashes a browser forgives; a host with a path or a port; an address; a known domain. A name is
-# tried only from its beginning, so that a long one is passed over once.
+# Schemes that an application opens without slashes; a wallet pays by some of them.
+_BARE_SCHEMES: Final = (
+    "javascript|data|vbscript|mailto|tel|sms|magnet|bitcoin|bitcoincash|ethereum|lightning|litecoin|dogecoin|monero|"
+    "solana|tron|ripple|cardano|stellar|upi"
+)
+# A scheme, however many slashes a browser forgives; a host with a path, a query or a port; an address; a known domain.
+# A name is tried only from its beginning, so that a long one is passed over once.
+_PATH: Final = r"(?::\d{1,5}|[/\\]|[?#]\w)"
 _LINK: Final = (
     r"[a-z][a-z0-9+.\-]{0,30}:[/\\]{2}\S*|\bhttps?:[/\\]?[^\s/\\]\S*|"
-    r"\b(?:javascript|data|vbscript|mailto|tel|sms):\S+|"
+    rf"\b(?:{_BARE_SCHEMES}):\S+|"
+    rf"\[(?:[0-9a-f]{{0,4}}:){{2,8}}[0-9a-f.]{{0,15}}(?:%\w{{1,20}})?\]{_PATH}\S*|"
     rf"(?<![\w-])(?<![\w-]{_DOT})(?:www{_DOT}\S+|"
-    rf"(?:\d{{1,3}}{_DOT}){{3}}\d{{1,3}}(?::\d{{1,5}}|[/\\])\S*|"
-    rf"(?:[\w-]++{_DOT})+(?:[^\W\d_]{{2,24}}(?::\d{{2,5}}|[/\\])\S*|(?:{_KNOWN_DOMAINS}|xn--[a-z0-9-]{{1,59}})(?![\w-])\S*))"
+    rf"(?:\d{{1,3}}{_DOT}){{3}}\d{{1,3}}{_PATH}\S*|"
+    rf"(?:[\w-]++{_DOT})+(?:[^\W\d_]{{2,24}}(?::\d{{2,5}}|[/\\]|[?#]\w)\S*|"
+    rf"(?:{_KNOWN_DOMAINS}|xn--[a-z0-9-]{{1,59}})(?![\w-])\S*))"
 )
-_TRAILING: Final = ".,;:!?)]}'\"\u3002\uff0e\uff61"
+_TRAILING: Final = f",;:!?)]}}'\"{_DOTS}"
 _QUOTES: Final = str.maketrans({"«": '"', "»": '"'})
 _RAW_FACTOR: Final = 4
 
@@ -125,7 +137,7 @@ def withhold_links(text: str, shown: Callable[[str], bool] = lambda _: False) ->
 
 @cache
 def _joint() -> re.Pattern[str]:
-    return re.compile(r"[.:\u3002\uff0e\uff61]\S")
+    return re.compile(rf"[:{_DOTS}]\S")
 
 
 def _may_hold_link(text: str) -> bool:

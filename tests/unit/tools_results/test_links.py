@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jecp_mcp.tools.cleaning import links_in, withhold_links
 from jecp_mcp.tools.links import LINK_WITHHELD as WITHHELD
 from jecp_mcp.tools.links import LinkPolicy, hub_id, showable, unshowable
 
@@ -54,11 +55,30 @@ def test_a_link_is_seen_also_without_a_scheme_and_in_any_case(link: str) -> None
 
 
 @pytest.mark.parametrize(
+    "link",
+    [
+        "evil.info", "evil.me", "evil.link", "evil.support", "evil.finance", "evil.top", "evil.info?x=1", "evil.anything?x=1",
+        "evil.anything#x", "wa.me?x", "evil.\u0440\u0444", "evil\u2024com", "evil\ufe52com", "evil\u2024anything/x",
+        "[::1]/x", "[2001:db8::1]:8080", "[::ffff:10.0.0.1]/x", "10.0.0.1?evil", "bitcoin:1evil", "ethereum:0xevil",
+        "lightning:lnevil", "magnet:?xt=evil", "BITCOIN:1evil",
+    ],
+)  # fmt: skip
+def test_a_link_is_seen_under_domains_and_schemes_that_are_misused(link: str) -> None:
+    for text in (link, f"see {link} now", f"({link}), now", f"pay at: {link}."):
+        said = POLICY.words(text, 300)
+        assert said == text.replace(link, WITHHELD)
+        assert withhold_links(text) == said
+        assert links_in(text)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Done. Nothing was charged. See jecp.dev/help, JECP.DEV or https://jecp.dev/x.", "e.g. version 1.2.3 of invoice.pdf",
         "the field input.customer.name is missing", "node.js, README.md, main.py", "docs/invoice:create@1.0.0", "at 12:30:05",
         "0.0005 USDC; 3.5x", "a: b", "C:\\temp", "/input/items/0", "Wait...what?", "ratio 3:4",
+        "Is it invoice.pdf?", "see main.py#", "bitcoin: a currency", "a[1:2:3]", "[::1]", "customer.email? yes", "info.customer",
+        "\u7b2c\u4e00\u3002\u7b2c\u4e8c\u3002",
     ],
 )  # fmt: skip
 def test_what_is_no_link_stays(text: str) -> None:
