@@ -65,8 +65,10 @@ class _Names:
         self._tools: list[tuple[str, ...]] | None = None
 
     def fit(self, pattern: str) -> bool:
-        return pattern == "*" or any(matches(pattern, ids) for ids in self._ids()) or (
-            can_match(pattern, Over.TOOLS) and any(matches(pattern, names) for names in self._tool_names())
+        return (
+            pattern == "*"
+            or any(matches(pattern, ids) for ids in self._ids())
+            or (can_match(pattern, Over.TOOLS) and any(matches(pattern, names) for names in self._tool_names()))
         )
 
     def hold_namespace(self, name: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from jecp_mcp.mandate.postgres.schema import KEPT
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.schema import COUNTED, OPEN
 
 # A batch looks up a few rows of tables that may have millions, and a plan made while they were small must not stay.
@@ -123,7 +124,8 @@ BEGIN
         -- Who has said meanwhile that it lives keeps its calls.
         c.owner IN (SELECT d FROM unnest(jecp_mcp.texts(v_orphans->'dead')) AS d WHERE jecp_mcp.dead(d, v_dead_ms))
         OR c.owner = v_me AND c.call_id <> ALL (jecp_mcp.texts(v_orphans->'running'))
-          AND (c.state = 'reserved' OR c.state = 'sent' AND c.look_again_at IS NULL OR c.provable_until <= v_at))
+          AND (c.state = 'reserved' OR c.state = 'sent' AND c.look_again_at IS NULL OR c.provable_until <= v_now
+            OR c.created_at > v_now + {CLOCK_SLACK_MS}))
       ORDER BY c.id LIMIT (v_orphans->>'most')::bigint) AS o;
   END IF;
   IF json_array_length(v_asked->'slips') + json_array_length(v_asked->'subjects') > 0 THEN

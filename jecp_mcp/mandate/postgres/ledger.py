@@ -250,9 +250,11 @@ class PostgresLedger(Telling):
             await self._writer.do(_settle)
 
     async def adopt_orphans(
-        self, serves: Callable[[str, str], bool], running: Collection[str] = ()
+        self, serves: Callable[[str, str], bool], running: Collection[str] = (), *, clock_right: bool = False
     ) -> Sequence[CallRow]:
         """See to the open rows that nobody works on: those whose process is dead, and this one's own without a task.
+
+        What can no longer be proven is written off only if `clock_right`.
 
         Returns the open rows of this process whose payee is due to be asked, the longest due first, without bodies.
         """
@@ -265,7 +267,7 @@ class PostgresLedger(Telling):
         while behind is not None:
             # A call whose answer is on its way is being worked on, though its task has ended.
             busy = (*running, *self._carrier.calls)
-            behind = await self._writer.do(commands.Adopt(dead, served, busy, behind, _ADOPTED_AT_ONCE))
+            behind = await self._writer.do(commands.Adopt(dead, served, busy, behind, _ADOPTED_AT_ONCE, clock_right))
         await self._reader.read(records.remove_left)
         return await self._reader.read(lambda link: records.read_due(link, self._session, _MOST_DUE))
 

@@ -19,6 +19,7 @@ from jecp_mcp.mandate.ledger import Meter, MeterReading
 from jecp_mcp.mandate.page import Call, Feed, Kept, MeterState, Page
 from jecp_mcp.mandate.postgres.leases import DEAD_MS, RENEW_MS
 from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch, bounded
+from jecp_mcp.mandate.schema import OPEN
 from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import State
@@ -60,6 +61,14 @@ class Loaded:
     batch: Batch
     mine: bool | None
     kept: int
+
+
+_KEPT_BESIDE_OPEN: Final = f"""
+SELECT kept - (SELECT coalesce(sum(coalesce((SELECT size FROM jecp_mcp.request WHERE call = c.id), 0)
+                                  + coalesce((SELECT size FROM jecp_mcp.answer WHERE call = c.id), 0)), 0)::bigint
+               FROM jecp_mcp.call AS c WHERE c.{OPEN})
+FROM jecp_mcp.head
+"""  # noqa: S608 a constant
 
 
 class Store:
@@ -116,7 +125,8 @@ class Store:
 
     def trim(self, bound: int, most: int) -> tuple[int, int]:
         """As `jecp_mcp.mandate.rules.Bulk.trim`."""
-        ((kept,),) = self._link.query("SELECT kept FROM jecp_mcp.head")
+        # What open calls keep cannot be dropped; that answers go for it would not bring it below any bound.
+        ((kept,),) = self._link.query(_KEPT_BESIDE_OPEN)
         chosen: list[int] = []
         size = 0
         for delivered in (True, False):
