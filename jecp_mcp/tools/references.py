@@ -80,8 +80,10 @@ def find(root: Node, ref: str) -> Node | None:
 
 def drop_unused(root: Node) -> frozenset[str]:
     """Take away the definitions that nothing refers to, and name them; they would cost every reader their length."""
+    defs = root.get("$defs")
+    if not defs:
+        return frozenset()
     waiting = [{keyword: value for keyword, value in root.items() if keyword != "$defs"}]
-    defs = root.get("$defs", {})
     used: set[str] = set()
     while waiting:
         for node in _all(waiting.pop()):
