@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -39,6 +39,10 @@ _MOST_MARKS: Final = 2
 
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 _LEFT_TO_RIGHT_MARK: Final = "\u200e"
+_MARKED: Final = re.compile(
+    r'(?<![^\s{\[])("(?:[^"\\\n]|\\.)*"|&quot;(?:[^"&\\\n]|\\(?:&quot;|.)|&(?!quot;))*&quot;)\u200e(?=[:,\s}\]<]|\Z)'
+)
+"""A string of JSON that a mark follows, as it stands in a text and in HTML."""
 
 _LEAST_ENCODED: Final = 1_000
 """The shortest encoded data that is abbreviated, in characters."""
@@ -105,6 +109,22 @@ def arguments(given: Mapping[str, Any], most: int, *, lines: bool = True) -> str
     except _Unreadable:
         return None
     return "".join(parts)
+
+
+def visible(text: str, escape: Callable[[str], str]) -> str:
+    """`text` with what hides in it written out by `escape`, but for the marks behind `arguments`' own strings.
+
+    Such a mark passes only where a string of JSON ends that runs from right to left: there it is needed.
+    """
+    if _LEFT_TO_RIGHT_MARK not in text:
+        return escape(text)
+    parts: list[str] = []
+    at = 0
+    for found in _MARKED.finditer(text):
+        if _turns(found[1]):
+            parts += escape(text[at : found.end(1)]), _LEFT_TO_RIGHT_MARK
+            at = found.end()
+    return "".join(parts) + escape(text[at:])
 
 
 def words(text: str) -> str:

@@ -124,7 +124,8 @@ class CatalogSource:
     def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
         """Be told of each change, after `current` is the new catalog. Returns what ends the subscription.
 
-        A callback that is awaitable is waited for before the refresh has ended.
+        The first catalog is a change too, though it be empty. A callback that is awaitable is waited for before the
+        refresh has ended.
         """
         self._callbacks.append(callback)
 
@@ -207,6 +208,8 @@ class CatalogSource:
                 "the catalog changed: %d added, %d removed, %d changed",
                 len(diff.added), len(diff.removed), len(diff.changed),
             )  # fmt: skip
+        # That a first catalog is empty is news too.
+        if first or not diff.unchanged:
             for callback in tuple(self._callbacks):
                 told = callback(diff)
                 if told is not None:

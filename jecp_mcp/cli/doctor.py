@@ -33,15 +33,15 @@ _NO_PURCHASE = "nothing can be bought; free reads may go on"
 def command(
     hub: str | None, config: Path | None, state_dir: Path | None, only_ledger: bool, mend: bool, as_json: bool
 ) -> int:
-    r"""Check settings, credentials, Hub, catalog and ledger; say what is wrong and how to mend it.
+    """Check settings, credentials, Hub, catalog and ledger; say what is wrong and how to mend it.
 
-    \b
+    \x08
     jecp-mcp doctor
     jecp-mcp doctor --ledger --mend
 
     Without --mend nothing is changed. A damaged ledger is mended by saving what can still be read; the damaged file is
     kept. The exit status is 0 only if nothing is wrong.
-    """
+    """  # noqa: D301 - click reads the backspace itself
     findings, done = anyio.run(_examine, hub, config, state_dir, only_ledger, mend)
     wrong = any(finding.level.value != "ok" for finding in findings)
     if as_json:

@@ -63,16 +63,16 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 def command(
     hub: str | None, config: Path | None, state_dir: Path | None, limit: int | None, as_json: bool, **asked: Any
 ) -> int:
-    r"""Show the paid calls, latest first: what was held, charged, and what became of each.
+    """Show the paid calls, latest first: what was held, charged, and what became of each.
 
-    \b
+    \x08
     jecp-mcp ledger --statement --by month
     jecp-mcp ledger --export calls.csv
     jecp-mcp ledger --verify                 its head, kept elsewhere, proves the books later
     jecp-mcp ledger --backup ~/ledger-copy.sqlite
 
     Amounts are USDC, instants UTC. The exit status is 1 when something does not hold.
-    """
+    """  # noqa: D301 - click reads the backspace itself
     task = _task(asked)
     given = start(hub, config, state_dir)
     if task is not None:

@@ -50,15 +50,15 @@ def command(
     state_dir: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Rule whether a call whose outcome was lost was charged; without CALL_ID, list the calls that need it.
+    """Rule whether a call whose outcome was lost was charged; without CALL_ID, list the calls that need it.
 
-    \b
+    \x08
     jecp-mcp reconcile call_5f2c --charged 0.05 --reason "on the Hub's statement of 3 November"
     jecp-mcp reconcile call_77ab --free --reason "not on the statement"
 
     Until you rule, such a call counts as spent. Proof of a charge that comes later overrules "free". A call for which
     the Hub says that it took more than it was allowed to is listed too; a ruling moves what it counts for.
-    """
+    """  # noqa: D301 - click reads the backspace itself
     given = start(hub, config, state_dir)
     if call_id is None:
         if charged is not None or free or reason is not None:

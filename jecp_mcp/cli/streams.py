@@ -18,12 +18,20 @@ _LONGEST: Final = 4_000
 """The most characters of one message of the log; a header that a stranger sends may have a hundred thousand."""
 
 
+def _visible(text: str) -> str:
+    if text.isascii():
+        return escape(text)
+    from jecp_mcp.calls import display
+
+    return display.visible(text, escape)
+
+
 class VisibleText(io.TextIOWrapper):
     """A stream of text that writes out what would not be seen."""
 
     def write(self, text: str, /) -> int:
         """Write `text`, made visible."""
-        super().write(escape(text))
+        super().write(_visible(text))
         return len(text)
 
     def write_as_it_is(self, text: str) -> int:

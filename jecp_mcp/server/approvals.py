@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from jecp_mcp import invisible
+from jecp_mcp.calls import display
 from jecp_mcp.calls.approval import new_code
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import LedgerError
@@ -207,7 +208,7 @@ def _page_of(given: Mapping[str, str]) -> int:
 def _page(text: str, status: int = 200) -> Response:
     from starlette.responses import HTMLResponse
 
-    return HTMLResponse(invisible.escape(text), status, headers=dict(_HEADERS))
+    return HTMLResponse(display.visible(text, invisible.escape), status, headers=dict(_HEADERS))
 
 
 def _refused(status: int) -> Response:

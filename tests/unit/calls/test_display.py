@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
+import io
 import json
 import random
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +19,8 @@ from hypothesis import strategies as st
 
 from jecp_mcp.calls import display
 from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN, arguments, words
+from jecp_mcp.cli.streams import VisibleText
+from jecp_mcp.server import approvals, approvals_html
 
 MARK = "\u200e"
 # Everything that is known to hide: controls, bidi, zero width, tags, selectors, fillers, blanks, marks, odd letters.
@@ -270,3 +274,51 @@ def test_all_of_what_is_abbreviated_counts_in_its_digest(data: bytes) -> None:
         f'{{"a": {display._binary(text)}}}',
     }
     assert hashlib.sha256(data).hexdigest() in shown or text in shown
+
+
+# The last filters, before a terminal and on a page, let our own mark pass and nobody else's.
+
+
+def on_a_terminal(text: str) -> str:
+    screen = io.BytesIO()
+    stream = VisibleText(screen, encoding="utf-8", newline="\n", write_through=True)
+    stream.write(text)
+    return screen.getvalue().decode()
+
+
+def on_a_page(text: str) -> str:
+    fields = dict.fromkeys(
+        ("because", "action", "payee", "principal", "expires_at", "code", "at_most_usdc", "for"), "x"
+    )
+    shown = approvals_html.whole({**fields, "exact": True, "arguments": text}, "token")
+    page = bytes(approvals._page(shown).body).decode()
+    return html.unescape(page.partition("<pre>")[2].partition("</pre>")[0])
+
+
+@pytest.mark.parametrize("show", [on_a_terminal, on_a_page])
+@settings(max_examples=50, deadline=None)
+@given(given_=GIVEN, lines=st.booleans())
+@example({"a": "\u05d0", "\u05d1": ["\u0660", 1]}, True)
+@example({"a": '\u05d0 "\\" & \u05d1', "b": "&quot;\u05d0", '"': "\u05d0\\"}, False)
+def test_arguments_reach_a_person_as_they_were_made_visible(
+    show: Callable[[str], str], given_: dict[str, Any], lines: bool
+) -> None:
+    shown = arguments(given_, 10**5, lines=lines)
+    assert shown is not None
+    assert show(shown) == shown
+
+
+@pytest.mark.parametrize("show", [on_a_terminal, on_a_page])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\u200eb",
+        '{"a\u200e": 1}',
+        '{"\u05d0": "\u200ex"}',
+        '{"a"\u200e: 1}',
+        '{"\u05d0"\u200e\u200e: 1}',
+        "\u05d0\u200e",
+    ],
+)
+def test_the_mark_passes_nowhere_else(show: Callable[[str], str], text: str) -> None:
+    assert show(text) == text.replace(MARK, r"\u200e")

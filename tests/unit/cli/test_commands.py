@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import click
 import pytest
 
-from jecp_mcp.cli.main import _run
+from jecp_mcp.cli.main import _run, jecp_mcp
 from jecp_mcp.mandate.caps import meters_for
 from jecp_mcp.mandate.ledger import Conclusion, Reservation
 from jecp_mcp.mandate.opening import open_ledger
@@ -286,3 +287,12 @@ def test_a_charge_within_what_was_allowed_cannot_be_ruled_on(run: Any, state: Pa
     status, _, err = run("reconcile", "call_good", "--charged", "0.001", "--reason", "x")
     assert status == 1
     assert "is settled at 0.005 USDC already; nothing was changed" in err
+
+
+@pytest.mark.parametrize("name", jecp_mcp.list_commands(click.Context(jecp_mcp)))
+def test_a_help_text_is_for_people(run: Any, name: str) -> None:
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    # Where lines are to stay lines, click wants a backspace; what it does not know it prints.
+    assert "\\b" not in out
+    assert "\b" not in out
