@@ -24,6 +24,7 @@ from pydantic import (
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.errors import MoneyError
 from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.settings.origins import check_host, check_origin
 from jecp_mcp.settings.patterns import Over, check_pattern
 
 DEFAULT_HUB = "https://jecp.dev"
@@ -312,6 +313,16 @@ class ServerSettings(_Section):
     ask_seconds: Seconds = Field(default=45.0, gt=0, le=600, allow_inf_nan=False)
     allowed_hosts: Words = ()
     allowed_origins: Words = ()
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_host, value))
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_origin, value))
 
 
 class LedgerSettings(_Section):
