@@ -1,7 +1,8 @@
 """The sandbox's own endpoints, which no Hub has: they are there for tests and demonstrations. Loopback only, JSON only.
 
 All but the books want the key that the Hub's start told, as ``X-Sandbox-Key``: an agent that can reach the Hub, and has
-its own credentials there, must not be able to give itself money or to fail other agents' calls.
+its own credentials there, must not be able to set its balance or tier or to fail other agents' calls. Money it gets as
+at a Hub, by a topup and its checkout page, where nobody pays: what limits it here is its mandate.
 
 - ``POST /sandbox/faults``: see `jecp_mcp.sandbox.faults`; ``DELETE`` forgets those that did not happen yet.
 - ``POST /sandbox/catalog``: ``{"manifests": [...]}`` (or ``{"manifest": {...}}``) publishes providers' manifests,
