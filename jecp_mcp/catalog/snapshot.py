@@ -112,6 +112,19 @@ def read(path: Path, scope: str) -> Snapshot | None:
     return None
 
 
+def is_whole(path: Path) -> bool:
+    """Whether the file is a snapshot as it was written, of whichever Hub and filter, or of another version's form."""
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
+        header = jsontext.loads(data.partition(b"\n")[0], max_bytes=_MAX_HEADER)
+        _parsed(data, header["scope"])
+    except _ForeignError:
+        return True
+    except (OSError, WireError, KeyError, TypeError, ValueError):
+        return False
+    return True
+
+
 class _ForeignError(Exception):
     """The file is sound, but not for us."""
 

@@ -165,8 +165,15 @@ def _settings(hub: str | None, config: Path | None) -> tuple[Settings | None, Se
 
 def _empty() -> Iterator[Finding]:
     from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.settings.credentials import ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE
 
-    for variable in empty_variables(os.environ):
+    # A start is silent about these: hosts pass an empty text for what their user left out.
+    credentials = [
+        name
+        for name in (ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE)
+        if name in os.environ and not os.environ[name].strip()
+    ]
+    for variable in (*empty_variables(os.environ), *credentials):
         mend = f"give {variable} a value, or unset it"
         money = "what it was to say does not hold"
         yield Finding(Level.WARNING, "settings", f"{variable} is empty, which counts as not set", money, mend)
@@ -193,12 +200,15 @@ def _told(settings: Settings) -> str:
 
 def _credentials(settings: Settings, state: Path) -> Iterator[Finding]:
     from jecp_mcp.mandate.checkup import Finding, Level
-    from jecp_mcp.settings.credentials import FILE
+    from jecp_mcp.settings.credentials import ENVIRONMENT, FILE, ID_VARIABLE, KEY_VARIABLE
 
     try:
         found = find_credentials(settings, os.environ, Path.home(), state)
     except SettingsError as exc:
-        mend = f"chmod 600 {state / FILE}, or correct what it names; if others could read the key, have it replaced"
+        if exc.source == ENVIRONMENT:
+            mend = f"give both {ID_VARIABLE} and {KEY_VARIABLE} as the Hub gave them, or unset both"
+        else:
+            mend = f"chmod 600 {state / FILE}, or correct what it names; if others could read the key, have it replaced"
         yield Finding(Level.FAULT, "credentials", str(exc), _NO_PURCHASE, mend)
         return
     if found is None:
@@ -267,6 +277,7 @@ async def _hub(settings: Settings, only_ledger: bool) -> Any:
 
 
 def _catalog(given: Start) -> Iterator[Finding]:
+    from jecp_mcp.catalog.snapshot import is_whole
     from jecp_mcp.cli.unmatched import remembered_catalog, unmatched
     from jecp_mcp.clock import iso
     from jecp_mcp.mandate.checkup import Finding, Level
@@ -279,8 +290,10 @@ def _catalog(given: Start) -> Iterator[Finding]:
     if known.fetched_at is not None:
         what = f"{len(known.actions)} actions, as of {iso(known.fetched_at)}"
         yield Finding(Level.OK, "catalog", what)
+    elif path.exists() and is_whole(path):
+        yield Finding(Level.OK, "catalog", f"{path} is of another Hub or filter; the next start fetches this one's")
     elif path.exists():
-        what = f"{path} is damaged, or of another Hub or filter"
+        what = f"{path} is damaged"
         yield Finding(Level.WARNING, "catalog", what, "nothing: the next start fetches it anew", f"rm {path}")
     else:
         yield Finding(Level.OK, "catalog", "not fetched yet; the first start does")

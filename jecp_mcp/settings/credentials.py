@@ -24,6 +24,8 @@ FILE = "credentials.json"
 ID_VARIABLE = "JECP_AGENT_ID"
 KEY_VARIABLE = "JECP_API_KEY"
 OLD_KEY_VARIABLE = "JECP_AGENT_KEY"
+ENVIRONMENT = "the environment"
+"""The source of a wrong variable, in a `SettingsError`."""
 
 _MOST_BYTES = 1_048_576
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -133,11 +135,11 @@ def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
     if not agent_id and not key:
         return None
     if not key:
-        raise SettingsError("the environment", KEY_VARIABLE, f"is not set, but {ID_VARIABLE} is; both are needed")
+        raise SettingsError(ENVIRONMENT, KEY_VARIABLE, f"is not set, but {ID_VARIABLE} is; both are needed")
     if not agent_id:
-        raise SettingsError("the environment", ID_VARIABLE, f"is not set, but {name} is; both are needed")
-    _check("the environment", ID_VARIABLE, agent_id)
-    _check("the environment", name, key)
+        raise SettingsError(ENVIRONMENT, ID_VARIABLE, f"is not set, but {name} is; both are needed")
+    _check(ENVIRONMENT, ID_VARIABLE, agent_id)
+    _check(ENVIRONMENT, name, key)
     return Credentials(agent_id=agent_id, api_key=SecretStr(key), source="environment")
 
 

@@ -11,7 +11,9 @@ import anyio
 import click
 import pytest
 
+from jecp_mcp.catalog import snapshot
 from jecp_mcp.cli.main import _run, jecp_mcp
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.caps import meters_for
 from jecp_mcp.mandate.ledger import Conclusion, Reservation
 from jecp_mcp.mandate.opening import open_ledger
@@ -296,3 +298,41 @@ def test_a_help_text_is_for_people(run: Any, name: str) -> None:
     # Where lines are to stay lines, click wants a backspace; what it does not know it prints.
     assert "\\b" not in out
     assert "\b" not in out
+
+
+def found_by_doctor(run: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run("doctor", "--json", "--hub", "http://127.0.0.1:9")[1])["findings"]
+    return found
+
+
+@pytest.mark.parametrize("given", [{"JECP_API_KEY": "", "JECP_AGENT_ID": "a"}, {"JECP_AGENT_KEY": " "}])
+def test_doctor_names_empty_credentials_and_no_file_that_is_not_there(
+    run: Any, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = found_by_doctor(run)
+    [empty] = [name for name, value in given.items() if not value.strip()]
+    assert [one["what"] for one in found if one["about"] == "settings" and one["level"] == "warning"] == [
+        f"{empty} is empty, which counts as not set"
+    ]
+    [credentials] = [one for one in found if one["about"] == "credentials"]
+    assert "credentials.json" not in credentials["mend"]
+    assert "JECP_AGENT_ID and JECP_API_KEY" in credentials["mend"]
+
+
+def test_doctor_tells_a_damaged_catalog_from_one_of_another_filter(run: Any, state: Path) -> None:
+    path = state / "catalog.jsonl"
+    assert snapshot.write(path, snapshot.Snapshot("another", "r", UnixMs(0), ()))
+    whole = path.read_bytes()
+    told = {}
+    for data in (whole, whole.replace(b'"revision":', b'"rewision":'), whole + b"x", b"", b"[]", b"{}"):
+        path.write_bytes(data)
+        [told[data]] = [one for one in found_by_doctor(run) if one["about"] == "catalog"]
+    path.unlink()
+    path.mkdir()
+    [told[b"folder"]] = [one for one in found_by_doctor(run) if one["about"] == "catalog"]
+    sound = [data for data, one in told.items() if one["level"] == "ok"]
+    assert sound == [whole]
+    assert told[whole]["what"] == f"{path} is of another Hub or filter; the next start fetches this one's"
+    assert {one["what"] for data, one in told.items() if data != whole} == {f"{path} is damaged"}
