@@ -13,7 +13,7 @@ from typing import Any
 
 from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.errors import MoneyError, TooMuchMoney, WireError
-from jecp_mcp.money import MOST_USDC, ZERO, MicroUSDC, format_usdc, parse_balance, parse_charge, parse_usdc
+from jecp_mcp.money import MICRO_PER_USDC, ZERO, MicroUSDC, format_usdc, parse_balance, parse_charge
 from jecp_mcp.wire import jsontext
 from jecp_mcp.wire.errors import parse_refusal
 from jecp_mcp.wire.forms import NOTHING, Answer, Billing, JSONObject, Notice, Refusal
@@ -29,7 +29,8 @@ MAX_ANSWER_BYTES = 50 * 1024 * 1024
 
 _SUCCESS = ("completed", "success")
 _ERROR_STATUS = 400
-_MOST = parse_usdc(MOST_USDC)
+_MOST_BILLED = MicroUSDC(1_000_000 * MICRO_PER_USDC)
+"""The most that one bill counts for: a thousand times what any call is allowed. Beyond, sums of lies would not fit."""
 
 
 def request_body(
@@ -224,13 +225,19 @@ def billing_of(envelope: JSONObject) -> Billing:
 
 
 def bills(envelope: JSONObject) -> bool:
-    """Whether a failed envelope names an amount above zero, an amount that cannot be read, or a transaction.
+    """Whether some part of a failed envelope says, in whatever way, that something was charged.
 
-    What an error merely compares, such as a price with a balance, stands under other names or in its details.
+    A bill names an amount above zero, an amount that cannot be read, or a transaction, unless its ``charged`` is false;
+    a ``charged`` that is there and not false is a bill by itself, and so is a bill that is no object. What an error
+    merely compares, such as a price with a balance, stands under other names, in the error itself or in its details.
     """
     error = _object(envelope.get("error"))
-    places = (envelope, envelope.get("billing"), error.get("billing"), _object(error.get("details")).get("billing"))
-    return any(_names_a_charge(place) for place in places if isinstance(place, Mapping))
+    talk = (error, _object(error.get("details")), _object(envelope.get("details")))
+    return (
+        _names_a_charge(envelope)
+        or any(_says_charged(place) for place in talk)
+        or any(_is_a_bill(place.get("billing")) for place in (envelope, *talk))
+    )
 
 
 def dump_answer(answer: Answer) -> bytes:
@@ -318,7 +325,20 @@ def _said(billing: JSONObject) -> list[object]:
     return [said for key in ("amount_usdc", "cost_usdc") if (said := billing.get(key)) is not None]
 
 
+def _is_a_bill(billing: object) -> bool:
+    if isinstance(billing, Mapping):
+        return _names_a_charge(billing)
+    return not (billing is None or billing is False)
+
+
+def _says_charged(place: JSONObject) -> bool:
+    said = place.get("charged")
+    return not (said is None or said is False)
+
+
 def _names_a_charge(billing: JSONObject) -> bool:
+    if billing.get("charged") is not None:
+        return _says_charged(billing)
     amount, _ = _charge(billing)
     return bool(billing.get("transaction_id")) or bool(amount if amount is not None else _said(billing))
 
@@ -331,9 +351,11 @@ def _charge(billing: JSONObject) -> tuple[MicroUSDC | None, MicroUSDC]:
         try:
             read = max(read, parse_charge(value))
         except TooMuchMoney:
-            read, whole = _MOST, False
+            read, whole = _MOST_BILLED, False
         except MoneyError:
             whole = False
+    if read > _MOST_BILLED:
+        read, whole = _MOST_BILLED, False
     currency = billing.get("currency", "USDC")
     whole = whole and isinstance(currency, str) and currency.upper() in {"USD", "USDC"}
     return (read, ZERO) if said and whole else (None, read)

@@ -37,6 +37,7 @@ SHARED: Final = (
     test_sent, test_settled, test_slips, test_windows, test_written_off, test_wrong_clock,
 )  # fmt: skip
 OF_THE_FILE: Final = {
+    "test_what_was_made_while_the_clock_was_ahead_is_written_off_where_nobody_works_on_it",
     "test_more_than_one_transaction_takes_go_in_several",
     "test_a_body_that_pruning_kept_cannot_go_unseen",
     "test_a_refund_survives_a_restart_and_a_count_anew",

@@ -161,11 +161,13 @@ def _shown_by_answer(answer: Answer, *, replay: bool) -> Verdict:
 
 def _shown_by_refusal(refusal: Refusal) -> Verdict:
     said = _says_charged(refusal)
-    if said is not None:
-        return Verdict.CHARGED if said else Verdict.NOT_CHARGED
+    if said is True:
+        return Verdict.CHARGED
     if bills(refusal.raw):
-        # Whatever the code says, the Hub may have taken what it bills.
+        # Whatever the code says, or another part of it, the Hub may have taken what it bills.
         return Verdict.IN_DOUBT
+    if said is False:
+        return Verdict.NOT_CHARGED
     match charge_proof(refusal):
         case Proof.NO | Proof.PAYMENT:
             # No payment authorisation ever goes with a request of this rail.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -11,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.money import MOST_USDC, MicroUSDC
+from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Outcome, Verdict
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, conclude, next_wait
 from jecp_mcp.wire.codes import CODES
 from jecp_mcp.wire.envelope import dump_answer, load_answer, parse_answer
 
 HOLD = MicroUSDC(5_000)
-MOST = MOST_USDC * 1_000_000
+MOST = 1_000_000 * 1_000_000
 
 
 def envelope(billing: str, status: str) -> bytes:
@@ -63,6 +64,9 @@ def test_a_charge_never_counts_less_than_any_amount_that_was_said_nor_more_than_
     [
         ('{"charged":true,"amount_usdc":5.0000001}', 5_000_001, False),
         ('{"charged":true,"amount_usdc":"$5.00"}', 5_000_000, False),
+        ('{"charged":true,"amount_usdc":1000000}', MOST, False),
+        ('{"charged":true,"amount_usdc":1000000.000001}', MOST, True),
+        ('{"charged":true,"amount_usdc":1e9}', MOST, True),
         ('{"charged":true,"amount_usdc":2e9}', MOST, True),
         ('{"charged":true,"amount_usdc":"2000000000"}', MOST, True),
         ('{"charged":true,"amount_usdc":null,"cost_usdc":1}', 1_000_000, False),
@@ -81,6 +85,12 @@ def test_an_odd_amount_counts_as_what_it_says_or_at_least_the_hold(billing: str,
     assert (found.verdict, found.amount, found.estimated) == (Verdict.CHARGED, counts, estimated)
     assert found.answer is not None
     assert load_answer(dump_answer(found.answer)) == found.answer
+
+
+def test_the_sum_of_millions_of_lying_bills_is_still_a_number_that_a_ledger_holds() -> None:
+    for said in ("1e9", "999999999.999999", '"1000000000"', "1e300"):
+        found = concluded(envelope(f'{{"charged":true,"amount_usdc":{said}}}', "success"))
+        assert found.amount * 9_000_000 < 2**63
 
 
 # A refusal that proves that nothing was charged, as long as it bills nothing.
@@ -107,7 +117,9 @@ NO_BILLS: dict[str, dict[str, Any]] = {
     "nothing taken": {"billing": {"amount_usdc": 0, "transaction_id": None}},
     "said to be free": {"billing": {"charged": False, "amount_usdc": 0.005, "transaction_id": "tx_1"}},
     "a price beside a balance": {"error": {"details": {"price_usdc": 0.005, "balance_usdc": 0, "amount_usdc": 0.005}}},
-    "no object": {"billing": "0.005"},
+    "said to be free where the error says it": {"error": {"billing": {"charged": False, "amount_usdc": 0.005}}},
+    "said to be free at the top": {"charged": False, "amount_usdc": 0.005},
+    "nothing at all": {"billing": None, "charged": None, "error": {"billing": False, "charged": None}},
 }
 
 
@@ -115,6 +127,78 @@ def refused(code: str, extra: dict[str, Any]) -> Evidence:
     body = {"jecp": "1.0", "status": "failed", **extra}
     body["error"] = {"code": code, "message": "No.", **extra.get("error", {})}
     return Replied(parse_answer(json.dumps(body).encode(), {}, 400))
+
+
+Place = Callable[[Any], dict[str, Any]]
+
+WHERE_A_BILL_STANDS: dict[str, Place] = {
+    "billing": lambda bill: {"billing": bill},
+    "error.billing": lambda bill: {"error": {"billing": bill}},
+    "error.details.billing": lambda bill: {"error": {"details": {"billing": bill}}},
+    "details.billing": lambda bill: {"details": {"billing": bill}},
+}
+WHERE_A_WORD_STANDS: dict[str, Place] = {
+    "charged": lambda word: {"charged": word},
+    "error.charged": lambda word: {"error": {"charged": word}},
+    "error.details.charged": lambda word: {"error": {"details": {"charged": word}}},
+    "details.charged": lambda word: {"details": {"charged": word}},
+} | {f"{name}.charged": (lambda word, put=put: put({"charged": word})) for name, put in WHERE_A_BILL_STANDS.items()}
+FREE_WORDS: dict[str, dict[str, Any]] = {name: put(False) for name, put in WHERE_A_WORD_STANDS.items()}
+
+WORDS: st.SearchStrategy[Any] = (
+    st.sampled_from([True, 1, 0, "true", "True", "yes", "false", "1", "", [], {}, 0.005, "0.005", ["0.005"]])
+    | st.text()
+    | st.integers()
+    | st.lists(st.booleans())
+)
+AMOUNTS = st.sampled_from([0.005, "0.005", "$0.005", 1, "five", -1, [], True])
+BILLED: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from(["0.005", 0.005, True, "", [], [{"charged": True, "amount_usdc": 0.005}], ["tx_1"]]),
+    st.builds(lambda key, said: {key: said}, st.sampled_from(["amount_usdc", "cost_usdc"]), AMOUNTS),
+    st.just({"transaction_id": "tx_1"}),
+    st.just({"charged": None, "transaction_id": 7}),
+)
+
+
+def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Both, part by part."""
+    return one | other | {key: merged(one[key], other[key]) for key in one.keys() & other.keys()}
+
+
+@pytest.mark.parametrize("place", WHERE_A_WORD_STANDS)
+@given(word=WORDS, code=st.sampled_from(PROVEN_FREE), replay=st.booleans())
+def test_no_spelling_of_charged_anywhere_gives_the_money_back(
+    place: str, word: object, code: str, replay: bool
+) -> None:
+    evidence = refused(code, WHERE_A_WORD_STANDS[place](word))
+    found = conclude([evidence], replay=replay, budget=HOLD).verdict
+    plainly = place == "billing.charged" and word is True
+    assert found is (Verdict.CHARGED if plainly else Verdict.IN_DOUBT)
+
+
+@pytest.mark.parametrize("place", WHERE_A_BILL_STANDS)
+@given(bill=BILLED, code=st.sampled_from(PROVEN_FREE))
+def test_no_bill_anywhere_gives_the_money_back(place: str, bill: object, code: str) -> None:
+    evidence = refused(code, WHERE_A_BILL_STANDS[place](bill))
+    assert conclude([evidence], replay=False, budget=HOLD).verdict is Verdict.IN_DOUBT
+
+
+@pytest.mark.parametrize(
+    ("free", "place"),
+    [(free, place) for free in FREE_WORDS for place in WHERE_A_BILL_STANDS if free != f"{place}.charged"],
+)
+@given(bill=BILLED, code=st.sampled_from(PROVEN_FREE))
+def test_a_word_that_it_was_free_says_nothing_of_a_bill_elsewhere(
+    free: str, place: str, bill: object, code: str
+) -> None:
+    evidence = refused(code, merged(FREE_WORDS[free], WHERE_A_BILL_STANDS[place](bill)))
+    assert conclude([evidence], replay=False, budget=HOLD).verdict is Verdict.IN_DOUBT
+
+
+@pytest.mark.parametrize("free", FREE_WORDS)
+@given(code=st.sampled_from(PROVEN_FREE))
+def test_a_word_that_it_was_free_changes_nothing_of_what_is_free(free: str, code: str) -> None:
+    assert conclude([refused(code, FREE_WORDS[free])], replay=False, budget=HOLD).verdict is Verdict.NOT_CHARGED
 
 
 def test_most_refusals_prove_that_nothing_was_charged() -> None:

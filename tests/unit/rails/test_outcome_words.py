@@ -53,8 +53,8 @@ def refusal(code: str, *, status: int | None = 500, billing: Any = None, **more:
         (refusal("INTERNAL_ERROR"), False, Verdict.IN_DOUBT),
         (refusal("INTERNAL_ERROR", billing={"charged": False}), True, Verdict.NOT_CHARGED),
         (refusal("PROVIDER_ERROR", billing={"charged": True}), False, Verdict.CHARGED),
-        (refusal("PROVIDER_ERROR", billing={"charged": "yes"}), False, Verdict.NOT_CHARGED),
-        (refusal("PROVIDER_ERROR", billing={"charged": 1}), False, Verdict.NOT_CHARGED),
+        (refusal("PROVIDER_ERROR", billing={"charged": "yes"}), False, Verdict.IN_DOUBT),
+        (refusal("PROVIDER_ERROR", billing={"charged": 1}), False, Verdict.IN_DOUBT),
     ],
 )
 def test_one_attempt_proves_no_more_than_it_says(evidence: Evidence, replay: bool, verdict: Verdict) -> None:
