@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -84,7 +85,7 @@ def escape(text: str, *, one_line: bool = False) -> str:
         return text
 
     def written(found: re.Match[str]) -> str:
-        kept = _judged(found)
+        kept = _judged(found, _written_out)
         if kept == [None]:
             return _written_out(found[0])
         return "".join(one or _written_out(letter) for one, letter in zip(kept, found[0], strict=True))
@@ -96,20 +97,24 @@ def _written_out(letters: str) -> str:
     return "\\u" + letters.encode("utf-16-be", "surrogatepass").hex(",", 2).replace(",", "\\u")
 
 
-def _judged(found: re.Match[str]) -> list[str | None]:
-    """The characters of a run, None for each that is not wanted; a run that nobody needs is one None."""
+def _judged(found: re.Match[str], instead: Callable[[str], str] | None = None) -> list[str | None]:
+    """The characters of a run, None for each that is not wanted; a run that nobody needs is one None.
+
+    What stands `instead` of one that is not wanted, if anything, is the neighbour of the next.
+    """
     run, start, end = found[0], found.start(), found.end()
     if found.lastgroup is not None:
         return list(run)
     if len(run) > _LONGEST_NEEDED:
         return [None]
     before = found.string[start - 1] if start else ""
-    after = (*run[1:], found.string[end : end + 1])
+    # None of a run is a letter or a picture to the one before it.
+    after = (*[""] * (len(run) - 1), found.string[end : end + 1])
     judged: list[str | None] = []
     for letter, behind in zip(run, after, strict=True):
         # What is taken away is nobody's neighbour, so that what is left needs no second look.
         judged.append(letter if _needed(letter, before, behind) else None)
-        before = judged[-1] or before
+        before = judged[-1] or (before if instead is None else instead(letter)[-1])
     return judged
 
 

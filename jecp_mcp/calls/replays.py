@@ -106,7 +106,7 @@ class Replays:
         overruled = await self.overruled(row.call_id, row.claim, outcome, sending)
         if overruled is not None:
             return overruled
-        if outcome.verdict not in {Verdict.IN_DOUBT, Verdict.PENDING}:
+        if outcome.answer is not None or outcome.verdict not in {Verdict.IN_DOUBT, Verdict.PENDING}:
             return replace(ended(row.call_id, None, outcome, request), stored=True)
         end = standing(replace(row, attempts=row.attempts + concluded.attempts))
         why = sending.held_back

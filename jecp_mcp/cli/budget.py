@@ -76,7 +76,18 @@ async def read(given: Start) -> dict[str, Any]:
         "unmatched_patterns": unmatched(given.settings, remembered_catalog(given)),
         "hub": given.settings.hub.base_url,
         "state_dir": str(given.state),
+        "ledger": _place(given),
     }
+
+
+def _place(given: Start) -> str:
+    """Where the ledger is: a server without its password, or a file."""
+    url = given.settings.ledger.url
+    if url is None:
+        return str(given.ledger)
+    from jecp_mcp.mandate.postgres.link import place
+
+    return place(url)
 
 
 def _print(shown: dict[str, Any]) -> None:
@@ -93,7 +104,7 @@ def _print(shown: dict[str, Any]) -> None:
     totals = shown["totals"]
     told = {"charged": totals["charged_usdc"], "held": totals["held_usdc"], "in doubt": totals["in_doubt_usdc"]}
     told |= {"calls": totals["calls"], "ask a person above": shown["approve_above_usdc"] or "never"}
-    told |= {"mandate ends": shown["expires_at"] or "never", "hub": shown["hub"], "kept in": shown["state_dir"]}
+    told |= {"mandate ends": shown["expires_at"] or "never", "hub": shown["hub"], "kept in": shown["ledger"]}
     out.print(tables.facts(told))
     for text in shown["unmatched_patterns"]:
         out.print(f"{tables.plain(text)} matches none of the actions on sale now")

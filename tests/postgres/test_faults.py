@@ -302,7 +302,8 @@ async def test_the_commands_show_the_ledger_that_the_settings_name(
     monkeypatch.setenv("JECP_MCP_LEDGER__URL", database)
     given = start(None, None, tmp_path)
     assert [row["call_id"] for row in await read_ledger(given)] == ["call_1"]
-    assert (await read_budget(given))["totals"]["held_usdc"] == "0.005"
+    budget = await read_budget(given)
+    assert (budget["totals"]["held_usdc"], budget["ledger"]) == ("0.005", place(database))
     assert not given.ledger.exists()
 
 

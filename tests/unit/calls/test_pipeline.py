@@ -279,6 +279,20 @@ async def test_what_stays_in_doubt_stays_held_and_is_never_bought_again(tmp_path
     assert (row.state, again.held) == (State.IN_DOUBT, PRICE)
 
 
+async def test_an_answer_that_comes_to_a_repeat_is_handed_over_though_its_charge_stays_open(tmp_path: Path) -> None:
+    async def unread_bill(request: StoredRequest, replay: bool) -> Outcome:
+        if not replay:
+            return lost()
+        return Outcome(Verdict.IN_DOUBT, ZERO, charged(request).answer, None, "the bill cannot be read")
+
+    async with opened(tmp_path, unread_bill) as (calls, _rail, ledger):
+        await calls.pay(buying(x=1), Caller())
+        again = await calls.pay(buying(x=1), Caller())
+        row = await settled(ledger, again)
+    assert again.answer is not None
+    assert (again.charge, again.held, again.stored, row.state) == (Charge.UNKNOWN, PRICE, True, State.IN_DOUBT)
+
+
 async def test_past_the_idempotency_window_a_lost_call_is_written_off_and_counts_as_spent(tmp_path: Path) -> None:
     clock = StillClock()
 

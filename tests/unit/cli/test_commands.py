@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import logging
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +40,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
     """Run a command line; returns exit status, stdout and stderr."""
+    filters = [(handler, handler.filters.copy()) for handler in logging.getLogger().handlers]
 
     def command(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["jecp-mcp", *arguments])
@@ -46,7 +50,11 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         out, err = capsys.readouterr()
         return status, out, err
 
-    return command
+    yield command
+    # Serving bounds the log and the looking for garbage of its process, which here is everybody's.
+    for handler, before in filters:
+        handler.filters[:] = before
+    gc.enable()
 
 
 def bought(state: Path, *, call_id: str, price: int, charged: int | None) -> None:
