@@ -87,7 +87,7 @@ def _place(given: Start) -> str:
         return str(given.ledger)
     from jecp_mcp.mandate.postgres.link import place
 
-    return place(url)
+    return place(url.get_secret_value())
 
 
 def _print(shown: dict[str, Any]) -> None:
