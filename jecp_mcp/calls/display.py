@@ -15,7 +15,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
+
+from jecp_mcp.invisible import RANGES
 
 MOST_SHOWN: Final = 100_000
 """The most characters of arguments that a person can be asked to read."""
@@ -28,12 +31,6 @@ _MOST_BITS: Final = 12_000
 """The longest integer, in bits: some 3 600 digits. Python itself writes none of more than 4 300."""
 
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]*")
-_HIDDEN: Final = frozenset(
-    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
-    + "".join(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
-)
-"""What renders as nothing though it counts as printable: Unicode's Default_Ignorable_Code_Point, the Braille blank."""
-
 _MOST_MARKS: Final = 2
 """How many combining marks may sit on one letter: Vietnamese has two."""
 
@@ -198,7 +195,13 @@ def _escaped(text: str, also: str) -> Iterator[str]:
 
 def _visible(character: str) -> bool:
     # The ideographic space is the one blank besides the ASCII one that people type.
-    return (character.isprintable() or character == "\u3000") and character not in _HIDDEN
+    return (character.isprintable() or character == "\u3000") and _hidden().match(character) is None
+
+
+@cache
+def _hidden() -> re.Pattern[str]:
+    """What renders as nothing though Python counts it as printable, a blank or a selector, wherever it stands."""
+    return re.compile(f"[{RANGES}]")
 
 
 def _turns(text: str) -> bool:
