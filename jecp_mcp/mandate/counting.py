@@ -6,12 +6,13 @@ not been asked for a while is fed what it missed before it admits anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.ledger import CallRow, Counting, Meter, OverLimit
+from jecp_mcp.mandate.ledger import CallRow, Counting, Meter, MeterReading, OverLimit
 from jecp_mcp.mandate.page import Call, Changes, Events, Feed, MeterState, Page
 from jecp_mcp.mandate.windows import Window, slot_expiry, slot_start
 from jecp_mcp.money import MicroUSDC
@@ -222,3 +223,24 @@ def new_meter(meter: Meter, number: int, session: str, *, last: int, fed: int) -
         # A process's meter is made with the process's first call, so nothing of it can have come before.
         return MeterState(number, meter.key, meter.window, meter.principal, meter.pattern, session, last, last, 0, True)
     return MeterState(number, meter.key, meter.window, meter.principal, meter.pattern, None, 0, fed, 0, True)
+
+
+def reading(
+    meter: Meter,
+    state: MeterState,
+    slots: Iterable[tuple[int, int]],
+    missed: Iterable[tuple[tuple[str, ...], int, int]],
+) -> MeterReading:
+    """How full a cap is.
+
+    Args:
+        slots: the start and the amount of each slot that is still in the window, micro-USDC.
+        missed: what the meter is yet to count, as `Feed.amounts`.
+    """
+    sums: defaultdict[int, int] = defaultdict(int, slots)
+    for names, start, amount in missed:
+        if applies(state, names):
+            sums[start] += amount
+    ends = [slot_expiry(state.window, start) for start, amount in sums.items() if amount]
+    resets_at = min((UnixMs(end) for end in ends if end is not None), default=None)
+    return MeterReading(meter, MicroUSDC(sum(sums.values())), resets_at)

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import apsw
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.mandate.counting import applies, new_meter
+from jecp_mcp.mandate.columns import read_meter, read_names
+from jecp_mcp.mandate.counting import new_meter, reading
 from jecp_mcp.mandate.ledger import Meter, MeterReading
 from jecp_mcp.mandate.page import MeterState
 from jecp_mcp.mandate.schema import COUNTED
-from jecp_mcp.mandate.windows import SLOT_MS, Window, earliest, slot_expiry
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.mandate.windows import SLOT_MS, Window, earliest
 
 METER: Final = "SELECT id, key, window, principal, pattern, session, since, fed, used FROM meter "
 """A meter, for `read_meter`."""
-
-
-def read_meter(found: Sequence[Any]) -> MeterState:
-    """A row of `METER`."""
-    number, key, window, *rest = found
-    return MeterState(number, key, Window(window), *rest)
 
 
 def read(connection: apsw.Connection, meters: Sequence[Meter], session: str, at: UnixMs) -> list[MeterReading]:
@@ -36,20 +28,17 @@ def read(connection: apsw.Connection, meters: Sequence[Meter], session: str, at:
     readings = []
     for meter in meters:
         found = connection.execute(f"{METER} WHERE key = ?", (meter.key,)).get
-        sums: dict[int, int] = {}
+        slots: list[Any] = []
         if found is None:
             state = new_meter(meter, 0, session, last=last, fed=fed_from(connection, meter.window, at, last))
         else:
             state = read_meter(found)
-            slots: list[Any] = connection.execute(
+            slots = connection.execute(
                 "SELECT start, amount FROM slot WHERE meter = ? AND (expires IS NULL OR expires > ?)",
                 (state.number, at),
             ).fetchall()
-            sums = dict(slots)
-        for start, amount in sums_of(connection, state, state.fed, last, earliest(state.window, at)).items():
-            sums[start] = sums.get(start, 0) + amount
-        resets_at = min((slot_expiry(state.window, start) or 0 for start, amount in sums.items() if amount), default=0)
-        readings.append(MeterReading(meter, MicroUSDC(sum(sums.values())), UnixMs(resets_at) if resets_at else None))
+        missed = read_feed(connection, state, state.fed, last, earliest(state.window, at))
+        readings.append(reading(meter, state, slots, missed))
     return readings
 
 
@@ -82,15 +71,6 @@ def read_feed(
     return [(read_names(names), slot, amount) for names, slot, amount in rows]
 
 
-def sums_of(connection: apsw.Connection, state: MeterState, behind: int, upto: int, since: int) -> dict[int, int]:
-    """What a meter counts of the calls behind one number and up to another, by the start of the slot."""
-    sums: dict[int, int] = {}
-    for names, start, amount in read_feed(connection, state, behind, upto, since):
-        if applies(state, names):
-            sums[start] = sums.get(start, 0) + amount
-    return sums
-
-
 def fed_from(connection: apsw.Connection, window: Window, at: int, stored: int) -> int:
     """A number up to which no call can be in a window that ends at `at`."""
     if window not in SLOT_MS:
@@ -100,22 +80,3 @@ def fed_from(connection: apsw.Connection, window: Window, at: int, stored: int) 
         "SELECT min(+id) FROM call INDEXED BY call_sent WHERE sent_at >= ?", (earliest(window, at),)
     ).get
     return stored if first is None else first - 1
-
-
-@lru_cache(maxsize=4096)
-def read_names(text: str) -> tuple[str, ...]:
-    """The names of a call as the ledger keeps them, a JSON array.
-
-    Raises:
-        ValueError: they are no such array.
-    """
-    found = json.loads(text)
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise ValueError("names are an array of texts")
-    return tuple(found)
-
-
-@lru_cache(maxsize=4096)
-def write_names(names: tuple[str, ...]) -> str:
-    """The names of a call as the ledger keeps them."""
-    return json.dumps(names, separators=(",", ":"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
@@ -12,7 +11,7 @@ import apsw
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.feeding import read_names, write_names
+from jecp_mcp.mandate.columns import read_call_row, write_names
 from jecp_mcp.mandate.ledger import RULED, CallRow, EventRow, Totals
 from jecp_mcp.mandate.schema import CHARGED as CHARGED_SQL
 from jecp_mcp.mandate.schema import EXCESSIVE as EXCESSIVE_SQL
@@ -51,12 +50,12 @@ _LATEST = 10_000
 def read_row(connection: apsw.Connection, call_id: str) -> CallRow | None:
     """One call, or None."""
     found = connection.execute(ROW + "WHERE c.call_id = ?", (call_id,)).get
-    return None if found is None else call_row(found)
+    return None if found is None else read_call_row(found)
 
 
 def read_number(connection: apsw.Connection, number: int) -> CallRow:
     """A call that is there, by its number."""
-    return call_row(connection.execute(ROW + "WHERE c.id = ?", (number,)).get)
+    return read_call_row(connection.execute(ROW + "WHERE c.id = ?", (number,)).get)
 
 
 def read_reference(connection: apsw.Connection, rail: str, account: str, reference: str) -> CallRow | None:
@@ -64,7 +63,7 @@ def read_reference(connection: apsw.Connection, rail: str, account: str, referen
     found = connection.execute(
         ROW + "WHERE c.rail = ? AND c.account = ? AND c.reference = ?", (rail, account, reference)
     ).get
-    return None if found is None else call_row(found)
+    return None if found is None else read_call_row(found)
 
 
 def read_last_of(connection: apsw.Connection, rail: str, account: str) -> CallRow | None:
@@ -74,7 +73,7 @@ def read_last_of(connection: apsw.Connection, rail: str, account: str) -> CallRo
         "AND c.id > (SELECT max(id) FROM call) - ? ORDER BY c.id DESC LIMIT 1",
         (rail, account, _LATEST),
     ).get
-    return None if found is None else call_row(found)
+    return None if found is None else read_call_row(found)
 
 
 def read_has_paid(connection: apsw.Connection, principal: str, rail: str, account: str, payee: str) -> bool:
@@ -98,7 +97,7 @@ def read_due(connection: apsw.Connection, session: str, now: UnixMs, limit: int)
         f"{_LISTED} WHERE c.owner = ? AND c.look_again_at <= ? AND c.{OPEN_SQL} ORDER BY c.look_again_at, c.id LIMIT ?",
         (session, at, limit),
     )
-    return [call_row(row) for row in rows.fetchall()]
+    return [read_call_row(row) for row in rows.fetchall()]
 
 
 def read_last_at(connection: apsw.Connection) -> UnixMs | None:
@@ -127,7 +126,7 @@ def read_rows(connection: apsw.Connection, limit: int, states: frozenset[State] 
             few = f"SELECT id FROM call WHERE {OPEN_SQL} UNION ALL SELECT id FROM call WHERE {WRITTEN_OFF}"  # noqa: S608 constants
             where = f"WHERE c.id IN ({few}) AND c.{chosen}"
     rows = connection.execute(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT ?", (*names, limit))
-    return [call_row(row) for row in rows.fetchall()]
+    return [read_call_row(row) for row in rows.fetchall()]
 
 
 def read_excessive(connection: apsw.Connection, limit: int) -> list[CallRow]:
@@ -136,13 +135,13 @@ def read_excessive(connection: apsw.Connection, limit: int) -> list[CallRow]:
         f"{_LISTED} WHERE {EXCESSIVE_SQL} AND substr(coalesce(c.evidence, ''), 1, ?) <> ? ORDER BY c.id DESC LIMIT ?",
         (len(RULED), RULED, limit),
     )
-    return [call_row(row) for row in rows.fetchall()]
+    return [read_call_row(row) for row in rows.fetchall()]
 
 
 def read_pages(connection: apsw.Connection, after: int, limit: int) -> list[CallRow]:
     """The calls behind number `after`, oldest first, without their bodies."""
     rows = connection.execute(f"{_LISTED} WHERE c.id > ? ORDER BY c.id LIMIT ?", (after, limit))
-    return [call_row(row) for row in rows.fetchall()]
+    return [read_call_row(row) for row in rows.fetchall()]
 
 
 def read_last_number(connection: apsw.Connection) -> int:
@@ -218,17 +217,8 @@ def read_questions(connection: apsw.Connection, at: UnixMs, skip: int, limit: in
     return OpenQuestions([slip_row(row) for row in rows], total)
 
 
-def call_row(found: Sequence[Any]) -> CallRow:
-    """A row of `ROW`."""
-    # The columns stand in the order of the fields.
-    values = list(found)
-    values[13], values[18] = read_names(values[13]), State(values[18])
-    values[32], values[33] = bool(values[32]), bool(values[33])
-    return CallRow(*values)
-
-
 def values_of(row: CallRow) -> list[Any]:
-    """A call's columns, without its bodies, as `call_row` reads them."""
+    """A call's columns, without its bodies, as `read_call_row` reads them."""
     values = list(_FIELDS(row))
     values[13], values[18] = write_names(row.names), row.state.value
     return values

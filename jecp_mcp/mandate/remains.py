@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import apsw
 
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.feeding import METER, read_meter
+from jecp_mcp.mandate.columns import read_call_row, read_meter
+from jecp_mcp.mandate.feeding import METER
 from jecp_mcp.mandate.ledger import CallRow, EventRow
 from jecp_mcp.mandate.page import MeterState
-from jecp_mcp.mandate.records import COLUMNS, call_row
+from jecp_mcp.mandate.records import COLUMNS
 from jecp_mcp.mandate.unexplained import Unexplained
 
 Row = TypeVar("Row")
@@ -74,7 +75,7 @@ def _sound(state: MeterState) -> bool:
 def _call(found: Any) -> CallRow:
     if not all(isinstance(value, kind) for value, kind in zip(found, _KINDS, strict=False)):
         raise ValueError("a damaged record")
-    row = call_row(found)
+    row = read_call_row(found)
     _check(row.claim, row.held, row.charged, row.refunded, row.created_at, row.sent_at)
     return row
 

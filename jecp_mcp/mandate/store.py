@@ -14,16 +14,16 @@ import apsw
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.columns import read_call, read_meter, write_names
 from jecp_mcp.mandate.commands import Needs, Orphans
 from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter
-from jecp_mcp.mandate.feeding import METER, fed_from, read_feed, read_meter, read_names, write_names
+from jecp_mcp.mandate.feeding import METER, fed_from, read_feed
 from jecp_mcp.mandate.ledger import Meter, Reservation
 from jecp_mcp.mandate.page import Call, Changes, Feed, Kept, MeterState, Page
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS, Batch
 from jecp_mcp.mandate.schema import KEPT, OPEN
 from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry
 
 VACUUMED_AT_ONCE: Final = 1_024
@@ -222,7 +222,7 @@ class Store:
 
     def _take(self, rows: Iterator[Any]) -> list[Call]:
         found: list[Any] = list(rows)
-        calls = [self._page.add(_call(row)) for row in found]
+        calls = [self._page.add(read_call(row)) for row in found]
         for call in calls:
             self._load_meters(call.principal, call.session)
         return calls
@@ -375,13 +375,6 @@ def slip_row(found: Sequence[Any]) -> Slip:
     """A row of `READ_SLIP`."""
     kind, slip_id, principal, subject, state, body, *rest = found
     return Slip(SlipKind(kind), slip_id, principal, subject, SlipState(state), bytes(body), *rest)
-
-
-def _call(found: Sequence[Any]) -> Call:
-    fields = list(found)
-    fields[9], fields[10] = read_names(fields[9]), State(fields[10])
-    fields[-2], fields[-1] = bool(fields[-2]), bool(fields[-1])
-    return Call(*fields)
 
 
 def _moved(call: Call) -> tuple[Any, ...]:

@@ -10,9 +10,10 @@ import apsw
 
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.audit import Audit, Bodies
-from jecp_mcp.mandate.feeding import METER, read_meter
+from jecp_mcp.mandate.columns import read_call_row, read_meter
+from jecp_mcp.mandate.feeding import METER
 from jecp_mcp.mandate.ledger import AuditReport
-from jecp_mcp.mandate.records import COLUMNS, call_row
+from jecp_mcp.mandate.records import COLUMNS
 from jecp_mcp.mandate.store import READ_SLIP, slip_row
 
 
@@ -57,7 +58,7 @@ def _walk_calls(connection: apsw.Connection, walk: Audit) -> None:
         if number == columns[0]:
             found = [(event, body) for _, event, body in mine]
             number, mine = next(events, (None, iter(())))
-        walk.call(call_row((*columns, b"", None)), found, bodies_of(request, answer))
+        walk.call(read_call_row((*columns, b"", None)), found, bodies_of(request, answer))
     if number is not None:
         walk.stray(number)
     for number, _ in events:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.feeding import read_names
+from jecp_mcp.mandate.columns import read_call_row
 from jecp_mcp.mandate.ledger import RULED, CallRow, EventRow, Totals
 from jecp_mcp.mandate.postgres.bodies import ABANDONED_MS
 from jecp_mcp.mandate.postgres.leases import DEAD_MS
@@ -77,7 +77,7 @@ def read_row(link: Link, call_id: str) -> CallRow | None:
 
 def by_number(found: Sequence[Sequence[Any]]) -> dict[int, CallRow]:
     """Rows of `NUMBERED`."""
-    return {row.number: row for row in map(call_row, found)}
+    return {row.number: row for row in map(read_call_row, found)}
 
 
 def read_numbers(link: Link, numbers: Sequence[int]) -> dict[int, CallRow]:
@@ -268,17 +268,9 @@ def read_parts(link: Link, upload: str) -> set[int]:
     return {number for (number,) in link.query("SELECT number FROM jecp_mcp.part WHERE upload = %s", (upload,))}
 
 
-def call_row(found: Sequence[Any]) -> CallRow:
-    """A row of `COLUMNS`, with its bodies."""
-    # The columns stand in the order of the fields.
-    fields = list(found)
-    fields[13], fields[18] = read_names(fields[13]), State(fields[18])
-    return CallRow(*fields)
-
-
 def _one(found: Sequence[Sequence[Any]]) -> CallRow | None:
-    return call_row(found[0]) if found else None
+    return read_call_row(found[0]) if found else None
 
 
 def _rows(found: Sequence[Sequence[Any]]) -> list[CallRow]:
-    return [call_row(row) for row in found]
+    return [read_call_row(row) for row in found]

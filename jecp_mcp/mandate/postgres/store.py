@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.columns import read_call, read_meter, read_names
 from jecp_mcp.mandate.commands import Needs
-from jecp_mcp.mandate.counting import FEED_AT_ONCE, applies, new_meter
-from jecp_mcp.mandate.feeding import read_names
+from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter, reading
 from jecp_mcp.mandate.ledger import Meter, MeterReading
-from jecp_mcp.mandate.page import Call, Feed, Kept, MeterState, Page
+from jecp_mcp.mandate.page import Feed, Kept, MeterState, Page
 from jecp_mcp.mandate.postgres.leases import DEAD_MS, RENEW_MS
 from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch, bounded
 from jecp_mcp.mandate.schema import OPEN
 from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.states import State
-from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, earliest, slot_expiry
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, earliest
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.link import Link
@@ -36,7 +34,7 @@ FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s
 ORDER BY place
 """
 METER: Final = 'SELECT id, key, "window", principal, pattern, session, since, fed, used FROM jecp_mcp.meter'
-"""A meter, for `meter_row`."""
+"""A meter, for `read_meter`."""
 # Where the clock went back, time stands still.
 _INSTANT = """
 SELECT greatest(jecp_mcp.now_ms(), jecp_mcp.last_at()), (SELECT coalesce(max(id), 0) FROM jecp_mcp.call)
@@ -94,9 +92,9 @@ class Store:
             lambda meter: self._link.query("SELECT start, amount FROM jecp_mcp.slot WHERE meter = %s", (meter,)),
         )
         for row in found["calls"]:
-            page.add(_call(row))
+            page.add(read_call(row))
         for row in found["meters"]:
-            state = meter_row(row)
+            state = read_meter(row)
             page.meters[state.key] = state
         for key, upto, amounts in found["feeds"]:
             page.feeds[key] = Feed(upto, _amounts(amounts))
@@ -159,21 +157,18 @@ class Store:
         """How full each cap is now, what a meter has yet to count included."""
         ((at, last),) = self._link.query(_INSTANT)
         found = self._link.query(f"{METER} WHERE key = ANY (%s)", ([meter.key for meter in meters],))
-        known = {state.key: state for state in map(meter_row, found)}
+        known = {state.key: state for state in map(read_meter, found)}
         readings = []
         for meter in meters:
             state = known.get(meter.key)
-            sums: dict[int, int] = {}
+            slots: list[Any] = []
             if state is None:
                 fed = self._fed_from(meter.window, at, last)
                 state = new_meter(meter, 0, self._session, last=last, fed=fed)
             else:
-                sums = dict(self._link.query(_SLOTS, (state.number, at)))
-            for start, amount in self._sums(state, state.fed, last, earliest(state.window, at)).items():
-                sums[start] = sums.get(start, 0) + amount
-            ends = [slot_expiry(state.window, start) for start, amount in sums.items() if amount]
-            resets_at = min((UnixMs(end) for end in ends if end is not None), default=None)
-            readings.append(MeterReading(meter, MicroUSDC(sum(sums.values())), resets_at))
+                slots = self._link.query(_SLOTS, (state.number, at))
+            (missed,) = self._feeds([state], [state.fed], [last], [earliest(state.window, at)])
+            readings.append(reading(meter, state, slots, missed))
         return readings
 
     def _asked(self, needs: Sequence[Needs], wanted: dict[str, Meter]) -> str:
@@ -271,32 +266,11 @@ class Store:
         )
         return [_amounts(found) for (found,) in self._link.query(_FEEDS, asked)]
 
-    def _sums(self, state: MeterState, behind: int, upto: int, since: int) -> dict[int, int]:
-        """What a meter counts of the calls behind one number and up to another, by the start of the slot."""
-        sums: dict[int, int] = {}
-        (amounts,) = self._feeds([state], [behind], [upto], [since])
-        for names, start, amount in amounts:
-            if applies(state, names):
-                sums[start] = sums.get(start, 0) + amount
-        return sums
-
 
 def slip_row(found: Sequence[Any]) -> Slip:
     """A row of the slips; a batch does without their bodies."""
     kind, slip_id, principal, subject, state, body, *rest = found
     return Slip(SlipKind(kind), slip_id, principal, subject, SlipState(state), bytes(body or b""), *rest)
-
-
-def _call(found: Sequence[Any]) -> Call:
-    fields = list(found)
-    fields[9], fields[10] = read_names(fields[9]), State(fields[10])
-    return Call(*fields)
-
-
-def meter_row(found: Sequence[Any]) -> MeterState:
-    """A row of `METER`."""
-    number, key, window, *rest = found
-    return MeterState(number, key, Window(window), *rest)
 
 
 def _amounts(found: Sequence[tuple[str, int, int]]) -> list[tuple[tuple[str, ...], int, int]]:

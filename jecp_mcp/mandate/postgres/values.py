@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jecp_mcp.mandate.feeding import write_names
+from jecp_mcp.mandate.columns import write_names
 from jecp_mcp.mandate.ledger import Reservation
 from jecp_mcp.mandate.page import Call, Changes, MeterState
 from jecp_mcp.mandate.postgres.bodies import Uploaded

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.audit import Audit, Bodies
+from jecp_mcp.mandate.columns import read_call_row, read_meter
 from jecp_mcp.mandate.ledger import AuditReport
-from jecp_mcp.mandate.postgres.records import COLUMNS, call_row, read_slip_page
-from jecp_mcp.mandate.postgres.store import METER, meter_row
+from jecp_mcp.mandate.postgres.records import COLUMNS, read_slip_page
+from jecp_mcp.mandate.postgres.store import METER
 from jecp_mcp.mandate.slips import Slip
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def verify(link: Link, head: str | None) -> AuditReport:
     link.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
         _walk_events(link, walk)
-        walk.meters(map(meter_row, link.query(METER)))
+        walk.meters(map(read_meter, link.query(METER)))
         _walk_calls(link, walk)
         walk.slips(_slips(link))
         walk.slots((meter, start, end, amount) for meter, start, end, amount in link.query(_SLOTS))
@@ -78,7 +79,7 @@ def _walk_calls(link: Link, walk: Audit) -> None:
         ):
             events[call].append((number, bytes(body)))
         for *columns, request, answer, size in page:
-            row = call_row((*columns, b"", None))
+            row = read_call_row((*columns, b"", None))
             walk.call(row, events[row.number], Bodies(request, answer, size))
         after = page[-1][0]
 

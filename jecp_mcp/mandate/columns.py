@@ -1,0 +1,57 @@
+"""What a row of either ledger's tables reads as. Pure: no I/O.
+
+Columns stand in the order of the fields; SQLite has no truth values and PostgreSQL has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.page import Call, MeterState
+from jecp_mcp.mandate.states import State
+from jecp_mcp.mandate.windows import Window
+
+
+def read_call(found: Sequence[Any]) -> Call:
+    """A call as a transaction decides on it."""
+    fields = list(found)
+    fields[9], fields[10] = read_names(fields[9]), State(fields[10])
+    fields[-2], fields[-1] = bool(fields[-2]), bool(fields[-1])
+    return Call(*fields)
+
+
+def read_call_row(found: Sequence[Any]) -> CallRow:
+    """A call as it is told."""
+    fields = list(found)
+    fields[13], fields[18] = read_names(fields[13]), State(fields[18])
+    fields[32], fields[33] = bool(fields[32]), bool(fields[33])
+    return CallRow(*fields)
+
+
+def read_meter(found: Sequence[Any]) -> MeterState:
+    """A meter."""
+    number, key, window, *rest = found
+    return MeterState(number, key, Window(window), *rest)
+
+
+@lru_cache(maxsize=4096)
+def read_names(text: str) -> tuple[str, ...]:
+    """The names of a call as the ledger keeps them, a JSON array.
+
+    Raises:
+        ValueError: they are no such array.
+    """
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ValueError("names are an array of texts")
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def write_names(names: tuple[str, ...]) -> str:
+    """The names of a call as the ledger keeps them."""
+    return json.dumps(names, separators=(",", ":"))
