@@ -9,11 +9,9 @@ from jecp_mcp.calls import refusals
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Admitted, Ledger, Meter, NotYours, OverLimit
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.windows import SHORTEST_SLOT_MS
 from jecp_mcp.rails.base import NotNow
-
-CLOCK_SLACK_MS: Final = 60_000
-"""How far a call may seem to lie in the future; beyond that the clock went back, and its age is not known."""
 
 _MOST_ADMISSIONS: Final = 3
 """How often one attempt asks for room: a machine may fall asleep while the ledger answers, but not each time."""

@@ -13,10 +13,10 @@ import anyio
 from jecp_mcp.calls.clock_check import clock_fault
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.refusals import CLOCK_WRONG, estimated
-from jecp_mcp.calls.sending import CLOCK_SLACK_MS
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.ledger import CallRow, Ledger
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import OPEN
 from jecp_mcp.rails.base import UNREAD, Rail
 from jecp_mcp.wire.forms import Refusal
@@ -191,10 +191,10 @@ class Upkeep:
             if fault is not None and fault.code == CLOCK_WRONG:
                 # What is written down now would carry a time that is none.
                 return (), fault
-            right = fault is None and await self._told(rows)
+            right = fault is None and await self._clock_is_right(rows)
         return await self._ledger.adopt_orphans(self._serves, self._working, clock_right=right), fault
 
-    async def _told(self, rows: Sequence[CallRow]) -> bool:
+    async def _clock_is_right(self, rows: Sequence[CallRow]) -> bool:
         """Whether a clock in which nobody found a fault can be gone by, for these open calls.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.ledger import Admission, Admitted, Conclusion, Meter, Reservation
@@ -13,6 +13,9 @@ from jecp_mcp.mandate.slips import QUESTIONS, Slip, SlipKind, SlipRef
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
+
+MOST_KEPT_BYTES: Final = 512 * 1024 * 1024
+"""How many bytes of requests and answers are kept where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Meters:
         self._events = events
         self._made: list[Call] = []
 
-    def made(self, call: Call, asked: Asked) -> None:
+    def add(self, call: Call, asked: Asked) -> None:
         """Take note of a new call, which the meters that were asked count from now on."""
         for _, state in asked:
             self._changes.meters[state.number] = state

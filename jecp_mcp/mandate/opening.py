@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.errors import SettingsError
+from jecp_mcp.mandate.commands import MOST_KEPT_BYTES
 from jecp_mcp.mandate.file import LedgerFile
 from jecp_mcp.mandate.owners import Owners
-from jecp_mcp.mandate.sqlite import MOST_KEPT_BYTES, SqliteLedger
+from jecp_mcp.mandate.sqlite import SqliteLedger
 from jecp_mcp.settings import LedgerSettings, mount_of
 
 if TYPE_CHECKING:

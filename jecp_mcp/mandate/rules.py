@@ -37,7 +37,7 @@ UNDELIVERED_MS: Final = 86_400_000
 """How long an answer that nobody received stands in for a repeat of the call: a Hub's idempotency window."""
 
 CLOCK_SLACK_MS: Final = 60_000
-"""How far the clock may be behind the last change before nothing more is reserved; time stands still meanwhile."""
+"""How far the clock may be behind what was written before it counts as set back; time stands still meanwhile."""
 
 _MOST_HELD: Final = MOST_USDC * MICRO_PER_USDC
 _MOST_WHOLE: Final = 2**63
@@ -120,7 +120,7 @@ class Batch:
             return over
         self._last_call += 1
         made = _new_call(wanted, self._last_call, at)
-        self._meters.made(made, asked)
+        self._meters.add(made, asked)
         self._page.calls[made.call_id] = made
         self._page.same[made.fingerprint].append(made)
         self.changes.made.append((made, wanted))

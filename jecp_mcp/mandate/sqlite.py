@@ -21,7 +21,6 @@ from jecp_mcp.mandate.ledger import (
     AuditReport,
     CallRow,
     Conclusion,
-    Counting,
     EventRow,
     Meter,
     MeterReading,
@@ -50,18 +49,13 @@ _PATIENCE_IN_TROUBLE: Final = 0.1
 _MOST_DUE: Final = 100
 """How many calls are handed out at once to be finished."""
 
-_MOST_FED: Final = 10_000
-"""In how many transactions a limit may be counted before its caller is told to come again."""
-
 _TRIES: Final = 250
 _BETWEEN_TRIES: Final = 0.02
 """How often, and how many seconds apart, a session's own lock is tried for again while another process has it."""
 
 _REST: Final = 0.005
-"""How long whatever takes many transactions leaves the file to others between two of them, in seconds."""
-
-MOST_KEPT_BYTES: Final = 512 * 1024 * 1024
-"""How many bytes of requests and answers are kept where nothing else is said."""
+"""How long whatever takes many transactions leaves the file to others between two of them, in seconds: they look for
+the lock every millisecond."""
 
 
 class SqliteLedger:
@@ -72,7 +66,7 @@ class SqliteLedger:
     """
 
     def __init__(
-        self, file: LedgerFile, owners: Owners, session: str, clock: Clock, most_kept: int = MOST_KEPT_BYTES
+        self, file: LedgerFile, owners: Owners, session: str, clock: Clock, most_kept: int = commands.MOST_KEPT_BYTES
     ) -> None:
         """Keep the ledger in `file`.
 
@@ -130,7 +124,7 @@ class SqliteLedger:
                     Conclusion(reservation.call_id, Verdict.NOT_CHARGED, claim=0, evidence=evidence, attempts=0)
                 )
 
-        admission: Admission = await self._counted(lambda: self._writer.do(commands.Reserve(reservation), release))
+        admission: Admission = await self._writer.do_counted(commands.Reserve(reservation), release, rest=_REST)
         return admission
 
     async def send(self, call_id: str, claim: int = 0) -> bool:
@@ -150,20 +144,8 @@ class SqliteLedger:
         """
         await self._show_life()
         again = commands.Resend(call_id, claim, tuple(meters))
-        admission: Readmission = await self._counted(lambda: self._writer.do(again))
+        admission: Readmission = await self._writer.do_counted(again, rest=_REST)
         return admission
-
-    async def _counted(self, ask: Callable[[], Any]) -> Any:
-        """Ask until every limit is counted: one that is new to millions of calls takes several transactions."""
-        for _ in range(_MOST_FED):
-            admission = await ask()
-            if not isinstance(admission, Counting):
-                return admission
-            # Others buy meanwhile, who look for the lock every millisecond.
-            await asyncio.sleep(_REST)
-        raise LedgerUnavailable(
-            f"the limit {admission.meter.label} is still being counted from earlier calls; try again"
-        )
 
     def conclude(self, conclusion: Conclusion) -> None:
         """Queue what became of a call; written in the next batch. Losing it to a crash leaves ``sent``, which is safe.

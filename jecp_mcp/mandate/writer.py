@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate.file import Contended
+from jecp_mcp.mandate.ledger import Counting
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ _RETRY = 1.0
 """How long such a change rests after the file could not be written, in seconds."""
 _MOST_FAILED = 2
 """How many of the changes that were set apart are tried alone in vain before the others rest too."""
+_MOST_FED = 10_000
+"""In how many transactions a limit may be counted before its caller is told to come again."""
 _QUICK = 0.003
 """A transaction slower than this, in seconds, is not worth the loop's standstill."""
 
@@ -122,6 +125,25 @@ class Writer:
             if not change.future.cancelled() and change.future.exception() is None and abandoned is not None:
                 abandoned(change.future.result())
             raise
+
+    async def do_counted(
+        self, step: Step, abandoned: Callable[[Any], None] | None = None, *, rest: float | None = None
+    ) -> Any:
+        """As `do`, again until every limit is counted: one that is new to millions of calls takes several transactions.
+
+        Args:
+            rest: how long others may write between two of them, in seconds; None where they need no such help.
+
+        Raises:
+            LedgerUnavailable: a limit is not counted yet.
+        """
+        for _ in range(_MOST_FED):
+            outcome = await self.do(step, abandoned)
+            if not isinstance(outcome, Counting):
+                return outcome
+            if rest is not None:
+                await asyncio.sleep(rest)
+        raise LedgerUnavailable(f"the limit {outcome.meter.label} is still being counted from earlier calls; try again")
 
     def queue(self, step: Step) -> None:
         """Make a change soon. A step that cannot be done is logged and dropped; one that cannot be written waits."""

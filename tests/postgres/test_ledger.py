@@ -8,8 +8,8 @@ import pytest
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import ClockWentBack, LedgerError, LedgerUnavailable
+from jecp_mcp.mandate import writer
 from jecp_mcp.mandate.ledger import RULED, Admitted, AlreadyOpen, Conclusion, OverLimit, Undelivered
-from jecp_mcp.mandate.postgres import ledger as ledgers
 from jecp_mcp.mandate.postgres import store
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.states import HOLDING, Event, State, Verdict, after, event_of
@@ -254,11 +254,11 @@ async def test_a_limit_that_must_count_many_calls_counts_them_in_steps_and_other
     for number in range(25):
         await ledger.reserve(reservation("session", 10, call_id=f"before {number}"))
     monkeypatch.setattr(store, "FEED_AT_ONCE", 4)
-    monkeypatch.setattr(ledgers, "_MOST_FED", 2)
+    monkeypatch.setattr(writer, "_MOST_FED", 2)
     new = meter(Window.TOTAL, 270)
     with pytest.raises(LedgerUnavailable, match="the limit total_usdc is still being counted from earlier calls"):
         await ledger.reserve(reservation("session", 11, meters=[new]))
-    monkeypatch.setattr(ledgers, "_MOST_FED", 100)
+    monkeypatch.setattr(writer, "_MOST_FED", 100)
     assert [one.used for one in await ledger.readings([new])] == [250]
     other = open_one("other")
     over, bought = await asyncio.gather(

@@ -17,7 +17,6 @@ from jecp_mcp.mandate.ledger import (
     AlreadyOpen,
     CallRow,
     Conclusion,
-    Counting,
     Meter,
     NotGood,
     Readmission,
@@ -32,7 +31,6 @@ from jecp_mcp.mandate.postgres.server import Server
 from jecp_mcp.mandate.postgres.telling import Telling
 from jecp_mcp.mandate.postgres.texts import check_meters, check_texts, checked_id
 from jecp_mcp.mandate.slips import Slip, SlipRef
-from jecp_mcp.mandate.sqlite import MOST_KEPT_BYTES
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
@@ -53,9 +51,6 @@ _ADOPTED_AT_ONCE: Final = 200
 _MOST_DUE: Final = 100
 """How many calls are handed out at once to be finished."""
 
-_MOST_FED: Final = 10_000
-"""In how many transactions a limit may be counted before its caller is told to come again."""
-
 
 class PostgresLedger(Telling):
     """A `jecp_mcp.mandate.ledger.Ledger` on a server. Open it with `jecp_mcp.mandate.opening.open_configured`.
@@ -64,7 +59,7 @@ class PostgresLedger(Telling):
     server is back. Instants are the server's; the clock of this process is never read.
     """
 
-    def __init__(self, url: SecretStr, session: str, most_kept: int = MOST_KEPT_BYTES) -> None:
+    def __init__(self, url: SecretStr, session: str, most_kept: int = commands.MOST_KEPT_BYTES) -> None:
         """Begin to connect, beside everything else: a host that waits for the first answer waits for no server.
 
         Args:
@@ -115,7 +110,7 @@ class PostgresLedger(Telling):
                 evidence = "the caller left before anything was sent"
                 self.conclude(Conclusion(wanted.call_id, Verdict.NOT_CHARGED, claim=0, evidence=evidence, attempts=0))
 
-        admission = await self._counted(lambda: self._writer.do(commands.Reserve(wanted), release))
+        admission = await self._writer.do_counted(commands.Reserve(wanted), release)
         if not isinstance(admission, Admitted):
             await self._drop_parts(wanted.request)
         match admission:
@@ -145,18 +140,8 @@ class PostgresLedger(Telling):
         self._heart.start()
         check_meters(meters)
         again = commands.Resend(checked_id(call_id), claim, tuple(meters))
-        admission: Readmission = await self._counted(lambda: self._writer.do(again))
+        admission: Readmission = await self._writer.do_counted(again)
         return admission
-
-    async def _counted(self, ask: Callable[[], Any]) -> Any:
-        """Ask until every limit is counted: one that is new to millions of calls takes several transactions."""
-        for _ in range(_MOST_FED):
-            admission = await ask()
-            if not isinstance(admission, Counting):
-                return admission
-        raise LedgerUnavailable(
-            f"the limit {admission.meter.label} is still being counted from earlier calls; try again"
-        )
 
     def conclude(self, conclusion: Conclusion) -> None:
         """Queue what became of a call: for the next batch, or for when the server has a large answer.

@@ -13,8 +13,8 @@ import pytest
 from jecp_mcp.calls import pipeline, refusals, runs, upkeep
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
-from jecp_mcp.calls.sending import CLOCK_SLACK_MS
 from jecp_mcp.mandate.ledger import Reservation
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Journal, Outcome, Progress, StoredRequest

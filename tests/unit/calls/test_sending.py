@@ -13,9 +13,10 @@ import pytest
 from jecp_mcp.calls import pipeline, refusals
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge
-from jecp_mcp.calls.sending import CLOCK_SLACK_MS, Sending
+from jecp_mcp.calls.sending import Sending
 from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.mandate.ledger import Admitted, Ledger, Meter
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.slips import SlipKind, SlipRef
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.base import NotNow, Outcome, StoredRequest
