@@ -22,39 +22,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.bench.million import write
+from tests.unit.mandate.reservations import reservation
+
+BODY = b"{}" * 200
 
 MOST = MicroUSDC(10**15)
 DAY = Meter('["day","local",null]', Window.DAY, MOST, "daily_usdc")
 TOTAL = Meter('["total","local",null]', Window.TOTAL, MOST, "total_usdc")
 APART = 0.02
 """How long the buyer rests between two purchases, in seconds."""
-
-
-def reservation(session: str, call_id: str, meters: tuple[Meter, ...]) -> Reservation:
-    return Reservation(
-        call_id=call_id,
-        principal="local",
-        session=session,
-        rail="jecp",
-        account="https://hub.example/ bench",
-        tool="docs_invoice_create",
-        payee="docs",
-        source="https://hub.example",
-        offer="docs/invoice:create",
-        names=("docs/invoice:create", "docs/invoice", "docs_invoice_create"),
-        version="1.0.0",
-        fingerprint=call_id,
-        quoted=MicroUSDC(5_000),
-        hold=MicroUSDC(5_000),
-        meters=meters,
-        request=b"{}" * 200,
-    )
 
 
 async def buy(path: Path) -> None:
@@ -65,7 +47,7 @@ async def buy(path: Path) -> None:
     while not done.done():
         call_id = f"{ledger.session} {number}"
         begun = time.perf_counter()
-        admission = await ledger.reserve(reservation(ledger.session, call_id, (DAY,)))
+        admission = await ledger.reserve(reservation(ledger.session, meters=(DAY,), call_id=call_id, request=BODY))
         took = time.perf_counter() - begun
         assert isinstance(admission, Admitted)
         print(json.dumps([time.time() - took, took]), flush=True)
@@ -87,7 +69,10 @@ async def do(what: str, path: Path) -> None:
         begun = time.perf_counter()
         if what == "a new total limit":
             call_id = f"{ledger.session} total"
-            assert isinstance(await ledger.reserve(reservation(ledger.session, call_id, (TOTAL,))), Admitted)
+            assert isinstance(
+                await ledger.reserve(reservation(ledger.session, meters=(TOTAL,), call_id=call_id, request=BODY)),
+                Admitted,
+            )
             ledger.conclude(Conclusion(call_id, Verdict.NOT_CHARGED))
         elif what == "verify":
             report = await ledger.audit()

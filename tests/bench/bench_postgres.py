@@ -17,12 +17,13 @@ from pathlib import Path
 import psycopg
 from pydantic import SecretStr
 
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import new_cluster
+from tests.unit.mandate.reservations import reservation
 
 ROOT = Path(__file__).parents[2]
 BODY = (
@@ -71,7 +72,7 @@ async def reservations(url: str, tag: str, callers: int, seconds: float, *, sett
         done = 0
         while (at := time.perf_counter()) < started + seconds:
             call_id = f"{tag}-{number}-{done}"
-            admission = await ledger.reserve(reservation(tag, call_id, caps))
+            admission = await ledger.reserve(reservation(tag, meters=caps, call_id=call_id, request=BODY))
             latencies.append(time.perf_counter() - at)
             assert isinstance(admission, Admitted)
             if settle:
@@ -84,27 +85,6 @@ async def reservations(url: str, tag: str, callers: int, seconds: float, *, sett
     took = time.perf_counter() - started
     await ledger.close()
     return latencies, took
-
-
-def reservation(session: str, call_id: str, caps: tuple[Meter, ...]) -> Reservation:
-    return Reservation(
-        call_id=call_id,
-        principal="local",
-        session=session,
-        tool="docs_pdf_make",
-        rail="jecp",
-        account="https://hub.example agent",
-        payee="docs",
-        source="https://hub.example",
-        offer="docs/pdf:make",
-        names=("docs/pdf:make", "docs/pdf"),
-        version="1.0.0",
-        fingerprint=call_id,
-        quoted=MicroUSDC(5_000),
-        hold=MicroUSDC(5_000),
-        meters=caps,
-        request=BODY,
-    )
 
 
 def replicas(url: str, count: int, callers: int, seconds: float) -> None:

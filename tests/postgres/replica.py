@@ -13,32 +13,14 @@ import sys
 from pydantic import SecretStr
 
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
+from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
+from tests.unit.mandate.reservations import reservation
 
-
-def reservation(session: str, call_id: str, meters: tuple[Meter, ...]) -> Reservation:
-    return Reservation(
-        call_id=call_id,
-        principal="local",
-        session=session,
-        tool="t",
-        rail="jecp",
-        account="https://hub.example agent",
-        payee="docs",
-        source="https://hub.example",
-        offer="docs/pdf:make",
-        names=("docs/pdf:make", "docs/pdf"),
-        version=None,
-        fingerprint=call_id,
-        quoted=MicroUSDC(7),
-        hold=MicroUSDC(7),
-        meters=meters,
-        request=b"{}" * 300,
-    )
+BODY = b"{}" * 300
 
 
 async def fill(url: str, tag: str, limit: int, callers: int) -> None:
@@ -52,7 +34,10 @@ async def fill(url: str, tag: str, limit: int, callers: int) -> None:
     async def caller() -> int:
         admitted = 0
         for number in numbers:
-            if not isinstance(await ledger.reserve(reservation(tag, f"{tag}-{number}", meters)), Admitted):
+            if not isinstance(
+                await ledger.reserve(reservation(tag, 7, meters=meters, call_id=f"{tag}-{number}", request=BODY)),
+                Admitted,
+            ):
                 break
             admitted += 1
         return admitted
@@ -76,7 +61,9 @@ async def spend(url: str, tag: str, callers: int) -> None:
             number = next(numbers)
             call_id = f"{tag}-{number}"
             try:
-                assert isinstance(await ledger.reserve(reservation(tag, call_id, meters)), Admitted)
+                assert isinstance(
+                    await ledger.reserve(reservation(tag, 7, meters=meters, call_id=call_id, request=BODY)), Admitted
+                )
             except LedgerUnavailable as exc:
                 print("refused", call_id, flush=True)
                 print(exc, file=sys.stderr, flush=True)
