@@ -187,13 +187,13 @@ async def interrupted_and_restarted(world: World) -> None:
 
 
 async def forgotten_by_the_hub(world: World) -> Asked:
-    """A call in doubt, and an hour in which nobody asked."""
+    """A call in doubt, and a day in which nobody asked."""
     world.fault("code:INTERNAL_ERROR", times=200, after_charge=True, retry_after_seconds=30)
     stuck = (await world.client.call_tool(TALLY, world.words)).structured_content
     assert stuck is not None
     assert stuck["charged"] == "unknown"
     await world.leave()
-    world.an_hour_passes()
+    world.a_day_passes()
     world.heals()
     await world.serve()
     return "jecp_status", {"call_id": stuck["call_id"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
@@ -17,6 +16,7 @@ from mcp import Client
 from tests.acceptance.errors.codes import Step
 from tests.acceptance.errors.seats import ERAS, ledger, names, seated, total
 from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, Stage, free_port, open_stage, refusal
+from tests.acceptance.errors.world import AN_HOUR, make_older
 from tests.acceptance.roads import error_of, output_of
 from tests.faults.hub.hostile import Request, Script, says, vanishes
 
@@ -190,9 +190,7 @@ async def test_a_doubt_older_than_the_hubs_memory_stays_spent_and_is_the_operato
         hub.refuses("old", hub.after_charging(vanishes))
         async with seated(hub.url, tmp_path, agent=OURS, awaits=PLAIN) as client:
             call_id = error_of(await client.call_tool(PLAIN, {"text": "old"}))["call_id"]
-        with sqlite3.connect(tmp_path / "ledger.sqlite") as books:
-            books.execute("UPDATE call SET created_at = created_at - 3600000")
-        books.close()
+        make_older(tmp_path, AN_HOUR)
         heard = len(hub.bodies["old"])
         async with seated(hub.url, tmp_path, agent=OURS, awaits=PLAIN) as client:
             asked = output_of(await client.call_tool("jecp_status", {"call_id": call_id}))

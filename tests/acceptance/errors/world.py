@@ -23,6 +23,14 @@ from tests.acceptance.terminal import at_a_terminal
 TALLY, PRICE = "acme_tally_count", "0.001"
 AN_HOUR = 3_700_000
 """A little more than an hour, in milliseconds."""
+A_DAY = 86_400_000
+
+INSTANTS = {
+    "call": ("created_at", "sent_at", "look_again_at", "provable_until"),
+    "slot": ("start", "expires"),
+    "slip": ("created_at", "expires_at"),
+}
+"""What the ledger writes down of time, by table."""
 
 
 def tally(capability: str = "tally", price: str = f"${PRICE}", version: str = "1.0.0", **more: Any) -> dict[str, Any]:
@@ -45,6 +53,15 @@ def tally(capability: str = "tally", price: str = f"${PRICE}", version: str = "1
         "extensions": {"sandbox": {"runs": "text-stats:count"}},
         **more,
     }
+
+
+def make_older(state: Path, ms: int) -> None:
+    """Everything that the ledger in a state folder knows happened so much earlier."""
+    with sqlite3.connect(state / "ledger.sqlite", timeout=10) as books:
+        for table, instants in INSTANTS.items():
+            for instant in instants:
+                books.execute(f"UPDATE {table} SET {instant} = {instant} - ?", [ms])
+    books.close()
 
 
 class World:
@@ -124,11 +141,11 @@ class World:
 
     def an_hour_passes(self) -> None:
         """Everything this ledger knows happened an hour earlier."""
-        with sqlite3.connect(self.state / "ledger.sqlite", timeout=10) as books:
-            books.execute("UPDATE slot SET start = start - ?1, expires = expires - ?1 WHERE expires IS NOT NULL", [AN_HOUR])  # fmt: skip
-            books.execute("UPDATE call SET created_at = created_at - ?", [AN_HOUR])
-            books.execute("UPDATE slip SET created_at = created_at - ?1, expires_at = expires_at - ?1", [AN_HOUR])
-        books.close()
+        make_older(self.state, AN_HOUR)
+
+    def a_day_passes(self) -> None:
+        """More than the Hub remembers an id for."""
+        make_older(self.state, A_DAY)
 
     async def terminal(self, *command: str, answer: str | None = None) -> None:
         """The operator types a command, and answers its question."""

@@ -279,7 +279,8 @@ class LedgerLife(RuleBasedStateMachine):
             return
         for one in wanted.meters:
             self.meet(one, wanted.session)
-        full = [one for one in wanted.meters if self.used(one) + wanted.hold > one.limit]
+        # What holds nothing is in no limit's way, even past a full one.
+        full = [one for one in wanted.meters if wanted.hold and self.used(one) + wanted.hold > one.limit]
         if full:
             assert isinstance(admission, OverLimit)
             assert admission.meter in full
