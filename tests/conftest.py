@@ -1,11 +1,18 @@
 """What every test folder shares."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 # On a loaded machine an example takes as long as it takes.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: much of what is tested waits for another process, or for a time-out."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from tests.acceptance.roads import ROADS, Road, SandboxHub, connect, sandbox
+from tests.acceptance.roads import DAILY, ROADS, Road, SandboxHub, connect, sandbox
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,11 @@ class Seat:
     messages: list[Any] = field(default_factory=list)
 
 
-@pytest.fixture(scope="module", params=ROADS, ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[road if road in DAILY else pytest.param(road, marks=pytest.mark.slow) for road in ROADS],
+    ids=str,
+)
 async def seat(
     request: pytest.FixtureRequest, first_agent: SandboxHub, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Seat]:

@@ -34,6 +34,8 @@ class Road:
 
 
 ROADS = [Road(transport, era) for transport in ("stdio", "sse", "http") for era in (LEGACY, MODERN)]
+DAILY = [Road("stdio", LEGACY), Road("http", MODERN)]
+"""Those that the README's test command takes; `.ci/run` takes all."""
 
 
 @dataclass

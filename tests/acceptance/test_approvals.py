@@ -24,7 +24,7 @@ from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.slips import SlipKind, SlipRef
 from jecp_mcp.settings import ServerSettings
 from jecp_mcp.tools.asking import FIELD
-from tests.acceptance.errors.seats import ERAS, Person
+from tests.acceptance.errors.seats import ERAS, YEARS, Person
 from tests.acceptance.errors.world import PRICE, TALLY, World, opened, tally
 from tests.acceptance.roads import SandboxHub, error_of, output_of, server_env
 from tests.acceptance.terminal import at_a_terminal
@@ -103,7 +103,7 @@ async def asking(hub: SandboxHub, state: Path, year: str, *, asks: bool = True, 
     await world.check_the_books()
 
 
-@pytest.fixture(scope="module", params=ERAS)
+@pytest.fixture(scope="module", params=YEARS)
 async def host(
     request: pytest.FixtureRequest, selling: SandboxHub, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Host]:
@@ -162,7 +162,7 @@ async def test_nothing_is_bought_from_a_person_who(host: Host, how: str) -> None
     assert host.world.paid() == before
 
 
-@pytest.mark.parametrize("year", ERAS)
+@pytest.mark.parametrize("year", YEARS)
 async def test_a_host_that_cannot_ask_leaves_it_to_the_terminal(selling: SandboxHub, tmp_path: Path, year: str) -> None:
     async with asking(selling, tmp_path, year, asks=False) as host:
         hub = host.world.hub
@@ -246,6 +246,7 @@ async def test_what_no_terminal_can_show_is_not_asked_for(selling: SandboxHub, t
         assert (host.shown, host.world.paid()) == ([], 0)
 
 
+@pytest.mark.slow
 async def test_a_terminal_lists_the_oldest_question_first_and_how_many_more_there_are(
     selling: SandboxHub, tmp_path: Path
 ) -> None:
@@ -335,6 +336,7 @@ async def test_an_old_answer_is_none(modern: Host, said: ElicitResult) -> None:
     assert modern.world.paid() - before == (1 if said is YES else 0)
 
 
+@pytest.mark.slow
 async def test_an_answer_to_a_server_that_is_gone_is_none(selling: SandboxHub, tmp_path: Path) -> None:
     async with asking(selling, tmp_path, "2026") as host:
         key, state = await host.question("a")

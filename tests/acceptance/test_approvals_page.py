@@ -130,7 +130,14 @@ async def host(address: str, era: str) -> AsyncIterator[Client]:
         yield client
 
 
-@pytest.mark.parametrize(("transport", "era"), [("http", LEGACY), ("http", MODERN), ("sse", LEGACY)])
+@pytest.mark.parametrize(
+    ("transport", "era"),
+    [
+        pytest.param("http", LEGACY, marks=pytest.mark.slow),
+        ("http", MODERN),
+        pytest.param("sse", LEGACY, marks=pytest.mark.slow),
+    ],
+)
 async def test_a_person_with_the_pin_approves_one_call(
     hub: SandboxHub, tmp_path: Path, transport: str, era: str
 ) -> None:
@@ -157,6 +164,7 @@ async def test_a_person_with_the_pin_approves_one_call(
             assert paid(hub) == 1
 
 
+@pytest.mark.slow
 async def test_what_stands_in_a_prepared_call_s_way_is_answered_on_the_page_too(
     hub: SandboxHub, tmp_path: Path
 ) -> None:
@@ -225,6 +233,7 @@ async def test_an_agent_that_can_reach_the_page_can_approve_nothing(hub: Sandbox
     assert paid(hub) == 0
 
 
+@pytest.mark.slow
 async def test_a_cookie_that_another_port_of_the_machine_came_by_opens_nothing(hub: SandboxHub, tmp_path: Path) -> None:
     """Browsers send a cookie to every port of a host, also to a web server that the agent runs."""
     with served(hub, tmp_path) as server, Browser(server) as person:
@@ -347,6 +356,7 @@ async def test_what_a_person_approves_is_shown_whole_first(hub: SandboxHub, tmp_
     assert paid(hub) == 1
 
 
+@pytest.mark.slow
 async def test_a_flood_of_questions_hides_none(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:
@@ -381,6 +391,7 @@ async def test_a_flood_of_questions_hides_none(hub: SandboxHub, tmp_path: Path) 
     assert paid(hub) == 1
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_read_cannot_be_approved(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:

@@ -73,10 +73,7 @@ ALL = [(road, what) for what in PULLS for road in (STDIO, HTTP)]
 
 @pytest.mark.parametrize(
     ("road", "what"),
-    [
-        pytest.param(*one, marks=() if one == (STDIO, "price") else pytest.mark.slow, id=f"{one[1]}-{one[0]}")
-        for one in ALL
-    ],
+    [pytest.param(*one, marks=pytest.mark.slow, id=f"{one[1]}-{one[0]}") for one in ALL],
 )
 async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
     hub: SandboxHub, tmp_path: Path, road: Road, what: str

@@ -46,8 +46,20 @@ async def asked_for(client: Client, settings: Mapping[str, str]) -> tuple[dict[s
     return arguments, 1
 
 
-@pytest.mark.parametrize("transport", ["stdio", "http", "sse"])
-@pytest.mark.parametrize("settings", [ASKING, PAST_THE_LIMIT], ids=["consent", "past a limit"])
+DAILY = {("consent", "stdio"), ("past a limit", "http")}
+EVERY_WAY = pytest.mark.parametrize(
+    ("settings", "transport"),
+    [
+        pytest.param(
+            settings, transport, id=f"{why}-{transport}", marks=() if (why, transport) in DAILY else pytest.mark.slow
+        )
+        for why, settings in {"consent": ASKING, "past a limit": PAST_THE_LIMIT}.items()
+        for transport in ("stdio", "http", "sse")
+    ],
+)
+
+
+@EVERY_WAY
 async def test_a_question_is_withdrawn_when_its_request_is_cancelled(
     hub: SandboxHub, tmp_path: Path, transport: str, settings: Mapping[str, str]
 ) -> None:
@@ -68,8 +80,7 @@ async def test_a_question_is_withdrawn_when_its_request_is_cancelled(
     assert paid(hub) == before
 
 
-@pytest.mark.parametrize("transport", ["stdio", "http", "sse"])
-@pytest.mark.parametrize("settings", [ASKING, PAST_THE_LIMIT], ids=["consent", "past a limit"])
+@EVERY_WAY
 async def test_an_unanswered_question_is_left_for_the_terminal_and_its_yes_buys_once(
     hub: SandboxHub, tmp_path: Path, transport: str, settings: Mapping[str, str]
 ) -> None:

@@ -19,7 +19,7 @@ COUNT = "text-stats:count"
 BOUGHT = "inkwell/invoice:render"
 
 
-@pytest.fixture(scope="module", params=["reference", "spec"])
+@pytest.fixture(scope="module", params=["reference", pytest.param("spec", marks=pytest.mark.slow)])
 def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxHub]:
     with sandbox(tmp_path_factory.mktemp("hub") / "hub.sqlite", "--dialect", request.param) as hub:
         yield hub

@@ -29,7 +29,7 @@ from tests.unit.mandate import (
     test_wrong_clock,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SHARED: Final = (
     test_accounts, test_claims, test_corrections, test_in_doubt, test_new_limits, test_pruning,

@@ -87,8 +87,8 @@ def by_meaning() -> embeddings.Model:
 @pytest.mark.parametrize(
     ("model", "phrasings", "at_once", "in_five"),
     [
-        (None, "phrasings.txt", 0.80, 0.94),
-        (None, "unseen.txt", 0.80, 0.90),
+        pytest.param(None, "phrasings.txt", 0.80, 0.94, marks=pytest.mark.slow),
+        pytest.param(None, "unseen.txt", 0.80, 0.90, marks=pytest.mark.slow),
         (None, "fresh.txt", 0.80, 0.90),
         pytest.param(by_meaning, "phrasings.txt", 0.89, 0.97, marks=pytest.mark.slow),
         pytest.param(by_meaning, "unseen.txt", 0.84, 0.92, marks=pytest.mark.slow),

@@ -223,6 +223,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_a_backup_taken_while_hosts_spend_is_whole_and_can_be_spent_on(state: Path, tmp_path: Path) -> None:
     copy, path = tmp_path / "copy.sqlite", state / "ledger.sqlite"
     with subprocess.Popen([sys.executable, "-c", SPENDER, str(path)], stdout=subprocess.PIPE, text=True) as spender:

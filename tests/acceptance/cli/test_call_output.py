@@ -54,7 +54,7 @@ def output_of(done: subprocess.CompletedProcess[bytes], code_page: str = "utf-8"
 
 
 @pytest.mark.parametrize("code_page", CODE_PAGES)
-@pytest.mark.parametrize("option", ["", "--json"])
+@pytest.mark.parametrize("option", ["", pytest.param("--json", marks=pytest.mark.slow)])
 def test_what_was_paid_for_is_shown_whatever_the_code_page(
     tmp_path: Path, hub: SandboxHub, code_page: str, option: str
 ) -> None:
@@ -101,7 +101,7 @@ def test_nothing_is_bought_for_a_reader_that_has_gone(tmp_path: Path, hub: Sandb
     assert b"standard output is closed" in done.stderr
 
 
-@pytest.mark.parametrize("redirect", [">/dev/full", "2>/dev/full"])
+@pytest.mark.parametrize("redirect", [">/dev/full", pytest.param("2>/dev/full", marks=pytest.mark.slow)])
 def test_what_is_paid_and_not_shown_is_status_3_and_not_paid_again(
     tmp_path: Path, hub: SandboxHub, redirect: str
 ) -> None:
@@ -171,7 +171,9 @@ def picture(hub: SandboxHub, home: Path, *options: str, side: int, redirect: str
     return subprocess.run(shell, input=arguments.encode(), capture_output=True, timeout=120, check=False, env=env)
 
 
-@pytest.mark.parametrize("side", [32, 450], ids=["within a frame", "larger than a frame"])
+@pytest.mark.parametrize(
+    "side", [pytest.param(32, marks=pytest.mark.slow), 450], ids=["within a frame", "larger than a frame"]
+)
 def test_the_file_is_saved_though_the_store_cannot_keep_it(tmp_path: Path, hub: SandboxHub, side: int) -> None:
     before, path = paid(hub), tmp_path / "small.png"
     lost = picture(hub, tmp_path / "state", side=side)

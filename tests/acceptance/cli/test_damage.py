@@ -144,7 +144,7 @@ KINDS: list[tuple[Callable[[Seat], None], str, str, str]] = [
 
 @pytest.mark.parametrize(
     ("damage", "about", "words", "how"),
-    [pytest.param(*kind, id=f"{kind[0].__name__}-{kind[3]}", marks=[pytest.mark.slow] * (number > 0))
+    [pytest.param(*kind, id=f"{kind[0].__name__}-{kind[3]}")
      for number, kind in enumerate(KINDS)],
 )  # fmt: skip
 def test_damage_is_refused_named_and_mended(

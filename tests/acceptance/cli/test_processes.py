@@ -57,7 +57,7 @@ def test_serve_ends_cleanly_at_the_end_of_its_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-@pytest.mark.parametrize("transport", ["stdio", "http", "sse"])
+@pytest.mark.parametrize("transport", ["stdio", "http", pytest.param("sse", marks=pytest.mark.slow)])
 def test_serve_ends_cleanly_when_told(tmp_path: Path, transport: str, number: signal.Signals) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "jecp_mcp", "serve", "--hub", NOWHERE, "--transport", transport, "--port", "0"],
@@ -84,7 +84,7 @@ def test_serve_ends_cleanly_when_told(tmp_path: Path, transport: str, number: si
         assert "Traceback" not in process.stderr.read()
 
 
-@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "EOF"])
+@pytest.mark.parametrize("how", ["SIGTERM", *(pytest.param(how, marks=pytest.mark.slow) for how in ("SIGINT", "EOF"))])
 def test_serve_ends_though_its_host_has_stopped_reading(tmp_path: Path, how: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "jecp_mcp", "serve", "--hub", NOWHERE],
@@ -159,6 +159,7 @@ def test_the_sandbox_ends_when_told_and_keeps_its_state(tmp_path: Path) -> None:
     assert seen[0] == seen[1]
 
 
+@pytest.mark.slow
 def test_the_sandbox_beside_a_server_dies_with_it_however_it_ends(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "jecp_mcp", "serve", "--sandbox", "--transport", "http", "--port", "0"],
@@ -259,7 +260,9 @@ def test_nobody_consents_where_there_is_no_terminal(tmp_path: Path, hub: Sandbox
     assert hub.books() == before
 
 
-@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("n", 1), ("", 1)])
+@pytest.mark.parametrize(
+    ("answer", "status"), [("y", 0), *(pytest.param(no, 1, marks=pytest.mark.slow) for no in ("n", ""))]
+)
 def test_a_person_at_a_terminal_is_asked(tmp_path: Path, hub: SandboxHub, answer: str, status: int) -> None:
     import pty
 
@@ -287,6 +290,7 @@ def test_a_person_at_a_terminal_is_asked(tmp_path: Path, hub: SandboxHub, answer
     assert hub.books()["charged_micro"] - before == (50_000 if status == 0 else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_an_account_registered_through_a_host_is_kept_for_the_next_start(tmp_path: Path, hub: SandboxHub) -> None:
     server = StdioServerParameters(

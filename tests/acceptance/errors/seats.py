@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from mcp import Client, StdioServerParameters
 
 from tests.acceptance.roads import LEGACY, MODERN, server_env
 
 ERAS = {"2025": LEGACY, "2026": MODERN}
+YEARS = [pytest.param("2025", marks=pytest.mark.slow), "2026"]
+"""Both eras; every day the later one."""
 
 Person = Callable[[Any, Any], Awaitable[Any]]
 """Answers the questions that a host shows its user."""

@@ -14,7 +14,7 @@ import pytest
 from mcp import Client
 
 from tests.acceptance.errors.codes import Step
-from tests.acceptance.errors.seats import ERAS, ledger, names, seated, total
+from tests.acceptance.errors.seats import ERAS, YEARS, ledger, names, seated, total
 from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, Stage, free_port, open_stage, refusal
 from tests.acceptance.errors.world import AN_HOUR, make_older
 from tests.acceptance.roads import error_of, output_of
@@ -67,7 +67,7 @@ def hub() -> Iterator[Stage]:
         yield running
 
 
-@pytest.fixture(scope="module", params=ERAS)
+@pytest.fixture(scope="module", params=YEARS)
 async def strict(
     request: pytest.FixtureRequest, hub: Stage, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Client]:

@@ -158,7 +158,7 @@ async def perform(hub: Stage, era: str, state: Path) -> Performance:
 
 
 PAIRS = [
-    (REFERENCE, "2025"),
+    pytest.param((REFERENCE, "2025"), marks=pytest.mark.slow),
     (SPEC, "2026"),
     pytest.param((REFERENCE, "2026"), marks=pytest.mark.slow),
     pytest.param((SPEC, "2025"), marks=pytest.mark.slow),

@@ -18,7 +18,7 @@ from mcp import Client
 
 from jecp_mcp.wire.next_actions import KNOWN_TYPES
 from tests.acceptance.errors.mechanical import MOST_STEPS, Ended, run
-from tests.acceptance.errors.seats import ERAS, ledger, seated, total
+from tests.acceptance.errors.seats import ERAS, YEARS, ledger, seated, total
 from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, SUCCESSOR, Stage, free_port, open_stage, refusal
 from tests.acceptance.roads import output_of
 from tests.faults.hub.hostile import Script, says, vanishes
@@ -152,7 +152,7 @@ class Place:
         return ended, [one for one in self.hub.charged if one not in before]
 
 
-@pytest.fixture(scope="module", params=ERAS)
+@pytest.fixture(scope="module", params=YEARS)
 async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     state = tmp_path_factory.mktemp("mechanical")
     config = state / "strict.toml"

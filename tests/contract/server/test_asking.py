@@ -24,6 +24,7 @@ pytestmark = pytest.mark.anyio
 SERVER = "tests.contract.server.asking_server"
 LEGACY, MODERN = "legacy", "2026-07-28"
 ROADS = [("stdio", LEGACY), ("stdio", MODERN), ("http", LEGACY), ("http", MODERN), ("sse", LEGACY)]
+DAILY = [("stdio", LEGACY), ("http", MODERN)]
 ARGUMENTS = {"number": "2026-17"}
 PRICE = "0.75"
 
@@ -130,13 +131,17 @@ def address(lines: IO[str]) -> str:
     raise AssertionError("the server did not start")
 
 
-@pytest.fixture(scope="module", params=ROADS, ids="-".join)
+@pytest.fixture(
+    scope="module",
+    params=[road if road in DAILY else pytest.param(road, marks=pytest.mark.slow) for road in ROADS],
+    ids="-".join,
+)
 async def at(request: pytest.FixtureRequest) -> AsyncIterator[Host]:
     async with host(*request.param) as made:
         yield made
 
 
-@pytest.fixture(scope="module", params=["stdio", "http"])
+@pytest.fixture(scope="module", params=[pytest.param("stdio", marks=pytest.mark.slow), "http"])
 async def modern(request: pytest.FixtureRequest) -> AsyncIterator[Host]:
     async with host(request.param, MODERN) as made:
         yield made
@@ -234,7 +239,9 @@ async def test_a_link_is_opened_only_as_the_person_says_and_made_once_per_call(a
         assert (at.asked[-1].url, at.asked[-1].message) == (url, "Pay 5 USD?")
 
 
-@pytest.mark.parametrize(("transport", "era"), [("stdio", LEGACY), ("http", MODERN)])
+@pytest.mark.parametrize(
+    ("transport", "era"), [("stdio", LEGACY), pytest.param("http", MODERN, marks=pytest.mark.slow)]
+)
 async def test_a_host_that_cannot_ask_gets_no_approval(transport: str, era: str) -> None:
     async with host(transport, era, asks=False) as at:
         said = await at.call()
@@ -244,7 +251,7 @@ async def test_a_host_that_cannot_ask_gets_no_approval(transport: str, era: str)
     assert (link["decision"], link["url"]) == ("unable", "https://checkout.stripe.com/c/pay/cs_1")
 
 
-@pytest.mark.parametrize("transport", ["stdio", "http"])
+@pytest.mark.parametrize("transport", [pytest.param("stdio", marks=pytest.mark.slow), "http"])
 async def test_a_person_who_does_not_answer_in_time_has_not_approved(transport: str) -> None:
     late = anyio.Event()
 

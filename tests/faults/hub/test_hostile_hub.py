@@ -51,7 +51,9 @@ def parameters(hub: HostileHub, state: Path) -> StdioServerParameters:
     )
 
 
-@pytest.fixture(scope="module", params=[LEGACY, MODERN], ids=["2025", "2026"])
+@pytest.fixture(
+    scope="module", params=[pytest.param(LEGACY, id="2025", marks=pytest.mark.slow), pytest.param(MODERN, id="2026")]
+)
 async def client(
     request: pytest.FixtureRequest, hub: HostileHub, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Client]:
@@ -209,7 +211,12 @@ CATALOGS: dict[str, Script] = {
 }
 
 
-@pytest.mark.parametrize("label", CATALOGS)
+DAILY = {"HTML", "half a page", "silence", "a flood"}
+
+
+@pytest.mark.parametrize(
+    "label", [label if label in DAILY else pytest.param(label, marks=pytest.mark.slow) for label in CATALOGS]
+)
 async def test_a_broken_catalog_leaves_the_server_answering(tmp_path: Path, hub: HostileHub, label: str) -> None:
     hub.catalog = CATALOGS[label]
     async with Client(parameters(hub, tmp_path), mode=LEGACY, read_timeout_seconds=60) as client:

@@ -16,7 +16,7 @@ from tests.faults.proxy.proxy import Kind, Point
 Matrix = dict[Cell, Ran]
 
 
-@pytest.fixture(scope="module", params=["once", "always"])
+@pytest.fixture(scope="module", params=["once", pytest.param("always", marks=pytest.mark.slow)])
 def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Matrix]]:
     folder = tmp_path_factory.mktemp("matrix")
     with sandbox(folder / "hub.sqlite") as hub:

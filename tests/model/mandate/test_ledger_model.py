@@ -1,7 +1,7 @@
 """Random lives of processes on one ledger file agree with a model of it, step by step.
 
 A failure names its seed, with which it fails again: put it into `REGRESSIONS`. The long run is
-``pytest -m slow tests/model/mandate -n 2``: 200,000 steps.
+``pytest -m "slow or long" tests/model/mandate``: 200,000 steps.
 """
 
 import pytest
@@ -17,5 +17,5 @@ def test_lives_that_once_went_wrong_agree_with_the_model(seed: int) -> None:
     live(seed, examples=8, steps=50)
 
 
-def test_two_thousand_steps_agree_with_the_model() -> None:
-    assert live(4_711, examples=55, steps=60) >= 2_000
+def test_a_thousand_steps_agree_with_the_model() -> None:
+    assert live(4_711, examples=28, steps=60) >= 1_000

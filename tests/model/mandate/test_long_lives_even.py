@@ -5,7 +5,12 @@ import pytest
 from tests.model.mandate.ledger_life import live_long
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 120, 2))
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(100, marks=pytest.mark.slow),
+        *(pytest.param(seed, marks=pytest.mark.long) for seed in range(102, 120, 2)),
+    ],
+)
 def test_a_hundred_thousand_steps_agree_with_the_model(seed: int) -> None:
     live_long(seed, steps=10_000)

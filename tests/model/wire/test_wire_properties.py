@@ -156,7 +156,7 @@ def test_any_next_action_is_kept_whole(raw: Any) -> None:
     assert action is None or action.raw == raw
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(PAGE)
 def test_any_page_is_actions_and_reasons_or_a_wire_error(page: dict[str, Any]) -> None:
     try:

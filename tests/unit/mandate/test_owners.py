@@ -134,7 +134,10 @@ async def test_two_that_adopt_at_once_never_own_one_row(path: Path, clock: HandC
 
 
 @pytest.mark.anyio
-async def test_a_session_in_use_is_refused_to_a_second_process(path: Path, clock: HandClock) -> None:
+async def test_a_session_in_use_is_refused_to_a_second_process(
+    path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jecp_mcp.mandate.sqlite._BETWEEN_TRIES", 0)
     first, second = open_ledger(path, "same", clock), open_ledger(path, "same", clock)
     await first.reserve(reservation("same"))
     with pytest.raises(LedgerError, match="is another process"):
