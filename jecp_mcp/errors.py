@@ -17,7 +17,7 @@
     ├── PinsUnusable          what was seen of the catalog before cannot be read or written
     └── ToolFault             a request to one of our own tools that cannot be met
 
-A refused paid call is not an exception: it is a value (`jecp_mcp.wire.forms.Refusal`).
+A refused paid call is not an exception: it is a value (`jecp_mcp.domain.refusals.Refusal`).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
 from jecp_mcp.calls.orders import Order, Orders
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, HubError
 from jecp_mcp.mandate.ledger import (
     Admission,
@@ -27,7 +28,6 @@ from jecp_mcp.mandate.ledger import (
 from jecp_mcp.mandate.slips import SlipKind, SlipRef
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Rail, StoredRequest, account_changed
-from jecp_mcp.wire.forms import Refusal
 
 log = logging.getLogger(__name__)
 

@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from jecp_mcp import jsontext
 from jecp_mcp.calls import display, refusals
 from jecp_mcp.calls.ports import Caller, Decision, Question, Reply
 from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged, TooManyQuestions
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import Refusal
 
 APPROVAL_MS: Final = 3_600_000
 """How long an approval can be given, and then used."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError
 from jecp_mcp.rails.base import Rail
-from jecp_mcp.wire.forms import Refusal
 
 MOST_SKEW_SECONDS: Final = 300.0
 """How far this machine's clock may be off the Hub's: what the Hub itself allows (JECP 01-protocol, provenance)."""

@@ -8,13 +8,15 @@ from typing import Final
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.answers import Answer
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.mandate.ledger import CallRow, Conclusion
 from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
 from jecp_mcp.money import ZERO
 from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
-from jecp_mcp.wire.envelope import dump_answer, load_answer
-from jecp_mcp.wire.forms import Action, Answer, Refusal
+from jecp_mcp.wire.jecp.envelope import dump_answer, load_answer
 
 _CHARGES: Mapping[Verdict, Charge] = {
     Verdict.CHARGED: Charge.YES,

@@ -12,13 +12,13 @@ from jecp_mcp.calls.clock_check import clock_fault
 from jecp_mcp.calls.ports import Caller, Purchase, Question
 from jecp_mcp.calls.stored import fingerprint, pack
 from jecp_mcp.clock import Clock
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import names_of
 from jecp_mcp.mandate.ledger import Ledger, Reservation
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.rails.base import QuoteKind, Rail, StoredRequest
-from jecp_mcp.wire.forms import Refusal
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from jecp_mcp.calls.runs import Run, Working
 from jecp_mcp.calls.sending import Sending
 from jecp_mcp.calls.upkeep import Upkeep
 from jecp_mcp.clock import Clock
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, WireError
 from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
 from jecp_mcp.mandate.ledger import (
@@ -44,7 +46,6 @@ from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
 from jecp_mcp.mandate.states import OPEN, State, Verdict
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.rails.base import Rail
-from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
 

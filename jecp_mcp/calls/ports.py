@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from jecp_mcp.domain.answers import Answer
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Progress
-from jecp_mcp.wire.forms import Action, Answer, Refusal
 
 
 class Charge(StrEnum):

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jecp_mcp import jsontext
 from jecp_mcp.calls import refusals
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipState
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import Action, Price, Refusal
 
 PREPARED_MS: Final = 900_000
 """How long a prepared price holds."""

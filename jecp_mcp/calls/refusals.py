@@ -8,13 +8,14 @@ from __future__ import annotations
 from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN
 from jecp_mcp.calls.ports import Question
 from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate.ledger import CallRow, NotGood, OverLimit
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind
 from jecp_mcp.mandate.states import CHARGED, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.base import UNREAD
-from jecp_mcp.wire.forms import Action, Refusal
 
 LIMIT_REACHED = "LIMIT_REACHED"
 INVALID_REQUEST = "INVALID_REQUEST"

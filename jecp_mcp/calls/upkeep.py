@@ -14,12 +14,12 @@ from jecp_mcp.calls.clock_check import clock_fault
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.refusals import CLOCK_WRONG, estimated
 from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.ledger import CallRow, Ledger
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import OPEN
 from jecp_mcp.rails.base import UNREAD, Rail
-from jecp_mcp.wire.forms import Refusal
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from jecp_mcp import jsontext
 from jecp_mcp.catalog.lookalikes import skeleton
 from jecp_mcp.catalog.schema_change import SchemaChange, schema_change
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import WireError
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.settings.models import ChangeKind
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import Action
 
 MOST_WORDS: Final = 2_000
 """Longer texts are pinned by their beginning and a digest of the whole."""

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from jecp_mcp.catalog.rows import Row, Rows
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.wire.forms import NOTHING, Action
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.jsontext import NOTHING
 
 
 def _no_actions() -> Mapping[str, Action]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.settings import CatalogSettings
 from jecp_mcp.settings.patterns import matches
-from jecp_mcp.wire.forms import TIERS, Action
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 BUILT_IN: Final = "built-in"
 """What stands for a Hub's own capabilities, which have no namespace, in ``catalog.namespaces``."""

@@ -30,9 +30,9 @@ from jecp_mcp.catalog.lookalikes import id_skeleton, near_popular
 from jecp_mcp.catalog.pinfile import PinFile, Pinned, PinRow
 from jecp_mcp.catalog.rows import calls_of
 from jecp_mcp.clock import Clock
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import PinsUnusable, WireError
 from jecp_mcp.settings import CatalogSettings
-from jecp_mcp.wire.forms import Action
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Self
 
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.catalog import dump_action, load_action
-from jecp_mcp.wire.forms import Action
-from jecp_mcp.wire.ids import version_order
+from jecp_mcp.wire.jecp.catalog import dump_action, load_action
+from jecp_mcp.wire.jecp.ids import version_order
 
 _MOST_RECENT: Final = 256
 

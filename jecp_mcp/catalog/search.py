@@ -26,8 +26,8 @@ from jecp_mcp.catalog.postings import Builder, Postings
 from jecp_mcp.catalog.queries import Asked, Reader
 from jecp_mcp.catalog.rows import is_withdrawn, namespace_of
 from jecp_mcp.catalog.words import directed, read_thesaurus, terms
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire.forms import Action
 
 _FIELDS: Final = (("name", 3.0, 0.3), ("title", 3.0, 0.3), ("tags", 1.5, 0.3), ("words", 1.5, 0.5), ("rest", 0.3, 0.6))
 """Each field with the weight of a word in it, and how much its length counts."""

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from jecp_mcp import jsontext
 from jecp_mcp.catalog.rows import Row, unwritten, written
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire import jsontext
 
 log = logging.getLogger(__name__)
 

@@ -23,12 +23,12 @@ from jecp_mcp.catalog.filter import BUILT_IN, CatalogFilter
 from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
 from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import HubError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.settings import CatalogSettings
-from jecp_mcp.wire.catalog import parse_page
-from jecp_mcp.wire.forms import Action
-from jecp_mcp.wire.headers import header, retry_after
+from jecp_mcp.wire.jecp.catalog import parse_page
+from jecp_mcp.wire.jecp.headers import header, retry_after
 
 __all__ = ["BUILT_IN", "Catalog", "CatalogDiff", "CatalogSource", "Exchange"]
 

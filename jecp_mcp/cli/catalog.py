@@ -18,7 +18,7 @@ from jecp_mcp.errors import HubError
 if TYPE_CHECKING:
     from jecp_mcp.catalog.pins import Held
     from jecp_mcp.cli.assembly import Bridge
-    from jecp_mcp.wire.forms import Action
+    from jecp_mcp.domain.offers import Action
 
 _MOST = 100_000
 _WORDS = 300
@@ -182,9 +182,9 @@ def _change(held: Held) -> dict[str, Any]:
 
 
 def _sides(document: Any) -> dict[str, Any]:
+    from jecp_mcp import jsontext
     from jecp_mcp.money import MicroUSDC, format_usdc
     from jecp_mcp.tools.cleaning import clean
-    from jecp_mcp.wire import jsontext
 
     def text(value: object) -> str:
         return clean(jsontext.dumps(value).decode(), _WORDS * 10, one_line=True)

@@ -243,7 +243,7 @@ async def _hub(settings: Settings, only_ledger: bool) -> Any:
     from jecp_mcp.http import ExchangeFailed, Http
     from jecp_mcp.mandate.checkup import Finding, Level
     from jecp_mcp.rails.jecp.hub_time import HubTime
-    from jecp_mcp.wire.guide import MAX_GUIDE_BYTES
+    from jecp_mcp.wire.jecp.guide import MAX_GUIDE_BYTES
 
     url, time = settings.hub.base_url, HubTime(SystemClock())
     try:

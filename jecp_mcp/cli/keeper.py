@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from jecp_mcp.settings import Credentials, Settings, check_storable, store_credentials, stored_credentials
 from jecp_mcp.tools.ports import Registered
-from jecp_mcp.wire.account import Registration
+from jecp_mcp.wire.jecp.account import Registration
 
 DEFAULT_NAME = "jecp-mcp"
 

@@ -10,11 +10,11 @@ from jecp_mcp.catalog.filter import BUILT_IN
 from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.http import Http
 from jecp_mcp.settings import Settings
 from jecp_mcp.settings.patterns import Over, can_match, matches
 from jecp_mcp.tools.naming import Names
-from jecp_mcp.wire.forms import Action
 
 log = logging.getLogger(__name__)
 

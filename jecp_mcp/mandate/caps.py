@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.mandate.ledger import Meter
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LimitSettings, MandateSettings
 from jecp_mcp.settings.patterns import matches
-from jecp_mcp.wire.forms import Action
 
 _SETTING: dict[Window, str] = {
     Window.SESSION: "session_usdc",

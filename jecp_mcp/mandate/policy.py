@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import CapSet, PerCallCap, meters_for, names_of, tightest_per_call
 from jecp_mcp.mandate.ledger import Meter
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.settings.patterns import matches
-from jecp_mcp.wire.forms import Action, Refusal
 
 MOST_PER_CALL = MicroUSDC(1_000 * MICRO_PER_USDC)
 """The largest budget a mandate can carry (JECP 01-protocol, mandate: ``budget_usdc`` is at most 1000)."""

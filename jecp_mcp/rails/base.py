@@ -11,10 +11,12 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.answers import Answer
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HeldBack
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire.forms import Action, Answer, Refusal
 
 __all__ = [
     "Journal",

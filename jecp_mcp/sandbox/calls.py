@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.errors import WireError
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC
 from jecp_mcp.sandbox.refusals import Refused, Voice
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.envelope import MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES, PROTOCOL
-from jecp_mcp.wire.ids import split_capability, valid_action, valid_call_id
+from jecp_mcp.wire.jecp.envelope import MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES, PROTOCOL
+from jecp_mcp.wire.jecp.ids import split_capability, valid_action, valid_call_id
 
 MOST_BUDGET_USDC = 1000
 

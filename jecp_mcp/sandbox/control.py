@@ -24,13 +24,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from jecp_mcp import jsontext
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import parse_usdc
 from jecp_mcp.sandbox.door import Handler, check_json, json_reply, read_json
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.refusals import Refused, Reply, Voice
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.ids import split_capability
+from jecp_mcp.wire.jecp.ids import split_capability
 
 MOST_CALLS = 1_000_000_000
 

@@ -12,7 +12,7 @@ from jecp_mcp.sandbox.envelopes import ENGINE
 from jecp_mcp.sandbox.refusals import TOPUP_AMOUNTS_USD, Voice
 from jecp_mcp.sandbox.shelf import Shelf
 from jecp_mcp.sandbox.store import ANSWER_WINDOW_MS, VENDOR_PREFIX
-from jecp_mcp.wire.envelope import MAX_ANSWER_BYTES, MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES
+from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES
 
 SPEC_VERSION = "1.0.2"
 

@@ -11,13 +11,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.sandbox.envelopes import http_date
 from jecp_mcp.sandbox.faults import Dropped
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.refusals import Refused, Reply, Road, Voice, refusal_reply
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.envelope import MAX_REQUEST_BYTES
+from jecp_mcp.wire.jecp.envelope import MAX_REQUEST_BYTES
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_FORM_BYTES = 64 * 1024

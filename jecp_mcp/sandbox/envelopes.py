@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jecp_mcp import jsontext
 from jecp_mcp.sandbox.calls import Call
 from jecp_mcp.sandbox.pricing import usd
 from jecp_mcp.sandbox.refusals import Refused, Voice
 from jecp_mcp.sandbox.shelf import Listing, Offer
 from jecp_mcp.sandbox.store import Receipt
-from jecp_mcp.wire import jsontext
 
 if TYPE_CHECKING:
     from jecp_mcp.sandbox.work import Work

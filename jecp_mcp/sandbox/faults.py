@@ -24,9 +24,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jecp_mcp import jsontext
 from jecp_mcp.sandbox.refusals import Refused, Reply, Voice, refusal_reply
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.codes import canonical
+from jecp_mcp.wire.jecp.codes import canonical
 
 MOST_FAULTS = 1_000
 MOST_DELAY_SECONDS = 600.0

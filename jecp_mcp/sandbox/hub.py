@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jecp_mcp import jsontext
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.sandbox.calls import Call, read_call
@@ -25,9 +26,8 @@ from jecp_mcp.sandbox.proof import check_provenance
 from jecp_mcp.sandbox.refusals import Refused, Reply, Voice, refusal_reply
 from jecp_mcp.sandbox.shelf import Listing, Offer, Shelf, read_catalog_file
 from jecp_mcp.sandbox.store import Agent, Receipt, Sale, Store, Stored
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.codes import CODES
-from jecp_mcp.wire.forms import TIERS
+from jecp_mcp.wire.jecp.codes import CODES
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 if TYPE_CHECKING:
     from jecp_mcp.sandbox.work import Work

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jecp_mcp import jsontext
 from jecp_mcp.sandbox.config import Dialect
 from jecp_mcp.sandbox.envelopes import ENGINE
 from jecp_mcp.sandbox.pricing import usd
 from jecp_mcp.sandbox.refusals import Refused, Reply, Voice
 from jecp_mcp.sandbox.shelf import Listing, Offer, Shelf
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import TIERS
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 DEFAULT_PAGE = 50
 MOST_ON_A_PAGE = 200

@@ -8,7 +8,7 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.sandbox.calls import Call
 from jecp_mcp.sandbox.refusals import Refused
 from jecp_mcp.sandbox.store import Agent, Store
-from jecp_mcp.wire import provenance
+from jecp_mcp.wire.jecp import provenance
 
 
 def check_provenance(store: Store, call: Call, agent: Agent, at: UnixMs) -> None:

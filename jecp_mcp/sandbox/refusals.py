@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from jecp_mcp import jsontext
 from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.sandbox.config import Dialect
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.codes import ALIASES, canonical
+from jecp_mcp.wire.jecp.codes import ALIASES, canonical
 
 TOPUP_AMOUNTS_USD = (5, 20, 100)
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import jsonschema_rs
 
+from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.errors import MoneyError, SettingsError, WireError
 from jecp_mcp.sandbox.pricing import UNIT_OF_RATE, Tariff, read_tariff, usd
 from jecp_mcp.sandbox.refusals import Refused
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.ids import split_capability
+from jecp_mcp.wire.jecp.ids import split_capability
 
 MAX_CATALOG_BYTES = 16 * 1024 * 1024
 _VIOLATIONS_SHOWN = 20
@@ -101,7 +101,7 @@ class Shelf:
             WireError: it is not valid; the message says where.
         """
         # Imported late: pydantic costs more than the rest of the start.
-        from jecp_mcp.wire.manifest import MAX_MANIFEST_BYTES, check_manifest
+        from jecp_mcp.wire.jecp.manifest import MAX_MANIFEST_BYTES, check_manifest
 
         if len(jsontext.dumps(manifest)) > MAX_MANIFEST_BYTES:
             raise WireError(f"the manifest is larger than {MAX_MANIFEST_BYTES} bytes")

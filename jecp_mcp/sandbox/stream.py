@@ -15,14 +15,14 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from jecp_mcp import jsontext
 from jecp_mcp.sandbox.calls import Call
 from jecp_mcp.sandbox.envelopes import Parts, closing_events, encode, written_output
 from jecp_mcp.sandbox.faults import Dropped, Fault
 from jecp_mcp.sandbox.hub import Claim, Hub, Sold, work_refusal
 from jecp_mcp.sandbox.refusals import Refused, Reply, refusal_object
 from jecp_mcp.sandbox.store import Stored
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.codes import canonical
+from jecp_mcp.wire.jecp.codes import canonical
 
 KEEP_ALIVE_SECONDS = 15.0
 NO_PROGRESS_SECONDS = 30.0

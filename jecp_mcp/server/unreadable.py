@@ -9,8 +9,8 @@ from typing import Any, Final
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
 from pydantic import ValidationError
 
+from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire import jsontext
 
 _REASON: Final = 200
 

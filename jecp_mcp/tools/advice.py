@@ -15,7 +15,7 @@ from jecp_mcp.money import format_usdc
 from jecp_mcp.tools import detours, people, steps
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.steps import Case, Context
-from jecp_mcp.wire.next_actions import paired_type, parse_next_action
+from jecp_mcp.wire.jecp.next_actions import paired_type, parse_next_action
 
 
 def advise(end: CallEnd, context: Context) -> NextAction:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from jecp_mcp import jsontext
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import MoneyError, ToolFault, WireError
 from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
 from jecp_mcp.tools.cleaning import clean, price_words, provider_of, provider_words, said, title_of
@@ -13,8 +15,6 @@ from jecp_mcp.tools.ports import Finder, OnShelf, Shelf
 from jecp_mcp.tools.suspicion import orders
 from jecp_mcp.tools.values import TooMany, Unreadable, Values
 from jecp_mcp.tools.wallet import Wallet
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import Action
 
 _SUMMARY: Final = 140
 _DESCRIPTION: Final = 600

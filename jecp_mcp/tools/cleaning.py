@@ -13,10 +13,10 @@ from functools import cache
 from typing import Final
 
 from jecp_mcp.catalog.lookalikes import mixes_scripts
+from jecp_mcp.domain.offers import Action, Deprecation, PricingModel
 from jecp_mcp.invisible import RANGES
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.suspicion import suspect
-from jecp_mcp.wire.forms import Action, Deprecation, PricingModel
 
 TITLE_LENGTH: Final = 80
 LINK_WITHHELD: Final = "[link withheld]"

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError, LedgerError, ToolFault
 from jecp_mcp.tools import preparing
 from jecp_mcp.tools.advice import PREPARE_ANEW
@@ -35,7 +37,6 @@ from jecp_mcp.tools.profiles import OPEN, Profile
 from jecp_mcp.tools.resources import Resources
 from jecp_mcp.tools.steps import Context
 from jecp_mcp.tools.views import View
-from jecp_mcp.wire.forms import Action, Refusal
 
 log = logging.getLogger(__name__)
 

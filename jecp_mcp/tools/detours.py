@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.steps import Case, action_of, operator, step
-from jecp_mcp.wire.forms import NOTHING, TIER_CALLS, TIERS
+from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
 _MAX_QUERY: Final = 80
 _ARTICLES: Final = frozenset({"a", "an", "the"})

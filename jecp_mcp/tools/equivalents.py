@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.clock import Clock
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.cleaning import clean, title_of
 from jecp_mcp.tools.naming import unpinned
 from jecp_mcp.tools.ports import Finder, Shelf
-from jecp_mcp.wire.forms import TIERS, Action
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 SHOWN: Final = 3
 """How many alternatives an error names."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.tools.advice import advise, money_sentence
 from jecp_mcp.tools.forms import NextAction, Text, ToolResult
 from jecp_mcp.tools.links import LinkPolicy
 from jecp_mcp.tools.steps import Context
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import Refusal
 
 META_ERROR: Final = "jecp-mcp/error"
 

@@ -18,7 +18,7 @@ from jecp_mcp.invisible import hides, strip
 from jecp_mcp.settings import is_loopback
 from jecp_mcp.tools.cleaning import LINK_WITHHELD, clean, links_in, withheld, withhold_links
 from jecp_mcp.tools.suspicion import orders
-from jecp_mcp.wire.ids import reference
+from jecp_mcp.wire.jecp.ids import reference
 
 CHECKOUT_ORIGIN = "https://checkout.stripe.com"
 KEY_WITHHELD = "[key withheld]"

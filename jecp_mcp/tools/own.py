@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from jecp_mcp import jsontext
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
 from jecp_mcp.clock import Clock
@@ -24,7 +25,6 @@ from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.steps import Context
 from jecp_mcp.tools.views import Views
 from jecp_mcp.tools.wallet import Wallet, line
-from jecp_mcp.wire import jsontext
 
 CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
 ALREADY_REGISTERED: Final = "ALREADY_REGISTERED"

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, Protocol
 
 from jecp_mcp.calls.ports import CallEnd, Caller, Purchase
 from jecp_mcp.calls.prepared import Preparation, PreparedCall
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.ledger import CallRow, MeterReading, Totals
 from jecp_mcp.mandate.slips import Slip
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.tools.forms import ToolCard
-from jecp_mcp.wire.account import Refund
-from jecp_mcp.wire.forms import Action, Refusal
+from jecp_mcp.wire.jecp.account import Refund
 
 
 class Payments(Protocol):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from jecp_mcp import jsontext
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.prepared import Preparation
 from jecp_mcp.clock import iso
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.cleaning import clean, left_words, provider_of, said
@@ -15,8 +17,6 @@ from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.ports import OnShelf, Problem
 from jecp_mcp.tools.steps import answered, enough
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import Action
 
 MAX_ISSUES: Final = 8
 _REASON: Final = 200

@@ -15,7 +15,7 @@ from jecp_mcp.tools.faults import step_object
 from jecp_mcp.tools.forms import NextAction
 from jecp_mcp.tools.links import LinkPolicy, hub_id
 from jecp_mcp.tools.ports import Payments, Refunding
-from jecp_mcp.wire.account import Refund
+from jecp_mcp.wire.jecp.account import Refund
 
 CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
 NOT_CHARGED: Final = "NOT_CHARGED"

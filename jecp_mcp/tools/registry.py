@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, NamedTuple
 from jecp_mcp.catalog.changes import Vetting
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.rows import is_withdrawn, on_sale
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.cleaning import TITLE_LENGTH, clean, describe, look_alike_words, provider_of, title_of
@@ -24,7 +25,6 @@ from jecp_mcp.tools.forms import ToolCard
 from jecp_mcp.tools.naming import Collision, Names, unpinned
 from jecp_mcp.tools.profiles import name_lengths
 from jecp_mcp.tools.schema import Unfit, fit
-from jecp_mcp.wire.forms import Action
 
 log = logging.getLogger(__name__)
 

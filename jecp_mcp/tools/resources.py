@@ -15,15 +15,15 @@ from urllib.parse import quote, unquote
 
 import anyio
 
+from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import Caller
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.tools.artifacts import LISTED, URI, ArtifactStore, StoredArtifact
 from jecp_mcp.tools.equivalents import brief
 from jecp_mcp.tools.links import unshowable
 from jecp_mcp.tools.own import Neighbours, OwnTools
 from jecp_mcp.tools.results import FRAME
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import Action
 
 WALLET: Final = "jecp://wallet"
 RECENT: Final = "jecp://ledger/recent"

@@ -15,7 +15,10 @@ from typing import Any, Final
 
 import anyio
 
+from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.domain.answers import Answer
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import ToolFault, WireError
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ArtifactSettings
@@ -24,9 +27,7 @@ from jecp_mcp.tools.artifacts import ArtifactStore, StoredArtifact
 from jecp_mcp.tools.cleaning import clean, provider_of, said
 from jecp_mcp.tools.forms import Audio, Block, Embedded, Image, Link, Text, ToolResult
 from jecp_mcp.tools.links import LinkPolicy, hub_id, showable, unshowable
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.artifacts import MEDIA, Artifact, artifact_of
-from jecp_mcp.wire.forms import Action, Answer
+from jecp_mcp.wire.jecp.artifacts import MEDIA, Artifact, artifact_of
 
 log = logging.getLogger(__name__)
 

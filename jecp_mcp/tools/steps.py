@@ -14,12 +14,14 @@ from typing import Any, Final, Literal
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.refusals import CLOCK_WRONG
 from jecp_mcp.clock import UnixMs, parse_iso
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
 from jecp_mcp.tools.equivalents import Equivalents
 from jecp_mcp.tools.forms import Actor, NextAction
 from jecp_mcp.tools.links import LinkPolicy
-from jecp_mcp.wire.forms import NOTHING, Action, Refusal
-from jecp_mcp.wire.next_actions import HubAction
+from jecp_mcp.wire.jecp.next_actions import HubAction
 
 TOPUPS_USD: Final = (5, 20, 100)
 """The amounts a Hub sells, in whole USD (JECP 01-protocol, top-up)."""

@@ -12,6 +12,8 @@ from typing import Any, Final
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ends import charge_of, standing
 from jecp_mcp.clock import Clock, iso
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import CallRow, MeterReading
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
@@ -20,7 +22,7 @@ from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.advice import amount_charged
 from jecp_mcp.tools.links import hub_id
 from jecp_mcp.tools.ports import Payments
-from jecp_mcp.wire.forms import TIER_CALLS, TIERS, Action, Refusal
+from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
 _ROWS: Final = 100
 """How far back the agent's standing is looked for, in calls."""

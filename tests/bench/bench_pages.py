@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 
+from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.catalog import parse_page
+from jecp_mcp.wire.jecp.catalog import parse_page
 
 SIZE = 16 * 1024 * 1024
 MARKS = jsontext.MAX_MARKS - 1_000

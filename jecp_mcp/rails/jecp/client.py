@@ -14,14 +14,14 @@ from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
 from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError, WireError
 from jecp_mcp.http import BeforeSending, ExchangeFailed, HttpAnswer, HttpStream
+from jecp_mcp.masking import Mask
 from jecp_mcp.rails.jecp.hub_time import HubTime
 from jecp_mcp.settings import Credentials
-from jecp_mcp.wire import account
-from jecp_mcp.wire.forms import Refusal
-from jecp_mcp.wire.guide import ALTERNATIVE_PATHS, MAX_GUIDE_BYTES, AgentGuide, parse_guide
-from jecp_mcp.wire.masking import Mask
+from jecp_mcp.wire.jecp import account
+from jecp_mcp.wire.jecp.guide import ALTERNATIVE_PATHS, MAX_GUIDE_BYTES, AgentGuide, parse_guide
 
 log = logging.getLogger(__name__)
 

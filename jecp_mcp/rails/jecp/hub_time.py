@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from jecp_mcp.clock import Clock
-from jecp_mcp.wire.headers import header, http_date
+from jecp_mcp.wire.jecp.headers import header, http_date
 
 _AGE: Final = re.compile(r"\d{1,10}", re.ASCII)
 

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.base import UNREAD, Outcome, Verdict
-from jecp_mcp.wire.codes import Proof, Retry, lookup
-from jecp_mcp.wire.envelope import billing_of, bills
-from jecp_mcp.wire.errors import charge_proof
-from jecp_mcp.wire.forms import NOTHING, Answer, Billing, Refusal
+from jecp_mcp.wire.jecp.codes import Proof, Retry, lookup
+from jecp_mcp.wire.jecp.envelope import billing_of, bills
+from jecp_mcp.wire.jecp.errors import charge_proof
 
 HUB_UNREACHABLE: Final = "HUB_UNREACHABLE"
 HUB_LOST_ANSWER: Final = "HUB_LOST_ANSWER"

@@ -10,6 +10,8 @@ from typing import Any, Final
 import anyio
 
 from jecp_mcp.clock import Clock, UnixMs, iso
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError, WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import ZERO, MicroUSDC
@@ -30,9 +32,8 @@ from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conc
 from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
 from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost, read_reply, read_stream
 from jecp_mcp.settings import Credentials
-from jecp_mcp.wire.envelope import request_body, with_mandate
-from jecp_mcp.wire.forms import Action, Refusal
-from jecp_mcp.wire.provenance import build
+from jecp_mcp.wire.jecp.envelope import request_body, with_mandate
+from jecp_mcp.wire.jecp.provenance import build
 
 CREDENTIALS_MISSING: Final = "CREDENTIALS_MISSING"
 TOO_LATE_TO_SEND: Final = "TOO_LATE_TO_SEND"

@@ -11,15 +11,15 @@ import anyio
 import anyio.to_thread
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed, HttpStream
+from jecp_mcp.masking import Mask
 from jecp_mcp.rails.base import Progress
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable
-from jecp_mcp.wire.envelope import parse_answer
-from jecp_mcp.wire.forms import Refusal
-from jecp_mcp.wire.headers import notices
-from jecp_mcp.wire.masking import Mask
-from jecp_mcp.wire.stream import (
+from jecp_mcp.wire.jecp.envelope import parse_answer
+from jecp_mcp.wire.jecp.headers import notices
+from jecp_mcp.wire.jecp.stream import (
     CallStream,
     Cancelled,
     Completed,

@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.wire.codes import CODES
+from jecp_mcp.wire.jecp.codes import CODES
 from tests.acceptance.errors.codes import (
     DETAILS,
     DOCUMENTED,

@@ -16,7 +16,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from jecp_mcp.wire.next_actions import KNOWN_TYPES
+from jecp_mcp.wire.jecp.next_actions import KNOWN_TYPES
 from tests.acceptance.errors.mechanical import MOST_STEPS, Ended, run
 from tests.acceptance.errors.seats import ERAS, YEARS, ledger, seated, total
 from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, SUCCESSOR, Stage, free_port, open_stage, refusal

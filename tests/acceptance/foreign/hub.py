@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.money import format_usdc
-from jecp_mcp.wire.forms import Action
 from tests.unit.tools_publishing.hostile import CASES
 from tests.unit.tools_publishing.hostile_families import FAMILIES
 from tests.unit.tools_publishing.hostile_pages import GOOD, RAW

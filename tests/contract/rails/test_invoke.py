@@ -10,11 +10,11 @@ from typing import Any
 import anyio
 import pytest
 
+from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.rails.base import Verdict
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import Action
-from jecp_mcp.wire.provenance import verify
+from jecp_mcp.wire.jecp.provenance import verify
 from tests.faults.rails.raw_hub import (
     ACTION,
     IDENTITY,

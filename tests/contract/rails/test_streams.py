@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from jecp_mcp.rails.base import Verdict
-from jecp_mcp.wire.envelope import MAX_ANSWER_BYTES
-from jecp_mcp.wire.stream import CallStream
+from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES
+from jecp_mcp.wire.jecp.stream import CallStream
 from tests.faults.rails.raw_hub import ACTION, PAID, PRICE, Request, Script, bench, fails, raw_hub, says, streams
 
 pytestmark = pytest.mark.anyio

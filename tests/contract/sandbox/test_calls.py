@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.wire import provenance
+from jecp_mcp.wire.jecp import provenance
 from tests.contract.sandbox.conftest import Buyer, action, error, manifest, output
 
 

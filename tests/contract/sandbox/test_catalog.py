@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from jecp_mcp.wire.catalog import parse_page
-from jecp_mcp.wire.guide import parse_guide
+from jecp_mcp.wire.jecp.catalog import parse_page
+from jecp_mcp.wire.jecp.guide import parse_guide
 from tests.contract.sandbox.conftest import Buyer, error, manifest, output
 
 

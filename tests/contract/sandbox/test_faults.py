@@ -6,9 +6,9 @@ import httpx2
 import pytest
 
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.wire.codes import CODES, canonical
-from jecp_mcp.wire.errors import parse_refusal
-from jecp_mcp.wire.next_actions import PAIRED, parse_next_action
+from jecp_mcp.wire.jecp.codes import CODES, canonical
+from jecp_mcp.wire.jecp.errors import parse_refusal
+from jecp_mcp.wire.jecp.next_actions import PAIRED, parse_next_action
 from tests.contract.sandbox.conftest import Buyer, error, output
 
 ALIASED = {

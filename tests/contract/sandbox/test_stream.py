@@ -9,7 +9,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from jecp_mcp.wire.stream import CallStream, Cancelled, Completed, Delta, EventSplitter, Failed, Metered, Opened
+from jecp_mcp.wire.jecp.stream import (
+    CallStream,
+    Cancelled,
+    Completed,
+    Delta,
+    EventSplitter,
+    Failed,
+    Metered,
+    Opened,
+)
 from tests.contract.sandbox.conftest import Buyer, error, output
 
 STREAM = {"accept": "text/event-stream"}

@@ -13,6 +13,9 @@ from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import UnixMs, parse_iso
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.offers import Action, Deprecation, Price
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
@@ -29,7 +32,6 @@ from jecp_mcp.tools.registry import Registry
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.views import Views
 from jecp_mcp.tools.wallet import Wallet
-from jecp_mcp.wire.forms import Action, Answer, Billing, Deprecation, Price, Refusal
 
 HUB = "https://jecp.dev"
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}

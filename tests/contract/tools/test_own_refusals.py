@@ -20,6 +20,8 @@ import jecp_mcp.calls.refusals as words
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.prepared import PREPARED_MS
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.offers import Price
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, SettingsError, WireError
 from jecp_mcp.mandate.ledger import NotGood
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef
@@ -32,7 +34,6 @@ from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
 from jecp_mcp.tools import desk, own, refunds
 from jecp_mcp.tools.faults import fault_object
 from jecp_mcp.tools.forms import Text
-from jecp_mcp.wire.forms import Price, Refusal
 from tests.unit.calls.test_refusals import row
 from tests.unit.tools_results.scene import ACTION, context, refused
 

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge, Purchase
 from jecp_mcp.clock import SystemClock
+from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
@@ -26,7 +27,6 @@ from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import Credentials, MandateSettings
-from jecp_mcp.wire.forms import Action, Price
 from tests.acceptance.roads import SandboxHub, sandbox
 from tests.faults.proxy.proxy import Kind, Point, proxied
 

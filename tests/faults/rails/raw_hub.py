@@ -15,13 +15,13 @@ from typing import Any
 from pydantic import SecretStr
 
 from jecp_mcp.clock import SystemClock
+from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.http import Http
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Journal, Outcome, StoredRequest
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import Credentials
-from jecp_mcp.wire.forms import Action, Price
 
 KEY = "jdb_ak_SECRETSECRETSECRET"
 IDENTITY = Credentials(agent_id="jdb_ag_0123456789abcdef", api_key=SecretStr(KEY), source="test")

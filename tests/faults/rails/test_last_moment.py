@@ -9,12 +9,12 @@ import anyio
 import pytest
 
 from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HeldBack
 from jecp_mcp.http import ExchangeFailed, Http
 from jecp_mcp.rails.base import NotNow, Outcome, Verdict
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import TOO_LATE_TO_SEND
-from jecp_mcp.wire.forms import Refusal
 from tests.faults.rails.raw_hub import (
     ACTION,
     IDENTITY,

@@ -12,10 +12,10 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from jecp_mcp import jsontext
 from jecp_mcp.errors import HeldBack
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.money import format_usdc, parse_usdc
-from jecp_mcp.wire import jsontext
 from tests.model.calls.world import OnItsWay, World
 
 FAULTS = (

@@ -19,11 +19,11 @@ from anyio.abc import TaskGroup
 
 from jecp_mcp.calls import upkeep
 from jecp_mcp.calls.ports import Caller, Charge, Purchase
+from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LimitSettings, MandateSettings
-from jecp_mcp.wire.forms import Action, Price
 from tests.model.calls.hub_model import LATEST_MS, Booked, HubModel
 from tests.model.calls.wiring import AGENTS, Process
 from tests.model.calls.world import World, tell

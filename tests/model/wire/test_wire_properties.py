@@ -10,16 +10,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.answers import Answer
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.wire import account, catalog, envelope, jsontext
-from jecp_mcp.wire.artifacts import artifact_of
-from jecp_mcp.wire.errors import CODES, parse_refusal
-from jecp_mcp.wire.forms import Answer, Refusal
-from jecp_mcp.wire.guide import AgentGuide, parse_guide
-from jecp_mcp.wire.next_actions import action_for, parse_next_action
-from jecp_mcp.wire.stream import CallStream, Event, EventSplitter
+from jecp_mcp.wire.jecp import account, catalog, envelope
+from jecp_mcp.wire.jecp.artifacts import artifact_of
+from jecp_mcp.wire.jecp.errors import CODES, parse_refusal
+from jecp_mcp.wire.jecp.guide import AgentGuide, parse_guide
+from jecp_mcp.wire.jecp.next_actions import action_for, parse_next_action
+from jecp_mcp.wire.jecp.stream import CallStream, Event, EventSplitter
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=12)
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**9), max_value=10**9)

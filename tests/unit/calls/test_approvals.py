@@ -13,6 +13,8 @@ from jecp_mcp.calls import refusals
 from jecp_mcp.calls.approval import APPROVAL_MS, REFUSED_MS, Asked
 from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Purchase, Question, Reply
+from jecp_mcp.domain.offers import Price, PricingModel
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef, SlipState
@@ -20,7 +22,6 @@ from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Outcome, StoredRequest
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.tools import asking
-from jecp_mcp.wire.forms import Price, PricingModel, Refusal
 from tests.unit.calls.test_pipeline import (
     ACTION,
     PRICE,

@@ -9,11 +9,13 @@ import pytest
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.offers import Action, Price, PricingModel
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
 from jecp_mcp.settings import MandateSettings
-from jecp_mcp.wire.forms import Action, Answer, Billing, Price, PricingModel, Refusal
 from tests.unit.calls.test_pipeline import always_lost, opened, settled
 
 pytestmark = pytest.mark.anyio

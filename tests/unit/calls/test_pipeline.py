@@ -15,6 +15,9 @@ from jecp_mcp.calls import refusals
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_ledger
@@ -23,7 +26,6 @@ from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, NotNow, Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
 from jecp_mcp.settings import MandateSettings
-from jecp_mcp.wire.forms import Action, Answer, Billing, Price, Refusal
 
 pytestmark = pytest.mark.anyio
 

@@ -14,11 +14,12 @@ from jecp_mcp.calls import refusals
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Purchase, Question, Reply
 from jecp_mcp.calls.prepared import PREPARED_MS, Preparation
+from jecp_mcp.domain.offers import Price, PricingModel
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.slips import SlipKind, SlipRef, SlipState
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Outcome, StoredRequest
 from jecp_mcp.settings import MandateSettings
-from jecp_mcp.wire.forms import Price, PricingModel, Refusal
 from tests.unit.calls.test_pipeline import (
     ACTION,
     PRICE,

@@ -11,6 +11,9 @@ from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ends import charge_of, conclusion, ended, refused, standing
 from jecp_mcp.calls.ports import Charge, Question
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, WireError
 from jecp_mcp.mandate.ledger import CallRow, Meter, NotGood, OverLimit
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
@@ -18,8 +21,7 @@ from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
-from jecp_mcp.wire.envelope import dump_answer
-from jecp_mcp.wire.forms import Action, Answer, Billing, Price, Refusal
+from jecp_mcp.wire.jecp.envelope import dump_answer
 
 AT = UnixMs(1_800_000_000_000)
 SINCE = "2027-01-15T08:00:00.000Z"

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import UNREAD, Outcome, Refunded, StoredRequest, Verdict
-from jecp_mcp.wire.forms import Answer, Billing, Refusal
 from tests.unit.calls.test_pipeline import buying, opened
 
 pytestmark = pytest.mark.anyio

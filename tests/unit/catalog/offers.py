@@ -8,9 +8,9 @@ from typing import Any
 from jecp_mcp.catalog.contents import Catalog, revision_of
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.rows import Rows
+from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import CatalogSettings
-from jecp_mcp.wire.forms import Action, Price
 from tests.unit.catalog.hubs import FakeClock
 
 HUB = "https://hub.example"

@@ -4,8 +4,8 @@ import pytest
 
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.search import Finder, Index
+from jecp_mcp.domain.offers import Action, Deprecation, Price
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire.forms import Action, Deprecation, Price
 from tests.steps import steps
 
 

@@ -9,8 +9,8 @@ import pytest
 from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire.forms import Action, Price
 
 ACTIONS = tuple(
     Action(f"acme/c{i}", "do", "acme", Price(MicroUSDC(5 + i)), "1.0.0", description="naïve 請求書") for i in range(3)

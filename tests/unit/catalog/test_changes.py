@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from jecp_mcp.catalog.changes import Change, Tolerance, changes, digest_of, read, substance, written
+from jecp_mcp.domain.offers import Deprecation, Price, PricingModel
 from jecp_mcp.errors import WireError
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire.forms import Deprecation, Price, PricingModel
 from tests.unit.catalog.offers import SCHEMA, offer
 
 SEEN = offer(side_effects={"sends_email": False}, examples=({"input": {"text": "a"}},))

@@ -14,9 +14,9 @@ import pytest
 
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.pins import BLIND_SECONDS, Pins
+from jecp_mcp.domain.offers import Action, Deprecation, Price
 from jecp_mcp.errors import PinsUnusable
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire.forms import Action, Deprecation, Price
 from tests.unit.catalog.hubs import FakeClock
 from tests.unit.catalog.offers import SCHEMA, catalog, offer, opened
 

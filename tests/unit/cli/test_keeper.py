@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from jecp_mcp.cli.keeper import Keeper
 from jecp_mcp.settings import Settings, store_credentials, stored_credentials
-from jecp_mcp.wire.account import Registration
+from jecp_mcp.wire.jecp.account import Registration
 
 pytestmark = pytest.mark.anyio
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.mandate import sqlite, store
 from jecp_mcp.mandate.caps import CapSet, meters_for, names_of
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, OverLimit
@@ -13,7 +14,6 @@ from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import WINDOW_MS, Window
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings.patterns import matches
-from jecp_mcp.wire.forms import Action, Price
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation
 
 OLD = meter(Window.DAY, key="the old limit")

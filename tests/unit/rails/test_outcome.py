@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Verdict
 from jecp_mcp.rails.jecp.outcome import (
@@ -22,10 +24,9 @@ from jecp_mcp.rails.jecp.outcome import (
     conclude,
     next_wait,
 )
-from jecp_mcp.wire.codes import CODES
-from jecp_mcp.wire.envelope import parse_answer
-from jecp_mcp.wire.errors import parse_refusal
-from jecp_mcp.wire.forms import Answer, Billing, Refusal
+from jecp_mcp.wire.jecp.codes import CODES
+from jecp_mcp.wire.jecp.envelope import parse_answer
+from jecp_mcp.wire.jecp.errors import parse_refusal
 
 BUDGET = MicroUSDC(7_000)
 MOST_WAIT = 15.0

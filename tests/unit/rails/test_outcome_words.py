@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Verdict
 from jecp_mcp.rails.jecp.outcome import (
@@ -19,8 +21,7 @@ from jecp_mcp.rails.jecp.outcome import (
     next_wait,
     shown,
 )
-from jecp_mcp.wire.errors import parse_refusal
-from jecp_mcp.wire.forms import Answer, Billing, Refusal
+from jecp_mcp.wire.jecp.errors import parse_refusal
 
 BUDGET = MicroUSDC(7_000)
 NOBODY_HOME = Lost(sent=False, reason="no address answers")

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from jecp_mcp.calls.stored import pack, unpack
 from jecp_mcp.clock import SystemClock, UnixMs
+from jecp_mcp.domain.offers import Action, Price, PricingModel
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import Http
 from jecp_mcp.money import MicroUSDC
@@ -18,7 +19,6 @@ from jecp_mcp.rails.base import Quote, QuoteKind, Verdict
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import Credentials
-from jecp_mcp.wire.forms import Action, Price, PricingModel
 from tests.faults.rails.raw_hub import OpenDoor
 
 KEY = "jdb_ak_SECRETSECRETSECRET"

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, next_wait
-from jecp_mcp.wire.codes import CODES
-from jecp_mcp.wire.envelope import parse_answer
-from jecp_mcp.wire.errors import parse_refusal
-from jecp_mcp.wire.forms import Refusal
+from jecp_mcp.wire.jecp.codes import CODES
+from jecp_mcp.wire.jecp.envelope import parse_answer
+from jecp_mcp.wire.jecp.errors import parse_refusal
 
 # JECP 03-errors, "retry": after a wait, or under the same id. Everything else stands, or needs another request.
 AFTER_A_WAIT = {"RATE_LIMITED", "STREAM_IN_PROGRESS", "ROTATION_24H_CAP", "ROTATION_RACE"}

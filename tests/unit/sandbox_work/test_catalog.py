@@ -13,7 +13,7 @@ import pytest
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.money import MicroUSDC, parse_price
 from jecp_mcp.sandbox import work
-from jecp_mcp.wire.manifest import parse_manifest
+from jecp_mcp.wire.jecp.manifest import parse_manifest
 
 NOW = UnixMs(1_795_000_000_000)
 

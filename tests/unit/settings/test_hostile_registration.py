@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.settings import Settings, find_credentials, store_credentials
-from jecp_mcp.wire.account import Registration, parse_registration
+from jecp_mcp.wire.jecp.account import Registration, parse_registration
 
 AGENT = "acme_ag_0123456789abcdef"
 HUB = "https://jecp.dev"

@@ -25,6 +25,9 @@ from jecp_mcp.cli import ledger, main, tables
 from jecp_mcp.cli.call import _save
 from jecp_mcp.cli.spreadsheet import CsvRows
 from jecp_mcp.cli.streams import OneMessage, VisibleText
+from jecp_mcp.domain.answers import Answer, Billing, Notice
+from jecp_mcp.domain.offers import Action, Deprecation, Price
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
@@ -39,10 +42,9 @@ from jecp_mcp.tools.links import LinkPolicy
 from jecp_mcp.tools.refunds import _shown
 from jecp_mcp.tools.registry import _publish
 from jecp_mcp.tools.results import Results
-from jecp_mcp.wire import ids
-from jecp_mcp.wire.account import Refund
-from jecp_mcp.wire.catalog import parse_page
-from jecp_mcp.wire.forms import Action, Answer, Billing, Deprecation, Notice, Price, Refusal
+from jecp_mcp.wire.jecp import ids
+from jecp_mcp.wire.jecp.account import Refund
+from jecp_mcp.wire.jecp.catalog import parse_page
 from tests.unit.tools_results.scene import HUB, FixedClock, context, refused
 
 LINKS = LinkPolicy(HUB)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from jecp_mcp.domain.offers import Action, Deprecation, Price
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire.forms import Action, Deprecation, Price
 
 SURROGATE = "\ud800"
 HIDDEN = "\u200b\u202e\u2066\U000e0041\U000e0042\ufeff\x1b[31m\x07\u00ad\ue000\ufffe"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from jecp_mcp.domain.offers import Deprecation, Price, PricingModel
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire.forms import Deprecation, Price, PricingModel
 from tests.unit.tools_publishing.hostile import Case, act, one
 
 INVISIBLE = {

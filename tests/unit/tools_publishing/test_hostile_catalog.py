@@ -14,6 +14,7 @@ from mcp_types._v2026_07_28 import Tool as ModernTool
 
 from jecp_mcp.catalog.changes import written
 from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import WireError
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.cleaning import hides_something
@@ -21,7 +22,6 @@ from jecp_mcp.tools.dialects import Beyond, plain
 from jecp_mcp.tools.forms import ToolCard
 from jecp_mcp.tools.registry import Registry
 from jecp_mcp.tools.schema import Unfit, fit
-from jecp_mcp.wire.forms import Action
 from tests.steps import steps
 from tests.unit.tools_publishing.hostile import CASES as BY_HAND
 from tests.unit.tools_publishing.hostile import Case, act

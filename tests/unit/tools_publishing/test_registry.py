@@ -8,10 +8,10 @@ from types import MappingProxyType
 import pytest
 
 from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.domain.offers import Action, Deprecation, Price
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.registry import Registry
-from jecp_mcp.wire.forms import Action, Deprecation, Price
 from tests.steps import steps
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "description": "what"}}, "required": ["text"]}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools import suspicion
@@ -15,7 +16,6 @@ from jecp_mcp.tools.browse import described
 from jecp_mcp.tools.cleaning import describe, said, title_of
 from jecp_mcp.tools.registry import Registry
 from jecp_mcp.tools.suspicion import suspect
-from jecp_mcp.wire.forms import Action, Price
 from tests.unit.catalog.offers import catalog
 
 ORDERS = [

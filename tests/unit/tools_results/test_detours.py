@@ -12,12 +12,13 @@ from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.offers import Action, Deprecation, Price
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.equivalents import Equivalents
 from jecp_mcp.tools.faults import fault_object
 from jecp_mcp.tools.registry import Registry
-from jecp_mcp.wire.forms import Action, Deprecation, Price, Refusal
 
 from .scene import ACTION, FixedClock, context, refused
 

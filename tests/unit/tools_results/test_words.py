@@ -12,11 +12,11 @@ import pytest
 
 import jecp_mcp.tools
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.tools.faults import fault_object
-from jecp_mcp.wire.codes import CODES, Proof
-from jecp_mcp.wire.errors import parse_refusal
-from jecp_mcp.wire.forms import Refusal
+from jecp_mcp.wire.jecp.codes import CODES, Proof
+from jecp_mcp.wire.jecp.errors import parse_refusal
 
 from .scene import CALL_ID, context, refused
 from .test_detours import offers

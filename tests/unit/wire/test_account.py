@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire import account
-from jecp_mcp.wire.forms import Refusal
+from jecp_mcp.wire.jecp import account
 
 AGENT, KEY = "acme_ag_0123456789abcdef", "acme_ak_0123456789abcdef0123"
 

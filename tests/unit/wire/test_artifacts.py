@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.wire.artifacts import Artifact, artifact_of
+from jecp_mcp.wire.jecp.artifacts import Artifact, artifact_of
 
 PDF = base64.b64encode(b"%PDF-1.7 and so on, long enough").decode()
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 20).decode()

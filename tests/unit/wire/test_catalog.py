@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.domain.offers import Action, Deprecation, PricingModel
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.catalog import CatalogPage, dump_action, load_action, parse_page
-from jecp_mcp.wire.forms import Action, Deprecation, PricingModel
+from jecp_mcp.wire.jecp.catalog import CatalogPage, dump_action, load_action, parse_page
 from tests.steps import steps
 
 SPEC: dict[str, Any] = {

@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp import jsontext
 from jecp_mcp.clock import parse_iso
+from jecp_mcp.domain.answers import Answer, Billing, Notice
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
+from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.wire import envelope, jsontext
-from jecp_mcp.wire.forms import NOTHING, Answer, Billing, Notice, Refusal
+from jecp_mcp.wire.jecp import envelope
 
 SPEC: dict[str, Any] = {
     "jecp": "1.0", "id": "req_1234", "status": "completed",

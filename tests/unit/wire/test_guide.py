@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.guide import DEFAULT_PATHS, AgentGuide, parse_guide
+from jecp_mcp.wire.jecp.guide import DEFAULT_PATHS, AgentGuide, parse_guide
 
 
 def read(**fields: Any) -> AgentGuide:

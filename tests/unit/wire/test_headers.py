@@ -1,7 +1,7 @@
 import pytest
 
 from jecp_mcp.clock import UnixMs, parse_iso
-from jecp_mcp.wire import headers
+from jecp_mcp.wire.jecp import headers
 
 NOW = parse_iso("2026-11-21T09:30:00Z")
 

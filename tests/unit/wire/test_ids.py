@@ -1,7 +1,7 @@
 import pytest
 
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire import ids
+from jecp_mcp.wire.jecp import ids
 
 
 @pytest.mark.parametrize("good", ["abcd", "req_a3f2b1", "A-_9", "x" * 64])

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire import jsontext
 
 
 def read(text: bytes | str, **bounds: int) -> object:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.manifest import Manifest, parse_manifest
+from jecp_mcp.wire.jecp.manifest import Manifest, parse_manifest
 
 GOOD: dict[str, Any] = {
     "namespace": "docs", "capability": "pdf", "version": "1.0.0", "description": "PDFs.", "endpoint": "https://docs.example/jecp",

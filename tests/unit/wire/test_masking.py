@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.wire import account, jsontext
-from jecp_mcp.wire.envelope import parse_answer
-from jecp_mcp.wire.forms import Answer, Refusal
-from jecp_mcp.wire.masking import Mask
-from jecp_mcp.wire.stream import CallStream, Completed
+from jecp_mcp import jsontext
+from jecp_mcp.domain.answers import Answer
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.masking import Mask
+from jecp_mcp.wire.jecp import account
+from jecp_mcp.wire.jecp.envelope import parse_answer
+from jecp_mcp.wire.jecp.stream import CallStream, Completed
 
 KEYS = st.text("abcdefghijklmnopqrstuvwxyzABCDEF0123456789_-+/=%.", min_size=12, max_size=40)
 SPELLINGS = st.lists(st.sampled_from(["plain", "u", "U", "x", "%", "%25", "nested"]), min_size=40, max_size=40)

@@ -3,9 +3,15 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.wire.errors import CODES
-from jecp_mcp.wire.forms import Refusal
-from jecp_mcp.wire.next_actions import KNOWN_TYPES, PAIRED, action_for, paired_type, parse_next_action
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.wire.jecp.errors import CODES
+from jecp_mcp.wire.jecp.next_actions import (
+    KNOWN_TYPES,
+    PAIRED,
+    action_for,
+    paired_type,
+    parse_next_action,
+)
 
 
 @pytest.mark.parametrize(

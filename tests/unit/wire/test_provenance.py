@@ -5,7 +5,13 @@ import pytest
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.provenance import Subcause, build, drift_seconds, nonce_of, verify
+from jecp_mcp.wire.jecp.provenance import (
+    Subcause,
+    build,
+    drift_seconds,
+    nonce_of,
+    verify,
+)
 
 AGENT, KEY, NONCE = "acme_ag_0123456789abcdef", "acme_ak_0123456789abcdef0123", "0123456789abcdef"
 AT = UnixMs(1_900_000_000_123)

@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire import jsontext, stream
-from jecp_mcp.wire.stream import (
+from jecp_mcp.wire.jecp import stream
+from jecp_mcp.wire.jecp.stream import (
     CallStream,
     Cancelled,
     Completed,

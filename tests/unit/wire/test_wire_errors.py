@@ -3,9 +3,19 @@ from typing import Any
 import pytest
 
 from jecp_mcp.clock import parse_iso
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.errors import ALIASES, CODES, Proof, Retry, Side, canonical, charge_proof, lookup, parse_refusal
-from jecp_mcp.wire.forms import Refusal
+from jecp_mcp.wire.jecp.errors import (
+    ALIASES,
+    CODES,
+    Proof,
+    Retry,
+    Side,
+    canonical,
+    charge_proof,
+    lookup,
+    parse_refusal,
+)
 
 NOW = parse_iso("2026-11-21T09:30:00Z")
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import NOTHING, TIERS, JSONObject
+from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 MAX_GUIDE_BYTES = 1024 * 1024
 LEAST_IDEMPOTENCY_WINDOW_SECONDS = 3_600

@@ -11,15 +11,23 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.domain.answers import Answer, Billing, Notice
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import MoneyError, TooMuchMoney, WireError
+from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.masking import Mask
 from jecp_mcp.money import MICRO_PER_USDC, ZERO, MicroUSDC, format_usdc, parse_balance, parse_charge
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.errors import parse_refusal
-from jecp_mcp.wire.forms import NOTHING, Answer, Billing, JSONObject, Notice, Refusal
-from jecp_mcp.wire.headers import notices
-from jecp_mcp.wire.ids import CapabilityId, reference, split_capability, valid_action, valid_call_id
-from jecp_mcp.wire.masking import Mask
+from jecp_mcp.wire.jecp.errors import parse_refusal
+from jecp_mcp.wire.jecp.headers import notices
+from jecp_mcp.wire.jecp.ids import (
+    CapabilityId,
+    reference,
+    split_capability,
+    valid_action,
+    valid_call_id,
+)
 
 PROTOCOL = "1.0"
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
@@ -97,7 +105,7 @@ def with_mandate(
         api_key: the agent's key. The result is a secret; send it and forget it.
         budget: the most this call may cost, micro-USDC, written as an exact JSON number of USDC.
         expires_at: when the mandate ends.
-        provenance_hash: only where the Hub requires it, see `jecp_mcp.wire.provenance`.
+        provenance_hash: only where the Hub requires it, see `jecp_mcp.wire.jecp.provenance`.
 
     Raises:
         WireError: `body` is no JSON object as `request_body` writes it.

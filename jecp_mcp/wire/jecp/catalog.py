@@ -11,11 +11,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from jecp_mcp import jsontext
+from jecp_mcp.domain.offers import Action, Deprecation, Price, PricingModel
 from jecp_mcp.errors import MoneyError, WireError
+from jecp_mcp.jsontext import NOTHING, JSONObject
 from jecp_mcp.money import MicroUSDC, parse_price
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.forms import NOTHING, TIERS, Action, Deprecation, JSONObject, Price, PricingModel
-from jecp_mcp.wire.ids import label, split_capability, valid_action, valid_version, version_order
+from jecp_mcp.wire.jecp.ids import (
+    label,
+    split_capability,
+    valid_action,
+    valid_version,
+    version_order,
+)
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 MAX_PAGE_BYTES = 32 * 1024 * 1024
 MAX_SNAPSHOT_BYTES = 256 * 1024 * 1024

@@ -1,6 +1,6 @@
 """A provider's manifest, validated to the letter (JECP 04-manifest §5). Pure: no I/O.
 
-For whoever publishes capabilities. Reading a Hub's catalog is lenient and lives in `jecp_mcp.wire.catalog`.
+For whoever publishes capabilities. Reading a Hub's catalog is lenient and lives in `jecp_mcp.wire.jecp.catalog`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from jecp_mcp import jsontext
 from jecp_mcp.clock import parse_iso
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import MicroUSDC, parse_price
-from jecp_mcp.wire import jsontext
 
 MAX_MANIFEST_BYTES = 10 * 1024
 
@@ -204,7 +204,7 @@ def parse_manifest(data: bytes | str) -> tuple[Manifest, dict[str, Any]]:
 
 
 def check_manifest(raw: object) -> Manifest:
-    """Validate a manifest already parsed by `jecp_mcp.wire.jsontext.loads`.
+    """Validate a manifest already parsed by `jecp_mcp.jsontext.loads`.
 
     Raises:
         WireError: every violation, each with its JSON pointer.

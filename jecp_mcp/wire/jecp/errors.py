@@ -8,10 +8,20 @@ from decimal import Decimal
 from typing import Any
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.codes import ALIASES, CODES, Code, Proof, Retry, Side, canonical, lookup
-from jecp_mcp.wire.forms import NOTHING, JSONObject, Refusal
-from jecp_mcp.wire.headers import MAX_WAIT_SECONDS, retry_after
+from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.wire.jecp.codes import (
+    ALIASES,
+    CODES,
+    Code,
+    Proof,
+    Retry,
+    Side,
+    canonical,
+    lookup,
+)
+from jecp_mcp.wire.jecp.headers import MAX_WAIT_SECONDS, retry_after
 
 __all__ = [
     "ALIASES",

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from jecp_mcp import jsontext
+from jecp_mcp.domain.answers import Answer
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.envelope import MAX_ANSWER_BYTES, answer_of, without_output
-from jecp_mcp.wire.errors import parse_refusal
-from jecp_mcp.wire.forms import Answer, JSONObject, Refusal
-from jecp_mcp.wire.masking import Mask
+from jecp_mcp.jsontext import JSONObject
+from jecp_mcp.masking import Mask
+from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, answer_of, without_output
+from jecp_mcp.wire.jecp.errors import parse_refusal
 
 CONNECTION_ENDED = "the connection ended before the Hub said how the call ended"
 _BOM = b"\xef\xbb\xbf"

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from jecp_mcp.wire.codes import canonical
-from jecp_mcp.wire.forms import NOTHING, JSONObject, Refusal
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.wire.jecp.codes import canonical
 
 KNOWN_TYPES = frozenset(
     {

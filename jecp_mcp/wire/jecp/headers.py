@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.wire.forms import Notice
+from jecp_mcp.domain.answers import Notice
 
 MAX_WAIT_SECONDS = 86_400
 """The longest Retry-After believed; JECP itself stops at 600."""

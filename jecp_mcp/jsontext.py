@@ -12,10 +12,23 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.masking import Mask
+from jecp_mcp.masking import Mask
+
+JSONObject = Mapping[str, Any]
+"""A JSON object. Numbers with a fraction are `decimal.Decimal` where they came off the wire."""
+
+NOTHING: JSONObject = MappingProxyType({})
+"""The one empty object, immutable and shared."""
+
+
+def nothing() -> JSONObject:
+    """Give the empty object, as the default of a field."""
+    return NOTHING
+
 
 MAX_DEPTH = 64
 MAX_DIGITS = 4_000

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import MoneyError, WireError
+from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.masking import Mask
 from jecp_mcp.money import MicroUSDC, parse_balance
 from jecp_mcp.settings import credential_fault
-from jecp_mcp.wire import jsontext
-from jecp_mcp.wire.errors import parse_refusal
-from jecp_mcp.wire.forms import NOTHING, JSONObject, Refusal
-from jecp_mcp.wire.ids import reference, valid_agent_id
-from jecp_mcp.wire.masking import Mask
+from jecp_mcp.wire.jecp.errors import parse_refusal
+from jecp_mcp.wire.jecp.ids import reference, valid_agent_id
 
 MAX_ACCOUNT_BYTES = 1024 * 1024
 TOPUP_AMOUNTS_USD = (5, 20, 100)

@@ -1,0 +1,1 @@
+"""The words that all rooms share: what is on offer, what was delivered, why not. Pure: no I/O."""

@@ -1,0 +1,33 @@
+"""Why a call was not completed. Pure: no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jecp_mcp.jsontext import JSONObject, nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A call that was not completed, in the Hub's words or, where there were none, in ours.
+
+    Attributes:
+        code: the canonical code (aliases folded); unknown codes pass through as they are.
+        wire_code: the code as it stood on the wire; None when the refusal is ours.
+        http_status: the status it came with; None when no HTTP answer arrived.
+        retry_after_seconds: from the header or the body, whole seconds.
+        source: ``hub`` when the Hub said it, ``bridge`` when we concluded it.
+    """
+
+    code: str
+    message: str
+    wire_code: str | None = None
+    http_status: int | None = None
+    details: JSONObject = field(default_factory=nothing)
+    next_action: JSONObject | None = None
+    payment: JSONObject | None = None
+    documentation_url: str | None = None
+    retry_after_seconds: int | None = None
+    id: str | None = None
+    source: str = "hub"
+    raw: JSONObject = field(default_factory=nothing, repr=False)

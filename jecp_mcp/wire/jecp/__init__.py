@@ -1,0 +1,1 @@
+"""The shapes of JECP in both dialects. Pure: no I/O."""
