@@ -10,7 +10,7 @@ from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import LedgerUnavailable
 
 if TYPE_CHECKING:
-    from jecp_mcp.mandate.backup import Copy, Missing
+    from jecp_mcp.mandate.repair.backup import Copy, Missing
 
 
 def _file_only(given: Start) -> None:
@@ -20,7 +20,7 @@ def _file_only(given: Start) -> None:
 
 def backup(given: Start, target: Path, *, force: bool, as_json: bool) -> int:
     """Copy the ledger and say what is in the copy; the exit status is 1 when its audit found something."""
-    from jecp_mcp.mandate.backup import back_up
+    from jecp_mcp.mandate.repair.backup import back_up
 
     _file_only(given)
     copy = back_up(given.ledger, target, force=force)
@@ -38,7 +38,7 @@ def backup(given: Start, target: Path, *, force: bool, as_json: bool) -> int:
 def restore(given: Start, source: Path, *, force: bool, as_json: bool) -> int:
     """Put a backup in the ledger's place and say which spending is not in it."""
     from jecp_mcp.clock import SystemClock, iso
-    from jecp_mcp.mandate.backup import restore as put_back
+    from jecp_mcp.mandate.repair.backup import restore as put_back
 
     _file_only(given)
     done = put_back(given.ledger, source, force=force)

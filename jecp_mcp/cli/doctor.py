@@ -17,7 +17,7 @@ from jecp_mcp.errors import JecpMcpError, LedgerError, SettingsError
 from jecp_mcp.settings import Settings, empty_variables, find_credentials, load_settings, state_dir
 
 if TYPE_CHECKING:
-    from jecp_mcp.mandate.checkup import Finding
+    from jecp_mcp.mandate.repair.diagnose import Finding
 
 _SECONDS = 10.0
 _SERVER_ERROR = 500
@@ -60,8 +60,8 @@ async def _examine(
 ) -> tuple[list[Finding], list[str]]:
     """Look at everything; with `mending`, mend what can be and look again. Returns findings and what was done."""
     from jecp_mcp.clock import SystemClock
-    from jecp_mcp.mandate.checkup import Finding, Level, examine
-    from jecp_mcp.mandate.mending import mend
+    from jecp_mcp.mandate.repair.diagnose import Finding, Level, examine
+    from jecp_mcp.mandate.repair.repair import mend
 
     state, clock = state_dir(os.environ, folder), SystemClock()
     findings: list[Finding] = []
@@ -97,7 +97,7 @@ async def _charges(given: Start) -> list[Finding]:
     """The calls for which a payee took more than they were allowed to cost, until a person has ruled on them."""
     from jecp_mcp.cli.books import opened
     from jecp_mcp.cli.rows import too_dear
-    from jecp_mcp.mandate.checkup import Finding, Level, excessive_in
+    from jecp_mcp.mandate.repair.diagnose import Finding, Level, excessive_in
 
     try:
         if given.settings.ledger.url is None:
@@ -118,8 +118,8 @@ async def _charges(given: Start) -> list[Finding]:
 
 def _folder(path: Path) -> list[Finding]:
     """Whether the ledger's file is where locks hold."""
-    from jecp_mcp.mandate.checkup import Finding, Level
     from jecp_mcp.mandate.opening import remote_folder, served_folder
+    from jecp_mcp.mandate.repair.diagnose import Finding, Level
 
     if (refusal := remote_folder(path)) is not None:
         return [
@@ -133,8 +133,8 @@ def _folder(path: Path) -> list[Finding]:
 
 async def _server(given: Start) -> list[Finding]:
     """What is wrong with a ledger in PostgreSQL; nothing of it is mended from here."""
-    from jecp_mcp.mandate.checkup import Finding, Level
     from jecp_mcp.mandate.opening import open_configured, unverified
+    from jecp_mcp.mandate.repair.diagnose import Finding, Level
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
@@ -164,7 +164,7 @@ def _settings(hub: str | None, config: Path | None) -> tuple[Settings | None, Se
 
 
 def _empty() -> Iterator[Finding]:
-    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.mandate.repair.diagnose import Finding, Level
     from jecp_mcp.settings.credentials import ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE
 
     # A start is silent about these: hosts pass an empty text for what their user left out.
@@ -180,7 +180,7 @@ def _empty() -> Iterator[Finding]:
 
 
 def _exposed(config: Path | None, state: Path) -> Iterator[Finding]:
-    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.mandate.repair.diagnose import Finding, Level
     from jecp_mcp.settings.exposure import writable_by_others
 
     for path in writable_by_others(os.environ, config, state):
@@ -199,7 +199,7 @@ def _told(settings: Settings) -> str:
 
 
 def _credentials(settings: Settings, state: Path) -> Iterator[Finding]:
-    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.mandate.repair.diagnose import Finding, Level
     from jecp_mcp.settings.credentials import ENVIRONMENT, FILE, ID_VARIABLE, KEY_VARIABLE
 
     try:
@@ -241,7 +241,7 @@ async def _hub(settings: Settings, only_ledger: bool) -> Any:
     from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.http import ExchangeFailed, Http
-    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.mandate.repair.diagnose import Finding, Level
     from jecp_mcp.rails.jecp.hub_time import HubTime
     from jecp_mcp.wire.jecp.guide import MAX_GUIDE_BYTES
 
@@ -280,7 +280,7 @@ def _catalog(given: Start) -> Iterator[Finding]:
     from jecp_mcp.catalog.snapshot import is_whole
     from jecp_mcp.cli.unmatched import remembered_catalog, unmatched
     from jecp_mcp.clock import iso
-    from jecp_mcp.mandate.checkup import Finding, Level
+    from jecp_mcp.mandate.repair.diagnose import Finding, Level
 
     path, known = given.catalog, remembered_catalog(given)
     for text in unmatched(given.settings, known):

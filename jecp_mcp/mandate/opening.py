@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.mandate.commands import MOST_KEPT_BYTES
-from jecp_mcp.mandate.file import LedgerFile
-from jecp_mcp.mandate.owners import Owners
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite.database import LedgerFile
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
+from jecp_mcp.mandate.sqlite.session_locks import Owners
 from jecp_mcp.settings import LedgerSettings, mount_of
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from typing import Any, Protocol
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate.file import Contended
 from jecp_mcp.mandate.ledger import Counting
+from jecp_mcp.mandate.sqlite.database import Contended
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ Step = Callable[[Any, UnixMs], Any]
 
 
 class Batches(Protocol):
-    """What keeps the ledger: a `jecp_mcp.mandate.file.LedgerFile`, or a server."""
+    """What keeps the ledger: a `jecp_mcp.mandate.sqlite.database.LedgerFile`, or a server."""
 
     def commit(self, steps: Sequence[Step], *, wait: bool) -> list[Any]:
         """Make the steps durably; what each came to, or the `LedgerError` it met. See `LedgerFile.commit`."""

@@ -11,10 +11,10 @@ from pydantic import SecretStr
 
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import LedgerError, LedgerUnavailable, SettingsError
-from jecp_mcp.mandate import checkup
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.owners import Owners
-from jecp_mcp.mandate.presence import exclusive, is_locked, sessions_of
+from jecp_mcp.mandate.repair import diagnose
+from jecp_mcp.mandate.sqlite.file_users import exclusive, is_locked, sessions_of
+from jecp_mcp.mandate.sqlite.session_locks import Owners
 from jecp_mcp.settings import check_storable, store_credentials
 
 HUB = "https://jecp.dev"
@@ -79,7 +79,7 @@ def test_the_doctor_names_a_link_in_the_place_of_the_lock(tmp_path: Path) -> Non
     Path(f"{ledger}.lock").symlink_to(tmp_path / "target")
     with pytest.raises(LedgerUnavailable):
         open_books(tmp_path)
-    found = [one for one in checkup.examine(ledger, SystemClock()) if one.about == "lock"]
+    found = [one for one in diagnose.examine(ledger, SystemClock()) if one.about == "lock"]
     assert [one.what for one in found] == [f"{ledger}.lock is a link, and none is followed"]
 
 

@@ -13,10 +13,10 @@ from jecp_mcp.mandate.ledger import RULED, CallRow, EventRow, Totals
 from jecp_mcp.mandate.postgres.bodies import ABANDONED_MS
 from jecp_mcp.mandate.postgres.leases import DEAD_MS
 from jecp_mcp.mandate.postgres.store import slip_row
-from jecp_mcp.mandate.schema import CHARGED as CHARGED_SQL
-from jecp_mcp.mandate.schema import EXCESSIVE as EXCESSIVE_SQL
-from jecp_mcp.mandate.schema import WRITTEN_OFF
 from jecp_mcp.mandate.slips import OpenQuestions, Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.sqlite.schema import CHARGED as CHARGED_SQL
+from jecp_mcp.mandate.sqlite.schema import EXCESSIVE as EXCESSIVE_SQL
+from jecp_mcp.mandate.sqlite.schema import WRITTEN_OFF
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import MicroUSDC
 

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from jecp_mcp.mandate.schema import CHARGED, EXCESSIVE, OPEN, STATES, WRITTEN_OFF
+from jecp_mcp.mandate.sqlite.schema import (
+    CHARGED,
+    EXCESSIVE,
+    OPEN,
+    STATES,
+    WRITTEN_OFF,
+)
 
 VERSION: Final = 3
 """The version of the tables that this program knows: the first that a release wrote."""

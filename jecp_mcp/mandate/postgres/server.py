@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
-from jecp_mcp.mandate.file import Contended
 from jecp_mcp.mandate.page import Repeats
 from jecp_mcp.mandate.postgres import bodies
 from jecp_mcp.mandate.postgres.faults import Lost, RolledBack
+from jecp_mcp.mandate.sqlite.database import Contended
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -19,9 +19,9 @@ from jecp_mcp.mandate.ledger import Meter, MeterReading
 from jecp_mcp.mandate.page import Feed, Kept, MeterState, Page
 from jecp_mcp.mandate.postgres.leases import DEAD_MS, RENEW_MS
 from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch, bounded
-from jecp_mcp.mandate.schema import OPEN
 from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.sqlite.schema import OPEN
 from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, earliest
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail

@@ -23,12 +23,12 @@ import apsw
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate import sqlite
-from jecp_mcp.mandate.file import LedgerFile
 from jecp_mcp.mandate.ledger import Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite import ledger as sqlite
+from jecp_mcp.mandate.sqlite.database import LedgerFile
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC

@@ -10,9 +10,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from jecp_mcp.mandate import schema
 from jecp_mcp.mandate.ledger import Meter
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.sqlite import schema
 from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC

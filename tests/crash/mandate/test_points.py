@@ -18,10 +18,10 @@ from typing import Any
 import apsw
 import pytest
 
-from jecp_mcp.mandate import sqlite
 from jecp_mcp.mandate.ledger import Admitted, Meter, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite import ledger as sqlite
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import OPEN, counted
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC

@@ -12,9 +12,9 @@ import anyio
 import pytest
 
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.mandate.backup import back_up, restore
-from jecp_mcp.mandate.checkup import Level, examine
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.repair.backup import back_up, restore
+from jecp_mcp.mandate.repair.diagnose import Level, examine
 from tests.unit.mandate.reservations import meter, reservation
 
 
@@ -46,8 +46,8 @@ LOOK = """
 import os, sys
 from pathlib import Path
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.mandate.checkup import examine
-import jecp_mcp.mandate.presence
+from jecp_mcp.mandate.repair.diagnose import examine
+import jecp_mcp.mandate.sqlite.file_users
 if os.geteuid() == 0:
     os.setuid(65534)
 for one in examine(Path(sys.argv[1]), SystemClock()):
@@ -132,7 +132,7 @@ def test_a_file_that_was_replaced_under_a_running_process_is_named(tmp_path: Pat
 CRASH = """
 import os, sys
 from pathlib import Path
-from jecp_mcp.mandate.backup import restore
+from jecp_mcp.mandate.repair.backup import restore
 left, real = int(sys.argv[3]), Path.rename
 def rename(self, target):
     global left

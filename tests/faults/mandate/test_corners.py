@@ -15,13 +15,14 @@ import pytest
 
 from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate import checkup, presence
-from jecp_mcp.mandate.backup import back_up, restore
-from jecp_mcp.mandate.checkup import Finding, Level, Mend, examine
-from jecp_mcp.mandate.mending import mend
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.owners import Owners
-from jecp_mcp.mandate.salvage import salvage
+from jecp_mcp.mandate.repair import diagnose
+from jecp_mcp.mandate.repair.backup import back_up, restore
+from jecp_mcp.mandate.repair.diagnose import Finding, Level, Mend, examine
+from jecp_mcp.mandate.repair.repair import mend
+from jecp_mcp.mandate.repair.salvage import salvage
+from jecp_mcp.mandate.sqlite import file_users
+from jecp_mcp.mandate.sqlite.session_locks import Owners
 from tests.unit.mandate.reservations import meter, reservation
 
 CLOCK = SystemClock()
@@ -292,9 +293,9 @@ def test_whoever_does_not_let_go_of_the_ledger_is_named(
     ledger: Path, monkeypatch: pytest.MonkeyPatch, old: bool
 ) -> None:
     bought(ledger)
-    monkeypatch.setattr(checkup, "_PATIENCE", 0.05)
-    monkeypatch.setattr(presence, "_WAIT", 0.05)
-    monkeypatch.setattr(checkup, "several_may_write", lambda: not old)
+    monkeypatch.setattr(diagnose, "_PATIENCE", 0.05)
+    monkeypatch.setattr(file_users, "_WAIT", 0.05)
+    monkeypatch.setattr(diagnose, "several_may_write", lambda: not old)
     with Path(f"{ledger}.lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         [held] = faults(ledger)
@@ -306,7 +307,7 @@ def test_whoever_does_not_let_go_of_the_ledger_is_named(
 
 def test_a_transaction_that_does_not_end_is_named(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bought(ledger)
-    monkeypatch.setattr(checkup, "_PATIENCE", 0.05)
+    monkeypatch.setattr(diagnose, "_PATIENCE", 0.05)
     with opened(ledger) as other:
         other.execute("BEGIN IMMEDIATE")
         [held] = faults(ledger)
@@ -322,8 +323,8 @@ def test_a_ledger_that_cannot_be_written_though_nothing_else_is_wrong_is_named(
         raise apsw.CantOpenError("unable to open database file")
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkup.apsw, "Connection", refused)
-        patched.setattr(checkup, "_inside", lambda *_: iter(()))
+        patched.setattr(diagnose.apsw, "Connection", refused)
+        patched.setattr(diagnose, "_inside", lambda *_: iter(()))
         assert [one.what for one in faults(ledger)] == [f"{ledger} cannot be written: unable to open database file"]
 
 
@@ -331,21 +332,21 @@ def test_who_holds_a_lock_is_unknown_where_the_system_does_not_tell(
     ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bought(ledger)
-    monkeypatch.setattr(presence, "_LOCKS", tmp_path / "none")
-    assert presence.holders([ledger]) == []
+    monkeypatch.setattr(file_users, "_LOCKS", tmp_path / "none")
+    assert file_users.holders([ledger]) == []
     told = tmp_path / "locks"
     told.write_text("1: POSIX\n2: FLOCK ADVISORY WRITE not-a-pid fe:00:1 0 EOF\n")
-    monkeypatch.setattr(presence, "_LOCKS", told)
-    assert presence.holders([ledger, tmp_path / "gone"]) == []
-    assert presence.is_locked(tmp_path / "gone") is None
+    monkeypatch.setattr(file_users, "_LOCKS", told)
+    assert file_users.holders([ledger, tmp_path / "gone"]) == []
+    assert file_users.is_locked(tmp_path / "gone") is None
 
 
 def test_a_session_that_ends_while_it_is_looked_at_is_neither(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owners = Path(f"{ledger}.owners")
     owners.mkdir()
     (owners / "0123456789abcdef.lock").touch()
-    monkeypatch.setattr(presence, "is_locked", lambda _path: None)
-    assert presence.sessions_of(ledger) == presence.Sessions((), ())
+    monkeypatch.setattr(file_users, "is_locked", lambda _path: None)
+    assert file_users.sessions_of(ledger) == file_users.Sessions((), ())
 
 
 def test_amounts_that_somebody_changed_are_named_and_cannot_be_mended(ledger: Path) -> None:
@@ -375,8 +376,8 @@ def test_owner_files_of_the_living_are_left(ledger: Path, monkeypatch: pytest.Mo
     assert mine is not None
     try:
         # It looked dead a moment ago.
-        stale = presence.Sessions((), (Path(f"{ledger}.owners") / "0123456789abcdef.lock",))
-        monkeypatch.setattr(presence, "sessions_of", lambda _ledger: stale)
+        stale = file_users.Sessions((), (Path(f"{ledger}.owners") / "0123456789abcdef.lock",))
+        monkeypatch.setattr(file_users, "sessions_of", lambda _ledger: stale)
         left = Finding(Level.WARNING, "sessions", "left behind", safe=Mend.OWNERS)
         assert mend(ledger, [left], CLOCK) == ["0 owner files of dead processes are removed"]
     finally:

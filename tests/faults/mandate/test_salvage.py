@@ -14,10 +14,10 @@ import pytest
 
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.checkup import Finding, Level, Mend, examine
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
-from jecp_mcp.mandate.mending import mend
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.repair.diagnose import Finding, Level, Mend, examine
+from jecp_mcp.mandate.repair.repair import mend
 from jecp_mcp.mandate.states import OPEN, State, Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC

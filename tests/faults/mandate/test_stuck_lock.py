@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.mandate import file
+from jecp_mcp.mandate.sqlite import database
 from jecp_mcp.tools.wallet import Wallet
 from tests.unit.calls.test_pipeline import StillClock, always_charged, buying, opened
 
@@ -28,7 +28,7 @@ sys.stdin.read()
 async def test_the_wallet_reads_on_under_a_stuck_lock_and_names_who_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "LONGEST_WAIT", 0.3)
+    monkeypatch.setattr(database, "LONGEST_WAIT", 0.3)
     async with opened(tmp_path, always_charged) as (calls, _rail, ledger):
         end = await calls.pay(buying(), Caller())
         await ledger.flush()

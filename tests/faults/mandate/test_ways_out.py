@@ -16,13 +16,13 @@ import pytest
 
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.backup import back_up, beside, restore
-from jecp_mcp.mandate.checkup import examine
 from jecp_mcp.mandate.ledger import Admitted
-from jecp_mcp.mandate.mending import mend
 from jecp_mcp.mandate.opening import open_configured, open_ledger
-from jecp_mcp.mandate.owners import Owners
-from jecp_mcp.mandate.salvage import salvage
+from jecp_mcp.mandate.repair.backup import back_up, beside, restore
+from jecp_mcp.mandate.repair.diagnose import examine
+from jecp_mcp.mandate.repair.repair import mend
+from jecp_mcp.mandate.repair.salvage import salvage
+from jecp_mcp.mandate.sqlite.session_locks import Owners
 from jecp_mcp.settings import LedgerSettings
 from tests.unit.mandate.reservations import everything, meter, reservation
 

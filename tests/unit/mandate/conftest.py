@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from tests.unit.mandate.reservations import HandClock
 
 

@@ -16,9 +16,9 @@ from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.audit import MOST_FINDINGS, Audit
 from jecp_mcp.mandate.ledger import AuditReport, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
+from jecp_mcp.mandate.sqlite.verify import verify
 from jecp_mcp.mandate.states import State, Verdict
-from jecp_mcp.mandate.verify import verify
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.histories import History
 from tests.unit.mandate.reservations import HandClock, meter, reservation

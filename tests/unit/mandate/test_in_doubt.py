@@ -3,7 +3,7 @@
 import pytest
 
 from jecp_mcp.mandate.ledger import AlreadyOpen, Conclusion
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
 from tests.unit.mandate.reservations import everything, meter, reservation
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from jecp_mcp.domain.offers import Action, Price
-from jecp_mcp.mandate import sqlite, store
 from jecp_mcp.mandate.caps import CapSet, meters_for, names_of
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, OverLimit
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite import ledger as sqlite
+from jecp_mcp.mandate.sqlite import store
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import WINDOW_MS, Window
 from jecp_mcp.money import MicroUSDC

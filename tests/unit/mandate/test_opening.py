@@ -8,9 +8,9 @@ import apsw
 import pytest
 
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate import schema
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite import schema
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from tests.unit.mandate.reservations import reservation
 
 

@@ -8,8 +8,8 @@ import pytest
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.owners import Owners
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
+from jecp_mcp.mandate.sqlite.session_locks import Owners
 from jecp_mcp.mandate.states import State, Verdict
 from tests.unit.mandate.reservations import HandClock, everything, meter, reservation
 
@@ -57,7 +57,7 @@ async def test_a_session_whose_new_lock_is_looked_at_buys_once_it_has_it(path: P
 async def test_a_session_that_another_process_keeps_buys_nothing(
     path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jecp_mcp.mandate.sqlite._BETWEEN_TRIES", 0)
+    monkeypatch.setattr("jecp_mcp.mandate.sqlite.ledger._BETWEEN_TRIES", 0)
     ledger = open_ledger(path, "s1", clock)
     held = ledger._owners.claim("s1")
     with pytest.raises(LedgerError, match="is another process"):
@@ -137,7 +137,7 @@ async def test_two_that_adopt_at_once_never_own_one_row(path: Path, clock: HandC
 async def test_a_session_in_use_is_refused_to_a_second_process(
     path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jecp_mcp.mandate.sqlite._BETWEEN_TRIES", 0)
+    monkeypatch.setattr("jecp_mcp.mandate.sqlite.ledger._BETWEEN_TRIES", 0)
     first, second = open_ledger(path, "same", clock), open_ledger(path, "same", clock)
     await first.reserve(reservation("same"))
     with pytest.raises(LedgerError, match="is another process"):

@@ -3,7 +3,7 @@
 import pytest
 
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC

@@ -5,7 +5,7 @@ import pytest
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.mandate.windows import WINDOW_MS, Window
 from jecp_mcp.money import MicroUSDC

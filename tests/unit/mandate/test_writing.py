@@ -11,10 +11,10 @@ import pytest
 
 from jecp_mcp.errors import LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
-from jecp_mcp.mandate import file as file_module
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit, Reservation
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite import database as file_module
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import HandClock, meter, reservation

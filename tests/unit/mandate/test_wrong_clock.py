@@ -8,7 +8,7 @@ from jecp_mcp.errors import ClockWentBack
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
-from jecp_mcp.mandate.sqlite import SqliteLedger
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC

@@ -17,13 +17,13 @@ from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call, read_meter, write_names
 from jecp_mcp.mandate.commands import Needs, Orphans
 from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter
-from jecp_mcp.mandate.feeding import METER, fed_from, read_feed
 from jecp_mcp.mandate.ledger import Meter, Reservation
 from jecp_mcp.mandate.page import Call, Changes, Feed, Kept, MeterState, Page
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS, Batch
-from jecp_mcp.mandate.schema import KEPT, OPEN
 from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.sqlite.feeding import METER, fed_from, read_feed
+from jecp_mcp.mandate.sqlite.schema import KEPT, OPEN
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry
 
 VACUUMED_AT_ONCE: Final = 1_024

@@ -12,7 +12,7 @@ from jecp_mcp.mandate.columns import read_meter, read_names
 from jecp_mcp.mandate.counting import new_meter, reading
 from jecp_mcp.mandate.ledger import Meter, MeterReading
 from jecp_mcp.mandate.page import MeterState
-from jecp_mcp.mandate.schema import COUNTED
+from jecp_mcp.mandate.sqlite.schema import COUNTED
 from jecp_mcp.mandate.windows import SLOT_MS, Window, earliest
 
 METER: Final = "SELECT id, key, window, principal, pattern, session, since, fed, used FROM meter "

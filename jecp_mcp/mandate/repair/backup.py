@@ -17,9 +17,9 @@ import apsw
 
 from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate import presence, records, schema, verify
-from jecp_mcp.mandate.file import MARK, LedgerFile
 from jecp_mcp.mandate.ledger import AuditReport
+from jecp_mcp.mandate.sqlite import calls_read, file_users, schema, verify
+from jecp_mcp.mandate.sqlite.database import MARK, LedgerFile
 from jecp_mcp.mandate.states import State, counted
 
 _SIDES = ("", "-wal", "-shm")
@@ -124,8 +124,8 @@ def restore(ledger: Path, source: Path, *, force: bool = False, clock: Clock | N
         raise LedgerUnavailable(f"{source} is the ledger itself")
     try:
         ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with beside(ledger) as made, presence.exclusive(ledger) as lock:
-            presence.unused(ledger)
+        with beside(ledger) as made, file_users.exclusive(ledger) as lock:
+            file_users.unused(ledger)
             _copy(source, made)
             copy = check(made, source)
             if copy.report.findings and not force:
@@ -156,7 +156,7 @@ def check(path: Path, named: Path) -> Copy:
         broken = [str(words)[:200] for (words,) in wrong if words != "ok"]
         if broken:
             raise LedgerDamaged(f"the structure of {named} is damaged: {broken[0]}")
-        return verify.verify(connection, None), records.read_last_at(connection)
+        return verify.verify(connection, None), calls_read.read_last_at(connection)
 
     report, last_at = _reading(path, read)
     return Copy(named, report, last_at)

@@ -20,13 +20,15 @@ import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate import chain, remains, schema
+from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.ledger import CallRow, EventRow
-from jecp_mcp.mandate.records import values_of
-from jecp_mcp.mandate.remains import Table
+from jecp_mcp.mandate.repair import read_damaged
+from jecp_mcp.mandate.repair.read_damaged import Table
+from jecp_mcp.mandate.repair.unaccounted import Part
+from jecp_mcp.mandate.sqlite import schema
+from jecp_mcp.mandate.sqlite.calls_read import values_of
+from jecp_mcp.mandate.sqlite.store import INSERT
 from jecp_mcp.mandate.states import OPEN, Event, State, counted
-from jecp_mcp.mandate.store import INSERT
-from jecp_mcp.mandate.unexplained import Part
 from jecp_mcp.money import ZERO, MicroUSDC
 
 UNREADABLE = "unreadable"
@@ -82,7 +84,7 @@ def salvage(ledger: Path, made: Path, clock: Clock) -> Salvaged:
             # SQLite opens a truncated file only for whoever says that it may be damaged.
             old.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
             old.config(apsw.SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1)
-            calls, events = remains.calls(old), remains.events(old)
+            calls, events = read_damaged.calls(old), read_damaged.events(old)
             if not calls.rows and not events.rows:
                 raise LedgerDamaged(f"nothing can be read of {ledger} any more; restore a backup")
             with closing(apsw.Connection(str(made), flags=apsw.SQLITE_OPEN_READWRITE)) as new:
@@ -111,7 +113,7 @@ class _Salvage:
         self._head = chain.GENESIS
         self._bodies: dict[str, list[str]] = {"request": [], "answer": []}
         self._rebuilt: list[str] = []
-        self._unexplained = remains.meters(old)
+        self._unexplained = read_damaged.meters(old)
 
     def run(self, now: UnixMs) -> Salvaged:
         """Write every call, and that it was saved."""

@@ -13,13 +13,13 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call_row, write_names
 from jecp_mcp.mandate.ledger import RULED, CallRow, EventRow, Totals
-from jecp_mcp.mandate.schema import CHARGED as CHARGED_SQL
-from jecp_mcp.mandate.schema import EXCESSIVE as EXCESSIVE_SQL
-from jecp_mcp.mandate.schema import OPEN as OPEN_SQL
-from jecp_mcp.mandate.schema import WRITTEN_OFF
 from jecp_mcp.mandate.slips import OpenQuestions, Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.sqlite.schema import CHARGED as CHARGED_SQL
+from jecp_mcp.mandate.sqlite.schema import EXCESSIVE as EXCESSIVE_SQL
+from jecp_mcp.mandate.sqlite.schema import OPEN as OPEN_SQL
+from jecp_mcp.mandate.sqlite.schema import WRITTEN_OFF
+from jecp_mcp.mandate.sqlite.store import READ_SLIP, slip_row
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
-from jecp_mcp.mandate.store import READ_SLIP, slip_row
 from jecp_mcp.money import MicroUSDC
 
 COLUMNS = """

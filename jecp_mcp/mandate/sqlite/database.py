@@ -21,12 +21,12 @@ import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate import records, schema
 from jecp_mcp.mandate.commands import Needs, needs_of
 from jecp_mcp.mandate.page import Repeats
-from jecp_mcp.mandate.presence import holders, told
 from jecp_mcp.mandate.rules import Batch
-from jecp_mcp.mandate.store import VACUUMED_AT_ONCE, Store
+from jecp_mcp.mandate.sqlite import calls_read, schema
+from jecp_mcp.mandate.sqlite.file_users import holders, told
+from jecp_mcp.mandate.sqlite.store import VACUUMED_AT_ONCE, Store
 
 Step = Callable[[Batch, UnixMs], Any]
 """One change, made inside a transaction at the given instant."""
@@ -346,7 +346,7 @@ class LedgerFile:
                 store.store(changes)
                 self.kept_bytes = store.kept_bytes()
             repeated = {one.number for one in outcomes if isinstance(one, Repeats)}
-            rows = {number: records.read_number(connection, number) for number in repeated}
+            rows = {number: calls_read.read_number(connection, number) for number in repeated}
             # What left no event changed nothing but slots that were found expired: by a clock that may be wrong.
             connection.execute("COMMIT" if changes.events else "ROLLBACK")
         except apsw.Error as exc:

@@ -15,16 +15,17 @@ import apsw
 
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate import backup, presence, schema
-from jecp_mcp.mandate.checkup import Finding, Mend
-from jecp_mcp.mandate.owners import Owners
-from jecp_mcp.mandate.salvage import salvage
-from jecp_mcp.mandate.store import Store
+from jecp_mcp.mandate.repair import backup
+from jecp_mcp.mandate.repair.diagnose import Finding, Mend
+from jecp_mcp.mandate.repair.salvage import salvage
+from jecp_mcp.mandate.sqlite import file_users, schema
+from jecp_mcp.mandate.sqlite.session_locks import Owners
+from jecp_mcp.mandate.sqlite.store import Store
 from jecp_mcp.money import format_usdc
 
 
 def mend(ledger: Path, findings: Iterable[Finding], clock: Clock) -> list[str]:
-    """Mend what `jecp_mcp.mandate.checkup.examine` found as far as that is safe; returns what was done, in words.
+    """Mend what `examine` found as far as that is safe; returns what was done, in words.
 
     Raises:
         LedgerUnavailable: the ledger is in use, or cannot be written.
@@ -58,7 +59,7 @@ def _chmod(ledger: Path) -> list[str]:
 
 def _owners(ledger: Path) -> list[str]:
     owners, removed = Owners(Path(f"{ledger}.owners")), 0
-    for path in presence.sessions_of(ledger).stale:
+    for path in file_users.sessions_of(ledger).stale:
         lock = owners.claim(path.stem)
         if lock is not None:
             lock.release()
@@ -68,7 +69,7 @@ def _owners(ledger: Path) -> list[str]:
 
 def _recount(ledger: Path, clock: Clock) -> list[str]:
     try:
-        with presence.exclusive(ledger), closing(_opened(ledger)) as connection:
+        with file_users.exclusive(ledger), closing(_opened(ledger)) as connection:
             schema.configure(connection)
             with connection:
                 store = Store(connection, secrets.token_hex(8))
@@ -87,8 +88,8 @@ def _opened(ledger: Path) -> apsw.Connection:
 
 
 def _salvage(ledger: Path, clock: Clock) -> list[str]:
-    with backup.beside(ledger) as made, presence.exclusive(ledger) as lock:
-        presence.unused(ledger)
+    with backup.beside(ledger) as made, file_users.exclusive(ledger) as lock:
+        file_users.unused(ledger)
         saved = salvage(ledger, made, clock)
         copy = backup.check(made, made)
         # Whatever is salvaged holds together; a fault of ours that broke that must not be put in place.

@@ -12,9 +12,8 @@ import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerError, LedgerUnavailable
-from jecp_mcp.mandate import commands, feeding, records, verify
+from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.counting import FEED_AT_ONCE
-from jecp_mcp.mandate.file import LedgerFile
 from jecp_mcp.mandate.ledger import (
     Admission,
     Admitted,
@@ -28,8 +27,10 @@ from jecp_mcp.mandate.ledger import (
     Reservation,
     Totals,
 )
-from jecp_mcp.mandate.owners import OwnerLock, Owners, SessionHeld
 from jecp_mcp.mandate.slips import WAITING, OpenQuestions, Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.sqlite import calls_read, feeding, verify
+from jecp_mcp.mandate.sqlite.database import LedgerFile
+from jecp_mcp.mandate.sqlite.session_locks import OwnerLock, Owners, SessionHeld
 from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
@@ -198,15 +199,15 @@ class SqliteLedger:
     async def prune(self, before: UnixMs) -> int:
         """Drop the requests and answers of calls that ended before; returns how many calls had one."""
         dropped = 0
-        last: int = self._file.read(records.read_last_number)
-        behind: int = self._file.read(lambda reader: records.read_first_body(reader, 0)) - 1
+        last: int = self._file.read(calls_read.read_last_number)
+        behind: int = self._file.read(lambda reader: calls_read.read_first_body(reader, 0)) - 1
         while behind < last:
             some: int = await self._writer.do(commands.Prune(before, behind, _PRUNED_AT_ONCE))
             dropped += some
             # Others buy meanwhile, and what lost its bodies long ago is passed over.
             await asyncio.sleep(_REST if some else 0)
             behind += _PRUNED_AT_ONCE
-            behind = max(behind, self._file.read(partial(records.read_first_body, behind=behind)) - 1)
+            behind = max(behind, self._file.read(partial(calls_read.read_first_body, behind=behind)) - 1)
         await self._give_back()
         return dropped
 
@@ -259,7 +260,7 @@ class SqliteLedger:
         """
         await self._show_life()
         await self._read_queued()
-        owners: list[tuple[str, str, str]] = self._file.read(records.read_open)
+        owners: list[tuple[str, str, str]] = self._file.read(calls_read.read_open)
         served = {(rail, account) for _, rail, account in owners if serves(rail, account)}
         claims: dict[str, OwnerLock] = {}
         try:
@@ -278,60 +279,60 @@ class SqliteLedger:
             for lock in claims.values():
                 lock.release()
         now = self._clock.now()
-        due: list[CallRow] = self._file.read(lambda reader: records.read_due(reader, self._session, now, _MOST_DUE))
+        due: list[CallRow] = self._file.read(lambda reader: calls_read.read_due(reader, self._session, now, _MOST_DUE))
         return due
 
     async def next_look(self) -> UnixMs | None:
         """When the first open row of this process is due to be asked for, or None."""
         await self._read_queued()
-        found: UnixMs | None = self._file.read(lambda reader: records.read_next_look(reader, self._session))
+        found: UnixMs | None = self._file.read(lambda reader: calls_read.read_next_look(reader, self._session))
         return found
 
     async def row(self, call_id: str) -> CallRow | None:
         """One call, or None."""
         await self._read_queued()
-        found: CallRow | None = self._file.read(lambda reader: records.read_row(reader, call_id))
+        found: CallRow | None = self._file.read(lambda reader: calls_read.read_row(reader, call_id))
         return found
 
     async def rows(self, *, limit: int = 100, states: frozenset[State] | None = None) -> Sequence[CallRow]:
         """The latest calls, newest first, without their requests and answers."""
         await self._read_queued()
-        found: list[CallRow] = self._file.read(lambda reader: records.read_rows(reader, limit, states))
+        found: list[CallRow] = self._file.read(lambda reader: calls_read.read_rows(reader, limit, states))
         return found
 
     async def excessive(self, *, limit: int = 100) -> Sequence[CallRow]:
         """The latest calls that were charged more than was held for them, and on which no person has ruled."""
         await self._read_queued()
-        found: list[CallRow] = self._file.read(lambda reader: records.read_excessive(reader, limit))
+        found: list[CallRow] = self._file.read(lambda reader: calls_read.read_excessive(reader, limit))
         return found
 
     async def pages(self, *, after: int = 0, limit: int = 1000) -> Sequence[CallRow]:
         """The calls behind number `after`, oldest first, without their requests and answers."""
         await self._read_queued()
-        found: list[CallRow] = self._file.read(lambda reader: records.read_pages(reader, after, limit))
+        found: list[CallRow] = self._file.read(lambda reader: calls_read.read_pages(reader, after, limit))
         return found
 
     async def has_paid(self, principal: str, rail: str, account: str, payee: str) -> bool:
         """Whether a principal ever paid a payee from an account, as far as it is proven."""
         await self._read_queued()
-        return bool(self._file.read(lambda reader: records.read_has_paid(reader, principal, rail, account, payee)))
+        return bool(self._file.read(lambda reader: calls_read.read_has_paid(reader, principal, rail, account, payee)))
 
     async def of_reference(self, rail: str, account: str, reference: str) -> CallRow | None:
         """The call that a payment of an account paid for, or None."""
         await self._read_queued()
-        found: CallRow | None = self._file.read(lambda reader: records.read_reference(reader, rail, account, reference))
+        found: CallRow | None = self._file.read(lambda one: calls_read.read_reference(one, rail, account, reference))
         return found
 
     async def last_of(self, rail: str, account: str) -> CallRow | None:
         """The latest call of an account whose answer told the balance, without its bodies, or None."""
         await self._read_queued()
-        found: CallRow | None = self._file.read(lambda reader: records.read_last_of(reader, rail, account))
+        found: CallRow | None = self._file.read(lambda reader: calls_read.read_last_of(reader, rail, account))
         return found
 
     async def events(self, call_id: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[EventRow]:
         """Changes behind number `after`, oldest first: those of one call, or all."""
         await self._read_queued()
-        found: list[EventRow] = self._file.read(lambda reader: records.read_events(reader, call_id, after, limit))
+        found: list[EventRow] = self._file.read(lambda reader: calls_read.read_events(reader, call_id, after, limit))
         return found
 
     async def audit(self, head: str | None = None) -> AuditReport:
@@ -362,13 +363,13 @@ class SqliteLedger:
     async def questions(self, at: UnixMs, *, skip: int = 0, limit: int = 100) -> OpenQuestions:
         """What waits for a person at an instant, oldest first, without the first `skip`."""
         await self._read_queued()
-        found: OpenQuestions = self._file.read(lambda reader: records.read_questions(reader, at, skip, limit))
+        found: OpenQuestions = self._file.read(lambda reader: calls_read.read_questions(reader, at, skip, limit))
         return found
 
     async def slip(self, ref: SlipRef) -> Slip | None:
         """One slip, or None."""
         await self._read_queued()
-        found: Slip | None = self._file.read(lambda reader: records.read_slip(reader, ref))
+        found: Slip | None = self._file.read(lambda reader: calls_read.read_slip(reader, ref))
         return found
 
     async def slips(
@@ -376,7 +377,7 @@ class SqliteLedger:
     ) -> Sequence[Slip]:
         """The latest slips in some states, newest first, expired ones included; all, or those of one subject."""
         await self._read_queued()
-        found: list[Slip] = self._file.read(lambda reader: records.read_slips(reader, kind, subject, states, limit))
+        found: list[Slip] = self._file.read(lambda reader: calls_read.read_slips(reader, kind, subject, states, limit))
         return found
 
     async def readings(self, wanted: Sequence[Meter]) -> Sequence[MeterReading]:
@@ -386,7 +387,7 @@ class SqliteLedger:
 
         def read(reader: apsw.Connection, most: int | None = None) -> list[MeterReading] | None:
             # Where the clock is behind the last change, time stands still.
-            at = max(now, records.read_last_at(reader) or now)
+            at = max(now, calls_read.read_last_at(reader) or now)
             if most is not None and feeding.lag(reader, wanted, at) > most:
                 return None
             return feeding.read(reader, wanted, self._session, at)
@@ -401,7 +402,7 @@ class SqliteLedger:
     async def totals(self) -> Totals:
         """The sums over all rows."""
         await self._read_queued()
-        sums: Totals = self._file.read(records.read_totals)
+        sums: Totals = self._file.read(calls_read.read_totals)
         return sums
 
     async def close(self) -> None:

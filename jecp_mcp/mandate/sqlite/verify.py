@@ -11,10 +11,10 @@ import apsw
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.audit import Audit, Bodies
 from jecp_mcp.mandate.columns import read_call_row, read_meter
-from jecp_mcp.mandate.feeding import METER
 from jecp_mcp.mandate.ledger import AuditReport
-from jecp_mcp.mandate.records import COLUMNS
-from jecp_mcp.mandate.store import READ_SLIP, slip_row
+from jecp_mcp.mandate.sqlite.calls_read import COLUMNS
+from jecp_mcp.mandate.sqlite.feeding import METER
+from jecp_mcp.mandate.sqlite.store import READ_SLIP, slip_row
 
 
 def verify(connection: apsw.Connection, head: str | None) -> AuditReport:
