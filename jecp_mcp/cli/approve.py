@@ -54,12 +54,12 @@ async def waiting(given: Start, page: int) -> tuple[list[dict[str, Any]], int, i
         LedgerError: the ledger cannot be read.
     """
     from jecp_mcp.mandate.opening import open_configured
-    from jecp_mcp.tools import pending
+    from jecp_mcp.tools import approval_queue
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        found, page = await pending.waiting(ledger, page, ON_A_PAGE)
-        return [pending.shown(slip) for slip in found.slips], page, found.total
+        found, page = await approval_queue.waiting(ledger, page, ON_A_PAGE)
+        return [approval_queue.shown(slip) for slip in found.slips], page, found.total
     finally:
         await ledger.close()
 
@@ -88,20 +88,20 @@ async def answer(given: Start, code: str, granted: bool, full: bool = False) -> 
         LedgerError: the answer cannot be kept.
     """
     from jecp_mcp.mandate.opening import open_configured
-    from jecp_mcp.tools import pending
+    from jecp_mcp.tools import approval_queue
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        slip = await pending.find(ledger, code.strip().upper())
-        if granted and not await anyio.to_thread.run_sync(_confirmed, pending.shown(slip), full):
-            raise pending.NotAnswered("nothing was approved; the call waits until it is answered or expires")
-        return pending.shown(await pending.answer(ledger, slip, granted, by=f"{user()} at a terminal"))
+        slip = await approval_queue.find(ledger, code.strip().upper())
+        if granted and not await anyio.to_thread.run_sync(_confirmed, approval_queue.shown(slip), full):
+            raise approval_queue.NotAnswered("nothing was approved; the call waits until it is answered or expires")
+        return approval_queue.shown(await approval_queue.answer(ledger, slip, granted, by=f"{user()} at a terminal"))
     finally:
         await ledger.close()
 
 
 def _confirmed(shown: dict[str, Any], full: bool) -> bool:
-    from jecp_mcp.tools.pending import SHORT, NotAnswered
+    from jecp_mcp.tools.approval_queue import SHORT, NotAnswered
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise NotAnswered("an approval is given at a terminal, by a person; here is none, so nothing was approved")

@@ -30,15 +30,15 @@ from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
-from jecp_mcp.tools.arguments import ArgumentChecks
 from jecp_mcp.tools.artifacts import ArtifactStore
-from jecp_mcp.tools.desk import Desk
-from jecp_mcp.tools.links import LinkPolicy
-from jecp_mcp.tools.own import Neighbours
-from jecp_mcp.tools.registry import Registry
+from jecp_mcp.tools.dispatch import Desk
+from jecp_mcp.tools.own.handlers import Neighbours
+from jecp_mcp.tools.own.wallet import Wallet
+from jecp_mcp.tools.publishing.links import LinkPolicy
+from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
-from jecp_mcp.tools.views import Views
-from jecp_mcp.tools.wallet import Wallet
+from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jecp_mcp.calls.ports import Question, Reply
     from jecp_mcp.cli.assembly import Bridge
     from jecp_mcp.cli.bought import BoughtFiles
-    from jecp_mcp.tools.forms import ToolResult
+    from jecp_mcp.tools.types import ToolResult
 
 
 _MOST_ALIKE = 1_000
@@ -316,7 +316,7 @@ def _json(value: Any) -> str:
 
 def _print(result: ToolResult, saved: list[Path]) -> None:
     from jecp_mcp.cli import tables
-    from jecp_mcp.tools.forms import Text
+    from jecp_mcp.tools.types import Text
 
     if result.is_error:
         return

@@ -93,7 +93,7 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
         HubError: the Hub cannot be reached.
     """
     from jecp_mcp.cli.assembly import build
-    from jecp_mcp.tools.views import Views
+    from jecp_mcp.tools.publishing.views import Views
 
     async with build(given) as bridge:
         await bridge.source.refresh()
@@ -184,7 +184,7 @@ def _change(held: Held) -> dict[str, Any]:
 def _sides(document: Any) -> dict[str, Any]:
     from jecp_mcp import jsontext
     from jecp_mcp.money import MicroUSDC, format_usdc
-    from jecp_mcp.tools.cleaning import clean
+    from jecp_mcp.tools.publishing.cleaning import clean
 
     def text(value: object) -> str:
         return clean(jsontext.dumps(value).decode(), _WORDS * 10, one_line=True)
@@ -222,7 +222,7 @@ def _tell_changes(found: dict[str, Any], *, as_json: bool) -> None:
 
 def _shown(bridge: Bridge, action: Action, aside: str | None) -> dict[str, Any]:
     from jecp_mcp.money import format_usdc
-    from jecp_mcp.tools.cleaning import clean, provider_of, provider_words, title_of
+    from jecp_mcp.tools.publishing.cleaning import clean, provider_of, provider_words, title_of
 
     name = bridge.registry.name_of(action)
     price = action.price

@@ -14,7 +14,7 @@ from jecp_mcp.domain.offers import Action
 from jecp_mcp.http import Http
 from jecp_mcp.settings import Settings
 from jecp_mcp.settings.patterns import Over, can_match, matches
-from jecp_mcp.tools.naming import Names
+from jecp_mcp.tools.publishing.naming import Names
 
 log = logging.getLogger(__name__)
 

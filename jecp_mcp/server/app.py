@@ -33,11 +33,11 @@ from jecp_mcp.server.notify import Announcer
 from jecp_mcp.server.prompts import get_prompt, list_prompts
 from jecp_mcp.server.resources import Readable
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.cleaning import said
-from jecp_mcp.tools.desk import Desk
-from jecp_mcp.tools.forms import ToolCard
-from jecp_mcp.tools.profiles import Profile, profile_for
+from jecp_mcp.tools.dispatch import Desk
 from jecp_mcp.tools.prompts import INSTRUCTIONS
+from jecp_mcp.tools.publishing.cleaning import said
+from jecp_mcp.tools.publishing.host_profiles import Profile, profile_for
+from jecp_mcp.tools.types import ToolCard
 
 if TYPE_CHECKING:
     from starlette.requests import Request

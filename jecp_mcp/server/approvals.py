@@ -26,7 +26,7 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.server import approvals_html as html
-from jecp_mcp.tools import pending
+from jecp_mcp.tools import approval_queue
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -153,29 +153,29 @@ class ApprovalsPage:
         if granted is None:
             return _refused(400)
         try:
-            slip = await pending.find(self._ledger, request.path_params["code"])
-            answered = await pending.answer(self._ledger, slip, granted, by="a person on the approvals page")
-        except (pending.NotAnswered, LedgerError) as exc:
+            slip = await approval_queue.find(self._ledger, request.path_params["code"])
+            answered = await approval_queue.answer(self._ledger, slip, granted, by="a person on the approvals page")
+        except (approval_queue.NotAnswered, LedgerError) as exc:
             return await self._list(secret, token, f"Nothing was answered: {exc}.", page=_page_of(given))
-        return await self._list(secret, token, html.told(pending.shown(answered)), page=_page_of(given))
+        return await self._list(secret, token, html.told(approval_queue.shown(answered)), page=_page_of(given))
 
     async def _list(self, secret: str | None, token: str, said: str = "", *, page: int = 1) -> Response:
         if not self._gate.admits(secret, token):
             return _page(html.asking_for_pin(html.PIN_FIRST), 403)
         try:
-            found, page = await pending.waiting(self._ledger, page, _ON_A_PAGE)
+            found, page = await approval_queue.waiting(self._ledger, page, _ON_A_PAGE)
         except LedgerError as exc:
             return _page(html.listing([], token, f"The ledger cannot be read: {exc}."), 503)
         place = html.Place(page, (page - 1) * _ON_A_PAGE, found.total)
-        return _page(html.listing([pending.shown(one) for one in found.slips], token, said, place))
+        return _page(html.listing([approval_queue.shown(one) for one in found.slips], token, said, place))
 
     async def _whole(self, secret: str | None, token: str, code: str) -> Response:
         """One question with all its arguments, however long they are."""
         if not self._gate.admits(secret, token):
             return _page(html.asking_for_pin(html.PIN_FIRST), 403)
         try:
-            shown = pending.shown(await pending.find(self._ledger, code))
-        except (pending.NotAnswered, LedgerError) as exc:
+            shown = approval_queue.shown(await approval_queue.find(self._ledger, code))
+        except (approval_queue.NotAnswered, LedgerError) as exc:
             return await self._list(secret, token, f"Nothing was answered: {exc}.")
         return _page(html.whole(shown, token))
 

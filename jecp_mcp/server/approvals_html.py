@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-from jecp_mcp.tools.pending import SHORT
+from jecp_mcp.tools.approval_queue import SHORT
 
 WRONG_PIN: Final = "That is not the PIN."
 PIN_FIRST: Final = "Nothing was answered: give the PIN first, and leave cookies on."

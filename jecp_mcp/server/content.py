@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from jecp_mcp.tools.forms import Audio, Block, Embedded, Image, Link, Text, ToolCard, ToolResult
+from jecp_mcp.tools.types import (
+    Audio,
+    Block,
+    Embedded,
+    Image,
+    Link,
+    Text,
+    ToolCard,
+    ToolResult,
+)
 
 
 def tool(card: ToolCard) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Too
 from mcp.shared.exceptions import MCPError
 from mcp_types import NotificationParams, SubscriptionsListenRequestParams, SubscriptionsListenResult
 
-from jecp_mcp.tools.forms import ToolCard
-from jecp_mcp.tools.profiles import STRICT, Profile
+from jecp_mcp.tools.publishing.host_profiles import STRICT, Profile
+from jecp_mcp.tools.types import ToolCard
 
 log = logging.getLogger(__name__)
 

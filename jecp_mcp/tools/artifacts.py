@@ -22,7 +22,7 @@ from typing import Final
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.settings import ArtifactSettings
-from jecp_mcp.tools.cleaning import clean
+from jecp_mcp.tools.publishing.cleaning import clean
 
 URI: Final = "jecp://artifact/"
 NOT_FOUND: Final = "ARTIFACT_NOT_FOUND"

@@ -13,7 +13,7 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.ledger import CallRow, MeterReading, Totals
 from jecp_mcp.mandate.slips import Slip
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.tools.forms import ToolCard
+from jecp_mcp.tools.types import ToolCard
 from jecp_mcp.wire.jecp.account import Refund
 
 
@@ -185,7 +185,7 @@ class OnShelf(Protocol):
 
 
 class Shelf(Protocol):
-    """The catalog as tools (`jecp_mcp.tools.registry.Registry`)."""
+    """The catalog as tools (`jecp_mcp.tools.publishing.registry.Registry`)."""
 
     @property
     def cards(self) -> Sequence[ToolCard]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.tools.cleaning import clean
+from jecp_mcp.tools.publishing.cleaning import clean
 
 INSTRUCTIONS: Final = """\
 Buy work from a JECP Hub. Calls are paid from a wallet within limits the operator set; failed calls cost nothing.

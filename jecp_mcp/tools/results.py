@@ -22,11 +22,19 @@ from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import ToolFault, WireError
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ArtifactSettings
-from jecp_mcp.tools.advice import amount_charged
 from jecp_mcp.tools.artifacts import ArtifactStore, StoredArtifact
-from jecp_mcp.tools.cleaning import clean, provider_of, said
-from jecp_mcp.tools.forms import Audio, Block, Embedded, Image, Link, Text, ToolResult
-from jecp_mcp.tools.links import LinkPolicy, hub_id, showable, unshowable
+from jecp_mcp.tools.next_actions.advice import amount_charged
+from jecp_mcp.tools.publishing.cleaning import clean, provider_of, said
+from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id, showable, unshowable
+from jecp_mcp.tools.types import (
+    Audio,
+    Block,
+    Embedded,
+    Image,
+    Link,
+    Text,
+    ToolResult,
+)
 from jecp_mcp.wire.jecp.artifacts import MEDIA, Artifact, artifact_of
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.cli.publishing import Publisher
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.settings import CatalogSettings, ToolSettings
-from jecp_mcp.tools.registry import Registry
+from jecp_mcp.tools.publishing.registry import Registry
 from tests.unit.catalog.hubs import FakeHub, capability
 
 pytestmark = pytest.mark.anyio

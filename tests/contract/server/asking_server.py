@@ -23,10 +23,10 @@ from jecp_mcp.server.app import build_server
 from jecp_mcp.server.ask import Askers
 from jecp_mcp.server.notify import Announcer
 from jecp_mcp.settings import ServerSettings
-from jecp_mcp.tools.arguments import ArgumentChecks
-from jecp_mcp.tools.desk import Desk
-from jecp_mcp.tools.forms import ToolResult
-from jecp_mcp.tools.own import told
+from jecp_mcp.tools.dispatch import Desk
+from jecp_mcp.tools.own.handlers import told
+from jecp_mcp.tools.schemas.arguments import ArgumentChecks
+from jecp_mcp.tools.types import ToolResult
 from tests.contract.tools.shop import Shop, opened
 
 

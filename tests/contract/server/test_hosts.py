@@ -19,7 +19,7 @@ from jecp_mcp.server.app import build_server
 from jecp_mcp.server.ask import Askers
 from jecp_mcp.server.notify import Announcer
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.naming import hashed_name
+from jecp_mcp.tools.publishing.naming import hashed_name
 from tests.contract.tools.shop import ACTIONS, INVOICE, SCHEMA, SUMMARY, Shop, catalog, opened
 
 pytestmark = pytest.mark.anyio
@@ -220,6 +220,6 @@ async def test_the_list_is_promised_no_longer_than_until_the_next_look(tmp_path:
 
 
 def test_the_schema_of_the_shop_is_in_every_dialect() -> None:
-    from jecp_mcp.tools.dialects import plain
+    from jecp_mcp.tools.schemas.dialects import plain
 
     assert plain(SCHEMA) == SCHEMA

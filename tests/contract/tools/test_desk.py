@@ -13,9 +13,9 @@ import pytest
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.errors import HubError, SettingsError, ToolFault
 from jecp_mcp.rails.base import Outcome, StoredRequest
-from jecp_mcp.tools.forms import Text, ToolResult
-from jecp_mcp.tools.own_schemas import OWN
+from jecp_mcp.tools.own.definitions import OWN
 from jecp_mcp.tools.resources import Content
+from jecp_mcp.tools.types import Text, ToolResult
 
 from .shop import ACTIONS, INVOICE, Account, Shop, catalog, charged, lost, opened, refusing, unreachable
 

@@ -13,7 +13,7 @@ from jecp_mcp.calls.ports import Caller
 from jecp_mcp.catalog.changes import Vetting
 from jecp_mcp.domain.offers import Price
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.tools.own_schemas import OWN
+from jecp_mcp.tools.own.definitions import OWN
 from tests.contract.tools.shop import ACTIONS, INVOICE, SUMMARY, Shop, catalog, opened
 
 pytestmark = pytest.mark.anyio

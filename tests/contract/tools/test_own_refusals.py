@@ -31,9 +31,9 @@ from jecp_mcp.rails import base
 from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict, account_changed
 from jecp_mcp.rails.jecp import outcome, rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
-from jecp_mcp.tools import desk, own, refunds
-from jecp_mcp.tools.faults import fault_object
-from jecp_mcp.tools.forms import Text
+from jecp_mcp.tools.error_results import fault_object
+from jecp_mcp.tools.own import refunds
+from jecp_mcp.tools.types import Text
 from tests.unit.calls.test_refusals import row
 from tests.unit.tools_results.scene import ACTION, context, refused
 
@@ -308,7 +308,7 @@ def test_a_refusal_that_no_shop_comes_to_reads_as_it_was_reviewed(reviewed: dict
 
 
 def test_every_code_of_ours_is_among_them(reviewed: dict[str, Any]) -> None:
-    rooms = [words, desk, own, refunds, base, rail, outcome]
+    rooms = [words, dispatch, handlers, refunds, base, rail, outcome]
     ours = {value for room in rooms for name, value in vars(room).items() if name.isupper() and name == value}
     assert len(ours) >= 25
     assert reviewed.keys() == SCENES.keys() | STANDING.keys()

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.tools import arguments as checking
-from jecp_mcp.tools.forms import Text, ToolResult
-from jecp_mcp.tools.profiles import OPEN, PROFILES, STRICT
+from jecp_mcp.tools.publishing.host_profiles import OPEN, PROFILES, STRICT
+from jecp_mcp.tools.schemas import arguments as checking
+from jecp_mcp.tools.types import Text, ToolResult
 
 from .shop import INVOICE, Shop, opened
 

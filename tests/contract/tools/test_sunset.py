@@ -11,7 +11,7 @@ from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.answers import Notice
 from jecp_mcp.domain.offers import Deprecation
 from jecp_mcp.rails.base import Outcome, StoredRequest
-from jecp_mcp.tools.forms import Text
+from jecp_mcp.tools.types import Text
 from tests.contract.tools.shop import ACTIONS, INVOICE, SUMMARY, catalog, charged, opened
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from jecp_mcp.cli.rows import shown
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Outcome, Refunded, StoredRequest
 from jecp_mcp.rails.jecp.outcome import Replied, conclude
-from jecp_mcp.tools.forms import Text, ToolResult
+from jecp_mcp.tools.types import Text, ToolResult
 from jecp_mcp.wire.jecp.envelope import parse_answer
 from tests.contract.tools.shop import Script, Shop, opened
 

@@ -10,7 +10,7 @@ import pytest
 
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.mandate.sqlite import database
-from jecp_mcp.tools.wallet import Wallet
+from jecp_mcp.tools.own.wallet import Wallet
 from tests.unit.calls.test_pipeline import StillClock, always_charged, buying, opened
 
 pytestmark = pytest.mark.anyio

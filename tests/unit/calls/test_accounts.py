@@ -13,9 +13,9 @@ from jecp_mcp.mandate.slips import SlipKind, SlipRef
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Refunded
 from jecp_mcp.settings import MandateSettings
-from jecp_mcp.tools import refunds
-from jecp_mcp.tools.links import LinkPolicy
-from jecp_mcp.tools.wallet import Wallet
+from jecp_mcp.tools.own import refunds
+from jecp_mcp.tools.own.wallet import Wallet
+from jecp_mcp.tools.publishing.links import LinkPolicy
 from tests.unit.calls.test_pipeline import StillClock, always_charged, buying, opened
 
 pytestmark = pytest.mark.anyio

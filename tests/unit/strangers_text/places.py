@@ -33,14 +33,14 @@ from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.server import approvals, approvals_html, content
 from jecp_mcp.settings import ArtifactSettings
-from jecp_mcp.tools import wallet
 from jecp_mcp.tools.artifacts import ArtifactStore
-from jecp_mcp.tools.browse import described
-from jecp_mcp.tools.cleaning import describe, title_of
-from jecp_mcp.tools.faults import fault
-from jecp_mcp.tools.links import LinkPolicy
-from jecp_mcp.tools.refunds import _shown
-from jecp_mcp.tools.registry import _publish
+from jecp_mcp.tools.error_results import fault
+from jecp_mcp.tools.own import wallet
+from jecp_mcp.tools.own.browse import described
+from jecp_mcp.tools.own.refunds import _shown
+from jecp_mcp.tools.publishing.cleaning import describe, title_of
+from jecp_mcp.tools.publishing.links import LinkPolicy
+from jecp_mcp.tools.publishing.registry import _publish
 from jecp_mcp.tools.results import Results
 from jecp_mcp.wire.jecp import ids
 from jecp_mcp.wire.jecp.account import Refund

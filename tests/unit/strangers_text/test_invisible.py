@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jecp_mcp.invisible import escape, hides, strip
-from jecp_mcp.tools.cleaning import clean, hides_something
+from jecp_mcp.tools.publishing.cleaning import clean, hides_something
 from tests.steps import steps
 
 BLANK = "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U00016fe4\U0001d159\ufff0\ufff8\ue000\uf8ff\U000f0000\ufdd0\uffff"

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.tools import arguments as arguments_module
-from jecp_mcp.tools.arguments import MAX_DEPTH, MOST_PROBLEMS, ArgumentCheck, ArgumentChecks
-from jecp_mcp.tools.references import silenced
-from jecp_mcp.tools.schema import Unfit, fit
+from jecp_mcp.tools.schemas import arguments as arguments_module
+from jecp_mcp.tools.schemas.arguments import MAX_DEPTH, MOST_PROBLEMS, ArgumentCheck, ArgumentChecks
+from jecp_mcp.tools.schemas.references import silenced
+from jecp_mcp.tools.schemas.schema import Unfit, fit
 from tests.steps import steps
 
 SCHEMA = {

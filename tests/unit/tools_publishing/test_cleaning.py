@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jecp_mcp.domain.offers import Action, Deprecation, Price, PricingModel
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.tools.cleaning import clean, describe, hides_something, title_of
+from jecp_mcp.tools.publishing.cleaning import clean, describe, hides_something, title_of
 
 
 def test_no_invisible_character_of_unicode_passes():

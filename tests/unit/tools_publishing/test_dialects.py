@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from jecp_mcp.tools.dialects import Beyond, odd_key, plain
-from jecp_mcp.tools.schema import Unfit, fit
+from jecp_mcp.tools.schemas.dialects import Beyond, odd_key, plain
+from jecp_mcp.tools.schemas.schema import Unfit, fit
 
 KEYWORDS = {
     "type", "title", "description", "default", "properties", "required", "additionalProperties", "minProperties",

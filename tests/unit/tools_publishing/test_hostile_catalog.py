@@ -17,11 +17,11 @@ from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import WireError
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.cleaning import hides_something
-from jecp_mcp.tools.dialects import Beyond, plain
-from jecp_mcp.tools.forms import ToolCard
-from jecp_mcp.tools.registry import Registry
-from jecp_mcp.tools.schema import Unfit, fit
+from jecp_mcp.tools.publishing.cleaning import hides_something
+from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.schemas.dialects import Beyond, plain
+from jecp_mcp.tools.schemas.schema import Unfit, fit
+from jecp_mcp.tools.types import ToolCard
 from tests.steps import steps
 from tests.unit.tools_publishing.hostile import CASES as BY_HAND
 from tests.unit.tools_publishing.hostile import Case, act

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from jecp_mcp.tools.arguments import ArgumentCheck
-from jecp_mcp.tools.dialects import Beyond, plain
-from jecp_mcp.tools.references import deepest, growth, recursive
-from jecp_mcp.tools.roots import unfolded
-from jecp_mcp.tools.schema import Fitted, Unfit, fit, loosened
+from jecp_mcp.tools.schemas.arguments import ArgumentCheck
+from jecp_mcp.tools.schemas.dialects import Beyond, plain
+from jecp_mcp.tools.schemas.references import deepest, growth, recursive
+from jecp_mcp.tools.schemas.root_object import unfolded
+from jecp_mcp.tools.schemas.schema import Fitted, Unfit, fit, loosened
 
 DRAFTS = [
     "http://json-schema.org/draft-04/schema#",

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from jecp_mcp.tools.arguments import ArgumentCheck
-from jecp_mcp.tools.patterns import COMPILED_BYTES, portable
-from jecp_mcp.tools.schema import Fitted, fit
+from jecp_mcp.tools.schemas.arguments import ArgumentCheck
+from jecp_mcp.tools.schemas.patterns import COMPILED_BYTES, portable
+from jecp_mcp.tools.schemas.schema import Fitted, fit
 from tests.lacking import lacking
 
 THOROUGH = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

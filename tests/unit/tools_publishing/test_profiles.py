@@ -3,7 +3,7 @@
 import pytest
 
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.profiles import PROFILES, STRICT, name_lengths, profile_for
+from jecp_mcp.tools.publishing.host_profiles import PROFILES, STRICT, name_lengths, profile_for
 
 
 @pytest.mark.parametrize(

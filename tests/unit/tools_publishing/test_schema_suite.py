@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jecp_mcp.tools.arguments import ArgumentCheck
-from jecp_mcp.tools.schema import Fitted, Unfit, fit
+from jecp_mcp.tools.schemas.arguments import ArgumentCheck
+from jecp_mcp.tools.schemas.schema import Fitted, Unfit, fit
 from tests.lacking import lacking
 from tests.unit.tools_publishing.suite import DRAFTS, Case, archive, cases
 

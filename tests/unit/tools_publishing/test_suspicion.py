@@ -11,11 +11,11 @@ import pytest
 from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools import suspicion
-from jecp_mcp.tools.browse import described
-from jecp_mcp.tools.cleaning import describe, said, title_of
-from jecp_mcp.tools.registry import Registry
-from jecp_mcp.tools.suspicion import suspect
+from jecp_mcp.tools.own.browse import described
+from jecp_mcp.tools.publishing import suspicion
+from jecp_mcp.tools.publishing.cleaning import describe, said, title_of
+from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.suspicion import suspect
 from tests.unit.catalog.offers import catalog
 
 ORDERS = [

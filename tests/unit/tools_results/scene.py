@@ -9,9 +9,9 @@ from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.tools.links import LinkPolicy
-from jecp_mcp.tools.own_schemas import offered
-from jecp_mcp.tools.steps import Context
+from jecp_mcp.tools.next_actions.steps import Context
+from jecp_mcp.tools.own.definitions import offered
+from jecp_mcp.tools.publishing.links import LinkPolicy
 
 HUB = "https://jecp.dev"
 NOW = parse_iso("2026-11-21T10:00:00Z")

@@ -13,8 +13,8 @@ import pytest
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.tools.faults import fault, fault_object
-from jecp_mcp.tools.own_schemas import OWN
+from jecp_mcp.tools.error_results import fault, fault_object
+from jecp_mcp.tools.own.definitions import OWN
 from jecp_mcp.wire.jecp.codes import CODES, Proof
 from jecp_mcp.wire.jecp.errors import charge_proof, parse_refusal
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.tools.cleaning import links_in, withhold_links
-from jecp_mcp.tools.links import LINK_WITHHELD as WITHHELD
-from jecp_mcp.tools.links import LinkPolicy, hub_id, showable, unshowable
+from jecp_mcp.tools.publishing.cleaning import links_in, withhold_links
+from jecp_mcp.tools.publishing.links import LINK_WITHHELD as WITHHELD
+from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id, showable, unshowable
 
 POLICY = LinkPolicy("https://jecp.dev", ("https://pay.operator.example",))
 SANDBOX = LinkPolicy("http://127.0.0.1:8410")

@@ -16,9 +16,16 @@ from jecp_mcp.domain.answers import Answer, Billing, Notice
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ArtifactSettings
 from jecp_mcp.tools.artifacts import ArtifactStore
-from jecp_mcp.tools.forms import Audio, Embedded, Image, Link, Text, ToolResult
-from jecp_mcp.tools.links import LinkPolicy
+from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.results import FRAME, Results
+from jecp_mcp.tools.types import (
+    Audio,
+    Embedded,
+    Image,
+    Link,
+    Text,
+    ToolResult,
+)
 
 from .scene import ACTION, CALL_ID, HUB, FixedClock
 

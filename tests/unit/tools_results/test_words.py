@@ -14,7 +14,7 @@ import jecp_mcp.tools
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.tools.faults import fault_object
+from jecp_mcp.tools.error_results import fault_object
 from jecp_mcp.wire.jecp.codes import CODES, Proof
 from jecp_mcp.wire.jecp.errors import parse_refusal
 

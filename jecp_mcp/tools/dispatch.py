@@ -1,0 +1,274 @@
+"""The desk between the server and everything behind it: what tools there are, and what comes of calling one.
+
+Nothing here raises but cancellation: every failure is a result in the one error shape.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import HubError, LedgerError, ToolFault
+from jecp_mcp.tools.artifacts import ArtifactStore
+from jecp_mcp.tools.error_results import fault
+from jecp_mcp.tools.next_actions.advice import PREPARE_ANEW
+from jecp_mcp.tools.next_actions.equivalents import Equivalents
+from jecp_mcp.tools.next_actions.steps import Context
+from jecp_mcp.tools.own import preparation
+from jecp_mcp.tools.own.definitions import OWN, offered
+from jecp_mcp.tools.own.handlers import (
+    ALREADY_REGISTERED,
+    REGISTERED,
+    Neighbours,
+    OwnTools,
+    located,
+    set_aside,
+    sold_otherwise,
+    told,
+)
+from jecp_mcp.tools.ports import Checks, OnShelf, Problem
+from jecp_mcp.tools.publishing.cleaning import clean, sunset_words
+from jecp_mcp.tools.publishing.host_profiles import OPEN, Profile
+from jecp_mcp.tools.publishing.views import View
+from jecp_mcp.tools.resources import Resources
+from jecp_mcp.tools.types import ToolCard, ToolResult
+
+log = logging.getLogger(__name__)
+
+INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
+TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
+TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
+
+_PROBLEMS: Final = 8
+_NAME: Final = 80
+_CALL: Final = "jecp_call"
+_PREPARE: Final = "jecp_prepare"
+_EXECUTE: Final = "jecp_execute"
+_REGISTER: Final = "jecp_register"
+_PAYING: Final = frozenset({_CALL, _EXECUTE})
+
+
+_PROVIDER_FAILED: Final = frozenset(
+    {"PROVIDER_ERROR", "PROVIDER_UNREACHABLE", "PROVIDER_UNAVAILABLE", "PROVIDER_TIMEOUT", "PROVIDER_DISCONNECT"}
+)
+
+
+class Desk:
+    """What the server calls. One per process.
+
+    Attributes:
+        resources: what a host can read.
+    """
+
+    def __init__(self, near: Neighbours, store: ArtifactStore, check: Checks) -> None:
+        self._near = near
+        self._check = check
+        self._own = OwnTools(near, check)
+        self._offered = {known: offered(registered=known) for known in (True, False)}
+        self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
+            _CALL: self._buy_by_name,
+            _PREPARE: self._prepare,
+            _EXECUTE: self._execute,
+        }
+        self.page: str | None = None
+        self._offers = Equivalents(near.shelf, near.finder, near.clock, near.wallet.permits)
+        self.resources = Resources(near, self._own, store)
+        self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
+
+    def cards(self, profile: Profile = OPEN) -> tuple[ToolCard, ...]:
+        """Every tool that hosts of a profile are shown: our own first, then the catalog's, each by name.
+
+        The same object until one of them changes.
+        """
+        own = self._offered[self._near.keeper.present()]
+        view = self._near.views.of(profile, own=len(own))
+        known = self._lists.get(profile.name)
+        if known is None or known[0] is not view or known[1] is not own:
+            cards = (*own, *view.cards)
+            if known is not None and known[2] == cards:
+                cards = known[2]
+            known = self._lists[profile.name] = (view, own, cards)
+        return known[2]
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """The input schema of a published tool, or None."""
+        if name in self._own.names():
+            return OWN[name].input_schema
+        found = self._near.shelf.resolve(name)
+        return None if found is None else found.card.input_schema
+
+    async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        """Call a tool."""
+        try:
+            return await self._call(name, arguments, caller)
+        except (ToolFault, HubError) as exc:
+            target = name if exc.code == INVALID_ARGUMENTS else None
+            return self._refused(name, arguments, Refusal(exc.code, exc.message, source="bridge"), target=target)
+        except LedgerError as exc:
+            return self._refused(name, arguments, refusals.ledger_trouble(exc))
+        except Exception:
+            # The face must answer whatever happens, and an exception's text must not reach a client.
+            log.exception("calling %s failed", clean(name, _NAME, one_line=True))
+            free = name in OWN and name not in _PAYING
+            end = CallEnd(Charge.NO if free else Charge.UNKNOWN, refusal=refusals.bridge_fault())
+            return fault(end, self._context(name, arguments))
+
+    async def _call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        if name in self._own.names():
+            problems = self._check(name, OWN[name].input_schema, arguments).problems
+            if problems:
+                return self._refused(name, arguments, _invalid(name, problems), target=name)
+            buying = self._buying.get(name)
+            if buying is not None:
+                return await buying(arguments, caller)
+            return await self._own.run(name, arguments, caller)
+        found = self._near.shelf.resolve(name)
+        if found is None:
+            return self._refused(name, arguments, self._unknown(name))
+        return await self._buy(found, arguments, caller, (name, arguments))
+
+    async def _buy_by_name(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        wanted, inner = arguments["tool"], arguments["arguments"]
+        if wanted != _CALL and wanted in self._own.names():
+            return await self._call(wanted, inner, caller)
+        found = located(self._near.shelf, wanted)
+        if found is None:
+            return self._refused(_CALL, arguments, self._unknown(wanted))
+        return await self._buy(found, inner, caller, (_CALL, arguments))
+
+    async def _buy(
+        self, found: OnShelf, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
+    ) -> ToolResult:
+        """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
+        problems = self._check(found.name, found.card.input_schema, arguments).problems
+        if problems:
+            refusal = _invalid(found.name, problems)
+            return self._refused(*asked, refusal, target=found.name, action=found.action)
+        end = await self._near.calls.pay(Purchase(found.name, found.action, arguments), caller)
+        return await self._ended(end, found, caller, asked)
+
+    async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        """Check, lock the price, and say what stands in the way."""
+        wanted, inner = arguments["tool"], arguments["arguments"]
+        found = located(self._near.shelf, wanted)
+        if found is None:
+            return self._refused(_PREPARE, arguments, self._unknown(wanted))
+        problems, left = self._check(found.name, found.card.input_schema, inner)
+        if problems:
+            return told(preparation.unfit(found, problems))
+        made = await self._near.calls.prepare(Purchase(found.name, found.action, inner), caller)
+        if isinstance(made, Refusal):
+            return self._refused(_PREPARE, arguments, made, target=found.name, action=found.action)
+        return told(preparation.shown(found, made, await self._near.wallet.balance(), self.page, left))
+
+    async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        """Buy what was prepared."""
+        known = await self._near.calls.prepared(arguments["prepared_id"], caller.principal)
+        if known is None:
+            return self._refused(_EXECUTE, arguments, refusals.prepared_unknown())
+        slip, call = known
+        found = located(self._near.shelf, call.key)
+        if found is None:
+            sought = {"tool": call.tool, "arguments": call.arguments}
+            return self._refused(_PREPARE, sought, self._unknown(call.tool))
+        end = await self._near.calls.execute(slip, Purchase(call.tool, found.action, call.arguments), caller)
+        # What cannot be executed any more is prepared anew, with what it was prepared with.
+        anew = {"tool": found.name, "arguments": call.arguments}
+        stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
+        return await self._ended(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
+
+    async def _ended(
+        self, end: CallEnd, found: OnShelf, caller: Caller, asked: tuple[str, Mapping[str, Any]]
+    ) -> ToolResult:
+        if end.answer is not None:
+            result = await self._near.results.render(end, ending=self._ending(found.action))
+            # An answer that reaches nobody stays for whoever asks the same again.
+            if await caller.listening():
+                self._near.calls.delivered(end)
+            return result
+        if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
+            self._offers.note_failure(found.action)
+        return fault(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
+
+    def _unknown(self, name: str) -> Refusal:
+        """No such tool; or one that is set aside, with the reason; or one that there is no more need of."""
+        if name == _REGISTER:
+            return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
+        aside = set_aside(self._near.shelf, name)
+        if aside is not None:
+            return Refusal(TOOL_QUARANTINED, aside, source="bridge")
+        otherwise = sold_otherwise(self._near.shelf, name)
+        if otherwise is not None:
+            return Refusal(TOOL_NOT_FOUND, otherwise, source="bridge")
+        return Refusal(
+            TOOL_NOT_FOUND,
+            f"There is no tool {clean(name, _NAME, one_line=True)!r}. Nothing was charged. Search for the action.",
+            source="bridge",
+        )
+
+    def _refused(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        refusal: Refusal,
+        *,
+        target: str | None = None,
+        action: Action | None = None,
+    ) -> ToolResult:
+        end = CallEnd(Charge.NO, action=action, refusal=refusal)
+        return fault(end, self._context(name, arguments, target=target, action=action))
+
+    def _context(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        target: str | None = None,
+        action: Action | None = None,
+        refusal: Refusal | None = None,
+    ) -> Context:
+        return Context(
+            tool=name,
+            arguments=arguments,
+            own=self._own.names(),
+            links=self._near.links,
+            now=self._near.clock.now(),
+            target=target,
+            action=action,
+            successor=self._successor(action, refusal),
+            offers=self._offers,
+            page=self.page,
+        )
+
+    def _successor(self, action: Action | None, refusal: Refusal | None) -> str | None:
+        """The tool that takes the place of a withdrawn action, if the catalog has it."""
+        said = refusal.details.get("successor") if refusal is not None else None
+        if said is None and action is not None and action.deprecation is not None:
+            said = action.deprecation.successor
+        if not isinstance(said, str) or action is None:
+            return None
+        return self._near.shelf.successor(action, said)
+
+    def _ending(self, action: Action) -> str | None:
+        """What to know of an action on its way out, in our words."""
+        if action.deprecation is None or action.deprecation.status == "active":
+            return None
+        return sunset_words(action.deprecation, self._near.shelf.successor(action))
+
+
+def _invalid(name: str, problems: Sequence[Problem]) -> Refusal:
+    """Arguments that do not fit the schema, by JSON pointer."""
+    first = problems[0]
+    where = first.pointer or "the arguments"
+    return Refusal(
+        INVALID_ARGUMENTS,
+        f"The arguments of {name} do not fit its schema: {where}: {clean(first.reason, 200, one_line=True)}. "
+        "Nothing was charged. Mend them and call again.",
+        details={"issues": [{"pointer": one.pointer, "reason": one.reason} for one in problems[:_PROBLEMS]]},
+        source="bridge",
+    )

@@ -1,0 +1,91 @@
+"""The one shape of a failed call: the same object as text, as structured content and in ``_meta``. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jecp_mcp import jsontext
+from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.tools.next_actions.advice import advise, money_sentence
+from jecp_mcp.tools.next_actions.steps import Context
+from jecp_mcp.tools.publishing.links import LinkPolicy
+from jecp_mcp.tools.types import NextAction, Text, ToolResult
+
+META_ERROR: Final = "jecp-mcp/error"
+
+_MESSAGE = 400
+_CODE = 100
+_DETAILS = 1_000
+
+
+def fault(end: CallEnd, context: Context) -> ToolResult:
+    """The result for a refused call. `end` carries a refusal."""
+    return failed(fault_object(end, context))
+
+
+def failed(found: Mapping[str, Any]) -> ToolResult:
+    """An error object as a tool result."""
+    return ToolResult(
+        (Text(jsontext.dumps(found).decode()),), structured=found, is_error=True, meta={META_ERROR: found}
+    )
+
+
+def fault_object(end: CallEnd, context: Context) -> dict[str, Any]:
+    """What a model, and a program, read about a refused call."""
+    refusal, links = end.refusal, context.links
+    assert refusal is not None
+    made: dict[str, Any] = {
+        "status": "failed",
+        "error": _error(refusal, end, links),
+        "charged": end.charge.value,
+    }
+    if end.call_id is not None:
+        made["call_id"] = end.call_id
+    made["next_action"] = step_object(advise(end, context))
+    return made
+
+
+def step_object(step: NextAction) -> dict[str, Any]:
+    """A next action as JSON; what the Hub said beyond our shape stands under ``hub``."""
+    made: dict[str, Any] = {"type": step.type, "actor": step.actor}
+    if step.tool is not None:
+        made["tool"] = step.tool
+        made["arguments"] = jsontext.plain(step.arguments or {})
+    if step.alternatives:
+        made["alternatives"] = [dict(one) for one in step.alternatives]
+    if step.retry_after_seconds is not None:
+        made["retry_after_seconds"] = step.retry_after_seconds
+    if step.url is not None:
+        made["url"] = step.url
+    made["hint"] = step.hint
+    if step.extra:
+        made["hub"] = dict(step.extra)
+    made["source"] = step.source
+    return made
+
+
+def message_of(refusal: Refusal, links: LinkPolicy) -> str:
+    """The words of a refusal: a Hub's without orders to the model, ours as they are but for what they quote."""
+    return (links.said if refusal.source == "hub" else links.words)(refusal.message, _MESSAGE)
+
+
+def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
+    message = message_of(refusal, links)
+    theirs = refusal.source == "hub"
+    if theirs:
+        # It may coach the model to spend more: whose words they are must show.
+        message = f"The Hub says: {message}"
+    # Our own messages say what became of the money; a Hub's word on that is no proof.
+    if theirs or (end.charge is not Charge.UNKNOWN and "charged" not in message):
+        message = f"{message}{'' if message.endswith(('.', '!', '?', '…')) else '.'} {money_sentence(end)}"
+    made: dict[str, Any] = {"code": links.said(refusal.code, _CODE), "message": message}
+    if refusal.details:
+        details = links.data(refusal.details, _DETAILS)
+        if details:
+            made["details"] = details
+    documentation = links.shown(refusal.documentation_url)
+    if documentation is not None:
+        made["documentation_url"] = documentation
+    return made

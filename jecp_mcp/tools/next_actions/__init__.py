@@ -1,0 +1,1 @@
+"""From a refusal to the next step: who acts, and the ready call."""

@@ -1,0 +1,172 @@
+"""``jecp_search`` and ``jecp_describe``: the catalog in the model's hands, a few hundred tokens at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from jecp_mcp import jsontext
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.errors import MoneyError, ToolFault, WireError
+from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
+from jecp_mcp.tools.own.definitions import DEFAULT_RESULTS, MAX_RESULTS
+from jecp_mcp.tools.own.wallet import Wallet
+from jecp_mcp.tools.ports import Finder, OnShelf, Shelf
+from jecp_mcp.tools.publishing.cleaning import (
+    clean,
+    price_words,
+    provider_of,
+    provider_words,
+    said,
+    title_of,
+)
+from jecp_mcp.tools.publishing.suspicion import orders
+from jecp_mcp.tools.schemas.values import TooMany, Unreadable, Values
+
+_SUMMARY: Final = 140
+_DESCRIPTION: Final = 600
+_EXAMPLES: Final = 2
+_EXAMPLE_LENGTH: Final = 1_500
+_MAX_EFFECTS: Final = 8
+_MOST_ASIDE: Final = 3
+_MOST_NEEDED: Final = 8
+_NAME: Final = 40
+MOST_LEFT: Final = 12
+"""The most parts of a schema that are named as left to the Hub."""
+
+REASON_LENGTH: Final = 300
+"""The most characters of why an action is set aside."""
+
+
+async def search(
+    shelf: Shelf, finder: Finder, wallet: Wallet, arguments: Mapping[str, Any], principal: str
+) -> dict[str, Any]:
+    """The matches as ``jecp_search`` shows them; what the mandate denies comes last.
+
+    Raises:
+        ToolFault: ``INVALID_ARGUMENTS`` when the price is no amount.
+    """
+    most = _amount(arguments.get("max_price_usdc"))
+    limit = min(int(arguments.get("limit", DEFAULT_RESULTS)), MAX_RESULTS)
+    namespace = arguments.get("namespace") or None
+    await finder.prepare()
+    found = finder.search(
+        arguments.get("query", ""),
+        limit=limit,
+        namespace=namespace,
+        tags=tuple(arguments.get("tags", ())),
+        max_price=most,
+    )
+    names = [(action, shelf.name_of(action)) for action in found]
+    shown = [(action, name) for action, name in names if name is not None]
+    entries: list[dict[str, Any]] = []
+    for (action, name), allowed in zip(shown, await wallet.allowances(shown, principal), strict=True):
+        made = _entry(action, name, shelf.warning(action))
+        needed = action.input_schema.get("required")
+        if isinstance(needed, list) and needed:
+            made["needs"] = [clean(str(one), _NAME, one_line=True) for one in needed[:_MOST_NEEDED]]
+        # What can be bought, as most can, costs the model no tokens.
+        entries.append(made if allowed == {"affordable": True} else made | allowed)
+    entries.sort(key=lambda entry: entry.get("why") == "DENIED_BY_POLICY")
+    aside = [_set_aside(shelf, action) for action, name in names if name is None][:_MOST_ASIDE]
+    answer: dict[str, Any] = {"results": entries}
+    if aside:
+        answer["set_aside"] = aside
+    if not entries:
+        answer["hint"] = "Nothing matches. Try fewer or other words."
+    return answer
+
+
+def described(on_shelf: OnShelf, warning: str | None, left: Sequence[str] = ()) -> dict[str, Any]:
+    """One action as ``jecp_describe`` shows it, without what the limits say.
+
+    Args:
+        left: what of its schema cannot be checked, beyond what its card says.
+    """
+    action = on_shelf.action
+    made = _entry(action, on_shelf.name, warning)
+    made["price"] = price_words(action)
+    made["action"] = clean(action.key, 200, one_line=True)
+    if action.version:
+        made["version"] = clean(action.version, 40, one_line=True)
+    if action.streaming:
+        made["streaming"] = True
+    if action.deprecation is not None and action.deprecation.status != "active":
+        end = action.deprecation
+        fields = {"status": end.status, "sunset_at": end.sunset_at, "successor": end.successor}
+        made["deprecation"] = {key: said(text, 200, one_line=True) for key, text in fields.items() if text}
+    words = provider_words(action, _DESCRIPTION)
+    made.pop("summary", None)
+    if words:
+        made["providers_words"] = words
+    effects = [said(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
+    if effects:
+        made["side_effects"] = effects[:_MAX_EFFECTS]
+    made["input_schema"] = jsontext.plain(on_shelf.card.input_schema)
+    left = [*on_shelf.card.left_to_hub, *left]
+    if left:
+        made["checked_by_hub_only"] = left[:MOST_LEFT] + (
+            [f"{len(left) - MOST_LEFT} more"] if len(left) > MOST_LEFT else []
+        )
+    examples = _examples(action)
+    if examples:
+        made["examples"] = examples
+    return made
+
+
+def _set_aside(shelf: Shelf, action: Action) -> dict[str, Any]:
+    """A match that cannot be bought, without a word of its provider's."""
+    why = shelf.quarantined.get(action.key, "it cannot be published")
+    return {
+        "action": clean(action.key, 200, one_line=True),
+        "provider": provider_of(action),
+        "reason": clean(why, REASON_LENGTH, one_line=True),
+    }
+
+
+def _entry(action: Action, name: str, warning: str | None) -> dict[str, Any]:
+    amount = action.price.amount
+    made: dict[str, Any] = {
+        "tool": name,
+        "title": title_of(action),
+        "price_usdc": None if amount is None else format_usdc(amount),
+        "provider": provider_of(action),
+    }
+    if amount is not None and not action.price.exact:
+        made["metered"] = True
+    if action.trust_tier_required != "bronze":
+        made["tier"] = clean(action.trust_tier_required, 20, one_line=True)
+    if action.deprecation is not None and action.deprecation.status == "sunset":
+        made["withdrawn"] = True
+    if warning is not None:
+        made["caution"] = warning
+    summary = provider_words(action, _SUMMARY, one_line=True)
+    if summary:
+        made["summary"] = summary
+    return made
+
+
+def _examples(action: Action) -> list[Any]:
+    """The provider's first examples that are short enough to be worth their tokens."""
+    shown: list[Any] = []
+    for example in action.examples:
+        try:
+            text = jsontext.dumps(example)
+            if len(text) <= _EXAMPLE_LENGTH and orders(text.decode()) is None:
+                shown.append(Values().advised(example))
+        except (WireError, Unreadable, TooMany):
+            continue
+        if len(shown) >= _EXAMPLES:
+            break
+    return shown
+
+
+def _amount(text: object) -> MicroUSDC | None:
+    if text is None:
+        return None
+    try:
+        return parse_usdc(text)
+    except MoneyError as exc:
+        raise ToolFault(
+            "INVALID_ARGUMENTS", f"max_price_usdc: {exc}. Nothing was charged. Give it as decimal text."
+        ) from exc

@@ -1,0 +1,129 @@
+"""The bridge's own tools as the model sees them. Every character here is paid for in every context window.
+
+No argument of any of them changes the policy, approves a spend or names an idempotency key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jecp_mcp.tools.next_actions.steps import TOPUPS_USD
+from jecp_mcp.tools.types import ToolCard
+
+MAX_RESULTS: Final = 20
+DEFAULT_RESULTS: Final = 8
+
+
+def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object", "properties": dict(properties), "additionalProperties": False}
+    if required:
+        schema["required"] = list(required)
+    return schema
+
+
+_TOOL = {"type": "string", "minLength": 1, "maxLength": 300}
+
+_CARDS: Final = (
+    ToolCard(
+        name="jecp_call",
+        title="Buy a call",
+        description="Buy one call of any action found with jecp_search. Costs its price; failed calls are free.",
+        input_schema=_object(
+            {"tool": {**_TOOL, "description": "Name from jecp_search."}, "arguments": {"type": "object"}},
+            "tool",
+            "arguments",
+        ),
+    ),
+    ToolCard(
+        name="jecp_describe",
+        title="Describe an action",
+        description="Free. An action's input schema, examples, price, provider, and whether the limits allow it now.",
+        input_schema=_object({"tool": _TOOL}, "tool"),
+        read_only=True,
+        idempotent=True,
+    ),
+    ToolCard(
+        name="jecp_execute",
+        title="Buy a prepared call",
+        description="Buy what jecp_prepare promised, at that price, once. Asked again, it gives the same result.",
+        input_schema=_object({"prepared_id": {"type": "string", "minLength": 6, "maxLength": 64}}, "prepared_id"),
+    ),
+    ToolCard(
+        name="jecp_prepare",
+        title="Prepare a call",
+        description="Free. Check a call and lock its price: limits, balance, issues. Then jecp_execute buys it.",
+        input_schema=_object({"tool": _TOOL, "arguments": {"type": "object"}}, "tool", "arguments"),
+    ),
+    ToolCard(
+        name="jecp_refund",
+        title="Refunds",
+        description=(
+            "Ask for a charged call's money back, with a reason a person will read. "
+            "Without call_id: the refunds so far and what became of them."
+        ),
+        input_schema=_object(
+            {
+                "call_id": {"type": "string", "minLength": 4, "maxLength": 64},
+                "reason": {"type": "string", "minLength": 1, "maxLength": 500},
+            }
+        ),
+    ),
+    ToolCard(
+        name="jecp_register",
+        title="Register an agent",
+        description=(
+            "Make an agent account at the Hub, once, so that calls can be bought. Its key is stored here, never shown."
+        ),
+        input_schema=_object({"name": {"type": "string", "minLength": 1, "maxLength": 64}}),
+    ),
+    ToolCard(
+        name="jecp_search",
+        title="Search the catalog",
+        description="Free. Find actions to buy, best match first; without query, the most used.",
+        input_schema=_object(
+            {
+                "query": {"type": "string", "maxLength": 200, "description": "Keywords."},
+                "namespace": {"type": "string", "maxLength": 64, "description": "One provider only."},
+                "tags": {"type": "array", "items": {"type": "string", "maxLength": 64}, "maxItems": 8},
+                "max_price_usdc": {"type": "string", "maxLength": 20, "description": 'Such as "0.05".'},
+                "limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS},
+            }
+        ),
+        read_only=True,
+        idempotent=True,
+    ),
+    ToolCard(
+        name="jecp_status",
+        title="Status of a call",
+        description=(
+            "Free. What became of a call; finishes one whose answer was lost, without paying twice. "
+            "Without call_id: the latest calls."
+        ),
+        input_schema=_object({"call_id": {"type": "string", "minLength": 4, "maxLength": 64}}),
+        idempotent=True,
+    ),
+    ToolCard(
+        name="jecp_topup",
+        title="Top up the wallet",
+        description="Get a payment link for the user. Charges nothing by itself: only a person can pay it.",
+        input_schema=_object({"amount_usd": {"type": "integer", "enum": list(TOPUPS_USD)}}, "amount_usd"),
+    ),
+    ToolCard(
+        name="jecp_wallet",
+        title="Wallet and limits",
+        description="Free. Last known balance, free calls and trust tier; what is left of each limit; money held.",
+        input_schema=_object({}),
+        read_only=True,
+        idempotent=True,
+        open_world=False,
+    ),
+)
+
+OWN: Final[Mapping[str, ToolCard]] = {card.name: card for card in _CARDS}
+"""Every own tool by name, in the order of the list."""
+
+
+def offered(*, registered: bool) -> tuple[ToolCard, ...]:
+    """The own tools to publish; ``jecp_register`` only while there are no credentials."""
+    return tuple(card for card in _CARDS if not (registered and card.name == "jecp_register"))

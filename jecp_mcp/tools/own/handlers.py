@@ -1,0 +1,264 @@
+"""What the bridge's own tools do. None of them can change the policy, approve a spend or choose an idempotency key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from jecp_mcp import jsontext
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
+from jecp_mcp.clock import Clock
+from jecp_mcp.errors import SettingsError, ToolFault
+from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.tools.error_results import message_of, step_object
+from jecp_mcp.tools.next_actions.advice import advise
+from jecp_mcp.tools.next_actions.steps import Context
+from jecp_mcp.tools.own import browse, refunds
+from jecp_mcp.tools.own.definitions import OWN, offered
+from jecp_mcp.tools.own.wallet import Wallet, line
+from jecp_mcp.tools.ports import Checks, CredentialKeeper, Finder, OnShelf, Payments, Refunding, Shelf, TopUps
+from jecp_mcp.tools.publishing.cleaning import clean
+from jecp_mcp.tools.publishing.links import LinkPolicy
+from jecp_mcp.tools.publishing.naming import unpinned
+from jecp_mcp.tools.publishing.views import Views
+from jecp_mcp.tools.results import Results
+from jecp_mcp.tools.types import NextAction, Text, ToolResult
+
+CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
+ALREADY_REGISTERED: Final = "ALREADY_REGISTERED"
+CREDENTIALS_NOT_STORED: Final = "CREDENTIALS_NOT_STORED"
+
+REGISTERED: Final = "There is an agent account already. Nothing was changed or charged. Go on with that one."
+
+_GIVE_LINK: Final = "Give this link to the user. When they have paid, repeat the call that needed money."
+_AFTER_LINK: Final = {
+    Decision.ACCEPTED: (
+        "await_payment",
+        "The payment page is open at the user's. When they say that they have paid, repeat the call that needed money.",
+    ),
+    Decision.DECLINED: ("stop", "The user does not want to pay now. Stop here."),
+}
+
+_LATEST: Final = 10
+_SEARCHED: Final = 50
+_KEY: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Everything the own tools reach."""
+
+    shelf: Shelf
+    views: Views
+    finder: Finder
+    calls: Payments
+    wallet: Wallet
+    results: Results
+    topups: TopUps
+    refunds: Refunding
+    keeper: CredentialKeeper
+    links: LinkPolicy
+    clock: Clock
+
+
+class OwnTools:
+    """The own tools but ``jecp_call``, which is the desk's."""
+
+    def __init__(self, near: Neighbours, check: Checks) -> None:
+        self._near = near
+        self._check = check
+        self._names = {known: frozenset(card.name for card in offered(registered=known)) for known in (True, False)}
+
+    def names(self) -> frozenset[str]:
+        """The own tools offered now."""
+        return self._names[self._near.keeper.present()]
+
+    async def run(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        """Run one of them with checked arguments.
+
+        Raises:
+            ToolFault: the request cannot be met.
+            HubError: the Hub could not or would not do its part.
+            LedgerError: the books cannot be read.
+        """
+        match name:
+            case "jecp_search":
+                near = self._near
+                made = await browse.search(near.shelf, near.finder, near.wallet, arguments, caller.principal)
+                self._mark(made["results"], caller)
+            case "jecp_describe":
+                made = await self.describe(arguments["tool"], caller)
+            case "jecp_status":
+                if "call_id" in arguments:
+                    return await self._status(arguments["call_id"], caller)
+                made = await self.latest(caller)
+            case "jecp_wallet":
+                made = await self._near.wallet.overview(caller.principal, self._near.keeper.free_calls)
+            case "jecp_refund":
+                near = self._near
+                made = await refunds.refund(near.calls, near.refunds, arguments, caller, near.links)
+            case "jecp_topup":
+                made = await self._topup(arguments["amount_usd"], caller)
+            case "jecp_register":
+                made = await self._register(arguments.get("name"))
+            case _:
+                raise ToolFault(
+                    "TOOL_NOT_FOUND", f"There is no tool {name}. Nothing was charged. Search for the action."
+                )
+        return told(made)
+
+    async def describe(self, tool: str, caller: Caller) -> dict[str, Any]:
+        """One tool or action: what it does, takes and costs, and whether the limits allow it now.
+
+        Raises:
+            ToolFault: there is none of this name.
+            LedgerError: the books cannot be read.
+        """
+        if tool in self.names():
+            card = OWN[tool]
+            return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
+        on_shelf = located(self._near.shelf, tool)
+        if on_shelf is None:
+            if (aside := set_aside(self._near.shelf, tool)) is not None:
+                raise ToolFault("TOOL_QUARANTINED", aside)
+            if (otherwise := sold_otherwise(self._near.shelf, tool)) is not None:
+                raise ToolFault("TOOL_NOT_FOUND", otherwise)
+            raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for the action.")
+        left = self._check.left(on_shelf.name, on_shelf.card.input_schema)
+        made = browse.described(on_shelf, self._near.shelf.warning(on_shelf.action), left)
+        self._mark([made], caller)
+        return made | await self._near.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
+
+    def _mark(self, hits: Sequence[dict[str, Any]], caller: Caller) -> None:
+        """Say of what this host is not shown as a tool why that is so."""
+        call_only = self._near.views.call_only(caller.host)
+        for hit in hits:
+            if hit["tool"] in call_only:
+                hit["call_only"] = call_only[hit["tool"]]
+
+    async def _status(self, call_id: str, caller: Caller) -> ToolResult:
+        row = await self._row(call_id, caller)
+        end = None if row is None else await self._near.calls.resolve(call_id)
+        if row is None or end is None:
+            raise ToolFault(
+                CALL_NOT_FOUND, "No call has this id. Nothing was charged. Look it up among the latest calls."
+            )
+        action = self._near.shelf.find(row.offer)
+        if end.answer is not None:
+            result = await self._near.results.render(replace(end, action=action, stored=True))
+            if await caller.listening():
+                self._near.calls.delivered(end)
+            return result
+        # Resolving may have moved the row on.
+        made = line(await self._row(call_id, caller) or row)
+        made["charged"] = end.charge.value
+        if end.refusal is not None:
+            made["message"] = message_of(end.refusal, self._near.links)
+            context = Context(row.tool, None, self.names(), self._near.links, self._near.clock.now(), action=action)
+            if end.refusal.code != refusals.CALL_OVER or end.charge is not Charge.NO:
+                made["next_action"] = step_object(advise(end, context))
+        return told(made)
+
+    async def _row(self, call_id: str, caller: Caller) -> CallRow | None:
+        rows = await self._near.calls.status(call_id)
+        return next((row for row in rows if row.principal == caller.principal), None)
+
+    async def latest(self, caller: Caller) -> dict[str, Any]:
+        """The caller's latest calls, newest first.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        rows = await self._near.calls.status(limit=_SEARCHED)
+        mine = [row for row in rows if row.principal == caller.principal]
+        return {"calls": [line(row) for row in mine[:_LATEST]]}
+
+    async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
+        if not self._near.keeper.present():
+            raise ToolFault(
+                "CREDENTIALS_MISSING",
+                "There is no agent account yet, so there is no wallet. Nothing was charged. Make one first.",
+            )
+
+        async def checkout() -> str:
+            return await self._checkout(amount_usd)
+
+        if caller.asker is None:
+            reply = Reply(Decision.UNABLE, url=await checkout())
+        else:
+            message = f"Open the Hub's payment page, to put {amount_usd} USD into the wallet?"
+            reply = await caller.asker.show_link(f"topup {amount_usd}", message, checkout)
+        type_, hint = _AFTER_LINK.get(reply.decision, ("open_url", _GIVE_LINK))
+        step = NextAction(type=type_, actor="human", hint=hint, source="bridge", url=reply.url)
+        return {"amount_usd": amount_usd, "checkout_url": reply.url, "next_action": step_object(step)}
+
+    async def _checkout(self, amount_usd: int) -> str:
+        url = self._near.links.checkout(await self._near.topups.topup(amount_usd))
+        if url is None:
+            raise ToolFault(
+                "HUB_MISBEHAVED",
+                "The Hub's payment link leads to a place the operator has not allowed, so it is not shown. "
+                "Nothing was charged. Tell the user.",
+            )
+        return url
+
+    async def _register(self, name: str | None) -> dict[str, Any]:
+        if self._near.keeper.present():
+            raise ToolFault(
+                ALREADY_REGISTERED,
+                REGISTERED,
+            )
+        try:
+            made = await self._near.keeper.register(name)
+        except (OSError, SettingsError) as exc:
+            why = exc.reason if isinstance(exc, SettingsError) else exc.strerror or type(exc).__name__
+            raise ToolFault(
+                CREDENTIALS_NOT_STORED,
+                f"The new account's key could not be stored: {why}. Nothing was charged. Tell the user.",
+            ) from exc
+        shown: dict[str, Any] = {"agent_id": made.agent_id, "credentials": made.kept_in}
+        if made.free_calls is not None:
+            shown["free_calls_remaining"] = made.free_calls
+        return shown
+
+
+def located(shelf: Shelf, tool: str) -> OnShelf | None:
+    """What a tool name, or an action's key, stands for on the shelf; None for nothing."""
+    found = shelf.resolve(tool)
+    if found is not None:
+        return found
+    action = shelf.find(tool)
+    name = shelf.name_of(action) if action is not None else None
+    return shelf.resolve(name) if name is not None else None
+
+
+def set_aside(shelf: Shelf, tool: str) -> str | None:
+    """Why an action that a tool name or key means cannot be bought, as a message; None when it means no such one."""
+    action = shelf.find(tool)
+    reason = shelf.quarantined.get(action.key) if action is not None else None
+    if action is None or reason is None:
+        return None
+    return (
+        f"The action {clean(action.key, _KEY, one_line=True)} is set aside: "
+        f"{clean(reason, browse.REASON_LENGTH, one_line=True)}. Nothing was charged. Search for another action."
+    )
+
+
+def sold_otherwise(shelf: Shelf, tool: str) -> str | None:
+    """That an action is sold, but not at the version that was named; None where no version was, or nothing is sold."""
+    wanted, version = unpinned(tool)
+    action = shelf.find(wanted) if version is not None else None
+    if action is None or version is None:
+        return None
+    key, named, now = (clean(text, _KEY, one_line=True) for text in (action.key, version, action.version or "none"))
+    return (
+        f"{key} is not sold at version {named}; its version is {now}. Nothing was charged. Look at what it is now with "
+        "jecp_describe, and name it without a version."
+    )
+
+
+def told(structured: Mapping[str, Any]) -> ToolResult:
+    """What a free tool of our own says."""
+    return ToolResult((Text(jsontext.dumps(structured).decode()),), structured=structured)

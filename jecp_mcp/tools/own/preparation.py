@@ -1,0 +1,212 @@
+"""``jecp_prepare``: what a call would cost and what stands in its way, before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from jecp_mcp import jsontext
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.prepared import Preparation
+from jecp_mcp.clock import iso
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.mandate.ledger import MeterReading
+from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.tools.error_results import step_object
+from jecp_mcp.tools.next_actions.steps import answered, enough
+from jecp_mcp.tools.ports import OnShelf, Problem
+from jecp_mcp.tools.publishing.cleaning import clean, left_words, provider_of, said
+from jecp_mcp.tools.types import NextAction
+
+MAX_ISSUES: Final = 8
+_REASON: Final = 200
+_KEYWORDS: Final = ("type", "enum", "const", "format", "minimum", "maximum", "minLength", "maxLength", "pattern")
+_FRAGMENT: Final = 400
+_QUERY: Final = 80
+
+Issue = dict[str, Any]
+
+
+def unfit(found: OnShelf, problems: Sequence[Problem]) -> dict[str, Any]:
+    """What is wrong with the arguments; nothing is prepared."""
+    issues = [_argument(problem, found.card.input_schema) for problem in problems[:MAX_ISSUES]]
+    step = NextAction(
+        "revise_request",
+        "agent",
+        "Mend the arguments as the issues say, then prepare the call again.",
+        "bridge",
+        tool="jecp_describe",
+        arguments={"tool": found.name},
+    )
+    return {"tool": found.name, "issues": issues, "charged": "no", "next_action": step_object(step)}
+
+
+def shown(
+    found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None, left: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A prepared call as the model sees it; amounts are decimal text in USDC.
+
+    Args:
+        found: the tool it would call.
+        made: what was prepared.
+        balance: what the wallet holds, where that is known.
+        page: where a person can answer in a browser, None where there is no such page.
+        left: what could not be checked in these arguments, beyond what the tool's card says.
+    """
+    call, slip = made.call, made.slip
+    issues = [*_full(made.full), *_short(call.hold if call.exact else call.quoted, balance), *_approval(made)]
+    issues += [*_ageing(found.action), *_unchecked([*found.card.left_to_hub, *left])]
+    told: dict[str, Any] = {
+        "prepared_id": slip.slip_id,
+        "tool": found.name,
+        "price_usdc": None if call.quoted is None else format_usdc(call.quoted),
+        "at_most_usdc": format_usdc(call.hold),
+        "expires_at": iso(slip.expires_at),
+        "provider": _hints(found.action),
+    }
+    if issues:
+        told["issues"] = issues
+    told["charged"] = "no"
+    told["next_action"] = step_object(_next(found, made, balance, page))
+    return told
+
+
+def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
+    if made.approval is not None:
+        _, asked = made.approval
+        return NextAction(
+            "ask_human",
+            "human",
+            f"Tell the user what it costs and that they approve it {answered(asked.slip_id, page)}. "
+            "Or execute it: that asks them here, where this host can ask.",
+            "bridge",
+            url=page,
+        )
+    execute = ("jecp_execute", {"prepared_id": made.slip.slip_id})
+    never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
+    if never:
+        return _cheaper(found.action, min(never))
+    if made.full:
+        return _once_there_is_room(made, execute)
+    least = made.call.quoted or made.call.hold
+    if balance is not None and balance < least:
+        return NextAction(
+            "topup",
+            "agent",
+            "The wallet holds too little. Get a payment link for the user; when they have paid, execute this call.",
+            "bridge",
+            tool="jecp_topup",
+            arguments={"amount_usd": enough(least - balance)},
+        )
+    return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
+
+
+def _cheaper(action: Action, most: MicroUSDC) -> NextAction:
+    """What costs more than a whole limit never has room in it, whatever refills."""
+    words = f"{action.capability.rpartition('/')[2]} {action.title or action.action}"
+    return NextAction(
+        "find_cheaper",
+        "agent",
+        "This costs more than a whole limit of the operator's. Search for a cheaper action, or tell the user.",
+        "bridge",
+        tool="jecp_search",
+        arguments={"query": clean(words, _QUERY, one_line=True), "max_price_usdc": format_usdc(most)},
+    )
+
+
+def _once_there_is_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
+    """A full limit: wait if it has room again while the price is promised, else it is the operator's."""
+    resets = [one.resets_at for one in made.full]
+    latest = None if None in resets else max(at for at in resets if at is not None)
+    if latest is None:
+        hint = "Tell the user: a limit of the operator's is full, and does not refill by itself. Stop here."
+        return NextAction("ask_operator", "operator", hint, "bridge")
+    if latest >= made.slip.expires_at:
+        hint = f"Tell the user that a limit of the operator's is full until {iso(latest)}. Prepare it again after that."
+        return NextAction("retry_after", "human", hint, "bridge")
+    wait = max(1, -(-(latest - made.slip.created_at) // 1000))
+    hint = f"A limit of the operator's is full. Wait {wait} s for room in it, then execute this call."
+    tool, arguments = execute
+    return NextAction("retry_after", "agent", hint, "bridge", tool=tool, arguments=arguments, retry_after_seconds=wait)
+
+
+def _full(readings: Sequence[MeterReading]) -> list[Issue]:
+    return [
+        _issue(
+            refusals.LIMIT_REACHED,
+            f"The limit {one.meter.label} has {format_usdc(max(0, one.meter.limit - one.used))} USDC left"
+            + (f"; it refills from {iso(one.resets_at)}." if one.resets_at is not None else "."),
+            location="mandate",
+        )
+        for one in readings
+    ]
+
+
+def _short(needed: MicroUSDC | None, balance: MicroUSDC | None) -> list[Issue]:
+    if needed is None or balance is None or balance >= needed:
+        return []
+    text = f"The wallet was last known to hold {format_usdc(balance)} USDC, less than the price."
+    return [_issue("INSUFFICIENT_BALANCE", text, location="wallet")]
+
+
+def _approval(made: Preparation) -> list[Issue]:
+    return [] if made.approval is None else [_issue(refusals.APPROVAL_REQUIRED, made.approval[0], location="mandate")]
+
+
+def _ageing(action: Action) -> list[Issue]:
+    if action.deprecation is None or action.deprecation.status == "active":
+        return []
+    until = f" until {said(action.deprecation.sunset_at, 40, one_line=True)}" if action.deprecation.sunset_at else ""
+    text = f"The provider withdraws this action; it works{until}."
+    return [_issue("CAPABILITY_DEPRECATED", text, location="catalog", blocking=False)]
+
+
+def _unchecked(left: Sequence[str]) -> list[Issue]:
+    """What of the arguments only the Hub will check, after it is asked to sell."""
+    if not left:
+        return []
+    words = left_words(list(dict.fromkeys(left)), MAX_ISSUES)
+    return [_issue("NOT_CHECKED_HERE", words, location="arguments", blocking=False)]
+
+
+def _argument(problem: Problem, schema: Mapping[str, Any]) -> Issue:
+    issue = _issue("INVALID_ARGUMENTS", clean(problem.reason, _REASON, one_line=True), location=problem.pointer)
+    expected = _expected(schema, problem.pointer)
+    if expected:
+        issue["suggested_fix"] = f"Give {problem.pointer or 'an object'} as {jsontext.dumps(expected).decode()}."
+    return issue
+
+
+def _issue(code: str, message: str, *, location: str, blocking: bool = True) -> Issue:
+    return {"location": location, "code": code, "blocking": blocking, "message": message}
+
+
+def _expected(schema: Mapping[str, Any], pointer: str) -> dict[str, Any]:
+    """What the schema says of the place a JSON pointer names, in a few words; nothing where it says it indirectly."""
+    at: Any = schema
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        properties = at.get("properties") if isinstance(at, Mapping) else None
+        if isinstance(properties, Mapping) and name in properties:
+            at = properties[name]
+        else:
+            at = at.get("items") if isinstance(at, Mapping) and name.isdigit() else None
+    if not isinstance(at, Mapping):
+        return {}
+    said = {key: jsontext.plain(at[key]) for key in _KEYWORDS if key in at}
+    return said if len(jsontext.dumps(said)) <= _FRAGMENT else {key: said[key] for key in ("type",) if key in said}
+
+
+def _hints(action: Action) -> dict[str, Any]:
+    """What is known of the provider that bears on whether to buy."""
+    told: dict[str, Any] = {"name": provider_of(action)}
+    if action.version:
+        told["version"] = clean(action.version, 40, one_line=True)
+    if action.trust_tier_required != "bronze":
+        told["tier"] = clean(action.trust_tier_required, 20, one_line=True)
+    if action.timeout_ms is not None:
+        told["timeout_seconds"] = action.timeout_ms // 1000
+    effects = [said(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
+    if effects:
+        told["side_effects"] = effects[:MAX_ISSUES]
+    return told

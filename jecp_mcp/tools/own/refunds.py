@@ -1,0 +1,112 @@
+"""``jecp_refund``: asking for money back, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jecp_mcp.calls.ports import Caller
+from jecp_mcp.calls.refusals import ACCOUNT_NOT_HERE, CALL_WRITTEN_OFF
+from jecp_mcp.errors import ToolFault
+from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.states import CHARGED, HOLDING, State
+from jecp_mcp.money import format_usdc
+from jecp_mcp.tools.error_results import step_object
+from jecp_mcp.tools.ports import Payments, Refunding
+from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id
+from jecp_mcp.tools.types import NextAction
+from jecp_mcp.wire.jecp.account import Refund
+
+CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
+NOT_CHARGED: Final = "NOT_CHARGED"
+INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
+
+_LISTED: Final = 20
+_NOTE: Final = 300
+
+
+async def refund(
+    calls: Payments, hub: Refunding, arguments: Mapping[str, Any], caller: Caller, links: LinkPolicy
+) -> dict[str, Any]:
+    """Ask for a call's money back, or say what became of earlier requests; amounts are decimal text in USDC.
+
+    Raises:
+        ToolFault: there is no such call, it was not charged, or a reason is missing.
+        HubError: the Hub refused, or could not be reached.
+        LedgerError: the ledger cannot be read.
+    """
+    call_id = arguments.get("call_id")
+    if call_id is None:
+        listed = await hub.refunds()
+        await calls.note_refunds()
+        return {"refunds": [_shown(one, links) for one in listed[:_LISTED]]}
+    row = await _row(calls, call_id, caller)
+    reason = arguments.get("reason")
+    if reason is None:
+        raise ToolFault(
+            INVALID_ARGUMENTS,
+            "A refund needs a reason. Nothing was charged. Ask again with one that a person can judge.",
+        )
+    assert row.reference is not None
+    made = _shown(await hub.request_refund(row.reference, reason), links)
+    step = NextAction(
+        "check_status",
+        "agent",
+        "The provider answers within a day or so. Ask later what became of it; do not ask for the refund again.",
+        "bridge",
+        tool="jecp_refund",
+        arguments={},
+    )
+    return {"call_id": call_id, **made, "next_action": step_object(step)}
+
+
+async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
+    rows = await calls.status(call_id)
+    row = next((one for one in rows if one.principal == caller.principal), None)
+    if row is None:
+        raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking. List the latest calls.")
+    if not calls.own(row):
+        raise ToolFault(
+            ACCOUNT_NOT_HERE,
+            "Another account paid for this call, so this server cannot ask its money back. Nothing was charged. "
+            "Tell the user that the operator must run a server with that account.",
+        )
+    if row.state is State.WRITTEN_OFF:
+        raise ToolFault(
+            CALL_WRITTEN_OFF,
+            "The Hub no longer knows this call, so nothing can be asked back. Whether it was charged stays unknown. "
+            "Tell the user that the operator must rule on it.",
+        )
+    if row.state in HOLDING:
+        raise ToolFault(
+            NOT_CHARGED,
+            "Nobody knows yet whether this call was charged. Asking charged nothing. Ask for its status first.",
+        )
+    if row.state not in CHARGED:
+        raise ToolFault(
+            NOT_CHARGED, "This call was free, so nothing can come back. Nothing was charged. Go on without a refund."
+        )
+    if row.reference is None:
+        raise ToolFault(
+            NOT_CHARGED,
+            "The Hub named no transaction for this call, so nothing can be asked back. Asking charged nothing. "
+            "Tell the user.",
+        )
+    return row
+
+
+def _shown(one: Refund, links: LinkPolicy) -> dict[str, Any]:
+    made: dict[str, Any] = {"refund_id": hub_id(one.refund_id), "status": links.said(one.status, 40)}
+    if (transaction := hub_id(one.transaction_id)) is not None:
+        made["transaction_id"] = transaction
+    for name, amount in (("amount_usdc", one.amount), ("returns_usdc", one.returned)):
+        if amount is not None:
+            made[name] = format_usdc(amount)
+    texts = {
+        "requested_at": one.requested_at,
+        "estimated_resolution": one.estimated_resolution,
+        "resolved_at": one.resolved_at,
+        "note": one.resolution_note,
+    }
+    made |= {name: links.said(text, _NOTE) for name, text in texts.items() if text}
+    return made

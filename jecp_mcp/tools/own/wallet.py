@@ -1,0 +1,230 @@
+"""What the wallet can still do: what the Hub last told of it, what is left of each cap, and whether one action fits.
+
+No Hub has an endpoint for an agent's standing: balance, trust tier and free calls come with its answers (JECP
+01-protocol, billing and execution), some with one dialect only. What was not told is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.ends import charge_of, standing
+from jecp_mcp.clock import Clock, iso
+from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import LedgerError
+from jecp_mcp.mandate.ledger import CallRow, MeterReading
+from jecp_mcp.mandate.policy import Permit, Policy, authorise
+from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
+from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.tools.next_actions.advice import amount_charged
+from jecp_mcp.tools.ports import Payments
+from jecp_mcp.tools.publishing.links import hub_id
+from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
+
+_ROWS: Final = 100
+"""How far back the agent's standing is looked for, in calls."""
+
+_ANSWERS: Final = 3
+"""In how many of the latest answers, and of those of the Hub's own actions, the agent's standing is looked for."""
+
+_HOLDS: Final = 10
+"""How many open holds are listed."""
+
+
+class Wallet:
+    """Reads the books; changes nothing."""
+
+    def __init__(self, calls: Payments, policy: Policy, clock: Clock) -> None:
+        self._calls = calls
+        self._policy = policy
+        self._clock = clock
+
+    async def overview(self, principal: str, free_calls: int | None = None) -> dict[str, Any]:
+        """The wallet as ``jecp_wallet`` shows it; amounts are decimal text in USDC.
+
+        Args:
+            free_calls: what the Hub gave with the registration, where that was in this process.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        rows = [row for row in await self._calls.status(limit=_ROWS) if self._calls.own(row)]
+        totals = await self._calls.totals()
+        made: dict[str, Any] = {}
+        known = await self._balance()
+        if known is not None:
+            made["balance_usdc"], made["balance_at"] = format_usdc(known[0]), iso(known[1])
+        else:
+            made["balance_usdc"] = None
+        if free_calls is not None and not rows:
+            made["free_calls_remaining"] = free_calls
+        made |= await self._standing(rows)
+        general = next((cap.per_call for cap in self._policy.caps if cap.pattern is None), None)
+        if general is not None:
+            made["per_call_usdc"] = format_usdc(general)
+        special = [
+            {"limit": cap.label("per_call_usdc"), "limit_usdc": format_usdc(cap.per_call)}
+            for cap in self._policy.caps
+            if cap.pattern is not None and cap.per_call is not None
+        ]
+        made["limits"] = [*special, *(_reading(one) for one in await self._calls.windows(principal))]
+        if self._policy.expires_at is not None:
+            made["expires_at"] = iso(self._policy.expires_at)
+        if self._policy.approve_above is not None:
+            made["approval_above_usdc"] = format_usdc(self._policy.approve_above)
+        made["charged_usdc"] = format_usdc(totals.charged)
+        made["held_usdc"] = format_usdc(totals.held)
+        made["in_doubt_usdc"] = format_usdc(totals.in_doubt)
+        made["calls"] = totals.calls
+        made |= await self._holds(principal) | await self._excessive(principal)
+        if self._calls.trouble is not None:
+            made["ledger_trouble"] = self._calls.trouble
+        return made
+
+    async def _standing(self, rows: Sequence[CallRow]) -> dict[str, Any]:
+        """Free calls, trust tier and the calls to the next one, as far as the Hub's latest answers tell them."""
+        answered = [row for row in rows if row.answered]
+        # Of the reference Hub's actions, only its own are answered with a tier.
+        looked_at = {row.number: row for row in (*answered[:_ANSWERS], *_of_the_hub(answered)[:_ANSWERS])}
+        made: dict[str, Any] = {}
+        for number in sorted(looked_at, reverse=True):
+            for row in await self._calls.status(looked_at[number].call_id):
+                answer = standing(row).answer
+                if answer is None:
+                    continue
+                free = answer.billing.raw.get("free_calls_remaining")
+                if isinstance(free, int) and not isinstance(free, bool) and free >= 0:
+                    made.setdefault("free_calls_remaining", free)
+                if answer.trust_tier in TIERS:
+                    made.setdefault("trust_tier", answer.trust_tier)
+        if "trust_tier" in made and made["trust_tier"] != TIERS[-1]:
+            made["next_tier"] = _next_tier(made["trust_tier"], rows)
+        return made
+
+    async def _holds(self, principal: str) -> dict[str, Any]:
+        """The calls that hold money without a proven end, newest first."""
+        rows = await self._calls.holding(limit=_HOLDS + 1)
+        made: dict[str, Any] = {"open_holds": [line(row) for row in rows[:_HOLDS] if row.principal == principal]}
+        return made | ({"more_holds": True} if len(rows) > _HOLDS else {})
+
+    async def _excessive(self, principal: str) -> dict[str, Any]:
+        """The calls for which the payee took more than they were allowed to cost; a person must look at them."""
+        rows = [row for row in await self._calls.excessive(limit=_HOLDS) if row.principal == principal]
+        return {"charged_too_much": [line(row) for row in rows]} if rows else {}
+
+    async def balance(self) -> MicroUSDC | None:
+        """The balance the Hub last told, or None.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        known = await self._balance()
+        return None if known is None else known[0]
+
+    async def _balance(self) -> tuple[MicroUSDC, int] | None:
+        """The balance the Hub last told this account, and when (Unix ms); it moves when other programs use it."""
+        row = await self._calls.last_told()
+        if row is None or row.balance_after is None:
+            return None
+        return row.balance_after, row.ended_at or row.created_at
+
+    async def allowance(self, action: Action, tool: str, principal: str) -> dict[str, Any]:
+        """Whether the limits would let this action be bought now: ``{"affordable": …}``, with ``why`` when not.
+
+        A caps check without a reservation: what other calls take in the meantime is not in it.
+        """
+        (made,) = await self.allowances([(action, tool)], principal)
+        return made
+
+    async def allowances(self, bought: Sequence[tuple[Action, str]], principal: str) -> list[dict[str, Any]]:
+        """`allowance` for several actions, each with its tool's name; the books are read once."""
+        try:
+            readings = {one.meter.label: one for one in await self._calls.windows(principal)}
+            known = await self._balance()
+        except LedgerError as exc:
+            return [{"affordable": False, "why": refusals.ledger_trouble(exc).code} for _ in bought]
+        return [self._allowance(self._permit(*one, principal), readings, known) for one in bought]
+
+    def _allowance(
+        self, permit: Permit | Refusal, readings: Mapping[str, MeterReading], known: tuple[MicroUSDC, int] | None
+    ) -> dict[str, Any]:
+        if isinstance(permit, Refusal):
+            return {"affordable": False, "why": permit.code}
+        for meter in permit.meters:
+            read = readings.get(meter.label)
+            if read is not None and read.used + permit.hold > read.meter.limit:
+                return {"affordable": False, "why": "LIMIT_REACHED", "limit": meter.label}
+        if known is not None and known[0] < permit.hold:
+            return {"affordable": False, "why": "INSUFFICIENT_BALANCE"}
+        return {"affordable": True} | ({"approval_needed": True} if self._policy.needs_approval(permit.hold) else {})
+
+    def permits(self, action: Action, tool: str) -> bool:
+        """Whether the mandate lets this action be bought without asking anybody, as long as its windows have room."""
+        return isinstance(self._permit(action, tool, ""), Permit)
+
+    def _permit(self, action: Action, tool: str, principal: str) -> Permit | Refusal:
+        price = action.price
+        return authorise(
+            self._policy,
+            action,
+            tool,
+            price.amount,
+            exact=price.exact,
+            now=self._clock.now(),
+            principal=principal,
+            session="",
+        )
+
+
+def line(row: CallRow) -> dict[str, Any]:
+    """One call of the ledger, briefly."""
+    made: dict[str, Any] = {
+        "call_id": row.call_id,
+        "tool": row.tool,
+        "state": row.state.value,
+        "created_at": iso(row.created_at),
+    }
+    made["charged"] = charge_of(row).value
+    if row.state in HOLDING:
+        made["held_usdc"] = format_usdc(row.held)
+    if row.state in CHARGED:
+        made |= amount_charged("charged_usdc", row.charged, estimated=refusals.estimated(row))
+    if row.state in CHARGED and row.charged > row.held:
+        made["allowed_usdc"] = format_usdc(row.held)
+        made["warning"] = "The payee says that it took more than this call was allowed to cost. Tell the user."
+    if row.refunded:
+        made["refunded_usdc"] = format_usdc(row.refunded)
+    if row.state in OPEN and row.provable_until is not None:
+        # Until then the bridge may still find out; after that it counts as spent until the operator rules.
+        made["settled_by"] = iso(row.provable_until)
+    known_as = hub_id(row.reference)
+    if known_as is not None:
+        made["transaction_id"] = known_as
+    return made
+
+
+def _of_the_hub(rows: Sequence[CallRow]) -> list[CallRow]:
+    return [row for row in rows if not row.payee]
+
+
+def _next_tier(tier: str, rows: Sequence[CallRow]) -> dict[str, Any]:
+    """The next trust tier and the most calls it can still take: the Hub counts them, and may have seen more."""
+    following = TIERS[TIERS.index(tier) + 1]
+    seen = sum(row.state in CHARGED or row.answered for row in rows)
+    return {"tier": following, "calls_to_go_at_most": max(1, TIER_CALLS[following] - max(TIER_CALLS[tier], seen))}
+
+
+def _reading(one: MeterReading) -> dict[str, Any]:
+    left = MicroUSDC(max(0, one.meter.limit - one.used))
+    made = {
+        "limit": one.meter.label,
+        "limit_usdc": format_usdc(one.meter.limit),
+        "used_usdc": format_usdc(one.used),
+        "remaining_usdc": format_usdc(left),
+    }
+    if one.resets_at is not None and one.used:
+        made["resets_at"] = iso(one.resets_at)
+    return made

@@ -1,0 +1,1 @@
+"""What is published as tools: names, texts and who is shown which."""

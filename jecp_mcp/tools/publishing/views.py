@@ -1,0 +1,138 @@
+"""The published tools as each kind of host is shown them: names, schemas and a number that it takes.
+
+What a host is not shown it can still buy through ``jecp_call``; why it is not shown is said wherever the action is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+from jecp_mcp.settings import ToolSettings
+from jecp_mcp.tools.ports import Shelf
+from jecp_mcp.tools.publishing.host_profiles import PROFILES, Profile
+from jecp_mcp.tools.schemas.dialects import Beyond, odd_key, plain
+from jecp_mcp.tools.types import ToolCard
+
+log = logging.getLogger(__name__)
+
+_MOST_LOGGED: Final = 10
+
+
+class View(NamedTuple):
+    """What hosts of one profile are shown.
+
+    Attributes:
+        cards: the catalog's tools, by name.
+        call_only: tools that are published and not shown, by their usual name, with the reason in our own words.
+        renamed: what tools are called instead of their usual name.
+    """
+
+    cards: tuple[ToolCard, ...]
+    call_only: Mapping[str, str]
+    renamed: Mapping[str, str]
+
+
+class Views:
+    """The views of one shelf. One per process."""
+
+    def __init__(self, shelf: Shelf, settings: ToolSettings) -> None:
+        self._shelf = shelf
+        self._settings = settings
+        self._made: dict[str, tuple[Sequence[ToolCard], int, View]] = {}
+        self._known: dict[str, _Known] = {}
+
+    def of(self, profile: Profile, *, own: int = 0) -> View:
+        """What hosts of a profile are shown.
+
+        Args:
+            own: how many tools are listed beside the catalog's.
+        """
+        cards = self._shelf.cards
+        made = self._made.get(profile.name)
+        if made is None or made[0] is not cards or made[1] != own:
+            before = made[2].call_only if made is not None else {}
+            made = self._made[profile.name] = (cards, own, self._view(profile, cards, own))
+            _tell(profile, made[2].call_only, before)
+        return made[2]
+
+    def call_only(self, host: str) -> Mapping[str, str]:
+        """What hosts of the profile of this name are not shown, as it was when they last listed the tools."""
+        made = self._made.get(host)
+        return made[2].call_only if made is not None else self.of(PROFILES[host]).call_only
+
+    def told(self, card: ToolCard) -> tuple[dict[str, str], dict[str, str]]:
+        """Of one tool, published one by one or not: by profile, why it is not shown, and what else it is called."""
+        schemas = {name: self._schema(one, card) for name, one in PROFILES.items()}
+        unshown = {name: schema.reason for name, schema in schemas.items() if isinstance(schema, Beyond)}
+        lengths = {name: one.name_length(self._settings.server_name) for name, one in PROFILES.items()}
+        names = {name: self._shelf.name_within(card.name, length) for name, length in lengths.items()}
+        return unshown, {name: other for name, other in names.items() if other != card.name and name not in unshown}
+
+    def _view(self, profile: Profile, cards: Sequence[ToolCard], own: int) -> View:
+        length = profile.name_length(self._settings.server_name)
+        shown: list[ToolCard] = []
+        call_only: dict[str, str] = {}
+        renamed: dict[str, str] = {}
+        for card in cards:
+            schema = self._schema(profile, card)
+            if isinstance(schema, Beyond):
+                call_only[card.name] = schema.reason
+                continue
+            name = self._shelf.name_within(card.name, length)
+            if name != card.name:
+                renamed[card.name] = name
+            same = name == card.name and schema is card.input_schema
+            shown.append(card if same else replace(card, name=name, input_schema=schema))
+        # The operator's word that each action is a tool stands, whatever a host then makes of so many.
+        if profile.most_tools is not None and self._settings.mode != "direct":
+            room = max(profile.most_tools - own, 0)
+            usual = {name: name_before for name_before, name in renamed.items()}
+            for card in shown[room:]:
+                call_only[usual.get(card.name, card.name)] = f"this host takes {profile.most_tools} tools at most"
+            del shown[room:]
+        return View(tuple(sorted(shown, key=lambda card: card.name)), call_only, renamed)
+
+    def _schema(self, profile: Profile, card: ToolCard) -> Mapping[str, Any] | Beyond:
+        """A card's schema as hosts of a profile take it, or why they do not."""
+        known = self._known.get(card.name)
+        if known is None or known.schema is not card.input_schema:
+            if len(self._known) > 2 * len(self._shelf.cards):
+                self._known.clear()
+            known = self._known[card.name] = _Known(card.input_schema)
+        if profile.plain_keys and known.odd is not None:
+            return known.odd
+        return known.plain if profile.plain else card.input_schema
+
+
+class _Known:
+    """What is known of one schema, once it was asked for."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+
+    @cached_property
+    def odd(self) -> Beyond | None:
+        return odd_key(self.schema)
+
+    @cached_property
+    def plain(self) -> Mapping[str, Any] | Beyond:
+        """The schema in the dialect; the same object if it is in it already, and the card then the same too."""
+        made = plain(self.schema)
+        return self.schema if made == self.schema else made
+
+
+def _tell(profile: Profile, call_only: Mapping[str, str], before: Mapping[str, str]) -> None:
+    """Log what is not shown now and was before."""
+    news = [name for name in call_only if name not in before]
+    if news:
+        log.warning(
+            "%d actions are offered to %s hosts through jecp_call only: see jecp-mcp catalog",
+            len(call_only),
+            profile.name,
+        )
+    for name in news[:_MOST_LOGGED]:
+        log.info("%s: %s", name, call_only[name])

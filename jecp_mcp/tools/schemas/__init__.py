@@ -1,0 +1,1 @@
+"""A stranger's JSON Schema made publishable, and arguments checked against it."""

@@ -1,0 +1,228 @@
+"""The arguments of a call against the published schema, before anything is spent. Pure: no I/O.
+
+Foreign patterns run in a linear-time engine only, and nothing is ever fetched. What is found wrong is told by JSON
+pointer (RFC 6901) without repeating the values, which may be large or private.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from jecp_mcp.tools.ports import Checked, Problem
+from jecp_mcp.tools.publishing.cleaning import clean
+from jecp_mcp.tools.schemas.patterns import COMPILED_BYTES
+from jecp_mcp.tools.schemas.references import (
+    Node,
+    deepest,
+    growth,
+    recursive,
+    silenced,
+    visits,
+)
+from jecp_mcp.tools.schemas.root_object import unfolded
+from jecp_mcp.tools.schemas.schema import beyond, loosened
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError, Validator
+
+log = logging.getLogger(__name__)
+
+MOST_PROBLEMS: Final = 10
+MAX_DEPTH: Final = 64
+"""How deep arguments may nest."""
+
+_REASON_LENGTH: Final = 240
+_POINTER_LENGTH: Final = 200
+_MOST_FOUND: Final = 20_000
+"""The most that may be found wrong where all of it is told at once: the checker collects all before it shows any."""
+
+_PATTERNS: Final = frozenset({"pattern", "patternProperties"})
+_BRANCH_NEAREST: Final = 3
+
+
+class ArgumentCheck:
+    """A check of arguments against one published schema, compiled when first used."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+
+    def __call__(self, arguments: Mapping[str, Any]) -> Checked:
+        """What is wrong with the arguments, at most `MOST_PROBLEMS` things, and what was not checked.
+
+        A recursive schema could draw out the check of deep arguments beyond measure. These are checked against what
+        the schema says without repeating itself.
+        """
+        depth, parts = _extent(arguments)
+        if depth > MAX_DEPTH:
+            return Checked((Problem("", f"the arguments nest deeper than {MAX_DEPTH} levels"),))
+        check, left = self._whole
+        if self._deepest is not None and depth > self._deepest:
+            check, left = self._without_recursion, (*left, beyond(self._deepest))
+        try:
+            if check.validator.is_valid(arguments):
+                return Checked(left=left)
+            return Checked(tuple(islice(check.problems(arguments, depth, parts), MOST_PROBLEMS)), left)
+        except ValueError as exc:
+            # Text that is not Unicode, or a value JSON has no word for.
+            return Checked((Problem("", f"the arguments are not JSON: {type(exc).__name__}"),))
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What of the schema cannot be checked in any arguments."""
+        return self._whole[1]
+
+    @cached_property
+    def _schema(self) -> Node:
+        return unfolded(dict(self.schema))
+
+    @cached_property
+    def _deepest(self) -> int | None:
+        return deepest(dict(self.schema))
+
+    @cached_property
+    def _whole(self) -> tuple[_Check, tuple[str, ...]]:
+        """The check of the whole schema; if it cannot be made, of all but its patterns, which is said."""
+        try:
+            return _Check(self._schema), ()
+        except ValueError as exc:
+            log.warning("a published schema does not compile, so its patterns are left to the Hub: %s", type(exc))
+            return _Check(loosened(self._schema, without=_PATTERNS)), ("patterns",)
+
+    @cached_property
+    def _without_recursion(self) -> _Check:
+        cut = frozenset(id(node) for node in recursive(dict(self.schema)))
+        return _Check(loosened(self._schema, without=_PATTERNS if self.left else frozenset(), cut=cut))
+
+
+class _Check:
+    """A schema compiled: once to see whether arguments fit, and again to say what is wrong with many of them."""
+
+    def __init__(self, schema: Node) -> None:
+        self._schema = schema
+        self.validator = _compiled(schema)
+
+    def problems(self, arguments: Mapping[str, Any], depth: int, parts: int) -> Iterator[Problem]:
+        """What is wrong with arguments that do not fit: all of it, or the first thing where there may be too much.
+
+        Args:
+            depth: how deep the arguments nest.
+            parts: how many there are.
+        """
+        if parts * self._visits * self._growth**depth > _MOST_FOUND:
+            yield from self._first(arguments)
+            return
+        seen = set()
+        for error in self.validator.iter_errors(arguments):
+            for problem in _problems(error):
+                if problem not in seen:
+                    seen.add(problem)
+                    yield problem
+
+    def _first(self, arguments: Mapping[str, Any]) -> Iterator[Problem]:
+        import jsonschema_rs
+
+        try:
+            self._silenced.validate(arguments)
+        except jsonschema_rs.ValidationError as error:
+            yield from _problems(error)
+
+    @cached_property
+    def _visits(self) -> int:
+        return visits(self._schema)
+
+    @cached_property
+    def _growth(self) -> int:
+        return growth(self._schema)
+
+    @cached_property
+    def _silenced(self) -> Validator:
+        return _compiled(silenced(self._schema))
+
+
+def _compiled(schema: Node) -> Validator:
+    import jsonschema_rs
+
+    return jsonschema_rs.validator_for(
+        schema,
+        pattern_options=jsonschema_rs.RegexOptions(size_limit=COMPILED_BYTES),
+        offline=True,
+        mask="the value",
+    )
+
+
+class ArgumentChecks:
+    """Checks by tool, the most recently used kept compiled."""
+
+    def __init__(self, capacity: int = 256) -> None:
+        self._capacity = capacity
+        self._checks: OrderedDict[str, ArgumentCheck] = OrderedDict()
+
+    def __call__(self, name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Checked:
+        """What is wrong with `arguments` for the tool `name`, whose schema now is `schema`."""
+        return self._check(name, schema)(arguments)
+
+    def left(self, name: str, schema: Mapping[str, Any]) -> Sequence[str]:
+        """What of the schema cannot be checked in any arguments."""
+        return self._check(name, schema).left
+
+    def _check(self, name: str, schema: Mapping[str, Any]) -> ArgumentCheck:
+        check = self._checks.get(name)
+        if check is None or (check.schema is not schema and check.schema != schema):
+            check = self._checks[name] = ArgumentCheck(schema)
+        self._checks.move_to_end(name)
+        if len(self._checks) > self._capacity:
+            self._checks.popitem(last=False)
+        return check
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    """One error of the checker, taken apart into what the model can mend."""
+    here = error.instance_path
+    kind = error.kind
+    unexpected = getattr(kind, "unexpected", None)
+    branches = getattr(kind, "context", None)
+    if kind.name in {"additionalProperties", "unevaluatedProperties"} and unexpected:
+        for name in unexpected[:MOST_PROBLEMS]:
+            yield Problem(_pointer([*here, name]), "this property is not allowed")
+    elif kind.name == "falseSchema":
+        none = error.schema_path[-1:] == ["else"]
+        yield Problem(
+            _pointer(here), "the value fits no alternative, or too many" if none else "this value is not allowed here"
+        )
+    elif kind.name == "required":
+        yield Problem(_pointer([*here, getattr(kind, "property", "")]), "this property is required and missing")
+    elif branches and kind.name in {"anyOf", "oneOf"} and all(branches):
+        yield Problem(_pointer(here), f"the value fits none of the {len(branches)} alternatives; the nearest follows")
+        for inner in min(branches, key=lambda branch: _distance(branch, here))[:_BRANCH_NEAREST]:
+            yield from _problems(inner)
+    else:
+        yield Problem(_pointer(here), clean(error.message, _REASON_LENGTH, one_line=True))
+
+
+def _distance(branch: list[ValidationError], here: list[str | int]) -> tuple[int, int]:
+    """How far the value is from an alternative: one of another kind is farther than one with something amiss."""
+    of_another_kind = sum(error.kind.name in {"type", "const", "enum"} for error in branch)
+    at_the_top = sum(error.kind.name == "type" and error.instance_path == here for error in branch)
+    return at_the_top * 2 + of_another_kind, len(branch)
+
+
+def _pointer(path: list[str | int]) -> str:
+    text = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+    return clean(text, _POINTER_LENGTH, one_line=True)
+
+
+def _extent(arguments: Mapping[str, Any]) -> tuple[int, int]:
+    """How deep arguments nest, up to one beyond `MAX_DEPTH`, and how many parts they have, as far as that matters."""
+    level: list[Any] = [arguments]
+    depth = parts = 0
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        inside = [item for holder in level for item in (holder.values() if isinstance(holder, Mapping) else holder)]
+        parts += len(inside)
+        level = [item for item in inside if isinstance(item, (Mapping, list, tuple))]
+    return depth, parts
