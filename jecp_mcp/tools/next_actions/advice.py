@@ -1,8 +1,8 @@
 """From a refusal to the next step: which one, by code and by the Hub's own word. Pure: no I/O.
 
 The Hub's own ``next_action`` decides the type where it gave one; the actor, the ready call and every hint are ours
-(`jecp_mcp.tools.next_actions.steps`). Where it is not proven whether money moved, the only step is to ask for the call's
-status.
+(`jecp_mcp.tools.next_actions.steps`). Where it is not proven whether money moved, the only step is to ask for the
+call's status.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ from jecp_mcp.rails import base
 from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict, account_changed
 from jecp_mcp.rails.jecp import outcome, rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
+from jecp_mcp.tools import dispatch
 from jecp_mcp.tools.error_results import fault_object
-from jecp_mcp.tools.own import refunds
+from jecp_mcp.tools.own import handlers, refunds
 from jecp_mcp.tools.types import Text
 from tests.unit.calls.test_refusals import row
 from tests.unit.tools_results.scene import ACTION, context, refused

@@ -41,7 +41,7 @@ def text_of(node: ast.expr) -> str | None:
 def messages() -> list[tuple[str, str]]:
     """Every message written out in the room of tools, with the file it stands in."""
     found = []
-    for path in sorted(ROOM.glob("*.py")):
+    for path in sorted(ROOM.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if path.name in PROTOCOL_ERRORS or not isinstance(node, ast.Call) or len(node.args) < 2:
                 continue
