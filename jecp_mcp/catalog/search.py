@@ -44,10 +44,10 @@ _COMMON: Final = 1_500
 _ENOUGH: Final = 200
 _SOUGHT: Final = 6
 """How many postings are gone through in the time that it takes to seek one."""
-_COVERED: Final = 1.5
-"""How much it counts to answer all of a query, as a power."""
+_COORDINATION_POWER: Final = 1.5
+"""How much the coordination factor counts: the share of a query, by what its words say, that an action answers."""
 _POOL: Final = 200
-_AGAIN: Final = 0.5
+_MMR_LAMBDA: Final = 0.5
 """What it takes from an offer that its name and title say nothing that those of one before it don't."""
 _WRONG_WAY: Final = 0.5
 """What is left of an action that turns B into A where A into B is asked for."""
@@ -55,7 +55,8 @@ _SURELY: Final = 0.4
 """How like a query what an action is about is, where that alone would do; what is best is taken for no less."""
 _ALSO_LIKE: Final = 0.6
 """How like a query, as a share of the likest, is an action that has none of its words."""
-_KNOWN: Final = 0.015
+_POPULARITY: Final = 0.015
+"""How much it counts that an action was called ten times as often."""
 _UNKNOWN_PRICE: Final = -1
 
 
@@ -107,7 +108,7 @@ class Index:
             self._named_from.append(len(self._named))
         self._postings: Postings = builder.built()
         self._vectors = None if model is None else Vectors(model, about)
-        self._telling = array("f", map(self._tells, known))
+        self._name_idf = array("f", map(self._idf, known))
         self._reader = Reader(self._postings, names=providers - others)
 
     def search(
@@ -146,9 +147,9 @@ class Index:
                 scores = _blended(scores, self._vectors.likeness(said), passes)
             for place in {place for way in wrong for place, _ in self._postings.of(way)} & scores.keys():
                 scores[place] *= _WRONG_WAY
-            chosen = self._varied(scores, limit)
+            chosen = self._mmr(scores, limit)
         elif terms(query):
-            chosen = self._varied(self._surely(said, passes), limit)
+            chosen = self._mmr(self._surely(said, passes), limit)
         else:
             order = sorted(filter(passes, range(len(self._keys))), key=lambda at: (-self._calls[at], at))
             chosen = [(place, 0.0) for place in sorted(order, key=self._withdrawn.__getitem__)[:limit]]
@@ -182,15 +183,16 @@ class Index:
         covered: dict[int, float] = {}
         whole = 0.0
         for size, group in sized:
-            tells = {term: group.says * fit * self._tells(term) for term, fit in group.answers.items()}
-            most = max(tells.values())
+            weights = {term: group.says * fit * self._idf(term) for term, fit in group.answers.items()}
+            most = max(weights.values())
             whole += most
             found_already = sparing and size > _COMMON and len(scores) >= _ENOUGH
-            for place, much in self._said(tells, size, scores if found_already else None).items():
+            for place, much in self._said(weights, size, scores if found_already else None).items():
                 scores[place] = scores.get(place, 0.0) + much
                 covered[place] = covered.get(place, 0.0) + most
         return (
-            (place, score * (covered[place] / whole) ** _COVERED * self._fame(place)) for place, score in scores.items()
+            (place, score * (covered[place] / whole) ** _COORDINATION_POWER * self._popularity_prior(place))
+            for place, score in scores.items()
         )
 
     def _surely(self, query: str, passes: Callable[[int], bool]) -> dict[int, float]:
@@ -201,49 +203,51 @@ class Index:
         near = takewhile(lambda place: likeness.of[place] >= _SURELY, likeness.places())
         return {place: likeness.of[place] for place in islice(filter(passes, near), _POOL)}
 
-    def _tells(self, term: str) -> float:
-        """How much a term tells of what is meant: a synonym in every third action hardly anything, however near."""
+    def _idf(self, term: str) -> float:
+        """Inverse document frequency, how much a term tells of what is meant: in every third action hardly anything."""
         total = len(self._keys)
         # That a word is rarer than what a few providers sell says nothing more.
         held = min(max(self._postings.count(term), total * RARE), total)
         return math.log(1 + (total - held + 0.5) / (held + 0.5))
 
-    def _said(self, tells: Mapping[str, float], size: int, among: Mapping[int, float] | None) -> dict[int, float]:
+    def _said(self, weights: Mapping[str, float], size: int, among: Mapping[int, float] | None) -> dict[int, float]:
         """The most that one of these terms, in `size` actions, says of each place, or only of those `among` them."""
-        if among is not None and len(among) * len(tells) * _SOUGHT < size:
+        if among is not None and len(among) * len(weights) * _SOUGHT < size:
             # It is shorter to look each place up than to go through all the actions.
             weighed = (
-                (place, max(tell * self._postings.weight(term, place) for term, tell in tells.items()))
+                (place, max(each * self._postings.weight(term, place) for term, each in weights.items()))
                 for place in among
             )
             return {place: much for place, much in weighed if much}
         best: dict[int, float] = {}
-        for term, tell in tells.items():
+        for term, each in weights.items():
             for place, weight in self._postings.of(term):
-                much = tell * weight
+                much = each * weight
                 if much > best.get(place, 0.0) and (among is None or place in among):
                     best[place] = much
         return best
 
-    def _fame(self, place: int) -> float:
+    def _popularity_prior(self, place: int) -> float:
         """What it counts that others use an action: of two that fit alike, the better known."""
-        return 1 + _KNOWN * math.log10(1 + self._calls[place])
+        return 1 + _POPULARITY * math.log10(1 + self._calls[place])
 
-    def _varied(self, scores: Mapping[int, float], limit: int) -> list[tuple[int, float]]:
-        """The best, one after the other, of which each counts the less the more it is like one before it."""
+    def _mmr(self, scores: Mapping[int, float], limit: int) -> list[tuple[int, float]]:
+        """Maximal marginal relevance: the best, of which each counts the less the more it is like one before it."""
         pool = nsmallest(max(_POOL, limit), scores, key=lambda place: (self._withdrawn[place], -scores[place], place))
         named = {place: self._names_in(place) for place in pool}
-        says = {place: sum(map(self._telling.__getitem__, terms)) for place, terms in named.items()}
+        says = {place: sum(map(self._name_idf.__getitem__, terms)) for place, terms in named.items()}
         likest = dict.fromkeys(pool, 0.0)
         chosen: list[tuple[int, float]] = []
         while likest and len(chosen) < limit:
-            place = min(likest, key=lambda one: (self._withdrawn[one], -scores[one] * (1 - _AGAIN * likest[one]), one))
-            chosen.append((place, scores[place] * (1 - _AGAIN * likest.pop(place))))
+            left = {one: scores[one] * (1 - _MMR_LAMBDA * like) for one, like in likest.items()}
+            place = min(left, key=lambda one: (self._withdrawn[one], -left[one], one))
+            likest.pop(place)
+            chosen.append((place, left[place]))
             mine, mine_says = named[place], says[place]
             for other, like in likest.items():
                 both = mine & named[other]
                 if both:
-                    shared = sum(map(self._telling.__getitem__, both)) / min(mine_says, says[other])
+                    shared = sum(map(self._name_idf.__getitem__, both)) / min(mine_says, says[other])
                     likest[other] = max(like, shared)
         return chosen
 
