@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mcp.server.transport_security import TransportSecuritySettings
     from starlette.applications import Starlette
     from starlette.routing import Route
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _BACKLOG = 128
 """How many connections may wait in the kernel to be accepted."""
 MOST_SESSIONS = 512
-"""How many 2025-era sessions of Streamable HTTP there may be; one that is idle for half an hour ends."""
+"""How many 2025-era sessions of Streamable HTTP there may be; one ends that is idle for half an hour, or in the way."""
 _DRAIN_SECONDS = 3
 
 
@@ -123,6 +123,8 @@ async def serve_http(
     server: BridgeServer, settings: ServerSettings, bound: socket.socket, beside: Sequence[Route] = ()
 ) -> None:
     """Serve Streamable HTTP at ``/mcp``, and what is `beside` it, until SIGINT or SIGTERM."""
+    from jecp_mcp.server.http_sessions import HttpSessions
+
     rules = security(settings, bound.getsockname()[1])
     app = server.streamable_http_app(
         host=settings.host,
@@ -131,7 +133,9 @@ async def serve_http(
         max_request_body_size=MOST_BYTES,
         max_sessions=MOST_SESSIONS,
     )
-    await _serve(app, settings, bound, "/mcp", rules, beside)
+    sessions = HttpSessions(app, "/mcp", rules.allowed_hosts[0], MOST_SESSIONS)
+    server.middleware.append(sessions.watch_call)
+    await _serve(sessions, settings, bound, "/mcp", rules, beside)
 
 
 async def serve_sse(
@@ -171,7 +175,7 @@ def _sse_app(server: BridgeServer, rules: TransportSecuritySettings, beside: Seq
 
 
 async def _serve(
-    app: Starlette,
+    app: ASGIApp,
     settings: ServerSettings,
     bound: socket.socket,
     path: str,
