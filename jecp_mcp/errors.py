@@ -15,6 +15,7 @@
     │   └── LedgerDamaged     the ledger file is not what was written
     ├── HeldBack              a request whose first byte must not leave now
     ├── PinsUnusable          what was seen of the catalog before cannot be read or written
+    ├── PackageDamaged        a data file of this package is missing or broken
     └── ToolFault             a request to one of our own tools that cannot be met
 
 A refused paid call is not an exception: it is a value (`jecp_mcp.domain.refusals.Refusal`).
@@ -95,6 +96,10 @@ class HeldBack(JecpMcpError):
 
 class PinsUnusable(JecpMcpError):
     """What was seen of the catalog before cannot be read, or not be written. What it would have allowed stays held."""
+
+
+class PackageDamaged(JecpMcpError):
+    """A data file that this package is shipped with is missing or broken. Installing the package again mends it."""
 
 
 class PaidNotShown(JecpMcpError):

@@ -125,7 +125,7 @@ class Vectors:
         holding = np.zeros(model.size, dtype=np.float32)
         for ids in tokens:
             holding[np.unique(ids)] += 1
-        self._telling = np.log1p(len(texts) / (holding + max(1.0, len(texts) * RARE))).astype(np.float32)
+        self._idf = np.log1p(len(texts) / (holding + max(1.0, len(texts) * RARE))).astype(np.float32)
         self._texts = np.zeros((len(tokens), model.width), dtype=np.float32)
         for place, ids in enumerate(tokens):
             self._texts[place] = self._mean(ids)
@@ -140,5 +140,5 @@ class Vectors:
         """The vector of a text: of length 1, or 0 when there is nothing in it."""
         import numpy as np
 
-        mean: NDArray[np.float32] = self._telling[tokens] @ self._model.vectors(tokens)
+        mean: NDArray[np.float32] = self._idf[tokens] @ self._model.vectors(tokens)
         return mean / np.float32(max(float(np.linalg.norm(mean)), 1e-6))

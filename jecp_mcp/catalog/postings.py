@@ -24,18 +24,23 @@ class Postings:
     """Terms with the documents that hold them.
 
     Attributes:
+        total: how many documents there are.
         terms: every term, in order.
         starts: where each term's postings begin, and where the last one's end.
         documents: the documents of each posting, in order within a term.
         weights: how much the term says about the document, from 1 to 255.
     """
 
-    def __init__(self, terms: Sequence[str], starts: array[int], documents: array[int], weights: bytes) -> None:
+    def __init__(
+        self, total: int, terms: Sequence[str], starts: array[int], documents: array[int], weights: bytes
+    ) -> None:
+        self.total: Final = total
         self.terms: Final = terms
         self.starts: Final = starts
         self.documents: Final = documents
         self.weights: Final = weights
         self._places = {term: place for place, term in enumerate(terms)}
+        self._rows: dict[str, bytes] = {}
         self._grams: dict[str, array[int]] = {}
         for place, term in enumerate(terms):
             for gram in _grams(term):
@@ -65,6 +70,16 @@ class Postings:
         end = self.starts[place + 1]
         at = bisect_left(self.documents, document, self.starts[place], end)
         return self.weights[at] if at < end and self.documents[at] == document else 0
+
+    def row(self, term: str) -> bytes:
+        """The weight of a term in each document, 0 where it is not. It is kept: only for terms in many documents."""
+        known = self._rows.get(term)
+        if known is None:
+            made = bytearray(self.total)
+            for document, weight in self.of(term):
+                made[document] = weight
+            known = self._rows[term] = bytes(made)
+        return known
 
     def beginning(self, prefix: str) -> list[str]:
         """Terms that begin so, the shortest first."""
@@ -132,7 +147,7 @@ class Builder:
             documents += found[term][0]
             weights += found[term][1]
             starts.append(len(documents))
-        return Postings(terms, starts, documents, bytes(weights))
+        return Postings(len(self._documents), terms, starts, documents, bytes(weights))
 
 
 def _slips(one: str, other: str) -> int:

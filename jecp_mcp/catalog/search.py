@@ -1,17 +1,15 @@
 """Finding actions by what they are for: by words, words that mean the same, words misspelt, and names nearly right.
 
-Ranked by BM25 over fields (`jecp_mcp.catalog.postings`). Each word of a query counts once, however many of its synonyms
-an action has, and an action that answers more of the query comes before one that says some of it often. Where there
-is a model of what words mean (`jecp_mcp.catalog.embeddings`), what an action is about counts as much as its words. Many
-providers sell the same: of those the best known come first, and others make room for different actions.
+Ranked by BM25 over fields (`jecp_mcp.catalog.ranking`). Where there is a model of what words mean
+(`jecp_mcp.catalog.embeddings`), what an action is about counts as much as its words. Many providers sell the same: of
+those the best known come first, and others make room for different actions (`jecp_mcp.catalog.diversity`).
 """
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import islice, takewhile
@@ -21,9 +19,11 @@ import anyio
 import anyio.to_thread
 
 from jecp_mcp.catalog.contents import Catalog
-from jecp_mcp.catalog.embeddings import RARE, Likeness, Model, Vectors
+from jecp_mcp.catalog.diversity import Diversity
+from jecp_mcp.catalog.embeddings import Likeness, Model, Vectors
 from jecp_mcp.catalog.postings import Builder, Postings
-from jecp_mcp.catalog.queries import Asked, Reader
+from jecp_mcp.catalog.queries import Reader
+from jecp_mcp.catalog.ranking import Ranking
 from jecp_mcp.catalog.rows import is_withdrawn, namespace_of
 from jecp_mcp.catalog.words import directed, read_thesaurus, terms
 from jecp_mcp.domain.offers import Action
@@ -39,23 +39,13 @@ _PROPERTIES: Final = 24
 _NEAREST: Final = 5
 _NEAR: Final = 0.45
 _CANDIDATES: Final = 60
-_COMMON: Final = 1_500
-"""A word in more documents than this is only looked up in those that the others have found."""
-_ENOUGH: Final = 200
-_SOUGHT: Final = 6
-"""How many postings are gone through in the time that it takes to seek one."""
-_COVERED: Final = 1.5
-"""How much it counts to answer all of a query, as a power."""
 _POOL: Final = 200
-_AGAIN: Final = 0.5
-"""What it takes from an offer that its name and title say nothing that those of one before it don't."""
 _WRONG_WAY: Final = 0.5
 """What is left of an action that turns B into A where A into B is asked for."""
 _SURELY: Final = 0.4
 """How like a query what an action is about is, where that alone would do; what is best is taken for no less."""
 _ALSO_LIKE: Final = 0.6
 """How like a query, as a share of the likest, is an action that has none of its words."""
-_KNOWN: Final = 0.015
 _UNKNOWN_PRICE: Final = -1
 
 
@@ -81,11 +71,9 @@ class Index:
         self._actions: Mapping[str, Action] = given
         self._keys = tuple(given)
         self._prices, self._calls = array("q"), array("q")
-        self._named, self._named_from = array("I"), array("I", [0])
-        self._withdrawn = bytearray()
+        self._diversity = Diversity()
         self._tags: list[tuple[str, ...]] = []
         builder = Builder([weight for _, weight, _ in _FIELDS], [even for _, _, even in _FIELDS])
-        known: dict[str, int] = {}
         tagged: dict[tuple[str, ...], tuple[str, ...]] = {}
         shared = Counter(key.rpartition(":")[0] for key in given)
         providers: set[str] = set()
@@ -101,13 +89,12 @@ class Index:
             amount = action.price.amount
             self._prices.append(_UNKNOWN_PRICE if amount is None else amount)
             self._calls.append(action.total_calls or 0)
-            self._withdrawn.append(is_withdrawn(action))
             self._tags.append(tagged.setdefault(action.tags, action.tags))
-            self._named.extend(known.setdefault(term, len(known)) for term in {*fields[0], *fields[1]})
-            self._named_from.append(len(self._named))
+            self._diversity.add({*fields[0], *fields[1]}, withdrawn=is_withdrawn(action))
         self._postings: Postings = builder.built()
         self._vectors = None if model is None else Vectors(model, about)
-        self._telling = array("f", map(self._tells, known))
+        self._ranking = Ranking(self._postings, self._calls)
+        self._diversity.weigh(self._ranking.idf)
         self._reader = Reader(self._postings, names=providers - others)
 
     def search(
@@ -141,17 +128,19 @@ class Index:
         groups, wrong = self._reader.read(said)
         if groups:
             filtered = bool(namespace or asked or max_price is not None)
-            scores = {place: score for place, score in self._scores(groups, sparing=not filtered) if passes(place)}
+            scores = self._ranking.scores(groups, sparing=not filtered)
+            if filtered:
+                scores = {place: score for place, score in scores.items() if passes(place)}
             if self._vectors is not None:
                 scores = _blended(scores, self._vectors.likeness(said), passes)
             for place in {place for way in wrong for place, _ in self._postings.of(way)} & scores.keys():
                 scores[place] *= _WRONG_WAY
-            chosen = self._varied(scores, limit)
+            chosen = self._diversity.choose(scores, limit)
         elif terms(query):
-            chosen = self._varied(self._surely(said, passes), limit)
+            chosen = self._diversity.choose(self._surely(said, passes), limit)
         else:
             order = sorted(filter(passes, range(len(self._keys))), key=lambda at: (-self._calls[at], at))
-            chosen = [(place, 0.0) for place in sorted(order, key=self._withdrawn.__getitem__)[:limit]]
+            chosen = [(place, 0.0) for place in sorted(order, key=self._diversity.is_withdrawn)[:limit]]
         return [Hit(self._actions[self._keys[place]], score) for place, score in chosen]
 
     def nearest(self, text: str, *, limit: int = _NEAREST) -> list[str]:
@@ -161,10 +150,10 @@ class Index:
         sought = _squeezed(text[:_QUERY_LENGTH])
         if not sought:
             return []
-        found = sorted(self._scores(self._reader.read_name(text[:_QUERY_LENGTH])), key=lambda one: (-one[1], one[0]))
+        found = self._ranking.scores(self._reader.read_name(text[:_QUERY_LENGTH]))
         near: list[tuple[float, str]] = []
         matcher = SequenceMatcher(None, b=sought, autojunk=False)
-        for place, _ in found[:_CANDIDATES]:
+        for place in nsmallest(_CANDIDATES, found, key=lambda place: (-found[place], place)):
             key = self._keys[place]
             matcher.set_seq1(_squeezed(key))
             ratio = matcher.ratio()
@@ -174,25 +163,6 @@ class Index:
                 near.append((max(ratio, own * 0.95), key))
         return [key for _, key in sorted(near, key=lambda one: (-one[0], one[1]))[:limit]]
 
-    def _scores(self, groups: Sequence[Asked], *, sparing: bool = True) -> Iterable[tuple[int, float]]:
-        """Places with their scores, in no order. `sparing` looks common words up only where rarer ones were found."""
-        count = self._postings.count
-        sized = sorted(((sum(map(count, group.answers)), group) for group in groups), key=lambda one: one[0])
-        scores: dict[int, float] = {}
-        covered: dict[int, float] = {}
-        whole = 0.0
-        for size, group in sized:
-            tells = {term: group.says * fit * self._tells(term) for term, fit in group.answers.items()}
-            most = max(tells.values())
-            whole += most
-            found_already = sparing and size > _COMMON and len(scores) >= _ENOUGH
-            for place, much in self._said(tells, size, scores if found_already else None).items():
-                scores[place] = scores.get(place, 0.0) + much
-                covered[place] = covered.get(place, 0.0) + most
-        return (
-            (place, score * (covered[place] / whole) ** _COVERED * self._fame(place)) for place, score in scores.items()
-        )
-
     def _surely(self, query: str, passes: Callable[[int], bool]) -> dict[int, float]:
         """What is surely about the same as a query of which no word is known."""
         if self._vectors is None:
@@ -200,56 +170,6 @@ class Index:
         likeness = self._vectors.likeness(query)
         near = takewhile(lambda place: likeness.of[place] >= _SURELY, likeness.places())
         return {place: likeness.of[place] for place in islice(filter(passes, near), _POOL)}
-
-    def _tells(self, term: str) -> float:
-        """How much a term tells of what is meant: a synonym in every third action hardly anything, however near."""
-        total = len(self._keys)
-        # That a word is rarer than what a few providers sell says nothing more.
-        held = min(max(self._postings.count(term), total * RARE), total)
-        return math.log(1 + (total - held + 0.5) / (held + 0.5))
-
-    def _said(self, tells: Mapping[str, float], size: int, among: Mapping[int, float] | None) -> dict[int, float]:
-        """The most that one of these terms, in `size` actions, says of each place, or only of those `among` them."""
-        if among is not None and len(among) * len(tells) * _SOUGHT < size:
-            # It is shorter to look each place up than to go through all the actions.
-            weighed = (
-                (place, max(tell * self._postings.weight(term, place) for term, tell in tells.items()))
-                for place in among
-            )
-            return {place: much for place, much in weighed if much}
-        best: dict[int, float] = {}
-        for term, tell in tells.items():
-            for place, weight in self._postings.of(term):
-                much = tell * weight
-                if much > best.get(place, 0.0) and (among is None or place in among):
-                    best[place] = much
-        return best
-
-    def _fame(self, place: int) -> float:
-        """What it counts that others use an action: of two that fit alike, the better known."""
-        return 1 + _KNOWN * math.log10(1 + self._calls[place])
-
-    def _varied(self, scores: Mapping[int, float], limit: int) -> list[tuple[int, float]]:
-        """The best, one after the other, of which each counts the less the more it is like one before it."""
-        pool = nsmallest(max(_POOL, limit), scores, key=lambda place: (self._withdrawn[place], -scores[place], place))
-        named = {place: self._names_in(place) for place in pool}
-        says = {place: sum(map(self._telling.__getitem__, terms)) for place, terms in named.items()}
-        likest = dict.fromkeys(pool, 0.0)
-        chosen: list[tuple[int, float]] = []
-        while likest and len(chosen) < limit:
-            place = min(likest, key=lambda one: (self._withdrawn[one], -scores[one] * (1 - _AGAIN * likest[one]), one))
-            chosen.append((place, scores[place] * (1 - _AGAIN * likest.pop(place))))
-            mine, mine_says = named[place], says[place]
-            for other, like in likest.items():
-                both = mine & named[other]
-                if both:
-                    shared = sum(map(self._telling.__getitem__, both)) / min(mine_says, says[other])
-                    likest[other] = max(like, shared)
-        return chosen
-
-    def _names_in(self, place: int) -> frozenset[int]:
-        start, end = self._named_from[place], self._named_from[place + 1]
-        return frozenset(self._named[start:end])
 
 
 class Finder:

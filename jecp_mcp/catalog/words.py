@@ -1,5 +1,7 @@
-"""Words as search sees them: cut, folded, stemmed, and with others that mean nearly the same. Pure: no I/O.
+"""Words as search sees them: cut, folded, stemmed, and with others that mean nearly the same.
 
+The only I/O is that the files of the thesaurus are read, when they are first needed. Whatever needs them raises
+`PackageDamaged` where they cannot be used.
 Words of other languages than English are found as they are written, and scripts without blanks by pairs of characters.
 """
 
@@ -13,14 +15,11 @@ from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from jecp_mcp.catalog.thesaurus.apart import APART
-from jecp_mcp.catalog.thesaurus.filler import STOP, WEAK
+from jecp_mcp.catalog.thesaurus.loading import load_apart, load_stop_words, load_synonyms
 
 if TYPE_CHECKING:
     from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped]
 
-_STOP: Final = frozenset(STOP.split())
-_WEAK: Final = frozenset(WEAK.split())
 _WORD: Final = re.compile(r"[^\W_]+")
 _UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 _LONGEST: Final = 40
@@ -33,7 +32,25 @@ _LITTLE: Final = 0.25
 _BETWEEN: Final = 3
 """How many other words may stand between two of a phrase: "what does it really mean"."""
 _SHORTEST_STEM: Final = 4
-_APART: Final = {word: line.split()[0] for line in APART.split("\n") for word in line.split()}
+
+
+class _Talk(NamedTuple):
+    """Words of talk: those that say nothing of a task, and those that say little of it."""
+
+    stop: frozenset[str]
+    weak: frozenset[str]
+
+
+@cache
+def _talk() -> _Talk:
+    stop, weak = load_stop_words()
+    return _Talk(frozenset(stop), frozenset(weak))
+
+
+@cache
+def _apart() -> Mapping[str, str]:
+    """The stems of words that a stemmer takes for forms of others."""
+    return {word: forms[0] for forms in load_apart() for word in forms}
 
 
 def terms(text: str) -> list[str]:
@@ -52,10 +69,11 @@ def wanted(query: str) -> dict[str, float]:
 
     Where nothing says much, what there is says all.
     """
-    words = [word for word in _WORD.findall(_folded(query)) if word not in _STOP]
+    stop, weak = _talk()
+    words = [word for word in _WORD.findall(_folded(query)) if word not in stop]
     found: dict[str, float] = {}
     for word in words or _WORD.findall(_folded(query)):
-        worth = _LITTLE if word in _WEAK or word.isdecimal() else 1.0
+        worth = _LITTLE if word in weak or word.isdecimal() else 1.0
         for term in terms(word):
             found[term] = max(worth, found.get(term, 0.0))
     return found if 1.0 in found.values() else dict.fromkeys(found, 1.0)
@@ -64,18 +82,19 @@ def wanted(query: str) -> dict[str, float]:
 def joined(query: str) -> list[tuple[tuple[str, str], str]]:
     """Neighbours in a query with what they are when written as one word, such as "web site"; as stems."""
     words = [word for word in _WORD.findall(_folded(query)) if word.isascii()]
-    pairs = (pair for pair in pairwise(words) if _STOP.isdisjoint(pair))
+    pairs = (pair for pair in pairwise(words) if _talk().stop.isdisjoint(pair))
     return [((stem(a), stem(b)), stem(a + b)) for a, b in pairs]
 
 
 def directed(text: str) -> list[tuple[str, str]]:
     """What a text says is turned into what, as in "PDF to Word", as stems: which way round makes all the difference."""
     words = _WORD.findall(_folded(text))
+    stop = _talk().stop
     found = []
     for at, word in enumerate(words):
         if word in _INTO or word == _OUT_OF:
-            before = [one for one in words[:at] if one not in _STOP][-_FURTHER:]
-            after = [one for one in words[at + 1 :] if one not in _STOP][:_FURTHER]
+            before = [one for one in words[:at] if one not in stop][-_FURTHER:]
+            after = [one for one in words[at + 1 :] if one not in stop][:_FURTHER]
             pairs = [(stem(one), stem(other)) for one in before for other in after]
             found += [(other, one) for one, other in pairs] if word == _OUT_OF else pairs
     return [(source, target) for source, target in found if source != target]
@@ -100,8 +119,9 @@ def _foreign(word: str) -> list[str]:
 @lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """A word without its ending, the same for British and American spelling."""
-    if word in _APART:
-        return _APART[word]
+    apart = _apart()
+    if word in apart:
+        return apart[word]
     word = _OUR.sub("or", _BRITISH.sub(lambda met: met[0][:-1] + "z", word))
     made: str = _stemmer().stemWord(word)
     # So that "verify" and "verification", "summary" and "summarise" become the same.
@@ -128,7 +148,7 @@ class _Together(NamedTuple):
 
 def _together(said: str, meaning: Collection[str]) -> _Together:
     phrase = tuple(terms(said))
-    plain = _STOP.isdisjoint(_WORD.findall(_folded(said)))
+    plain = _talk().stop.isdisjoint(_WORD.findall(_folded(said)))
     return _Together(frozenset(phrase), frozenset(meaning), () if plain else phrase)
 
 
@@ -142,17 +162,16 @@ class _Meanings:
     """
 
     def __init__(self) -> None:
-        from jecp_mcp.catalog.thesaurus.lists import alike, implied
-
+        alike, implied = load_synonyms()
         single: dict[str, set[str]] = {}
         together: list[_Together] = []
-        for members in alike():
+        for members in alike:
             plain = {stem(word) for word in members if "+" not in word}
             several = [_together(word, plain) for word in members if "+" in word]
             for word in plain:
                 single.setdefault(word, set()).update(plain.union(*(one.parts for one in several)) - {word})
             together += several
-        together += [_together(said, terms(meant)) for said, meant in implied()]
+        together += [_together(said, terms(meant)) for said, meant in implied]
         common = Counter(part for one in together for part in one.parts)
         self.alike: Mapping[str, frozenset[str]] = {word: frozenset(others) for word, others in single.items()}
         self.together: dict[str, list[_Together]] = {}

@@ -285,7 +285,7 @@ class Adopt(_Fact):
 
     def __call__(self, batch: Batch, at: UnixMs) -> int | None:
         """Make it."""
-        return batch.adopt(frozenset(self.dead), self.served, frozenset(self.running), at, clock_right=self.clock_right)
+        return batch.adopt(self.served, at, clock_right=self.clock_right)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

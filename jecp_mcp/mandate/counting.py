@@ -72,14 +72,14 @@ class Meters:
             The cap that has no room, of several the one that takes longest to reset; None when all had room.
         """
         at = self._events.at
-        inside = [0 if own is None else self._inside(state, own) for _, state in asked]
         full = [
-            (meter, state, mine)
-            for (meter, state), mine in zip(asked, inside, strict=True)
-            if hold > mine and state.used - mine + hold > meter.limit
+            (meter, state)
+            for meter, state in asked
+            # An open call counts in a window with all of its hold, or not at all.
+            if hold > (0 if own is None else self._inside(state, own)) and state.used + hold > meter.limit
         ]
         if full:
-            return self._over(hold, full, own)
+            return self._over(hold, full)
         if own is not None:
             for state in self._counting(own):
                 self._move(state, slot_start(state.window, own.sent_at), -self._inside(state, own))
@@ -165,12 +165,12 @@ class Meters:
             self._changes.slots[state.number, start] += by
             self._changes.meters[state.number] = state
 
-    def _over(self, hold: int, full: Sequence[tuple[Meter, MeterState, int]], own: Call | None) -> OverLimit:
+    def _over(self, hold: int, full: Asked) -> OverLimit:
         longest: OverLimit | None = None
-        for meter, state, mine in full:
-            needed = state.used - mine + hold - meter.limit
-            resets_at = self._room_at(state, needed, own if mine else None) if hold <= meter.limit else None
-            over = OverLimit(meter, MicroUSDC(state.used - mine), resets_at)
+        for meter, state in full:
+            needed = state.used + hold - meter.limit
+            resets_at = self._room_at(state, needed) if hold <= meter.limit else None
+            over = OverLimit(meter, MicroUSDC(state.used), resets_at)
             if resets_at is None:
                 return over
             if longest is None or longest.resets_at is None or resets_at > longest.resets_at:
@@ -178,7 +178,7 @@ class Meters:
         assert longest is not None
         return longest
 
-    def _room_at(self, state: MeterState, needed: int, own: Call | None) -> UnixMs | None:
+    def _room_at(self, state: MeterState, needed: int) -> UnixMs | None:
         """When at least `needed` will have left the window; None when it never does."""
         if slot_expiry(state.window, 0) is None:
             return None
@@ -186,8 +186,6 @@ class Meters:
         for (meter, start), by in self._changes.slots.items():
             if meter == state.number:
                 amounts[start] = amounts.get(start, 0) + by
-        if own is not None:
-            amounts[slot_start(state.window, own.sent_at)] -= own.counts
         for start, amount in sorted(amounts.items()):
             needed -= amount
             expires = slot_expiry(state.window, start)

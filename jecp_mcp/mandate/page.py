@@ -132,6 +132,7 @@ class Page:
         number, digest: of the last event.
         stored: the number of the last call that is in the store.
         slots: the start and amount of every slot of a meter.
+        orphans: the ids of the open calls whose process has ended, and of this session's on which no task works.
         shelf: every stored slip of the kind and principal that were asked for, oldest first.
         lapsed: stored slips of whatever kind that expired so long ago that they go now.
     """
@@ -165,7 +166,7 @@ class Page:
         return call
 
     def waiting(self, kind: SlipKind, subject: str) -> list[Slip]:
-        """The loaded slips of a subject."""
+        """The slips of a subject that are asked for or granted, where a slip is written and those are loaded."""
         return [slip for slip in self.slips.values() if slip.kind is kind and slip.subject == subject]
 
 

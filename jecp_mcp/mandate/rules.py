@@ -277,19 +277,15 @@ class Batch:
 
     def adopt(
         self,
-        dead: Collection[str],
         served: Collection[tuple[str, str]],
-        running: Collection[str],
         at: UnixMs,
         *,
         clock_right: bool,
     ) -> int | None:
-        """See to the loaded open rows that nobody works on.
+        """See to the open rows that nobody works on, as the page has them.
 
         Args:
-            dead: the sessions whose process has ended.
             served: the rails and accounts that this process can act for.
-            running: the calls that tasks of this process work on.
             clock_right: whether the clock was confirmed, so that it tells what can no longer be proven.
 
         Returns:
@@ -299,8 +295,6 @@ class Batch:
         for call in [self._page.calls[call_id] for call_id in self._page.orphans]:
             last = call.number
             mine = call.owner == self._session
-            if call.state not in OPEN or (call.call_id in running if mine else call.owner not in dead):
-                continue
             self._orphaned(call, at, mine=mine)
             hopeless = self._hopeless(call) if clock_right else None
             if hopeless is not None and call.state in {State.SENT, State.IN_DOUBT}:

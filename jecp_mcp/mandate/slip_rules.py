@@ -52,8 +52,7 @@ class SlipRules:
             raise LedgerError(f"the slip {slip.slip_id} is taken")
         dropped = self._in_its_way(slip, at)
         for old in self._page.waiting(slip.kind, slip.subject):
-            if old.state in WAITING:
-                self._put(replace(old, state=SlipState.SUPERSEDED))
+            self._put(replace(old, state=SlipState.SUPERSEDED))
         self._drop(dropped)
         written = replace(slip, created_at=at, expires_at=UnixMs(at + slip.expires_at - slip.created_at))
         self._page.slips[ref] = self._changes.new_slips[ref] = written

@@ -163,7 +163,8 @@ class Writer:
         """
         if self._changes or self._busy:
             await self.do(lambda _books, _at: None)
-        if self._apart:
+        if self._apart or self._flushing:
+            # Or another flush has begun to write it.
             flushed = self._bind().create_future()
             self._flushing.append(flushed)
             if not self._busy:
@@ -262,8 +263,7 @@ class Writer:
 
     def _go_on(self) -> None:
         """See to what a batch left behind or what came while it was written."""
-        if self._loop is None:
-            return
+        assert self._loop is not None
         if self._awaited():
             self._start_turn(self._loop)
         elif self._flushing and self._apart:

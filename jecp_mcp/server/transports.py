@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     from mcp.server.transport_security import TransportSecuritySettings
     from starlette.applications import Starlette
     from starlette.routing import Route
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _BACKLOG = 128
+"""How many connections may wait in the kernel to be accepted."""
 MOST_SESSIONS = 512
-"""How many 2025-era sessions of Streamable HTTP there may be; one that is idle for half an hour ends."""
+"""How many 2025-era sessions of Streamable HTTP there may be; one ends that is idle for half an hour, or in the way."""
 _DRAIN_SECONDS = 3
 
 
@@ -65,6 +66,14 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
             return
 
 
+class _Listener(socket.socket):
+    """A socket whose queue is `_BACKLOG` long, also when asyncio listens with the number that it accepts at once."""
+
+    def listen(self, backlog: int = _BACKLOG, /) -> None:
+        """Let clients connect."""
+        super().listen(max(backlog, _BACKLOG))
+
+
 def listen(settings: ServerSettings) -> socket.socket:
     """Bind the port.
 
@@ -80,12 +89,12 @@ def listen(settings: ServerSettings) -> socket.socket:
         )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Named, because asyncio turns Nagle's delay off only where it reads the protocol as TCP.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound = _Listener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((settings.host, settings.port))
         # From here on a client that connects waits; before, it would be refused.
-        bound.listen(_BACKLOG)
+        bound.listen()
     except OSError as exc:
         bound.close()
         raise SettingsError("server", "server.port", f"cannot listen on port {settings.port}: {exc.strerror}") from exc
@@ -114,6 +123,8 @@ async def serve_http(
     server: BridgeServer, settings: ServerSettings, bound: socket.socket, beside: Sequence[Route] = ()
 ) -> None:
     """Serve Streamable HTTP at ``/mcp``, and what is `beside` it, until SIGINT or SIGTERM."""
+    from jecp_mcp.server.http_sessions import HttpSessions
+
     rules = security(settings, bound.getsockname()[1])
     app = server.streamable_http_app(
         host=settings.host,
@@ -122,7 +133,9 @@ async def serve_http(
         max_request_body_size=MOST_BYTES,
         max_sessions=MOST_SESSIONS,
     )
-    await _serve(app, settings, bound, "/mcp", rules, beside)
+    sessions = HttpSessions(app, "/mcp", rules.allowed_hosts[0], MOST_SESSIONS)
+    server.middleware.append(sessions.watch_call)
+    await _serve(sessions, settings, bound, "/mcp", rules, beside)
 
 
 async def serve_sse(
@@ -162,7 +175,7 @@ def _sse_app(server: BridgeServer, rules: TransportSecuritySettings, beside: Seq
 
 
 async def _serve(
-    app: Starlette,
+    app: ASGIApp,
     settings: ServerSettings,
     bound: socket.socket,
     path: str,
@@ -171,7 +184,7 @@ async def _serve(
 ) -> None:
     import uvicorn
 
-    from jecp_mcp.server.http_limits import BACKLOG, Connections, HttpLimits, bounded
+    from jecp_mcp.server.http_limits import ACCEPTED, Connections, HttpLimits, bounded
 
     limits = HttpLimits.of_process()
     pages = [route.path for route in beside]
@@ -179,7 +192,7 @@ async def _serve(
         HttpGuard(app, limits, rules.allowed_origins, streams=[path], pages=pages),
         http=bounded(Connections(limits.connections)),
         ws="none",
-        backlog=BACKLOG,
+        backlog=ACCEPTED,
         proxy_headers=False,
         log_config=None,
         log_level="warning",

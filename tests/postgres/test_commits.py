@@ -127,6 +127,7 @@ async def test_what_was_queued_is_written_once(
     with pytest.raises(LedgerUnavailable):
         await behind.flush()
     proxy.open()
+    await behind.flush()
     row = await behind.row(wanted.call_id)
     assert row is not None
     assert (row.state, row.attempts, row.evidence) == (State.IN_DOUBT, 2, "lost again")
@@ -151,6 +152,7 @@ async def test_what_was_found_written_is_not_written_again_when_the_line_breaks_
         await behind.flush()
     assert proxy.broke.wait(60)
     proxy.open()
+    await behind.flush()
     row = await behind.row(wanted.call_id)
     assert row is not None
     assert (row.attempts, row.evidence) == (2, "lost again")

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
@@ -225,6 +226,34 @@ async def test_amounts_that_no_column_holds_are_errors_of_their_calls_alone(ledg
     assert (await ledger.audit()).findings == ()
 
 
+async def test_bodies_that_are_too_much_go_in_portions_and_those_that_nobody_received_last(
+    database: str, clock: ServerClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "_TRIMMED_AT_ONCE", 2)
+    ledger = PostgresLedger(SecretStr(database), "session", most_kept=250)
+    for number in range(6):
+        await ledger.reserve(reservation("session", call_id=f"{number}"))
+        await ledger.conclude_now(Conclusion(f"{number}", Verdict.NOT_CHARGED, answer=b"x" * 98))
+        if number > 2:
+            ledger.delivered(f"{number}")
+    assert await ledger.trim() == 4
+    assert [row.call_id for row in await ledger.rows() if row.answer is not None] == ["2", "1"]
+    assert [one.facts["calls"] for one in await ledger.events() if one.event == "trim"] == [2, 2]
+    assert await ledger.trim() == 0
+    assert (await ledger.audit()).findings == ()
+    await ledger.close()
+
+
+async def test_a_slip_that_the_server_cannot_take_now_is_refused_and_can_be_written_later(
+    behind: PostgresLedger, proxy: Proxy, impatient: None
+) -> None:
+    proxy.shut()
+    with pytest.raises(LedgerUnavailable, match="cannot be reached"):
+        await behind.write_slip(SLIP)
+    proxy.open()
+    assert (await behind.write_slip(SLIP)).slip_id == SLIP.slip_id
+
+
 async def test_two_caps_of_one_name_are_refused_together(ledger: PostgresLedger) -> None:
     with pytest.raises(LedgerError, match="two caps share one meter"):
         await ledger.reserve(reservation("session", 10, meters=[meter(), meter()]))
@@ -247,6 +276,23 @@ async def test_a_session_s_limit_is_left_as_it_is_when_the_clock_is_trusted_agai
 async def test_what_no_column_can_hold_is_not_looked_for(ledger: PostgresLedger) -> None:
     assert await ledger.slip(SlipRef(SlipKind.APPROVAL, "a\0b")) is None
     assert await ledger.events("a\0b") == []
+    with pytest.raises(LedgerError, match="cannot hold a value: UnicodeEncodeError"):
+        await ledger.has_paid("half of a \ud83d", "jecp", "account", "docs")
+    assert ledger.fault is None
+
+
+async def test_a_limit_whose_name_no_column_can_hold_is_refused(ledger: PostgresLedger) -> None:
+    with pytest.raises(LedgerError, match="a limit's name has a NUL or a lone surrogate"):
+        await ledger.reserve(reservation("session", meters=[meter(key="a\0b")]))
+    assert (await ledger.totals()).calls == 0
+
+
+async def test_a_meter_that_somebody_changed_is_found(ledger: PostgresLedger, cluster: Cluster, database: str) -> None:
+    await ledger.reserve(reservation("session", meters=[meter()]))
+    await ledger.check()
+    cluster.execute("UPDATE jecp_mcp.meter SET used = used - 1", database)
+    with pytest.raises(LedgerDamaged, match="1 of the ledger's meters do not agree with what they counted"):
+        await ledger.check()
 
 
 # --- changes that nobody waits for -----------------------------------------------------------------------------------
@@ -268,7 +314,9 @@ async def test_a_change_that_nobody_waits_for_keeps_no_other_from_being_written(
     for name in names:
         ledger.conclude(Conclusion(name, Verdict.NOT_CHARGED, evidence="poison" if name in "ab" else "fine"))
     # Whoever waits is written without them, and in the end so is everything but the poison.
+    assert ledger.trouble is None
     assert isinstance(await ledger.reserve(reservation("session", call_id="e")), Admitted)
+    assert "too slow" in str(ledger.trouble)
     with pytest.raises(LedgerUnavailable, match="too slow"):
         await ledger.flush()
     with pytest.raises(LedgerUnavailable, match="too slow"):
@@ -278,6 +326,7 @@ async def test_a_change_that_nobody_waits_for_keeps_no_other_from_being_written(
     assert isinstance(await ledger.reserve(reservation("session", call_id="f")), Admitted)
     cluster.execute("DROP TRIGGER poisons ON jecp_mcp.call", database)
     await ledger.flush()
+    assert ledger.trouble is None
     assert [(await ledger.row(name)).state for name in names] == [State.RELEASED] * 4  # type: ignore[union-attr]
     assert (await ledger.audit()).findings == ()
 

@@ -5,13 +5,14 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerUnavailable, TooManyWait
 from jecp_mcp.mandate import slip_rules
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, Undelivered
+from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, CallRow, Conclusion, Undelivered
 from jecp_mcp.mandate.postgres import carrier
 from jecp_mcp.mandate.postgres.bodies import PART
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
@@ -235,3 +236,54 @@ async def test_bodies_beyond_the_bound_go_oldest_first_and_those_that_nobody_rec
     assert cluster.execute("SELECT kept <= 2500000 FROM jecp_mcp.head", database) == [(True,)]
     assert (await ledger.audit()).findings == ()
     await ledger.close()
+
+
+async def test_an_answer_whose_parts_are_gone_is_no_answer(
+    ledger: PostgresLedger, cluster: Cluster, database: str
+) -> None:
+    await ledger.reserve(reservation("session", call_id="a", fingerprint="f"))
+    await ledger.conclude_now(settled("a", body(MB)))
+    row = await ledger.row("a")
+    assert row is not None
+    assert row.answer == body(MB)
+    cluster.execute("DELETE FROM jecp_mcp.part WHERE number = 2", database)
+    row = await ledger.row("a")
+    assert row is not None
+    assert (row.state, row.answered, row.answer) == (State.SETTLED, True, None)
+
+
+async def test_a_part_that_a_server_never_takes_is_given_up_and_sent_later(
+    behind: PostgresLedger, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await behind.reserve(reservation("behind", call_id="a"))
+    monkeypatch.setattr(carrier, "_LONGEST_PART", 0.2)
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE jecp_mcp.part IN ACCESS EXCLUSIVE MODE")
+        behind.conclude(settled("a", body(MB)))
+        async with asyncio.timeout(10):
+            with pytest.raises(LedgerUnavailable, match="cannot be reached"):
+                await behind.flush()
+    monkeypatch.setattr(carrier, "_LONGEST_PART", 60.0)
+    await behind.flush()
+    row = await behind.row("a")
+    assert row is not None
+    assert (row.state, row.answer) == (State.SETTLED, body(MB))
+
+
+def test_a_large_answer_that_comes_where_no_loop_runs_is_sent_with_what_comes_next(database: str) -> None:
+    ledger = open_server(database, "session")
+
+    async def reserve() -> None:
+        await ledger.reserve(reservation("session", call_id="a"))
+
+    async def flush_and_close() -> CallRow | None:
+        await ledger.flush()
+        row = await ledger.row("a")
+        await ledger.close()
+        return row
+
+    asyncio.run(reserve())
+    ledger.conclude(settled("a", body(MB)))
+    row = asyncio.run(flush_and_close())
+    assert row is not None
+    assert (row.state, row.answer) == (State.SETTLED, body(MB))

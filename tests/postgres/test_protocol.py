@@ -46,6 +46,7 @@ OF_THE_FILE: Final = {
     "test_every_process_on_the_file_sees_that_the_clock_went_back",
     "test_a_limit_that_has_much_to_add_up_is_read_beside_the_loop",
     "test_a_limit_that_must_count_many_calls_counts_them_in_steps_and_denies_meanwhile",
+    "test_a_call_is_sent_again_only_when_a_new_limit_has_counted_all_that_came_before",
 }
 """Tests that look into the file or its module."""
 OWN_FILE: Final = {"path", "tmp_path"}

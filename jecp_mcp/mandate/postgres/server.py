@@ -194,12 +194,13 @@ class Server:
         Raises:
             LedgerUnavailable: the server cannot be read.
             LedgerDamaged: what is there is no ledger.
+            LedgerError: it is asked for what no column can hold.
         """
         try:
             found = (line or self.reader).use(reading)
         except ValueError as exc:
             raise self._noted(LedgerDamaged(f"the ledger is damaged: {exc}")) from exc
-        except LedgerError as exc:
+        except (LedgerUnavailable, LedgerDamaged) as exc:
             raise self._noted(exc) from exc
         self._noted(None)
         return found

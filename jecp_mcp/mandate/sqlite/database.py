@@ -349,11 +349,7 @@ class LedgerFile:
             rows = {number: calls_read.read_number(connection, number) for number in repeated}
             # What left no event changed nothing but slots that were found expired: by a clock that may be wrong.
             connection.execute("COMMIT" if changes.events else "ROLLBACK")
-        except apsw.Error as exc:
-            raise self._translated(exc) from exc
-        except (UnicodeEncodeError, OverflowError) as exc:
-            raise LedgerError(f"the ledger cannot hold a value: {exc.__class__.__name__}") from exc
-        except ValueError as exc:
+        except (apsw.Error, ValueError, OverflowError) as exc:
             raise self._translated(exc) from exc
         else:
             return [one.kind(rows[one.number]) if isinstance(one, Repeats) else one for one in outcomes]
@@ -369,8 +365,6 @@ class LedgerFile:
         store.load(needs)
         try:
             return step(batch, batch.at)
-        except LedgerDamaged:
-            raise
         except LedgerError as exc:
             return exc
 
@@ -406,6 +400,8 @@ class LedgerFile:
             return exc
         if isinstance(exc, OSError):
             return LedgerUnavailable(f"the ledger {self.path} cannot be opened for writing: {exc.strerror or exc}")
+        if isinstance(exc, UnicodeEncodeError | OverflowError):
+            return LedgerError(f"the ledger cannot hold a value: {exc.__class__.__name__}")
         if isinstance(exc, ValueError):
             # A text that is no UTF-8, or the name of no state.
             self.fault = LedgerDamaged(f"the ledger {self.path} is damaged: a row cannot be read")

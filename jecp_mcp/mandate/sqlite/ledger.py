@@ -437,14 +437,14 @@ class SqliteLedger:
 
         Another process that looks for the dead may have it as soon as its file is there, until it has seen to them.
         """
-        for left in range(_TRIES, -1, -1):
-            if self._owner is not None or self._closed:
-                return
+        left = _TRIES
+        while self._owner is None and not self._closed:
             try:
                 self._owner = self._owners.hold(self._session)
             except SessionHeld as exc:
                 if not left:
                     raise LedgerError(str(exc)) from exc
+                left -= 1
                 await asyncio.sleep(_BETWEEN_TRIES)
             except OSError as exc:
                 raise LedgerUnavailable(f"the ledger {self.path} cannot be written: {exc.strerror}") from exc

@@ -349,10 +349,9 @@ class Store:
     def _oldest(self, most: int) -> Iterator[tuple[int, int]]:
         """The ended calls that have bodies, with the bodies' bytes: oldest first, those never delivered last."""
         for sql in _OLDEST:
-            if most > 0:
-                rows: list[Any] = self._execute(sql, (most,)).fetchall()
-                most -= len(rows)
-                yield from rows
+            rows: list[Any] = self._execute(sql, (most,)).fetchall()
+            most -= len(rows)
+            yield from rows
 
     def _drop(self, numbers: Sequence[int]) -> None:
         """Drop the bodies of some calls, and give pages back that are free then."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,8 @@ import uvicorn
 from jecp_mcp.server import http_guard, http_limits
 from jecp_mcp.server.http_guard import HttpGuard
 from jecp_mcp.server.http_limits import Connections, HttpLimits, bounded
+from jecp_mcp.server.transports import listen
+from jecp_mcp.settings import ServerSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +38,11 @@ class Running:
     ended: int = 0
     bodies: list[bytes] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
+    taken_on: int = 0
+    before_next: Callable[[], object] = bool
+    """Called as a connection is taken on, before its place is found."""
+    after_next: Callable[[], object] = bool
+    """Called when that is done, within the same turn of the event loop."""
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -61,10 +68,12 @@ class Client:
         self.writer.write("\r\n".join([*lines, "", ""]).encode() + body)
         await self.writer.drain()
 
-    async def status(self) -> int:
+    async def head(self) -> bytes:
         with anyio.fail_after(30):
-            head = await self.reader.readuntil(b"\r\n\r\n")
-            return int(head.split()[1])
+            return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def status(self) -> int:
+        return int((await self.head()).split()[1])
 
     async def until_closed(self) -> None:
         with anyio.fail_after(30), contextlib.suppress(ConnectionResetError):
@@ -83,6 +92,12 @@ async def serving(limits: HttpLimits) -> AsyncIterator[Running]:
             running.changed.notify_all()
 
     class Watched(Connections):
+        def opened(self, connection: Any) -> None:
+            running.taken_on += 1
+            running.before_next()
+            super().opened(connection)
+            running.after_next()
+
         def closed(self, connection: Any) -> None:
             super().closed(connection)
             noticing.add(asyncio.ensure_future(changed()))
@@ -183,7 +198,7 @@ async def test_a_newcomer_takes_the_place_of_whoever_waits_longest() -> None:
         await slow.send(path="/slow")
         await running.until(lambda: running.begun == 1)
         waiting = [await running.connect() for _ in range(3)]
-        waiting[0].writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1")
+        waiting[2].writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1")
         for number, oldest in enumerate(waiting):
             client = await running.connect()
             await client.send()
@@ -193,6 +208,102 @@ async def test_a_newcomer_takes_the_place_of_whoever_waits_longest() -> None:
             assert running.ended == number + 1
         running.hold.set()
         assert await slow.status() == 200
+
+
+@dataclass
+class BlockingClient:
+    """A client that needs no turn of the event loop: what it sends has arrived when `send` returns."""
+
+    socket: socket.socket
+
+    def send(self) -> None:
+        self.socket.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    def closed(self) -> bool:
+        """Whether the server has closed the connection by now."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+
+
+Dial = Callable[[Running], Awaitable[BlockingClient]]
+
+
+@pytest.fixture
+def dial() -> Iterator[Dial]:
+    with contextlib.ExitStack() as stack:
+
+        async def connect(running: Running) -> BlockingClient:
+            before = running.taken_on
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", running.port)))
+            with anyio.fail_after(30):
+                while running.taken_on == before:
+                    await anyio.lowlevel.checkpoint()
+            return BlockingClient(client)
+
+        yield connect
+
+
+async def test_whoever_has_sent_what_is_not_yet_read_keeps_his_place(dial: Dial) -> None:
+    async with serving(HttpLimits(3, 2, 1)) as running:
+        oldest, other, young = [await dial(running) for _ in range(3)]
+        closed: list[tuple[bool, ...]] = []
+        running.before_next = oldest.send
+        running.after_next = lambda: closed.append((oldest.closed(), other.closed(), young.closed()))
+        newcomer = await dial(running)
+        # Within the same turn: a client that would send its next request there learns in time that it is not read.
+        assert closed == [(False, True, False)]
+        await running.until(lambda: running.ended == 1)
+        assert not newcomer.closed()
+
+
+async def test_where_all_have_sent_what_is_not_yet_read_a_few_more_are_let_in(
+    dial: Dial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the event loop never came to read any of them.
+    monkeypatch.setattr(http_limits.BoundedConnection, "unread", lambda _: True)
+    async with serving(HttpLimits(3, 2, 1)) as running:
+        clients = [await dial(running) for _ in range(3 + http_limits._UNREAD)]
+        assert not any(client.closed() for client in clients)
+        await dial(running)
+        assert clients[0].closed()
+        assert not any(client.closed() for client in clients[1:])
+
+
+async def test_a_wait_begins_anew_with_each_request(dial: Dial) -> None:
+    async with serving(HttpLimits(3, 2, 1)) as running:
+        begun = await dial(running)
+        silent = await dial(running)
+        first = next(iter(running.connections._waiting))
+        begun.socket.sendall(b"GET / HTTP/1.1\r\n")
+        with anyio.fail_after(30):
+            while next(iter(running.connections._waiting)) is first:
+                await anyio.lowlevel.checkpoint()
+        await dial(running)
+        await dial(running)
+        assert silent.closed()
+        assert not begun.closed()
+
+
+async def test_many_may_wait_to_be_accepted_though_few_are_at_once() -> None:
+    with contextlib.ExitStack() as stack:
+        bound = stack.enter_context(listen(ServerSettings(port=0)))
+        bound.listen(http_limits.ACCEPTED)  # As asyncio does.
+        for _ in range(50):
+            stack.enter_context(socket.create_connection(bound.getsockname(), timeout=30))
+
+
+async def test_where_places_are_scarce_an_answer_says_that_its_connection_closes() -> None:
+    async with serving(HttpLimits(4, 3, 2)) as running:
+        one, two, three = await running.connect(), await running.connect(), await running.connect()
+        for client, closes in ((three, True), (two, False), (two, False)):
+            await client.send()
+            assert (b"connection: close" in await client.head()) is closes
+            if closes:
+                await client.until_closed()
+                await running.until(lambda: len(running.connections) == 2)
+        assert not one.reader.at_eof()
 
 
 async def test_beyond_so_many_requests_the_answer_is_to_come_again() -> None:
@@ -264,7 +375,7 @@ async def test_large_bodies_together_are_bounded_and_small_ones_still_get_in(mon
 
 
 def test_the_limits_go_by_the_descriptors_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    for soft, connections in ((128, 48), (1024, 256), (resource.RLIM_INFINITY, 256), (20, 16)):
+    for soft, connections in ((128, 44), (1024, 252), (resource.RLIM_INFINITY, 252), (20, 12)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
         limits = HttpLimits.of_process()
         assert limits.connections == connections

@@ -15,6 +15,7 @@ import pytest
 
 from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.repair import diagnose
 from jecp_mcp.mandate.repair.backup import back_up, restore
@@ -23,6 +24,8 @@ from jecp_mcp.mandate.repair.repair import mend
 from jecp_mcp.mandate.repair.salvage import salvage
 from jecp_mcp.mandate.sqlite import file_users
 from jecp_mcp.mandate.sqlite.session_locks import Owners
+from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
 CLOCK = SystemClock()
@@ -347,6 +350,33 @@ def test_a_session_that_ends_while_it_is_looked_at_is_neither(ledger: Path, monk
     (owners / "0123456789abcdef.lock").touch()
     monkeypatch.setattr(file_users, "is_locked", lambda _path: None)
     assert file_users.sessions_of(ledger) == file_users.Sessions((), ())
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(ledger: Path, tmp_path: Path) -> None:
+    bought(ledger)
+    lock, owners = Path(f"{ledger}.lock"), Path(f"{ledger}.owners")
+    for link in (lock, owners / "0123456789abcdef.lock"):
+        elsewhere = tmp_path / link.name
+        elsewhere.write_bytes(b"theirs")
+        elsewhere.chmod(0o600)
+        link.unlink(missing_ok=True)
+        link.symlink_to(elsewhere)
+    assert [one.what for one in faults(ledger)] == [f"{lock} is a link, and none is followed"]
+    assert file_users.sessions_of(ledger) == file_users.Sessions((), ())
+    with pytest.raises(NotADirectoryError):
+        file_users.is_locked(ledger / "no folder.lock")
+
+
+def test_what_was_charged_beyond_its_hold_is_found_in_a_file_that_nobody_has_open(ledger: Path) -> None:
+    bought(ledger, "first", "second")
+
+    async def charge() -> None:
+        opened = open_ledger(ledger)
+        await opened.conclude_now(Conclusion("second", Verdict.CHARGED, MicroUSDC(5_001)))
+        await opened.close()
+
+    anyio.run(charge)
+    assert [(row.call_id, row.charged, row.held) for row in diagnose.excessive_in(ledger)] == [("second", 5_001, 5_000)]
 
 
 def test_amounts_that_somebody_changed_are_named_and_cannot_be_mended(ledger: Path) -> None:

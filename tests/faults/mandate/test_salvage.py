@@ -21,7 +21,7 @@ from jecp_mcp.mandate.repair.repair import mend
 from jecp_mcp.mandate.states import OPEN, State, Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
-from tests.unit.mandate.reservations import everything, reservation
+from tests.unit.mandate.reservations import HandClock, everything, reservation
 
 DAY = Meter("day", Window.DAY, MicroUSDC(10_000_000), "daily_usdc")
 CALLS = 48
@@ -208,7 +208,7 @@ async def test_a_record_that_reads_and_cannot_be_true_is_not_believed(path: Path
             # Neither the row nor the events of this one can be true.
             "UPDATE event SET body = x'00' WHERE call = 9;"
         )
-    done = mend(path, [Finding(Level.FAULT, "structure", "", safe=Mend.SALVAGE)], SystemClock())
+    done = salvaged(path)
     [rebuilt] = [words for words in done if "made anew" in words]
     assert "3 calls (buy_3, buy_7, buy_11)" in rebuilt
     assert any("of the calls number 9 nothing is left" in words for words in done)
@@ -218,6 +218,78 @@ async def test_a_record_that_reads_and_cannot_be_true_is_not_believed(path: Path
     assert row is not None
     assert (row.state, row.charged, row.ended_at) == (State.SETTLED, 4_000, row.created_at)
     assert not (await ledger.audit()).findings
+    await ledger.close()
+
+
+def salvaged(path: Path) -> list[str]:
+    return mend(path, [Finding(Level.FAULT, "structure", "", safe=Mend.SALVAGE)], SystemClock())
+
+
+@pytest.mark.anyio
+async def test_of_two_calls_that_cannot_both_be_one_is_made_anew_or_told_as_lost(path: Path) -> None:
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute(
+            "DROP INDEX call_reference;"
+            # One payment of two calls: the events of the second do not name it.
+            "UPDATE call SET reference = 'tx_0' WHERE call_id = 'buy_4';"
+            # One name of two calls: of the second only the name that its events tell is left.
+            "DELETE FROM call WHERE call_id = 'buy_10';"
+            "UPDATE call SET call_id = 'buy_10' WHERE call_id = 'buy_6';"
+        )
+    done = salvaged(path)
+    assert any("1 calls (buy_4)" in words for words in done if "made anew" in words)
+    assert any("of the calls number 11 nothing is left" in words for words in done)
+    assert await counted(path) == SPENT
+
+
+@pytest.mark.anyio
+async def test_a_call_that_was_taken_over_and_sent_again_is_saved_with_its_history(tmp_path: Path) -> None:
+    path, clock = tmp_path / "ledger.sqlite", HandClock(SystemClock().now() - 60_000)
+    dead = open_ledger(path, "dead", clock)
+    await dead.reserve(reservation("dead", call_id="a", meters=[DAY]))
+    await dead.close()
+    living = open_ledger(path, "living", clock)
+    [orphan] = await living.adopt_orphans(everything)
+    clock.forward(seconds=9)
+    assert isinstance(await living.resend("a", orphan.claim, [DAY]), Admitted)
+    before = await living.row("a")
+    await living.close()
+    salvaged(path)
+    saved = open_ledger(path)
+    assert await saved.row("a") == before
+    assert [one.event for one in await saved.events("a")] == ["reserve", "resend", "adopt", "doubt"]
+    assert not (await saved.audit()).findings
+    await saved.close()
+
+
+@pytest.mark.anyio
+async def test_events_that_read_and_cannot_be_true_are_not_believed(path: Path) -> None:
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+        connection.execute(
+            "DROP TRIGGER event_stays; PRAGMA writable_schema = ON;"
+            "UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ')') WHERE name = 'event'"
+        )
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute(
+            "UPDATE event SET body = 'a text' WHERE call = 3;"
+            "UPDATE event SET call = 4 WHERE call = 8;"
+            "DELETE FROM call WHERE id IN (3, 8)"
+        )
+    done = salvaged(path)
+    assert any("of the calls number 3, 8 nothing is left" in words for words in done)
+    assert await counted(path) == SPENT
+
+
+@pytest.mark.anyio
+async def test_without_its_limits_every_call_is_saved_and_nothing_is_written_off_beside_them(path: Path) -> None:
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("DROP TABLE slot")
+    done = salvaged(path)
+    assert f"{CALLS} calls are saved" in done[0]
+    assert await counted(path) == SPENT
+    ledger = open_ledger(path)
+    assert not await ledger.rows(states=frozenset({State.WRITTEN_OFF}))
     await ledger.close()
 
 

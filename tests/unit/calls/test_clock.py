@@ -197,3 +197,16 @@ async def test_after_a_leap_ahead_in_which_something_was_written_a_lost_call_is_
 
 async def _unheard(*, fresh: bool = False) -> float:
     raise HubError("HUB_UNREACHABLE", f"The Hub did not answer (fresh={fresh}).")
+
+
+async def test_a_call_in_doubt_that_somebody_asks_for_is_not_sent_again_by_a_clock_far_off(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
+        first = await calls.pay(buying(), Caller())
+        rail.skew = Skewed(0.0, MOST_SKEW_SECONDS + 1).skew  # type: ignore[method-assign]
+        assert first.call_id is not None
+        asked = await calls.resolve(first.call_id)
+        row = await settled(ledger, first)
+    assert asked is not None
+    assert asked.refusal is not None
+    assert (asked.charge, asked.held, row.state, len(rail.sent)) == (Charge.UNKNOWN, PRICE, State.IN_DOUBT, 1)
+    assert f"cannot be sent again now to find out ({refusals.CLOCK_WRONG})" in asked.refusal.message

@@ -204,6 +204,15 @@ def test_binary_data_is_a_type_a_size_a_digest_a_head_and_a_tail(kind: str) -> N
         assert '"file": <binary data, ' in shown
 
 
+def test_a_run_of_one_sign_is_no_word_though_words_have_it_often() -> None:
+    data = NOISE[:1_500] + bytes([0x10, 0x41, 0x04]) * 100 + NOISE[1_500:]
+    text = base64.b64encode(data).decode()
+    assert "E" * 400 in text
+    shown = arguments({"file": text}, 1_000)
+    assert shown is not None
+    assert f"{len(data):,} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}" in shown
+
+
 def test_a_name_can_be_binary_data_too() -> None:
     shown = arguments({base64.b64encode(NOISE).decode(): 1}, 1_000)
     assert shown is not None

@@ -240,25 +240,24 @@ async def test_a_call_made_while_the_clock_was_ahead_is_written_off_once_the_hub
 async def test_when_the_next_call_is_due_cannot_be_read_the_round_comes_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("ROUND_SECONDS", "LEAST_SECONDS"):
-        monkeypatch.setattr(upkeep, name, 0.01)
-    rounds = anyio.Event()
+    monkeypatch.setattr(upkeep, "ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "LEAST_SECONDS", 0)
+    read, rounds = anyio.Event(), anyio.Event()
 
     async def unreadable() -> None:
+        read.set()
         raise LedgerError("torn")
 
     async with opened(tmp_path, always_charged) as (calls, _rail, ledger), anyio.create_task_group() as beside:
-        adopt, asked = ledger.adopt_orphans, 0
+        adopt = ledger.adopt_orphans
 
-        async def count(*given: Any, **more: Any) -> Any:
-            nonlocal asked
-            asked += 1
-            if asked == 2:
+        async def after_it_was_read(*given: Any, **more: Any) -> Any:
+            if read.is_set():
                 rounds.set()
             return await adopt(*given, **more)
 
         monkeypatch.setattr(ledger, "next_look", unreadable)
-        monkeypatch.setattr(ledger, "adopt_orphans", count)
+        monkeypatch.setattr(ledger, "adopt_orphans", after_it_was_read)
         beside.start_soon(calls.keep_recovering)
         with anyio.fail_after(10):
             await rounds.wait()

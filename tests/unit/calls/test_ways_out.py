@@ -109,6 +109,25 @@ async def test_a_call_that_the_ledger_does_not_tell_of_is_not_said_to_be_free(tm
     assert rail.sent == []
 
 
+async def test_a_call_whose_answer_was_dropped_since_is_told_with_what_it_cost_and_why_nothing_else_is(
+    tmp_path: Path,
+) -> None:
+    clock = StillClock()
+    async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, ledger):
+        end = await calls.pay(buying(), Caller())
+        calls.delivered(end)
+        await ledger.flush()
+        clock.at += 1
+        assert await ledger.prune(clock.now()) == 1
+        assert end.call_id is not None
+        asked = await calls.resolve(end.call_id)
+    assert asked is not None
+    assert asked.refusal is not None
+    assert (asked.charge, asked.amount, asked.refusal.code) == (Charge.YES, PRICE, refusals.CALL_OVER)
+    assert "its answer was dropped since (ledger.keep_bodies_days and keep_bodies_mb)" in asked.refusal.message
+    assert len(rail.sent) == 1
+
+
 async def test_the_caller_is_taken_to_listen_unless_its_presence_says_otherwise() -> None:
     class Gone:
         async def listening(self) -> bool:

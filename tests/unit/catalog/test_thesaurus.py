@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 import pytest
 
-from jecp_mcp.catalog.thesaurus.apart import APART
-from jecp_mcp.catalog.thesaurus.filler import STOP, WEAK
-from jecp_mcp.catalog.thesaurus.lists import TRADES, alike, implied
+from jecp_mcp.catalog.thesaurus.loading import load_apart, load_stop_words, load_synonyms
 from jecp_mcp.catalog.words import is_known, meant_together, stem, synonyms, terms, wanted
 
-SAY_NOTHING = frozenset(STOP.split())
+STOP, WEAK = load_stop_words()
+ALIKE, IMPLIED = load_synonyms()
+SAY_NOTHING = frozenset(STOP)
 STEMS_OF_NOTHING = frozenset(map(stem, SAY_NOTHING))
 
 
@@ -20,21 +20,21 @@ def twice(things: Iterable[object]) -> list[object]:
 
 @pytest.mark.parametrize("words", [STOP, WEAK], ids=["stop", "weak"])
 def test_the_words_of_talk_are_listed_once_each_in_order(words):
-    assert words.split() == sorted(set(words.lower().split()))
+    assert words == sorted({word.lower() for word in words})
 
 
 def test_no_word_says_both_little_and_nothing():
-    assert not SAY_NOTHING & set(WEAK.split())
+    assert not SAY_NOTHING & set(WEAK)
 
 
 def test_every_group_of_like_words_has_at_least_two_that_say_something():
-    for group in alike():
+    for group in ALIKE:
         assert len({stem(word) for word in group}) > 1, group
         assert not SAY_NOTHING & set(group), group
 
 
 def test_no_group_is_within_another():
-    groups = [frozenset(group) for group in alike()]
+    groups = [frozenset(group) for group in ALIKE]
     assert twice(groups) == []
     by_word: dict[str, list[frozenset[str]]] = {}
     for group in groups:
@@ -43,40 +43,30 @@ def test_no_group_is_within_another():
     assert [sorted(group) for group in groups if any(group < other for other in by_word[min(group)])] == []
 
 
-def test_every_line_of_what_is_implied_has_two_sides():
-    for trade in TRADES:
-        for line in trade.IMPLIED.splitlines():
-            if line and not line.startswith("#"):
-                said, meant = line.split(" > ")
-                assert all(way.strip() for way in said.split(",")), line
-                assert meant.split(), line
-
-
 def test_what_is_said_is_never_only_words_that_say_nothing():
-    empty = [said for said, _ in implied() if STEMS_OF_NOTHING.issuperset(terms(said))]
+    empty = [said for said, _ in IMPLIED if STEMS_OF_NOTHING.issuperset(terms(said))]
     assert empty == []
 
 
 def test_a_single_word_that_says_little_implies_nothing():
-    assert [said for said, _ in implied() if said in WEAK.split()] == []
+    assert [said for said, _ in IMPLIED if said in WEAK] == []
 
 
 def test_what_is_implied_adds_to_what_is_said_and_says_something():
-    for said, meant in implied():
+    for said, meant in IMPLIED:
         assert not set(terms(meant)) <= set(terms(said)), said
         assert not SAY_NOTHING & set(meant.split()) - {"to"}, (said, meant)
 
 
 def test_nothing_is_implied_twice():
     assert (
-        twice((frozenset(terms(said)), meant) for said, meant in implied() if SAY_NOTHING.isdisjoint(said.split()))
-        == []
+        twice((frozenset(terms(said)), meant) for said, meant in IMPLIED if SAY_NOTHING.isdisjoint(said.split())) == []
     )
-    assert twice(implied()) == []
+    assert twice(IMPLIED) == []
 
 
 def test_words_set_apart_share_their_first_form_with_no_other_word():
-    lines = [line.split() for line in APART.splitlines() if line]
+    lines = load_apart()
     assert twice(word for line in lines for word in line) == []
     for line in lines:
         assert {stem(word) for word in line} == {line[0]}

@@ -115,11 +115,11 @@ def test_a_snippet_nobody_filled_in_is_refused_as_such(path: Path) -> None:
 
 def test_the_readme_has_the_two_commands_that_ci_runs() -> None:
     lines = README.splitlines()
-    demo = [line for line in lines if re.fullmatch(r"python3 -m venv .* demo", line)]
-    tests = [line for line in lines if re.fullmatch(r"python3 -m venv .*pytest", line)]
-    assert (len(demo), len(tests)) == (1, 1)
-    assert lines.index(demo[0]) < 60
-    assert lines.index(tests[0]) < 60
+    for heading, end in (("### Watch it work", " demo"), ("### Run the tests", "pytest -n auto")):
+        under = lines[lines.index(heading) : 60]
+        first = under[under.index("```sh") + 1]
+        assert first.startswith("python3 -m venv .venv && ")
+        assert first.endswith(end)
 
 
 def test_the_readme_names_every_command_and_every_setting() -> None:

@@ -74,7 +74,7 @@ def test_the_tests_are_run_with_the_constraints() -> None:
     [command] = [
         line
         for line in (ROOT / "README.md").read_text().splitlines()
-        if re.fullmatch(r"python3 -m venv .*pytest", line)
+        if re.fullmatch(r"python3 -m venv .*pytest -n auto", line)
     ]
     assert " -c config/constraints.txt " in command
     installs = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if "pip install" in line]

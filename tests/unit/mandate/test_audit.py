@@ -286,3 +286,24 @@ def test_findings_have_an_end() -> None:
     for number in range(1, 500):
         walk.event(number, None, b"no event", b"no digest")
     assert len(walk.report().findings) == MOST_FINDINGS
+
+
+def test_every_call_that_is_missing_is_named(whole: bytes) -> None:
+    for missing in ("id = 1", "id = (SELECT max(id) FROM call)", "id > (SELECT max(id) FROM call) - 3"):
+        connection = opened(whole)
+        numbers = connection.execute(f"DELETE FROM call WHERE {missing} RETURNING id").fetchall()
+        told = verify(connection, None).findings
+        connection.close()
+        for (number,) in numbers:
+            assert f"the call {number} is missing, and there are events of it" in told
+
+
+@pytest.mark.anyio
+async def test_names_that_are_none_are_damage(ledger: SqliteLedger, path: Path) -> None:
+    await ledger.reserve(reservation(ledger.session))
+    other = apsw.Connection(str(path))
+    for names in ("[1]", "{}"):
+        other.execute("UPDATE call SET names = ?", (names,))
+        with pytest.raises(LedgerDamaged, match="a row cannot be read"):
+            await ledger.rows()
+    other.close()

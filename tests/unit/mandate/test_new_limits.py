@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.caps import CapSet, meters_for, names_of
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, OverLimit
 from jecp_mcp.mandate.sqlite import ledger as sqlite
-from jecp_mcp.mandate.sqlite import store
-from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger, store
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import WINDOW_MS, Window
 from jecp_mcp.money import MicroUSDC
@@ -201,6 +201,27 @@ async def test_a_limit_that_must_count_many_calls_counts_them_in_steps_and_denie
     assert [event.facts["upto"] for event in steps] == [4, 8, 12, 16, 20, 24]
     assert isinstance(await ledger.reserve(reservation(ledger.session, 10, meters=[new])), Admitted)
     assert await used(ledger, new) == [260]
+
+
+@pytest.mark.anyio
+async def test_a_call_is_sent_again_only_when_a_new_limit_has_counted_all_that_came_before(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        await ledger.reserve(reservation(ledger.session, 10, call_id=f"{number}"))
+    ledger.conclude(Conclusion("0", Verdict.IN_DOUBT))
+    monkeypatch.setattr(store, "FEED_AT_ONCE", 4)
+    new = meter(Window.TOTAL, 90)
+    assert isinstance(await ledger.resend("0", 0, [new]), Admitted)
+    assert [event.facts["upto"] for event in await ledger.events() if event.event == "feed"] == [4, 8]
+    assert await used(ledger, new) == [90]
+
+
+@pytest.mark.anyio
+async def test_a_limit_of_another_principal_is_refused(ledger: SqliteLedger) -> None:
+    with pytest.raises(LedgerError, match="counts the calls of somebody, not of local"):
+        await ledger.reserve(reservation(ledger.session, meters=[meter(principal="somebody")]))
+    assert (await ledger.totals()).calls == 0
 
 
 @pytest.mark.anyio

@@ -74,6 +74,15 @@ def test_a_session_that_is_no_file_name_is_refused(owners: Owners, session: str)
     assert owners.claim(session) is None
 
 
+@pytest.mark.anyio
+async def test_a_session_that_is_no_file_name_buys_nothing(path: Path, clock: HandClock) -> None:
+    ledger = open_ledger(path, "../s1", clock)
+    with pytest.raises(LedgerError, match="session id"):
+        await ledger.reserve(reservation("../s1"))
+    assert (await ledger.totals()).calls == 0
+    await ledger.close()
+
+
 async def leave_rows(path: Path, clock: HandClock, session: str) -> SqliteLedger:
     """A session with a reserved, a sent, an in-doubt and a settled call, each of 10."""
     ledger = open_ledger(path, session, clock)

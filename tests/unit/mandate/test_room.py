@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -15,6 +16,7 @@ from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite import database as file_module
+from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import ZERO
@@ -182,3 +184,38 @@ async def test_a_look_through_the_file_is_given_up_when_it_is_closed_and_never_d
     with pytest.raises(LedgerUnavailable, match="is closed"):
         await looking
     assert len(looked) == 1
+
+
+async def test_more_than_goes_in_one_transaction_goes_in_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = open_ledger(tmp_path / "ledger.db")
+    for number in range(6):
+        await answered(ledger, f"call {number}", size=1_000)
+    await ledger.close()
+    monkeypatch.setattr(sqlite, "_TRIMMED_AT_ONCE", 2)
+    ledger = open_ledger(tmp_path / "ledger.db", most_kept=1_500)
+    assert await ledger.trim() == 5
+    assert await kept(ledger) == ["call 5"]
+    assert [one.facts["calls"] for one in await ledger.events() if one.event == "trim"] == [2, 2, 1]
+    await ledger.close()
+
+
+async def test_pages_are_not_given_back_while_another_program_writes_nor_when_the_file_is_closed(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    await answered(ledger, "call")
+    with closing(apsw.Connection(str(path))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailable, match="another program has locked it"):
+            ledger._file.give_back()
+    assert not ledger._file.give_back()
+    await ledger.close()
+    assert not ledger._file.give_back()
+
+
+async def test_what_is_read_apart_of_a_closed_ledger_is_refused(ledger: SqliteLedger) -> None:
+    await answered(ledger, "call")
+    await ledger.close()
+    with pytest.raises(LedgerUnavailable, match="is closed"):
+        await ledger.audit()

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.errors import LedgerError, LedgerUnavailable
-from jecp_mcp.mandate import commands
+from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
+from jecp_mcp.mandate import commands, writer
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit, Reservation
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.slips import Slip, SlipKind, SlipState
 from jecp_mcp.mandate.sqlite import database as file_module
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State, Verdict
 from jecp_mcp.money import MicroUSDC
-from tests.unit.mandate.reservations import HandClock, meter, reservation
+from tests.unit.mandate.reservations import START, HandClock, meter, reservation
 
 
 class OtherProcess:
@@ -323,3 +324,157 @@ async def test_a_change_that_nobody_waits_for_keeps_no_other_from_being_written(
     assert ledger.trouble is None
     assert {row.call_id for row in await ledger.rows(states=frozenset({State.RELEASED}))} == set(names)
     assert (await ledger.audit()).findings == ()
+
+
+def room_for(ledger: SqliteLedger, pages: int) -> None:
+    """A disk that has room for so many more pages."""
+    connection = ledger._file._connection
+    assert connection is not None
+    connection.pragma("max_page_count", connection.pragma("page_count") + pages)
+
+
+async def set_apart(ledger: SqliteLedger) -> None:
+    """Leave an answer behind that the disk had no room for, until now."""
+    await ledger.reserve(reservation(ledger.session, call_id="large"))
+    room_for(ledger, 10)
+    ledger.conclude(Conclusion("large", Verdict.CHARGED, MicroUSDC(5), answer=bytes(1_000_000)))
+    with pytest.raises(LedgerUnavailable, match="disk is full"):
+        await ledger.flush()
+    room_for(ledger, 1_000_000)
+
+
+@pytest.mark.anyio
+async def test_what_could_not_be_written_is_written_later_though_nobody_asks(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_RETRY", 0.001)
+    await set_apart(ledger)
+    async with asyncio.timeout(10):
+        while ledger.trouble is not None:
+            await asyncio.sleep(0.001)
+    assert [row.state for row in await ledger.rows()] == [State.SETTLED]
+
+
+@pytest.mark.anyio
+async def test_everybody_who_flushes_waits_for_what_was_set_apart(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_RETRY", 3_600)
+    await set_apart(ledger)
+
+    async def buy() -> None:
+        await ledger.reserve(reservation(ledger.session))
+        ledger.delivered("large")
+
+    async def flushed() -> str | None:
+        await ledger.flush()
+        return ledger.trouble
+
+    # Those who flush wait for one batch first, and the one that wakes first begins to write what was set apart.
+    assert await asyncio.gather(buy(), flushed(), flushed()) == [None] * 3
+
+
+@pytest.mark.anyio
+async def test_who_flushes_waits_for_what_was_set_apart_behind_a_batch_of_others(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_RETRY", 3_600)
+    monkeypatch.setattr(writer, "_QUICK", 0)
+    await set_apart(ledger)
+    commit, entered, go_on = ledger._file.commit, threading.Event(), threading.Event()
+
+    def commit_when_told(steps: Any, *, wait: bool) -> list[Any]:
+        entered.set()
+        go_on.wait(60)
+        return commit(steps, wait=wait)
+
+    monkeypatch.setattr(ledger._file, "commit", commit_when_told)
+    ledger.delivered("large")
+    flushing = asyncio.create_task(ledger.flush())
+    while not entered.is_set():
+        await asyncio.sleep(0.001)
+    go_on.set()
+    # Written, though the loop has not been told yet: whoever comes now is in its next turn, before the flush goes on.
+    assert ledger._writer._pool is not None
+    ledger._writer._pool.submit(int).result()
+    other = asyncio.create_task(ledger.reserve(reservation(ledger.session)))
+    async with asyncio.timeout(10):
+        await flushing
+    assert ledger.trouble is None
+    assert isinstance(await other, Admitted)
+
+
+@pytest.mark.anyio
+async def test_who_is_kept_from_writing_by_what_nobody_waits_for_and_then_by_another_process_is_told_so(
+    ledger: SqliteLedger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the disk is, what is written in the loop's own thread waits for no lock.
+    monkeypatch.setattr(writer, "_QUICK", 3_600)
+    await ledger.reserve(reservation(ledger.session, call_id="large"))
+    room_for(ledger, 10)
+    commit, others = ledger._file.commit, list[OtherProcess]()
+
+    def commit_and_lose_the_lock(steps: Any, *, wait: bool) -> list[Any]:
+        try:
+            return commit(steps, wait=wait)
+        finally:
+            if not others:
+                others.append(OtherProcess(path))
+
+    monkeypatch.setattr(ledger._file, "commit", commit_and_lose_the_lock)
+    ledger.conclude(Conclusion("large", Verdict.CHARGED, MicroUSDC(5), answer=bytes(1_000_000)))
+    with pytest.raises(LedgerUnavailable, match="disk is full"):
+        await ledger.reserve(reservation(ledger.session, call_id="small"))
+    others[0].done()
+    assert await ledger.row("small") is None
+    room_for(ledger, 1_000_000)
+    await ledger.flush()
+    assert [(row.call_id, row.state) for row in await ledger.rows()] == [("large", State.SETTLED)]
+
+
+@pytest.mark.anyio
+async def test_what_was_written_before_a_batch_broke_off_is_told_as_written(ledger: SqliteLedger) -> None:
+    await ledger.reserve(reservation(ledger.session))
+    room_for(ledger, 20)
+    # A slip has a transaction to itself: the reservations before it have been written by then.
+    slip = Slip(SlipKind.PREPARED, "a", "local", "f", SlipState.GRANTED, bytes(1_000_000), START, START)
+    outcomes = await asyncio.gather(
+        *(ledger.reserve(reservation(ledger.session)) for _ in range(2)),
+        ledger.write_slip(slip),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in outcomes] == [Admitted, Admitted, LedgerUnavailable]
+    assert (await ledger.totals()).calls == 3
+    room_for(ledger, 1_000_000)
+    assert await ledger.write_slip(slip) == slip
+
+
+@pytest.mark.anyio
+async def test_a_change_that_no_column_can_hold_does_not_spoil_the_batch_it_is_in(ledger: SqliteLedger) -> None:
+    wanted = [reservation(ledger.session, tool=tool) for tool in ("a", "b", "half of a \ud83d", "c")]
+    outcomes = await asyncio.gather(*(ledger.reserve(one) for one in wanted), return_exceptions=True)
+    assert [type(one) for one in outcomes] == [Admitted, Admitted, LedgerError, Admitted]
+    assert [row.tool for row in await ledger.rows()] == ["c", "b", "a"]
+
+
+@pytest.mark.anyio
+async def test_a_call_that_is_made_and_ends_in_one_batch_is_written_as_it_ended(ledger: SqliteLedger) -> None:
+    wanted = reservation(ledger.session, 10, call_id="a", meters=[meter()])
+    await asyncio.gather(
+        ledger.reserve(reservation(ledger.session)),
+        ledger.reserve(wanted),
+        ledger.conclude_now(Conclusion("a", Verdict.CHARGED, MicroUSDC(4))),
+    )
+    row = await ledger.row("a")
+    assert row is not None
+    assert (row.state, row.charged) == (State.SETTLED, 4)
+    assert [one.used for one in await ledger.readings([meter()])] == [5_004]
+
+
+@pytest.mark.anyio
+async def test_what_no_column_can_hold_is_not_found_and_is_no_damage(ledger: SqliteLedger) -> None:
+    with pytest.raises(LedgerError, match="cannot hold a value") as refused:
+        await ledger.row("half of a \ud83d")
+    assert not isinstance(refused.value, LedgerDamaged)
+    assert ledger.fault is None
+    assert isinstance(await ledger.reserve(reservation(ledger.session)), Admitted)

@@ -1,0 +1,171 @@
+"""The 2025-era sessions of Streamable HTTP: how many there may be, and whose ends when a newcomer needs its place.
+
+The SDK refuses a session too many until one of the others has been idle for half an hour, so a few hundred requests
+that open one would lock all new clients out. Here the idlest ends instead, first of those that were never used again.
+None does while a request or a call of it is open: not even one whose client has left, for it may be buying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.context import CallNext, HandlerResult
+from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+
+from jecp_mcp.server.era import Context
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_HEADER = MCP_SESSION_ID_HEADER.encode()
+_VERSION = b"mcp-protocol-version"
+_REFUSED = 400
+_GONE = 404
+
+
+@dataclass
+class _Session:
+    """What is open of a session, and whether its client came again after opening it."""
+
+    open: int = 1
+    used: bool = False
+
+
+class HttpSessions:
+    """ASGI middleware that ends idle sessions; `watch_call` is its counterpart among the server's."""
+
+    def __init__(self, app: ASGIApp, path: str, host: str, most: int) -> None:
+        """Keep to `most` sessions.
+
+        Args:
+            app: the SDK's application, which ends a session that is deleted.
+            path: where it serves them.
+            host: a Host that it lets in.
+        """
+        self._app, self._path, self._host, self._most = app, path, host.encode(), most
+        self._opening = 0
+        # In the order of their last use.
+        self._sessions: dict[str, _Session] = {}
+        self._ending: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; before one that opens a session, make room for it."""
+        if scope["type"] != "http" or scope["path"] != self._path or not _handshake(scope):
+            await self._app(scope, receive, send)
+        elif (given := _value(scope["headers"], _HEADER)) is None:
+            await self._open(scope, receive, send)
+        elif given in self._ending:
+            await send({"type": "http.response.start", "status": _GONE, "headers": []})
+            await send({"type": "http.response.body", "body": b"Session not found"})
+        else:
+            with self._busy(given):
+                status = await self._serve(scope, receive, send)
+            if status == _GONE or (scope["method"] == "DELETE" and status < _REFUSED):
+                self._sessions.pop(given, None)
+
+    async def watch_call(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Let no session end while a message of it is being handled, whether or not its client still waits."""
+        given = None if ctx.request is None else ctx.request.headers.get(MCP_SESSION_ID_HEADER)
+        with self._busy(given):
+            return await call_next(ctx)
+
+    @contextmanager
+    def _busy(self, given: str | None) -> Iterator[None]:
+        session = None if given is None else self._sessions.get(given)
+        if given is None or session is None:
+            yield
+            return
+        session.open += 1
+        session.used = True
+        try:
+            yield
+        finally:
+            self._closed(given)
+
+    def _closed(self, given: str) -> None:
+        """Something of a session is no longer open; it was used last."""
+        session = self._sessions.pop(given, None)
+        if session is not None:
+            session.open -= 1
+            self._sessions[given] = session
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while len(self._sessions) + self._opening >= self._most:
+            idlest = self._idlest()
+            if idlest is None or not await self._end(idlest, scope):
+                break  # The SDK refuses the newcomer.
+        self._opening += 1
+        opened: str | None = None
+
+        async def answer(message: Message) -> None:
+            nonlocal opened
+            if message["type"] == "http.response.start" and message["status"] < _REFUSED:
+                opened = _value(message["headers"], _HEADER)
+                if opened is not None:
+                    self._opening -= 1
+                    self._sessions[opened] = _Session()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            if opened is None:
+                self._opening -= 1
+            else:
+                self._closed(opened)
+
+    def _idlest(self) -> str | None:
+        idle = [given for given, session in self._sessions.items() if not session.open and given not in self._ending]
+        return next((given for given in idle if not self._sessions[given].used), idle[0] if idle else None)
+
+    async def _end(self, given: str, scope: Scope) -> bool:
+        """End a session as its client would; whether it is gone."""
+        self._ending.add(given)
+        headers = [(b"host", self._host), (_HEADER, given.encode())]
+        asked = {**scope, "method": "DELETE", "query_string": b"", "headers": headers}
+        try:
+            status = await self._serve(asked, _nothing, _unheard)
+        finally:
+            self._ending.discard(given)
+        gone = status < _REFUSED or status == _GONE
+        if gone:
+            self._sessions.pop(given, None)
+        return gone
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Have a request answered; with what status."""
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        await self._app(scope, receive, answer)
+        return status
+
+
+def _value(headers: Any, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in headers if key == name), None)
+
+
+def _handshake(scope: Scope) -> bool:
+    """Whether the SDK serves a request in a session: as it does, by the first header of that name."""
+    version = _value(scope["headers"], _VERSION)
+    return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _unheard(_: Message) -> None:
+    return
