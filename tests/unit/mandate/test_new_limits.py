@@ -10,7 +10,8 @@ from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.caps import CapSet, meters_for, names_of
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, OverLimit
 from jecp_mcp.mandate.sqlite import ledger as sqlite
-from jecp_mcp.mandate.sqlite.ledger import SqliteLedger, store
+from jecp_mcp.mandate.sqlite import store
+from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import WINDOW_MS, Window
 from jecp_mcp.money import MicroUSDC
