@@ -65,6 +65,14 @@ def test_correlations_use_the_rows_where_both_have_a_value() -> None:
     assert found[0]["r"] == pytest.approx(statistics.correlation(*zip(*kept, strict=True)), abs=1e-4)
 
 
+def test_correlations_are_of_the_first_ten_numeric_columns() -> None:
+    names = [f"c{place}" for place in range(12)]
+    rows = [",".join(str(row * (place + 1)) for place in range(12)) for row in range(9)]
+    found = out("plumbline/csv", "profile", {"csv": "\n".join([",".join(names), *rows])})["correlations"]
+    assert {name for pair in found for name in (pair["a"], pair["b"])} <= set(names[:10])
+    assert len(found) == 25
+
+
 def test_a_constant_column_correlates_with_nothing() -> None:
     assert out("plumbline/csv", "profile", {"csv": "a,b\n1,5\n2,5\n3,5\n"})["correlations"] == []
 
