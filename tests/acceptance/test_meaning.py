@@ -40,5 +40,5 @@ async def test_a_server_finds_what_shares_no_word_with_the_query(road: Road, wan
     (tmp_path / "morse.json").write_text(json.dumps([MORSE]))
     with sandbox(tmp_path / "hub.sqlite", "--catalog", str(tmp_path / "morse.json")) as hub:
         async with connect(road, hub, tmp_path / "state", settings=settings) as client:
-            found = output_of(await client.call_tool("jecp_search", {"query": "telegraph dots and dashes"}))
+            found = output_of(await client.call_tool("jecp_search", {"query": "encoded semaphore"}))
     assert ("lectern_morse_send" in {one["tool"] for one in found["results"]}) == wanted
