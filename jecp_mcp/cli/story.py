@@ -153,8 +153,7 @@ class Story:
         hits = found["structuredContent"]["results"]
         rows = [(hit["tool"], str(hit.get("price_usdc")), str(hit.get("summary", ""))[:60]) for hit in hits]
         self._script.table([("tool", "left"), ("USDC", "right"), ("", "left")], rows)
-        tool = next((hit["tool"] for hit in hits if "summar" in hit["tool"]), hits[0]["tool"])
-        result = await self._bought("jecp_call", {"tool": tool, "arguments": {"text": TEXT}})
+        result = await self._bought("jecp_call", {"tool": hits[0]["tool"], "arguments": {"text": TEXT}})
         first = str(next(iter(result["structuredContent"].values())))
         self._script.check(
             any(part in first for part in TEXT.split(". ")), "the summary is made of the text's sentences"
@@ -162,7 +161,7 @@ class Story:
 
     async def _too_dear(self) -> None:
         self._script.step("A price over the limit")
-        found = await self._asked("jecp_search", {"query": "report simulation", "limit": 20})
+        found = await self._asked("jecp_search", {"query": "report", "limit": 20})
         dear = next(hit for hit in found["structuredContent"]["results"] if Decimal(hit["price_usdc"]) > 1)
         before = await self._charged()
         example = await self._example(dear["tool"])

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from operator import attrgetter, itemgetter
+from typing import Any, Final, NamedTuple
+
+from pydantic_core import from_json
 
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.counting import applies
@@ -20,7 +22,7 @@ from jecp_mcp.mandate.ledger import AuditReport, CallRow
 from jecp_mcp.mandate.page import MeterState
 from jecp_mcp.mandate.slips import Slip
 from jecp_mcp.mandate.states import OPEN, Event, State, counted
-from jecp_mcp.mandate.windows import slot_expiry, slot_start
+from jecp_mcp.mandate.windows import Window, earliest, slot_expiry, slot_start
 
 MOST_FINDINGS: Final = 100
 """How many findings are kept in words; one would do."""
@@ -30,14 +32,25 @@ _STANDING: Final = (
     "look_again_at", "ended_at", "answered", "delivered", "state", "charged", "refunded",
 )  # fmt: skip
 _BODIES: Final = ("request", "answer")
-_standing = attrgetter(*_STANDING)
-_decode = json.JSONDecoder().raw_decode
+_FIELDS: Final = [field.name for field in fields(CallRow)]
+
+
+def _of_call(*names: str) -> itemgetter[Any]:
+    """What reads some fields of a call that stand in the order of `CallRow`."""
+    return itemgetter(*map(_FIELDS.index, names))
+
+
+_identity = _of_call(*chain.IDENTITY)
+_standing = _of_call(*_STANDING)
+_counted = _of_call(
+    "number", "call_id", "principal", "session", "names", "state", "held", "charged", "refunded", "sent_at"
+)
+_ending = _of_call("ended_at", "delivered")
 _MONEY_ALONE: Final = frozenset({Event.REFUND, Event.CORRECTED})
 """Events that say nothing of when the payee is asked again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bodies:
+class Bodies(NamedTuple):
     """The digests of what a call's bodies are now, None where there is none; and how many bytes they have."""
 
     request: str | None
@@ -56,7 +69,7 @@ class _Dropping:
 class Audit:
     """One walk over a ledger, then `report`.
 
-    `event` for every event; then `meters`; then `call` for every call; then `slips`, `slots` and `tally`.
+    `events`, all of them; then `meters`; then `call` for every call; then `slips`, `slots` and `tally`.
     """
 
     def __init__(self, head: str | None = None) -> None:
@@ -73,28 +86,29 @@ class Audit:
         self._slips: dict[tuple[object, object], dict[str, object]] = {}
         self._states: dict[int, MeterState] = {}
         self._by: defaultdict[tuple[str, str | None], list[MeterState]] = defaultdict(list)
-        self._at = 0
+        self._earliest: dict[Window, int] = {}
         self._counted: defaultdict[tuple[int, int], int] = defaultdict(int)
-        self._sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self._sums = dict.fromkeys(State, (0, 0, 0, 0))
         self._bytes = 0
         self._last = b""
 
-    def event(self, number: int, call: int | None, body: bytes, digest: bytes) -> None:
-        """The next event of the chain; `call` is the number of the call it is kept under."""
-        if number != self._number + 1:
-            self._find(f"events {self._number + 1} to {number - 1} are missing")
-        if chain.digest(self._previous, body) != digest:
-            self._find(f"event {number} was changed, or one before it was")
-        self._number, self._previous = number, digest
-        if self._asked is not None:
-            self._anchored = self._anchored or digest.hex() == self._asked
-        if call is None:
-            self._of_the_ledger(number, body)
-        self._last = body
+    def events(self, events: Iterable[tuple[int, int | None, bytes, bytes]]) -> None:
+        """The chain: each event's number, the number of the call it is kept under, canonical bytes, digest."""
+        for number, call, body, digest in events:
+            if number != self._number + 1:
+                self._find(f"events {self._number + 1} to {number - 1} are missing")
+            if chain.digest(self._previous, body) != digest:
+                self._find(f"event {number} was changed, or one before it was")
+            self._number, self._previous, self._last = number, digest, body
+            if self._asked is not None and digest.hex() == self._asked:
+                self._anchored = True
+            if call is None:
+                self._of_the_ledger(number, body)
 
     def meters(self, states: Iterable[MeterState]) -> None:
         """Every meter as it stands."""
-        self._at = int(json.loads(self._last)[1]) if self._number else 0
+        at = int(json.loads(self._last)[1]) if self._number else 0
+        self._earliest = {window: earliest(window, at) for window in Window}
         for state in states:
             self._states[state.number] = state
             self._by[state.principal, state.session].append(state)
@@ -112,42 +126,40 @@ class Audit:
         for number in self._made:
             self._find(f"meter {number} is missing")
 
-    def call(self, row: CallRow, bodies: Sequence[tuple[int, bytes]], kept: Bodies) -> None:
+    def call(self, row: Sequence[Any], bodies: Iterable[tuple[int, int, bytes]], kept: Bodies) -> None:
         """A call against its own events.
 
         Args:
-            row: the call as it stands.
-            bodies: the number and canonical bytes of each of its events, oldest first.
+            row: the call as it stands: its fields in the order of `CallRow`.
+            bodies: the number of the call, and the number and canonical bytes of each of its events, oldest first.
             kept: what its bodies are now.
         """
+        number, call_id, principal, session, names, state, held, charged, refunded, sent_at = _counted(row)
         self._calls += 1
-        self._last_call = row.number
+        self._last_call = number
         self._bytes += kept.size
-        sums = self._sums[row.state.value]
-        for index, by in enumerate((1, row.held, row.charged, row.refunded)):
-            sums[index] += by
-        events = [event for number, body in bodies if (event := self._parsed(number, body, row.number)) is not None]
+        sums = self._sums[state]
+        self._sums[state] = (sums[0] + 1, sums[1] + held, sums[2] + charged, sums[3] + refunded)
+        events = self._parsed(bodies)
         if not events or events[0][2] != chain.RESERVE:
-            self._find(f"the call {row.call_id} has no reservation among its events")
+            self._find(f"the call {call_id} has no reservation among its events")
             return
-        if events[0][11].get("identity") != chain.identity_of(row) or events[0][11].get("call_id") != row.call_id:
-            self._find(f"the call {row.call_id} is not the one that its reservation wrote")
+        made = events[0][11]
+        if made.get("identity") != chain.identity(_identity(row)) or made.get("call_id") != call_id:
+            self._find(f"the call {call_id} is not the one that its reservation wrote")
         expected, written = _fold(events)
         found = _standing(row)
         if found != expected:
             wrong = [name for name, is_, was in zip(_STANDING, found, expected, strict=True) if is_ != was]
-            self._find(f"the call {row.call_id} is not what its events say: {', '.join(wrong)}")
-        now = {"request": kept.request, "answer": kept.answer}
-        wrong = [name for name, digest in now.items() if digest != written.get(name)]
-        for name in wrong:
-            if now[name] is not None or not (self._dropped_since(row, events[-1][0]) or self._may_lack(name, events)):
-                self._find(f"the {name} of the call {row.call_id} was changed")
-        amount = counted(row.state, row.held, row.charged, row.refunded)
+            self._find(f"the call {call_id} is not what its events say: {', '.join(wrong)}")
+        for name, digest in zip(_BODIES, (kept.request, kept.answer), strict=True):
+            if digest != written.get(name) and (
+                digest is not None or not (self._dropped_since(row, events[-1][0]) or self._may_lack(name, events))
+            ):
+                self._find(f"the {name} of the call {call_id} was changed")
+        amount = counted(state, held, charged, refunded)
         if amount:
-            for state in self._meters_of(row):
-                start = slot_start(state.window, row.sent_at)
-                if not self._has_left(state, start):
-                    self._counted[state.number, start] += amount
+            self._count(amount, principal, session, names, number, sent_at)
 
     def stray(self, call: object) -> None:
         """Events are kept under the number of a call that is not there."""
@@ -184,7 +196,7 @@ class Audit:
             right = state is not None and slot_start(state.window, start) == start
             if not right or state is None or slot_expiry(state.window, start) != expires:
                 self._find(f"meter {meter} has a slot that starts at {start} and ends at {expires}, which cannot be")
-            elif not self._has_left(state, start) and self._counted.get((meter, start), 0) != amount:
+            elif start >= self._earliest[state.window] and self._counted.get((meter, start), 0) != amount:
                 self._find(f"meter {meter} counts {amount} micro-USDC from {start}, its calls come to another sum")
         for (meter, start), amount in self._counted.items():
             if (meter, start) not in known:
@@ -198,7 +210,7 @@ class Audit:
     def tally(self, sums: Mapping[str, Sequence[int]], kept: int) -> None:
         """The sums of each state, calls, held, charged and refunded, and the bytes of bodies, against the calls."""
         for state in State:
-            if list(sums.get(state.value, ())) != self._sums[state.value]:
+            if tuple(sums.get(state.value, ())) != self._sums[state]:
                 self._find(f"the sums of the calls that are {state.value} are not those of the calls")
         if kept != self._bytes:
             self._find(f"{self._bytes} bytes of requests and answers are kept, the ledger says {kept}")
@@ -209,51 +221,57 @@ class Audit:
         return AuditReport(self._number, self._calls, self._previous.hex(), tuple(self._findings), anchored)
 
     def _of_the_ledger(self, number: int, body: bytes) -> None:
-        event = self._parsed(number, body, None)
-        if event is None:
-            return
-        _, at, kind, *_, evidence, facts = event
-        if kind == chain.PRUNE:
-            self._droppings.append(_Dropping(number, _whole(facts.get("before"))))
-        elif kind == chain.TRIM:
-            self._droppings.append(_Dropping(number, None))
-        elif kind == chain.METER:
-            self._made[facts.get("meter")] = facts
-        elif kind == chain.SLIP:
-            known = self._slips.setdefault((facts.get("kind"), facts.get("slip")), {"created_at": at})
-            known.update(facts)
-            if evidence is not None:
-                known["note"] = evidence
-        elif kind == chain.SLIPS_DROPPED:
-            for slip in facts.get("slips", ()):
-                self._slips.pop((facts.get("kind"), slip), None)
+        for _, at, kind, *_, evidence, facts in self._parsed([(None, number, body)]):
+            if kind == chain.PRUNE:
+                self._droppings.append(_Dropping(number, _whole(facts.get("before"))))
+            elif kind == chain.TRIM:
+                self._droppings.append(_Dropping(number, None))
+            elif kind == chain.METER:
+                self._made[facts.get("meter")] = facts
+            elif kind == chain.SLIP:
+                known = self._slips.setdefault((facts.get("kind"), facts.get("slip")), {"created_at": at})
+                known.update(facts)
+                if evidence is not None:
+                    known["note"] = evidence
+            elif kind == chain.SLIPS_DROPPED:
+                for slip in facts.get("slips", ()):
+                    self._slips.pop((facts.get("kind"), slip), None)
 
-    def _parsed(self, number: int, body: bytes, call: int | None) -> list[Any] | None:
-        """An event's fields; None where they are not those of an event of this number and call."""
-        try:
-            text = body.decode("ascii")
-            event: list[Any]
-            event, end = _decode(text)
-            if end == len(text) and event[0] == number and event[3] == call and isinstance(event[11], dict):
-                return event
-        except (ValueError, LookupError, TypeError, AttributeError):
-            # Said below: what stands there is no event.
-            pass
-        self._find(f"event {number} is not kept where its bytes say")
-        return None
+    def _parsed(self, bodies: Iterable[tuple[int | None, int, bytes]]) -> list[list[Any]]:
+        """The fields of events, each kept under a call and a number, without those that are no event of these."""
+        events = []
+        for call, number, body in bodies:
+            try:
+                event = from_json(body)
+                right = event[0] == number and event[3] == call and isinstance(event[11], dict) and body.isascii()
+            except (ValueError, LookupError, TypeError):
+                right = False
+            if right:
+                events.append(event)
+            else:
+                self._find(f"event {number} is not kept where its bytes say")
+        return events
 
-    def _meters_of(self, row: CallRow) -> Iterator[MeterState]:
-        for session in (None, row.session):
-            for state in self._by.get((row.principal, session), ()):
-                if state.since < row.number <= state.fed and applies(state, row.names):
-                    yield state
+    def _count(
+        self, amount: int, principal: str, session: str, names: tuple[str, ...], number: int, sent_at: int
+    ) -> None:
+        """Count a call in every meter that counts it, unless its slot had left when the last event was written."""
+        for of in (None, session):
+            for state in self._by.get((principal, of), ()):
+                if (
+                    state.since < number <= state.fed
+                    and sent_at >= self._earliest[state.window]
+                    and applies(state, names)
+                ):
+                    self._counted[state.number, slot_start(state.window, sent_at)] += amount
 
-    def _dropped_since(self, row: CallRow, number: int) -> bool:
+    def _dropped_since(self, row: Sequence[Any], number: int) -> bool:
         """Whether the bodies of a call were dropped since its last event, as most of an old ledger's were."""
-        if not self._droppings or row.ended_at is None:
+        ended_at, delivered = _ending(row)
+        if not self._droppings or ended_at is None:
             return False
         latest = self._droppings[-1]
-        return latest.number > number and (latest.before is None or (row.delivered and row.ended_at < latest.before))
+        return latest.number > number and (latest.before is None or (delivered and ended_at < latest.before))
 
     def _may_lack(self, name: str, events: Sequence[list[Any]]) -> bool:
         """Whether bodies of the call were dropped since `name` was last written."""
@@ -279,11 +297,6 @@ class Audit:
             for one in reversed(self._droppings[first:last])
         )
 
-    def _has_left(self, state: MeterState, start: int) -> bool:
-        """Whether a slot had left its window when the last event was written."""
-        expires = slot_expiry(state.window, start)
-        return expires is not None and expires <= self._at
-
     def _find(self, words: str) -> None:
         if len(self._findings) < MOST_FINDINGS:
             self._findings.append(words)
@@ -301,10 +314,13 @@ def _fold(events: Sequence[list[Any]]) -> tuple[tuple[Any, ...], dict[str, objec
     bodies: dict[str, object] = {}
     for _, at, kind, _, before, after, _, _, _, who, words, facts in events:
         evidence = evidence if words is None else words
-        attempts += _whole(facts.get("attempts"))
-        balance_after = facts.get("balance_after", balance_after)
-        reference = facts.get("reference", reference)
-        bodies |= {name: facts[name] for name in _BODIES if name in facts}
+        if facts:
+            attempts += _whole(facts.get("attempts"))
+            balance_after = facts.get("balance_after", balance_after)
+            reference = facts.get("reference", reference)
+            for name in _BODIES:
+                if name in facts:
+                    bodies[name] = facts[name]
         if kind == chain.DELIVER:
             delivered = True
         elif kind == Event.RESEND:

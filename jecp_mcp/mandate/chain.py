@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Final
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.ledger import CallRow, EventRow, Reservation
@@ -93,27 +94,16 @@ def read(body: bytes, digest: bytes, call_id: str | None = None) -> EventRow:
 _LENGTH = 12
 
 
-def identity_of(of: Reservation | CallRow) -> str:
-    """The digest, in hex, of what never changes about a call."""
-    kept: tuple[Any, ...] = (
-        of.call_id,
-        of.principal,
-        of.team,
-        of.session,
-        of.rail,
-        of.account,
-        of.tool,
-        of.payee,
-        of.source,
-        of.offer,
-        of.names,
-        of.version,
-        of.fingerprint,
-        of.kind,
-        of.terms,
-        of.quoted,
-        of.provable_until,
-    )
+IDENTITY: Final = (
+    "call_id", "principal", "team", "session", "rail", "account", "tool", "payee", "source", "offer", "names",
+    "version", "fingerprint", "kind", "terms", "quoted", "provable_until",
+)  # fmt: skip
+"""What never changes about a call, fields of a `Reservation` and of a `CallRow`."""
+_identity_of = attrgetter(*IDENTITY)
+
+
+def identity(kept: Sequence[object]) -> str:
+    """The digest, in hex, of what never changes about a call: the values of `IDENTITY`."""
     return hashlib.sha256(_dumps(kept).encode("ascii")).hexdigest()
 
 
@@ -123,7 +113,9 @@ def reservation(of: Reservation | CallRow, request: str | None) -> dict[str, obj
     Args:
         request: the digest of its request, in hex; None where that is lost.
     """
-    return facts(call_id=of.call_id, identity=identity_of(of), principal=of.principal, names=of.names, request=request)
+    return facts(
+        call_id=of.call_id, identity=identity(_identity_of(of)), principal=of.principal, names=of.names, request=request
+    )
 
 
 def body_digest(body: bytes) -> str:

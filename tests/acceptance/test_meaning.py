@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,32 @@ from tests.scale.test_market import by_meaning
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
+MORSE = {
+    "namespace": "lectern",
+    "capability": "morse",
+    "version": "1.0.0",
+    "description": "Turns text into the sound of Morse code.",
+    "tags": ["audio", "wav", "morse"],
+    "endpoint": "https://lectern.example/jecp/morse",
+    "actions": [
+        {
+            "id": "send",
+            "description": "Send a text in Morse code as a WAV sound.",
+            "pricing": {"base": "$0.06", "currency": "USDC", "model": "per_call"},
+            "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+            "output_schema": {"type": "object"},
+        }
+    ],
+}
+
+
 @pytest.mark.parametrize("wanted", [True, False], ids=["wanted", "not wanted"])
 @pytest.mark.parametrize("road", ROADS[:2], ids=str)
 async def test_a_server_finds_what_shares_no_word_with_the_query(road: Road, wanted: bool, tmp_path: Path) -> None:
     by_meaning()
     settings = {"tools__mode": "search", "catalog__embeddings": str(wanted)}
-    with sandbox(tmp_path / "hub.sqlite") as hub:
+    (tmp_path / "morse.json").write_text(json.dumps([MORSE]))
+    with sandbox(tmp_path / "hub.sqlite", "--catalog", str(tmp_path / "morse.json")) as hub:
         async with connect(road, hub, tmp_path / "state", settings=settings) as client:
-            found = output_of(await client.call_tool("jecp_search", {"query": "telegraph dots and dashes"}))
+            found = output_of(await client.call_tool("jecp_search", {"query": "encoded semaphore"}))
     assert ("lectern_morse_send" in {one["tool"] for one in found["results"]}) == wanted

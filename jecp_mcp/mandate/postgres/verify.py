@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.audit import Audit, Bodies
-from jecp_mcp.mandate.columns import read_call_row, read_meter
+from jecp_mcp.mandate.columns import read_call_fields, read_meter
 from jecp_mcp.mandate.ledger import AuditReport
 from jecp_mcp.mandate.postgres.records import COLUMNS, read_slip_page
 from jecp_mcp.mandate.postgres.store import METER
@@ -47,7 +47,7 @@ def verify(link: Link, head: str | None) -> AuditReport:
     walk = Audit(head)
     link.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
-        _walk_events(link, walk)
+        walk.events(_events(link))
         walk.meters(map(read_meter, link.query(METER)))
         _walk_calls(link, walk)
         walk.slips(_slips(link))
@@ -60,27 +60,26 @@ def verify(link: Link, head: str | None) -> AuditReport:
     return walk.report()
 
 
-def _walk_events(link: Link, walk: Audit) -> None:
+def _events(link: Link) -> Iterator[tuple[int, int | None, bytes, bytes]]:
     after = 0
     asked = "SELECT id, call, body, digest FROM jecp_mcp.event WHERE id > %s ORDER BY id LIMIT %s"
     while page := link.query(asked, (after, _PAGE)):
         for number, call, body, digest in page:
-            walk.event(number, call, bytes(body), bytes(digest))
+            yield number, call, bytes(body), bytes(digest)
         after = page[-1][0]
 
 
 def _walk_calls(link: Link, walk: Audit) -> None:
     after = 0
     while page := link.query(_KEPT, (after, _PAGE)):
-        events: defaultdict[int, list[tuple[int, bytes]]] = defaultdict(list)
+        events: defaultdict[int, list[tuple[int, int, bytes]]] = defaultdict(list)
         for call, number, body in link.query(
             "SELECT call, id, body FROM jecp_mcp.event WHERE call > %s AND call <= %s ORDER BY call, id",
             (after, page[-1][0]),
         ):
-            events[call].append((number, bytes(body)))
+            events[call].append((call, number, bytes(body)))
         for *columns, request, answer, size in page:
-            row = read_call_row((*columns, b"", None))
-            walk.call(row, events[row.number], Bodies(request, answer, size))
+            walk.call(read_call_fields(columns), events[columns[0]], Bodies(request, answer, size))
         after = page[-1][0]
 
 

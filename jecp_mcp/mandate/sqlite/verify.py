@@ -10,7 +10,7 @@ import apsw
 
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.audit import Audit, Bodies
-from jecp_mcp.mandate.columns import read_call_row, read_meter
+from jecp_mcp.mandate.columns import read_call_fields, read_meter
 from jecp_mcp.mandate.ledger import AuditReport
 from jecp_mcp.mandate.sqlite.calls_read import COLUMNS
 from jecp_mcp.mandate.sqlite.feeding import METER
@@ -23,7 +23,7 @@ def verify(connection: apsw.Connection, head: str | None) -> AuditReport:
     # A read transaction: what other processes write meanwhile must not look like a contradiction.
     connection.execute("BEGIN")
     try:
-        _walk_events(connection, walk)
+        walk.events(connection.execute("SELECT id, call, body, digest FROM event ORDER BY id"))
         walk.meters(map(read_meter, connection.execute(METER).fetchall()))
         _walk_calls(connection, walk)
         walk.slips(map(slip_row, connection.execute(f"{READ_SLIP} ORDER BY id").fetchall()))
@@ -34,11 +34,6 @@ def verify(connection: apsw.Connection, head: str | None) -> AuditReport:
     finally:
         connection.execute("ROLLBACK")
     return walk.report()
-
-
-def _walk_events(connection: apsw.Connection, walk: Audit) -> None:
-    for number, call, body, digest in connection.execute("SELECT id, call, body, digest FROM event ORDER BY id"):
-        walk.event(number, call, body, digest)
 
 
 def _walk_calls(connection: apsw.Connection, walk: Audit) -> None:
@@ -56,9 +51,9 @@ def _walk_calls(connection: apsw.Connection, walk: Audit) -> None:
             number, mine = next(events, (None, iter(())))
         found: list[Any] = []
         if number == columns[0]:
-            found = [(event, body) for _, event, body in mine]
+            found = list(mine)
             number, mine = next(events, (None, iter(())))
-        walk.call(read_call_row((*columns, b"", None)), found, bodies_of(request, answer))
+        walk.call(read_call_fields(columns), found, bodies_of(request, answer))
     if number is not None:
         walk.stray(number)
     for number, _ in events:

@@ -1,4 +1,4 @@
-"""Provider ``inkwell``: a cheaper extractive summary, by word frequency and position."""
+"""Provider ``inkwell``: an extractive summary, by word frequency and position."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections import Counter
 
 from jecp_mcp.sandbox.work import prose, schemas
 from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
-from jecp_mcp.sandbox.work.summary import SAMPLE, SUMMARY_INPUT, SUMMARY_OUTPUT
 
+_MOST = 100_000
 _LEAD = 1.25
 _CANDIDATES = 2_000
 
@@ -35,15 +35,9 @@ def extract(given: Input) -> Work:
         open_places.remove(-negative)
         for word in set(bags[-negative]):
             likely[word] **= 2
-    return Work(
-        {
-            "summary": " ".join(sentences[place] for place in sorted(chosen)),
-            "sentences": [
-                {"index": place, "text": sentences[place], "score": round(chosen[place], 6)} for place in sorted(chosen)
-            ],
-            "total_sentences": len(sentences),
-        }
-    )
+    picked = [{"index": place, "text": sentences[place], "score": round(chosen[place], 6)} for place in sorted(chosen)]
+    summary = " ".join(sentences[place] for place in sorted(chosen))
+    return Work({"summary": summary, "sentences": picked, "total_sentences": len(sentences)})
 
 
 def _worth(place: int, bag: list[str], likely: dict[str, float]) -> float:
@@ -51,12 +45,20 @@ def _worth(place: int, bag: list[str], likely: dict[str, float]) -> float:
     return mean * (1 if place else _LEAD)
 
 
+_PICKED = schemas.record(
+    {
+        "index": {**schemas.COUNT, "description": "Its place in the text, from 0."},
+        "text": schemas.STRING,
+        "score": {"type": "number", "minimum": 0},
+    }
+)
+
 CAPABILITY = Capability(
     namespace="inkwell",
     capability="abstract",
     version="1.0.2",
     name="Abstract",
-    description="Short extractive summaries by word frequency: plainer and cheaper than graph-based ones.",
+    description="Short extractive summaries by word frequency.",
     tags=("summary", "text"),
     actions=(
         Action(
@@ -66,9 +68,23 @@ CAPABILITY = Capability(
             price="0.008",
             work=extract,
             p95_ms=800,
-            input_schema=schemas.record(SUMMARY_INPUT, optional=("sentences",)),
-            output_schema=SUMMARY_OUTPUT,
-            examples=({"input": {"text": SAMPLE, "sentences": 2}},),
+            input_schema=schemas.record(
+                {
+                    "text": schemas.text(
+                        "The text. English stop words are known; other languages work, less sharply.", _MOST
+                    ),
+                    "sentences": schemas.whole("How many sentences to keep.", 1, 20, default=3),
+                },
+                optional=("sentences",),
+            ),
+            output_schema=schemas.record(
+                {
+                    "summary": schemas.STRING,
+                    "sentences": {"type": "array", "items": _PICKED},
+                    "total_sentences": {"type": "integer", "minimum": 1},
+                }
+            ),
+            examples=({"input": {"text": prose.SAMPLE, "sentences": 2}},),
         ),
     ),
 )

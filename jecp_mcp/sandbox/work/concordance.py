@@ -45,10 +45,10 @@ def _folded(text: str) -> str:
 
 _LINE = schemas.record(
     {
-        "offset": {"type": "integer", "minimum": 0, "description": "Characters from the start of the text."},
-        "left": {"type": "string"},
-        "match": {"type": "string"},
-        "right": {"type": "string"},
+        "offset": {**schemas.COUNT, "description": "Characters from the start of the text."},
+        "left": schemas.STRING,
+        "match": schemas.STRING,
+        "right": schemas.STRING,
     }
 )
 
@@ -81,7 +81,7 @@ CAPABILITY = Capability(
             output_schema=schemas.record(
                 {
                     "lines": {"type": "array", "items": _LINE},
-                    "count": {"type": "integer", "minimum": 0},
+                    "count": schemas.COUNT,
                     "more": {"type": "boolean", "description": "Whether there are occurrences past the limit."},
                 }
             ),

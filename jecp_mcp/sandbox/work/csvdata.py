@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from statistics import StatisticsError, correlation, fmean, median, pstdev, quantiles, stdev
+from typing import Any
 
 from jecp_mcp.clock import parse_iso
 from jecp_mcp.sandbox.work import schemas
 from jecp_mcp.sandbox.work.forms import Action, Capability, Ending, Input, Work, WorkFailed
-from jecp_mcp.sandbox.work.tables import MOST_CHARACTERS, Column, Table, table_of
-
-if TYPE_CHECKING:
-    import numpy as np
+from jecp_mcp.sandbox.work.tables import DELIMITER, MOST_CHARACTERS, Column, Table, table_of
 
 _MOST_GROUPS = 5_000
+_MOST_CORRELATED = 10
 _PAIRS = 25
-
-
-def rounded(value: float) -> float | None:
-    """Nine significant digits; None for what no JSON number can be."""
-    return float(f"{value:.9g}") if math.isfinite(value) else None
+_Values = Sequence[float]
 
 
 def profile(given: Input) -> Work:
@@ -52,7 +47,7 @@ def described(column: Column) -> dict[str, Any]:
     if not present:
         return found
     if column.numeric:
-        found["statistics"] = statistics(present)
+        found["statistics"] = _statistics(present)
     elif column.kind in {"date", "datetime"}:
         found["earliest"], found["latest"] = min(present, key=parse_iso), max(present, key=parse_iso)
     else:
@@ -61,84 +56,68 @@ def described(column: Column) -> dict[str, Any]:
     return found
 
 
-def statistics(values: list[float]) -> dict[str, float | int | None]:
+def _statistics(values: _Values) -> dict[str, float | int | None]:
     """Moments and quantiles (linear interpolation); `std` is the sample's, `outliers` lie beyond 1.5 IQR."""
-    import numpy as np
-
-    with np.errstate(all="ignore"):
-        data = np.asarray(values)
-        q1, q2, q3 = np.quantile(data, (0.25, 0.5, 0.75))
-        reach = 1.5 * (q3 - q1)
-        std = float(data.std(ddof=1)) if len(values) > 1 else math.nan
-        skew = float(((data - data.mean()) ** 3).mean() / data.std() ** 3) if std > 0 else math.nan
-        return {
-            "min": rounded(float(data.min())),
-            "max": rounded(float(data.max())),
-            "sum": rounded(float(data.sum())),
-            "mean": rounded(float(data.mean())),
-            "std": rounded(std),
-            "q1": rounded(float(q1)),
-            "median": rounded(float(q2)),
-            "q3": rounded(float(q3)),
-            "skewness": rounded(skew),
-            "outliers": int(((data < q1 - reach) | (data > q3 + reach)).sum()),
-        }
+    # Quartered before: a quantile is the weighted sum of two values, and no weight of these passes 4.
+    quarters = [value / 4 for value in values]
+    q1, middle, q3 = (
+        4 * cut for cut in (quantiles(quarters, n=4, method="inclusive") if len(values) > 1 else quarters * 3)
+    )
+    low, high = q1 - 1.5 * (q3 - q1), q3 + 1.5 * (q3 - q1)
+    figures = {name: _figure(function, values) for name, function in _MOMENTS.items()}
+    cuts = {"q1": _rounded(q1), "median": _rounded(middle), "q3": _rounded(q3)}
+    return {**figures, **cuts, "outliers": sum(value < low or value > high for value in values)}
 
 
-def correlations(table: Table) -> list[dict[str, Any]]:
-    """Pearson's r of each pair of numeric columns over the rows where both have a value, strongest first."""
-    import numpy as np
-
-    columns = [column for column in table.columns if column.numeric]
-    if len(columns) < 2:  # noqa: PLR2004  # a pair
-        return []
-    raw = np.array([[math.nan if v is None else v for v in column.values] for column in columns]).T
-    with np.errstate(all="ignore"):
-        n, r = _pearson(raw)
-    pairs: list[dict[str, Any]] = [
-        {"a": columns[i].name, "b": columns[j].name, "r": round(float(r[i, j]), 6), "rows": int(n[i, j])}
-        for i in range(len(columns))
-        for j in range(i)
-        if math.isfinite(r[i, j])
-    ]
-    return sorted(pairs, key=lambda pair: -abs(pair["r"]))
+def _skewness(values: _Values) -> float:
+    mean, spread = fmean(values), pstdev(values)
+    return fmean([((value - mean) / spread) ** 3 for value in values])
 
 
-def _pearson(raw: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Every pair at once by products of matrices; columns are scaled first so that squares stay exact enough."""
-    import numpy as np
-
-    known = ~np.isnan(raw)
-    mask = known.astype(float)
-    counts = np.maximum(mask.sum(0), 1)
-    # Halved before it is summed up: values near the largest float must not overflow on the way.
-    largest = np.maximum(np.where(known, np.abs(raw), 0).max(0), np.finfo(float).tiny)
-    scaled = np.where(known, raw / largest, 0)
-    data = np.where(known, scaled - scaled.sum(0) / counts, 0)
-    n = mask.T @ mask
-    sums = data.T @ mask
-    squares = (data**2).T @ mask
-    covariance = n * (data.T @ data) - sums * sums.T
-    spread = (n * squares - sums**2) * (n * squares - sums**2).T
-    enough = (n > 2) & (spread > 1e-24 * n**4)  # noqa: PLR2004  # two points always correlate
-    return n, np.where(enough, np.clip(covariance / np.sqrt(np.where(enough, spread, 1)), -1, 1), math.nan)
-
-
-def _std(values: list[float]) -> float:
-    if len(values) < 2:  # noqa: PLR2004  # a sample's spread needs two
-        return math.nan
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
-_FUNCTIONS: dict[str, Callable[[list[float]], float]] = {
+_FUNCTIONS: dict[str, Callable[[_Values], float]] = {
     "sum": math.fsum,
-    "mean": lambda values: math.fsum(values) / len(values),
+    "mean": fmean,
     "min": min,
     "max": max,
     "median": median,
-    "std": _std,
+    "std": stdev,
 }
+_MOMENTS = {**{name: _FUNCTIONS[name] for name in ("min", "max", "sum", "mean", "std")}, "skewness": _skewness}
+
+
+def _figure(function: Callable[[_Values], float], values: _Values) -> float | None:
+    """None where the values have no such figure, or one that no float holds."""
+    try:
+        return _rounded(function(values))
+    except (StatisticsError, OverflowError, ZeroDivisionError):
+        return None
+
+
+def _rounded(value: float) -> float | None:
+    """Nine significant digits; None for what no JSON number can be."""
+    return float(f"{value:.9g}") if math.isfinite(value) else None
+
+
+def correlations(table: Table) -> list[dict[str, Any]]:
+    """Pearson's r of each pair of the first numeric columns over rows where both have a value, strongest first."""
+    pairs: list[dict[str, Any]] = []
+    columns = [column for column in table.columns if column.numeric][:_MOST_CORRELATED]
+    for (a, ours), (b, theirs) in combinations([(column.name, _scaled(column)) for column in columns], 2):
+        both = [pair for pair in zip(theirs, ours, strict=True) if None not in pair]
+        if len(both) < 3:  # noqa: PLR2004  # two points always correlate
+            continue
+        try:
+            r = correlation(*zip(*both, strict=True))
+        except StatisticsError:  # one of them is constant
+            continue
+        pairs.append({"a": b, "b": a, "r": round(min(1, max(-1, r)), 6), "rows": len(both)})
+    return sorted(pairs, key=lambda pair: -abs(pair["r"]))
+
+
+def _scaled(column: Column) -> list[float | None]:
+    """At most 1 in size, so that values near the largest float do not overflow when they are squared."""
+    largest = max(abs(value) for value in column.values if value is not None) or 1
+    return [None if value is None else value / largest for value in column.values]
 
 
 def group_by(given: Input) -> Work:
@@ -171,71 +150,61 @@ def _aggregate(column: Column, function: str, rows: list[int]) -> float | int | 
     values = [value for row in rows if (value := column.values[row]) is not None]
     if function == "count":
         return len(values)
-    if not values:
-        return None
-    try:
-        return rounded(_FUNCTIONS[function](values))
-    except OverflowError:
-        return None
+    return _figure(_FUNCTIONS[function], values) if values else None
 
 
 _CSV = schemas.text(
     f"The file's text, with a head line. At most 200 columns and 300000 cells; {MOST_CHARACTERS} characters.",
     MOST_CHARACTERS,
 )
-_DELIMITER = schemas.choice("What separates fields.", "auto", "comma", "semicolon", "tab", "pipe", default="auto")
 _STATISTIC = {"type": ["number", "null"]}
+_COLUMN = {
+    "type": "object",
+    "properties": {
+        "name": schemas.STRING,
+        "type": {"enum": ["integer", "number", "boolean", "date", "datetime", "text", "empty"]},
+        **dict.fromkeys(("count", "missing", "distinct"), schemas.COUNT),
+        "statistics": schemas.record(
+            {**dict.fromkeys((*_MOMENTS, "q1", "median", "q3"), _STATISTIC), "outliers": schemas.COUNT},
+            description="Of numeric columns.",
+        ),
+        "earliest": schemas.STRING,
+        "latest": schemas.STRING,
+        "top": {"type": "array", "items": schemas.record({"value": schemas.STRING, "count": {"type": "integer"}})},
+    },
+    "required": ["name", "type", "count", "missing", "distinct"],
+}
+_CORRELATION = schemas.record(
+    {
+        "a": schemas.STRING,
+        "b": schemas.STRING,
+        "r": schemas.number("Pearson's r.", -1, 1),
+        "rows": {"type": "integer"},
+    }
+)
+_GROUP = schemas.record(
+    {
+        "key": {"type": "object"},
+        "rows": {"type": "integer", "minimum": 1},
+        "values": {"type": "object", "additionalProperties": _STATISTIC},
+    }
+)
 _PROFILE = Action(
     id="profile",
     name="Profile",
     description="Tell each column's type, gaps, statistics or most frequent values, and correlations.",
     price="0.02",
     work=profile,
-    input_schema=schemas.record({"csv": _CSV, "delimiter": _DELIMITER}, optional=("delimiter",)),
+    input_schema=schemas.record({"csv": _CSV, "delimiter": DELIMITER}, optional=("delimiter",)),
     output_schema=schemas.record(
         {
             "rows": {"type": "integer", "minimum": 1},
-            "delimiter": {"type": "string"},
-            "columns": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "name": {"type": "string"},
-                        "type": {"enum": ["integer", "number", "boolean", "date", "datetime", "text", "empty"]},
-                        "count": {"type": "integer", "minimum": 0},
-                        "missing": {"type": "integer", "minimum": 0},
-                        "distinct": {"type": "integer", "minimum": 0},
-                        "statistics": schemas.record(
-                            {
-                                **dict.fromkeys(
-                                    ("min", "max", "sum", "mean", "std", "q1", "median", "q3", "skewness"), _STATISTIC
-                                ),
-                                "outliers": {"type": "integer", "minimum": 0},
-                            },
-                            description="Of numeric columns.",
-                        ),
-                        "earliest": {"type": "string"},
-                        "latest": {"type": "string"},
-                        "top": {
-                            "type": "array",
-                            "items": schemas.record({"value": {"type": "string"}, "count": {"type": "integer"}}),
-                        },
-                    },
-                    "required": ["name", "type", "count", "missing", "distinct"],
-                },
-            },
+            "delimiter": schemas.STRING,
+            "columns": {"type": "array", "items": _COLUMN},
             "correlations": {
                 "type": "array",
-                "description": "Pearson's r, strongest first.",
-                "items": schemas.record(
-                    {
-                        "a": {"type": "string"},
-                        "b": {"type": "string"},
-                        "r": schemas.number("Pearson's r.", -1, 1),
-                        "rows": {"type": "integer"},
-                    }
-                ),
+                "description": f"Pearson's r, strongest first, of the first {_MOST_CORRELATED} numeric columns.",
+                "items": _CORRELATION,
             },
         }
     ),
@@ -258,7 +227,7 @@ _GROUP_BY = Action(
     input_schema=schemas.record(
         {
             "csv": _CSV,
-            "delimiter": _DELIMITER,
+            "delimiter": DELIMITER,
             "by": schemas.array("Columns to group by.", {"type": "string", "maxLength": 120}, 3, 1, uniqueItems=True),
             "aggregates": schemas.array(
                 "What to work out for each group.",
@@ -276,19 +245,7 @@ _GROUP_BY = Action(
         optional=("delimiter", "limit"),
     ),
     output_schema=schemas.record(
-        {
-            "groups": {
-                "type": "array",
-                "items": schemas.record(
-                    {
-                        "key": {"type": "object"},
-                        "rows": {"type": "integer", "minimum": 1},
-                        "values": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
-                    }
-                ),
-            },
-            "total_groups": {"type": "integer", "minimum": 1},
-        }
+        {"groups": {"type": "array", "items": _GROUP}, "total_groups": {"type": "integer", "minimum": 1}}
     ),
     examples=(
         {

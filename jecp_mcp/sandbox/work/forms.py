@@ -12,6 +12,7 @@ from jecp_mcp.errors import JecpMcpError
 
 Input = Mapping[str, Any]
 """An action's input, already valid against its `input_schema`."""
+_SIDE_EFFECTS = ("external_api_call", "stores_data", "modifies_state", "sends_email")
 Delta = str | dict[str, Any]
 """One piece of a stream."""
 
@@ -94,12 +95,7 @@ class Action:
             "input_schema": self.input_schema,
             "output_schema": self.output_schema,
             "examples": list(self.examples),
-            "side_effects": {
-                "external_api_call": False,
-                "stores_data": False,
-                "modifies_state": False,
-                "sends_email": False,
-            },
+            "side_effects": dict.fromkeys(_SIDE_EFFECTS, False),
             "sla": {"latency_p95_ms": self.p95_ms, "timeout_ms": 30_000},
         }
         if self.stream is not None:

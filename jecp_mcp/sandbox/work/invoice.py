@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3, "JOD": 3}
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
-_WIDTHS = (84.0, 22.0, 32.0, 36.0)
+_WIDTHS = (84, 22, 32, 36)
 _MOST_ITEMS = 150
 
 
@@ -102,8 +102,14 @@ def render(given: Input) -> Work:
     lines = lines_of(given)
     sums = sums_of(given, lines)
     with paper.document(f"Invoice {given['number']}", given["seller"]["name"]) as page:
-        _head(page, given, issued, due)
-        _table(page, lines, given["currency"])
+        paper.bold(page, 24)
+        page.cell(100, 12, "Invoice")
+        paper.plain(page, 10, paper.GREY)
+        dates = f"No. {paper.clean(given['number'])}\nIssued {issued.isoformat()}\nDue {due.isoformat()}"
+        page.multi_cell(0, 5, dates, align="R", new_x="LMARGIN", new_y="NEXT")
+        page.ln(8)
+        _parties(page, given["seller"], given["buyer"])
+        _items(page, lines, given["currency"])
         _totals(page, sums, given)
         if given.get("notes"):
             page.ln(8)
@@ -126,75 +132,26 @@ def _texts(given: Input) -> list[str]:
     return found + [item["description"] for item in given["items"]]
 
 
-def _head(page: FPDF, given: Input, issued: date, due: date) -> None:
-    paper.bold(page, 24)
-    page.cell(100, 12, "Invoice")
-    paper.plain(page, 10, paper.GREY)
-    page.multi_cell(
-        0,
-        5,
-        f"No. {paper.clean(given['number'])}\nIssued {issued.isoformat()}\nDue {due.isoformat()}",
-        align="R",
-        new_x="LMARGIN",
-        new_y="NEXT",
-    )
-    page.ln(8)
-    top = page.get_y()
-    bottom = top
-    for place, (label, party) in enumerate((("From", given["seller"]), ("To", given["buyer"]))):
-        page.set_xy(paper.MARGIN + place * 90, top)
-        bottom = max(bottom, _party(page, label, party))
-    page.set_xy(paper.MARGIN, bottom + 8)
-
-
-def _party(page: FPDF, label: str, party: Mapping[str, Any]) -> float:
-    left = page.get_x()
+def _parties(page: FPDF, *parties: Mapping[str, Any]) -> None:
     paper.plain(page, 8, paper.GREY)
-    page.multi_cell(84, 5, label, align="L", new_x="LEFT", new_y="NEXT")
+    paper.table(page, [("From", "To")], (90, 84), "LL", heading=False)
     paper.bold(page, 11)
-    page.multi_cell(84, 6, paper.clean(party["name"]), align="L", new_x="LEFT", new_y="NEXT")
+    paper.table(page, [[party["name"] for party in parties]], (90, 84), "LL", heading=False)
     paper.plain(page, 10)
-    for key, before in (("address", ""), ("tax_id", "Tax ID ")):
-        if party.get(key):
-            page.set_x(left)
-            page.multi_cell(84, 5, before + paper.clean(party[key]), align="L", new_x="LEFT", new_y="NEXT")
-    return float(page.get_y())
+    below = [
+        "\n".join(f"{before}{party[key]}" for key, before in (("address", ""), ("tax_id", "Tax ID ")) if party.get(key))
+        for party in parties
+    ]
+    paper.table(page, [below], (90, 84), "LL", heading=False)
+    page.ln(8)
 
 
-def _heading(page: FPDF) -> None:
-    paper.bold(page, 9, paper.GREY)
-    for width, text, align in zip(_WIDTHS, ("Description", "Quantity", "Unit price", "Amount"), "LRRR", strict=True):
-        page.cell(width, 7, text, align=align)
-    page.ln(7)
-    _rule(page)
-
-
-def _rule(page: FPDF) -> None:
-    page.set_draw_color(206, 212, 218)
-    page.set_line_width(0.2)
-    page.line(paper.MARGIN, page.get_y(), 210 - paper.MARGIN, page.get_y())
-
-
-def _table(page: FPDF, lines: tuple[Line, ...], currency: str) -> None:
-    _heading(page)
-    for line in lines:
-        paper.plain(page, 10)
-        description = paper.clean(line.description)
-        tall = page.multi_cell(_WIDTHS[0] - 2, 5.5, description, dry_run=True, output="HEIGHT", align="L")
-        height = float(str(tall)) + 2.5
-        if page.get_y() + height > page.page_break_trigger:
-            page.add_page()
-            _heading(page)
-            paper.plain(page, 10)
-        top = page.get_y() + 1.2
-        page.set_y(top)
-        page.multi_cell(_WIDTHS[0] - 2, 5.5, description, align="L")
-        page.set_xy(paper.MARGIN + _WIDTHS[0], top)
-        values = (_number(line.quantity), _money(line.unit_price, currency), _money(line.amount, currency))
-        for width, value in zip(_WIDTHS[1:], values, strict=True):
-            page.cell(width, 5.5, value, align="R")
-        page.set_xy(paper.MARGIN, top - 1.2 + height)
-        _rule(page)
+def _items(page: FPDF, lines: tuple[Line, ...], currency: str) -> None:
+    rows = [
+        (line.description, _number(line.quantity), _money(line.unit_price, currency), _money(line.amount, currency))
+        for line in lines
+    ]
+    paper.table(page, [("Description", "Quantity", "Unit price", "Amount"), *rows], _WIDTHS, "LRRR")
 
 
 def _totals(page: FPDF, sums: Sums, given: Input) -> None:

@@ -7,17 +7,12 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from jecp_mcp.sandbox.work import prose, schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work
-from jecp_mcp.sandbox.work.summary import SAMPLE
+from jecp_mcp.sandbox.work.forms import Action, Capability, Ending, Input, Work
 
 _MOST = 20_000
 _LONGEST = 4
+# What is paid for: runs of letters and digits, and single other characters but white space.
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-
-
-def tokens(text: str) -> list[str]:
-    """The tokens that are paid for: runs of letters and digits, and single other characters but white space."""
-    return _TOKEN.findall(text)
 
 
 def extract(given: Input) -> Work:
@@ -43,8 +38,8 @@ def extract(given: Input) -> Work:
         for score, phrase, count in scored[: given.get("limit", 10)]
     ]
     units = {
-        "input_tokens": len(tokens(text)),
-        "output_tokens": sum(len(tokens(each["phrase"])) for each in found),
+        "input_tokens": len(_TOKEN.findall(text)),
+        "output_tokens": sum(len(_TOKEN.findall(each["phrase"])) for each in found),
     }
     return Work({"keywords": found, "usage": units}, units=units)
 
@@ -72,6 +67,14 @@ def _phrases(text: str) -> list[tuple[str, ...]]:
     return phrases
 
 
+_PHRASE = schemas.record(
+    {
+        "phrase": schemas.STRING,
+        "score": {"type": "number", "minimum": 0},
+        "count": {"type": "integer", "minimum": 1},
+    }
+)
+
 CAPABILITY = Capability(
     namespace="lectern",
     capability="keywords",
@@ -79,6 +82,7 @@ CAPABILITY = Capability(
     name="Key phrases",
     description="Extracts key phrases; paid by the token read and written, within the base price.",
     tags=("keywords", "text"),
+    ending=Ending("deprecated", 24),
     actions=(
         Action(
             id="extract",
@@ -97,26 +101,14 @@ CAPABILITY = Capability(
             ),
             output_schema=schemas.record(
                 {
-                    "keywords": {
-                        "type": "array",
-                        "items": schemas.record(
-                            {
-                                "phrase": {"type": "string"},
-                                "score": {"type": "number", "minimum": 0},
-                                "count": {"type": "integer", "minimum": 1},
-                            }
-                        ),
-                    },
+                    "keywords": {"type": "array", "items": _PHRASE},
                     "usage": schemas.record(
-                        {
-                            "input_tokens": {"type": "integer", "minimum": 0},
-                            "output_tokens": {"type": "integer", "minimum": 0},
-                        },
+                        {"input_tokens": schemas.COUNT, "output_tokens": schemas.COUNT},
                         description="What was charged for.",
                     ),
                 }
             ),
-            examples=({"input": {"text": SAMPLE, "limit": 5}},),
+            examples=({"input": {"text": prose.SAMPLE, "limit": 5}},),
         ),
     ),
 )

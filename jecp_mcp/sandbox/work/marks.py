@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, repeat
 from typing import TYPE_CHECKING
 
 from jecp_mcp.sandbox.work.forms import WorkFailed
@@ -12,9 +14,6 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-MOST_CHARACTERS = 80_000
-MOST_LAID_OUT = 40_000
-"""Characters of Markdown that are laid out for print, which takes longer than HTML."""
 _MOST_TOKENS = 60_000
 _MOST_PRINTED = 20_000
 _MOST_CELLS = 4_000
@@ -60,12 +59,11 @@ def reader() -> MarkdownIt:
 
     parser = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
     # markdown-it-py's own check also lets ftp:, tel: and relative addresses of any kind through.
-    parser.validateLink = lambda url: safe(url) or ":" not in url.split("/", 1)[0]  # type: ignore[method-assign]
+    parser.validateLink = lambda url: _safe(url) or ":" not in url.split("/", 1)[0]  # type: ignore[method-assign]
     return parser
 
 
-def safe(url: str) -> bool:
-    """Whether an address may stand as a link."""
+def _safe(url: str) -> bool:
     return url.strip().lower().startswith(_SCHEMES)
 
 
@@ -82,82 +80,67 @@ def tokens_of(text: str, most: int = _MOST_TOKENS) -> list[Token]:
 
 
 def blocks(text: str) -> list[Block]:
-    """The document's blocks in order."""
+    """The document's blocks in order.
+
+    Raises:
+        WorkFailed: ``TOO_COMPLEX``.
+    """
     found = list(_walk(tokens_of(text, _MOST_PRINTED)))
     if sum(len(row) for block in found for row in block.rows) > _MOST_CELLS:
         raise WorkFailed("TOO_COMPLEX", f"the tables have more than {_MOST_CELLS} cells")
     return found
 
 
-def _walk(tokens: Sequence[Token]) -> Iterator[Block]:  # noqa: C901, PLR0912  # flat: a case for each kind of token
-    lists: list[int | None] = []
-    quotes, level, mark = 0, 0, ""
-    rows: list[list[tuple[Span, ...]]] | None = None
+def _walk(tokens: Sequence[Token]) -> Iterator[Block]:  # noqa: C901  # flat: a case for each kind of token
+    # No recursion, here and below: the source may nest as deep as it is long.
+    inside: Counter[str] = Counter()
+    lists: list[Iterator[str]] = []
+    rows: list[list[tuple[Span, ...]]] = []
+    mark = ""
     for token in tokens:
+        inside[token.tag] += token.nesting
         match token.type:
             case "bullet_list_open":
-                lists.append(None)
+                lists.append(repeat("•"))
             case "ordered_list_open":
-                lists.append(int(token.attrGet("start") or 1))
+                lists.append(map("{}.".format, count(int(token.attrGet("start") or 1))))
             case "bullet_list_close" | "ordered_list_close":
                 lists.pop()
             case "list_item_open":
-                mark = "•"
-                number = lists[-1]
-                if number is not None:
-                    mark, lists[-1] = f"{number}.", number + 1
-            case "blockquote_open":
-                quotes += 1
-            case "blockquote_close":
-                quotes -= 1
-            case "heading_open":
-                level = int(token.tag[1:])
-            case "heading_close":
-                level = 0
+                mark = next(lists[-1])
             case "table_open":
                 rows = []
-            case "tr_open" if rows is not None:
+            case "tr_open":
                 rows.append([])
-            case "table_close" if rows is not None:
-                yield Block("table", rows=tuple(map(tuple, rows)), depth=len(lists), quoted=quotes > 0)
-                rows = None
-            case "inline" if rows is not None:
-                rows[-1].append(tuple(spans(token.children or ())))
-            case "inline":
-                kind = "heading" if level else "paragraph"
-                yield Block(kind, tuple(spans(token.children or ())), level, len(lists), mark, quotes > 0)
-                mark = ""
-            case "fence" | "code_block":
-                yield Block("code", (Span(token.content.rstrip("\n"), code=True),), 0, len(lists), mark, quotes > 0)
+            case "table_close":
+                yield Block("table", rows=tuple(map(tuple, rows)))
+            case "inline" if inside["table"]:
+                rows[-1].append(tuple(spans(token)))
+            case "inline" | "fence" | "code_block":
+                level = next((level for level in range(1, 7) if inside[f"h{level}"]), 0)
+                kind = "heading" if level else "paragraph" if token.type == "inline" else "code"
+                yield Block(kind, tuple(spans(token)), level, len(lists), mark, inside["blockquote"] > 0)
                 mark = ""
             case "hr":
                 yield Block("rule")
 
 
-def spans(children: Sequence[Token]) -> Iterator[Span]:  # noqa: C901  # flat, as above
-    """The styled runs of a paragraph."""
-    bold = italic = 0
+def spans(block: Token) -> Iterator[Span]:
+    """The styled runs of a paragraph, or all of a block of code as one."""
+    if block.type != "inline":
+        yield Span(block.content.rstrip("\n"), code=True)
+    inside: Counter[str] = Counter()
     links: list[str] = []
-    for token in children:
+    for token in block.children or ():
+        inside[token.tag] += token.nesting
         match token.type:
-            case "strong_open":
-                bold += 1
-            case "strong_close":
-                bold -= 1
-            case "em_open":
-                italic += 1
-            case "em_close":
-                italic -= 1
             case "link_open":
                 url = str(token.attrGet("href") or "")
-                links.append(url if safe(url) else "")
+                links.append(url if _safe(url) else "")
             case "link_close":
                 links.pop()
-            case "softbreak":
-                yield Span(" ")
-            case "hardbreak":
-                yield Span("\n")
-            case "text" | "code_inline" | "image":
-                code = token.type == "code_inline"
-                if token.content:
-                    yield Span(token.content, bold > 0, italic > 0, code, links[-1] if links else "")
+            case "softbreak" | "hardbreak":
+                yield Span(" " if token.type == "softbreak" else "\n")
+            case "text" | "code_inline" | "image" if token.content:
+                code, link = token.type == "code_inline", links[-1] if links else ""
+                yield Span(token.content, inside["strong"] > 0, inside["em"] > 0, code, link)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 MARGIN = 18.0
 """Millimetres on each side."""
-MOST_COLUMNS = 12
-"""Of a table on a page."""
+WIDTH = 210 - 2 * MARGIN
+"""Of what is between the margins, in millimetres."""
 INK = (33, 37, 41)
 GREY = (108, 117, 125)
 _FAMILY = "noto"
@@ -117,9 +117,28 @@ def italic(page: FPDF, size: float = 10, colour: tuple[int, int, int] = INK) -> 
     page.set_font(_FAMILY, "I", size)
 
 
-def too_wide(columns: int) -> WorkFailed:
-    """A table that no A4 page holds."""
-    return WorkFailed("TOO_COMPLEX", f"a table has {columns} columns, a page holds {MOST_COLUMNS}")
+def table(
+    page: FPDF, rows: Sequence[Sequence[str]], widths: Sequence[float], align: str, *, heading: bool = True
+) -> None:
+    """Rows of cells, ruled and headed by the first one on every page, or bare; `align` has a letter for each column."""
+    from fpdf.enums import TableBordersLayout
+    from fpdf.fonts import FontFace
+
+    if heading:
+        page.set_draw_color(206, 212, 218)
+        page.set_line_width(0.2)
+    with page.table(
+        [[clean(cell) for cell in row] for row in rows],
+        col_widths=tuple(widths),
+        width=sum(widths),
+        align="L",
+        text_align=tuple(align),
+        borders_layout=TableBordersLayout.HORIZONTAL_LINES if heading else TableBordersLayout.NONE,
+        first_row_as_headings=heading,
+        headings_style=FontFace(color=GREY),
+        line_height=0.6 * page.font_size_pt,
+    ):
+        pass
 
 
 def _mode() -> Any:

@@ -28,6 +28,15 @@ STOPWORDS = frozenset(
 )
 """English words that carry little meaning of their own."""
 
+SAMPLE = (
+    "The old lock at Marsh End was built for barges that no longer come. Its gates leak, and the keeper patches them "
+    "each spring with oak and tar. Last year the council proposed to fill the lock in and sell the land. The keeper "
+    "objected, because the lock still holds the water that feeds the reed beds upstream. Without the lock the reed "
+    "beds would dry within two summers. A survey by the water board agreed with the keeper. The council has now "
+    "postponed the sale, and the gates are to be replaced with steel."
+)
+"""What the examples read."""
+
 
 def words(text: str) -> list[str]:
     """The words of a text as written; hyphens and apostrophes inside a word belong to it."""

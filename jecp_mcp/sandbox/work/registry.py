@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any
 
 from jecp_mcp.clock import SystemClock, UnixMs
@@ -12,76 +11,43 @@ from jecp_mcp.sandbox.work import (
     concordance,
     convert,
     csvdata,
-    digest,
     forecast,
-    images,
     invoice,
-    jsondiff,
     keywords,
-    montecarlo,
-    morse,
     qrcode,
     report,
-    summary,
     textstats,
-    units,
+    thumbnail,
 )
 from jecp_mcp.sandbox.work.forms import Action, Capability, Delta, Input, Work
 
+PROVIDERS = {
+    "inkwell": "Inkwell Documents",
+    "plumbline": "Plumbline Analytics",
+    "lectern": "Lectern Text",
+}
+"""Who sells here, by namespace."""
 
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """A seller at the sandbox Hub."""
-
-    namespace: str
-    display_name: str
-    capabilities: tuple[Capability, ...]
-
-
-PROVIDERS = (
-    Provider(
-        "inkwell",
-        "Inkwell Documents",
-        (
-            invoice.CAPABILITY,
-            convert.CAPABILITY,
-            images.CAPABILITY,
-            images.THUMBNAIL_1,
-            images.THUMBNAIL,
-            abstract.CAPABILITY,
-        ),
-    ),
-    Provider(
-        "plumbline",
-        "Plumbline Analytics",
-        (
-            csvdata.CAPABILITY_1,
-            csvdata.CAPABILITY,
-            forecast.CAPABILITY,
-            montecarlo.CAPABILITY,
-            report.CAPABILITY,
-        ),
-    ),
-    Provider(
-        "lectern",
-        "Lectern Text",
-        (summary.CAPABILITY, concordance.CAPABILITY, keywords.CAPABILITY, morse.CAPABILITY),
-    ),
-)
-"""Who sells here. Of several versions of one capability the last is what an unpinned call means."""
-
-_BUILTINS = (
-    textstats.CAPABILITY,
-    digest.CAPABILITY,
-    jsondiff.CAPABILITY,
-    qrcode.CAPABILITY,
-    units.CAPABILITY,
+_BUILTINS = (textstats.CAPABILITY, qrcode.CAPABILITY)
+_SOLD = (
+    invoice.CAPABILITY,
+    convert.CAPABILITY,
+    thumbnail.CAPABILITY_1,
+    thumbnail.CAPABILITY,
+    abstract.CAPABILITY,
+    csvdata.CAPABILITY_1,
+    csvdata.CAPABILITY,
+    forecast.CAPABILITY,
+    report.CAPABILITY,
+    concordance.CAPABILITY,
+    keywords.CAPABILITY,
 )
 
 
 def _index() -> dict[tuple[str, str], Action]:
     found: dict[tuple[str, str], Action] = {}
-    for capability in (*_BUILTINS, *(each for provider in PROVIDERS for each in provider.capabilities)):
+    capabilities: tuple[Capability, ...] = _BUILTINS + _SOLD
+    for capability in capabilities:
         for action in capability.actions:
             found[capability.id, action.id] = action
             found[f"{capability.id}@{capability.version}", action.id] = action
@@ -98,9 +64,7 @@ def manifests(now: UnixMs | None = None) -> list[dict[str, Any]]:
         now: when sunsets are counted from; the machine's clock unless given. They fall on whole UTC days.
     """
     at = SystemClock().now() if now is None else now
-    return [
-        capability.manifest(provider.display_name, at) for provider in PROVIDERS for capability in provider.capabilities
-    ]
+    return [capability.manifest(PROVIDERS[capability.namespace], at) for capability in _SOLD]
 
 
 def builtins() -> list[dict[str, Any]]:

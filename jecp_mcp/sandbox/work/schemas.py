@@ -6,6 +6,9 @@ from typing import Any
 
 Schema = dict[str, Any]
 
+COUNT: Schema = {"type": "integer", "minimum": 0}
+STRING: Schema = {"type": "string"}
+
 
 def text(description: str, most: int, least: int = 1, **more: Any) -> Schema:
     """A string of `least` to `most` characters."""
@@ -22,10 +25,9 @@ def whole(description: str, least: int, most: int, **more: Any) -> Schema:
     return {"type": "integer", "minimum": least, "maximum": most, "description": description, **more}
 
 
-def number(description: str, least: float | None = None, most: float | None = None, **more: Any) -> Schema:
-    """A number, in a range where one is given."""
-    bounds = {key: value for key, value in (("minimum", least), ("maximum", most)) if value is not None}
-    return {"type": "number", **bounds, "description": description, **more}
+def number(description: str, least: float, most: float, **more: Any) -> Schema:
+    """A number in a range."""
+    return {"type": "number", "minimum": least, "maximum": most, "description": description, **more}
 
 
 def flag(description: str, default: bool) -> Schema:
@@ -35,44 +37,24 @@ def flag(description: str, default: bool) -> Schema:
 
 def array(description: str, items: Schema, most: int, least: int = 0, **more: Any) -> Schema:
     """A list of `least` to `most` items."""
-    return {
-        "type": "array",
-        "items": items,
-        "minItems": least,
-        "maxItems": most,
-        "description": description,
-        **more,
-    }
+    return {"type": "array", "items": items, "minItems": least, "maxItems": most, "description": description, **more}
 
 
-def record(properties: dict[str, Schema], optional: tuple[str, ...] = (), description: str = "") -> Schema:
+def record(properties: dict[str, Schema], optional: tuple[str, ...] = (), **more: Any) -> Schema:
     """An object with exactly these properties, all required but the `optional` ones."""
-    schema: Schema = {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-        "additionalProperties": False,
-    }
-    if description:
-        schema["description"] = description
-    return schema
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False, **more}
 
 
-def artifact(content_type: str, *others: str) -> Schema:
+def artifact(content_type: str) -> Schema:
     """The wrapper a Hub puts round binary output (JECP 01-protocol §3.5)."""
-    kinds: Schema = {"enum": [content_type, *others]} if others else {"const": content_type}
+    properties = {
+        "content_type": {"const": content_type},
+        "size_bytes": {"type": "integer", "minimum": 1},
+        "inline": {"type": "boolean"},
+        "data_base64": {"type": "string", "contentEncoding": "base64"},
+    }
     return {
         "type": "object",
-        "properties": {
-            "artifact": {
-                "type": "object",
-                "properties": {
-                    "content_type": kinds,
-                    "size_bytes": {"type": "integer", "minimum": 1},
-                    "inline": {"type": "boolean"},
-                    "data_base64": {"type": "string", "contentEncoding": "base64"},
-                },
-                "required": ["content_type"],
-            }
-        },
+        "properties": {"artifact": {"type": "object", "properties": properties, "required": ["content_type"]}},
     }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from jecp_mcp.sandbox.work import schemas
 from jecp_mcp.sandbox.work.forms import Input, WorkFailed
 
 MOST_CHARACTERS = 1_500_000
@@ -24,8 +27,9 @@ _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,300})?(?:\.\d{0,300})?(?:
 _WHOLE = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,15})", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?", re.ASCII)
-_BOOLEANS = {"true": True, "false": False, "yes": True, "no": False}
+_BOOLEAN = re.compile("true|false|yes|no", re.IGNORECASE | re.ASCII)
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+DELIMITER = schemas.choice("What separates fields.", "auto", *_DELIMITERS, default="auto")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,43 +129,30 @@ def _names(head: list[str]) -> list[str]:
 
 def _typed(name: str, cells: tuple[str, ...]) -> Column:
     trimmed = [cell.strip() for cell in cells]
-    found = [None if cell.lower() in MISSING else cell for cell in trimmed]
-    present = {cell for cell in found if cell is not None}
-    kind = _kind(present)
-    if kind in {"integer", "number"}:
-        numbers = {cell: float(cell.replace(",", "")) for cell in present}
-        return Column(name, kind, tuple(None if cell is None else numbers[cell] for cell in found))
-    if kind == "boolean":
-        return Column(name, kind, tuple(None if cell is None else _BOOLEANS[cell.lower()] for cell in found))
-    return Column(name, kind, tuple(found))
+    present = {cell for cell in trimmed if cell.lower() not in MISSING}
+    for kind, pattern, read in _KINDS if present else ():
+        if not all(map(pattern.fullmatch, present)):
+            continue
+        try:
+            values = {cell: read(cell) for cell in present}
+        except ValueError:
+            continue
+        return Column(name, kind, tuple(map(values.get, trimmed)))
+    return Column(name, "text" if present else "empty", tuple(cell if cell in present else None for cell in trimmed))
 
 
-def _kind(present: set[str]) -> str:  # noqa: PLR0911  # a ladder from strict to loose
-    if not present:
-        return "empty"
-    if all(_WHOLE.fullmatch(cell) for cell in present):
-        return "integer"
-    if all(_is_number(cell) for cell in present):
-        return "number"
-    if all(cell.lower() in _BOOLEANS for cell in present):
-        return "boolean"
-    if all(_DAY.fullmatch(cell) and _parses(date.fromisoformat, cell) for cell in present):
-        return "date"
-    if all(_MOMENT.fullmatch(cell) and _parses(datetime.fromisoformat, cell) for cell in present):
-        return "datetime"
-    return "text"
+def _number(cell: str) -> float:
+    found = float(cell.replace(",", ""))
+    if not math.isfinite(found):
+        raise ValueError(cell)
+    return found
 
 
-def _is_number(cell: str) -> bool:
-    # The pattern allows every part to be absent, for simplicity; the digit makes it a number.
-    if not any(c.isdigit() for c in cell[:24]) or not _NUMBER.fullmatch(cell):
-        return False
-    return _parses(float, cell.replace(",", "")) and abs(float(cell.replace(",", ""))) < float("inf")
-
-
-def _parses(read: Any, cell: str) -> bool:
-    try:
-        read(cell)
-    except ValueError:
-        return False
-    return True
+# From strict to loose; what is read may still raise a ValueError: no such day, no finite number.
+_KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], Any]], ...] = (
+    ("integer", _WHOLE, _number),
+    ("number", _NUMBER, _number),
+    ("boolean", _BOOLEAN, lambda cell: cell.lower() in {"true", "yes"}),
+    ("date", _DAY, lambda cell: date.fromisoformat(cell) and cell),
+    ("datetime", _MOMENT, lambda cell: datetime.fromisoformat(cell) and cell),
+)

@@ -30,7 +30,10 @@ def count(given: Input) -> Work:
     )
 
 
-_COUNT = {"type": "integer", "minimum": 0}
+_COUNTED = (
+    "characters", "characters_without_spaces", "bytes_utf8", "words", "distinct_words", "sentences", "lines",
+)  # fmt: skip
+_LENGTH = {"type": "number", "minimum": 0}
 
 CAPABILITY = Capability(
     namespace="",
@@ -49,20 +52,10 @@ CAPABILITY = Capability(
             input_schema=schemas.record({"text": schemas.text("The text to count.", _MOST, 0)}),
             output_schema=schemas.record(
                 {
-                    "characters": _COUNT,
-                    "characters_without_spaces": _COUNT,
-                    "bytes_utf8": _COUNT,
-                    "words": _COUNT,
-                    "distinct_words": _COUNT,
-                    "sentences": _COUNT,
-                    "lines": _COUNT,
-                    "average_word_length": {"type": "number", "minimum": 0},
-                    "longest_word": {"type": "string"},
-                    "reading_seconds": {
-                        "type": "number",
-                        "minimum": 0,
-                        "description": f"At {_WORDS_PER_MINUTE} words a minute.",
-                    },
+                    **dict.fromkeys(_COUNTED, schemas.COUNT),
+                    "average_word_length": _LENGTH,
+                    "longest_word": schemas.STRING,
+                    "reading_seconds": {**_LENGTH, "description": f"At {_WORDS_PER_MINUTE} words a minute."},
                 }
             ),
             examples=({"input": {"text": "Cloudless. The harbour slept; Dr. Ames did not."}},),

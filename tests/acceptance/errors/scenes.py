@@ -166,7 +166,7 @@ async def cheaper_than_prepared(world: World) -> Asked:
 
 
 async def too_high_a_tier(world: World) -> Asked:
-    found = await world.free("jecp_describe", tool="plumbline/simulation:monte-carlo")
+    found = await world.free("jecp_describe", tool="plumbline/report:compile")
     return found["tool"], found["examples"][0]["input"]
 
 
@@ -316,7 +316,7 @@ SCENES: dict[str, Scene] = {
     "the action cannot be published": Scene("answered", ("discover",), 1, ("jecp_call", {"tool": "acme/odd:count", "arguments": {"text": "odd"}}), sold=(tally("odd", action={"input_schema": {"type": "array"}}),)),
     "the action is quarantined for what changed": Scene("answered", ("discover",), 1, "acme_rug_count", sold=(tally("rug"),), rare=True, before=pulled_from_under),
     # Who may.
-    "the trust tier is too low": Scene("human", ("earn_trust",), 1, None, settings=limits(per_call_usdc="1.00"), before=too_high_a_tier, then=it_is_earned),
+    "the trust tier is too low": Scene("human", ("earn_trust",), 1, None, settings=limits(per_call_usdc="2.00"), before=too_high_a_tier, then=it_is_earned),
     "there is no account": Scene("answered", ("register",), 0, "text-stats_count", account="none"),
     "the Hub does not know the key": Scene("operator", ("register",), 0, account="unknown", after=("operator", ("register",))),
     "calls come too fast": Scene("answered", ("retry_after",), 1, before=told("/sandbox/wallet", rate_limit_rpm=0), meanwhile=lambda world: world.tell("/sandbox/wallet", rate_limit_rpm=None)),

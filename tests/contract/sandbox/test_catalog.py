@@ -139,7 +139,7 @@ def test_every_example_in_the_catalog_is_sold_for_its_price(buyer: Buyer) -> Non
                 promised = jsonschema_rs.validator_for(action["output_schema"])
                 assert [each.message for each in promised.iter_errors(output(answer))] == [], (pinned, action["id"])
                 sold += 1
-    assert sold >= 18
+    assert sold >= 14
     assert gone >= 1
     books = buyer.books()
     assert books["credited_micro"] - books["charged_micro"] == books["balance_micro"]

@@ -177,9 +177,9 @@ def test_a_wallet_cannot_be_overdrawn_by_calls_at_once(buyer: Buyer) -> None:
 
 
 def test_work_that_fails_on_its_input_is_not_charged(buyer: Buyer) -> None:
-    given = buyer.example("inkwell/image", "inspect")
+    given = buyer.example("inkwell/thumbnail", "make")
     broken = {key: "bm90IGFuIGltYWdl" if isinstance(value, str) else value for key, value in given.items()}
-    body = error(buyer.buy("inkwell/image", "inspect", input=broken), "VALIDATION_FAILED", 400)
+    body = error(buyer.buy("inkwell/thumbnail", "make", input=broken), "VALIDATION_FAILED", 400)
     assert body["error"]["details"]["reason"]
     assert buyer.books()["transactions"] == []
 

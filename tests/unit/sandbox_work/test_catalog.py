@@ -2,7 +2,6 @@
 
 import io
 import json
-import wave
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -57,18 +56,6 @@ def test_builtins_have_no_slash_and_exact_prices_as_text() -> None:
         assert all(isinstance(action["price_usdc"], str) for action in builtin["actions"])
 
 
-def test_two_providers_offer_the_same_task_at_different_prices() -> None:
-    offers = {
-        capability: action
-        for capability, action in listed()
-        if capability.startswith(("lectern/summary", "inkwell/abstract")) and action["id"] == "extract"
-    }
-    dear, cheap = offers["lectern/summary@2.0.0"], offers["inkwell/abstract@1.0.2"]
-    assert price(dear) > price(cheap)
-    assert dear["input_schema"] == cheap["input_schema"]
-    assert dear["output_schema"] == cheap["output_schema"]
-
-
 def test_there_is_a_silver_action_a_streaming_one_and_one_paid_by_the_token() -> None:
     actions = [action for _, action in listed()]
     assert any(action.get("trust_tier_required") == "silver" for action in actions)
@@ -80,6 +67,7 @@ def test_some_versions_end_within_thirty_days_and_one_is_gone_and_every_successo
     day = 86_400_000
     ends = [(manifest, manifest["deprecation"]) for manifest in work.manifests(NOW) if "deprecation" in manifest]
     assert {ending["status"] for _, ending in ends} == {"deprecated", "sunset"}
+    assert any("successor_version" not in ending for _, ending in ends)
     for manifest, ending in ends:
         left = parse_iso(ending["sunset_at"]) - NOW
         assert 0 < left < 30 * day if ending["status"] == "deprecated" else left < 0
@@ -161,11 +149,6 @@ def read_image(data: bytes) -> None:
         assert image.width > 1
 
 
-def read_wav(data: bytes) -> None:
-    with wave.open(io.BytesIO(data)) as sound:
-        assert sound.getnframes() > sound.getframerate()
-
-
 def read_docx(data: bytes) -> None:
     from docx import Document
 
@@ -176,9 +159,6 @@ def read_docx(data: bytes) -> None:
 READERS = {
     "application/pdf": read_pdf,
     "image/png": read_image,
-    "image/jpeg": read_image,
-    "image/webp": read_image,
-    "audio/wav": read_wav,
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": read_docx,
 }
 

@@ -1,9 +1,7 @@
-"""Documents, images and sounds: what is delivered holds what was asked for."""
+"""Documents and images: what is delivered holds what was asked for."""
 
 import base64
 import io
-import wave
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -171,44 +169,6 @@ def test_a_table_too_wide_for_a_page_is_refused() -> None:
     assert failed.value.code == "TOO_COMPLEX"
 
 
-@pytest.mark.parametrize(
-    ("given", "size"),
-    [
-        ({"width": 50}, (50, 25)),
-        ({"height": 200}, (400, 200)),
-        ({"width": 60, "height": 60}, (60, 30)),
-        ({"width": 60, "height": 60, "fit": "cover"}, (60, 60)),
-        ({"width": 60, "height": 60, "fit": "stretch"}, (60, 60)),
-    ],
-)
-def test_an_image_is_scaled_as_asked(given: dict[str, Any], size: tuple[int, int]) -> None:
-    image = opened(artifact("inkwell/image", "resize", {"image": picture((100, 50), (200, 30, 60)), **given}))
-    assert image.size == size
-    assert image.format == "PNG"
-    assert image.getpixel((5, 5)) == (200, 30, 60)
-
-
-def test_a_hair_thin_image_keeps_at_least_one_pixel() -> None:
-    given = {"image": picture((1, 5_000), 0), "width": 64, "height": 64}
-    assert opened(artifact("inkwell/image", "resize", given)).size == (1, 64)
-
-
-@pytest.mark.parametrize("form", ["png", "jpeg", "webp"])
-def test_an_image_changes_its_format_and_keeps_its_picture(form: str) -> None:
-    given = {"image": picture((40, 30), (10, 120, 240)), "format": form}
-    image = opened(artifact("inkwell/image", "convert", given))
-    assert image.format == form.upper()
-    assert all(abs(a - b) < 6 for a, b in zip(image.convert("RGB").getpixel((20, 15)), (10, 120, 240), strict=True))
-
-
-def test_transparent_parts_turn_white_in_jpeg_and_stay_clear_in_png() -> None:
-    clear = picture((20, 20), (255, 0, 0, 0), "RGBA")
-    assert (
-        opened(artifact("inkwell/image", "convert", {"image": clear, "format": "jpeg"})).getpixel((9, 9)) == (255,) * 3
-    )
-    assert opened(artifact("inkwell/image", "convert", {"image": clear, "format": "png"})).getpixel((9, 9))[3] == 0
-
-
 def test_an_upright_turn_in_the_exif_is_obeyed() -> None:
     from PIL import Image
 
@@ -217,21 +177,25 @@ def test_an_upright_turn_in_the_exif_is_obeyed() -> None:
     exif = source.getexif()
     exif[0x0112] = 6
     source.save(out, "JPEG", exif=exif)
-    given = {"image": base64.b64encode(out.getvalue()).decode()}
-    assert work.run("inkwell/image", "inspect", given).output["height"] == 80
+    given = {"image": base64.b64encode(out.getvalue()).decode(), "size": 32, "crop": False}
+    assert opened(artifact("inkwell/thumbnail", "make", given)).size == (16, 32)
 
 
-def test_inspection_tells_format_and_colours() -> None:
-    output = work.run("inkwell/image", "inspect", {"image": picture((30, 20), (255, 0, 0), form="BMP")}).output
-    assert (output["format"], output["width"], output["height"]) == ("bmp", 30, 20)
-    assert output["average_colour"] == "#ff0000"
-    assert output["dominant_colours"] == [{"colour": "#ff0000", "share": 1.0}]
-    assert output["brightness"] == 0.2126
+def test_a_thumbnail_keeps_its_picture_and_what_is_clear_in_it() -> None:
+    given = {"image": picture((40, 30), (10, 120, 240, 0), "RGBA"), "size": 16}
+    assert opened(artifact("inkwell/thumbnail", "make", given)).getpixel((9, 9))[3] == 0
+    given = {"image": picture((40, 30), (10, 120, 240), form="BMP"), "size": 16}
+    assert opened(artifact("inkwell/thumbnail", "make", given)).getpixel((9, 9)) == (10, 120, 240)
+
+
+def test_a_hair_thin_image_keeps_at_least_one_pixel() -> None:
+    given = {"image": picture((1, 5_000), 0), "size": 64, "crop": False}
+    assert opened(artifact("inkwell/thumbnail", "make", given)).size == (1, 64)
 
 
 def test_a_data_url_is_taken_as_an_image_too() -> None:
-    given = {"image": f"data:image/png;base64,{picture((3, 3), 0)}"}
-    assert work.run("inkwell/image", "inspect", given).output["width"] == 3
+    given = {"image": f"data:image/png;base64,{picture((30, 30), 0)}", "size": 16}
+    assert opened(artifact("inkwell/thumbnail", "make", given)).size == (16, 16)
 
 
 def test_the_next_thumbnail_crops_where_the_old_one_fits() -> None:
@@ -254,33 +218,6 @@ def test_a_qr_code_has_its_finder_patterns_and_its_quiet_zone() -> None:
 def test_a_text_too_long_for_its_error_correction_is_refused() -> None:
     with pytest.raises(work.WorkFailed):
         work.run("qr-code", "encode", {"text": "é€" * 500, "error_correction": "H"})
-
-
-def test_morse_keys_paris_in_fifty_units_and_charges_each_second_begun() -> None:
-    import numpy as np
-
-    # PARIS and the gap after it are 50 units by definition; 43 without the gap.
-    done = work.run("lectern/morse", "send", {"text": "Paris", "words_per_minute": 20, "tone_hz": 500})
-    assert done.artifact is not None
-    with wave.open(io.BytesIO(done.artifact[1])) as sound:
-        seconds = sound.getnframes() / sound.getframerate()
-        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").astype(float)
-    assert Decimal(str(round(seconds, 3))) == Decimal("2.58")
-    assert dict(done.units) == {"audio_seconds": 3}
-    # Key down in the middle of the first dot, up in the gap after it.
-    assert np.abs(samples[200:280]).max() > 15_000
-    assert np.abs(samples[500:900]).max() == 0
-    spectrum = np.abs(np.fft.rfft(samples))
-    assert abs(np.fft.rfftfreq(len(samples), 1 / 8_000)[int(spectrum.argmax())] - 500) < 3
-
-
-@pytest.mark.parametrize(
-    ("text", "code"), [("日本", "CHARACTERS_UNSUPPORTED"), ("  ", "TEXT_EMPTY"), ("0" * 500, "TOO_LARGE")]
-)
-def test_what_cannot_be_sent_is_refused(text: str, code: str) -> None:
-    with pytest.raises(work.WorkFailed) as failed:
-        work.run("lectern/morse", "send", {"text": text, "words_per_minute": 5})
-    assert failed.value.code == code
 
 
 def test_a_report_shows_every_column_and_the_strongest_correlation() -> None:

@@ -1,4 +1,4 @@
-"""CSV, forecasts and simulations: the figures are right."""
+"""CSV and forecasts: the figures are right."""
 
 import json
 import math
@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from jecp_mcp.sandbox import work
-from jecp_mcp.sandbox.work.forecast import detected
 
 
 def out(capability: str, action: str, given: dict[str, Any]) -> Any:
@@ -66,6 +65,14 @@ def test_correlations_use_the_rows_where_both_have_a_value() -> None:
     assert found[0]["r"] == pytest.approx(statistics.correlation(*zip(*kept, strict=True)), abs=1e-4)
 
 
+def test_correlations_are_of_the_first_ten_numeric_columns() -> None:
+    names = [f"c{place}" for place in range(12)]
+    rows = [",".join(str(row * (place + 1)) for place in range(12)) for row in range(9)]
+    found = out("plumbline/csv", "profile", {"csv": "\n".join([",".join(names), *rows])})["correlations"]
+    assert {name for pair in found for name in (pair["a"], pair["b"])} <= set(names[:10])
+    assert len(found) == 25
+
+
 def test_a_constant_column_correlates_with_nothing() -> None:
     assert out("plumbline/csv", "profile", {"csv": "a,b\n1,5\n2,5\n3,5\n"})["correlations"] == []
 
@@ -103,37 +110,20 @@ def test_a_wrong_column_is_refused(by: str, column: str, code: str) -> None:
     assert failed.value.code == code
 
 
-def simulated(seed: int, n: int, season: int) -> list[float]:
-    """A series of the very model: local level with drift, a season and noise."""
+def simulated(seed: int, n: int) -> list[float]:
+    """A series of the very model: a line and noise."""
     chance = random.Random(seed)
-    level, found = 50.0, []
-    for place in range(n):
-        shock = chance.gauss(0, 2)
-        found.append(level + 6 * math.sin(2 * math.pi * place / season) + shock)
-        level += 0.2 + 0.3 * shock
-    return found
+    return [50 + 0.4 * place + chance.gauss(0, 2) for place in range(n)]
 
 
 def test_ninety_percent_intervals_cover_about_ninety_percent_of_what_comes() -> None:
     hits = total = 0
     for seed in range(60):
-        series = simulated(seed, 92, 7)
+        series = simulated(seed, 92)
         steps = out("plumbline/forecast", "project", {"values": series[:80], "horizon": 12, "level": 0.9})["forecast"]
         hits += sum(step["lower"] <= value <= step["upper"] for step, value in zip(steps, series[80:], strict=True))
         total += 12
     assert 0.84 < hits / total < 0.96
-
-
-def test_a_season_is_found_and_its_length_told() -> None:
-    import numpy as np
-
-    assert detected(np.array(simulated(1, 120, 12))) == 12
-    assert (
-        out("plumbline/forecast", "project", {"values": simulated(1, 120, 12), "horizon": 3})["model"]["season_length"]
-        == 12
-    )
-    noise = random.Random(2)
-    assert detected(np.array([noise.gauss(0, 1) for _ in range(300)])) == 1
 
 
 def test_a_straight_line_goes_on_and_a_constant_stays() -> None:
@@ -144,7 +134,7 @@ def test_a_straight_line_goes_on_and_a_constant_stays() -> None:
 
 
 def test_intervals_widen_with_the_horizon_and_with_the_level() -> None:
-    values = simulated(3, 80, 7)
+    values = simulated(3, 80)
     wide, narrow = (
         out("plumbline/forecast", "project", {"values": values, "horizon": 9, "level": level})["forecast"]
         for level in (0.99, 0.8)
@@ -159,79 +149,8 @@ def test_extreme_series_give_finite_forecasts(values: list[float]) -> None:
     json.dumps(out("plumbline/forecast", "project", {"values": values, "horizon": 200}), allow_nan=False)
 
 
-def test_a_season_longer_than_half_the_series_is_refused() -> None:
-    with pytest.raises(work.WorkFailed) as failed:
-        work.run("plumbline/forecast", "project", {"values": list(range(20)), "horizon": 1, "season_length": 12})
-    assert failed.value.code == "SERIES_TOO_SHORT"
-
-
-def simulation(formula: str, **variable: Any) -> dict[str, Any]:
-    return {"formula": formula, "variables": [{"name": "x", **variable}], "runs": 200_000}
-
-
-@pytest.mark.parametrize(
-    ("variable", "mean", "std"),
-    [
-        ({"distribution": "normal", "mean": 5, "std": 2}, 5, 2),
-        ({"distribution": "lognormal", "mean": 5, "std": 2}, 5, 2),
-        ({"distribution": "uniform", "low": 0, "high": 12}, 6, 12 / 12**0.5),
-        ({"distribution": "triangular", "low": 0, "mode": 3, "high": 6}, 3, (36 / 24) ** 0.5),
-        ({"distribution": "pert", "low": 0, "mode": 4, "high": 8}, 4, (4 * 4 / 7) ** 0.5),
-        ({"distribution": "poisson", "mean": 4}, 4, 2),
-    ],
-)
-def test_each_distribution_has_its_mean_and_spread(variable: dict[str, Any], mean: float, std: float) -> None:
-    found = out("plumbline/simulation", "monte-carlo", simulation("x", **variable))
-    assert found["mean"] == pytest.approx(mean, rel=0.02)
-    assert found["std"] == pytest.approx(std, rel=0.02)
-
-
-def test_a_formula_is_evaluated_in_every_run_and_a_target_measured() -> None:
-    given = simulation("where(x > 0.25, max(2 * x, 1), 0) - 1", distribution="uniform", low=0, high=1)
-    found = out("plumbline/simulation", "monte-carlo", {**given, "target": -0.5})
-    # A quarter gives -1, a quarter 0, the rest 2x - 1, half on average.
-    assert found["mean"] == pytest.approx(-0.25 + 0.25, abs=0.01)
-    assert found["probability_above_target"] == pytest.approx(0.75, abs=0.005)
-    assert sum(each["count"] for each in found["histogram"]) == 200_000
-
-
-def test_sensitivity_names_what_drives_the_result_first() -> None:
-    found = out(
-        "plumbline/simulation",
-        "monte-carlo",
-        {
-            "formula": "a - 10 * b",
-            "variables": [
-                {"name": "a", "distribution": "normal", "mean": 0, "std": 1},
-                {"name": "b", "distribution": "normal", "mean": 0, "std": 1},
-            ],
-        },
-    )["sensitivity"]
-    assert [each["variable"] for each in found] == ["b", "a"]
-    assert found[0]["rank_correlation"] < -0.97
-
-
-def test_the_same_seed_gives_the_same_answer_and_another_another() -> None:
-    given = simulation("x", distribution="normal", mean=0, std=1)
-    one, again, other = (out("plumbline/simulation", "monte-carlo", {**given, "seed": seed}) for seed in (4, 4, 5))
-    assert one == again != other
-
-
-@pytest.mark.parametrize(
-    "variables",
-    [
-        [{"name": "x", "distribution": "normal", "mean": 1}],
-        [{"name": "x", "distribution": "normal", "mean": 1, "std": -1}],
-        [{"name": "x", "distribution": "uniform", "low": 2, "high": 1}],
-        [{"name": "x", "distribution": "pert", "low": 0, "mode": 9, "high": 1}],
-        [{"name": "x", "distribution": "lognormal", "mean": 0, "std": 1}],
-        [{"name": "x", "distribution": "poisson", "mean": -1}],
-        [{"name": "x", "distribution": "poisson", "mean": 1e12}],
-        [{"name": "x", "distribution": "poisson", "mean": 1}] * 2,
-        [{"name": "max", "distribution": "poisson", "mean": 1}],
-    ],
-)
-def test_impossible_variables_are_refused(variables: list[dict[str, Any]]) -> None:
-    with pytest.raises(work.WorkFailed) as failed:
-        work.run("plumbline/simulation", "monte-carlo", {"formula": "x", "variables": variables, "runs": 1000})
-    assert failed.value.code == "VARIABLES_INVALID"
+def test_a_forecast_tells_its_line_and_how_well_it_fits() -> None:
+    found = out("plumbline/forecast", "project", {"values": [1, 3, 2, 4, 3, 5, 4, 6], "horizon": 1})
+    assert found["model"] == {"name": "line", "slope": 0.571428571, "intercept": 1.5}
+    assert found["fit"]["observations"] == 8
+    assert found["fit"]["mean_absolute_error"] == pytest.approx(0.7142857)
