@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # On a loaded machine an example takes as long as it takes.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+for name, examples in (("daily", 40), ("thorough", 400)):
+    settings.register_profile(name, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=examples)
+settings.load_profile("daily")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -81,6 +81,7 @@ async def test_the_wallet_follows_the_agent_from_its_first_free_call_up_the_tier
         assert (top["trust_tier"], "next_tier" in top) == ("platinum", False)
 
 
+@pytest.mark.slow
 async def test_a_provider_that_tells_no_tier_leaves_the_one_last_told(fresh: SandboxHub, tmp_path: Path) -> None:
     async with connect(Road("stdio", MODERN), fresh, tmp_path) as client:
         wallet_at(fresh, balance_usdc="3.00", total_calls=150)

@@ -14,7 +14,7 @@ from tests.postgres.fixtures import open_server
 from tests.postgres.proxy import AFTER, BEFORE, Proxy
 from tests.unit.mandate.reservations import everything, meter, reservation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def states(cluster: Cluster, database: str) -> dict[str, str]:

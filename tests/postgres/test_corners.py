@@ -28,7 +28,7 @@ from tests.postgres.fixtures import ServerClock, open_server
 from tests.postgres.proxy import AFTER, BEFORE, Proxy
 from tests.unit.mandate.reservations import START, meter, reservation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SLIP = Slip(SlipKind.APPROVAL, "AAAA-BBBB", "local", "print", SlipState.ASKED, b"{}", START, UnixMs(START + 60_000))
 

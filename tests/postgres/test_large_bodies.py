@@ -24,7 +24,7 @@ from tests.postgres.fixtures import ServerClock, open_server
 from tests.postgres.proxy import Proxy
 from tests.unit.mandate.reservations import START, everything, meter, reservation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 TEN_MBIT = 10_000_000 / 8
 MB = 1_000_000

@@ -122,6 +122,7 @@ async def check_promises(url: str, promised: set[str], refused: set[str]) -> Non
     await ledger.close()
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_the_server_stops_dead_under_load(own_cluster: Cluster) -> None:
     stop_and_start(own_cluster, stops=2, seed=1)
 
@@ -156,6 +157,7 @@ async def check_kills(url: str, promised: set[str]) -> None:
     await ledger.close()
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_replicas_are_killed(database: str) -> None:
     kill_replicas(database, kills=2, seed=1)
 

@@ -126,6 +126,7 @@ def test_verify_gives_a_head_that_later_proves_the_books(state: Path) -> None:
     assert run(state, "ledger", "--verify", "--head", "12").returncode == 2
 
 
+@pytest.mark.slow
 def test_verify_names_an_edited_row_and_ends_with_1(state: Path) -> None:
     edit(state, "UPDATE call SET charged = 3999 WHERE call_id = 'paid'")
     done = run(state, "ledger", "--verify", "--json")
@@ -193,6 +194,7 @@ def test_tasks_do_not_mix(here: Callable[..., Any]) -> None:
         assert here("ledger", *wrong).returncode == 2, wrong
 
 
+@pytest.mark.slow
 def test_old_bodies_are_dropped_and_the_books_still_prove_themselves(tmp_path: Path) -> None:
     state = tmp_path / "state"
     buy(state, "ancient", Verdict.CHARGED, charged=1_000, age=91 * 24 * HOUR)
@@ -264,6 +266,7 @@ def test_a_backup_taken_while_hosts_spend_is_whole_and_can_be_spent_on(state: Pa
     assert run(state, "ledger", "--verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_backup_stands_in_for_a_ledger_that_is_gone_or_damaged(state: Path, tmp_path: Path) -> None:
     copy, path = tmp_path / "copy.sqlite", state / "ledger.sqlite"
     before = used(state)
@@ -301,6 +304,7 @@ def test_a_backup_that_is_none_or_was_edited_is_not_restored(state: Path, tmp_pa
     assert sorted(one.name for one in state.iterdir() if one.name.startswith(".")) == []
 
 
+@pytest.mark.slow
 def test_reconcile_lists_what_needs_a_ruling_and_what_will_be_found_out(state: Path) -> None:
     found = json.loads(run(state, "reconcile", "--json").stdout)
     assert [one["call_id"] for one in found["needs_ruling"]] == ["late"]

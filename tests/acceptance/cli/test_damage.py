@@ -144,8 +144,7 @@ KINDS: list[tuple[Callable[[Seat], None], str, str, str]] = [
 
 @pytest.mark.parametrize(
     ("damage", "about", "words", "how"),
-    [pytest.param(*kind, id=f"{kind[0].__name__}-{kind[3]}")
-     for number, kind in enumerate(KINDS)],
+    [pytest.param(*kind, id=f"{kind[0].__name__}-{kind[3]}", marks=pytest.mark.slow) for kind in KINDS],
 )  # fmt: skip
 def test_damage_is_refused_named_and_mended(
     seat: Seat, tmp_path: Path, damage: Callable[[Seat], None], about: str, words: str, how: str

@@ -51,13 +51,27 @@ def account(hub: SandboxHub) -> dict[str, str]:
     return {"JECP_BASE_URL": hub.url, "JECP_AGENT_ID": hub.agent_id, "JECP_API_KEY": hub.api_key}
 
 
+DAILY = {("stdio", signal.SIGINT), ("http", signal.SIGTERM)}
+
+
 def test_serve_ends_cleanly_at_the_end_of_its_input(tmp_path: Path) -> None:
     ended = command(tmp_path, "serve", "--hub", NOWHERE)
     assert (ended.returncode, ended.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-@pytest.mark.parametrize("transport", ["stdio", "http", pytest.param("sse", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("transport", "number"),
+    [
+        pytest.param(
+            transport,
+            number,
+            id=f"{transport}-{number.name}",
+            marks=() if (transport, number) in DAILY else pytest.mark.slow,
+        )
+        for transport in ("stdio", "http", "sse")
+        for number in (signal.SIGINT, signal.SIGTERM)
+    ],
+)
 def test_serve_ends_cleanly_when_told(tmp_path: Path, transport: str, number: signal.Signals) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "jecp_mcp", "serve", "--hub", NOWHERE, "--transport", transport, "--port", "0"],
@@ -146,6 +160,7 @@ def test_serve_imports_nothing_a_host_would_wait_for_in_vain(tmp_path: Path) -> 
         assert name not in imported, name
 
 
+@pytest.mark.slow
 def test_the_sandbox_ends_when_told_and_keeps_its_state(tmp_path: Path) -> None:
     data = tmp_path / "hub.sqlite"
     seen = []
@@ -240,6 +255,7 @@ def test_a_call_is_paid_saved_and_entered_in_the_ledger(tmp_path: Path, hub: San
     assert (day["label"], day["used_usdc"]) == ("daily_usdc", "0.05")
 
 
+@pytest.mark.slow
 def test_a_refused_call_is_one_line_with_the_next_step_and_status_1(tmp_path: Path, hub: SandboxHub) -> None:
     done = command(tmp_path, "call", "inkwell_invoice_rendr", "{}", env=account(hub))
     assert (done.returncode, done.stdout) == (1, "")

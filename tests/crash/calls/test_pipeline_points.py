@@ -180,12 +180,12 @@ async def test_whatever_a_killed_process_left_ends_as_the_hubs_books_say(place: 
 @pytest.mark.parametrize(
     "point",
     [
-        "connection.connect_tcp.started",
-        "http11.send_request_headers.started",
+        pytest.param("connection.connect_tcp.started", marks=pytest.mark.slow),
+        pytest.param("http11.send_request_headers.started", marks=pytest.mark.slow),
         "http11.send_request_body.complete",
-        "http11.receive_response_headers.complete",
+        pytest.param("http11.receive_response_headers.complete", marks=pytest.mark.slow),
         "http11.receive_response_body.complete",
-        "before the conclusion",
+        pytest.param("before the conclusion", marks=pytest.mark.slow),
         "after the conclusion, which is not written yet",
     ],
 )

@@ -74,6 +74,7 @@ def kill_at_random(path: Path, times: int) -> None:
         check(path, said)
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing_it_was_promised(tmp_path: Path) -> None:
     kill_at_random(tmp_path / "ledger.db", 12)
 

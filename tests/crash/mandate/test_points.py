@@ -219,7 +219,12 @@ def _few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_PRUNED_AT_ONCE", 2)
 
 
-@pytest.mark.parametrize("deed", list(dying.DEEDS))
+DAILY = {"reserve", "settle", "refund", "adopt"}
+
+
+@pytest.mark.parametrize(
+    "deed", [deed if deed in DAILY else pytest.param(deed, marks=pytest.mark.slow) for deed in dying.DEEDS]
+)
 def test_a_process_killed_at_any_point_leaves_what_it_promised_and_nothing_half_done(room: Path, deed: str) -> None:
     story = asyncio.run(tell_story(room, deed, seed=1))
     tears = [] if deed in dying.OPENING else spread(story.grows, 5)

@@ -17,5 +17,5 @@ def test_lives_that_once_went_wrong_agree_with_the_model(seed: int) -> None:
     live(seed, examples=8, steps=50)
 
 
-def test_a_thousand_steps_agree_with_the_model() -> None:
-    assert live(4_711, examples=28, steps=60) >= 1_000
+def test_hundreds_of_steps_agree_with_the_model() -> None:
+    assert live(4_711, examples=14, steps=60) >= 400
