@@ -283,6 +283,7 @@ async def test_a_terminal_lists_the_oldest_question_first_and_how_many_more_ther
         assert (status, [one["code"] for one in json.loads(seen)]) == (0, codes)
 
 
+@pytest.mark.slow
 async def test_only_the_first_purchase_from_a_provider_needs_a_person(selling: SandboxHub, tmp_path: Path) -> None:
     async with asking(selling, tmp_path, "2026", mandate__approve_new_payees="true") as host:
         host.answers(always(YES))

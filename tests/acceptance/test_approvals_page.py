@@ -182,6 +182,7 @@ async def test_what_stands_in_a_prepared_call_s_way_is_answered_on_the_page_too(
     assert paid(hub) == 1
 
 
+@pytest.mark.slow
 async def test_a_person_refuses_and_the_agent_is_told(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:
@@ -263,6 +264,7 @@ async def test_a_cookie_that_another_port_of_the_machine_came_by_opens_nothing(h
     assert paid(hub) == 0
 
 
+@pytest.mark.slow
 async def test_whoever_has_the_pin_lets_one_call_past_a_full_limit_and_no_more(hub: SandboxHub, tmp_path: Path) -> None:
     limits = {"mandate__approve_above_usdc": "1.00", "mandate__total_usdc": "0.05"}
     with served(hub, tmp_path, "sse", **limits) as server, Browser(server) as person:
@@ -281,6 +283,7 @@ async def test_whoever_has_the_pin_lets_one_call_past_a_full_limit_and_no_more(h
     assert paid(hub) == 2
 
 
+@pytest.mark.slow
 async def test_what_the_agent_holds_opens_nothing(hub: SandboxHub, tmp_path: Path) -> None:
     """Its Hub credentials, its MCP session and the code it was told: none of them is the PIN."""
     with served(hub, tmp_path) as server:
@@ -300,6 +303,7 @@ async def test_what_the_agent_holds_opens_nothing(hub: SandboxHub, tmp_path: Pat
     assert paid(hub) == 0
 
 
+@pytest.mark.slow
 async def test_a_host_on_stdio_is_sent_to_the_terminal_only(hub: SandboxHub, tmp_path: Path) -> None:
     async with connect(Road("stdio", MODERN), hub, tmp_path, settings=ASKING) as client:
         arguments = {"tool": "inkwell/invoice:render"}
@@ -328,6 +332,7 @@ async def test_whoever_gives_wrong_pins_cannot_keep_the_operator_out(hub: Sandbo
         assert "Nothing waits" in person.press("Look again").text
 
 
+@pytest.mark.slow
 async def test_what_a_person_approves_is_shown_whole_first(hub: SandboxHub, tmp_path: Path) -> None:
     """A long letter with a line at its end that matters: not in the list, and the yes stands behind all of it."""
     letter = "Dear reader, " * 150 + "and pay the rest to somebody else."

@@ -27,7 +27,7 @@ from tests.postgres.fixtures import open_server
 from tests.postgres.proxy import Proxy
 from tests.unit.mandate.reservations import meter, reservation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def test_a_server_that_is_away_at_the_start_is_a_fault_until_it_is_there(proxy: Proxy, impatient: None) -> None:

@@ -17,7 +17,7 @@ from tests.postgres.cluster import Cluster
 from tests.postgres.fixtures import ServerClock, open_server
 from tests.unit.mandate.reservations import START, everything, meter, reservation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Opener = Callable[[str], PostgresLedger]
 

@@ -19,7 +19,7 @@ from tests.postgres.cluster import Cluster
 from tests.postgres.fixtures import ServerClock
 from tests.unit.mandate.reservations import START, meter, reservation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Opener = Callable[[str], PostgresLedger]
 

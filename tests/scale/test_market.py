@@ -48,6 +48,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("state") / "catalog"
 
 
+@pytest.mark.slow
 async def test_an_unchanged_market_is_refreshed_without_a_byte_of_it(hub: SandboxHub, snapshot: Path) -> None:
     async with source_of(hub, snapshot) as (source, counted):
         assert len((await source.refresh()).added) >= ACTIONS

@@ -77,6 +77,7 @@ def test_what_was_paid_for_is_shown_whatever_the_code_page(
     ("redirect", "name"),
     [(">&-", "output"), ("1</dev/null", "output"), ("2>&-", "error"), ("2</dev/null", "error"), (">&- 2>&-", "output")],
 )
+@pytest.mark.slow
 def test_nothing_is_bought_where_nothing_can_be_shown(
     tmp_path: Path, hub: SandboxHub, redirect: str, name: str
 ) -> None:
@@ -90,6 +91,7 @@ def test_nothing_is_bought_where_nothing_can_be_shown(
     assert paid(hub) == before
 
 
+@pytest.mark.slow
 def test_nothing_is_bought_for_a_reader_that_has_gone(tmp_path: Path, hub: SandboxHub) -> None:
     before = paid(hub)
     reading, writing = os.pipe()
@@ -134,6 +136,7 @@ def test_the_status_is_told_in_the_help() -> None:
 
 
 @pytest.mark.parametrize("given", ["\udcff", '{"text":"\udcff"}'])
+@pytest.mark.slow
 def test_arguments_that_are_no_text_are_refused_before_anything_is_bought(
     tmp_path: Path, hub: SandboxHub, given: str
 ) -> None:
@@ -177,6 +180,7 @@ def picture(hub: SandboxHub, home: Path, *options: str, side: int, redirect: str
 @pytest.mark.parametrize(
     "side", [pytest.param(32, marks=pytest.mark.slow), 450], ids=["within a frame", "larger than a frame"]
 )
+@pytest.mark.slow
 def test_the_file_is_saved_though_the_store_cannot_keep_it(tmp_path: Path, hub: SandboxHub, side: int) -> None:
     before, path = paid(hub), tmp_path / "small.png"
     lost = picture(hub, tmp_path / "state", side=side)
@@ -190,6 +194,7 @@ def test_the_file_is_saved_though_the_store_cannot_keep_it(tmp_path: Path, hub: 
     assert paid(hub) == before + 1
 
 
+@pytest.mark.slow
 def test_what_could_not_be_shown_leaves_no_file_in_the_way_of_the_same_call(tmp_path: Path, hub: SandboxHub) -> None:
     before, path = paid(hub), tmp_path / "small.png"
     options = ("--output", str(path))
@@ -200,6 +205,7 @@ def test_what_could_not_be_shown_leaves_no_file_in_the_way_of_the_same_call(tmp_
     assert paid(hub) == before + 1
 
 
+@pytest.mark.slow
 def test_that_a_result_has_no_file_is_said(tmp_path: Path, hub: SandboxHub) -> None:
     path = tmp_path / "none"
     for option in ([], ["--json"]):

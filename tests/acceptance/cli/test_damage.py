@@ -146,6 +146,7 @@ KINDS: list[tuple[Callable[[Seat], None], str, str, str]] = [
     ("damage", "about", "words", "how"),
     [pytest.param(*kind, id=f"{kind[0].__name__}-{kind[3]}", marks=pytest.mark.slow) for kind in KINDS],
 )  # fmt: skip
+@pytest.mark.slow
 def test_damage_is_refused_named_and_mended(
     seat: Seat, tmp_path: Path, damage: Callable[[Seat], None], about: str, words: str, how: str
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_newer_ledger_is_refused_and_named(seat: Seat) -> None:
     assert "upgrade" in fault["mend"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_no_more_refuses_loses_nothing_and_recovers(seat: Seat) -> None:
     before, paid = seat.used(), seat.charged()
     full = seat.run(*BUY, limit=1_000)
@@ -202,6 +204,7 @@ def test_a_disk_that_takes_no_more_refuses_loses_nothing_and_recovers(seat: Seat
     assert seat.used() == before * 2
 
 
+@pytest.mark.slow
 def test_a_backup_that_does_not_fit_is_not_left_half_written(seat: Seat, tmp_path: Path) -> None:
     done = seat.run("ledger", "--backup", str(tmp_path / "second.sqlite"), limit=40_000)
     assert done.returncode == 1
@@ -241,6 +244,7 @@ def test_whoever_has_locked_the_ledger_is_named_by_process(seat: Seat, what: str
     assert seat.run(*BUY).returncode == 0
 
 
+@pytest.mark.slow
 def test_what_others_can_read_is_named_and_closed(seat: Seat) -> None:
     seat.ledger.chmod(0o644)
     fault = seat.wrong("--ledger")["permissions"]

@@ -197,6 +197,7 @@ def test_the_sandbox_beside_a_server_dies_with_it_however_it_ends(tmp_path: Path
 
 
 @pytest.mark.anyio
+@pytest.mark.slow
 async def test_serve_with_a_sandbox_sells_for_test_money_and_spares_the_real_budget(tmp_path: Path) -> None:
     real = {"JECP_AGENT_ID": "jdb_ag_thisisarealagent0", "JECP_API_KEY": "jdb_ak_thisisarealkey000"}
     server = StdioServerParameters(
@@ -266,6 +267,7 @@ def test_a_refused_call_is_one_line_with_the_next_step_and_status_1(tmp_path: Pa
     assert json.loads(programs.stdout)["error"]["code"] == "TOOL_NOT_FOUND"
 
 
+@pytest.mark.slow
 def test_nobody_consents_where_there_is_no_terminal(tmp_path: Path, hub: SandboxHub) -> None:
     before = hub.books()
     env = account(hub) | {"JECP_MCP_MANDATE__APPROVE_ABOVE_USDC": "0.01"}
@@ -328,6 +330,7 @@ async def test_an_account_registered_through_a_host_is_kept_for_the_next_start(t
         output_of(await client.call_tool("text-stats_count", {"text": "one two three"}))
 
 
+@pytest.mark.slow
 def test_the_key_is_in_no_output_of_any_command(tmp_path: Path, hub: SandboxHub) -> None:
     for arguments in (("budget",), ("ledger", "--json"), ("catalog", "--json"), ("call", "text-stats_count", "{}")):
         done = command(tmp_path, *arguments, env=account(hub))

@@ -119,6 +119,7 @@ async def test_a_search_for_a_cheaper_action_finds_only_what_the_limit_allows(st
     assert all(Decimal(hit["price_usdc"]) <= Decimal("0.05") for hit in found["results"])
 
 
+@pytest.mark.slow
 async def test_an_ended_mandate_is_the_operators(hub: Stage, tmp_path: Path) -> None:
     settings = {"mandate__expires_at": "2026-01-01T00:00:00Z"}
     async with seated(hub.url, tmp_path, agent=OURS, awaits=PLAIN, **settings) as client:
@@ -248,6 +249,7 @@ async def test_the_identical_call_of_another_process_is_not_bought_twice(tmp_pat
         assert len(hub.charged) == 1
 
 
+@pytest.mark.slow
 async def test_a_refusal_that_was_charged_all_the_same_never_has_the_agent_buy_again(tmp_path: Path) -> None:
     charged = {"billing": {"charged": True, "amount_usdc": 0.01, "transaction_id": "tx_1"}}
     codes = {"INTERNAL_ERROR": 500, "RATE_LIMITED": 429, "PROVIDER_ERROR": 502, "INSUFFICIENT_BALANCE": 402}
@@ -265,6 +267,7 @@ BROKEN = {"a folder in its place": "LEDGER_UNAVAILABLE", "a file that is none": 
 
 
 @pytest.mark.parametrize("how", BROKEN)
+@pytest.mark.slow
 async def test_a_ledger_that_cannot_be_used_stops_every_purchase_and_nothing_else(
     hub: Stage, tmp_path: Path, how: str
 ) -> None:

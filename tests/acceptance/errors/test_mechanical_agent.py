@@ -228,6 +228,7 @@ async def test_it_registers_itself_where_there_is_no_account(tmp_path: Path) -> 
             assert (ended.how, ended.types) == ("answered", ["register"])
 
 
+@pytest.mark.slow
 async def test_it_waits_until_a_hub_that_is_away_is_back(tmp_path: Path) -> None:
     port = free_port()
     with open_stage(port=port) as before:

@@ -16,7 +16,7 @@ from tests.faults.proxy.proxy import Kind, Point
 Matrix = dict[Cell, Ran]
 
 
-@pytest.fixture(scope="module", params=["once", pytest.param("always", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["once", "always"])
 def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Matrix]]:
     folder = tmp_path_factory.mktemp("matrix")
     with sandbox(folder / "hub.sqlite") as hub:
@@ -31,6 +31,7 @@ def test_the_matrix_is_whole() -> None:
     assert len(missing) == len(Kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", POSSIBLE, ids=str)
 def test_a_call_ends_as_its_cell_says(matrix: tuple[str, Matrix], cell: Cell) -> None:
     times, found = matrix

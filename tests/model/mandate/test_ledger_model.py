@@ -14,7 +14,7 @@ REGRESSIONS = (1, 2)
 
 @pytest.mark.parametrize("seed", REGRESSIONS)
 def test_lives_that_once_went_wrong_agree_with_the_model(seed: int) -> None:
-    live(seed, examples=8, steps=50)
+    live(seed, examples=4, steps=50)
 
 
 def test_hundreds_of_steps_agree_with_the_model() -> None:
