@@ -163,6 +163,7 @@ async def test_nothing_is_bought_from_a_person_who(host: Host, how: str) -> None
 
 
 @pytest.mark.parametrize("year", YEARS)
+@pytest.mark.slow
 async def test_a_host_that_cannot_ask_leaves_it_to_the_terminal(selling: SandboxHub, tmp_path: Path, year: str) -> None:
     async with asking(selling, tmp_path, year, asks=False) as host:
         hub = host.world.hub

@@ -90,7 +90,7 @@ def by_meaning() -> embeddings.Model:
     [
         pytest.param(None, "phrasings.txt", 0.80, 0.94, marks=pytest.mark.slow),
         pytest.param(None, "unseen.txt", 0.80, 0.90, marks=pytest.mark.slow),
-        (None, "fresh.txt", 0.80, 0.90),
+        pytest.param(None, "fresh.txt", 0.80, 0.90, marks=pytest.mark.slow),
         pytest.param(by_meaning, "phrasings.txt", 0.89, 0.97, marks=pytest.mark.slow),
         pytest.param(by_meaning, "unseen.txt", 0.84, 0.92, marks=pytest.mark.slow),
         pytest.param(by_meaning, "fresh.txt", 0.86, 0.93, marks=pytest.mark.slow),

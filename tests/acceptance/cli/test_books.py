@@ -143,6 +143,7 @@ def test_a_ledger_that_is_not_there_proves_nothing_and_is_not_begun(tmp_path: Pa
     assert not (tmp_path / "state" / "ledger.sqlite").exists()
 
 
+@pytest.mark.slow
 def test_the_statement_adds_up(state: Path) -> None:
     done = run(state, "ledger", "--statement", "--json", "--by", "provider")
     expected = {

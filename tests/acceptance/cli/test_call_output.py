@@ -107,6 +107,7 @@ def test_nothing_is_bought_for_a_reader_that_has_gone(tmp_path: Path, hub: Sandb
 
 
 @pytest.mark.parametrize("redirect", [">/dev/full", pytest.param("2>/dev/full", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_what_is_paid_and_not_shown_is_status_3_and_not_paid_again(
     tmp_path: Path, hub: SandboxHub, redirect: str
 ) -> None:

@@ -217,6 +217,7 @@ class Gate:
         return held
 
 
+@pytest.mark.slow
 async def test_the_identical_call_of_another_process_is_not_bought_twice(tmp_path: Path) -> None:
     with open_stage() as hub:
         gate = Gate()

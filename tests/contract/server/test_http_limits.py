@@ -192,6 +192,7 @@ async def test_a_request_that_is_answered_slowly_is_left_alone() -> None:
         assert await slow.status() == 200
 
 
+@pytest.mark.slow
 async def test_a_newcomer_takes_the_place_of_whoever_waits_longest() -> None:
     async with serving(HttpLimits(4, 3, 2)) as running:
         slow = await running.connect()
