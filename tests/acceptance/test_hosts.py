@@ -33,7 +33,7 @@ def publish(hub: SandboxHub, namespace: str, **changes: Any) -> None:
     hub.http.post("/sandbox/catalog", json=body).raise_for_status()
 
 
-@pytest.mark.parametrize("era", [LEGACY, MODERN])
+@pytest.mark.parametrize("era", [pytest.param(LEGACY, marks=pytest.mark.slow), MODERN])
 async def test_two_hosts_on_one_server_each_get_what_they_take(hub: SandboxHub, tmp_path: Path, era: str) -> None:
     namespace = f"choice-{'old' if era == LEGACY else 'new'}"
     tool = f"{namespace}_counting_count"

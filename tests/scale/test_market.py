@@ -63,6 +63,7 @@ async def test_an_unchanged_market_is_refreshed_without_a_byte_of_it(hub: Sandbo
         assert set(counted.answers) == {(304, 0)}
 
 
+@pytest.mark.slow
 async def test_the_operator_s_filters_leave_the_rest_out(hub: SandboxHub, tmp_path: Path) -> None:
     chosen = {"only": ("*/*:*-pdf", "inkwell/*"), "without": ("*:split-pdf",), "max_price_usdc": "0.02"}
     async with source_of(hub, tmp_path / "catalog", **chosen, max_tier="silver") as (source, _):

@@ -50,8 +50,9 @@ def check(names: list[str], listed: int) -> None:
     print(f"{len(names)} tools listed of {listed} manifests")
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
-@pytest.mark.parametrize(("era", "profile"), [pytest.param(LEGACY, "open", marks=pytest.mark.slow), (MODERN, "auto")])
+@pytest.mark.parametrize(("era", "profile"), [(LEGACY, "open"), (MODERN, "auto")])
 async def test_the_python_client_takes_the_list(hub: tuple[str, int], tmp_path: Path, era: str, profile: str) -> None:
     url, listed = hub
     program, *arguments = server(url, tmp_path, profile)

@@ -55,7 +55,7 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 ARGUMENTS = st.lists(st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=3), min_size=5, max_size=15)
-THOROUGH = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+THOROUGH = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def all_of(node: Any) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import MappingProxyType
 
@@ -29,6 +30,21 @@ from tests.unit.tools_publishing.hostile_families import FAMILIES, ORDERS
 from tests.unit.tools_publishing.test_dialects import check_dialect
 
 CASES = BY_HAND + FAMILIES
+BATCH = 25
+batches = pytest.mark.parametrize(
+    "cases", [pytest.param(CASES[at : at + BATCH], id=CASES[at].name) for at in range(0, len(CASES), BATCH)]
+)
+"""So many cases are one test; one that fails is named in the failure's note."""
+
+
+@contextmanager
+def named(case: Case) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as exc:
+        exc.add_note(f"the case is {case.name}")
+        raise
+
 
 GOOD = act(
     "good", {"type": "object", "properties": {"text": {"type": "string"}}}, capability="good/one", namespace="good"
@@ -74,8 +90,14 @@ def test_there_are_enough_of_them_and_each_has_its_own_name():
     assert len({case.name + case.action.key for case in CASES}) == len(CASES)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_each_is_cleaned_or_set_aside_and_its_neighbour_served(case: Case):
+@batches
+def test_each_is_cleaned_or_set_aside_and_its_neighbour_served(cases: Sequence[Case]):
+    for case in cases:
+        with named(case):
+            check_case(case)
+
+
+def check_case(case: Case) -> None:
     registry = publish(case.action, GOOD)
     cards = {card.name: card for card in registry.cards}
     assert "good_one_run" in cards
@@ -106,8 +128,14 @@ def test_none_takes_many_steps_to_clean_and_none_many_to_pin():
             assert steps(partial(work, case)) < most, case.name
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_each_that_is_published_is_in_the_dialect_of_every_host_or_bought_by_call(case: Case):
+@batches
+def test_each_that_is_published_is_in_the_dialect_of_every_host_or_bought_by_call(cases: Sequence[Case]):
+    for case in cases:
+        with named(case):
+            check_reduced(case)
+
+
+def check_reduced(case: Case) -> None:
     made = fit(case.action.input_schema)
     if isinstance(made, Unfit):
         return

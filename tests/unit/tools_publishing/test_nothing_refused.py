@@ -98,7 +98,7 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 ARGUMENTS = st.lists(st.dictionaries(KEYS, VALUES, max_size=3), min_size=3, max_size=10)
-THOROUGH = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+THOROUGH = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def originals(raw: Any) -> list[jsonschema_rs.Validator]:
