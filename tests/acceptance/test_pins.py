@@ -87,7 +87,7 @@ async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
     # The host starts the server again, which learns of the change behind the first answers.
     async with connect(road, hub, tmp_path, settings=settings) as client:
         with anyio.fail_after(60):
-            while TOOL in {tool.name for tool in (await client.list_tools()).tools}:
+            while TOOL in {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}:
                 await anyio.sleep(0.1)
         told = [
             await bought(client),
@@ -120,7 +120,7 @@ async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
         )
         assert (status, f"Approved: {KEY}" in shown) == (0, True)
         with anyio.fail_after(60):
-            while TOOL not in {tool.name for tool in (await client.list_tools()).tools}:
+            while TOOL not in {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}:
                 await anyio.sleep(0.1)
         assert output_of(await bought(client))["words"] == 3
     assert len(hub.books()["transactions"]) == paid + 1
@@ -139,14 +139,14 @@ async def test_where_new_actions_need_approval_nothing_is_sold_before_it(hub: Sa
     assert listed
     assert all(one["tool"] is None and "it is new" in one["set_aside"] for one in listed)
     async with connect(STDIO, hub, state, settings={"config": str(config)}) as client:
-        names = {tool.name for tool in (await client.list_tools()).tools}
+        names = {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}
         assert all(name.startswith("jecp_") for name in names)
         status, shown = await anyio.to_thread.run_sync(
             lambda: operator(hub, state, "approve", "--all", "--yes", *with_config)
         )
         assert (status, "Approved: " in shown) == (0, True)
         with anyio.fail_after(60):
-            while len((await client.list_tools()).tools) < len(names) + 10:
+            while len((await client.list_tools(cache_mode="bypass")).tools) < len(names) + 10:
                 await anyio.sleep(0.1)
     status, shown = await anyio.to_thread.run_sync(lambda: operator(hub, state, "--changes", *with_config))
     assert (status, "Nothing is held" in shown) == (0, True)
