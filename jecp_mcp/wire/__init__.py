@@ -1,1 +1,1 @@
-"""The shapes of JECP, and pure functions on them."""
+"""The shapes of each protocol, a folder each. Pure: no I/O."""

@@ -146,3 +146,18 @@ def test_every_command_in_the_readme_exists_with_its_options() -> None:
 def test_the_readme_links_only_to_files_that_are_there() -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_every_place_that_the_documentation_names_is_there() -> None:
+    documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    rooms = {one.name for one in (ROOT / "jecp_mcp").iterdir() if one.is_dir()}
+    for document in documents:
+        text = document.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert (document.parent / link).exists(), (document.name, link)
+        for named in re.findall(r"`([\w.]+/[\w./-]*)`", text):
+            top = named.partition("/")[0]
+            if top in rooms:
+                assert (ROOT / "jecp_mcp" / named).exists(), (document.name, named)
+            elif top in {"jecp_mcp", "tests", "config", "docs", ".ci"}:
+                assert (ROOT / named).exists(), (document.name, named)
