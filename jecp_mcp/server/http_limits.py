@@ -99,10 +99,12 @@ class Connections:
         """Whether half of the places are taken."""
         return len(self._open) > self._most // 2
 
-    def waits(self, connection: BoundedConnection) -> None:
-        """The connection waits for its client, from now on or since earlier."""
-        if connection in self._open:
-            self._waiting.setdefault(connection)
+    def waits(self, connection: BoundedConnection) -> bool:
+        """The connection waits for its client, from now on or since earlier; whether it is open at all."""
+        if connection not in self._open:
+            return False
+        self._waiting.setdefault(connection)
+        return True
 
     def begins(self, connection: BoundedConnection) -> None:
         """The connection's client begins a request: however long it was silent before, its wait begins anew."""
@@ -192,6 +194,9 @@ class BoundedConnection(H11Protocol):
     def _look(self) -> None:
         """See whose turn it is: the client's, who has so long for a whole request however little he sends, or ours."""
         if self.transport.is_closing():
+            # It closes once its client has taken what is left of the answer, and holds a place until then.
+            if self.places.waits(self) and self._late is None:
+                self._late = self.loop.call_later(STALLED_SECONDS, self.drop)
             return
         cycle = self.cycle
         if cycle is not None and not cycle.more_body and not cycle.response_complete:

@@ -60,7 +60,8 @@ class HttpSessions:
         if scope["type"] != "http" or scope["path"] != self._path or not _handshake(scope):
             await self._app(scope, receive, send)
         elif (given := _value(scope["headers"], _HEADER)) is None:
-            await self._open(scope, receive, send)
+            # Nothing but a message opens a session.
+            await (self._open if scope["method"] == "POST" else self._app)(scope, receive, send)
         elif given in self._ending:
             await send({"type": "http.response.start", "status": _GONE, "headers": []})
             await send({"type": "http.response.body", "body": b"Session not found"})

@@ -180,6 +180,33 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
         await running.until(lambda: len(running.connections) == 0)
 
 
+@pytest.fixture
+def unpaused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of an answer is never so much that the server stops writing."""
+    monkeypatch.setattr(http_limits.BoundedConnection, "pause_writing", lambda _self: None)
+
+
+@pytest.mark.usefixtures("hurried", "unpaused")
+async def test_a_client_that_leaves_the_rest_of_its_last_answer_is_dropped() -> None:
+    async with serving(HttpLimits(8, 7, 3)) as running:
+        client = await running.connect()
+        await client.send(path="/large", Connection="close")
+        await running.until(lambda: running.ended == 1)
+        await running.until(lambda: len(running.connections) == 0)
+
+
+@pytest.mark.usefixtures("unpaused")
+async def test_a_newcomer_takes_the_place_of_whoever_leaves_the_rest_of_a_last_answer() -> None:
+    async with serving(HttpLimits(4, 3, 2)) as running:
+        for number in range(12):
+            client = await running.connect()
+            await client.send(path="/large")
+            await running.until(lambda number=number: running.ended == number + 1)
+        newcomer = await running.connect()
+        await newcomer.send()
+        assert await newcomer.status() == 200
+
+
 @pytest.mark.usefixtures("hurried")
 async def test_a_request_that_is_answered_slowly_is_left_alone() -> None:
     async with serving(HttpLimits(8, 7, 3)) as running:

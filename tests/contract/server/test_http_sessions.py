@@ -141,3 +141,16 @@ async def test_a_request_that_opens_none_ends_none_beyond_its_own_place() -> Non
             assert (await served.say("ping")).status_code == 400
         assert len(served.sessions) == 1
         assert (await served.say("initialize", HELLO, Host="evil.example")).status_code == 421
+
+
+async def test_what_can_open_no_session_ends_none() -> None:
+    async with serving() as served:
+        opened = [await served.open() for _ in range(3)]
+        for session in opened:
+            await served.ping(session)
+        async with anyio.create_task_group() as tasks:
+            for method in ("GET", "DELETE", "PUT") * 5:
+                tasks.start_soon(served.client.request, method, "/mcp")
+        assert len(served.sessions) == 3
+        for session in opened:
+            assert await served.ping(session) == 200
