@@ -11,6 +11,7 @@ import pytest
 from mcp import Client
 
 from tests.acceptance.roads import DAILY, ROADS, Road, SandboxHub, connect, sandbox
+from tests.daily import mostly_slow
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +40,7 @@ class Seat:
 
 @pytest.fixture(
     scope="module",
-    params=[road if road in DAILY else pytest.param(road, marks=pytest.mark.slow) for road in ROADS],
+    params=mostly_slow(ROADS, DAILY),
     ids=str,
 )
 async def seat(

@@ -18,6 +18,7 @@ import pytest
 
 from tests.acceptance.cli.test_processes import account, environment
 from tests.acceptance.roads import SandboxHub, sandbox
+from tests.daily import mostly_slow
 
 WORD = "日本語\U00020000é"
 TOOL = "text-stats_count"
@@ -55,7 +56,7 @@ def output_of(done: subprocess.CompletedProcess[bytes], code_page: str = "utf-8"
 
 @pytest.mark.parametrize(
     "code_page",
-    [one if one in {"ascii", "cp1252"} else pytest.param(one, marks=pytest.mark.slow) for one in CODE_PAGES],
+    mostly_slow(CODE_PAGES, {"ascii", "cp1252"}),
 )
 @pytest.mark.parametrize("option", ["", pytest.param("--json", marks=pytest.mark.slow)])
 def test_what_was_paid_for_is_shown_whatever_the_code_page(

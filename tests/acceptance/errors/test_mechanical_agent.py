@@ -21,6 +21,7 @@ from tests.acceptance.errors.mechanical import MOST_STEPS, Ended, run
 from tests.acceptance.errors.seats import ERAS, YEARS, ledger, seated, total
 from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, SUCCESSOR, Stage, free_port, open_stage, refusal
 from tests.acceptance.roads import output_of
+from tests.daily import mostly_slow
 from tests.faults.hub.hostile import Script, says, vanishes
 
 pytestmark = pytest.mark.anyio
@@ -167,9 +168,7 @@ SLOW = {"a proxy's page"}
 """What is waited for inside the call takes seconds; one such scene is enough for every day."""
 
 
-@pytest.mark.parametrize(
-    "trouble", [pytest.param(one, marks=pytest.mark.slow) if one in SLOW else one for one in RECOVERED]
-)
+@pytest.mark.parametrize("trouble", mostly_slow(RECOVERED, set(RECOVERED) - SLOW))
 async def test_it_recovers_alone_from(place: Place, trouble: str) -> None:
     scene = RECOVERED[trouble]
     ended, charged = await place.go(trouble, scene)

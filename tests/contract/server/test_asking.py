@@ -18,6 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
 from jecp_mcp.tools.elicitation import FIELD, MOST_SHOWN, TOO_LONG
+from tests.daily import mostly_slow
 
 pytestmark = pytest.mark.anyio
 
@@ -133,7 +134,7 @@ def address(lines: IO[str]) -> str:
 
 @pytest.fixture(
     scope="module",
-    params=[road if road in DAILY else pytest.param(road, marks=pytest.mark.slow) for road in ROADS],
+    params=mostly_slow(ROADS, DAILY),
     ids="-".join,
 )
 async def at(request: pytest.FixtureRequest) -> AsyncIterator[Host]:

@@ -27,6 +27,7 @@ from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.crash.mandate import dying
 from tests.crash.mandate.points import spread
+from tests.daily import mostly_slow
 from tests.unit.mandate.reservations import reservation
 
 # Each death costs a fork of a process that has everything imported.
@@ -222,9 +223,7 @@ def _few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 DAILY = {"reserve", "settle", "refund", "adopt"}
 
 
-@pytest.mark.parametrize(
-    "deed", [deed if deed in DAILY else pytest.param(deed, marks=pytest.mark.slow) for deed in dying.DEEDS]
-)
+@pytest.mark.parametrize("deed", mostly_slow(dying.DEEDS, DAILY))
 def test_a_process_killed_at_any_point_leaves_what_it_promised_and_nothing_half_done(room: Path, deed: str) -> None:
     story = asyncio.run(tell_story(room, deed, seed=1))
     tears = [] if deed in dying.OPENING else spread(story.grows, 5)

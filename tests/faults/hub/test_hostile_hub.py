@@ -13,6 +13,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from tests.acceptance.roads import LEGACY, MODERN, error_of, output_of, server_env
+from tests.daily import mostly_slow
 from tests.faults.hub.hostile import (
     GOOD,
     HostileHub,
@@ -215,9 +216,7 @@ CATALOGS: dict[str, Script] = {
 DAILY = {"half a page", "a flood"}
 
 
-@pytest.mark.parametrize(
-    "label", [label if label in DAILY else pytest.param(label, marks=pytest.mark.slow) for label in CATALOGS]
-)
+@pytest.mark.parametrize("label", mostly_slow(CATALOGS, DAILY))
 async def test_a_broken_catalog_leaves_the_server_answering(tmp_path: Path, hub: HostileHub, label: str) -> None:
     hub.catalog = CATALOGS[label]
     async with Client(parameters(hub, tmp_path), mode=LEGACY, read_timeout_seconds=60) as client:
