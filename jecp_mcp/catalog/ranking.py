@@ -114,7 +114,7 @@ class Ranking:
             found_already = sparing and word.size > _COMMON and len(said) >= _ENOUGH
             if not found_already and word.size > _COMMON and any(map(self._in_many, word.weights)):
                 return self._scored_by_rows(words[at:], said, covered, whole, sparing=sparing)
-            for place, much in self._said(word, said if found_already else None).items():
+            for place, much in self._best_in(word, said if found_already else None).items():
                 said[place] = said.get(place, 0.0) + much
                 covered[place] = covered.get(place, 0.0) + word.most
         prior = self._popularity_prior
@@ -129,7 +129,7 @@ class Ranking:
     def _in_many(self, term: str) -> bool:
         return self._postings.count(term) >= max(self._postings.total * _MANY, _ENOUGH)
 
-    def _said(self, word: _Word, among: Mapping[int, float] | None) -> dict[int, float]:
+    def _best_in(self, word: _Word, among: Mapping[int, float] | None) -> dict[int, float]:
         """The most that a term of this word says of each place, or only of those `among` them."""
         if among is not None and len(among) * len(word.weights) * _SOUGHT < word.size:
             # It is shorter to look each place up than to go through all the actions.
@@ -138,10 +138,10 @@ class Ranking:
                 for place in among
             )
             return {place: much for place, much in weighed if much}
-        found = self._gone_through(word.weights)
+        found = self._best_anywhere(word.weights)
         return found if among is None else {place: much for place, much in found.items() if place in among}
 
-    def _gone_through(self, weights: Mapping[str, float]) -> dict[int, float]:
+    def _best_anywhere(self, weights: Mapping[str, float]) -> dict[int, float]:
         best: dict[int, float] = {}
         for term, each in weights.items():
             for place, weight in self._postings.of(term):
@@ -188,4 +188,4 @@ class Ranking:
     def _common(self, word: _Word) -> _Common:
         many = [(each, self._postings.row(term)) for term, each in word.weights.items() if self._in_many(term)]
         few = {term: each for term, each in word.weights.items() if not self._in_many(term)}
-        return _Common(many, self._gone_through(few))
+        return _Common(many, self._best_anywhere(few))

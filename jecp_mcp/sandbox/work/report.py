@@ -53,7 +53,7 @@ def _overview(table: Table) -> Iterator[Block]:
 
 
 def _heading(text: str, level: int) -> Block:
-    return Block("heading", (Span(_shown(text)),), level=level)
+    return Block("heading", (Span(_cell_text(text)),), level=level)
 
 
 def _line(text: str) -> Block:
@@ -61,10 +61,10 @@ def _line(text: str) -> Block:
 
 
 def _rows(*rows: Iterable[Any]) -> Block:
-    return Block("table", rows=tuple(tuple((Span(_shown(cell)),) for cell in row) for row in rows))
+    return Block("table", rows=tuple(tuple((Span(_cell_text(cell)),) for cell in row) for row in rows))
 
 
-def _shown(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     if value is None:
         return "n/a"
     if isinstance(value, int | float):
