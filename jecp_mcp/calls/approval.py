@@ -16,6 +16,7 @@ from jecp_mcp import jsontext
 from jecp_mcp.calls import display, refusals
 from jecp_mcp.calls.ports import Caller, Decision, Question, Reply
 from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged, TooManyQuestions
 from jecp_mcp.mandate.ledger import Ledger
@@ -49,7 +50,8 @@ class Asked:
     account: str
     action: str
     amount: MicroUSDC
-    exact: bool
+    kind: QuoteKind
+    terms: str
     because: str
     arguments: str = field(compare=False)
 
@@ -64,7 +66,8 @@ class Asked:
             question.account,
             question.action,
             question.amount,
-            question.exact,
+            question.kind,
+            question.terms,
             question.because,
             shown,
         )
@@ -78,9 +81,14 @@ class Asked:
         """
         try:
             told: Mapping[str, Any] = json.loads(slip.body)
-            return cls(**{**told, "amount": MicroUSDC(int(told["amount"]))})
+            return cls(**{**told, "amount": MicroUSDC(int(told["amount"])), "kind": QuoteKind(told["kind"])})
         except (ValueError, KeyError, TypeError) as exc:
             raise LedgerDamaged(f"what waits under {slip.slip_id} cannot be read, so it cannot be approved") from exc
+
+    @property
+    def exact(self) -> bool:
+        """Whether `amount` is the price itself."""
+        return self.kind is QuoteKind.EXACT
 
     def body(self) -> bytes:
         """As an approval keeps it."""

@@ -1,4 +1,4 @@
-"""Whether this machine's clock can be gone by: the payee's tells."""
+"""Whether this machine's clock can be gone by: somebody the operator trusts tells."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from typing import Final
 from jecp_mcp.calls import refusals
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError
-from jecp_mcp.rails.base import Rail
+from jecp_mcp.rails.base import Witness
 
 MOST_SKEW_SECONDS: Final = 300.0
-"""How far this machine's clock may be off the Hub's: what the Hub itself allows (JECP 01-protocol, provenance)."""
+"""How far this machine's clock may be off the witness's: what payees themselves allow."""
 
 
-async def clock_fault(rail: Rail, *, fresh: bool = False) -> Refusal | None:
-    """Why this machine's clock cannot be gone by now, or None. With a payee that never tells the time, it has to be.
+async def clock_fault(witness: Witness | None, *, fresh: bool = False) -> Refusal | None:
+    """Why this machine's clock cannot be gone by now, or None. Where nobody ever tells the time, it has to be.
 
     Args:
-        fresh: ask the payee now, instead of going by what was last heard.
+        fresh: ask now, instead of going by what was last heard.
     """
+    if witness is None:
+        return None
     try:
-        skew = await rail.skew(fresh=fresh)
+        skew = await witness.skew(fresh=fresh)
     except HubError as exc:
         return Refusal(exc.code, exc.message, source="bridge")
     return refusals.clock_wrong(skew) if skew is not None and abs(skew) > MOST_SKEW_SECONDS else None

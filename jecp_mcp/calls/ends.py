@@ -7,16 +7,16 @@ from typing import Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.stored import dump_answer, load_answer
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.mandate.ledger import CallRow, Conclusion
 from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
-from jecp_mcp.money import ZERO
-from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
-from jecp_mcp.wire.jecp.envelope import dump_answer, load_answer
+from jecp_mcp.money import ZERO, MicroUSDC
 
 _CHARGES: Mapping[Verdict, Charge] = {
     Verdict.CHARGED: Charge.YES,
@@ -32,9 +32,9 @@ _LATEST_MS: Final = 86_400_000
 """Between what a payee is asked for a call again, whatever its rail says."""
 
 
-def refused(refusal: Refusal, action: Action | None) -> CallEnd:
+def refused(refusal: Refusal, offer: Offer | None) -> CallEnd:
     """A call that was never sent."""
-    return CallEnd(Charge.NO, action=action, refusal=refusal)
+    return CallEnd(Charge.NO, offer=offer, refusal=refusal)
 
 
 def conclusion(call_id: str, outcome: Outcome, claim: int, now: UnixMs) -> Conclusion:
@@ -57,7 +57,7 @@ def conclusion(call_id: str, outcome: Outcome, claim: int, now: UnixMs) -> Concl
         claim=claim,
         proven=outcome.proven,
         balance_after=None if outcome.answer is None else outcome.answer.billing.balance_after,
-        reference=outcome.transaction_id,
+        reference=outcome.reference,
         evidence=evidence,
         answer=answer,
         attempts=outcome.attempts,
@@ -70,18 +70,18 @@ def soon(at: int, now: UnixMs) -> UnixMs:
     return UnixMs(min(max(at, now + _SOONEST_MS), now + _LATEST_MS))
 
 
-def ended(call_id: str, action: Action | None, outcome: Outcome, request: StoredRequest) -> CallEnd:
+def ended(call_id: str, offer: Offer | None, outcome: Outcome, hold: MicroUSDC) -> CallEnd:
     """What the caller is told of an outcome."""
     return CallEnd(
         charge=_CHARGES[outcome.verdict],
         call_id=call_id,
-        action=action,
+        offer=offer,
         answer=outcome.answer,
         refusal=outcome.refusal,
         amount=outcome.amount if outcome.verdict is Verdict.CHARGED else ZERO,
-        held=request.budget if outcome.verdict in _OPEN else ZERO,
-        reserved=request.budget,
-        transaction_id=outcome.transaction_id,
+        held=hold if outcome.verdict in _OPEN else ZERO,
+        reserved=hold,
+        reference=outcome.reference,
         balance_after=None if outcome.answer is None else outcome.answer.billing.balance_after,
         estimated=outcome.estimated,
     )
@@ -89,7 +89,7 @@ def ended(call_id: str, action: Action | None, outcome: Outcome, request: Stored
 
 def standing(row: CallRow) -> CallEnd:
     """How a row of the ledger reads to whoever asks for it now."""
-    answer, charge = _kept(row), charge_of(row)
+    answer, charge = kept_answer(row), charge_of(row)
     refusal = None
     if answer is None:
         refusal = _open(row) if row.state in OPEN else refusals.standing(row)
@@ -101,7 +101,7 @@ def standing(row: CallRow) -> CallEnd:
         amount=row.charged if charge is Charge.YES else ZERO,
         held=row.held if charge is Charge.UNKNOWN else ZERO,
         reserved=row.held,
-        transaction_id=row.reference,
+        reference=row.reference,
         balance_after=row.balance_after,
         stored=True,
         estimated=refusals.estimated(row),
@@ -119,7 +119,7 @@ def _open(row: CallRow) -> Refusal:
     return refusals.in_doubt(row) if row.state is State.IN_DOUBT else refusals.in_progress(row)
 
 
-def _kept(row: CallRow) -> Answer | None:
+def kept_answer(row: CallRow) -> Answer | None:
     """The kept answer, if there is one and it can still be read."""
     try:
         return None if row.answer is None else load_answer(row.answer)

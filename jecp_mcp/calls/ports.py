@@ -10,7 +10,9 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from jecp_mcp.domain.answers import Answer
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.purchases import Principal
+from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Progress
@@ -24,7 +26,7 @@ class Charge(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Presence(Protocol):
+class Connection(Protocol):
     """Whether the caller is still there to take the answer."""
 
     async def listening(self) -> bool:
@@ -62,10 +64,12 @@ class Question:
 
     Attributes:
         principal: whose budget would pay.
-        payee: the provider's namespace; ``""`` for the Hub itself.
+        payee: who would earn the money; ``""`` for the source itself.
         account: which account would pay, at whom.
-        action: the action's key.
+        action: the offer's key.
         amount: the price or, when not `exact`, the most it can come to; micro-USDC.
+        kind: what is known of the price.
+        terms: what else would be agreed with it (`jecp_mcp.domain.quotes.Quote.terms`).
         fingerprint: the call's fingerprint (`jecp_mcp.calls.stored.fingerprint`), which binds the arguments.
         because: why a person is asked, as one sentence.
         arguments: what the call would be given, to be shown.
@@ -76,10 +80,16 @@ class Question:
     account: str
     action: str
     amount: MicroUSDC
-    exact: bool
+    kind: QuoteKind
+    terms: str
     fingerprint: str
     because: str
     arguments: Mapping[str, Any]
+
+    @property
+    def exact(self) -> bool:
+        """Whether `amount` is the price itself."""
+        return self.kind is QuoteKind.EXACT
 
     @property
     def digest(self) -> str:
@@ -90,7 +100,8 @@ class Question:
             self.account,
             self.action,
             self.amount,
-            self.exact,
+            self.kind,
+            self.terms,
             self.fingerprint,
             self.because,
         ]
@@ -135,36 +146,27 @@ class Caller:
     """Who is calling, and how to reach them while the call runs.
 
     Attributes:
-        principal: whose budget it is; ``local`` for every host of this user on stdio and loopback.
+        principal: whose budget it is.
         progress: where to report progress, or None.
-        presence: tells whether the caller has left without a word; None where leaving cancels the call's handler.
+        connection: tells whether the caller has left without a word; None where leaving cancels the call's handler.
         asker: asks the person behind the host or at the terminal, or None where nobody can be asked.
         host: what kind of host it is, by the name of its profile.
     """
 
-    principal: str = "local"
+    principal: Principal
     progress: Progress | None = None
-    presence: Presence | None = None
+    connection: Connection | None = None
     asker: Asker | None = None
     host: str = "open"
 
     async def listening(self) -> bool:
         """Whether an answer given now reaches the caller, as far as it can be told."""
-        return self.presence is None or await self.presence.listening()
-
-
-@dataclass(frozen=True, slots=True)
-class Purchase:
-    """What the model wants to buy: a tool's catalog entry and the arguments."""
-
-    tool: str
-    action: Action
-    arguments: Mapping[str, Any]
+        return self.connection is None or await self.connection.listening()
 
 
 @dataclass(frozen=True, slots=True)
 class CallEnd:
-    """How a paid call ended. Exactly one of `answer` and `refusal` is set.
+    """How a paid call ended. At least one of `answer` and `refusal` is set.
 
     Attributes:
         call_id: the ledger's id; None when nothing was reserved.
@@ -173,18 +175,19 @@ class CallEnd:
         estimated: whether the payee did not say readably how much it charged, so that `amount` is what counts instead.
         held: what stays held while `charge` is unknown, micro-USDC.
         reserved: what was set aside for the call, micro-USDC; a metered one is charged less.
+        reference: the payee's own name for the payment.
         stored: whether this is the kept answer of an earlier call, delivered now at no further cost.
     """
 
     charge: Charge
     call_id: str | None = None
-    action: Action | None = None
+    offer: Offer | None = None
     answer: Answer | None = None
     refusal: Refusal | None = None
     amount: MicroUSDC = ZERO
     held: MicroUSDC = ZERO
     reserved: MicroUSDC = ZERO
-    transaction_id: str | None = None
+    reference: str | None = None
     balance_after: MicroUSDC | None = None
     stored: bool = False
     estimated: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import json
 import secrets
 from collections.abc import Mapping
@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.orders import Order
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipState
@@ -28,43 +29,51 @@ class PreparedCall:
 
     Attributes:
         tool: the name it was asked under.
-        key: the action's key in the catalog.
-        quoted: the price, or for metered models its base, micro-USDC; None when it was unknown.
-        exact: whether `quoted` is the whole price.
-        terms: a digest of how it is charged beyond `quoted`: the model and its rates.
+        source, key, version: which offer, as it was.
+        quote: what it cost then.
         hold: the most that executing it may cost, micro-USDC.
     """
 
     tool: str
+    source: str
     key: str
     version: str | None
-    quoted: MicroUSDC | None
-    exact: bool
-    terms: str
+    quote: Quote
     hold: MicroUSDC
     arguments: Mapping[str, Any]
 
     @classmethod
+    def of(cls, order: Order) -> PreparedCall:
+        """What preparing an order keeps of it."""
+        offer, purchase = order.offer, order.purchase
+        hold = order.permit.hold
+        return cls(purchase.tool, offer.source, offer.key, offer.version, order.quote, hold, purchase.arguments)
+
+    @classmethod
     def read(cls, slip: Slip) -> PreparedCall:
         """What a slip prepares."""
-        told: Mapping[str, Any] = json.loads(slip.body)
-        quoted = None if told["quoted"] is None else MicroUSDC(int(told["quoted"]))
-        return cls(**{**told, "quoted": quoted, "hold": MicroUSDC(int(told["hold"]))})
+        told: dict[str, Any] = json.loads(slip.body)
+        amount, kind, payload, *rest = told.pop("quote")
+        payee, account, terms, good_until = rest
+        quote = Quote(
+            MicroUSDC(int(amount)), QuoteKind(kind), payee, account, terms, good_until, base64.b64decode(payload)
+        )
+        return cls(**{**told, "quote": quote, "hold": MicroUSDC(int(told["hold"]))})
 
     def body(self) -> bytes:
         """As a slip keeps it."""
-        return jsontext.dumps({name: getattr(self, name) for name in self.__slots__})
+        quote = self.quote
+        told: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        payload = base64.b64encode(quote.payload).decode("ascii")
+        told["quote"] = [
+            quote.amount, quote.kind, payload, quote.payee, quote.account, quote.terms, quote.good_until,
+        ]  # fmt: skip
+        return jsontext.dumps(told)
 
-    def still(self, action: Action) -> bool:
-        """Whether the catalog still offers what was prepared, at the same price."""
-        price = action.price
-        return (action.key, action.version, price.amount, price.exact, terms_of(price)) == (
-            self.key,
-            self.version,
-            self.quoted,
-            self.exact,
-            self.terms,
-        )
+    def still(self, order: Order) -> bool:
+        """Whether what was prepared is still on offer, for no more than it cost then."""
+        offer, covered = order.offer, order.answer is not None or self.quote.covers(order.quote)
+        return covered and (offer.source, offer.key, offer.version) == (self.source, self.key, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +89,6 @@ class Preparation:
     call: PreparedCall
     full: tuple[MeterReading, ...]
     approval: tuple[str, Slip] | None
-
-
-def terms_of(price: Price) -> str:
-    """What `PreparedCall.terms` holds of a price."""
-    return hashlib.sha256(jsontext.dumps([price.model, dict(sorted(price.rates.items()))])).hexdigest()
 
 
 def new_prepared_id() -> str:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN
 from jecp_mcp.calls.ports import Question
 from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.outcomes import UNREAD
+from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate.ledger import CallRow, NotGood, OverLimit
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind
 from jecp_mcp.mandate.states import CHARGED, State
 from jecp_mcp.money import format_usdc
-from jecp_mcp.rails.base import UNREAD
 
 LIMIT_REACHED = "LIMIT_REACHED"
 INVALID_REQUEST = "INVALID_REQUEST"
@@ -38,6 +39,8 @@ PREPARED_NOT_FOUND = "PREPARED_NOT_FOUND"
 PREPARED_EXPIRED = "PREPARED_EXPIRED"
 PREPARED_SUPERSEDED = "PREPARED_SUPERSEDED"
 PRICE_CHANGED = "PRICE_CHANGED"
+PRICE_KEEPS_CHANGING = "PRICE_KEEPS_CHANGING"
+NO_WAY_TO_PAY = "NO_WAY_TO_PAY"
 SHUTTING_DOWN = "SHUTTING_DOWN"
 
 
@@ -167,15 +170,41 @@ def prepared_superseded() -> Refusal:
     )
 
 
-def price_changed(key: str, was: int | None, now: int | None) -> Refusal:
-    """The catalog offers something else by now than what was prepared."""
-    cause = f"{key} was prepared at {_priced(was)} and costs {_priced(now)} now."
-    if was == now:
+def price_changed(key: str, then: Quote, now: Quote) -> Refusal:
+    """Something else is on offer by now than what was prepared."""
+    was, costs = _amount(then), _amount(now)
+    cause = f"{key} was prepared at {_priced(was)} and costs {_priced(costs)} now."
+    if was == costs:
         cause = f"{key} has another version or kind of price since it was prepared."
     return Refusal(
         code=PRICE_CHANGED,
         message=f"{cause} Nothing was charged. Prepare it again to see what it costs now.",
-        details={"was_usdc": _told(was), "now_usdc": _told(now)},
+        details={"was_usdc": _told(was), "now_usdc": _told(costs)},
+        source="bridge",
+    )
+
+
+def price_keeps_changing(offer: Offer) -> Refusal:
+    """The price lapsed each time before a person had answered, and was another one then."""
+    return Refusal(
+        code=PRICE_KEEPS_CHANGING,
+        message=(
+            f"The price of {offer.key} changed again each time while the user was being asked. Nothing was charged. "
+            "Prepare the call to have its price held, or call it again later."
+        ),
+        source="bridge",
+    )
+
+
+def no_rail(offer: Offer) -> Refusal:
+    """Nothing here pays for what a source offers."""
+    return Refusal(
+        code=NO_WAY_TO_PAY,
+        message=(
+            f"This server has no way to pay for {offer.key}. Nothing was charged. Choose another action; only the "
+            "operator can set up a way to pay."
+        ),
+        details={"source": offer.source},
         source="bridge",
     )
 
@@ -189,6 +218,10 @@ def not_good(found: NotGood) -> Refusal:
         message="The approval for this call was used or ran out just now. Nothing was charged. Call it again.",
         source="bridge",
     )
+
+
+def _amount(quote: Quote) -> int | None:
+    return None if quote.kind is QuoteKind.UNKNOWN else quote.amount
 
 
 def _told(amount: int | None) -> str | None:
@@ -423,7 +456,7 @@ def bridge_fault() -> Refusal:
     )
 
 
-def shutting_down(action: Action) -> Refusal:
+def shutting_down(action: Offer) -> Refusal:
     """The server is ending and takes no new purchase."""
     return Refusal(
         code=SHUTTING_DOWN,

@@ -1,18 +1,21 @@
-"""How a call is written down: its fingerprint, and its request as one durable value. Pure: no I/O."""
+"""How a call is written down: its fingerprint, and its answer as one durable value. Pure: no I/O."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
-from jecp_mcp.clock import UnixMs
-from jecp_mcp.errors import LedgerDamaged
-from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import StoredRequest
+from jecp_mcp import jsontext
+from jecp_mcp.domain.answers import Answer, Billing, Notice
+from jecp_mcp.errors import WireError
+from jecp_mcp.jsontext import NOTHING
 
-_VERSION = 1
+_FORM: Final = 1
+_MOST_BYTES: Final = 2 * 50 * 1024 * 1024 + 65_536
+"""Twice the longest answer holds an output that its raw envelope does not share."""
 
 
 def fingerprint(principal: str, source: str, offer: str, arguments: Mapping[str, Any]) -> str:
@@ -25,45 +28,75 @@ def fingerprint(principal: str, source: str, offer: str, arguments: Mapping[str,
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def pack(request: StoredRequest) -> bytes:
-    """Write a stored request as one value: a JSON header line, then the exact body."""
-    header = {
-        "v": _VERSION,
-        "rail": request.rail,
-        "account": request.account,
-        "call_id": request.call_id,
-        "path": request.path,
-        "budget": request.budget,
-        "until": request.provable_until,
-        "streaming": request.streaming,
-        "timeout": request.timeout_seconds,
-        "provenance": request.provenance,
-    }
-    return json.dumps(header, separators=(",", ":")).encode("ascii") + b"\n" + request.body
-
-
-def unpack(stored: bytes) -> StoredRequest:
-    """Read a stored request back.
+def dump_answer(answer: Answer) -> bytes:
+    """Write an answer for `load_answer`, without loss. The output is not written twice where `raw` already holds it.
 
     Raises:
-        LedgerDamaged: the value is not one that `pack` wrote.
+        WireError: it holds what JSON has no word for.
     """
-    head, newline, body = stored.partition(b"\n")
+    where = _place_of_output(answer)
+    fields: dict[str, Any] = {
+        "v": _FORM,
+        "raw": answer.raw,
+        "at": where,
+        "id": answer.id,
+        "provider": answer.provider,
+        "version": answer.version,
+        "duration_ms": answer.duration_ms,
+        "standing": answer.standing,
+        "billing": {
+            "charged": answer.billing.charged,
+            "amount": answer.billing.amount,
+            "balance_after": answer.billing.balance_after,
+            "reference": answer.billing.reference,
+            "method": answer.billing.method,
+            "at_least": answer.billing.at_least,
+        },
+        "notices": [[item.kind, item.text, item.at, item.successor] for item in answer.notices],
+    }
+    if where is None:
+        fields["output"] = answer.output
+    if answer.billing.raw != answer.raw.get("billing", NOTHING):
+        fields["billing_raw"] = answer.billing.raw
+    return jsontext.dumps(fields)
+
+
+def load_answer(data: bytes) -> Answer:
+    """Read what `dump_answer` wrote.
+
+    Raises:
+        WireError: it is not that.
+    """
+    fields = jsontext.loads(data, max_bytes=_MOST_BYTES, max_depth=jsontext.MAX_DEPTH + 2, max_marks=None)
     try:
-        header = json.loads(head)
-        if not newline or header["v"] != _VERSION:
-            raise LedgerDamaged("a stored request has an unknown form; it was not written by this version")
-        return StoredRequest(
-            rail=str(header["rail"]),
-            account=str(header["account"]),
-            call_id=str(header["call_id"]),
-            path=str(header["path"]),
-            body=body,
-            budget=MicroUSDC(int(header["budget"])),
-            provable_until=UnixMs(int(header["until"])),
-            streaming=bool(header["streaming"]),
-            timeout_seconds=float(header["timeout"]),
-            provenance=bool(header["provenance"]),
+        if fields["v"] != _FORM:
+            raise WireError(f"the stored answer has the unknown form {fields['v']!r}")
+        raw, where, billing = fields["raw"], fields["at"], fields["billing"]
+        output = fields["output"] if where is None else raw
+        for key in where or ():
+            output = output[key]
+        return Answer(
+            id=fields["id"],
+            output=output,
+            billing=replace(Billing(**billing), raw=fields.get("billing_raw", raw.get("billing", NOTHING))),
+            provider=fields["provider"],
+            version=fields["version"],
+            duration_ms=fields["duration_ms"],
+            standing=fields["standing"],
+            notices=tuple(Notice(*item) for item in fields["notices"]),
+            raw=raw,
         )
-    except (ValueError, KeyError, TypeError) as exc:
-        raise LedgerDamaged("a stored request cannot be read; the ledger is not what was written") from exc
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise WireError("the stored answer is damaged") from exc
+
+
+def _place_of_output(answer: Answer) -> list[str] | None:
+    """Where in `raw` the output itself is: in a member, or in a member of one."""
+    for key, value in answer.raw.items():
+        if value is answer.output:
+            return [key]
+        if isinstance(value, Mapping):
+            for inner, item in value.items():
+                if item is answer.output:
+                    return [key, inner]
+    return None

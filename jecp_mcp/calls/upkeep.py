@@ -14,12 +14,13 @@ from jecp_mcp.calls.clock_check import clock_fault
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.refusals import CLOCK_WRONG, estimated
 from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.domain.outcomes import UNREAD
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.ledger import CallRow, Ledger
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import OPEN
-from jecp_mcp.rails.base import UNREAD, Rail
+from jecp_mcp.rails.registry import Rails
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +53,10 @@ class Upkeep:
     def __init__(
         self,
         ledger: Ledger,
-        rail: Rail,
+        rails: Rails,
         clock: Clock,
         resolve: Callable[[str], Awaitable[CallEnd | None]],
         *,
-        serves: Callable[[str, str], bool],
         working: Collection[str],
         keep_bodies_days: int,
     ) -> None:
@@ -64,15 +64,13 @@ class Upkeep:
 
         Args:
             resolve: finishes one call, if that is possible now.
-            serves: whether this process can act for a rail and account.
             working: the ids of the calls that tasks of this process work on.
             keep_bodies_days: how long the request and answer of a call that has ended are kept.
         """
         self._ledger = ledger
-        self._rail = rail
+        self._rails = rails
         self._clock = clock
         self._resolve = resolve
-        self._serves = serves
         self._working = working
         self._keep_ms = keep_bodies_days * _DAY_MS
         self._news = anyio.Event()
@@ -112,28 +110,30 @@ class Upkeep:
             await self._pause(FRUITLESS_SECONDS if left else LEAST_SECONDS)
 
     async def note_refunds(self) -> int:
-        """Take what the Hub gave back into the windows it came from; returns how many calls that was news for.
+        """Take what payees gave back into the windows it came from; returns how many calls that was news for.
 
         Raises:
-            HubError: the Hub does not say.
+            HubError: a payee does not say.
             LedgerError: it cannot be written down.
         """
-        news, account = 0, self._rail.account
-        for refund in await self._rail.refunds():
-            row = await self._ledger.of_reference(self._rail.name, account, refund.transaction_id)
-            if row is None:
-                continue
-            try:
-                # What a charge rests on is still to be told when some of it came back.
-                evidence = refund.evidence + (UNREAD if estimated(row) else "")
-                news += await self._ledger.refund(row.call_id, refund.amount, evidence)
-            except LedgerError as exc:
-                log.warning("a refund of call %s was not taken into the limits: %s", row.call_id, exc)
+        news = 0
+        for rail, account in self._rails.accounts:
+            whose = account.account
+            for refund in await account.paid_refunds():
+                row = await self._ledger.of_reference(rail, whose, refund.reference)
+                if row is None:
+                    continue
+                try:
+                    # What a charge rests on is still to be told when some of it came back.
+                    evidence = refund.evidence + (UNREAD if estimated(row) else "")
+                    news += await self._ledger.refund(row.call_id, refund.amount, evidence)
+                except LedgerError as exc:
+                    log.warning("a refund of call %s was not taken into the limits: %s", row.call_id, exc)
         return news
 
     async def _chores(self) -> None:
         # This also hears anew what the payee says of itself.
-        fault = await clock_fault(self._rail, fresh=True)
+        fault = await clock_fault(self._rails.witness(), fresh=True)
         if fault is None:
             await self._ledger.prune(UnixMs(self._clock.now() - self._keep_ms))
         else:
@@ -141,7 +141,7 @@ class Upkeep:
         try:
             await self.note_refunds()
         except HubError as exc:
-            log.info("the Hub was not asked for refunds: %s", exc)
+            log.info("a payee was not asked for refunds: %s", exc)
 
     async def _pause(self, least: float) -> None:
         """Wait for the next round: until a call is due, which may change meanwhile.
@@ -187,12 +187,12 @@ class Upkeep:
         rows = await self._ledger.rows(limit=_LISTED, states=OPEN)
         fault, right = None, False
         if len(rows) == _LISTED or any(self._in_question(row) for row in rows):
-            fault = await clock_fault(self._rail, fresh=True)
+            fault = await clock_fault(self._rails.witness(), fresh=True)
             if fault is not None and fault.code == CLOCK_WRONG:
                 # What is written down now would carry a time that is none.
                 return (), fault
             right = fault is None and await self._clock_is_right(rows)
-        return await self._ledger.adopt_orphans(self._serves, self._working, clock_right=right), fault
+        return await self._ledger.adopt_orphans(self._rails.serves, self._working, clock_right=right), fault
 
     async def _clock_is_right(self, rows: Sequence[CallRow]) -> bool:
         """Whether a clock in which nobody found a fault can be gone by, for these open calls.
@@ -200,8 +200,9 @@ class Upkeep:
         Raises:
             LedgerError: it cannot be written down that it is right.
         """
-        if await self._rail.skew() is None:
-            # The payee never tells the time. That will do, but not where the clock is known to have been wrong.
+        witness = self._rails.witness()
+        if witness is None or await witness.skew() is None:
+            # Nobody ever tells the time. That will do, but not where the clock is known to have been wrong.
             return not any(self._ahead(row) for row in rows)
         await self._ledger.trust_clock()
         return True

@@ -1,7 +1,7 @@
 """What of an action is pinned, and what kind of change leads from one pin to the next. Pure: no I/O.
 
 Pinned is what a buyer relies on: the price, the input schema, the provider's words, the effects it admits to, the
-version, and how long it is sold. Not pinned is what carries neither words nor money and what the Hub itself enforces
+version, and how long it is sold. Not pinned is what carries neither words nor money and what the source itself enforces
 (trust tier, rate limit, timeout, streaming, payment methods), and what changes by itself (how often it was called).
 """
 
@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from jecp_mcp import jsontext
 from jecp_mcp.catalog.lookalikes import skeleton
 from jecp_mcp.catalog.schema_change import SchemaChange, schema_change
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import WireError
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.settings.models import ChangeKind
@@ -80,7 +80,7 @@ class Tolerance:
         return comparable and after[0] * 100 <= before[0] * (100 + self.max_price_rise_percent)
 
 
-def written(action: Action) -> bytes:
+def written(action: Offer) -> bytes:
     """The pinned part of an action; the same for the same content, whatever the order of its keys.
 
     Raises:
@@ -89,7 +89,7 @@ def written(action: Action) -> bytes:
     price, end = action.price, action.deprecation
     return _dump(
         {
-            "price": [price.amount, None if price.model is None else price.model.value, dict(price.rates)],
+            "price": [price.amount, price.model, dict(price.rates)],
             "words": _words(action),
             "schema": _schema(action.input_schema),
             "effects": dict(action.side_effects),
@@ -116,7 +116,7 @@ def read(document: bytes) -> Document:
     return found
 
 
-def substance(action: Action) -> bytes | None:
+def substance(action: Offer) -> bytes | None:
     """A fingerprint of what stays the same when an action only gets another name: its schema and its description.
 
     Returns:
@@ -183,7 +183,7 @@ def _schema_changes(before: object, after: object) -> list[Change]:
     return found
 
 
-def _words(action: Action) -> dict[str, str]:
+def _words(action: Offer) -> dict[str, str]:
     said = {
         "title": action.title,
         "description": action.description,

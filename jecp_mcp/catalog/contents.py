@@ -1,4 +1,4 @@
-"""A Hub's catalog at one moment, and what differs between two. Pure: no I/O."""
+"""A catalog at one moment, and what differs between two. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from types import MappingProxyType
 
 from jecp_mcp.catalog.rows import Row, Rows
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.jsontext import NOTHING
 
 
-def _no_actions() -> Mapping[str, Action]:
+def _no_actions() -> Mapping[str, Offer]:
     return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What a Hub sells.
+    """What is on offer.
 
     Attributes:
         revision: changes exactly when something changes that a buyer can see; ``""`` before the first fetch.
-        actions: by `Action.key`.
+        actions: by `Offer.key`.
         quarantined: entries set aside while reading: an id as far as there was one, and why.
-        fetched_at: when the Hub last confirmed it, milliseconds since the Unix epoch; None before the first fetch.
+        fetched_at: when the source last confirmed it, milliseconds since the Unix epoch; None before the first fetch.
         excluded: the operator's patterns that left something out.
     """
 
     revision: str = ""
-    actions: Mapping[str, Action] = field(default_factory=_no_actions)
+    actions: Mapping[str, Offer] = field(default_factory=_no_actions)
     quarantined: tuple[tuple[str, str], ...] = ()
     fetched_at: UnixMs | None = None
     excluded: frozenset[str] = frozenset()
 
-    def get(self, key: str) -> Action | None:
+    def get(self, key: str) -> Offer | None:
         """The action with this key (``namespace/name:action``), or None."""
         return self.actions.get(key)
 
@@ -70,15 +70,15 @@ def difference(old: Rows, new: Rows) -> CatalogDiff:
     )
 
 
-def merged(pages: Iterable[Mapping[str, Row]]) -> Rows:
-    """One catalog of pages that may repeat actions: sold before sunset, then the highest version, then the first."""
+def merged(pages: Iterable[Mapping[str, Row]], source: str) -> Rows:
+    """One catalog of a source's pages that may repeat: sold before sunset, then the highest version, then first."""
     found: dict[str, Row] = {}
     for page in pages:
         for key, row in page.items():
             other = found.get(key)
             if other is None or (other is not row and row.preference > other.preference):
                 found[key] = row
-    return Rows(found)
+    return Rows(found, source)
 
 
 def revision_of(actions: Rows) -> str:
@@ -87,11 +87,11 @@ def revision_of(actions: Rows) -> str:
     return hashlib.blake2b(seen.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def _alike(one: Action, other: Action) -> bool:
+def _alike(one: Offer, other: Offer) -> bool:
     """Whether only the order of something differs."""
     return _lasting(one) == _lasting(other)
 
 
-def _lasting(action: Action) -> Action:
+def _lasting(action: Offer) -> Offer:
     """The action without what changes by itself: how often it was called, and fields this version does not know."""
     return replace(action, total_calls=None, extra=NOTHING)

@@ -1,6 +1,6 @@
 """Names that look like other names. Pure: no I/O.
 
-A Hub's ids are ASCII (JECP 02-manifest), so among them the look-alikes are digits for letters, letter pairs and joints.
+Ids are ASCII, so among them the look-alikes are digits for letters, letter pairs and joints.
 Titles and descriptions are Unicode: there letters of other scripts stand for Latin ones (Unicode TR 39).
 """
 
@@ -56,7 +56,7 @@ def near_popular(calls: Mapping[str, int]) -> dict[str, str]:
     """Names one letter away from a far better known one, with that one.
 
     Args:
-        calls: how often each name's actions were called, by the Hub's count.
+        calls: how often each name's actions were called, by the source's count.
     """
     famous = {name for name, count in calls.items() if count >= POPULAR_CALLS and len(name) >= _SHORTEST}
     by_form: dict[str, list[str]] = {}

@@ -23,39 +23,49 @@ if TYPE_CHECKING:
 LONGEST_WAIT_MS: Final = 5_000
 """How long to wait for another process of the user."""
 
-_FORM: Final = 1
+_FORM: Final = 2
 _MARK: Final = 0x6A_65_63_70
+# The first form named its columns after one kind of source.
+_FROM_FIRST: Final = f"""
+    ALTER TABLE pins RENAME COLUMN hub TO source;
+    ALTER TABLE pins RENAME COLUMN namespace TO payee;
+    ALTER TABLE documents RENAME COLUMN hub TO source;
+    ALTER TABLE generations RENAME COLUMN hub TO source;
+    ALTER TABLE vetted RENAME COLUMN hub TO source;
+    PRAGMA user_version = {_FORM};
+"""
 
 # Pins apart from their documents: comparing a catalog reads ten thousand of these rows and hardly any of those.
 _SCHEMA: Final = f"""
     CREATE TABLE pins (
-        hub TEXT NOT NULL, key TEXT NOT NULL, namespace TEXT NOT NULL, digest BLOB NOT NULL, substance BLOB,
-        since INTEGER NOT NULL, PRIMARY KEY (hub, key)
+        source TEXT NOT NULL, key TEXT NOT NULL, payee TEXT NOT NULL, digest BLOB NOT NULL, substance BLOB,
+        since INTEGER NOT NULL, PRIMARY KEY (source, key)
     ) WITHOUT ROWID;
-    CREATE TABLE documents (hub TEXT NOT NULL, key TEXT NOT NULL, document BLOB NOT NULL, PRIMARY KEY (hub, key));
-    CREATE TABLE generations (hub TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE documents (source TEXT NOT NULL, key TEXT NOT NULL, document BLOB NOT NULL, PRIMARY KEY (source, key));
+    CREATE TABLE generations (source TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE vetted (
-        hub TEXT NOT NULL, revision TEXT NOT NULL, rule TEXT NOT NULL, generation INTEGER NOT NULL, held TEXT NOT NULL,
-        marks TEXT NOT NULL, PRIMARY KEY (hub, revision, rule)
+        source TEXT NOT NULL, revision TEXT NOT NULL, rule TEXT NOT NULL, generation INTEGER NOT NULL,
+        held TEXT NOT NULL, marks TEXT NOT NULL, PRIMARY KEY (source, revision, rule)
     ) WITHOUT ROWID;
     PRAGMA application_id = {_MARK};
     PRAGMA user_version = {_FORM};
 """
-# A Hub's pins change exactly when its generation does.
-_GENERATION: Final = "SELECT generation FROM generations WHERE hub = ?"
+# A source's pins change exactly when its generation does.
+_GENERATION: Final = "SELECT generation FROM generations WHERE source = ?"
 _NEXT_GENERATION: Final = """
-    INSERT INTO generations VALUES (?1, 1) ON CONFLICT (hub) DO UPDATE SET generation = generation + 1
+    INSERT INTO generations VALUES (?1, 1) ON CONFLICT (source) DO UPDATE SET generation = generation + 1
 """
 _FIRST_GENERATION: Final = "INSERT OR IGNORE INTO generations VALUES (?, 0)"
 # What a comparison came to, while neither the catalog, the tolerance nor the pins are others.
 _REMEMBERED: Final = """
-    SELECT held, marks FROM vetted JOIN generations USING (hub, generation) WHERE hub = ? AND revision = ? AND rule = ?
+    SELECT held, marks FROM vetted JOIN generations USING (source, generation)
+    WHERE source = ? AND revision = ? AND rule = ?
 """
 _FORGET_OLD: Final = """
-    DELETE FROM vetted WHERE hub = ?1 AND generation <> (SELECT generation FROM generations WHERE hub = ?1)
+    DELETE FROM vetted WHERE source = ?1 AND generation <> (SELECT generation FROM generations WHERE source = ?1)
 """
 _REMEMBER: Final = """
-    INSERT OR REPLACE INTO vetted SELECT hub, ?2, ?3, generation, ?4, ?5 FROM generations WHERE hub = ?1
+    INSERT OR REPLACE INTO vetted SELECT source, ?2, ?3, generation, ?4, ?5 FROM generations WHERE source = ?1
 """
 
 
@@ -63,7 +73,7 @@ class PinRow(NamedTuple):
     """One action as pinned; `substance` as `jecp_mcp.catalog.changes.substance`."""
 
     key: str
-    namespace: str
+    payee: str
     digest: bytes
     substance: bytes | None
 
@@ -138,14 +148,14 @@ class Pinned:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def generation(self, hub: str) -> int:
-        """Changes exactly when a pin of this Hub does."""
-        found = self._connection.execute(_GENERATION, (hub,)).fetchone()
+    def generation(self, source: str) -> int:
+        """Changes exactly when a pin of this source does."""
+        found = self._connection.execute(_GENERATION, (source,)).fetchone()
         return 0 if found is None else int(found[0])
 
-    def remembered(self, hub: str, revision: str, rule: str) -> tuple[dict[str, str], dict[str, str]] | None:
+    def remembered(self, source: str, revision: str, rule: str) -> tuple[dict[str, str], dict[str, str]] | None:
         """What this catalog's comparison came to under this rule, if no pin changed since: held, and marks."""
-        found = self._connection.execute(_REMEMBERED, (hub, revision, rule)).fetchone()
+        found = self._connection.execute(_REMEMBERED, (source, revision, rule)).fetchone()
         if found is None:
             return None
         try:
@@ -154,37 +164,39 @@ class Pinned:
             return None
         return held, marks
 
-    def remember(self, hub: str, revision: str, rule: str, held: Mapping[str, str], marks: Mapping[str, str]) -> None:
+    def remember(
+        self, source: str, revision: str, rule: str, held: Mapping[str, str], marks: Mapping[str, str]
+    ) -> None:
         """Keep what a comparison came to."""
-        self._connection.execute(_FIRST_GENERATION, (hub,))
-        self._connection.execute(_FORGET_OLD, (hub,))
-        self._connection.execute(_REMEMBER, (hub, revision, rule, json.dumps(dict(held)), json.dumps(dict(marks))))
+        self._connection.execute(_FIRST_GENERATION, (source,))
+        self._connection.execute(_FORGET_OLD, (source,))
+        self._connection.execute(_REMEMBER, (source, revision, rule, json.dumps(dict(held)), json.dumps(dict(marks))))
 
-    def rows(self, hub: str, keys: Iterable[str] | None = None) -> list[PinRow]:
-        """The pins of these keys, or all of the Hub's."""
-        columns = "SELECT key, namespace, digest, substance FROM pins"
+    def rows(self, source: str, keys: Iterable[str] | None = None) -> list[PinRow]:
+        """The pins of these keys, or all of the source's."""
+        columns = "SELECT key, payee, digest, substance FROM pins"
         if keys is None:
-            return [PinRow(*row) for row in self._connection.execute(f"{columns} WHERE hub = ?", (hub,))]
-        one = f"{columns} WHERE hub = ? AND key = ?"
-        return [PinRow(*row) for key in keys for row in self._connection.execute(one, (hub, key))]
+            return [PinRow(*row) for row in self._connection.execute(f"{columns} WHERE source = ?", (source,))]
+        one = f"{columns} WHERE source = ? AND key = ?"
+        return [PinRow(*row) for key in keys for row in self._connection.execute(one, (source, key))]
 
-    def document(self, hub: str, key: str) -> bytes:
+    def document(self, source: str, key: str) -> bytes:
         """What was pinned. Raises `PinsUnusable` when it is missing."""
-        found = self._connection.execute("SELECT document FROM documents WHERE hub = ? AND key = ?", (hub, key))
+        found = self._connection.execute("SELECT document FROM documents WHERE source = ? AND key = ?", (source, key))
         for (document,) in found:
             return bytes(document)
         raise PinsUnusable(f"the pin of {key[:80]} has no content")
 
-    def keep(self, hub: str, pins: Iterable[tuple[PinRow, bytes]], now: UnixMs) -> None:
+    def keep(self, source: str, pins: Iterable[tuple[PinRow, bytes]], now: UnixMs) -> None:
         """Pin these actions, in the place of what was pinned of them."""
         rows: list[tuple[Any, ...]] = []
         documents: list[tuple[Any, ...]] = []
         for row, document in pins:
-            rows.append((hub, row.key, row.namespace, row.digest, row.substance, now))
-            documents.append((hub, row.key, document))
+            rows.append((source, row.key, row.payee, row.digest, row.substance, now))
+            documents.append((source, row.key, document))
         self._connection.executemany("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?)", rows)
         self._connection.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", documents)
-        self._connection.execute(_NEXT_GENERATION, (hub,))
+        self._connection.execute(_NEXT_GENERATION, (source,))
 
 
 def _form(connection: apsw.Connection) -> tuple[int, int]:
@@ -201,6 +213,9 @@ def _create(connection: apsw.Connection) -> None:
     found = _form(connection)
     if found == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
         connection.execute(_SCHEMA)
+        found = _form(connection)
+    elif found == (_MARK, 1):
+        connection.execute(_FROM_FIRST)
         found = _form(connection)
     connection.execute("COMMIT")
     if found != (_MARK, _FORM):

@@ -30,7 +30,7 @@ from jecp_mcp.catalog.lookalikes import id_skeleton, near_popular
 from jecp_mcp.catalog.pinfile import PinFile, Pinned, PinRow
 from jecp_mcp.catalog.rows import calls_of
 from jecp_mcp.clock import Clock
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import PinsUnusable, WireError
 from jecp_mcp.settings import CatalogSettings
 
@@ -57,7 +57,7 @@ class Held:
     Attributes:
         before: what was pinned, under this key or under the one it seems to have been renamed from; None for an
             action seen for the first time.
-        after: what the Hub offers now.
+        after: what its source offers now.
     """
 
     key: str
@@ -69,23 +69,23 @@ class Held:
 class _Seen(NamedTuple):
     """An action with its fingerprint."""
 
-    action: Action
+    action: Offer
     document: bytes
     row: PinRow
 
 
 class Pins:
-    """The pins of one Hub's actions."""
+    """The pins of one source's offers."""
 
-    def __init__(self, path: Path, hub: str, settings: CatalogSettings, clock: Clock) -> None:
+    def __init__(self, path: Path, source: str, settings: CatalogSettings, clock: Clock) -> None:
         """Look at nothing yet.
 
         Args:
             path: the file, shared by every process of the user.
-            hub: the Hub's origin; each has pins of its own.
+            hub: where the offers come from; each source has pins of its own.
         """
         self._file = PinFile(path)
-        self._hub = hub
+        self._source = source
         self._clock = clock
         self._tolerance = Tolerance(frozenset(settings.tolerate), settings.max_price_rise_percent)
         rule = f"{_RULES} {sorted(settings.tolerate)} {settings.max_price_rise_percent}"
@@ -144,7 +144,7 @@ class Pins:
             return False
         try:
             with self._file.reading() as pinned:
-                return pinned.generation(self._hub) != self._generation
+                return pinned.generation(self._source) != self._generation
         except PinsUnusable:
             return False
 
@@ -158,15 +158,15 @@ class Pins:
         if unseen:
             log.warning("%d actions cannot be fingerprinted and stay held", len(unseen))
         with self._file.reading() as pinned:
-            judge = _Judge(pinned, self._hub, self._tolerance, catalog)
+            judge = _Judge(pinned, self._source, self._tolerance, catalog)
             return sorted((held for _, held in judge.all(seen) if held is not None), key=lambda one: one.key)
 
     def gone(self, catalog: Catalog) -> list[str]:
         """Pinned actions that a catalog does not have. Raises `PinsUnusable`."""
         with self._file.reading() as pinned:
-            return sorted({row.key for row in pinned.rows(self._hub)} - catalog.actions.keys())
+            return sorted({row.key for row in pinned.rows(self._source)} - catalog.actions.keys())
 
-    def approve(self, actions: Sequence[Action]) -> None:
+    def approve(self, actions: Sequence[Offer]) -> None:
         """Pin these actions as they are. For the operator only.
 
         Raises:
@@ -178,15 +178,15 @@ class Pins:
             document = written(action)
             pins.append((_row(action, document), document))
         with self._file.writing() as pinned:
-            pinned.keep(self._hub, pins, self._clock.now())
+            pinned.keep(self._source, pins, self._clock.now())
 
     def _remembered(self, catalog: Catalog) -> Vetting | None:
         with self._file.reading() as pinned:
-            found = pinned.remembered(self._hub, catalog.revision, self._rule) if catalog.revision else None
-            self._generation = pinned.generation(self._hub)
+            found = pinned.remembered(self._source, catalog.revision, self._rule) if catalog.revision else None
+            self._generation = pinned.generation(self._source)
         return None if found is None else Vetting(*found)
 
-    def _compared(self, catalog: Catalog, actions: Iterable[Action], held: Mapping[str, str]) -> Vetting:
+    def _compared(self, catalog: Catalog, actions: Iterable[Offer], held: Mapping[str, str]) -> Vetting:
         """Judge `actions`, the rest of the catalog being as `held` says."""
         seen, unseen = _fingerprinted(actions)
         rest = {key: why for key, why in held.items() if key in catalog.actions} | unseen
@@ -194,17 +194,17 @@ class Pins:
             with self._file.writing() as pinned:
                 vetting, first = self._judged(pinned, catalog, seen, rest)
                 if first:
-                    pinned.keep(self._hub, ((one.row, one.document) for one in first), self._clock.now())
+                    pinned.keep(self._source, ((one.row, one.document) for one in first), self._clock.now())
                 if catalog.revision:
-                    pinned.remember(self._hub, catalog.revision, self._rule, vetting.held, vetting.marks)
-                self._generation = pinned.generation(self._hub)
+                    pinned.remember(self._source, catalog.revision, self._rule, vetting.held, vetting.marks)
+                self._generation = pinned.generation(self._source)
             self._unwritten_since = None
         except PinsUnusable as exc:
             # A full disk or a folder that is read only: what is pinned can still be compared.
             log.warning("what is seen for the first time cannot be pinned, and is held: %s", exc)
             with self._file.reading() as pinned:
                 vetting, first = self._judged(pinned, catalog, seen, rest)
-                self._generation = pinned.generation(self._hub)
+                self._generation = pinned.generation(self._source)
             vetting = Vetting({**vetting.held, **{one.row.key: _UNWRITTEN for one in first}}, vetting.marks)
             self._unwritten_since = self._clock.monotonic() if first else None
         self._tell(vetting.held)
@@ -222,7 +222,7 @@ class Pins:
         self, pinned: Pinned, catalog: Catalog, seen: Sequence[_Seen], rest: Mapping[str, str]
     ) -> tuple[Vetting, list[_Seen]]:
         """What is held, and what may be pinned now."""
-        judge = _Judge(pinned, self._hub, self._tolerance, catalog)
+        judge = _Judge(pinned, self._source, self._tolerance, catalog)
         held = dict(rest)
         first: list[_Seen] = []
         for one, found in judge.all(seen):
@@ -241,9 +241,9 @@ class _Judge:
         known: the pins there were, by key; of the actions judged at least.
     """
 
-    def __init__(self, pinned: Pinned, hub: str, tolerance: Tolerance, catalog: Catalog) -> None:
+    def __init__(self, pinned: Pinned, source: str, tolerance: Tolerance, catalog: Catalog) -> None:
         self._pinned = pinned
-        self._hub = hub
+        self._source = source
         self._tolerance = tolerance
         self._catalog = catalog
         self.known: dict[str, PinRow] = {}
@@ -251,9 +251,9 @@ class _Judge:
     def all(self, seen: Sequence[_Seen]) -> Iterator[tuple[_Seen, Held | None]]:
         """Each action with what holds it, or None."""
         if len(seen) > len(self._catalog.actions) // 4:
-            self.known = {row.key: row for row in self._pinned.rows(self._hub)}
+            self.known = {row.key: row for row in self._pinned.rows(self._source)}
         else:
-            self.known = {row.key: row for row in self._pinned.rows(self._hub, (one.row.key for one in seen))}
+            self.known = {row.key: row for row in self._pinned.rows(self._source, (one.row.key for one in seen))}
         new = [one for one in seen if one.row.key not in self.known]
         held: set[str] = set()
         for one in seen:
@@ -278,16 +278,16 @@ class _Judge:
 
     def _new(self, new: list[_Seen], held: set[str]) -> Iterator[tuple[_Seen, Held | None]]:
         """Judge what has no pin. What looks like another is held, not the other: the better known goes first."""
-        others = _Others(self._pinned.rows(self._hub), self._catalog, held)
-        calls = _calls((one.action.namespace, one.action.total_calls or 0) for one in new)
-        for one in sorted(new, key=lambda one: (-calls[one.action.namespace], one.row.key)):
+        others = _Others(self._pinned.rows(self._source), self._catalog, held)
+        calls = _calls((one.action.payee, one.action.total_calls or 0) for one in new)
+        for one in sorted(new, key=lambda one: (-calls[one.action.payee], one.row.key)):
             after = read(one.document)
             found: list[Change] = []
             before = None
             if (renamed := others.renamed(one.row)) is not None:
                 before = self._read(renamed)
                 found += [Change("rename", f"it seems to be {renamed} under a new name"), *changes(before, after)]
-            if (like := others.passes_for(one.row.namespace)) is not None:
+            if (like := others.passes_for(one.row.payee)) is not None:
                 found.append(Change("look_alike", f"its provider's name looks like {like}, which is another provider"))
             if not found:
                 found.append(Change("new", "it is new"))
@@ -298,7 +298,7 @@ class _Judge:
 
     def _read(self, key: str) -> Document:
         try:
-            return read(self._pinned.document(self._hub, key))
+            return read(self._pinned.document(self._source, key))
         except WireError as exc:
             raise PinsUnusable(str(exc)) from exc
 
@@ -319,7 +319,7 @@ class _Others:
         if row.substance is not None:
             self._substances.setdefault(row.substance, []).append(row.key)
         self._skeletons.setdefault(id_skeleton(row.key), []).append(row.key)
-        self._namespaces.setdefault(id_skeleton(row.namespace), row.namespace)
+        self._namespaces.setdefault(id_skeleton(row.payee), row.payee)
 
     def renamed(self, row: PinRow) -> str | None:
         """A pinned action that this one takes the place of: it says the same, or has a name that reads the same."""
@@ -341,7 +341,7 @@ class _Others:
         return other if other is not None and other != namespace else None
 
 
-def _fingerprinted(actions: Iterable[Action]) -> tuple[list[_Seen], dict[str, str]]:
+def _fingerprinted(actions: Iterable[Offer]) -> tuple[list[_Seen], dict[str, str]]:
     """Actions with their fingerprints, and those that have none, by key with the reason."""
     seen: list[_Seen] = []
     unseen: dict[str, str] = {}
@@ -354,8 +354,8 @@ def _fingerprinted(actions: Iterable[Action]) -> tuple[list[_Seen], dict[str, st
     return seen, unseen
 
 
-def _row(action: Action, document: bytes) -> PinRow:
-    return PinRow(action.key, action.namespace, digest_of(document), substance(action))
+def _row(action: Offer, document: bytes) -> PinRow:
+    return PinRow(action.key, action.payee, digest_of(document), substance(action))
 
 
 def _calls(counts: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -11,10 +11,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Self
 
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.catalog.stored_offers import dump_offer, load_offer
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.versions import version_order
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.jecp.catalog import dump_action, load_action
-from jecp_mcp.wire.jecp.ids import version_order
 
 _MOST_RECENT: Final = 256
 
@@ -25,7 +25,7 @@ class Row(NamedTuple):
     Attributes:
         seen: a fingerprint of everything a buyer can see of it, 16 hexadecimal digits.
         sold: whether it is not past its sunset.
-        calls: how often it was called, by the Hub's count.
+        calls: how often it was bought, by the source's count.
     """
 
     data: bytes
@@ -42,29 +42,30 @@ class Row(NamedTuple):
         return (self.sold, version_order(self.version))
 
 
-class Rows(Mapping[str, Action]):
+class Rows(Mapping[str, Offer]):
     """Actions by key. Equal to any mapping of equal actions; unlike one, it holds hardly an action as an object."""
 
-    __slots__ = ("_recent", "rows")
+    __slots__ = ("_recent", "rows", "source")
 
-    def __init__(self, rows: Mapping[str, Row]) -> None:
+    def __init__(self, rows: Mapping[str, Row], source: str = "") -> None:
         self.rows: Final = rows
-        self._recent: dict[str, Action] = {}
+        self.source: Final = source
+        self._recent: dict[str, Offer] = {}
 
     @classmethod
-    def of(cls, actions: Iterable[Action]) -> Self:
-        """These actions as rows.
+    def of(cls, actions: Iterable[Offer], source: str = "") -> Self:
+        """These offers of a source as rows.
 
         Raises:
             WireError: one of them holds what JSON has no word for.
         """
-        return cls({action.key: row_of(action) for action in actions})
+        return cls({action.key: row_of(action) for action in actions}, source)
 
-    def __getitem__(self, key: str) -> Action:
+    def __getitem__(self, key: str) -> Offer:
         found = self._recent.get(key)
         if found is None:
             row = self.rows[key]
-            found = load_action(row.data[row.start : row.start + row.length])
+            found = load_offer(row.data[row.start : row.start + row.length], self.source)
             if len(self._recent) >= _MOST_RECENT:
                 self._recent.clear()
             self._recent[key] = found
@@ -80,13 +81,13 @@ class Rows(Mapping[str, Action]):
         return key in self.rows
 
 
-def row_of(action: Action) -> Row:
+def row_of(action: Offer) -> Row:
     """One action, on its own."""
-    data, seen = dump_action(action)
+    data, seen = dump_offer(action)
     return Row(data, 0, len(data), fingerprint(seen), not is_withdrawn(action), action.version, action.total_calls or 0)
 
 
-def packed(actions: Iterable[Action]) -> tuple[bytes, dict[str, Row], list[tuple[str, str]]]:
+def packed(actions: Iterable[Offer]) -> tuple[bytes, dict[str, Row], list[tuple[str, str]]]:
     """Actions one behind the other in one piece of memory, and those that cannot be written, with the reason."""
     parts: list[bytes] = []
     made: list[tuple[str, Row]] = []
@@ -129,27 +130,27 @@ def unwritten(entries: list[list[Any]], data: bytes) -> dict[str, Row]:
     return rows
 
 
-def on_sale(actions: Mapping[str, Action]) -> list[str]:
+def on_sale(actions: Mapping[str, Offer]) -> list[str]:
     """The keys of the actions that are not past their sunset."""
     if isinstance(actions, Rows):
         return [key for key, row in actions.rows.items() if row.sold]
     return [key for key, action in actions.items() if not is_withdrawn(action)]
 
 
-def calls_of(actions: Mapping[str, Action]) -> Iterator[tuple[str, int]]:
-    """Each action's namespace with how often the action was called."""
+def calls_of(actions: Mapping[str, Offer]) -> Iterator[tuple[str, int]]:
+    """Each action's payee with how often the action was called."""
     if isinstance(actions, Rows):
-        return ((namespace_of(key), row.calls) for key, row in actions.rows.items())
-    return ((action.namespace, action.total_calls or 0) for action in actions.values())
+        return ((payee_of(key), row.calls) for key, row in actions.rows.items())
+    return ((action.payee, action.total_calls or 0) for action in actions.values())
 
 
-def namespace_of(key: str) -> str:
-    """The provider in an action's key; ``""`` for the Hub itself."""
+def payee_of(key: str) -> str:
+    """The payee in an offer's key; ``""`` for the source itself."""
     namespace, joint, _ = key.partition("/")
     return namespace if joint else ""
 
 
-def is_withdrawn(action: Action) -> bool:
+def is_withdrawn(action: Offer) -> bool:
     """Whether an action is past its sunset."""
     return action.deprecation is not None and action.deprecation.status == "sunset"
 

@@ -24,9 +24,9 @@ from jecp_mcp.catalog.embeddings import Likeness, Model, Vectors
 from jecp_mcp.catalog.postings import Builder, Postings
 from jecp_mcp.catalog.queries import Reader
 from jecp_mcp.catalog.ranking import Ranking
-from jecp_mcp.catalog.rows import is_withdrawn, namespace_of
+from jecp_mcp.catalog.rows import is_withdrawn, payee_of
 from jecp_mcp.catalog.words import directed, read_thesaurus, terms
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.money import MicroUSDC
 
 _FIELDS: Final = (("name", 3.0, 0.3), ("title", 3.0, 0.3), ("tags", 1.5, 0.3), ("words", 1.5, 0.5), ("rest", 0.3, 0.6))
@@ -53,14 +53,14 @@ _UNKNOWN_PRICE: Final = -1
 class Hit:
     """A match; a higher score is better, within one search."""
 
-    action: Action
+    action: Offer
     score: float
 
 
 class Index:
     """A search index over actions."""
 
-    def __init__(self, actions: Iterable[Action] | Mapping[str, Action], model: Model | None = None) -> None:
+    def __init__(self, actions: Iterable[Offer] | Mapping[str, Offer], model: Model | None = None) -> None:
         """Index these actions; those of a mapping are read again when they are found, and not kept.
 
         Args:
@@ -68,7 +68,7 @@ class Index:
             model: what words mean; without it, only words are compared.
         """
         given = actions if isinstance(actions, Mapping) else {action.key: action for action in actions}
-        self._actions: Mapping[str, Action] = given
+        self._actions: Mapping[str, Offer] = given
         self._keys = tuple(given)
         self._prices, self._calls = array("q"), array("q")
         self._diversity = Diversity()
@@ -82,7 +82,7 @@ class Index:
         for action in given.values():
             if model is not None:
                 about.append(_about(action))
-            fields, provider = _fields(action, alone=shared[action.capability] == 1), terms(action.namespace)
+            fields, provider = _fields(action, alone=shared[action.capability] == 1), terms(action.payee)
             providers.update(provider)
             others.update(*fields)
             builder.add((*fields[:-1], fields[-1] + provider))
@@ -119,7 +119,7 @@ class Index:
 
         def passes(place: int) -> bool:
             return (
-                (namespace is None or namespace_of(self._keys[place]) == namespace)
+                (namespace is None or payee_of(self._keys[place]) == namespace)
                 and asked.issubset(self._tags[place])
                 and (max_price is None or _UNKNOWN_PRICE < self._prices[place] <= max_price)
             )
@@ -195,12 +195,12 @@ class Finder:
         namespace: str | None = None,
         tags: tuple[str, ...] = (),
         max_price: MicroUSDC | None = None,
-    ) -> list[Action]:
+    ) -> list[Offer]:
         """As `Index.search`: the actions, best first."""
         hits = self._index().search(query, namespace=namespace, tags=tags, max_price=max_price, limit=limit)
         return [hit.action for hit in hits]
 
-    def nearest(self, text: str, *, limit: int = _NEAREST) -> list[Action]:
+    def nearest(self, text: str, *, limit: int = _NEAREST) -> list[Offer]:
         """As `Index.nearest`: the actions."""
         catalog = self._current()
         found = (catalog.get(key) for key in self._index().nearest(text, limit=limit))
@@ -240,14 +240,14 @@ def _blended(scores: Mapping[int, float], likeness: Likeness, passes: Callable[[
     return {place: scores.get(place, 0.0) / best + max(likeness.of[place], 0.0) / most for place in {*scores, *near}}
 
 
-def _about(action: Action) -> str:
+def _about(action: Offer) -> str:
     """What an action says of itself, for a reader."""
     name = action.action.replace("-", " ").replace("_", " ")
     said = f"{name}. {action.title}. {action.description[:_TEXT_LENGTH]} {' '.join(action.tags)}"
     return said[:_ABOUT]
 
 
-def _fields(action: Action, *, alone: bool) -> tuple[list[str], ...]:
+def _fields(action: Offer, *, alone: bool) -> tuple[list[str], ...]:
     """The terms of each of `_FIELDS`. A capability's name says little of one action among several."""
     name = action.capability.rpartition("/")[2]
     return (

@@ -1,7 +1,7 @@
 """The last catalog on disk, so that a start needs no network: written whole or not at all, read with suspicion.
 
 A header line of JSON, then of each page a short row on every action and the actions' bytes, which nobody reads before
-they are needed. A file that is damaged, of another form, or of another Hub or filter is ignored and later replaced;
+they are needed. A file that is damaged, of another form, or of another source or filter is ignored and later replaced;
 losing it costs one fetch.
 """
 
@@ -22,7 +22,7 @@ from jecp_mcp.errors import WireError
 
 log = logging.getLogger(__name__)
 
-FORM: Final = 3
+FORM: Final = 4
 MAX_BYTES: Final = 256 * 1024 * 1024
 _MAX_HEADER: Final = 16 * 1024 * 1024
 _MOST_QUARANTINED: Final = 500
@@ -30,11 +30,11 @@ _MOST_QUARANTINED: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class StoredPage:
-    """One page as last seen, under the URL it was fetched from and the Hub's entity tag for it.
+    """One page as last seen, under the URL it was fetched from and the source's entity tag for it.
 
     Attributes:
         data: the actions, one behind the other.
-        rows: what is known of each without reading it, by `Action.key`, in the order of `data`.
+        rows: what is known of each without reading it, by `Offer.key`, in the order of `data`.
         excluded: the operator's patterns that left an action of the page out.
     """
 
@@ -53,7 +53,7 @@ class Snapshot:
     """A whole catalog as last fetched.
 
     Attributes:
-        scope: the Hub and the filters it was fetched with; a snapshot serves no other.
+        scope: the source and the filters it was fetched with; a snapshot serves no other.
     """
 
     scope: str
@@ -113,7 +113,7 @@ def read(path: Path, scope: str) -> Snapshot | None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the file is a snapshot as it was written, of whichever Hub and filter, or of another version's form."""
+    """Whether the file is a snapshot as it was written, of whichever source, or of another version's form."""
     try:
         data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
         header = jsontext.loads(data.partition(b"\n")[0], max_bytes=_MAX_HEADER)
@@ -135,7 +135,7 @@ def _parsed(data: bytes, scope: str) -> Snapshot:
     if not isinstance(header, dict) or header.get("form") != FORM:
         raise _ForeignError("it is of another form")
     if header["scope"] != scope:
-        raise _ForeignError("it is of another Hub or filter")
+        raise _ForeignError("it is of another source or filter")
     if header["digest"] != _digest(body):
         raise ValueError("the digest differs")
     pages = []

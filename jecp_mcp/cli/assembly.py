@@ -17,19 +17,20 @@ from jecp_mcp.catalog import embeddings
 from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.search import Finder
-from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.cli.keeper import Keeper
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.publishing import Publisher
 from jecp_mcp.cli.unmatched import PatternNotices
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError, LedgerError
-from jecp_mcp.http import Http
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.rails.jecp.client import HubClient
-from jecp_mcp.rails.jecp.rail import JecpRail
+from jecp_mcp.rails.jecp.opening import HubWay
+from jecp_mcp.rails.opening import RAILS
+from jecp_mcp.rails.registry import Parts, Rails
 from jecp_mcp.tools.artifacts import ArtifactStore
 from jecp_mcp.tools.dispatch import Desk
 from jecp_mcp.tools.own.handlers import Neighbours
@@ -145,13 +146,15 @@ async def build(
     hub = settings.hub.base_url
     policy = Policy.from_settings(settings.mandate)
     links = LinkPolicy(hub, settings.hub.link_origins)
-    http = Http(hub)
     keeper = Keeper(settings, start.state, start.credentials, lambda: client, changed)
-    client = HubClient(hub, http, keeper.current, clock)
+    parts = Parts(settings, start.catalog, keeper.current, clock)
+    ways = {name: open_way(parts) for name, open_way in RAILS.items()}
+    at_hub = ways["jecp"]
+    assert isinstance(at_hub, HubWay)
+    client, source = at_hub.client, at_hub.catalog
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
         log.error("nothing can be bought: %s", ledger.fault)
-    source = CatalogSource(http, hub, start.catalog, settings.catalog, clock)
     pins = Pins(start.state / PINS, hub, settings.catalog, clock)
     notices = PatternNotices(settings)
     notices.look(source.current)
@@ -161,15 +164,12 @@ async def build(
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
     if store is None:
         store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
-    jitter = secrets.SystemRandom().random
-    rail = JecpRail(client, timeout_seconds=settings.hub.timeout_seconds, clock=clock, random=jitter)
     calls = Calls(
         policy=policy,
         ledger=ledger,
-        rail=rail,
+        rails=Rails(ways.values()),
         clock=clock,
         mint=new_call_id,
-        unready=rail.unready,
         keep_bodies_days=settings.ledger.keep_bodies_days,
     )
     near = Neighbours(
@@ -187,7 +187,7 @@ async def build(
     )
     desk = Desk(near, store, ArgumentChecks())
     try:
-        async with http, calls.open(), anyio.create_task_group() as tasks:
+        async with at_hub.http, calls.open(), anyio.create_task_group() as tasks:
             yield Bridge(desk, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks)
             tasks.cancel_scope.cancel()
     finally:

@@ -10,9 +10,7 @@ import anyio
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common, start
-
-LOCAL = "local"
-"""The principal every process of this user spends as."""
+from jecp_mcp.domain.purchases import LOCAL
 
 
 @click.command("budget")

@@ -112,7 +112,7 @@ class Unshown:
     """The presence of a caller that has nothing yet: an answer counts as delivered when it has been shown."""
 
     async def listening(self) -> bool:
-        """As `jecp_mcp.calls.ports.Presence.listening`."""
+        """As `jecp_mcp.calls.ports.Connection.listening`."""
         return False
 
 
@@ -133,6 +133,7 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
     from jecp_mcp.cli.assembly import build
     from jecp_mcp.cli.bought import BoughtFiles
     from jecp_mcp.clock import SystemClock
+    from jecp_mcp.domain.purchases import LOCAL
 
     store = BoughtFiles(given.state / "artifacts", given.settings.artifacts, SystemClock())
     async with build(given, store=store) as bridge:
@@ -145,7 +146,7 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
-        caller = Caller(asker=Terminal(given.settings.hub.base_url), presence=Unshown())
+        caller = Caller(LOCAL, asker=Terminal(given.settings.hub.base_url), connection=Unshown())
         result = await bridge.desk.call(tool, arguments, caller)
         _deliver(bridge, store, result, output, as_json)
         return result

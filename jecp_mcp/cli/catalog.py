@@ -18,7 +18,7 @@ from jecp_mcp.errors import HubError
 if TYPE_CHECKING:
     from jecp_mcp.catalog.pins import Held
     from jecp_mcp.cli.assembly import Bridge
-    from jecp_mcp.domain.offers import Action
+    from jecp_mcp.domain.offers import Offer
 
 _MOST = 100_000
 _WORDS = 300
@@ -220,7 +220,7 @@ def _tell_changes(found: dict[str, Any], *, as_json: bool) -> None:
         print(f"{key}  [cannot be published] {why}")
 
 
-def _shown(bridge: Bridge, action: Action, aside: str | None) -> dict[str, Any]:
+def _shown(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, Any]:
     from jecp_mcp.money import format_usdc
     from jecp_mcp.tools.publishing.cleaning import clean, provider_of, provider_words, title_of
 
@@ -235,7 +235,7 @@ def _shown(bridge: Bridge, action: Action, aside: str | None) -> dict[str, Any]:
         "description": provider_words(action, _WORDS, one_line=True),
         "price_usdc": None if price.amount is None else format_usdc(price.amount),
         "price_kind": "unknown" if price.amount is None else "exact" if price.exact else "metered",
-        "trust_tier": clean(action.trust_tier_required, 20, one_line=True),
+        "trust_tier": clean(action.tier, 20, one_line=True),
         "allowed": name is not None and bridge.policy.permits(action, name),
         "streaming": action.streaming,
         "sunset_at": None if action.deprecation is None else clean(action.deprecation.sunset_at, 40, one_line=True),

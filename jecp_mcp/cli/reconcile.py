@@ -155,8 +155,9 @@ def _conclusion(row: CallRow, charged: str | None, amount: MicroUSDC, evidence: 
         NotRuled: it may not.
     """
     from jecp_mcp.clock import iso
+    from jecp_mcp.domain.outcomes import Verdict
     from jecp_mcp.mandate.ledger import Conclusion
-    from jecp_mcp.mandate.states import State, Verdict, event_of
+    from jecp_mcp.mandate.states import State, event_of
     from jecp_mcp.money import format_usdc
 
     verdict = Verdict.NOT_CHARGED if charged is None else Verdict.CHARGED

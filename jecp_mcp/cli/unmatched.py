@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.filter import BUILT_IN
-from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.http import Http
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import Settings
 from jecp_mcp.settings.patterns import Over, can_match, matches
 from jecp_mcp.tools.publishing.naming import Names
@@ -60,7 +60,7 @@ class PatternNotices:
 class _Names:
     """All that a pattern may be meant to match; tools are named only when a pattern could mean one."""
 
-    def __init__(self, actions: Mapping[str, Action]) -> None:
+    def __init__(self, actions: Mapping[str, Offer]) -> None:
         self._keys = actions
         self._tools: list[tuple[str, ...]] | None = None
 

@@ -1,6 +1,6 @@
 """What was delivered, and what the payee says it cost. Pure: no I/O.
 
-The parsers of each protocol (`jecp_mcp.wire`) map what they read onto these, and keep what they do not know in ``raw``.
+The parsers of each protocol map what they read onto these, and keep what they do not know in ``raw``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jecp_mcp.money import ZERO, MicroUSDC
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """What the Hub says about money.
+    """What the payee says about money.
 
     Attributes:
         charged: True, False, or None when the envelope does not say.
@@ -22,12 +22,13 @@ class Billing:
             up; None when none was said, or it cannot be read.
         at_least: where `amount` is None: the most that is said to be charged in so far as it can be read.
         balance_after: the wallet afterwards, micro-USDC.
+        reference: the payee's own name for the payment.
     """
 
     charged: bool | None = None
     amount: MicroUSDC | None = None
     balance_after: MicroUSDC | None = None
-    transaction_id: str | None = None
+    reference: str | None = None
     method: str | None = None
     raw: JSONObject = field(default_factory=nothing)
     at_least: MicroUSDC = ZERO
@@ -45,7 +46,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A completed call. `raw` is the whole parsed envelope, without loss."""
+    """A completed call. `raw` is the whole parsed envelope; `standing` is how the payee ranks the buyer."""
 
     id: str | None
     output: Any
@@ -53,6 +54,6 @@ class Answer:
     provider: str | None = None
     version: str | None = None
     duration_ms: int | None = None
-    trust_tier: str | None = None
+    standing: str | None = None
     notices: tuple[Notice, ...] = ()
     raw: JSONObject = field(default_factory=nothing)

@@ -1,51 +1,49 @@
-"""What can be bought, and at what price. Pure: no I/O."""
+"""What can be bought, from whom, and at what price. Pure: no I/O."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
+from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.jsontext import JSONObject, nothing
-from jecp_mcp.money import MicroUSDC
-
-
-class PricingModel(StrEnum):
-    """How an action is charged (JECP 02-manifest, pricing)."""
-
-    FLAT = "flat"
-    PER_CALL = "per_call"
-    PER_TOKEN = "per_token"  # noqa: S105  # a pricing model, not a password
-    PER_CHUNK = "per_chunk"
-    PER_SECOND = "per_second"
-    TIERED = "tiered"
+from jecp_mcp.money import ZERO, MicroUSDC
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price in micro-USDC.
+    """A listed price in micro-USDC.
 
     Attributes:
-        amount: the price of one call (exact models) or the base price (metered models); None when unknown.
-        model: how it is charged; a model this version does not know reads as None.
+        amount: the price of one call or, where `metered`, where it begins; None when unknown.
+        model: how it is charged, in the source's word; None for one that this version does not know.
+        metered: whether the call's work decides what it comes to.
         problem: why the amount is unknown, for the operator.
-        rates: the provider's unit rates as they stand in the manifest, for metered models.
+        rates: the payee's unit rates as it states them, where metered.
     """
 
     amount: MicroUSDC | None
-    model: PricingModel | None = PricingModel.PER_CALL
+    model: str | None = "per_call"
     problem: str | None = None
     rates: JSONObject = field(default_factory=nothing)
+    metered: bool = False
+
+    @property
+    def kind(self) -> QuoteKind:
+        """What is known of it."""
+        if self.amount is None:
+            return QuoteKind.UNKNOWN
+        return QuoteKind.FROM if self.metered else QuoteKind.EXACT
 
     @property
     def exact(self) -> bool:
-        """Whether the price is known before the call."""
-        return self.amount is not None and self.model in (PricingModel.FLAT, PricingModel.PER_CALL)
+        """Whether the whole price is known before the call."""
+        return self.kind is QuoteKind.EXACT
 
 
 @dataclass(frozen=True, slots=True)
 class Deprecation:
-    """An action on its way out. `sunset_at` is RFC 3339 text as the Hub gave it."""
+    """An offer on its way out. `sunset_at` is RFC 3339 text as the source gave it."""
 
     status: str
     sunset_at: str | None = None
@@ -53,20 +51,26 @@ class Deprecation:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
-    """One thing that can be bought from a Hub: a capability's action at a version and a price.
+class Offer:
+    """One thing that can be bought: an action of a capability, at a version and a price.
 
     Attributes:
-        capability: ``namespace/name``, or a bare ``name`` for a Hub's built-in. Never with ``@version``.
-        action: the action's id.
-        namespace: the provider's namespace; ``""`` for built-ins.
-        version: semver the catalog showed, None when it showed none.
-        input_schema: JSON Schema as the provider wrote it. Foreign: bound and clean before use.
+        capability: what the action belongs to, ``payee/name``, or a bare ``name`` where the source itself provides it.
+        action: the action's id within it.
+        payee: who earns the money; ``""`` for the source itself. Approvals bind to it.
+        version: the version or other pin that was shown, None when there was none.
+        input_schema: JSON Schema as the payee wrote it. Foreign: bound and clean before use.
+        tier: the standing that a buyer needs, in the source's word; ``""`` where anybody may buy.
+        tier_rank: how high that is; 0 for anybody.
+        timeout_ms: how long the payee may take, by its own word.
+        total_calls: how often it was bought, by the source's count.
+        extra: what has no place here, without loss.
+        source: where it is on offer: its rail and its prices come from there.
     """
 
     capability: str
     action: str
-    namespace: str
+    payee: str
     price: Price
     version: str | None = None
     title: str = ""
@@ -78,21 +82,21 @@ class Action:
     output_schema: JSONObject = field(default_factory=nothing)
     examples: tuple[Any, ...] = ()
     streaming: bool = False
-    trust_tier_required: str = "bronze"
-    rate_limit_rpm: int | None = None
+    tier: str = ""
+    tier_rank: int = 0
     timeout_ms: int | None = None
     side_effects: JSONObject = field(default_factory=nothing)
-    payment_methods: tuple[str, ...] = ()
     deprecation: Deprecation | None = None
     total_calls: int | None = None
     extra: JSONObject = field(default_factory=nothing)
+    source: str = ""
 
     @property
     def key(self) -> str:
-        """The action's identity in this Hub's catalog: ``namespace/name:action`` or ``name:action``."""
+        """The offer's identity in its source: ``payee/name:action`` or ``name:action``."""
         return f"{self.capability}:{self.action}"
 
     @property
-    def builtin(self) -> bool:
-        """Whether the Hub itself provides it (ids without a slash)."""
-        return "/" not in self.capability
+    def listed(self) -> Quote:
+        """What a call costs by the list alone; who would pay is not known yet."""
+        return Quote(ZERO if self.price.amount is None else self.price.amount, self.price.kind, self.payee, "")

@@ -9,14 +9,14 @@ from jecp_mcp.jsontext import JSONObject, nothing
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A call that was not completed, in the Hub's words or, where there were none, in ours.
+    """A call that was not completed, in the payee's words or, where there were none, in ours.
 
     Attributes:
         code: the canonical code (aliases folded); unknown codes pass through as they are.
         wire_code: the code as it stood on the wire; None when the refusal is ours.
         http_status: the status it came with; None when no HTTP answer arrived.
         retry_after_seconds: from the header or the body, whole seconds.
-        source: ``hub`` when the Hub said it, ``bridge`` when we concluded it.
+        source: ``payee`` when the payee said it, ``bridge`` when we concluded it.
     """
 
     code: str
@@ -29,5 +29,5 @@ class Refusal:
     documentation_url: str | None = None
     retry_after_seconds: int | None = None
     id: str | None = None
-    source: str = "hub"
+    source: str = "payee"
     raw: JSONObject = field(default_factory=nothing, repr=False)

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json
 
+from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.counting import applies
 from jecp_mcp.mandate.ledger import AuditReport, CallRow
@@ -29,7 +30,7 @@ MOST_FINDINGS: Final = 100
 
 _STANDING: Final = (
     "created_at", "sent_at", "held", "session", "owner", "claim", "attempts", "balance_after", "reference", "evidence",
-    "look_again_at", "ended_at", "answered", "delivered", "state", "charged", "refunded",
+    "look_again_at", "ended_at", "answered", "delivered", "mark", "state", "charged", "refunded",
 )  # fmt: skip
 _BODIES: Final = ("request", "answer")
 _FIELDS: Final = [field.name for field in fields(CallRow)]
@@ -46,7 +47,7 @@ _counted = _of_call(
     "number", "call_id", "principal", "session", "names", "state", "held", "charged", "refunded", "sent_at"
 )
 _ending = _of_call("ended_at", "delivered")
-_MONEY_ALONE: Final = frozenset({Event.REFUND, Event.CORRECTED})
+_NO_LOOK: Final = frozenset({Event.REFUND, Event.CORRECTED, chain.NOTE})
 """Events that say nothing of when the payee is asked again."""
 
 
@@ -327,15 +328,24 @@ def _fold(events: Sequence[list[Any]]) -> tuple[tuple[Any, ...], dict[str, objec
             sent_at = at
         elif kind == chain.ADOPT:
             owner, claim = who, facts.get("claim")
-        elif kind not in _MONEY_ALONE:
+        elif kind not in _NO_LOOK:
             look_again_at = facts.get("look_again_at")
         if before != after:
             ended_at = None if after in OPEN else at
     standing = (
         created_at, sent_at, held, session, owner, claim, attempts, balance_after, reference, evidence,
-        look_again_at, ended_at, "answer" in bodies, delivered, last[5], last[7], last[8],
+        look_again_at, ended_at, "answer" in bodies, delivered, _mark(events), last[5], last[7], last[8],
     )  # fmt: skip
     return standing, bodies
+
+
+def _mark(events: Sequence[list[Any]]) -> object:
+    """How far the call was written down to have come, as `jecp_mcp.mandate.states.furthest` has it."""
+    mark: object = None
+    for event in events:
+        if event[2] == chain.NOTE and mark != Mark.INTENT:
+            mark = event[11].get("mark")
+    return mark
 
 
 def _whole(value: object) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.mandate.ledger import Meter
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
@@ -75,9 +75,9 @@ class Capped(Protocol):
         ...
 
 
-def names_of(action: Action, tool: str) -> tuple[str, str, str]:
-    """What a pattern is matched against: the action's key, its capability, and the tool's name."""
-    return (action.key, action.capability, tool)
+def names_of(offer: Offer, tool: str) -> tuple[str, str, str]:
+    """What a pattern is matched against: the offer's key, its capability, and the tool's name."""
+    return (offer.key, offer.capability, tool)
 
 
 def tightest_per_call(caps: tuple[CapSet, ...], names: tuple[str, ...]) -> PerCallCap | None:

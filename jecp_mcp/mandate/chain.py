@@ -24,6 +24,7 @@ GENESIS = bytes(32)
 
 RESERVE = "reserve"
 ADOPT = "adopt"
+NOTE = "note"
 DELIVER = "deliver"
 METER = "meter"
 FEED = "feed"

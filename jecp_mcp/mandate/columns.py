@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.page import Call, MeterState
 from jecp_mcp.mandate.states import State
@@ -20,7 +21,7 @@ def read_call(found: Sequence[Any]) -> Call:
     """A call as a transaction decides on it."""
     fields = list(found)
     fields[9], fields[10] = read_names(fields[9]), State(fields[10])
-    fields[-2], fields[-1] = bool(fields[-2]), bool(fields[-1])
+    fields[-3], fields[-2], fields[-1] = bool(fields[-3]), bool(fields[-2]), _read_mark(fields[-1])
     return Call(*fields)
 
 
@@ -33,12 +34,16 @@ def read_call_fields(found: Iterable[Any]) -> list[Any]:
     """A call's fields in the order of `CallRow`, as many as there are columns: of a million calls, rows take too long.
 
     Raises:
-        ValueError: the names or the state are nothing that the ledger writes.
+        ValueError: the names, the state or the mark are nothing that the ledger writes.
     """
     fields = list(found)
     fields[13], fields[18] = read_names(fields[13]), State(fields[18])
-    fields[32], fields[33] = bool(fields[32]), bool(fields[33])
+    fields[32], fields[33], fields[34] = bool(fields[32]), bool(fields[33]), _read_mark(fields[34])
     return fields
+
+
+def _read_mark(text: str | None) -> Mark | None:
+    return None if text is None else Mark(text)
 
 
 def read_meter(found: Sequence[Any]) -> MeterState:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.mandate.ledger import Admission, Admitted, Conclusion, Meter, Reservation
+from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.mandate.ledger import Admission, Admitted, Conclusion, Meter, Note, Reservation
 from jecp_mcp.mandate.rules import Batch, bounded
 from jecp_mcp.mandate.slips import QUESTIONS, Slip, SlipKind, SlipRef
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
@@ -178,6 +178,24 @@ class Resend(_Fact):
     def __call__(self, batch: Batch, at: UnixMs) -> Any:
         """Make it."""
         return batch.resend(self.call_id, self.claim, self._rolling, at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WriteNotes(_Fact):
+    """`Batch.note`. What was not known to be written says no more than what happened."""
+
+    call_id: str
+    claim: int
+    notes: tuple[Note, ...]
+
+    @property
+    def needs(self) -> Needs:
+        """The call."""
+        return Needs(ids=(self.call_id,))
+
+    def __call__(self, batch: Batch, _at: UnixMs) -> bool:
+        """Make it."""
+        return batch.note(self.call_id, self.claim, self.notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

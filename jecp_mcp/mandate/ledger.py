@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import Mark, Verdict
 from jecp_mcp.mandate.slips import Slip, SlipRef, Slips
-from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import ZERO, MicroUSDC
 
@@ -36,7 +37,7 @@ class Meter:
     window: Window
     limit: MicroUSDC
     label: str
-    principal: str = "local"
+    principal: str
     pattern: str | None = None
 
 
@@ -47,19 +48,19 @@ class Reservation:
     Attributes:
         team: the team whose budget it draws on too, or None.
         rail: by which way to pay it is executed.
-        account: who pays at whom, such as a Hub's origin and an agent's id; never a secret. Only who can act for the
-            account finishes the call.
+        account: who pays at whom, such as an endpoint's origin and the payer's id; never a secret. Only who
+            can act for the account finishes the call.
         payee: the identity that earns the money, to which approvals bind.
         source: where the offer comes from.
         offer: the offer's key within its source.
         names: what patterns of limits are matched against.
         version: the version or other pin of the offer that is bought.
         fingerprint: hash of principal, offer and arguments; at most one open call carries it.
-        kind: what kind of price `quoted` is (`jecp_mcp.rails.base.QuoteKind`).
+        kind: what kind of price `quoted` is (`jecp_mcp.domain.quotes.QuoteKind`).
         terms: what else was agreed with the price, as canonical text; ``""`` where there is nothing.
-        hold: what is held, micro-USDC; also the Hub-side mandate.
+        hold: what is held, micro-USDC.
         meters: every window cap that applies; all must have room, or nothing is written.
-        request: the stored request, opaque here (see `jecp_mcp.calls.stored`).
+        request: the stored request, opaque here (its rail reads it).
         provable_until: until when the call's end can be proven; None for ever. Past it an open call is written off.
         send: whether the row starts as ``sent`` (nobody has to be asked in between).
         uses: the slips that this call uses; all must be good for it, or nothing is written.
@@ -105,6 +106,7 @@ class CallRow:
         sent_at: when it was last admitted to be sent; the windows count it from then.
         look_again_at: when its payee is asked again, while it is open.
         answered: whether an answer was kept; old ones are dropped in time.
+        mark: how far its rail wrote down that it has come; None where it wrote nothing.
         request, answer: what was sent, and what came back; None where none is kept (any more). A list leaves them out:
             there both are empty, the answer where one is kept.
     """
@@ -143,6 +145,7 @@ class CallRow:
     ended_at: UnixMs | None
     answered: bool
     delivered: bool
+    mark: Mark | None
     request: bytes
     answer: bytes | None
 
@@ -210,6 +213,15 @@ Readmission = Admitted | OverLimit | NotYours
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What a rail writes down of a call while it works on it: `data` is its own short text."""
+
+    mark: Mark
+    data: str = ""
+    answer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Conclusion:
     """What is proven of a call.
 
@@ -270,8 +282,8 @@ class EventRow:
         number: its place in the chain, from 1.
         call: the number of the call it happened to; None for what happened to the whole ledger.
         call_id: that call's id.
-        event: ``reserve``, the name of a `jecp_mcp.mandate.states.Event`, ``deliver`` or ``adopt`` for a call;
-            ``meter``, ``feed``, ``slip``, ``slips_dropped``, ``prune``, ``trim``, ``clock``, ``recount`` or
+        event: ``reserve``, the name of a `jecp_mcp.mandate.states.Event`, ``deliver``, ``note`` or ``adopt`` for a
+            call; ``meter``, ``feed``, ``slip``, ``slips_dropped``, ``prune``, ``trim``, ``clock``, ``recount`` or
             ``salvage`` for the ledger.
         held, charged, refunded: the call's amounts after it, micro-USDC.
         session: the process session that wrote it.
@@ -353,6 +365,21 @@ class Ledger(Slips, Protocol):
         """
         ...
 
+    async def note(self, call_id: str, claim: int, notes: Sequence[Note]) -> bool:
+        """Write down, durably and in one step, how far an open call has come.
+
+        After `Mark.INTENT` only a person says that it was not charged. False when the call is not open any more, or
+        not under that claim: then whoever works on it must not go on.
+
+        Raises:
+            LedgerError: there is no such call, or a text is too long.
+        """
+        ...
+
+    async def identical(self, fingerprint: str) -> AlreadyOpen | Undelivered | None:
+        """The call that a reservation with this fingerprint would repeat, or None."""
+        ...
+
     def conclude(self, conclusion: Conclusion) -> None:
         """Queue what became of a call; written in the next batch.
 
@@ -430,8 +457,10 @@ class Ledger(Slips, Protocol):
         """One call, or None."""
         ...
 
-    async def rows(self, *, limit: int = 100, states: frozenset[State] | None = None) -> Sequence[CallRow]:
-        """The latest calls, newest first, without their requests and answers."""
+    async def rows(
+        self, *, limit: int = 100, states: frozenset[State] | None = None, principal: str | None = None
+    ) -> Sequence[CallRow]:
+        """The latest calls, newest first, without their requests and answers; of all principals, or of one."""
         ...
 
     async def excessive(self, *, limit: int = 100) -> Sequence[CallRow]:

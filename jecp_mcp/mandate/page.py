@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.ledger import AlreadyOpen, Reservation, Undelivered
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
@@ -54,6 +55,7 @@ class Call:
     ended_at: int | None
     answered: bool
     delivered: bool
+    mark: Mark | None
 
     @property
     def counts(self) -> int:

@@ -10,18 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import CapSet, PerCallCap, meters_for, names_of, tightest_per_call
 from jecp_mcp.mandate.ledger import Meter
-from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
+from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.settings.patterns import matches
-
-MOST_PER_CALL = MicroUSDC(1_000 * MICRO_PER_USDC)
-"""The largest budget a mandate can carry (JECP 01-protocol, mandate: ``budget_usdc`` is at most 1000)."""
-
-_PROTOCOL_CAP = PerCallCap(MOST_PER_CALL, "the protocol's bound on a mandate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,7 @@ class Permit:
     """The mandate allows the call if every meter has room.
 
     Attributes:
-        hold: what to hold, micro-USDC; also the Hub-side mandate, at most 1000 USDC.
+        hold: what to hold, micro-USDC.
         meters: every window cap that applies.
     """
 
@@ -73,9 +69,9 @@ class Policy:
             raise_limits_in_host=settings.raise_limits_in_host,
         )
 
-    def permits(self, action: Action, tool: str) -> bool:
+    def permits(self, offer: Offer, tool: str) -> bool:
         """Whether the allow and deny patterns let this action be bought at all; deny wins."""
-        names = names_of(action, tool)
+        names = names_of(offer, tool)
         return any(matches(one, names) for one in self.allow) and not any(matches(one, names) for one in self.deny)
 
     def needs_approval(self, hold: MicroUSDC) -> bool:
@@ -85,32 +81,33 @@ class Policy:
 
 def authorise(
     policy: Policy,
-    action: Action,
+    offer: Offer,
     tool: str,
-    quote_amount: MicroUSDC | None,
-    exact: bool,
+    quote: Quote,
+    *,
     now: UnixMs,
     principal: str,
     session: str,
+    most_per_call: MicroUSDC,
 ) -> Permit | Refusal:
     """Decide on one call; whether a person must approve it too is not asked here (`Policy.needs_approval`).
 
     Args:
         policy: the operator's mandate.
-        action: what is to be bought.
+        offer: what is to be bought.
         tool: the name of the tool it was asked through; patterns may name it.
-        quote_amount: the price of the call (or, when not `exact`, its known base), micro-USDC; None when unknown.
-        exact: whether the price is the whole price. A metered one is held at the tightest per-call cap.
+        quote: what the call costs. Where only its base is known, it is held at the tightest per-call cap.
         now: the instant of the decision.
         principal: whose budget it is.
         session: the process session, for the caps that last as long as it does.
+        most_per_call: the most that one call can cost by its rail, micro-USDC.
     """
-    if not policy.permits(action, tool):
+    if not policy.permits(offer, tool):
         return _refuse(
             "DENIED_BY_POLICY",
-            f"The operator's mandate does not allow {action.key} to be bought.",
+            f"The operator's mandate does not allow {offer.key} to be bought.",
             "Choose another action, or tell the user that this one is not allowed here.",
-            {"action": action.key},
+            {"action": offer.key},
         )
     if policy.expires_at is not None and now >= policy.expires_at:
         return _refuse(
@@ -119,29 +116,29 @@ def authorise(
             "Tell the user that only the operator can renew it.",
             {"expired_at": iso(policy.expires_at)},
         )
-    names = names_of(action, tool)
+    names = names_of(offer, tool)
     cap = tightest_per_call(policy.caps, names)
-    if cap is None or cap.limit > MOST_PER_CALL:
-        cap = _PROTOCOL_CAP
-    if quote_amount is None:
+    if cap is None or cap.limit > most_per_call:
+        cap = PerCallCap(most_per_call, "the protocol's bound on a mandate")
+    if quote.kind is QuoteKind.UNKNOWN:
         if policy.unknown_price is None:
             return _refuse(
                 "PRICE_UNKNOWN",
-                f"The price of {action.key} is unknown, and the operator's mandate buys nothing at an unknown price.",
+                f"The price of {offer.key} is unknown, and the operator's mandate buys nothing at an unknown price.",
                 "Choose an action that shows a price.",
-                {"action": action.key},
+                {"action": offer.key},
             )
         hold = min(policy.unknown_price, cap.limit)
-    elif quote_amount > cap.limit:
+    elif quote.amount > cap.limit:
         return _refuse(
             "PER_CALL_LIMIT",
-            f"The price of {format_usdc(quote_amount)} USDC is above the limit of {format_usdc(cap.limit)} USDC "
+            f"The price of {format_usdc(quote.amount)} USDC is above the limit of {format_usdc(cap.limit)} USDC "
             f"for one call ({cap.label}).",
             "Choose a cheaper action, or tell the user that this one costs more than the mandate allows.",
-            {"price": format_usdc(quote_amount), "limit": format_usdc(cap.limit), "cap": cap.label},
+            {"price": format_usdc(quote.amount), "limit": format_usdc(cap.limit), "cap": cap.label},
         )
     else:
-        hold = quote_amount if exact else cap.limit
+        hold = cap.limit if quote.kind is QuoteKind.FROM else quote.amount
     return Permit(hold, meters_for(policy.caps, names, principal, session))
 
 

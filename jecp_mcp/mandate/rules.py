@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
 from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.domain.outcomes import Mark, Verdict
 from jecp_mcp.errors import ClockWentBack, LedgerError
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.counting import Meters
@@ -21,6 +22,7 @@ from jecp_mcp.mandate.ledger import (
     Conclusion,
     Counting,
     Meter,
+    Note,
     NotGood,
     NotYours,
     OverLimit,
@@ -30,11 +32,11 @@ from jecp_mcp.mandate.ledger import (
 from jecp_mcp.mandate.page import Call, Changes, Events, Page, Repeats
 from jecp_mcp.mandate.slip_rules import SlipRules
 from jecp_mcp.mandate.slips import Slip, SlipRef
-from jecp_mcp.mandate.states import OPEN, Event, State, Verdict, after, event_of
+from jecp_mcp.mandate.states import OPEN, Event, State, after, event_of, furthest
 from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
 
 UNDELIVERED_MS: Final = 86_400_000
-"""How long an answer that nobody received stands in for a repeat of the call: a Hub's idempotency window."""
+"""How long an answer that nobody received stands in for a repeat of the call."""
 
 CLOCK_SLACK_MS: Final = 60_000
 """How far the clock may be behind what was written before it counts as set back; time stands still meanwhile."""
@@ -42,6 +44,7 @@ CLOCK_SLACK_MS: Final = 60_000
 _MOST_HELD: Final = MOST_USDC * MICRO_PER_USDC
 _MOST_WHOLE: Final = 2**63
 _LONGEST_TEXT: Final = 500
+_LONGEST_NOTE: Final = 4_000
 
 KEPT: Final = frozenset({State.SETTLED, State.RELEASED, State.RECONCILED_CHARGED, State.RECONCILED_FREE})
 """States in which a kept answer stands in for a repeat until it is delivered; a free one too, for the repeat might not
@@ -169,6 +172,28 @@ class Batch:
         self._happen(call, Event.RESEND)
         return Admitted(call_id, at, claim)
 
+    def note(self, call_id: str, claim: int, notes: Sequence[Note]) -> bool:
+        """Write down how far an open call has come; False when it is not open, or under another claim.
+
+        Raises:
+            LedgerError: there is no such call, or a text is too long.
+        """
+        call = self._find(call_id)
+        if call.state not in OPEN or call.claim != claim:
+            return False
+        if any(len(note.data) > _LONGEST_NOTE for note in notes):
+            raise LedgerError(f"a note of more than {_LONGEST_NOTE} characters is not kept")
+        for note in notes:
+            call.mark = furthest(call.mark, note.mark)
+            if note.answer is not None:
+                call.answered = True
+                self.changes.answers[call.number] = note.answer
+            self._changed(call)
+            answer = None if note.answer is None else chain.body_digest(note.answer)
+            written = chain.facts(mark=note.mark.value, data=note.data or None, answer=answer)
+            self.events.append(chain.NOTE, call, call.state, facts=written)
+        return True
+
     def conclude(self, end: Conclusion, at: UnixMs) -> None:
         """Write what became of a call. The event follows from where the call stands now.
 
@@ -185,6 +210,8 @@ class Batch:
         proof = end.verdict is Verdict.CHARGED and end.proven
         if end.claim is not None and end.claim != call.claim and not proof:
             raise LedgerError(f"the call {end.call_id} was taken over, so {end.verdict.value} is not believed any more")
+        if end.verdict is Verdict.NOT_CHARGED and end.claim is not None and call.mark is Mark.INTENT:
+            raise LedgerError(f"the call {end.call_id} was about to be paid for good: only a person frees it")
         if end.charged < 0 or (end.charged and end.verdict is not Verdict.CHARGED):
             raise LedgerError(f"{end.verdict.value} of the call {end.call_id} cannot carry a charge of {end.charged}")
         if max(end.charged, abs(end.balance_after or 0), abs(end.attempts)) >= _MOST_WHOLE:
@@ -492,4 +519,5 @@ def _new_call(wanted: Reservation, number: int, at: UnixMs) -> Call:
         ended_at=None,
         answered=False,
         delivered=False,
+        mark=None,
     )

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from jecp_mcp.domain.outcomes import Mark, Verdict
+
 
 class State(StrEnum):
     """Where a call stands."""
@@ -48,15 +50,6 @@ class Event(StrEnum):
     WRITE_OFF = "write_off"
     REFUND = "refund"
     CORRECTED = "corrected"
-
-
-class Verdict(StrEnum):
-    """What is proven about the money of a call. `PENDING`: the payee is known to work on it still."""
-
-    CHARGED = "charged"
-    NOT_CHARGED = "not_charged"
-    IN_DOUBT = "in_doubt"
-    PENDING = "pending"
 
 
 OPEN = frozenset({State.RESERVED, State.SENT, State.IN_DOUBT})
@@ -112,6 +105,11 @@ def after(state: State, event: Event) -> State | None:
 def event_of(state: State, verdict: Verdict) -> Event | None:
     """What `verdict` does to a call that stands at `state`; None when it can say nothing new of it."""
     return next((event for event in _EVENTS[verdict] if (state, event) in _NEXT), None)
+
+
+def furthest(before: Mark | None, now: Mark) -> Mark:
+    """How far a call has come: an intent stays, whatever is written down after it."""
+    return before if before is Mark.INTENT else now
 
 
 def counted(state: State, held: int, charged: int, refunded: int = 0) -> int:

@@ -1,57 +1,25 @@
-"""What a way to pay looks like to the pipeline: quote, write the request down, execute it, report the outcome.
+"""What a way to pay looks like to the pipeline: quote, prepare, execute, find out; and what else it may bring along.
 
 A rail never decides whether money may be spent, and the pipeline never decides whether it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from jecp_mcp.catalog.contents import Catalog, CatalogDiff
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Refunded
+from jecp_mcp.domain.quotes import Free, Quote
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HeldBack
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 
-__all__ = [
-    "Journal",
-    "NotNow",
-    "Outcome",
-    "Progress",
-    "Quote",
-    "QuoteKind",
-    "Rail",
-    "Refunded",
-    "StoredRequest",
-    "Verdict",
-    "account_changed",
-]
-
 ACCOUNT_CHANGED: Final = "ACCOUNT_CHANGED"
-
-UNREAD: Final = "; how much cannot be read"
-"""How the evidence ends of a charge whose amount is not the payee's own figure: see `Outcome.estimated`."""
-
-
-class QuoteKind(StrEnum):
-    """What is known of a price: all of it, only where it begins (the hold bounds it then), or nothing."""
-
-    EXACT = "exact"
-    FROM = "from"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """What a call will cost, in micro-USDC: exactly that, or that and more."""
-
-    amount: MicroUSDC
-    kind: QuoteKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,67 +27,43 @@ class StoredRequest:
     """Everything that rebuilds the identical bytes of a paid request, and no secret.
 
     Attributes:
-        rail: which rail must execute it, and whose account at which Hub pays; no other one may, because an id is known
-            to that account only.
-        account: the Hub and agent that it was written for; it is never sent to or by another.
+        rail, account: who must execute it; no other one may, because an id is known to that account only.
         call_id: the idempotency id; minted here, stored before the first byte leaves.
-        path: the Hub path, such as ``/v1/invoke``.
-        body: the exact JSON body without its mandate, which carries the API key and is added when sent.
-        budget: the mandate's per-call bound, micro-USDC: what was reserved.
-        provable_until: the last instant at which it may leave, by the wall clock. The payee knows the id for longer, so
-            whatever left before that can still be found out about then.
-        streaming: whether ``Accept: text/event-stream`` goes with it.
-        provenance: whether the Hub demands a provenance hash; it is made when the request is sent.
+        hold: the most it may cost, micro-USDC: what is reserved.
+        payload: the rail's own; nobody else reads it.
+        provable_until: the last instant, by the wall clock, at which bytes of it may leave, or its end may still be
+            found out; None where harmless look-ups prove the end for ever.
+        sent_first: whether the row may be written as sent at once. False where a crash before the first byte must be
+            known for one: then the rail says `Journal.sending` before that.
     """
 
     rail: str
     account: str
     call_id: str
-    path: str
-    body: bytes
-    budget: MicroUSDC
-    provable_until: UnixMs
-    streaming: bool = False
-    timeout_seconds: float = 30.0
-    provenance: bool = False
+    hold: MicroUSDC
+    payload: bytes
+    provable_until: UnixMs | None
+    sent_first: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """The end of an execution.
+class OpenCall:
+    """All that a rail may know of a call that is open.
 
     Attributes:
-        verdict: what is proven about money.
-        amount: what was charged, micro-USDC (0 unless charged).
-        estimated: whether the payee did not say readably how much it charged, so that `amount` is what counts instead.
-        answer: the delivered answer, if one arrived (also with `NOT_CHARGED`: a free call; and with `IN_DOUBT`, where
-            it leaves open whether an attempt before it was charged).
-        refusal: why there is no answer. Exactly one of `answer` and `refusal` is set.
-        evidence: one short sentence for the ledger: what the verdict rests on.
-        attempts: how many attempts may have reached the payee.
-        proven: whether a charge is proven, and not only assumed.
-        look_again_at: with `IN_DOUBT` and `PENDING`: when the payee is worth asking again.
+        attempts: how many attempts of earlier executions may have reached the payee.
+        entries: what its rail wrote down of it, oldest first, without the answer.
+        answer: the answer that was written down, if it was and can be read.
     """
 
-    verdict: Verdict
-    amount: MicroUSDC
-    answer: Answer | None
-    refusal: Refusal | None
-    evidence: str
-    attempts: int = 1
-    transaction_id: str | None = None
-    estimated: bool = False
-    proven: bool = True
-    look_again_at: UnixMs | None = None
+    request: StoredRequest
+    attempts: int = 0
+    entries: tuple[Entry, ...] = ()
+    answer: Answer | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Refunded:
-    """Money that came back: `amount` micro-USDC in all for one transaction; `evidence` is for the ledger."""
-
-    transaction_id: str
-    amount: MicroUSDC
-    evidence: str
+    def last(self, mark: Mark) -> Entry | None:
+        """The latest entry with a mark."""
+        return next((entry for entry in reversed(self.entries) if entry.mark is mark), None)
 
 
 class Progress(Protocol):
@@ -154,56 +98,110 @@ class Journal(Protocol):
         """
         ...
 
+    async def keep(self, *entries: Entry) -> None:
+        """Write down what happened, all of it durably in one step, before the step that follows from it.
+
+        Raises:
+            NotNow: it was not written, or the call is another process's by now: that step must not be taken.
+        """
+        ...
+
 
 class Rail(Protocol):
     """One way to pay."""
 
     @property
     def name(self) -> str:
-        """The rail's name in the ledger, such as ``jecp``."""
+        """The rail's name in the ledger."""
         ...
 
     @property
-    def account(self) -> str:
-        """Who pays whom: the Hub's origin and the agent's id. Never a secret."""
+    def most_per_call(self) -> MicroUSDC:
+        """The most that one call can cost by this rail, micro-USDC."""
         ...
 
     @property
-    def source(self) -> str:
-        """Where what it pays for is on offer: the Hub's origin."""
+    def probes(self) -> bool:
+        """Whether a quote asks the payee, so that nothing that is open or paid for may be quoted again."""
+        ...
+
+    def ready(self) -> Refusal | None:
+        """What is missing before anything can be bought, or None. Asks nobody."""
         ...
 
     def serves(self, account: str) -> bool:
         """Whether it can act for an account: find out about its calls, and finish them."""
         ...
 
-    def quote(self, action: Action, arguments: Mapping[str, Any]) -> Quote | None:
-        """The price of this call, or None when it cannot be known. Moves no money and asks nobody."""
+    async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
+        """What this call would cost. Moves no money."""
         ...
 
-    def request(
-        self, call_id: str, action: Action, arguments: Mapping[str, Any], hold: MicroUSDC, now: UnixMs
+    def prepare(
+        self,
+        call_id: str,
+        offer: Offer,
+        arguments: Mapping[str, Any],
+        quote: Quote,
+        hold: MicroUSDC,
+        now: UnixMs,
     ) -> StoredRequest:
-        """Write the call down, with the last instant at which it may leave. The same arguments give the same bytes.
+        """Write the call down, with the last instant at which it may leave. The same inputs give the same bytes.
 
         Args:
+            call_id: the idempotency id; one id, one authorisation.
+            quote: what was agreed.
             hold: the most it may cost, micro-USDC.
             now: the wall clock.
+
+        Raises:
+            WireError: the arguments cannot be written as a request.
         """
         ...
 
+    async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+        """Send the request for the first time, and again where that is safe and useful.
+
+        Its reservation must be durable. Never raises for anything that the payee or the network does.
+
+        Args:
+            journal: told before each attempt leaves, and of whatever must not be forgotten.
+            progress: where to report the progress of a streaming call.
+        """
+        ...
+
+    async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+        """Find out how a call stands of which an earlier attempt, perhaps of another process, may have left.
+
+        Never buys anything that the earlier attempt did not. As `execute` otherwise.
+        """
+        ...
+
+
+class Witness(Protocol):
+    """Somebody the operator trusts to tell the time."""
+
     async def skew(self, *, fresh: bool = False) -> float | None:
-        """How far this machine's clock is ahead of the payee's, in seconds; None where the payee does not say.
+        """How far this machine's clock is ahead of theirs, in seconds; None where they do not say.
 
         Args:
             fresh: ask now, instead of going by what was last heard.
 
         Raises:
-            HubError: the payee was asked, because it must be or nothing was heard yet, and did not answer.
+            HubError: they were asked, because they must be or nothing was heard yet, and did not answer.
         """
         ...
 
-    async def refunds(self) -> Sequence[Refunded]:
+
+class Account(Protocol):
+    """Who pays by a rail, and at whom."""
+
+    @property
+    def account(self) -> str:
+        """Its name in the ledger; never a secret."""
+        ...
+
+    async def paid_refunds(self) -> Sequence[Refunded]:
         """The refunds that were paid so far.
 
         Raises:
@@ -211,26 +209,38 @@ class Rail(Protocol):
         """
         ...
 
-    async def execute(
-        self,
-        request: StoredRequest,
-        journal: Journal,
-        *,
-        replay: bool = False,
-        attempts: int = 0,
-        progress: Progress | None = None,
-    ) -> Outcome:
-        """Send the request, and again under the same id where that is safe and useful.
 
-        Args:
-            request: what was stored before this call; its reservation must be durable already.
-            journal: asked before each attempt leaves.
-            replay: whether an earlier attempt, perhaps of another process, may have reached the Hub.
-            attempts: how many earlier ones are known that may have.
-            progress: where to report the progress of a streaming call.
+class OfferSource(Protocol):
+    """Where a rail's offers come from."""
 
-        Never raises for anything the Hub or the network does: that is the outcome.
+    @property
+    def name(self) -> str:
+        """What its offers name as their source."""
+        ...
+
+    @property
+    def current(self) -> Catalog:
+        """The latest whole catalog; empty at first where nothing is remembered."""
+        ...
+
+    def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
+        """Be told of each change, after `current` is the new catalog. Returns what ends the subscription."""
+        ...
+
+    def until_refresh(self) -> float:
+        """Seconds until it looks for news by itself."""
+        ...
+
+    async def refresh(self) -> CatalogDiff:
+        """Look for news now.
+
+        Raises:
+            HubError: there was no answer, or none that is a catalog; `current` is what it was.
         """
+        ...
+
+    async def keep_fresh(self) -> None:
+        """Look for news now and then, until cancelled. Never raises."""
         ...
 
 

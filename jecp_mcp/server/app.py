@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from jecp_mcp import __version__
 from jecp_mcp.calls.ports import Caller
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.server import content
 from jecp_mcp.server.ask import Askers, boundary
 from jecp_mcp.server.era import Context, client_name, whole
@@ -186,7 +187,7 @@ class _Face:
         """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
         asker = self._askers.of(ctx, params)
         host = self.profile(ctx.session).name
-        caller = Caller(progress=_ProgressNotices(ctx), presence=_connection(ctx), asker=asker, host=host)
+        caller = Caller(LOCAL, progress=_ProgressNotices(ctx), connection=_connection(ctx), asker=asker, host=host)
         result = content.result(await self._desk.call(params.name, params.arguments or {}, caller))
         return asker.question() or whole(ctx, result, cacheable=False)
 

@@ -18,6 +18,7 @@ from mcp_types import (
 
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.calls.refusals import ledger_trouble
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import LedgerError, ToolFault
 from jecp_mcp.server.era import Context, whole
 from jecp_mcp.tools.prompts import CALL_ID
@@ -50,7 +51,7 @@ class Readable:
     async def read(self, ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
         """One resource, whole; what does not fit into a message is an error that says where the file is."""
         try:
-            found = await self._resources.read(params.uri, Caller())
+            found = await self._resources.read(params.uri, Caller(LOCAL))
         except ToolFault as exc:
             raise MCPError(INVALID_PARAMS, str(exc)) from exc
         except LedgerError as exc:
@@ -82,7 +83,7 @@ class Readable:
         if name != CALL_ID:
             return []
         try:
-            return await self._resources.call_ids(value, Caller())
+            return await self._resources.call_ids(value, Caller(LOCAL))
         except LedgerError as exc:
             raise MCPError(INTERNAL_ERROR, ledger_trouble(exc).message) from exc
 

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError, LedgerError, ToolFault
 from jecp_mcp.tools.artifacts import ArtifactStore
@@ -164,7 +165,7 @@ class Desk:
         made = await self._near.calls.prepare(Purchase(found.name, found.action, inner), caller)
         if isinstance(made, Refusal):
             return self._refused(_PREPARE, arguments, made, target=found.name, action=found.action)
-        return told(preparation.shown(found, made, await self._near.wallet.balance(), self.page, left))
+        return told(preparation.shown(found, made, await self._near.wallet.balance(caller.principal), self.page, left))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
@@ -218,9 +219,9 @@ class Desk:
         refusal: Refusal,
         *,
         target: str | None = None,
-        action: Action | None = None,
+        action: Offer | None = None,
     ) -> ToolResult:
-        end = CallEnd(Charge.NO, action=action, refusal=refusal)
+        end = CallEnd(Charge.NO, offer=action, refusal=refusal)
         return fault(end, self._context(name, arguments, target=target, action=action))
 
     def _context(
@@ -229,7 +230,7 @@ class Desk:
         arguments: Mapping[str, Any],
         *,
         target: str | None = None,
-        action: Action | None = None,
+        action: Offer | None = None,
         refusal: Refusal | None = None,
     ) -> Context:
         return Context(
@@ -245,7 +246,7 @@ class Desk:
             page=self.page,
         )
 
-    def _successor(self, action: Action | None, refusal: Refusal | None) -> str | None:
+    def _successor(self, action: Offer | None, refusal: Refusal | None) -> str | None:
         """The tool that takes the place of a withdrawn action, if the catalog has it."""
         said = refusal.details.get("successor") if refusal is not None else None
         if said is None and action is not None and action.deprecation is not None:
@@ -254,7 +255,7 @@ class Desk:
             return None
         return self._near.shelf.successor(action, said)
 
-    def _ending(self, action: Action) -> str | None:
+    def _ending(self, action: Offer) -> str | None:
         """What to know of an action on its way out, in our words."""
         if action.deprecation is None or action.deprecation.status == "active":
             return None

@@ -68,12 +68,12 @@ def step_object(step: NextAction) -> dict[str, Any]:
 
 def message_of(refusal: Refusal, links: LinkPolicy) -> str:
     """The words of a refusal: a Hub's without orders to the model, ours as they are but for what they quote."""
-    return (links.said if refusal.source == "hub" else links.words)(refusal.message, _MESSAGE)
+    return (links.said if refusal.source == "payee" else links.words)(refusal.message, _MESSAGE)
 
 
 def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
     message = message_of(refusal, links)
-    theirs = refusal.source == "hub"
+    theirs = refusal.source == "payee"
     if theirs:
         # It may coach the model to spend more: whose words they are must show.
         message = f"The Hub says: {message}"

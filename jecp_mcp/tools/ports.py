@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from jecp_mcp.calls.ports import CallEnd, Caller, Purchase
+from jecp_mcp.calls.ports import CallEnd, Caller
 from jecp_mcp.calls.prepared import Preparation, PreparedCall
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.calls.reader import Reader
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.purchases import Principal, Purchase
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.mandate.ledger import CallRow, MeterReading, Totals
 from jecp_mcp.mandate.slips import Slip
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.tools.types import ToolCard
@@ -28,7 +29,7 @@ class Payments(Protocol):
         """Promise a price for a while. Raises `LedgerError`."""
         ...
 
-    async def prepared(self, prepared_id: str, principal: str) -> tuple[Slip, PreparedCall] | None:
+    async def prepared(self, prepared_id: str, principal: Principal) -> tuple[Slip, PreparedCall] | None:
         """A prepared call by its id. Raises `LedgerError`."""
         ...
 
@@ -48,39 +49,12 @@ class Payments(Protocol):
         """Finish a call whose end is not proven, if that is possible now; None for an unknown id."""
         ...
 
-    async def status(self, call_id: str | None = None, *, limit: int = 10) -> Sequence[CallRow]:
-        """One call, or the latest ones. Raises `LedgerError`."""
+    def most_per_call(self, offer: Offer) -> MicroUSDC:
+        """The most that one call of an offer can cost by the rail that pays for it, micro-USDC."""
         ...
 
-    def own(self, row: CallRow) -> bool:
-        """Whether this process's account paid for a call."""
-        ...
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the ledger cannot be written at the moment, or None."""
-        ...
-
-    async def last_told(self) -> CallRow | None:
-        """The latest call of this process's account whose answer told the balance. Raises `LedgerError`."""
-        ...
-
-    async def excessive(self, *, limit: int) -> Sequence[CallRow]:
-        """The latest calls that were charged more than they might cost. Raises `LedgerError`."""
-        ...
-
-    async def holding(self, *, limit: int) -> Sequence[CallRow]:
-        """The latest calls that hold money without a proven end. Raises `LedgerError`."""
-        ...
-
-    async def windows(
-        self, principal: str = "local", bought: tuple[Action, str] | None = None
-    ) -> Sequence[MeterReading]:
-        """How full every cap is, or those for an action under a tool's name. Raises `LedgerError`."""
-        ...
-
-    async def totals(self) -> Totals:
-        """The ledger's sums. Raises `LedgerError`."""
+    def reader(self, principal: Principal) -> Reader:
+        """The ledger as `principal` may read it."""
         ...
 
 
@@ -174,7 +148,7 @@ class OnShelf(Protocol):
         ...
 
     @property
-    def action(self) -> Action:
+    def action(self) -> Offer:
         """What it buys."""
         ...
 
@@ -197,7 +171,7 @@ class Shelf(Protocol):
         """The keys of actions set aside, with the reason."""
         ...
 
-    def warning(self, action: Action) -> str | None:
+    def warning(self, action: Offer) -> str | None:
         """What to be told before buying from this action's provider, in our own words."""
         ...
 
@@ -205,11 +179,11 @@ class Shelf(Protocol):
         """The action of that tool name, published one by one or not."""
         ...
 
-    def find(self, text: str) -> Action | None:
+    def find(self, text: str) -> Offer | None:
         """The action a name, a key or a capability id means."""
         ...
 
-    def name_of(self, action: Action) -> str | None:
+    def name_of(self, action: Offer) -> str | None:
         """The tool name of an action."""
         ...
 
@@ -221,7 +195,7 @@ class Shelf(Protocol):
         """The first tool names that begin so, in order."""
         ...
 
-    def successor(self, action: Action, named: str | None = None) -> str | None:
+    def successor(self, action: Offer, named: str | None = None) -> str | None:
         """The tool that takes the place of an action, if the catalog has it."""
         ...
 
@@ -241,10 +215,10 @@ class Finder(Protocol):
         namespace: str | None = None,
         tags: tuple[str, ...] = (),
         max_price: MicroUSDC | None = None,
-    ) -> Sequence[Action]:
+    ) -> Sequence[Offer]:
         """The best matches, best first; without words, the most called first."""
         ...
 
-    def nearest(self, text: str, *, limit: int) -> Sequence[Action]:
+    def nearest(self, text: str, *, limit: int) -> Sequence[Offer]:
         """The actions whose ids look most like `text`."""
         ...

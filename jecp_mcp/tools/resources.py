@@ -17,7 +17,7 @@ import anyio
 
 from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.tools.artifacts import LISTED, URI, ArtifactStore, StoredArtifact
 from jecp_mcp.tools.next_actions.equivalents import brief
@@ -153,7 +153,7 @@ class Resources:
         most, finder, shelf = MOST_COMPLETIONS + 1, self._near.finder, self._near.shelf
         names = dict.fromkeys(shelf.names_from(value, most) if value else ())
 
-        def add(found: Sequence[Action]) -> None:
+        def add(found: Sequence[Offer]) -> None:
             called = (shelf.name_of(action) for action in found)
             names.update(dict.fromkeys(name for name in called if name is not None))
 
@@ -169,8 +169,8 @@ class Resources:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        rows = await self._near.calls.status(limit=MOST_COMPLETIONS)
-        return [row.call_id for row in rows if row.principal == caller.principal and row.call_id.startswith(value)]
+        rows = await self._near.calls.reader(caller.principal).latest(limit=MOST_COMPLETIONS)
+        return [row.call_id for row in rows if row.call_id.startswith(value)]
 
     async def _kept(self, after: tuple[int, str] | None) -> tuple[StoredArtifact, ...]:
         return await anyio.to_thread.run_sync(self._store.list, after)

@@ -18,7 +18,7 @@ import anyio
 from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.answers import Answer
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import ToolFault, WireError
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ArtifactSettings
@@ -81,7 +81,7 @@ class Results:
         """
         answer = end.answer
         assert answer is not None
-        draft = _Draft(end, answer, _label(end.action, answer))
+        draft = _Draft(end, answer, _label(end.offer, answer))
         output, kept = await self._without_files(draft, answer.output)
         if _longer_than(output, _IN_THREAD):
             structured, text, weight = await anyio.to_thread.run_sync(_written, output)
@@ -206,22 +206,22 @@ def _link(stored: StoredArtifact) -> Link:
     return Link(stored.uri, stored.name, stored.mime_type, stored.size, "Read this resource to have the whole file.")
 
 
-def _label(action: Action | None, answer: Answer) -> str:
+def _label(action: Offer | None, answer: Answer) -> str:
     if action is not None:
         return clean(action.key.replace("/", " ").replace(":", " "), 60, one_line=True)
     return said(answer.provider or "result", 60, one_line=True)
 
 
 def _payee(end: CallEnd) -> str:
-    if end.action is not None:
-        return provider_of(end.action)
+    if end.offer is not None:
+        return provider_of(end.offer)
     return said(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
 
 
 def receipt(end: CallEnd) -> str:
     """One line about the money."""
     payee, amount = _payee(end), format_usdc(end.amount)
-    known_as = hub_id(end.transaction_id)
+    known_as = hub_id(end.reference)
     transaction = f" (tx {known_as[:64]})" if known_as is not None else ""
     if end.charge is Charge.UNKNOWN:
         said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
@@ -263,7 +263,7 @@ def billing(end: CallEnd) -> dict[str, Any]:
     if end.excessive:
         made["allowed_usdc"] = format_usdc(end.reserved)
         made["warning"] = "The amount is the payee's word and more than was allowed. The operator must check it."
-    known_as = hub_id(end.transaction_id)
+    known_as = hub_id(end.reference)
     if known_as is not None:
         made["transaction_id"] = known_as
     if end.balance_after is not None:

@@ -13,7 +13,7 @@ import pytest
 
 from jecp_mcp.catalog import embeddings
 from jecp_mcp.catalog.search import Finder
-from jecp_mcp.catalog.source import CatalogSource
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.http import Http
 from jecp_mcp.settings import CatalogSettings
@@ -75,7 +75,7 @@ async def test_the_operator_s_filters_leave_the_rest_out(hub: SandboxHub, tmp_pa
         assert not key.endswith(":split-pdf")
         assert action.price.amount is not None
         assert action.price.amount <= 20_000
-        assert action.trust_tier_required in {"bronze", "silver"}
+        assert action.tier in {"bronze", "silver"}
 
 
 def by_meaning() -> embeddings.Model:

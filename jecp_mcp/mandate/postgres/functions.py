@@ -172,7 +172,8 @@ BEGIN
   SELECT
     (SELECT json_agg(json_build_array(id, call_id, fingerprint, principal, session, owner, claim, rail, account, names,
                                       state, held, charged, refunded, balance_after, reference, evidence, attempts,
-                                      created_at, sent_at, look_again_at, provable_until, ended_at, answered, delivered)
+                                      created_at, sent_at, look_again_at, provable_until, ended_at, answered, delivered,
+                                      mark)
                      ORDER BY id) FROM found),
     (SELECT json_agg(json_build_array(id, key, "window", principal, pattern, session, since, fed, used) ORDER BY id)
        FROM counting)
@@ -218,7 +219,7 @@ BEGIN
         owner = r.owner, claim = r.claim, state = r.state, charged = r.charged, refunded = r.refunded,
         balance_after = r.balance_after, reference = r.reference, evidence = r.evidence, attempts = r.attempts,
         sent_at = r.sent_at, look_again_at = r.look_again_at, ended_at = r.ended_at, answered = r.answered,
-        delivered = r.delivered
+        delivered = r.delivered, mark = r.mark
       FROM json_populate_recordset(null::jecp_mcp.call, v_part) AS r WHERE c.id = r.id;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     PERFORM jecp_mcp.counted(v_count, json_array_length(v_part), 'a call');

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.ledger import (
@@ -18,6 +19,7 @@ from jecp_mcp.mandate.ledger import (
     CallRow,
     Conclusion,
     Meter,
+    Note,
     NotGood,
     Readmission,
     Reservation,
@@ -31,7 +33,6 @@ from jecp_mcp.mandate.postgres.server import Server
 from jecp_mcp.mandate.postgres.telling import Telling
 from jecp_mcp.mandate.postgres.texts import check_meters, check_texts, checked_id
 from jecp_mcp.mandate.slips import Slip, SlipRef
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
 
@@ -142,6 +143,22 @@ class PostgresLedger(Telling):
         again = commands.Resend(checked_id(call_id), claim, tuple(meters))
         admission: Readmission = await self._writer.do_counted(again)
         return admission
+
+    async def note(self, call_id: str, claim: int, notes: Sequence[Note]) -> bool:
+        """Write down, durably and in one step, how far an open call has come; False where it is not ours any more.
+
+        Raises:
+            LedgerError: there is no such call, or a text is too long.
+        """
+        answers = [None if note.answer is None else await self._carrier.sent(note.answer) for note in notes]
+        sent = tuple(replace(note, answer=answer) for note, answer in zip(notes, answers, strict=True))
+        written: bool = await self._writer.do(commands.WriteNotes(checked_id(call_id), claim, sent))
+        return written
+
+    async def identical(self, fingerprint: str) -> AlreadyOpen | Undelivered | None:
+        """The call that a reservation with this fingerprint would repeat, or None."""
+        found = await self._read(lambda link: records.read_identical(link, fingerprint))
+        return None if found is None else replace(found, row=await self._reader.with_bodies(found.row))
 
     def conclude(self, conclusion: Conclusion) -> None:
         """Queue what became of a call: for the next batch, or for when the server has a large answer.

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call_row
-from jecp_mcp.mandate.ledger import RULED, CallRow, EventRow, Totals
+from jecp_mcp.mandate.ledger import RULED, AlreadyOpen, CallRow, EventRow, Totals, Undelivered
 from jecp_mcp.mandate.postgres.bodies import ABANDONED_MS
 from jecp_mcp.mandate.postgres.leases import DEAD_MS
+from jecp_mcp.mandate.postgres.schema import KEPT
 from jecp_mcp.mandate.postgres.store import slip_row
+from jecp_mcp.mandate.rules import UNDELIVERED_MS
 from jecp_mcp.mandate.slips import OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite.schema import CHARGED as CHARGED_SQL
 from jecp_mcp.mandate.sqlite.schema import EXCESSIVE as EXCESSIVE_SQL
-from jecp_mcp.mandate.sqlite.schema import WRITTEN_OFF
+from jecp_mcp.mandate.sqlite.schema import OPEN, WRITTEN_OFF
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import MicroUSDC
 
@@ -27,7 +29,7 @@ COLUMNS: Final = """
 SELECT c.id, c.call_id, c.principal, c.team, c.session, c.owner, c.claim, c.rail, c.account, c.tool, c.payee, c.source,
        c.offer, c.names, c.version, c.fingerprint, c.kind, c.terms, c.state, c.quoted, c.held, c.charged, c.refunded,
        c.balance_after, c.reference, c.evidence, c.attempts, c.created_at, c.sent_at, c.look_again_at, c.provable_until,
-       c.ended_at, c.answered, c.delivered"""
+       c.ended_at, c.answered, c.delivered, c.mark"""
 # Bodies have megabytes, and a list has many: an empty answer says that one is kept.
 _LISTED = f"""
 {COLUMNS}, ''::bytea,
@@ -85,6 +87,17 @@ def read_numbers(link: Link, numbers: Sequence[int]) -> dict[int, CallRow]:
     return by_number(link.query(NUMBERED, (list(numbers),)))
 
 
+def read_identical(link: Link, fingerprint: str) -> AlreadyOpen | Undelivered | None:
+    """The call that another one with this fingerprint would repeat, as `jecp_mcp.mandate.rules` decides it."""
+    found = _one(link.query(f"{_LISTED} WHERE c.fingerprint = %s AND c.{OPEN}", (fingerprint,)))
+    if found is not None:
+        return AlreadyOpen(found)
+    since = f"greatest(jecp_mcp.now_ms(), jecp_mcp.last_at()) - {UNDELIVERED_MS}"
+    where = f"WHERE c.fingerprint = %s AND c.{KEPT} AND c.ended_at > {since} ORDER BY c.id DESC LIMIT 1"
+    found = _one(link.query(f"{_LISTED} {where}", (fingerprint,)))
+    return None if found is None else Undelivered(found)
+
+
 def read_reference(link: Link, rail: str, account: str, reference: str) -> CallRow | None:
     """The call that a payment of an account paid for, without its bodies, or None."""
     where = "WHERE c.rail = %s AND c.account = %s AND c.reference = %s"
@@ -121,16 +134,20 @@ def read_next_look(link: Link, session: str) -> UnixMs | None:
     return None if found is None else UnixMs(found)
 
 
-def read_rows(link: Link, limit: int, states: frozenset[State] | None) -> list[CallRow]:
-    """The latest calls, newest first, without their bodies; only those in `states` when given."""
-    if states is None:
-        return _rows(link.query(f"{_LISTED} ORDER BY c.id DESC LIMIT %s", (limit,)))
-    where = "c.state = ANY (%s)"
-    if states <= HOLDING:
-        # Few calls are: begin with them, not with the latest.
-        where = f"c.id IN ({_FEW}) AND {where}"
-    names = sorted(state.value for state in states)
-    return _rows(link.query(f"{_LISTED} WHERE {where} ORDER BY c.id DESC LIMIT %s", (names, limit)))
+def read_rows(link: Link, limit: int, states: frozenset[State] | None, principal: str | None = None) -> list[CallRow]:
+    """The latest calls, newest first, without their bodies; only those in `states` or of `principal` when given."""
+    where, values = [], list[Any]()
+    if states is not None:
+        values.append(sorted(state.value for state in states))
+        where.append("c.state = ANY (%s)")
+        if states <= HOLDING:
+            # Few calls are: begin with them, not with the latest.
+            where.append(f"c.id IN ({_FEW})")
+    if principal is not None:
+        values.append(principal)
+        where.append("c.principal = %s")
+    chosen = f"WHERE {' AND '.join(where)}" if where else ""
+    return _rows(link.query(f"{_LISTED} {chosen} ORDER BY c.id DESC LIMIT %s", (*values, limit)))
 
 
 def read_excessive(link: Link, limit: int) -> list[CallRow]:

@@ -17,7 +17,7 @@ from jecp_mcp.mandate.sqlite.schema import (
     WRITTEN_OFF,
 )
 
-VERSION: Final = 3
+VERSION: Final = 4
 """The version of the tables that this program knows: the first that a release wrote."""
 
 KEPT: Final = "state IN ('settled', 'released', 'reconciled_charged', 'reconciled_free') AND answered AND NOT delivered"
@@ -105,7 +105,8 @@ CREATE TABLE jecp_mcp.call(
   provable_until bigint,
   ended_at bigint,
   answered boolean NOT NULL,
-  delivered boolean NOT NULL
+  delivered boolean NOT NULL,
+  mark text
 );
 -- At most one open call carries a fingerprint. No two indexes have the same condition: a plan made while the tables
 -- were small would take either, and stay. A call is open exactly if it has not ended.

@@ -47,9 +47,11 @@ class Telling:
         found = await self._read(lambda link: records.read_row(link, call_id))
         return None if found is None else await self._reader.with_bodies(found)
 
-    async def rows(self, *, limit: int = 100, states: frozenset[State] | None = None) -> Sequence[CallRow]:
+    async def rows(
+        self, *, limit: int = 100, states: frozenset[State] | None = None, principal: str | None = None
+    ) -> Sequence[CallRow]:
         """The latest calls, newest first, without their requests and answers."""
-        return await self._read(lambda link: records.read_rows(link, limit, states))
+        return await self._read(lambda link: records.read_rows(link, limit, states, principal))
 
     async def excessive(self, *, limit: int = 100) -> Sequence[CallRow]:
         """The latest calls that were charged more than was held for them, and on which no person has ruled."""

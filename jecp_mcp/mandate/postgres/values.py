@@ -88,6 +88,7 @@ def _moved(call: Call) -> dict[str, Any]:
         "ended_at": call.ended_at,
         "answered": call.answered,
         "delivered": call.delivered,
+        "mark": call.mark,
     }
 
 

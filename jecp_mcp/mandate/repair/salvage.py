@@ -203,6 +203,8 @@ class _Salvage:
             self._write(row.sent_at, Event.RESEND.value, row, (state, *begun))
         if row.owner != row.session or row.claim:
             self._write(row.sent_at, chain.ADOPT, row, (state, *begun), facts={"claim": row.claim}, session=row.owner)
+        if row.mark is not None:
+            self._write(row.sent_at, chain.NOTE, row, (state, state, *begun[1:]), facts={"mark": row.mark.value})
         ended = row.sent_at if row.ended_at is None else row.ended_at
         if end is not None:
             standing = (state, row.state, *now)
@@ -268,6 +270,7 @@ class _Salvage:
             ended_at=part.at,
             answered=False,
             delivered=False,
+            mark=None,
             request=b"",
             answer=None,
         )

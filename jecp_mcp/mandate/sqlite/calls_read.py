@@ -12,12 +12,13 @@ import apsw
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call_row, write_names
-from jecp_mcp.mandate.ledger import RULED, CallRow, EventRow, Totals
+from jecp_mcp.mandate.ledger import RULED, AlreadyOpen, CallRow, EventRow, Totals, Undelivered
+from jecp_mcp.mandate.rules import UNDELIVERED_MS
 from jecp_mcp.mandate.slips import OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite.schema import CHARGED as CHARGED_SQL
 from jecp_mcp.mandate.sqlite.schema import EXCESSIVE as EXCESSIVE_SQL
+from jecp_mcp.mandate.sqlite.schema import KEPT, WRITTEN_OFF
 from jecp_mcp.mandate.sqlite.schema import OPEN as OPEN_SQL
-from jecp_mcp.mandate.sqlite.schema import WRITTEN_OFF
 from jecp_mcp.mandate.sqlite.store import READ_SLIP, slip_row
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import MicroUSDC
@@ -26,7 +27,7 @@ COLUMNS = """
 SELECT c.id, c.call_id, c.principal, c.team, c.session, c.owner, c.claim, c.rail, c.account, c.tool, c.payee, c.source,
        c.offer, c.names, c.version, c.fingerprint, c.kind, c.terms, c.state, c.quoted, c.held, c.charged, c.refunded,
        c.balance_after, c.reference, c.evidence, c.attempts, c.created_at, c.sent_at, c.look_again_at, c.provable_until,
-       c.ended_at, c.answered, c.delivered"""
+       c.ended_at, c.answered, c.delivered, c.mark"""
 ROW = f"""
 {COLUMNS}, coalesce(r.body, x''), a.body
 FROM call AS c LEFT JOIN request AS r ON r.call = c.id LEFT JOIN answer AS a ON a.call = c.id
@@ -51,6 +52,18 @@ def read_row(connection: apsw.Connection, call_id: str) -> CallRow | None:
     """One call, or None."""
     found = connection.execute(ROW + "WHERE c.call_id = ?", (call_id,)).get
     return None if found is None else read_call_row(found)
+
+
+def read_identical(connection: apsw.Connection, fingerprint: str, now: UnixMs) -> AlreadyOpen | Undelivered | None:
+    """The call that another one with this fingerprint would repeat, as `jecp_mcp.mandate.rules` decides it."""
+    found = connection.execute(f"{ROW} WHERE c.fingerprint = ? AND c.{OPEN_SQL}", (fingerprint,)).get
+    if found is not None:
+        return AlreadyOpen(read_call_row(found))
+    since = max(now, read_last_at(connection) or now) - UNDELIVERED_MS
+    found = connection.execute(
+        f"{ROW} WHERE c.fingerprint = ? AND {KEPT} AND c.ended_at > ? ORDER BY c.id DESC LIMIT 1", (fingerprint, since)
+    ).get
+    return None if found is None else Undelivered(read_call_row(found))
 
 
 def read_number(connection: apsw.Connection, number: int) -> CallRow:
@@ -114,18 +127,23 @@ def read_next_look(connection: apsw.Connection, session: str) -> UnixMs | None:
     return found
 
 
-def read_rows(connection: apsw.Connection, limit: int, states: frozenset[State] | None) -> list[CallRow]:
-    """The latest calls, newest first, without their bodies; only those in `states` when given."""
-    where, names = "", tuple[str, ...]()
+def read_rows(
+    connection: apsw.Connection, limit: int, states: frozenset[State] | None, principal: str | None = None
+) -> list[CallRow]:
+    """The latest calls, newest first, without their bodies; only those in `states` or of `principal` when given."""
+    where, values = [], list[str]()
     if states is not None:
-        names = tuple(sorted(state.value for state in states))
-        chosen = f"state IN ({','.join('?' * len(names))})"
-        where = f"WHERE c.{chosen}"
+        values += sorted(state.value for state in states)
+        where.append(f"c.state IN ({','.join('?' * len(values))})")
         if states <= HOLDING:
             # Few calls are: begin with them, not with the latest.
             few = f"SELECT id FROM call WHERE {OPEN_SQL} UNION ALL SELECT id FROM call WHERE {WRITTEN_OFF}"  # noqa: S608 constants
-            where = f"WHERE c.id IN ({few}) AND c.{chosen}"
-    rows = connection.execute(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT ?", (*names, limit))
+            where.append(f"c.id IN ({few})")
+    if principal is not None:
+        values.append(principal)
+        where.append("c.principal = ?")
+    chosen = f"WHERE {' AND '.join(where)}" if where else ""
+    rows = connection.execute(f"{_LISTED} {chosen} ORDER BY c.id DESC LIMIT ?", (*values, limit))
     return [read_call_row(row) for row in rows.fetchall()]
 
 

@@ -11,27 +11,31 @@ from typing import Any, Final
 import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.counting import FEED_AT_ONCE
 from jecp_mcp.mandate.ledger import (
     Admission,
     Admitted,
+    AlreadyOpen,
     AuditReport,
     CallRow,
     Conclusion,
     EventRow,
     Meter,
     MeterReading,
+    Note,
     Readmission,
     Reservation,
     Totals,
+    Undelivered,
 )
 from jecp_mcp.mandate.slips import WAITING, OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite import calls_read, feeding, verify
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.session_locks import OwnerLock, Owners, SessionHeld
-from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
 
@@ -147,6 +151,24 @@ class SqliteLedger:
         again = commands.Resend(call_id, claim, tuple(meters))
         admission: Readmission = await self._writer.do_counted(again, rest=_REST)
         return admission
+
+    async def note(self, call_id: str, claim: int, notes: Sequence[Note]) -> bool:
+        """Write down, durably and in one step, how far an open call has come; False where it is not ours any more.
+
+        Raises:
+            LedgerError: there is no such call, or a text is too long.
+        """
+        written: bool = await self._writer.do(commands.WriteNotes(call_id, claim, tuple(notes)))
+        return written
+
+    async def identical(self, fingerprint: str) -> AlreadyOpen | Undelivered | None:
+        """The call that a reservation with this fingerprint would repeat, or None."""
+        await self._read_queued()
+        now = self._clock.now()
+        found: AlreadyOpen | Undelivered | None = self._file.read(
+            lambda reader: calls_read.read_identical(reader, fingerprint, now)
+        )
+        return found
 
     def conclude(self, conclusion: Conclusion) -> None:
         """Queue what became of a call; written in the next batch. Losing it to a crash leaves ``sent``, which is safe.
@@ -294,10 +316,12 @@ class SqliteLedger:
         found: CallRow | None = self._file.read(lambda reader: calls_read.read_row(reader, call_id))
         return found
 
-    async def rows(self, *, limit: int = 100, states: frozenset[State] | None = None) -> Sequence[CallRow]:
-        """The latest calls, newest first, without their requests and answers."""
+    async def rows(
+        self, *, limit: int = 100, states: frozenset[State] | None = None, principal: str | None = None
+    ) -> Sequence[CallRow]:
+        """The latest calls, newest first, without their requests and answers; of all principals, or of one."""
         await self._read_queued()
-        found: list[CallRow] = self._file.read(lambda reader: calls_read.read_rows(reader, limit, states))
+        found: list[CallRow] = self._file.read(lambda reader: calls_read.read_rows(reader, limit, states, principal))
         return found
 
     async def excessive(self, *, limit: int = 100) -> Sequence[CallRow]:

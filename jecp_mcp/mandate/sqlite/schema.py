@@ -12,7 +12,7 @@ from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 APPLICATION_ID = 0x4A454350
 """``JECP`` in ASCII, in the file's header (SQLite file format §1.3.15)."""
 
-VERSION = 3
+VERSION = 4
 """The version of the tables, in ``user_version``: the first that a release wrote."""
 
 STATES = "'reserved', 'sent', 'settled', 'released', 'in_doubt', 'reconciled_charged', 'reconciled_free', 'written_off'"
@@ -139,7 +139,8 @@ CREATE TABLE call(
   provable_until INTEGER,
   ended_at INTEGER,
   answered INTEGER NOT NULL,
-  delivered INTEGER NOT NULL
+  delivered INTEGER NOT NULL,
+  mark TEXT
 ) STRICT;
 {CALL_INDEXES}
 -- Bodies live apart, so that a change of state does not rewrite them.

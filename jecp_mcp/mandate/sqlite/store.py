@@ -31,7 +31,7 @@ VACUUMED_AT_ONCE: Final = 1_024
 
 _COLUMNS: Final = """id, call_id, fingerprint, principal, session, owner, claim, rail, account, names, state, held,
 charged, refunded, balance_after, reference, evidence, attempts, created_at, sent_at, look_again_at, provable_until,
-ended_at, answered, delivered"""
+ended_at, answered, delivered, mark"""
 
 _CALL: Final = f"SELECT {_COLUMNS} FROM call "  # noqa: S608 constants of this module
 # Two searches of an index each; as one condition over ids they take ten times as long.
@@ -49,13 +49,14 @@ ORDER BY id LIMIT ?6
 INSERT: Final = """
 INSERT INTO call(id, call_id, principal, team, session, owner, claim, rail, account, tool, payee, source, offer, names,
   version, fingerprint, kind, terms, state, quoted, held, charged, refunded, balance_after, reference, evidence,
-  attempts, created_at, sent_at, look_again_at, provable_until, ended_at, answered, delivered)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  attempts, created_at, sent_at, look_again_at, provable_until, ended_at, answered, delivered, mark)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 """A call, its columns in the order of `CallRow`."""
 _UPDATE: Final = """
 UPDATE call SET owner = ?, claim = ?, state = ?, charged = ?, refunded = ?, balance_after = ?, reference = ?,
-  evidence = ?, attempts = ?, sent_at = ?, look_again_at = ?, ended_at = ?, answered = ?, delivered = ?
+  evidence = ?, attempts = ?, sent_at = ?, look_again_at = ?, ended_at = ?, answered = ?, delivered = ?,
+  mark = ?
 WHERE id = ?
 """
 _METERS: Final = f"{METER} WHERE principal = ?1 AND (session IS NULL OR session = ?2)"
@@ -392,6 +393,7 @@ def _moved(call: Call) -> tuple[Any, ...]:
         call.ended_at,
         call.answered,
         call.delivered,
+        call.mark,
         call.number,
     )
 
@@ -432,6 +434,7 @@ def _made(call: Call, wanted: Reservation) -> tuple[Any, ...]:
         call.ended_at,
         call.answered,
         call.delivered,
+        call.mark,
     )
 
 

@@ -98,6 +98,15 @@ class HubClient:
         """The agent's credentials, if there are any."""
         return self._credentials()
 
+    @property
+    def account_id(self) -> str:
+        """Who pays at this Hub, as the ledger names it."""
+        return self.account_of(self._credentials())
+
+    def account_of(self, identity: Credentials | None) -> str:
+        """The account of an agent at this Hub: its origin and the agent's id."""
+        return f"{self.origin} {identity.agent_id if identity is not None else '-'}"
+
     async def discover(self) -> AgentGuide:
         """As `consult`, where an answer can be waited for until later: what is known of the guide stays."""
         try:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
-from jecp_mcp.rails.base import UNREAD, Outcome, Verdict
 from jecp_mcp.wire.jecp.codes import Proof, Retry, lookup
 from jecp_mcp.wire.jecp.envelope import billing_of, bills
 from jecp_mcp.wire.jecp.errors import charge_proof
@@ -157,7 +157,7 @@ def _shown_by_answer(answer: Answer, *, replay: bool) -> Verdict:
     billing = answer.billing
     if billing.charged is not False:
         return Verdict.CHARGED
-    billed = bool(billing.amount) or billing.transaction_id is not None
+    billed = bool(billing.amount) or billing.reference is not None
     return Verdict.IN_DOUBT if replay and billed else Verdict.NOT_CHARGED
 
 
@@ -238,17 +238,17 @@ def _success(answer: Answer, verdict: Verdict, budget: MicroUSDC, count: int) ->
     billing = answer.billing
     if verdict is not Verdict.CHARGED:
         doubt = " again, it says; what was lost before may have been" if verdict is Verdict.IN_DOUBT else ""
-        return Outcome(verdict, ZERO, answer, None, f"answered, not charged{doubt}", count, billing.transaction_id)
+        return Outcome(verdict, ZERO, answer, None, f"answered, not charged{doubt}", count, billing.reference)
     amount, estimated = _counted(billing, budget)
     evidence = f"answered, charged{UNREAD if estimated else ''}"
-    return Outcome(Verdict.CHARGED, amount, answer, None, evidence, count, billing.transaction_id, estimated)
+    return Outcome(Verdict.CHARGED, amount, answer, None, evidence, count, billing.reference, estimated)
 
 
 def _charged_refusal(refusal: Refusal, budget: MicroUSDC, count: int) -> Outcome:
     billing = billing_of(refusal.raw)
     amount, estimated = _counted(billing, budget)
     evidence = f"refused, and yet charged: {refusal.code}{UNREAD if estimated else ''}"
-    return Outcome(Verdict.CHARGED, amount, None, refusal, evidence, count, billing.transaction_id, estimated)
+    return Outcome(Verdict.CHARGED, amount, None, refusal, evidence, count, billing.reference, estimated)
 
 
 def _counted(billing: Billing, budget: MicroUSDC) -> tuple[MicroUSDC, bool]:

@@ -9,26 +9,19 @@ from typing import Any, Final
 
 import anyio
 
+from jecp_mcp import jsontext
 from jecp_mcp.clock import Clock, UnixMs, iso
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import HubError, WireError
+from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
-from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails.base import (
-    Journal,
-    NotNow,
-    Outcome,
-    Progress,
-    Quote,
-    QuoteKind,
-    Refunded,
-    StoredRequest,
-    Verdict,
-    account_changed,
-)
+from jecp_mcp.money import MICRO_PER_USDC, ZERO, MicroUSDC
+from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, next_wait
+from jecp_mcp.rails.jecp.payload import Payload, pack, unpack
 from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
 from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost, read_reply, read_stream
 from jecp_mcp.settings import Credentials
@@ -42,18 +35,19 @@ INVALID_REQUEST: Final = "INVALID_REQUEST"
 _LONGEST_CALL_SECONDS: Final = 300.0
 _PATIENCE: Final = 1.5
 """How much longer than one attempt a call may take with its replays, as a factor."""
+_UNREADABLE_WAIT_MS: Final = 600_000
+"""How long a call is left alone whose stored request cannot be read."""
 _HOST_SECONDS: Final = 50.0
 """When replays must have ended: hosts give up on a tool after a minute. A single attempt may take longer than that."""
-
-_DOUBTFUL_SKEW_SECONDS: Final = 60.0
-"""What the clock may seem to be off before the Hub is asked for the time again."""
-_PAID_REFUNDS: Final = frozenset({"approved", "auto_approved"})
 
 
 class JecpRail:
     """The rail named ``jecp``."""
 
     name = "jecp"
+    probes = False
+    most_per_call = MicroUSDC(1_000 * MICRO_PER_USDC)
+    """The largest budget a mandate can carry (JECP 01-protocol, mandate: ``budget_usdc`` is at most 1000)."""
 
     def __init__(
         self,
@@ -77,112 +71,69 @@ class JecpRail:
         self._random = random
         self._sleep = sleep
 
-    @property
-    def account(self) -> str:
-        """The Hub's origin and the agent's id."""
-        identity = self._client.identity()
-        return f"{self._client.origin} {identity.agent_id if identity is not None else '-'}"
-
-    @property
-    def source(self) -> str:
-        """The Hub's origin."""
-        return self._client.origin
-
-    def serves(self, account: str) -> bool:
-        """Whether `account` is this agent's at this Hub, and its key is here."""
-        return self._client.identity() is not None and account == self.account
-
-    def unready(self) -> Refusal | None:
+    def ready(self) -> Refusal | None:
         """What is missing before anything can be bought, or None."""
         return _missing() if self._client.identity() is None else None
 
-    def quote(self, action: Action, arguments: Mapping[str, Any]) -> Quote | None:
+    def serves(self, account: str) -> bool:
+        """Whether `account` is this agent's at this Hub, and its key is here."""
+        return self._client.identity() is not None and account == self._client.account_id
+
+    async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Refusal:
         """The catalog's price; for metered models its base, which the call can exceed up to the mandate."""
         del arguments
-        if action.price.amount is None:
-            return None
-        return Quote(action.price.amount, QuoteKind.EXACT if action.price.exact else QuoteKind.FROM)
+        price = offer.price
+        terms = "" if price.kind is QuoteKind.EXACT else _terms(price)
+        return Quote(price.amount or ZERO, price.kind, offer.payee, self._client.account_id, terms)
 
-    def request(
-        self, call_id: str, action: Action, arguments: Mapping[str, Any], hold: MicroUSDC, now: UnixMs
+    def prepare(
+        self,
+        call_id: str,
+        offer: Offer,
+        arguments: Mapping[str, Any],
+        quote: Quote,
+        hold: MicroUSDC,
+        now: UnixMs,
     ) -> StoredRequest:
         """Write the call down. The version the catalog showed is pinned, so that its price is the one paid.
 
         Raises:
             WireError: the arguments are no JSON, or longer than the protocol allows.
         """
-        seconds = self._timeout if action.timeout_ms is None else max(self._timeout, action.timeout_ms / 1000)
-        return StoredRequest(
-            rail=self.name,
-            account=self.account,
-            call_id=call_id,
-            path=self._client.guide.paths["invoke_legacy_alias" if action.builtin else "invoke"],
-            body=request_body(
-                call_id,
-                action.capability,
-                action.action,
-                None if action.builtin else action.version,
-                arguments,
-            ),
-            budget=hold,
-            provable_until=provable_until(now, self._client.guide.idempotency_window_seconds),
-            streaming=action.streaming,
+        del quote
+        guide, builtin = self._client.guide, "/" not in offer.capability
+        seconds = self._timeout if offer.timeout_ms is None else max(self._timeout, offer.timeout_ms / 1000)
+        payload = Payload(
+            path=guide.paths["invoke_legacy_alias" if builtin else "invoke"],
+            body=request_body(call_id, offer.capability, offer.action, None if builtin else offer.version, arguments),
+            streaming=offer.streaming,
             timeout_seconds=min(seconds, _LONGEST_CALL_SECONDS),
-            provenance=self._client.guide.requires_provenance(action.capability, action.trust_tier_required),
+            provenance=guide.requires_provenance(offer.capability, offer.tier),
         )
+        until = provable_until(now, guide.idempotency_window_seconds)
+        return StoredRequest(self.name, self._client.account_id, call_id, hold, pack(payload), until)
 
-    async def skew(self, *, fresh: bool = False) -> float | None:
-        """How far this machine's clock is ahead of the Hub's, in seconds, or None where the Hub does not say.
-
-        What the Hub says of itself is heard on the way, where it was not yet: for how long it knows a call's id.
-
-        Raises:
-            HubError: the Hub was asked and did not answer, or does not tell the time any more.
-        """
-        skew = self._client.hub_time.skew()
-        if fresh or not self._client.guide_known:
-            told = await self._client.consult()
-            if fresh and not told and skew is not None:
-                raise HubError(
-                    "HUB_MISBEHAVED", "The Hub's answer does not tell the time. Nothing was charged. Try again later."
-                )
-        elif skew is not None and abs(skew) > _DOUBTFUL_SKEW_SECONDS:
-            # A machine that slept looks as if its clock had jumped; only the Hub can tell.
-            await self._client.discover()
-        return self._client.hub_time.skew()
-
-    async def refunds(self) -> Sequence[Refunded]:
-        """The refunds that the Hub has paid.
-
-        Raises:
-            HubError: the Hub refused, could not be reached, or there are no credentials.
-        """
-        return [
-            Refunded(one.transaction_id, one.returned, f"refunded: {one.refund_id}")
-            for one in await self._client.refunds()
-            if one.status in _PAID_REFUNDS and one.transaction_id is not None and one.returned is not None
-        ]
-
-    async def execute(
-        self,
-        request: StoredRequest,
-        journal: Journal,
-        *,
-        replay: bool = False,
-        attempts: int = 0,
-        progress: Progress | None = None,
-    ) -> Outcome:
+    async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Send the request, and again while that is safe and may prove more."""
-        door = _Door(request, journal, self._clock)
-        ended = await self._ended(request, door, replay=replay, progress=progress)
+        return await self._send(call, journal, progress, replay=False)
+
+    async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+        """Send the identical bytes under the same id: the Hub answers what became of the call (JECP ADR-0001)."""
+        return await self._send(call, journal, progress, replay=True)
+
+    async def _send(self, call: OpenCall, journal: Journal, progress: Progress | None, *, replay: bool) -> Outcome:
+        until = call.request.provable_until
+        assert until is not None, "every request of this rail has a last instant"
+        door = _Door(until, journal, self._clock)
+        ended = await self._ended(call.request, door, replay=replay, progress=progress)
         if door.closed is not None and ended.verdict is Verdict.NOT_CHARGED and ended.attempts == 0:
             ended = replace(ended, refusal=door.closed.refusal, evidence=f"never sent: {door.closed.refusal.code}")
-        if ended.verdict is not Verdict.IN_DOUBT:
+        if ended.verdict is not Verdict.IN_DOUBT or ended.look_again_at is not None:
             return ended
         again = look_again_at(
             self._clock.now(),
-            request.provable_until,
-            attempts=attempts + ended.attempts,
+            until,
+            attempts=call.attempts + ended.attempts,
             left=ended.attempts > 0,
             allowed_at=None if door.closed is None else door.closed.again_at,
         )
@@ -192,97 +143,114 @@ class JecpRail:
         identity = self._client.identity()
         if identity is None:
             return _unsent(request, _missing(), replay=replay)
-        if request.account != self.account:
+        if request.account != self._client.account_of(identity):
             # The id means nothing to another Hub or account: there the call would be bought a second time.
             return _unsent(request, account_changed(), replay=replay)
         try:
-            body = self._signed(request, identity)
+            payload = unpack(request.payload)
+        except WireError as exc:
+            # Only what another version or a damaged ledger kept cannot be read; nothing of it can be sent again.
+            later = UnixMs(self._clock.now() + _UNREADABLE_WAIT_MS)
+            return Outcome(Verdict.IN_DOUBT, ZERO, None, _unwritable(exc), str(exc), 0, look_again_at=later)
+        sending = _Sending(request, payload, identity, door, self._clock)
+        try:
+            sending.sign()
         except WireError as exc:
             return _unsent(request, _unwritable(exc), replay=replay)
-        return await self._attempts(request, body, identity, door, replay=replay, progress=progress)
+        return await self._attempts(sending, replay=replay, progress=progress)
 
-    async def _attempts(
-        self,
-        request: StoredRequest,
-        body: bytes,
-        identity: Credentials,
-        door: _Door,
-        *,
-        replay: bool,
-        progress: Progress | None,
-    ) -> Outcome:
-        patience = max(request.timeout_seconds, min(request.timeout_seconds * _PATIENCE, _HOST_SECONDS))
-        ends = self._clock.monotonic() + patience
+    async def _attempts(self, sending: _Sending, *, replay: bool, progress: Progress | None) -> Outcome:
+        request, payload, door = sending.request, sending.payload, sending.door
+        seconds = payload.timeout_seconds
+        ends = self._clock.monotonic() + max(seconds, min(seconds * _PATIENCE, _HOST_SECONDS))
         attempts: list[Evidence] = []
-        streaming = request.streaming and not replay
+        streaming = payload.streaming and not replay
         while True:
-            left = min(request.timeout_seconds, ends - self._clock.monotonic())
             if streaming:
-                heard = await self._streamed(request, body, identity, door, progress)
+                heard = await self._streamed(sending, progress)
                 # A stream has its own, longer time; what it takes is not taken from the plain attempts after it.
-                ends = max(ends, self._clock.monotonic() + request.timeout_seconds)
+                ends = max(ends, self._clock.monotonic() + seconds)
             else:
-                heard = await self._plain(request, body, identity, door, left)
+                heard = await self._plain(sending, min(seconds, ends - self._clock.monotonic()))
             attempts.append(answering(request.call_id, heard))
             unstreamable = streaming and _refused_streaming(attempts[-1])
             left = ends - self._clock.monotonic()
-            wait = 0.0 if unstreamable else self._wait(request, attempts, replay=replay, left=left)
+            wait = 0.0 if unstreamable else self._wait(payload, attempts, replay=replay, left=left)
             if wait is None or door.closed is not None:
-                return conclude(attempts, replay=replay, budget=request.budget)
+                return conclude(attempts, replay=replay, budget=request.hold)
             in_doubt = doubtful(attempts, replay=replay)
             # A stream that broke off is not reopened: the plain answer under the same id is what was paid for.
             streaming = streaming and not unstreamable and not in_doubt
-            if request.provenance and not in_doubt and isinstance(attempts[-1], Replied):
+            if payload.provenance and not in_doubt and isinstance(attempts[-1], Replied):
                 # The nonce was spent on a refusal; nothing is open, so nothing hangs on the next bytes being the same.
-                body = self._signed(request, identity, spent=len(attempts))
+                sending.sign(spent=len(attempts))
             if wait:
                 await self._sleep(wait)
 
-    def _wait(self, request: StoredRequest, attempts: Sequence[Evidence], *, replay: bool, left: float) -> float | None:
-        return next_wait(attempts, replay=replay, provenance=request.provenance, jitter=self._random(), left=left)
+    def _wait(self, payload: Payload, attempts: Sequence[Evidence], *, replay: bool, left: float) -> float | None:
+        return next_wait(attempts, replay=replay, provenance=payload.provenance, jitter=self._random(), left=left)
 
-    def _signed(self, request: StoredRequest, identity: Credentials, *, spent: int = 0) -> bytes:
-        """The exact bytes to send.
-
-        With provenance, the nonce follows from the id and from how many attempts were `spent` on plain refusals, so
-        that the replay of a lost attempt is known for one, by a later process too.
-        """
-        key = identity.api_key.get_secret_value()
-        proof = None
-        if request.provenance:
-            seed = f"{request.call_id}:{spent}" if spent else request.call_id
-            nonce = hashlib.sha256(seed.encode()).hexdigest()[:32]
-            proof = build(identity.agent_id, key, at=self._clock.now(), nonce=nonce)
-        return with_mandate(
-            request.body,
-            agent_id=identity.agent_id,
-            api_key=key,
-            budget=request.budget,
-            expires_at=request.provable_until,
-            provenance_hash=proof,
-        )
-
-    async def _plain(
-        self, request: StoredRequest, body: bytes, identity: Credentials, door: _Door, seconds: float
-    ) -> Evidence:
+    async def _plain(self, sending: _Sending, seconds: float) -> Evidence:
+        identity, open_door = sending.identity, sending.door.open
         try:
-            answer = await self._client.post(request.path, body, identity, seconds=seconds, before_sending=door.open)
+            answer = await self._client.post(
+                sending.payload.path, sending.body, identity, seconds=seconds, before_sending=open_door
+            )
         except ExchangeFailed as exc:
             return lost(exc)
         return await read_reply(answer.status, answer.headers, answer.body, self._clock.now(), mask_of(identity))
 
-    async def _streamed(
-        self, request: StoredRequest, body: bytes, identity: Credentials, door: _Door, progress: Progress | None
-    ) -> Evidence:
-        silence = min(SILENCE_SECONDS, request.timeout_seconds)
-        opening = self._client.open_stream(request.path, body, identity, silence=silence, before_sending=door.open)
+    async def _streamed(self, sending: _Sending, progress: Progress | None) -> Evidence:
+        payload, mask = sending.payload, mask_of(sending.identity)
+        silence = min(SILENCE_SECONDS, payload.timeout_seconds)
+        opening = self._client.open_stream(
+            payload.path, sending.body, sending.identity, silence=silence, before_sending=sending.door.open
+        )
         try:
             async with opening as answer:
-                return await read_stream(
-                    answer, request.call_id, self._clock.now(), progress, silence=silence, mask=mask_of(identity)
-                )
+                now = self._clock.now()
+                return await read_stream(answer, sending.request.call_id, now, progress, silence=silence, mask=mask)
         except ExchangeFailed as exc:
             return lost(exc)
+
+
+class _Sending:
+    """One execution's request, with the key that signs it.
+
+    Attributes:
+        body: the exact bytes of the next attempt.
+    """
+
+    def __init__(
+        self, request: StoredRequest, payload: Payload, identity: Credentials, door: _Door, clock: Clock
+    ) -> None:
+        self.request, self.payload, self.identity, self.door = request, payload, identity, door
+        self._clock = clock
+        self.body = b""
+
+    def sign(self, *, spent: int = 0) -> None:
+        """Write `body`.
+
+        With provenance, the nonce follows from the id and from how many attempts were `spent` on plain refusals, so
+        that the replay of a lost attempt is known for one, by a later process too.
+
+        Raises:
+            WireError: it cannot be written.
+        """
+        key = self.identity.api_key.get_secret_value()
+        proof = None
+        if self.payload.provenance:
+            call_id = self.request.call_id
+            nonce = hashlib.sha256((f"{call_id}:{spent}" if spent else call_id).encode()).hexdigest()[:32]
+            proof = build(self.identity.agent_id, key, at=self._clock.now(), nonce=nonce)
+        self.body = with_mandate(
+            self.payload.body,
+            agent_id=self.identity.agent_id,
+            api_key=key,
+            budget=self.request.hold,
+            expires_at=self.request.provable_until,
+            provenance_hash=proof,
+        )
 
 
 class _Door:
@@ -292,8 +260,8 @@ class _Door:
         closed: why it was held back there, if it was.
     """
 
-    def __init__(self, request: StoredRequest, journal: Journal, clock: Clock) -> None:
-        self._until = request.provable_until
+    def __init__(self, until: UnixMs, journal: Journal, clock: Clock) -> None:
+        self._until = until
         self._journal = journal
         self._clock = clock
         self.closed: NotNow | None = None
@@ -317,8 +285,13 @@ class _Door:
 def _unsent(request: StoredRequest, refusal: Refusal, *, replay: bool) -> Outcome:
     """The end of a call that is not sent now; what an earlier attempt did stays open."""
     if replay:
-        return conclude([Lost(sent=False, reason=refusal.code)], replay=True, budget=request.budget)
+        return conclude([Lost(sent=False, reason=refusal.code)], replay=True, budget=request.hold)
     return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, f"never sent: {refusal.code}", 0)
+
+
+def _terms(price: Price) -> str:
+    """How a call is charged beyond what is quoted for it: the model and its rates, as a digest."""
+    return hashlib.sha256(jsontext.dumps([price.model, dict(sorted(price.rates.items()))])).hexdigest()
 
 
 def _missing() -> Refusal:

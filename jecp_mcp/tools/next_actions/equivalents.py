@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.clock import Clock
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.ports import Finder, Shelf
 from jecp_mcp.tools.publishing.cleaning import clean, title_of
@@ -32,7 +32,7 @@ _WORD: Final = re.compile(r"[^\W_]{3,}")
 _STOP: Final = frozenset({"and", "for", "from", "into", "the", "with"})
 
 
-def brief(action: Action, name: str) -> dict[str, Any]:
+def brief(action: Offer, name: str) -> dict[str, Any]:
     """One action in a line: its tool, title and price, and the tier where it needs one."""
     return {"tool": name, "title": title_of(action), **_terms(action)}
 
@@ -40,7 +40,7 @@ def brief(action: Action, name: str) -> dict[str, Any]:
 class Equivalents:
     """Looks for other actions in the catalog, and remembers which providers failed. One per process."""
 
-    def __init__(self, shelf: Shelf, finder: Finder, clock: Clock, permits: Callable[[Action, str], bool]) -> None:
+    def __init__(self, shelf: Shelf, finder: Finder, clock: Clock, permits: Callable[[Offer, str], bool]) -> None:
         """Look on `shelf` with `finder`, for what `permits` lets be bought under its tool's name."""
         self._shelf = shelf
         self._finder = finder
@@ -48,37 +48,37 @@ class Equivalents:
         self._permits = permits
         self._failed: dict[str, float] = {}
 
-    def note_failure(self, action: Action) -> None:
+    def note_failure(self, action: Offer) -> None:
         """Remember that an action's provider failed just now."""
         if len(self._failed) >= _MOST_FAILURES:
             self._failed.clear()
-        self._failed[action.namespace] = self._clock.monotonic()
+        self._failed[action.payee] = self._clock.monotonic()
 
-    def to(self, action: Action, *, highest_tier: str | None = None) -> Sequence[Mapping[str, Any]]:
+    def to(self, action: Offer, *, highest_tier: str | None = None) -> Sequence[Mapping[str, Any]]:
         """Actions that do the same, best first: of other providers or, with `highest_tier`, of any within that tier."""
         task = _task(action)
         if not task:
             return ()
-        ranked: list[tuple[tuple[bool, int, int, int], Action]] = []
+        ranked: list[tuple[tuple[bool, int, int, int], Offer]] = []
         for other in self._finder.search(" ".join(sorted(task)), limit=_CANDIDATES):
             # Rivals share words and inputs; what only shares words is another step with the same material.
             alike = (_shared(task, _task(other)) + _shared(_inputs(action), _inputs(other))) / 2
-            tier = _tier(other)
+            tier = other.tier_rank
             if other.key == action.key or alike < _LEAST_ALIKE or other.price.amount is None or _is_sunset(other):
                 continue
-            if other.namespace == action.namespace if highest_tier is None else tier > _rank(highest_tier):
+            if other.payee == action.payee if highest_tier is None else tier > _rank(highest_tier):
                 continue
             # Likeness in steps: a little more of it outweighs no price.
             ranked.append(((self._failing(other), -round(alike * _STEPS), other.price.amount, tier), other))
         return self._named(other for _, other in sorted(ranked, key=lambda one: one[0]))
 
-    def named_by(self, texts: Iterable[str], action: Action) -> Sequence[Mapping[str, Any]]:
+    def named_by(self, texts: Iterable[str], action: Offer) -> Sequence[Mapping[str, Any]]:
         """The actions that `texts` mean, as keys or capability ids, but for `action` itself."""
         # A Hub may name a version that is sold no more; what is shown is what would be bought.
         found = (self._shelf.find(unpinned(text)[0]) for text in texts)
         return self._named(one for one in found if one is not None and one.key != action.key)
 
-    def nearest(self, text: str, action: Action | None = None) -> Sequence[Mapping[str, Any]]:
+    def nearest(self, text: str, action: Offer | None = None) -> Sequence[Mapping[str, Any]]:
         """Actions whose names look most like `text`; those of `action`'s own capability come first."""
         found = self._finder.nearest(text, limit=SHOWN * 2)
         if action is not None:
@@ -86,7 +86,7 @@ class Equivalents:
             found = sorted(found, key=lambda one: one.capability != action.capability)
         return self._named(found)
 
-    def _named(self, actions: Iterable[Action]) -> Sequence[Mapping[str, Any]]:
+    def _named(self, actions: Iterable[Offer]) -> Sequence[Mapping[str, Any]]:
         made: list[Mapping[str, Any]] = []
         for action in actions:
             name = self._shelf.name_of(action)
@@ -96,18 +96,18 @@ class Equivalents:
                 break
         return made
 
-    def _failing(self, action: Action) -> bool:
-        at = self._failed.get(action.namespace)
+    def _failing(self, action: Offer) -> bool:
+        at = self._failed.get(action.payee)
         return at is not None and self._clock.monotonic() - at < FAILURE_SECONDS
 
 
-def _task(action: Action) -> frozenset[str]:
+def _task(action: Offer) -> frozenset[str]:
     """The words for what an action does, without its provider's name."""
     text = f"{action.capability.rpartition('/')[2]} {action.action} {action.title} {' '.join(action.tags)}"
     return frozenset(_WORD.findall(text.casefold())) - _STOP
 
 
-def _inputs(action: Action) -> frozenset[str]:
+def _inputs(action: Offer) -> frozenset[str]:
     """The names of what an action takes."""
     properties = action.input_schema.get("properties")
     return frozenset(properties) if isinstance(properties, Mapping) else frozenset()
@@ -119,16 +119,12 @@ def _shared(one: frozenset[str], other: frozenset[str]) -> float:
     return 2 * len(one & other) / both if both else 0.5
 
 
-def _terms(action: Action) -> dict[str, Any]:
+def _terms(action: Offer) -> dict[str, Any]:
     amount = action.price.amount
     terms: dict[str, Any] = {"price_usdc": None if amount is None else format_usdc(amount)}
-    if action.trust_tier_required != TIERS[0]:
-        terms["tier"] = clean(action.trust_tier_required, 20, one_line=True)
+    if action.tier_rank:
+        terms["tier"] = clean(action.tier, 20, one_line=True)
     return terms
-
-
-def _tier(action: Action) -> int:
-    return _rank(action.trust_tier_required)
 
 
 def _rank(tier: str) -> int:
@@ -136,5 +132,5 @@ def _rank(tier: str) -> int:
     return TIERS.index(tier) if tier in TIERS else len(TIERS)
 
 
-def _is_sunset(action: Action) -> bool:
+def _is_sunset(action: Offer) -> bool:
     return action.deprecation is not None and action.deprecation.status == "sunset"

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.refusals import CLOCK_WRONG
 from jecp_mcp.clock import UnixMs, parse_iso
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
@@ -60,7 +60,7 @@ class Context:
     links: LinkPolicy
     now: UnixMs
     target: str | None = None
-    action: Action | None = None
+    action: Offer | None = None
     successor: str | None = None
     offers: Equivalents | None = None
     page: str | None = None
@@ -381,9 +381,9 @@ def same_call(context: Context) -> tuple[str, Mapping[str, Any]] | None:
     return (context.tool, context.arguments) if length <= MAX_ARGUMENTS else None
 
 
-def action_of(case: Case) -> Action | None:
+def action_of(case: Case) -> Offer | None:
     """What was to be bought."""
-    return case.context.action or case.end.action
+    return case.context.action or case.end.offer
 
 
 _DEFAULT_WAITS: Final[Mapping[str, int]] = {

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp import jsontext
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.errors import MoneyError, ToolFault, WireError
 from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
 from jecp_mcp.tools.own.definitions import DEFAULT_RESULTS, MAX_RESULTS
@@ -39,7 +40,7 @@ REASON_LENGTH: Final = 300
 
 
 async def search(
-    shelf: Shelf, finder: Finder, wallet: Wallet, arguments: Mapping[str, Any], principal: str
+    shelf: Shelf, finder: Finder, wallet: Wallet, arguments: Mapping[str, Any], principal: Principal
 ) -> dict[str, Any]:
     """The matches as ``jecp_search`` shows them; what the mandate denies comes last.
 
@@ -114,7 +115,7 @@ def described(on_shelf: OnShelf, warning: str | None, left: Sequence[str] = ()) 
     return made
 
 
-def _set_aside(shelf: Shelf, action: Action) -> dict[str, Any]:
+def _set_aside(shelf: Shelf, action: Offer) -> dict[str, Any]:
     """A match that cannot be bought, without a word of its provider's."""
     why = shelf.quarantined.get(action.key, "it cannot be published")
     return {
@@ -124,7 +125,7 @@ def _set_aside(shelf: Shelf, action: Action) -> dict[str, Any]:
     }
 
 
-def _entry(action: Action, name: str, warning: str | None) -> dict[str, Any]:
+def _entry(action: Offer, name: str, warning: str | None) -> dict[str, Any]:
     amount = action.price.amount
     made: dict[str, Any] = {
         "tool": name,
@@ -134,8 +135,8 @@ def _entry(action: Action, name: str, warning: str | None) -> dict[str, Any]:
     }
     if amount is not None and not action.price.exact:
         made["metered"] = True
-    if action.trust_tier_required != "bronze":
-        made["tier"] = clean(action.trust_tier_required, 20, one_line=True)
+    if action.tier_rank:
+        made["tier"] = clean(action.tier, 20, one_line=True)
     if action.deprecation is not None and action.deprecation.status == "sunset":
         made["withdrawn"] = True
     if warning is not None:
@@ -146,7 +147,7 @@ def _entry(action: Action, name: str, warning: str | None) -> dict[str, Any]:
     return made
 
 
-def _examples(action: Action) -> list[Any]:
+def _examples(action: Offer) -> list[Any]:
     """The provider's first examples that are short enough to be worth their tokens."""
     shown: list[Any] = []
     for example in action.examples:

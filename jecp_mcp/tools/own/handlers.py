@@ -147,7 +147,7 @@ class OwnTools:
             )
         action = self._near.shelf.find(row.offer)
         if end.answer is not None:
-            result = await self._near.results.render(replace(end, action=action, stored=True))
+            result = await self._near.results.render(replace(end, offer=action, stored=True))
             if await caller.listening():
                 self._near.calls.delivered(end)
             return result
@@ -162,8 +162,7 @@ class OwnTools:
         return told(made)
 
     async def _row(self, call_id: str, caller: Caller) -> CallRow | None:
-        rows = await self._near.calls.status(call_id)
-        return next((row for row in rows if row.principal == caller.principal), None)
+        return await self._near.calls.reader(caller.principal).call(call_id)
 
     async def latest(self, caller: Caller) -> dict[str, Any]:
         """The caller's latest calls, newest first.
@@ -171,9 +170,8 @@ class OwnTools:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        rows = await self._near.calls.status(limit=_SEARCHED)
-        mine = [row for row in rows if row.principal == caller.principal]
-        return {"calls": [line(row) for row in mine[:_LATEST]]}
+        rows = await self._near.calls.reader(caller.principal).latest(limit=_LATEST)
+        return {"calls": [line(row) for row in rows]}
 
     async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
         if not self._near.keeper.present():

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.prepared import Preparation
+from jecp_mcp.calls.prepared import Preparation, PreparedCall
 from jecp_mcp.clock import iso
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.error_results import step_object
@@ -54,12 +55,12 @@ def shown(
         left: what could not be checked in these arguments, beyond what the tool's card says.
     """
     call, slip = made.call, made.slip
-    issues = [*_full(made.full), *_short(call.hold if call.exact else call.quoted, balance), *_approval(made)]
+    issues = [*_full(made.full), *_short(_least(call), balance), *_approval(made)]
     issues += [*_ageing(found.action), *_unchecked([*found.card.left_to_hub, *left])]
     told: dict[str, Any] = {
         "prepared_id": slip.slip_id,
         "tool": found.name,
-        "price_usdc": None if call.quoted is None else format_usdc(call.quoted),
+        "price_usdc": None if call.quote.kind is QuoteKind.UNKNOWN else format_usdc(call.quote.amount),
         "at_most_usdc": format_usdc(call.hold),
         "expires_at": iso(slip.expires_at),
         "provider": _hints(found.action),
@@ -69,6 +70,11 @@ def shown(
     told["charged"] = "no"
     told["next_action"] = step_object(_next(found, made, balance, page))
     return told
+
+
+def _least(call: PreparedCall) -> MicroUSDC:
+    """What the wallet must hold for it at least."""
+    return call.quote.amount if call.quote.kind is QuoteKind.FROM else call.hold
 
 
 def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
@@ -88,7 +94,7 @@ def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: st
         return _cheaper(found.action, min(never))
     if made.full:
         return _once_there_is_room(made, execute)
-    least = made.call.quoted or made.call.hold
+    least = _least(made.call)
     if balance is not None and balance < least:
         return NextAction(
             "topup",
@@ -101,7 +107,7 @@ def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: st
     return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
 
 
-def _cheaper(action: Action, most: MicroUSDC) -> NextAction:
+def _cheaper(action: Offer, most: MicroUSDC) -> NextAction:
     """What costs more than a whole limit never has room in it, whatever refills."""
     words = f"{action.capability.rpartition('/')[2]} {action.title or action.action}"
     return NextAction(
@@ -153,7 +159,7 @@ def _approval(made: Preparation) -> list[Issue]:
     return [] if made.approval is None else [_issue(refusals.APPROVAL_REQUIRED, made.approval[0], location="mandate")]
 
 
-def _ageing(action: Action) -> list[Issue]:
+def _ageing(action: Offer) -> list[Issue]:
     if action.deprecation is None or action.deprecation.status == "active":
         return []
     until = f" until {said(action.deprecation.sunset_at, 40, one_line=True)}" if action.deprecation.sunset_at else ""
@@ -197,13 +203,13 @@ def _expected(schema: Mapping[str, Any], pointer: str) -> dict[str, Any]:
     return said if len(jsontext.dumps(said)) <= _FRAGMENT else {key: said[key] for key in ("type",) if key in said}
 
 
-def _hints(action: Action) -> dict[str, Any]:
+def _hints(action: Offer) -> dict[str, Any]:
     """What is known of the provider that bears on whether to buy."""
     told: dict[str, Any] = {"name": provider_of(action)}
     if action.version:
         told["version"] = clean(action.version, 40, one_line=True)
-    if action.trust_tier_required != "bronze":
-        told["tier"] = clean(action.trust_tier_required, 20, one_line=True)
+    if action.tier_rank:
+        told["tier"] = clean(action.tier, 20, one_line=True)
     if action.timeout_ms is not None:
         told["timeout_seconds"] = action.timeout_ms // 1000
     effects = [said(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]

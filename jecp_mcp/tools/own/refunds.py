@@ -61,11 +61,11 @@ async def refund(
 
 
 async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
-    rows = await calls.status(call_id)
-    row = next((one for one in rows if one.principal == caller.principal), None)
+    reader = calls.reader(caller.principal)
+    row = await reader.call(call_id)
     if row is None:
         raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking. List the latest calls.")
-    if not calls.own(row):
+    if not reader.paid_here(row):
         raise ToolFault(
             ACCOUNT_NOT_HERE,
             "Another account paid for this call, so this server cannot ask its money back. Nothing was charged. "

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.ends import charge_of, standing
+from jecp_mcp.calls.ends import charge_of, kept_answer
+from jecp_mcp.calls.reader import Reader
 from jecp_mcp.clock import Clock, iso
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.purchases import LOCAL, Principal
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import CallRow, MeterReading
@@ -42,7 +44,7 @@ class Wallet:
         self._policy = policy
         self._clock = clock
 
-    async def overview(self, principal: str, free_calls: int | None = None) -> dict[str, Any]:
+    async def overview(self, principal: Principal, free_calls: int | None = None) -> dict[str, Any]:
         """The wallet as ``jecp_wallet`` shows it; amounts are decimal text in USDC.
 
         Args:
@@ -51,17 +53,18 @@ class Wallet:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        rows = [row for row in await self._calls.status(limit=_ROWS) if self._calls.own(row)]
-        totals = await self._calls.totals()
+        reader = self._calls.reader(principal)
+        rows = [row for row in await reader.latest(limit=_ROWS) if reader.paid_here(row)]
+        totals = await reader.totals()
         made: dict[str, Any] = {}
-        known = await self._balance()
+        known = await _balance(reader)
         if known is not None:
             made["balance_usdc"], made["balance_at"] = format_usdc(known[0]), iso(known[1])
         else:
             made["balance_usdc"] = None
         if free_calls is not None and not rows:
             made["free_calls_remaining"] = free_calls
-        made |= await self._standing(rows)
+        made |= await _standing(reader, rows)
         general = next((cap.per_call for cap in self._policy.caps if cap.pattern is None), None)
         if general is not None:
             made["per_call_usdc"] = format_usdc(general)
@@ -70,7 +73,7 @@ class Wallet:
             for cap in self._policy.caps
             if cap.pattern is not None and cap.per_call is not None
         ]
-        made["limits"] = [*special, *(_reading(one) for one in await self._calls.windows(principal))]
+        made["limits"] = [*special, *(_reading(one) for one in await reader.windows())]
         if self._policy.expires_at is not None:
             made["expires_at"] = iso(self._policy.expires_at)
         if self._policy.approve_above is not None:
@@ -79,59 +82,21 @@ class Wallet:
         made["held_usdc"] = format_usdc(totals.held)
         made["in_doubt_usdc"] = format_usdc(totals.in_doubt)
         made["calls"] = totals.calls
-        made |= await self._holds(principal) | await self._excessive(principal)
-        if self._calls.trouble is not None:
-            made["ledger_trouble"] = self._calls.trouble
+        made |= await _holds(reader) | await _excessive(reader)
+        if reader.trouble is not None:
+            made["ledger_trouble"] = reader.trouble
         return made
 
-    async def _standing(self, rows: Sequence[CallRow]) -> dict[str, Any]:
-        """Free calls, trust tier and the calls to the next one, as far as the Hub's latest answers tell them."""
-        answered = [row for row in rows if row.answered]
-        # Of the reference Hub's actions, only its own are answered with a tier.
-        looked_at = {row.number: row for row in (*answered[:_ANSWERS], *_of_the_hub(answered)[:_ANSWERS])}
-        made: dict[str, Any] = {}
-        for number in sorted(looked_at, reverse=True):
-            for row in await self._calls.status(looked_at[number].call_id):
-                answer = standing(row).answer
-                if answer is None:
-                    continue
-                free = answer.billing.raw.get("free_calls_remaining")
-                if isinstance(free, int) and not isinstance(free, bool) and free >= 0:
-                    made.setdefault("free_calls_remaining", free)
-                if answer.trust_tier in TIERS:
-                    made.setdefault("trust_tier", answer.trust_tier)
-        if "trust_tier" in made and made["trust_tier"] != TIERS[-1]:
-            made["next_tier"] = _next_tier(made["trust_tier"], rows)
-        return made
-
-    async def _holds(self, principal: str) -> dict[str, Any]:
-        """The calls that hold money without a proven end, newest first."""
-        rows = await self._calls.holding(limit=_HOLDS + 1)
-        made: dict[str, Any] = {"open_holds": [line(row) for row in rows[:_HOLDS] if row.principal == principal]}
-        return made | ({"more_holds": True} if len(rows) > _HOLDS else {})
-
-    async def _excessive(self, principal: str) -> dict[str, Any]:
-        """The calls for which the payee took more than they were allowed to cost; a person must look at them."""
-        rows = [row for row in await self._calls.excessive(limit=_HOLDS) if row.principal == principal]
-        return {"charged_too_much": [line(row) for row in rows]} if rows else {}
-
-    async def balance(self) -> MicroUSDC | None:
+    async def balance(self, principal: Principal) -> MicroUSDC | None:
         """The balance the Hub last told, or None.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        known = await self._balance()
+        known = await _balance(self._calls.reader(principal))
         return None if known is None else known[0]
 
-    async def _balance(self) -> tuple[MicroUSDC, int] | None:
-        """The balance the Hub last told this account, and when (Unix ms); it moves when other programs use it."""
-        row = await self._calls.last_told()
-        if row is None or row.balance_after is None:
-            return None
-        return row.balance_after, row.ended_at or row.created_at
-
-    async def allowance(self, action: Action, tool: str, principal: str) -> dict[str, Any]:
+    async def allowance(self, action: Offer, tool: str, principal: Principal) -> dict[str, Any]:
         """Whether the limits would let this action be bought now: ``{"affordable": …}``, with ``why`` when not.
 
         A caps check without a reservation: what other calls take in the meantime is not in it.
@@ -139,11 +104,12 @@ class Wallet:
         (made,) = await self.allowances([(action, tool)], principal)
         return made
 
-    async def allowances(self, bought: Sequence[tuple[Action, str]], principal: str) -> list[dict[str, Any]]:
+    async def allowances(self, bought: Sequence[tuple[Offer, str]], principal: Principal) -> list[dict[str, Any]]:
         """`allowance` for several actions, each with its tool's name; the books are read once."""
         try:
-            readings = {one.meter.label: one for one in await self._calls.windows(principal)}
-            known = await self._balance()
+            reader = self._calls.reader(principal)
+            readings = {one.meter.label: one for one in await reader.windows()}
+            known = await _balance(reader)
         except LedgerError as exc:
             return [{"affordable": False, "why": refusals.ledger_trouble(exc).code} for _ in bought]
         return [self._allowance(self._permit(*one, principal), readings, known) for one in bought]
@@ -161,22 +127,63 @@ class Wallet:
             return {"affordable": False, "why": "INSUFFICIENT_BALANCE"}
         return {"affordable": True} | ({"approval_needed": True} if self._policy.needs_approval(permit.hold) else {})
 
-    def permits(self, action: Action, tool: str) -> bool:
+    def permits(self, action: Offer, tool: str) -> bool:
         """Whether the mandate lets this action be bought without asking anybody, as long as its windows have room."""
-        return isinstance(self._permit(action, tool, ""), Permit)
+        return isinstance(self._permit(action, tool, LOCAL), Permit)
 
-    def _permit(self, action: Action, tool: str, principal: str) -> Permit | Refusal:
-        price = action.price
+    def _permit(self, action: Offer, tool: str, principal: Principal) -> Permit | Refusal:
         return authorise(
             self._policy,
             action,
             tool,
-            price.amount,
-            exact=price.exact,
+            action.listed,
             now=self._clock.now(),
             principal=principal,
             session="",
+            most_per_call=self._calls.most_per_call(action),
         )
+
+
+async def _standing(reader: Reader, rows: Sequence[CallRow]) -> dict[str, Any]:
+    """Free calls, trust tier and the calls to the next one, as far as the Hub's latest answers tell them."""
+    answered = [row for row in rows if row.answered]
+    # Of the reference Hub's actions, only its own are answered with a tier.
+    looked_at = {row.number: row for row in (*answered[:_ANSWERS], *_of_the_hub(answered)[:_ANSWERS])}
+    made: dict[str, Any] = {}
+    for number in sorted(looked_at, reverse=True):
+        row = await reader.call(looked_at[number].call_id)
+        answer = None if row is None else kept_answer(row)
+        if answer is None:
+            continue
+        free = answer.billing.raw.get("free_calls_remaining")
+        if isinstance(free, int) and not isinstance(free, bool) and free >= 0:
+            made.setdefault("free_calls_remaining", free)
+        if answer.standing in TIERS:
+            made.setdefault("trust_tier", answer.standing)
+    if "trust_tier" in made and made["trust_tier"] != TIERS[-1]:
+        made["next_tier"] = _next_tier(made["trust_tier"], rows)
+    return made
+
+
+async def _holds(reader: Reader) -> dict[str, Any]:
+    """The calls that hold money without a proven end, newest first."""
+    rows = await reader.holding(limit=_HOLDS + 1)
+    made: dict[str, Any] = {"open_holds": [line(row) for row in rows[:_HOLDS]]}
+    return made | ({"more_holds": True} if len(rows) > _HOLDS else {})
+
+
+async def _excessive(reader: Reader) -> dict[str, Any]:
+    """The calls for which the payee took more than they were allowed to cost; a person must look at them."""
+    rows = await reader.excessive(limit=_HOLDS)
+    return {"charged_too_much": [line(row) for row in rows]} if rows else {}
+
+
+async def _balance(reader: Reader) -> tuple[MicroUSDC, int] | None:
+    """The balance the Hub last told this account, and when (Unix ms); it moves when other programs use it."""
+    row = await reader.last_told()
+    if row is None or row.balance_after is None:
+        return None
+    return row.balance_after, row.ended_at or row.created_at
 
 
 def line(row: CallRow) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Final
 
 from jecp_mcp.catalog.lookalikes import mixes_scripts
-from jecp_mcp.domain.offers import Action, Deprecation, PricingModel
+from jecp_mcp.domain.offers import Deprecation, Offer
 from jecp_mcp.invisible import RANGES
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.publishing.suspicion import suspect
@@ -70,9 +70,9 @@ _RAW_FACTOR: Final = 4
 _MOST_LOST: Final = 4
 
 _PER: Final = {
-    PricingModel.PER_TOKEN: "token",
-    PricingModel.PER_CHUNK: "chunk",
-    PricingModel.PER_SECOND: "second",
+    "per_token": "token",
+    "per_chunk": "chunk",
+    "per_second": "second",
 }
 
 
@@ -164,7 +164,7 @@ def withheld(label: str, whose: str = "provider") -> str:
     return f"[withheld: the {whose}'s text {label}]"
 
 
-def describe(action: Action, warning: str | None = None, successor: str | None = None, lost: Sequence[str] = ()) -> str:
+def describe(action: Offer, warning: str | None = None, successor: str | None = None, lost: Sequence[str] = ()) -> str:
     """What the model reads about an action: our own line first, then the provider's words, bounded and marked.
 
     Args:
@@ -185,14 +185,14 @@ def describe(action: Action, warning: str | None = None, successor: str | None =
     return "\n".join(lines)
 
 
-def provider_words(action: Action, limit: int, *, one_line: bool = False) -> str:
+def provider_words(action: Offer, limit: int, *, one_line: bool = False) -> str:
     """The provider's description of an action, or else of its capability, as `said` passes it on."""
     return said(action.description, limit, one_line=one_line) or said(
         action.capability_description, limit, one_line=one_line
     )
 
 
-def title_of(action: Action) -> str:
+def title_of(action: Offer) -> str:
     """A name for people: the provider's title of the action, or its ids where there is none fit to be shown."""
     title = clean(action.title, TITLE_LENGTH, one_line=True)
     if title and suspect(title) is None and not links_in(title) and not mixes_scripts(title):
@@ -200,13 +200,13 @@ def title_of(action: Action) -> str:
     return clean(action.key, TITLE_LENGTH, one_line=True)
 
 
-def look_alike_words(action: Action, famous: str) -> str:
+def look_alike_words(action: Offer, famous: str) -> str:
     """A warning about a provider whose name is nearly a better known one's."""
     other = clean(famous, TITLE_LENGTH, one_line=True)
     return f"Caution: {provider_of(action)} is not {other}, a better known provider with nearly the same name."
 
 
-def price_words(action: Action) -> str:
+def price_words(action: Offer) -> str:
     """The price in words: exact, from a base upwards, free or unknown."""
     price = action.price
     if price.amount is None:
@@ -218,9 +218,9 @@ def price_words(action: Action) -> str:
     return f"Metered{f' per {unit}' if unit else ''}, from {format_usdc(price.amount)} USDC per call"
 
 
-def provider_of(action: Action) -> str:
+def provider_of(action: Offer) -> str:
     """Who provides an action: its namespace, or the Hub itself."""
-    return clean(action.namespace, TITLE_LENGTH, one_line=True) or "the Hub"
+    return clean(action.payee, TITLE_LENGTH, one_line=True) or "the Hub"
 
 
 def sunset_words(deprecation: Deprecation, tool: str | None = None) -> str:
@@ -246,9 +246,9 @@ def left_words(left: Sequence[str], most: int) -> str:
     return f"Only the Hub checks: {'; '.join([*left[:most], *more])}."
 
 
-def _origin_words(action: Action) -> str:
+def _origin_words(action: Offer) -> str:
     version = clean(action.version, TITLE_LENGTH, one_line=True)
-    tier = clean(action.trust_tier_required, TITLE_LENGTH, one_line=True)
-    needs = f" Needs trust tier {tier}." if tier and tier != "bronze" else ""
+    tier = clean(action.tier, TITLE_LENGTH, one_line=True)
+    needs = f" Needs trust tier {tier}." if action.tier_rank else ""
     streams = " Streams progress." if action.streaming else ""
     return f"Provider: {provider_of(action)}{f', version {version}' if version else ''}.{needs}{streams}"

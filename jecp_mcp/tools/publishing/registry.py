@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NamedTuple
 from jecp_mcp.catalog.changes import Vetting
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.rows import is_withdrawn, on_sale
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.cleaning import (
@@ -45,7 +45,7 @@ class Published(NamedTuple):
     """An action as a tool."""
 
     name: str
-    action: Action
+    action: Offer
     card: ToolCard
 
 
@@ -64,9 +64,9 @@ class Registry:
     def __init__(self, settings: ToolSettings) -> None:
         self._settings = settings
         self._given = Names(name_lengths(settings))
-        self._unnamed: Mapping[str, Action] | None = None
-        self._actions: Mapping[str, Action] = MappingProxyType({})
-        self._made: dict[str, tuple[Action, Published | Unfit]] = {}
+        self._unnamed: Mapping[str, Offer] | None = None
+        self._actions: Mapping[str, Offer] = MappingProxyType({})
+        self._made: dict[str, tuple[Offer, Published | Unfit]] = {}
         self._foreign: tuple[tuple[str, str], ...] = ()
         self._vetting = _UNVETTED
         self.mode: Literal["direct", "search"] = "search" if settings.mode == "search" else "direct"
@@ -92,7 +92,7 @@ class Registry:
             and _looks_alike(before, action)
             # Its successor may have come or gone.
             and (action.deprecation is None or action.deprecation.successor is None)
-            and marks.get(action.namespace) == vetting.marks.get(action.namespace)
+            and marks.get(action.payee) == vetting.marks.get(action.payee)
         }
         sold = on_sale(catalog.actions)
         self.mode = self._mode_for(len(sold))
@@ -122,9 +122,9 @@ class Registry:
         held = {key: why for key, why in self._vetting.held.items() if key in self._actions}
         return {**dict(self._foreign), **unfit, **held}
 
-    def warning(self, action: Action) -> str | None:
+    def warning(self, action: Offer) -> str | None:
         """What to be told before buying from this action's provider, in our own words."""
-        famous = self._vetting.marks.get(action.namespace)
+        famous = self._vetting.marks.get(action.payee)
         return None if famous is None else look_alike_words(action, famous)
 
     def resolve(self, name: str) -> Published | None:
@@ -133,7 +133,7 @@ class Registry:
         made = self._make(self._actions[key]) if key is not None else None
         return made if isinstance(made, Published) else None
 
-    def find(self, text: str) -> Action | None:
+    def find(self, text: str) -> Offer | None:
         """The action that a tool name, a key (``ns/cap:action``), or a capability id with one action means.
 
         With a version pin it is that version or none: whoever names one wants no other.
@@ -148,7 +148,7 @@ class Registry:
         sold = [action for action in found if not is_withdrawn(action)] or found
         return sold[0] if len(sold) == 1 and version in {None, sold[0].version} else None
 
-    def name_of(self, action: Action) -> str | None:
+    def name_of(self, action: Offer) -> str | None:
         """The tool name of an action of the current catalog; None for any other and for a quarantined one."""
         current = self._actions.get(action.key)
         if current is None or isinstance(self._make(current), Unfit):
@@ -170,7 +170,7 @@ class Registry:
                     break
         return names
 
-    def successor(self, action: Action, named: str | None = None) -> str | None:
+    def successor(self, action: Offer, named: str | None = None) -> str | None:
         """The tool that takes the place of an action, if the catalog has it.
 
         Args:
@@ -209,7 +209,7 @@ class Registry:
             return []
         return [key for key in keys if self._names().name(key) in pins or any(fnmatchcase(key, pin) for pin in pins)]
 
-    def _make(self, action: Action) -> Published | Unfit:
+    def _make(self, action: Offer) -> Published | Unfit:
         held = self._vetting.held.get(action.key)
         if held is not None:
             return Unfit(held)
@@ -226,7 +226,7 @@ class Registry:
         return made
 
 
-def _publish(name: str, action: Action, warning: str | None, successor: str | None) -> Published | Unfit:
+def _publish(name: str, action: Offer, warning: str | None, successor: str | None) -> Published | Unfit:
     if "input_schema" in action.extra and action.extra["input_schema"] is not True:
         return Unfit("the input schema is not an object")
     fitted = fit(action.input_schema)
@@ -247,7 +247,7 @@ def _publish(name: str, action: Action, warning: str | None, successor: str | No
     return Published(name, action, card)
 
 
-def _meta(action: Action) -> dict[str, Any]:
+def _meta(action: Offer) -> dict[str, Any]:
     """What programs may want to know of a tool; models are not shown it."""
     meta: dict[str, Any] = {
         "jecp/action": clean(action.key, TITLE_LENGTH * 4, one_line=True),
@@ -258,7 +258,7 @@ def _meta(action: Action) -> dict[str, Any]:
         else "metered"
         if action.price.amount is not None
         else "unknown",
-        "jecp/trust_tier": clean(action.trust_tier_required, TITLE_LENGTH, one_line=True),
+        "jecp/trust_tier": clean(action.tier, TITLE_LENGTH, one_line=True),
     }
     if action.version is not None:
         meta["jecp/version"] = clean(action.version, TITLE_LENGTH, one_line=True)
@@ -267,6 +267,6 @@ def _meta(action: Action) -> dict[str, Any]:
     return meta
 
 
-def _looks_alike(one: Action, other: Action) -> bool:
+def _looks_alike(one: Offer, other: Offer) -> bool:
     """Whether the same would be made of both; how often an action was called is shown nowhere."""
     return one is other or one == other or replace(one, total_calls=other.total_calls) == other

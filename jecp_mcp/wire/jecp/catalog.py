@@ -1,6 +1,6 @@
-"""The Hub's catalog, in both dialects, as `Action` records (JECP 04-manifest §5, 05-discovery). Pure: no I/O.
+"""The Hub's catalog, in both dialects, as `Offer` records (JECP 04-manifest §5, 05-discovery). Pure: no I/O.
 
-One bad entry is set aside with its reason and never spoils the page. What has no place in `Action` stays in its
+One bad entry is set aside with its reason and never spoils the page. What has no place in `Offer` stays in its
 ``extra``: the action's own fields at the top, the capability's under ``"capability"``.
 """
 
@@ -8,33 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 from jecp_mcp import jsontext
-from jecp_mcp.domain.offers import Action, Deprecation, Price, PricingModel
+from jecp_mcp.domain.offers import Deprecation, Offer, Price
+from jecp_mcp.domain.versions import valid_version, version_order
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.jsontext import NOTHING, JSONObject
 from jecp_mcp.money import MicroUSDC, parse_price
-from jecp_mcp.wire.jecp.ids import (
-    label,
-    split_capability,
-    valid_action,
-    valid_version,
-    version_order,
-)
+from jecp_mcp.wire.jecp.ids import label, split_capability, valid_action
 from jecp_mcp.wire.jecp.tiers import TIERS
 
 MAX_PAGE_BYTES = 32 * 1024 * 1024
-MAX_SNAPSHOT_BYTES = 256 * 1024 * 1024
 MAX_ACTIONS_PER_CAPABILITY = 500
 MAX_CAPABILITIES_PER_PAGE = 20_000
 """The most a page lists; asked for are a few hundred, but a Hub may know no pages."""
 MAX_ACTIONS_PER_PAGE = 50_000
 
+
+class PricingModel(StrEnum):
+    """How an action is charged (JECP 02-manifest, pricing)."""
+
+    FLAT = "flat"
+    PER_CALL = "per_call"
+    PER_TOKEN = "per_token"  # noqa: S105  # a pricing model, not a password
+    PER_CHUNK = "per_chunk"
+    PER_SECOND = "per_second"
+    TIERED = "tiered"
+
+
+_EXACT = frozenset({PricingModel.FLAT, PricingModel.PER_CALL})
 _MODELS: Mapping[str, PricingModel] = MappingProxyType({model.value: model for model in PricingModel})
 _PRICE_KEYS = frozenset({"base", "currency", "model", "payment_methods"})
-_SNAPSHOT_FORM = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +49,25 @@ class CatalogPage:
     """One page of a catalog.
 
     Attributes:
-        actions: what can be bought, in the Hub's order, each `Action.key` once. A Hub that repeats its built-ins on
+        actions: what can be bought, in the Hub's order, each `Offer.key` once. A Hub that repeats its built-ins on
             every page repeats their keys; merging pages by key is right.
         quarantined: what was set aside: its id as far as it had one, and why.
         total: how many capabilities the Hub says it has in all.
     """
 
-    actions: tuple[Action, ...]
+    actions: tuple[Offer, ...]
     quarantined: tuple[tuple[str, str], ...] = ()
     next_cursor: str | None = None
     has_more: bool = False
     total: int | None = None
 
 
-def parse_page(body: bytes, *, max_bytes: int = MAX_PAGE_BYTES) -> CatalogPage:
+def parse_page(body: bytes, *, source: str = "", max_bytes: int = MAX_PAGE_BYTES) -> CatalogPage:
     """Read one page of ``GET /v1/capabilities``, or the single capability of ``GET /v1/capabilities/{id}``.
+
+    Args:
+        source: what the offers name as theirs: the Hub's origin.
+        max_bytes: how long the page may be.
 
     Raises:
         WireError: it is no JSON object with capabilities.
@@ -75,10 +86,10 @@ def parse_page(body: bytes, *, max_bytes: int = MAX_PAGE_BYTES) -> CatalogPage:
     entries = (*(listed or ()), *(others or ()))
     if len(entries) > MAX_CAPABILITIES_PER_PAGE:
         raise WireError(f"the page lists more than {MAX_CAPABILITIES_PER_PAGE} capabilities")
-    found: dict[str, Action] = {}
+    found: dict[str, Offer] = {}
     bad: list[tuple[str, str]] = []
     for entry in entries:
-        _read_capability(entry, found, bad)
+        _read_capability(entry, source, found, bad)
         if len(found) + len(bad) > MAX_ACTIONS_PER_PAGE:
             raise WireError(f"the page lists more than {MAX_ACTIONS_PER_PAGE} actions")
     cursor = page.get("next_cursor")
@@ -93,7 +104,7 @@ def parse_page(body: bytes, *, max_bytes: int = MAX_PAGE_BYTES) -> CatalogPage:
     )
 
 
-def _read_capability(entry: object, found: dict[str, Action], bad: list[tuple[str, str]]) -> None:
+def _read_capability(entry: object, source: str, found: dict[str, Offer], bad: list[tuple[str, str]]) -> None:
     if not isinstance(entry, dict):
         bad.append(("", "the entry is not an object"))
         return
@@ -115,17 +126,17 @@ def _read_capability(entry: object, found: dict[str, Action], bad: list[tuple[st
             bad.append((f"{known_as}:{action_id}", "the capability lists this action twice"))
             continue
         seen.add(str(action_id))
-        _keep(shared.action(str(action_id), dict(item)), found)
+        _keep(shared.action(str(action_id), dict(item), source), found)
 
 
-def _keep(action: Action, found: dict[str, Action]) -> None:
+def _keep(action: Offer, found: dict[str, Offer]) -> None:
     """Of several versions of one action keep one that is not past its sunset, and of those the highest."""
     other = found.get(action.key)
     if other is None or _preference(action) > _preference(other):
         found[action.key] = action
 
 
-def _preference(action: Action) -> tuple[bool, tuple[tuple[int, ...], str]]:
+def _preference(action: Offer) -> tuple[bool, tuple[tuple[int, ...], str]]:
     gone = action.deprecation is not None and action.deprecation.status == "sunset"
     return (not gone, version_order(action.version))
 
@@ -164,25 +175,22 @@ class _Shared:
         self.description: str = _pop(rest, "description", str) or ""
         self.tags = _pop_texts(rest, "tags")
         self.tier = _tier(_pop(rest, "trust_tier_required", str))
-        self.rpm = _pop_whole(rest, "rate_limit_rpm") or None
         self.deprecation = _deprecation(_pop(rest, "deprecation", dict))
         self.total_calls = _pop_whole(rest, "total_calls")
         self.pricing = _pricing_defaults(rest)
-        self.methods = _methods(own_actions)
         self.rest: JSONObject = rest or NOTHING
 
-    def action(self, action_id: str, rest: dict[str, Any]) -> Action:
+    def action(self, action_id: str, rest: dict[str, Any], source: str) -> Offer:
         """Read one action, consuming what is understood from `rest`; the remainder is kept."""
         del rest["id"]
-        price, methods = _price(rest, self.pricing)
+        price = _price(rest, self.pricing)
         sla = rest.get("sla")
         tier = _tier(_pop(rest, "trust_tier_required", str)) or self.tier or TIERS[0]
-        rpm = _pop_whole(rest, "rate_limit_rpm") or self.rpm
         examples = _pop(rest, "examples", list)
-        return Action(
+        return Offer(
             capability=self.capability,
             action=action_id,
-            namespace=self.namespace,
+            payee=self.namespace,
             price=price,
             version=self.version,
             title=_pop(rest, "name", str) or "",
@@ -194,14 +202,14 @@ class _Shared:
             output_schema=_pop(rest, "output_schema", dict) or NOTHING,
             examples=tuple(examples or ()),
             streaming=rest.pop("streaming") is True if isinstance(rest.get("streaming"), bool) else False,
-            trust_tier_required=tier,
-            rate_limit_rpm=rpm,
+            tier=tier,
+            tier_rank=TIERS.index(tier),
             timeout_ms=_whole(sla.get("timeout_ms")) if isinstance(sla, dict) else None,
             side_effects=_pop(rest, "side_effects", dict) or NOTHING,
-            payment_methods=methods or self.methods.get(action_id, ()),
             deprecation=_deprecation(_pop(rest, "deprecation", dict)) or self.deprecation,
             total_calls=self.total_calls,
             extra=_extra(rest, self.rest),
+            source=source,
         )
 
 
@@ -211,14 +219,14 @@ def _extra(own: dict[str, Any], shared: JSONObject) -> JSONObject:
     return own or NOTHING
 
 
-def _price(rest: dict[str, Any], defaults: Mapping[str, Any]) -> tuple[Price, tuple[str, ...]]:
-    """Read an action's price and payment methods: ``price_usdc``, or the manifest's ``pricing``."""
-    methods = _pop_texts(rest, "payment_methods")
+def _price(rest: dict[str, Any], defaults: Mapping[str, Any]) -> Price:
+    """Read an action's price: ``price_usdc``, or the manifest's ``pricing``."""
     listed = rest.pop("price_usdc", None)
     pricing = rest.pop("pricing", None)
     if not isinstance(pricing, dict):
         pricing = defaults
-    methods = methods or _texts(pricing.get("payment_methods"))
+    if "payment_methods" in pricing:
+        rest.setdefault("payment_methods", pricing["payment_methods"])
     named = pricing.get("model", "per_call")
     model = _MODELS.get(named) if isinstance(named, str) else None
     rates = {key: value for key, value in pricing.items() if key not in _PRICE_KEYS}
@@ -234,7 +242,7 @@ def _price(rest: dict[str, Any], defaults: Mapping[str, Any]) -> tuple[Price, tu
             problem = str(exc)
     if model is None and problem is None:
         problem = f"the pricing model {str(named)[:40]!r} is unknown"
-    return Price(amount, model, problem, rates or NOTHING), methods
+    return Price(amount, None if model is None else model.value, problem, rates or NOTHING, metered=model not in _EXACT)
 
 
 def _currency(pricing: Mapping[str, Any]) -> object:
@@ -247,17 +255,6 @@ def _pricing_defaults(rest: dict[str, Any]) -> Mapping[str, Any]:
     """A capability-wide ``pricing`` with a base price holds for its actions; a mere range stays where it is."""
     pricing = rest.get("pricing")
     return rest.pop("pricing") if isinstance(pricing, dict) and "base" in pricing else NOTHING
-
-
-def _methods(actions: object) -> Mapping[str, tuple[str, ...]]:
-    """Payment methods by action from the short list the reference Hub keeps beside a manifest."""
-    if not isinstance(actions, list):
-        return {}
-    return {
-        item["id"]: _texts(item.get("payment_methods"))
-        for item in actions
-        if isinstance(item, dict) and isinstance(item.get("id"), str)
-    }
 
 
 def _deprecation(raw: object) -> Deprecation | None:
@@ -306,57 +303,3 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def dump_action(action: Action) -> tuple[bytes, bytes]:
-    """Write an action for `load_action`, without loss.
-
-    Returns:
-        The whole; and the part of it that a buyer can see, which leaves out how often the action was called and what
-        this version does not know.
-    """
-    seen = jsontext.dumps(_row(action))
-    return b"[%d,%b,%b]" % (_SNAPSHOT_FORM, seen, jsontext.dumps([action.total_calls, action.extra])), seen
-
-
-def load_action(data: bytes) -> Action:
-    """Read what `dump_action` wrote.
-
-    Raises:
-        WireError: it is not that, or of another form.
-    """
-    stored = jsontext.loads(data, max_bytes=MAX_SNAPSHOT_BYTES, max_depth=jsontext.MAX_DEPTH + 3, max_marks=None)
-    try:
-        form, seen, rest = stored
-        if form != _SNAPSHOT_FORM:
-            raise WireError(f"the stored action has the unknown form {form!r}")
-        return _unrow([*seen, *rest])
-    except (KeyError, TypeError, ValueError, IndexError) as exc:
-        raise WireError("the stored action is damaged") from exc
-
-
-def _row(a: Action) -> list[Any]:
-    end = a.deprecation
-    return [
-        a.capability, a.action, a.namespace,
-        [a.price.amount, a.price.model, a.price.problem, a.price.rates],
-        a.version, a.title, a.description, a.capability_name, a.capability_description, a.tags,
-        a.input_schema, a.output_schema, a.examples, a.streaming, a.trust_tier_required, a.rate_limit_rpm,
-        a.timeout_ms, a.side_effects, a.payment_methods,
-        [end.status, end.sunset_at, end.successor] if end else None,
-    ]  # fmt: skip
-
-
-def _unrow(row: list[Any]) -> Action:
-    (
-        capability, action, namespace, (amount, model, problem, rates), version, title, description, cap_name, cap_text,
-        tags, input_schema, output_schema, examples, streaming, tier, rpm, timeout_ms, effects, methods, end,
-        total_calls, extra,
-    ) = row  # fmt: skip
-    return Action(
-        capability, action, namespace,
-        Price(amount, None if model is None else _MODELS[model], problem, rates or NOTHING),
-        version, title, description, cap_name, cap_text, tuple(tags), input_schema or NOTHING, output_schema or NOTHING,
-        tuple(examples), streaming, tier, rpm, timeout_ms, effects or NOTHING, tuple(methods),
-        None if end is None else Deprecation(*end), total_calls, extra or NOTHING,
-    )  # fmt: skip

@@ -7,7 +7,6 @@ in ``result`` and says ``success``. Both become an `Answer`; a failed envelope, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -199,7 +198,7 @@ def answer_of(envelope: JSONObject, found: tuple[Notice, ...] = ()) -> Answer:
         provider=_text(provider),
         version=_text(version),
         duration_ms=duration if isinstance(duration, int) and not isinstance(duration, bool) else None,
-        trust_tier=_text(execution.get("trust_tier")),
+        standing=_text(execution.get("trust_tier")),
         notices=found,
         raw=envelope,
     )
@@ -225,7 +224,7 @@ def billing_of(envelope: JSONObject) -> Billing:
         charged=charged,
         amount=amount,
         balance_after=_balance(envelope.get("wallet_balance_after") if balance is None else balance),
-        transaction_id=reference(billing.get("transaction_id")),
+        reference=reference(billing.get("transaction_id")),
         method=method,
         at_least=at_least,
         raw=billing,
@@ -248,80 +247,10 @@ def bills(envelope: JSONObject) -> bool:
     )
 
 
-def dump_answer(answer: Answer) -> bytes:
-    """Write an answer for `load_answer`, without loss. The output is not written twice where `raw` already holds it."""
-    where = _place_of_output(answer)
-    fields: dict[str, Any] = {
-        "v": 1,
-        "raw": answer.raw,
-        "at": where,
-        "id": answer.id,
-        "provider": answer.provider,
-        "version": answer.version,
-        "duration_ms": answer.duration_ms,
-        "trust_tier": answer.trust_tier,
-        "billing": {
-            "charged": answer.billing.charged,
-            "amount": answer.billing.amount,
-            "balance_after": answer.billing.balance_after,
-            "transaction_id": answer.billing.transaction_id,
-            "method": answer.billing.method,
-            "at_least": answer.billing.at_least,
-        },
-        "notices": [[item.kind, item.text, item.at, item.successor] for item in answer.notices],
-    }
-    if where is None:
-        fields["output"] = answer.output
-    if answer.billing.raw != answer.raw.get("billing", NOTHING):
-        fields["billing_raw"] = answer.billing.raw
-    return jsontext.dumps(fields)
-
-
-def load_answer(data: bytes) -> Answer:
-    """Read what `dump_answer` wrote.
-
-    Raises:
-        WireError: it is not that.
-    """
-    # Twice the longest answer holds an output that its raw envelope does not share.
-    fields = jsontext.loads(
-        data, max_bytes=2 * MAX_ANSWER_BYTES + 65_536, max_depth=jsontext.MAX_DEPTH + 2, max_marks=None
-    )
-    try:
-        if fields["v"] != 1:
-            raise WireError(f"the stored answer has the unknown form {fields['v']!r}")
-        raw, where, billing = fields["raw"], fields["at"], fields["billing"]
-        output = fields["output"] if where is None else raw
-        for key in where or ():
-            output = output[key]
-        return Answer(
-            id=fields["id"],
-            output=output,
-            billing=replace(Billing(**billing), raw=fields.get("billing_raw", raw.get("billing", NOTHING))),
-            provider=fields["provider"],
-            version=fields["version"],
-            duration_ms=fields["duration_ms"],
-            trust_tier=fields["trust_tier"],
-            notices=tuple(Notice(*item) for item in fields["notices"]),
-            raw=raw,
-        )
-    except (KeyError, TypeError, AttributeError) as exc:
-        raise WireError("the stored answer is damaged") from exc
-
-
 def _implied_charge(amount: MicroUSDC | None, method: str | None) -> bool | None:
     if method == "free_call":
         return False
     return None if amount is None else amount > 0
-
-
-def _place_of_output(answer: Answer) -> list[str] | None:
-    result = answer.raw.get("result")
-    if result is answer.output and "result" in answer.raw:
-        return ["result"]
-    if isinstance(result, Mapping) and "output" in result and result["output"] is answer.output:
-        return ["result", "output"]
-    return None
 
 
 def _pinned(wanted: CapabilityId) -> str:

@@ -87,7 +87,7 @@ def parse_refusal(
         documentation_url=_text(nested.get("documentation_url")) or _text(body.get("documentation_url")),
         retry_after_seconds=_wait(headers, now, details, next_action, nested),
         id=_text(body.get("id")),
-        source="hub",
+        source="payee",
         raw=body,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from jecp_mcp.domain.versions import valid_version
 from jecp_mcp.errors import WireError
 from jecp_mcp.invisible import escape
 
@@ -12,10 +13,6 @@ _CREDENTIAL = re.compile(r"([a-z]{2,8})_(ag|ak|pr|pk)_[A-Za-z0-9]{16,}")
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{4,64}")
 _CAPABILITY = re.compile(r"[a-z][a-z0-9-]*(?:/[a-z][a-z0-9-]*)?")
 _ACTION = re.compile(r"[a-z][a-z0-9-]*")
-_SEMVER = re.compile(
-    r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(?:-([0-9A-Za-z.-]{1,64}))?(?:\+[0-9A-Za-z.-]{1,64})?",
-    re.ASCII,
-)
 _REFERENCE = re.compile(r"[!-~]{1,128}")
 _LABEL_LENGTH = 200
 MAX_ID_LENGTH = 128
@@ -61,23 +58,6 @@ def reference(value: object) -> str | None:
 def label(value: object) -> str:
     """What stands for an id that is none, where it is told why: all of it visible, on one line, cut."""
     return escape(str(value)[:_LABEL_LENGTH], one_line=True)
-
-
-def valid_version(text: object) -> bool:
-    """Whether `text` is a semantic version (semver.org 2.0.0)."""
-    return isinstance(text, str) and _SEMVER.fullmatch(text) is not None
-
-
-def version_order(text: str | None) -> tuple[tuple[int, ...], str]:
-    """A sort key over versions: releases above their pre-releases, anything that is no version lowest.
-
-    Pre-releases of one release are ordered as text, which suffices to prefer one of them the same way every time.
-    """
-    match = _SEMVER.fullmatch(text) if text else None
-    if match is None:
-        return (), text or ""
-    major, minor, patch, pre = match.groups()
-    return (int(major), int(minor), int(patch), not pre), pre or ""
 
 
 def split_capability(text: str) -> CapabilityId:

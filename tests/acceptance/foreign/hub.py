@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.money import format_usdc
 from tests.unit.tools_publishing.hostile import CASES
 from tests.unit.tools_publishing.hostile_families import FAMILIES
@@ -20,14 +20,14 @@ from tests.unit.tools_publishing.hostile_pages import GOOD, RAW
 PAGE = 100
 
 
-def listed(action: Action) -> str | None:
+def listed(action: Offer) -> str | None:
     """A capability as its provider would list it; None for what no JSON can carry."""
     entry: dict[str, Any] = {
         "id": action.capability,
         "name": action.capability_name,
         "description": action.capability_description,
         "version": action.version,
-        "trust_tier_required": action.trust_tier_required,
+        "trust_tier_required": action.tier,
         "tags": list(action.tags)[:8],
         "actions": [
             {

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from jecp_mcp.catalog.source import CatalogSource
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError
 from jecp_mcp.http import Http

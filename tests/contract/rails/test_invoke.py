@@ -12,7 +12,7 @@ import pytest
 
 from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.rails.base import Verdict
 from jecp_mcp.wire.jecp.provenance import verify
 from tests.faults.rails.raw_hub import (
@@ -32,7 +32,7 @@ from tests.faults.rails.raw_hub import (
 
 pytestmark = pytest.mark.anyio
 
-BUILTIN = Action("text-stats", "count", "", ACTION.price)
+BUILTIN = Offer("text-stats", "count", "", ACTION.price)
 STREAMED = dataclasses.replace(ACTION, streaming=True)
 
 
@@ -121,7 +121,7 @@ async def test_a_refusal_keeps_the_hubs_words_and_its_next_action() -> None:
 
 
 async def test_provenance_goes_along_where_the_hub_demands_it_and_a_replay_repeats_its_nonce() -> None:
-    workflow = Action("workflow", "run", "", ACTION.price, trust_tier_required="platinum")
+    workflow = Offer("workflow", "run", "", ACTION.price, tier="platinum")
     async with raw_hub(raw(b"garbage\r\n\r\n"), says(SPEC_PAID)) as hub, bench(hub.url) as parts:
         request = parts.request(workflow)
         await parts.rail.execute(request)
@@ -137,7 +137,7 @@ async def test_provenance_goes_along_where_the_hub_demands_it_and_a_replay_repea
 
 
 async def test_a_nonce_spent_on_a_plain_refusal_is_not_used_again() -> None:
-    workflow = Action("workflow", "run", "", ACTION.price, trust_tier_required="platinum")
+    workflow = Offer("workflow", "run", "", ACTION.price, tier="platinum")
     limited = fails("RATE_LIMITED", "429 Too Many Requests", "Retry-After: 1")
     async with raw_hub(limited, says(SPEC_PAID)) as hub, bench(hub.url) as parts:
         found = await parts.rail.execute(parts.request(workflow))

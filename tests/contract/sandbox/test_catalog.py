@@ -55,13 +55,13 @@ def test_both_dialects_read_to_the_same_actions_for_a_client(buyer: Buyer) -> No
     assert read.quarantined == ()
     keys = {action.key: action for action in read.actions}
     assert len(keys) >= 14
-    assert len({action.namespace for action in read.actions if action.namespace}) >= 2
+    assert len({action.payee for action in read.actions if action.payee}) >= 2
     prices = [action.price.amount for action in read.actions]
     assert None not in prices
     assert min(price for price in prices if price is not None) <= 500
     assert max(price for price in prices if price is not None) == 1_500_000
     assert any(action.streaming for action in read.actions)
-    assert any(action.trust_tier_required == "silver" for action in read.actions)
+    assert any(action.tier == "silver" for action in read.actions)
     assert any(action.price.rates for action in read.actions)
     assert keys["text-stats:count"].builtin
 

@@ -14,7 +14,7 @@ from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.domain.answers import Answer, Billing
-from jecp_mcp.domain.offers import Action, Deprecation, Price
+from jecp_mcp.domain.offers import Offer, Deprecation, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError
 from jecp_mcp.mandate.opening import open_ledger
@@ -39,10 +39,10 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 def action(
     capability: str, name: str, price: str | None, *, title: str = "", deprecation: Deprecation | None = None
-) -> Action:
+) -> Offer:
     amount = None if price is None else parse_usdc(price)
     namespace = capability.partition("/")[0] if "/" in capability else ""
-    return Action(
+    return Offer(
         capability,
         name,
         namespace,
@@ -81,7 +81,7 @@ class StillClock:
         return self.at / 1000
 
 
-def catalog(actions: Sequence[Action]) -> Catalog:
+def catalog(actions: Sequence[Offer]) -> Catalog:
     return Catalog("r", {one.key: one for one in actions})
 
 
@@ -126,11 +126,11 @@ class Rail:
         self.script = script
         self.sent: list[tuple[str, bool]] = []
 
-    def quote(self, wanted: Action, arguments: Mapping[str, Any]) -> Quote | None:
+    def quote(self, wanted: Offer, arguments: Mapping[str, Any]) -> Quote | None:
         return None if wanted.price.amount is None else Quote(wanted.price.amount, QuoteKind.EXACT)
 
     def request(
-        self, call_id: str, wanted: Action, arguments: Mapping[str, Any], hold: MicroUSDC, now: UnixMs
+        self, call_id: str, wanted: Offer, arguments: Mapping[str, Any], hold: MicroUSDC, now: UnixMs
     ) -> StoredRequest:
         until = UnixMs(now + WINDOW_MS)
         return StoredRequest("jecp", self.account, call_id, "/v1/invoke", repr(arguments).encode(), hold, until)
@@ -196,7 +196,7 @@ async def opened(
     account: Account | None = None,
     artifacts: ArtifactSettings | None = None,
     tools: ToolSettings | None = None,
-    goods: Sequence[Action] = ACTIONS,
+    goods: Sequence[Offer] = ACTIONS,
 ) -> AsyncIterator[Shop]:
     clock, account, rail, ids = StillClock(), account or Account(), Rail(script), itertools.count(1)
     settings = tools or ToolSettings()

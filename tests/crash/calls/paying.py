@@ -23,7 +23,7 @@ from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge, Purchase
 from jecp_mcp.cli.assembly import new_call_id
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
@@ -35,7 +35,7 @@ from jecp_mcp.settings import Credentials, MandateSettings
 from tests.crash.mandate.dying import Fuse
 
 PRICE = MicroUSDC(500)
-ACTION = Action("text-stats", "count", "", Price(PRICE))
+ACTION = Offer("text-stats", "count", "", Price(PRICE))
 TEXTS = ("the first", "the second")
 
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge, Purchase
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
@@ -30,8 +30,8 @@ from jecp_mcp.settings import Credentials, MandateSettings
 from tests.acceptance.roads import SandboxHub, sandbox
 from tests.faults.proxy.proxy import Kind, Point, proxied
 
-PLAIN = Action("inkwell/convert", "markdown-to-html", "inkwell", Price(MicroUSDC(2_000)), version="1.3.0")
-STREAMED = Action(
+PLAIN = Offer("inkwell/convert", "markdown-to-html", "inkwell", Price(MicroUSDC(2_000)), version="1.3.0")
+STREAMED = Offer(
     "lectern/concordance", "keyword-in-context", "lectern", Price(MicroUSDC(6_000)), version="1.1.0", streaming=True
 )
 ARGUMENTS: dict[bool, dict[str, Any]] = {

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.http import Http
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Journal, Outcome, StoredRequest
@@ -26,7 +26,7 @@ from jecp_mcp.settings import Credentials
 KEY = "jdb_ak_SECRETSECRETSECRET"
 IDENTITY = Credentials(agent_id="jdb_ag_0123456789abcdef", api_key=SecretStr(KEY), source="test")
 PRICE = MicroUSDC(5_000)
-ACTION = Action("acme/tool", "run", "acme", Price(PRICE), version="1.2.3")
+ACTION = Offer("acme/tool", "run", "acme", Price(PRICE), version="1.2.3")
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ class Bench:
     http: Http
     waits: Waits
 
-    def request(self, action: Action = ACTION, **arguments: Any) -> StoredRequest:
+    def request(self, action: Offer = ACTION, **arguments: Any) -> StoredRequest:
         now = SystemClock().now()
         return self.rail.request("call_0123456789", action, arguments or {"text": "hi"}, PRICE, now)
 

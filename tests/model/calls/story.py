@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 
 from jecp_mcp.calls import upkeep
 from jecp_mcp.calls.ports import Caller, Charge, Purchase
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
 from jecp_mcp.money import MicroUSDC
@@ -30,7 +30,7 @@ from tests.model.calls.world import World, tell
 
 PRICES = {"tiny": 5_000, "small": 100_000, "large": 250_000}
 ACTIONS = [
-    Action("model/thing", name, "model", Price(MicroUSDC(price)), version="1.0.0") for name, price in PRICES.items()
+    Offer("model/thing", name, "model", Price(MicroUSDC(price)), version="1.0.0") for name, price in PRICES.items()
 ]
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 HOUR, DAY, PATTERN = 350_000, 900_000, 250_000

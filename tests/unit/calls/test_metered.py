@@ -10,7 +10,7 @@ import pytest
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
 from jecp_mcp.domain.answers import Answer, Billing
-from jecp_mcp.domain.offers import Action, Price, PricingModel
+from jecp_mcp.domain.offers import Offer, Price, PricingModel
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 BASE = MicroUSDC(10_000)
 ACTUAL = MicroUSDC(32_100)
-METERED = Action("text/model", "complete", "text", Price(BASE, PricingModel.PER_TOKEN), version="1.0.0")
+METERED = Offer("text/model", "complete", "text", Price(BASE, PricingModel.PER_TOKEN), version="1.0.0")
 MANDATE = MandateSettings(per_call_usdc="0.25", daily_usdc="0.40")
 
 

@@ -16,7 +16,7 @@ from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer, Billing
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 PRICE = MicroUSDC(100_000)
 WINDOW_MS = 55 * 60 * 1000
-ACTION = Action("docs/invoice", "create", "docs", Price(PRICE), version="1.0.0")
+ACTION = Offer("docs/invoice", "create", "docs", Price(PRICE), version="1.0.0")
 
 
 class StillClock:
@@ -60,12 +60,12 @@ class ScriptedRail:
         self.sent: list[StoredRequest] = []
         self.paid_back: list[Refunded] = []
 
-    def quote(self, action: Action, arguments: Mapping[str, Any]) -> Quote | None:
+    def quote(self, action: Offer, arguments: Mapping[str, Any]) -> Quote | None:
         kind = QuoteKind.EXACT if action.price.exact else QuoteKind.FROM
         return None if action.price.amount is None else Quote(action.price.amount, kind)
 
     def request(
-        self, call_id: str, action: Action, arguments: Mapping[str, Any], hold: MicroUSDC, now: UnixMs
+        self, call_id: str, action: Offer, arguments: Mapping[str, Any], hold: MicroUSDC, now: UnixMs
     ) -> StoredRequest:
         until = UnixMs(now + WINDOW_MS)
         return StoredRequest("jecp", self.account, call_id, "/v1/invoke", repr(arguments).encode(), hold, until)

@@ -12,7 +12,7 @@ from jecp_mcp.calls.ends import charge_of, conclusion, ended, refused, standing
 from jecp_mcp.calls.ports import Charge, Question
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer, Billing
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, WireError
 from jecp_mcp.mandate.ledger import CallRow, Meter, NotGood, OverLimit
@@ -25,7 +25,7 @@ from jecp_mcp.wire.jecp.envelope import dump_answer
 
 AT = UnixMs(1_800_000_000_000)
 SINCE = "2027-01-15T08:00:00.000Z"
-ACTION = Action("docs/pdf", "make", "docs", Price(MicroUSDC(5_000)))
+ACTION = Offer("docs/pdf", "make", "docs", Price(MicroUSDC(5_000)))
 REQUEST = StoredRequest("jecp", "hub agent", "call_1", "/v1/invoke", b"{}", MicroUSDC(70), UnixMs(AT + 1))
 ANSWER = Answer("call_1", {"ok": 1}, Billing(True, MicroUSDC(30), MicroUSDC(9), "tx_1"))
 NO = Refusal("INSUFFICIENT_BALANCE", "empty")

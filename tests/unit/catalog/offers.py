@@ -8,7 +8,7 @@ from typing import Any
 from jecp_mcp.catalog.contents import Catalog, revision_of
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.rows import Rows
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import CatalogSettings
 from tests.unit.catalog.hubs import FakeClock
@@ -22,7 +22,7 @@ SCHEMA = {
 }
 
 
-def offer(key: str = "acme/count:run", price: int | None = 5_000, **more: Any) -> Action:
+def offer(key: str = "acme/count:run", price: int | None = 5_000, **more: Any) -> Offer:
     capability, _, name = key.partition(":")
     fields: dict[str, Any] = {
         "version": "1.0.0",
@@ -32,10 +32,10 @@ def offer(key: str = "acme/count:run", price: int | None = 5_000, **more: Any) -
     }
     amount = None if price is None else MicroUSDC(price)
     given = more.pop("pricing", Price(amount))
-    return Action(capability, name, capability.partition("/")[0], given, **fields | more)
+    return Offer(capability, name, capability.partition("/")[0], given, **fields | more)
 
 
-def catalog(*actions: Action) -> Catalog:
+def catalog(*actions: Offer) -> Catalog:
     rows = Rows.of(actions)
     return Catalog(revision_of(rows), rows)
 

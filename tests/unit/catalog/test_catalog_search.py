@@ -4,15 +4,15 @@ import pytest
 
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.search import Finder, Index
-from jecp_mcp.domain.offers import Action, Deprecation, Price
+from jecp_mcp.domain.offers import Offer, Deprecation, Price
 from jecp_mcp.money import MicroUSDC
 from tests.steps import steps
 
 
-def action(key: str, price: int | None = 5_000, **more) -> Action:
+def action(key: str, price: int | None = 5_000, **more) -> Offer:
     capability, _, name = key.partition(":")
     namespace = capability.partition("/")[0] if "/" in capability else ""
-    return Action(capability, name, namespace, Price(None if price is None else MicroUSDC(price)), **more)
+    return Offer(capability, name, namespace, Price(None if price is None else MicroUSDC(price)), **more)
 
 
 INVOICE = action(

@@ -9,15 +9,15 @@ import pytest
 from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.money import MicroUSDC
 
 ACTIONS = tuple(
-    Action(f"acme/c{i}", "do", "acme", Price(MicroUSDC(5 + i)), "1.0.0", description="naïve 請求書") for i in range(3)
+    Offer(f"acme/c{i}", "do", "acme", Price(MicroUSDC(5 + i)), "1.0.0", description="naïve 請求書") for i in range(3)
 )
 
 
-def stored(url: str, etag: str | None, actions: tuple[Action, ...], *more, **named) -> StoredPage:
+def stored(url: str, etag: str | None, actions: tuple[Offer, ...], *more, **named) -> StoredPage:
     data, rows, _ = packed(actions)
     return StoredPage(url, etag, data, rows, *more, **named)
 

@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from jecp_mcp.catalog import source as module
-from jecp_mcp.catalog.source import CatalogDiff, CatalogSource
+from jecp_mcp.catalog.contents import CatalogDiff
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.errors import HubError
 from jecp_mcp.http import HttpAnswer
 from jecp_mcp.settings import CatalogSettings

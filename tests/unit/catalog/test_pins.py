@@ -14,7 +14,7 @@ import pytest
 
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.pins import BLIND_SECONDS, Pins
-from jecp_mcp.domain.offers import Action, Deprecation, Price
+from jecp_mcp.domain.offers import Offer, Deprecation, Price
 from jecp_mcp.errors import PinsUnusable
 from jecp_mcp.money import MicroUSDC
 from tests.unit.catalog.hubs import FakeClock
@@ -52,12 +52,12 @@ def pins(path: Path, **settings: Any) -> Iterator[Pins]:
         made.close()
 
 
-def seen_first(path: Path, *actions: Action, **settings: Any) -> None:
+def seen_first(path: Path, *actions: Offer, **settings: Any) -> None:
     with pins(path, **settings) as first:
         assert first.vet(catalog(*actions)).held == {}
 
 
-def held(path: Path, *actions: Action, **settings: Any) -> set[str]:
+def held(path: Path, *actions: Offer, **settings: Any) -> set[str]:
     """What a process that starts now holds of a catalog."""
     with pins(path, **settings) as later:
         return set(later.vet(catalog(*actions)).held)
@@ -215,7 +215,7 @@ def test_another_tolerance_is_judged_anew(tmp_path: Path) -> None:
 
 
 def test_a_start_with_the_catalog_of_last_time_reads_no_action(tmp_path: Path) -> None:
-    class Unread(dict[str, Action]):
+    class Unread(dict[str, Offer]):
         def __iter__(self) -> Iterator[str]:
             raise AssertionError("the catalog was read")
 

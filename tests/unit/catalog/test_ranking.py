@@ -11,7 +11,7 @@ from jecp_mcp.catalog.postings import Builder, Postings
 from jecp_mcp.catalog.queries import Asked
 from jecp_mcp.catalog.ranking import Ranking
 from jecp_mcp.catalog.search import Index
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.money import MicroUSDC
 from tests.steps import steps
 
@@ -142,7 +142,7 @@ def test_as_many_are_chosen_as_asked_for_or_found() -> None:
 
 def test_where_all_actions_are_of_one_template_a_search_takes_few_steps_for_each() -> None:
     index = Index(
-        Action(
+        Offer(
             f"ns{i % 40}/documents",
             f"convert-{i}",
             f"ns{i % 40}",

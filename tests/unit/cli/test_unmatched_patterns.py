@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.catalog.source import CatalogSource
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.cli.main import _run
 from jecp_mcp.cli.unmatched import PatternNotices, unmatched
 from jecp_mcp.settings import Settings, load_settings

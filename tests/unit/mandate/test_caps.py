@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.mandate.caps import CapSet, matches, meter_key, meters_for, names_of, standing_meters, tightest_per_call
 from jecp_mcp.mandate.ledger import Meter
 from jecp_mcp.mandate.policy import Policy
@@ -9,7 +9,7 @@ from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import MandateSettings
 
-ACTION = Action(capability="docs/pdf", action="make", namespace="docs", price=Price(MicroUSDC(5_000)))
+ACTION = Offer(capability="docs/pdf", action="make", namespace="docs", price=Price(MicroUSDC(5_000)))
 ALL = {
     "session_usdc": "1",
     "hourly_usdc": "2",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.caps import CapSet, meters_for, names_of
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, OverLimit
@@ -109,7 +109,7 @@ async def test_its_pattern_fits_the_same_calls_as_the_mandates(
         tool = f"docs_pdf_{action}"
         await ledger.reserve(reservation(ledger.session, amount, action=action, tool=tool))
         if pattern is not None:
-            bought = Action("docs/pdf", action, "docs", Price(MicroUSDC(amount)))
+            bought = Offer("docs/pdf", action, "docs", Price(MicroUSDC(amount)))
             caps = (CapSet(pattern, None, ((Window.TOTAL, MicroUSDC(1)),)),)
             applies = bool(meters_for(caps, names_of(bought, tool), "local", "s"))
             assert applies is (str(amount) in {"11": "1 10", "1": "1", "10": "10", "0": ""}[str(counted)].split())

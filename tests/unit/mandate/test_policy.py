@@ -1,14 +1,14 @@
 import pytest
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.policy import MOST_PER_CALL, Permit, Policy, authorise
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC, parse_usdc
 from jecp_mcp.settings import MandateSettings
 
-ACTION = Action(capability="docs/pdf", action="make", namespace="docs", price=Price(MicroUSDC(5_000)))
+ACTION = Offer(capability="docs/pdf", action="make", namespace="docs", price=Price(MicroUSDC(5_000)))
 NOW = UnixMs(1_800_000_000_000)
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from jecp_mcp.calls.stored import pack, unpack
 from jecp_mcp.clock import SystemClock, UnixMs
-from jecp_mcp.domain.offers import Action, Price, PricingModel
+from jecp_mcp.domain.offers import Offer, Price, PricingModel
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import Http
 from jecp_mcp.money import MicroUSDC
@@ -33,9 +33,9 @@ def rail(agent: str | None = "jdb_ag_0123456789abcdef", hub: str = "http://127.0
     return JecpRail(client, timeout_seconds=30, clock=clock, random=lambda: 0.5)
 
 
-def action(capability: str = "acme/tool", **more: Any) -> Action:
+def action(capability: str = "acme/tool", **more: Any) -> Offer:
     namespace = capability.partition("/")[0] if "/" in capability else ""
-    return Action(capability, "run", namespace, more.pop("price", Price(MicroUSDC(5_000))), **more)
+    return Offer(capability, "run", namespace, more.pop("price", Price(MicroUSDC(5_000))), **more)
 
 
 @pytest.mark.parametrize(

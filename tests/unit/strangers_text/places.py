@@ -26,7 +26,7 @@ from jecp_mcp.cli.call import _save
 from jecp_mcp.cli.spreadsheet import CsvRows
 from jecp_mcp.cli.streams import OneMessage, VisibleText
 from jecp_mcp.domain.answers import Answer, Billing, Notice
-from jecp_mcp.domain.offers import Action, Deprecation, Price
+from jecp_mcp.domain.offers import Offer, Deprecation, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import State
@@ -131,8 +131,8 @@ def on_the_page(text: str) -> str:
     return bytes(approvals._page(page).body).decode()
 
 
-def action_of(text: str) -> Action:
-    return Action(
+def action_of(text: str) -> Offer:
+    return Offer(
         "docs/pdf", "make", "docs", Price(MicroUSDC(1), None, text), "1.0.0", text, text, text, text, (text,),
         {"type": "object", "title": text, "description": text, "properties": {"a": {"default": text, "examples": [text]}}},
         {}, ({"input": {text: text}},), side_effects={text: True}, deprecation=Deprecation("deprecated", text, text),

@@ -6,7 +6,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.domain.offers import Action, Deprecation, Price, PricingModel
+from jecp_mcp.domain.offers import Offer, Deprecation, Price, PricingModel
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.tools.publishing.cleaning import clean, describe, hides_something, title_of
 
@@ -58,12 +58,12 @@ def test_clean_text_is_clean_bounded_encodable_and_stays_as_it_is(text, limit, o
     assert clean(made, limit, one_line=one_line) == made
 
 
-def action(**more) -> Action:
-    return Action("acme/pdf", "make", "acme", more.pop("price", Price(MicroUSDC(5_000))), "1.2.0", **more)
+def action(**more) -> Offer:
+    return Offer("acme/pdf", "make", "acme", more.pop("price", Price(MicroUSDC(5_000))), "1.2.0", **more)
 
 
 def test_our_line_comes_first_with_price_provider_version_and_tier():
-    made = describe(action(description="Makes a PDF.", trust_tier_required="silver"))
+    made = describe(action(description="Makes a PDF.", tier="silver"))
     assert made.splitlines() == [
         "Costs 0.005 USDC per call. Provider: acme, version 1.2.0. Needs trust tier silver.",
         "Provider's words: «Makes a PDF.»",

@@ -15,7 +15,7 @@ from mcp_types._v2026_07_28 import Tool as ModernTool
 
 from jecp_mcp.catalog.changes import written
 from jecp_mcp.catalog.contents import Catalog
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import WireError
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.cleaning import hides_something
@@ -51,7 +51,7 @@ GOOD = act(
 )
 
 
-def publish(*actions: Action) -> Registry:
+def publish(*actions: Offer) -> Registry:
     registry = Registry(ToolSettings(mode="direct"))
     registry.publish(Catalog("r", MappingProxyType({action.key: action for action in actions})))
     return registry

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 
 from jecp_mcp.catalog.contents import Catalog
-from jecp_mcp.domain.offers import Action, Deprecation, Price
+from jecp_mcp.domain.offers import Offer, Deprecation, Price
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.registry import Registry
@@ -17,14 +17,14 @@ from tests.steps import steps
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "description": "what"}}, "required": ["text"]}
 
 
-def action(key: str, **more) -> Action:
+def action(key: str, **more) -> Offer:
     capability, _, name = key.partition(":")
-    return Action(
+    return Offer(
         capability, name, capability.partition("/")[0], Price(MicroUSDC(5_000)), "1.0.0", input_schema=SCHEMA, **more
     )
 
 
-def catalog(*actions: Action, quarantined: tuple[tuple[str, str], ...] = ()) -> Catalog:
+def catalog(*actions: Offer, quarantined: tuple[tuple[str, str], ...] = ()) -> Catalog:
     return Catalog("r", MappingProxyType({one.key: one for one in actions}), quarantined)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.own.browse import described
@@ -80,9 +80,9 @@ DESCRIPTIONS = [
 ]  # fmt: skip
 
 
-def action(**fields: object) -> Action:
+def action(**fields: object) -> Offer:
     given = {"input_schema": {"type": "object", "properties": {"text": {"type": "string"}}}, "title": "Count"} | fields
-    return Action("acme/count", "run", "acme", Price(MicroUSDC(5_000)), "1.0.0", **given)  # type: ignore[arg-type]
+    return Offer("acme/count", "run", "acme", Price(MicroUSDC(5_000)), "1.0.0", **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ORDERS)

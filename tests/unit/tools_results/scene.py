@@ -6,7 +6,7 @@ from typing import Any
 
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.clock import UnixMs, parse_iso
-from jecp_mcp.domain.offers import Action, Price
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.tools.next_actions.steps import Context
@@ -18,7 +18,7 @@ NOW = parse_iso("2026-11-21T10:00:00Z")
 TOOL = "docs_invoice_render"
 ARGUMENTS = {"number": "2026-17", "total": "120.00"}
 CALL_ID = "c_0123456789abcdef"
-ACTION = Action(
+ACTION = Offer(
     capability="docs/invoice",
     action="render",
     namespace="docs",

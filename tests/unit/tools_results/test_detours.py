@@ -12,7 +12,7 @@ from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.domain.offers import Action, Deprecation, Price
+from jecp_mcp.domain.offers import Offer, Deprecation, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
@@ -25,15 +25,15 @@ from .scene import ACTION, FixedClock, context, refused
 SOLD = {"type": "object"}
 
 
-def other(capability: str, price: int | None, *, name: str = "render", tier: str = "bronze", **more: Any) -> Action:
-    return Action(
+def other(capability: str, price: int | None, *, name: str = "render", tier: str = "bronze", **more: Any) -> Offer:
+    return Offer(
         capability,
         name,
         capability.partition("/")[0],
         Price(None if price is None else MicroUSDC(price)),
         title=more.pop("title", "Render an invoice"),
         input_schema=SOLD,
-        trust_tier_required=tier,
+        tier=tier,
         **more,
     )
 
@@ -55,12 +55,12 @@ CATALOG = (
 )
 
 
-def offers(clock: FixedClock | None = None, also: tuple[Action, ...] = ()) -> Equivalents:
+def offers(clock: FixedClock | None = None, also: tuple[Offer, ...] = ()) -> Equivalents:
     catalog = Catalog("r", {one.key: one for one in (*CATALOG, *also)})
     shelf = Registry(ToolSettings())
     shelf.publish(catalog)
     return Equivalents(
-        shelf, Finder(lambda: catalog), clock or FixedClock(), lambda action, _: action.namespace != "denied"
+        shelf, Finder(lambda: catalog), clock or FixedClock(), lambda action, _: action.payee != "denied"
     )
 
 
@@ -110,7 +110,7 @@ def test_where_nothing_does_the_same_the_catalog_is_searched() -> None:
 
 
 def test_what_only_shares_the_material_does_not_do_the_same() -> None:
-    def text(capability: str, name: str, *inputs: str) -> Action:
+    def text(capability: str, name: str, *inputs: str) -> Offer:
         schema = {"type": "object", "properties": {key: {"type": "string"} for key in inputs}}
         return replace(other(capability, 10, name=name, title=name, tags=("text",)), input_schema=schema)
 

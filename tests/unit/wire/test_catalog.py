@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.domain.offers import Action, Deprecation, PricingModel
+from jecp_mcp.domain.offers import Offer, Deprecation, PricingModel
 from jecp_mcp.errors import WireError
 from jecp_mcp.wire.jecp.catalog import CatalogPage, dump_action, load_action, parse_page
 from tests.steps import steps
@@ -50,16 +50,16 @@ def read(page: Any) -> CatalogPage:
     return parse_page(json.dumps(page).encode())
 
 
-def only(page: Any) -> Action:
+def only(page: Any) -> Offer:
     (action,) = read(page).actions
     return action
 
 
-def by_key(page: CatalogPage) -> dict[str, Action]:
+def by_key(page: CatalogPage) -> dict[str, Offer]:
     return {action.key: action for action in page.actions}
 
 
-def priced(**pricing: Any) -> Action:
+def priced(**pricing: Any) -> Offer:
     return only({"capabilities": [{"id": "a/b", "actions": [{"id": "c", **pricing}]}]})
 
 

@@ -23,14 +23,13 @@ from jecp_mcp.catalog.filter import BUILT_IN, CatalogFilter
 from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.domain.offers import Action
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import HubError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.settings import CatalogSettings
 from jecp_mcp.wire.jecp.catalog import parse_page
 from jecp_mcp.wire.jecp.headers import header, retry_after
-
-__all__ = ["BUILT_IN", "Catalog", "CatalogDiff", "CatalogSource", "Exchange"]
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +75,7 @@ class CatalogSource:
     """One Hub's catalog, always there and sometimes newer.
 
     Attributes:
+        name: the Hub's origin, which its offers name as their source.
         current: the latest whole catalog; from disk at first, empty when there is none.
     """
 
@@ -97,12 +97,13 @@ class CatalogSource:
             sleep: how `keep_fresh` waits, in seconds.
         """
         self._http = http
-        self._base_url = base_url.rstrip("/")
+        self.name = self._base_url = base_url.rstrip("/")
         self._path = snapshot
         self._settings = settings
         self._clock = clock
         self._sleep = sleep
-        self._filter = CatalogFilter(settings)
+        self._filter = CatalogFilter(settings, None if settings.max_tier is None else TIERS.index(settings.max_tier))
+        self._query = _query(settings)
         self._scope = f"{self._base_url} {settings.scope()}"
         self._pages: dict[str, StoredPage] = {}
         self._arrived: dict[str, StoredPage] = {}
@@ -113,12 +114,12 @@ class CatalogSource:
         self._last = CatalogDiff()
         self._not_before = 0.0
         self._due = 0.0
-        self._rows = Rows({})
+        self._rows = Rows({}, self._base_url)
         self.current = Catalog()
         stored = read(snapshot, self._scope) if snapshot is not None else None
         if stored is not None:
             self._pages = {page.url: page for page in stored.pages}
-            self._rows, quarantined = _contents(stored.pages)
+            self._rows, quarantined = _contents(stored.pages, self._base_url)
             self.current = Catalog(stored.revision, self._rows, quarantined, stored.fetched_at, _excluded(stored.pages))
 
     def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
@@ -218,7 +219,7 @@ class CatalogSource:
 
     def _take(self, pages: list[StoredPage], now: UnixMs) -> CatalogDiff:
         """Make these pages the current catalog, and remember them on disk."""
-        rows, quarantined = _contents(pages)
+        rows, quarantined = _contents(pages, self._base_url)
         old, first = self._rows, self.current.fetched_at is None
         diff = difference(old, rows)
         revision = self.current.revision if diff.unchanged and not first else revision_of(rows)
@@ -321,8 +322,8 @@ class CatalogSource:
         return page, len(answer.body)
 
     def _read(self, url: str, answer: HttpAnswer) -> StoredPage:
-        page = parse_page(answer.body, max_bytes=MAX_PAGE_BYTES)
-        kept: list[Action] = []
+        page = parse_page(answer.body, source=self._base_url, max_bytes=MAX_PAGE_BYTES)
+        kept: list[Offer] = []
         excluded: set[str] = set()
         for action in page.actions:
             excluding = self._filter.excluding(action)
@@ -350,15 +351,25 @@ class CatalogSource:
 
     def _url(self, cursor: str | None) -> str:
         # The dialects name the size differently and ignore each other's name.
-        query = {"page_size": str(PAGE_SIZE), "limit": str(PAGE_SIZE), **self._filter.query}
+        query = {"page_size": str(PAGE_SIZE), "limit": str(PAGE_SIZE), **self._query}
         if cursor is not None:
             query["cursor"] = cursor
         return f"{self._base_url}/v1/capabilities?{urlencode(query)}"
 
 
-def _contents(pages: Iterable[StoredPage]) -> tuple[Rows, tuple[tuple[str, str], ...]]:
+def _query(settings: CatalogSettings) -> dict[str, str]:
+    """What of the filters is asked of the Hub. The specification's dialect ignores it, so all of it is filtered too."""
+    query: dict[str, str] = {}
+    if len(settings.namespaces) == 1 and settings.namespaces[0] != BUILT_IN:
+        query["namespace"] = settings.namespaces[0]
+    if len(settings.tags) == 1:
+        query["tags"] = settings.tags[0]
+    return query
+
+
+def _contents(pages: Iterable[StoredPage], source: str) -> tuple[Rows, tuple[tuple[str, str], ...]]:
     set_aside = dict.fromkeys(entry for stored in pages for entry in stored.quarantined)
-    return merged(stored.rows for stored in pages), tuple(set_aside)
+    return merged((stored.rows for stored in pages), source), tuple(set_aside)
 
 
 def _excluded(pages: Iterable[StoredPage]) -> frozenset[str]:

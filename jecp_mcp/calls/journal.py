@@ -1,4 +1,7 @@
-"""What an attempt of a call needs before its first byte leaves: room in the limits' windows at that very time."""
+"""What a rail tells of a call while it runs, made durable: that an attempt leaves, and what must not be forgotten.
+
+Before its first byte leaves, an attempt needs room in the limits' windows at that very time.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.stored import dump_answer
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Admitted, Ledger, Meter, NotYours, OverLimit
+from jecp_mcp.domain.outcomes import Entry
+from jecp_mcp.errors import LedgerError, WireError
+from jecp_mcp.mandate.ledger import Admitted, Ledger, Meter, Note, NotYours, OverLimit
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.windows import SHORTEST_SLOT_MS
 from jecp_mcp.rails.base import NotNow
@@ -17,7 +22,7 @@ _MOST_ADMISSIONS: Final = 3
 """How often one attempt asks for room: a machine may fall asleep while the ledger answers, but not each time."""
 
 
-class Sending:
+class CallJournal:
     """The journal of one execution (`jecp_mcp.rails.base.Journal`).
 
     A call counts in the windows from the minute in which it was admitted. An attempt that leaves later is admitted
@@ -39,6 +44,7 @@ class Sending:
         *,
         since: UnixMs,
         admitted_at: UnixMs | None,
+        reserved: bool = False,
     ) -> None:
         """Let the attempts of a call leave.
 
@@ -48,6 +54,7 @@ class Sending:
             claim: the claim under which it is sent.
             since: this machine's clock when it was admitted, or not later.
             admitted_at: the ledger's instant of that; None where each attempt is to be admitted, as a replay's are.
+            reserved: whether its row is only reserved, and becomes sent with the first attempt.
         """
         self._ledger = ledger
         self._clock = clock
@@ -58,6 +65,7 @@ class Sending:
         self._since = since
         self._admitted_at = admitted_at
         self._each = admitted_at is None
+        self._reserved = reserved
         self.held_back: NotNow | None = None
         self.taken = False
 
@@ -69,7 +77,21 @@ class Sending:
             self.held_back = exc
             raise
 
+    async def keep(self, *entries: Entry) -> None:
+        """As `jecp_mcp.rails.base.Journal.keep`."""
+        try:
+            noted = await self._ledger.note(self._call_id, self._claim, [_noted(entry) for entry in entries])
+        except (LedgerError, WireError) as exc:
+            raise NotNow(
+                refusals.unreadable(exc) if isinstance(exc, LedgerError) else refusals.unwritable(exc)
+            ) from exc
+        if not noted:
+            self.taken = True
+            raise NotNow(refusals.taken_over())
+
     async def _let_go(self) -> None:
+        if self._reserved:
+            await self._send()
         if self._each:
             self._admitted_at = None
         for _ in range(_MOST_ADMISSIONS):
@@ -88,6 +110,16 @@ class Sending:
         passed = self._admitted_at % SHORTEST_SLOT_MS + now - self._since
         return passed < SHORTEST_SLOT_MS
 
+    async def _send(self) -> None:
+        try:
+            sent = await self._ledger.send(self._call_id, self._claim)
+        except LedgerError as exc:
+            raise NotNow(refusals.ledger_trouble(exc)) from exc
+        if not sent:
+            self.taken = True
+            raise NotNow(refusals.taken_over())
+        self._reserved = False
+
     async def _admit(self, now: UnixMs) -> None:
         try:
             found = await self._ledger.resend(self._call_id, self._claim, self._meters)
@@ -103,3 +135,7 @@ class Sending:
                 raise NotNow(refusals.taken_over())
             case _:
                 assert_never(found)
+
+
+def _noted(entry: Entry) -> Note:
+    return Note(entry.mark, entry.data, None if entry.answer is None else dump_answer(entry.answer))

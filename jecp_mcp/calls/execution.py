@@ -1,0 +1,234 @@
+"""A reserved call on its way: executed by its rail and concluded in the ledger; or found out about afterwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.clock_check import clock_fault
+from jecp_mcp.calls.ends import conclusion, ended, kept_answer, soon, standing
+from jecp_mcp.calls.journal import CallJournal
+from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.reserving import Reserved
+from jecp_mcp.calls.runs import Run
+from jecp_mcp.clock import Clock
+from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
+from jecp_mcp.errors import LedgerError
+from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.caps import meters_for
+from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger
+from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.states import OPEN, State
+from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
+from jecp_mcp.rails.base import OpenCall, Progress, Rail, StoredRequest
+from jecp_mcp.rails.registry import Rails
+
+log = logging.getLogger(__name__)
+
+_AFTER_FAULT_MS: Final = 60_000
+"""When a call is asked for again during which this program failed."""
+
+_UNSERVED_MS: Final = 600_000
+"""How long a call is left alone whose account is not here."""
+
+_MOST_ENTRIES: Final = 100
+_UNPROVEN: Final = frozenset({Verdict.IN_DOUBT, Verdict.PENDING})
+
+
+class Execution:
+    """Has rails work on calls, and tells the ledger what came of it."""
+
+    def __init__(self, policy: Policy, ledger: Ledger, rails: Rails, clock: Clock) -> None:
+        self._policy = policy
+        self._ledger = ledger
+        self._rails = rails
+        self._clock = clock
+
+    async def execute(self, reserved: Reserved, run: Run) -> CallEnd:
+        """Send a call for the first time, and conclude it."""
+        order, request, admitted = reserved.order, reserved.request, reserved.admitted
+        # What whoever waits hears if this process ends before the payee has answered.
+        left = refusals.left_running(request.hold)
+        run.end = CallEnd(Charge.UNKNOWN, request.call_id, order.offer, refusal=left, held=request.hold)
+        journal = CallJournal(
+            self._ledger,
+            self._clock,
+            request.call_id,
+            request.hold,
+            reserved.meters,
+            admitted.claim,
+            since=reserved.asked_at,
+            admitted_at=admitted.at,
+            reserved=not request.sent_first,
+        )
+        if order.answer is not None:
+            free = "asking for the price brought the answer"
+            outcome = Outcome(Verdict.NOT_CHARGED, ZERO, order.answer, None, free, attempts=0)
+        else:
+            try:
+                outcome = await order.rail.execute(OpenCall(request), journal, run.relay)
+            except Exception:
+                self._broken(request.call_id, admitted.claim)
+                raise
+        end = await self._conclude(request.call_id, admitted.claim, outcome, request.hold, journal)
+        return replace(end, offer=order.offer)
+
+    async def find_out(self, row: CallRow, progress: Progress) -> CallEnd:
+        """Find out about an open call of this process, unless that is no longer safe.
+
+        One that another living process owns is that one's to finish. Whether it is still safe only a clock can tell
+        that was confirmed just now: this machine may have slept unnoticed, or its clock may have leapt.
+        """
+        elsewhere = self.elsewhere(row)
+        if row.owner != self._ledger.session:
+            return elsewhere or standing(row)
+        fault = await clock_fault(self._rails.witness(row.rail), fresh=True)
+        if fault is not None:
+            unasked = replace(standing(row), refusal=refusals.held_back(row, fault, row.look_again_at))
+            return elsewhere or unasked
+        if row.provable_until is not None and self._clock.now() >= row.provable_until:
+            self._ledger.write_off(row.call_id, "the time in which its payee still knows it has passed")
+            return standing(replace(row, state=State.WRITTEN_OFF))
+        rail = self._rails.serving(row.rail, row.account)
+        if rail is None:
+            self._later(row, "the account that it was sent by is not here")
+            return elsewhere or standing(row)
+        try:
+            return await self._found_out(row, rail, progress)
+        except Exception:
+            self._broken(row.call_id, row.claim)
+            raise
+
+    def elsewhere(self, row: CallRow) -> CallEnd | None:
+        """How an open call stands that only another account's server can find out about; None for the others."""
+        if not is_unfinished(row) or self._rails.serves(row.rail, row.account):
+            return None
+        return replace(standing(row), refusal=refusals.account_not_here(row))
+
+    async def taken_over(self, row: CallRow, working: Collection[str]) -> CallRow:
+        """The call as it stands, taken over if nobody works on it.
+
+        Args:
+            working: the ids of the calls that tasks of this process work on.
+        """
+        mine = row.owner == self._ledger.session
+        if row.state not in OPEN or (mine and (is_unfinished(row) or row.call_id in working)):
+            return row
+        try:
+            await self._ledger.adopt_orphans(self._rails.serves, working)
+            return await self._ledger.row(row.call_id) or row
+        except LedgerError as exc:
+            log.error("call %s could not be taken over: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
+            return row
+
+    async def _found_out(self, row: CallRow, rail: Rail, progress: Progress) -> CallEnd:
+        meters = meters_for(self._policy.caps, row.names, row.principal, row.session)
+        journal = CallJournal(
+            self._ledger,
+            self._clock,
+            row.call_id,
+            row.held,
+            meters,
+            row.claim,
+            since=row.created_at,
+            admitted_at=None,
+        )
+        request = StoredRequest(row.rail, row.account, row.call_id, row.held, row.request, row.provable_until)
+        entries = await self._entries(row) if row.mark is not None else ()
+        call = OpenCall(request, row.attempts, entries, kept_answer(row))
+        outcome = await rail.find_out(call, journal, progress)
+        end = await self._conclude(row.call_id, row.claim, outcome, row.held, journal, row)
+        return replace(end, stored=True)
+
+    async def _entries(self, row: CallRow) -> tuple[Entry, ...]:
+        events = await self._ledger.events(row.call_id, limit=_MOST_ENTRIES)
+        return tuple(
+            Entry(Mark(str(event.facts["mark"])), str(event.facts.get("data", "")))
+            for event in events
+            if event.event == chain.NOTE
+        )
+
+    async def _conclude(
+        self,
+        call_id: str,
+        claim: int,
+        outcome: Outcome,
+        hold: MicroUSDC,
+        journal: CallJournal,
+        row: CallRow | None = None,
+    ) -> CallEnd:
+        """Tell the ledger, and whoever waits.
+
+        Args:
+            row: how the call stood, where it had been sent before.
+        """
+        concluded = conclusion(call_id, outcome, claim, self._clock.now())
+        self._ledger.conclude(concluded)
+        if concluded.charged > hold:
+            log.warning(
+                "call %s: its payee charged %s USDC, more than the %s it was allowed; `jecp-mcp reconcile` lists it",
+                call_id,
+                format_usdc(concluded.charged),
+                format_usdc(hold),
+            )
+        overruled = await self._overruled(call_id, claim, outcome, journal)
+        if overruled is not None:
+            return overruled
+        if row is None or outcome.answer is not None or outcome.verdict not in _UNPROVEN:
+            return ended(call_id, None, outcome, hold)
+        end = standing(replace(row, attempts=row.attempts + concluded.attempts))
+        why = journal.held_back
+        if why is None:
+            return end
+        return replace(end, refusal=refusals.held_back(row, why.refusal, concluded.look_again_at))
+
+    async def _overruled(self, call_id: str, claim: int, outcome: Outcome, journal: CallJournal) -> CallEnd | None:
+        """How a call stands that was taken over meanwhile, where that counts more than what this process found out.
+
+        Only who still has the claim may say that nothing was charged: whoever took it over may have been charged. Nor
+        is what a rail meant to spend for good ever free by its own word.
+        None where this process's word stands, or nothing can be read.
+        """
+        if outcome.verdict is not Verdict.NOT_CHARGED and not journal.taken:
+            return None
+        try:
+            await self._ledger.flush()
+            row = await self._ledger.row(call_id)
+        except LedgerError as exc:
+            log.error("call %s cannot be read: %s", call_id, exc)  # noqa: TRY400 - the cause is in the message
+            return None
+        if row is None:
+            return None
+        return standing(row) if journal.taken or row.claim != claim or row.mark is Mark.INTENT else None
+
+    def _broken(self, call_id: str, claim: int) -> None:
+        """Note that a rail raised, which it promises not to: the row must not wait for a task that has ended."""
+        now = self._clock.now()
+        self._ledger.conclude(
+            Conclusion(
+                call_id,
+                Verdict.IN_DOUBT,
+                claim=claim,
+                evidence="the bridge failed during the call",
+                look_again_at=soon(now + _AFTER_FAULT_MS, now),
+            )
+        )
+
+    def _later(self, row: CallRow, evidence: str) -> None:
+        """Leave a call for a while that is due to be asked for."""
+        now = self._clock.now()
+        if row.look_again_at is not None and row.look_again_at > now:
+            return
+        until = now + _UNSERVED_MS if row.provable_until is None else row.provable_until
+        at = soon(min(now + _UNSERVED_MS, until), now)
+        self._ledger.conclude(
+            Conclusion(row.call_id, Verdict.IN_DOUBT, claim=row.claim, evidence=evidence, attempts=0, look_again_at=at)
+        )
+
+
+def is_unfinished(row: CallRow) -> bool:
+    """Whether an attempt of a call has ended without a proven end, so that somebody is to look again."""
+    return row.state is State.IN_DOUBT or (row.state is State.SENT and row.look_again_at is not None)

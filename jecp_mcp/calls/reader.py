@@ -1,0 +1,69 @@
+"""The ledger as one principal may read it: their own calls and limits, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.purchases import Principal
+from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
+from jecp_mcp.mandate.ledger import CallRow, Ledger, MeterReading, Totals
+from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.states import OPEN
+from jecp_mcp.rails.registry import Rails
+
+
+class Reader:
+    """Reads; every method raises `LedgerError` where the ledger cannot be read."""
+
+    def __init__(self, policy: Policy, ledger: Ledger, rails: Rails, principal: Principal) -> None:
+        self._policy = policy
+        self._ledger = ledger
+        self._rails = rails
+        self._principal = principal
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the ledger cannot be written at the moment, as far as it is known, or None."""
+        return self._ledger.trouble
+
+    async def call(self, call_id: str) -> CallRow | None:
+        """One call with its bodies, or None."""
+        row = await self._ledger.row(call_id)
+        return row if row is not None and row.principal == self._principal else None
+
+    async def latest(self, *, limit: int) -> Sequence[CallRow]:
+        """The latest calls, newest first, without their bodies."""
+        return await self._ledger.rows(limit=limit, principal=self._principal)
+
+    async def holding(self, *, limit: int) -> Sequence[CallRow]:
+        """The latest calls that hold money without a proven end, newest first."""
+        return await self._ledger.rows(limit=limit, states=OPEN, principal=self._principal)
+
+    async def excessive(self, *, limit: int) -> Sequence[CallRow]:
+        """The latest calls that were charged more than they were allowed to cost, newest first."""
+        rows = await self._ledger.excessive(limit=limit)
+        return [row for row in rows if row.principal == self._principal]
+
+    async def windows(self, bought: tuple[Offer, str] | None = None) -> Sequence[MeterReading]:
+        """How full the caps are: all of them, or those that apply to an offer under a tool's name."""
+        session = self._ledger.session
+        if bought is None:
+            meters = standing_meters(self._policy, principal=self._principal, session=session)
+        else:
+            meters = meters_for(self._policy.caps, names_of(*bought), self._principal, session)
+        return await self._ledger.readings(meters)
+
+    async def totals(self) -> Totals:
+        """The sums over the whole ledger."""
+        return await self._ledger.totals()
+
+    async def last_told(self) -> CallRow | None:
+        """The latest call of this process's accounts whose answer told the balance, or None."""
+        found = [await self._ledger.last_of(rail, one.account) for rail, one in self._rails.accounts]
+        rows = [row for row in found if row is not None]
+        return max(rows, key=lambda row: row.number) if rows else None
+
+    def paid_here(self, row: CallRow) -> bool:
+        """Whether an account of this process paid for a call, at its payee."""
+        return any((row.rail, row.account) == (rail, one.account) for rail, one in self._rails.accounts)

@@ -1,0 +1,158 @@
+"""From an order to a durable reservation: room in the limits, and a clock that can be believed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
+from jecp_mcp.calls.consent import Consents
+from jecp_mcp.calls.orders import Order
+from jecp_mcp.calls.ports import Caller
+from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import ClockWentBack, HubError
+from jecp_mcp.mandate.ledger import (
+    Admission,
+    Admitted,
+    AlreadyOpen,
+    Ledger,
+    Meter,
+    NotGood,
+    OverLimit,
+    Reservation,
+    Undelivered,
+)
+from jecp_mcp.mandate.slips import SlipRef
+from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails.base import Rail, StoredRequest, account_changed
+from jecp_mcp.rails.registry import Rails
+
+log = logging.getLogger(__name__)
+
+_UNCONFIRMED: Final = (
+    "If it was ahead before and is right now, the Hub's answers must confirm that, and none has told the time: the "
+    "operator must let this machine reach the Hub"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A call that is durable and may be sent.
+
+    Attributes:
+        meters: the caps that it was held against.
+        asked_at: this machine's clock when it was written down.
+    """
+
+    order: Order
+    request: StoredRequest
+    meters: tuple[Meter, ...]
+    asked_at: UnixMs
+    admitted: Admitted
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the ledger said to a request."""
+
+    request: StoredRequest
+    asked_at: UnixMs
+    admission: Admission | Refusal
+
+
+class Reservations:
+    """Writes orders down. Every method raises `LedgerError` and `WireError`; then nothing was sent."""
+
+    def __init__(self, ledger: Ledger, rails: Rails, consents: Consents, clock: Clock, mint: Callable[[], str]) -> None:
+        self._ledger = ledger
+        self._rails = rails
+        self._consents = consents
+        self._clock = clock
+        self._mint = mint
+
+    async def reserve(
+        self, order: Order, caller: Caller, working: set[str]
+    ) -> Reserved | AlreadyOpen | Undelivered | Refusal:
+        """Ask the ledger, and where a limit is full, whether the operator lets this one call pass.
+
+        Args:
+            working: where the ids of calls go that the asking task works on, before they are in the ledger.
+        """
+        asked = await self._offer(order, working)
+        if isinstance(asked.admission, OverLimit):
+            over, hold = asked.admission, asked.request.hold
+            full = refusals.limit_reached(over, hold)
+            raised = await self._consents.past_limit(order, full, over.meter.label, caller)
+            if isinstance(raised, Refusal):
+                return raised
+            order = raised
+            asked = await self._offer(order, working)
+        match asked.admission:
+            case Admitted() as admitted:
+                return Reserved(order, asked.request, order.permit.meters, asked.asked_at, admitted)
+            case OverLimit() as over:
+                return refusals.limit_reached(over, asked.request.hold)
+            case NotGood() as found:
+                return refusals.not_good(found)
+            case AlreadyOpen(row) | Undelivered(row):
+                self.spend(order.uses, order.fingerprint, order.principal, row.call_id)
+                return asked.admission
+            case refusal:
+                return refusal
+
+    def spend(self, uses: tuple[SlipRef, ...], fingerprint: str, principal: str, call_id: str) -> None:
+        """What was agreed for a call is used by the identical one that took its place: it buys no other."""
+        if uses:
+            self._ledger.use_slips(uses, fingerprint, principal, call_id)
+
+    async def _offer(self, order: Order, working: set[str]) -> _Asked:
+        """Ask the ledger. Where the price is only bounded, for as much as the windows have left.
+
+        When other calls take of that meanwhile, for the price's base: the payee refuses what comes to more.
+        """
+        hold = order.permit.hold if order.least == order.permit.hold else await self._room(order)
+        asked = await self._ask(order, hold, working)
+        if isinstance(asked.admission, OverLimit) and order.least < hold:
+            return await self._ask(order, order.least, working)
+        return asked
+
+    async def _ask(self, order: Order, hold: MicroUSDC, working: set[str]) -> _Asked:
+        now, call_id = self._clock.now(), self._mint()
+        if order.answer is not None:
+            request = StoredRequest(order.rail.name, order.quote.account, call_id, ZERO, b"", None)
+        else:
+            purchase = order.purchase
+            request = order.rail.prepare(call_id, purchase.offer, purchase.arguments, order.quote, hold, now)
+        if request.account != order.quote.account:
+            return _Asked(request, now, account_changed())
+        assert (request.call_id, request.rail, request.hold) == (call_id, order.rail.name, hold)
+        working.add(call_id)
+        reservation = order.reservation(request, self._ledger.session)
+        return _Asked(request, now, await self._reserve(reservation, order.rail))
+
+    async def _room(self, order: Order) -> MicroUSDC:
+        readings = await self._ledger.readings(order.permit.meters)
+        room = min((one.meter.limit - one.used for one in readings), default=order.permit.hold)
+        return max(min(order.permit.hold, MicroUSDC(room)), order.least)
+
+    async def _reserve(self, reservation: Reservation, rail: Rail) -> Admission:
+        try:
+            return await self._ledger.reserve(reservation)
+        except ClockWentBack as exc:
+            # The clock was wrong before or is wrong now; another one tells which.
+            witness = self._rails.witness(rail.name)
+            try:
+                skew = None if witness is None else await witness.skew(fresh=True)
+            except HubError:
+                skew = None
+            if skew is None:
+                raise ClockWentBack(f"{exc}. {_UNCONFIRMED}") from exc
+            if abs(skew) > MOST_SKEW_SECONDS:
+                raise
+            log.warning("the clock was ahead and is right again, so every limit is counted anew: %s", exc)
+            await self._ledger.trust_clock()
+            return await self._ledger.reserve(reservation)

@@ -1,0 +1,84 @@
+"""What an execution proved about money, and what it brought. Pure: no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.answers import Answer
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.money import MicroUSDC
+
+UNREAD: Final = "; how much cannot be read"
+"""How the evidence ends of a charge whose amount is not the payee's own figure: see `Outcome.estimated`."""
+
+
+class Verdict(StrEnum):
+    """What is proven about the money of a call. `PENDING`: the payee is known to work on it still."""
+
+    CHARGED = "charged"
+    NOT_CHARGED = "not_charged"
+    IN_DOUBT = "in_doubt"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of an execution.
+
+    Attributes:
+        verdict: what is proven about money.
+        amount: what was charged, micro-USDC (0 unless charged).
+        estimated: whether the payee did not say readably how much it charged, so that `amount` is what counts instead.
+        answer: the delivered answer, if one arrived (also with `NOT_CHARGED`: a free call; and with `IN_DOUBT`, where
+            it leaves open whether an attempt before it was charged).
+        refusal: why there is no answer. At least one of `answer` and `refusal` is set.
+        evidence: one short sentence for the ledger: what the verdict rests on.
+        attempts: how many attempts may have reached the payee.
+        reference: the payee's own name for the payment, unique within rail and account.
+        proven: whether a charge is proven, and not only assumed.
+        look_again_at: with `IN_DOUBT` and `PENDING`: when the payee is worth asking again.
+    """
+
+    verdict: Verdict
+    amount: MicroUSDC
+    answer: Answer | None
+    refusal: Refusal | None
+    evidence: str
+    attempts: int = 1
+    reference: str | None = None
+    estimated: bool = False
+    proven: bool = True
+    look_again_at: UnixMs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """Money that came back: `amount` micro-USDC in all for one payment; `evidence` is for the ledger."""
+
+    reference: str
+    amount: MicroUSDC
+    evidence: str
+
+
+class Mark(StrEnum):
+    """What a rail writes down of a call while it works on it.
+
+    `ACCEPTED`: the payee has taken the work on. `RESULT`: its answer is here. `INTENT`: the next step spends for good;
+    from then on the call is never free by itself.
+    """
+
+    ACCEPTED = "accepted"
+    RESULT = "result"
+    INTENT = "intent"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing written down: `data` is the rail's own short text; `answer` comes with `RESULT`."""
+
+    mark: Mark
+    data: str = ""
+    answer: Answer | None = None

@@ -1,0 +1,77 @@
+"""Which rail pays for an offer, and which one finishes a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jecp_mcp.clock import Clock
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.rails.base import Account, OfferSource, Rail, Witness
+from jecp_mcp.settings import Credentials, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a way to pay is made of.
+
+    Attributes:
+        catalog_file: where the offers of the last run are remembered.
+        credentials: asked for whenever they are needed.
+    """
+
+    settings: Settings
+    catalog_file: Path
+    credentials: Callable[[], Credentials | None]
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A rail with what it brings along.
+
+    Attributes:
+        sources: where the offers are that it pays for.
+        account: who pays by it, where there is something to ask of them.
+        witness: who tells the time, where the operator trusts somebody there.
+    """
+
+    rail: Rail
+    sources: tuple[OfferSource, ...]
+    account: Account | None
+    witness: Witness | None
+
+
+class Rails:
+    """The ways to pay of one process."""
+
+    def __init__(self, ways: Iterable[Way]) -> None:
+        self._ways = tuple(ways)
+        self._by_source = {source.name: way.rail for way in self._ways for source in way.sources}
+        self._by_name = {way.rail.name: way for way in self._ways}
+
+    def selling(self, offer: Offer) -> Rail | None:
+        """The rail that pays for an offer; None where none does."""
+        return self._by_source.get(offer.source)
+
+    def serving(self, rail: str, account: str) -> Rail | None:
+        """The rail that can find out about the calls of an account; None where none can here."""
+        way = self._by_name.get(rail)
+        return way.rail if way is not None and way.rail.serves(account) else None
+
+    def serves(self, rail: str, account: str) -> bool:
+        """Whether this process can act for a rail and account."""
+        return self.serving(rail, account) is not None
+
+    def witness(self, rail: str | None = None) -> Witness | None:
+        """Who tells the time for a rail: its own witness, else anybody's."""
+        own = None if rail is None else self._by_name.get(rail)
+        if own is not None and own.witness is not None:
+            return own.witness
+        return next((way.witness for way in self._ways if way.witness is not None), None)
+
+    @property
+    def accounts(self) -> Sequence[tuple[str, Account]]:
+        """The accounts that can be asked something, each with its rail's name."""
+        return [(way.rail.name, way.account) for way in self._ways if way.account is not None]
