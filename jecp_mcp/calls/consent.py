@@ -9,12 +9,13 @@ from jecp_mcp.calls import refusals
 from jecp_mcp.calls.approval import Approvals
 from jecp_mcp.calls.orders import Order, Orders
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.clock import Clock
+from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
 
+_NO_CALL: Final = "call_0000"
 _MOST_QUOTES: Final = 3
 """How often a price may have lapsed while a person thought, before a call is given up."""
 
@@ -29,10 +30,15 @@ class Consents:
         self._approvals = Approvals(ledger, clock)
 
     async def obtain(self, order: Order, caller: Caller) -> Order | Refusal:
-        """The order with what was consented to, at a price that still holds; or why there is none."""
+        """The order with what was consented to, at a price that still holds; or why there is none.
+
+        Raises:
+            WireError: it could not be sent whatever a person says.
+        """
         for _ in range(_MOST_QUOTES):
             if order.because is None:
                 return order
+            _try_to_prepare(order, self._clock.now())
             given = await self._approvals.obtain(order.question(order.because), caller)
             if isinstance(given, Refusal):
                 return given
@@ -70,3 +76,9 @@ class Consents:
                 return full
             case _:
                 return given
+
+
+def _try_to_prepare(order: Order, now: UnixMs) -> None:
+    """Nobody is asked to approve what could not be sent then. Raises `WireError`."""
+    hold = order.permit.hold
+    order.rail.prepare(_NO_CALL, order.offer, order.purchase.arguments, order.quote, hold, now)

@@ -267,8 +267,8 @@ class Calls:
             run.end = refused(refusals.unwritable(exc), run.end.offer)
         except Exception:
             # The task group carries every caller's purchase: one broken call must not cancel the others.
-            log.exception("a paid call failed inside the bridge")
             known = run.end
+            log.exception("the call %s failed inside the bridge", known.call_id or "that was not sent")
             run.end = CallEnd(
                 Charge.UNKNOWN, known.call_id, known.offer, refusal=refusals.bridge_fault(), held=known.held
             )

@@ -19,9 +19,9 @@ import anyio
 from jecp_mcp.catalog.changes import written
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.pins import Pins
-from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import WireError
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.sandbox import work
 from jecp_mcp.settings import CatalogSettings
 from jecp_mcp.tools.publishing.suspicion import suspect

@@ -13,10 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
@@ -24,7 +24,7 @@ BODY = (
     b'{"jecp":"1.0","id":"call_0123456789abcdef","capability":"docs/pdf","action":"make","input":' + b"x" * 400 + b"}"
 )
 METERS = tuple(
-    Meter(f"bench {window.value}", window, MicroUSDC(10**15), window.value)
+    Meter(f"bench {window.value}", window, MicroUSDC(10**15), window.value, "local")
     for window in (Window.SESSION, Window.HOUR, Window.DAY)
 )
 

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.bench.million import write
@@ -33,8 +33,8 @@ from tests.unit.mandate.reservations import reservation
 BODY = b"{}" * 200
 
 MOST = MicroUSDC(10**15)
-DAY = Meter('["day","local",null]', Window.DAY, MOST, "daily_usdc")
-TOTAL = Meter('["total","local",null]', Window.TOTAL, MOST, "total_usdc")
+DAY = Meter('["day","local",null]', Window.DAY, MOST, "daily_usdc", "local")
+TOTAL = Meter('["total","local",null]', Window.TOTAL, MOST, "total_usdc", "local")
 APART = 0.02
 """How long the buyer rests between two purchases, in seconds."""
 

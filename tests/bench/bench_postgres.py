@@ -17,9 +17,9 @@ from pathlib import Path
 import psycopg
 from pydantic import SecretStr
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import new_cluster
@@ -33,7 +33,13 @@ BODY = (
 
 def meters(session: str) -> tuple[Meter, ...]:
     return tuple(
-        Meter(f"bench {window.value} {session * (window is Window.SESSION)}", window, MicroUSDC(10**15), window.value)
+        Meter(
+            f"bench {window.value} {session * (window is Window.SESSION)}",
+            window,
+            MicroUSDC(10**15),
+            window.value,
+            "local",
+        )
         for window in (Window.SESSION, Window.HOUR, Window.DAY)
     )
 

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 import httpx2
 
-from jecp_mcp.rails.base import Verdict
+from jecp_mcp.domain.outcomes import Verdict
 from tests.faults.rails.raw_hub import IDENTITY, KEY, PAID, bench, raw_hub, says
 
 ROUNDS = 7
@@ -48,7 +48,7 @@ async def measure(url: str, calls: int) -> tuple[list[float], list[float]]:
         request = parts.request(text="hi")
         for number in range(calls + 50):
             begun = time.perf_counter()
-            found = await parts.rail.execute(request)
+            found = await parts.rail.send(request)
             took = time.perf_counter() - begun
             assert found.verdict is Verdict.CHARGED
             other = await bare(client, url, request.body)

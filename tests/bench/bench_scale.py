@@ -24,9 +24,9 @@ import anyio
 from mcp import Client, StdioServerParameters
 from platformdirs import user_cache_path
 
-from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.http import Http
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import CatalogSettings
 from tests.acceptance.roads import LEGACY, SandboxHub, sandbox
 from tests.bench.bench_peers import always, installed

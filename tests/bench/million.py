@@ -128,6 +128,7 @@ class _Writing:
                 ended_at=UnixMs(at + 400),
                 answered=number % 20 != 0,
                 delivered=number % 20 != 0,
+                mark=None,
                 request=b"",
                 answer=None,
             )

@@ -12,10 +12,10 @@ import sys
 
 from pydantic import SecretStr
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import reservation
@@ -26,8 +26,8 @@ BODY = b"{}" * 300
 async def fill(url: str, tag: str, limit: int, callers: int) -> None:
     ledger = PostgresLedger(SecretStr(url), tag)
     meters = (
-        Meter("day", Window.DAY, MicroUSDC(7 * limit), "daily_usdc"),
-        Meter(f"session {tag}", Window.SESSION, MicroUSDC(10**12), "session_usdc"),
+        Meter("day", Window.DAY, MicroUSDC(7 * limit), "daily_usdc", "local"),
+        Meter(f"session {tag}", Window.SESSION, MicroUSDC(10**12), "session_usdc", "local"),
     )
     numbers = itertools.count()
 
@@ -52,7 +52,7 @@ async def fill(url: str, tag: str, limit: int, callers: int) -> None:
 
 async def spend(url: str, tag: str, callers: int) -> None:
     ledger = PostgresLedger(SecretStr(url), tag)
-    meters = (Meter("day", Window.DAY, MicroUSDC(10**12), "daily_usdc"),)
+    meters = (Meter("day", Window.DAY, MicroUSDC(10**12), "daily_usdc", "local"),)
     numbers = itertools.count()
     ended = asyncio.Event()
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
@@ -20,7 +21,7 @@ from jecp_mcp.mandate.postgres import ledger as ledgers
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.postgres.link import Link
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerUnavailable, TooManyWait
 from jecp_mcp.mandate import slip_rules
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, CallRow, Conclusion, Undelivered
@@ -17,7 +18,7 @@ from jecp_mcp.mandate.postgres import carrier
 from jecp_mcp.mandate.postgres.bodies import PART
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster
 from tests.postgres.fixtures import ServerClock, open_server

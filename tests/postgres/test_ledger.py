@@ -7,12 +7,19 @@ from dataclasses import replace
 import pytest
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import ClockWentBack, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import writer
 from jecp_mcp.mandate.ledger import RULED, Admitted, AlreadyOpen, Conclusion, OverLimit, Undelivered
 from jecp_mcp.mandate.postgres import store
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.states import HOLDING, Event, State, Verdict, after, event_of
+from jecp_mcp.mandate.states import (
+    HOLDING,
+    Event,
+    State,
+    after,
+    event_of,
+)
 from jecp_mcp.mandate.windows import SLOT_MS, Window
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster

@@ -56,7 +56,7 @@ def fill(database: str, replicas: int, callers: int, cap: int) -> None:
 
 async def check_filled(database: str, cap: int) -> None:
     ledger = open_server(database, "check")
-    day = Meter("day", Window.DAY, MicroUSDC(7 * cap), "daily_usdc")
+    day = Meter("day", Window.DAY, MicroUSDC(7 * cap), "daily_usdc", "local")
     assert [one.used for one in await ledger.readings([day])] == [7 * cap]
     report = await ledger.audit()
     assert (report.findings, report.calls) == ((), cap)

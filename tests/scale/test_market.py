@@ -13,9 +13,9 @@ import pytest
 
 from jecp_mcp.catalog import embeddings
 from jecp_mcp.catalog.search import Finder
-from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.http import Http
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import CatalogSettings
 from tests.acceptance.roads import SandboxHub, sandbox
 from tests.lacking import lacking

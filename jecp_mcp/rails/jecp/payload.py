@@ -44,9 +44,10 @@ def unpack(stored: bytes) -> Payload:
     """
     head, newline, body = stored.partition(b"\n")
     try:
-        form, path, streaming, timeout, provenance = json.loads(head)
-        if not newline or form != _FORM:
-            raise WireError("the stored request has an unknown form")
+        header = json.loads(head)
+        if not newline or not isinstance(header, list) or header[0] != _FORM:
+            raise WireError("the stored request has an unknown form; it was not written by this version")
+        _, path, streaming, timeout, provenance = header
         return Payload(str(path), body, bool(streaming), float(timeout), bool(provenance))
-    except (ValueError, TypeError) as exc:
-        raise WireError("the stored request is damaged") from exc
+    except (ValueError, TypeError, IndexError) as exc:
+        raise WireError("the stored request cannot be read; the ledger is not what was written") from exc

@@ -150,6 +150,8 @@ class JecpRail:
             payload = unpack(request.payload)
         except WireError as exc:
             # Only what another version or a damaged ledger kept cannot be read; nothing of it can be sent again.
+            if not replay:
+                return _unsent(request, _unwritable(exc), replay=False)
             later = UnixMs(self._clock.now() + _UNREADABLE_WAIT_MS)
             return Outcome(Verdict.IN_DOUBT, ZERO, None, _unwritable(exc), str(exc), 0, look_again_at=later)
         sending = _Sending(request, payload, identity, door, self._clock)

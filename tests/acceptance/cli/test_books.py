@@ -19,9 +19,9 @@ import pytest
 
 from jecp_mcp.cli.main import _run
 from jecp_mcp.clock import SystemClock, UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 

@@ -18,9 +18,9 @@ import apsw
 import pytest
 
 from jecp_mcp.clock import SystemClock, UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Verdict
 from tests.acceptance.roads import SandboxHub, sandbox
 from tests.unit.mandate.reservations import reservation
 

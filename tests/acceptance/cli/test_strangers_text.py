@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.acceptance.roads import running
 from tests.unit.mandate.reservations import meter, reservation

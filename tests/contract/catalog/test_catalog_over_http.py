@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError
 from jecp_mcp.http import Http
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import CatalogSettings, ToolSettings
 from jecp_mcp.tools.publishing.registry import Registry
 

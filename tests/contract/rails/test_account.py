@@ -9,6 +9,7 @@ import pytest
 from jecp_mcp.errors import HubError
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.jecp.client import HubRefused
+from jecp_mcp.rails.jecp.payload import unpack
 from tests.faults.rails.raw_hub import IDENTITY, KEY, bench, fails, raw_hub, says, vanishes
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +49,7 @@ async def test_the_guide_says_where_things_are_and_is_asked_once() -> None:
         await parts.client.discover()
         await parts.client.register("mine")
         assert [heard.path for heard in hub.heard] == ["/.well-known/agent-guide.json", "/accounts"]
-        assert parts.request().path == "/v2/invoke"
+        assert unpack(parts.request().payload).path == "/v2/invoke"
 
 
 @pytest.mark.parametrize("script", [NOT_HERE, vanishes, says(b"[]"), says(b"{", "200 OK")])
@@ -56,7 +57,7 @@ async def test_a_hub_without_a_guide_gets_the_protocols_defaults(script: object)
     async with raw_hub(script) as hub, bench(hub.url) as parts:  # type: ignore[arg-type]
         guide = await parts.client.discover()
         assert guide.paths["invoke"] == "/v1/invoke"
-        assert parts.request().path == "/v1/invoke"
+        assert unpack(parts.request().payload).path == "/v1/invoke"
 
 
 async def test_a_refusal_is_raised_with_all_the_hub_said() -> None:

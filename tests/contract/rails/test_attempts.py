@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
-from jecp_mcp.rails.base import Outcome, Verdict
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.outcome import MAX_REPLAYS
 from tests.faults.rails.raw_hub import (
@@ -53,7 +53,7 @@ async def test_the_very_bytes_of_a_paid_request() -> None:
     port = server.sockets[0].getsockname()[1]
     async with bench(f"http://127.0.0.1:{port}") as parts:
         request = parts.request(text="é")
-        await parts.rail.execute(request)
+        await parts.rail.send(request)
     server.close()
     await server.wait_closed()
     body = (
@@ -81,7 +81,7 @@ async def test_calls_and_refusals_share_one_connection() -> None:
     async with raw_hub(says(PAID), fails("INSUFFICIENT_TRUST", "403 Forbidden"), says(PAID)) as hub:
         async with bench(hub.url) as parts:
             for _ in range(5):
-                await parts.rail.execute(parts.request())
+                await parts.rail.send(parts.request())
         assert (len(hub.heard), hub.connections) == (5, 1)
 
 
@@ -103,7 +103,7 @@ def chunked(*events: tuple[str, dict[str, Any]], end: bytes = b"0\r\n\r\n") -> S
 async def test_streams_that_end_well_share_one_connection() -> None:
     async with raw_hub(chunked(("chunk", {"delta": "a"}), COMPLETED)) as hub, bench(hub.url) as parts:
         for _ in range(3):
-            found = await parts.rail.execute(parts.request(STREAMED))
+            found = await parts.rail.send(parts.request(STREAMED))
             assert found.verdict is Verdict.CHARGED
         assert (len(hub.heard), hub.connections) == (3, 1)
 
@@ -116,7 +116,7 @@ async def test_streams_that_end_well_share_one_connection() -> None:
 async def test_what_follows_the_last_event_changes_nothing(script: Script) -> None:
     async with raw_hub(script) as hub, bench(hub.url, seconds=600) as parts:
         with anyio.fail_after(60):
-            found = await parts.rail.execute(parts.request(STREAMED))
+            found = await parts.rail.send(parts.request(STREAMED))
         assert (found.verdict, found.amount, len(hub.heard)) == (Verdict.CHARGED, PRICE, 1)
 
 
@@ -124,7 +124,7 @@ async def test_an_artifact_in_one_event_arrives_whole() -> None:
     large = "A" * 3_000_000
     script = chunked(("chunk", {"delta": "a"}), ("completed", {"result": large, "billing": PAID["billing"]}))
     async with raw_hub(script) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
+        found = await parts.rail.send(parts.request(STREAMED))
     assert found.answer is not None
     assert found.answer.output == large
 
@@ -133,7 +133,7 @@ async def test_the_answer_of_a_stream_still_running_is_waited_for() -> None:
     running = fails("STREAM_IN_PROGRESS", "409 Conflict")
     dropped = streams(("chunk", {"delta": "half"}))
     async with raw_hub(dropped, running, running, says(PAID)) as hub, bench(hub.url, seconds=30) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
+        found = await parts.rail.send(parts.request(STREAMED))
         assert [heard.headers["accept"] for heard in hub.heard[1:]] == ["application/json"] * 3
         assert len({heard.body for heard in hub.heard}) == 1
         assert (found.verdict, found.attempts) == (Verdict.CHARGED, 4)
@@ -143,13 +143,13 @@ async def test_the_answer_of_a_stream_still_running_is_waited_for() -> None:
 async def test_a_stream_that_never_stops_running_leaves_the_call_in_doubt() -> None:
     running = fails("STREAM_IN_PROGRESS", "409 Conflict")
     async with raw_hub(streams(), running) as hub, bench(hub.url, seconds=30) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
+        found = await parts.rail.send(parts.request(STREAMED))
         assert (found.verdict, len(hub.heard)) == (Verdict.IN_DOUBT, 1 + MAX_REPLAYS)
 
 
 async def test_one_execution_of_a_replay_is_three_attempts_at_most() -> None:
     async with raw_hub(vanishes) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request(), replay=True)
+        found = await parts.rail.send(parts.request(), replay=True)
         assert (found.verdict, len(hub.heard)) == (Verdict.IN_DOUBT, MAX_REPLAYS)
 
 
@@ -158,7 +158,7 @@ async def test_a_foolish_retry_after_neither_hammers_nor_hangs(value: str) -> No
     limited = fails("RATE_LIMITED", "429 Too Many Requests", f"Retry-After: {value}")
     async with raw_hub(limited) as hub, bench(hub.url) as parts:
         with anyio.fail_after(60):
-            found = await parts.rail.execute(parts.request())
+            found = await parts.rail.send(parts.request())
         assert found.verdict is Verdict.NOT_CHARGED
         assert len(hub.heard) <= 1 + MAX_REPLAYS
         assert all(0.1 <= wait <= 6 for wait in parts.waits.seconds)
@@ -191,7 +191,7 @@ class Slow:
 async def executed(slow: Slow, timeout_seconds: float) -> Outcome:
     client = HubClient("http://127.0.0.1:1", slow, lambda: IDENTITY, slow)
     rail = WillingRail(client, timeout_seconds=timeout_seconds, clock=slow, random=lambda: 0.5, sleep=slow.sleep)
-    return await rail.execute(rail.request("call_0123456789", ACTION, {}, PRICE, slow.now()))
+    return await rail.send(rail.request(ACTION, {}, slow.now()))
 
 
 @pytest.mark.parametrize(
@@ -218,10 +218,10 @@ async def test_the_librarys_log_stays_shut_when_it_is_opened_after_the_start(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with raw_hub(says(PAID, "200 OK", f"X-Echo: {KEY}")) as hub, bench(hub.url) as parts:
-        await parts.rail.execute(parts.request())
+        await parts.rail.send(parts.request())
         for name in ("", "httpx2", "httpcore2", "httpcore2.http11", "httpcore2.connection"):
             caplog.set_level(logging.DEBUG, logger=name or None)
-        await parts.rail.execute(parts.request())
+        await parts.rail.send(parts.request())
         assert len(hub.heard) == 2
     assert not [record for record in caplog.records if record.name.startswith("http")]
     assert KEY not in caplog.text
@@ -230,8 +230,8 @@ async def test_the_librarys_log_stays_shut_when_it_is_opened_after_the_start(
 async def test_an_answer_that_was_not_charged_again_after_a_lost_one_keeps_the_money_held_and_is_kept() -> None:
     again = {**PAID, "billing": {**PAID["billing"], "charged": False}}
     async with raw_hub(vanishes, says(again)) as hub, bench(hub.url, seconds=20) as parts:
-        found = await parts.rail.execute(parts.request())
-    assert (found.verdict, found.amount, found.attempts, found.transaction_id) == (Verdict.IN_DOUBT, 0, 2, "tx_1")
+        found = await parts.rail.send(parts.request())
+    assert (found.verdict, found.amount, found.attempts, found.reference) == (Verdict.IN_DOUBT, 0, 2, "tx_1")
     assert found.answer is not None
     assert found.answer.output == PAID["result"]
     assert found.look_again_at is not None

@@ -15,18 +15,21 @@ import pytest
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.pipeline import Calls
-from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.errors import HubError
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.ledger import CallRow, Ledger
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
+from jecp_mcp.rails.jecp.account import HubAccount
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import MandateSettings
 from tests.faults.rails.raw_hub import ACTION, IDENTITY, PRICE, RawHub, Request, bench, raw_hub, says
+from tests.rails import at_hub
 
 pytestmark = pytest.mark.anyio
 
@@ -101,10 +104,9 @@ async def serving(
         calls = Calls(
             policy=Policy.from_settings(MandateSettings(daily_usdc=daily)),
             ledger=ledger,
-            rail=rail,
+            rails=at_hub(rail, client),
             clock=times,
             mint=lambda: f"call_{ledger.session[:8]}_{next(ids)}",
-            unready=rail.unready,
         )
         try:
             async with calls.open():
@@ -114,7 +116,7 @@ async def serving(
 
 
 async def buy(calls: Calls, number: int) -> CallEnd:
-    end = await calls.pay(Purchase("acme_tool_run", ACTION, {"n": number}), Caller())
+    end = await calls.pay(Purchase("acme_tool_run", ACTION, {"n": number}), Caller(LOCAL))
     calls.delivered(end)
     return end
 
@@ -237,10 +239,10 @@ async def test_while_the_hub_cannot_be_asked_for_the_time_a_lost_call_stays_as_i
 async def test_a_hub_that_told_the_time_before_and_does_not_now_confirms_nothing() -> None:
     hub = ForgetfulHub(Times())
     async with raw_hub(hub.answer) as raw, bench(raw.url) as parts:
-        assert await parts.rail.skew() is not None
+        assert await HubAccount(parts.client).skew() is not None
         hub.dated = False
         with pytest.raises(HubError, match="does not tell the time"):
-            await parts.rail.skew(fresh=True)
+            await HubAccount(parts.client).skew(fresh=True)
 
 
 async def test_a_window_that_became_shorter_is_heard_with_the_hourly_chores(tmp_path: Path) -> None:

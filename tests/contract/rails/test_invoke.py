@@ -13,7 +13,8 @@ import pytest
 from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.rails.base import Verdict
+from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.rails.jecp.payload import unpack
 from jecp_mcp.wire.jecp.provenance import verify
 from tests.faults.rails.raw_hub import (
     ACTION,
@@ -39,8 +40,8 @@ STREAMED = dataclasses.replace(ACTION, streaming=True)
 @pytest.mark.parametrize("body", [PAID, SPEC_PAID], ids=["reference", "spec"])
 async def test_a_bought_answer_reads_the_same_in_either_dialect(body: dict[str, Any]) -> None:
     async with raw_hub(says(body)) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request())
-    assert (found.verdict, found.amount, found.transaction_id, found.attempts) == (Verdict.CHARGED, PRICE, "tx_1", 1)
+        found = await parts.rail.send(parts.request())
+    assert (found.verdict, found.amount, found.reference, found.attempts) == (Verdict.CHARGED, PRICE, "tx_1", 1)
     assert found.refusal is None
     assert found.answer is not None
     assert found.answer.output == {"said": "yes"}
@@ -50,7 +51,7 @@ async def test_a_bought_answer_reads_the_same_in_either_dialect(body: dict[str, 
 async def test_a_request_carries_the_mandate_for_exactly_what_was_reserved_and_the_two_headers() -> None:
     async with raw_hub(says(PAID)) as hub, bench(hub.url) as parts:
         request = parts.request(text="hi")
-        await parts.rail.execute(request)
+        await parts.rail.send(request)
         [heard] = hub.heard
     assert (heard.method, heard.path) == ("POST", "/v1/invoke")
     assert heard.headers["x-agent-id"] == IDENTITY.agent_id
@@ -65,7 +66,7 @@ async def test_a_request_carries_the_mandate_for_exactly_what_was_reserved_and_t
         "budget_usdc": Decimal("0.005"),
         "expires_at": iso(request.provable_until),
     }
-    assert sent == json.loads(request.body)
+    assert sent == json.loads(unpack(request.payload).body)
     assert sent["capability"] == "acme/tool@1.2.3"
 
 
@@ -73,7 +74,7 @@ async def test_built_in_capabilities_take_their_own_road_and_its_deprecation_is_
     headers = ("Deprecation: true", "Sunset: Fri, 31 Dec 2027 23:59:59 GMT", '<x>; rel="deprecation"')
     script = says(SPEC_PAID, "200 OK", *headers[:2], f"Link: {headers[2]}")
     async with raw_hub(script) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request(BUILTIN))
+        found = await parts.rail.send(parts.request(BUILTIN))
         assert hub.heard[0].path == "/v1/jecp"
         assert hub.heard[0].json["capability"] == "text-stats"
     assert found.answer is not None
@@ -87,7 +88,7 @@ async def test_a_free_call_is_delivered_and_not_charged() -> None:
     ]
     async with raw_hub(*map(says, free)) as hub, bench(hub.url) as parts:
         for _ in free:
-            found = await parts.rail.execute(parts.request())
+            found = await parts.rail.send(parts.request())
             assert (found.verdict, found.amount) == (Verdict.NOT_CHARGED, 0)
             assert found.answer is not None
             assert found.answer.output == {"said": "yes"}
@@ -96,7 +97,7 @@ async def test_a_free_call_is_delivered_and_not_charged() -> None:
 async def test_a_success_without_billing_counts_as_the_whole_reservation() -> None:
     body = {key: value for key, value in PAID.items() if key != "billing"}
     async with raw_hub(says(body)) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request())
+        found = await parts.rail.send(parts.request())
     assert (found.verdict, found.amount) == (Verdict.CHARGED, PRICE)
 
 
@@ -111,12 +112,12 @@ async def test_a_refusal_keeps_the_hubs_words_and_its_next_action() -> None:
     }
     for status in ("402 Payment Required", "200 OK"):
         async with raw_hub(says(body, status)) as hub, bench(hub.url) as parts:
-            found = await parts.rail.execute(parts.request())
+            found = await parts.rail.send(parts.request())
             assert len(hub.heard) == 1
         assert (found.verdict, found.answer) == (Verdict.NOT_CHARGED, None)
         assert found.refusal is not None
         assert (found.refusal.code, found.refusal.wire_code) == ("INSUFFICIENT_BALANCE", "WALLET_INSUFFICIENT_BALANCE")
-        assert (found.refusal.message, found.refusal.source) == ("Your wallet is empty.", "hub")
+        assert (found.refusal.message, found.refusal.source) == ("Your wallet is empty.", "payee")
         assert found.refusal.next_action == action
 
 
@@ -124,15 +125,15 @@ async def test_provenance_goes_along_where_the_hub_demands_it_and_a_replay_repea
     workflow = Offer("workflow", "run", "", ACTION.price, tier="platinum")
     async with raw_hub(raw(b"garbage\r\n\r\n"), says(SPEC_PAID)) as hub, bench(hub.url) as parts:
         request = parts.request(workflow)
-        await parts.rail.execute(request)
-        await parts.rail.execute(request, replay=True)
+        await parts.rail.send(request)
+        await parts.rail.send(request, replay=True)
         first, second, third = (heard.json["mandate"]["provenance_hash"] for heard in hub.heard)
     assert first == second
     assert first.split(":")[2] == third.split(":")[2]
     at = UnixMs(int(first.split(":")[1]) * 1000)
     assert verify(first, IDENTITY.agent_id, KEY, now=at, seen=lambda _: False) is None
     async with raw_hub(says(PAID)) as hub, bench(hub.url) as parts:
-        await parts.rail.execute(parts.request())
+        await parts.rail.send(parts.request())
         assert "provenance_hash" not in hub.heard[0].json["mandate"]
 
 
@@ -140,7 +141,7 @@ async def test_a_nonce_spent_on_a_plain_refusal_is_not_used_again() -> None:
     workflow = Offer("workflow", "run", "", ACTION.price, tier="platinum")
     limited = fails("RATE_LIMITED", "429 Too Many Requests", "Retry-After: 1")
     async with raw_hub(limited, says(SPEC_PAID)) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request(workflow))
+        found = await parts.rail.send(parts.request(workflow))
         first, second = (heard.json["mandate"]["provenance_hash"].split(":")[2] for heard in hub.heard)
     assert found.verdict is Verdict.CHARGED
     assert first != second
@@ -148,9 +149,9 @@ async def test_a_nonce_spent_on_a_plain_refusal_is_not_used_again() -> None:
 
 async def test_without_an_account_nothing_is_sent_and_nothing_charged() -> None:
     async with raw_hub(says(PAID)) as hub, bench(hub.url, identity=None) as parts:
-        found = await parts.rail.execute(parts.request())
+        found = await parts.rail.send(parts.request())
         assert hub.connections == 0
-        missing = parts.rail.unready()
+        missing = parts.rail.ready()
     assert missing is not None
     assert found.verdict is Verdict.NOT_CHARGED
     assert found.refusal == missing
@@ -208,9 +209,9 @@ async def test_a_stream_reports_progress_and_ends_in_an_answer(label: str) -> No
     listener = Listener()
     async with raw_hub(streams(*events)) as hub, bench(hub.url) as parts:
         with anyio.fail_after(60):
-            found = await parts.rail.execute(parts.request(STREAMED), progress=listener)
+            found = await parts.rail.send(parts.request(STREAMED), progress=listener)
         assert "text/event-stream" in hub.heard[0].headers["accept"]
-    assert (found.verdict, found.amount, found.transaction_id, found.attempts) == (Verdict.CHARGED, PRICE, "tx_1", 1)
+    assert (found.verdict, found.amount, found.reference, found.attempts) == (Verdict.CHARGED, PRICE, "tx_1", 1)
     assert found.answer is not None
     assert found.answer.output == output
     assert [message for _, message in listener.heard] == messages
@@ -229,7 +230,7 @@ async def test_an_event_arrives_while_the_stream_is_still_open() -> None:
     async with raw_hub(open_stream) as hub, bench(hub.url) as parts, anyio.create_task_group() as tasks:
 
         async def run() -> None:
-            await parts.rail.execute(parts.request(STREAMED), progress=Waiter())
+            await parts.rail.send(parts.request(STREAMED), progress=Waiter())
 
         tasks.start_soon(run)
         with anyio.fail_after(60):
@@ -243,7 +244,7 @@ async def test_an_event_arrives_while_the_stream_is_still_open() -> None:
 )
 async def test_a_streams_own_refusal_counts_like_a_plain_one(shape: dict[str, Any]) -> None:
     async with raw_hub(streams(("open", {}), ("error", shape))) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
+        found = await parts.rail.send(parts.request(STREAMED))
     assert found.refusal is not None
     assert (found.verdict, found.refusal.code) == (Verdict.NOT_CHARGED, "INSUFFICIENT_BALANCE")
 
@@ -253,14 +254,14 @@ async def test_a_pre_flight_refusal_is_plain_json() -> None:
         raw_hub(fails("RATE_LIMITED", "429 Too Many Requests", "Retry-After: 60")) as hub,
         bench(hub.url) as parts,
     ):
-        found = await parts.rail.execute(parts.request(STREAMED))
+        found = await parts.rail.send(parts.request(STREAMED))
     assert found.refusal is not None
     assert (found.verdict, found.refusal.retry_after_seconds) == (Verdict.NOT_CHARGED, 60)
 
 
 async def test_what_cannot_be_streamed_is_bought_without_a_stream_under_the_same_id() -> None:
     async with raw_hub(fails("NOT_STREAMABLE", "406 Not Acceptable"), says(PAID)) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
+        found = await parts.rail.send(parts.request(STREAMED))
         assert parts.waits.seconds == []
         first, second = hub.heard
     assert found.verdict is Verdict.CHARGED
@@ -271,14 +272,14 @@ async def test_what_cannot_be_streamed_is_bought_without_a_stream_under_the_same
 async def test_a_rate_limited_stream_is_streamed_when_its_turn_comes() -> None:
     limited = fails("RATE_LIMITED", "429 Too Many Requests", "Retry-After: 1")
     async with raw_hub(limited, streams(*STREAMS["deltas alone"][0])) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
+        found = await parts.rail.send(parts.request(STREAMED))
         assert all("text/event-stream" in heard.headers["accept"] for heard in hub.heard)
     assert (found.verdict, found.attempts) == (Verdict.CHARGED, 2)
 
 
 async def test_a_replay_of_a_streamed_call_asks_for_the_kept_answer() -> None:
     async with raw_hub(says(PAID)) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED), replay=True)
+        found = await parts.rail.send(parts.request(STREAMED), replay=True)
         assert hub.heard[0].headers["accept"] == "application/json"
     assert found.verdict is Verdict.CHARGED
 
@@ -286,6 +287,6 @@ async def test_a_replay_of_a_streamed_call_asks_for_the_kept_answer() -> None:
 async def test_a_large_answer_does_not_stop_the_others() -> None:
     large = json.dumps({**PAID, "result": ["x" * 100] * 20_000}).encode()
     async with raw_hub(says(large)) as hub, bench(hub.url) as parts:
-        found = await parts.rail.execute(parts.request())
+        found = await parts.rail.send(parts.request())
     assert found.answer is not None
     assert len(found.answer.output) == 20_000

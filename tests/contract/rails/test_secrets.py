@@ -11,7 +11,6 @@ import traceback
 import pytest
 
 from jecp_mcp.calls.ends import conclusion
-from jecp_mcp.calls.stored import pack
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError
 from tests.faults.rails.raw_hub import (
@@ -98,11 +97,11 @@ async def test_the_key_is_in_no_log_result_exception_or_stored_row(
             async def report(self, _done: float, _total: float | None, message: str | None) -> None:
                 heard.append(message)
 
-        found = await parts.rail.execute(request, progress=Listener())
+        found = await parts.rail.send(request, progress=Listener())
         told += [repr(heard)]
         told += [
             repr(request),
-            repr(pack(request)),
+            repr(request.payload),
             repr(found),
             repr(conclusion("call", found, 0, SystemClock().now())),
         ]

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.rails.base import Verdict
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES
 from jecp_mcp.wire.jecp.stream import CallStream
 from tests.faults.rails.raw_hub import ACTION, PAID, PRICE, Request, Script, bench, fails, raw_hub, says, streams
@@ -42,11 +42,11 @@ FOREIGN: dict[str, tuple[str, dict[str, Any]]] = {
 async def test_an_event_about_another_call_ends_the_stream_unbelieved(label: str) -> None:
     script = streams(("open", {"id": OURS}), FOREIGN[label], ENDED)
     async with raw_hub(script, fails("INTERNAL_ERROR", "500 Oops")) as hub, bench(hub.url, seconds=60) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
-        assert (found.verdict, found.answer, found.transaction_id) == (Verdict.IN_DOUBT, None, None)
+        found = await parts.rail.send(parts.request(STREAMED))
+        assert (found.verdict, found.answer, found.reference) == (Verdict.IN_DOUBT, None, None)
     async with raw_hub(script, says(PAID)) as hub, bench(hub.url, seconds=60) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
-        assert (found.verdict, found.amount, found.transaction_id) == (Verdict.CHARGED, PRICE, "tx_1")
+        found = await parts.rail.send(parts.request(STREAMED))
+        assert (found.verdict, found.amount, found.reference) == (Verdict.CHARGED, PRICE, "tx_1")
         assert hub.heard[0].body == hub.heard[1].body
 
 
@@ -64,17 +64,17 @@ FOREIGN_PLAIN: dict[str, Script] = {
 async def test_plain_json_about_another_call_is_no_answer_to_a_stream(label: str) -> None:
     script = FOREIGN_PLAIN[label]
     async with raw_hub(script, fails("INTERNAL_ERROR", "500 Oops")) as hub, bench(hub.url, seconds=60) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
-        assert (found.verdict, found.answer, found.transaction_id) == (Verdict.IN_DOUBT, None, None)
+        found = await parts.rail.send(parts.request(STREAMED))
+        assert (found.verdict, found.answer, found.reference) == (Verdict.IN_DOUBT, None, None)
     async with raw_hub(script, says(PAID)) as hub, bench(hub.url, seconds=60) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
+        found = await parts.rail.send(parts.request(STREAMED))
         assert (found.verdict, found.amount, found.attempts) == (Verdict.CHARGED, PRICE, 2)
 
 
 async def test_events_about_this_call_or_about_none_are_believed() -> None:
     script = streams(("open", {"id": OURS}), ("chunk", {"delta": "a"}), ("meter", {"id": OURS}), ENDED)
     async with raw_hub(script) as hub, bench(hub.url, seconds=60) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
+        found = await parts.rail.send(parts.request(STREAMED))
     assert (found.verdict, found.amount) == (Verdict.CHARGED, PRICE)
 
 
@@ -106,7 +106,7 @@ async def test_a_stream_that_only_keeps_its_connection_alive_is_given_up(
     async with raw_hub(keeps_alive(ALIVE[label]), says(PAID)) as hub, bench(hub.url, seconds=1.5) as parts:
         # All of a stream may take five minutes.
         with anyio.fail_after(60):
-            found = await parts.rail.execute(parts.request(STREAMED))
+            found = await parts.rail.send(parts.request(STREAMED))
         assert (found.verdict, found.attempts) == (Verdict.CHARGED, 2)
 
 
@@ -144,5 +144,5 @@ async def test_a_large_event_that_comes_slowly_is_heard_to_its_end(monkeypatch: 
         writer.close()
 
     async with raw_hub(slowly) as hub, bench(hub.url, seconds=1.5) as parts:
-        found = await parts.rail.execute(parts.request(STREAMED))
+        found = await parts.rail.send(parts.request(STREAMED))
     assert (found.verdict, found.attempts) == (Verdict.CHARGED, 1)

@@ -59,7 +59,7 @@ def test_a_stream_opens_delivers_and_completes_with_its_bill(buyer: Buyer) -> No
     assert completed.answer.billing.amount == 6_000
     plain = output(buyer.send(asked(buyer, input=request["input"])))
     assert completed.answer.output == plain
-    assert buyer.books()["transactions"][0]["transaction_id"] == completed.answer.billing.transaction_id
+    assert buyer.books()["transactions"][0]["transaction_id"] == completed.answer.billing.reference
 
 
 def test_a_completed_stream_is_told_again_and_not_paid_again(buyer: Buyer) -> None:
@@ -149,7 +149,7 @@ def test_a_stream_whose_last_event_is_lost_was_charged_and_can_be_fetched(buyer:
     assert len(buyer.books()["transactions"]) == 1
     fetched = heard(buyer.send(request, **STREAM))[-1]
     assert isinstance(fetched, Completed)
-    assert fetched.answer.billing.transaction_id == buyer.books()["transactions"][0]["transaction_id"]
+    assert fetched.answer.billing.reference == buyer.books()["transactions"][0]["transaction_id"]
     assert len(buyer.books()["transactions"]) == 1
 
 

@@ -17,6 +17,7 @@ import anyio
 
 from jecp_mcp.calls.ports import Caller, Decision, Question, Reply
 from jecp_mcp.calls.stored import fingerprint
+from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.server import ask, transports
 from jecp_mcp.server.app import build_server
@@ -67,7 +68,8 @@ class AskingDesk(Desk):
             "hub agent",
             "docs/invoice:render",
             MicroUSDC(self.price),
-            True,
+            QuoteKind.EXACT,
+            "",
             key,
             because,
             dict(arguments),

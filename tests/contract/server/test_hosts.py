@@ -15,6 +15,7 @@ from mcp.client.subscriptions import listen
 from mcp_types import Implementation, ToolListChangedNotification
 
 from jecp_mcp.catalog.changes import Vetting
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.server.app import build_server
 from jecp_mcp.server.ask import Askers
 from jecp_mcp.server.notify import Announcer
@@ -84,7 +85,7 @@ async def test_any_name_of_an_action_reaches_it_whoever_uses_it_and_without_a_li
             async with as_host(server, host, era) as client:
                 result = await client.call_tool(name, {"n": number})
             assert not result.is_error, name
-        bought = {row.offer for row in await shop.calls.status()}
+        bought = {row.offer for row in await shop.calls.reader(LOCAL).latest(limit=10)}
     assert len({short, usual, whole}) == 3
     assert (bought, len(shop.rail.sent)) == ({LONGER.key}, 4)
 

@@ -16,6 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, ResourceTemplateReference
 
 from jecp_mcp.calls.ports import Caller
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.server.app import build_server
 from jecp_mcp.server.ask import Askers
 from jecp_mcp.server.notify import Announcer
@@ -24,7 +25,7 @@ from tests.contract.tools.shop import INVOICE, Shop, opened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ["legacy", "2026-07-28"])]
 
-ME = Caller()
+ME = Caller(LOCAL)
 
 
 @dataclass

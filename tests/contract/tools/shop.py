@@ -14,13 +14,14 @@ from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.domain.answers import Answer, Billing
-from jecp_mcp.domain.offers import Offer, Deprecation, Price
+from jecp_mcp.domain.offers import Deprecation, Offer, Price
+from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
-from jecp_mcp.rails.base import Journal, Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
+from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest
 from jecp_mcp.settings import ArtifactSettings, MandateSettings, ToolSettings
 from jecp_mcp.tools.artifacts import ArtifactStore
 from jecp_mcp.tools.dispatch import Desk
@@ -32,6 +33,7 @@ from jecp_mcp.tools.publishing.registry import Registry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
+from tests.rails import PlainRail, alone
 
 HUB = "https://jecp.dev"
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
@@ -112,55 +114,36 @@ class Account:
 
 
 Script = Callable[[StoredRequest, bool], Outcome]
-WINDOW_MS = 55 * 60 * 1000
+MISSING = Refusal("CREDENTIALS_MISSING", "There is no agent account. Nothing was charged.", source="bridge")
 
 
-class Rail:
+class Rail(PlainRail):
     """A rail whose execution is a function."""
 
-    name = "jecp"
-    source = "hub"
-    account = "hub agent"
-
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, account: Account) -> None:
+        super().__init__()
         self.script = script
         self.sent: list[tuple[str, bool]] = []
+        self._account = account
 
-    def quote(self, wanted: Offer, arguments: Mapping[str, Any]) -> Quote | None:
-        return None if wanted.price.amount is None else Quote(wanted.price.amount, QuoteKind.EXACT)
+    def ready(self) -> Refusal | None:
+        return None if self._account.registered else MISSING
 
-    def request(
-        self, call_id: str, wanted: Offer, arguments: Mapping[str, Any], hold: MicroUSDC, now: UnixMs
-    ) -> StoredRequest:
-        until = UnixMs(now + WINDOW_MS)
-        return StoredRequest("jecp", self.account, call_id, "/v1/invoke", repr(arguments).encode(), hold, until)
+    async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+        return self._send(call.request, replay=False)
 
-    def serves(self, account: str) -> bool:
-        return account == self.account
+    async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+        return self._send(call.request, replay=True)
 
-    async def skew(self, *, fresh: bool = False) -> float | None:
-        return None
-
-    async def refunds(self) -> Sequence[Refunded]:
-        return ()
-
-    async def execute(
-        self,
-        request: StoredRequest,
-        journal: Journal,
-        *,
-        replay: bool = False,
-        attempts: int = 0,
-        progress: Progress | None = None,
-    ) -> Outcome:
+    def _send(self, request: StoredRequest, *, replay: bool) -> Outcome:
         self.sent.append((request.call_id, replay))
         return self.script(request, replay)
 
 
 def charged(request: StoredRequest, output: Any = None) -> Outcome:
-    billing = Billing(charged=True, amount=request.budget, balance_after=MicroUSDC(430_000), transaction_id="tx_1")
+    billing = Billing(charged=True, amount=request.hold, balance_after=MicroUSDC(430_000), reference="tx_1")
     answer = Answer(request.call_id, output if output is not None else {"done": True}, billing, provider="docs")
-    return Outcome(Verdict.CHARGED, request.budget, answer, None, "the Hub said so", transaction_id="tx_1")
+    return Outcome(Verdict.CHARGED, request.hold, answer, None, "the Hub said so", reference="tx_1")
 
 
 def good(request: StoredRequest, _replay: bool) -> Outcome:
@@ -198,21 +181,20 @@ async def opened(
     tools: ToolSettings | None = None,
     goods: Sequence[Offer] = ACTIONS,
 ) -> AsyncIterator[Shop]:
-    clock, account, rail, ids = StillClock(), account or Account(), Rail(script), itertools.count(1)
+    account = account or Account()
+    clock, rail, ids = StillClock(), Rail(script, account), itertools.count(1)
     settings = tools or ToolSettings()
     shelf = Registry(settings)
     published = catalog(goods)
     shelf.publish(published)
     policy = Policy.from_settings(MandateSettings(**(mandate or {})))
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
-    missing = Refusal("CREDENTIALS_MISSING", "There is no agent account. Nothing was charged.", source="bridge")
     calls = Calls(
         policy=policy,
         ledger=ledger,
-        rail=rail,
+        rails=alone(rail),
         clock=clock,
         mint=lambda: f"call_{next(ids):04}",
-        unready=lambda: None if account.registered else missing,
     )
     links, chosen = LinkPolicy(HUB), artifacts or ArtifactSettings()
     store = ArtifactStore(path / "artifacts", chosen, clock)

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from jecp_mcp.calls.ports import Caller
+from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import HubError, SettingsError, ToolFault
-from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.tools.own.definitions import OWN
 from jecp_mcp.tools.resources import Content
 from jecp_mcp.tools.types import Text, ToolResult
@@ -21,7 +23,7 @@ from .shop import ACTIONS, INVOICE, Account, Shop, catalog, charged, lost, opene
 
 pytestmark = pytest.mark.anyio
 
-ME = Caller()
+ME = Caller(LOCAL)
 
 
 def told(result: ToolResult) -> dict[str, Any]:
@@ -247,7 +249,7 @@ class Gone:
 
 async def test_an_answer_that_reached_nobody_is_given_again_and_not_bought_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as shop:
-        for caller in (Caller(presence=Gone()), Caller(presence=Gone()), ME):
+        for caller in (Caller(LOCAL, connection=Gone()), Caller(LOCAL, connection=Gone()), ME):
             await shop.desk.call("docs_invoice_render", {"n": 1}, caller)
         assert len(shop.rail.sent) == 1
         await shop.desk.call("docs_invoice_render", {"n": 1}, ME)
@@ -256,7 +258,7 @@ async def test_an_answer_that_reached_nobody_is_given_again_and_not_bought_again
 
 async def test_a_status_that_reached_nobody_does_not_make_the_repeat_a_purchase(tmp_path: Path) -> None:
     async with opened(tmp_path) as shop:
-        gone = Caller(presence=Gone())
+        gone = Caller(LOCAL, connection=Gone())
         await shop.desk.call("docs_invoice_render", {"n": 1}, gone)
         await shop.desk.call("jecp_status", {"call_id": "call_0001"}, gone)
         await shop.desk.call("docs_invoice_render", {"n": 1}, ME)

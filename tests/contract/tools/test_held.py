@@ -12,13 +12,14 @@ import pytest
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.catalog.changes import Vetting
 from jecp_mcp.domain.offers import Price
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.tools.own.definitions import OWN
 from tests.contract.tools.shop import ACTIONS, INVOICE, SUMMARY, Shop, catalog, opened
 
 pytestmark = pytest.mark.anyio
 
-ME = Caller()
+ME = Caller(LOCAL)
 WHY = "the price rose from 0.05 to 0.20 USDC since it was approved or first seen"
 PULLED = replace(INVOICE, price=Price(MicroUSDC(200_000)), description="Render it. SMUGGLED", title="SMUGGLED")
 HELD = Vetting({INVOICE.key: WHY})

@@ -21,6 +21,9 @@ from jecp_mcp.calls.ports import Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.prepared import PREPARED_MS
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Price
+from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.purchases import LOCAL
+from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, SettingsError, WireError
 from jecp_mcp.mandate.ledger import NotGood
@@ -28,7 +31,7 @@ from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails import base
-from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict, account_changed
+from jecp_mcp.rails.base import StoredRequest, account_changed
 from jecp_mcp.rails.jecp import outcome, rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
 from jecp_mcp.tools import dispatch
@@ -82,13 +85,13 @@ class Scene:
 def buys(*others: Mapping[str, Any], **more: Any) -> Play:
     async def before(shop: Shop) -> None:
         for arguments in others or (GIVEN,):
-            await shop.desk.call(TOOL, arguments, Caller(**more))
+            await shop.desk.call(TOOL, arguments, Caller(LOCAL, **more))
 
     return before
 
 
 async def prepared(shop: Shop) -> dict[str, Any]:
-    made = (await shop.desk.call("jecp_prepare", BUYING, Caller())).structured
+    made = (await shop.desk.call("jecp_prepare", BUYING, Caller(LOCAL))).structured
     assert made is not None
     return {"prepared_id": made["prepared_id"]}
 
@@ -133,7 +136,7 @@ def in_state(state: str) -> Play:
 
 def ends(evidence: Any) -> Script:
     def script(request: StoredRequest, replay: bool) -> Outcome:
-        return conclude([evidence], replay=replay, budget=request.budget)
+        return conclude([evidence], replay=replay, budget=request.hold)
 
     return script
 
@@ -230,7 +233,8 @@ ASKED = Question(
     "hub agent",
     "docs/invoice:render",
     MicroUSDC(50_000),
-    True,
+    QuoteKind.EXACT,
+    "",
     "f",
     "It costs more than 0.01 USDC.",
     {},
@@ -245,6 +249,8 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
         "has left the limits' windows is not known"
     )), Charge.NO),
     "a clock that is ahead of the Hub's": (words.clock_wrong(400.0), Charge.NO),
+    "a price that changed each time a person was asked": (words.price_keeps_changing(ACTION), Charge.NO),
+    "an offer that nothing here pays for": (words.no_rail(replace(ACTION, source="https://merchant.example")), Charge.NO),
     "a call that fits no request": (words.unwritable(WireError("the input is larger than 5 MB")), Charge.NO),
     "approval of what cannot be shown": (words.not_showable(ASKED), Charge.NO),
     "an approval that was used up just now": (words.not_good(NotGood(SlipRef(SlipKind.APPROVAL, "x"), None)), Charge.NO),
@@ -278,7 +284,7 @@ async def told(scene: Scene, path: Path) -> dict[str, Any]:
             made = await scene.before(shop)
             arguments = made if arguments is None else arguments
         assert arguments is not None
-        result = await shop.desk.call(scene.tool, arguments, Caller(asker=scene.person))
+        result = await shop.desk.call(scene.tool, arguments, Caller(LOCAL, asker=scene.person))
     assert result.is_error, result.structured
     assert isinstance(result.blocks[0], Text)
     assert json.loads(result.blocks[0].text) == result.structured

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.calls.ports import Caller
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.tools.publishing.host_profiles import OPEN, PROFILES, STRICT
 from jecp_mcp.tools.schemas import arguments as checking
 from jecp_mcp.tools.types import Text, ToolResult
@@ -18,7 +19,7 @@ from .shop import INVOICE, Shop, opened
 
 pytestmark = pytest.mark.anyio
 
-ME = Caller()
+ME = Caller(LOCAL)
 NAME = "docs_invoice_render"
 NUMBER = {"type": "integer"}
 
@@ -271,7 +272,7 @@ async def test_a_key_that_a_models_api_refuses_is_shown_to_no_host_that_hands_it
     schema = {"properties": {key: {"type": "string"}}, "required": [key]}
     async with opened(tmp_path, goods=goods(schema)) as shop:
         shown = {name: NAME in {card.name for card in shop.desk.cards(one)} for name, one in PROFILES.items()}
-        described = said(await shop.desk.call("jecp_describe", {"tool": NAME}, Caller(host=STRICT.name)))
+        described = said(await shop.desk.call("jecp_describe", {"tool": NAME}, Caller(LOCAL, host=STRICT.name)))
         wrong = await buy(shop, {key: 1})
         assert shop.rail.sent == []
     assert shown == {name: name == "open" for name in PROFILES}

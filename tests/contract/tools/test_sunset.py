@@ -10,13 +10,15 @@ import pytest
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.answers import Notice
 from jecp_mcp.domain.offers import Deprecation
-from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.purchases import LOCAL
+from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.tools.types import Text
 from tests.contract.tools.shop import ACTIONS, INVOICE, SUMMARY, catalog, charged, opened
 
 pytestmark = pytest.mark.anyio
 
-ME = Caller()
+ME = Caller(LOCAL)
 AT = "2027-01-31T00:00:00Z"
 WORDS = f"Deprecated: no longer sold from {AT}."
 ENDING = replace(INVOICE, capability="docs/old", deprecation=Deprecation("deprecated", AT, "docs/invoice@2.0.0"))

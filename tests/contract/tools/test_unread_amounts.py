@@ -10,8 +10,10 @@ import pytest
 
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.cli.rows import shown
+from jecp_mcp.domain.outcomes import Outcome, Refunded
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import Outcome, Refunded, StoredRequest
+from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.rails.jecp.outcome import Replied, conclude
 from jecp_mcp.tools.types import Text, ToolResult
 from jecp_mcp.wire.jecp.envelope import parse_answer
@@ -19,7 +21,7 @@ from tests.contract.tools.shop import Script, Shop, opened
 
 pytestmark = pytest.mark.anyio
 
-ME = Caller()
+ME = Caller(LOCAL)
 TOOL = "docs_invoice_render"
 HOLD = 50_000
 
@@ -31,7 +33,7 @@ def saying(amount: str, status: str = "success") -> Script:
     body = f'{{"jecp":"1.0","status":"{status}",{ending},"billing":{billing}}}'.encode()
 
     def script(request: StoredRequest, replay: bool) -> Outcome:
-        return conclude([Replied(parse_answer(body, {}, 200))], replay=replay, budget=request.budget)
+        return conclude([Replied(parse_answer(body, {}, 200))], replay=replay, budget=request.hold)
 
     return script
 
@@ -64,13 +66,13 @@ async def test_the_receipt_the_status_and_the_ledger_tell_no_figure_of_the_hubs(
         listed = await status(shop)
         assert "charged_usdc" not in listed
         assert (listed["amount_unreadable"], listed["counts_as_usdc"]) == (True, counts)
-        (row,) = await shop.calls.status()
+        (row,) = await shop.calls.reader(LOCAL).latest(limit=10)
         told = shown(row)
         assert (told["charged_usdc"], told["amount_unreadable"]) == (counts, True)
         # Said again, from the ledger alone.
         again = await shop.desk.call("jecp_status", {"call_id": row.call_id}, ME)
         assert "Already paid docs (tx tx_1), not charged again; how much cannot be read" in words(again)
-        (day,) = await shop.calls.windows()
+        (day,) = await shop.calls.reader(LOCAL).windows()
         assert day.used == row.charged
 
 
@@ -103,15 +105,15 @@ async def test_a_charged_refusal_tells_no_figure_either(tmp_path: Path) -> None:
 async def test_it_is_still_told_when_some_of_it_came_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(tmp_path, saying('"a lot"'), mandate={"daily_usdc": "1000"}) as shop:
         await buy(shop)
-        (row,) = await shop.calls.status()
+        (row,) = await shop.calls.reader(LOCAL).latest(limit=10)
         back = Refunded("tx_1", MicroUSDC(10_000), "the Hub's refund r_1")
 
-        async def refunds() -> list[Refunded]:
+        async def paid_refunds() -> list[Refunded]:
             return [back]
 
-        monkeypatch.setattr(shop.rail, "refunds", refunds)
+        monkeypatch.setattr(shop.rail, "paid_refunds", paid_refunds)
         assert await shop.calls.note_refunds() == 1
-        (row,) = await shop.calls.status()
+        (row,) = await shop.calls.reader(LOCAL).latest(limit=10)
         assert (row.charged, row.refunded) == (HOLD, 10_000)
         assert (await status(shop))["amount_unreadable"]
 
@@ -127,12 +129,12 @@ async def test_a_refusal_beside_a_bill_is_looked_up_and_never_bought_again(tmp_p
     ).encode()
 
     def script(request: StoredRequest, replay: bool) -> Outcome:
-        return conclude([Replied(parse_answer(body, {}, 403))], replay=replay, budget=request.budget)
+        return conclude([Replied(parse_answer(body, {}, 403))], replay=replay, budget=request.hold)
 
     async with opened(tmp_path, script) as shop:
         found = (await buy(shop)).structured or {}
         assert (found["charged"], found["next_action"]["tool"]) == ("unknown", "jecp_status")
-        (row,) = await shop.calls.status()
+        (row,) = await shop.calls.reader(LOCAL).latest(limit=10)
         assert (row.state.value, row.held) == ("in_doubt", HOLD)
         again = (await buy(shop)).structured or {}
         assert again["charged"] == "unknown"

@@ -20,10 +20,11 @@ from pydantic import SecretStr
 
 from jecp_mcp import http as http_module
 from jecp_mcp.calls.pipeline import Calls
-from jecp_mcp.calls.ports import Caller, Charge, Purchase
+from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.cli.assembly import new_call_id
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
@@ -33,6 +34,7 @@ from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import Credentials, MandateSettings
 from tests.crash.mandate.dying import Fuse
+from tests.rails import at_hub
 
 PRICE = MicroUSDC(500)
 ACTION = Offer("text-stats", "count", "", Price(PRICE))
@@ -65,7 +67,7 @@ async def pipeline(folder: Path, account: Account) -> AsyncIterator[tuple[Calls,
         client.guide, client.guide_known, client.hub_time = await before.discover(), True, before.hub_time
         rail = JecpRail(client, timeout_seconds=30, clock=clock, random=lambda: 0.5, sleep=at_once)
         policy = Policy.from_settings(MandateSettings(per_call_usdc="0.01", daily_usdc="1"))
-        calls = Calls(policy=policy, ledger=ledger, rail=rail, clock=clock, mint=new_call_id, unready=rail.unready)
+        calls = Calls(policy=policy, ledger=ledger, rails=at_hub(rail, client), clock=clock, mint=new_call_id)
         async with calls.open():
             yield calls, ledger
     await ledger.close()
@@ -102,7 +104,7 @@ def live(folder: Path, account: Account, deed: str, last: int | str, tell: Conne
                 await ledger.flush()
                 return
             for text in TEXTS:
-                end = await calls.pay(Purchase("text_stats_count", ACTION, {"text": text}), Caller())
+                end = await calls.pay(Purchase("text_stats_count", ACTION, {"text": text}), Caller(LOCAL))
                 assert end.charge is Charge.YES, json.dumps(str(end.refusal))
                 tell.send(("answered", end.call_id))
                 calls.delivered(end)

@@ -22,6 +22,7 @@ from typing import Any
 import apsw
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
@@ -29,7 +30,7 @@ from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.histories import History

@@ -10,9 +10,9 @@ import itertools
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import reservation
@@ -21,14 +21,14 @@ PRICE = 7
 
 
 def limit_of(calls: int) -> Meter:
-    return Meter("day", Window.DAY, MicroUSDC(PRICE * calls), "daily_usdc")
+    return Meter("day", Window.DAY, MicroUSDC(PRICE * calls), "daily_usdc", "local")
 
 
 def live(path: Path, name: str, calls: int, callers: int, tell: Connection) -> None:
     async def do() -> None:
         ledger = open_ledger(path, name)
         assert ledger.fault is None, ledger.fault
-        mine = Meter(f"session {name}", Window.SESSION, MicroUSDC(10**12), "session_usdc")
+        mine = Meter(f"session {name}", Window.SESSION, MicroUSDC(10**12), "session_usdc", "local")
         numbers = itertools.count()
 
         async def one() -> str | None:

@@ -8,9 +8,9 @@ import itertools
 import sys
 from pathlib import Path
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
@@ -38,7 +38,7 @@ def reservation(session: str, call_id: str, meters: tuple[Meter, ...]) -> Reserv
 
 async def spend(path: Path, tag: str) -> None:
     ledger = open_ledger(path, tag)
-    meters = (Meter("day", Window.DAY, MicroUSDC(10**12), "daily_usdc"),)
+    meters = (Meter("day", Window.DAY, MicroUSDC(10**12), "daily_usdc", "local"),)
     numbers = itertools.count()
 
     async def caller() -> None:

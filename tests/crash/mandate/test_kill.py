@@ -56,7 +56,7 @@ async def _check(path: Path, said: list[str]) -> None:
     still_open = [row for row in rows.values() if row.state in OPEN]
     assert all((row.state, row.owner) == (State.IN_DOUBT, ledger.session) for row in still_open)
     spent = sum(row.charged if row.state is State.SETTLED else row.held for row in rows.values())
-    (reading,) = await ledger.readings([Meter("day", Window.DAY, MicroUSDC(10**12), "daily_usdc")])
+    (reading,) = await ledger.readings([Meter("day", Window.DAY, MicroUSDC(10**12), "daily_usdc", "local")])
     assert reading.used == spent
     assert (await ledger.audit()).findings == ()
     await ledger.close()

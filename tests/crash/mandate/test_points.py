@@ -194,7 +194,7 @@ async def full_to_the_last_micro(ledger: SqliteLedger, where: object) -> None:
     if any(one.event == "meter" and dying.CAP.key in one.facts for one in await ledger.events(limit=10_000)):
         assert [one.used for one in await ledger.readings([dying.CAP])] == [spent], where
     await ledger.trust_clock()
-    limit = Meter(dying.CAP.key, Window.TOTAL, MicroUSDC(spent + 10), "total_usdc")
+    limit = Meter(dying.CAP.key, Window.TOTAL, MicroUSDC(spent + 10), "total_usdc", "local")
     over = await ledger.reserve(reservation(ledger.session, 11, meters=[limit], call_id="too much"))
     assert isinstance(over, OverLimit), where
     assert over.used == spent, where

@@ -14,6 +14,7 @@ import apsw
 import pytest
 
 from jecp_mcp.clock import SystemClock, UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
@@ -24,7 +25,6 @@ from jecp_mcp.mandate.repair.repair import mend
 from jecp_mcp.mandate.repair.salvage import salvage
 from jecp_mcp.mandate.sqlite import file_users
 from jecp_mcp.mandate.sqlite.session_locks import Owners
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import apsw
 import pytest
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import database as file_module
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import everything, meter, reservation
 

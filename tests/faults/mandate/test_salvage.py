@@ -13,17 +13,18 @@ import apsw
 import pytest
 
 from jecp_mcp.clock import SystemClock
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.repair.diagnose import Finding, Level, Mend, examine
 from jecp_mcp.mandate.repair.repair import mend
-from jecp_mcp.mandate.states import OPEN, State, Verdict
+from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import HandClock, everything, reservation
 
-DAY = Meter("day", Window.DAY, MicroUSDC(10_000_000), "daily_usdc")
+DAY = Meter("day", Window.DAY, MicroUSDC(10_000_000), "daily_usdc", "local")
 CALLS = 48
 SPENT = CALLS // 4 * (4_000 + 5_000 + 5_000)
 """In every four calls one is charged 4,000, one free, and two hold 5,000."""

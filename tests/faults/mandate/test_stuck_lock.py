@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from jecp_mcp.calls.ports import Caller
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.mandate.sqlite import database
 from jecp_mcp.tools.own.wallet import Wallet
 from tests.unit.calls.test_pipeline import StillClock, always_charged, buying, opened
@@ -30,7 +31,7 @@ async def test_the_wallet_reads_on_under_a_stuck_lock_and_names_who_holds_it(
 ) -> None:
     monkeypatch.setattr(database, "LONGEST_WAIT", 0.3)
     async with opened(tmp_path, always_charged) as (calls, _rail, ledger):
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
         wallet = Wallet(calls, calls._policy, StillClock())
         assert "ledger_trouble" not in await wallet.overview("local")
@@ -49,11 +50,11 @@ async def test_the_wallet_reads_on_under_a_stuck_lock_and_names_who_holds_it(
 
 async def test_reads_do_not_each_wait_as_long_as_a_write_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(tmp_path, always_charged) as (calls, _rail, ledger):
-        await calls.pay(buying(), Caller())
+        await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
         with monkeypatch.context() as patched:
             patched.setattr(ledger._writer, "trouble", "locked by process 7")  # type: ignore[attr-defined]
             patched.setattr(ledger, "flush", anyio.sleep_forever)
             patched.setattr(ledger._writer, "flush", anyio.sleep_forever)  # type: ignore[attr-defined]
             with anyio.fail_after(30):
-                assert (await calls.totals()).calls == 1
+                assert (await calls.reader(LOCAL).totals()).calls == 1

@@ -16,9 +16,10 @@ import anyio
 from pydantic import SecretStr
 
 from jecp_mcp.calls.pipeline import Calls
-from jecp_mcp.calls.ports import Caller, Charge, Purchase
+from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
@@ -29,6 +30,7 @@ from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import Credentials, MandateSettings
 from tests.acceptance.roads import SandboxHub, sandbox
 from tests.faults.proxy.proxy import Kind, Point, proxied
+from tests.rails import at_hub
 
 PLAIN = Offer("inkwell/convert", "markdown-to-html", "inkwell", Price(MicroUSDC(2_000)), version="1.3.0")
 STREAMED = Offer(
@@ -140,19 +142,18 @@ async def run(cell: Cell, hub: SandboxHub, folder: Path, times: int) -> Ran:
         calls = Calls(
             policy=Policy.from_settings(MandateSettings()),
             ledger=ledger,
-            rail=rail,
+            rails=at_hub(rail, client),
             clock=clock,
             mint=lambda: f"call_{hub.agent_id[-12:]}_{next(ids)}",
-            unready=lambda: None,
         )
         async with calls.open():
             bought = Purchase("tool", action, ARGUMENTS[cell.streaming])
-            end = await calls.pay(bought, Caller())
+            end = await calls.pay(bought, Caller(LOCAL))
             worst = max(worst, await excess())
             (row,) = await ledger.rows()
             if row.state is State.IN_DOUBT:
                 # The same call again is not another purchase while this one is open.
-                again = await calls.pay(bought, Caller())
+                again = await calls.pay(bought, Caller(LOCAL))
                 assert again.call_id == row.call_id, again
                 worst = max(worst, await excess())
             proxy.spoil = 0

@@ -7,18 +7,20 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
 
-from jecp_mcp.clock import SystemClock
+from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.outcomes import Entry, Outcome
+from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.http import Http
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import Journal, Outcome, StoredRequest
+from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import Credentials
@@ -239,12 +241,28 @@ class OpenDoor:
     async def sending(self) -> None:
         return
 
+    async def keep(self, *entries: Entry) -> None:
+        raise AssertionError("a Hub's calls need no journal")
+
 
 class WillingRail(JecpRail):
     """The rail, where nobody stands between an attempt and its first byte unless a test says so."""
 
-    async def execute(self, request: StoredRequest, journal: Journal | None = None, **more: Any) -> Outcome:
-        return await super().execute(request, journal or OpenDoor(), **more)
+    def request(self, action: Offer, arguments: Mapping[str, Any], now: UnixMs) -> StoredRequest:
+        quote = Quote(PRICE, QuoteKind.EXACT, action.payee, self._client.account_id)
+        return self.prepare("call_0123456789", action, arguments, quote, PRICE, now)
+
+    async def send(
+        self,
+        request: StoredRequest,
+        journal: Journal | None = None,
+        progress: Progress | None = None,
+        *,
+        replay: bool = False,
+        attempts: int = 0,
+    ) -> Outcome:
+        call, door = OpenCall(request, attempts), journal or OpenDoor()
+        return await (self.find_out if replay else self.execute)(call, door, progress)
 
 
 @dataclass
@@ -257,8 +275,7 @@ class Bench:
     waits: Waits
 
     def request(self, action: Offer = ACTION, **arguments: Any) -> StoredRequest:
-        now = SystemClock().now()
-        return self.rail.request("call_0123456789", action, arguments or {"text": "hi"}, PRICE, now)
+        return self.rail.request(action, arguments or {"text": "hi"}, SystemClock().now())
 
 
 @asynccontextmanager

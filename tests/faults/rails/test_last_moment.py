@@ -9,17 +9,17 @@ import anyio
 import pytest
 
 from jecp_mcp.clock import UnixMs, iso
+from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HeldBack
 from jecp_mcp.http import ExchangeFailed, Http
-from jecp_mcp.rails.base import NotNow, Outcome, Verdict
+from jecp_mcp.rails.base import NotNow
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import TOO_LATE_TO_SEND
 from tests.faults.rails.raw_hub import (
     ACTION,
     IDENTITY,
     PAID,
-    PRICE,
     RawHub,
     Script,
     WillingRail,
@@ -131,8 +131,8 @@ async def paid(
         client = HubClient(hub.url, http, lambda: IDENTITY, clock)
         rail = WillingRail(client, timeout_seconds=5, clock=clock, random=lambda: 0.5, sleep=wait)
         wanted = ACTION if not streaming else type(ACTION)("acme/tool", "run", "acme", ACTION.price, streaming=True)
-        request = rail.request("call_0123456789", wanted, {}, PRICE, clock.now())
-        found = await rail.execute(request, Story(clock, **journal), replay=replay)
+        request = rail.request(wanted, {}, clock.now())
+        found = await rail.send(request, Story(clock, **journal), replay=replay)
         for heard in hub.heard:
             assert heard.json["mandate"]["expires_at"] == iso(request.provable_until)
         return found, hub
@@ -183,6 +183,6 @@ async def test_attempts_that_did_not_leave_are_not_counted_and_looked_after_in_a
             return
 
         rail = WillingRail(client, timeout_seconds=5, clock=clock, random=lambda: 0.5, sleep=wait)
-        request = rail.request("call_0123456789", ACTION, {}, PRICE, clock.now())
-        found = await rail.execute(request, replay=True, attempts=7)
+        request = rail.request(ACTION, {}, clock.now())
+        found = await rail.send(request, replay=True, attempts=7)
     assert (found.verdict, found.attempts, found.look_again_at) == (Verdict.IN_DOUBT, 0, clock.at + 60_000)

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.rails.base import Outcome, Verdict
+from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.rails.jecp.outcome import MAX_REPLAYS
 from tests.faults.rails.raw_hub import (
     ACTION,
@@ -68,7 +68,7 @@ async def outcome(
 ) -> tuple[Outcome, list[Request], list[float]]:
     async with raw_hub(*scripts) as hub, bench(hub.url, seconds=seconds) as parts:
         with anyio.fail_after(60):
-            found = await parts.rail.execute(parts.request(), replay=replay)
+            found = await parts.rail.send(parts.request(), replay=replay)
         assert KEY not in repr(found)
         return found, hub.heard, parts.waits.seconds
 
@@ -76,7 +76,7 @@ async def outcome(
 @pytest.mark.parametrize("label", [label for label in LOST if label not in SLOW])
 async def test_a_lost_answer_is_fetched_by_the_identical_request(label: str) -> None:
     found, heard, _ = await outcome(LOST[label], says(PAID))
-    assert (found.verdict, found.amount, found.transaction_id) == (Verdict.CHARGED, PRICE, "tx_1")
+    assert (found.verdict, found.amount, found.reference) == (Verdict.CHARGED, PRICE, "tx_1")
     assert found.answer is not None
     assert found.answer.output == {"said": "yes"}
     assert len({request.body for request in heard}) == 1
@@ -125,8 +125,8 @@ async def test_a_hub_that_is_away_is_tried_three_times_and_costs_nothing() -> No
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         async with bench(url) as parts:
-            found = await parts.rail.execute(parts.request())
-            replayed = await parts.rail.execute(parts.request(), replay=True)
+            found = await parts.rail.send(parts.request())
+            replayed = await parts.rail.send(parts.request(), replay=True)
     assert (found.verdict, found.attempts, len(parts.waits.seconds)) == (Verdict.NOT_CHARGED, 0, 4)
     assert found.refusal is not None
     assert (found.refusal.code, found.refusal.source) == ("HUB_UNREACHABLE", "bridge")
@@ -178,7 +178,7 @@ async def test_attempts_that_overlap_in_a_pool_keep_their_own_evidence() -> None
     async with raw_hub(every_other) as hub, bench(hub.url) as parts:
 
         async def one(number: int) -> None:
-            found = await parts.rail.execute(parts.request(n=number))
+            found = await parts.rail.send(parts.request(n=number))
             assert found.verdict is (Verdict.CHARGED if number % 2 else Verdict.NOT_CHARGED)
             assert found.answer is None or found.answer.output == {"n": number}
 
@@ -206,7 +206,7 @@ BROKEN_STREAMS: dict[str, Script] = {
 async def test_a_broken_stream_is_finished_by_a_plain_request_under_the_same_id(label: str) -> None:
     async with raw_hub(BROKEN_STREAMS[label], says(PAID)) as hub, bench(hub.url, seconds=2.0) as parts:
         with anyio.fail_after(60):
-            found = await parts.rail.execute(parts.request(STREAMED))
+            found = await parts.rail.send(parts.request(STREAMED))
         assert (found.verdict, found.amount, found.attempts) == (Verdict.CHARGED, PRICE, 2)
         first, second = hub.heard
         assert first.body == second.body
@@ -219,12 +219,12 @@ async def test_a_broken_stream_alone_proves_nothing(label: str) -> None:
     lost = fails("INTERNAL_ERROR", "500 Oops")
     async with raw_hub(BROKEN_STREAMS[label], lost) as hub, bench(hub.url, seconds=1.5) as parts:
         with anyio.fail_after(60):
-            found = await parts.rail.execute(parts.request(STREAMED))
+            found = await parts.rail.send(parts.request(STREAMED))
     assert found.verdict is Verdict.IN_DOUBT
 
 
 async def test_a_pre_flight_answer_that_drips_does_not_get_a_streams_patience() -> None:
     async with raw_hub(drips) as hub, bench(hub.url, seconds=1.5) as parts:
         with anyio.fail_after(60):
-            found = await parts.rail.execute(parts.request(STREAMED))
+            found = await parts.rail.send(parts.request(STREAMED))
     assert found.verdict is Verdict.IN_DOUBT

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.calls.replays import Replays
-from jecp_mcp.calls.sending import Sending
+from jecp_mcp.calls.journal import CallJournal
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.mandate.states import Verdict
+from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.money import ZERO
-from jecp_mcp.rails.base import NotNow, Outcome, StoredRequest
+from jecp_mcp.rails.base import NotNow, StoredRequest
 from jecp_mcp.rails.jecp import rail as jecp
 from jecp_mcp.rails.jecp.rail import JecpRail, _Door, _too_late
+from jecp_mcp.rails.registry import Rails
 
 _LONG_MS = 6 * 3_600_000
 
@@ -32,10 +32,10 @@ def _no_last_instant() -> Iterator[None]:
 def _window_from_the_last_send() -> Iterator[None]:
     """Each attempt has the Hub's whole window, from the attempt before it."""
     sent: dict[str, int] = {}
-    stamp, request_of = jecp.provable_until, JecpRail.request
+    stamp, request_of = jecp.provable_until, JecpRail.prepare
     margins: dict[str, int] = {}
 
-    def request(self: JecpRail, call_id: str, *given: Any) -> StoredRequest:
+    def prepare(self: JecpRail, call_id: str, *given: Any) -> StoredRequest:
         made = request_of(self, call_id, *given)
         now = given[-1]
         margins[call_id] = stamp(now, self._client.guide.idempotency_window_seconds) - now
@@ -55,7 +55,7 @@ def _window_from_the_last_send() -> Iterator[None]:
         sent[call_id] = self._clock.now()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JecpRail, "request", request)
+        patch.setattr(JecpRail, "prepare", prepare)
         patch.setattr(_Door, "open", leave)
         yield
 
@@ -63,17 +63,17 @@ def _window_from_the_last_send() -> Iterator[None]:
 @contextmanager
 def _anybody_adopts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Replays, "serves", lambda _self, _rail, _account: True)
+        patch.setattr(Rails, "serves", lambda _self, _rail, _account: True)
         yield
 
 
 @contextmanager
 def _no_readmission() -> Iterator[None]:
-    async def sending(_self: Sending) -> None:
+    async def sending(_self: CallJournal) -> None:
         return
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Sending, "sending", sending)
+        patch.setattr(CallJournal, "sending", sending)
         yield
 
 

@@ -18,8 +18,9 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls import upkeep
-from jecp_mcp.calls.ports import Caller, Charge, Purchase
+from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
 from jecp_mcp.money import MicroUSDC
@@ -119,7 +120,7 @@ class Story:
         with anyio.CancelScope() as leaving:
             if patience is not None:
                 leaving.deadline = anyio.current_time() + patience
-            end = await process.calls.pay(purchase, Caller())
+            end = await process.calls.pay(purchase, Caller(LOCAL))
             if not process.alive:
                 return
             booked = [] if end.call_id is None else self.hub.of(end.call_id)

@@ -12,15 +12,16 @@ from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
 from jecp_mcp.calls.pipeline import Calls
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import Credentials, MandateSettings
 from tests.model.calls.hub_model import HubModel
 from tests.model.calls.world import World
+from tests.rails import at_hub
 
 AGENTS = ("jdb_ag_00000000000000aa", "jdb_ag_00000000000000bb")
 
@@ -44,10 +45,9 @@ class Process:
         self.calls = Calls(
             policy=Policy.from_settings(mandate),
             ledger=self.ledger,
-            rail=rail,
+            rails=at_hub(rail, self.client),
             clock=world,
             mint=lambda: f"call_{name}_{next(ids):04d}",
-            unready=lambda: None,
         )
         self._scope = anyio.CancelScope()
 
@@ -83,7 +83,7 @@ class Process:
 
     def serve(self, mandate: MandateSettings) -> None:
         """Go on under other limits."""
-        self.calls._replays._policy = Policy.from_settings(mandate)
+        self.calls._execution._policy = Policy.from_settings(mandate)
 
     async def _sleep(self, seconds: float) -> None:
         await self.world.pause()

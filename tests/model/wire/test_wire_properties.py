@@ -11,6 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jecp_mcp import jsontext
+from jecp_mcp.calls.stored import dump_answer, load_answer
+from jecp_mcp.catalog.stored_offers import dump_offer, load_offer
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.refusals import Refusal
@@ -110,7 +112,7 @@ def test_plain_json_is_what_any_reader_can_take(value: Any) -> None:
 def test_arbitrary_bytes_are_a_value_or_a_wire_error_everywhere(data: bytes) -> None:
     readers = (
         read, lambda body: envelope.parse_answer(body, {}, 200), lambda body: envelope.parse_answer(body, {}, 502), catalog.parse_page, parse_guide,
-        envelope.load_answer, catalog.load_action, lambda body: account.parse_registration(body, 200), lambda body: account.parse_topup(body, 402),
+        load_answer, lambda body: load_offer(body, ""), lambda body: account.parse_registration(body, 200), lambda body: account.parse_topup(body, 402),
     )  # fmt: skip
     for reader in readers:
         assert len(fault_of(reader, data)) < 500
@@ -131,7 +133,7 @@ def test_any_envelope_is_an_answer_a_refusal_or_a_wire_error_and_loses_nothing(
     assert found.raw == body
     if isinstance(found, Answer):
         assert status < 400
-        assert envelope.load_answer(envelope.dump_answer(found)) == found
+        assert load_answer(dump_answer(found)) == found
         artifact_of(found.output)
     else:
         assert isinstance(found, Refusal)
@@ -169,7 +171,7 @@ def test_any_page_is_actions_and_reasons_or_a_wire_error(page: dict[str, Any]) -
     assert len(keys) == len(set(keys))
     assert all(reason for _, reason in found.quarantined)
     assert all(action.price.amount is not None or action.price.problem for action in found.actions)
-    assert [catalog.load_action(catalog.dump_action(action)[0]) for action in found.actions] == list(found.actions)
+    assert [load_offer(dump_offer(action)[0], "") for action in found.actions] == list(found.actions)
 
 
 @given(

@@ -12,14 +12,23 @@ import pytest
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.approval import APPROVAL_MS, REFUSED_MS, Asked
 from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN
-from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Purchase, Question, Reply
-from jecp_mcp.domain.offers import Price, PricingModel
+from jecp_mcp.calls.ports import (
+    CallEnd,
+    Caller,
+    Charge,
+    Decision,
+    Question,
+    Reply,
+)
+from jecp_mcp.domain.offers import Price
+from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef, SlipState
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.tools import elicitation
 from tests.unit.calls.test_pipeline import (
@@ -74,7 +83,7 @@ async def grant(ledger: Ledger, code: str, kind: SlipKind = SlipKind.APPROVAL) -
 
 async def test_a_call_above_the_threshold_waits_for_a_person_under_one_code(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
-        first, second = [await calls.pay(buying(), Caller()) for _ in range(2)]
+        first, second = [await calls.pay(buying(), Caller(LOCAL)) for _ in range(2)]
         totals = await ledger.totals()
     assert refusal_of(first) == refusals.APPROVAL_REQUIRED
     assert code_of(first) == code_of(second)
@@ -83,12 +92,12 @@ async def test_a_call_above_the_threshold_waits_for_a_person_under_one_code(tmp_
 
 async def test_a_given_approval_pays_for_one_call_and_the_next_needs_another(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
-        code = code_of(await calls.pay(buying(), Caller()))
+        code = code_of(await calls.pay(buying(), Caller(LOCAL)))
         await grant(ledger, code)
-        paid = await calls.pay(buying(), Caller())
+        paid = await calls.pay(buying(), Caller(LOCAL))
         calls.delivered(paid)
         slip = await ledger.slip(SlipRef(SlipKind.APPROVAL, code))
-        again = await calls.pay(buying(), Caller())
+        again = await calls.pay(buying(), Caller(LOCAL))
     assert slip is not None
     assert (paid.charge, slip.state, slip.call_id) == (Charge.YES, SlipState.USED, paid.call_id)
     assert code_of(again) != code
@@ -98,8 +107,8 @@ async def test_a_given_approval_pays_for_one_call_and_the_next_needs_another(tmp
 @pytest.mark.parametrize("other", ["arguments", "amount", "principal"])
 async def test_an_approval_is_good_for_nothing_else(tmp_path: Path, other: str) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
-        await grant(ledger, code_of(await calls.pay(buying(x=1), Caller())))
-        purchase, caller = buying(x=1), Caller()
+        await grant(ledger, code_of(await calls.pay(buying(x=1), Caller(LOCAL))))
+        purchase, caller = buying(x=1), Caller(LOCAL)
         if other == "arguments":
             purchase = buying(x=2)
         elif other == "amount":
@@ -115,10 +124,10 @@ async def test_an_approval_is_good_for_nothing_else(tmp_path: Path, other: str) 
 async def test_an_approval_that_ran_out_is_asked_for_anew(tmp_path: Path) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, rail, ledger):
-        code = code_of(await calls.pay(buying(), Caller()))
+        code = code_of(await calls.pay(buying(), Caller(LOCAL)))
         await grant(ledger, code)
         clock.at += APPROVAL_MS
-        assert code_of(await calls.pay(buying(), Caller())) != code
+        assert code_of(await calls.pay(buying(), Caller(LOCAL))) != code
     assert rail.sent == []
 
 
@@ -127,17 +136,17 @@ async def test_an_approval_whose_call_cost_nothing_can_be_used_again(tmp_path: P
         return refused() if len(rail.sent) == 1 else charged(request)
 
     async with opened(tmp_path, refuse_the_first, mandate=DEAR) as (calls, rail, ledger):
-        await grant(ledger, code_of(await calls.pay(buying(), Caller())))
-        free = await calls.pay(buying(), Caller())
+        await grant(ledger, code_of(await calls.pay(buying(), Caller(LOCAL))))
+        free = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
-        paid = await calls.pay(buying(), Caller())
+        paid = await calls.pay(buying(), Caller(LOCAL))
     assert (free.charge, paid.charge) == (Charge.NO, Charge.YES)
 
 
 async def test_a_yes_in_the_host_buys_the_call_that_was_shown(tmp_path: Path) -> None:
     person = Person(Decision.ACCEPTED)
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, _ledger):
-        end = await calls.pay(buying(x=1), Caller(asker=person))
+        end = await calls.pay(buying(x=1), Caller(LOCAL, asker=person))
     assert end.charge is Charge.YES
     (asked,) = person.asked
     assert (asked.payee, asked.action, asked.amount, asked.exact, asked.arguments) == (
@@ -149,7 +158,7 @@ async def test_a_yes_in_the_host_buys_the_call_that_was_shown(tmp_path: Path) ->
 async def test_a_no_in_the_host_stands_for_a_while_and_is_then_asked_again(tmp_path: Path) -> None:
     clock, person = StillClock(), Person(Decision.DECLINED, Decision.ACCEPTED)
     async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, _rail, _ledger):
-        caller = Caller(asker=person)
+        caller = Caller(LOCAL, asker=person)
         assert refusal_of(await calls.pay(buying(), caller)) == refusals.APPROVAL_DENIED
         clock.at += REFUSED_MS - 1
         assert refusal_of(await calls.pay(buying(), caller)) == refusals.APPROVAL_DENIED
@@ -161,15 +170,15 @@ async def test_a_no_in_the_host_stands_for_a_while_and_is_then_asked_again(tmp_p
 async def test_a_no_at_the_terminal_is_told_and_not_asked_for_in_the_host(tmp_path: Path) -> None:
     person = Person(Decision.ACCEPTED)
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
-        code = code_of(await calls.pay(buying(), Caller()))
+        code = code_of(await calls.pay(buying(), Caller(LOCAL)))
         assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, code), False, "refused at the terminal")
-        assert refusal_of(await calls.pay(buying(), Caller(asker=person))) == refusals.APPROVAL_DENIED
+        assert refusal_of(await calls.pay(buying(), Caller(LOCAL, asker=person))) == refusals.APPROVAL_DENIED
     assert person.asked == []
 
 
 async def test_while_a_host_still_shows_the_question_nothing_is_held_or_written(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
-        end = await calls.pay(buying(), Caller(asker=Person(Decision.WAITING)))
+        end = await calls.pay(buying(), Caller(LOCAL, asker=Person(Decision.WAITING)))
         slips = await ledger.slips(SlipKind.APPROVAL, states=EVERY_STATE)
     assert (refusal_of(end), list(slips), rail.sent) == (refusals.APPROVAL_PENDING, [], [])
 
@@ -177,7 +186,7 @@ async def test_while_a_host_still_shows_the_question_nothing_is_held_or_written(
 @pytest.mark.parametrize("word", [Decision.CANCELLED, Decision.UNABLE])
 async def test_no_plain_word_of_a_person_leaves_the_question_outside_the_chat(tmp_path: Path, word: Decision) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
-        end = await calls.pay(buying(), Caller(asker=Person(word, reason="the window was closed")))
+        end = await calls.pay(buying(), Caller(LOCAL, asker=Person(word, reason="the window was closed")))
         slip = await ledger.slip(SlipRef(SlipKind.APPROVAL, code_of(end)))
     assert slip is not None
     assert (slip.state, rail.sent) == (SlipState.ASKED, [])
@@ -189,9 +198,9 @@ async def test_the_first_purchase_from_a_provider_needs_a_person_where_the_opera
     person = Person(Decision.ACCEPTED)
     mandate = MandateSettings(daily_usdc="1.00", approve_new_payees=True)
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
-        first = await calls.pay(buying(n=1), Caller(asker=person))
+        first = await calls.pay(buying(n=1), Caller(LOCAL, asker=person))
         await ledger.flush()
-        second = await calls.pay(buying(n=2), Caller(asker=person))
+        second = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
     assert (first.charge, second.charge, len(rail.sent)) == (Charge.YES, Charge.YES, 2)
     assert [one.because for one in person.asked] == [
         "Nothing was ever bought from docs before, which needs the approval of a person."
@@ -201,21 +210,21 @@ async def test_the_first_purchase_from_a_provider_needs_a_person_where_the_opera
 async def test_a_full_limit_lets_one_call_pass_by_a_word_outside_the_chat_and_counts_it(tmp_path: Path) -> None:
     person, mandate = Person(), MandateSettings(daily_usdc="0.15")
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
-        calls.delivered(await calls.pay(buying(n=1), Caller()))
-        full = await calls.pay(buying(n=2), Caller(asker=person))
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
+        full = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
         assert refusal_of(full) == refusals.LIMIT_REACHED
         await grant(ledger, code_of(full), SlipKind.LIMIT)
-        passed = await calls.pay(buying(n=2), Caller(asker=person))
-        third = await calls.pay(buying(n=3), Caller(asker=person))
+        passed = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
+        third = await calls.pay(buying(n=3), Caller(LOCAL, asker=person))
         await ledger.flush()
-        (day,) = await calls.windows()
+        (day,) = await calls.reader(LOCAL).windows()
     assert person.asked == [], "whoever holds the chat is not asked for this"
     assert (passed.charge, refusal_of(third), len(rail.sent)) == (Charge.YES, refusals.LIMIT_REACHED, 2)
     assert day.used == 2 * PRICE
 
 
 @pytest.mark.parametrize(
-    ("price", "exact"), [(Price(PRICE), True), (Price(PRICE, PricingModel.PER_TOKEN), False), (Price(None), False)]
+    ("price", "exact"), [(Price(PRICE), True), (Price(PRICE, "per_token", metered=True), False), (Price(None), False)]
 )
 async def test_a_person_is_told_whether_the_amount_is_the_price_or_only_its_bound(
     tmp_path: Path, price: Price, exact: bool
@@ -224,13 +233,13 @@ async def test_a_person_is_told_whether_the_amount_is_the_price_or_only_its_boun
     mandate = MandateSettings(per_call_usdc="0.20", daily_usdc="1.00", approve_above_usdc="0.05", unknown_price="0.20")
     purchase = Purchase("docs_invoice_create", replace(ACTION, price=price), {})
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
-        end = await calls.pay(purchase, Caller(asker=person))
+        end = await calls.pay(purchase, Caller(LOCAL, asker=person))
     (asked,) = person.asked
     assert (asked.exact, asked.amount) == (exact, PRICE if exact else 200_000)
     wording = elicitation.wording(asked)
     assert wording is not None
     assert ("at most" in wording) is not exact
-    assert (end.charge, [request.budget for request in rail.sent]) == (Charge.YES, [asked.amount])
+    assert (end.charge, [request.hold for request in rail.sent]) == (Charge.YES, [asked.amount])
 
 
 @pytest.mark.parametrize(("word", "code"), [(Decision.ACCEPTED, None), (Decision.DECLINED, refusals.APPROVAL_DENIED)])
@@ -239,8 +248,8 @@ async def test_where_the_operator_says_so_the_host_may_let_one_call_past_a_limit
 ) -> None:
     person, mandate = Person(word), MandateSettings(daily_usdc="0.15", raise_limits_in_host=True)
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, _rail, _ledger):
-        calls.delivered(await calls.pay(buying(n=1), Caller()))
-        end = await calls.pay(buying(n=2), Caller(asker=person))
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
+        end = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
     assert [one.because for one in person.asked] == ["The limit daily_usdc is full; this one call would go past it."]
     assert (None if end.refusal is None else refusal_of(end)) == code
 
@@ -249,8 +258,8 @@ async def test_a_word_for_one_full_limit_does_not_lift_another(tmp_path: Path) -
     person = Person(Decision.ACCEPTED)
     mandate = MandateSettings(hourly_usdc="0.15", daily_usdc="0.16", raise_limits_in_host=True)
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
-        calls.delivered(await calls.pay(buying(n=1), Caller()))
-        end = await calls.pay(buying(n=2), Caller(asker=person))
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
+        end = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
     assert (refusal_of(end), len(person.asked), len(rail.sent)) == (refusals.LIMIT_REACHED, 1, 1)
 
 
@@ -269,7 +278,7 @@ async def test_two_who_agree_to_the_same_at_once_share_one_purchase(tmp_path: Pa
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
 
         async def one() -> None:
-            ends.append(await calls.pay(buying(), Caller(asker=person)))
+            ends.append(await calls.pay(buying(), Caller(LOCAL, asker=person)))
 
         async with anyio.create_task_group() as hosts:
             hosts.start_soon(one)
@@ -304,7 +313,7 @@ async def test_who_agrees_while_the_identical_call_runs_shares_its_one_purchase(
     async with opened(tmp_path, slow, mandate=DEAR) as (calls, rail, ledger):
 
         async def one() -> None:
-            ends.append(await calls.pay(buying(), Caller(asker=person)))
+            ends.append(await calls.pay(buying(), Caller(LOCAL, asker=person)))
 
         async with anyio.create_task_group() as hosts:
             hosts.start_soon(one)
@@ -335,8 +344,8 @@ for _ in range(MOST_DEPTH):
 async def test_what_cannot_be_shown_whole_cannot_be_approved(tmp_path: Path, given: dict[str, object]) -> None:
     person = Person()
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
-        paid = await calls.pay(buying(**given), Caller(asker=person))
-        made = await calls.prepare(buying(**given), Caller(asker=person))
+        paid = await calls.pay(buying(**given), Caller(LOCAL, asker=person))
+        made = await calls.prepare(buying(**given), Caller(LOCAL, asker=person))
         slips = [await ledger.slips(kind, states=EVERY_STATE) for kind in SlipKind]
     assert isinstance(made, Refusal)
     assert (refusal_of(paid), made.code) == (refusals.NOT_SHOWABLE, refusals.NOT_SHOWABLE)
@@ -345,7 +354,7 @@ async def test_what_cannot_be_shown_whole_cannot_be_approved(tmp_path: Path, giv
 
 async def test_what_is_kept_of_a_question_and_cannot_be_read_is_damage(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
-        slip = await ledger.slip(SlipRef(SlipKind.APPROVAL, code_of(await calls.pay(buying(), Caller()))))
+        slip = await ledger.slip(SlipRef(SlipKind.APPROVAL, code_of(await calls.pay(buying(), Caller(LOCAL)))))
     assert slip is not None
     assert Asked.read(slip).arguments == "{}"
     for body in (b"", b"[]", b"{}", b'{"amount": "much"}', slip.body.replace(b"payee", b"payer")):
@@ -356,8 +365,8 @@ async def test_what_is_kept_of_a_question_and_cannot_be_read_is_damage(tmp_path:
 async def test_what_cannot_be_shown_is_not_let_past_a_full_limit(tmp_path: Path) -> None:
     person, mandate = Person(), MandateSettings(daily_usdc="0.15", raise_limits_in_host=True)
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
-        calls.delivered(await calls.pay(buying(n=1), Caller()))
-        full = await calls.pay(buying(**LONG), Caller(asker=person))
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
+        full = await calls.pay(buying(**LONG), Caller(LOCAL, asker=person))
     assert refusal_of(full) == refusals.LIMIT_REACHED
     assert full.refusal is not None
     assert "approval_code" not in full.refusal.details
@@ -366,10 +375,10 @@ async def test_what_cannot_be_shown_is_not_let_past_a_full_limit(tmp_path: Path)
 
 async def test_the_order_in_which_arguments_are_given_makes_no_other_question(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
-        code = code_of(await calls.pay(buying(a=1, b=2), Caller()))
-        assert code_of(await calls.pay(buying(b=2, a=1), Caller())) == code
+        code = code_of(await calls.pay(buying(a=1, b=2), Caller(LOCAL)))
+        assert code_of(await calls.pay(buying(b=2, a=1), Caller(LOCAL))) == code
         await grant(ledger, code)
-        assert (await calls.pay(buying(b=2, a=1), Caller())).charge is Charge.YES
+        assert (await calls.pay(buying(b=2, a=1), Caller(LOCAL))).charge is Charge.YES
 
 
 @pytest.mark.parametrize("many", [0, 1, MOST_QUESTIONS - 1, MOST_QUESTIONS, MOST_QUESTIONS + 1, 2 * MOST_QUESTIONS])
@@ -377,7 +386,7 @@ async def test_so_many_questions_wait_for_a_person_and_a_flood_adds_none(tmp_pat
     clock = StillClock()
     async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, rail, ledger):
         own = await calls.pay(buying(text="the user's own"), Caller(principal="another"))
-        flood = [await calls.pay(buying(n=n), Caller()) for n in range(many)]
+        flood = [await calls.pay(buying(n=n), Caller(LOCAL)) for n in range(many)]
         codes = [code_of(end) for end in flood[:MOST_QUESTIONS]]
         assert [refusal_of(end) for end in flood[MOST_QUESTIONS:]] == [
             refusals.TOO_MANY_QUESTIONS for _ in flood[MOST_QUESTIONS:]
@@ -386,23 +395,25 @@ async def test_so_many_questions_wait_for_a_person_and_a_flood_adds_none(tmp_pat
         assert [slip.slip_id for slip in waiting.slips] == [code_of(own), *codes]
         if many >= MOST_QUESTIONS:
             # Asking again what waits already adds none either, and preparing does not get round it.
-            assert code_of(await calls.pay(buying(n=0), Caller())) == codes[0]
-            made = await calls.prepare(buying(n=many), Caller())
+            assert code_of(await calls.pay(buying(n=0), Caller(LOCAL))) == codes[0]
+            made = await calls.prepare(buying(n=many), Caller(LOCAL))
             assert isinstance(made, Refusal)
             assert made.code == refusals.TOO_MANY_QUESTIONS
             # Who can be asked in the host is.
-            assert (await calls.pay(buying(n=many), Caller(asker=Person(Decision.ACCEPTED)))).charge is Charge.YES
+            assert (
+                await calls.pay(buying(n=many), Caller(LOCAL, asker=Person(Decision.ACCEPTED)))
+            ).charge is Charge.YES
             # An answer makes room, and so does time.
             assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, codes[0]), False, "no")
-            code_of(await calls.pay(buying(n=many + 1), Caller()))
+            code_of(await calls.pay(buying(n=many + 1), Caller(LOCAL)))
             clock.at += APPROVAL_MS
-            code_of(await calls.pay(buying(n=many + 2), Caller()))
+            code_of(await calls.pay(buying(n=many + 2), Caller(LOCAL)))
     assert len(rail.sent) == (1 if many >= MOST_QUESTIONS else 0)
 
 
 async def test_a_flood_does_not_let_a_call_past_a_limit(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=MandateSettings(daily_usdc="0.05")) as (calls, _rail, ledger):
-        ends = [await calls.pay(buying(n=n), Caller()) for n in range(MOST_QUESTIONS + 1)]
+        ends = [await calls.pay(buying(n=n), Caller(LOCAL)) for n in range(MOST_QUESTIONS + 1)]
         waiting = await ledger.slips(SlipKind.LIMIT)
     assert {refusal_of(end) for end in ends} == {refusals.LIMIT_REACHED}
     assert ["approval_code" in end.refusal.details for end in ends if end.refusal] == [True] * MOST_QUESTIONS + [False]
@@ -421,16 +432,16 @@ async def test_a_yes_for_what_another_process_bought_meanwhile_is_used_by_that(t
     ):
         if kind is SlipKind.LIMIT:
             rail.script = always_charged
-            calls.delivered(await calls.pay(buying(n=1), Caller()))
+            calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
             rail.sent.clear()
 
         class Slow(Person):
             async def approve(self, question: Question) -> Reply:
-                self.ends = [await others.pay(buying(n=2), Caller(asker=Person(Decision.ACCEPTED)))]
+                self.ends = [await others.pay(buying(n=2), Caller(LOCAL, asker=Person(Decision.ACCEPTED)))]
                 return await super().approve(question)
 
         person = Slow(Decision.ACCEPTED)
-        end = await calls.pay(buying(n=2), Caller(asker=person))
+        end = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
         (first,) = person.ends
         slips = await ledger.slips(kind, states=EVERY_STATE)
     assert (first.charge, end.call_id) == (Charge.UNKNOWN, first.call_id)
@@ -441,19 +452,19 @@ async def test_where_the_question_cannot_be_kept_nobody_is_asked_and_nothing_is_
     (tmp_path / "ledger.sqlite").write_bytes(b"this is no database, " * 400)
     person = Person()
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, _ledger):
-        end = await calls.pay(buying(), Caller(asker=person))
+        end = await calls.pay(buying(), Caller(LOCAL, asker=person))
     assert (refusal_of(end), person.asked, rail.sent) == (refusals.LEDGER_DAMAGED, [], [])
 
 
 async def test_nobody_is_asked_to_pay_for_an_answer_that_was_paid_for_and_never_arrived(tmp_path: Path) -> None:
     person = Person(*[Decision.ACCEPTED] * 2)
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, _):
-        paid = await calls.pay(buying(), Caller(asker=person))
-        again = await calls.pay(buying(), Caller(asker=person))
+        paid = await calls.pay(buying(), Caller(LOCAL, asker=person))
+        again = await calls.pay(buying(), Caller(LOCAL, asker=person))
         assert (len(person.asked), again.call_id, again.stored) == (1, paid.call_id, True)
         calls.delivered(again)
         # A new purchase needs a new yes: none is left over.
-        other = await calls.pay(buying(), Caller(asker=person))
+        other = await calls.pay(buying(), Caller(LOCAL, asker=person))
     assert len(person.asked) == 2
     assert (other.charge, other.stored) == (Charge.YES, False)
     assert len(rail.sent) == 2
@@ -462,7 +473,7 @@ async def test_nobody_is_asked_to_pay_for_an_answer_that_was_paid_for_and_never_
 async def test_nobody_is_asked_to_pay_for_a_call_in_doubt(tmp_path: Path) -> None:
     person = Person(Decision.ACCEPTED)
     async with opened(tmp_path, always_lost, mandate=DEAR) as (calls, rail, _):
-        ends = [await calls.pay(buying(), Caller(asker=person)) for _ in range(2)]
+        ends = [await calls.pay(buying(), Caller(LOCAL, asker=person)) for _ in range(2)]
     assert [end.charge for end in ends] == [Charge.UNKNOWN, Charge.UNKNOWN]
     assert ends[0].call_id == ends[1].call_id
     assert len(person.asked) == 1

@@ -10,9 +10,11 @@ import pytest
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
 from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import HubError
 from jecp_mcp.mandate.states import State
-from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
 from tests.unit.calls.test_pipeline import (
     PRICE,
@@ -45,7 +47,7 @@ class Skewed:
 async def test_a_clock_far_off_the_hubs_buys_nothing_and_says_who_must_set_it(tmp_path: Path, skew: float) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
         rail.skew = Skewed(skew, None).skew  # type: ignore[method-assign]
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         rows = await ledger.rows()
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, rail.sent, list(rows)) == (Charge.NO, refusals.CLOCK_WRONG, [], [])
@@ -57,7 +59,7 @@ async def test_a_clock_far_off_the_hubs_buys_nothing_and_says_who_must_set_it(tm
 async def test_a_clock_within_what_the_hub_allows_buys(tmp_path: Path, skew: float | None) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
         rail.skew = Skewed(skew, None).skew  # type: ignore[method-assign]
-        assert (await calls.pay(buying(), Caller())).charge is Charge.YES
+        assert (await calls.pay(buying(), Caller(LOCAL))).charge is Charge.YES
 
 
 @pytest.mark.parametrize("confirmed", [None, MOST_SKEW_SECONDS + 1, -3 * HOUR_MS / 1000])
@@ -66,14 +68,18 @@ async def test_a_clock_that_went_back_and_that_nobody_confirms_buys_nothing(
 ) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, ledger):
-        first = await calls.pay(buying(n=1), Caller())
+        first = await calls.pay(buying(n=1), Caller(LOCAL))
         calls.delivered(first)
         await ledger.flush()
         clock.at -= 2 * HOUR_MS
         said = Skewed(None, confirmed)
         rail.skew = said.skew  # type: ignore[method-assign]
-        end = await calls.pay(buying(n=2), Caller())
-        reads = (await calls.status(), await calls.windows(), await calls.totals())
+        end = await calls.pay(buying(n=2), Caller(LOCAL))
+        reads = (
+            await calls.reader(LOCAL).latest(limit=10),
+            await calls.reader(LOCAL).windows(),
+            await calls.reader(LOCAL).totals(),
+        )
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, len(rail.sent), said.asked) == (Charge.NO, refusals.CLOCK_WRONG, 1, 1)
     assert [len(part) for part in reads[:2]] == [1, 1]
@@ -85,15 +91,15 @@ async def test_a_clock_that_jumped_ahead_and_back_forgets_nothing_that_was_spent
     mandate = MandateSettings(hourly_usdc="0.25", daily_usdc="0.25")
     async with opened(tmp_path, always_charged, clock=clock, mandate=mandate) as (calls, rail, ledger):
         rail.skew = Skewed(None, 0.0).skew  # type: ignore[method-assign]
-        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         await ledger.flush()
         # Ahead, the hour's window looks empty, and what looks into it lets the old amount go.
         clock.at += 48 * HOUR_MS
-        ahead = await calls.pay(buying(n=2), Caller())
+        ahead = await calls.pay(buying(n=2), Caller(LOCAL))
         await ledger.flush()
         clock.at -= 48 * HOUR_MS
-        third = await calls.pay(buying(n=3), Caller())
-        readings = {one.meter.label: one.used for one in await calls.windows()}
+        third = await calls.pay(buying(n=3), Caller(LOCAL))
+        readings = {one.meter.label: one.used for one in await calls.reader(LOCAL).windows()}
         report = await ledger.audit()
     assert ahead.charge is Charge.YES
     assert third.refusal is not None
@@ -105,7 +111,7 @@ async def test_a_clock_that_jumped_ahead_and_back_forgets_nothing_that_was_spent
 async def test_what_a_call_came_to_is_written_down_whatever_the_clock_shows(tmp_path: Path) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
-        first = await calls.pay(buying(n=1), Caller())
+        first = await calls.pay(buying(n=1), Caller(LOCAL))
         await ledger.flush()
         rail.script = always_charged
         clock.at -= 61_000
@@ -131,11 +137,11 @@ async def test_another_process_running_call_is_left_to_it_when_the_clock_is_set_
         anyio.create_task_group() as beside,
     ):
         other.skew = Skewed(0.0, 0.0).skew  # type: ignore[method-assign]
-        beside.start_soon(first.pay, buying(n=1), Caller())
+        beside.start_soon(first.pay, buying(n=1), Caller(LOCAL))
         await running.wait()
         clock.at -= 100_000
         await second.recover()
-        end = await second.pay(buying(n=1), Caller())
+        end = await second.pay(buying(n=1), Caller(LOCAL))
         answered.set()
         await anyio.wait_all_tasks_blocked()
         await ledger.flush()
@@ -149,7 +155,7 @@ async def test_another_process_running_call_is_left_to_it_when_the_clock_is_set_
 async def test_a_clock_that_nobody_confirms_drops_no_bodies(tmp_path: Path, seen: str) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, ledger):
-        end = await calls.pay(buying(n=1), Caller())
+        end = await calls.pay(buying(n=1), Caller(LOCAL))
         calls.delivered(end)
         await ledger.flush()
         clock.at += 100 * 24 * HOUR_MS
@@ -164,7 +170,7 @@ async def test_a_clock_that_nobody_confirms_drops_no_bodies(tmp_path: Path, seen
 async def test_a_clock_that_went_back_is_not_trusted_while_the_hub_cannot_be_asked(tmp_path: Path) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, ledger):
-        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         await ledger.flush()
         clock.at -= 2 * HOUR_MS
 
@@ -172,7 +178,7 @@ async def test_a_clock_that_went_back_is_not_trusted_while_the_hub_cannot_be_ask
             return await _unheard() if fresh else 0.0
 
         rail.skew = heard_before  # type: ignore[method-assign]
-        end = await calls.pay(buying(n=2), Caller())
+        end = await calls.pay(buying(n=2), Caller(LOCAL))
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, len(rail.sent)) == (Charge.NO, refusals.CLOCK_WRONG, 1)
 
@@ -182,7 +188,7 @@ async def test_after_a_leap_ahead_in_which_something_was_written_a_lost_call_is_
 ) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
-        lost = await calls.pay(buying(n=1), Caller())
+        lost = await calls.pay(buying(n=1), Caller(LOCAL))
         await ledger.flush()
         clock.at += 8 * HOUR_MS
         # What is written down meanwhile holds the ledger's time there.
@@ -201,7 +207,7 @@ async def _unheard(*, fresh: bool = False) -> float:
 
 async def test_a_call_in_doubt_that_somebody_asks_for_is_not_sent_again_by_a_clock_far_off(tmp_path: Path) -> None:
     async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         rail.skew = Skewed(0.0, MOST_SKEW_SECONDS + 1).skew  # type: ignore[method-assign]
         assert first.call_id is not None
         asked = await calls.resolve(first.call_id)

@@ -13,12 +13,15 @@ import pytest
 from jecp_mcp.calls import pipeline, refusals, runs, upkeep
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
+from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.mandate.ledger import Reservation
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import Journal, Outcome, Progress, StoredRequest
+from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest
 from jecp_mcp.settings import MandateSettings
+from tests.rails import alone
 from tests.unit.calls.test_pipeline import (
     PRICE,
     ScriptedRail,
@@ -50,7 +53,7 @@ async def test_a_call_cut_off_by_the_end_of_the_server_is_not_said_to_be_free(
         raise AssertionError
 
     async def host(calls: Calls) -> None:
-        ends.append(await calls.pay(buying(), Caller()))
+        ends.append(await calls.pay(buying(), Caller(LOCAL)))
 
     async with anyio.create_task_group() as hosts, opened(tmp_path, never) as (calls, rail, _ledger):
         hosts.start_soon(host, calls)
@@ -73,14 +76,14 @@ async def test_a_call_whose_process_died_meanwhile_is_finished_by_a_living_one_t
                 raise ZeroDivisionError
 
             books.reserve = die_after  # type: ignore[method-assign]  # a process ends where this raises
-            await other.pay(buying(x=1), Caller())
-            await other.pay(buying(x=2), Caller())
+            await other.pay(buying(x=1), Caller(LOCAL))
+            await other.pay(buying(x=2), Caller(LOCAL))
             running = await calls.resolve(taken[0].call_id)
             assert running is not None
             assert running.refusal is not None
             assert running.refusal.code == refusals.CALL_IN_PROGRESS
         asked = await calls.resolve(taken[0].call_id)
-        repeated = await calls.pay(buying(x=2), Caller())
+        repeated = await calls.pay(buying(x=2), Caller(LOCAL))
         rows = [await settled(ledger, end) for end in (asked, repeated) if end is not None]
     assert [row.state for row in rows] == [State.RECONCILED_CHARGED] * 2
     assert [row.call_id for row in rows] == [one.call_id for one in taken] == [one.call_id for one in rail.sent]
@@ -91,12 +94,12 @@ async def test_questions_while_nothing_leaves_do_not_use_up_what_finds_the_answe
         return replace(lost(), attempts=0)
 
     async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         assert first.call_id is not None
         rail.script = offline
         for _ in range(20):
             asked = await calls.resolve(first.call_id)
-            repeated = await calls.pay(buying(), Caller())
+            repeated = await calls.pay(buying(), Caller(LOCAL))
         row = await settled(ledger, first)
         assert (row.attempts, row.state) == (4, State.IN_DOUBT)
         assert asked is not None
@@ -120,7 +123,7 @@ async def test_a_living_process_fetches_a_lost_answer_without_being_asked(
         return charged(request)
 
     async with opened(tmp_path, answer_the_second_replay) as (calls, rail, ledger):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         async with anyio.create_task_group() as beside:
             beside.start_soon(calls.keep_recovering)
             with anyio.fail_after(60):
@@ -136,7 +139,7 @@ async def test_a_living_process_fetches_a_lost_answer_without_being_asked(
 async def test_a_replay_that_might_buy_a_second_time_is_not_sent(tmp_path: Path, change: str) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         if change == "another account":
             rail.account = "hub another"
         else:
@@ -149,26 +152,16 @@ async def test_a_replay_that_might_buy_a_second_time_is_not_sent(tmp_path: Path,
     assert (end.charge, row.state, row.attempts) == (Charge.UNKNOWN, State.IN_DOUBT, 4)
 
 
-async def test_a_stored_request_that_cannot_be_read_leaves_its_call_in_doubt_not_free(tmp_path: Path) -> None:
-    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        first = await calls.pay(buying(), Caller())
-        await ledger.flush()
-        _rewrite(tmp_path, "UPDATE request SET body = x'00'")
-        again = await calls.pay(buying(), Caller())
-    assert (again.charge, again.call_id, again.held) == (Charge.UNKNOWN, first.call_id, PRICE)
-    assert len(rail.sent) == 1
-
-
 async def test_a_kept_answer_that_cannot_be_read_is_told_once_and_then_makes_way(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
         _rewrite(tmp_path, "UPDATE answer SET body = x'00'")
-        told = await calls.pay(buying(), Caller())
+        told = await calls.pay(buying(), Caller(LOCAL))
         assert (told.charge, told.call_id, told.answer) == (Charge.YES, first.call_id, None)
         assert told.refusal is not None
         assert told.refusal.code == refusals.CALL_OVER
-        await calls.pay(buying(), Caller())
+        await calls.pay(buying(), Caller(LOCAL))
     assert len(rail.sent) == 2
 
 
@@ -179,9 +172,9 @@ async def test_a_hub_that_charges_more_than_its_mandate_is_booked_in_full_and_re
         return replace(charged(request), amount=MicroUSDC(950_000))
 
     async with opened(tmp_path, overcharge) as (calls, _rail, ledger):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         row = await settled(ledger, first)
-        second = await calls.pay(buying(n=2), Caller())
+        second = await calls.pay(buying(n=2), Caller(LOCAL))
     assert (row.held, row.charged) == (PRICE, 950_000)
     assert second.refusal is not None
     assert second.refusal.code == refusals.LIMIT_REACHED
@@ -214,32 +207,24 @@ class ReportingRail(ScriptedRail):
         super().__init__(always_charged)
         self.steps, self._said = anyio.create_memory_object_stream[str](10)
 
-    async def execute(
-        self,
-        request: StoredRequest,
-        journal: Journal,
-        *,
-        replay: bool = False,
-        attempts: int = 0,
-        progress: Progress | None = None,
-    ) -> Outcome:
-        self.sent.append(request)
+    async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+        self.sent.append(call.request)
         async with self._said:
             async for step in self._said:
                 assert progress is not None
                 await progress.report(1, None, step)
-        return charged(request)
+        return charged(call.request)
 
 
 async def test_one_who_asked_the_same_and_left_takes_no_progress_from_the_first(tmp_path: Path) -> None:
     first, rail = Listener(), ReportingRail()
     async with opened(tmp_path, always_charged) as (calls, _, _ledger):
-        calls._rail = rail
+        calls._orders._rails = alone(rail)
         async with anyio.create_task_group() as hosts:
-            hosts.start_soon(calls.pay, buying(), Caller(progress=first))
+            hosts.start_soon(calls.pay, buying(), Caller(LOCAL, progress=first))
             await anyio.wait_all_tasks_blocked()
             with anyio.move_on_after(0):
-                await calls.pay(buying(), Caller(progress=Listener()))
+                await calls.pay(buying(), Caller(LOCAL, progress=Listener()))
             async with rail.steps:
                 await rail.steps.send("half")
     assert first.heard == ["half"]
@@ -252,12 +237,12 @@ async def test_a_host_that_does_not_take_progress_does_not_hold_up_its_call(
     monkeypatch.setattr(runs, "PROGRESS_SECONDS", 0.01)
     deaf, rail = Listener(takes=False), ReportingRail()
     async with opened(tmp_path, always_charged) as (calls, _, _ledger):
-        calls._rail = rail
+        calls._orders._rails = alone(rail)
         async with rail.steps:
             await rail.steps.send("half")
             await rail.steps.send("whole")
         with anyio.fail_after(60):
-            end = await calls.pay(buying(), Caller(progress=deaf))
+            end = await calls.pay(buying(), Caller(LOCAL, progress=deaf))
     assert (end.charge, deaf.heard) == (Charge.YES, ["half"])
 
 
@@ -273,7 +258,7 @@ async def test_a_question_for_the_status_of_a_long_call_is_answered_while_it_run
         return charged(request)
 
     async with opened(tmp_path, slow) as (calls, rail, _ledger), anyio.create_task_group() as hosts:
-        hosts.start_soon(calls.pay, buying(), Caller())
+        hosts.start_soon(calls.pay, buying(), Caller(LOCAL))
         await begun.wait()
         with anyio.fail_after(60):
             end = await calls.resolve(rail.sent[0].call_id)
@@ -288,8 +273,11 @@ async def test_the_wallet_sees_the_caps_of_patterns_and_an_action_those_that_app
     mandate = MandateSettings.model_validate({"daily_usdc": "1.00", "limits": limits})
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, _rail, _ledger):
         purchase = buying()
-        await calls.pay(purchase, Caller())
-        every = {one.meter.label: one.used for one in await calls.windows()}
-        own = {one.meter.label: one.used for one in await calls.windows(bought=(purchase.action, purchase.tool))}
+        await calls.pay(purchase, Caller(LOCAL))
+        every = {one.meter.label: one.used for one in await calls.reader(LOCAL).windows()}
+        own = {
+            one.meter.label: one.used
+            for one in await calls.reader(LOCAL).windows(bought=(purchase.offer, purchase.tool))
+        }
     assert every == {"daily_usdc": PRICE, "limits[docs/*].hourly_usdc": PRICE, "limits[else/*].hourly_usdc": 0}
     assert own == {"daily_usdc": PRICE, "limits[docs/*].hourly_usdc": PRICE}

@@ -10,15 +10,20 @@ import pytest
 
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.runs import Run
+from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.purchases import LOCAL
+from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.slips import SlipKind, SlipState
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
 from tests.unit.calls.test_pipeline import ACTION, always_charged, buying, charged, lost, opened
 
 pytestmark = pytest.mark.anyio
 
-QUESTION = Question("local", "docs", "hub agent", ACTION.key, MicroUSDC(1), True, "print", "It is dear.", {})
+QUESTION = Question(
+    "local", "docs", "hub agent", ACTION.key, MicroUSDC(1), QuoteKind.EXACT, "", "print", "It is dear.", {}
+)
 
 
 class Thinker:
@@ -44,22 +49,22 @@ async def test_a_question_whose_asker_left_is_taken_back_before_the_request_ends
 ) -> None:
     person, mandate = Thinker(), MandateSettings(daily_usdc="0.15", raise_limits_in_host=True)
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
-        calls.delivered(await calls.pay(buying(n=1), Caller()))
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         async with anyio.create_task_group() as host:
-            host.start_soon(calls.pay, buying(n=2), Caller(asker=person))
+            host.start_soon(calls.pay, buying(n=2), Caller(LOCAL, asker=person))
             with anyio.fail_after(60):
                 await person.asked.wait()
             host.cancel_scope.cancel()
         assert person.taken_back
         # The late yes is refused as a question that still waits is: nothing of it is kept.
-        end = await calls.pay(buying(n=2), Caller())
+        end = await calls.pay(buying(n=2), Caller(LOCAL))
         assert await ledger.slips(SlipKind.LIMIT, states=frozenset({SlipState.GRANTED, SlipState.USED})) == []
     assert (end.charge, len(rail.sent)) == (Charge.NO, 1)
 
 
 async def test_whoever_left_before_the_question_is_not_asked(tmp_path: Path) -> None:
     person = Thinker()
-    run = Run(Caller(asker=person), CallEnd(Charge.NO, action=ACTION))
+    run = Run(Caller(LOCAL, asker=person), CallEnd(Charge.NO, offer=ACTION))
     with anyio.CancelScope() as scope:
         scope.cancel()
         await run.wait_as_caller()
@@ -73,7 +78,7 @@ async def test_a_link_is_shown_by_whoever_can_show_it() -> None:
     async def made() -> str:
         return "https://pay.example"
 
-    run = Run(Caller(asker=Thinker()), CallEnd(Charge.NO, action=ACTION))
+    run = Run(Caller(LOCAL, asker=Thinker()), CallEnd(Charge.NO, offer=ACTION))
     assert run.caller.asker is not None
     shown = await run.caller.asker.show_link("topup 5", "Pay.", made)
     assert shown == Reply(Decision.ACCEPTED, "topup 5: Pay.", "https://pay.example")
@@ -81,8 +86,8 @@ async def test_a_link_is_shown_by_whoever_can_show_it() -> None:
 
 async def test_what_holds_money_without_a_proven_end_is_listed_and_nothing_else(tmp_path: Path) -> None:
     async def one_is_lost(request: StoredRequest, _replay: bool) -> Outcome:
-        return lost() if b"'x': 2" in request.body else charged(request)
+        return lost() if b"'x': 2" in request.payload else charged(request)
 
     async with opened(tmp_path, one_is_lost) as (calls, _rail, _ledger):
-        ends = [await calls.pay(buying(x=number), Caller()) for number in (1, 2, 3)]
-        assert [row.call_id for row in await calls.holding(limit=9)] == [ends[1].call_id]
+        ends = [await calls.pay(buying(x=number), Caller(LOCAL)) for number in (1, 2, 3)]
+        assert [row.call_id for row in await calls.reader(LOCAL).holding(limit=9)] == [ends[1].call_id]

@@ -12,13 +12,23 @@ import pytest
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.pipeline import Calls
-from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Purchase, Question, Reply
+from jecp_mcp.calls.ports import (
+    CallEnd,
+    Caller,
+    Charge,
+    Decision,
+    Question,
+    Reply,
+)
 from jecp_mcp.calls.prepared import PREPARED_MS, Preparation
-from jecp_mcp.domain.offers import Price, PricingModel
+from jecp_mcp.domain.offers import Price
+from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.purchases import LOCAL, Purchase
+from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.slips import SlipKind, SlipRef, SlipState
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
 from tests.unit.calls.test_pipeline import (
     ACTION,
@@ -36,7 +46,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def prepare(calls: Calls, purchase: Purchase) -> Preparation:
-    made = await calls.prepare(purchase, Caller())
+    made = await calls.prepare(purchase, Caller(LOCAL))
     assert isinstance(made, Preparation)
     return made
 
@@ -46,7 +56,7 @@ async def execute(calls: Calls, made: Preparation, purchase: Purchase) -> CallEn
     assert found is not None
     slip, call = found
     assert call == made.call
-    return await calls.execute(slip, purchase, Caller())
+    return await calls.execute(slip, purchase, Caller(LOCAL))
 
 
 def code(end: CallEnd) -> str:
@@ -60,7 +70,8 @@ async def test_preparing_shows_the_price_and_spends_nothing(tmp_path: Path) -> N
         made = await prepare(calls, buying(x=1))
         totals = await ledger.totals()
     assert (made.call.tool, made.call.key, made.call.version) == ("docs_invoice_create", ACTION.key, "1.0.0")
-    assert (made.call.quoted, made.call.exact, made.call.hold, made.call.arguments) == (PRICE, True, PRICE, {"x": 1})
+    assert (made.call.quote.amount, made.call.quote.kind) == (PRICE, QuoteKind.EXACT)
+    assert (made.call.hold, made.call.arguments) == (PRICE, {"x": 1})
     assert (made.slip.state, made.slip.expires_at - made.slip.created_at) == (SlipState.GRANTED, PREPARED_MS)
     assert (made.full, made.approval, rail.sent, totals.held) == ((), None, [], 0)
 
@@ -74,7 +85,7 @@ async def test_a_prepared_call_is_paid_once_and_then_tells_what_it_came_to(tmp_p
         again = await execute(calls, made, buying(x=1))
     assert (first.charge, again.charge, again.call_id, again.stored) == (Charge.YES, Charge.YES, first.call_id, True)
     assert again.answer is not None
-    assert again.action == ACTION
+    assert again.offer == ACTION
     assert len(rail.sent) == 1
 
 
@@ -126,15 +137,15 @@ async def test_a_price_is_promised_for_a_while_and_not_a_millisecond_longer(tmp_
     assert len(rail.sent) == 1
 
 
-METERED = replace(ACTION, price=Price(MicroUSDC(1_000), PricingModel.PER_TOKEN, rates={"per_1k": Decimal("0.01")}))
+METERED = replace(ACTION, price=Price(MicroUSDC(1_000), "per_token", metered=True, rates={"per_1k": Decimal("0.01")}))
 
 
 @pytest.mark.parametrize(
     "price",
     [
-        Price(MicroUSDC(1_000), PricingModel.PER_TOKEN, rates={"per_1k": Decimal("10.00")}),
-        Price(MicroUSDC(1_000), PricingModel.PER_TOKEN, rates={"per_1m": Decimal("0.01")}),
-        Price(MicroUSDC(1_000), PricingModel.PER_SECOND, rates=METERED.price.rates),
+        Price(MicroUSDC(1_000), "per_token", metered=True, rates={"per_1k": Decimal("10.00")}),
+        Price(MicroUSDC(1_000), "per_token", metered=True, rates={"per_1m": Decimal("0.01")}),
+        Price(MicroUSDC(1_000), "per_second", metered=True, rates=METERED.price.rates),
     ],
 )
 async def test_a_metered_call_is_not_paid_by_other_rates_than_it_was_prepared_at(tmp_path: Path, price: Price) -> None:
@@ -143,7 +154,7 @@ async def test_a_metered_call_is_not_paid_by_other_rates_than_it_was_prepared_at
         calls, rail, _ledger,
     ):  # fmt: skip
         made = await prepare(calls, purchase)
-        dearer = await execute(calls, made, replace(purchase, action=replace(METERED, price=price)))
+        dearer = await execute(calls, made, replace(purchase, offer=replace(METERED, price=price)))
         assert (code(dearer), rail.sent) == (refusals.PRICE_CHANGED, [])
         assert (await execute(calls, made, purchase)).charge is Charge.YES
 
@@ -160,10 +171,10 @@ async def test_a_prepared_call_never_costs_more_than_it_promised_whatever_the_li
     mandate = MandateSettings(daily_usdc="5", per_call_usdc=raised)
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
         end = await execute(calls, made, purchase)
-    assert (end.charge, end.reserved, rail.sent[0].budget) == (Charge.YES, most, most)
+    assert (end.charge, end.reserved, rail.sent[0].hold) == (Charge.YES, most, most)
 
 
-@pytest.mark.parametrize("change", [{"price": Price(MicroUSDC(PRICE - 1))}, {"version": "1.0.1"}])
+@pytest.mark.parametrize("change", [{"price": Price(MicroUSDC(PRICE + 1))}, {"version": "1.0.1"}])
 async def test_what_changed_in_the_catalog_since_is_not_bought(tmp_path: Path, change: dict[str, object]) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
         made = await prepare(calls, buying(x=1))
@@ -172,14 +183,22 @@ async def test_what_changed_in_the_catalog_since_is_not_bought(tmp_path: Path, c
     assert (code(end), rail.sent) == (refusals.PRICE_CHANGED, [])
 
 
+async def test_what_costs_less_than_it_was_promised_for_is_paid_at_what_it_costs(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
+        made = await prepare(calls, buying(x=1))
+        cheaper = replace(ACTION, price=Price(MicroUSDC(PRICE - 1)))
+        end = await execute(calls, made, Purchase("docs_invoice_create", cheaper, {"x": 1}))
+    assert (end.charge, end.amount, rail.sent[0].hold) == (Charge.YES, PRICE - 1, PRICE - 1)
+
+
 async def test_an_unknown_price_stays_unknown_when_it_is_kept(tmp_path: Path) -> None:
     mandate = MandateSettings(daily_usdc="1.00", unknown_price="0.20")
     unknown = Purchase("docs_invoice_create", replace(ACTION, price=Price(None)), {})
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
         made = await prepare(calls, unknown)
         end = await execute(calls, made, unknown)
-    assert (made.call.quoted, made.call.hold) == (None, 200_000)
-    assert (end.charge, [request.budget for request in rail.sent]) == (Charge.YES, [200_000])
+    assert (made.call.quote.kind, made.call.hold) == (QuoteKind.UNKNOWN, 200_000)
+    assert (end.charge, [request.hold for request in rail.sent]) == (Charge.YES, [200_000])
 
 
 async def test_nobody_else_finds_a_prepared_call(tmp_path: Path) -> None:
@@ -206,7 +225,7 @@ async def test_preparing_tells_what_stands_in_the_way(tmp_path: Path) -> None:
 
 async def test_what_the_mandate_denies_is_not_prepared(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=MandateSettings(deny=("docs/*",))) as (calls, _rail, ledger):
-        made = await calls.prepare(buying(), Caller())
+        made = await calls.prepare(buying(), Caller(LOCAL))
         assert list(await ledger.slips(SlipKind.PREPARED)) == []
     assert isinstance(made, Refusal)
     assert made.code == "DENIED_BY_POLICY"
@@ -225,7 +244,7 @@ async def test_a_prepared_call_that_joined_the_running_one_is_used_by_it(tmp_pat
         made = await prepare(calls, buying(x=1))
 
         async def pay() -> None:
-            ends["paid"] = await calls.pay(buying(x=1), Caller())
+            ends["paid"] = await calls.pay(buying(x=1), Caller(LOCAL))
 
         async def join() -> None:
             await sent.wait()
@@ -260,7 +279,7 @@ async def test_a_prepared_call_that_joined_one_that_came_to_nothing_is_still_goo
     async with opened(tmp_path, refuse_the_first) as (calls, rail, ledger):
         made = await prepare(calls, buying(x=1))
         async with anyio.create_task_group() as hosts:
-            hosts.start_soon(calls.pay, buying(x=1), Caller())
+            hosts.start_soon(calls.pay, buying(x=1), Caller(LOCAL))
             await sent.wait()
             hosts.start_soon(execute, calls, made, buying(x=1))
             await anyio.wait_all_tasks_blocked()
@@ -272,7 +291,7 @@ async def test_a_prepared_call_that_joined_one_that_came_to_nothing_is_still_goo
 
 async def test_a_prepared_call_that_met_the_answer_of_an_earlier_one_is_used_by_it(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
-        paid = await calls.pay(buying(x=1), Caller())
+        paid = await calls.pay(buying(x=1), Caller(LOCAL))
         made = await prepare(calls, buying(x=1))
         met = await execute(calls, made, buying(x=1))
         calls.delivered(met)
@@ -284,7 +303,7 @@ async def test_a_prepared_call_that_met_the_answer_of_an_earlier_one_is_used_by_
 
 async def test_a_prepared_call_that_met_one_in_doubt_is_used_by_it(tmp_path: Path) -> None:
     async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        lost = await calls.pay(buying(x=1), Caller())
+        lost = await calls.pay(buying(x=1), Caller(LOCAL))
         made = await prepare(calls, buying(x=1))
         rail.script = always_charged
         met = await execute(calls, made, buying(x=1))
@@ -311,7 +330,7 @@ async def test_a_prepared_call_that_joined_one_that_was_never_bought_is_still_go
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
         made = await prepare(calls, buying(x=1))
         async with anyio.create_task_group() as hosts:
-            hosts.start_soon(calls.pay, buying(x=1), Caller(asker=Slow()))
+            hosts.start_soon(calls.pay, buying(x=1), Caller(LOCAL, asker=Slow()))
             await asked.wait()
             hosts.start_soon(execute, calls, made, buying(x=1))
             await anyio.wait_all_tasks_blocked()
@@ -325,5 +344,5 @@ async def test_a_prepared_call_that_was_superseded_just_now_buys_nothing(tmp_pat
     async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
         first = await prepare(calls, buying(x=1))
         await prepare(calls, buying(x=1))
-        end = await calls.execute(first.slip, buying(x=1), Caller())
+        end = await calls.execute(first.slip, buying(x=1), Caller(LOCAL))
     assert (code(end), rail.sent) == (refusals.PREPARED_SUPERSEDED, [])

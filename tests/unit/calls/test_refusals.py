@@ -10,9 +10,12 @@ import pytest
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ends import charge_of, conclusion, ended, refused, standing
 from jecp_mcp.calls.ports import Charge, Question
+from jecp_mcp.calls.stored import dump_answer
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, WireError
 from jecp_mcp.mandate.ledger import CallRow, Meter, NotGood, OverLimit
@@ -20,16 +23,22 @@ from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict
-from jecp_mcp.wire.jecp.envelope import dump_answer
 
 AT = UnixMs(1_800_000_000_000)
 SINCE = "2027-01-15T08:00:00.000Z"
 ACTION = Offer("docs/pdf", "make", "docs", Price(MicroUSDC(5_000)))
-REQUEST = StoredRequest("jecp", "hub agent", "call_1", "/v1/invoke", b"{}", MicroUSDC(70), UnixMs(AT + 1))
 ANSWER = Answer("call_1", {"ok": 1}, Billing(True, MicroUSDC(30), MicroUSDC(9), "tx_1"))
 NO = Refusal("INSUFFICIENT_BALANCE", "empty")
-ASKED = Question("local", "docs", "hub agent", "docs/pdf:make", MicroUSDC(70), True, "f", "It is dear.", {})
+
+
+def _quote(amount: int | None) -> Quote:
+    kind = QuoteKind.UNKNOWN if amount is None else QuoteKind.EXACT
+    return Quote(MicroUSDC(amount or 0), kind, "docs", "hub agent")
+
+
+ASKED = Question(
+    "local", "docs", "hub agent", "docs/pdf:make", MicroUSDC(70), QuoteKind.EXACT, "", "f", "It is dear.", {}
+)
 
 
 def gone(kind: SlipKind, *, found: bool = False) -> NotGood:
@@ -43,13 +52,13 @@ def row(state: State, *, attempts: int = 1, answer: bytes | None = None) -> Call
         account="hub agent", tool="t", payee="docs", source="hub", offer="docs/pdf:make", names=(), version=None,
         kind="exact", terms="", sent_at=AT, look_again_at=None, provable_until=None, state=state, quoted=MicroUSDC(70), held=MicroUSDC(70), charged=MicroUSDC(30),
         refunded=ZERO, balance_after=MicroUSDC(9), reference="tx_1", evidence=None, attempts=attempts,
-        created_at=AT, ended_at=None, answered=answer is not None, delivered=False, fingerprint="f", request=b"",
+        created_at=AT, ended_at=None, answered=answer is not None, delivered=False, mark=None, fingerprint="f", request=b"",
         answer=answer,
     )  # fmt: skip
 
 
 def over(used: int, limit: int, resets_at: int | None) -> OverLimit:
-    meter = Meter("k", Window.DAY, MicroUSDC(limit), "daily_usdc")
+    meter = Meter("k", Window.DAY, MicroUSDC(limit), "daily_usdc", "local")
     return OverLimit(meter, MicroUSDC(used), None if resets_at is None else UnixMs(resets_at))
 
 
@@ -86,9 +95,9 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (refusals.prepared_unknown, "PREPARED_NOT_FOUND", "Nothing was charged."),
     (lambda: refusals.prepared_expired(AT), "PREPARED_EXPIRED", f"expired at {SINCE}. Nothing was charged."),
     (refusals.prepared_superseded, "PREPARED_SUPERSEDED", "Nothing was charged."),
-    (lambda: refusals.price_changed("docs/pdf:make", 70, None), "PRICE_CHANGED", "was prepared at 0.00007 USDC and costs an unknown price now."),
-    (lambda: refusals.price_changed("docs/pdf:make", 70, 80), "PRICE_CHANGED", "at 0.00007 USDC and costs 0.00008 USDC now."),
-    (lambda: refusals.price_changed("docs/pdf:make", 70, 70), "PRICE_CHANGED", "has another version or kind of price since"),
+    (lambda: refusals.price_changed("docs/pdf:make", _quote(70), _quote(None)), "PRICE_CHANGED", "was prepared at 0.00007 USDC and costs an unknown price now."),
+    (lambda: refusals.price_changed("docs/pdf:make", _quote(70), _quote(80)), "PRICE_CHANGED", "at 0.00007 USDC and costs 0.00008 USDC now."),
+    (lambda: refusals.price_changed("docs/pdf:make", _quote(70), _quote(70)), "PRICE_CHANGED", "has another version or kind of price since"),
     (lambda: refusals.not_good(gone(SlipKind.PREPARED)), "PREPARED_NOT_FOUND", "Nothing was charged."),
     (lambda: refusals.not_good(gone(SlipKind.PREPARED, found=True)), "PREPARED_SUPERSEDED", "Nothing was charged."),
     (lambda: refusals.not_good(gone(SlipKind.APPROVAL)), "APPROVAL_SPENT", "Nothing was charged."),
@@ -133,8 +142,8 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
         (lambda: refusals.approval_pending(ASKED), {"amount_usdc": "0.00007"}),
         (lambda: refusals.approval_denied(ASKED), {"amount_usdc": "0.00007"}),
         (lambda: refusals.prepared_expired(AT), {"expired_at": SINCE}),
-        (lambda: refusals.price_changed("k", 70, 80), {"was_usdc": "0.00007", "now_usdc": "0.00008"}),
-        (lambda: refusals.price_changed("k", None, 70), {"was_usdc": None, "now_usdc": "0.00007"}),
+        (lambda: refusals.price_changed("k", _quote(70), _quote(80)), {"was_usdc": "0.00007", "now_usdc": "0.00008"}),
+        (lambda: refusals.price_changed("k", _quote(None), _quote(70)), {"was_usdc": None, "now_usdc": "0.00007"}),
     ],
 )
 def test_the_details_are_for_programs(made: Callable[[], Refusal], details: dict[str, object]) -> None:
@@ -171,7 +180,7 @@ def test_a_limit_that_was_passed_leaves_nothing_and_not_less() -> None:
 
 def test_a_call_that_was_never_sent_names_its_action_and_costs_nothing() -> None:
     end = refused(NO, ACTION)
-    assert (end.charge, end.call_id, end.action, end.refusal, end.amount) == (Charge.NO, None, ACTION, NO, 0)
+    assert (end.charge, end.call_id, end.offer, end.refusal, end.amount) == (Charge.NO, None, ACTION, NO, 0)
 
 
 CHARGED = Outcome(Verdict.CHARGED, MicroUSDC(30), ANSWER, None, "said so", 2, "tx_1")
@@ -199,11 +208,11 @@ def test_an_outcome_reads_the_same_to_the_ledger_and_to_the_caller(
     )
     assert (told.claim, told.proven, told.look_again_at) == (3, True, None)
     assert (told.reference, told.evidence, told.attempts) == (
-        outcome.transaction_id, outcome.evidence, outcome.attempts,
+        outcome.reference, outcome.evidence, outcome.attempts,
     )  # fmt: skip
-    end = ended("call_1", ACTION, outcome, REQUEST)
-    assert (end.call_id, end.action, end.charge, end.amount, end.held) == ("call_1", ACTION, charge, amount, held)
-    assert (end.reserved, end.balance_after, end.transaction_id) == (70, balance, outcome.transaction_id)
+    end = ended("call_1", ACTION, outcome, MicroUSDC(70))
+    assert (end.call_id, end.offer, end.charge, end.amount, end.held) == ("call_1", ACTION, charge, amount, held)
+    assert (end.reserved, end.balance_after, end.reference) == (70, balance, outcome.reference)
     assert (end.answer, end.refusal, end.stored) == (outcome.answer, outcome.refusal, False)
 
 
@@ -234,7 +243,7 @@ def test_a_row_is_told_as_charged_free_or_unknown_and_never_as_more_than_is_prov
     assert charge_of(row(state)) is charge
     end = standing(row(state))
     assert (end.call_id, end.charge, end.amount, end.held) == ("call_1", charge, amount, held)
-    assert (end.reserved, end.balance_after, end.transaction_id, end.stored) == (70, 9, "tx_1", True)
+    assert (end.reserved, end.balance_after, end.reference, end.stored) == (70, 9, "tx_1", True)
     assert end.answer is None
     assert end.refusal is not None
     assert end.refusal.code.startswith("CALL_IN_" if state in OPEN else ("CALL_OVER", "CALL_WRITTEN_OFF"))
@@ -257,20 +266,20 @@ def test_a_payee_is_asked_again_within_a_second_and_a_day_whatever_its_rail_says
 
 @pytest.mark.parametrize("verdict", [Verdict.IN_DOUBT, Verdict.PENDING])
 def test_what_is_not_over_stays_held(verdict: Verdict) -> None:
-    end = ended("call_1", ACTION, replace(LOST, verdict=verdict), REQUEST)
+    end = ended("call_1", ACTION, replace(LOST, verdict=verdict), MicroUSDC(70))
     assert (end.charge, end.held, end.amount) == (Charge.UNKNOWN, 70, 0)
 
 
 @pytest.mark.parametrize(("amount", "excessive"), [(69, False), (70, False), (71, True)])
 def test_a_charge_above_the_hold_is_said_to_be_one(amount: int, excessive: bool) -> None:
-    assert ended("call_1", ACTION, replace(CHARGED, amount=MicroUSDC(amount)), REQUEST).excessive is excessive
-    assert not ended("call_1", ACTION, replace(LOST, amount=MicroUSDC(amount)), REQUEST).excessive
+    assert ended("call_1", ACTION, replace(CHARGED, amount=MicroUSDC(amount)), MicroUSDC(70)).excessive is excessive
+    assert not ended("call_1", ACTION, replace(LOST, amount=MicroUSDC(amount)), MicroUSDC(70)).excessive
 
 
 def test_a_question_is_known_by_everything_that_a_person_agreed_to() -> None:
     others = [
         replace(ASKED, principal="q"), replace(ASKED, payee="p"), replace(ASKED, action="docs/pdf:read"),
-        replace(ASKED, amount=MicroUSDC(71)), replace(ASKED, exact=False), replace(ASKED, fingerprint="g"),
+        replace(ASKED, amount=MicroUSDC(71)), replace(ASKED, kind=QuoteKind.FROM), replace(ASKED, fingerprint="g"),
         replace(ASKED, because="It is new."), replace(ASKED, account="hub another"),
     ]  # fmt: skip
     assert len({ASKED.digest, *(other.digest for other in others)}) == 9

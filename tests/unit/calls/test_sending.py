@@ -11,17 +11,19 @@ import anyio
 import pytest
 
 from jecp_mcp.calls import pipeline, refusals
+from jecp_mcp.calls.journal import CallJournal
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge
-from jecp_mcp.calls.sending import Sending
+from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.mandate.ledger import Admitted, Ledger, Meter
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.slips import SlipKind, SlipRef
 from jecp_mcp.mandate.states import State
-from jecp_mcp.rails.base import NotNow, Outcome, StoredRequest
+from jecp_mcp.rails.base import NotNow, StoredRequest
 from jecp_mcp.settings import MandateSettings
-from tests.unit.calls import test_pipeline
+from tests import rails
 from tests.unit.calls.test_pipeline import (
     PRICE,
     ScriptedRail,
@@ -57,20 +59,20 @@ async def readmissions(ledger: Ledger) -> int:
 
 
 async def hour(calls: Calls) -> int:
-    return next(one.used for one in await calls.windows() if one.meter.label == "hourly_usdc")
+    return next(one.used for one in await calls.reader(LOCAL).windows() if one.meter.label == "hourly_usdc")
 
 
 @pytest.mark.parametrize(("late_ms", "anew"), [(0, 0), (MINUTE - 1, 0), (MINUTE, 1), (54 * MINUTE, 1)])
 async def test_an_attempt_after_its_minute_counts_from_when_it_leaves(tmp_path: Path, late_ms: int, anew: int) -> None:
     async with shop(tmp_path, always_charged) as (calls, rail, ledger, clock):
-        execute = rail.execute
+        execute = rail.send
 
         async def fall_asleep_first(*given: Any, **more: Any) -> Outcome:
             clock.at += late_ms
             return await execute(*given, **more)
 
-        rail.execute = fall_asleep_first  # type: ignore[method-assign]
-        end = await calls.pay(buying(), Caller())
+        rail.send = fall_asleep_first  # type: ignore[method-assign]
+        end = await calls.pay(buying(), Caller(LOCAL))
         row = await settled(ledger, end)
         assert (end.charge, row.sent_at, await readmissions(ledger)) == (
             Charge.YES, clock.at if anew else row.created_at, anew,
@@ -83,19 +85,19 @@ async def test_an_attempt_after_its_minute_counts_from_when_it_leaves(tmp_path: 
 async def test_a_late_send_without_room_is_refused_and_gives_its_hold_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(test_pipeline, "WINDOW_MS", 24 * 60 * MINUTE)
+    monkeypatch.setattr(rails, "WINDOW_MS", 24 * 60 * MINUTE)
     mandate = MandateSettings(hourly_usdc="0.15", daily_usdc="1.00")
     async with shop(tmp_path, always_charged, mandate) as (calls, rail, ledger, clock):
-        execute = rail.execute
+        execute = rail.send
 
         async def another_buys_meanwhile(*given: Any, **more: Any) -> Outcome:
-            rail.execute = execute  # type: ignore[method-assign]
+            rail.send = execute  # type: ignore[method-assign]
             clock.at += 62 * MINUTE
-            assert (await calls.pay(buying(n=2), Caller())).charge is Charge.YES
+            assert (await calls.pay(buying(n=2), Caller(LOCAL))).charge is Charge.YES
             return await execute(*given, **more)
 
-        rail.execute = another_buys_meanwhile  # type: ignore[method-assign]
-        end = await calls.pay(buying(n=1), Caller())
+        rail.send = another_buys_meanwhile  # type: ignore[method-assign]
+        end = await calls.pay(buying(n=1), Caller(LOCAL))
         row = await settled(ledger, end)
         assert end.refusal is not None
         assert (end.charge, end.refusal.code, row.state) == (Charge.NO, refusals.LIMIT_REACHED, State.RELEASED)
@@ -104,7 +106,7 @@ async def test_a_late_send_without_room_is_refused_and_gives_its_hold_back(
 
 async def test_a_replay_counts_in_its_own_hour_and_not_beside_its_own_hold(tmp_path: Path) -> None:
     async with shop(tmp_path) as (calls, rail, ledger, clock):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         clock.at += 54 * MINUTE
         rail.script = always_charged
         assert first.call_id is not None
@@ -113,7 +115,7 @@ async def test_a_replay_counts_in_its_own_hour_and_not_beside_its_own_hold(tmp_p
         assert (asked.charge, (await settled(ledger, first)).state) == (Charge.YES, State.RECONCILED_CHARGED)
         # Eight minutes later the first hour is over; what was charged in this one is not.
         clock.at += 8 * MINUTE
-        second = await calls.pay(buying(n=2), Caller())
+        second = await calls.pay(buying(n=2), Caller(LOCAL))
     assert second.refusal is not None
     assert (second.refusal.code, len(rail.sent)) == (refusals.LIMIT_REACHED, 2)
 
@@ -121,16 +123,16 @@ async def test_a_replay_counts_in_its_own_hour_and_not_beside_its_own_hold(tmp_p
 async def test_a_replay_without_room_stays_held_and_is_asked_for_when_there_is_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(test_pipeline, "WINDOW_MS", 24 * 60 * MINUTE)
+    monkeypatch.setattr(rails, "WINDOW_MS", 24 * 60 * MINUTE)
     mandate = MandateSettings(hourly_usdc="0.15", daily_usdc="1.00")
     async with shop(tmp_path, always_lost, mandate) as (calls, rail, ledger, clock):
-        first = await calls.pay(buying(n=1), Caller())
+        first = await calls.pay(buying(n=1), Caller(LOCAL))
         await ledger.flush()
         held = await ledger.row(first.call_id or "")
         assert held is not None
         clock.at += 62 * MINUTE
         rail.script = always_charged
-        assert (await calls.pay(buying(n=2), Caller())).charge is Charge.YES
+        assert (await calls.pay(buying(n=2), Caller(LOCAL))).charge is Charge.YES
         asked = await calls.resolve(held.call_id)
         row = await settled(ledger, first)
         assert asked is not None
@@ -147,12 +149,12 @@ async def test_a_replay_without_room_stays_held_and_is_asked_for_when_there_is_s
 
 async def test_a_call_let_past_a_full_limit_is_found_out_about(tmp_path: Path) -> None:
     async with shop(tmp_path, always_charged) as (calls, rail, ledger, _clock):
-        calls.delivered(await calls.pay(buying(n=1), Caller()))
-        assert (await calls.pay(buying(n=2), Caller())).charge is Charge.NO
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
+        assert (await calls.pay(buying(n=2), Caller(LOCAL))).charge is Charge.NO
         (slip,) = await ledger.slips(SlipKind.LIMIT)
         await ledger.answer_slip(SlipRef(slip.kind, slip.slip_id), True, "operator")
         rail.script = always_lost
-        passed = await calls.pay(buying(n=2), Caller())
+        passed = await calls.pay(buying(n=2), Caller(LOCAL))
         await ledger.flush()
         rail.script = always_charged
         asked = await calls.resolve(passed.call_id or "")
@@ -162,21 +164,21 @@ async def test_a_call_let_past_a_full_limit_is_found_out_about(tmp_path: Path) -
 
 async def test_a_first_attempt_past_what_can_be_proven_by_the_ledgers_clock_does_not_leave(tmp_path: Path) -> None:
     async with shop(tmp_path, always_charged) as (calls, rail, ledger, clock):
-        execute = rail.execute
+        execute = rail.send
 
         async def sleep_too_long_first(*given: Any, **more: Any) -> Outcome:
             clock.at += 56 * MINUTE
             return await execute(*given, **more)
 
-        rail.execute = sleep_too_long_first  # type: ignore[method-assign]
-        end = await calls.pay(buying(), Caller())
+        rail.send = sleep_too_long_first  # type: ignore[method-assign]
+        end = await calls.pay(buying(), Caller(LOCAL))
         row = await settled(ledger, end)
     assert (end.charge, row.state, rail.sent) == (Charge.NO, State.RELEASED, [])
 
 
 async def test_what_a_ledger_does_not_admit_does_not_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shop(tmp_path) as (calls, rail, ledger, _clock):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
 
         async def full(*_: Any) -> Any:
@@ -195,7 +197,7 @@ async def test_what_a_ledger_does_not_admit_does_not_leave(tmp_path: Path, monke
 
 async def test_a_ledger_that_takes_minutes_each_time_lets_nothing_leave(tmp_path: Path) -> None:
     async with shop(tmp_path) as (calls, rail, ledger, clock):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
         resend = ledger.resend
 
@@ -211,14 +213,14 @@ async def test_a_ledger_that_takes_minutes_each_time_lets_nothing_leave(tmp_path
 
 async def test_a_clock_that_was_set_back_on_the_way_lets_nothing_leave(tmp_path: Path) -> None:
     async with shop(tmp_path, always_charged) as (calls, rail, ledger, clock):
-        execute = rail.execute
+        execute = rail.send
 
         async def set_back_first(*given: Any, **more: Any) -> Outcome:
             clock.at -= CLOCK_SLACK_MS + 1
             return await execute(*given, **more)
 
-        rail.execute = set_back_first  # type: ignore[method-assign]
-        end = await calls.pay(buying(), Caller())
+        rail.send = set_back_first  # type: ignore[method-assign]
+        end = await calls.pay(buying(), Caller(LOCAL))
         row = await settled(ledger, end)
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, row.state, rail.sent) == (
@@ -228,20 +230,20 @@ async def test_a_clock_that_was_set_back_on_the_way_lets_nothing_leave(tmp_path:
 
 async def test_a_little_step_back_of_the_clock_is_admitted_anew(tmp_path: Path) -> None:
     async with shop(tmp_path, always_charged) as (calls, rail, ledger, clock):
-        execute = rail.execute
+        execute = rail.send
 
         async def step_back_first(*given: Any, **more: Any) -> Outcome:
             clock.at -= 1
             return await execute(*given, **more)
 
-        rail.execute = step_back_first  # type: ignore[method-assign]
-        end = await calls.pay(buying(), Caller())
+        rail.send = step_back_first  # type: ignore[method-assign]
+        end = await calls.pay(buying(), Caller(LOCAL))
         assert (end.charge, await readmissions(ledger)) == (Charge.YES, 1)
 
 
 async def test_a_call_that_another_process_took_over_is_left_to_it(tmp_path: Path) -> None:
     async with shop(tmp_path) as (calls, rail, ledger, clock):
-        execute = rail.execute
+        execute = rail.send
 
         async def lose_the_lease_first(*given: Any, **more: Any) -> Outcome:
             assert ledger._owner is not None  # type: ignore[attr-defined]  # what says that this process lives
@@ -252,8 +254,8 @@ async def test_a_call_that_another_process_took_over_is_left_to_it(tmp_path: Pat
             clock.at += 2 * MINUTE
             return await execute(*given, **more)
 
-        rail.execute = lose_the_lease_first  # type: ignore[method-assign]
-        end = await calls.pay(buying(), Caller())
+        rail.send = lose_the_lease_first  # type: ignore[method-assign]
+        end = await calls.pay(buying(), Caller(LOCAL))
         row = await settled(ledger, end)
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, rail.sent) == (Charge.UNKNOWN, refusals.CALL_IN_DOUBT, [])
@@ -262,16 +264,16 @@ async def test_a_call_that_another_process_took_over_is_left_to_it(tmp_path: Pat
 
 async def test_a_replay_of_a_call_that_was_taken_over_meanwhile_says_how_it_stands(tmp_path: Path) -> None:
     async with shop(tmp_path) as (calls, rail, ledger, _clock):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
-        execute = rail.execute
+        execute = rail.send
 
         async def write_off_first(*given: Any, **more: Any) -> Outcome:
             ledger.write_off(first.call_id or "", "a person said so")
             await ledger.flush()
             return await execute(*given, **more)
 
-        rail.execute = write_off_first  # type: ignore[method-assign]
+        rail.send = write_off_first  # type: ignore[method-assign]
         asked = await calls.resolve(first.call_id or "")
     assert asked is not None
     assert asked.refusal is not None
@@ -292,7 +294,7 @@ async def test_a_refusal_heard_by_who_lost_the_call_is_not_told_as_free_while_it
             return refused()
 
         rail.script = refused_and_then_overtaken
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         row = await settled(ledger, end)
     assert (end.charge, end.amount, row.state) == (Charge.YES, PRICE, State.RECONCILED_CHARGED)
 
@@ -310,20 +312,20 @@ async def test_what_cannot_be_read_again_is_told_as_it_was_found(
 
     async with shop(tmp_path, refuse) as (calls, _rail, ledger, _clock):
         monkeypatch.setattr(ledger, "row", read)
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
     assert end.refusal is not None
     assert (end.charge, end.refusal.code) == (Charge.NO, "INSUFFICIENT_BALANCE")
 
 
 async def test_each_attempt_of_a_replay_is_admitted_and_one_of_the_first_minute_is_not(tmp_path: Path) -> None:
     async with shop(tmp_path) as (calls, _rail, ledger, clock):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         row = await settled(ledger, first)
         meters: tuple[Meter, ...] = ()
 
-        def journal(admitted: Admitted | None) -> Sending:
+        def journal(admitted: Admitted | None) -> CallJournal:
             at = None if admitted is None else admitted.at
-            return Sending(ledger, clock, row.call_id, PRICE, meters, row.claim, since=clock.now(), admitted_at=at)
+            return CallJournal(ledger, clock, row.call_id, PRICE, meters, row.claim, since=clock.now(), admitted_at=at)
 
         made = journal(Admitted(row.call_id, row.created_at))
         await made.sending()
@@ -333,7 +335,7 @@ async def test_each_attempt_of_a_replay_is_admitted_and_one_of_the_first_minute_
         await made.sending()
         await made.sending()
         assert await readmissions(ledger) == 2
-        made = Sending(ledger, clock, row.call_id, PRICE, meters, 7, since=clock.now(), admitted_at=None)
+        made = CallJournal(ledger, clock, row.call_id, PRICE, meters, 7, since=clock.now(), admitted_at=None)
         with pytest.raises(NotNow) as held:
             await made.sending()
         assert (made.taken, held.value.refusal.code) == (True, refusals.CALL_IN_PROGRESS)
@@ -351,7 +353,7 @@ async def test_a_dead_process_call_waits_for_who_has_its_account_and_peers_say_w
         raise AssertionError
 
     async with anyio.create_task_group() as dying, opened(tmp_path, never) as (calls, rail, _ledger):
-        dying.start_soon(calls.pay, buying(), Caller())
+        dying.start_soon(calls.pay, buying(), Caller(LOCAL))
         await begun.wait()
         dying.cancel_scope.cancel()
     call_id = rail.sent[0].call_id
@@ -359,7 +361,7 @@ async def test_a_dead_process_call_waits_for_who_has_its_account_and_peers_say_w
         others.account = "hub another"
         await peer.recover()
         asked = await peer.resolve(call_id)
-        repeated = await peer.pay(buying(), Caller())
+        repeated = await peer.pay(buying(), Caller(LOCAL))
         row = await books.row(call_id)
         assert row is not None
         assert (row.state, row.claim, others.sent) == (State.IN_DOUBT, 0, [])
@@ -375,11 +377,11 @@ async def test_a_dead_process_call_waits_for_who_has_its_account_and_peers_say_w
 
 async def test_under_a_new_account_an_open_call_is_not_bought_again_and_its_own_says_so(tmp_path: Path) -> None:
     async with shop(tmp_path) as (calls, rail, ledger, clock):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
         rail.account = "hub another"
         for _ in range(2):
-            again = await calls.pay(buying(), Caller())
+            again = await calls.pay(buying(), Caller(LOCAL))
             assert again.refusal is not None
             assert (again.call_id, again.refusal.code) == (first.call_id, refusals.ACCOUNT_NOT_HERE)
         row = await settled(ledger, first)
@@ -392,7 +394,7 @@ async def test_an_own_call_whose_task_is_gone_is_found_out_like_a_dead_process(t
     async with shop(tmp_path, always_lost) as (calls, rail, ledger, _clock):
         conclude: Callable[[Any], None] = ledger.conclude
         ledger.conclude = lambda _conclusion: None  # type: ignore[method-assign]  # lost on its way
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         ledger.conclude = conclude  # type: ignore[method-assign]
         assert (await settled(ledger, first)).state is State.SENT
         rail.script = always_charged
@@ -409,7 +411,7 @@ async def test_a_running_call_is_no_orphan_of_its_own_process(tmp_path: Path) ->
         return charged(request)
 
     async with shop(tmp_path, slow) as (calls, rail, ledger, _clock), anyio.create_task_group() as host:
-        host.start_soon(calls.pay, buying(), Caller())
+        host.start_soon(calls.pay, buying(), Caller(LOCAL))
         await begun.wait()
         await calls.recover()
         [row] = await ledger.rows()
@@ -420,14 +422,14 @@ async def test_a_running_call_is_no_orphan_of_its_own_process(tmp_path: Path) ->
 
 async def test_an_account_that_changes_while_a_call_is_prepared_buys_nothing(tmp_path: Path) -> None:
     async with shop(tmp_path, always_charged) as (calls, rail, ledger, _clock):
-        request = rail.request
+        prepare = rail.prepare
 
         def changed(*given: Any) -> StoredRequest:
             rail.account = "hub another"
-            return request(*given)
+            return prepare(*given)
 
-        rail.request = changed  # type: ignore[method-assign]
-        end = await calls.pay(buying(), Caller())
+        rail.prepare = changed  # type: ignore[method-assign]
+        end = await calls.pay(buying(), Caller(LOCAL))
         assert end.refusal is not None
         assert (end.charge, end.refusal.code, rail.sent) == (Charge.NO, "ACCOUNT_CHANGED", [])
         assert list(await ledger.rows()) == []
@@ -437,7 +439,7 @@ async def test_the_answer_of_a_new_identical_call_is_not_told_as_an_older_ones(t
     begun, go_on = anyio.Event(), anyio.Event()
     wide = MandateSettings(daily_usdc="1.00")
     async with shop(tmp_path, always_charged, wide) as (calls, rail, ledger, _clock):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         calls.delivered(first)
         await ledger.flush()
 
@@ -448,7 +450,7 @@ async def test_the_answer_of_a_new_identical_call_is_not_told_as_an_older_ones(t
 
         rail.script = slow
         async with anyio.create_task_group() as host:
-            host.start_soon(calls.pay, buying(), Caller())
+            host.start_soon(calls.pay, buying(), Caller(LOCAL))
             await begun.wait()
             with anyio.fail_after(5):
                 asked = await calls.resolve(first.call_id or "")

@@ -8,9 +8,11 @@ import pytest
 
 from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.outcomes import UNREAD, Outcome, Refunded, Verdict
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import UNREAD, Outcome, Refunded, StoredRequest, Verdict
+from jecp_mcp.rails.base import StoredRequest
 from tests.unit.calls.test_pipeline import buying, opened
 
 pytestmark = pytest.mark.anyio
@@ -21,10 +23,10 @@ async def test_the_end_says_so_now_and_later_and_after_a_refund(tmp_path: Path, 
     async def failing(request: StoredRequest, _replay: bool) -> Outcome:
         refusal = Refusal("PROVIDER_ERROR", "No.")
         evidence = f"refused, and yet charged{UNREAD if unread else ''}"
-        return Outcome(Verdict.CHARGED, request.budget, None, refusal, evidence, 1, "tx_1", unread)
+        return Outcome(Verdict.CHARGED, request.hold, None, refusal, evidence, 1, "tx_1", unread)
 
     async with opened(tmp_path, failing) as (calls, rail, ledger):
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         assert (end.charge, end.estimated) == (Charge.YES, unread)
         assert end.call_id is not None
         await ledger.flush()
@@ -39,12 +41,12 @@ async def test_the_end_says_so_now_and_later_and_after_a_refund(tmp_path: Path, 
 
 async def test_it_is_still_known_when_the_evidence_goes_on(tmp_path: Path) -> None:
     async def answered(request: StoredRequest, _replay: bool) -> Outcome:
-        answer = Answer(request.call_id, {}, Billing(charged=True, transaction_id="tx_1"))
-        return Outcome(Verdict.CHARGED, request.budget, answer, None, f"answered, charged{UNREAD}", 1, "tx_1", True)
+        answer = Answer(request.call_id, {}, Billing(charged=True, reference="tx_1"))
+        return Outcome(Verdict.CHARGED, request.hold, answer, None, f"answered, charged{UNREAD}", 1, "tx_1", True)
 
     async with opened(tmp_path, answered) as (calls, _rail, ledger):
         for n in (1, 2):
-            end = await calls.pay(buying(n=n), Caller())
+            end = await calls.pay(buying(n=n), Caller(LOCAL))
             assert end.call_id is not None
             await ledger.flush()
             row = await ledger.row(end.call_id)

@@ -15,10 +15,12 @@ from jecp_mcp.calls import upkeep
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import Outcome, Refunded, Verdict
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails.base import Outcome, Refunded, StoredRequest, Verdict
+from jecp_mcp.rails.base import StoredRequest
 from tests.unit.calls.test_pipeline import (
     PRICE,
     WINDOW_MS,
@@ -39,14 +41,14 @@ DAY_MS = 86_400_000
 
 async def test_a_refund_returns_to_the_window_it_came_from_once(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         rail.paid_back = [
             Refunded("tx_1", MicroUSDC(90_000), "refunded: rf_1"),
             Refunded("tx_other", PRICE, "not ours"),
         ]
         news = [await calls.note_refunds(), await calls.note_refunds()]
         row = await settled(ledger, end)
-        (day,) = await calls.windows()
+        (day,) = await calls.reader(LOCAL).windows()
         totals = await ledger.totals()
     assert news == [1, 0]
     assert (row.state, row.charged, row.refunded, row.evidence) == (State.SETTLED, PRICE, 90_000, "refunded: rf_1")
@@ -58,7 +60,7 @@ async def test_a_refund_of_what_is_not_booked_as_charged_changes_nothing(tmp_pat
         return replace(await always_charged(request, replay), verdict=Verdict.NOT_CHARGED, amount=ZERO)
 
     async with opened(tmp_path, free) as (calls, rail, ledger):
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
         rail.paid_back = [Refunded("tx_1", PRICE, "refunded: rf_1")]
         news = await calls.note_refunds()
@@ -80,7 +82,7 @@ async def run_until(reached: Callable[[], Awaitable[bool]], calls: Calls, monkey
 
 async def test_the_rounds_note_refunds_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         rail.paid_back = [Refunded("tx_1", PRICE, "refunded: rf_1")]
 
         async def refunded() -> bool:
@@ -92,12 +94,12 @@ async def test_the_rounds_note_refunds_by_themselves(tmp_path: Path, monkeypatch
 async def test_old_bodies_go_and_the_books_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_charged, clock=clock) as (calls, _rail, ledger):
-        old = await calls.pay(buying(n=1), Caller())
+        old = await calls.pay(buying(n=1), Caller(LOCAL))
         calls.delivered(old)
-        unheard = await calls.pay(buying(n=2), Caller())
+        unheard = await calls.pay(buying(n=2), Caller(LOCAL))
         await ledger.flush()
         clock.at += 91 * DAY_MS
-        fresh = await calls.pay(buying(n=3), Caller())
+        fresh = await calls.pay(buying(n=3), Caller(LOCAL))
         calls.delivered(fresh)
 
         async def pruned() -> bool:
@@ -115,17 +117,17 @@ async def test_old_bodies_go_and_the_books_stay(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("fault", [HubError("HUB_UNREACHABLE", "down"), LedgerError("full"), ZeroDivisionError()])
 async def test_no_fault_ends_the_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         asked = 0
 
-        async def refunds() -> Sequence[Refunded]:
+        async def paid_refunds() -> Sequence[Refunded]:
             nonlocal asked
             asked += 1
             if asked == 1:
                 raise fault
             return [Refunded("tx_1", PRICE, "refunded: rf_1")]
 
-        rail.refunds = refunds  # type: ignore[method-assign]
+        rail.paid_refunds = paid_refunds  # type: ignore[method-assign]
 
         async def refunded() -> bool:
             return (await settled(ledger, end)).refunded == PRICE
@@ -137,7 +139,7 @@ async def test_no_fault_ends_the_rounds(tmp_path: Path, monkeypatch: pytest.Monk
 async def test_a_hub_that_is_down_is_not_asked_for_every_open_call(tmp_path: Path) -> None:
     async with opened(tmp_path, always_lost) as (calls, rail, ledger):
         for number in range(upkeep.FRUITLESS + 5):
-            await calls.pay(buying(n=number), Caller())
+            await calls.pay(buying(n=number), Caller(LOCAL))
         await ledger.flush()
         rail.sent.clear()
         await calls.recover()
@@ -151,9 +153,9 @@ async def test_a_hub_that_is_down_is_not_asked_for_every_open_call(tmp_path: Pat
 async def test_calls_past_their_window_do_not_keep_the_others_from_being_finished(tmp_path: Path) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
-        late = [await calls.pay(buying(n=number), Caller()) for number in range(upkeep.FRUITLESS + 1)]
+        late = [await calls.pay(buying(n=number), Caller(LOCAL)) for number in range(upkeep.FRUITLESS + 1)]
         clock.at += WINDOW_MS + 1
-        recent = await calls.pay(buying(n=99), Caller())
+        recent = await calls.pay(buying(n=99), Caller(LOCAL))
         await ledger.flush()
         rail.script = always_charged
         await calls.recover()
@@ -163,9 +165,9 @@ async def test_calls_past_their_window_do_not_keep_the_others_from_being_finishe
 
 async def test_a_payee_that_is_down_does_not_keep_another_accounts_calls_from_being_finished(tmp_path: Path) -> None:
     async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        down = [await calls.pay(buying(n=number), Caller()) for number in range(upkeep.FRUITLESS + 1)]
+        down = [await calls.pay(buying(n=number), Caller(LOCAL)) for number in range(upkeep.FRUITLESS + 1)]
         rail.account = "another agent"
-        other = await calls.pay(buying(n=99), Caller())
+        other = await calls.pay(buying(n=99), Caller(LOCAL))
         await ledger.flush()
 
         async def answer_one_account(request: StoredRequest, _replay: bool) -> Outcome:
@@ -186,7 +188,7 @@ async def test_a_call_is_asked_for_when_it_is_due_and_not_before(tmp_path: Path)
         return replace(lost(), look_again_at=UnixMs(clock.at + 60_000))
 
     async with opened(tmp_path, lose_for_a_minute, clock=clock) as (calls, rail, ledger):
-        await calls.pay(buying(), Caller())
+        await calls.pay(buying(), Caller(LOCAL))
         await calls.recover()
         assert len(rail.sent) == 1
         assert await ledger.next_look() == clock.at + 60_000
@@ -210,7 +212,7 @@ async def test_a_round_comes_when_a_call_is_due_that_was_lost_since_the_last(
     async with opened(tmp_path, lose_once) as (calls, _rail, _ledger), anyio.create_task_group() as beside:
         beside.start_soon(calls.keep_recovering)
         await anyio.wait_all_tasks_blocked()
-        await calls.pay(buying(), Caller())
+        await calls.pay(buying(), Caller(LOCAL))
         with anyio.fail_after(upkeep.ROUND_SECONDS / 10):
             await fetched.wait()
         beside.cancel_scope.cancel()
@@ -220,7 +222,7 @@ async def test_a_call_made_while_the_clock_was_ahead_is_written_off_once_the_hub
     clock = StillClock()
     async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
         clock.at += DAY_MS
-        ahead = await calls.pay(buying(), Caller())
+        ahead = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
         clock.at -= DAY_MS
         for skew in (None, 3_600.0):
@@ -274,7 +276,7 @@ class _Says:
 
 async def test_a_ledger_that_cannot_be_read_ends_the_recovery_quietly(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
-        await calls.pay(buying(), Caller())
+        await calls.pay(buying(), Caller(LOCAL))
         await ledger.close()
         await calls.recover()
         assert len(rail.sent) == 1
@@ -287,7 +289,7 @@ async def test_calls_that_cannot_be_read_are_left_for_another_round(
         raise LedgerError("torn")
 
     async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        ends = [await calls.pay(buying(n=number), Caller()) for number in range(2)]
+        ends = [await calls.pay(buying(n=number), Caller(LOCAL)) for number in range(2)]
         rail.script = always_charged
         with monkeypatch.context() as patched:
             patched.setattr(ledger, "row", unreadable)

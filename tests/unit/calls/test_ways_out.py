@@ -13,12 +13,14 @@ import pytest
 
 from jecp_mcp.calls import pipeline, refusals, upkeep
 from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import WireError
 from jecp_mcp.mandate.ledger import Meter, MeterReading
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.slips import SlipKind
 from jecp_mcp.mandate.states import State
-from jecp_mcp.rails.base import Outcome, StoredRequest
+from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
 from tests.unit.calls.test_metered import BASE, MANDATE, asking
 from tests.unit.calls.test_pipeline import (
@@ -40,7 +42,7 @@ pytestmark = pytest.mark.anyio
 async def test_what_the_mandate_denies_is_neither_written_down_nor_sent(tmp_path: Path) -> None:
     mandate = MandateSettings(deny=("docs/*",))
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         rows = await ledger.rows()
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, rail.sent, list(rows)) == (Charge.NO, "DENIED_BY_POLICY", [], [])
@@ -51,8 +53,8 @@ async def test_a_call_that_cannot_be_written_as_a_request_holds_nothing(tmp_path
         raise WireError("the input is larger than 5242880 bytes")
 
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
-        rail.request = refuse  # type: ignore[method-assign]
-        end = await calls.pay(buying(), Caller())
+        rail.prepare = refuse  # type: ignore[method-assign]
+        end = await calls.pay(buying(), Caller(LOCAL))
         rows = await ledger.rows()
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, list(rows)) == (Charge.NO, refusals.INVALID_REQUEST, [])
@@ -61,9 +63,9 @@ async def test_a_call_that_cannot_be_written_as_a_request_holds_nothing(tmp_path
 
 async def test_a_closed_pipeline_takes_no_call_and_sends_nothing_again(tmp_path: Path) -> None:
     async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         calls._closing = True
-        late = await calls.pay(buying(n=2), Caller())
+        late = await calls.pay(buying(n=2), Caller(LOCAL))
         assert first.call_id is not None
         asked = await calls.resolve(first.call_id)
         row = await settled(ledger, first)
@@ -79,7 +81,7 @@ async def test_a_refused_call_has_nothing_to_deliver(tmp_path: Path) -> None:
 
     async with opened(tmp_path, refuse) as (calls, rail, ledger):
         for _ in range(2):
-            calls.delivered(await calls.pay(buying(), Caller()))
+            calls.delivered(await calls.pay(buying(), Caller(LOCAL)))
         await ledger.flush()
         rows = await ledger.rows()
     assert [(row.state, row.delivered) for row in rows] == [(State.RELEASED, False)] * 2
@@ -88,14 +90,15 @@ async def test_a_refused_call_has_nothing_to_deliver(tmp_path: Path) -> None:
 
 async def test_the_status_is_told_of_one_call_and_of_none_that_is_unknown(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged) as (calls, _rail, ledger):
-        end = await calls.pay(buying(), Caller())
-        await calls.pay(buying(n=2), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
+        await calls.pay(buying(n=2), Caller(LOCAL))
         await ledger.flush()
         assert end.call_id is not None
-        assert [row.call_id for row in await calls.status(end.call_id)] == [end.call_id]
-        assert list(await calls.status("call_of_nobody")) == []
+        assert (row := await calls.reader(LOCAL).call(end.call_id)) is not None
+        assert row.call_id == end.call_id
+        assert await calls.reader(LOCAL).call("call_of_nobody") is None
         assert await calls.resolve("call_of_nobody") is None
-        assert len(await calls.status()) == 2
+        assert len(await calls.reader(LOCAL).latest(limit=10)) == 2
 
 
 async def test_a_call_that_the_ledger_does_not_tell_of_is_not_said_to_be_free(tmp_path: Path) -> None:
@@ -114,7 +117,7 @@ async def test_a_call_whose_answer_was_dropped_since_is_told_with_what_it_cost_a
 ) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, ledger):
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         calls.delivered(end)
         await ledger.flush()
         clock.at += 1
@@ -133,8 +136,8 @@ async def test_the_caller_is_taken_to_listen_unless_its_presence_says_otherwise(
         async def listening(self) -> bool:
             return False
 
-    assert await Caller().listening()
-    assert not await Caller(presence=Gone()).listening()
+    assert await Caller(LOCAL).listening()
+    assert not await Caller(LOCAL, connection=Gone()).listening()
 
 
 async def test_a_rail_that_breaks_during_a_replay_leaves_the_call_in_doubt_and_the_pipeline_open(
@@ -143,17 +146,17 @@ async def test_a_rail_that_breaks_during_a_replay_leaves_the_call_in_doubt_and_t
     async def break_on_replay(request: StoredRequest, replay: bool) -> Outcome:
         if replay:
             raise ZeroDivisionError
-        return lost() if b"'n': 1" in request.body else charged(request)
+        return lost() if b"'n': 1" in request.payload else charged(request)
 
     async with opened(tmp_path, break_on_replay) as (calls, _rail, ledger):
-        first = await calls.pay(buying(n=1), Caller())
+        first = await calls.pay(buying(n=1), Caller(LOCAL))
         assert first.call_id is not None
         asked = await calls.resolve(first.call_id)
-        other = await calls.pay(buying(n=2), Caller())
+        other = await calls.pay(buying(n=2), Caller(LOCAL))
         row = await settled(ledger, first)
     assert asked is not None
     assert (asked.charge, asked.held, row.state, other.charge) == (Charge.UNKNOWN, PRICE, State.IN_DOUBT, Charge.YES)
-    assert f"replaying call {first.call_id} failed" in caplog.text
+    assert f"the call {first.call_id} failed inside the bridge" in caplog.text
 
 
 async def test_a_metered_call_whose_room_another_process_took_meanwhile_is_bought_at_its_base(tmp_path: Path) -> None:
@@ -163,14 +166,14 @@ async def test_a_metered_call_whose_room_another_process_took_meanwhile_is_bough
         async def look_while_another_buys(meters: Sequence[Meter]) -> Sequence[MeterReading]:
             found = await look(meters)
             async with opened(tmp_path, always_lost, mandate=MANDATE) as (other, _, _books):
-                await other.pay(asking(2), Caller())
+                await other.pay(asking(2), Caller(LOCAL))
             return found
 
         ledger.readings = look_while_another_buys  # type: ignore[method-assign]
-        end = await calls.pay(asking(1), Caller())
+        end = await calls.pay(asking(1), Caller(LOCAL))
         totals = await ledger.totals()
     assert (end.charge, end.held) == (Charge.UNKNOWN, BASE)
-    assert [request.budget for request in rail.sent] == [BASE]
+    assert [request.hold for request in rail.sent] == [BASE]
     assert totals.held == 250_000 + BASE
 
 
@@ -178,7 +181,7 @@ async def test_a_ledger_that_is_gone_when_the_server_ends_is_reported_and_does_n
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(tmp_path, always_charged) as (calls, _rail, ledger):
-        end = await calls.pay(buying(), Caller())
+        end = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
         file, away, close = tmp_path / "ledger.sqlite", tmp_path / "away", ledger.close
 
@@ -205,14 +208,14 @@ async def test_a_call_that_cannot_be_taken_over_stands_as_it_was_left(
         raise AssertionError
 
     async with anyio.create_task_group() as dying, opened(tmp_path, never) as (other, first, _books):
-        dying.start_soon(other.pay, buying(), Caller())
+        dying.start_soon(other.pay, buying(), Caller(LOCAL))
         await begun.wait()
         looking = open_ledger(tmp_path / "ledger.sqlite", clock=StillClock())
         async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
             row = await looking.row(first.sent[0].call_id)
             assert row is not None
             (tmp_path / "ledger.sqlite").unlink()
-            stands = await calls._replays.taken_over(row, ())
+            stands = await calls._execution.taken_over(row, ())
         await looking.close()
         dying.cancel_scope.cancel()
     assert stands == row
@@ -233,7 +236,7 @@ async def test_a_round_that_proves_nothing_says_nothing_and_a_later_one_finishes
         return replace(charged(request), attempts=1)
 
     async with opened(tmp_path, prove_the_fourth) as (calls, rail, ledger):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         with caplog.at_level(logging.WARNING):
             async with anyio.create_task_group() as beside:
                 beside.start_soon(calls.keep_recovering)
@@ -252,8 +255,8 @@ async def test_a_call_that_cannot_be_written_as_a_request_asks_nobody_for_consen
 
     mandate = MandateSettings(approve_above_usdc="0.01")
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
-        rail.request = refuse  # type: ignore[method-assign]
-        end = await calls.pay(buying(), Caller())
+        rail.prepare = refuse  # type: ignore[method-assign]
+        end = await calls.pay(buying(), Caller(LOCAL))
         slips = await ledger.slips(SlipKind.APPROVAL)
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, list(slips)) == (Charge.NO, refusals.INVALID_REQUEST, [])
@@ -261,12 +264,12 @@ async def test_a_call_that_cannot_be_written_as_a_request_asks_nobody_for_consen
 
 async def test_a_call_in_doubt_is_left_to_the_living_process_that_owns_it(tmp_path: Path) -> None:
     async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        first = await calls.pay(buying(), Caller())
+        first = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
         async with opened(tmp_path, always_charged) as (other, others_rail, _):
             assert first.call_id is not None
             asked = await other.resolve(first.call_id)
-            repeated = await other.pay(buying(), Caller())
+            repeated = await other.pay(buying(), Caller(LOCAL))
         assert asked is not None
         assert (asked.charge, repeated.charge, others_rail.sent) == (Charge.UNKNOWN, Charge.UNKNOWN, [])
         assert len(rail.sent) == 1

@@ -4,7 +4,7 @@ import pytest
 
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.search import Finder, Index
-from jecp_mcp.domain.offers import Offer, Deprecation, Price
+from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.money import MicroUSDC
 from tests.steps import steps
 

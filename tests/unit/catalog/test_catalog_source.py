@@ -8,11 +8,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from jecp_mcp.catalog import source as module
 from jecp_mcp.catalog.contents import CatalogDiff
-from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.errors import HubError
 from jecp_mcp.http import HttpAnswer
+from jecp_mcp.rails.jecp import catalog_source as module
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import CatalogSettings
 from tests.unit.catalog.hubs import FakeClock, FakeHub, capability, unreachable
 

@@ -14,7 +14,7 @@ import pytest
 
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.pins import BLIND_SECONDS, Pins
-from jecp_mcp.domain.offers import Offer, Deprecation, Price
+from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.errors import PinsUnusable
 from jecp_mcp.money import MicroUSDC
 from tests.unit.catalog.hubs import FakeClock

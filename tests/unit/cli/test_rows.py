@@ -6,9 +6,9 @@ import pytest
 
 from jecp_mcp.calls.refusals import standing
 from jecp_mcp.cli.rows import shown
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import reservation
 

@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.cli.main import _run
 from jecp_mcp.cli.unmatched import PatternNotices, unmatched
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import Settings, load_settings
 from tests.unit.catalog.hubs import FakeClock, FakeHub, capability
 

@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.audit import MOST_FINDINGS, Audit
@@ -18,7 +19,7 @@ from jecp_mcp.mandate.ledger import AuditReport, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.sqlite.verify import verify
-from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.histories import History
 from tests.unit.mandate.reservations import HandClock, meter, reservation
@@ -152,7 +153,7 @@ def test_a_row_that_is_gone_is_found(whole: bytes, table: str) -> None:
         (
             "INSERT INTO call SELECT 999, 'forged', principal, team, session, owner, claim, rail, account, tool, payee, "
             "source, offer, names, version, 'forged', kind, terms, state, quoted, held, charged, 0, balance_after, NULL, "
-            "evidence, attempts, created_at, sent_at, look_again_at, provable_until, ended_at, answered, delivered "
+            "evidence, attempts, created_at, sent_at, look_again_at, provable_until, ended_at, answered, delivered, mark "
             "FROM call LIMIT 1"
         ),
         "INSERT INTO meter(key, window, principal, since, fed, used) VALUES ('forged', 'day', 'local', 0, 0, 0)",

@@ -9,7 +9,7 @@ from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import MandateSettings
 
-ACTION = Offer(capability="docs/pdf", action="make", namespace="docs", price=Price(MicroUSDC(5_000)))
+ACTION = Offer(capability="docs/pdf", action="make", payee="docs", price=Price(MicroUSDC(5_000)))
 ALL = {
     "session_usdc": "1",
     "hourly_usdc": "2",

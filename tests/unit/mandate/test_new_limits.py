@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.caps import CapSet, meters_for, names_of
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, OverLimit
 from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite import store
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import WINDOW_MS, Window
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings.patterns import matches

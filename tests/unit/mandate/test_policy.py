@@ -2,20 +2,25 @@ import pytest
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.mandate.policy import MOST_PER_CALL, Permit, Policy, authorise
+from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.mandate.windows import Window
-from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
 from jecp_mcp.settings import MandateSettings
+from tests.rails import MOST
 
-ACTION = Offer(capability="docs/pdf", action="make", namespace="docs", price=Price(MicroUSDC(5_000)))
+ACTION = Offer(capability="docs/pdf", action="make", payee="docs", price=Price(MicroUSDC(5_000)))
 NOW = UnixMs(1_800_000_000_000)
 
 
 def decide(price: str | None = "0.005", *, exact: bool = True, now: int = NOW, **settings: object) -> Permit | Refusal:
     policy = Policy.from_settings(MandateSettings.model_validate(settings))
-    amount = None if price is None else parse_usdc(price)
-    return authorise(policy, ACTION, "docs_pdf_make", amount, exact, UnixMs(now), "local", "s1")
+    kind = QuoteKind.UNKNOWN if price is None else QuoteKind.EXACT if exact else QuoteKind.FROM
+    quote = Quote(ZERO if price is None else parse_usdc(price), kind, "docs", "hub agent")
+    return authorise(
+        policy, ACTION, "docs_pdf_make", quote, now=UnixMs(now), principal="local", session="s1", most_per_call=MOST
+    )
 
 
 def refusal(decision: Permit | Refusal, code: str) -> Refusal:
@@ -89,7 +94,7 @@ def test_a_patterns_per_call_cap_binds_where_it_is_tighter_and_is_named() -> Non
 
 
 def test_no_mandate_holds_more_than_the_protocol_can_carry() -> None:
-    assert permit(decide("0.01", exact=False, per_call_usdc="5000")).hold == MOST_PER_CALL
+    assert permit(decide("0.01", exact=False, per_call_usdc="5000")).hold == MOST
     assert refusal(decide("1000.000001", per_call_usdc="5000"), "PER_CALL_LIMIT").details["limit"] == "1000.00"
 
 
@@ -97,7 +102,7 @@ def test_only_an_amount_above_the_threshold_needs_approval() -> None:
     policy = Policy.from_settings(MandateSettings(approve_above_usdc="0.10"))
     assert not policy.needs_approval(MicroUSDC(100_000))
     assert policy.needs_approval(MicroUSDC(100_001))
-    assert not Policy.from_settings(MandateSettings()).needs_approval(MOST_PER_CALL)
+    assert not Policy.from_settings(MandateSettings()).needs_approval(MOST)
 
 
 def test_a_metered_call_is_held_at_what_it_may_cost_which_is_what_a_person_approves() -> None:

@@ -4,10 +4,11 @@ import apsw
 import pytest
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Undelivered
 from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import HandClock, meter, reservation
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
@@ -39,7 +40,7 @@ async def test_the_proof_gives_the_hold_back(ledger: SqliteLedger, written_off: 
 @pytest.mark.parametrize("later", [False, True])
 async def test_a_charge_found_after_all_counts_in_every_window_it_belongs_to(ledger: SqliteLedger, later: bool) -> None:
     """Also in a window whose limit came while the call counted for nothing."""
-    old, new = meter(Window.DAY), Meter("a new limit", Window.TOTAL, MicroUSDC(10_000), "total_usdc")
+    old, new = meter(Window.DAY), Meter("a new limit", Window.TOTAL, MicroUSDC(10_000), "total_usdc", "local")
     wanted = reservation(ledger.session, 900, meters=[old])
     await ledger.reserve(wanted)
     for event in (Verdict.IN_DOUBT, Verdict.NOT_CHARGED):

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import ClockWentBack, LedgerError
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, NotYours, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, HandClock, everything, meter, reservation

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerUnavailable, TooManyWait
 from jecp_mcp.mandate import slip_rules
 from jecp_mcp.mandate.ledger import Conclusion
@@ -18,7 +19,6 @@ from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite import database as file_module
 from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import ZERO
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation
 

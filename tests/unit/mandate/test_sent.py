@@ -2,10 +2,11 @@
 
 import pytest
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation
 

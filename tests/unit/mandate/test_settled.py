@@ -4,9 +4,10 @@ import logging
 
 import pytest
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, Undelivered
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import HandClock, meter, reservation
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError, TooManyQuestions
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, NotGood
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, HandClock, reservation
 

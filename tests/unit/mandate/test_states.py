@@ -2,7 +2,18 @@
 
 import pytest
 
-from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, OPEN, Event, State, Verdict, after, counted, event_of
+from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.mandate.states import (
+    CHARGED,
+    FREE,
+    HOLDING,
+    OPEN,
+    Event,
+    State,
+    after,
+    counted,
+    event_of,
+)
 
 WAYS = {
     State.RESERVED: {Event.SEND: State.SENT, Event.RELEASE: State.RELEASED},

@@ -2,10 +2,10 @@
 
 import pytest
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands, writer
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit, Reservation
@@ -16,7 +17,7 @@ from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.slips import Slip, SlipKind, SlipState
 from jecp_mcp.mandate.sqlite import database as file_module
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import State, Verdict
+from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation
 

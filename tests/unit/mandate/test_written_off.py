@@ -2,9 +2,10 @@
 
 import pytest
 
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, Verdict, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted
 from jecp_mcp.mandate.windows import Window
 from tests.unit.mandate.reservations import HandClock, meter, reservation
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import Verdict
 from jecp_mcp.rails.jecp.outcome import (
     MAX_REPLAYS,
     MAX_UNSENT,
@@ -105,7 +105,7 @@ def test_a_success_is_definitive_whichever_attempt_fetched_it(
         assert found.answer.output == {"ok": 1}
 
 
-@pytest.mark.parametrize("billing", [{"amount": MicroUSDC(5_000)}, {"transaction_id": "tx_1"}])
+@pytest.mark.parametrize("billing", [{"amount": MicroUSDC(5_000)}, {"reference": "tx_1"}])
 @pytest.mark.parametrize(
     ("before", "replay", "verdict"),
     [
@@ -137,7 +137,7 @@ def test_a_failure_that_says_it_charged_is_believed() -> None:
         return reply
 
     charged = conclude([Replied(said("PROVIDER_ERROR", charged=True))], replay=False, budget=BUDGET)
-    assert (charged.verdict, charged.amount, charged.transaction_id) == (Verdict.CHARGED, 5_000_000, "tx")
+    assert (charged.verdict, charged.amount, charged.reference) == (Verdict.CHARGED, 5_000_000, "tx")
     assert charged.refusal is not None
     free = said("INTERNAL_ERROR", charged=False)
     assert conclude([Replied(free)], replay=False, budget=BUDGET).verdict is Verdict.NOT_CHARGED

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import Verdict
 from jecp_mcp.rails.jecp.outcome import (
     Evidence,
     Lost,
@@ -93,15 +93,15 @@ def test_an_answer_under_another_id_proves_nothing(evidence: Evidence, status: i
 def test_a_success_names_its_transaction_and_what_it_rests_on(
     billing: dict[str, Any], verdict: Verdict, amount: int, evidence: str
 ) -> None:
-    found = conclude([answer(transaction_id="tx_1", **billing)], replay=False, budget=BUDGET)
+    found = conclude([answer(reference="tx_1", **billing)], replay=False, budget=BUDGET)
     assert (found.verdict, found.amount, found.evidence) == (verdict, amount, evidence)
-    assert (found.transaction_id, found.attempts) == ("tx_1", 1)
+    assert (found.reference, found.attempts) == ("tx_1", 1)
 
 
 def test_a_charged_failure_names_its_transaction_and_counts_the_hold_where_no_amount_is_said() -> None:
     said = {"charged": True, "transaction_id": "tx_2"}
     found = conclude([DROPPED, refusal("PROVIDER_ERROR", billing=said)], replay=False, budget=BUDGET)
-    assert (found.verdict, found.amount, found.transaction_id) == (Verdict.CHARGED, BUDGET, "tx_2")
+    assert (found.verdict, found.amount, found.reference) == (Verdict.CHARGED, BUDGET, "tx_2")
     assert (found.evidence, found.attempts) == ("refused, and yet charged: PROVIDER_ERROR; how much cannot be read", 2)
 
 
@@ -123,7 +123,7 @@ def test_a_refusal_is_the_evidence_of_no_charge() -> None:
     found = conclude([refusal("INSUFFICIENT_BALANCE"), NOBODY_HOME], replay=False, budget=BUDGET)
     assert (found.verdict, found.evidence) == (Verdict.NOT_CHARGED, "refused: INSUFFICIENT_BALANCE")
     assert found.refusal is not None
-    assert found.refusal.source == "hub"
+    assert found.refusal.source == "payee"
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ ROW = CallRow(
     ended_at=None,
     answered=False,
     delivered=False,
+    mark=None,
     request=b"",
     answer=None,
 )

@@ -26,7 +26,7 @@ from jecp_mcp.cli.call import _save
 from jecp_mcp.cli.spreadsheet import CsvRows
 from jecp_mcp.cli.streams import OneMessage, VisibleText
 from jecp_mcp.domain.answers import Answer, Billing, Notice
-from jecp_mcp.domain.offers import Offer, Deprecation, Price
+from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import State
@@ -152,7 +152,7 @@ def as_a_description(text: str) -> str:
 
 def as_an_output(text: str) -> str:
     answer = Answer("c", {text: [text]}, Billing(), provider=text, notices=(Notice("news", text),))
-    end = CallEnd(Charge.YES, "c", answer=answer, amount=MicroUSDC(5), transaction_id=text)
+    end = CallEnd(Charge.YES, "c", answer=answer, amount=MicroUSDC(5), reference=text)
     with tempfile.TemporaryDirectory() as folder:
         store = ArtifactStore(Path(folder), ArtifactSettings(), FixedClock())
         result = anyio.run(Results(store, ArtifactSettings(), LINKS).render, end)

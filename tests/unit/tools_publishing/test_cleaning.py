@@ -6,7 +6,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.domain.offers import Offer, Deprecation, Price, PricingModel
+from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.tools.publishing.cleaning import clean, describe, hides_something, title_of
 
@@ -63,7 +63,7 @@ def action(**more) -> Offer:
 
 
 def test_our_line_comes_first_with_price_provider_version_and_tier():
-    made = describe(action(description="Makes a PDF.", tier="silver"))
+    made = describe(action(description="Makes a PDF.", tier="silver", tier_rank=1))
     assert made.splitlines() == [
         "Costs 0.005 USDC per call. Provider: acme, version 1.2.0. Needs trust tier silver.",
         "Provider's words: «Makes a PDF.»",
@@ -83,7 +83,7 @@ def test_a_coming_sunset_is_warned_of_in_our_words():
 
 
 def test_metered_free_and_unknown_prices_say_so():
-    assert describe(action(price=Price(MicroUSDC(100), PricingModel.PER_TOKEN))).startswith(
+    assert describe(action(price=Price(MicroUSDC(100), "per_token", metered=True))).startswith(
         "Metered per token, from 0.0001 USDC per call."
     )
     assert describe(action(price=Price(MicroUSDC(0)))).startswith("Free.")

@@ -46,9 +46,7 @@ def named(case: Case) -> Iterator[None]:
         raise
 
 
-GOOD = act(
-    "good", {"type": "object", "properties": {"text": {"type": "string"}}}, capability="good/one", namespace="good"
-)
+GOOD = act("good", {"type": "object", "properties": {"text": {"type": "string"}}}, capability="good/one", payee="good")
 
 
 def publish(*actions: Offer) -> Registry:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 
 from jecp_mcp.catalog.contents import Catalog
-from jecp_mcp.domain.offers import Offer, Deprecation, Price
+from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.registry import Registry

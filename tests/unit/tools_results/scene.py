@@ -21,7 +21,7 @@ CALL_ID = "c_0123456789abcdef"
 ACTION = Offer(
     capability="docs/invoice",
     action="render",
-    namespace="docs",
+    payee="docs",
     price=Price(MicroUSDC(50_000)),
     version="1.2.0",
     title="Render an invoice",
@@ -56,4 +56,4 @@ def context(*, registered: bool = True, hub: str = HUB, **changes: Any) -> Conte
 
 
 def refused(refusal: Refusal, charge: Charge = Charge.NO, call_id: str | None = None, held: int = 0) -> CallEnd:
-    return CallEnd(charge, call_id=call_id, action=ACTION, refusal=refusal, held=MicroUSDC(held))
+    return CallEnd(charge, call_id=call_id, offer=ACTION, refusal=refusal, held=MicroUSDC(held))

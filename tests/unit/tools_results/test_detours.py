@@ -12,13 +12,14 @@ from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.domain.offers import Offer, Deprecation, Price
+from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.error_results import fault_object
 from jecp_mcp.tools.next_actions.equivalents import Equivalents
 from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 from .scene import ACTION, FixedClock, context, refused
 
@@ -34,6 +35,7 @@ def other(capability: str, price: int | None, *, name: str = "render", tier: str
         title=more.pop("title", "Render an invoice"),
         input_schema=SOLD,
         tier=tier,
+        tier_rank=TIERS.index(tier),
         **more,
     )
 
@@ -65,7 +67,7 @@ def offers(clock: FixedClock | None = None, also: tuple[Offer, ...] = ()) -> Equ
 
 
 def step(code: str, at: Equivalents, **refusal: Any) -> Mapping[str, Any]:
-    found = fault_object(refused(Refusal(code, "No.", source="hub", **refusal)), context(offers=at))
+    found = fault_object(refused(Refusal(code, "No.", source="payee", **refusal)), context(offers=at))
     return dict(found["next_action"])
 
 

@@ -45,11 +45,11 @@ def paid(output: Any, *notices: Notice, **changes: Any) -> CallEnd:
     fields: dict[str, Any] = {
         "charge": Charge.YES,
         "call_id": CALL_ID,
-        "action": ACTION,
+        "offer": ACTION,
         "answer": Answer(CALL_ID, output, Billing(), notices=notices),
         "amount": MicroUSDC(50_000),
         "reserved": MicroUSDC(50_000),
-        "transaction_id": "tx_9",
+        "reference": "tx_9",
         "balance_after": MicroUSDC(430_000),
     }
     return CallEnd(**(fields | changes))
@@ -106,7 +106,7 @@ async def test_an_output_that_is_no_object_is_wrapped_in_one(tmp_path: Path, out
         ),
         ({"stored": True}, f"Already paid $0.05 to docs (tx tx_9); not charged again; balance $0.43. Call {CALL_ID}."),
         (
-            {"charge": Charge.NO, "amount": MicroUSDC(0), "transaction_id": None, "balance_after": None},
+            {"charge": Charge.NO, "amount": MicroUSDC(0), "reference": None, "balance_after": None},
             f"Free: docs charged nothing. Call {CALL_ID}.",
         ),
         (
@@ -135,7 +135,7 @@ async def test_billing_for_programs_is_in_meta(tmp_path: Path) -> None:
         "amount_usdc": "0.05",
         "payee": "docs",
         "call_id": CALL_ID,
-        "transaction_id": "tx_9",
+        "reference": "tx_9",
         "balance_usdc": "0.43",
     }
 

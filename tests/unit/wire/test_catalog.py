@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.domain.offers import Offer, Deprecation, PricingModel
+from jecp_mcp.catalog.stored_offers import dump_offer, load_offer
+from jecp_mcp.domain.offers import Deprecation, Offer
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.jecp.catalog import CatalogPage, dump_action, load_action, parse_page
+from jecp_mcp.wire.jecp.catalog import CatalogPage, PricingModel, parse_page
 from tests.steps import steps
 
 SPEC: dict[str, Any] = {
@@ -68,11 +69,14 @@ def test_the_specifications_page_gives_every_action_with_its_price_and_provider(
     actions = by_key(page)
     assert list(actions) == ["deepl/translate:text", "deepl/translate:document"]
     text = actions["deepl/translate:text"]
-    assert (text.price.amount, text.price.exact, text.namespace, text.version) == (500, True, "deepl", "2.1.0")
-    assert (text.trust_tier_required, text.rate_limit_rpm, text.payment_methods) == ("silver", 30, ("stripe", "x402"))
-    assert (text.capability_name, text.capability_description, text.builtin) == ("Translate", "Words.", False)
+    assert (text.price.amount, text.price.exact, text.payee, text.version) == (500, True, "deepl", "2.1.0")
+    assert (text.tier, text.tier_rank, text.extra["payment_methods"]) == ("silver", 1, ["stripe", "x402"])
+    assert (text.capability_name, text.capability_description) == ("Translate", "Words.")
     assert actions["deepl/translate:document"].price.amount == 1_500_000
-    assert actions["deepl/translate:document"].extra == {"new": 1, "capability": {"provider": "deepl", "region": "eu"}}
+    assert actions["deepl/translate:document"].extra == {
+        "new": 1,
+        "capability": {"provider": "deepl", "rate_limit_rpm": 30, "region": "eu"},
+    }
     assert (page.total, page.next_cursor, page.has_more, page.quarantined) == (7, None, False, ())
 
 
@@ -81,25 +85,22 @@ def test_the_reference_hubs_page_gives_builtins_and_third_parties_alike() -> Non
     actions = by_key(page)
     assert list(actions) == ["file-chain:batch-convert", "docs/pdf:render", "docs/pdf:ocr"]
     builtin = actions["file-chain:batch-convert"]
-    assert (builtin.builtin, builtin.namespace, builtin.version, builtin.price.amount) == (True, "", None, 5_000)
-    assert builtin.extra == {"capability": {"pricing": {"min": "$0.005", "max": "$0.01"}}}
+    assert (builtin.payee, builtin.version, builtin.price.amount) == ("", None, 5_000)
+    assert builtin.extra == {
+        "payment_methods": ["stripe"],
+        "capability": {"pricing": {"min": "$0.005", "max": "$0.01"}},
+    }
     render = actions["docs/pdf:render"]
-    assert (render.price.amount, render.streaming, render.trust_tier_required, render.timeout_ms) == (
+    assert (render.price.amount, render.streaming, render.tier, render.timeout_ms) == (
         5_000,
         True,
         "gold",
         60_000,
     )
-    assert (render.total_calls, render.payment_methods, render.tags, render.title) == (
-        12,
-        ("stripe",),
-        ("pdf",),
-        "Render",
-    )
+    assert (render.total_calls, render.tags, render.title) == (12, ("pdf",), "Render")
     assert render.deprecation == Deprecation("deprecated", "2026-12-21T00:00:00Z", "2.0.0")
     assert render.side_effects == {"stores_data": True}
     assert render.examples == ({"input": {}, "output": {}},)
-    assert render.rate_limit_rpm is None
     assert (page.next_cursor, page.has_more) == ("c2", True)
 
 
@@ -165,10 +166,9 @@ def test_fields_of_the_wrong_kind_are_neither_used_nor_lost() -> None:
         "sla": "fast",
     }
     action = priced(price_usdc=1, **wrong)
-    assert (action.description, action.streaming, action.rate_limit_rpm, action.examples, action.timeout_ms) == (
+    assert (action.description, action.streaming, action.examples, action.timeout_ms) == (
         "",
         False,
-        None,
         (),
         None,
     )
@@ -177,8 +177,8 @@ def test_fields_of_the_wrong_kind_are_neither_used_nor_lost() -> None:
 
 
 def test_an_unknown_trust_tier_counts_as_the_highest() -> None:
-    assert priced(price_usdc=1, trust_tier_required="diamond").trust_tier_required == "platinum"
-    assert priced(price_usdc=1, trust_tier_required="Silver").trust_tier_required == "silver"
+    assert priced(price_usdc=1, trust_tier_required="diamond").tier == "platinum"
+    assert priced(price_usdc=1, trust_tier_required="Silver").tier == "silver"
 
 
 def test_repeated_builtins_merge_by_key_and_of_two_versions_the_best_stays() -> None:
@@ -207,13 +207,13 @@ def test_what_is_no_catalog_is_refused(body: bytes) -> None:
 
 def test_a_snapshot_comes_back_without_loss() -> None:
     actions = read(REFERENCE).actions + read({"capabilities": [SPEC]}).actions + (priced(),)
-    assert tuple(load_action(dump_action(action)[0]) for action in actions) == actions
+    assert tuple(load_offer(dump_offer(action)[0], "") for action in actions) == actions
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"7", b"[99,[],[]]", b"[2,[1],[null,{}]]", b"[2,7,[]]"])
 def test_a_damaged_snapshot_is_said_to_be_damaged(data: bytes) -> None:
     with pytest.raises(WireError):
-        load_action(data)
+        load_offer(data, "")
 
 
 def test_reading_takes_as_many_steps_for_each_action_whether_there_are_a_hundred_or_two_thousand() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp import jsontext
+from jecp_mcp.calls.stored import dump_answer, load_answer
 from jecp_mcp.clock import parse_iso
 from jecp_mcp.domain.answers import Answer, Billing, Notice
 from jecp_mcp.domain.refusals import Refusal
@@ -47,14 +48,14 @@ def test_the_specifications_dialect_becomes_the_normal_form() -> None:
     assert found.billing == Billing(
         True, MicroUSDC(5_000), MicroUSDC(4_995_000), "tx-1", "wallet", found.raw["billing"]
     )
-    assert (found.id, found.provider, found.duration_ms, found.trust_tier) == ("req_1234", "acme", 127, "bronze")
+    assert (found.id, found.provider, found.duration_ms, found.standing) == ("req_1234", "acme", 127, "bronze")
     assert found.raw["execution"]["engine"] == "e"
 
 
 def test_the_reference_hubs_dialect_becomes_the_normal_form_and_its_result_is_the_output_whole() -> None:
     found = answer(REFERENCE)
     assert found.output == {"output": "mine", "n": Decimal("1.1")}
-    assert (found.billing.charged, found.billing.amount, found.billing.transaction_id) == (True, 20_000, "tx-2")
+    assert (found.billing.charged, found.billing.amount, found.billing.reference) == (True, 20_000, "tx-2")
     assert found.billing.balance_after == 9_980_000
     assert (found.provider, found.version) == ("deepl", "1.2.0")
 
@@ -176,17 +177,17 @@ def test_a_mandate_goes_only_into_a_stored_request(body: bytes) -> None:
 @pytest.mark.parametrize("body", [SPEC, REFERENCE])
 def test_a_stored_answer_comes_back_without_loss_and_keeps_its_output_once(body: dict[str, Any]) -> None:
     found = answer({**body, "unknown": {"kept": 0.1}}, headers={"sunset": "Mon, 21 Dec 2026 00:00:00 GMT"})
-    stored = envelope.dump_answer(found)
-    assert envelope.load_answer(stored) == found
+    stored = dump_answer(found)
+    assert load_answer(stored) == found
     big = answer({**REFERENCE, "result": "x" * 10_000})
-    assert len(envelope.dump_answer(big)) < 12_000
+    assert len(dump_answer(big)) < 12_000
 
 
 def test_an_answer_of_our_own_making_comes_back_without_loss_too() -> None:
     made = Answer(
         "i", [Decimal("1.5")], Billing(False, raw={"a": 1}), notices=(Notice("k", "t", None, "s"),), raw=NOTHING
     )
-    assert envelope.load_answer(envelope.dump_answer(made)) == made
+    assert load_answer(dump_answer(made)) == made
 
 
 @pytest.mark.parametrize(
@@ -194,4 +195,4 @@ def test_an_answer_of_our_own_making_comes_back_without_loss_too() -> None:
 )
 def test_a_damaged_stored_answer_is_said_to_be_damaged(data: bytes) -> None:
     with pytest.raises(WireError):
-        envelope.load_answer(data)
+        load_answer(data)

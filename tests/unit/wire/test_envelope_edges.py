@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp import jsontext
+from jecp_mcp.calls.stored import dump_answer, load_answer
 from jecp_mcp.clock import parse_iso
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.refusals import Refusal
@@ -177,16 +178,16 @@ def wrapped(output: Any) -> Answer:
 
 def test_an_unwrapped_output_and_its_billing_are_kept_once() -> None:
     found = wrapped("x" * 10_000)
-    stored = envelope.dump_answer(found)
+    stored = dump_answer(found)
     assert len(stored) < 11_000
     assert b"billing_raw" not in stored
-    assert envelope.load_answer(stored) == found
+    assert load_answer(stored) == found
 
 
 def test_an_output_that_was_changed_since_it_came_is_kept_beside_what_came() -> None:
     raw = {"status": "completed", "result": {"output": "before"}}
     made = Answer("i", "after", Billing(True, MicroUSDC(1), raw={"a": Decimal("0.1")}), raw=raw)
-    assert envelope.load_answer(envelope.dump_answer(made)) == made
+    assert load_answer(dump_answer(made)) == made
 
 
 def test_the_deepest_answer_that_is_read_can_be_kept() -> None:
@@ -200,21 +201,21 @@ def test_the_deepest_answer_that_is_read_can_be_kept() -> None:
             break
     else:
         pytest.fail("nothing is too deep")
-    assert envelope.load_answer(envelope.dump_answer(found)) == found
+    assert load_answer(dump_answer(found)) == found
 
 
 def test_an_answer_without_billing_comes_back_with_none() -> None:
     made = Answer("i", 1, Billing(), raw={"result": 1})
-    stored = envelope.dump_answer(made)
+    stored = dump_answer(made)
     assert b"billing_raw" not in stored
-    found = envelope.load_answer(stored)
+    found = load_answer(stored)
     assert found == made
     assert found.billing.raw == NOTHING
 
 
 def test_a_stored_answer_of_another_form_is_named() -> None:
     with pytest.raises(WireError, match="unknown form 2"):
-        envelope.load_answer(b'{"v":2}')
+        load_answer(b'{"v":2}')
 
 
 MANY = b"[" + b"1," * jsontext.MAX_MARKS + b"1]"
@@ -227,9 +228,9 @@ def test_of_an_answer_with_too_many_parts_the_charge_is_read_all_the_same(result
     found = envelope.parse_answer(body, {}, 200, now=NOW)
     assert isinstance(found, Answer)
     assert (found.billing.charged, found.billing.amount) == (True, MicroUSDC(10_000))
-    assert found.billing.transaction_id == "t_1"
+    assert found.billing.reference == "t_1"
     assert list(found.output) == ["output_unreadable"]
-    assert envelope.load_answer(envelope.dump_answer(found)) == found
+    assert load_answer(dump_answer(found)) == found
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import pytest
 
+from jecp_mcp.domain.versions import version_order
 from jecp_mcp.errors import WireError
 from jecp_mcp.wire.jecp import ids
 
@@ -44,12 +45,12 @@ def test_ids_of_any_vendor_are_recognised_by_kind() -> None:
 
 def test_versions_order_as_semantic_versions_do() -> None:
     ordered = [None, "nonsense", "1.0.0-rc.1", "1.0.0", "1.2.0", "1.10.0", "2.0.0"]
-    assert sorted({*ordered}, key=ids.version_order) == ordered
+    assert sorted({*ordered}, key=version_order) == ordered
 
 
 def test_a_version_of_nothing_but_zeros_stands_above_what_is_no_version() -> None:
     ordered = [None, "Latest", "0.0.0-a", "0.0.0-b", "0.0.0", "0.0.1", "0.1.0"]
-    keys = [ids.version_order(version) for version in ordered]
+    keys = [version_order(version) for version in ordered]
     assert keys == sorted(set(keys))
 
 

@@ -66,7 +66,7 @@ def test_a_nested_error_keeps_everything_the_hub_said() -> None:
     assert refusal == Refusal(
         code="INSUFFICIENT_BALANCE", message="why", wire_code="WALLET_INSUFFICIENT_BALANCE", http_status=402,
         details={"required_usdc": 1}, next_action=next_action, payment={"accepts": []},
-        documentation_url="https://hub.example/e", id="r-12", source="hub", raw=body,
+        documentation_url="https://hub.example/e", id="r-12", source="payee", raw=body,
     )  # fmt: skip
 
 
