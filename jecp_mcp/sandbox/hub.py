@@ -16,16 +16,30 @@ from typing import TYPE_CHECKING, Any
 from jecp_mcp import jsontext
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.sandbox.calls import Call, read_call
-from jecp_mcp.sandbox.cashier import Cashier
+from jecp_mcp.sandbox.call_request import Call, read_call
+from jecp_mcp.sandbox.catalog import Catalog, Listing, Offer, read_catalog_file
 from jecp_mcp.sandbox.config import SandboxConfig
-from jecp_mcp.sandbox.envelopes import Parts, encode, success, sunset_headers, sunset_refusal, written_output
-from jecp_mcp.sandbox.faults import Fault, Faults
+from jecp_mcp.sandbox.dialect import Dialect
+from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
+from jecp_mcp.sandbox.fault_injection import Fault, FaultQueue
+from jecp_mcp.sandbox.hub_database import (
+    Agent,
+    HubDatabase,
+    Receipt,
+    Sale,
+    StoredAnswer,
+)
+from jecp_mcp.sandbox.payments import Payments
 from jecp_mcp.sandbox.pricing import usd
-from jecp_mcp.sandbox.proof import check_provenance
-from jecp_mcp.sandbox.refusals import Refused, Reply, Voice, refusal_reply
-from jecp_mcp.sandbox.shelf import Listing, Offer, Shelf, read_catalog_file
-from jecp_mcp.sandbox.store import Agent, Receipt, Sale, Store, Stored
+from jecp_mcp.sandbox.provenance_check import check_provenance
+from jecp_mcp.sandbox.success_answers import (
+    Parts,
+    encode,
+    output_text,
+    success,
+    sunset_headers,
+    sunset_refusal,
+)
 from jecp_mcp.wire.jecp.codes import CODES
 from jecp_mcp.wire.jecp.tiers import TIERS
 
@@ -49,7 +63,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Sold:
+class AcceptedCall:
     """A call that passed every check and may be worked on. `free` says that a free call pays for it."""
 
     call: Call
@@ -61,7 +75,7 @@ class Sold:
 
 
 class Hub:
-    """A sandbox Hub's rules over its books and its shelf."""
+    """A sandbox Hub's rules over its books and its catalog."""
 
     def __init__(self, config: SandboxConfig) -> None:
         """Open the books and put up the catalog.
@@ -74,13 +88,13 @@ class Hub:
 
         self.config, self.clock = config, config.clock
         self.work = work
-        self.faults = Faults()
-        self.shelf = Shelf(work.builtins(), work.manifests(self.clock.now()))
-        self.store = Store(config.data)
-        self.cashier = Cashier(self.store)
+        self.faults = FaultQueue()
+        self.catalog = Catalog(work.builtins(), work.manifests(self.clock.now()))
+        self.database = HubDatabase(config.data)
+        self.payments = Payments(self.database)
         self._publish_further(config)
-        self.store.sweep(self.clock.now())
-        self.agent_id, self.api_key = self.store.default_agent(
+        self.database.sweep(self.clock.now())
+        self.agent_id, self.api_key = self.database.default_agent(
             config.opening_balance, config.free_calls, self.clock.now()
         )
         self._claims: dict[tuple[str, str], Claim] = {}
@@ -91,11 +105,11 @@ class Hub:
     def close(self) -> None:
         """Let go of the file and the threads."""
         self.workers.shutdown(wait=False, cancel_futures=True)
-        self.store.close()
+        self.database.close()
 
     async def invoke(
-        self, voice: Voice, headers: Mapping[str, str], body: bytes, *, accepts_stream: bool
-    ) -> Reply | tuple[Sold, Claim, Fault | None] | tuple[Call, Stored]:
+        self, dialect: Dialect, headers: Mapping[str, str], body: bytes, *, accepts_stream: bool
+    ) -> Reply | tuple[AcceptedCall, Claim, Fault | None] | tuple[Call, StoredAnswer]:
         """Answer a request for work.
 
         Returns:
@@ -103,46 +117,46 @@ class Hub:
             call whose kept answer is to be streamed again.
 
         Raises:
-            Dropped: a fault closes the connection instead.
+            DropConnection: a fault closes the connection instead.
         """
         call_id: str | None = None
         try:
-            call = read_call(body, voice, accepts_stream=accepts_stream)
+            call = read_call(body, dialect, accepts_stream=accepts_stream)
             call_id = call.call_id
             name = call.capability.partition("@")[0]
-            names = (f"{name}:{call.action}", name, "*", f"/v1/{voice.road}")
+            names = (f"{name}:{call.action}", name, "*", f"/v1/{dialect.endpoint}")
             fault = self.faults.take(names, headers.get("x-agent-id"))
             if fault is not None:
-                instead = await fault.before(voice, call_id, streaming=call.streaming)
+                instead = await fault.answer_instead(dialect, call_id, streaming=call.streaming)
                 if instead is not None:
                     return instead
             answer = await self._answer(call, headers, fault)
         except Refused as refused:
-            return refusal_reply(refused, voice, call_id)
+            return refusal_reply(refused, dialect, call_id)
         if fault is not None and isinstance(answer, Reply):
-            return fault.after(answer, voice, call_id)
+            return fault.replace_answer(answer, dialect, call_id)
         return answer
 
     async def _answer(
         self, call: Call, headers: Mapping[str, str], fault: Fault | None
-    ) -> Reply | tuple[Sold, Claim, Fault | None] | tuple[Call, Stored]:
+    ) -> Reply | tuple[AcceptedCall, Claim, Fault | None] | tuple[Call, StoredAnswer]:
         at = self.clock.now()
-        agent = self.authenticate(call.voice, headers, call.mandate_credentials)
-        check_provenance(self.store, call, agent, at)
+        agent = self.authenticate(call.dialect, headers, call.mandate_credentials)
+        check_provenance(self.database, call, agent, at)
         self._check_rate(agent, ((agent.agent_id, self._limit(agent)),), at)
         key = (agent.agent_id, call.call_id)
-        earlier = await self._earlier(call, key)
+        earlier = await self._earlier_answer(call, key)
         if earlier is not None:
             return earlier
         claim = Claim(call.digest, call.streaming, asyncio.get_running_loop().create_future())
         self._claims[key] = claim
         try:
-            sold = self._admit(call, agent, at)
+            accepted = self._admit(call, agent, at)
             if call.streaming:
-                return sold, claim, fault
-            reply = await self._perform(sold)
+                return accepted, claim, fault
+            reply = await self._perform(accepted)
         except Refused as refused:
-            reply = refusal_reply(refused, call.voice, call.call_id)
+            reply = refusal_reply(refused, call.dialect, call.call_id)
         except BaseException:
             # Stopped from outside, or a bug: whichever, nobody may wait for this claim any longer.
             self.release(key, claim, None)
@@ -150,14 +164,14 @@ class Hub:
         self.release(key, claim, reply)
         return reply
 
-    async def _earlier(self, call: Call, key: tuple[str, str]) -> Reply | tuple[Call, Stored] | None:
+    async def _earlier_answer(self, call: Call, key: tuple[str, str]) -> Reply | tuple[Call, StoredAnswer] | None:
         """What an earlier request under this id was or will be answered; None when this is the first.
 
         Raises:
             Refused: the earlier one was another request, or is a stream still open.
         """
         while True:
-            stored = self.store.answer(*key, self.clock.now())
+            stored = self.database.answer(*key, self.clock.now())
             claim = self._claims.get(key)
             digest = stored.digest if stored is not None else claim.digest if claim is not None else call.digest
             if digest != call.digest:
@@ -188,7 +202,7 @@ class Hub:
     # -- the checks --------------------------------------------------------------------------------------------------
 
     def authenticate(
-        self, voice: Voice, headers: Mapping[str, str], credentials: tuple[str, str] | None = None
+        self, dialect: Dialect, headers: Mapping[str, str], credentials: tuple[str, str] | None = None
     ) -> Agent:
         """Who asks: by the headers or, in the specification's dialect, by the mandate alone.
 
@@ -196,14 +210,14 @@ class Hub:
             Refused: nobody said who, or it is not so.
         """
         agent_id, api_key = headers.get("x-agent-id"), headers.get("x-api-key")
-        if voice.dialect == "spec" and credentials is not None and not agent_id and not api_key:
+        if dialect.name == "spec" and credentials is not None and not agent_id and not api_key:
             agent_id, api_key = credentials
         if not agent_id or not api_key:
             missing = "X-API-Key" if agent_id else "X-Agent-ID"
             raise Refused("AUTH_REQUIRED", f"Missing {missing} header.")
-        agent = self.store.agent(agent_id)
+        agent = self.database.agent(agent_id)
         now = self.clock.now()
-        if agent is None and voice.manner == "jecp":
+        if agent is None and dialect.variant == "jecp":
             raise Refused("AGENT_NOT_FOUND", "There is no such agent.")
         if agent is None or not agent.holds(api_key, now):
             raise Refused("INVALID_API_KEY", "Agent authentication failed.")
@@ -215,11 +229,11 @@ class Hub:
         return self.config.rate_limits_rpm[agent.tier] if agent.rate_limit_rpm is None else agent.rate_limit_rpm
 
     def _check_rate(self, agent: Agent, keys: tuple[tuple[str, int], ...], at: int) -> None:
-        full = self.store.take_rate(keys, at)
+        full = self.database.take_rate(keys, at)
         self._calls_until_sweep -= 1
         if self._calls_until_sweep <= 0:
             self._calls_until_sweep = _SWEEP_EVERY
-            self.store.sweep(at)
+            self.database.sweep(at)
         if full is None:
             return
         limit, wait = full
@@ -235,7 +249,7 @@ class Hub:
             },
         )
 
-    def _admit(self, call: Call, agent: Agent, at: int) -> Sold:
+    def _admit(self, call: Call, agent: Agent, at: int) -> AcceptedCall:
         """Every check between the call id and the work.
 
         Raises:
@@ -243,7 +257,7 @@ class Hub:
         """
         listing = self._find(call)
         if listing.gone(at):
-            raise sunset_refusal(listing, call.voice, at)
+            raise sunset_refusal(listing, call.dialect, at)
         offer = listing.offers.get(call.action)
         if offer is None:
             raise Refused(
@@ -273,22 +287,22 @@ class Hub:
             )
         if offer.rate_limit_rpm:
             self._check_rate(agent, ((f"{agent.agent_id} {listing.id}:{offer.id}", offer.rate_limit_rpm),), at)
-        free = agent.free_calls > 0 and call.voice.manner != "invoke"
+        free = agent.free_calls > 0 and call.dialect.variant != "invoke"
         self._check_money(call, agent, offer, free=free, at=at)
         headers = {
             "content-type": "application/json",
-            "cache-control": "no-store",
-            **sunset_headers(listing, call.voice, at),
+            "cache-control": "no-database",
+            **sunset_headers(listing, call.dialect, at),
         }
-        return Sold(call, agent, listing, offer, free, headers)
+        return AcceptedCall(call, agent, listing, offer, free, headers)
 
     def _find(self, call: Call) -> Listing:
         try:
-            return self.shelf.find(call.capability)
+            return self.catalog.find(call.capability)
         except Refused as refused:
             namespace, slash, _ = call.capability.partition("/")
-            unknown = refused.code == "CAPABILITY_NOT_FOUND" and slash and not self.shelf.has_namespace(namespace)
-            if unknown and call.voice.dialect == "spec":
+            unknown = refused.code == "CAPABILITY_NOT_FOUND" and slash and not self.catalog.has_namespace(namespace)
+            if unknown and call.dialect.name == "spec":
                 raise Refused("PROVIDER_NOT_FOUND", f"No provider has the namespace '{namespace}'.") from refused
             raise
 
@@ -301,12 +315,12 @@ class Hub:
                 "INSUFFICIENT_BUDGET",
                 f"Mandate budget {format_usdc(call.budget)} USDC < required {format_usdc(price)} USDC for this action.",
                 details={"required_usdc": usd(price), "remaining_usdc": usd(call.budget)},
-                payment=self._payment(call.voice, price),
+                payment=self._payment(call.dialect, price),
             )
         if not free and agent.balance < price:
-            raise self._poor(call.voice, agent.balance, price)
+            raise self._balance_too_low(call.dialect, agent.balance, price)
 
-    def _poor(self, voice: Voice, balance: int, price: MicroUSDC) -> Refused:
+    def _balance_too_low(self, dialect: Dialect, balance: int, price: MicroUSDC) -> Refused:
         return Refused(
             "INSUFFICIENT_BALANCE",
             f"Wallet balance {format_usdc(balance)} USDC < required {format_usdc(price)} USDC.",
@@ -317,75 +331,77 @@ class Hub:
                 "amount_usdc": str(price),
                 "wallet_balance_usd": usd(balance),
             },
-            payment=self._payment(voice, price),
+            payment=self._payment(dialect, price),
         )
 
-    def _payment(self, voice: Voice, price: MicroUSDC) -> dict[str, Any]:
-        wallet = {"scheme": "stripe-wallet", "amount_usd": usd(price), "topup_url": f"{voice.origin}/topup"}
+    def _payment(self, dialect: Dialect, price: MicroUSDC) -> dict[str, Any]:
+        wallet = {"scheme": "stripe-wallet", "amount_usd": usd(price), "topup_url": f"{dialect.origin}/topup"}
         return {"accepts": [wallet], "ttl_seconds": 30}
 
     # -- the work and the money --------------------------------------------------------------------------------------
 
-    async def _perform(self, sold: Sold) -> Reply:
+    async def _perform(self, accepted: AcceptedCall) -> Reply:
         started = time.perf_counter()
-        work, output = await self.run(sold)
+        work, output = await self.run(accepted)
         duration = int((time.perf_counter() - started) * 1000)
-        _, body = self.settle(sold, output, work.units, duration)
-        return Reply(200, body, sold.headers)
+        _, body = self.settle(accepted, output, work.units, duration)
+        return Reply(200, body, accepted.headers)
 
-    async def run(self, sold: Sold) -> tuple[Work, bytes]:
+    async def run(self, accepted: AcceptedCall) -> tuple[Work, bytes]:
         """Have the work done; what it gave, and its JSON text.
 
         Raises:
             Refused: nobody can do it here, it cannot be done on this input, or it took too long.
         """
-        runs = sold.offer.runs
+        runs = accepted.offer.runs
         if runs is None:
             raise Refused("PROVIDER_UNREACHABLE", "Provider endpoint unreachable: the sandbox calls no one.")
 
         def do() -> tuple[Work, bytes]:
             began = time.perf_counter()
-            work = self.work.run(*runs, sold.call.arguments)
-            output = written_output(work, sold.offer)
+            work = self.work.run(*runs, accepted.call.arguments)
+            output = output_text(work, accepted.offer)
             took = time.perf_counter() - began
             self._durations[runs] = (self._durations.get(runs, took) + took) / 2
             return work, output
 
         try:
-            if sold.call.size <= INLINE_BYTES and self._durations.get(runs, INLINE_SECONDS) < INLINE_SECONDS:
+            if accepted.call.size <= INLINE_BYTES and self._durations.get(runs, INLINE_SECONDS) < INLINE_SECONDS:
                 return do()
             loop = asyncio.get_running_loop()
-            async with asyncio.timeout(sold.offer.timeout_seconds):
+            async with asyncio.timeout(accepted.offer.timeout_seconds):
                 return await loop.run_in_executor(self.workers, do)
         except self.work.WorkFailed as failed:
             raise work_refusal(failed.code, failed.message) from failed
         except TimeoutError as exc:
             raise Refused("PROVIDER_TIMEOUT", "The provider did not answer in time.") from exc
 
-    def settle(self, sold: Sold, output: bytes, units: Mapping[str, int], duration_ms: int) -> tuple[Parts, bytes]:
+    def settle(
+        self, accepted: AcceptedCall, output: bytes, units: Mapping[str, int], duration_ms: int
+    ) -> tuple[Parts, bytes]:
         """Charge for work done and keep its answer, in one transaction; the envelope and its text.
 
         Raises:
             Refused: the wallet was emptied meanwhile; nothing is charged.
         """
-        call, price = sold.call, sold.offer.tariff.charge(units, sold.call.budget)
+        call, price = accepted.call, accepted.offer.tariff.charge(units, accepted.call.budget)
         written: list[Parts] = []
 
         def render(receipt: Receipt) -> bytes:
-            parts = success(call, sold.listing, receipt, output, units=units, duration_ms=duration_ms)
+            parts = success(call, accepted.listing, receipt, output, units=units, duration_ms=duration_ms)
             written.append(parts)
             return encode(parts)
 
-        for free in (True, False) if sold.free else (False,):
+        for free in (True, False) if accepted.free else (False,):
             sale = Sale(
-                sold.agent.agent_id, call.call_id, call.digest, sold.listing.id, call.action, price, free,
-                dict(sold.headers),
+                accepted.agent.agent_id, call.call_id, call.digest, accepted.listing.id, call.action, price, free,
+                dict(accepted.headers),
             )  # fmt: skip
-            body = self.store.settle(sale, self.clock.now(), render)
+            body = self.database.settle(sale, self.clock.now(), render)
             if body is not None:
                 return written[-1], body
-        agent = self.store.agent(sold.agent.agent_id)
-        raise self._poor(call.voice, agent.balance if agent else 0, price)
+        agent = self.database.agent(accepted.agent.agent_id)
+        raise self._balance_too_low(call.dialect, agent.balance if agent else 0, price)
 
     # -- the catalog at run time -------------------------------------------------------------------------------------
 
@@ -394,18 +410,18 @@ class Hub:
         if config.catalog is not None:
             for position, manifest in enumerate(read_catalog_file(config.catalog)):
                 try:
-                    self.shelf.put(manifest)
+                    self.catalog.publish(manifest)
                 except WireError as exc:
-                    self.store.close()
+                    self.database.close()
                     raise SettingsError(str(config.catalog), f"manifests[{position}]", str(exc)) from exc
-        for capability, version, text in self.store.manifests():
+        for capability, version, text in self.database.manifests():
             if text is None:
-                self.shelf.remove(capability, version)
+                self.catalog.remove(capability, version)
                 continue
             try:
-                self.shelf.put(jsontext.loads(text, max_bytes=len(text)))
+                self.catalog.publish(jsontext.loads(text, max_bytes=len(text)))
             except WireError as exc:
-                self.store.close()
+                self.database.close()
                 raise SettingsError(str(config.data), f"{capability}@{version}", str(exc)) from exc
 
 

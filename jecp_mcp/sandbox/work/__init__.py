@@ -10,7 +10,13 @@ against the action's ``input_schema``.
 
 from __future__ import annotations
 
-from jecp_mcp.sandbox.work.forms import Delta, Work, WorkFailed
-from jecp_mcp.sandbox.work.registry import PROVIDERS, builtins, manifests, run, stream
+from jecp_mcp.sandbox.work.capability import Delta, Work, WorkFailed
+from jecp_mcp.sandbox.work.providers import (
+    PROVIDERS,
+    builtins,
+    manifests,
+    run,
+    stream,
+)
 
 __all__ = ["PROVIDERS", "Delta", "Work", "WorkFailed", "builtins", "manifests", "run", "stream"]

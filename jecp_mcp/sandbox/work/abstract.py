@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from jecp_mcp.sandbox.work import prose, schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
+from jecp_mcp.sandbox.work import json_schema, segmentation
+from jecp_mcp.sandbox.work.capability import (
+    Action,
+    Capability,
+    Input,
+    Work,
+    WorkFailed,
+)
 
 _MOST = 100_000
 _LEAD = 1.25
@@ -17,11 +23,11 @@ def extract(given: Input) -> Work:
 
     After SumBasic (Nenkova and Vanderwende, 2005), with a bonus for the opening sentence.
     """
-    sentences = list(prose.sentences(given["text"]))
+    sentences = list(segmentation.sentences(given["text"]))
     if not sentences:
         raise WorkFailed("TEXT_EMPTY", "the text holds no sentence")
     bags = [
-        [word for word in map(str.casefold, prose.words(sentence)) if word not in prose.STOPWORDS]
+        [word for word in map(str.casefold, segmentation.words(sentence)) if word not in segmentation.STOPWORDS]
         for sentence in sentences
     ]
     counts = Counter(word for bag in bags for word in bag)
@@ -45,10 +51,10 @@ def _worth(place: int, bag: list[str], likely: dict[str, float]) -> float:
     return mean * (1 if place else _LEAD)
 
 
-_PICKED = schemas.record(
+_PICKED = json_schema.record(
     {
-        "index": {**schemas.COUNT, "description": "Its place in the text, from 0."},
-        "text": schemas.STRING,
+        "index": {**json_schema.COUNT, "description": "Its place in the text, from 0."},
+        "text": json_schema.STRING,
         "score": {"type": "number", "minimum": 0},
     }
 )
@@ -68,23 +74,23 @@ CAPABILITY = Capability(
             price="0.008",
             work=extract,
             p95_ms=800,
-            input_schema=schemas.record(
+            input_schema=json_schema.record(
                 {
-                    "text": schemas.text(
+                    "text": json_schema.text(
                         "The text. English stop words are known; other languages work, less sharply.", _MOST
                     ),
-                    "sentences": schemas.whole("How many sentences to keep.", 1, 20, default=3),
+                    "sentences": json_schema.whole("How many sentences to keep.", 1, 20, default=3),
                 },
                 optional=("sentences",),
             ),
-            output_schema=schemas.record(
+            output_schema=json_schema.record(
                 {
-                    "summary": schemas.STRING,
+                    "summary": json_schema.STRING,
                     "sentences": {"type": "array", "items": _PICKED},
                     "total_sentences": {"type": "integer", "minimum": 1},
                 }
             ),
-            examples=({"input": {"text": prose.SAMPLE, "sentences": 2}},),
+            examples=({"input": {"text": segmentation.SAMPLE, "sentences": 2}},),
         ),
     ),
 )

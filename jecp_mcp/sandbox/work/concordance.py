@@ -6,8 +6,15 @@ import re
 from collections.abc import Generator
 from typing import Any
 
-from jecp_mcp.sandbox.work import schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Delta, Input, Work, whole
+from jecp_mcp.sandbox.work import json_schema
+from jecp_mcp.sandbox.work.capability import (
+    Action,
+    Capability,
+    Delta,
+    Input,
+    Work,
+    whole,
+)
 
 _MOST = 1_000_000
 
@@ -43,12 +50,12 @@ def _folded(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 
 
-_LINE = schemas.record(
+_LINE = json_schema.record(
     {
-        "offset": {**schemas.COUNT, "description": "Characters from the start of the text."},
-        "left": schemas.STRING,
-        "match": schemas.STRING,
-        "right": schemas.STRING,
+        "offset": {**json_schema.COUNT, "description": "Characters from the start of the text."},
+        "left": json_schema.STRING,
+        "match": json_schema.STRING,
+        "right": json_schema.STRING,
     }
 )
 
@@ -67,21 +74,21 @@ CAPABILITY = Capability(
             price="0.006",
             work=whole(search),
             stream=search,
-            input_schema=schemas.record(
+            input_schema=json_schema.record(
                 {
-                    "text": schemas.text("The text to search.", _MOST),
-                    "keyword": schemas.text("A word or phrase; not a pattern.", 100, pattern=r"\S"),
-                    "context": schemas.whole("Characters on each side.", 0, 200, default=40),
-                    "limit": schemas.whole("How many occurrences to give.", 1, 1_000, default=200),
-                    "match_case": schemas.flag("Whether upper and lower case differ.", False),
-                    "whole_words": schemas.flag("Whether parts of longer words do not count.", True),
+                    "text": json_schema.text("The text to search.", _MOST),
+                    "keyword": json_schema.text("A word or phrase; not a pattern.", 100, pattern=r"\S"),
+                    "context": json_schema.whole("Characters on each side.", 0, 200, default=40),
+                    "limit": json_schema.whole("How many occurrences to give.", 1, 1_000, default=200),
+                    "match_case": json_schema.flag("Whether upper and lower case differ.", False),
+                    "whole_words": json_schema.flag("Whether parts of longer words do not count.", True),
                 },
                 optional=("context", "limit", "match_case", "whole_words"),
             ),
-            output_schema=schemas.record(
+            output_schema=json_schema.record(
                 {
                     "lines": {"type": "array", "items": _LINE},
-                    "count": schemas.COUNT,
+                    "count": json_schema.COUNT,
                     "more": {"type": "boolean", "description": "Whether there are occurrences past the limit."},
                 }
             ),

@@ -8,9 +8,15 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from jecp_mcp.sandbox.work import marks, paper, schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
-from jecp_mcp.sandbox.work.marks import Block, Span
+from jecp_mcp.sandbox.work import json_schema, markdown, pdf
+from jecp_mcp.sandbox.work.capability import (
+    Action,
+    Capability,
+    Input,
+    Work,
+    WorkFailed,
+)
+from jecp_mcp.sandbox.work.markdown import Block, Span
 
 if TYPE_CHECKING:
     from fpdf import FPDF
@@ -37,13 +43,13 @@ def _source(given: Input) -> str:
 
 def to_html(given: Input) -> Work:
     """HTML in which nothing of the source can run: raw HTML is shown as text, links are http(s) or mailto."""
-    tokens = marks.tokens_of(_source(given))
+    tokens = markdown.tokens_of(_source(given))
     headings = [
-        {"level": int(opening.tag[1:]), "text": "".join(span.text for span in marks.spans(inline))}
+        {"level": int(opening.tag[1:]), "text": "".join(span.text for span in markdown.spans(inline))}
         for opening, inline in pairwise(tokens)
         if opening.type == "heading_open"
     ]
-    reader = marks.reader()
+    reader = markdown.reader()
     body = reader.renderer.render(tokens, reader.options, {})
     if given.get("full_page", False):
         title = str(headings[0]["text"]) if headings else "Document"
@@ -59,7 +65,7 @@ def to_docx(given: Input) -> Work:
     document = Document()
     document.core_properties.title = given.get("title", "")
     document.core_properties.author = ""
-    for block in marks.blocks(_source(given)):
+    for block in markdown.blocks(_source(given)):
         if block.kind == "table":
             table = document.add_table(len(block.rows), max(map(len, block.rows)), style="Table Grid")
             # One look at the grid for each row: asking python-docx for single cells is quadratic.
@@ -106,7 +112,7 @@ def _word_runs(paragraph: Any, spans: tuple[Span, ...], heavy: bool) -> None:
 
 def to_pdf(given: Input) -> Work:
     """A4 pages."""
-    return laid_out(marks.blocks(_source(given)), given.get("title", "Document"))
+    return laid_out(markdown.blocks(_source(given)), given.get("title", "Document"))
 
 
 def laid_out(blocks: list[Block], title: str) -> Work:
@@ -116,38 +122,38 @@ def laid_out(blocks: list[Block], title: str) -> Work:
         WorkFailed: ``CHARACTERS_UNSUPPORTED``, ``TOO_COMPLEX``.
     """
     runs = (spans for block in blocks for spans in (block.spans, *(cell for row in block.rows for cell in row)))
-    paper.check(span.text for spans in runs for span in spans)
-    with paper.document(title) as page:
+    pdf.check(span.text for spans in runs for span in spans)
+    with pdf.document(title) as page:
         for block in blocks:
             if block.kind == "table":
                 _page_table(page, block)
             elif block.kind == "rule":
-                page.set_draw_color(*paper.GREY)
+                page.set_draw_color(*pdf.GREY)
                 page.set_line_width(0.2)
-                page.line(paper.MARGIN, page.get_y() + 2, 210 - paper.MARGIN, page.get_y() + 2)
+                page.line(pdf.MARGIN, page.get_y() + 2, 210 - pdf.MARGIN, page.get_y() + 2)
                 page.ln(6)
             else:
                 _page_text(page, block)
-        return paper.sold(page)
+        return pdf.sold(page)
 
 
 def _page_text(page: FPDF, block: Block) -> None:
     size = _SIZES.get(block.level, 9 if block.kind == "code" else 10.5)
-    left = paper.MARGIN + 6.0 * min(block.depth, _DEEPEST) + (6.0 if block.quoted else 0.0)
+    left = pdf.MARGIN + 6.0 * min(block.depth, _DEEPEST) + (6.0 if block.quoted else 0.0)
     height = size * 0.52
     page.ln(height * 0.5 if block.level else 0)
     page.set_left_margin(left)
     if block.mark:
-        paper.plain(page, size)
+        pdf.plain(page, size)
         page.set_x(left - 5.5)
         page.write(height, block.mark)
     page.set_x(left)
     for span in block.spans:
-        colour = paper.GREY if block.quoted else _LINK if span.link else paper.INK
-        style = paper.bold if span.bold or block.level else paper.italic if span.italic else paper.plain
+        colour = pdf.GREY if block.quoted else _LINK if span.link else pdf.INK
+        style = pdf.bold if span.bold or block.level else pdf.italic if span.italic else pdf.plain
         style(page, size, _CODE if span.code and block.kind != "code" else colour)
-        page.write(height, paper.clean(span.text), span.link)
-    page.set_left_margin(paper.MARGIN)
+        page.write(height, pdf.clean(span.text), span.link)
+    page.set_left_margin(pdf.MARGIN)
     page.ln(height + 2.4)
 
 
@@ -155,21 +161,21 @@ def _page_table(page: FPDF, block: Block) -> None:
     columns = max(map(len, block.rows))
     if columns > _MOST_COLUMNS:
         raise WorkFailed("TOO_COMPLEX", f"a table has {columns} columns, a page holds {_MOST_COLUMNS}")
-    paper.plain(page, 9)
+    pdf.plain(page, 9)
     rows = [["".join(span.text for span in cell) for cell in row] for row in block.rows]
-    paper.table(page, rows, [paper.WIDTH / columns] * columns, "L" * columns)
+    pdf.table(page, rows, [pdf.WIDTH / columns] * columns, "L" * columns)
     page.ln(4)
 
 
 _SYNTAX = "CommonMark, with tables and ~~strikethrough~~."
-_PRINTED = schemas.record(
+_PRINTED = json_schema.record(
     {
-        "markdown": schemas.text(_SYNTAX, _MOST_LAID_OUT),
-        "title": schemas.text("The document's title property.", 200),
+        "markdown": json_schema.text(_SYNTAX, _MOST_LAID_OUT),
+        "title": json_schema.text("The document's title property.", 200),
     },
     optional=("title",),
 )
-_HEADING = schemas.record({"level": {"type": "integer", "minimum": 1, "maximum": 6}, "text": schemas.STRING})
+_HEADING = json_schema.record({"level": {"type": "integer", "minimum": 1, "maximum": 6}, "text": json_schema.STRING})
 _SAMPLE = (
     "# Field notes\n\nThe *second* survey found **more** herons.\n\n1. Ponds\n2. Reed beds\n\n"
     "| Site | Count |\n|---|---:|\n| North | 14 |\n| Weir | 9 |\n"
@@ -189,19 +195,19 @@ CAPABILITY = Capability(
             description="Render Markdown as HTML. Raw HTML in the source is shown as text, never passed through.",
             price="0.002",
             work=to_html,
-            input_schema=schemas.record(
+            input_schema=json_schema.record(
                 {
-                    "markdown": schemas.text(_SYNTAX, _MOST_CHARACTERS),
-                    "full_page": schemas.flag("A whole page rather than a fragment.", False),
-                    "language": schemas.text(
+                    "markdown": json_schema.text(_SYNTAX, _MOST_CHARACTERS),
+                    "full_page": json_schema.flag("A whole page rather than a fragment.", False),
+                    "language": json_schema.text(
                         "The page's language tag.", 12, 2, pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$"
                     ),
                 },
                 optional=("full_page", "language"),
             ),
-            output_schema=schemas.record(
+            output_schema=json_schema.record(
                 {
-                    "html": schemas.STRING,
+                    "html": json_schema.STRING,
                     "headings": {"type": "array", "description": "The document's outline.", "items": _HEADING},
                 }
             ),
@@ -215,7 +221,7 @@ CAPABILITY = Capability(
             work=to_docx,
             p95_ms=2_000,
             input_schema=_PRINTED,
-            output_schema=schemas.artifact(DOCX),
+            output_schema=json_schema.artifact(DOCX),
             examples=({"input": {"markdown": _SAMPLE, "title": "Field notes"}},),
         ),
         Action(
@@ -226,7 +232,7 @@ CAPABILITY = Capability(
             work=to_pdf,
             p95_ms=2_000,
             input_schema=_PRINTED,
-            output_schema=schemas.artifact("application/pdf"),
+            output_schema=json_schema.artifact("application/pdf"),
             examples=({"input": {"markdown": _SAMPLE}},),
         ),
     ),

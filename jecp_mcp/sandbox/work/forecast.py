@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from statistics import NormalDist, fmean, linear_regression
 
-from jecp_mcp.sandbox.work import schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work
+from jecp_mcp.sandbox.work import json_schema
+from jecp_mcp.sandbox.work.capability import Action, Capability, Input, Work
 
 _LEAST, _MOST = 8, 2_000
 
@@ -44,8 +44,8 @@ def _number(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-_ANY: schemas.Schema = {"type": "number"}
-_STEP: dict[str, schemas.Schema] = {
+_ANY: json_schema.Schema = {"type": "number"}
+_STEP: dict[str, json_schema.Schema] = {
     "step": {"type": "integer", "minimum": 1},
     "value": _ANY,
     "lower": _ANY,
@@ -70,25 +70,27 @@ CAPABILITY = Capability(
             description="Continue a series along its line of least squares; seasons are not looked for.",
             price="0.25",
             work=forecast,
-            input_schema=schemas.record(
+            input_schema=json_schema.record(
                 {
-                    "values": schemas.array(
+                    "values": json_schema.array(
                         "The series at equal intervals, oldest first.",
                         {"type": "number", "minimum": -1e15, "maximum": 1e15},
                         _MOST,
                         _LEAST,
                     ),
-                    "horizon": schemas.whole("How many steps ahead.", 1, 200),
-                    "level": schemas.number("Probability that the interval covers.", 0.5, 0.995, default=0.95),
+                    "horizon": json_schema.whole("How many steps ahead.", 1, 200),
+                    "level": json_schema.number("Probability that the interval covers.", 0.5, 0.995, default=0.95),
                 },
                 optional=("level",),
             ),
-            output_schema=schemas.record(
+            output_schema=json_schema.record(
                 {
-                    "forecast": {"type": "array", "minItems": 1, "items": schemas.record(_STEP)},
+                    "forecast": {"type": "array", "minItems": 1, "items": json_schema.record(_STEP)},
                     "level": _ANY,
-                    "model": schemas.record({"name": schemas.STRING, "slope": _ANY, "intercept": _ANY}),
-                    "fit": schemas.record({"observations": schemas.COUNT, "sigma": _ANY, "mean_absolute_error": _ANY}),
+                    "model": json_schema.record({"name": json_schema.STRING, "slope": _ANY, "intercept": _ANY}),
+                    "fit": json_schema.record(
+                        {"observations": json_schema.COUNT, "sigma": _ANY, "mean_absolute_error": _ANY}
+                    ),
                 }
             ),
             examples=({"input": {"values": list(_VISITORS), "horizon": 12, "level": 0.9}},),

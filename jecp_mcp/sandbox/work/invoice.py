@@ -8,8 +8,14 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-from jecp_mcp.sandbox.work import paper, schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
+from jecp_mcp.sandbox.work import json_schema, pdf
+from jecp_mcp.sandbox.work.capability import (
+    Action,
+    Capability,
+    Input,
+    Work,
+    WorkFailed,
+)
 
 if TYPE_CHECKING:
     from fpdf import FPDF
@@ -98,14 +104,14 @@ def render(given: Input) -> Work:
     due = _date(given["due"], "due") if "due" in given else issued + timedelta(days=30)
     if due < issued:
         raise WorkFailed("DATES_INVALID", "the invoice is due before it is issued")
-    paper.check(_texts(given))
+    pdf.check(_texts(given))
     lines = lines_of(given)
     sums = sums_of(given, lines)
-    with paper.document(f"Invoice {given['number']}", given["seller"]["name"]) as page:
-        paper.bold(page, 24)
+    with pdf.document(f"Invoice {given['number']}", given["seller"]["name"]) as page:
+        pdf.bold(page, 24)
         page.cell(100, 12, "Invoice")
-        paper.plain(page, 10, paper.GREY)
-        dates = f"No. {paper.clean(given['number'])}\nIssued {issued.isoformat()}\nDue {due.isoformat()}"
+        pdf.plain(page, 10, pdf.GREY)
+        dates = f"No. {pdf.clean(given['number'])}\nIssued {issued.isoformat()}\nDue {due.isoformat()}"
         page.multi_cell(0, 5, dates, align="R", new_x="LMARGIN", new_y="NEXT")
         page.ln(8)
         _parties(page, given["seller"], given["buyer"])
@@ -113,9 +119,9 @@ def render(given: Input) -> Work:
         _totals(page, sums, given)
         if given.get("notes"):
             page.ln(8)
-            paper.plain(page, 9, paper.GREY)
-            page.multi_cell(0, 5, paper.clean(given["notes"]), new_x="LMARGIN", new_y="NEXT")
-        return paper.sold(page)
+            pdf.plain(page, 9, pdf.GREY)
+            page.multi_cell(0, 5, pdf.clean(given["notes"]), new_x="LMARGIN", new_y="NEXT")
+        return pdf.sold(page)
 
 
 def _date(text: str, name: str) -> date:
@@ -133,16 +139,16 @@ def _texts(given: Input) -> list[str]:
 
 
 def _parties(page: FPDF, *parties: Mapping[str, Any]) -> None:
-    paper.plain(page, 8, paper.GREY)
-    paper.table(page, [("From", "To")], (90, 84), "LL", heading=False)
-    paper.bold(page, 11)
-    paper.table(page, [[party["name"] for party in parties]], (90, 84), "LL", heading=False)
-    paper.plain(page, 10)
+    pdf.plain(page, 8, pdf.GREY)
+    pdf.table(page, [("From", "To")], (90, 84), "LL", heading=False)
+    pdf.bold(page, 11)
+    pdf.table(page, [[party["name"] for party in parties]], (90, 84), "LL", heading=False)
+    pdf.plain(page, 10)
     below = [
         "\n".join(f"{before}{party[key]}" for key, before in (("address", ""), ("tax_id", "Tax ID ")) if party.get(key))
         for party in parties
     ]
-    paper.table(page, [below], (90, 84), "LL", heading=False)
+    pdf.table(page, [below], (90, 84), "LL", heading=False)
     page.ln(8)
 
 
@@ -151,7 +157,7 @@ def _items(page: FPDF, lines: tuple[Line, ...], currency: str) -> None:
         (line.description, _number(line.quantity), _money(line.unit_price, currency), _money(line.amount, currency))
         for line in lines
     ]
-    paper.table(page, [("Description", "Quantity", "Unit price", "Amount"), *rows], _WIDTHS, "LRRR")
+    pdf.table(page, [("Description", "Quantity", "Unit price", "Amount"), *rows], _WIDTHS, "LRRR")
 
 
 def _totals(page: FPDF, sums: Sums, given: Input) -> None:
@@ -164,21 +170,21 @@ def _totals(page: FPDF, sums: Sums, given: Input) -> None:
         page.add_page()
     page.ln(3)
     for label, amount in rows:
-        paper.plain(page, 10, paper.GREY)
+        pdf.plain(page, 10, pdf.GREY)
         page.cell(sum(_WIDTHS[:3]), 6.5, label, align="R")
-        paper.plain(page, 10)
+        pdf.plain(page, 10)
         page.cell(_WIDTHS[3], 6.5, _money(amount, currency), align="R", new_x="LMARGIN", new_y="NEXT")
-    paper.bold(page, 13)
+    pdf.bold(page, 13)
     page.cell(sum(_WIDTHS[:3]), 9, "Total", align="R")
     page.cell(_WIDTHS[3], 9, _money(sums.total, currency), align="R", new_x="LMARGIN", new_y="NEXT")
 
 
-def _party_schema(who: str) -> schemas.Schema:
-    return schemas.record(
+def _party_schema(who: str) -> json_schema.Schema:
+    return json_schema.record(
         {
-            "name": schemas.text("Name or company.", 120),
-            "address": schemas.text("Postal address; line breaks are kept.", 400),
-            "tax_id": schemas.text("VAT or other tax number.", 40),
+            "name": json_schema.text("Name or company.", 120),
+            "address": json_schema.text("Postal address; line breaks are kept.", 400),
+            "tax_id": json_schema.text("VAT or other tax number.", 40),
         },
         optional=("address", "tax_id"),
         description=who,
@@ -203,21 +209,21 @@ CAPABILITY = Capability(
             price="0.05",
             work=render,
             p95_ms=1_500,
-            input_schema=schemas.record(
+            input_schema=json_schema.record(
                 {
-                    "number": schemas.text("The invoice's number.", 40),
-                    "issued": schemas.text("Date of issue, YYYY-MM-DD.", 10, 10, pattern=_DATE),
-                    "due": schemas.text("Date due; 30 days after issue unless given.", 10, 10, pattern=_DATE),
-                    "currency": schemas.text("ISO 4217 code, such as EUR.", 3, 3, pattern="^[A-Z]{3}$"),
+                    "number": json_schema.text("The invoice's number.", 40),
+                    "issued": json_schema.text("Date of issue, YYYY-MM-DD.", 10, 10, pattern=_DATE),
+                    "due": json_schema.text("Date due; 30 days after issue unless given.", 10, 10, pattern=_DATE),
+                    "currency": json_schema.text("ISO 4217 code, such as EUR.", 3, 3, pattern="^[A-Z]{3}$"),
                     "seller": _party_schema("Who is owed."),
                     "buyer": _party_schema("Who owes."),
-                    "items": schemas.array(
+                    "items": json_schema.array(
                         "What was delivered.",
-                        schemas.record(
+                        json_schema.record(
                             {
-                                "description": schemas.text("What it is.", 300),
-                                "quantity": schemas.number("How many.", 0, 1_000_000),
-                                "unit_price": schemas.number("Price of one, before tax.", -10_000_000, 10_000_000),
+                                "description": json_schema.text("What it is.", 300),
+                                "quantity": json_schema.number("How many.", 0, 1_000_000),
+                                "unit_price": json_schema.number("Price of one, before tax.", -10_000_000, 10_000_000),
                                 "tax_percent": {**_PERCENT, "description": "Instead of the invoice's tax_percent."},
                             },
                             optional=("tax_percent",),
@@ -227,11 +233,11 @@ CAPABILITY = Capability(
                     ),
                     "tax_percent": {**_PERCENT, "default": 0, "description": "Tax on every item without its own."},
                     "discount_percent": {**_PERCENT, "default": 0, "description": "Off the subtotal, before tax."},
-                    "notes": schemas.text("Printed below the totals, such as how to pay.", 2_000),
+                    "notes": json_schema.text("Printed below the totals, such as how to pay.", 2_000),
                 },
                 optional=("due", "tax_percent", "discount_percent", "notes"),
             ),
-            output_schema=schemas.artifact("application/pdf"),
+            output_schema=json_schema.artifact("application/pdf"),
             examples=(
                 {
                     "input": {

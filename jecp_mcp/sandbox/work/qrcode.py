@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import io
 
-from jecp_mcp.sandbox.work import schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
+from jecp_mcp.sandbox.work import json_schema
+from jecp_mcp.sandbox.work.capability import (
+    Action,
+    Capability,
+    Input,
+    Work,
+    WorkFailed,
+)
 
 _MOST = 1_000
 
@@ -37,18 +43,18 @@ CAPABILITY = Capability(
             description="Draw a text or a link as a QR code, PNG.",
             price="0.001",
             work=encode,
-            input_schema=schemas.record(
+            input_schema=json_schema.record(
                 {
-                    "text": schemas.text("What the code says.", _MOST),
-                    "error_correction": schemas.choice(
+                    "text": json_schema.text("What the code says.", _MOST),
+                    "error_correction": json_schema.choice(
                         "How much may be damaged: L 7 %, M 15 %, Q 25 %, H 30 %.", "L", "M", "Q", "H", default="M"
                     ),
-                    "scale": schemas.whole("Pixels per module.", 1, 20, default=6),
-                    "border": schemas.whole("Quiet zone, in modules; readers expect 4.", 0, 16, default=4),
+                    "scale": json_schema.whole("Pixels per module.", 1, 20, default=6),
+                    "border": json_schema.whole("Quiet zone, in modules; readers expect 4.", 0, 16, default=4),
                 },
                 optional=("error_correction", "scale", "border"),
             ),
-            output_schema=schemas.artifact("image/png"),
+            output_schema=json_schema.artifact("image/png"),
             examples=({"input": {"text": "https://example.org/pay?ref=INV-2041", "scale": 8}},),
         ),
     ),

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from jecp_mcp.sandbox.work import convert, paper, schemas
-from jecp_mcp.sandbox.work.csvdata import correlations, described
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
-from jecp_mcp.sandbox.work.marks import Block, Span
-from jecp_mcp.sandbox.work.tables import DELIMITER, Table, table_of
+from jecp_mcp.sandbox.work import convert, json_schema, pdf
+from jecp_mcp.sandbox.work.capability import (
+    Action,
+    Capability,
+    Input,
+    Work,
+    WorkFailed,
+)
+from jecp_mcp.sandbox.work.csv_analysis import correlations, described
+from jecp_mcp.sandbox.work.csv_table import DELIMITER, Table, table_of
+from jecp_mcp.sandbox.work.markdown import Block, Span
 
 _MOST_CHARACTERS = 1_000_000
 _MOST_COLUMNS = 40
@@ -69,7 +75,7 @@ def _cell_text(value: Any) -> str:
         return "n/a"
     if isinstance(value, int | float):
         return f"{value:,.5g}" if isinstance(value, float) else f"{value:,}"
-    text = paper.clean(str(value)).replace("\n", " ")
+    text = pdf.clean(str(value)).replace("\n", " ")
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
 
@@ -90,17 +96,17 @@ CAPABILITY = Capability(
             tier="silver",
             rpm=20,
             p95_ms=4_000,
-            input_schema=schemas.record(
+            input_schema=json_schema.record(
                 {
-                    "csv": schemas.text(
+                    "csv": json_schema.text(
                         f"The file's text, with a head line. At most {_MOST_COLUMNS} columns.", _MOST_CHARACTERS
                     ),
                     "delimiter": DELIMITER,
-                    "title": schemas.text("The report's title.", 120),
+                    "title": json_schema.text("The report's title.", 120),
                 },
                 optional=("delimiter", "title"),
             ),
-            output_schema=schemas.artifact("application/pdf"),
+            output_schema=json_schema.artifact("application/pdf"),
             examples=(
                 {
                     "input": {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jecp_mcp.sandbox.work import prose, schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work
+from jecp_mcp.sandbox.work import json_schema, segmentation
+from jecp_mcp.sandbox.work.capability import Action, Capability, Input, Work
 
 _MOST = 200_000
 _WORDS_PER_MINUTE = 238
@@ -12,7 +12,7 @@ _WORDS_PER_MINUTE = 238
 def count(given: Input) -> Work:
     """Count characters, words, sentences, lines."""
     text: str = given["text"]
-    found = prose.words(text)
+    found = segmentation.words(text)
     letters = sum(map(len, found))
     return Work(
         {
@@ -21,7 +21,7 @@ def count(given: Input) -> Work:
             "bytes_utf8": len(text.encode("utf-8", "replace")),
             "words": len(found),
             "distinct_words": len({word.casefold() for word in found}),
-            "sentences": sum(1 for _ in prose.sentences(text)),
+            "sentences": sum(1 for _ in segmentation.sentences(text)),
             "lines": len(text.splitlines()),
             "average_word_length": round(letters / len(found), 2) if found else 0,
             "longest_word": max(found, key=len, default=""),
@@ -49,12 +49,12 @@ CAPABILITY = Capability(
             description="Count the characters, words, distinct words, sentences and lines of a text.",
             price="0.0005",
             work=count,
-            input_schema=schemas.record({"text": schemas.text("The text to count.", _MOST, 0)}),
-            output_schema=schemas.record(
+            input_schema=json_schema.record({"text": json_schema.text("The text to count.", _MOST, 0)}),
+            output_schema=json_schema.record(
                 {
-                    **dict.fromkeys(_COUNTED, schemas.COUNT),
+                    **dict.fromkeys(_COUNTED, json_schema.COUNT),
                     "average_word_length": _LENGTH,
-                    "longest_word": schemas.STRING,
+                    "longest_word": json_schema.STRING,
                     "reading_seconds": {**_LENGTH, "description": f"At {_WORDS_PER_MINUTE} words a minute."},
                 }
             ),

@@ -8,8 +8,15 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
-from jecp_mcp.sandbox.work import schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Ending, Input, Work, WorkFailed
+from jecp_mcp.sandbox.work import json_schema
+from jecp_mcp.sandbox.work.capability import (
+    Action,
+    Capability,
+    Ending,
+    Input,
+    Work,
+    WorkFailed,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,12 +83,12 @@ def _make_1(given: Input) -> Work:
 
 
 _INPUT = {
-    "image": schemas.text(
+    "image": json_schema.text(
         "The image in base64 (PNG, JPEG, WebP, GIF or BMP; at most 3 MB and 16 megapixels).",
         _MOST_BASE64,
         contentEncoding="base64",
     ),
-    "size": schemas.whole("The longest side of the result, in pixels.", 16, 512),
+    "size": json_schema.whole("The longest side of the result, in pixels.", 16, 512),
 }
 _SUNSET = (
     "iVBORw0KGgoAAAANSUhEUgAAADAAAAAgAgMAAAApuhOPAAAACVBMVEX63FrixHgYPG508s7nAAAAPUlEQVR42mNcxYAATAwkcsKQ"
@@ -103,8 +110,8 @@ CAPABILITY_1 = Capability(
             description="Shrink an image into a square, keeping its proportions. PNG out.",
             price="0.003",
             work=_make_1,
-            input_schema=schemas.record(_INPUT),
-            output_schema=schemas.artifact("image/png"),
+            input_schema=json_schema.record(_INPUT),
+            output_schema=json_schema.artifact("image/png"),
             examples=({"input": {"image": _SUNSET, "size": 24}},),
         ),
     ),
@@ -124,10 +131,10 @@ CAPABILITY = Capability(
             description="Shrink an image into a square, or crop it to fill the square. PNG out.",
             price="0.0025",
             work=make,
-            input_schema=schemas.record(
-                {**_INPUT, "crop": schemas.flag("Fill the square and crop the rest.", True)}, optional=("crop",)
+            input_schema=json_schema.record(
+                {**_INPUT, "crop": json_schema.flag("Fill the square and crop the rest.", True)}, optional=("crop",)
             ),
-            output_schema=schemas.artifact("image/png"),
+            output_schema=json_schema.artifact("image/png"),
             examples=({"input": {"image": _SUNSET, "size": 24, "crop": False}},),
         ),
     ),

@@ -6,8 +6,14 @@ import re
 from collections import Counter, defaultdict
 from typing import Any
 
-from jecp_mcp.sandbox.work import prose, schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Ending, Input, Work
+from jecp_mcp.sandbox.work import json_schema, segmentation
+from jecp_mcp.sandbox.work.capability import (
+    Action,
+    Capability,
+    Ending,
+    Input,
+    Work,
+)
 
 _MOST = 20_000
 _LONGEST = 4
@@ -49,14 +55,14 @@ def _phrases(text: str) -> list[tuple[str, ...]]:
     phrases: list[tuple[str, ...]] = []
     run: list[str] = []
     last = 0
-    for start, end in prose.places(text):
+    for start, end in segmentation.places(text):
         word = text[start:end].casefold()
         # White space alone between two words keeps a phrase together.
         if run and (text[last:start].strip() or len(run) == _LONGEST):
             phrases.append(tuple(run))
             run = []
         last = end
-        if word in prose.STOPWORDS or word.isdigit():
+        if word in segmentation.STOPWORDS or word.isdigit():
             if run:
                 phrases.append(tuple(run))
             run = []
@@ -67,9 +73,9 @@ def _phrases(text: str) -> list[tuple[str, ...]]:
     return phrases
 
 
-_PHRASE = schemas.record(
+_PHRASE = json_schema.record(
     {
-        "phrase": schemas.STRING,
+        "phrase": json_schema.STRING,
         "score": {"type": "number", "minimum": 0},
         "count": {"type": "integer", "minimum": 1},
     }
@@ -92,23 +98,23 @@ CAPABILITY = Capability(
             model="per_token",
             rates={"input_per_token_usdc": "0.000001", "output_per_token_usdc": "0.000004"},
             work=extract,
-            input_schema=schemas.record(
+            input_schema=json_schema.record(
                 {
-                    "text": schemas.text("English text.", _MOST),
-                    "limit": schemas.whole("How many phrases at most.", 1, 50, default=10),
+                    "text": json_schema.text("English text.", _MOST),
+                    "limit": json_schema.whole("How many phrases at most.", 1, 50, default=10),
                 },
                 optional=("limit",),
             ),
-            output_schema=schemas.record(
+            output_schema=json_schema.record(
                 {
                     "keywords": {"type": "array", "items": _PHRASE},
-                    "usage": schemas.record(
-                        {"input_tokens": schemas.COUNT, "output_tokens": schemas.COUNT},
+                    "usage": json_schema.record(
+                        {"input_tokens": json_schema.COUNT, "output_tokens": json_schema.COUNT},
                         description="What was charged for.",
                     ),
                 }
             ),
-            examples=({"input": {"text": prose.SAMPLE, "limit": 5}},),
+            examples=({"input": {"text": segmentation.SAMPLE, "limit": 5}},),
         ),
     ),
 )

@@ -21,8 +21,8 @@ import apsw
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.money import MicroUSDC
+from jecp_mcp.sandbox.hub_tables import SCHEMA
 from jecp_mcp.sandbox.pricing import Split, split
-from jecp_mcp.sandbox.schema import SCHEMA
 
 VENDOR_PREFIX = "sbx"
 ANSWER_WINDOW_MS = 24 * 3_600_000
@@ -69,7 +69,7 @@ _AGENT = (
 )
 
 
-class Stored(NamedTuple):
+class StoredAnswer(NamedTuple):
     """The answer kept for a call id."""
 
     digest: bytes
@@ -125,7 +125,7 @@ def _keep_private(path: Path) -> None:
         os.close(descriptor)
 
 
-class Store:
+class HubDatabase:
     """The books. Use from one thread."""
 
     def __init__(self, path: Path | None) -> None:
@@ -225,7 +225,7 @@ class Store:
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
-    def answer(self, agent_id: str, call_id: str, at: int) -> Stored | None:
+    def answer(self, agent_id: str, call_id: str, at: int) -> StoredAnswer | None:
         """What an earlier call under this id was answered, within the window."""
         row = self._row(
             "SELECT digest, headers, body FROM answers WHERE agent_id = ? AND call_id = ? AND created_at > ?",
@@ -233,7 +233,7 @@ class Store:
             call_id,
             at - ANSWER_WINDOW_MS,
         )
-        return Stored(row[0], json.loads(row[1]), row[2]) if row else None
+        return StoredAnswer(row[0], json.loads(row[1]), row[2]) if row else None
 
     def settle(self, sale: Sale, at: int, render: Callable[[Receipt], bytes]) -> bytes | None:
         """Charge a sale, divide it, count it and keep its answer, all or nothing.
@@ -323,7 +323,7 @@ class Store:
             self._db.execute("DELETE FROM nonces WHERE until <= ?", (at,))
             self._db.execute("DELETE FROM rates WHERE second <= ?", (at // 1000 - RATE_WINDOW_SECONDS,))
 
-    # -- the shared hands of the other books -------------------------------------------------------------------------
+    # -- for the tables that `payments` keeps ------------------------------------------------------------------------
 
     def atomic(self) -> AbstractContextManager[object]:
         """A transaction: all of what is written inside, or nothing. May be nested."""

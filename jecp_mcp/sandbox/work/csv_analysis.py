@@ -10,9 +10,22 @@ from statistics import StatisticsError, correlation, fmean, median, pstdev, quan
 from typing import Any
 
 from jecp_mcp.clock import parse_iso
-from jecp_mcp.sandbox.work import schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Ending, Input, Work, WorkFailed
-from jecp_mcp.sandbox.work.tables import DELIMITER, MOST_CHARACTERS, Column, Table, table_of
+from jecp_mcp.sandbox.work import json_schema
+from jecp_mcp.sandbox.work.capability import (
+    Action,
+    Capability,
+    Ending,
+    Input,
+    Work,
+    WorkFailed,
+)
+from jecp_mcp.sandbox.work.csv_table import (
+    DELIMITER,
+    MOST_CHARACTERS,
+    Column,
+    Table,
+    table_of,
+)
 
 _MOST_GROUPS = 5_000
 _MOST_CORRELATED = 10
@@ -153,7 +166,7 @@ def _aggregate(column: Column, function: str, rows: list[int]) -> float | int | 
     return _figure(_FUNCTIONS[function], values) if values else None
 
 
-_CSV = schemas.text(
+_CSV = json_schema.text(
     f"The file's text, with a head line. At most 200 columns and 300000 cells; {MOST_CHARACTERS} characters.",
     MOST_CHARACTERS,
 )
@@ -161,28 +174,31 @@ _STATISTIC = {"type": ["number", "null"]}
 _COLUMN = {
     "type": "object",
     "properties": {
-        "name": schemas.STRING,
+        "name": json_schema.STRING,
         "type": {"enum": ["integer", "number", "boolean", "date", "datetime", "text", "empty"]},
-        **dict.fromkeys(("count", "missing", "distinct"), schemas.COUNT),
-        "statistics": schemas.record(
-            {**dict.fromkeys((*_MOMENTS, "q1", "median", "q3"), _STATISTIC), "outliers": schemas.COUNT},
+        **dict.fromkeys(("count", "missing", "distinct"), json_schema.COUNT),
+        "statistics": json_schema.record(
+            {**dict.fromkeys((*_MOMENTS, "q1", "median", "q3"), _STATISTIC), "outliers": json_schema.COUNT},
             description="Of numeric columns.",
         ),
-        "earliest": schemas.STRING,
-        "latest": schemas.STRING,
-        "top": {"type": "array", "items": schemas.record({"value": schemas.STRING, "count": {"type": "integer"}})},
+        "earliest": json_schema.STRING,
+        "latest": json_schema.STRING,
+        "top": {
+            "type": "array",
+            "items": json_schema.record({"value": json_schema.STRING, "count": {"type": "integer"}}),
+        },
     },
     "required": ["name", "type", "count", "missing", "distinct"],
 }
-_CORRELATION = schemas.record(
+_CORRELATION = json_schema.record(
     {
-        "a": schemas.STRING,
-        "b": schemas.STRING,
-        "r": schemas.number("Pearson's r.", -1, 1),
+        "a": json_schema.STRING,
+        "b": json_schema.STRING,
+        "r": json_schema.number("Pearson's r.", -1, 1),
         "rows": {"type": "integer"},
     }
 )
-_GROUP = schemas.record(
+_GROUP = json_schema.record(
     {
         "key": {"type": "object"},
         "rows": {"type": "integer", "minimum": 1},
@@ -195,11 +211,11 @@ _PROFILE = Action(
     description="Tell each column's type, gaps, statistics or most frequent values, and correlations.",
     price="0.02",
     work=profile,
-    input_schema=schemas.record({"csv": _CSV, "delimiter": DELIMITER}, optional=("delimiter",)),
-    output_schema=schemas.record(
+    input_schema=json_schema.record({"csv": _CSV, "delimiter": DELIMITER}, optional=("delimiter",)),
+    output_schema=json_schema.record(
         {
             "rows": {"type": "integer", "minimum": 1},
-            "delimiter": schemas.STRING,
+            "delimiter": json_schema.STRING,
             "columns": {"type": "array", "items": _COLUMN},
             "correlations": {
                 "type": "array",
@@ -224,27 +240,29 @@ _GROUP_BY = Action(
     description="Group a table's rows by columns and aggregate others; largest by the first aggregate first.",
     price="0.01",
     work=group_by,
-    input_schema=schemas.record(
+    input_schema=json_schema.record(
         {
             "csv": _CSV,
             "delimiter": DELIMITER,
-            "by": schemas.array("Columns to group by.", {"type": "string", "maxLength": 120}, 3, 1, uniqueItems=True),
-            "aggregates": schemas.array(
+            "by": json_schema.array(
+                "Columns to group by.", {"type": "string", "maxLength": 120}, 3, 1, uniqueItems=True
+            ),
+            "aggregates": json_schema.array(
                 "What to work out for each group.",
-                schemas.record(
+                json_schema.record(
                     {
                         "column": {"type": "string", "maxLength": 120},
-                        "function": schemas.choice("How.", "count", *_FUNCTIONS),
+                        "function": json_schema.choice("How.", "count", *_FUNCTIONS),
                     }
                 ),
                 10,
                 1,
             ),
-            "limit": schemas.whole("How many groups to return.", 1, 1_000, default=100),
+            "limit": json_schema.whole("How many groups to return.", 1, 1_000, default=100),
         },
         optional=("delimiter", "limit"),
     ),
-    output_schema=schemas.record(
+    output_schema=json_schema.record(
         {"groups": {"type": "array", "items": _GROUP}, "total_groups": {"type": "integer", "minimum": 1}}
     ),
     examples=(

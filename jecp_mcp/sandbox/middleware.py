@@ -13,16 +13,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
-from jecp_mcp.sandbox.envelopes import http_date
-from jecp_mcp.sandbox.faults import Dropped
+from jecp_mcp.sandbox.dialect import Dialect, Endpoint
+from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
+from jecp_mcp.sandbox.fault_injection import DropConnection
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.refusals import Refused, Reply, Road, Voice, refusal_reply
+from jecp_mcp.sandbox.success_answers import http_date
 from jecp_mcp.wire.jecp.envelope import MAX_REQUEST_BYTES
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_FORM_BYTES = 64 * 1024
 LEGACY_SUNSET_MS = 1_830_211_200_000
-"""When ``/v1/jecp`` ends, 2027-12-31: it is the old road (JECP 01-protocol §2)."""
+"""When ``/v1/jecp`` ends, 2027-12-31: it is the old endpoint (JECP 01-protocol §2)."""
 LEGACY_HEADERS = {
     "deprecation": "true",
     "sunset": http_date(LEGACY_SUNSET_MS),
@@ -39,10 +40,10 @@ class Connection(NamedTuple):
 
 Connections = MutableMapping[tuple[str, int], Connection]
 """The open connections by the client's address, kept by the server."""
-Handler = Callable[[Hub, Request, Voice], Awaitable[Reply | Response]]
+Handler = Callable[[Hub, Request, Dialect], Awaitable[Reply | Response]]
 
 
-class Door:
+class LoopbackMiddleware:
     """ASGI middleware: only loopback names as Host, and a dropped connection where a fault wants one."""
 
     def __init__(self, app: ASGIApp, connections: Connections) -> None:
@@ -61,7 +62,7 @@ class Door:
             await self._app(scope, receive, send)
         except ClientDisconnect:
             return  # The client left before its request was whole: nobody is there to answer.
-        except Dropped:
+        except DropConnection:
             client = scope.get("client")
             connection = self._connections.get((client[0], client[1])) if client else None
             if connection is not None:
@@ -77,22 +78,24 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def endpoint(hub: Hub, handler: Handler, road: Road = "invoke") -> Callable[[Request], Awaitable[Response]]:
+def route_endpoint(
+    hub: Hub, handler: Handler, endpoint: Endpoint = "invoke"
+) -> Callable[[Request], Awaitable[Response]]:
     """A handler as Starlette calls it: faults of its path first, refusals as envelopes."""
 
     async def answer(request: Request) -> Response:
-        voice = voice_of(hub, request, road)
+        dialect = dialect_of(hub, request, endpoint)
         try:
             reply: Reply | Response | None = None
             if not request.url.path.startswith(("/sandbox/", "/v1/invoke", "/v1/jecp")):
                 fault = hub.faults.take((request.url.path,), request.headers.get("x-agent-id"))
-                reply = await fault.before(voice, None, streaming=False) if fault is not None else None
+                reply = await fault.answer_instead(dialect, None, streaming=False) if fault is not None else None
             if reply is None:
-                reply = await handler(hub, request, voice)
+                reply = await handler(hub, request, dialect)
         except Refused as refused:
-            reply = refusal_reply(refused, voice)
+            reply = refusal_reply(refused, dialect)
         response = response_of(reply) if isinstance(reply, Reply) else reply
-        if road == "jecp":
+        if endpoint == "jecp":
             for name, value in LEGACY_HEADERS.items():
                 response.headers.setdefault(name, value)
         return response
@@ -100,9 +103,9 @@ def endpoint(hub: Hub, handler: Handler, road: Road = "invoke") -> Callable[[Req
     return answer
 
 
-def voice_of(hub: Hub, request: Request, road: Road = "invoke") -> Voice:
+def dialect_of(hub: Hub, request: Request, endpoint: Endpoint = "invoke") -> Dialect:
     """How to answer a request."""
-    return Voice(hub.config.dialect, road, f"http://{request.headers['host']}")
+    return Dialect(hub.config.dialect, endpoint, f"http://{request.headers['host']}")
 
 
 def response_of(reply: Reply) -> Response:
@@ -110,7 +113,7 @@ def response_of(reply: Reply) -> Response:
     return Response(reply.body, reply.status, dict(reply.headers))
 
 
-def json_reply(value: Any, status: int = 200, cache_control: str = "no-store") -> Reply:
+def json_reply(value: Any, status: int = 200, cache_control: str = "no-database") -> Reply:
     """A JSON answer."""
     return Reply(status, jsontext.dumps(value), {"content-type": "application/json", "cache-control": cache_control})
 

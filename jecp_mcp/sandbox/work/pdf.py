@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from jecp_mcp.sandbox.work.forms import Work, WorkFailed
+from jecp_mcp.sandbox.work.capability import Work, WorkFailed
 
 if TYPE_CHECKING:
     from fpdf import FPDF

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from jecp_mcp.sandbox.work import schemas
-from jecp_mcp.sandbox.work.forms import Input, WorkFailed
+from jecp_mcp.sandbox.work import json_schema
+from jecp_mcp.sandbox.work.capability import Input, WorkFailed
 
 MOST_CHARACTERS = 1_500_000
 MOST_COLUMNS = 200
@@ -29,7 +29,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 _BOOLEAN = re.compile("true|false|yes|no", re.IGNORECASE | re.ASCII)
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-DELIMITER = schemas.choice("What separates fields.", "auto", *_DELIMITERS, default="auto")
+DELIMITER = json_schema.choice("What separates fields.", "auto", *_DELIMITERS, default="auto")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import jsonschema_rs
 from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.errors import MoneyError, SettingsError, WireError
+from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.sandbox.pricing import UNIT_OF_RATE, Tariff, read_tariff, usd
-from jecp_mcp.sandbox.refusals import Refused
 from jecp_mcp.wire.jecp.ids import split_capability
 
 MAX_CATALOG_BYTES = 16 * 1024 * 1024
@@ -78,7 +78,7 @@ class Listing:
         return self.sunset_at is not None and self.sunset_at <= at
 
 
-class Shelf:
+class Catalog:
     """The catalog. An unpinned call means the version published last."""
 
     def __init__(self, builtins: Iterable[Mapping[str, Any]], manifests: Iterable[Mapping[str, Any]]) -> None:
@@ -90,11 +90,11 @@ class Shelf:
         self.revision = 0
         self._versions: dict[str, dict[str, Listing]] = {}
         for entry in builtins:
-            self._place(_read_builtin(_exact(entry)))
+            self._add(_read_builtin(_exact(entry)))
         for manifest in manifests:
-            self._place(_read_manifest(_exact(manifest), _OWN_WORK))
+            self._add(_read_manifest(_exact(manifest), _OWN_WORK))
 
-    def put(self, manifest: Any) -> Listing:
+    def publish(self, manifest: Any) -> Listing:
         """Publish a provider's manifest, validated to the letter; it replaces the same version.
 
         Raises:
@@ -107,15 +107,15 @@ class Shelf:
             raise WireError(f"the manifest is larger than {MAX_MANIFEST_BYTES} bytes")
         check_manifest(manifest)
         try:
-            listing = _read_manifest(manifest, self._scripted(manifest))
+            listing = _read_manifest(manifest, self._work_of(manifest))
             for offer in listing.offers.values():
                 _validator(offer.raw["input_schema"])
         except (MoneyError, ValueError) as exc:
             raise WireError(f"the manifest is not valid: {exc}") from exc
-        self._place(listing)
+        self._add(listing)
         return listing
 
-    def _scripted(self, manifest: Mapping[str, Any]) -> tuple[str, str] | None:
+    def _work_of(self, manifest: Mapping[str, Any]) -> tuple[str, str] | None:
         """The work a manifest's ``extensions.sandbox.runs`` names, if it names one."""
         script = (manifest.get("extensions") or {}).get("sandbox")
         if not isinstance(script, Mapping):
@@ -149,16 +149,16 @@ class Shelf:
             if (not listing.namespace) is builtin
         ]
 
-    def find(self, wanted: str) -> Listing:
+    def find(self, capability_id: str) -> Listing:
         """The listing a request means: ``id`` for the current version, ``id@1.2.3`` for that one.
 
         Raises:
             Refused: there is none.
         """
         try:
-            asked = split_capability(wanted)
+            asked = split_capability(capability_id)
         except WireError as exc:
-            raise Refused("INVALID_CAPABILITY", f"{wanted[:100]!r} is not a capability id.") from exc
+            raise Refused("INVALID_CAPABILITY", f"{capability_id[:100]!r} is not a capability id.") from exc
         versions = self._versions.get(asked.capability)
         if versions is None:
             raise Refused("CAPABILITY_NOT_FOUND", f"'{asked.capability}' is not a published active capability.")
@@ -176,7 +176,7 @@ class Shelf:
         """Whether any provider sells under this namespace."""
         return any(each.startswith(f"{namespace}/") for each in self._versions)
 
-    def _place(self, listing: Listing) -> None:
+    def _add(self, listing: Listing) -> None:
         versions = self._versions.setdefault(listing.id, {})
         versions.pop(listing.version, None)
         versions[listing.version] = listing

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count, repeat
 from typing import TYPE_CHECKING
 
-from jecp_mcp.sandbox.work.forms import WorkFailed
+from jecp_mcp.sandbox.work.capability import WorkFailed
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

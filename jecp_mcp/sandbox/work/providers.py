@@ -10,16 +10,22 @@ from jecp_mcp.sandbox.work import (
     abstract,
     concordance,
     convert,
-    csvdata,
+    csv_analysis,
     forecast,
     invoice,
-    keywords,
+    key_phrases,
     qrcode,
     report,
     textstats,
     thumbnail,
 )
-from jecp_mcp.sandbox.work.forms import Action, Capability, Delta, Input, Work
+from jecp_mcp.sandbox.work.capability import (
+    Action,
+    Capability,
+    Delta,
+    Input,
+    Work,
+)
 
 PROVIDERS = {
     "inkwell": "Inkwell Documents",
@@ -35,12 +41,12 @@ _SOLD = (
     thumbnail.CAPABILITY_1,
     thumbnail.CAPABILITY,
     abstract.CAPABILITY,
-    csvdata.CAPABILITY_1,
-    csvdata.CAPABILITY,
+    csv_analysis.CAPABILITY_1,
+    csv_analysis.CAPABILITY,
     forecast.CAPABILITY,
     report.CAPABILITY,
     concordance.CAPABILITY,
-    keywords.CAPABILITY,
+    key_phrases.CAPABILITY,
 )
 
 
