@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from inspect import isgeneratorfunction
 from typing import Any
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import JecpMcpError
+from jecp_mcp.sandbox.work.json_schema import Schema
 
 Input = Mapping[str, Any]
 """An action's input, already valid against its `input_schema`."""
-_SIDE_EFFECTS = ("external_api_call", "stores_data", "modifies_state", "sends_email")
 Delta = str | dict[str, Any]
 """One piece of a stream."""
+_SIDE_EFFECTS = ("external_api_call", "stores_data", "modifies_state", "sends_email")
 
 
 class WorkFailed(JecpMcpError):
@@ -43,84 +45,76 @@ class Work:
     units: Mapping[str, int] = field(default_factory=dict)
 
 
-def whole(pieces: Callable[[Input], Generator[Delta, None, Work]]) -> Callable[[Input], Work]:
-    """The same work in one piece."""
-
-    def work(given: Input) -> Work:
-        running = pieces(given)
-        while True:
-            try:
-                next(running)
-            except StopIteration as end:
-                done: Work = end.value
-                return done
-
-    return work
+Stream = Generator[Delta, None, Work]
+"""Work done piece by piece; the generator returns the whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """One action for sale.
 
     Attributes:
-        price: the price of a call, or the base of a metered one, in decimal USDC.
-        rates: unit rates of a metered price by their manifest key, in decimal USDC.
+        price: the price of a call, or the base of one metered by the token, in decimal USDC.
+        work: what does it; a generator function streams.
         output_schema: of the JSON output; for artifacts, of the wrapper the Hub puts round the bytes.
-        stream: for streaming actions, the same work piece by piece; the generator returns what `work` returns.
-        p95_ms: the latency promised, in milliseconds.
+        example: an input.
+        name: the id in words unless given.
+        rates: rates of a price per token by their manifest key, in decimal USDC.
+        limits: the trust tier and the calls per minute, by their manifest key.
     """
 
     id: str
-    name: str
     description: str
     price: str
-    work: Callable[[Input], Work]
-    input_schema: dict[str, Any]
-    output_schema: dict[str, Any]
-    examples: tuple[dict[str, Any], ...]
-    stream: Callable[[Input], Generator[Delta, None, Work]] | None = None
-    model: str = "per_call"
+    work: Callable[[Input], Work | Stream]
+    input_schema: Schema
+    output_schema: Schema
+    example: dict[str, Any]
+    name: str = ""
     rates: Mapping[str, str] = field(default_factory=dict)
-    tier: str | None = None
-    rpm: int | None = None
-    p95_ms: int = 500
+    limits: Mapping[str, str | int] = field(default_factory=dict)
 
-    def manifest(self) -> dict[str, Any]:
-        """The action as a provider's manifest has it (JECP 04-manifest §5)."""
-        entry: dict[str, Any] = {
-            "id": self.id,
-            "name": self.name,
-            "description": self.description,
-            "pricing": {"base": f"${self.price}", "currency": "USDC", "model": self.model, **self.rates},
-            "input_schema": self.input_schema,
-            "output_schema": self.output_schema,
-            "examples": list(self.examples),
-            "side_effects": dict.fromkeys(_SIDE_EFFECTS, False),
-            "sla": {"latency_p95_ms": self.p95_ms, "timeout_ms": 30_000},
-        }
-        if self.stream is not None:
-            entry["streaming"] = True
-        if self.tier is not None:
-            entry["trust_tier_required"] = self.tier
-        if self.rpm is not None:
-            entry["rate_limit_rpm"] = self.rpm
-        return entry
+    @property
+    def streaming(self) -> bool:
+        """Whether the work comes piece by piece."""
+        return isgeneratorfunction(self.work)
+
+    def run(self, given: Input) -> Work:
+        """Do the work to its end."""
+        done = self.work(given)
+        while not isinstance(done, Work):
+            try:
+                next(done)
+            except StopIteration as end:
+                done = end.value
+        return done
 
     def builtin(self) -> dict[str, Any]:
         """The action as a Hub lists its own; the price is decimal text."""
         return {
             "id": self.id,
-            "name": self.name,
+            "name": self.name or self.id.replace("-", " ").capitalize(),
             "description": self.description,
+            "price_usdc": self.price,
             "input_schema": self.input_schema,
             "output_schema": self.output_schema,
-            "price_usdc": self.price,
-            "examples": list(self.examples),
+            "examples": [{"input": self.example}],
         }
+
+    def manifest(self) -> dict[str, Any]:
+        """The action as a provider's manifest has it (JECP 04-manifest §5)."""
+        entry = self.builtin()
+        model = "per_token" if self.rates else "per_call"
+        entry["pricing"] = {"base": f"${entry.pop('price_usdc')}", "currency": "USDC", "model": model, **self.rates}
+        entry["side_effects"] = dict.fromkeys(_SIDE_EFFECTS, False)
+        entry["sla"] = {"timeout_ms": 30_000}
+        if self.streaming:
+            entry["streaming"] = True
+        return {**entry, **self.limits}
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Deprecation:
     """A version on its way out, or gone: `days` until its sunset from today (negative: ago), UTC midnight.
 
     Without a `successor` the capability is withdrawn and nothing takes its place.
@@ -132,46 +126,38 @@ class Ending:
 
     def manifest(self, now: UnixMs) -> dict[str, str]:
         """The manifest's ``deprecation``. Whole days keep the catalog's ETag still."""
-        today = datetime.fromtimestamp(now / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        at = today + timedelta(days=self.days)
-        ending = {"status": self.status, "sunset_at": at.isoformat().replace("+00:00", "Z")}
-        return ending if self.successor is None else {**ending, "successor_version": self.successor}
+        sunset = datetime.fromtimestamp(now / 1000, UTC).date() + timedelta(days=self.days)
+        entry = {"status": self.status, "sunset_at": f"{sunset}T00:00:00Z"}
+        return entry if self.successor is None else {**entry, "successor_version": self.successor}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capability:
-    """One version of a capability; `namespace` is empty for the Hub's own."""
+    """One version of a capability. Its `id` is ``namespace/capability``, or the bare name of a built-in."""
 
-    namespace: str
-    capability: str
+    id: str
     version: str
     name: str
     description: str
     tags: tuple[str, ...]
     actions: tuple[Action, ...]
-    ending: Ending | None = None
+    deprecation: Deprecation | None = None
 
-    @property
-    def id(self) -> str:
-        """``namespace/capability``, or the bare name of a built-in."""
-        return f"{self.namespace}/{self.capability}" if self.namespace else self.capability
-
-    def manifest(self, display_name: str, now: UnixMs) -> dict[str, Any]:
-        """The provider's full manifest (JECP 04-manifest §5)."""
-        entry: dict[str, Any] = {
-            "namespace": self.namespace,
-            "display_name": display_name,
-            "capability": self.capability,
+    def manifest(self, providers: Mapping[str, str], now: UnixMs) -> dict[str, Any]:
+        """The provider's full manifest (JECP 04-manifest §5); `providers` has their names by namespace."""
+        namespace, _, capability = self.id.partition("/")
+        return {
+            "namespace": namespace,
+            "display_name": providers[namespace],
+            "capability": capability,
             "version": self.version,
             "description": self.description,
             "tags": list(self.tags),
-            "endpoint": f"https://{self.namespace}.example/jecp/{self.capability}",
+            "endpoint": f"https://{namespace}.example/jecp/{capability}",
             "actions": [action.manifest() for action in self.actions],
             "compliance": {"pii_handling": "process_only_no_store"},
+            **({"deprecation": self.deprecation.manifest(now)} if self.deprecation else {}),
         }
-        if self.ending is not None:
-            entry["deprecation"] = self.ending.manifest(now)
-        return entry
 
     def builtin(self) -> dict[str, Any]:
         """The capability as a Hub lists its own."""

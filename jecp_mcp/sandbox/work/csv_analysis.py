@@ -5,48 +5,34 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
-from statistics import StatisticsError, correlation, fmean, median, pstdev, quantiles, stdev
+from statistics import StatisticsError, correlation, fmean, median, quantiles, stdev
 from typing import Any
 
-from jecp_mcp.clock import parse_iso
-from jecp_mcp.sandbox.work import json_schema
-from jecp_mcp.sandbox.work.capability import (
-    Action,
-    Capability,
-    Ending,
-    Input,
-    Work,
-    WorkFailed,
-)
-from jecp_mcp.sandbox.work.csv_table import (
-    DELIMITER,
-    MOST_CHARACTERS,
-    Column,
-    Table,
-    table_of,
-)
+from jecp_mcp.sandbox.work.capability import Action, Capability, Deprecation, Input, Work, WorkFailed
+from jecp_mcp.sandbox.work.csv_table import Column, instant, read_columns
+from jecp_mcp.sandbox.work.json_schema import COUNT, NUMBER, STRING, array, choice, list_of, record, text, whole
 
+_MOST_CHARACTERS = 1_500_000
 _MOST_GROUPS = 5_000
 _MOST_CORRELATED = 10
 _PAIRS = 25
-_Values = Sequence[float]
 
 
 def profile(given: Input) -> Work:
     """Describe every column."""
-    table = table_of(given)
+    columns = read_columns(given["csv"])
     return Work(
         {
-            "rows": table.rows,
-            "delimiter": table.delimiter,
-            "columns": [described(column) for column in table.columns],
-            "correlations": correlations(table)[:_PAIRS],
+            "rows": len(columns[0].values),
+            "columns": list(map(profile_column, columns)),
+            "correlations": correlations(columns)[:_PAIRS],
         }
     )
 
 
-def described(column: Column) -> dict[str, Any]:
+def profile_column(column: Column) -> dict[str, Any]:
     """A column's kind, gaps and statistics."""
     present = [value for value in column.values if value is not None]
     counted = Counter(present)
@@ -57,88 +43,62 @@ def described(column: Column) -> dict[str, Any]:
         "missing": len(column.values) - len(present),
         "distinct": len(counted),
     }
-    if not present:
-        return found
     if column.numeric:
         found["statistics"] = _statistics(present)
     elif column.kind in {"date", "datetime"}:
-        found["earliest"], found["latest"] = min(present, key=parse_iso), max(present, key=parse_iso)
-    else:
+        found["earliest"], found["latest"] = min(present, key=instant), max(present, key=instant)
+    elif present:
         # Ties in the order they were met, so that the same file gives the same answer.
         found["top"] = [{"value": str(value)[:200], "count": count} for value, count in counted.most_common(5)]
     return found
 
 
-def _statistics(values: _Values) -> dict[str, float | int | None]:
-    """Moments and quantiles (linear interpolation); `std` is the sample's, `outliers` lie beyond 1.5 IQR."""
-    # Quartered before: a quantile is the weighted sum of two values, and no weight of these passes 4.
-    quarters = [value / 4 for value in values]
-    q1, middle, q3 = (
-        4 * cut for cut in (quantiles(quarters, n=4, method="inclusive") if len(values) > 1 else quarters * 3)
-    )
-    low, high = q1 - 1.5 * (q3 - q1), q3 + 1.5 * (q3 - q1)
-    figures = {name: _figure(function, values) for name, function in _MOMENTS.items()}
-    cuts = {"q1": _rounded(q1), "median": _rounded(middle), "q3": _rounded(q3)}
-    return {**figures, **cuts, "outliers": sum(value < low or value > high for value in values)}
-
-
-def _skewness(values: _Values) -> float:
-    mean, spread = fmean(values), pstdev(values)
-    return fmean([((value - mean) / spread) ** 3 for value in values])
-
-
-_FUNCTIONS: dict[str, Callable[[_Values], float]] = {
-    "sum": math.fsum,
-    "mean": fmean,
+_FUNCTIONS: dict[str, Callable[[Sequence[float]], float | None]] = {
     "min": min,
     "max": max,
+    "sum": math.fsum,
+    "mean": fmean,
     "median": median,
-    "std": stdev,
+    "std": lambda values: stdev(values) if len(values) > 1 else None,
 }
-_MOMENTS = {**{name: _FUNCTIONS[name] for name in ("min", "max", "sum", "mean", "std")}, "skewness": _skewness}
+"""The sample's standard deviation, as of no single value."""
 
 
-def _figure(function: Callable[[_Values], float], values: _Values) -> float | None:
-    """None where the values have no such figure, or one that no float holds."""
-    try:
-        return _rounded(function(values))
-    except (StatisticsError, OverflowError, ZeroDivisionError):
-        return None
+def _statistics(values: Sequence[float]) -> dict[str, float | None]:
+    """Quantiles by linear interpolation; `outliers` lie beyond 1.5 IQR."""
+    q1, _, q3 = quantiles(values, n=4, method="inclusive") if len(values) > 1 else list(values) * 3
+    reach = 1.5 * (q3 - q1)
+    outliers = sum(value < q1 - reach or value > q3 + reach for value in values)
+    figures = {name: _round(function(values)) for name, function in _FUNCTIONS.items()}
+    return {**figures, "q1": _round(q1), "q3": _round(q3), "outliers": outliers}
 
 
-def _rounded(value: float) -> float | None:
-    """Nine significant digits; None for what no JSON number can be."""
-    return float(f"{value:.9g}") if math.isfinite(value) else None
+def _round(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.9g}")
 
 
-def correlations(table: Table) -> list[dict[str, Any]]:
+def correlations(columns: list[Column]) -> list[dict[str, Any]]:
     """Pearson's r of each pair of the first numeric columns over rows where both have a value, strongest first."""
     pairs: list[dict[str, Any]] = []
-    columns = [column for column in table.columns if column.numeric][:_MOST_CORRELATED]
-    for (a, ours), (b, theirs) in combinations([(column.name, _scaled(column)) for column in columns], 2):
-        both = [pair for pair in zip(theirs, ours, strict=True) if None not in pair]
+    numeric = [column for column in columns if column.numeric]
+    for one, other in combinations(numeric[:_MOST_CORRELATED], 2):
+        both = [pair for pair in zip(other.values, one.values, strict=True) if None not in pair]
         if len(both) < 3:  # noqa: PLR2004  # two points always correlate
             continue
         try:
             r = correlation(*zip(*both, strict=True))
         except StatisticsError:  # one of them is constant
             continue
-        pairs.append({"a": b, "b": a, "r": round(min(1, max(-1, r)), 6), "rows": len(both)})
+        pairs.append({"a": other.name, "b": one.name, "r": round(min(1, max(-1, r)), 6), "rows": len(both)})
     return sorted(pairs, key=lambda pair: -abs(pair["r"]))
-
-
-def _scaled(column: Column) -> list[float | None]:
-    """At most 1 in size, so that values near the largest float do not overflow when they are squared."""
-    largest = max(abs(value) for value in column.values if value is not None) or 1
-    return [None if value is None else value / largest for value in column.values]
 
 
 def group_by(given: Input) -> Work:
     """Aggregate numeric columns over groups of rows."""
-    table = table_of(given)
-    keys = [table.column(name) for name in given["by"]]
-    wanted = [(table.column(each["column"]), each["function"]) for each in given["aggregates"]]
-    for column, function in wanted:
+    columns = read_columns(given["csv"])
+    keys = [_find(columns, name) for name in given["by"]]
+    aggregates = [(_find(columns, each["column"]), each["function"]) for each in given["aggregates"]]
+    for column, function in aggregates:
         if function != "count" and not column.numeric:
             raise WorkFailed("COLUMN_NOT_NUMERIC", f"{column.name!r} holds {column.kind}, which has no {function}")
     groups: dict[tuple[Any, ...], list[int]] = {}
@@ -146,154 +106,106 @@ def group_by(given: Input) -> Work:
         groups.setdefault(key, []).append(row)
     if len(groups) > _MOST_GROUPS:
         raise WorkFailed("TOO_LARGE", f"there are {len(groups)} groups, at most {_MOST_GROUPS} are allowed")
-    found: list[dict[str, Any]] = [
-        {
-            "key": dict(zip(given["by"], key, strict=True)),
-            "rows": len(rows),
-            "values": {f"{function}({column.name})": _aggregate(column, function, rows) for column, function in wanted},
-        }
-        for key, rows in groups.items()
-    ]
-    first = f"{wanted[0][1]}({wanted[0][0].name})"
-    found.sort(key=lambda group: -math.inf if group["values"][first] is None else group["values"][first], reverse=True)
+    found: list[dict[str, Any]] = []
+    for key, rows in groups.items():
+        values = {f"{name}({column.name})": _aggregate(column, name, rows) for column, name in aggregates}
+        found.append({"key": dict(zip(given["by"], key, strict=True)), "rows": len(rows), "values": values})
+    found.sort(key=lambda group: _order(next(iter(group["values"].values()))), reverse=True)
     return Work({"groups": found[: given.get("limit", 100)], "total_groups": len(found)})
 
 
-def _aggregate(column: Column, function: str, rows: list[int]) -> float | int | None:
+def _order(value: float | None) -> float:
+    return -math.inf if value is None else value
+
+
+def _find(columns: list[Column], name: str) -> Column:
+    for column in columns:
+        if column.name == name:
+            return column
+    known = ", ".join(column.name for column in columns[:20])
+    raise WorkFailed("COLUMN_UNKNOWN", f"there is no column {name[:80]!r}; there are {known[:400]}")
+
+
+def _aggregate(column: Column, function: str, rows: list[int]) -> float | None:
     values = [value for row in rows if (value := column.values[row]) is not None]
     if function == "count":
         return len(values)
-    return _figure(_FUNCTIONS[function], values) if values else None
+    return _round(_FUNCTIONS[function](values)) if values else None
 
 
-_CSV = json_schema.text(
-    f"The file's text, with a head line. At most 200 columns and 300000 cells; {MOST_CHARACTERS} characters.",
-    MOST_CHARACTERS,
-)
+_CSV = text("The file's text, with a head line. At most 200 columns and 300000 cells.", _MOST_CHARACTERS)
+_NAME = {"type": "string", "maxLength": 120}
 _STATISTIC = {"type": ["number", "null"]}
-_COLUMN = {
-    "type": "object",
-    "properties": {
-        "name": json_schema.STRING,
-        "type": {"enum": ["integer", "number", "boolean", "date", "datetime", "text", "empty"]},
-        **dict.fromkeys(("count", "missing", "distinct"), json_schema.COUNT),
-        "statistics": json_schema.record(
-            {**dict.fromkeys((*_MOMENTS, "q1", "median", "q3"), _STATISTIC), "outliers": json_schema.COUNT},
-            description="Of numeric columns.",
-        ),
-        "earliest": json_schema.STRING,
-        "latest": json_schema.STRING,
-        "top": {
-            "type": "array",
-            "items": json_schema.record({"value": json_schema.STRING, "count": {"type": "integer"}}),
-        },
-    },
-    "required": ["name", "type", "count", "missing", "distinct"],
+_STATISTICS = record(**dict.fromkeys((*_FUNCTIONS, "q1", "q3"), _STATISTIC), outliers=COUNT)
+_COLUMN = record(
+    "statistics",
+    "earliest",
+    "latest",
+    "top",
+    name=STRING,
+    type={"enum": ["integer", "number", "boolean", "date", "datetime", "text", "empty"]},
+    count=COUNT,
+    missing=COUNT,
+    distinct=COUNT,
+    statistics={**_STATISTICS, "description": "Of numeric columns."},
+    earliest=STRING,
+    latest=STRING,
+    top=list_of(record(value=STRING, count=COUNT)),
+)
+_CORRELATIONS = {
+    **list_of(record(a=STRING, b=STRING, r=NUMBER, rows=COUNT)),
+    "description": f"Pearson's r, strongest first, of the first {_MOST_CORRELATED} numeric columns.",
 }
-_CORRELATION = json_schema.record(
-    {
-        "a": json_schema.STRING,
-        "b": json_schema.STRING,
-        "r": json_schema.number("Pearson's r.", -1, 1),
-        "rows": {"type": "integer"},
-    }
-)
-_GROUP = json_schema.record(
-    {
-        "key": {"type": "object"},
-        "rows": {"type": "integer", "minimum": 1},
-        "values": {"type": "object", "additionalProperties": _STATISTIC},
-    }
-)
 _PROFILE = Action(
     id="profile",
-    name="Profile",
     description="Tell each column's type, gaps, statistics or most frequent values, and correlations.",
     price="0.02",
     work=profile,
-    input_schema=json_schema.record({"csv": _CSV, "delimiter": DELIMITER}, optional=("delimiter",)),
-    output_schema=json_schema.record(
-        {
-            "rows": {"type": "integer", "minimum": 1},
-            "delimiter": json_schema.STRING,
-            "columns": {"type": "array", "items": _COLUMN},
-            "correlations": {
-                "type": "array",
-                "description": f"Pearson's r, strongest first, of the first {_MOST_CORRELATED} numeric columns.",
-                "items": _CORRELATION,
-            },
-        }
-    ),
-    examples=(
-        {
-            "input": {
-                "csv": "day,site,visitors,rain_mm\n2026-05-01,North,120,0\n2026-05-02,North,80,6.5\n"
-                "2026-05-01,Weir,64,0\n2026-05-02,Weir,31,7\n2026-05-03,Weir,,2.1\n"
-            }
-        },
-    ),
-    p95_ms=1_500,
+    input_schema=record(csv=_CSV),
+    output_schema=record(rows=COUNT, columns=list_of(_COLUMN), correlations=_CORRELATIONS),
+    example={
+        "csv": "day,site,visitors,rain_mm\n2026-05-01,North,120,0\n2026-05-02,North,80,6.5\n"
+        "2026-05-01,Weir,64,0\n2026-05-02,Weir,31,7\n2026-05-03,Weir,,2.1\n"
+    },
 )
 _GROUP_BY = Action(
     id="group-by",
-    name="Group by",
     description="Group a table's rows by columns and aggregate others; largest by the first aggregate first.",
     price="0.01",
     work=group_by,
-    input_schema=json_schema.record(
-        {
-            "csv": _CSV,
-            "delimiter": DELIMITER,
-            "by": json_schema.array(
-                "Columns to group by.", {"type": "string", "maxLength": 120}, 3, 1, uniqueItems=True
-            ),
-            "aggregates": json_schema.array(
-                "What to work out for each group.",
-                json_schema.record(
-                    {
-                        "column": {"type": "string", "maxLength": 120},
-                        "function": json_schema.choice("How.", "count", *_FUNCTIONS),
-                    }
-                ),
-                10,
-                1,
-            ),
-            "limit": json_schema.whole("How many groups to return.", 1, 1_000, default=100),
-        },
-        optional=("delimiter", "limit"),
+    input_schema=record(
+        csv=_CSV,
+        by=array("Columns to group by.", _NAME, 3, uniqueItems=True),
+        aggregates=array(
+            "What to work out for each group.", record(column=_NAME, function=choice("How.", "count", *_FUNCTIONS)), 10
+        ),
+        limit=whole("How many groups to return.", 1, 1_000, default=100),
     ),
-    output_schema=json_schema.record(
-        {"groups": {"type": "array", "items": _GROUP}, "total_groups": {"type": "integer", "minimum": 1}}
+    output_schema=record(
+        groups=list_of(
+            record(key={"type": "object"}, rows=COUNT, values={"type": "object", "additionalProperties": _STATISTIC})
+        ),
+        total_groups=COUNT,
     ),
-    examples=(
-        {
-            "input": {
-                "csv": "site,visitors\nNorth,120\nNorth,80\nWeir,64\n",
-                "by": ["site"],
-                "aggregates": [{"column": "visitors", "function": "mean"}],
-            }
-        },
-    ),
-    p95_ms=1_500,
+    example={
+        "csv": "site,visitors\nNorth,120\nNorth,80\nWeir,64\n",
+        "by": ["site"],
+        "aggregates": [{"column": "visitors", "function": "mean"}],
+    },
 )
 
 CAPABILITY = Capability(
-    namespace="plumbline",
-    capability="csv",
+    id="plumbline/csv",
     version="2.0.0",
     name="CSV analysis",
     description="Profiles and aggregates CSV tables: column types, statistics, correlations, groups.",
     tags=("csv", "statistics", "data"),
     actions=(_PROFILE, _GROUP_BY),
 )
-
-CAPABILITY_1 = Capability(
-    namespace="plumbline",
-    capability="csv",
+CAPABILITY_1 = replace(
+    CAPABILITY,
     version="1.0.0",
-    name="CSV analysis",
     description="Profiles CSV tables. Gone: use 2.0.0.",
-    tags=("csv", "statistics", "data"),
     actions=(_PROFILE,),
-    ending=Ending("sunset", -12, "2.0.0"),
+    deprecation=Deprecation("sunset", -12, "2.0.0"),
 )

@@ -26,7 +26,7 @@ def out(capability: str, action: str, given: dict[str, Any]) -> Any:
     ],
 )
 def test_sentences_end_where_a_reader_ends_them(text: str, expected: list[str]) -> None:
-    assert list(segmentation.sentences(text)) == expected
+    assert segmentation.sentences(text) == expected
 
 
 def test_statistics_count_what_a_person_counts() -> None:
