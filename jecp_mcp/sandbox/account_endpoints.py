@@ -13,13 +13,7 @@ from jecp_mcp.sandbox import html_pages
 from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD, Refused, Reply
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.middleware import (
-    LOOPBACK_NAMES,
-    html_reply,
-    json_reply,
-    read_form,
-    read_json,
-)
+from jecp_mcp.sandbox.middleware import LOOPBACK_NAMES, html_reply, json_reply, read_form, read_json
 from jecp_mcp.sandbox.pricing import usd
 
 MAX_NAME = 100
@@ -35,7 +29,7 @@ async def register(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     name, kind = body.get("name"), body.get("agent_type", "automation")
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not isinstance(kind, str):
         raise Refused("VALIDATION_FAILED", f"name is required, at most {MAX_NAME} characters.")
-    agent_id, api_key = hub.database.register(name, kind[:MAX_NAME], ZERO, hub.config.free_calls, hub.clock.now())
+    agent_id, api_key = hub.agents.register(name, kind[:MAX_NAME], ZERO, hub.config.free_calls, hub.clock.now())
     return json_reply(
         {
             "jecp": "1.0",
@@ -56,7 +50,7 @@ async def register(hub: Hub, request: Request, dialect: Dialect) -> Reply:
 async def topup(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     """``POST /api/agents/topup`` and ``/api/agent/topup``: a checkout page for a person."""
     body = await read_json(request)
-    agent = hub.authenticate(dialect, request.headers)
+    agent = hub.checks.authenticate(dialect, request.headers)
     amount = _amount_usd(body.get("amount"))
     return_to = body.get("returnTo")
     if return_to is not None and not _may_return_to(return_to):
@@ -107,7 +101,7 @@ async def show_topup(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # 
 async def begin_topup(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
     """``POST /topup``: to the checkout. Test money needs no key: only the wallet's owner can spend it."""
     form = await read_form(request)
-    agent = hub.database.agent(form.get("agent_id", "").strip())
+    agent = hub.agents.get(form.get("agent_id", "").strip())
     if agent is None:
         return html_reply(
             html_pages.message_page("No such agent", "This Hub has no agent of that id."), html_pages.HEADERS, 404
@@ -119,7 +113,7 @@ async def begin_topup(hub: Hub, request: Request, dialect: Dialect) -> Reply:  #
 async def show_checkout(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
     """``GET /checkout/{session}``."""
     checkout = hub.payments.checkout(request.path_params["session"], hub.clock.now())
-    agent = hub.database.agent(checkout.agent_id) if checkout else None
+    agent = hub.agents.get(checkout.agent_id) if checkout else None
     if checkout is None or agent is None:
         page = html_pages.message_page("No such checkout", "It was never opened here, or it has expired.")
         return html_reply(page, html_pages.HEADERS, 404)
@@ -145,21 +139,21 @@ async def register_by_page(hub: Hub, request: Request, dialect: Dialect) -> Repl
         return html_reply(
             html_pages.message_page("A name is needed", "Go back and give the agent a name."), html_pages.HEADERS, 400
         )
-    agent_id, api_key = hub.database.register(name, "page", ZERO, hub.config.free_calls, hub.clock.now())
+    agent_id, api_key = hub.agents.register(name, "page", ZERO, hub.config.free_calls, hub.clock.now())
     return html_reply(html_pages.new_agent_page(agent_id, api_key), html_pages.HEADERS, 201)
 
 
 async def rotate_key(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     """``POST /v1/agents/me/rotate-key``."""
     body = await read_json(request)
-    agent = hub.authenticate(dialect, request.headers)
+    agent = hub.checks.authenticate(dialect, request.headers)
     grace = body.get("grace_seconds", GRACE_SECONDS[1])
     revoke = body.get("revoke_old", False)
     if isinstance(grace, bool) or not isinstance(grace, int) or not isinstance(revoke, bool):
         raise Refused("INVALID_REQUEST", "grace_seconds must be a whole number and revoke_old true or false.")
     grace = 0 if revoke else max(GRACE_SECONDS[0], min(grace, GRACE_SECONDS[1]))
     now = hub.clock.now()
-    made = hub.database.rotate_key(agent.agent_id, grace * 1000, now)
+    made = hub.agents.rotate_key(agent.agent_id, grace * 1000, now)
     if made is None:
         raise Refused("ROTATION_24H_CAP", "A key may be rotated 3 times within 24 hours.", retry_after=600)
     if agent.agent_id == hub.agent_id:
@@ -180,7 +174,7 @@ async def rotate_key(hub: Hub, request: Request, dialect: Dialect) -> Reply:
 
 async def request_refund(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     """``POST /v1/refunds``."""
-    agent = hub.authenticate(dialect, request.headers)
+    agent = hub.checks.authenticate(dialect, request.headers)
     body = await read_json(request)
     transaction_id, reason, evidence = body.get("transaction_id"), body.get("reason"), body.get("evidence_url")
     if not isinstance(transaction_id, str) or not isinstance(reason, str) or not reason.strip():
@@ -193,7 +187,7 @@ async def request_refund(hub: Hub, request: Request, dialect: Dialect) -> Reply:
 
 async def list_refunds(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     """``GET /v1/refunds``."""
-    agent = hub.authenticate(dialect, request.headers)
+    agent = hub.checks.authenticate(dialect, request.headers)
     hub.payments.approve_due_refunds(hub.clock.now())
     refunds = hub.payments.refunds(agent.agent_id)
     return json_reply({"jecp": "1.0", "refunds": refunds, "count": len(refunds)})
@@ -201,7 +195,7 @@ async def list_refunds(hub: Hub, request: Request, dialect: Dialect) -> Reply:
 
 async def show_refund(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     """``GET /v1/refunds/{id}``."""
-    agent = hub.authenticate(dialect, request.headers)
+    agent = hub.checks.authenticate(dialect, request.headers)
     hub.payments.approve_due_refunds(hub.clock.now())
     return json_reply({"jecp": "1.0", **hub.payments.refund(request.path_params["id"], agent.agent_id)})
 

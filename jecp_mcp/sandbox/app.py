@@ -133,7 +133,7 @@ class _Catalog:
     """The catalog's endpoints."""
 
     def __init__(self, hub: Hub) -> None:
-        self._listings = CatalogPages(hub.catalog, hub.config.dialect, hub.database.calls_by_capability())
+        self._listings = CatalogPages(hub.catalog, hub.config.dialect, hub.sales.calls_by_capability())
 
     async def page(self, hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG002  # one signature for all
         """``GET /v1/capabilities``."""

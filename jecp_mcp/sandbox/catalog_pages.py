@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from jecp_mcp import jsontext
-from jecp_mcp.sandbox.catalog import Catalog, Listing, Offer
+from jecp_mcp.sandbox.catalog import Catalog
 from jecp_mcp.sandbox.dialect import Dialect, DialectName
 from jecp_mcp.sandbox.error_answers import Refused, Reply
+from jecp_mcp.sandbox.listing import Listing, Offer
 from jecp_mcp.sandbox.pricing import usd
 from jecp_mcp.sandbox.success_answers import ENGINE
 from jecp_mcp.wire.jecp.tiers import TIERS

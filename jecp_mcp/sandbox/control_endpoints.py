@@ -94,7 +94,7 @@ async def change_catalog(hub: Hub, request: Request, dialect: Dialect) -> Reply:
 async def set_wallet(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     """``POST /sandbox/wallet``."""
     body = await _read_own_json(request)
-    agent = hub.authenticate(dialect, request.headers)
+    agent = hub.checks.authenticate(dialect, request.headers)
     changes: dict[str, int | None] = {}
     if "balance_usdc" in body:
         try:
@@ -111,13 +111,13 @@ async def set_wallet(hub: Hub, request: Request, dialect: Dialect) -> Reply:
             raise Refused("INVALID_REQUEST", f"{name} must be a whole number.")
         else:
             changes[name] = value
-    hub.database.adjust(agent.agent_id, changes, hub.clock.now())
+    hub.agents.adjust(agent.agent_id, changes, hub.clock.now())
     return json_reply(hub.payments.books(agent.agent_id))
 
 
 async def show_books(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     """``GET /sandbox/books``."""
-    agent = hub.authenticate(dialect, request.headers)
+    agent = hub.checks.authenticate(dialect, request.headers)
     if request.query_params.get("agent_id", agent.agent_id) != agent.agent_id:
         raise Refused("FORBIDDEN", "These are another agent's books.")
     hub.payments.approve_due_refunds(hub.clock.now())

@@ -7,11 +7,12 @@ from typing import Any
 
 from jecp_mcp import __version__
 from jecp_mcp.clock import iso
+from jecp_mcp.sandbox.agents import VENDOR_PREFIX
 from jecp_mcp.sandbox.catalog import Catalog
 from jecp_mcp.sandbox.config import SandboxConfig
 from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD
-from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS, VENDOR_PREFIX
+from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS
 from jecp_mcp.sandbox.success_answers import ENGINE
 from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES
 

@@ -10,6 +10,7 @@ from jecp_mcp import jsontext
 from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.wire.jecp.codes import ALIASES, canonical
+from jecp_mcp.wire.jecp.tiers import TIER_CALLS
 
 TOPUP_AMOUNTS_USD = (5, 20, 100)
 
@@ -237,6 +238,7 @@ def next_action(refused: Refused, dialect: Dialect) -> dict[str, Any] | None:
     return action | {"hint" if dialect.variant == "invoke" else "description": fields}
 
 
+_EARNED = ", ".join(f"{tier} from {calls}" for tier, calls in TIER_CALLS.items() if calls)
 _ACTIONS: Mapping[str, tuple[str, str]] = {
     "AUTH_REQUIRED": ("register", "Register an agent to receive agent_id and api_key, with free calls."),
     "INVALID_API_KEY": ("register", "Check the credentials, or register a new agent."),
@@ -252,7 +254,7 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     "ACTION_NOT_FOUND": ("see_manifest", "Look up the action ids in the capability's manifest."),
     "VALIDATION_FAILED": ("see_manifest", "Compare the input with the action's schema."),
     "INPUT_SCHEMA_VIOLATION": ("see_manifest", "Compare the input with the action's schema."),
-    "INSUFFICIENT_TRUST": ("earn_trust", "Trust grows with calls: silver from 100, gold from 500, platinum from 2000."),
+    "INSUFFICIENT_TRUST": ("earn_trust", f"Trust grows with calls: {_EARNED}."),
     "PROVIDER_ERROR": ("try_alternative_provider", "The provider failed; look for another one."),
     "PROVIDER_UNREACHABLE": ("try_alternative_provider", "The provider cannot be reached; look for another one."),
     "PROVIDER_UNAVAILABLE": ("try_alternative_provider", "The provider is offline; look for another one."),

@@ -16,11 +16,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from jecp_mcp import jsontext
+from jecp_mcp.sandbox.call_checks import AcceptedCall
 from jecp_mcp.sandbox.call_request import Call
 from jecp_mcp.sandbox.error_answers import Refused, Reply, failed_envelope
 from jecp_mcp.sandbox.fault_injection import DropConnection, Fault
-from jecp_mcp.sandbox.hub import AcceptedCall, Claim, Hub, work_refusal
-from jecp_mcp.sandbox.hub_database import StoredAnswer
+from jecp_mcp.sandbox.fulfilment import work_refusal
+from jecp_mcp.sandbox.hub import Claim, Hub
+from jecp_mcp.sandbox.sales import StoredAnswer
 from jecp_mcp.sandbox.success_answers import Parts, closing_events, encode, output_text
 from jecp_mcp.wire.jecp.codes import canonical
 
@@ -93,13 +95,13 @@ class EventStream(Response):
                     yield event("meter", {"elapsed_ms": _ms(started)})
             work = delivered[0] if delivered else None
             if work is None:
-                work, output = await self._hub.run(accepted)
+                work, output = await self._hub.fulfilment.run(accepted)
             else:
                 output = output_text(work, accepted.offer)
             if not call.builtin:
                 tokens = sum(count for unit, count in work.units.items() if unit.endswith("tokens"))
                 yield event("meter", ({"tokens": tokens} if tokens else {}) | {"elapsed_ms": _ms(started)})
-            envelope, body = self._hub.settle(accepted, output, work.units, _ms(started))
+            envelope, body = self._hub.fulfilment.settle(accepted, output, work.units, _ms(started))
             self._outcome = Reply(200, body, accepted.headers)
             self._drop_last_event()
         except Refused as refused:
@@ -131,15 +133,15 @@ class EventStream(Response):
         Raises:
             Refused: it cannot be done, or does not go on.
         """
-        hub, runs = self._hub, self._accepted.offer.runs
+        fulfilment, runs = self._hub.fulfilment, self._accepted.offer.runs
         if runs is None:
             raise Refused("PROVIDER_UNREACHABLE", "Provider endpoint unreachable: the sandbox calls no one.")
         try:
-            iterator = hub.work.stream(*runs, self._accepted.call.arguments)
+            iterator = fulfilment.work.stream(*runs, self._accepted.call.arguments)
         except KeyError as exc:
             raise Refused("PROVIDER_UNREACHABLE", "The sandbox has no streaming work of this name.") from exc
         while True:
-            coming = asyncio.get_running_loop().run_in_executor(hub.workers, _next, iterator, delivered)
+            coming = asyncio.get_running_loop().run_in_executor(fulfilment.workers, _next, iterator, delivered)
             since = time.monotonic()
             while not (await asyncio.wait({coming}, timeout=KEEP_ALIVE_SECONDS))[0]:
                 if time.monotonic() - since >= NO_PROGRESS_SECONDS:
@@ -147,7 +149,7 @@ class EventStream(Response):
                 yield None
             try:
                 piece = coming.result()
-            except hub.work.WorkFailed as failed:
+            except fulfilment.work.WorkFailed as failed:
                 raise work_refusal(failed.code, failed.message) from failed
             if piece is _END:
                 return

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from html import escape
 
 from jecp_mcp.money import format_usdc
-from jecp_mcp.sandbox.catalog import Listing
 from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD
+from jecp_mcp.sandbox.listing import Listing
 from jecp_mcp.sandbox.payments import Checkout
 
 HEADERS = {

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from jecp_mcp.clock import iso
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
+from jecp_mcp.sandbox.agents import Agents
 from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.pricing import usd
@@ -33,8 +34,8 @@ class Checkout(NamedTuple):
 class Payments:
     """Checkouts, refunds and the books of a `HubDatabase`."""
 
-    def __init__(self, database: HubDatabase) -> None:
-        self._database = database
+    def __init__(self, database: HubDatabase, agents: Agents) -> None:
+        self._database, self._agents = database, agents
 
     def open_checkout(self, agent_id: str, amount_usd: int, return_to: str | None, at: int) -> Checkout:
         """Open a checkout over a whole number of USD."""
@@ -62,7 +63,7 @@ class Payments:
                 at - CHECKOUT_MS,
             )
             if paid:
-                self._database.credit(paid[0][0], "topup", paid[0][1], at)
+                self._agents.credit(paid[0][0], "topup", paid[0][1], at)
         return bool(paid)
 
     # -- refunds (JECP 01-protocol, refunds): the Hub keeps 10 % -----------------------------------------------------
@@ -168,7 +169,7 @@ class Payments:
             )
             if rows and status != "denied":
                 agent_id, returned, transaction_id = rows[0]
-                self._database.credit(agent_id, "refund", returned, at)
+                self._agents.credit(agent_id, "refund", returned, at)
                 self._database.rows(
                     "UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", at, transaction_id
                 )
@@ -186,7 +187,7 @@ class Payments:
 
     def books(self, agent_id: str) -> dict[str, Any]:
         """Everything that moved an agent's money, with sums; amounts as decimal text and in micro-USDC."""
-        agent = self._database.agent(agent_id)
+        agent = self._agents.get(agent_id)
         assert agent is not None
         transactions = [_transaction(*row) for row in self._database.rows(_TRANSACTIONS, agent_id)]
         credits_ = [

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.sandbox.agents import Agent
 from jecp_mcp.sandbox.call_request import Call
 from jecp_mcp.sandbox.error_answers import Refused
-from jecp_mcp.sandbox.hub_database import Agent, HubDatabase
+from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.wire.jecp import provenance
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from jecp_mcp import jsontext
 from jecp_mcp.sandbox.call_request import Call
-from jecp_mcp.sandbox.catalog import Listing, Offer
 from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.sandbox.error_answers import Refused
-from jecp_mcp.sandbox.hub_database import Receipt
+from jecp_mcp.sandbox.listing import Listing, Offer
 from jecp_mcp.sandbox.pricing import usd
+from jecp_mcp.sandbox.sales import Receipt
 
 if TYPE_CHECKING:
     from jecp_mcp.sandbox.work import Work
