@@ -11,9 +11,10 @@ from jecp_mcp.errors import MoneyError
 from jecp_mcp.money import MICRO_PER_USDC, ZERO, MicroUSDC, parse_usdc
 from jecp_mcp.sandbox import html_pages
 from jecp_mcp.sandbox.dialect import Dialect
+from jecp_mcp.sandbox.endpoints import html_reply, json_reply, read_form, read_json
 from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD, Refused, Reply
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.middleware import LOOPBACK_NAMES, html_reply, json_reply, read_form, read_json
+from jecp_mcp.sandbox.middleware import LOOPBACK_NAMES
 from jecp_mcp.sandbox.pricing import usd
 
 MAX_NAME = 100
@@ -93,54 +94,50 @@ def _may_return_to(url: object) -> bool:
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_NAMES))
 
 
-async def show_topup(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
+async def show_topup(_hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``GET /topup``, the page a refusal's ``next_action.ui`` leads to."""
-    return html_reply(html_pages.topup_page(request.query_params.get("agent_id", "")[:MAX_NAME]), html_pages.HEADERS)
+    return html_reply(html_pages.topup_page(request.query_params.get("agent_id", "")[:MAX_NAME]))
 
 
-async def begin_topup(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
+async def begin_topup(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``POST /topup``: to the checkout. Test money needs no key: only the wallet's owner can spend it."""
     form = await read_form(request)
     agent = hub.agents.get(form.get("agent_id", "").strip())
     if agent is None:
-        return html_reply(
-            html_pages.message_page("No such agent", "This Hub has no agent of that id."), html_pages.HEADERS, 404
-        )
+        return html_reply(html_pages.message_page("No such agent", "This Hub has no agent of that id."), 404)
     checkout = hub.payments.open_checkout(agent.agent_id, _amount_usd(form.get("amount")), None, hub.clock.now())
     return _see_other(f"/checkout/{checkout.session_id}")
 
 
-async def show_checkout(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
+async def show_checkout(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``GET /checkout/{session}``."""
     checkout = hub.payments.checkout(request.path_params["session"], hub.clock.now())
     agent = hub.agents.get(checkout.agent_id) if checkout else None
     if checkout is None or agent is None:
         page = html_pages.message_page("No such checkout", "It was never opened here, or it has expired.")
-        return html_reply(page, html_pages.HEADERS, 404)
-    return html_reply(html_pages.checkout_page(checkout, agent.name, agent.balance), html_pages.HEADERS)
+        return html_reply(page, 404)
+    return html_reply(html_pages.checkout_page(checkout, agent.name, agent.balance))
 
 
-async def pay_checkout(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
+async def pay_checkout(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``POST /checkout/{session}/pay``, the page's button. However often it is pressed, the wallet is credited once."""
     session = request.path_params["session"]
     hub.payments.pay(session, hub.clock.now())
     return _see_other(f"/checkout/{session}")
 
 
-async def show_register(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
+async def show_register(_hub: Hub, _request: Request, _dialect: Dialect) -> Reply:
     """``GET /register``."""
-    return html_reply(html_pages.register_page(), html_pages.HEADERS)
+    return html_reply(html_pages.register_page())
 
 
-async def register_by_page(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
+async def register_by_page(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``POST /register``."""
     name = (await read_form(request)).get("name", "").strip()[:MAX_NAME]
     if not name:
-        return html_reply(
-            html_pages.message_page("A name is needed", "Go back and give the agent a name."), html_pages.HEADERS, 400
-        )
+        return html_reply(html_pages.message_page("A name is needed", "Go back and give the agent a name."), 400)
     agent_id, api_key = hub.agents.register(name, "page", ZERO, hub.config.free_calls, hub.clock.now())
-    return html_reply(html_pages.new_agent_page(agent_id, api_key), html_pages.HEADERS, 201)
+    return html_reply(html_pages.new_agent_page(agent_id, api_key), 201)
 
 
 async def rotate_key(hub: Hub, request: Request, dialect: Dialect) -> Reply:

@@ -21,13 +21,8 @@ from jecp_mcp.sandbox import account_endpoints, control_endpoints, discovery, ht
 from jecp_mcp.sandbox.catalog_pages import CatalogPages
 from jecp_mcp.sandbox.config import SandboxConfig
 from jecp_mcp.sandbox.dialect import Dialect, Endpoint
-from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
-from jecp_mcp.sandbox.event_stream import EventStream, ReplayedStream
-from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.middleware import (
-    Connections,
+from jecp_mcp.sandbox.endpoints import (
     Handler,
-    LoopbackMiddleware,
     check_json,
     dialect_of,
     html_reply,
@@ -36,6 +31,10 @@ from jecp_mcp.sandbox.middleware import (
     response_of,
     route_endpoint,
 )
+from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
+from jecp_mcp.sandbox.event_stream import EventStream, ReplayedStream
+from jecp_mcp.sandbox.hub import Hub
+from jecp_mcp.sandbox.middleware import Connections, LoopbackMiddleware
 
 __all__ = ["SandboxConfig", "build_app", "hub_of"]
 
@@ -52,7 +51,6 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
         SettingsError: the data file or the catalog file cannot be used.
     """
     hub = Hub(config)
-    catalog = _Catalog(hub)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -62,18 +60,10 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
     app = Starlette(
         routes=[
             *_calls(hub),
-            _route(hub, "/v1/capabilities", catalog.page),
-            _route(hub, "/v1/capabilities/{id:path}", catalog.single),
+            *_catalog(hub),
             *_discovery(hub),
             *_accounts(hub),
-            _route(hub, "/sandbox/faults", control_endpoints.require_key(control_endpoints.add_fault), "POST"),
-            _route(hub, "/sandbox/faults", control_endpoints.require_key(control_endpoints.clear_faults), "DELETE"),
-            _route(hub, "/sandbox/catalog", control_endpoints.require_key(control_endpoints.change_catalog), "POST"),
-            _route(hub, "/sandbox/wallet", control_endpoints.require_key(control_endpoints.set_wallet), "POST"),
-            _route(hub, "/sandbox/books", control_endpoints.show_books),
-            _route(
-                hub, "/sandbox/refunds/{id}", control_endpoints.require_key(control_endpoints.resolve_refund), "POST"
-            ),
+            *_controls(hub),
         ],
         middleware=[Middleware(LoopbackMiddleware, connections={} if connections is None else connections)],
         exception_handlers={HTTPException: _failing(hub, _no_route), Exception: _failing(hub, _bug)},
@@ -129,19 +119,28 @@ def _accounts(hub: Hub) -> list[Route]:
     ]
 
 
-class _Catalog:
-    """The catalog's endpoints."""
+def _controls(hub: Hub) -> list[Route]:
+    with_key = control_endpoints.require_key
+    return [
+        _route(hub, "/sandbox/faults", with_key(control_endpoints.add_fault), "POST"),
+        _route(hub, "/sandbox/faults", with_key(control_endpoints.clear_faults), "DELETE"),
+        _route(hub, "/sandbox/catalog", with_key(control_endpoints.change_catalog), "POST"),
+        _route(hub, "/sandbox/wallet", with_key(control_endpoints.set_wallet), "POST"),
+        _route(hub, "/sandbox/books", control_endpoints.show_books),
+        _route(hub, "/sandbox/refunds/{id}", with_key(control_endpoints.resolve_refund), "POST"),
+    ]
 
-    def __init__(self, hub: Hub) -> None:
-        self._listings = CatalogPages(hub.catalog, hub.config.dialect, hub.sales.calls_by_capability())
 
-    async def page(self, hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG002  # one signature for all
-        """``GET /v1/capabilities``."""
-        return self._listings.page(request.query_params, request.headers.get("if-none-match"))
+def _catalog(hub: Hub) -> list[Route]:
+    pages = CatalogPages(hub.catalog, hub.config.dialect, hub.sales.calls_by_capability())
 
-    async def single(self, hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG002  # one signature for all
-        """``GET /v1/capabilities/{id}``."""
-        return self._listings.single(request.path_params["id"], dialect, request.headers.get("if-none-match"))
+    async def page(_hub: Hub, request: Request, _dialect: Dialect) -> Reply:
+        return pages.page(request.query_params, request.headers.get("if-none-match"))
+
+    async def single(_hub: Hub, request: Request, dialect: Dialect) -> Reply:
+        return pages.single(request.path_params["id"], dialect, request.headers.get("if-none-match"))
+
+    return [_route(hub, "/v1/capabilities", page), _route(hub, "/v1/capabilities/{id:path}", single)]
 
 
 def _discovery(hub: Hub) -> list[Route]:
@@ -169,9 +168,7 @@ def _discovery(hub: Hub) -> list[Route]:
 
     async def front(hub: Hub, _request: Request, dialect: Dialect) -> Reply:
         listings = hub.catalog.listings(builtin=True) + hub.catalog.listings(builtin=False)
-        return html_reply(
-            html_pages.front_page(dialect.origin, hub.config.dialect, hub.agent_id, listings), html_pages.HEADERS
-        )
+        return html_reply(html_pages.front_page(dialect.origin, hub.config.dialect, hub.agent_id, listings))
 
     return [
         _route(hub, "/.well-known/agent-guide.json", guide),

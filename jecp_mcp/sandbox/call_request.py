@@ -53,11 +53,6 @@ class Call:
         """Whether it asks for a capability of the Hub's own."""
         return "/" not in self.capability
 
-    @property
-    def key(self) -> str:
-        """``capability:action``, as a person writes it."""
-        return f"{self.capability}:{self.action}"
-
 
 def read_call(body: bytes, dialect: Dialect, *, accepts_stream: bool) -> Call:
     """Read a request.

@@ -28,9 +28,9 @@ from jecp_mcp import jsontext
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import parse_usdc
 from jecp_mcp.sandbox.dialect import Dialect
+from jecp_mcp.sandbox.endpoints import Handler, check_json, json_reply, read_json
 from jecp_mcp.sandbox.error_answers import Refused, Reply
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.middleware import Handler, check_json, json_reply, read_json
 from jecp_mcp.wire.jecp.ids import split_capability
 
 MOST_CALLS = 1_000_000_000
@@ -56,18 +56,18 @@ async def _read_own_json(request: Request) -> dict[str, Any]:
     return await read_json(request)
 
 
-async def add_fault(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
+async def add_fault(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``POST /sandbox/faults``."""
     return json_reply({"waiting": hub.faults.add(await _read_own_json(request))}, 201)
 
 
-async def clear_faults(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
+async def clear_faults(hub: Hub, _request: Request, _dialect: Dialect) -> Reply:
     """``DELETE /sandbox/faults``."""
     hub.faults.clear()
     return json_reply({"waiting": 0})
 
 
-async def change_catalog(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
+async def change_catalog(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``POST /sandbox/catalog``."""
     body = await _read_own_json(request)
     given = body.get("manifests", [body["manifest"]] if "manifest" in body else [])
@@ -124,7 +124,7 @@ async def show_books(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     return json_reply(hub.payments.books(agent.agent_id))
 
 
-async def resolve_refund(hub: Hub, request: Request, dialect: Dialect) -> Reply:  # noqa: ARG001  # one signature for all
+async def resolve_refund(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``POST /sandbox/refunds/{id}``."""
     body = await _read_own_json(request)
     status = {"approve": "approved", "deny": "denied"}.get(str(body.get("decision")))

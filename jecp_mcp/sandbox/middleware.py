@@ -1,34 +1,19 @@
-"""What every request passes: the Host it names, its size, what it says it is; and what it gets when it fails."""
+"""What stands before every request: only loopback names as Host; and the connections that a fault can close."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, NamedTuple
+from collections.abc import MutableMapping
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jecp_mcp import jsontext
-from jecp_mcp.errors import WireError
-from jecp_mcp.sandbox.dialect import Dialect, Endpoint
-from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
 from jecp_mcp.sandbox.fault_injection import DropConnection
-from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.success_answers import http_date
-from jecp_mcp.wire.jecp.envelope import MAX_REQUEST_BYTES
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-MAX_FORM_BYTES = 64 * 1024
-LEGACY_SUNSET_MS = 1_830_211_200_000
-"""When ``/v1/jecp`` ends, 2027-12-31: it is the old endpoint (JECP 01-protocol §2)."""
-LEGACY_HEADERS = {
-    "deprecation": "true",
-    "sunset": http_date(LEGACY_SUNSET_MS),
-    "link": '<https://jecp.dev/spec/v1.0/01-protocol#v1-jecp>; rel="deprecation"',
-}
 
 
 class Connection(NamedTuple):
@@ -40,7 +25,6 @@ class Connection(NamedTuple):
 
 Connections = MutableMapping[tuple[str, int], Connection]
 """The open connections by the client's address, kept by the server."""
-Handler = Callable[[Hub, Request, Dialect], Awaitable[Reply | Response]]
 
 
 class LoopbackMiddleware:
@@ -76,114 +60,3 @@ def _is_loopback(host: str) -> bool:
         return urlsplit(f"//{host}").hostname in LOOPBACK_NAMES
     except ValueError:
         return False
-
-
-def route_endpoint(
-    hub: Hub, handler: Handler, endpoint: Endpoint = "invoke"
-) -> Callable[[Request], Awaitable[Response]]:
-    """A handler as Starlette calls it: faults of its path first, refusals as envelopes."""
-
-    async def answer(request: Request) -> Response:
-        dialect = dialect_of(hub, request, endpoint)
-        try:
-            reply: Reply | Response | None = None
-            if not request.url.path.startswith(("/sandbox/", "/v1/invoke", "/v1/jecp")):
-                fault = hub.faults.take((request.url.path,), request.headers.get("x-agent-id"))
-                reply = await fault.answer_instead(dialect, None, streaming=False) if fault is not None else None
-            if reply is None:
-                reply = await handler(hub, request, dialect)
-        except Refused as refused:
-            reply = refusal_reply(refused, dialect)
-        response = response_of(reply) if isinstance(reply, Reply) else reply
-        if endpoint == "jecp":
-            for name, value in LEGACY_HEADERS.items():
-                response.headers.setdefault(name, value)
-        return response
-
-    return answer
-
-
-def dialect_of(hub: Hub, request: Request, endpoint: Endpoint = "invoke") -> Dialect:
-    """How to answer a request."""
-    return Dialect(hub.config.dialect, endpoint, f"http://{request.headers['host']}")
-
-
-def response_of(reply: Reply) -> Response:
-    """A reply as Starlette sends it."""
-    return Response(reply.body, reply.status, dict(reply.headers))
-
-
-def json_reply(value: Any, status: int = 200, cache_control: str = "no-database") -> Reply:
-    """A JSON answer."""
-    return Reply(status, jsontext.dumps(value), {"content-type": "application/json", "cache-control": cache_control})
-
-
-def html_reply(body: bytes, headers: dict[str, str], status: int = 200) -> Reply:
-    """A page."""
-    return Reply(status, body, headers)
-
-
-async def read_body(request: Request, most: int = MAX_REQUEST_BYTES) -> bytes:
-    """The request's body.
-
-    Raises:
-        Refused: it is longer than `most`; the rest is not read.
-    """
-    too_large = Refused("INPUT_TOO_LARGE", f"The request is larger than {most} bytes.")
-    stated = request.headers.get("content-length", "0")
-    if stated.isascii() and stated.isdigit() and len(stated) < 20 and int(stated) > most:  # noqa: PLR2004  # 64 bits
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise too_large
-    return bytes(body)
-
-
-def check_json(request: Request) -> None:
-    """Refuse a body that says it is something else than JSON; one that says nothing passes.
-
-    Raises:
-        Refused: 415.
-    """
-    said = request.headers.get("content-type", "")
-    kind = said.partition(";")[0].strip().lower()
-    if said and kind != "application/json":
-        raise Refused(
-            "UNSUPPORTED_MEDIA_TYPE",
-            f"expected application/json, got {said[:100]}",
-            details={"received": said[:100], "expected": "application/json"},
-        )
-
-
-async def read_json(request: Request) -> dict[str, Any]:
-    """The JSON object in the body; an empty body is an empty object.
-
-    Raises:
-        Refused: it is none.
-    """
-    check_json(request)
-    body = await read_body(request)
-    try:
-        value = jsontext.loads(body, max_bytes=MAX_REQUEST_BYTES) if body else {}
-    except WireError as exc:
-        raise Refused("INVALID_REQUEST", f"The request cannot be read: {exc}.") from exc
-    if not isinstance(value, dict):
-        raise Refused("INVALID_REQUEST", "The request is not a JSON object.")
-    return value
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a page's form, the last of each name.
-
-    Raises:
-        Refused: it is too long or no text.
-    """
-    from urllib.parse import parse_qsl
-
-    body = await read_body(request, MAX_FORM_BYTES)
-    try:
-        return dict(parse_qsl(body.decode("utf-8"), max_num_fields=20))
-    except ValueError as exc:
-        raise Refused("INVALID_REQUEST", "The form cannot be read.") from exc
