@@ -1,7 +1,7 @@
 """The sandbox Hub as an ASGI application: every endpoint in both dialects' paths.
 
 `build_app` makes it, `jecp_mcp.sandbox.run.serve` serves it. Beside the protocol's endpoints there are those of
-`jecp_mcp.sandbox.control`, for tests and demonstrations, and pages for a person.
+`jecp_mcp.sandbox.control_endpoints`, for tests and demonstrations, and pages for a person.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jecp_mcp.sandbox import accounts, control, discovery, pages
+from jecp_mcp.sandbox import account_endpoints, control_endpoints, discovery, html_pages
+from jecp_mcp.sandbox.catalog_pages import CatalogPages
 from jecp_mcp.sandbox.config import SandboxConfig
-from jecp_mcp.sandbox.door import (
-    Connections,
-    Door,
+from jecp_mcp.sandbox.dialect import Dialect, Endpoint
+from jecp_mcp.sandbox.endpoints import (
     Handler,
     check_json,
-    endpoint,
+    dialect_of,
     html_reply,
     json_reply,
     read_body,
     response_of,
-    voice_of,
+    route_endpoint,
 )
+from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
+from jecp_mcp.sandbox.event_stream import EventStream, ReplayedStream
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.listings import Listings
-from jecp_mcp.sandbox.refusals import Refused, Reply, Road, Voice, refusal_reply
-from jecp_mcp.sandbox.stream import EventStream, StoredStream
+from jecp_mcp.sandbox.middleware import Connections, LoopbackMiddleware
 
 __all__ = ["SandboxConfig", "build_app", "hub_of"]
 
@@ -51,7 +51,6 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
         SettingsError: the data file or the catalog file cannot be used.
     """
     hub = Hub(config)
-    catalog = _Catalog(hub)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -61,18 +60,12 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
     app = Starlette(
         routes=[
             *_calls(hub),
-            _route(hub, "/v1/capabilities", catalog.page),
-            _route(hub, "/v1/capabilities/{id:path}", catalog.single),
+            *_catalog(hub),
             *_discovery(hub),
             *_accounts(hub),
-            _route(hub, "/sandbox/faults", control.with_key(control.ask_fault), "POST"),
-            _route(hub, "/sandbox/faults", control.with_key(control.clear_faults), "DELETE"),
-            _route(hub, "/sandbox/catalog", control.with_key(control.change_catalog), "POST"),
-            _route(hub, "/sandbox/wallet", control.with_key(control.set_wallet), "POST"),
-            _route(hub, "/sandbox/books", control.show_books),
-            _route(hub, "/sandbox/refunds/{id}", control.with_key(control.resolve_refund), "POST"),
+            *_controls(hub),
         ],
-        middleware=[Middleware(Door, connections={} if connections is None else connections)],
+        middleware=[Middleware(LoopbackMiddleware, connections={} if connections is None else connections)],
         exception_handlers={HTTPException: _failing(hub, _no_route), Exception: _failing(hub, _bug)},
         lifespan=lifespan,
     )
@@ -87,21 +80,21 @@ def hub_of(app: Starlette) -> Hub:
     return hub
 
 
-def _route(hub: Hub, path: str, handler: Handler, method: str = "GET", road: Road = "invoke") -> Route:
-    return Route(path, endpoint(hub, handler, road), methods=[method])
+def _route(hub: Hub, path: str, handler: Handler, method: str = "GET", endpoint: Endpoint = "invoke") -> Route:
+    return Route(path, route_endpoint(hub, handler, endpoint), methods=[method])
 
 
 def _calls(hub: Hub) -> list[Route]:
-    async def sell(hub: Hub, request: Request, voice: Voice) -> Reply | Response:
+    async def sell(hub: Hub, request: Request, dialect: Dialect) -> Reply | Response:
         check_json(request)
         streaming = "text/event-stream" in request.headers.get("accept", "")
         body = await read_body(request)
-        answer = await hub.invoke(voice, request.headers, body, accepts_stream=streaming)
+        answer = await hub.invoke(dialect, request.headers, body, accepts_stream=streaming)
         if isinstance(answer, Reply):
             return answer
         if len(answer) == 3:  # noqa: PLR2004  # a call to stream, its claim and perhaps a fault
             return EventStream(hub, *answer)
-        return StoredStream(*answer)
+        return ReplayedStream(*answer)
 
     return [
         _route(hub, "/v1/invoke", sell, "POST"),
@@ -111,52 +104,61 @@ def _calls(hub: Hub) -> list[Route]:
 
 def _accounts(hub: Hub) -> list[Route]:
     return [
-        *(_route(hub, f"/api/{name}/register", accounts.register, "POST") for name in ("agents", "agent")),
-        *(_route(hub, f"/api/{name}/topup", accounts.topup, "POST") for name in ("agents", "agent")),
-        _route(hub, "/v1/agents/me/rotate-key", accounts.rotate_key, "POST"),
-        _route(hub, "/v1/refunds", accounts.ask_refund, "POST"),
-        _route(hub, "/v1/refunds", accounts.list_refunds),
-        _route(hub, "/v1/refunds/{id}", accounts.show_refund),
-        _route(hub, "/topup", accounts.show_topup),
-        _route(hub, "/topup", accounts.begin_topup, "POST"),
-        _route(hub, "/checkout/{session}", accounts.show_checkout),
-        _route(hub, "/checkout/{session}/pay", accounts.pay_checkout, "POST"),
-        _route(hub, "/register", accounts.show_register),
-        _route(hub, "/register", accounts.register_by_page, "POST"),
+        *(_route(hub, f"/api/{name}/register", account_endpoints.register, "POST") for name in ("agents", "agent")),
+        *(_route(hub, f"/api/{name}/topup", account_endpoints.topup, "POST") for name in ("agents", "agent")),
+        _route(hub, "/v1/agents/me/rotate-key", account_endpoints.rotate_key, "POST"),
+        _route(hub, "/v1/refunds", account_endpoints.request_refund, "POST"),
+        _route(hub, "/v1/refunds", account_endpoints.list_refunds),
+        _route(hub, "/v1/refunds/{id}", account_endpoints.show_refund),
+        _route(hub, "/topup", account_endpoints.show_topup),
+        _route(hub, "/topup", account_endpoints.begin_topup, "POST"),
+        _route(hub, "/checkout/{session}", account_endpoints.show_checkout),
+        _route(hub, "/checkout/{session}/pay", account_endpoints.pay_checkout, "POST"),
+        _route(hub, "/register", account_endpoints.show_register),
+        _route(hub, "/register", account_endpoints.register_by_page, "POST"),
     ]
 
 
-class _Catalog:
-    """The catalog's endpoints."""
+def _controls(hub: Hub) -> list[Route]:
+    with_key = control_endpoints.require_key
+    return [
+        _route(hub, "/sandbox/faults", with_key(control_endpoints.add_fault), "POST"),
+        _route(hub, "/sandbox/faults", with_key(control_endpoints.clear_faults), "DELETE"),
+        _route(hub, "/sandbox/catalog", with_key(control_endpoints.change_catalog), "POST"),
+        _route(hub, "/sandbox/wallet", with_key(control_endpoints.set_wallet), "POST"),
+        _route(hub, "/sandbox/books", control_endpoints.show_books),
+        _route(hub, "/sandbox/refunds/{id}", with_key(control_endpoints.resolve_refund), "POST"),
+    ]
 
-    def __init__(self, hub: Hub) -> None:
-        self._listings = Listings(hub.shelf, hub.config.dialect, hub.store.calls_by_capability())
 
-    async def page(self, hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG002  # one signature for all
-        """``GET /v1/capabilities``."""
-        return self._listings.page(request.query_params, request.headers.get("if-none-match"))
+def _catalog(hub: Hub) -> list[Route]:
+    pages = CatalogPages(hub.catalog, hub.config.dialect, hub.sales.calls_by_capability())
 
-    async def single(self, hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG002  # one signature for all
-        """``GET /v1/capabilities/{id}``."""
-        return self._listings.single(request.path_params["id"], voice, request.headers.get("if-none-match"))
+    async def page(_hub: Hub, request: Request, _dialect: Dialect) -> Reply:
+        return pages.page(request.query_params, request.headers.get("if-none-match"))
+
+    async def single(_hub: Hub, request: Request, dialect: Dialect) -> Reply:
+        return pages.single(request.path_params["id"], dialect, request.headers.get("if-none-match"))
+
+    return [_route(hub, "/v1/capabilities", page), _route(hub, "/v1/capabilities/{id:path}", single)]
 
 
 def _discovery(hub: Hub) -> list[Route]:
     started = time.monotonic()
 
-    async def guide(hub: Hub, _request: Request, voice: Voice) -> Reply:
+    async def guide(hub: Hub, _request: Request, dialect: Dialect) -> Reply:
         cached = "public, max-age=300, must-revalidate"
-        return json_reply(discovery.agent_guide(hub.config, hub.shelf, voice), cache_control=cached)
+        return json_reply(discovery.agent_guide(hub.config, hub.catalog, dialect), cache_control=cached)
 
-    async def card(_hub: Hub, _request: Request, voice: Voice) -> Reply:
-        return json_reply(discovery.agent_card(voice), cache_control="public, max-age=3600")
+    async def card(_hub: Hub, _request: Request, dialect: Dialect) -> Reply:
+        return json_reply(discovery.agent_card(dialect), cache_control="public, max-age=3600")
 
-    async def llms(hub: Hub, _request: Request, voice: Voice) -> Reply:
+    async def llms(hub: Hub, _request: Request, dialect: Dialect) -> Reply:
         headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "public, max-age=3600"}
-        return Reply(200, discovery.llms_txt(hub.shelf, voice).encode(), headers)
+        return Reply(200, discovery.llms_txt(hub.catalog, dialect).encode(), headers)
 
-    async def health(hub: Hub, _request: Request, _voice: Voice) -> Reply:
-        healthy = hub.store.healthy()
+    async def health(hub: Hub, _request: Request, _dialect: Dialect) -> Reply:
+        healthy = hub.database.healthy()
         state = discovery.health(
             database=healthy,
             uptime_seconds=int(time.monotonic() - started),
@@ -164,9 +166,9 @@ def _discovery(hub: Hub) -> list[Route]:
         )
         return json_reply(state, 200 if healthy else 503, "no-cache")
 
-    async def front(hub: Hub, _request: Request, voice: Voice) -> Reply:
-        listings = hub.shelf.listings(builtin=True) + hub.shelf.listings(builtin=False)
-        return html_reply(pages.front_page(voice.origin, hub.config.dialect, hub.agent_id, listings), pages.HEADERS)
+    async def front(hub: Hub, _request: Request, dialect: Dialect) -> Reply:
+        listings = hub.catalog.listings(builtin=True) + hub.catalog.listings(builtin=False)
+        return html_reply(html_pages.front_page(dialect.origin, hub.config.dialect, hub.agent_id, listings))
 
     return [
         _route(hub, "/.well-known/agent-guide.json", guide),
@@ -179,7 +181,7 @@ def _discovery(hub: Hub) -> list[Route]:
 
 def _failing(hub: Hub, refuse: Callable[[Exception], Refused]) -> Callable[[Request, Exception], Response]:
     def answer(request: Request, exc: Exception) -> Response:
-        return response_of(refusal_reply(refuse(exc), voice_of(hub, request)))
+        return response_of(refusal_reply(refuse(exc), dialect_of(hub, request)))
 
     return answer
 

@@ -1,4 +1,4 @@
-"""What a sandbox Hub is told at its start."""
+"""How a sandbox Hub is set up."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.money import MicroUSDC
-
-Dialect = Literal["reference", "spec"]
+from jecp_mcp.sandbox.dialect import DialectName
 
 OPENING_BALANCE = MicroUSDC(500_000)
 
@@ -37,11 +35,11 @@ class SandboxConfig:
         free_calls: how many free calls a new agent has.
         rate_limits_rpm: calls per minute by trust tier.
         clock: the time; tests pass one they can turn.
-        control_key: what `jecp_mcp.sandbox.control` asks for: told to whoever starts the Hub, another at every start.
+        control_key: what `jecp_mcp.sandbox.control_endpoints` asks for: printed when the Hub starts, another each time.
     """
 
     data: Path | None = None
-    dialect: Dialect = "reference"
+    dialect: DialectName = "reference"
     catalog: Path | None = None
     opening_balance: MicroUSDC = OPENING_BALANCE
     free_calls: int = 100

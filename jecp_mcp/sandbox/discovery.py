@@ -7,19 +7,21 @@ from typing import Any
 
 from jecp_mcp import __version__
 from jecp_mcp.clock import iso
+from jecp_mcp.sandbox.agents import VENDOR_PREFIX
+from jecp_mcp.sandbox.catalog import Catalog
 from jecp_mcp.sandbox.config import SandboxConfig
-from jecp_mcp.sandbox.envelopes import ENGINE
-from jecp_mcp.sandbox.refusals import TOPUP_AMOUNTS_USD, Voice
-from jecp_mcp.sandbox.shelf import Shelf
-from jecp_mcp.sandbox.store import ANSWER_WINDOW_MS, VENDOR_PREFIX
+from jecp_mcp.sandbox.dialect import Dialect
+from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD
+from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS
+from jecp_mcp.sandbox.success_answers import ENGINE
 from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES
 
 SPEC_VERSION = "1.0.2"
 
 
-def agent_guide(config: SandboxConfig, shelf: Shelf, voice: Voice) -> dict[str, Any]:
+def agent_guide(config: SandboxConfig, catalog: Catalog, dialect: Dialect) -> dict[str, Any]:
     """``/.well-known/agent-guide.json``."""
-    origin = voice.origin
+    origin = dialect.origin
     return {
         "$schema": "https://jecp.dev/schemas/v1/agent-guide.json",
         "version": SPEC_VERSION,
@@ -35,13 +37,13 @@ def agent_guide(config: SandboxConfig, shelf: Shelf, voice: Voice) -> dict[str, 
             "capabilities": f"{origin}/v1/capabilities",
             "refunds": f"{origin}/v1/refunds",
             "health": f"{origin}/health",
-            "register": voice.path("register"),
-            "topup": voice.path("topup"),
+            "register": dialect.path("register"),
+            "topup": dialect.path("topup"),
         },
-        "supported_capabilities": [listing.id for listing in shelf.listings(builtin=True)],
+        "supported_capabilities": [listing.id for listing in catalog.listings(builtin=True)],
         "conformance_levels": ["Hub-Core", "Hub-Streaming"],
         "provenance_versions_supported": ["v2"],
-        "register_endpoint": voice.path("register"),
+        "register_endpoint": dialect.path("register"),
         "contact": {"support": "support@sandbox.example"},
         "documentation": {"homepage": origin, "spec": "https://github.com/jecpdev/jecp-spec"},
         "rate_limits_default_rpm": dict(config.rate_limits_rpm),
@@ -69,9 +71,9 @@ def agent_guide(config: SandboxConfig, shelf: Shelf, voice: Voice) -> dict[str, 
     }
 
 
-def agent_card(voice: Voice) -> dict[str, Any]:
+def agent_card(dialect: Dialect) -> dict[str, Any]:
     """``/.well-known/agent.json``, the A2A card."""
-    origin = voice.origin
+    origin = dialect.origin
     return {
         "name": "JECP sandbox",
         "description": "A JECP Hub on this machine: real capabilities, test money.",
@@ -90,14 +92,14 @@ def agent_card(voice: Voice) -> dict[str, Any]:
             "schemes": ["api_key", "mandate"],
             "api_key_header": "X-API-Key",
             "agent_id_header": "X-Agent-ID",
-            "registration_url": voice.path("register"),
+            "registration_url": dialect.path("register"),
         },
     }
 
 
-def llms_txt(shelf: Shelf, voice: Voice) -> str:
+def llms_txt(catalog: Catalog, dialect: Dialect) -> str:
     """``/llms.txt``."""
-    builtins, others = shelf.listings(builtin=True), shelf.listings(builtin=False)
+    builtins, others = catalog.listings(builtin=True), catalog.listings(builtin=False)
     lines = [
         "# JECP sandbox",
         "",
@@ -107,10 +109,10 @@ def llms_txt(shelf: Shelf, voice: Voice) -> str:
         "",
         "## For AI Agents",
         "",
-        f"- Register: POST {voice.path('register')}",
-        f"- Buy work: POST {voice.origin}/v1/invoke (built-ins: {voice.origin}/v1/jecp)",
-        f"- Catalog: GET {voice.origin}/v1/capabilities",
-        f"- Guide: GET {voice.origin}/.well-known/agent-guide.json",
+        f"- Register: POST {dialect.path('register')}",
+        f"- Buy work: POST {dialect.origin}/v1/invoke (built-ins: {dialect.origin}/v1/jecp)",
+        f"- Catalog: GET {dialect.origin}/v1/capabilities",
+        f"- Guide: GET {dialect.origin}/.well-known/agent-guide.json",
         "- Authentication: the headers X-Agent-ID and X-API-Key",
         "",
         "## Pricing",

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.sandbox.app import SandboxConfig, build_app, hub_of
-from jecp_mcp.sandbox.door import Connection, Connections
+from jecp_mcp.sandbox.middleware import Connection, Connections
 
 HOST = "127.0.0.1"
 _GRACE_SECONDS = 2

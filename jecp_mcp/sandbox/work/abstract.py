@@ -1,61 +1,42 @@
-"""Provider ``inkwell``: an extractive summary, by word frequency and position."""
+"""Provider ``inkwell``: an extractive summary, by word frequency."""
 
 from __future__ import annotations
 
 from collections import Counter
+from heapq import nlargest
+from itertools import chain
 
-from jecp_mcp.sandbox.work import prose, schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
-
-_MOST = 100_000
-_LEAD = 1.25
-_CANDIDATES = 2_000
+from jecp_mcp.sandbox.work import segmentation
+from jecp_mcp.sandbox.work.capability import Action, Capability, Input, Work, WorkFailed
+from jecp_mcp.sandbox.work.json_schema import COUNT, NUMBER, STRING, list_of, record, text, whole
 
 
 def extract(given: Input) -> Work:
-    """Pick the sentence with the likeliest words, make its words unlikelier, and again.
-
-    After SumBasic (Nenkova and Vanderwende, 2005), with a bonus for the opening sentence.
-    """
-    sentences = list(prose.sentences(given["text"]))
+    """Pick the sentences whose words are the most frequent on average, stop words aside."""
+    sentences = segmentation.sentences(given["text"])
     if not sentences:
         raise WorkFailed("TEXT_EMPTY", "the text holds no sentence")
     bags = [
-        [word for word in map(str.casefold, prose.words(sentence)) if word not in prose.STOPWORDS]
+        [word for word in map(str.casefold, segmentation.words(sentence)) if word not in segmentation.STOPWORDS]
         for sentence in sentences
     ]
-    counts = Counter(word for bag in bags for word in bag)
+    counts = Counter(chain.from_iterable(bags))
     total = counts.total() or 1
-    likely = {word: count / total for word, count in counts.items()}
-    open_places = set(range(min(len(sentences), _CANDIDATES)))
-    chosen: dict[int, float] = {}
-    for _ in range(min(given.get("sentences", 3), len(open_places))):
-        score, negative = max((_worth(place, bags[place], likely), -place) for place in open_places)
-        chosen[-negative] = score
-        open_places.remove(-negative)
-        for word in set(bags[-negative]):
-            likely[word] **= 2
-    picked = [{"index": place, "text": sentences[place], "score": round(chosen[place], 6)} for place in sorted(chosen)]
-    summary = " ".join(sentences[place] for place in sorted(chosen))
-    return Work({"summary": summary, "sentences": picked, "total_sentences": len(sentences)})
+    scores = [sum(counts[word] for word in bag) / (len(bag) or 1) / total for bag in bags]
+    best = sorted(nlargest(given.get("sentences", 3), range(len(sentences)), key=scores.__getitem__))
+    return Work(
+        {
+            "summary": " ".join(sentences[place] for place in best),
+            "sentences": [
+                {"index": place, "text": sentences[place], "score": round(scores[place], 6)} for place in best
+            ],
+            "total_sentences": len(sentences),
+        }
+    )
 
-
-def _worth(place: int, bag: list[str], likely: dict[str, float]) -> float:
-    mean = sum(likely[word] for word in bag) / len(bag) if bag else 0.0
-    return mean * (1 if place else _LEAD)
-
-
-_PICKED = schemas.record(
-    {
-        "index": {**schemas.COUNT, "description": "Its place in the text, from 0."},
-        "text": schemas.STRING,
-        "score": {"type": "number", "minimum": 0},
-    }
-)
 
 CAPABILITY = Capability(
-    namespace="inkwell",
-    capability="abstract",
+    id="inkwell/abstract",
     version="1.0.2",
     name="Abstract",
     description="Short extractive summaries by word frequency.",
@@ -63,28 +44,21 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="extract",
-            name="Extract",
-            description="Pick the sentences that hold a text's most frequent words (SumBasic), in their order.",
+            description="Pick the sentences that hold a text's most frequent words, in their order.",
             price="0.008",
             work=extract,
-            p95_ms=800,
-            input_schema=schemas.record(
-                {
-                    "text": schemas.text(
-                        "The text. English stop words are known; other languages work, less sharply.", _MOST
-                    ),
-                    "sentences": schemas.whole("How many sentences to keep.", 1, 20, default=3),
-                },
-                optional=("sentences",),
+            input_schema=record(
+                text=text("The text. English stop words are known; other languages work, less sharply.", 100_000),
+                sentences=whole("How many sentences to keep.", 1, 20, default=3),
             ),
-            output_schema=schemas.record(
-                {
-                    "summary": schemas.STRING,
-                    "sentences": {"type": "array", "items": _PICKED},
-                    "total_sentences": {"type": "integer", "minimum": 1},
-                }
+            output_schema=record(
+                summary=STRING,
+                sentences=list_of(
+                    record(index={**COUNT, "description": "Its place in the text, from 0."}, text=STRING, score=NUMBER)
+                ),
+                total_sentences=COUNT,
             ),
-            examples=({"input": {"text": prose.SAMPLE, "sentences": 2}},),
+            example={"text": segmentation.SAMPLE, "sentences": 2},
         ),
     ),
 )

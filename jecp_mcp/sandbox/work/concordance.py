@@ -3,58 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 from typing import Any
 
-from jecp_mcp.sandbox.work import schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Delta, Input, Work, whole
-
-_MOST = 1_000_000
+from jecp_mcp.sandbox.work.capability import Action, Capability, Input, Stream, Work
+from jecp_mcp.sandbox.work.json_schema import COUNT, STRING, list_of, record, text, whole
 
 
-def search(given: Input) -> Generator[Delta, None, Work]:
+def search(given: Input) -> Stream:
     """Walk through the text and give every occurrence with its surroundings as it is met."""
-    text: str = given["text"]
+    source: str = given["text"]
     around, most = given.get("context", 40), given.get("limit", 200)
-    ignore = 0 if given.get("match_case", False) else re.IGNORECASE
     # The keyword is escaped: no pattern of the buyer's ever runs.
-    keyword = r"\s+".join(map(re.escape, given["keyword"].split())) or re.escape(given["keyword"])
-    whole = given.get("whole_words", True)
-    pattern = re.compile(rf"(?<!\w){keyword}(?!\w)" if whole else keyword, ignore)
+    keyword = r"\s+".join(map(re.escape, given["keyword"].split()))
     lines: list[dict[str, Any]] = []
     more = False
-    for found in pattern.finditer(text):
+    for found in re.finditer(rf"(?<!\w){keyword}(?!\w)", source, re.IGNORECASE):
         if len(lines) == most:
             more = True
             break
         start, end = found.span()
         line: dict[str, Any] = {
             "offset": start,
-            "left": _folded(text[max(0, start - around) : start]),
+            "left": re.sub(r"\s+", " ", source[max(0, start - around) : start]),
             "match": found[0],
-            "right": _folded(text[end : end + around]),
+            "right": re.sub(r"\s+", " ", source[end : end + around]),
         }
         lines.append(line)
         yield line
     return Work({"lines": lines, "count": len(lines), "more": more})
 
 
-def _folded(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
-
-
-_LINE = schemas.record(
-    {
-        "offset": {**schemas.COUNT, "description": "Characters from the start of the text."},
-        "left": schemas.STRING,
-        "match": schemas.STRING,
-        "right": schemas.STRING,
-    }
-)
+_OFFSET = {**COUNT, "description": "Characters from the start of the text."}
 
 CAPABILITY = Capability(
-    namespace="lectern",
-    capability="concordance",
+    id="lectern/concordance",
     version="1.1.0",
     name="Concordance",
     description="Finds a word or phrase in a long text and shows every occurrence in its context.",
@@ -62,38 +44,25 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="keyword-in-context",
-            name="Keyword in context",
             description="Stream every occurrence of a word or phrase with what stands left and right of it.",
             price="0.006",
-            work=whole(search),
-            stream=search,
-            input_schema=schemas.record(
-                {
-                    "text": schemas.text("The text to search.", _MOST),
-                    "keyword": schemas.text("A word or phrase; not a pattern.", 100, pattern=r"\S"),
-                    "context": schemas.whole("Characters on each side.", 0, 200, default=40),
-                    "limit": schemas.whole("How many occurrences to give.", 1, 1_000, default=200),
-                    "match_case": schemas.flag("Whether upper and lower case differ.", False),
-                    "whole_words": schemas.flag("Whether parts of longer words do not count.", True),
-                },
-                optional=("context", "limit", "match_case", "whole_words"),
+            work=search,
+            input_schema=record(
+                text=text("The text to search.", 1_000_000),
+                keyword=text("A word or phrase, in any case; not a pattern.", 100, pattern=r"\S"),
+                context=whole("Characters on each side.", 0, 200, default=40),
+                limit=whole("How many occurrences to give.", 1, 1_000, default=200),
             ),
-            output_schema=schemas.record(
-                {
-                    "lines": {"type": "array", "items": _LINE},
-                    "count": schemas.COUNT,
-                    "more": {"type": "boolean", "description": "Whether there are occurrences past the limit."},
-                }
+            output_schema=record(
+                lines=list_of(record(offset=_OFFSET, left=STRING, match=STRING, right=STRING)),
+                count=COUNT,
+                more={"type": "boolean", "description": "Whether there are occurrences past the limit."},
             ),
-            examples=(
-                {
-                    "input": {
-                        "text": "The lock leaks. A lock needs a keeper, and the keeper needs the lock.",
-                        "keyword": "lock",
-                        "context": 16,
-                    }
-                },
-            ),
+            example={
+                "text": "The lock leaks. A lock needs a keeper, and the keeper needs the lock.",
+                "keyword": "lock",
+                "context": 16,
+            },
         ),
     ),
 )

@@ -2,195 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any
 
-from jecp_mcp.sandbox.work import paper, schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
-
-if TYPE_CHECKING:
-    from fpdf import FPDF
+from jecp_mcp.sandbox.work.blocks import heading, paragraph, table
+from jecp_mcp.sandbox.work.capability import Action, Capability, Input, Work, WorkFailed
+from jecp_mcp.sandbox.work.json_schema import Schema, array, artifact, number, record, text
 
 _DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3, "JOD": 3}
 _SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
-_WIDTHS = (84, 22, 32, 36)
-_MOST_ITEMS = 150
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the invoice with its amount, before tax."""
+def render(given: Input) -> Work:
+    """Lay out the invoice."""
+    from jecp_mcp.sandbox.work import pdf
 
-    description: str
-    quantity: Decimal
-    unit_price: Decimal
-    tax_rate: Decimal
-    amount: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """The invoice's sums: tax is rounded once for each rate."""
-
-    subtotal: Decimal
-    discount: Decimal
-    taxes: tuple[tuple[Decimal, Decimal], ...]
-    total: Decimal
-
-
-def _exact(value: Any) -> Decimal:
-    return value if isinstance(value, Decimal) else Decimal(str(value))
-
-
-def lines_of(given: Input) -> tuple[Line, ...]:
-    """The lines, each amount rounded half up to the currency's smallest unit."""
-    cent = _cent(given["currency"])
-    general = _exact(given.get("tax_percent", 0))
-    return tuple(
-        Line(
-            item["description"],
-            _exact(item["quantity"]),
-            _exact(item["unit_price"]),
-            _exact(item.get("tax_percent", general)),
-            (_exact(item["quantity"]) * _exact(item["unit_price"])).quantize(cent, ROUND_HALF_UP),
-        )
-        for item in given["items"]
-    )
+    issued = _date(given["issued"], "issued")
+    due = _date(given["due"], "due") if "due" in given else issued + timedelta(days=30)
+    if due < issued:
+        raise WorkFailed("DATES_INVALID", "the invoice is due before it is issued")
+    parties, currency = (given["seller"], given["buyer"]), given["currency"]
+    items = [
+        (each["description"], _number(_exact(each["quantity"])), *_money(currency, _exact(each["unit_price"]), amount))
+        for each, amount in zip(given["items"], _amounts(given), strict=True)
+    ]
+    *sums, (_, total) = [(label, *_money(currency, amount)) for label, amount in _sums(given)]
+    blocks = [
+        heading("Invoice", 1),
+        paragraph(f"No. {given['number']}\nIssued {issued.isoformat()}\nDue {due.isoformat()}"),
+        table(("From", "To"), *([party.get(key, "") for party in parties] for key in ("name", "address"))),
+        table(("Description", "Quantity", "Unit price", "Amount"), *items, align="LRRR", widths=(84, 22, 32, 36)),
+        table(*sums, align="RR", widths=(138, 36)),
+        heading(f"Total {total}", 2, align="R"),
+        paragraph(given.get("notes", "")),
+    ]
+    return pdf.lay_out(blocks, f"Invoice {given['number']}")
 
 
-def sums_of(given: Input, lines: tuple[Line, ...]) -> Sums:
-    """Add up; the discount lowers each rate's taxable amount alike."""
-    cent = _cent(given["currency"])
-    subtotal = sum((line.amount for line in lines), Decimal(0))
-    part = _exact(given.get("discount_percent", 0)) / 100
-    discount = (subtotal * part).quantize(cent, ROUND_HALF_UP)
-    taxable: dict[Decimal, Decimal] = {}
-    for line in lines:
-        taxable[line.tax_rate] = taxable.get(line.tax_rate, Decimal(0)) + line.amount
-    taxes = tuple(
-        (rate, (amount * (1 - part) * rate / 100).quantize(cent, ROUND_HALF_UP))
-        for rate, amount in sorted(taxable.items())
-        if rate
-    )
-    return Sums(subtotal, discount, taxes, subtotal - discount + sum((tax for _, tax in taxes), Decimal(0)))
+def _date(written: str, name: str) -> date:
+    try:
+        return date.fromisoformat(written)
+    except ValueError as exc:
+        raise WorkFailed("DATES_INVALID", f"{name} is no day of the calendar") from exc
 
 
-def _cent(currency: str) -> Decimal:
-    return Decimal(1).scaleb(-_DECIMALS.get(currency, 2))
-
-
-def _money(amount: Decimal, currency: str) -> str:
-    text = f"{amount:,.{_DECIMALS.get(currency, 2)}f}"
-    sign = _SIGNS.get(currency)
-    return f"{'-' if amount < 0 else ''}{sign}{text.lstrip('-')}" if sign else f"{text} {currency}"
+def _exact(value: float | Decimal) -> Decimal:
+    return Decimal(str(value))
 
 
 def _number(value: Decimal) -> str:
     return f"{value:,f}".rstrip("0").rstrip(".") if value % 1 else f"{value:,.0f}"
 
 
-def render(given: Input) -> Work:
-    """Lay out the invoice."""
-    issued = _date(given["issued"], "issued")
-    due = _date(given["due"], "due") if "due" in given else issued + timedelta(days=30)
-    if due < issued:
-        raise WorkFailed("DATES_INVALID", "the invoice is due before it is issued")
-    paper.check(_texts(given))
-    lines = lines_of(given)
-    sums = sums_of(given, lines)
-    with paper.document(f"Invoice {given['number']}", given["seller"]["name"]) as page:
-        paper.bold(page, 24)
-        page.cell(100, 12, "Invoice")
-        paper.plain(page, 10, paper.GREY)
-        dates = f"No. {paper.clean(given['number'])}\nIssued {issued.isoformat()}\nDue {due.isoformat()}"
-        page.multi_cell(0, 5, dates, align="R", new_x="LMARGIN", new_y="NEXT")
-        page.ln(8)
-        _parties(page, given["seller"], given["buyer"])
-        _items(page, lines, given["currency"])
-        _totals(page, sums, given)
-        if given.get("notes"):
-            page.ln(8)
-            paper.plain(page, 9, paper.GREY)
-            page.multi_cell(0, 5, paper.clean(given["notes"]), new_x="LMARGIN", new_y="NEXT")
-        return paper.sold(page)
+def _money(currency: str, *amounts: Decimal) -> Iterator[str]:
+    sign = _SIGNS.get(currency)
+    for amount in amounts:
+        digits = f"{abs(amount):,.{_DECIMALS.get(currency, 2)}f}"
+        yield ("-" if amount < 0 else "") + (f"{sign}{digits}" if sign else f"{digits} {currency}")
 
 
-def _date(text: str, name: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as exc:
-        raise WorkFailed("DATES_INVALID", f"{name} is no day of the calendar") from exc
+def _round(given: Input, amount: Decimal) -> Decimal:
+    """To the currency's smallest unit, half up."""
+    return amount.quantize(Decimal(1).scaleb(-_DECIMALS.get(given["currency"], 2)), ROUND_HALF_UP)
 
 
-def _texts(given: Input) -> list[str]:
-    found = [given["number"], given.get("notes", "")]
-    for party in (given["seller"], given["buyer"]):
-        found += [party["name"], party.get("address", ""), party.get("tax_id", "")]
-    return found + [item["description"] for item in given["items"]]
+def _amounts(given: Input) -> list[Decimal]:
+    return [_round(given, _exact(each["quantity"]) * _exact(each["unit_price"])) for each in given["items"]]
 
 
-def _parties(page: FPDF, *parties: Mapping[str, Any]) -> None:
-    paper.plain(page, 8, paper.GREY)
-    paper.table(page, [("From", "To")], (90, 84), "LL", heading=False)
-    paper.bold(page, 11)
-    paper.table(page, [[party["name"] for party in parties]], (90, 84), "LL", heading=False)
-    paper.plain(page, 10)
-    below = [
-        "\n".join(f"{before}{party[key]}" for key, before in (("address", ""), ("tax_id", "Tax ID ")) if party.get(key))
-        for party in parties
-    ]
-    paper.table(page, [below], (90, 84), "LL", heading=False)
-    page.ln(8)
+def _sums(given: Input) -> list[tuple[str, Decimal]]:
+    """Subtotal, discount, taxes and total; tax is rounded once for each rate, the discount lowers each base alike."""
+    bases: defaultdict[Decimal, Decimal] = defaultdict(Decimal)
+    for each, amount in zip(given["items"], _amounts(given), strict=True):
+        bases[_exact(each.get("tax_percent", given.get("tax_percent", 0)))] += amount
+    subtotal, percent = sum(bases.values(), Decimal(0)), _exact(given.get("discount_percent", 0))
+    rows = [(f"Discount {_number(percent)} %", -_round(given, subtotal * percent / 100))]
+    for rate, base in sorted(bases.items()):
+        rows.append((f"Tax {_number(rate)} %", _round(given, base * (100 - percent) * rate / 10_000)))
+    total = sum((amount for _, amount in rows), subtotal)
+    return [("Subtotal", subtotal), *((label, amount) for label, amount in rows if amount), ("Total", total)]
 
 
-def _items(page: FPDF, lines: tuple[Line, ...], currency: str) -> None:
-    rows = [
-        (line.description, _number(line.quantity), _money(line.unit_price, currency), _money(line.amount, currency))
-        for line in lines
-    ]
-    paper.table(page, [("Description", "Quantity", "Unit price", "Amount"), *rows], _WIDTHS, "LRRR")
-
-
-def _totals(page: FPDF, sums: Sums, given: Input) -> None:
-    currency = given["currency"]
-    rows = [("Subtotal", sums.subtotal)]
-    if sums.discount:
-        rows.append((f"Discount {_number(_exact(given['discount_percent']))} %", -sums.discount))
-    rows += [(f"Tax {_number(rate)} %", amount) for rate, amount in sums.taxes]
-    if page.get_y() + 7 * len(rows) + 14 > page.page_break_trigger:
-        page.add_page()
-    page.ln(3)
-    for label, amount in rows:
-        paper.plain(page, 10, paper.GREY)
-        page.cell(sum(_WIDTHS[:3]), 6.5, label, align="R")
-        paper.plain(page, 10)
-        page.cell(_WIDTHS[3], 6.5, _money(amount, currency), align="R", new_x="LMARGIN", new_y="NEXT")
-    paper.bold(page, 13)
-    page.cell(sum(_WIDTHS[:3]), 9, "Total", align="R")
-    page.cell(_WIDTHS[3], 9, _money(sums.total, currency), align="R", new_x="LMARGIN", new_y="NEXT")
-
-
-def _party_schema(who: str) -> schemas.Schema:
-    return schemas.record(
-        {
-            "name": schemas.text("Name or company.", 120),
-            "address": schemas.text("Postal address; line breaks are kept.", 400),
-            "tax_id": schemas.text("VAT or other tax number.", 40),
-        },
-        optional=("address", "tax_id"),
-        description=who,
-    )
+def _party(description: str) -> Schema:
+    address = text("Postal address; line breaks are kept.", 400)
+    return {**record("address", name=text("Name or company.", 120), address=address), "description": description}
 
 
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
-_PERCENT = {"type": "number", "minimum": 0, "maximum": 100}
+_ITEM = record(
+    "tax_percent",
+    description=text("What it is.", 300),
+    quantity=number("How many.", 0, 1_000_000),
+    unit_price=number("Price of one, before tax.", -10_000_000, 10_000_000),
+    tax_percent=number("Instead of the invoice's tax_percent.", 0, 100),
+)
 
 CAPABILITY = Capability(
-    namespace="inkwell",
-    capability="invoice",
+    id="inkwell/invoice",
     version="2.1.0",
     name="Invoice",
     description="Lays out invoices as PDF: line items, discount, tax per rate and totals, in any currency.",
@@ -198,57 +108,37 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="render",
-            name="Render",
             description="Make an invoice PDF (A4). Sums, discount and taxes are worked out in decimal arithmetic.",
             price="0.05",
             work=render,
-            p95_ms=1_500,
-            input_schema=schemas.record(
-                {
-                    "number": schemas.text("The invoice's number.", 40),
-                    "issued": schemas.text("Date of issue, YYYY-MM-DD.", 10, 10, pattern=_DATE),
-                    "due": schemas.text("Date due; 30 days after issue unless given.", 10, 10, pattern=_DATE),
-                    "currency": schemas.text("ISO 4217 code, such as EUR.", 3, 3, pattern="^[A-Z]{3}$"),
-                    "seller": _party_schema("Who is owed."),
-                    "buyer": _party_schema("Who owes."),
-                    "items": schemas.array(
-                        "What was delivered.",
-                        schemas.record(
-                            {
-                                "description": schemas.text("What it is.", 300),
-                                "quantity": schemas.number("How many.", 0, 1_000_000),
-                                "unit_price": schemas.number("Price of one, before tax.", -10_000_000, 10_000_000),
-                                "tax_percent": {**_PERCENT, "description": "Instead of the invoice's tax_percent."},
-                            },
-                            optional=("tax_percent",),
-                        ),
-                        _MOST_ITEMS,
-                        1,
-                    ),
-                    "tax_percent": {**_PERCENT, "default": 0, "description": "Tax on every item without its own."},
-                    "discount_percent": {**_PERCENT, "default": 0, "description": "Off the subtotal, before tax."},
-                    "notes": schemas.text("Printed below the totals, such as how to pay.", 2_000),
-                },
-                optional=("due", "tax_percent", "discount_percent", "notes"),
+            input_schema=record(
+                "due",
+                "notes",
+                number=text("The invoice's number.", 40),
+                issued=text("Date of issue, YYYY-MM-DD.", 10, 10, pattern=_DATE),
+                due=text("Date due; 30 days after issue unless given.", 10, 10, pattern=_DATE),
+                currency=text("ISO 4217 code, such as EUR.", 3, 3, pattern="^[A-Z]{3}$"),
+                seller=_party("Who is owed."),
+                buyer=_party("Who owes."),
+                items=array("What was delivered.", _ITEM, 150),
+                tax_percent=number("Tax on every item without its own.", 0, 100, default=0),
+                discount_percent=number("Off the subtotal, before tax.", 0, 100, default=0),
+                notes=text("Printed below the totals, such as how to pay.", 2_000),
             ),
-            output_schema=schemas.artifact("application/pdf"),
-            examples=(
-                {
-                    "input": {
-                        "number": "INV-2041",
-                        "issued": "2026-11-21",
-                        "currency": "EUR",
-                        "seller": {"name": "Atelier Brøndum ApS", "address": "Havnegade 12\n1058 København"},
-                        "buyer": {"name": "Müller & Söhne GmbH", "address": "Königstraße 5\n70173 Stuttgart"},
-                        "items": [
-                            {"description": "Oak shelf, oiled", "quantity": 3, "unit_price": 249.5},
-                            {"description": "Delivery", "quantity": 1, "unit_price": 80},
-                        ],
-                        "tax_percent": 19,
-                        "notes": "Please pay by bank transfer, quoting the invoice number.",
-                    }
-                },
-            ),
+            output_schema=artifact("application/pdf"),
+            example={
+                "number": "INV-2041",
+                "issued": "2026-11-21",
+                "currency": "EUR",
+                "seller": {"name": "Atelier Brøndum ApS", "address": "Havnegade 12\n1058 København"},
+                "buyer": {"name": "Müller & Söhne GmbH", "address": "Königstraße 5\n70173 Stuttgart"},
+                "items": [
+                    {"description": "Oak shelf, oiled", "quantity": 3, "unit_price": 249.5},
+                    {"description": "Delivery", "quantity": 1, "unit_price": 80},
+                ],
+                "tax_percent": 19,
+                "notes": "Please pay by bank transfer, quoting the invoice number.",
+            },
         ),
     ),
 )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 
-from jecp_mcp.sandbox.work import schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work, WorkFailed
-
-_MOST = 1_000
+from jecp_mcp.sandbox.work.capability import Action, Capability, Input, Work, WorkFailed
+from jecp_mcp.sandbox.work.json_schema import artifact, choice, record, text, whole
 
 
 def encode(given: Input) -> Work:
@@ -24,8 +22,7 @@ def encode(given: Input) -> Work:
 
 
 CAPABILITY = Capability(
-    namespace="",
-    capability="qr-code",
+    id="qr-code",
     version="1.0.0",
     name="QR code",
     description="Turns a text or a link into a QR code image.",
@@ -33,23 +30,19 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="encode",
-            name="Encode",
             description="Draw a text or a link as a QR code, PNG.",
             price="0.001",
             work=encode,
-            input_schema=schemas.record(
-                {
-                    "text": schemas.text("What the code says.", _MOST),
-                    "error_correction": schemas.choice(
-                        "How much may be damaged: L 7 %, M 15 %, Q 25 %, H 30 %.", "L", "M", "Q", "H", default="M"
-                    ),
-                    "scale": schemas.whole("Pixels per module.", 1, 20, default=6),
-                    "border": schemas.whole("Quiet zone, in modules; readers expect 4.", 0, 16, default=4),
-                },
-                optional=("error_correction", "scale", "border"),
+            input_schema=record(
+                text=text("What the code says.", 1_000),
+                error_correction=choice(
+                    "How much may be damaged: L 7 %, M 15 %, Q 25 %, H 30 %.", "L", "M", "Q", "H", default="M"
+                ),
+                scale=whole("Pixels per module.", 1, 20, default=6),
+                border=whole("Quiet zone, in modules; readers expect 4.", 0, 16, default=4),
             ),
-            output_schema=schemas.artifact("image/png"),
-            examples=({"input": {"text": "https://example.org/pay?ref=INV-2041", "scale": 8}},),
+            output_schema=artifact("image/png"),
+            example={"text": "https://example.org/pay?ref=INV-2041", "scale": 8},
         ),
     ),
 )

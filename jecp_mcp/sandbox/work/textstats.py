@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from jecp_mcp.sandbox.work import prose, schemas
-from jecp_mcp.sandbox.work.forms import Action, Capability, Input, Work
+from jecp_mcp.sandbox.work import segmentation
+from jecp_mcp.sandbox.work.capability import Action, Capability, Input, Work
+from jecp_mcp.sandbox.work.json_schema import COUNT, NUMBER, STRING, record, text
 
-_MOST = 200_000
 _WORDS_PER_MINUTE = 238
 
 
 def count(given: Input) -> Work:
     """Count characters, words, sentences, lines."""
-    text: str = given["text"]
-    found = prose.words(text)
-    letters = sum(map(len, found))
+    source: str = given["text"]
+    words = segmentation.words(source)
     return Work(
         {
-            "characters": len(text),
-            "characters_without_spaces": len("".join(text.split())),
-            "bytes_utf8": len(text.encode("utf-8", "replace")),
-            "words": len(found),
-            "distinct_words": len({word.casefold() for word in found}),
-            "sentences": sum(1 for _ in prose.sentences(text)),
-            "lines": len(text.splitlines()),
-            "average_word_length": round(letters / len(found), 2) if found else 0,
-            "longest_word": max(found, key=len, default=""),
-            "reading_seconds": round(len(found) * 60 / _WORDS_PER_MINUTE, 1),
+            "characters": len(source),
+            "characters_without_spaces": len("".join(source.split())),
+            "bytes_utf8": len(source.encode("utf-8", "replace")),
+            "words": len(words),
+            "distinct_words": len({word.casefold() for word in words}),
+            "sentences": len(segmentation.sentences(source)),
+            "lines": len(source.splitlines()),
+            "longest_word": max(words, key=len, default=""),
+            "reading_seconds": round(len(words) * 60 / _WORDS_PER_MINUTE, 1),
         }
     )
 
 
-_COUNTED = (
-    "characters", "characters_without_spaces", "bytes_utf8", "words", "distinct_words", "sentences", "lines",
-)  # fmt: skip
-_LENGTH = {"type": "number", "minimum": 0}
-
 CAPABILITY = Capability(
-    namespace="",
-    capability="text-stats",
+    id="text-stats",
     version="1.0.0",
     name="Text statistics",
     description="Counts of a text: characters, words, sentences, lines, reading time.",
@@ -45,21 +37,22 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="count",
-            name="Count",
             description="Count the characters, words, distinct words, sentences and lines of a text.",
             price="0.0005",
             work=count,
-            input_schema=schemas.record({"text": schemas.text("The text to count.", _MOST, 0)}),
-            output_schema=schemas.record(
-                {
-                    **dict.fromkeys(_COUNTED, schemas.COUNT),
-                    "average_word_length": _LENGTH,
-                    "longest_word": schemas.STRING,
-                    "reading_seconds": {**_LENGTH, "description": f"At {_WORDS_PER_MINUTE} words a minute."},
-                }
+            input_schema=record(text=text("The text to count.", 200_000, 0)),
+            output_schema=record(
+                characters=COUNT,
+                characters_without_spaces=COUNT,
+                bytes_utf8=COUNT,
+                words=COUNT,
+                distinct_words=COUNT,
+                sentences=COUNT,
+                lines=COUNT,
+                longest_word=STRING,
+                reading_seconds={**NUMBER, "description": f"At {_WORDS_PER_MINUTE} words a minute."},
             ),
-            examples=({"input": {"text": "Cloudless. The harbour slept; Dr. Ames did not."}},),
-            p95_ms=50,
+            example={"text": "Cloudless. The harbour slept; Dr. Ames did not."},
         ),
     ),
 )

@@ -128,11 +128,11 @@ class Buyer:
         asked = {"jecp": "1.0", "id": uuid.uuid4().hex, "capability": capability, "action": name}
         return {**asked, "input": {"text": "one two"}, **parts}
 
-    def road(self, capability: str) -> str:
+    def endpoint(self, capability: str) -> str:
         return "/v1/jecp" if self.dialect == "reference" and "/" not in capability else "/v1/invoke"
 
     def send(self, request: dict[str, Any], path: str | None = None, **headers: str) -> httpx2.Response:
-        path = path or self.road(str(request.get("capability")))
+        path = path or self.endpoint(str(request.get("capability")))
         return self.http.post(path, json=request, headers={**self.auth, **headers})
 
     def buy(self, capability: str = "lab/counting", name: str = "count", **parts: Any) -> httpx2.Response:

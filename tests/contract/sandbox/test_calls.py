@@ -39,7 +39,7 @@ def test_metadata_comes_back_where_the_specification_says(buyer: Buyer) -> None:
     assert body["result"]["metadata"] == {"session": "s1"}
 
 
-def test_built_ins_are_sold_on_the_old_road_which_says_it_ends(buyer: Buyer) -> None:
+def test_built_ins_are_sold_at_the_old_endpoint_which_says_it_ends(buyer: Buyer) -> None:
     answer = buyer.send(buyer.request("text-stats"), "/v1/jecp")
     assert output(answer)["words"] == 2
     assert answer.headers["deprecation"] == "true"
@@ -47,7 +47,7 @@ def test_built_ins_are_sold_on_the_old_road_which_says_it_ends(buyer: Buyer) -> 
     assert 'rel="deprecation"' in answer.headers["link"]
 
 
-def test_each_road_sells_what_its_dialect_lets_it(buyer: Buyer) -> None:
+def test_each_endpoint_sells_what_its_dialect_lets_it(buyer: Buyer) -> None:
     builtin = buyer.send(buyer.request("text-stats"), "/v1/invoke")
     third = buyer.send(buyer.request(), "/v1/jecp")
     if buyer.dialect == "reference":
@@ -66,7 +66,7 @@ def test_without_credentials_the_way_to_register_is_shown(buyer: Buyer, headers:
     assert made.json()["agent_id"].startswith("sbx_ag_")
 
 
-def test_a_wrong_key_is_refused_on_every_road(buyer: Buyer) -> None:
+def test_a_wrong_key_is_refused_at_every_endpoint(buyer: Buyer) -> None:
     wrong = {"X-Agent-ID": buyer.agent_id, "X-API-Key": "sbx_ak_wrongwrongwrongwrong"}
     answer = buyer.http.post("/v1/invoke", json=buyer.request(), headers=wrong)
     error(answer, said(buyer, "INVALID_AGENT", "INVALID_API_KEY"), 401)

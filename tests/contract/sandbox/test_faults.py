@@ -119,7 +119,7 @@ def test_an_answer_can_be_late(buyer: Buyer) -> None:
     buyer.fault("delay:1")
     asked = buyer.request()
     with pytest.raises(httpx2.ReadTimeout):
-        buyer.http.post(buyer.road("lab/counting"), json=asked, headers=buyer.auth, timeout=0.5)
+        buyer.http.post(buyer.endpoint("lab/counting"), json=asked, headers=buyer.auth, timeout=0.5)
     assert output(buyer.buy())["words"] == 2
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.sandbox import work
-from jecp_mcp.sandbox.work import prose
+from jecp_mcp.sandbox.work import segmentation
 
 
 def out(capability: str, action: str, given: dict[str, Any]) -> Any:
@@ -26,7 +26,7 @@ def out(capability: str, action: str, given: dict[str, Any]) -> Any:
     ],
 )
 def test_sentences_end_where_a_reader_ends_them(text: str, expected: list[str]) -> None:
-    assert list(prose.sentences(text)) == expected
+    assert segmentation.sentences(text) == expected
 
 
 def test_statistics_count_what_a_person_counts() -> None:

@@ -1,98 +1,52 @@
-"""What every request passes: the Host it names, its size, what it says it is; and what it gets when it fails."""
+"""What all endpoints share: how their handlers are called, how bodies are read, what they answer with."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
-from jecp_mcp.sandbox.envelopes import http_date
-from jecp_mcp.sandbox.faults import Dropped
+from jecp_mcp.sandbox.dialect import Dialect, Endpoint
+from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
+from jecp_mcp.sandbox.html_pages import HEADERS
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.refusals import Refused, Reply, Road, Voice, refusal_reply
+from jecp_mcp.sandbox.success_answers import http_date
 from jecp_mcp.wire.jecp.envelope import MAX_REQUEST_BYTES
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_FORM_BYTES = 64 * 1024
 LEGACY_SUNSET_MS = 1_830_211_200_000
-"""When ``/v1/jecp`` ends, 2027-12-31: it is the old road (JECP 01-protocol §2)."""
+"""When ``/v1/jecp`` ends, 2027-12-31: it is the old endpoint (JECP 01-protocol §2)."""
 LEGACY_HEADERS = {
     "deprecation": "true",
     "sunset": http_date(LEGACY_SUNSET_MS),
     "link": '<https://jecp.dev/spec/v1.0/01-protocol#v1-jecp>; rel="deprecation"',
 }
+Handler = Callable[[Hub, Request, Dialect], Awaitable[Reply | Response]]
 
 
-class Connection(NamedTuple):
-    """An open connection; `lost` is set once it is no longer."""
-
-    transport: asyncio.Transport
-    lost: asyncio.Event
-
-
-Connections = MutableMapping[tuple[str, int], Connection]
-"""The open connections by the client's address, kept by the server."""
-Handler = Callable[[Hub, Request, Voice], Awaitable[Reply | Response]]
-
-
-class Door:
-    """ASGI middleware: only loopback names as Host, and a dropped connection where a fault wants one."""
-
-    def __init__(self, app: ASGIApp, connections: Connections) -> None:
-        self._app, self._connections = app, connections
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        if not _is_loopback(Request(scope).headers.get("host", "")):
-            # A page elsewhere whose name was pointed at this machine would come with its own name (DNS rebinding).
-            await Response("This Hub answers to loopback names only.", 421)(scope, receive, send)
-            return
-        try:
-            await self._app(scope, receive, send)
-        except ClientDisconnect:
-            return  # The client left before its request was whole: nobody is there to answer.
-        except Dropped:
-            client = scope.get("client")
-            connection = self._connections.get((client[0], client[1])) if client else None
-            if connection is not None:
-                connection.transport.abort()
-                # Only a server that knows of the loss expects no answer any more.
-                await connection.lost.wait()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return urlsplit(f"//{host}").hostname in LOOPBACK_NAMES
-    except ValueError:
-        return False
-
-
-def endpoint(hub: Hub, handler: Handler, road: Road = "invoke") -> Callable[[Request], Awaitable[Response]]:
+def route_endpoint(
+    hub: Hub, handler: Handler, endpoint: Endpoint = "invoke"
+) -> Callable[[Request], Awaitable[Response]]:
     """A handler as Starlette calls it: faults of its path first, refusals as envelopes."""
 
     async def answer(request: Request) -> Response:
-        voice = voice_of(hub, request, road)
+        dialect = dialect_of(hub, request, endpoint)
         try:
             reply: Reply | Response | None = None
             if not request.url.path.startswith(("/sandbox/", "/v1/invoke", "/v1/jecp")):
                 fault = hub.faults.take((request.url.path,), request.headers.get("x-agent-id"))
-                reply = await fault.before(voice, None, streaming=False) if fault is not None else None
+                reply = await fault.answer_instead(dialect, None, streaming=False) if fault is not None else None
             if reply is None:
-                reply = await handler(hub, request, voice)
+                reply = await handler(hub, request, dialect)
         except Refused as refused:
-            reply = refusal_reply(refused, voice)
+            reply = refusal_reply(refused, dialect)
         response = response_of(reply) if isinstance(reply, Reply) else reply
-        if road == "jecp":
+        if endpoint == "jecp":
             for name, value in LEGACY_HEADERS.items():
                 response.headers.setdefault(name, value)
         return response
@@ -100,9 +54,9 @@ def endpoint(hub: Hub, handler: Handler, road: Road = "invoke") -> Callable[[Req
     return answer
 
 
-def voice_of(hub: Hub, request: Request, road: Road = "invoke") -> Voice:
+def dialect_of(hub: Hub, request: Request, endpoint: Endpoint = "invoke") -> Dialect:
     """How to answer a request."""
-    return Voice(hub.config.dialect, road, f"http://{request.headers['host']}")
+    return Dialect(hub.config.dialect, endpoint, f"http://{request.headers['host']}")
 
 
 def response_of(reply: Reply) -> Response:
@@ -110,14 +64,14 @@ def response_of(reply: Reply) -> Response:
     return Response(reply.body, reply.status, dict(reply.headers))
 
 
-def json_reply(value: Any, status: int = 200, cache_control: str = "no-store") -> Reply:
+def json_reply(value: Any, status: int = 200, cache_control: str = "no-database") -> Reply:
     """A JSON answer."""
     return Reply(status, jsontext.dumps(value), {"content-type": "application/json", "cache-control": cache_control})
 
 
-def html_reply(body: bytes, headers: dict[str, str], status: int = 200) -> Reply:
+def html_reply(body: bytes, status: int = 200) -> Reply:
     """A page."""
-    return Reply(status, body, headers)
+    return Reply(status, body, HEADERS)
 
 
 async def read_body(request: Request, most: int = MAX_REQUEST_BYTES) -> bytes:
@@ -177,8 +131,6 @@ async def read_form(request: Request) -> dict[str, str]:
     Raises:
         Refused: it is too long or no text.
     """
-    from urllib.parse import parse_qsl
-
     body = await read_body(request, MAX_FORM_BYTES)
     try:
         return dict(parse_qsl(body.decode("utf-8"), max_num_fields=20))

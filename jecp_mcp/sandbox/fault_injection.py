@@ -1,4 +1,4 @@
-"""Faults a test asks the sandbox for: lost connections, foreign pages, delays, any refusal. Sandbox only.
+"""FaultQueue a test asks the sandbox for: lost connections, foreign pages, delays, any refusal. Sandbox only.
 
 ``POST /sandbox/faults`` takes ``{"match", "fault", "times"?, …}``:
 
@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jecp_mcp import jsontext
-from jecp_mcp.sandbox.refusals import Refused, Reply, Voice, refusal_reply
+from jecp_mcp.sandbox.dialect import Dialect
+from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
 from jecp_mcp.wire.jecp.codes import canonical
 
 MOST_FAULTS = 1_000
@@ -61,7 +62,7 @@ _DETAILS: Mapping[str, Mapping[str, Any]] = {
 """What comes in ``details`` with a code unless the fault says otherwise."""
 
 
-class Dropped(Exception):
+class DropConnection(Exception):
     """The connection is to be closed without an answer."""
 
 
@@ -78,34 +79,34 @@ class Fault:
     agent_id: str | None
     extra: Mapping[str, Any]
 
-    def hits(self, names: tuple[str, ...], agent_id: str | None) -> bool:
+    def matches(self, names: tuple[str, ...], agent_id: str | None) -> bool:
         """Whether it is meant for a request known by one of these names."""
         return self.match in names and self.agent_id in (None, agent_id)
 
-    async def before(self, voice: Voice, call_id: str | None, *, streaming: bool) -> Reply | None:
+    async def answer_instead(self, dialect: Dialect, call_id: str | None, *, streaming: bool) -> Reply | None:
         """What happens instead of the request, if it is meant to be instead.
 
         Raises:
-            Dropped: the connection is to be closed.
+            DropConnection: the connection is to be closed.
         """
         if self.kind == "delay":
             await asyncio.sleep(float(self.argument))
         elif self.kind == "drop_before":
-            raise Dropped
+            raise DropConnection
         elif self.kind in ("status", "code") and not self.after_charge and not self.ends_stream(streaming=streaming):
-            return self._answer(voice, call_id)
+            return self._answer(dialect, call_id)
         return None
 
-    def after(self, answer: Reply, voice: Voice, call_id: str | None) -> Reply:
+    def replace_answer(self, answer: Reply, dialect: Dialect, call_id: str | None) -> Reply:
         """What the client gets in place of a finished answer.
 
         Raises:
-            Dropped: nothing.
+            DropConnection: nothing.
         """
         if self.kind == "drop_after_charge":
-            raise Dropped
+            raise DropConnection
         if self.after_charge and self.kind in ("status", "code"):
-            return self._answer(voice, call_id)
+            return self._answer(dialect, call_id)
         return answer
 
     def ends_stream(self, *, streaming: bool) -> bool:
@@ -114,9 +115,9 @@ class Fault:
             self.kind == "drop_midway" or (self.kind == "code" and canonical(self.argument) in STREAM_ENDINGS)
         )
 
-    def _answer(self, voice: Voice, call_id: str | None) -> Reply:
+    def _answer(self, dialect: Dialect, call_id: str | None) -> Reply:
         if self.kind == "code":
-            return refusal_reply(self.refusal(), voice, call_id)
+            return refusal_reply(self.refusal(), dialect, call_id)
         status = int(self.argument)
         if self.page == "empty":
             return Reply(status, b"", {})
@@ -140,13 +141,13 @@ class Fault:
         )
 
 
-class Faults:
+class FaultQueue:
     """The faults still to happen, in the order they were asked for."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
 
-    def ask(self, request: Any) -> int:
+    def add(self, request: Any) -> int:
         """Add one from the body of ``POST /sandbox/faults``; how many requests are still to fail.
 
         Raises:
@@ -187,7 +188,7 @@ class Faults:
     def take(self, names: tuple[str, ...], agent_id: str | None) -> Fault | None:
         """The next fault for a request known by these names, used up once."""
         for fault in self._waiting:
-            if fault.hits(names, agent_id):
+            if fault.matches(names, agent_id):
                 fault.times -= 1
                 if fault.times == 0:
                     self._waiting.remove(fault)

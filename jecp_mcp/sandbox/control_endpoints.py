@@ -1,10 +1,10 @@
 """The sandbox's own endpoints, which no Hub has: they are there for tests and demonstrations. Loopback only, JSON only.
 
-All but the books want the key that the Hub's start told, as ``X-Sandbox-Key``: an agent that can reach the Hub, and has
-its own credentials there, must not be able to set its balance or tier or to fail other agents' calls. Money it gets as
-at a Hub, by a topup and its checkout page, where nobody pays: what limits it here is its mandate.
+All but the books want the key that the Hub printed at its start, as ``X-Sandbox-Key``: an agent that can reach the Hub,
+and has its own credentials there, must not be able to set its balance or tier or to fail other agents' calls. Money it
+gets as at a Hub, by a topup and its checkout page, where nobody pays: what limits it here is its mandate.
 
-- ``POST /sandbox/faults``: see `jecp_mcp.sandbox.faults`; ``DELETE`` forgets those that did not happen yet.
+- ``POST /sandbox/faults``: see `jecp_mcp.sandbox.fault_injection`; ``DELETE`` forgets those that did not happen yet.
 - ``POST /sandbox/catalog``: ``{"manifests": [...]}`` (or ``{"manifest": {...}}``) publishes providers' manifests,
   replacing the same version; ``{"remove": "namespace/name"}`` (or ``…@1.2.3``, or a list of them) takes them down. Both
   outlive a restart. A manifest with ``"extensions": {"sandbox": {"runs": "capability:action"}}`` does the work of that
@@ -27,27 +27,28 @@ from starlette.responses import Response
 from jecp_mcp import jsontext
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import parse_usdc
-from jecp_mcp.sandbox.door import Handler, check_json, json_reply, read_json
+from jecp_mcp.sandbox.dialect import Dialect
+from jecp_mcp.sandbox.endpoints import Handler, check_json, json_reply, read_json
+from jecp_mcp.sandbox.error_answers import Refused, Reply
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.refusals import Refused, Reply, Voice
 from jecp_mcp.wire.jecp.ids import split_capability
 
 MOST_CALLS = 1_000_000_000
 
 
-def with_key(handler: Handler) -> Handler:
+def require_key(handler: Handler) -> Handler:
     """A handler for whoever started the Hub."""
 
-    async def checked(hub: Hub, request: Request, voice: Voice) -> Reply | Response:
+    async def with_key(hub: Hub, request: Request, dialect: Dialect) -> Reply | Response:
         given = request.headers.get("x-sandbox-key", "")
         if not hmac.compare_digest(given.encode(), hub.config.control_key.encode()):
             raise Refused("FORBIDDEN", "The sandbox is controlled with the key that its start printed: X-Sandbox-Key.")
-        return await handler(hub, request, voice)
+        return await handler(hub, request, dialect)
 
-    return checked
+    return with_key
 
 
-async def _own_json(request: Request) -> dict[str, Any]:
+async def _read_own_json(request: Request) -> dict[str, Any]:
     """The body, which must say that it is JSON: a form on a foreign page cannot, and its script is not let."""
     if "content-type" not in request.headers:
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "expected application/json")
@@ -55,20 +56,20 @@ async def _own_json(request: Request) -> dict[str, Any]:
     return await read_json(request)
 
 
-async def ask_fault(hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG001  # one signature for all
+async def add_fault(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``POST /sandbox/faults``."""
-    return json_reply({"waiting": hub.faults.ask(await _own_json(request))}, 201)
+    return json_reply({"waiting": hub.faults.add(await _read_own_json(request))}, 201)
 
 
-async def clear_faults(hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG001  # one signature for all
+async def clear_faults(hub: Hub, _request: Request, _dialect: Dialect) -> Reply:
     """``DELETE /sandbox/faults``."""
     hub.faults.clear()
     return json_reply({"waiting": 0})
 
 
-async def change_catalog(hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG001  # one signature for all
+async def change_catalog(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``POST /sandbox/catalog``."""
-    body = await _own_json(request)
+    body = await _read_own_json(request)
     given = body.get("manifests", [body["manifest"]] if "manifest" in body else [])
     gone = body.get("remove", [])
     gone = [gone] if isinstance(gone, str) else gone
@@ -78,22 +79,22 @@ async def change_catalog(hub: Hub, request: Request, voice: Voice) -> Reply:  # 
     try:
         for each in gone:
             asked = split_capability(str(each))
-            for version in hub.shelf.remove(asked.capability, asked.version):
-                hub.store.keep_manifest(asked.capability, version, None)
+            for version in hub.catalog.remove(asked.capability, asked.version):
+                hub.database.keep_manifest(asked.capability, version, None)
                 removed.append(f"{asked.capability}@{version}")
         for manifest in given:
-            listing = hub.shelf.put(manifest)
-            hub.store.keep_manifest(listing.id, listing.version, jsontext.dumps(manifest).decode())
+            listing = hub.catalog.publish(manifest)
+            hub.database.keep_manifest(listing.id, listing.version, jsontext.dumps(manifest).decode())
             published.append(f"{listing.id}@{listing.version}")
     except WireError as exc:
         raise Refused("INVALID_MANIFEST", str(exc), details={"published": published, "removed": removed}) from exc
-    return json_reply({"published": published, "removed": removed, "revision": hub.shelf.revision})
+    return json_reply({"published": published, "removed": removed, "revision": hub.catalog.revision})
 
 
-async def set_wallet(hub: Hub, request: Request, voice: Voice) -> Reply:
+async def set_wallet(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     """``POST /sandbox/wallet``."""
-    body = await _own_json(request)
-    agent = hub.authenticate(voice, request.headers)
+    body = await _read_own_json(request)
+    agent = hub.checks.authenticate(dialect, request.headers)
     changes: dict[str, int | None] = {}
     if "balance_usdc" in body:
         try:
@@ -110,26 +111,26 @@ async def set_wallet(hub: Hub, request: Request, voice: Voice) -> Reply:
             raise Refused("INVALID_REQUEST", f"{name} must be a whole number.")
         else:
             changes[name] = value
-    hub.store.adjust(agent.agent_id, changes, hub.clock.now())
-    return json_reply(hub.cashier.books(agent.agent_id))
+    hub.agents.adjust(agent.agent_id, changes, hub.clock.now())
+    return json_reply(hub.payments.books(agent.agent_id))
 
 
-async def show_books(hub: Hub, request: Request, voice: Voice) -> Reply:
+async def show_books(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     """``GET /sandbox/books``."""
-    agent = hub.authenticate(voice, request.headers)
+    agent = hub.checks.authenticate(dialect, request.headers)
     if request.query_params.get("agent_id", agent.agent_id) != agent.agent_id:
         raise Refused("FORBIDDEN", "These are another agent's books.")
-    hub.cashier.approve_due(hub.clock.now())
-    return json_reply(hub.cashier.books(agent.agent_id))
+    hub.payments.approve_due_refunds(hub.clock.now())
+    return json_reply(hub.payments.books(agent.agent_id))
 
 
-async def resolve_refund(hub: Hub, request: Request, voice: Voice) -> Reply:  # noqa: ARG001  # one signature for all
+async def resolve_refund(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     """``POST /sandbox/refunds/{id}``."""
-    body = await _own_json(request)
+    body = await _read_own_json(request)
     status = {"approve": "approved", "deny": "denied"}.get(str(body.get("decision")))
     note = body.get("note")
     if status is None or not isinstance(note, (str, type(None))):
         raise Refused("INVALID_REQUEST", "decision must be approve or deny.")
-    if not hub.cashier.resolve_refund(request.path_params["id"], status, note, hub.clock.now()):
+    if not hub.payments.resolve_refund(request.path_params["id"], status, note, hub.clock.now()):
         raise Refused("REFUND_NOT_FOUND", "There is no open refund of this id.")
     return json_reply({"refund_id": request.path_params["id"], "status": status})

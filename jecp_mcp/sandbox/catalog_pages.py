@@ -1,4 +1,4 @@
-"""The catalog as it is told: pages, filters, ETag, single capabilities, in both dialects (JECP 05-discovery §6)."""
+"""The catalog as published: pages, filters, ETag, single capabilities, in both dialects (JECP 05-discovery §6)."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from jecp_mcp import jsontext
-from jecp_mcp.sandbox.config import Dialect
-from jecp_mcp.sandbox.envelopes import ENGINE
+from jecp_mcp.sandbox.catalog import Catalog
+from jecp_mcp.sandbox.dialect import Dialect, DialectName
+from jecp_mcp.sandbox.error_answers import Refused, Reply
+from jecp_mcp.sandbox.listing import Listing, Offer
 from jecp_mcp.sandbox.pricing import usd
-from jecp_mcp.sandbox.refusals import Refused, Reply, Voice
-from jecp_mcp.sandbox.shelf import Listing, Offer, Shelf
+from jecp_mcp.sandbox.success_answers import ENGINE
 from jecp_mcp.wire.jecp.tiers import TIERS
 
 DEFAULT_PAGE = 50
 MOST_ON_A_PAGE = 200
 CATALOG_VERSION = "1.0.2"
-_CACHE_CONTROL: Mapping[Dialect, str] = {"reference": "public, max-age=60", "spec": "public, max-age=300, s-maxage=600"}
+_CACHE_CONTROL: Mapping[DialectName, str] = {
+    "reference": "public, max-age=60",
+    "spec": "public, max-age=300, s-maxage=600",
+}
 _MOST_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What of the catalog is asked for."""
+class CatalogQuery:
+    """A query of the catalog."""
 
     limit: int
     after: tuple[str, str] | None
@@ -36,7 +40,7 @@ class Wanted:
     tier: str | None
     paginated: bool
 
-    def keeps(self, listing: Listing) -> bool:
+    def matches(self, listing: Listing) -> bool:
         """Whether a listing passes the filters."""
         if self.namespace is not None and listing.namespace != self.namespace:
             return False
@@ -45,7 +49,7 @@ class Wanted:
         return self.tier is None or TIERS.index(_tier(listing)) <= TIERS.index(self.tier)
 
 
-def read_query(query: Mapping[str, str], dialect: Dialect) -> Wanted:
+def read_query(query: Mapping[str, str], dialect: DialectName) -> CatalogQuery:
     """Read the query of ``GET /v1/capabilities``; either dialect's names for a filter are understood.
 
     Raises:
@@ -62,7 +66,7 @@ def read_query(query: Mapping[str, str], dialect: Dialect) -> Wanted:
         raise Refused("INVALID_REQUEST", f"tier must be one of {', '.join(TIERS)}.")
     tags = ",".join(filter(None, (query.get("tags"), query.get("tag"))))
     paginated = dialect == "spec" or query.get("paginated", "true").lower() != "false"
-    return Wanted(
+    return CatalogQuery(
         limit=max(1, min(limit, MOST_ON_A_PAGE)) if paginated else MOST_ON_A_PAGE,
         after=_read_cursor(cursor) if cursor and paginated else None,
         namespace=query.get("namespace") or query.get("provider") or None,
@@ -72,12 +76,12 @@ def read_query(query: Mapping[str, str], dialect: Dialect) -> Wanted:
     )
 
 
-class Listings:
-    """Pages of a `Shelf`, kept written until the shelf changes. Call counts are those of the last change."""
+class CatalogPages:
+    """Pages of a `Catalog`, kept written until the catalog changes. Call counts are those of the last change."""
 
-    def __init__(self, shelf: Shelf, dialect: Dialect, counts: Mapping[str, int]) -> None:
-        self._shelf, self._dialect, self._counts = shelf, dialect, counts
-        self._revision = shelf.revision
+    def __init__(self, catalog: Catalog, dialect: DialectName, counts: Mapping[str, int]) -> None:
+        self._catalog, self._dialect, self._counts = catalog, dialect, counts
+        self._revision = catalog.revision
         self._kept: dict[object, bytes] = {}
 
     def page(self, query: Mapping[str, str], if_none_match: str | None) -> Reply:
@@ -86,37 +90,37 @@ class Listings:
         Raises:
             Refused: the query is not understood.
         """
-        wanted = read_query(query, self._dialect)
-        return self._reply(wanted, lambda: self._page(wanted), if_none_match)
+        asked = read_query(query, self._dialect)
+        return self._reply(asked, lambda: self._page(asked), if_none_match)
 
-    def single(self, capability: str, voice: Voice, if_none_match: str | None) -> Reply:
+    def single(self, capability: str, dialect: Dialect, if_none_match: str | None) -> Reply:
         """One capability, or one version of it.
 
         Raises:
             Refused: there is none.
         """
         try:
-            listing = self._shelf.find(capability)
+            listing = self._catalog.find(capability)
         except Refused as refused:
             if refused.code == "INVALID_CAPABILITY":
                 raise Refused("CAPABILITY_NOT_FOUND", f"'{capability[:100]}' is not a published capability.") from None
             raise
         if self._dialect == "reference":
             return self._reply(
-                listing.id + "@" + listing.version, lambda: self._listed_reference(listing), if_none_match
+                listing.id + "@" + listing.version, lambda: self._reference_entry(listing), if_none_match
             )
 
         def entry() -> dict[str, Any]:
-            shown = _listed_spec(listing)
+            shown = _spec_entry(listing)
             shown.setdefault("deprecation", None)
-            return {**shown, "manifest_url": f"{voice.origin}/v1/capabilities/{listing.id}@{listing.version}"}
+            return {**shown, "manifest_url": f"{dialect.origin}/v1/capabilities/{listing.id}@{listing.version}"}
 
-        return self._reply((listing.id, listing.version, voice.origin), entry, if_none_match)
+        return self._reply((listing.id, listing.version, dialect.origin), entry, if_none_match)
 
     def _reply(self, key: object, make: Any, if_none_match: str | None) -> Reply:
-        if self._revision != self._shelf.revision or len(self._kept) >= _MOST_KEPT:
+        if self._revision != self._catalog.revision or len(self._kept) >= _MOST_KEPT:
             self._kept.clear()
-            self._revision = self._shelf.revision
+            self._revision = self._catalog.revision
         body = self._kept.get(key)
         if body is None:
             body = self._kept[key] = jsontext.dumps(make())
@@ -126,19 +130,19 @@ class Listings:
             return Reply(304, b"", headers)
         return Reply(200, body, {"content-type": "application/json", **headers})
 
-    def _page(self, wanted: Wanted) -> dict[str, Any]:
-        builtins = self._shelf.listings(builtin=True)
-        others = [each for each in self._shelf.listings(builtin=False) if wanted.keeps(each)]
-        listed = others if self._dialect == "reference" else [each for each in builtins if wanted.keeps(each)] + others
-        listed.sort(key=_place)
-        after = [each for each in listed if wanted.after is None or _place(each) > wanted.after]
-        shown = after[: wanted.limit]
+    def _page(self, query: CatalogQuery) -> dict[str, Any]:
+        builtins = self._catalog.listings(builtin=True)
+        others = [each for each in self._catalog.listings(builtin=False) if query.matches(each)]
+        listed = others if self._dialect == "reference" else [each for each in builtins if query.matches(each)] + others
+        listed.sort(key=_sort_key)
+        after = [each for each in listed if query.after is None or _sort_key(each) > query.after]
+        shown = after[: query.limit]
         more = len(after) > len(shown)
-        cursor = _write_cursor(shown[-1]) if more and wanted.paginated else None
+        cursor = _write_cursor(shown[-1]) if more and query.paginated else None
         if self._dialect == "spec":
             return {
                 "jecp": "1.0",
-                "capabilities": [_listed_spec(each) for each in shown],
+                "capabilities": [_spec_entry(each) for each in shown],
                 "total": len(listed),
                 "version": CATALOG_VERSION,
                 "next_cursor": cursor,
@@ -147,14 +151,14 @@ class Listings:
             "jecp": "1.0",
             "engine": ENGINE,
             "capabilities": [each.manifest for each in builtins],
-            "third_party_capabilities": [self._listed_reference(each) for each in shown],
+            "third_party_capabilities": [self._reference_entry(each) for each in shown],
             "third_party_count": len(shown),
         }
-        if wanted.paginated:
-            page |= {"page_size": wanted.limit, "has_more": more, "next_cursor": cursor}
-        return page | {"paginated": wanted.paginated}
+        if query.paginated:
+            page |= {"page_size": query.limit, "has_more": more, "next_cursor": cursor}
+        return page | {"paginated": query.paginated}
 
-    def _listed_reference(self, listing: Listing) -> Mapping[str, Any]:
+    def _reference_entry(self, listing: Listing) -> Mapping[str, Any]:
         if not listing.namespace:
             return listing.manifest
         manifest = listing.manifest
@@ -172,7 +176,7 @@ class Listings:
         }
 
 
-def _listed_spec(listing: Listing) -> dict[str, Any]:
+def _spec_entry(listing: Listing) -> dict[str, Any]:
     manifest = listing.manifest
     shown: dict[str, Any] = {
         "id": listing.id,
@@ -181,7 +185,7 @@ def _listed_spec(listing: Listing) -> dict[str, Any]:
         "description": manifest.get("description", ""),
         "version": listing.version,
         "tags": manifest.get("tags") or [],
-        "actions": [_action_spec(each) for each in listing.offers.values()],
+        "actions": [_spec_action(each) for each in listing.offers.values()],
         "trust_tier_required": _tier(listing),
         "rate_limit_rpm": max((each.rate_limit_rpm for each in listing.offers.values()), default=0),
     }
@@ -190,7 +194,7 @@ def _listed_spec(listing: Listing) -> dict[str, Any]:
     return shown
 
 
-def _action_spec(offer: Offer) -> dict[str, Any]:
+def _spec_action(offer: Offer) -> dict[str, Any]:
     kept = ("name", "examples", "side_effects", "sla")
     shown: dict[str, Any] = {
         "id": offer.id,
@@ -218,12 +222,12 @@ def _methods(offer: Offer) -> list[str]:
     return (pricing.get("payment_methods") if isinstance(pricing, Mapping) else None) or ["stripe"]
 
 
-def _place(listing: Listing) -> tuple[str, str]:
+def _sort_key(listing: Listing) -> tuple[str, str]:
     return (listing.id, listing.version)
 
 
 def _write_cursor(listing: Listing) -> str:
-    return base64.urlsafe_b64encode(json.dumps(_place(listing)).encode()).decode("ascii").rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps(_sort_key(listing)).encode()).decode("ascii").rstrip("=")
 
 
 def _read_cursor(cursor: str) -> tuple[str, str]:

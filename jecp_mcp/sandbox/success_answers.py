@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jecp_mcp import jsontext
-from jecp_mcp.sandbox.calls import Call
+from jecp_mcp.sandbox.call_request import Call
+from jecp_mcp.sandbox.dialect import Dialect
+from jecp_mcp.sandbox.error_answers import Refused
+from jecp_mcp.sandbox.listing import Listing, Offer
 from jecp_mcp.sandbox.pricing import usd
-from jecp_mcp.sandbox.refusals import Refused, Voice
-from jecp_mcp.sandbox.shelf import Listing, Offer
-from jecp_mcp.sandbox.store import Receipt
+from jecp_mcp.sandbox.sales import Receipt
 
 if TYPE_CHECKING:
     from jecp_mcp.sandbox.work import Work
@@ -37,7 +38,7 @@ def _text(value: Any) -> bytes:
     return value if isinstance(value, bytes) else jsontext.dumps(value)
 
 
-def written_output(work: Work, offer: Offer) -> bytes:
+def output_text(work: Work, offer: Offer) -> bytes:
     """The JSON text of what was delivered; bytes as an artifact, or under the field the output schema names."""
     if work.artifact is None:
         return jsontext.dumps(work.output)
@@ -58,12 +59,14 @@ def success(
     call: Call, listing: Listing, receipt: Receipt, output: bytes, *, units: Mapping[str, int], duration_ms: int
 ) -> Parts:
     """The envelope of a completed call."""
-    if call.voice.manner == "invoke":
-        return _reference(call, listing, receipt, output, units)
-    return _specified(call, listing, receipt, output, units, duration_ms)
+    if call.dialect.variant == "invoke":
+        return _reference_envelope(call, listing, receipt, output, units)
+    return _spec_envelope(call, listing, receipt, output, units, duration_ms)
 
 
-def _reference(call: Call, listing: Listing, receipt: Receipt, output: bytes, units: Mapping[str, int]) -> Parts:
+def _reference_envelope(
+    call: Call, listing: Listing, receipt: Receipt, output: bytes, units: Mapping[str, int]
+) -> Parts:
     parts: dict[str, Any] = {
         "jecp": "1.0",
         "id": call.call_id,
@@ -86,7 +89,7 @@ def _reference(call: Call, listing: Listing, receipt: Receipt, output: bytes, un
     return parts
 
 
-def _specified(
+def _spec_envelope(
     call: Call, listing: Listing, receipt: Receipt, output: bytes, units: Mapping[str, int], duration_ms: int
 ) -> Parts:
     result: dict[str, Any] = {"capability": listing.id, "action": call.action, "output": output}
@@ -121,7 +124,9 @@ def closing_events(call: Call, envelope: Parts) -> list[tuple[str, Parts]]:
     """How a completed call ends its stream: ``completed`` (§4.3), or ``result`` and ``done`` for built-ins (§4.2)."""
     if not call.builtin:
         kept = ("result", "billing", "provider", "meter_summary")
-        shown = {key: envelope[key] for key in kept if key in envelope} if call.voice.manner == "invoke" else envelope
+        shown = (
+            {key: envelope[key] for key in kept if key in envelope} if call.dialect.variant == "invoke" else envelope
+        )
         return [("completed", shown)]
     result = envelope["result"]
     if isinstance(result, bytes):
@@ -130,17 +135,17 @@ def closing_events(call: Call, envelope: Parts) -> list[tuple[str, Parts]]:
     return [("result", {"output": result["output"]}), ("done", done)]
 
 
-def sunset_headers(listing: Listing, voice: Voice, at: int) -> dict[str, str]:
+def sunset_headers(listing: Listing, dialect: Dialect, at: int) -> dict[str, str]:
     """What a capability in its last 30 days says in the headers (RFC 8594, RFC 9745)."""
     if listing.sunset_at is None or at < listing.sunset_at - SUNSET_NOTICE_MS:
         return {}
     headers = {"deprecation": "true", "sunset": http_date(listing.sunset_at)}
     if listing.successor:
-        headers["link"] = f'<{voice.origin}/v1/capabilities/{listing.successor}>; rel="successor-version"'
+        headers["link"] = f'<{dialect.origin}/v1/capabilities/{listing.successor}>; rel="successor-version"'
     return headers
 
 
-def sunset_refusal(listing: Listing, voice: Voice, at: int) -> Refused:
+def sunset_refusal(listing: Listing, dialect: Dialect, at: int) -> Refused:
     """The refusal of a capability past its sunset (JECP 03-errors §3.3)."""
     assert listing.sunset_at is not None
     ended = datetime.fromtimestamp(listing.sunset_at / 1000, UTC).isoformat().replace("+00:00", "Z")
@@ -151,7 +156,7 @@ def sunset_refusal(listing: Listing, voice: Voice, at: int) -> Refused:
         "CAPABILITY_DEPRECATED",
         f"'{listing.id}' {listing.version} ended on {ended}.",
         details=details,
-        headers=sunset_headers(listing, voice, at),
+        headers=sunset_headers(listing, dialect, at),
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.sandbox.calls import Call
-from jecp_mcp.sandbox.refusals import Refused
-from jecp_mcp.sandbox.store import Agent, Store
+from jecp_mcp.sandbox.agents import Agent
+from jecp_mcp.sandbox.call_request import Call
+from jecp_mcp.sandbox.error_answers import Refused
+from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.wire.jecp import provenance
 
 
-def check_provenance(store: Store, call: Call, agent: Agent, at: UnixMs) -> None:
+def check_provenance(database: HubDatabase, call: Call, agent: Agent, at: UnixMs) -> None:
     """Let a call without a hash pass, and one with a good hash, whose nonce is used up by it.
 
     Raises:
@@ -23,7 +24,7 @@ def check_provenance(store: Store, call: Call, agent: Agent, at: UnixMs) -> None
 
     def seen(nonce: str) -> bool:
         until = at + provenance.NONCE_MEMORY_SECONDS * 1000
-        return not store.use_nonce(agent.agent_id, nonce, until, at)
+        return not database.use_nonce(agent.agent_id, nonce, until, at)
 
     wrong = provenance.verify(call.provenance, agent.agent_id, call.mandate_credentials[1], now=at, seen=seen)
     if wrong is None:

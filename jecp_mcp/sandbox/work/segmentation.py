@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from itertools import pairwise
 
 _WORD = re.compile("[^\\W_]+(?:['\u2019-][^\\W_]+)*")
 # Begun only where a run begins, and never given back (possessive): else a long run of dots costs its square.
 _STOP = re.compile(
-    "(?<![.!?\u2026])[.!?\u2026]++[\"'\u201d\u2019)\\]]*+(?=\\s)"
+    "(?<![.!?\u2026])[.!?\u2026]++[\"'\u201d\u2019)\\]]*+(?=\\s++[^a-z])"
     "|[\u3002\uff01\uff1f]++[\u300d\u300f\u201d]*+|\\n[ \\t]*+\\n\\s*+"
 )
-_LAST_TOKEN = re.compile(r"\S{1,12}\Z")
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st sr jr vs etc no fig al e.g i.e cf approx dept inc ltd co corp vol pp ed eds".split()  # noqa: SIM905  # as below
+_ABBREVIATION = re.compile(
+    r"(?<![\w.])(?:[^\W\d_]|mrs?|ms|dr|prof|st|sr|jr|vs|etc|no|fig|al|e\.g|i\.e|cf|approx|inc|ltd|co|corp|vol|pp?|eds?)\Z",
+    re.IGNORECASE,
 )
+_LONGEST_ABBREVIATION = 6
 
 STOPWORDS = frozenset(
     """a about above after again against all also am an and any are as at be because been before being below between
@@ -43,35 +44,15 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def places(text: str) -> Iterator[tuple[int, int]]:
-    """Where each word starts and ends."""
-    for found in _WORD.finditer(text):
-        yield found.span()
-
-
-def sentences(text: str) -> Iterator[str]:
-    """The sentences of a text in order, white space folded, each found as it is asked for.
+def sentences(text: str) -> list[str]:
+    """The sentences of a text in order, white space folded.
 
     A full stop after a known abbreviation, an initial or a number's group does not end one; an empty line does.
     """
-    start = 0
-    for stop in _STOP.finditer(text):
-        end = stop.end()
-        if stop[0].startswith(".") and not _ends(text, start, stop.start(), end):
-            continue
-        sentence = " ".join(text[start:end].split())
-        start = end
-        if _WORD.search(sentence):
-            yield sentence
-    rest = " ".join(text[start:].split())
-    if _WORD.search(rest):
-        yield rest
+    stops = [stop for stop in _STOP.finditer(text) if not (stop[0][0] == "." and _abbreviates(text, stop.start()))]
+    parts = (" ".join(text[start:end].split()) for start, end in pairwise([0, *(s.end() for s in stops), len(text)]))
+    return [part for part in parts if _WORD.search(part)]
 
 
-def _ends(text: str, start: int, stop: int, end: int) -> bool:
-    last = _LAST_TOKEN.search(text, max(start, stop - 12), stop)
-    token = last[0].lower().lstrip("(\"'\u201c\u2018[") if last else ""
-    if token in _ABBREVIATIONS or (len(token) == 1 and token.isalpha()):
-        return False
-    after = text[end : end + 64].lstrip()[:1]
-    return not after.islower()
+def _abbreviates(text: str, end: int) -> bool:
+    return _ABBREVIATION.search(text, max(0, end - _LONGEST_ABBREVIATION), end) is not None

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from html import escape
 
 from jecp_mcp.money import format_usdc
-from jecp_mcp.sandbox.cashier import Checkout
-from jecp_mcp.sandbox.refusals import TOPUP_AMOUNTS_USD
-from jecp_mcp.sandbox.shelf import Listing
+from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD
+from jecp_mcp.sandbox.listing import Listing
+from jecp_mcp.sandbox.payments import Checkout
 
 HEADERS = {
     "content-type": "text/html; charset=utf-8",
@@ -20,7 +20,7 @@ HEADERS = {
     ),
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
+    "cache-control": "no-database",
 }
 
 _STYLE = """
@@ -112,7 +112,7 @@ def register_page() -> bytes:
     return _page("Register an agent", content)
 
 
-def registered_page(agent_id: str, api_key: str) -> bytes:
+def new_agent_page(agent_id: str, api_key: str) -> bytes:
     """The new agent's credentials, shown this once."""
     content = (
         '<h1 class="done">Registered</h1><p>Keep these; the key is not shown again.</p>'

@@ -1,8 +1,7 @@
-"""Which capabilities there are, and how to have one done."""
+"""Who sells which capabilities, and how to have one done."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 from jecp_mcp.clock import SystemClock, UnixMs
@@ -10,23 +9,18 @@ from jecp_mcp.sandbox.work import (
     abstract,
     concordance,
     convert,
-    csvdata,
+    csv_analysis,
     forecast,
     invoice,
-    keywords,
+    key_phrases,
     qrcode,
     report,
     textstats,
     thumbnail,
 )
-from jecp_mcp.sandbox.work.forms import Action, Capability, Delta, Input, Work
+from jecp_mcp.sandbox.work.capability import Input, Stream, Work
 
-PROVIDERS = {
-    "inkwell": "Inkwell Documents",
-    "plumbline": "Plumbline Analytics",
-    "lectern": "Lectern Text",
-}
-"""Who sells here, by namespace."""
+_PROVIDERS = {"inkwell": "Inkwell Documents", "plumbline": "Plumbline Analytics", "lectern": "Lectern Text"}
 
 _BUILTINS = (textstats.CAPABILITY, qrcode.CAPABILITY)
 _SOLD = (
@@ -35,26 +29,19 @@ _SOLD = (
     thumbnail.CAPABILITY_1,
     thumbnail.CAPABILITY,
     abstract.CAPABILITY,
-    csvdata.CAPABILITY_1,
-    csvdata.CAPABILITY,
+    csv_analysis.CAPABILITY_1,
+    csv_analysis.CAPABILITY,
     forecast.CAPABILITY,
     report.CAPABILITY,
     concordance.CAPABILITY,
-    keywords.CAPABILITY,
+    key_phrases.CAPABILITY,
 )
-
-
-def _index() -> dict[tuple[str, str], Action]:
-    found: dict[tuple[str, str], Action] = {}
-    capabilities: tuple[Capability, ...] = _BUILTINS + _SOLD
-    for capability in capabilities:
-        for action in capability.actions:
-            found[capability.id, action.id] = action
-            found[f"{capability.id}@{capability.version}", action.id] = action
-    return found
-
-
-_ACTIONS = _index()
+_ACTIONS = {
+    (capability_id, action.id): action
+    for capability in (*_BUILTINS, *_SOLD)
+    for action in capability.actions
+    for capability_id in (capability.id, f"{capability.id}@{capability.version}")
+}
 
 
 def manifests(now: UnixMs | None = None) -> list[dict[str, Any]]:
@@ -64,7 +51,7 @@ def manifests(now: UnixMs | None = None) -> list[dict[str, Any]]:
         now: when sunsets are counted from; the machine's clock unless given. They fall on whole UTC days.
     """
     at = SystemClock().now() if now is None else now
-    return [capability.manifest(PROVIDERS[capability.namespace], at) for capability in _SOLD]
+    return [capability.manifest(_PROVIDERS, at) for capability in _SOLD]
 
 
 def builtins() -> list[dict[str, Any]]:
@@ -84,10 +71,10 @@ def run(capability: str, action: str, input: Input) -> Work:  # noqa: A002  # th
         KeyError: there is no such action.
         WorkFailed: the work cannot be done on this input.
     """
-    return _ACTIONS[capability, action].work(input)
+    return _ACTIONS[capability, action].run(input)
 
 
-def stream(capability: str, action: str, input: Input) -> Generator[Delta, None, Work]:  # noqa: A002  # as above
+def stream(capability: str, action: str, input: Input) -> Stream:  # noqa: A002  # as above
     """Do the work of a streaming action piece by piece: each piece is yielded as soon as it is worked out.
 
     The generator's return value (``StopIteration.value``) is the whole `Work`, the same as `run` gives.
@@ -96,7 +83,8 @@ def stream(capability: str, action: str, input: Input) -> Generator[Delta, None,
         KeyError: there is no such action, or it does not stream.
         WorkFailed: from the iterator, before or between pieces.
     """
-    pieces = _ACTIONS[capability, action].stream
-    if pieces is None:
+    found = _ACTIONS[capability, action]
+    pieces = found.work(input) if found.streaming else None
+    if pieces is None or isinstance(pieces, Work):
         raise KeyError(capability, action)
-    return pieces(input)
+    return pieces

@@ -1,4 +1,4 @@
-"""Small JSON Schema (2020-12) pieces the actions' schemas are made of. Pure: no I/O."""
+"""Small JSON Schema (2020-12) pieces that the actions' schemas are made of. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 Schema = dict[str, Any]
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
+NUMBER: Schema = {"type": "number"}
 STRING: Schema = {"type": "string"}
 
 
@@ -35,15 +36,20 @@ def flag(description: str, default: bool) -> Schema:
     return {"type": "boolean", "default": default, "description": description}
 
 
-def array(description: str, items: Schema, most: int, least: int = 0, **more: Any) -> Schema:
+def array(description: str, items: Schema, most: int, least: int = 1, **more: Any) -> Schema:
     """A list of `least` to `most` items."""
     return {"type": "array", "items": items, "minItems": least, "maxItems": most, "description": description, **more}
 
 
-def record(properties: dict[str, Schema], optional: tuple[str, ...] = (), **more: Any) -> Schema:
-    """An object with exactly these properties, all required but the `optional` ones."""
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False, **more}
+def list_of(items: Schema) -> Schema:
+    """A list of any length, for outputs."""
+    return {"type": "array", "items": items}
+
+
+def record(*optional: str, **properties: Schema) -> Schema:
+    """An object with exactly these properties; those named first, and those with a default, may be left out."""
+    required = [name for name, schema in properties.items() if name not in optional and "default" not in schema]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def artifact(content_type: str) -> Schema:
@@ -54,7 +60,5 @@ def artifact(content_type: str) -> Schema:
         "inline": {"type": "boolean"},
         "data_base64": {"type": "string", "contentEncoding": "base64"},
     }
-    return {
-        "type": "object",
-        "properties": {"artifact": {"type": "object", "properties": properties, "required": ["content_type"]}},
-    }
+    wrapper = {"type": "object", "properties": properties, "required": ["content_type"]}
+    return {"type": "object", "properties": {"artifact": wrapper}}

@@ -4,34 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from jecp_mcp import jsontext
 from jecp_mcp.errors import JecpMcpError
-from jecp_mcp.sandbox.config import Dialect
+from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.wire.jecp.codes import ALIASES, canonical
+from jecp_mcp.wire.jecp.tiers import TIER_CALLS
 
 TOPUP_AMOUNTS_USD = (5, 20, 100)
-
-Road = Literal["invoke", "jecp"]
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """How to speak: the dialect, the road the call came by, and the Hub's own origin for its links."""
-
-    dialect: Dialect
-    road: Road = "invoke"
-    origin: str = ""
-
-    @property
-    def manner(self) -> str:
-        """``spec``, ``invoke`` or ``jecp``: the reference Hub speaks differently on its two roads."""
-        return "spec" if self.dialect == "spec" else self.road
-
-    def path(self, name: str) -> str:
-        """Where this dialect keeps an account endpoint: ``register`` or ``topup``."""
-        return f"{self.origin}/api/{'agent' if self.dialect == 'spec' else 'agents'}/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +73,7 @@ _SPELLINGS = {
         "INSUFFICIENT_BALANCE": "PAYMENT_REQUIRED",
     },
 }
-"""What each manner calls a code, where it has its own word."""
+"""What each variant of a dialect calls a code, where it has its own word."""
 
 _STATUS: Mapping[str, int | tuple[int, int, int]] = {
     "AUTH_REQUIRED": 401,
@@ -153,27 +134,27 @@ _STATUS: Mapping[str, int | tuple[int, int, int]] = {
 }
 """HTTP status by canonical code, one or (spec, invoke, jecp); 400 for any other."""
 
-_MANNERS = ("spec", "invoke", "jecp")
+_VARIANTS = ("spec", "invoke", "jecp")
 
 
-def spelled(refused: Refused, voice: Voice) -> str:
-    """The word for a refusal's code in this voice. An alias was chosen on purpose and stays."""
+def spelling(refused: Refused, dialect: Dialect) -> str:
+    """The word for a refusal's code in this dialect. An alias was chosen on purpose and stays."""
     code = refused.code
     if code in ALIASES:
         return code
-    word = _SPELLINGS[voice.manner].get(code, code)
+    word = _SPELLINGS[dialect.variant].get(code, code)
     return code if refused.literal and canonical(word) != code else word
 
 
-def status_of(code: str, voice: Voice) -> int:
-    """The HTTP status of a code in this voice."""
+def status_of(code: str, dialect: Dialect) -> int:
+    """The HTTP status of a code in this dialect."""
     status = _STATUS.get(canonical(code), 400)
-    return status if isinstance(status, int) else status[_MANNERS.index(voice.manner)]
+    return status if isinstance(status, int) else status[_VARIANTS.index(dialect.variant)]
 
 
-def refusal_object(refused: Refused, voice: Voice, call_id: str | None) -> dict[str, Any]:
+def failed_envelope(refused: Refused, dialect: Dialect, call_id: str | None) -> dict[str, Any]:
     """The failed envelope (JECP 03-errors §2)."""
-    code = spelled(refused, voice)
+    code = spelling(refused, dialect)
     error: dict[str, Any] = {"code": code, "message": refused.message}
     details = dict(refused.details or {})
     if refused.retry_after is not None:
@@ -183,13 +164,13 @@ def refusal_object(refused: Refused, voice: Voice, call_id: str | None) -> dict[
         details["documentation_url"] = f"{page}#{details.get('subcause', '')}"
     if details:
         error["details"] = details
-    if voice.dialect == "spec":
+    if dialect.name == "spec":
         error["documentation_url"] = page.replace("_", "-")
     envelope: dict[str, Any] = {"jecp": "1.0"}
     if call_id is not None:
         envelope["id"] = call_id
     envelope |= {"status": "failed", "error": error}
-    action = dict(refused.next_action) if refused.next_action is not None else next_action(refused, voice)
+    action = dict(refused.next_action) if refused.next_action is not None else next_action(refused, dialect)
     if action is not None:
         envelope["next_action"] = action
     if refused.payment is not None:
@@ -197,33 +178,33 @@ def refusal_object(refused: Refused, voice: Voice, call_id: str | None) -> dict[
     return envelope
 
 
-def refusal_reply(refused: Refused, voice: Voice, call_id: str | None = None) -> Reply:
+def refusal_reply(refused: Refused, dialect: Dialect, call_id: str | None = None) -> Reply:
     """The whole answer for a refusal."""
-    headers = {"content-type": "application/json", "cache-control": "no-store", **(refused.headers or {})}
+    headers = {"content-type": "application/json", "cache-control": "no-database", **(refused.headers or {})}
     if refused.retry_after is not None:
         headers["retry-after"] = str(refused.retry_after)
-    status = refused.status or status_of(refused.code, voice)
-    return Reply(status, jsontext.dumps(refusal_object(refused, voice, call_id)), headers)
+    status = refused.status or status_of(refused.code, dialect)
+    return Reply(status, jsontext.dumps(failed_envelope(refused, dialect, call_id)), headers)
 
 
 _SPEC_TYPES = {"refresh_mandate": "renew_mandate", "retry_after": "wait", "see_manifest": "lookup_schema"}
 """The specification's words for what the reference Hub calls otherwise (JECP 03-errors §4.2)."""
 
 
-def next_action(refused: Refused, voice: Voice) -> dict[str, Any] | None:
+def next_action(refused: Refused, dialect: Dialect) -> dict[str, Any] | None:
     """What to do about a refusal, or None where the protocol names nothing."""
-    code = canonical(spelled(refused, voice))
+    code = canonical(spelling(refused, dialect))
     make = _ACTIONS.get(code)
     if make is None:
         return None
     kind, fields = make
-    action: dict[str, Any] = {"type": _SPEC_TYPES.get(kind, kind) if voice.manner != "invoke" else kind}
+    action: dict[str, Any] = {"type": _SPEC_TYPES.get(kind, kind) if dialect.variant != "invoke" else kind}
     details = refused.details or {}
     match kind:
         case "topup":
             action |= {
-                "ui": f"{voice.origin}/topup",
-                "api": voice.path("topup"),
+                "ui": f"{dialect.origin}/topup",
+                "api": dialect.path("topup"),
                 "method": "POST",
                 "headers": ["X-Agent-ID", "X-API-Key"],
                 "body_example": {"amount": TOPUP_AMOUNTS_USD[0]},
@@ -231,8 +212,8 @@ def next_action(refused: Refused, voice: Voice) -> dict[str, Any] | None:
             }
         case "register":
             action |= {
-                "ui": f"{voice.origin}/register",
-                "api": voice.path("register"),
+                "ui": f"{dialect.origin}/register",
+                "api": dialect.path("register"),
                 "method": "POST",
                 "body_example": {"name": "My Agent", "agent_type": "automation"},
             }
@@ -245,18 +226,19 @@ def next_action(refused: Refused, voice: Voice) -> dict[str, Any] | None:
         case "retry_after":
             action["retry_after_seconds"] = refused.retry_after if refused.retry_after is not None else 1
         case "discover" | "try_alternative_provider" | "retry_or_alternative":
-            action["api"] = f"{voice.origin}/v1/capabilities"
+            action["api"] = f"{dialect.origin}/v1/capabilities"
         case "see_manifest":
             named = details.get("capability")
-            url = f"{voice.origin}/v1/capabilities" + (f"/{named}" if isinstance(named, str) else "")
+            url = f"{dialect.origin}/v1/capabilities" + (f"/{named}" if isinstance(named, str) else "")
             action |= {"api": url, "schema_url": url}
         case "upgrade_client":
             action["spec"] = "https://github.com/jecpdev/jecp-spec"
         case _:
             pass
-    return action | {"hint" if voice.manner == "invoke" else "description": fields}
+    return action | {"hint" if dialect.variant == "invoke" else "description": fields}
 
 
+_EARNED = ", ".join(f"{tier} from {calls}" for tier, calls in TIER_CALLS.items() if calls)
 _ACTIONS: Mapping[str, tuple[str, str]] = {
     "AUTH_REQUIRED": ("register", "Register an agent to receive agent_id and api_key, with free calls."),
     "INVALID_API_KEY": ("register", "Check the credentials, or register a new agent."),
@@ -272,7 +254,7 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     "ACTION_NOT_FOUND": ("see_manifest", "Look up the action ids in the capability's manifest."),
     "VALIDATION_FAILED": ("see_manifest", "Compare the input with the action's schema."),
     "INPUT_SCHEMA_VIOLATION": ("see_manifest", "Compare the input with the action's schema."),
-    "INSUFFICIENT_TRUST": ("earn_trust", "Trust grows with calls: silver from 100, gold from 500, platinum from 2000."),
+    "INSUFFICIENT_TRUST": ("earn_trust", f"Trust grows with calls: {_EARNED}."),
     "PROVIDER_ERROR": ("try_alternative_provider", "The provider failed; look for another one."),
     "PROVIDER_UNREACHABLE": ("try_alternative_provider", "The provider cannot be reached; look for another one."),
     "PROVIDER_UNAVAILABLE": ("try_alternative_provider", "The provider is offline; look for another one."),

@@ -1,4 +1,4 @@
-"""A request to sell something, read and checked for form (JECP 01-protocol §3). Pure: no I/O."""
+"""A request to sell something, read and with_key for form (JECP 01-protocol §3). Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.errors import WireError
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC
-from jecp_mcp.sandbox.refusals import Refused, Voice
+from jecp_mcp.sandbox.dialect import Dialect
+from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.wire.jecp.envelope import MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES, PROTOCOL
 from jecp_mcp.wire.jecp.ids import split_capability, valid_action, valid_call_id
 
@@ -33,7 +34,7 @@ class Call:
         mandate_credentials: agent id and key of the mandate; None without one.
     """
 
-    voice: Voice
+    dialect: Dialect
     call_id: str
     capability: str
     action: str
@@ -52,13 +53,8 @@ class Call:
         """Whether it asks for a capability of the Hub's own."""
         return "/" not in self.capability
 
-    @property
-    def key(self) -> str:
-        """``capability:action``, as a person writes it."""
-        return f"{self.capability}:{self.action}"
 
-
-def read_call(body: bytes, voice: Voice, *, accepts_stream: bool) -> Call:
+def read_call(body: bytes, dialect: Dialect, *, accepts_stream: bool) -> Call:
     """Read a request.
 
     Raises:
@@ -84,7 +80,7 @@ def read_call(body: bytes, voice: Voice, *, accepts_stream: bool) -> Call:
         raise Refused("MISSING_ID", "id is required.")
     if not valid_call_id(call_id):
         raise Refused("INVALID_REQUEST", "id must be 4 to 64 letters, digits, '-' or '_'.")
-    capability, action = _wanted(request, voice)
+    capability, action = _read_names(request, dialect)
     arguments = request.get("input", {})
     written = jsontext.dumps(arguments)
     if len(written) > MAX_INPUT_BYTES:
@@ -96,7 +92,7 @@ def read_call(body: bytes, voice: Voice, *, accepts_stream: bool) -> Call:
     budget, expires_at, provenance, credentials = _mandate(mandate)
     asked = [capability.encode(), action.encode(), written, str(provenance or "").encode()]
     return Call(
-        voice=voice,
+        dialect=dialect,
         call_id=call_id,
         capability=capability,
         action=action,
@@ -112,7 +108,7 @@ def read_call(body: bytes, voice: Voice, *, accepts_stream: bool) -> Call:
     )
 
 
-def _wanted(request: Mapping[str, Any], voice: Voice) -> tuple[str, str]:
+def _read_names(request: Mapping[str, Any], dialect: Dialect) -> tuple[str, str]:
     capability, action = request.get("capability"), request.get("action")
     if not isinstance(capability, str) or not isinstance(action, str):
         raise Refused("INVALID_REQUEST", "capability and action are required.")
@@ -120,9 +116,9 @@ def _wanted(request: Mapping[str, Any], voice: Voice) -> tuple[str, str]:
         asked = split_capability(capability)
     except WireError as exc:
         raise Refused("INVALID_CAPABILITY", f"{capability[:100]!r} is not a capability id.") from exc
-    if voice.manner == "invoke" and not asked.namespace:
+    if dialect.variant == "invoke" and not asked.namespace:
         raise Refused("INVALID_CAPABILITY", "capability must be in 'namespace/name' format.")
-    if voice.manner == "jecp" and asked.namespace:
+    if dialect.variant == "jecp" and asked.namespace:
         raise Refused("CAPABILITY_NOT_FOUND", f"Unknown capability: {capability}; providers' are at /v1/invoke.")
     if not valid_action(action):
         raise Refused("INVALID_REQUEST", f"{action[:100]!r} is not an action id.")

@@ -1,4 +1,4 @@
-"""A sale told as it happens, by server-sent events in both dialects (JECP 01-protocol §4.2, §4.3).
+"""A sale reported as it happens, by server-sent events in both dialects (JECP 01-protocol §4.2, §4.3).
 
 Providers' actions speak ``open chunk meter completed | error | cancelled``, built-ins ``status progress result done |
 error``. Nothing is charged for a stream that breaks off; a completed one is charged and its answer kept before its last
@@ -16,12 +16,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from jecp_mcp import jsontext
-from jecp_mcp.sandbox.calls import Call
-from jecp_mcp.sandbox.envelopes import Parts, closing_events, encode, written_output
-from jecp_mcp.sandbox.faults import Dropped, Fault
-from jecp_mcp.sandbox.hub import Claim, Hub, Sold, work_refusal
-from jecp_mcp.sandbox.refusals import Refused, Reply, refusal_object
-from jecp_mcp.sandbox.store import Stored
+from jecp_mcp.sandbox.call_checks import AcceptedCall
+from jecp_mcp.sandbox.call_request import Call
+from jecp_mcp.sandbox.error_answers import Refused, Reply, failed_envelope
+from jecp_mcp.sandbox.fault_injection import DropConnection, Fault
+from jecp_mcp.sandbox.fulfilment import work_refusal
+from jecp_mcp.sandbox.hub import Claim, Hub
+from jecp_mcp.sandbox.sales import StoredAnswer
+from jecp_mcp.sandbox.success_answers import Parts, closing_events, encode, output_text
 from jecp_mcp.wire.jecp.codes import canonical
 
 KEEP_ALIVE_SECONDS = 15.0
@@ -42,50 +44,50 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, sold: Sold, claim: Claim, fault: Fault | None) -> None:
-        headers = {**sold.headers, "content-type": "text/event-stream", "x-accel-buffering": "no"}
+    def __init__(self, hub: Hub, accepted: AcceptedCall, claim: Claim, fault: Fault | None) -> None:
+        headers = {**accepted.headers, "content-type": "text/event-stream", "x-accel-buffering": "no"}
         super().__init__(b"", 200, headers)
         del self.headers["content-length"]
-        self._hub, self._sold, self._claim, self._fault = hub, sold, claim, fault
+        self._hub, self._accepted, self._claim, self._fault = hub, accepted, claim, fault
         self._outcome: Reply | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # the ASGI signature
         """Send the events while the client is there; the work stops when it has gone.
 
         Raises:
-            Dropped: a fault closes the connection.
+            DropConnection: a fault closes the connection.
         """
-        telling = asyncio.ensure_future(self._tell(send))
+        sending = asyncio.ensure_future(self._send_events(send))
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
-            await asyncio.wait({telling, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if telling.done():
-                telling.result()
+            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
         finally:
-            telling.cancel()
+            sending.cancel()
             gone.cancel()
-            await asyncio.wait({telling, gone})
-            key = (self._sold.agent.agent_id, self._sold.call.call_id)
+            await asyncio.wait({sending, gone})
+            key = (self._accepted.agent.agent_id, self._accepted.call.call_id)
             self._hub.release(key, self._claim, self._outcome)
 
-    async def _tell(self, send: Send) -> None:
+    async def _send_events(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async for chunk in self._events():
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _events(self) -> AsyncIterator[bytes]:
-        sold, call = self._sold, self._sold.call
+        accepted, call = self._accepted, self._accepted.call
         started = time.monotonic()
-        yield _opening(call, sold)
+        yield _opening_event(call, accepted)
         pieces: list[Any] = []
         delivered: list[Any] = []
         try:
-            async for piece in self._pieces(started, delivered):
+            async for piece in self._deltas(started, delivered):
                 if piece is None:
                     yield KEEP_ALIVE
                     continue
-                yield _piece(call, piece, len(pieces))
+                yield _delta_event(call, piece, len(pieces))
                 pieces.append(piece)
                 if len(pieces) == 1:
                     await self._cut_short()
@@ -93,15 +95,15 @@ class EventStream(Response):
                     yield event("meter", {"elapsed_ms": _ms(started)})
             work = delivered[0] if delivered else None
             if work is None:
-                work, output = await self._hub.run(sold)
+                work, output = await self._hub.fulfilment.run(accepted)
             else:
-                output = written_output(work, sold.offer)
+                output = output_text(work, accepted.offer)
             if not call.builtin:
                 tokens = sum(count for unit, count in work.units.items() if unit.endswith("tokens"))
                 yield event("meter", ({"tokens": tokens} if tokens else {}) | {"elapsed_ms": _ms(started)})
-            envelope, body = self._hub.settle(sold, output, work.units, _ms(started))
-            self._outcome = Reply(200, body, sold.headers)
-            self._lose_the_end()
+            envelope, body = self._hub.fulfilment.settle(accepted, output, work.units, _ms(started))
+            self._outcome = Reply(200, body, accepted.headers)
+            self._drop_last_event()
         except Refused as refused:
             yield self._failure(refused)
             return
@@ -114,32 +116,32 @@ class EventStream(Response):
             await asyncio.sleep(float(self._fault.argument))
         if self._fault is not None and self._fault.ends_stream(streaming=True):
             if self._fault.kind == "drop_midway":
-                raise Dropped
+                raise DropConnection
             raise self._fault.refusal()
 
-    def _lose_the_end(self) -> None:
+    def _drop_last_event(self) -> None:
         """Keep the ending from the client, though all is done and charged, where a fault says so."""
         if self._fault is None or not (self._fault.after_charge or self._fault.kind == "drop_after_charge"):
             return
         if self._fault.kind == "code":
             raise self._fault.refusal()
-        raise Dropped
+        raise DropConnection
 
-    async def _pieces(self, started: float, delivered: list[Any]) -> AsyncIterator[Any]:
+    async def _deltas(self, started: float, delivered: list[Any]) -> AsyncIterator[Any]:
         """The work's pieces as they come, None when there is nothing to tell but that the line is alive.
 
         Raises:
             Refused: it cannot be done, or does not go on.
         """
-        hub, runs = self._hub, self._sold.offer.runs
+        fulfilment, runs = self._hub.fulfilment, self._accepted.offer.runs
         if runs is None:
             raise Refused("PROVIDER_UNREACHABLE", "Provider endpoint unreachable: the sandbox calls no one.")
         try:
-            iterator = hub.work.stream(*runs, self._sold.call.arguments)
+            iterator = fulfilment.work.stream(*runs, self._accepted.call.arguments)
         except KeyError as exc:
             raise Refused("PROVIDER_UNREACHABLE", "The sandbox has no streaming work of this name.") from exc
         while True:
-            coming = asyncio.get_running_loop().run_in_executor(hub.workers, _next, iterator, delivered)
+            coming = asyncio.get_running_loop().run_in_executor(fulfilment.workers, _next, iterator, delivered)
             since = time.monotonic()
             while not (await asyncio.wait({coming}, timeout=KEEP_ALIVE_SECONDS))[0]:
                 if time.monotonic() - since >= NO_PROGRESS_SECONDS:
@@ -147,7 +149,7 @@ class EventStream(Response):
                 yield None
             try:
                 piece = coming.result()
-            except hub.work.WorkFailed as failed:
+            except fulfilment.work.WorkFailed as failed:
                 raise work_refusal(failed.code, failed.message) from failed
             if piece is _END:
                 return
@@ -156,12 +158,12 @@ class EventStream(Response):
             yield piece
 
     def _failure(self, refused: Refused) -> bytes:
-        call = self._sold.call
-        envelope = refusal_object(refused, call.voice, call.call_id)
+        call = self._accepted.call
+        envelope = failed_envelope(refused, call.dialect, call.call_id)
         error = envelope["error"]
         if canonical(refused.code) in _CANCELLED and not call.builtin:
             return event("cancelled", {"reason": error["code"], "message": error["message"]})
-        if call.voice.manner == "invoke":
+        if call.dialect.variant == "invoke":
             shown: dict[str, Any] = {key: envelope[key] for key in ("error", "next_action") if key in envelope}
             return event("error", shown)
         flat = dict(error)
@@ -170,12 +172,12 @@ class EventStream(Response):
         return event("error", flat)
 
 
-class StoredStream(Response):
-    """A kept answer told again as a stream: its opening and its last events."""
+class ReplayedStream(Response):
+    """A stored answer sent again as a stream: its opening and its last events."""
 
-    def __init__(self, call: Call, stored: Stored) -> None:
+    def __init__(self, call: Call, stored: StoredAnswer) -> None:
         envelope: Mapping[str, Any] = jsontext.loads(stored.body, max_bytes=len(stored.body), max_depth=10_000)
-        events = [_opening(call, None), *(event(name, data) for name, data in closing_events(call, envelope))]
+        events = [_opening_event(call, None), *(event(name, data) for name, data in closing_events(call, envelope))]
         super().__init__(b"".join(events), 200, {**stored.headers, "content-type": "text/event-stream"})
 
 
@@ -197,17 +199,17 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _opening(call: Call, sold: Sold | None) -> bytes:
+def _opening_event(call: Call, accepted: AcceptedCall | None) -> bytes:
     if call.builtin:
         return event("status", {"state": "working", "step": f"executing-{call.action}", "progress": 0.1})
-    capability = sold.listing.id if sold else call.capability.partition("@")[0]
+    capability = accepted.listing.id if accepted else call.capability.partition("@")[0]
     return event("open", {"request_id": call.call_id, "capability": capability, "action": call.action})
 
 
-def _piece(call: Call, piece: Any, index: int) -> bytes:
+def _delta_event(call: Call, piece: Any, index: int) -> bytes:
     if not call.builtin:
         return event("chunk", {"delta": piece, "index": index})
-    # How much there is to come is unknown: the share told grows towards nine tenths.
+    # How much there is to come is unknown: the share given grows towards nine tenths.
     progress = round(0.9 - 0.8 / (index + 2), 3)
     return event("progress", {"state": "working", "step": "executing", "progress": progress, "delta": piece})
 

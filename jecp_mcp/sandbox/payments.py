@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from jecp_mcp.clock import iso
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
+from jecp_mcp.sandbox.agents import Agents
+from jecp_mcp.sandbox.error_answers import Refused
+from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.pricing import usd
-from jecp_mcp.sandbox.refusals import Refused
-from jecp_mcp.sandbox.store import Store
 
 CHECKOUT_MS = 24 * 3_600_000
 """How long a checkout stays open."""
@@ -30,31 +31,31 @@ class Checkout(NamedTuple):
     paid_at: int | None
 
 
-class Cashier:
-    """Checkouts, refunds and the books of a `Store`."""
+class Payments:
+    """Checkouts, refunds and the books of a `HubDatabase`."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, database: HubDatabase, agents: Agents) -> None:
+        self._database, self._agents = database, agents
 
     def open_checkout(self, agent_id: str, amount_usd: int, return_to: str | None, at: int) -> Checkout:
         """Open a checkout over a whole number of USD."""
         checkout = Checkout(
             f"cs_test_{secrets.token_hex(16)}", agent_id, amount_usd * MICRO_PER_USDC, return_to, at, None
         )
-        with self._store.atomic():
-            self._store.rows("INSERT INTO checkouts VALUES (?, ?, ?, ?, ?, ?)", *checkout)
+        with self._database.atomic():
+            self._database.rows("INSERT INTO checkouts VALUES (?, ?, ?, ?, ?, ?)", *checkout)
         return checkout
 
     def checkout(self, session_id: str, at: int) -> Checkout | None:
         """A checkout by its id; an unpaid one is gone after a day."""
-        rows = self._store.rows("SELECT * FROM checkouts WHERE session_id = ?", session_id)
+        rows = self._database.rows("SELECT * FROM checkouts WHERE session_id = ?", session_id)
         found = Checkout(*rows[0]) if rows else None
         return found if found and (found.paid_at is not None or at < found.created_at + CHECKOUT_MS) else None
 
     def pay(self, session_id: str, at: int) -> bool:
         """Pay a checkout: the wallet is credited the first time and never again; whether this was it."""
-        with self._store.atomic():
-            paid = self._store.rows(
+        with self._database.atomic():
+            paid = self._database.rows(
                 "UPDATE checkouts SET paid_at = ? WHERE session_id = ? AND paid_at IS NULL AND created_at > ?"
                 " RETURNING agent_id, amount",
                 at,
@@ -62,12 +63,12 @@ class Cashier:
                 at - CHECKOUT_MS,
             )
             if paid:
-                self._store.credit(paid[0][0], "topup", paid[0][1], at)
+                self._agents.credit(paid[0][0], "topup", paid[0][1], at)
         return bool(paid)
 
     # -- refunds (JECP 01-protocol, refunds): the Hub keeps 10 % -----------------------------------------------------
 
-    def ask_refund(
+    def request_refund(
         self, agent_id: str, transaction_id: str, reason: str, evidence_url: str | None, at: int
     ) -> dict[str, Any]:
         """Ask for a transaction's money back.
@@ -76,8 +77,8 @@ class Cashier:
             Refused: the transaction is not there, not the agent's, free, older than 30 days or already asked for, or
                 it would be the sixth refund of the day.
         """
-        with self._store.atomic():
-            rows = self._store.rows(
+        with self._database.atomic():
+            rows = self._database.rows(
                 "SELECT agent_id, amount, created_at FROM transactions WHERE transaction_id = ?", transaction_id
             )
             if not rows:
@@ -89,9 +90,9 @@ class Cashier:
                 raise Refused("INVALID_TRANSACTION", "Nothing was charged for this transaction.")
             if at - created_at > REFUND_WINDOW_MS:
                 raise Refused("REFUND_WINDOW_EXPIRED", "The transaction is older than 30 days.")
-            if self._store.rows("SELECT 1 FROM refunds WHERE transaction_id = ?", transaction_id):
+            if self._database.rows("SELECT 1 FROM refunds WHERE transaction_id = ?", transaction_id):
                 raise Refused("DUPLICATE_REFUND", "A refund was already asked for this transaction.")
-            recent = self._store.rows(
+            recent = self._database.rows(
                 "SELECT requested_at FROM refunds WHERE agent_id = ? AND requested_at > ? ORDER BY requested_at",
                 agent_id,
                 at - _DAY_MS,
@@ -100,7 +101,7 @@ class Cashier:
                 wait = min(600, max(1, -((at - recent[0][0] - _DAY_MS) // 1000)))
                 raise Refused("RATE_LIMITED", "At most 5 refunds may be asked for a day.", retry_after=wait)
             refund_id = f"rf_{secrets.token_hex(12)}"
-            self._store.rows(
+            self._database.rows(
                 "INSERT INTO refunds VALUES (?, ?, ?, ?, ?, ?, ?, 'requested', ?, NULL, NULL)",
                 refund_id,
                 transaction_id,
@@ -126,7 +127,7 @@ class Cashier:
 
     def refunds(self, agent_id: str) -> list[dict[str, Any]]:
         """An agent's refunds, the newest first."""
-        rows = self._store.rows(
+        rows = self._database.rows(
             "SELECT refund_id, transaction_id, agent_id, amount, returned, reason, evidence_url, status, requested_at,"
             " resolved_at, note FROM refunds WHERE agent_id = ? ORDER BY requested_at DESC, refund_id",
             agent_id,
@@ -157,8 +158,8 @@ class Cashier:
 
         An approval pays 90 % back: the Hub keeps its share.
         """
-        with self._store.atomic():
-            rows = self._store.rows(
+        with self._database.atomic():
+            rows = self._database.rows(
                 "UPDATE refunds SET status = ?, resolved_at = ?, note = ? WHERE refund_id = ? AND status = 'requested'"
                 " RETURNING agent_id, returned, transaction_id",
                 status,
@@ -168,13 +169,15 @@ class Cashier:
             )
             if rows and status != "denied":
                 agent_id, returned, transaction_id = rows[0]
-                self._store.credit(agent_id, "refund", returned, at)
-                self._store.rows("UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", at, transaction_id)
+                self._agents.credit(agent_id, "refund", returned, at)
+                self._database.rows(
+                    "UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", at, transaction_id
+                )
         return bool(rows)
 
-    def approve_due(self, at: int) -> None:
+    def approve_due_refunds(self, at: int) -> None:
         """Approve what nobody answered within 24 hours."""
-        due = self._store.rows(
+        due = self._database.rows(
             "SELECT refund_id FROM refunds WHERE status = 'requested' AND requested_at <= ?", at - AUTO_APPROVE_MS
         )
         for (refund_id,) in due:
@@ -184,12 +187,17 @@ class Cashier:
 
     def books(self, agent_id: str) -> dict[str, Any]:
         """Everything that moved an agent's money, with sums; amounts as decimal text and in micro-USDC."""
-        agent = self._store.agent(agent_id)
+        agent = self._agents.get(agent_id)
         assert agent is not None
-        transactions = [_transaction(*row) for row in self._store.rows(_TRANSACTIONS, agent_id)]
+        transactions = [_transaction(*row) for row in self._database.rows(_TRANSACTIONS, agent_id)]
         credits_ = [
-            {"kind": kind, **_both("amount", amount), **_both("balance_after", balance), "created_at": iso(at)}
-            for kind, amount, balance, at in self._store.rows(
+            {
+                "kind": kind,
+                **_amount_fields("amount", amount),
+                **_amount_fields("balance_after", balance),
+                "created_at": iso(at),
+            }
+            for kind, amount, balance, at in self._database.rows(
                 "SELECT kind, amount, balance_after, created_at FROM credits WHERE agent_id = ? ORDER BY number",
                 agent_id,
             )
@@ -199,19 +207,19 @@ class Cashier:
             "tier": agent.tier,
             "total_calls": agent.total_calls,
             "free_calls_remaining": agent.free_calls,
-            **_both("balance", agent.balance),
-            **_both("charged", sum(row["amount_micro"] for row in transactions)),
-            **_both("credited", sum(row["amount_micro"] for row in credits_)),
-            **_both("provider_share", sum(row["provider_share_micro"] for row in transactions)),
-            **_both("hub_fee", sum(row["hub_fee_micro"] for row in transactions)),
-            **_both("payment_fee", sum(row["payment_fee_micro"] for row in transactions)),
+            **_amount_fields("balance", agent.balance),
+            **_amount_fields("charged", sum(row["amount_micro"] for row in transactions)),
+            **_amount_fields("credited", sum(row["amount_micro"] for row in credits_)),
+            **_amount_fields("provider_share", sum(row["provider_share_micro"] for row in transactions)),
+            **_amount_fields("hub_fee", sum(row["hub_fee_micro"] for row in transactions)),
+            **_amount_fields("payment_fee", sum(row["payment_fee_micro"] for row in transactions)),
             "transactions": transactions,
             "credits": credits_,
             "refunds": self.refunds(agent_id),
         }
 
 
-def _both(name: str, amount: int) -> dict[str, Any]:
+def _amount_fields(name: str, amount: int) -> dict[str, Any]:
     return {f"{name}_usdc": format_usdc(MicroUSDC(amount)), f"{name}_micro": amount}
 
 
@@ -242,5 +250,5 @@ def _transaction(
         "refunded": refunded_at is not None,
     }
     for name, amount in zip(_AMOUNTS, amounts, strict=True):
-        shown |= _both(name, amount)
+        shown |= _amount_fields(name, amount)
     return shown

@@ -1,0 +1,190 @@
+"""The checks between a request and the work: who asks, how often, for what, can it be paid (JECP 01-protocol §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.sandbox.agents import Agent, Agents
+from jecp_mcp.sandbox.call_request import Call
+from jecp_mcp.sandbox.catalog import Catalog
+from jecp_mcp.sandbox.config import SandboxConfig
+from jecp_mcp.sandbox.dialect import Dialect
+from jecp_mcp.sandbox.error_answers import Refused
+from jecp_mcp.sandbox.hub_database import HubDatabase
+from jecp_mcp.sandbox.listing import Listing, Offer
+from jecp_mcp.sandbox.pricing import usd
+from jecp_mcp.sandbox.success_answers import sunset_headers, sunset_refusal
+from jecp_mcp.wire.jecp.tiers import TIERS
+
+_SWEEP_EVERY = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedCall:
+    """A call that passed every check and may be worked on. `free` says that a free call pays for it."""
+
+    call: Call
+    agent: Agent
+    listing: Listing
+    offer: Offer
+    free: bool
+    headers: Mapping[str, str]
+
+
+class CallChecks:
+    """What a request must pass."""
+
+    def __init__(self, config: SandboxConfig, database: HubDatabase, agents: Agents, catalog: Catalog) -> None:
+        self._config, self._database, self._agents, self._catalog = config, database, agents, catalog
+        self._calls_until_sweep = _SWEEP_EVERY
+
+    def authenticate(
+        self, dialect: Dialect, headers: Mapping[str, str], credentials: tuple[str, str] | None = None
+    ) -> Agent:
+        """Who asks: by the headers or, in the specification's dialect, by the mandate alone.
+
+        Raises:
+            Refused: nobody said who, or it is not so.
+        """
+        agent_id, api_key = headers.get("x-agent-id"), headers.get("x-api-key")
+        if dialect.name == "spec" and credentials is not None and not agent_id and not api_key:
+            agent_id, api_key = credentials
+        if not agent_id or not api_key:
+            missing = "X-API-Key" if agent_id else "X-Agent-ID"
+            raise Refused("AUTH_REQUIRED", f"Missing {missing} header.")
+        agent = self._agents.get(agent_id)
+        now = self._config.clock.now()
+        if agent is None and dialect.variant == "jecp":
+            raise Refused("AGENT_NOT_FOUND", "There is no such agent.")
+        if agent is None or not agent.holds(api_key, now):
+            raise Refused("INVALID_API_KEY", "Agent authentication failed.")
+        if credentials is not None and (credentials[0] != agent_id or not agent.holds(credentials[1], now)):
+            raise Refused("INVALID_API_KEY", "The mandate's agent and key are not the caller's.")
+        return agent
+
+    def _limit(self, agent: Agent) -> int:
+        return self._config.rate_limits_rpm[agent.tier] if agent.rate_limit_rpm is None else agent.rate_limit_rpm
+
+    def check_rate(self, agent: Agent, at: int) -> None:
+        """Count a call of the agent's.
+
+        Raises:
+            Refused: it has made its calls of this minute.
+        """
+        self._count_call(agent, ((agent.agent_id, self._limit(agent)),), at)
+
+    def _count_call(self, agent: Agent, keys: tuple[tuple[str, int], ...], at: int) -> None:
+        full = self._database.take_rate(keys, at)
+        self._calls_until_sweep -= 1
+        if self._calls_until_sweep <= 0:
+            self._calls_until_sweep = _SWEEP_EVERY
+            self._database.sweep(at)
+        if full is None:
+            return
+        limit, wait = full
+        raise Refused(
+            "RATE_LIMITED",
+            f"More than {limit} calls within a minute.",
+            details={"tier": agent.tier, "limit_rpm": limit},
+            retry_after=wait,
+            headers={
+                "x-ratelimit-limit": str(limit),
+                "x-ratelimit-remaining": "0",
+                "x-ratelimit-reset": str(at // 1000 + wait),
+            },
+        )
+
+    def admit(self, call: Call, agent: Agent, at: int) -> AcceptedCall:
+        """Every check between the call id and the work.
+
+        Raises:
+            Refused: the first that fails.
+        """
+        listing = self._find(call)
+        if listing.gone(at):
+            raise sunset_refusal(listing, call.dialect, at)
+        offer = listing.offers.get(call.action)
+        if offer is None:
+            raise Refused(
+                "ACTION_NOT_FOUND",
+                f"action '{call.action}' is not declared in capability '{listing.id}'.",
+                details={"capability": listing.id, "actions": list(listing.offers)},
+            )
+        if call.streaming and not offer.streaming:
+            raise Refused("NOT_STREAMABLE", f"action '{call.action}' on '{listing.id}' does not stream.")
+        if violations := offer.violations(call.arguments):
+            raise Refused(
+                "INPUT_SCHEMA_VIOLATION",
+                f"input does not satisfy the schema: {violations[0]['reason']}",
+                details={"capability": listing.id, "action": offer.id, "errors": violations},
+            )
+        if TIERS.index(agent.tier) < TIERS.index(offer.tier):
+            raise Refused(
+                "INSUFFICIENT_TRUST",
+                f"action '{offer.id}' requires trust tier '{offer.tier}'; you are '{agent.tier}'.",
+                details={"required": offer.tier, "current": agent.tier},
+            )
+        if offer.tier == TIERS[-1] and listing.name.startswith("workflow") and call.provenance is None:
+            raise Refused(
+                "PROVENANCE_MISMATCH",
+                "This workflow requires a provenance hash.",
+                details={"subcause": "wire_malformed"},
+            )
+        if offer.rate_limit_rpm:
+            self._count_call(agent, ((f"{agent.agent_id} {listing.id}:{offer.id}", offer.rate_limit_rpm),), at)
+        free = agent.free_calls > 0 and call.dialect.variant != "invoke"
+        self._check_money(call, agent, offer, free=free, at=at)
+        headers = {
+            "content-type": "application/json",
+            "cache-control": "no-database",
+            **sunset_headers(listing, call.dialect, at),
+        }
+        return AcceptedCall(call, agent, listing, offer, free, headers)
+
+    def _find(self, call: Call) -> Listing:
+        try:
+            return self._catalog.find(call.capability)
+        except Refused as refused:
+            namespace, slash, _ = call.capability.partition("/")
+            unknown = refused.code == "CAPABILITY_NOT_FOUND" and slash and not self._catalog.has_namespace(namespace)
+            if unknown and call.dialect.name == "spec":
+                raise Refused("PROVIDER_NOT_FOUND", f"No provider has the namespace '{namespace}'.") from refused
+            raise
+
+    def _check_money(self, call: Call, agent: Agent, offer: Offer, *, free: bool, at: int) -> None:
+        price = offer.tariff.base
+        if call.expires_at is not None and call.expires_at <= at:
+            raise Refused("MANDATE_EXPIRED", "mandate.expires_at is in the past.")
+        if call.budget is not None and call.budget < price:
+            raise Refused(
+                "INSUFFICIENT_BUDGET",
+                f"Mandate budget {format_usdc(call.budget)} USDC < required {format_usdc(price)} USDC for this action.",
+                details={"required_usdc": usd(price), "remaining_usdc": usd(call.budget)},
+                payment=_payment(call.dialect, price),
+            )
+        if not free and agent.balance < price:
+            raise balance_too_low(call.dialect, agent.balance, price)
+
+
+def balance_too_low(dialect: Dialect, balance: int, price: MicroUSDC) -> Refused:
+    """The refusal of a call that the wallet cannot pay."""
+    return Refused(
+        "INSUFFICIENT_BALANCE",
+        f"Wallet balance {format_usdc(balance)} USDC < required {format_usdc(price)} USDC.",
+        details={
+            "required_usdc": usd(price),
+            "remaining_usdc": usd(balance),
+            "amount_usd": usd(price),
+            "amount_usdc": str(price),
+            "wallet_balance_usd": usd(balance),
+        },
+        payment=_payment(dialect, price),
+    )
+
+
+def _payment(dialect: Dialect, price: MicroUSDC) -> dict[str, Any]:
+    wallet = {"scheme": "stripe-wallet", "amount_usd": usd(price), "topup_url": f"{dialect.origin}/topup"}
+    return {"accepts": [wallet], "ttl_seconds": 30}

@@ -1,0 +1,146 @@
+"""The sandbox Hub's SQLite file: transactions, small values, manifests, nonces, rate windows.
+
+WAL with ``synchronous=NORMAL`` loses nothing when the process is killed. The file belongs to one process at a time:
+SQLite's exclusive lock keeps a second sandbox out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.sandbox.hub_tables import SCHEMA
+
+ANSWER_WINDOW_MS = 24 * 3_600_000
+"""How long an answer is kept for its call id (JECP 01-protocol §5)."""
+RATE_WINDOW_SECONDS = 60
+
+
+def _keep_private(path: Path) -> None:
+    """See that only the owner can read the file: its keys are those of the test agents. SQLite's others follow it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+class HubDatabase:
+    """The books. Use from one thread."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or create the books.
+
+        Raises:
+            SettingsError: the file cannot be used: no SQLite file, not writable, or another sandbox has it.
+        """
+        try:
+            if path is not None:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _keep_private(path)
+            self._db = apsw.Connection(str(path) if path else ":memory:")
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            with self.atomic():
+                self._db.execute(SCHEMA)
+        except apsw.BusyError as exc:
+            raise SettingsError(str(path), "", "another sandbox is using this file") from exc
+        except (apsw.Error, OSError) as exc:
+            raise SettingsError(str(path), "", f"this file cannot hold a sandbox's state: {exc}") from exc
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def healthy(self) -> bool:
+        """Whether the file answers."""
+        return bool(self.row("SELECT 1"))
+
+    def atomic(self) -> AbstractContextManager[object]:
+        """A transaction: all of what is written inside, or nothing. May be nested."""
+        return self._db
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement to its end; a half-read RETURNING would keep its transaction open."""
+        return self._db.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        """The first row a statement gives."""
+        rows = self.rows(sql, *values)
+        return rows[0] if rows else None
+
+    def count(self, sql: str, *values: Any) -> int:
+        """The number a statement gives."""
+        row = self.row(sql, *values)
+        return int(row[0]) if row else 0
+
+    def meta(self, key: str) -> str | None:
+        """A value kept under a name."""
+        row = self.row("SELECT value FROM meta WHERE key = ?", key)
+        return row[0] if row else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep a value under a name."""
+        self._db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
+        )
+
+    def manifests(self) -> list[tuple[str, str, str | None]]:
+        """Manifests changed at run time: capability, version and the text, None for a removed one."""
+        found = self.rows("SELECT capability, version, manifest FROM manifests ORDER BY rowid")
+        return [(capability, version, manifest) for capability, version, manifest in found]
+
+    def keep_manifest(self, capability: str, version: str, manifest: str | None) -> None:
+        """Remember a manifest put up (or, with None, taken down) at run time."""
+        with self.atomic():
+            self._db.execute(
+                "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?)",
+                (capability, version, manifest),
+            )
+
+    def use_nonce(self, agent_id: str, nonce: str, until: int, at: int) -> bool:
+        """Remember a nonce until `until`; False when it is remembered already."""
+        with self.atomic():
+            self._db.execute("DELETE FROM nonces WHERE agent_id = ? AND until <= ?", (agent_id, at))
+            used = self.rows("INSERT OR IGNORE INTO nonces VALUES (?, ?, ?) RETURNING 1", agent_id, nonce, until)
+        return bool(used)
+
+    def take_rate(self, keys: Iterable[tuple[str, int]], at: int) -> tuple[int, int] | None:
+        """Count one call in the sliding minute of each key, or in none.
+
+        Args:
+            keys: what is limited, and its calls per minute.
+            at: now.
+
+        Returns:
+            None when all had room; else the limit that had none and in how many whole seconds it has again.
+        """
+        second = at // 1000
+        with self.atomic():
+            for key, limit in keys:
+                used, oldest = self.row(
+                    "SELECT coalesce(sum(calls), 0), min(second) FROM rates WHERE key = ? AND second > ?",
+                    key,
+                    second - RATE_WINDOW_SECONDS,
+                ) or (0, None)
+                if used >= limit:
+                    return limit, max(1, (second if oldest is None else oldest) + RATE_WINDOW_SECONDS - second)
+            for key, _ in keys:
+                self._db.execute(
+                    "INSERT INTO rates VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET calls = calls + 1", (key, second)
+                )
+        return None
+
+    def sweep(self, at: int) -> None:
+        """Forget what is past its window."""
+        with self.atomic():
+            self._db.execute("DELETE FROM answers WHERE created_at <= ?", (at - ANSWER_WINDOW_MS,))
+            self._db.execute("DELETE FROM nonces WHERE until <= ?", (at,))
+            self._db.execute("DELETE FROM rates WHERE second <= ?", (at // 1000 - RATE_WINDOW_SECONDS,))
