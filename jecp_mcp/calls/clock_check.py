@@ -10,7 +10,7 @@ from jecp_mcp.errors import HubError
 from jecp_mcp.rails.base import Rail
 
 MOST_SKEW_SECONDS: Final = 300.0
-"""How far this machine's clock may be off the Hub's: what the Hub itself allows (JECP 01-protocol, provenance)."""
+"""How far this machine's clock may be off the Hub's: what the Hub itself allows (JECP 02-authentication §5.2)."""
 
 
 async def clock_fault(rail: Rail, *, fresh: bool = False) -> Refusal | None:

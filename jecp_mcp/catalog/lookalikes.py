@@ -1,7 +1,7 @@
 """Names that look like other names. Pure: no I/O.
 
-A Hub's ids are ASCII (JECP 02-manifest), so among them the look-alikes are digits for letters, letter pairs and joints.
-Titles and descriptions are Unicode: there letters of other scripts stand for Latin ones (Unicode TR 39).
+A Hub's ids are ASCII (JECP 01-protocol §3.3), so among them the look-alikes are digits for letters, letter pairs and
+joints. Titles and descriptions are Unicode: there letters of other scripts stand for Latin ones (Unicode TR 39).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from jecp_mcp.money import MicroUSDC
 
 
 class PricingModel(StrEnum):
-    """How an action is charged (JECP 02-manifest, pricing)."""
+    """How an action is charged (JECP 04-manifest §5)."""
 
     FLAT = "flat"
     PER_CALL = "per_call"

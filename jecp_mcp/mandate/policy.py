@@ -19,7 +19,7 @@ from jecp_mcp.settings import MandateSettings
 from jecp_mcp.settings.patterns import matches
 
 MOST_PER_CALL = MicroUSDC(1_000 * MICRO_PER_USDC)
-"""The largest budget a mandate can carry (JECP 01-protocol, mandate: ``budget_usdc`` is at most 1000)."""
+"""The largest budget a mandate can carry (JECP 02-authentication §4.3: ``budget_usdc`` is at most 1000)."""
 
 _PROTOCOL_CAP = PerCallCap(MOST_PER_CALL, "the protocol's bound on a mandate")
 

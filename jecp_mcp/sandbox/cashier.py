@@ -65,7 +65,7 @@ class Cashier:
                 self._store.credit(paid[0][0], "topup", paid[0][1], at)
         return bool(paid)
 
-    # -- refunds (JECP 01-protocol, refunds): the Hub keeps 10 % -----------------------------------------------------
+    # -- refunds (the reference Hub's rule, not JECP's): the Hub keeps 10 % ------------------------------------------
 
     def ask_refund(
         self, agent_id: str, transaction_id: str, reason: str, evidence_url: str | None, at: int

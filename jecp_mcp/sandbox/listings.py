@@ -1,4 +1,4 @@
-"""The catalog as it is told: pages, filters, ETag, single capabilities, in both dialects (JECP 05-discovery §6)."""
+"""The catalog as it is told: pages, filters, ETag, single capabilities, in both dialects (JECP 05-discovery §6, §7)."""
 
 from __future__ import annotations
 

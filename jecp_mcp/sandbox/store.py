@@ -45,7 +45,7 @@ class Agent(NamedTuple):
 
     @property
     def tier(self) -> str:
-        """The trust tier its calls have earned (JECP 02-authentication, trust tiers)."""
+        """The trust tier its calls have earned (JECP 02-authentication §6.2)."""
         for tier, calls in (("platinum", 2_000), ("gold", 500), ("silver", 100)):
             if self.total_calls >= calls:
                 return tier

@@ -47,7 +47,7 @@ def record(properties: dict[str, Schema], optional: tuple[str, ...] = (), **more
 
 
 def artifact(content_type: str) -> Schema:
-    """The wrapper a Hub puts round binary output (JECP 01-protocol §3.5)."""
+    """The wrapper a Hub puts round binary output (JECP 01-protocol §3.5 has the base64, not the wrapper)."""
     properties = {
         "content_type": {"const": content_type},
         "size_bytes": {"type": "integer", "minimum": 1},

@@ -1,4 +1,4 @@
-"""The Hub's catalog, in both dialects, as `Action` records (JECP 04-manifest §5, 05-discovery). Pure: no I/O.
+"""The Hub's catalog, in both dialects, as `Action` records (JECP 04-manifest §5, JECP 05-discovery §6). Pure: no I/O.
 
 One bad entry is set aside with its reason and never spoils the page. What has no place in `Action` stays in its
 ``extra``: the action's own fields at the top, the capability's under ``"capability"``.
