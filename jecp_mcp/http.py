@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import httpx2
 
 MAX_BYTES: Final = 50 * 1024 * 1024
-"""The longest answer read, in bytes, unless the caller says otherwise (JECP 01-protocol, sizes)."""
+"""The longest answer read, in bytes, unless the caller says otherwise (JECP 01-protocol §7)."""
 
 DEFAULT_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 10.0

@@ -1,7 +1,7 @@
 """A call as the person who decides on it reads it: everything it says, and nothing that hides. Pure: no I/O.
 
-Arguments are shown as JSON (RFC 8259), in which whatever renders as nothing, reorders its neighbours or piles up on
-them is written as an escape (§7). Only encoded binary data is abbreviated: to a note in angle brackets, with which no
+Arguments are shown as JSON (RFC 8259 §7), in which whatever renders as nothing, reorders its neighbours or piles up on
+them is written as an escape. Only encoded binary data is abbreviated: to a note in angle brackets, with which no
 JSON value begins, so that no argument can pass for one. What remains is all there, or it is not shown at all.
 """
 

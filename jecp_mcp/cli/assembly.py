@@ -127,7 +127,7 @@ class Bridge:
 
 
 def new_call_id() -> str:
-    """An idempotency id: 128 bits of randomness, within the protocol's grammar (JECP 01-protocol, request id)."""
+    """An idempotency id: 128 bits of randomness, within the protocol's grammar (JECP 01-protocol §3.3)."""
     return f"call_{secrets.token_hex(16)}"
 
 

@@ -17,7 +17,7 @@ _DAY_MS = 86_400_000
 
 
 def tier_after(calls: int) -> str:
-    """The trust tier that so many completed calls have earned (JECP 02-authentication, trust tiers)."""
+    """The trust tier that so many completed calls have earned (JECP 02-authentication §6.2)."""
     return [tier for tier, least in TIER_CALLS.items() if calls >= least][-1]
 
 

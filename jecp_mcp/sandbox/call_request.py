@@ -27,7 +27,7 @@ class Call:
     Attributes:
         capability: as asked for, perhaps with ``@version``.
         arguments: the input as plain JSON values, for the schema and the work.
-        digest: what the request asks for; the same id with another digest is another request. ADR-0001: the
+        digest: what the request asks for; the same id with another digest is another request. JECP ADR-0001: the
             provenance hash belongs to it.
         size: bytes of the body.
         budget: the mandate's bound for this call, micro-USDC; None without one.

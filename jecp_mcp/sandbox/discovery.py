@@ -1,4 +1,4 @@
-"""What the Hub says about itself (JECP 05-discovery): agent guide, agent card, llms.txt, health. Pure: no I/O."""
+"""What the Hub says about itself (JECP 05-discovery §2): agent guide, agent card, llms.txt, health. Pure: no I/O."""
 
 from __future__ import annotations
 

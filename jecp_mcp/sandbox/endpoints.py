@@ -20,7 +20,7 @@ from jecp_mcp.wire.jecp.envelope import MAX_REQUEST_BYTES
 
 MAX_FORM_BYTES = 64 * 1024
 LEGACY_SUNSET_MS = 1_830_211_200_000
-"""When ``/v1/jecp`` ends, 2027-12-31: it is the old endpoint (JECP 01-protocol §2)."""
+"""When ``/v1/jecp`` ends, 2027-12-31: it is the old endpoint (JECP 01-protocol §2.1)."""
 LEGACY_HEADERS = {
     "deprecation": "true",
     "sunset": http_date(LEGACY_SUNSET_MS),

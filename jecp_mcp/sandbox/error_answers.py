@@ -1,4 +1,7 @@
-"""How the Hub refuses, in both dialects (JECP 03-errors): spelling, status, details, next_action. Pure: no I/O."""
+"""How the Hub refuses, in both dialects: spelling, status, details, next_action. Pure: no I/O.
+
+The specification's dialect is that of JECP 03-errors §2 to §4.
+"""
 
 from __future__ import annotations
 

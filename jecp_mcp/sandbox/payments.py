@@ -66,7 +66,7 @@ class Payments:
                 self._agents.credit(paid[0][0], "topup", paid[0][1], at)
         return bool(paid)
 
-    # -- refunds (JECP 01-protocol, refunds): the Hub keeps 10 % -----------------------------------------------------
+    # -- refunds (the reference Hub's rule, not JECP's): the Hub keeps 10 % ------------------------------------------
 
     def request_refund(
         self, agent_id: str, transaction_id: str, reason: str, evidence_url: str | None, at: int

@@ -121,7 +121,10 @@ def _spec_envelope(
 
 
 def closing_events(call: Call, envelope: Parts) -> list[tuple[str, Parts]]:
-    """How a completed call ends its stream: ``completed`` (§4.3), or ``result`` and ``done`` for built-ins (§4.2)."""
+    """How a completed call ends its stream: ``completed``, or ``result`` and ``done`` for built-ins.
+
+    JECP 01-protocol §4.3 has the first, JECP 01-protocol §4.2 the others.
+    """
     if not call.builtin:
         kept = ("result", "billing", "provider", "meter_summary")
         shown = (
@@ -136,7 +139,7 @@ def closing_events(call: Call, envelope: Parts) -> list[tuple[str, Parts]]:
 
 
 def sunset_headers(listing: Listing, dialect: Dialect, at: int) -> dict[str, str]:
-    """What a capability in its last 30 days says in the headers (RFC 8594, RFC 9745)."""
+    """What a capability in its last 30 days says in the headers (JECP 01-protocol §4.6)."""
     if listing.sunset_at is None or at < listing.sunset_at - SUNSET_NOTICE_MS:
         return {}
     headers = {"deprecation": "true", "sunset": http_date(listing.sunset_at)}

@@ -25,7 +25,7 @@ def check_host(text: str) -> str:
 
 
 def check_origin(text: str) -> str:
-    """An origin as browsers send it (RFC 6454 §6.1): no slash behind it, no default port; or ``:*`` for any port.
+    """An origin as browsers send it (RFC 6454 §6.2): no slash behind it, no default port; or ``:*`` for any port.
 
     Raises:
         ValueError: no Origin header is like this, or it would stand for anybody's page.

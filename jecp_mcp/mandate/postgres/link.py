@@ -1,8 +1,8 @@
 """One connection to the server, the only place that speaks psycopg. Blocking; errors leave it translated.
 
-A batch is two round trips, each several statements in one simple query (PostgreSQL documentation, §55.2.2). A pipeline
-would do as much, but it ends with a Flush, and a server that has read one does not end an idle transaction in time:
-a replica that stopped there would hold the head for ever. Nothing is kept on the connection between transactions,
+A batch is two round trips, each several statements in one simple query (PostgreSQL 16 documentation §55.2.2). A
+pipeline would do as much, but it ends with a Flush, and a server that has read one does not end an idle transaction in
+time: a replica that stopped there would hold the head for ever. Nothing is kept on the connection between transactions,
 neither settings nor prepared statements, so that a connection pooler in transaction mode may stand in between.
 """
 

@@ -1,7 +1,7 @@
 """Whether the server is who it says: by default verified wherever the line to it leaves this machine.
 
-libpq's own default encrypts where it can and believes anybody (PostgreSQL documentation, §34.19). The books are money,
-so beyond loopback the server's certificate and name are checked, unless the operator asks for less by name.
+libpq's own default encrypts where it can and believes anybody (PostgreSQL 16 documentation §34.19). The books are
+money, so beyond loopback the server's certificate and name are checked, unless the operator asks for less by name.
 """
 
 from __future__ import annotations

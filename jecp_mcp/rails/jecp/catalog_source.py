@@ -1,7 +1,7 @@
 """The live catalog: fetched page by page in either dialect, kept fresh, remembered on disk.
 
-Reads ``GET /v1/capabilities`` (JECP 03-discovery). A fetch that does not reach its end changes nothing: the catalog in
-use stays whole. Nothing here moves money, and no credentials are sent.
+Reads ``GET /v1/capabilities`` (JECP 05-discovery §6). A fetch that does not reach its end changes nothing: the catalog
+in use stays whole. Nothing here moves money, and no credentials are sent.
 """
 
 from __future__ import annotations

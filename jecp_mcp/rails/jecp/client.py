@@ -196,7 +196,7 @@ class HubClient:
         return self._read(account.parse_topup, answer, identity).url
 
     async def request_refund(self, transaction_id: str, reason: str) -> account.Refund:
-        """Ask for the money of one transaction back; the Hub keeps a tenth (JECP 03-errors, refunds).
+        """Ask for the money of one transaction back; the Hub keeps a tenth (the reference Hub's rule, not JECP's).
 
         Raises:
             HubError: the Hub refused, could not be reached, or there are no credentials.

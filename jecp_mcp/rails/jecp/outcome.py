@@ -75,7 +75,7 @@ Evidence = Replied | Unreadable | Lost
 
 
 def shown(evidence: Evidence, *, replay: bool) -> Verdict:
-    """What one attempt alone proves about its own charge (JECP 03-errors; ADR-0001 for replays).
+    """What one attempt alone proves about its own charge (JECP 03-errors §3; JECP ADR-0001 for replays).
 
     Args:
         evidence: what became of the attempt.

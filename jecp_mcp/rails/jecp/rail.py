@@ -47,7 +47,7 @@ class JecpRail:
     name = "jecp"
     probes = False
     most_per_call = MicroUSDC(1_000 * MICRO_PER_USDC)
-    """The largest budget a mandate can carry (JECP 01-protocol, mandate: ``budget_usdc`` is at most 1000)."""
+    """The largest budget a mandate can carry (JECP 02-authentication §4.3: ``budget_usdc`` is at most 1000)."""
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ def record(*optional: str, **properties: Schema) -> Schema:
 
 
 def artifact(content_type: str) -> Schema:
-    """The wrapper a Hub puts round binary output (JECP 01-protocol §3.5)."""
+    """The wrapper a Hub puts round binary output (JECP 01-protocol §3.5 has the base64, not the wrapper)."""
     properties = {
         "content_type": {"const": content_type},
         "size_bytes": {"type": "integer", "minimum": 1},

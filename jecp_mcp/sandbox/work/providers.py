@@ -45,7 +45,7 @@ _ACTIONS = {
 
 
 def manifests(now: UnixMs | None = None) -> list[dict[str, Any]]:
-    """Every provider's manifest, each version its own (JECP 04-manifest §5).
+    """Every provider's manifest, each version its own (JECP 04-manifest §5, §7.2).
 
     Args:
         now: when sunsets are counted from; the machine's clock unless given. They fall on whole UTC days.

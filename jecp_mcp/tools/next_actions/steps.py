@@ -24,7 +24,7 @@ from jecp_mcp.tools.types import Actor, NextAction
 from jecp_mcp.wire.jecp.next_actions import HubAction
 
 TOPUPS_USD: Final = (5, 20, 100)
-"""The amounts a Hub sells, in whole USD (JECP 01-protocol, top-up)."""
+"""The amounts a Hub sells, in whole USD (JECP 03-errors §4.3)."""
 
 MAX_ARGUMENTS: Final = 4_000
 """The longest arguments, in characters of JSON, that an error repeats as a ready call."""

@@ -1,7 +1,7 @@
 """What the wallet can still do: what the Hub last told of it, what is left of each cap, and whether one action fits.
 
 No Hub has an endpoint for an agent's standing: balance, trust tier and free calls come with its answers (JECP
-01-protocol, billing and execution), some with one dialect only. What was not told is not shown.
+01-protocol §4.1), some with one dialect only. What was not told is not shown.
 """
 
 from __future__ import annotations

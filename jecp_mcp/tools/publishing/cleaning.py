@@ -35,7 +35,7 @@ _STACKED_MARKS: Final = (
 _LINE_BREAK: Final = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _BLANK_RUN: Final = re.compile(r"[^\S\n]+")
 _EMPTY_LINES: Final = re.compile(r" ?\n ?(?:\n ?)+")
-# IDNA takes the next three for dots (UTS #46 §4.5); the last two are dots by compatibility, as browsers map them.
+# IDNA takes the next three for dots (RFC 3490 §3.1); the last two are dots by compatibility, as browsers map them.
 _DOTS: Final = ".\u3002\uff0e\uff61\u2024\ufe52"
 _DOT: Final = f"[{_DOTS}]"
 # A name that stands alone is a link only under a domain that many know or misuse; any other may be a file or a field.

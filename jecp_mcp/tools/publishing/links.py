@@ -32,7 +32,8 @@ MAX_URL = 2048
 
 # RFC 3986's characters and no others: a backslash or a blank is where parsers of URLs disagree about the host.
 _URL = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]!$&'()*+,;=%@]+")
-# An agent's or provider's key of any Hub (JECP 01-protocol §2): a Hub that echoes ours must not reach the model.
+# An agent's or provider's key of any Hub (JECP 02-authentication §3.1): a Hub that echoes ours must not
+# reach the model.
 _KEY = re.compile(r"(?<![A-Za-z0-9])[a-z]{2,8}_[ap]k_[A-Za-z0-9]{16,}", re.ASCII)
 
 _MAX_DEPTH = 4

@@ -1,4 +1,4 @@
-"""Registration, topup and refunds (JECP 02-authentication §3.2, 03-errors §4) in both dialects. Pure: no I/O.
+"""Registration, topup and refunds (JECP 02-authentication §3.2, JECP 03-errors §3.4) in both dialects. Pure: no I/O.
 
 Each parser gives the normal form or, for a Hub's error, a `Refusal`; anything else is a `WireError`.
 """
@@ -51,7 +51,7 @@ class Refund:
 
     Attributes:
         amount: what the refund is about, micro-USDC.
-        returned: what comes back of it, micro-USDC; the Hub keeps a tenth (JECP 03-errors, refunds).
+        returned: what comes back of it, micro-USDC; the Hub keeps a tenth (the reference Hub's rule, not JECP's).
     """
 
     refund_id: str

@@ -1,4 +1,4 @@
-"""The Hub's catalog, in both dialects, as `Offer` records (JECP 04-manifest §5, 05-discovery). Pure: no I/O.
+"""The Hub's catalog, in both dialects, as `Offer` records (JECP 04-manifest §5, JECP 05-discovery §6). Pure: no I/O.
 
 One bad entry is set aside with its reason and never spoils the page. What has no place in `Offer` stays in its
 ``extra``: the action's own fields at the top, the capability's under ``"capability"``.
@@ -29,7 +29,7 @@ MAX_ACTIONS_PER_PAGE = 50_000
 
 
 class PricingModel(StrEnum):
-    """How an action is charged (JECP 02-manifest, pricing)."""
+    """How an action is charged (JECP 04-manifest §5)."""
 
     FLAT = "flat"
     PER_CALL = "per_call"

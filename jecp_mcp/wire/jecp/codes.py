@@ -1,4 +1,4 @@
-"""The JECP error catalog as data (JECP 03-errors): what each code proves about money and when a retry makes sense."""
+"""JECP's error catalog as data (JECP 03-errors §3): what each code proves about money and when a retry makes sense."""
 
 from __future__ import annotations
 

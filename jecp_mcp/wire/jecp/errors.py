@@ -1,4 +1,4 @@
-"""Refusals from the wire, in both dialects (JECP 03-errors). Pure: no I/O. The code catalog is in `codes`."""
+"""Refusals from the wire, in both dialects (JECP 03-errors §2). Pure: no I/O. The code catalog is in `codes`."""
 
 from __future__ import annotations
 

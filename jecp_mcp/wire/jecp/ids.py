@@ -1,4 +1,4 @@
-"""The grammar of JECP's identifiers (JECP 01-protocol §3.3, 02-authentication §3.1). Pure: no I/O."""
+"""The grammar of JECP's identifiers (JECP 01-protocol §3.3, JECP 02-authentication §3.1). Pure: no I/O."""
 
 from __future__ import annotations
 

@@ -295,7 +295,7 @@ class CallStream:
         return Delta(delta, _whole(data.get("index")))
 
     def _ended(self, data: JSONObject) -> Completed | Failed:
-        """``completed`` of §4.3, or ``done`` of §4.2 after its ``result``."""
+        """``completed`` (JECP 01-protocol §4.3), or ``done`` after its ``result`` (JECP 01-protocol §4.2)."""
         if data.get("status") == "failed" or (data.get("status") is None and "error" in data):
             return Failed(parse_refusal({"jecp": None, **data, "status": "failed"}, status=None))
         envelope: dict[str, Any] = dict(data)
