@@ -145,14 +145,14 @@ def tell(shown: dict[str, Any], *, json_wanted: bool) -> None:
 
 
 def _list(shown: list[dict[str, Any]], page: int, total: int) -> None:
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
     if not shown:
         print("Nothing waits for an answer.")
         return
     columns = [("code", "left"), ("action", "left"), ("at most", "right"), ("because", "left"), ("until", "left")]
     rows = [(one["code"], one["action"], one["at_most_usdc"], one["because"], one["expires_at"][:19]) for one in shown]
-    tables.console().print(tables.table("Waiting for an answer, the oldest first (USDC, UTC)", columns, rows))
+    rich_output.console().print(rich_output.table("Waiting for an answer, the oldest first (USDC, UTC)", columns, rows))
     first = (page - 1) * ON_A_PAGE + 1
     last = first + len(shown) - 1
     more = f"; {total - last} more: jecp-mcp approve --page {page + 1}" if last < total else ""

@@ -18,10 +18,10 @@ from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.source import CatalogSource
-from jecp_mcp.cli.keeper import Keeper
+from jecp_mcp.cli.credential_store import Keeper
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.publishing import Publisher
-from jecp_mcp.cli.unmatched import PatternNotices
+from jecp_mcp.cli.publisher import Publisher
+from jecp_mcp.cli.unmatched_patterns import PatternNotices
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.http import Http
@@ -30,12 +30,12 @@ from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
-from jecp_mcp.tools.artifacts import ArtifactStore
+from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.dispatch import Desk
 from jecp_mcp.tools.own.handlers import Neighbours
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import Registry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks

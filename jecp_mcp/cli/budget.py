@@ -33,7 +33,7 @@ async def read(given: Start) -> dict[str, Any]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    from jecp_mcp.cli.unmatched import remembered_catalog, unmatched
+    from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched
     from jecp_mcp.clock import iso
     from jecp_mcp.mandate.caps import standing_meters
     from jecp_mcp.mandate.opening import open_configured
@@ -91,7 +91,7 @@ def _place(given: Start) -> str:
 
 
 def _print(shown: dict[str, Any]) -> None:
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
     columns = [("limit", "left"), ("used", "right"), ("of", "right"), ("left", "right"), ("refills from", "left")]
     rows = [
@@ -99,12 +99,12 @@ def _print(shown: dict[str, Any]) -> None:
         for one in shown["windows"]
     ]
     rows += [(one["label"], "", one["limit_usdc"], "", "") for one in shown["per_call"]]
-    out = tables.console()
-    out.print(tables.table("Budget (USDC)", columns, rows))
+    out = rich_output.console()
+    out.print(rich_output.table("Budget (USDC)", columns, rows))
     totals = shown["totals"]
     told = {"charged": totals["charged_usdc"], "held": totals["held_usdc"], "in doubt": totals["in_doubt_usdc"]}
     told |= {"calls": totals["calls"], "ask a person above": shown["approve_above_usdc"] or "never"}
     told |= {"mandate ends": shown["expires_at"] or "never", "hub": shown["hub"], "kept in": shown["ledger"]}
-    out.print(tables.facts(told))
+    out.print(rich_output.facts(told))
     for text in shown["unmatched_patterns"]:
-        out.print(f"{tables.plain(text)} matches none of the actions on sale now")
+        out.print(f"{rich_output.plain(text)} matches none of the actions on sale now")

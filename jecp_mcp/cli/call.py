@@ -22,8 +22,8 @@ from jecp_mcp.invisible import escape
 
 if TYPE_CHECKING:
     from jecp_mcp.calls.ports import Question, Reply
+    from jecp_mcp.cli.artifact_recorder import BoughtFiles
     from jecp_mcp.cli.assembly import Bridge
-    from jecp_mcp.cli.bought import BoughtFiles
     from jecp_mcp.tools.types import ToolResult
 
 
@@ -130,8 +130,8 @@ def _check_room(output: Path | None) -> None:
 
 async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path | None, as_json: bool) -> ToolResult:
     from jecp_mcp.calls.ports import Caller
+    from jecp_mcp.cli.artifact_recorder import BoughtFiles
     from jecp_mcp.cli.assembly import build
-    from jecp_mcp.cli.bought import BoughtFiles
     from jecp_mcp.clock import SystemClock
 
     store = BoughtFiles(given.state / "artifacts", given.settings.artifacts, SystemClock())
@@ -240,7 +240,7 @@ def _save(files: Sequence[tuple[str, bytes]], output: Path) -> tuple[list[Path],
 
     Returns those that were written, and what stood in the way: then nothing of them is left there.
     """
-    from jecp_mcp.tools.artifacts import extension
+    from jecp_mcp.tools.artifact_store import extension
 
     saved: list[Path] = []
     into_folder = output.is_dir() or len(files) > 1
@@ -315,12 +315,12 @@ def _json(value: Any) -> str:
 
 
 def _print(result: ToolResult, saved: list[Path]) -> None:
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
     from jecp_mcp.tools.types import Text
 
     if result.is_error:
         return
-    out, notes = tables.console(), tables.console(stderr=True)
+    out, notes = rich_output.console(), rich_output.console(stderr=True)
     text = _json(result.structured)
     if out.is_terminal:
         out.print_json(text, ensure_ascii=text.isascii())
@@ -328,9 +328,9 @@ def _print(result: ToolResult, saved: list[Path]) -> None:
         print(text)
     for part in result.blocks[1:]:
         if isinstance(part, Text):
-            notes.print(tables.plain(part.text), style="green" if part.text.startswith("Paid") else "")
+            notes.print(rich_output.plain(part.text), style="green" if part.text.startswith("Paid") else "")
     for path in saved:
-        notes.print(f"saved to {tables.plain(str(path))}")
+        notes.print(f"saved to {rich_output.plain(str(path))}")
 
 
 def _why(result: ToolResult) -> str:

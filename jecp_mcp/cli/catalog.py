@@ -245,7 +245,7 @@ def _shown(bridge: Bridge, action: Action, aside: str | None) -> dict[str, Any]:
 
 
 def _print(shown: list[dict[str, Any]], given: Start) -> None:
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
     def price(one: dict[str, Any]) -> str:
         amount = one["price_usdc"]
@@ -260,7 +260,7 @@ def _print(shown: list[dict[str, Any]], given: Start) -> None:
     rows = [(one["tool"] or f"({one['action']})", price(one), one["trust_tier"], words(one)) for one in shown]
     columns = [("tool", "left"), ("USDC", "right"), ("tier", "left"), ("what it does", "left")]
     found = "1 action" if len(shown) == 1 else f"{len(shown)} actions"
-    tables.console().print(tables.table(f"{found} at {given.settings.hub.base_url}", columns, rows))
+    rich_output.console().print(rich_output.table(f"{found} at {given.settings.hub.base_url}", columns, rows))
     for line in _about_hosts(shown):
         print(line)
 

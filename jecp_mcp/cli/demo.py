@@ -66,9 +66,9 @@ async def _play(folder: Path, output: Path) -> int:
     from mcp import Client, StdioServerParameters
     from mcp.client.stdio import stdio_client
 
+    from jecp_mcp.cli.demo_log import Transcript
+    from jecp_mcp.cli.demo_script import Story
     from jecp_mcp.cli.hub_process import sandbox_hub
-    from jecp_mcp.cli.story import Story
-    from jecp_mcp.cli.transcript import Transcript
 
     state = folder / "state"
     with (folder / "log").open("w+", encoding="utf-8") as log:

@@ -95,8 +95,8 @@ async def _examine(
 
 async def _charges(given: Start) -> list[Finding]:
     """The calls for which a payee took more than they were allowed to cost, until a person has ruled on them."""
-    from jecp_mcp.cli.books import opened
-    from jecp_mcp.cli.rows import too_dear
+    from jecp_mcp.cli.call_rows import too_dear
+    from jecp_mcp.cli.ledger_tasks import opened
     from jecp_mcp.mandate.repair.diagnose import Finding, Level, excessive_in
 
     try:
@@ -278,7 +278,7 @@ async def _hub(settings: Settings, only_ledger: bool) -> Any:
 
 def _catalog(given: Start) -> Iterator[Finding]:
     from jecp_mcp.catalog.snapshot import is_whole
-    from jecp_mcp.cli.unmatched import remembered_catalog, unmatched
+    from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched
     from jecp_mcp.clock import iso
     from jecp_mcp.mandate.repair.diagnose import Finding, Level
 
@@ -302,9 +302,9 @@ def _catalog(given: Start) -> Iterator[Finding]:
 def _print(findings: list[Finding], done: list[str]) -> None:
     from rich.text import Text
 
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
-    out = tables.console()
+    out = rich_output.console()
     for words in done:
         print(f"{'mended' if not words.startswith('not mended') else 'mend'}   {words}")
     for one in findings:

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from jecp_mcp import __version__
-from jecp_mcp.cli.streams import guard
+from jecp_mcp.cli.output_filter import guard
 from jecp_mcp.errors import JecpMcpError, PaidNotShown, SettingsError
 
 COMMANDS = ("serve", "demo", "call", "catalog", "budget", "approve", "deny", "ledger", "reconcile", "doctor", "sandbox")

@@ -80,7 +80,7 @@ async def waiting(given: Start) -> dict[str, list[dict[str, Any]]]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    from jecp_mcp.cli.books import opened
+    from jecp_mcp.cli.ledger_tasks import opened
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.mandate.states import HOLDING
 
@@ -110,7 +110,7 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
         NotRuled: the call cannot be ruled on, or not now.
         LedgerError: the ruling cannot be written.
     """
-    from jecp_mcp.cli.books import opened
+    from jecp_mcp.cli.ledger_tasks import opened
     from jecp_mcp.clock import SystemClock
 
     async with opened(given) as ledger:
@@ -212,7 +212,7 @@ def _needs_ruling(row: CallRow, now: UnixMs) -> bool:
 
 
 def _shown(row: CallRow, now: UnixMs) -> dict[str, Any]:
-    from jecp_mcp.cli.rows import shown
+    from jecp_mcp.cli.call_rows import shown
     from jecp_mcp.clock import iso
 
     until = _found_out_until(row, now)
@@ -232,13 +232,13 @@ def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
     if json_wanted:
         print(json.dumps(found, indent=2))
         return
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
     needs, found_out = found["needs_ruling"], found["still_found_out"]
     if not needs and not found_out:
         print("No call needs a ruling.")
         return
-    out = tables.console()
+    out = rich_output.console()
     columns = [("reserved", "left"), ("tool", "left"), ("state", "left"), ("held", "right"), ("evidence", "left")]
     columns += [("until", "left"), ("call", "left")]
     for title, rows in (("Needs a ruling (USDC, UTC)", needs), ("Will still be found out (USDC, UTC)", found_out)):
@@ -246,7 +246,7 @@ def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
             (
                 one["created_at"][:19].replace("T", " "),
                 one["tool"],
-                tables.state(one["state"]),
+                rich_output.state(one["state"]),
                 one["held_usdc"] if one["state"] not in _ENDED else f"{one['charged_usdc']} taken",
                 one["evidence"] or "",
                 (one["found_out_until"] or "")[:19].replace("T", " "),
@@ -255,6 +255,6 @@ def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
             for one in rows
         ]
         if cells:
-            out.print(tables.table(title, columns, cells))
+            out.print(rich_output.table(title, columns, cells))
     if needs:
         print("Look them up at the Hub, then: jecp-mcp reconcile CALL_ID --charged [AMOUNT] | --free --reason TEXT")

@@ -95,9 +95,9 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
         bridge = await stack.enter_async_context(build(given, changed=notice))
         await _first_catalog(bridge)
         from jecp_mcp.server import transports
-        from jecp_mcp.server.app import build_server
-        from jecp_mcp.server.ask import Askers
-        from jecp_mcp.server.notify import Announcer
+        from jecp_mcp.server.elicitation import Askers
+        from jecp_mcp.server.list_changed import Announcer
+        from jecp_mcp.server.mcp_server import build_server
 
         announcer = Announcer()
         notice.tell = announcer.changed

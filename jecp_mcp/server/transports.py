@@ -17,10 +17,10 @@ import anyio
 from mcp.server.stdio import stdio_server
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.server.app import SSE_MESSAGES, BridgeServer
 from jecp_mcp.server.http_guard import MOST_BYTES, HttpGuard
+from jecp_mcp.server.invalid_messages import readable
+from jecp_mcp.server.mcp_server import SSE_MESSAGES, BridgeServer
 from jecp_mcp.server.stdio import claim
-from jecp_mcp.server.unreadable import readable
 from jecp_mcp.settings import ServerSettings
 
 if TYPE_CHECKING:

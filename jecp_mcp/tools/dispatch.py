@@ -14,11 +14,11 @@ from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Purchase
 from jecp_mcp.domain.offers import Action
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError, LedgerError, ToolFault
-from jecp_mcp.tools.artifacts import ArtifactStore
+from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.error_results import fault
-from jecp_mcp.tools.next_actions.advice import PREPARE_ANEW
-from jecp_mcp.tools.next_actions.equivalents import Equivalents
-from jecp_mcp.tools.next_actions.steps import Context
+from jecp_mcp.tools.next_actions.alternatives import Equivalents
+from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
 from jecp_mcp.tools.own.definitions import OWN, offered
 from jecp_mcp.tools.own.handlers import (

@@ -8,8 +8,8 @@ from typing import Any, Final
 from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.tools.next_actions.advice import advise, money_sentence
-from jecp_mcp.tools.next_actions.steps import Context
+from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.next_actions.selection import advise, money_sentence
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.types import NextAction, Text, ToolResult
 

@@ -185,7 +185,7 @@ class OnShelf(Protocol):
 
 
 class Shelf(Protocol):
-    """The catalog as tools (`jecp_mcp.tools.publishing.registry.Registry`)."""
+    """The catalog as tools (`jecp_mcp.tools.publishing.tool_registry.Registry`)."""
 
     @property
     def cards(self) -> Sequence[ToolCard]:

@@ -19,8 +19,8 @@ from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.tools.artifacts import LISTED, URI, ArtifactStore, StoredArtifact
-from jecp_mcp.tools.next_actions.equivalents import brief
+from jecp_mcp.tools.artifact_store import LISTED, URI, ArtifactStore, StoredArtifact
+from jecp_mcp.tools.next_actions.alternatives import brief
 from jecp_mcp.tools.own.handlers import Neighbours, OwnTools
 from jecp_mcp.tools.publishing.links import unshowable
 from jecp_mcp.tools.results import FRAME

@@ -22,8 +22,8 @@ from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import ToolFault, WireError
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ArtifactSettings
-from jecp_mcp.tools.artifacts import ArtifactStore, StoredArtifact
-from jecp_mcp.tools.next_actions.advice import amount_charged
+from jecp_mcp.tools.artifact_store import ArtifactStore, StoredArtifact
+from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, said
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id, showable, unshowable
 from jecp_mcp.tools.types import (

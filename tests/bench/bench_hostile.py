@@ -24,9 +24,9 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import WireError
 from jecp_mcp.sandbox import work
 from jecp_mcp.settings import CatalogSettings
-from jecp_mcp.tools.publishing.suspicion import suspect
+from jecp_mcp.tools.publishing.prompt_injection import suspect
 from jecp_mcp.tools.schemas.dialects import plain
-from jecp_mcp.tools.schemas.schema import Unfit, fit
+from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from tests.unit.catalog.hubs import FakeHub, capability
 from tests.unit.sandbox_work.test_bounds import ENDLESS, WORST
 from tests.unit.tools_publishing.hostile import Case

@@ -20,8 +20,8 @@ from jecp_mcp.tools.publishing.cleaning import (
     said,
     title_of,
 )
-from jecp_mcp.tools.publishing.suspicion import orders
-from jecp_mcp.tools.schemas.values import TooMany, Unreadable, Values
+from jecp_mcp.tools.publishing.prompt_injection import orders
+from jecp_mcp.tools.schemas.json_values import TooMany, Unreadable, Values
 
 _SUMMARY: Final = 140
 _DESCRIPTION: Final = 600

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jecp_mcp.tools.next_actions.steps import TOPUPS_USD
+from jecp_mcp.tools.next_actions.builders import TOPUPS_USD
 from jecp_mcp.tools.types import ToolCard
 
 MAX_RESULTS: Final = 20

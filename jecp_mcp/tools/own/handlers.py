@@ -13,8 +13,8 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.tools.error_results import message_of, step_object
-from jecp_mcp.tools.next_actions.advice import advise
-from jecp_mcp.tools.next_actions.steps import Context
+from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.next_actions.selection import advise
 from jecp_mcp.tools.own import browse, refunds
 from jecp_mcp.tools.own.definitions import OWN, offered
 from jecp_mcp.tools.own.wallet import Wallet, line

@@ -13,7 +13,7 @@ from jecp_mcp.domain.offers import Action
 from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.error_results import step_object
-from jecp_mcp.tools.next_actions.steps import answered, enough
+from jecp_mcp.tools.next_actions.builders import answered, enough
 from jecp_mcp.tools.ports import OnShelf, Problem
 from jecp_mcp.tools.publishing.cleaning import clean, left_words, provider_of, said
 from jecp_mcp.tools.types import NextAction

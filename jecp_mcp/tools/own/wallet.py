@@ -19,7 +19,7 @@ from jecp_mcp.mandate.ledger import CallRow, MeterReading
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.tools.next_actions.advice import amount_charged
+from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.ports import Payments
 from jecp_mcp.tools.publishing.links import hub_id
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS

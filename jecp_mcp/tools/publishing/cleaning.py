@@ -16,7 +16,7 @@ from jecp_mcp.catalog.lookalikes import mixes_scripts
 from jecp_mcp.domain.offers import Action, Deprecation, PricingModel
 from jecp_mcp.invisible import RANGES
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools.publishing.suspicion import suspect
+from jecp_mcp.tools.publishing.prompt_injection import suspect
 
 TITLE_LENGTH: Final = 80
 LINK_WITHHELD: Final = "[link withheld]"

@@ -23,7 +23,7 @@ from jecp_mcp.tools.publishing.cleaning import (
     withheld,
     withhold_links,
 )
-from jecp_mcp.tools.publishing.suspicion import orders
+from jecp_mcp.tools.publishing.prompt_injection import orders
 from jecp_mcp.wire.jecp.ids import reference
 
 CHECKOUT_ORIGIN = "https://checkout.stripe.com"

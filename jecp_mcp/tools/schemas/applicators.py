@@ -8,11 +8,11 @@ from collections.abc import Set as AbstractSet
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
-from jecp_mcp.tools.publishing.suspicion import orders
+from jecp_mcp.tools.publishing.prompt_injection import orders
+from jecp_mcp.tools.schemas.assertions import Writer, checked_name, required
 from jecp_mcp.tools.schemas.disjoint import apart
-from jecp_mcp.tools.schemas.keywords import Writer, checked_name, required
-from jecp_mcp.tools.schemas.patterns import portable
 from jecp_mcp.tools.schemas.references import PART_LISTS, Node
+from jecp_mcp.tools.schemas.regexes import portable
 
 if TYPE_CHECKING:
     from jecp_mcp.tools.schemas.rewriting import Rewriter

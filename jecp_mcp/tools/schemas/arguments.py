@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.tools.ports import Checked, Problem
 from jecp_mcp.tools.publishing.cleaning import clean
-from jecp_mcp.tools.schemas.patterns import COMPILED_BYTES
+from jecp_mcp.tools.schemas.publishable_schema import beyond, loosened
 from jecp_mcp.tools.schemas.references import (
     Node,
     deepest,
@@ -24,8 +24,8 @@ from jecp_mcp.tools.schemas.references import (
     silenced,
     visits,
 )
+from jecp_mcp.tools.schemas.regexes import COMPILED_BYTES
 from jecp_mcp.tools.schemas.root_object import unfolded
-from jecp_mcp.tools.schemas.schema import beyond, loosened
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, Validator

@@ -16,11 +16,11 @@ from typing import Any, Final, NamedTuple
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.schemas.applicators import WEIGHERS
 from jecp_mcp.tools.schemas.applicators import WRITERS as APPLICATORS
-from jecp_mcp.tools.schemas.keywords import MAX_SUBSCHEMAS, Refused
-from jecp_mcp.tools.schemas.keywords import WRITERS as KEYWORDS
-from jecp_mcp.tools.schemas.patterns import MOST_STEPS, Portable, portable
+from jecp_mcp.tools.schemas.assertions import MAX_SUBSCHEMAS, Refused
+from jecp_mcp.tools.schemas.assertions import WRITERS as KEYWORDS
+from jecp_mcp.tools.schemas.json_values import MAX_VALUES, Unreadable, Values
 from jecp_mcp.tools.schemas.references import Node, places, pointed
-from jecp_mcp.tools.schemas.values import MAX_VALUES, Unreadable, Values
+from jecp_mcp.tools.schemas.regexes import MOST_STEPS, Portable, portable
 
 MAX_DEPTH: Final = 16
 

@@ -16,7 +16,7 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError
 from jecp_mcp.http import Http
 from jecp_mcp.settings import CatalogSettings, ToolSettings
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import Registry
 
 pytestmark = pytest.mark.anyio
 

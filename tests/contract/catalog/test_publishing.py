@@ -14,10 +14,10 @@ from jecp_mcp.catalog.changes import Vetting
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.source import CatalogSource
-from jecp_mcp.cli.publishing import Publisher
+from jecp_mcp.cli.publisher import Publisher
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.settings import CatalogSettings, ToolSettings
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import Registry
 from tests.unit.catalog.hubs import FakeHub, capability
 
 pytestmark = pytest.mark.anyio

@@ -18,10 +18,10 @@ import anyio
 from jecp_mcp.calls.ports import Caller, Decision, Question, Reply
 from jecp_mcp.calls.stored import fingerprint
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.server import ask, transports
-from jecp_mcp.server.app import build_server
-from jecp_mcp.server.ask import Askers
-from jecp_mcp.server.notify import Announcer
+from jecp_mcp.server import elicitation, transports
+from jecp_mcp.server.elicitation import Askers
+from jecp_mcp.server.list_changed import Announcer
+from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.settings import ServerSettings
 from jecp_mcp.tools.dispatch import Desk
 from jecp_mcp.tools.own.handlers import told
@@ -79,7 +79,7 @@ class AskingDesk(Desk):
 
 
 async def serve(transport: str, patience: float, good_for: float) -> None:
-    ask.STATE_SECONDS = good_for  # type: ignore[misc]
+    elicitation.STATE_SECONDS = good_for  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         async with opened(Path(folder)) as shop:
             server = build_server(AskingDesk(shop), Announcer(), Askers(patience=patience))

@@ -15,9 +15,9 @@ from mcp.client.subscriptions import listen
 from mcp_types import Implementation, ToolListChangedNotification
 
 from jecp_mcp.catalog.changes import Vetting
-from jecp_mcp.server.app import build_server
-from jecp_mcp.server.ask import Askers
-from jecp_mcp.server.notify import Announcer
+from jecp_mcp.server.elicitation import Askers
+from jecp_mcp.server.list_changed import Announcer
+from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.naming import hashed_name
 from tests.contract.tools.shop import ACTIONS, INVOICE, SCHEMA, SUMMARY, Shop, catalog, opened

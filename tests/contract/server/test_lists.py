@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from mcp import Client
 
-from jecp_mcp.server.app import build_server
-from jecp_mcp.server.ask import Askers
-from jecp_mcp.server.notify import Announcer
+from jecp_mcp.server.elicitation import Askers
+from jecp_mcp.server.list_changed import Announcer
+from jecp_mcp.server.mcp_server import build_server
 from tests.contract.tools.shop import INVOICE, catalog, opened
 
 pytestmark = pytest.mark.anyio

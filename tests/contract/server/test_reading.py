@@ -16,9 +16,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, ResourceTemplateReference
 
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.server.app import build_server
-from jecp_mcp.server.ask import Askers
-from jecp_mcp.server.notify import Announcer
+from jecp_mcp.server.elicitation import Askers
+from jecp_mcp.server.list_changed import Announcer
+from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.tools.prompts import INSTRUCTIONS
 from tests.contract.tools.shop import INVOICE, Shop, opened
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mcp_types import jsonrpc_message_adapter
 from pydantic import ValidationError
 
-from jecp_mcp.server.unreadable import refusal
+from jecp_mcp.server.invalid_messages import refusal
 from tests.acceptance.cli.test_processes import NOWHERE, environment
 
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}

@@ -22,13 +22,13 @@ from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
 from jecp_mcp.rails.base import Journal, Outcome, Progress, Quote, QuoteKind, Refunded, StoredRequest, Verdict
 from jecp_mcp.settings import ArtifactSettings, MandateSettings, ToolSettings
-from jecp_mcp.tools.artifacts import ArtifactStore
+from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.dispatch import Desk
 from jecp_mcp.tools.own.handlers import Neighbours
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.ports import Registered
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import Registry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks

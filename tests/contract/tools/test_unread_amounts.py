@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.cli.rows import shown
+from jecp_mcp.cli.call_rows import shown
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Outcome, Refunded, StoredRequest
 from jecp_mcp.rails.jecp.outcome import Replied, conclude

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .shop import opened
-from .test_desk import ME, error, told
+from .test_dispatch import ME, error, told
 
 pytestmark = pytest.mark.anyio
 

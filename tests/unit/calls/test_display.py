@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from jecp_mcp.calls import display
 from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN, arguments, words
-from jecp_mcp.cli.streams import VisibleText
+from jecp_mcp.cli.output_filter import VisibleText
 from jecp_mcp.server import approvals, approvals_html
 
 MARK = "\u200e"

@@ -11,7 +11,7 @@ import pytest
 
 from jecp_mcp.catalog.source import CatalogSource
 from jecp_mcp.cli.main import _run
-from jecp_mcp.cli.unmatched import PatternNotices, unmatched
+from jecp_mcp.cli.unmatched_patterns import PatternNotices, unmatched
 from jecp_mcp.settings import Settings, load_settings
 from tests.unit.catalog.hubs import FakeClock, FakeHub, capability
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from jecp_mcp.tools.schemas import arguments as arguments_module
 from jecp_mcp.tools.schemas.arguments import MAX_DEPTH, MOST_PROBLEMS, ArgumentCheck, ArgumentChecks
+from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.tools.schemas.references import silenced
-from jecp_mcp.tools.schemas.schema import Unfit, fit
 from tests.steps import steps
 
 SCHEMA = {

@@ -19,9 +19,9 @@ from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import WireError
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.cleaning import hides_something
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import Registry
 from jecp_mcp.tools.schemas.dialects import Beyond, plain
-from jecp_mcp.tools.schemas.schema import Unfit, fit
+from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.tools.types import ToolCard
 from tests.steps import steps
 from tests.unit.tools_publishing.hostile import CASES as BY_HAND

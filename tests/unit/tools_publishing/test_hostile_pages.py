@@ -11,7 +11,7 @@ from jecp_mcp.catalog.contents import Catalog, merged
 from jecp_mcp.catalog.rows import packed
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import Registry
 from jecp_mcp.wire.jecp.catalog import parse_page
 from tests.steps import steps
 from tests.unit.tools_publishing.hostile_pages import GOOD, RAW

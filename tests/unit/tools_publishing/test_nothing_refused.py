@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from jecp_mcp.tools.schemas.arguments import ArgumentCheck
 from jecp_mcp.tools.schemas.dialects import Beyond, plain
+from jecp_mcp.tools.schemas.publishable_schema import Fitted, Unfit, fit, loosened
 from jecp_mcp.tools.schemas.references import deepest, growth, recursive
 from jecp_mcp.tools.schemas.root_object import unfolded
-from jecp_mcp.tools.schemas.schema import Fitted, Unfit, fit, loosened
 
 DRAFTS = [
     "http://json-schema.org/draft-04/schema#",

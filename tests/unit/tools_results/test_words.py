@@ -19,10 +19,10 @@ from jecp_mcp.wire.jecp.codes import CODES, Proof
 from jecp_mcp.wire.jecp.errors import parse_refusal
 
 from .scene import CALL_ID, context, refused
-from .test_detours import offers
+from .test_catalog_lookups import offers
 
 ROOM = Path(jecp_mcp.tools.__file__).parent
-PROTOCOL_ERRORS = {"resources.py", "prompts.py", "artifacts.py"}
+PROTOCOL_ERRORS = {"resources.py", "prompts.py", "artifact_store.py"}
 """What these raise never reaches a model as the result of a call."""
 
 LOOSENING = re.compile(r"\b(rais|increas|lift|loosen|higher|bigger|larger|disabl|bypass|overrid)", re.IGNORECASE)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jecp_mcp.calls.refusals import standing
-from jecp_mcp.cli.rows import shown
+from jecp_mcp.cli.call_rows import shown
 from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.states import Verdict

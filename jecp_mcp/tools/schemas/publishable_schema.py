@@ -14,7 +14,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from jecp_mcp.tools.schemas.keywords import Refused
+from jecp_mcp.tools.schemas.assertions import Refused
+from jecp_mcp.tools.schemas.json_values import TooMany
 from jecp_mcp.tools.schemas.references import (
     Node,
     TooLarge,
@@ -24,7 +25,6 @@ from jecp_mcp.tools.schemas.references import (
 )
 from jecp_mcp.tools.schemas.rewriting import Rewriter
 from jecp_mcp.tools.schemas.root_object import fit_root
-from jecp_mcp.tools.schemas.values import TooMany
 
 MAX_BYTES: Final = 32 * 1024
 

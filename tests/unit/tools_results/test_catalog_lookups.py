@@ -17,8 +17,8 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.error_results import fault_object
-from jecp_mcp.tools.next_actions.equivalents import Equivalents
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.next_actions.alternatives import Equivalents
+from jecp_mcp.tools.publishing.tool_registry import Registry
 
 from .scene import ACTION, FixedClock, context, refused
 

@@ -26,12 +26,12 @@ from pydantic import ValidationError
 
 from jecp_mcp import __version__
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.server import content
-from jecp_mcp.server.ask import Askers, boundary
+from jecp_mcp.server import mcp_json
+from jecp_mcp.server.elicitation import Askers, boundary
 from jecp_mcp.server.era import Context, client_name, whole
-from jecp_mcp.server.notify import Announcer
-from jecp_mcp.server.prompts import get_prompt, list_prompts
-from jecp_mcp.server.resources import Readable
+from jecp_mcp.server.list_changed import Announcer
+from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
+from jecp_mcp.server.resource_handlers import Readable
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.dispatch import Desk
 from jecp_mcp.tools.prompts import INSTRUCTIONS
@@ -139,7 +139,7 @@ class _Face:
         page: list[dict[str, Any]] = []
         room = PAGE_CHARACTERS
         for card in cards[start : start + PAGE]:
-            entry = content.tool(card)
+            entry = mcp_json.tool(card)
             room -= len(json.dumps(entry))
             if page and room < 0:
                 break
@@ -187,7 +187,7 @@ class _Face:
         asker = self._askers.of(ctx, params)
         host = self.profile(ctx.session).name
         caller = Caller(progress=_ProgressNotices(ctx), presence=_connection(ctx), asker=asker, host=host)
-        result = content.result(await self._desk.call(params.name, params.arguments or {}, caller))
+        result = mcp_json.result(await self._desk.call(params.name, params.arguments or {}, caller))
         return asker.question() or whole(ctx, result, cacheable=False)
 
 

@@ -30,7 +30,7 @@ from jecp_mcp.tools.publishing.cleaning import (
 )
 from jecp_mcp.tools.publishing.host_profiles import name_lengths
 from jecp_mcp.tools.publishing.naming import Collision, Names, unpinned
-from jecp_mcp.tools.schemas.schema import Unfit, fit
+from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.tools.types import ToolCard
 
 log = logging.getLogger(__name__)

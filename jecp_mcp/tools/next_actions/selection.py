@@ -1,7 +1,7 @@
 """From a refusal to the next step: which one, by code and by the Hub's own word. Pure: no I/O.
 
 The Hub's own ``next_action`` decides the type where it gave one; the actor, the ready call and every hint are ours
-(`jecp_mcp.tools.next_actions.steps`). Where it is not proven whether money moved, the only step is to ask for the
+(`jecp_mcp.tools.next_actions.builders`). Where it is not proven whether money moved, the only step is to ask for the
 call's status.
 """
 
@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools.next_actions import approval, detours, steps
-from jecp_mcp.tools.next_actions.steps import Case, Context
+from jecp_mcp.tools.next_actions import builders, catalog_lookups, human_approval
+from jecp_mcp.tools.next_actions.builders import Case, Context
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.next_actions import paired_type, parse_next_action
 
@@ -29,13 +29,13 @@ def advise(end: CallEnd, context: Context) -> NextAction:
     kind = said.type if said is not None else _OURS.get(refusal.code) or paired_type(refusal.code) or "ask_operator"
     case = Case(end, refusal, context, said, kind, "hub" if said is not None else "bridge")
     if end.charge is Charge.UNKNOWN and refusal.code not in _RULED_BY_OPERATOR:
-        return steps.check_status(case)
+        return builders.check_status(case)
     if end.charge is Charge.YES:
         # Whatever the code or the Hub says: buying it, or something like it, a second time is a person's decision.
-        return steps.buy_again(case)
+        return builders.buy_again(case)
     if refusal.code in _BY_CODE:
         return _BY_CODE[refusal.code](case)
-    return _BY_TYPE.get(kind, steps.foreign)(case)
+    return _BY_TYPE.get(kind, builders.foreign)(case)
 
 
 _RULED_BY_OPERATOR: Final = frozenset({"CALL_WRITTEN_OFF", "LEDGER_UNAVAILABLE", "LEDGER_DAMAGED", "ACCOUNT_NOT_HERE"})
@@ -95,62 +95,62 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
 
 _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
     {
-        "LIMIT_REACHED": approval.full_limit,
-        "PER_CALL_LIMIT": detours.too_dear,
-        "APPROVAL_REQUIRED": approval.approve,
-        "APPROVAL_PENDING": approval.wait_for_person,
-        "APPROVAL_DENIED": approval.refused_by_person,
-        "NOT_SHOWABLE": approval.shorten,
-        "TOO_MANY_QUESTIONS": approval.too_many_questions,
-        "PREPARED_NOT_FOUND": approval.prepare_first,
-        "PREPARED_EXPIRED": approval.prepare_anew,
-        "PREPARED_SUPERSEDED": approval.prepare_anew,
-        "PRICE_CHANGED": approval.prepare_anew,
-        "NOT_CHARGED": steps.its_status,
-        "DENIED_BY_POLICY": steps.denied,
-        "PRICE_UNKNOWN": steps.denied,
-        "INSUFFICIENT_BUDGET": steps.dearer,
-        "LEDGER_UNAVAILABLE": steps.ledger,
-        "LEDGER_DAMAGED": steps.ledger,
-        "CLOCK_WRONG": steps.clock,
-        "ACCOUNT_NOT_HERE": steps.account,
-        "CALL_OVER": steps.buy_again,
-        "CALL_WRITTEN_OFF": steps.ruling,
-        "CAPABILITY_DEPRECATED": detours.successor,
-        "ACTION_NOT_FOUND": detours.gone_action,
-        "PROVENANCE_MISMATCH": steps.clock,
+        "LIMIT_REACHED": human_approval.full_limit,
+        "PER_CALL_LIMIT": catalog_lookups.too_dear,
+        "APPROVAL_REQUIRED": human_approval.approve,
+        "APPROVAL_PENDING": human_approval.wait_for_person,
+        "APPROVAL_DENIED": human_approval.refused_by_person,
+        "NOT_SHOWABLE": human_approval.shorten,
+        "TOO_MANY_QUESTIONS": human_approval.too_many_questions,
+        "PREPARED_NOT_FOUND": human_approval.prepare_first,
+        "PREPARED_EXPIRED": human_approval.prepare_anew,
+        "PREPARED_SUPERSEDED": human_approval.prepare_anew,
+        "PRICE_CHANGED": human_approval.prepare_anew,
+        "NOT_CHARGED": builders.its_status,
+        "DENIED_BY_POLICY": builders.denied,
+        "PRICE_UNKNOWN": builders.denied,
+        "INSUFFICIENT_BUDGET": builders.dearer,
+        "LEDGER_UNAVAILABLE": builders.ledger,
+        "LEDGER_DAMAGED": builders.ledger,
+        "CLOCK_WRONG": builders.clock,
+        "ACCOUNT_NOT_HERE": builders.account,
+        "CALL_OVER": builders.buy_again,
+        "CALL_WRITTEN_OFF": builders.ruling,
+        "CAPABILITY_DEPRECATED": catalog_lookups.successor,
+        "ACTION_NOT_FOUND": catalog_lookups.gone_action,
+        "PROVENANCE_MISMATCH": builders.clock,
     }
 )
 """Codes on which we know more than any type says."""
 
 _BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
     {
-        "topup": steps.topup,
-        "topup_url": steps.topup,
-        "register": steps.register,
-        "increase_mandate": steps.mandate,
-        "refresh_mandate": steps.ended,
-        "raise_cap": steps.mandate,
-        "retry_after": steps.again,
-        "retry_or_alternative": detours.alternative,
-        "try_alternative_provider": detours.alternative,
-        "discover": detours.search,
-        "see_manifest": detours.describe,
-        "fix_input": detours.describe,
-        "check_status": steps.check_status,
-        "list_calls": steps.list_calls,
-        "use_account": steps.use_account,
-        "earn_trust": detours.trust,
-        "upgrade_client": steps.upgrade,
-        "drop_streaming_accept": steps.operator,
-        "x402_settle": steps.wallet_only,
-        "check_signer": steps.wallet_only,
-        "resign": steps.wallet_only,
-        "check_gas": steps.wallet_only,
-        "switch_to_wallet": steps.wallet_only,
-        "link_wallet": steps.wallet_only,
-        "review_intent": steps.review,
-        "ask_operator": steps.operator,
+        "topup": builders.topup,
+        "topup_url": builders.topup,
+        "register": builders.register,
+        "increase_mandate": builders.mandate,
+        "refresh_mandate": builders.ended,
+        "raise_cap": builders.mandate,
+        "retry_after": builders.again,
+        "retry_or_alternative": catalog_lookups.alternative,
+        "try_alternative_provider": catalog_lookups.alternative,
+        "discover": catalog_lookups.search,
+        "see_manifest": catalog_lookups.describe,
+        "fix_input": catalog_lookups.describe,
+        "check_status": builders.check_status,
+        "list_calls": builders.list_calls,
+        "use_account": builders.use_account,
+        "earn_trust": catalog_lookups.trust,
+        "upgrade_client": builders.upgrade,
+        "drop_streaming_accept": builders.operator,
+        "x402_settle": builders.wallet_only,
+        "check_signer": builders.wallet_only,
+        "resign": builders.wallet_only,
+        "check_gas": builders.wallet_only,
+        "switch_to_wallet": builders.wallet_only,
+        "link_wallet": builders.wallet_only,
+        "review_intent": builders.review,
+        "ask_operator": builders.operator,
     }
 )
 

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from jecp_mcp.tools.publishing.cleaning import hides_something
-from jecp_mcp.tools.publishing.suspicion import orders
+from jecp_mcp.tools.publishing.prompt_injection import orders
 
 PATTERN_LENGTH: Final = 512
 """The longest pattern published, in characters."""

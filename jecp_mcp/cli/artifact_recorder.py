@@ -7,7 +7,7 @@ from pathlib import Path
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.settings import ArtifactSettings
-from jecp_mcp.tools.artifacts import ArtifactStore, StoredArtifact
+from jecp_mcp.tools.artifact_store import ArtifactStore, StoredArtifact
 
 
 class BoughtFiles(ArtifactStore):

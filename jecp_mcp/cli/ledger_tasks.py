@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from jecp_mcp.cli.call_rows import shown, too_dear
+from jecp_mcp.cli.csv_output import CsvRows
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.rows import shown, too_dear
-from jecp_mcp.cli.spreadsheet import CsvRows
 from jecp_mcp.errors import JecpMcpError, LedgerDamaged, LedgerUnavailable
 
 if TYPE_CHECKING:
@@ -125,12 +125,14 @@ def _sums(line: Line) -> dict[str, Any]:
 
 
 def _print_statement(by: str, made: Statement, rows: list[dict[str, Any]]) -> None:
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
     names = ("calls", "charged", "refunded", "net", "held", "in doubt", "uncharged")
     columns = [(by, "left"), *((name, "right") for name in names)]
-    out = tables.console()
-    out.print(tables.table("Statement (USDC, UTC)", columns, [[str(cell) for cell in row.values()] for row in rows]))
+    out = rich_output.console()
+    out.print(
+        rich_output.table("Statement (USDC, UTC)", columns, [[str(cell) for cell in row.values()] for row in rows])
+    )
     if made.total.held:
         out.print("held: counts as spent, though nobody knows yet whether it was charged; in doubt is a part of it.")
 

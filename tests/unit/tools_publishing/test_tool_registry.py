@@ -11,7 +11,7 @@ from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.domain.offers import Action, Deprecation, Price
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import Registry
 from tests.steps import steps
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "description": "what"}}, "required": ["text"]}
@@ -185,6 +185,6 @@ def test_publishing_takes_as_many_steps_for_each_action_whether_there_are_forty_
 
 
 def test_publishing_does_not_load_the_validator_or_the_database():
-    code = "import sys, jecp_mcp.tools.publishing.registry; print({'jsonschema_rs', 'apsw', 'httpx2', 'anyio', 'mcp'} & set(sys.modules))"
+    code = "import sys, jecp_mcp.tools.publishing.tool_registry; print({'jsonschema_rs', 'apsw', 'httpx2', 'anyio', 'mcp'} & set(sys.modules))"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert seen.stdout.strip() == "set()"

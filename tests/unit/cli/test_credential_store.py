@@ -8,7 +8,7 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from jecp_mcp.cli.keeper import Keeper
+from jecp_mcp.cli.credential_store import Keeper
 from jecp_mcp.settings import Settings, store_credentials, stored_credentials
 from jecp_mcp.wire.jecp.account import Registration
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from jecp_mcp.cli import tables
+from jecp_mcp.cli import rich_output
 from jecp_mcp.errors import JecpMcpError
 
 _LONGEST = 110
@@ -22,7 +22,7 @@ class Transcript:
     """Prints one numbered step after another; a check that does not hold ends it."""
 
     def __init__(self) -> None:
-        self._out = tables.console()
+        self._out = rich_output.console()
         self._steps = 0
         self.checks = 0
 
@@ -58,7 +58,7 @@ class Transcript:
         """A table, indented like the lines."""
         from rich.padding import Padding
 
-        self._out.print(Padding(tables.table(None, columns, rows), (0, 0, 0, 4), expand=False))
+        self._out.print(Padding(rich_output.table(None, columns, rows), (0, 0, 0, 4), expand=False))
 
     def check(self, held: bool, claim: str) -> None:
         """State something that holds.

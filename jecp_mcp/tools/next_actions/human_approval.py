@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from jecp_mcp.money import parse_usdc
-from jecp_mcp.tools.next_actions.detours import cheaper
-from jecp_mcp.tools.next_actions.steps import (
+from jecp_mcp.tools.next_actions.builders import (
     Case,
     answered,
     limit,
     same_call,
     step,
 )
+from jecp_mcp.tools.next_actions.catalog_lookups import cheaper
 from jecp_mcp.tools.types import NextAction
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from jecp_mcp.tools.publishing.cleaning import hides_something, links_in
-from jecp_mcp.tools.publishing.suspicion import orders
+from jecp_mcp.tools.publishing.prompt_injection import orders
 
 MAX_VALUES: Final = 4_096
 """The most values, parts of values included, one schema may hold in all."""

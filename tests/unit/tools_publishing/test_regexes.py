@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jecp_mcp.tools.schemas.arguments import ArgumentCheck
-from jecp_mcp.tools.schemas.patterns import COMPILED_BYTES, portable
-from jecp_mcp.tools.schemas.schema import Fitted, fit
+from jecp_mcp.tools.schemas.publishable_schema import Fitted, fit
+from jecp_mcp.tools.schemas.regexes import COMPILED_BYTES, portable
 from tests.lacking import lacking
 
 THOROUGH = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jecp_mcp import invisible
-from jecp_mcp.cli.streams import coloured
+from jecp_mcp.cli.output_filter import coloured
 
 _PIPE_WIDTH = 160
 

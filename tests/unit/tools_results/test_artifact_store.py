@@ -11,7 +11,7 @@ import pytest
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.settings import ArtifactSettings
-from jecp_mcp.tools.artifacts import LISTED, ArtifactStore
+from jecp_mcp.tools.artifact_store import LISTED, ArtifactStore
 
 from .scene import NOW, FixedClock
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jecp_mcp.cli.transcript import NotHeld, Transcript
+from jecp_mcp.cli.demo_log import NotHeld, Transcript
 
 
 def test_a_claim_that_holds_is_counted_and_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import anyio.to_thread
 from jecp_mcp.catalog.contents import Catalog, CatalogDiff
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.source import CatalogSource
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import Registry
 
 
 class Publisher:

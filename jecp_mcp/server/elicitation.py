@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from jecp_mcp.calls.ports import Decision, Question, Reply
 from jecp_mcp.server.era import Context, modern
-from jecp_mcp.tools.elicitation import TOO_LONG, form, judged, wording
+from jecp_mcp.tools.approval_form import TOO_LONG, form, judged, wording
 
 log = logging.getLogger(__name__)
 

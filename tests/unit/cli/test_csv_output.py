@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.cli.spreadsheet import CsvRows, cell
+from jecp_mcp.cli.csv_output import CsvRows, cell
 
 SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\N{MINUS SIGN}"
 FORMULAS = [

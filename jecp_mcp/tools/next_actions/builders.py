@@ -18,7 +18,7 @@ from jecp_mcp.domain.offers import Action
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
-from jecp_mcp.tools.next_actions.equivalents import Equivalents
+from jecp_mcp.tools.next_actions.alternatives import Equivalents
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.types import Actor, NextAction
 from jecp_mcp.wire.jecp.next_actions import HubAction

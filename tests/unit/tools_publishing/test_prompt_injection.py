@@ -12,10 +12,10 @@ from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.own.browse import described
-from jecp_mcp.tools.publishing import suspicion
+from jecp_mcp.tools.publishing import prompt_injection
 from jecp_mcp.tools.publishing.cleaning import describe, said, title_of
-from jecp_mcp.tools.publishing.registry import Registry
-from jecp_mcp.tools.publishing.suspicion import suspect
+from jecp_mcp.tools.publishing.prompt_injection import suspect
+from jecp_mcp.tools.publishing.tool_registry import Registry
 from tests.unit.catalog.offers import catalog
 
 ORDERS = [
@@ -156,6 +156,6 @@ def _repeats(parsed: Iterable[Any]) -> Iterator[int]:
 
 
 def test_every_pattern_repeats_a_bounded_number_of_times() -> None:
-    found = list(_repeats(re._parser.parse(suspicion._compiled().pattern)))
+    found = list(_repeats(re._parser.parse(prompt_injection._compiled().pattern)))
     assert len(found) > 50
     assert max(found) <= 200

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from jecp_mcp.cli import budget, ledger
-from jecp_mcp.cli.checkout import SandboxDesk
 from jecp_mcp.cli.hub_process import SandboxHub
 from jecp_mcp.cli.options import Start
+from jecp_mcp.cli.sandbox_client import SandboxDesk
 from jecp_mcp.http import Http
 from jecp_mcp.settings import load_settings
 
 if TYPE_CHECKING:
-    from jecp_mcp.cli.transcript import Transcript
+    from jecp_mcp.cli.demo_log import Transcript
 
 INVOICE: Final[Mapping[str, Any]] = {
     "number": "2026-117",

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.tools.publishing.cleaning import clean, hides_something, said
-from jecp_mcp.tools.publishing.suspicion import orders
+from jecp_mcp.tools.publishing.prompt_injection import orders
+from jecp_mcp.tools.schemas.json_values import number
 from jecp_mcp.tools.schemas.references import Node
-from jecp_mcp.tools.schemas.values import number
 
 if TYPE_CHECKING:
     from jecp_mcp.tools.schemas.rewriting import Rewriter
