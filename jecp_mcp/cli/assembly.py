@@ -18,7 +18,7 @@ from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.source import CatalogSource
-from jecp_mcp.cli.credential_store import Keeper
+from jecp_mcp.cli.credential_store import CredentialStore
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.publisher import Publisher
 from jecp_mcp.cli.unmatched_patterns import PatternNotices
@@ -31,11 +31,11 @@ from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.tools.artifact_store import ArtifactStore
-from jecp_mcp.tools.dispatch import Desk
-from jecp_mcp.tools.own.handlers import Neighbours
+from jecp_mcp.tools.dispatch import ToolDispatcher
+from jecp_mcp.tools.own.handlers import ToolDeps
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.tool_registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
@@ -56,10 +56,10 @@ APPROVAL_SECONDS: Final = 1.0
 class Bridge:
     """The assembled parts, while they are open."""
 
-    desk: Desk
+    dispatcher: ToolDispatcher
     calls: Calls
     source: CatalogSource
-    registry: Registry
+    registry: ToolRegistry
     finder: Finder
     policy: Policy
     start: Start
@@ -146,8 +146,8 @@ async def build(
     policy = Policy.from_settings(settings.mandate)
     links = LinkPolicy(hub, settings.hub.link_origins)
     http = Http(hub)
-    keeper = Keeper(settings, start.state, start.credentials, lambda: client, changed)
-    client = HubClient(hub, http, keeper.current, clock)
+    credentials = CredentialStore(settings, start.state, start.credentials, lambda: client, changed)
+    client = HubClient(hub, http, credentials.current, clock)
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
         log.error("nothing can be bought: %s", ledger.fault)
@@ -156,7 +156,7 @@ async def build(
     notices = PatternNotices(settings)
     notices.look(source.current)
     source.subscribe(lambda _diff: notices.look(source.current))
-    registry = Registry(settings.tools)
+    registry = ToolRegistry(settings.tools)
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
     if store is None:
@@ -172,23 +172,24 @@ async def build(
         unready=rail.unready,
         keep_bodies_days=settings.ledger.keep_bodies_days,
     )
-    near = Neighbours(
-        shelf=registry,
+    deps = ToolDeps(
+        registry=registry,
         views=Views(registry, settings.tools),
         finder=finder,
         calls=calls,
         wallet=Wallet(calls, policy, clock),
         results=Results(store, settings.artifacts, links),
-        topups=client,
-        refunds=client,
-        keeper=keeper,
+        hub=client,
+        account=credentials,
         links=links,
         clock=clock,
     )
-    desk = Desk(near, store, ArgumentChecks())
+    dispatcher = ToolDispatcher(deps, store, ArgumentChecks())
     try:
         async with http, calls.open(), anyio.create_task_group() as tasks:
-            yield Bridge(desk, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks)
+            yield Bridge(
+                dispatcher, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks
+            )
             tasks.cancel_scope.cancel()
     finally:
         pins.close()

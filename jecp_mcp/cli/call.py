@@ -146,7 +146,7 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
         caller = Caller(asker=Terminal(given.settings.hub.base_url), presence=Unshown())
-        result = await bridge.desk.call(tool, arguments, caller)
+        result = await bridge.dispatcher.call(tool, arguments, caller)
         _deliver(bridge, store, result, output, as_json)
         return result
 

@@ -1,31 +1,23 @@
-"""Who holds the agent's credentials: what was found at start, or what ``jecp_register`` made since."""
+"""Who holds the credentials of the agent account: what was found at start, or what ``jecp_register`` made since."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import anyio
 import anyio.to_thread
 from pydantic import SecretStr
 
+from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.settings import Credentials, Settings, check_storable, store_credentials, stored_credentials
-from jecp_mcp.tools.ports import Registered
+from jecp_mcp.tools.own.registration import RegisteredAccount
 from jecp_mcp.wire.jecp.account import Registration
 
 DEFAULT_NAME = "jecp-mcp"
 
 
-class Registrar(Protocol):
-    """What this module needs of the Hub's client."""
-
-    async def register(self, name: str) -> Registration:
-        """Make an account. Raises `HubError`."""
-        ...
-
-
-class Keeper:
+class CredentialStore:
     """The credentials of one process; another process of the same user may register meanwhile."""
 
     def __init__(
@@ -33,19 +25,19 @@ class Keeper:
         settings: Settings,
         state: Path,
         found: Credentials | None,
-        registrar: Callable[[], Registrar],
+        hub_client: Callable[[], HubClient],
         changed: Callable[[], None],
     ) -> None:
         """Start from what was found.
 
         Args:
-            registrar: gives the Hub's client, which itself asks this object for credentials.
+            hub_client: gives the Hub's client, which itself asks this object for credentials.
             changed: called when credentials appear, for then the list of tools is another.
         """
         self._settings = settings
         self._state = state
         self._found = found
-        self._registrar = registrar
+        self._hub = hub_client
         self._changed = changed
         self._lock = anyio.Lock()
         self._free_calls: int | None = None
@@ -63,7 +55,7 @@ class Keeper:
         """Whether there are credentials."""
         return self._found is not None
 
-    async def register(self, name: str | None) -> Registered:
+    async def register(self, name: str | None) -> RegisteredAccount:
         """Make an account at the Hub and store its key durably, once.
 
         Raises:
@@ -80,7 +72,7 @@ class Keeper:
             await anyio.to_thread.run_sync(check_storable, self._state)
             # A host that loses patience must not lose the key of an account that is made all the same.
             with anyio.CancelScope(shield=True):
-                made = await self._registrar().register(name or DEFAULT_NAME)
+                made = await self._hub().register(name or DEFAULT_NAME)
                 kept = await anyio.to_thread.run_sync(self._store, made)
             return self._adopt(kept, made.free_calls_remaining if kept.agent_id == made.agent_id else None)
 
@@ -96,7 +88,7 @@ class Keeper:
             return stored
         return Credentials(agent_id=made.agent_id, api_key=key, source=str(path))
 
-    def _adopt(self, credentials: Credentials, free_calls: int | None = None) -> Registered:
+    def _adopt(self, credentials: Credentials, free_calls: int | None = None) -> RegisteredAccount:
         self._found, self._free_calls = credentials, free_calls
         self._changed()
-        return Registered(credentials.agent_id, free_calls, credentials.source)
+        return RegisteredAccount(credentials.agent_id, free_calls, credentials.source)

@@ -106,7 +106,7 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
         bridge.check_ledger()
         asking = Askers(patience=given.settings.server.ask_seconds)
         server = build_server(
-            bridge.desk, announcer, asking, tools=given.settings.tools, fresh_seconds=bridge.fresh_seconds
+            bridge.dispatcher, announcer, asking, tools=given.settings.tools, fresh_seconds=bridge.fresh_seconds
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(announcer.run)
@@ -130,8 +130,8 @@ def _approvals(bridge: Bridge, settings: ServerSettings, bound: socket) -> Seque
     from jecp_mcp.server.transports import origin
 
     gate = Gate(SystemClock())
-    bridge.desk.page = f"{origin(settings, bound)}{PATH}"
-    print(f"approvals are answered at {bridge.desk.page}, PIN {gate.pin}", file=sys.stderr, flush=True)
+    bridge.dispatcher.page = f"{origin(settings, bound)}{PATH}"
+    print(f"approvals are answered at {bridge.dispatcher.page}, PIN {gate.pin}", file=sys.stderr, flush=True)
     return ApprovalsPage(bridge.ledger, gate, bound.getsockname()[1]).routes()
 
 

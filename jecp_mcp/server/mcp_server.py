@@ -33,7 +33,7 @@ from jecp_mcp.server.list_changed import Announcer
 from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
 from jecp_mcp.server.resource_handlers import Readable
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.dispatch import Desk
+from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.prompts import INSTRUCTIONS
 from jecp_mcp.tools.publishing.cleaning import said
 from jecp_mcp.tools.publishing.host_profiles import Profile, profile_for
@@ -116,8 +116,10 @@ class BridgeServer(Server[dict[str, Any]]):
 class _Face:
     """The handlers. One per process; every connection and transport shares it."""
 
-    def __init__(self, desk: Desk, askers: Askers, tools: ToolSettings, fresh_seconds: Callable[[], float]) -> None:
-        self._desk = desk
+    def __init__(
+        self, dispatcher: ToolDispatcher, askers: Askers, tools: ToolSettings, fresh_seconds: Callable[[], float]
+    ) -> None:
+        self._dispatcher = dispatcher
         self._askers = askers
         self._tools = tools
         self._fresh_seconds = fresh_seconds
@@ -129,7 +131,7 @@ class _Face:
 
     async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
         """One page of the tool list, in a stable order: a cursor is the last name of the page before."""
-        cards = self._desk.cards(self.profile(ctx.session))
+        cards = self._dispatcher.cards(self.profile(ctx.session))
         start = 0
         if params is not None and params.cursor is not None:
             ranks = [_rank(card.name) for card in cards]
@@ -170,7 +172,7 @@ class _Face:
         if cursor is not None and not isinstance(cursor, str):
             return await call_next(ctx)
         profile = self.profile(ctx.session)
-        cards = self._desk.cards(profile)
+        cards = self._dispatcher.cards(profile)
         key = (ctx.protocol_version, cursor, profile.name)
         known = self._pages.get(key)
         if known is None or known[0] is not cards:
@@ -187,7 +189,7 @@ class _Face:
         asker = self._askers.of(ctx, params)
         host = self.profile(ctx.session).name
         caller = Caller(progress=_ProgressNotices(ctx), presence=_connection(ctx), asker=asker, host=host)
-        result = mcp_json.result(await self._desk.call(params.name, params.arguments or {}, caller))
+        result = mcp_json.result(await self._dispatcher.call(params.name, params.arguments or {}, caller))
         return asker.question() or whole(ctx, result, cacheable=False)
 
 
@@ -197,14 +199,14 @@ def _rank(name: str) -> tuple[bool, str]:
 
 
 def build_server(
-    desk: Desk,
+    dispatcher: ToolDispatcher,
     announcer: Announcer,
     askers: Askers,
     *,
     tools: ToolSettings | None = None,
     fresh_seconds: Callable[[], float] = lambda: 0.0,
 ) -> BridgeServer:
-    """The server for `desk`.
+    """The server for `dispatcher`.
 
     Args:
         announcer: carries its change notices.
@@ -212,15 +214,15 @@ def build_server(
         tools: what the operator says of the hosts.
         fresh_seconds: for how long from now the list of tools is surely what it is.
     """
-    face = _Face(desk, askers, tools or ToolSettings(), fresh_seconds)
-    readable = Readable(desk.resources)
-    announcer.attend(face.profile, desk.cards)
+    face = _Face(dispatcher, askers, tools or ToolSettings(), fresh_seconds)
+    readable = Readable(dispatcher.resources)
+    announcer.attend(face.profile, dispatcher.cards)
     server = BridgeServer(
         NAME,
         version=__version__,
         title="JECP wallet",
         instructions=INSTRUCTIONS,
-        get_tool_input_schema=desk.input_schema,
+        get_tool_input_schema=dispatcher.input_schema,
         on_list_tools=face.list_tools,  # type: ignore[arg-type]  # the SDK takes wire dicts at run time
         on_call_tool=face.call_tool,  # type: ignore[arg-type]
         on_list_resources=readable.list,  # type: ignore[arg-type]

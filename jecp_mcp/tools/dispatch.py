@@ -1,4 +1,4 @@
-"""The desk between the server and everything behind it: what tools there are, and what comes of calling one.
+"""Dispatch of tools/call and tools/list: which tools there are, and what comes of calling one.
 
 Nothing here raises but cancellation: every failure is a result in the one error shape.
 """
@@ -24,18 +24,19 @@ from jecp_mcp.tools.own.definitions import OWN, offered
 from jecp_mcp.tools.own.handlers import (
     ALREADY_REGISTERED,
     REGISTERED,
-    Neighbours,
     OwnTools,
+    ToolDeps,
     located,
     set_aside,
     sold_otherwise,
     told,
 )
-from jecp_mcp.tools.ports import Checks, OnShelf, Problem
 from jecp_mcp.tools.publishing.cleaning import clean, sunset_words
 from jecp_mcp.tools.publishing.host_profiles import OPEN, Profile
+from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.publishing.views import View
 from jecp_mcp.tools.resources import Resources
+from jecp_mcp.tools.schemas.arguments import ArgumentChecks, Problem
 from jecp_mcp.tools.types import ToolCard, ToolResult
 
 log = logging.getLogger(__name__)
@@ -58,17 +59,17 @@ _PROVIDER_FAILED: Final = frozenset(
 )
 
 
-class Desk:
+class ToolDispatcher:
     """What the server calls. One per process.
 
     Attributes:
         resources: what a host can read.
     """
 
-    def __init__(self, near: Neighbours, store: ArtifactStore, check: Checks) -> None:
-        self._near = near
+    def __init__(self, deps: ToolDeps, store: ArtifactStore, check: ArgumentChecks) -> None:
+        self._deps = deps
         self._check = check
-        self._own = OwnTools(near, check)
+        self._own = OwnTools(deps, check)
         self._offered = {known: offered(registered=known) for known in (True, False)}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
@@ -76,8 +77,8 @@ class Desk:
             _EXECUTE: self._execute,
         }
         self.page: str | None = None
-        self._offers = Equivalents(near.shelf, near.finder, near.clock, near.wallet.permits)
-        self.resources = Resources(near, self._own, store)
+        self._offers = Equivalents(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
+        self.resources = Resources(deps, self._own, store)
         self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
 
     def cards(self, profile: Profile = OPEN) -> tuple[ToolCard, ...]:
@@ -85,8 +86,8 @@ class Desk:
 
         The same object until one of them changes.
         """
-        own = self._offered[self._near.keeper.present()]
-        view = self._near.views.of(profile, own=len(own))
+        own = self._offered[self._deps.account.present()]
+        view = self._deps.views.of(profile, own=len(own))
         known = self._lists.get(profile.name)
         if known is None or known[0] is not view or known[1] is not own:
             cards = (*own, *view.cards)
@@ -99,7 +100,7 @@ class Desk:
         """The input schema of a published tool, or None."""
         if name in self._own.names():
             return OWN[name].input_schema
-        found = self._near.shelf.resolve(name)
+        found = self._deps.registry.resolve(name)
         return None if found is None else found.card.input_schema
 
     async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
@@ -127,7 +128,7 @@ class Desk:
             if buying is not None:
                 return await buying(arguments, caller)
             return await self._own.run(name, arguments, caller)
-        found = self._near.shelf.resolve(name)
+        found = self._deps.registry.resolve(name)
         if found is None:
             return self._refused(name, arguments, self._unknown(name))
         return await self._buy(found, arguments, caller, (name, arguments))
@@ -136,60 +137,60 @@ class Desk:
         wanted, inner = arguments["tool"], arguments["arguments"]
         if wanted != _CALL and wanted in self._own.names():
             return await self._call(wanted, inner, caller)
-        found = located(self._near.shelf, wanted)
+        found = located(self._deps.registry, wanted)
         if found is None:
             return self._refused(_CALL, arguments, self._unknown(wanted))
         return await self._buy(found, inner, caller, (_CALL, arguments))
 
     async def _buy(
-        self, found: OnShelf, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
+        self, found: PublishedTool, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
         problems = self._check(found.name, found.card.input_schema, arguments).problems
         if problems:
             refusal = _invalid(found.name, problems)
             return self._refused(*asked, refusal, target=found.name, action=found.action)
-        end = await self._near.calls.pay(Purchase(found.name, found.action, arguments), caller)
+        end = await self._deps.calls.pay(Purchase(found.name, found.action, arguments), caller)
         return await self._ended(end, found, caller, asked)
 
     async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Check, lock the price, and say what stands in the way."""
         wanted, inner = arguments["tool"], arguments["arguments"]
-        found = located(self._near.shelf, wanted)
+        found = located(self._deps.registry, wanted)
         if found is None:
             return self._refused(_PREPARE, arguments, self._unknown(wanted))
         problems, left = self._check(found.name, found.card.input_schema, inner)
         if problems:
             return told(preparation.unfit(found, problems))
-        made = await self._near.calls.prepare(Purchase(found.name, found.action, inner), caller)
+        made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
         if isinstance(made, Refusal):
             return self._refused(_PREPARE, arguments, made, target=found.name, action=found.action)
-        return told(preparation.shown(found, made, await self._near.wallet.balance(), self.page, left))
+        return told(preparation.shown(found, made, await self._deps.wallet.balance(), self.page, left))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
-        known = await self._near.calls.prepared(arguments["prepared_id"], caller.principal)
+        known = await self._deps.calls.prepared(arguments["prepared_id"], caller.principal)
         if known is None:
             return self._refused(_EXECUTE, arguments, refusals.prepared_unknown())
         slip, call = known
-        found = located(self._near.shelf, call.key)
+        found = located(self._deps.registry, call.key)
         if found is None:
             sought = {"tool": call.tool, "arguments": call.arguments}
             return self._refused(_PREPARE, sought, self._unknown(call.tool))
-        end = await self._near.calls.execute(slip, Purchase(call.tool, found.action, call.arguments), caller)
+        end = await self._deps.calls.execute(slip, Purchase(call.tool, found.action, call.arguments), caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
         anew = {"tool": found.name, "arguments": call.arguments}
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
         return await self._ended(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
 
     async def _ended(
-        self, end: CallEnd, found: OnShelf, caller: Caller, asked: tuple[str, Mapping[str, Any]]
+        self, end: CallEnd, found: PublishedTool, caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         if end.answer is not None:
-            result = await self._near.results.render(end, ending=self._ending(found.action))
+            result = await self._deps.results.render(end, ending=self._ending(found.action))
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
-                self._near.calls.delivered(end)
+                self._deps.calls.delivered(end)
             return result
         if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
             self._offers.note_failure(found.action)
@@ -199,10 +200,10 @@ class Desk:
         """No such tool; or one that is set aside, with the reason; or one that there is no more need of."""
         if name == _REGISTER:
             return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
-        aside = set_aside(self._near.shelf, name)
+        aside = set_aside(self._deps.registry, name)
         if aside is not None:
             return Refusal(TOOL_QUARANTINED, aside, source="bridge")
-        otherwise = sold_otherwise(self._near.shelf, name)
+        otherwise = sold_otherwise(self._deps.registry, name)
         if otherwise is not None:
             return Refusal(TOOL_NOT_FOUND, otherwise, source="bridge")
         return Refusal(
@@ -236,8 +237,8 @@ class Desk:
             tool=name,
             arguments=arguments,
             own=self._own.names(),
-            links=self._near.links,
-            now=self._near.clock.now(),
+            links=self._deps.links,
+            now=self._deps.clock.now(),
             target=target,
             action=action,
             successor=self._successor(action, refusal),
@@ -252,13 +253,13 @@ class Desk:
             said = action.deprecation.successor
         if not isinstance(said, str) or action is None:
             return None
-        return self._near.shelf.successor(action, said)
+        return self._deps.registry.successor(action, said)
 
     def _ending(self, action: Action) -> str | None:
         """What to know of an action on its way out, in our words."""
         if action.deprecation is None or action.deprecation.status == "active":
             return None
-        return sunset_words(action.deprecation, self._near.shelf.successor(action))
+        return sunset_words(action.deprecation, self._deps.registry.successor(action))
 
 
 def _invalid(name: str, problems: Sequence[Problem]) -> Refusal:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import anyio
 
@@ -21,7 +21,7 @@ from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.tools.artifact_store import LISTED, URI, ArtifactStore, StoredArtifact
 from jecp_mcp.tools.next_actions.alternatives import brief
-from jecp_mcp.tools.own.handlers import Neighbours, OwnTools
+from jecp_mcp.tools.own.handlers import OwnTools, ToolDeps
 from jecp_mcp.tools.publishing.links import unshowable
 from jecp_mcp.tools.results import FRAME
 
@@ -96,8 +96,8 @@ TEMPLATES: Final = (
 class Resources:
     """Everything readable. One per process."""
 
-    def __init__(self, near: Neighbours, own: OwnTools, store: ArtifactStore) -> None:
-        self._near = near
+    def __init__(self, deps: ToolDeps, own: OwnTools, store: ArtifactStore) -> None:
+        self._deps = deps
         self._own = own
         self._store = store
 
@@ -128,7 +128,7 @@ class Resources:
         if uri.startswith(URI):
             return await self._artifact(uri)
         if uri == WALLET:
-            return _written(uri, await self._near.wallet.overview(caller.principal, self._near.keeper.free_calls))
+            return _written(uri, await self._deps.wallet.overview(caller.principal, self._deps.account.free_calls))
         if uri == RECENT:
             return _written(uri, await self._own.latest(caller))
         if uri == CATALOG:
@@ -150,11 +150,11 @@ class Resources:
 
     def _names(self, value: str) -> list[str]:
         """Tool names that begin so, then those of what is found by that; else of what is called nearly so."""
-        most, finder, shelf = MOST_COMPLETIONS + 1, self._near.finder, self._near.shelf
-        names = dict.fromkeys(shelf.names_from(value, most) if value else ())
+        most, finder, registry = MOST_COMPLETIONS + 1, self._deps.finder, self._deps.registry
+        names = dict.fromkeys(registry.names_from(value, most) if value else ())
 
         def add(found: Sequence[Action]) -> None:
-            called = (shelf.name_of(action) for action in found)
+            called = (registry.name_of(action) for action in found)
             names.update(dict.fromkeys(name for name in called if name is not None))
 
         if len(names) < most:
@@ -169,7 +169,7 @@ class Resources:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        rows = await self._near.calls.status(limit=MOST_COMPLETIONS)
+        rows = await self._deps.calls.status(limit=MOST_COMPLETIONS)
         return [row.call_id for row in rows if row.principal == caller.principal and row.call_id.startswith(value)]
 
     async def _kept(self, after: tuple[int, str] | None) -> tuple[StoredArtifact, ...]:
@@ -185,17 +185,12 @@ class Resources:
         return Content(uri, found.mime_type, text, None if text is not None else found.data)
 
     def _catalog(self) -> dict[str, Any]:
-        found = self._near.finder.search("", limit=_SHOWN + 1)
-        names = [(action, self._near.shelf.name_of(action)) for action in found[:_SHOWN]]
+        found = self._deps.finder.search("", limit=_SHOWN + 1)
+        names = [(action, self._deps.registry.name_of(action)) for action in found[:_SHOWN]]
         made: dict[str, Any] = {"actions": [brief(action, name) for action, name in names if name is not None]}
         if len(found) > _SHOWN:
             made["more"] = "jecp_search finds the others"
         return made
-
-
-def action_uri(name: str) -> str:
-    """The address of an action by its tool name or key."""
-    return _ACTION + quote(name, safe="")
 
 
 def _written(uri: str, value: Mapping[str, Any]) -> Content:

@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Action
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools.ports import Finder, Shelf
 from jecp_mcp.tools.publishing.cleaning import clean, title_of
 from jecp_mcp.tools.publishing.naming import unpinned
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.wire.jecp.tiers import TIERS
 
 SHOWN: Final = 3
@@ -40,9 +41,11 @@ def brief(action: Action, name: str) -> dict[str, Any]:
 class Equivalents:
     """Looks for other actions in the catalog, and remembers which providers failed. One per process."""
 
-    def __init__(self, shelf: Shelf, finder: Finder, clock: Clock, permits: Callable[[Action, str], bool]) -> None:
-        """Look on `shelf` with `finder`, for what `permits` lets be bought under its tool's name."""
-        self._shelf = shelf
+    def __init__(
+        self, registry: ToolRegistry, finder: Finder, clock: Clock, permits: Callable[[Action, str], bool]
+    ) -> None:
+        """Look in `registry` with `finder`, for what `permits` lets be bought under its tool's name."""
+        self._registry = registry
         self._finder = finder
         self._clock = clock
         self._permits = permits
@@ -75,7 +78,7 @@ class Equivalents:
     def named_by(self, texts: Iterable[str], action: Action) -> Sequence[Mapping[str, Any]]:
         """The actions that `texts` mean, as keys or capability ids, but for `action` itself."""
         # A Hub may name a version that is sold no more; what is shown is what would be bought.
-        found = (self._shelf.find(unpinned(text)[0]) for text in texts)
+        found = (self._registry.find(unpinned(text)[0]) for text in texts)
         return self._named(one for one in found if one is not None and one.key != action.key)
 
     def nearest(self, text: str, action: Action | None = None) -> Sequence[Mapping[str, Any]]:
@@ -89,7 +92,7 @@ class Equivalents:
     def _named(self, actions: Iterable[Action]) -> Sequence[Mapping[str, Any]]:
         made: list[Mapping[str, Any]] = []
         for action in actions:
-            name = self._shelf.name_of(action)
+            name = self._registry.name_of(action)
             if name is not None and self._permits(action, name):
                 made.append({"tool": name, **_terms(action)})
             if len(made) == SHOWN:

@@ -14,8 +14,9 @@ from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.error_results import step_object
 from jecp_mcp.tools.next_actions.builders import answered, enough
-from jecp_mcp.tools.ports import OnShelf, Problem
 from jecp_mcp.tools.publishing.cleaning import clean, left_words, provider_of, said
+from jecp_mcp.tools.publishing.tool_registry import PublishedTool
+from jecp_mcp.tools.schemas.arguments import Problem
 from jecp_mcp.tools.types import NextAction
 
 MAX_ISSUES: Final = 8
@@ -27,7 +28,7 @@ _QUERY: Final = 80
 Issue = dict[str, Any]
 
 
-def unfit(found: OnShelf, problems: Sequence[Problem]) -> dict[str, Any]:
+def unfit(found: PublishedTool, problems: Sequence[Problem]) -> dict[str, Any]:
     """What is wrong with the arguments; nothing is prepared."""
     issues = [_argument(problem, found.card.input_schema) for problem in problems[:MAX_ISSUES]]
     step = NextAction(
@@ -42,7 +43,7 @@ def unfit(found: OnShelf, problems: Sequence[Problem]) -> dict[str, Any]:
 
 
 def shown(
-    found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None, left: Sequence[str] = ()
+    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, left: Sequence[str] = ()
 ) -> dict[str, Any]:
     """A prepared call as the model sees it; amounts are decimal text in USDC.
 
@@ -71,7 +72,7 @@ def shown(
     return told
 
 
-def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
+def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
     if made.approval is not None:
         _, asked = made.approval
         return NextAction(

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.calls.refusals import ACCOUNT_NOT_HERE, CALL_WRITTEN_OFF
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import format_usdc
+from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.tools.error_results import step_object
-from jecp_mcp.tools.ports import Payments, Refunding
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.account import Refund
@@ -26,7 +27,7 @@ _NOTE: Final = 300
 
 
 async def refund(
-    calls: Payments, hub: Refunding, arguments: Mapping[str, Any], caller: Caller, links: LinkPolicy
+    calls: Calls, hub: HubClient, arguments: Mapping[str, Any], caller: Caller, links: LinkPolicy
 ) -> dict[str, Any]:
     """Ask for a call's money back, or say what became of earlier requests; amounts are decimal text in USDC.
 
@@ -60,7 +61,7 @@ async def refund(
     return {"call_id": call_id, **made, "next_action": step_object(step)}
 
 
-async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
+async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:
     rows = await calls.status(call_id)
     row = next((one for one in rows if one.principal == caller.principal), None)
     if row is None:

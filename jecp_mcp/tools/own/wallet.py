@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ends import charge_of, standing
+from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.domain.offers import Action
 from jecp_mcp.domain.refusals import Refusal
@@ -20,7 +21,6 @@ from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.next_actions.selection import amount_charged
-from jecp_mcp.tools.ports import Payments
 from jecp_mcp.tools.publishing.links import hub_id
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
@@ -37,7 +37,7 @@ _HOLDS: Final = 10
 class Wallet:
     """Reads the books; changes nothing."""
 
-    def __init__(self, calls: Payments, policy: Policy, clock: Clock) -> None:
+    def __init__(self, calls: Calls, policy: Policy, clock: Clock) -> None:
         self._calls = calls
         self._policy = policy
         self._clock = clock

@@ -41,7 +41,7 @@ MOST_DIRECT: Final = 1_000
 _DESTROYS: Final = ("modifies_state", "sends_email")
 
 
-class Published(NamedTuple):
+class PublishedTool(NamedTuple):
     """An action as a tool."""
 
     name: str
@@ -52,7 +52,7 @@ class Published(NamedTuple):
 _UNVETTED: Final = Vetting()
 
 
-class Registry:
+class ToolRegistry:
     """The published tools of one catalog after another.
 
     Attributes:
@@ -66,7 +66,7 @@ class Registry:
         self._given = Names(name_lengths(settings))
         self._unnamed: Mapping[str, Action] | None = None
         self._actions: Mapping[str, Action] = MappingProxyType({})
-        self._made: dict[str, tuple[Action, Published | Unfit]] = {}
+        self._made: dict[str, tuple[Action, PublishedTool | Unfit]] = {}
         self._foreign: tuple[tuple[str, str], ...] = ()
         self._vetting = _UNVETTED
         self.mode: Literal["direct", "search"] = "search" if settings.mode == "search" else "direct"
@@ -86,7 +86,7 @@ class Registry:
         self._foreign = tuple(catalog.quarantined)
         self._unnamed = catalog.actions
         self._made = {
-            key: (action, made._replace(action=action) if isinstance(made, Published) else made)
+            key: (action, made._replace(action=action) if isinstance(made, PublishedTool) else made)
             for key, (before, made) in self._made.items()
             if (action := catalog.actions.get(key)) is not None
             and _looks_alike(before, action)
@@ -98,7 +98,7 @@ class Registry:
         self.mode = self._mode_for(len(sold))
         chosen = sold if self.mode == "direct" else self._pinned(sold)
         made = [self._make(catalog.actions[key]) for key in chosen]
-        published = sorted((one for one in made if isinstance(one, Published)), key=lambda one: one.name)
+        published = sorted((one for one in made if isinstance(one, PublishedTool)), key=lambda one: one.name)
         cards = tuple(one.card for one in published[: self._most()])
         if cards == self.cards:
             return False
@@ -127,11 +127,11 @@ class Registry:
         famous = self._vetting.marks.get(action.namespace)
         return None if famous is None else look_alike_words(action, famous)
 
-    def resolve(self, name: str) -> Published | None:
+    def resolve(self, name: str) -> PublishedTool | None:
         """What a tool name stands for, published one by one or not; None for no action and for a quarantined one."""
         key = self._names().key(name)
         made = self._make(self._actions[key]) if key is not None else None
-        return made if isinstance(made, Published) else None
+        return made if isinstance(made, PublishedTool) else None
 
     def find(self, text: str) -> Action | None:
         """The action that a tool name, a key (``ns/cap:action``), or a capability id with one action means.
@@ -209,7 +209,7 @@ class Registry:
             return []
         return [key for key in keys if self._names().name(key) in pins or any(fnmatchcase(key, pin) for pin in pins)]
 
-    def _make(self, action: Action) -> Published | Unfit:
+    def _make(self, action: Action) -> PublishedTool | Unfit:
         held = self._vetting.held.get(action.key)
         if held is not None:
             return Unfit(held)
@@ -217,7 +217,7 @@ class Registry:
         if known is not None:
             return known[1]
         name = self._names().name(action.key)
-        made: Published | Unfit = Unfit("the action has no name")
+        made: PublishedTool | Unfit = Unfit("the action has no name")
         if name is not None:
             made = _publish(name, action, self.warning(action), self.successor(action))
         self._made[action.key] = (action, made)
@@ -226,7 +226,7 @@ class Registry:
         return made
 
 
-def _publish(name: str, action: Action, warning: str | None, successor: str | None) -> Published | Unfit:
+def _publish(name: str, action: Action, warning: str | None, successor: str | None) -> PublishedTool | Unfit:
     if "input_schema" in action.extra and action.extra["input_schema"] is not True:
         return Unfit("the input schema is not an object")
     fitted = fit(action.input_schema)
@@ -244,7 +244,7 @@ def _publish(name: str, action: Action, warning: str | None, successor: str | No
         meta=_meta(action),
         left_to_hub=(*fitted.lost, *fitted.unchecked),
     )
-    return Published(name, action, card)
+    return PublishedTool(name, action, card)
 
 
 def _meta(action: Action) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from jecp_mcp.tools.ports import Checked, Problem
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.schemas.publishable_schema import beyond, loosened
 from jecp_mcp.tools.schemas.references import (
@@ -43,6 +43,26 @@ _MOST_FOUND: Final = 20_000
 
 _PATTERNS: Final = frozenset({"pattern", "patternProperties"})
 _BRANCH_NEAREST: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a call's arguments; `pointer` is RFC 6901."""
+
+    pointer: str
+    reason: str
+
+
+class Checked(NamedTuple):
+    """What a check of arguments found.
+
+    Attributes:
+        problems: what is wrong with them, most important first.
+        left: what could not be checked and is left to the Hub, in our own words.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 class ArgumentCheck:

@@ -23,18 +23,18 @@ from jecp_mcp.server.elicitation import Askers
 from jecp_mcp.server.list_changed import Announcer
 from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.settings import ServerSettings
-from jecp_mcp.tools.dispatch import Desk
+from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.own.handlers import told
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 from jecp_mcp.tools.types import ToolResult
 from tests.contract.tools.shop import Shop, opened
 
 
-class AskingDesk(Desk):
-    """A desk whose only purchases are those a person approved."""
+class AskingDispatcher(ToolDispatcher):
+    """A dispatcher whose only purchases are those a person approved."""
 
     def __init__(self, shop: Shop) -> None:
-        super().__init__(shop.desk._near, shop.store, ArgumentChecks())
+        super().__init__(shop.dispatcher._deps, shop.store, ArgumentChecks())
         self.price = 750_000
         self.bought = 0
         self.links = 0
@@ -82,7 +82,7 @@ async def serve(transport: str, patience: float, good_for: float) -> None:
     elicitation.STATE_SECONDS = good_for  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         async with opened(Path(folder)) as shop:
-            server = build_server(AskingDesk(shop), Announcer(), Askers(patience=patience))
+            server = build_server(AskingDispatcher(shop), Announcer(), Askers(patience=patience))
             if transport == "stdio":
                 await transports.serve_stdio(server)
                 return

@@ -82,13 +82,13 @@ class Scene:
 def buys(*others: Mapping[str, Any], **more: Any) -> Play:
     async def before(shop: Shop) -> None:
         for arguments in others or (GIVEN,):
-            await shop.desk.call(TOOL, arguments, Caller(**more))
+            await shop.dispatcher.call(TOOL, arguments, Caller(**more))
 
     return before
 
 
 async def prepared(shop: Shop) -> dict[str, Any]:
-    made = (await shop.desk.call("jecp_prepare", BUYING, Caller())).structured
+    made = (await shop.dispatcher.call("jecp_prepare", BUYING, Caller())).structured
     assert made is not None
     return {"prepared_id": made["prepared_id"]}
 
@@ -108,7 +108,7 @@ async def superseded(shop: Shop) -> dict[str, Any]:
 def offered_instead(**changes: Any) -> Play:
     async def before(shop: Shop) -> dict[str, Any]:
         made = await prepared(shop)
-        shop.shelf.publish(catalog([replace(INVOICE, **changes), SUMMARY]))
+        shop.registry.publish(catalog([replace(INVOICE, **changes), SUMMARY]))
         return made
 
     return before
@@ -116,7 +116,7 @@ def offered_instead(**changes: Any) -> Play:
 
 async def withdrawn(shop: Shop) -> dict[str, Any]:
     made = await prepared(shop)
-    shop.shelf.publish(catalog([one for one in ACTIONS if one is not INVOICE]))
+    shop.registry.publish(catalog([one for one in ACTIONS if one is not INVOICE]))
     return made
 
 
@@ -278,7 +278,7 @@ async def told(scene: Scene, path: Path) -> dict[str, Any]:
             made = await scene.before(shop)
             arguments = made if arguments is None else arguments
         assert arguments is not None
-        result = await shop.desk.call(scene.tool, arguments, Caller(asker=scene.person))
+        result = await shop.dispatcher.call(scene.tool, arguments, Caller(asker=scene.person))
     assert result.is_error, result.structured
     assert isinstance(result.blocks[0], Text)
     assert json.loads(result.blocks[0].text) == result.structured

@@ -37,11 +37,11 @@ def saying(amount: str, status: str = "success") -> Script:
 
 
 async def buy(shop: Shop) -> ToolResult:
-    return await shop.desk.call(TOOL, {"n": 1}, ME)
+    return await shop.dispatcher.call(TOOL, {"n": 1}, ME)
 
 
 async def status(shop: Shop) -> dict[str, Any]:
-    (one,) = ((await shop.desk.call("jecp_status", {}, ME)).structured or {})["calls"]
+    (one,) = ((await shop.dispatcher.call("jecp_status", {}, ME)).structured or {})["calls"]
     return dict(one)
 
 
@@ -68,7 +68,7 @@ async def test_the_receipt_the_status_and_the_ledger_tell_no_figure_of_the_hubs(
         told = shown(row)
         assert (told["charged_usdc"], told["amount_unreadable"]) == (counts, True)
         # Said again, from the ledger alone.
-        again = await shop.desk.call("jecp_status", {"call_id": row.call_id}, ME)
+        again = await shop.dispatcher.call("jecp_status", {"call_id": row.call_id}, ME)
         assert "Already paid docs (tx tx_1), not charged again; how much cannot be read" in words(again)
         (day,) = await shop.calls.windows()
         assert day.used == row.charged
@@ -85,7 +85,7 @@ async def test_an_amount_finer_than_a_micro_is_told_rounded_up(tmp_path: Path, a
 
 async def test_no_limit_is_passed_by_an_amount_of_seven_decimals(tmp_path: Path) -> None:
     async with opened(tmp_path, saying("5.0000001"), mandate={"daily_usdc": "10"}) as shop:
-        ends = [await shop.desk.call(TOOL, {"n": number}, ME) for number in range(4)]
+        ends = [await shop.dispatcher.call(TOOL, {"n": number}, ME) for number in range(4)]
     assert [end.is_error for end in ends] == [False, False, True, True]
     assert json.loads(words(ends[2]))["error"]["code"] == "LIMIT_REACHED"
 
@@ -95,7 +95,7 @@ async def test_a_charged_refusal_tells_no_figure_either(tmp_path: Path) -> None:
         refused = (await buy(shop)).structured or {}
         assert refused["charged"] == "yes"
         assert "how much cannot be read, so 0.05 USDC count as spent" in refused["error"]["message"]
-        asked = (await shop.desk.call("jecp_status", {"call_id": refused["call_id"]}, ME)).structured or {}
+        asked = (await shop.dispatcher.call("jecp_status", {"call_id": refused["call_id"]}, ME)).structured or {}
         assert "how much cannot be read, so 0.05 USDC count as spent" in asked["message"]
         assert "charged_usdc" not in asked
 

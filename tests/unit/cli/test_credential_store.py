@@ -8,7 +8,7 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from jecp_mcp.cli.credential_store import Keeper
+from jecp_mcp.cli.credential_store import CredentialStore
 from jecp_mcp.settings import Settings, store_credentials, stored_credentials
 from jecp_mcp.wire.jecp.account import Registration
 
@@ -30,13 +30,13 @@ class Hub:
         return Registration("jdb_ag_0123456789abcdef", KEY, free_calls_remaining=100)
 
 
-def keeper(state: Path, hub: Hub) -> Keeper:
-    return Keeper(Settings(), state, None, lambda: hub, lambda: None)
+def credential_store(state: Path, hub: Hub) -> CredentialStore:
+    return CredentialStore(Settings(), state, None, lambda: hub, lambda: None)
 
 
 async def test_a_key_is_kept_though_its_asker_lost_patience(tmp_path: Path) -> None:
     hub = Hub()
-    keeping = keeper(tmp_path, hub)
+    keeping = credential_store(tmp_path, hub)
     async with anyio.create_task_group() as host:
         host.start_soon(keeping.register, None)
         await hub.asked.wait()
@@ -50,7 +50,7 @@ async def test_a_key_is_kept_though_its_asker_lost_patience(tmp_path: Path) -> N
 
 async def test_of_two_processes_that_register_at_once_both_use_the_account_that_was_stored(tmp_path: Path) -> None:
     hub = Hub()
-    keeping = keeper(tmp_path, hub)
+    keeping = credential_store(tmp_path, hub)
     async with anyio.create_task_group() as host:
         host.start_soon(keeping.register, None)
         await hub.asked.wait()
@@ -64,11 +64,11 @@ async def test_of_two_processes_that_register_at_once_both_use_the_account_that_
 async def test_the_free_calls_of_a_registration_are_known_until_the_process_ends(tmp_path: Path) -> None:
     hub = Hub()
     hub.answer.set()
-    keeping = keeper(tmp_path, hub)
+    keeping = credential_store(tmp_path, hub)
     assert keeping.free_calls is None
     await keeping.register(None)
     assert keeping.free_calls == 100
     # Another process finds the account, and not what came with it.
-    later = keeper(tmp_path, hub)
+    later = credential_store(tmp_path, hub)
     await later.register(None)
     assert later.free_calls is None

@@ -19,7 +19,7 @@ from jecp_mcp.domain.offers import Action
 from jecp_mcp.errors import WireError
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.cleaning import hides_something
-from jecp_mcp.tools.publishing.tool_registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.schemas.dialects import Beyond, plain
 from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.tools.types import ToolCard
@@ -51,8 +51,8 @@ GOOD = act(
 )
 
 
-def publish(*actions: Action) -> Registry:
-    registry = Registry(ToolSettings(mode="direct"))
+def publish(*actions: Action) -> ToolRegistry:
+    registry = ToolRegistry(ToolSettings(mode="direct"))
     registry.publish(Catalog("r", MappingProxyType({action.key: action for action in actions})))
     return registry
 

@@ -15,7 +15,7 @@ from jecp_mcp.tools.own.browse import described
 from jecp_mcp.tools.publishing import prompt_injection
 from jecp_mcp.tools.publishing.cleaning import describe, said, title_of
 from jecp_mcp.tools.publishing.prompt_injection import suspect
-from jecp_mcp.tools.publishing.tool_registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from tests.unit.catalog.offers import catalog
 
 ORDERS = [
@@ -97,7 +97,7 @@ def test_an_order_is_withheld_and_the_action_still_sold(text: str) -> None:
             "properties": {"text": {"type": "string", "description": text, "enum": ["fine", text], "default": text}},
         },
     )
-    registry = Registry(ToolSettings())
+    registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(made))
     (card,) = registry.cards
     shown = [card.description, str(card.input_schema), str(described(registry.resolve(card.name), None))]  # type: ignore[arg-type]
@@ -111,7 +111,7 @@ def test_an_encoded_block_is_no_description_but_may_be_an_example() -> None:
     block = "aGVsbG8gd29ybGQ0aGlzIGlzIGEgdGVzdA" * 6
     assert "withheld" in describe(action(description=f"Payload: {block}"))
     assert suspect("x" * 500) is None
-    registry = Registry(ToolSettings())
+    registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(action(examples=({"input": {"image": block}},))))
     found = registry.resolve(registry.cards[0].name)
     assert found is not None

@@ -11,7 +11,7 @@ from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.domain.offers import Action, Deprecation, Price
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.publishing.tool_registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from tests.steps import steps
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "description": "what"}}, "required": ["text"]}
@@ -32,12 +32,12 @@ A, B, C = action("acme/a:run"), action("acme/b:run"), action("other/c:run")
 GONE = action("acme/old:run", deprecation=Deprecation("sunset", None, "acme/a"))
 
 
-def names(registry: Registry) -> list[str]:
+def names(registry: ToolRegistry) -> list[str]:
     return [card.name for card in registry.cards]
 
 
 def test_auto_publishes_each_action_up_to_the_limit_and_only_pinned_ones_beyond():
-    registry = Registry(ToolSettings(max_tools=2, pinned=("other/*",)))
+    registry = ToolRegistry(ToolSettings(max_tools=2, pinned=("other/*",)))
     assert registry.publish(catalog(A, B))
     assert (registry.mode, names(registry)) == ("direct", ["acme_a_run", "acme_b_run"])
     assert registry.publish(catalog(A, B, C))
@@ -46,13 +46,13 @@ def test_auto_publishes_each_action_up_to_the_limit_and_only_pinned_ones_beyond(
 
 @pytest.mark.parametrize("pin", ["acme_b_run", "acme/b:run", "acme/b:*"])
 def test_an_action_is_pinned_by_name_key_or_pattern(pin):
-    registry = Registry(ToolSettings(mode="search", pinned=(pin,)))
+    registry = ToolRegistry(ToolSettings(mode="search", pinned=(pin,)))
     registry.publish(catalog(A, B, C))
     assert names(registry) == ["acme_b_run"]
 
 
 def test_direct_publishes_all_and_search_none():
-    direct, search = Registry(ToolSettings(mode="direct", max_tools=1)), Registry(ToolSettings(mode="search"))
+    direct, search = ToolRegistry(ToolSettings(mode="direct", max_tools=1)), ToolRegistry(ToolSettings(mode="search"))
     assert direct.publish(catalog(C, A, B))
     assert names(direct) == ["acme_a_run", "acme_b_run", "other_c_run"]
     assert not search.publish(catalog(A, B, C))
@@ -60,7 +60,7 @@ def test_direct_publishes_all_and_search_none():
 
 
 def test_the_list_changed_exactly_when_a_card_did():
-    registry = Registry(ToolSettings())
+    registry = ToolRegistry(ToolSettings())
     assert registry.publish(catalog(A, B))
     cards = registry.cards
     assert not registry.publish(catalog(A, B))
@@ -73,7 +73,7 @@ def test_the_list_changed_exactly_when_a_card_did():
 
 
 def test_what_is_resolved_is_the_current_action_not_the_one_first_seen():
-    registry = Registry(ToolSettings())
+    registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(A))
     newer = replace(A, total_calls=5)
     registry.publish(catalog(newer))
@@ -83,7 +83,7 @@ def test_what_is_resolved_is_the_current_action_not_the_one_first_seen():
 
 
 def test_unpublished_actions_are_resolved_and_found_too():
-    registry = Registry(ToolSettings(mode="search"))
+    registry = ToolRegistry(ToolSettings(mode="search"))
     registry.publish(catalog(A, B, C))
     published = registry.resolve("other_c_run")
     assert published is not None
@@ -111,13 +111,13 @@ def test_unpublished_actions_are_resolved_and_found_too():
     ],
 )
 def test_a_version_pin_is_met_or_nothing_is_found(text, found):
-    registry = Registry(ToolSettings())
+    registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(A, B, C))
     assert registry.find(text) is found
 
 
 def test_a_version_is_never_met_by_an_action_that_has_none():
-    registry = Registry(ToolSettings())
+    registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(replace(C, version=None)))
     assert registry.find("other/c@1.0.0") is None
     assert registry.find("other/c") is not None
@@ -127,14 +127,14 @@ def test_a_version_is_never_met_by_an_action_that_has_none():
 
 
 def test_a_capability_id_means_its_only_action_or_nothing():
-    registry = Registry(ToolSettings())
+    registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(A, action("acme/two:x"), action("acme/two:y")))
     assert registry.find("acme/a") is A
     assert registry.find("acme/two") is None
 
 
 def test_what_is_past_its_sunset_is_not_published_but_found_with_its_successor():
-    registry = Registry(ToolSettings())
+    registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(A, GONE))
     assert names(registry) == ["acme_a_run"]
     found = registry.resolve("acme_old_run")
@@ -144,14 +144,14 @@ def test_what_is_past_its_sunset_is_not_published_but_found_with_its_successor()
 
 
 def test_what_is_past_its_sunset_does_not_count_towards_the_limit():
-    registry = Registry(ToolSettings(max_tools=1))
+    registry = ToolRegistry(ToolSettings(max_tools=1))
     registry.publish(catalog(A, GONE))
     assert registry.mode == "direct"
 
 
 def test_what_is_set_aside_is_named_with_its_reason_and_not_resolved():
     bad = replace(B, input_schema={"type": "array"})
-    registry = Registry(ToolSettings())
+    registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(A, bad, quarantined=(("acme/x", "no actions"),)))
     assert registry.quarantined == {"acme/x": "no actions", "acme/b:run": "the input schema takes no object"}
     assert registry.resolve("acme_b_run") is None
@@ -164,7 +164,7 @@ def test_what_is_set_aside_is_named_with_its_reason_and_not_resolved():
 
 def test_the_card_carries_price_provider_version_and_honest_hints():
     harmless = {"modifies_state": False, "stores_data": False, "sends_email": False, "external_api_call": True}
-    registry = Registry(ToolSettings())
+    registry = ToolRegistry(ToolSettings())
     free = replace(B, side_effects=harmless, price=replace(B.price, amount=ZERO))
     paid = replace(B, capability="acme/d", side_effects=harmless)
     registry.publish(catalog(A, free, replace(C, side_effects={"sends_email": True}), paid))
@@ -181,7 +181,7 @@ def test_publishing_takes_as_many_steps_for_each_action_whether_there_are_forty_
     many = [replace(action(f"ns{at}/cap:run"), description=f"Does thing {at}. " * 10) for at in range(1_000)]
     for count in (40, 1_000):
         offered = catalog(*many[:count])
-        assert steps(lambda offered=offered: Registry(ToolSettings(mode="direct")).publish(offered)) < 700 * count
+        assert steps(lambda offered=offered: ToolRegistry(ToolSettings(mode="direct")).publish(offered)) < 700 * count
 
 
 def test_publishing_does_not_load_the_validator_or_the_database():

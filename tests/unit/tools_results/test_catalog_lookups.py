@@ -18,7 +18,7 @@ from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.error_results import fault_object
 from jecp_mcp.tools.next_actions.alternatives import Equivalents
-from jecp_mcp.tools.publishing.tool_registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 
 from .scene import ACTION, FixedClock, context, refused
 
@@ -57,10 +57,10 @@ CATALOG = (
 
 def offers(clock: FixedClock | None = None, also: tuple[Action, ...] = ()) -> Equivalents:
     catalog = Catalog("r", {one.key: one for one in (*CATALOG, *also)})
-    shelf = Registry(ToolSettings())
-    shelf.publish(catalog)
+    registry = ToolRegistry(ToolSettings())
+    registry.publish(catalog)
     return Equivalents(
-        shelf, Finder(lambda: catalog), clock or FixedClock(), lambda action, _: action.namespace != "denied"
+        registry, Finder(lambda: catalog), clock or FixedClock(), lambda action, _: action.namespace != "denied"
     )
 
 
