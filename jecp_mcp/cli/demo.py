@@ -6,43 +6,16 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import click
 
 if TYPE_CHECKING:
-    from mcp import Client
-
     from jecp_mcp.cli.hub_process import SandboxHub
 
 PER_CALL, PER_DAY = "0.25", "2.00"
-
-
-class Host:
-    """An MCP host with the official client."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def tools(self) -> dict[str, str]:
-        """Every published tool with its description."""
-        listed: dict[str, str] = {}
-        cursor = None
-        while True:
-            page = await self._client.list_tools(cursor=cursor)
-            listed |= {tool.name: tool.description or "" for tool in page.tools}
-            cursor = page.next_cursor
-            if cursor is None:
-                return listed
-
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Call a tool; returns the result as plain data, as it came over the wire."""
-        result = await self._client.call_tool(tool, dict(arguments))
-        shown: dict[str, Any] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return shown
 
 
 @click.command("demo")
@@ -67,7 +40,7 @@ async def _play(folder: Path, output: Path) -> int:
     from mcp.client.stdio import stdio_client
 
     from jecp_mcp.cli.demo_log import Transcript
-    from jecp_mcp.cli.demo_script import Story
+    from jecp_mcp.cli.demo_script import Host, Story
     from jecp_mcp.cli.hub_process import sandbox_hub
 
     state = folder / "state"

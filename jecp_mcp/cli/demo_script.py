@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.cli import budget, ledger
 from jecp_mcp.cli.hub_process import SandboxHub
@@ -18,6 +18,8 @@ from jecp_mcp.http import Http
 from jecp_mcp.settings import load_settings
 
 if TYPE_CHECKING:
+    from mcp import Client
+
     from jecp_mcp.cli.demo_log import Transcript
 
 INVOICE: Final[Mapping[str, Any]] = {
@@ -60,23 +62,35 @@ ATTEMPTS: Final = 8
 """More attempts than the server makes for one call."""
 
 
-class McpHost(Protocol):
-    """What the story needs of an MCP host."""
+class Host:
+    """An MCP host with the official client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     async def tools(self) -> dict[str, str]:
         """Every published tool with its description."""
-        ...
+        listed: dict[str, str] = {}
+        cursor = None
+        while True:
+            page = await self._client.list_tools(cursor=cursor)
+            listed |= {tool.name: tool.description or "" for tool in page.tools}
+            cursor = page.next_cursor
+            if cursor is None:
+                return listed
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Call a tool; returns the result as plain data."""
-        ...
+        """Call a tool; returns the result as plain data, as it came over the wire."""
+        result = await self._client.call_tool(tool, dict(arguments))
+        shown: dict[str, Any] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return shown
 
 
 class Story:
     """The steps, in order, each checked."""
 
     def __init__(
-        self, host: McpHost, hub: SandboxHub, script: Transcript, state: Path, output: Path, per_call: str
+        self, host: Host, hub: SandboxHub, script: Transcript, state: Path, output: Path, per_call: str
     ) -> None:
         self._host = host
         self._hub = hub
@@ -188,7 +202,7 @@ class Story:
 
     async def _empty_wallet(self) -> None:
         self._script.step("An empty wallet, topped up by the human")
-        await self._desk.set_balance("0.00")
+        await self._desk.empty_wallet()
         self._script.told("the wallet is emptied behind the scenes")
         tool = await self._found("invoice pdf", "invoice")
         error = await self._refused(tool, {**INVOICE, "number": "2026-118"})

@@ -58,9 +58,9 @@ class SandboxDesk:
         books: dict[str, Any] = json.loads(answer.body)
         return books
 
-    async def set_balance(self, usdc: str) -> None:
-        """Set the wallet."""
-        await self._post("/sandbox/wallet", {"balance_usdc": usdc})
+    async def empty_wallet(self) -> None:
+        """Take all that is in the wallet."""
+        await self._post("/sandbox/wallet", {"balance_usdc": "0.00"})
 
     async def lose_answers(self, action: str, attempts: int) -> None:
         """Let the next call of an action be done and charged and its answer be lost, and the repeats get nowhere."""

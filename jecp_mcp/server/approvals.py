@@ -68,8 +68,8 @@ class _Session:
 class Gate:
     """Who may see and answer: whoever gave the PIN, for a while."""
 
-    def __init__(self, clock: Clock, pin: str | None = None) -> None:
-        self.pin: Final = pin or f"{new_code()}-{new_code()}"
+    def __init__(self, clock: Clock) -> None:
+        self.pin: Final = f"{new_code()}-{new_code()}"
         self._clock = clock
         self._sessions: dict[str, _Session] = {}
 

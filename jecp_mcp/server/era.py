@@ -22,14 +22,10 @@ def client_name(session: ServerSession) -> str | None:
     return None if params is None else params.client_info.name
 
 
-def whole(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True, fresh_ms: int = 0) -> dict[str, Any]:
-    """Add what the 2026 protocol requires of a result.
-
-    Args:
-        fresh_ms: for how many milliseconds it may be taken for current.
-    """
+def whole(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True) -> dict[str, Any]:
+    """Add what the 2026 protocol requires of a result."""
     if modern(ctx):
         answer["resultType"] = "complete"
         if cacheable:
-            answer |= {"ttlMs": fresh_ms, "cacheScope": "private"}
+            answer |= {"ttlMs": 0, "cacheScope": "private"}
     return answer
