@@ -10,7 +10,7 @@ from jecp_mcp.settings import ArtifactSettings
 from jecp_mcp.tools.artifact_store import ArtifactStore, StoredArtifact
 
 
-class BoughtFiles(ArtifactStore):
+class ArtifactRecorder(ArtifactStore):
     """The store of artifacts as the one call fills it; `--output` saves what the answer had, not what was kept.
 
     Attributes:

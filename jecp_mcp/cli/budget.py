@@ -9,14 +9,14 @@ from typing import Any
 import anyio
 import click
 
-from jecp_mcp.cli.options import Start, as_json, common, start
+from jecp_mcp.cli.options import Start, as_json, common_options, start
 
 LOCAL = "local"
 """The principal every process of this user spends as."""
 
 
 @click.command("budget")
-@common
+@common_options
 @as_json
 def command(hub: str | None, config: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """Show every limit of the mandate, what is used, and when it refills."""
@@ -33,7 +33,7 @@ async def read(given: Start) -> dict[str, Any]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched
+    from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched_patterns
     from jecp_mcp.clock import iso
     from jecp_mcp.mandate.caps import standing_meters
     from jecp_mcp.mandate.opening import open_configured
@@ -73,7 +73,7 @@ async def read(given: Start) -> dict[str, Any]:
         },
         "approve_above_usdc": None if policy.approve_above is None else format_usdc(policy.approve_above),
         "expires_at": None if policy.expires_at is None else iso(policy.expires_at),
-        "unmatched_patterns": unmatched(given.settings, remembered_catalog(given)),
+        "unmatched_patterns": unmatched_patterns(given.settings, remembered_catalog(given)),
         "hub": given.settings.hub.base_url,
         "state_dir": str(given.state),
         "ledger": _place(given),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jecp_mcp.mandate.ledger import CallRow
 
 
-def too_dear(row: CallRow) -> str:
+def excess_in_words(row: CallRow) -> str:
     """A call that the payee took more for than it was allowed to cost, in words."""
     return (
         f"for the call {row.call_id} of {iso(row.created_at)} ({row.tool}) the payee says that it took "
@@ -21,7 +21,7 @@ def too_dear(row: CallRow) -> str:
     )
 
 
-def shown(row: CallRow) -> dict[str, Any]:
+def call_json(row: CallRow) -> dict[str, Any]:
     """A call as JSON; amounts are decimal text in USDC, instants RFC 3339."""
     return {
         "call_id": row.call_id,

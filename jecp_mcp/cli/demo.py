@@ -39,8 +39,8 @@ async def _play(folder: Path, output: Path) -> int:
     from mcp import Client, StdioServerParameters
     from mcp.client.stdio import stdio_client
 
-    from jecp_mcp.cli.demo_log import Transcript
-    from jecp_mcp.cli.demo_script import Host, Story
+    from jecp_mcp.cli.demo_log import DemoLog
+    from jecp_mcp.cli.demo_script import DemoScript, Host
     from jecp_mcp.cli.hub_process import sandbox_hub
 
     state = folder / "state"
@@ -53,8 +53,8 @@ async def _play(folder: Path, output: Path) -> int:
                     env=_environment(hub),
                 )
                 async with Client(stdio_client(server, errlog=log)) as client:
-                    script = Transcript()
-                    await Story(Host(client), hub, script, state, output, PER_CALL).tell()
+                    script = DemoLog()
+                    await DemoScript(Host(client), hub, script, state, output, PER_CALL).tell()
                     return script.checks
         except BaseException:
             # What the two processes said is in a folder that is about to go.

@@ -14,11 +14,11 @@ from jecp_mcp.errors import JecpMcpError
 _LONGEST = 110
 
 
-class NotHeld(JecpMcpError):
+class CheckFailed(JecpMcpError):
     """Something the demo shows was not so."""
 
 
-class Transcript:
+class DemoLog:
     """Prints one numbered step after another; a check that does not hold ends it."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Transcript:
         """
         if not held:
             self._line("✗", claim, "bold red")
-            raise NotHeld(f"this did not hold: {claim}")
+            raise CheckFailed(f"this did not hold: {claim}")
         self.checks += 1
         self._line("✓", claim, "green")
 

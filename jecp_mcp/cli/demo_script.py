@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from jecp_mcp.cli import budget, ledger
 from jecp_mcp.cli.hub_process import SandboxHub
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.sandbox_client import SandboxDesk
+from jecp_mcp.cli.sandbox_client import SandboxClient
 from jecp_mcp.http import Http
 from jecp_mcp.settings import load_settings
 
 if TYPE_CHECKING:
     from mcp import Client
 
-    from jecp_mcp.cli.demo_log import Transcript
+    from jecp_mcp.cli.demo_log import DemoLog
 
 INVOICE: Final[Mapping[str, Any]] = {
     "number": "2026-117",
@@ -86,12 +86,10 @@ class Host:
         return shown
 
 
-class Story:
+class DemoScript:
     """The steps, in order, each checked."""
 
-    def __init__(
-        self, host: Host, hub: SandboxHub, script: Transcript, state: Path, output: Path, per_call: str
-    ) -> None:
+    def __init__(self, host: Host, hub: SandboxHub, script: DemoLog, state: Path, output: Path, per_call: str) -> None:
         self._host = host
         self._hub = hub
         self._script = script
@@ -99,7 +97,7 @@ class Story:
         self._output = output
         self._per_call = per_call
         self._http = Http(hub.url)
-        self._desk = SandboxDesk(hub, self._http)
+        self._desk = SandboxClient(hub, self._http)
 
     async def tell(self) -> None:
         """Tell it.

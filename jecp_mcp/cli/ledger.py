@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import click
 
-from jecp_mcp.cli.options import Start, as_json, common, start
+from jecp_mcp.cli.options import Start, as_json, common_options, start
 
 _ON_A_PAGE = 30
 _MOST = 100_000
@@ -56,7 +56,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command("ledger")
-@common
+@common_options
 @click.option("--limit", type=click.IntRange(1, _MOST), help=f"At most so many; default {_ON_A_PAGE}, with --json all.")
 @as_json
 @_options
@@ -123,12 +123,12 @@ async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    from jecp_mcp.cli.call_rows import shown
+    from jecp_mcp.cli.call_rows import call_json
     from jecp_mcp.mandate.opening import open_configured
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        return [shown(row) for row in await ledger.rows(limit=limit)]
+        return [call_json(row) for row in await ledger.rows(limit=limit)]
     finally:
         await ledger.close()
 

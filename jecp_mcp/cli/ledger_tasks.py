@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from jecp_mcp.cli.call_rows import shown, too_dear
+from jecp_mcp.cli.call_rows import call_json, excess_in_words
 from jecp_mcp.cli.csv_output import CsvRows
 from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import JecpMcpError, LedgerDamaged, LedgerUnavailable
@@ -32,7 +32,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @asynccontextmanager
-async def opened(given: Start) -> AsyncIterator[SqliteLedger | PostgresLedger]:
+async def open_ledger(given: Start) -> AsyncIterator[SqliteLedger | PostgresLedger]:
     """The ledger that is there, open until the end; no file is begun.
 
     Raises:
@@ -56,12 +56,12 @@ async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
     """Audit the ledger and say what was found; the exit status is 1 when something does not hold."""
     if head is not None and not _DIGEST.fullmatch(head):
         raise click.UsageError("--head takes the 64 hexadecimal digits that an earlier --verify printed")
-    async with opened(given) as ledger:
+    async with open_ledger(given) as ledger:
         report = await ledger.audit(head)
         findings = list(report.findings)
         if isinstance(ledger.fault, LedgerDamaged):
             findings.append(str(ledger.fault))
-        too_much = [too_dear(row) for row in await ledger.excessive()]
+        too_much = [excess_in_words(row) for row in await ledger.excessive()]
     if report.anchored is False:
         findings.append(f"the digest {head} is not in the chain: what was written up to it was replaced since")
     if json_wanted:
@@ -90,7 +90,7 @@ async def statement(given: Start, by: str, since: Any, until: Any, form: str) ->
     from jecp_mcp.mandate.statement import Adding, By
 
     adding = Adding(By(by), since, until)
-    async with opened(given) as ledger:
+    async with open_ledger(given) as ledger:
         after = 0
         while page := await ledger.pages(after=after, limit=_PAGE):
             adding.add(page)
@@ -144,12 +144,12 @@ async def export(given: Start, target: str, form: str | None, events: bool) -> i
     if form is None:
         raise click.UsageError("name a file that ends in .csv or .json, or say --format csv or json")
     written = 0
-    async with opened(given) as ledger:
+    async with open_ledger(given) as ledger:
         with _output(target) as out:
             write = _Csv(out) if form == "csv" else _Json(out)
             after = 0
             read: Callable[..., Any] = ledger.events if events else ledger.pages
-            show: Callable[[Any], dict[str, Any]] = _event if events else shown
+            show: Callable[[Any], dict[str, Any]] = _event if events else call_json
             while page := await read(after=after, limit=_PAGE):
                 for row in page:
                     write.row(show(row))
@@ -166,7 +166,7 @@ async def prune(given: Start, json_wanted: bool) -> int:
 
     days = given.settings.ledger.keep_bodies_days
     before = UnixMs(SystemClock().now() - days * _DAY_MS)
-    async with opened(given) as ledger:
+    async with open_ledger(given) as ledger:
         dropped = await ledger.prune(before)
     if json_wanted:
         print(json.dumps({"pruned_calls": dropped, "ended_before": iso(before), "keep_bodies_days": days}, indent=2))

@@ -79,7 +79,7 @@ class OneMessage(logging.Formatter):
         return "\n".join(f"    {line}" for line in stack_info.split("\n"))
 
 
-def guard() -> None:
+def install_output_filter() -> None:
     """Put the filter before standard output, standard error and the log. Once, before anything is written."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -100,6 +100,6 @@ def guard() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
-def coloured(stream: TextIO) -> TextIO:
+def colour_stream(stream: TextIO) -> TextIO:
     """`stream` for a console that filters what it is given and adds colours, which the filter would write out."""
     return cast("TextIO", _Coloured(stream)) if isinstance(stream, VisibleText) else stream

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jecp_mcp import invisible
-from jecp_mcp.cli.output_filter import coloured
+from jecp_mcp.cli.output_filter import colour_stream
 
 _PIPE_WIDTH = 160
 
@@ -42,7 +42,7 @@ def console(*, stderr: bool = False) -> Console:
     """A console that colours only a terminal, and does not fold lines for a pipe."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
-    made = _Console(file=coloured(stream), width=width, highlight=False, soft_wrap=False)
+    made = _Console(file=colour_stream(stream), width=width, highlight=False, soft_wrap=False)
     made.push_render_hook(_Filter())
     return made
 

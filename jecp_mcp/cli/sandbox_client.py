@@ -31,7 +31,7 @@ class _Form(HTMLParser):
             self.fields.setdefault(given["name"], given.get("value", ""))
 
 
-class SandboxDesk:
+class SandboxClient:
     """What a person, or a test, does at a sandbox Hub beside the protocol."""
 
     def __init__(self, hub: SandboxHub, http: Http) -> None:

@@ -25,7 +25,7 @@ def remembered_catalog(given: Start) -> Catalog:
     return CatalogSource(Http(hub), hub, given.catalog, given.settings.catalog, SystemClock()).current
 
 
-def unmatched(settings: Settings, catalog: Catalog) -> list[str]:
+def unmatched_patterns(settings: Settings, catalog: Catalog) -> list[str]:
     """Each pattern, namespace and tag that fits no action, as its setting and itself; none before a first fetch."""
     if catalog.fetched_at is None:
         return []
@@ -51,7 +51,7 @@ class PatternNotices:
 
     def look(self, catalog: Catalog) -> None:
         """Compare the patterns with a catalog."""
-        for text in unmatched(self._settings, catalog):
+        for text in unmatched_patterns(self._settings, catalog):
             if text not in self._said:
                 self._said.add(text)
                 log.warning("%s matches none of the actions on sale now", text)

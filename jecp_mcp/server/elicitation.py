@@ -23,8 +23,8 @@ from mcp_types import CallToolRequestParams, ElicitResult
 from pydantic import ValidationError
 
 from jecp_mcp.calls.ports import Decision, Question, Reply
-from jecp_mcp.server.era import Context, modern
-from jecp_mcp.tools.approval_form import TOO_LONG, form, judged, wording
+from jecp_mcp.server.era import Context, is_modern
+from jecp_mcp.tools.approval_form import TOO_LONG, form, judge, wording
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def boundary(name: str) -> RequestStateBoundary:
     return RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=STATE_SECONDS), default_audience=name)
 
 
-class Outstanding:
+class OutstandingStates:
     """The states that were given out and have not come back."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Outstanding:
         return True
 
 
-class BackChannel:
+class RequestAsker:
     """Asks over the connection, while the tool call waits. For 2025-era hosts."""
 
     def __init__(self, ctx: Context, patience: float) -> None:
@@ -85,7 +85,7 @@ class BackChannel:
             return Reply(Decision.UNABLE, TOO_LONG)
         session, related = self._ctx.session, self._ctx.request_id
         said = await self._asked(lambda: session.elicit_form(message, form(question), related))
-        return said if isinstance(said, Reply) else judged(question, said.action, said.content)
+        return said if isinstance(said, Reply) else judge(question, said.action, said.content)
 
     async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
         """As `jecp_mcp.calls.ports.Asker.show_link`."""
@@ -95,7 +95,7 @@ class BackChannel:
             return Reply(Decision.UNABLE, _NO_LINK, url)
         session, related = self._ctx.session, self._ctx.request_id
         said = await self._asked(lambda: session.elicit_url(message, url, secrets.token_urlsafe(16), related))
-        return Reply(said.decision, said.reason, url) if isinstance(said, Reply) else _opened(said, url)
+        return Reply(said.decision, said.reason, url) if isinstance(said, Reply) else _link_reply(said, url)
 
     async def _asked(self, send: Callable[[], Awaitable[ElicitResult]]) -> ElicitResult | Reply:
         if not self._ctx.session.can_send_request:
@@ -114,10 +114,10 @@ class BackChannel:
             return Reply(Decision.UNABLE, "this host has gone")
 
 
-class Rounds:
+class InputRequiredAsker:
     """Asks with the answer to the tool call, and reads the word that comes with the next one. For 2026-era hosts."""
 
-    def __init__(self, ctx: Context, params: CallToolRequestParams, outstanding: Outstanding) -> None:
+    def __init__(self, ctx: Context, params: CallToolRequestParams, outstanding: OutstandingStates) -> None:
         self._ctx = ctx
         self._outstanding = outstanding
         self._waiting: tuple[str, dict[str, Any]] | None = None
@@ -156,7 +156,7 @@ class Rounds:
         key = question.digest
         said = self._said(key)
         if said is not None:
-            reply = judged(question, said.action, said.content)
+            reply = judge(question, said.action, said.content)
         elif key in self._told:
             return Reply(Decision(self._told[key]))
         else:
@@ -175,7 +175,7 @@ class Rounds:
             self._links[key] = url = await make()
         said = self._said(key)
         if said is not None:
-            reply = _opened(said, url)
+            reply = _link_reply(said, url)
             self._told[key] = reply.decision.value
             return reply
         if key in self._told:
@@ -201,13 +201,13 @@ class Askers:
     def __init__(self, *, patience: float) -> None:
         """Wait `patience` seconds for the answer of a 2025-era host."""
         self._patience = patience
-        self._outstanding = Outstanding()
+        self._outstanding = OutstandingStates()
 
-    def of(self, ctx: Context, params: CallToolRequestParams) -> BackChannel | Rounds:
+    def of(self, ctx: Context, params: CallToolRequestParams) -> RequestAsker | InputRequiredAsker:
         """The asker of one request."""
-        if modern(ctx):
-            return Rounds(ctx, params, self._outstanding)
-        return BackChannel(ctx, self._patience)
+        if is_modern(ctx):
+            return InputRequiredAsker(ctx, params, self._outstanding)
+        return RequestAsker(ctx, self._patience)
 
 
 def _modes(ctx: Context) -> tuple[bool, bool]:
@@ -219,7 +219,7 @@ def _modes(ctx: Context) -> tuple[bool, bool]:
     return elicitation.form is not None or elicitation.url is None, elicitation.url is not None
 
 
-def _opened(said: ElicitResult, url: str) -> Reply:
+def _link_reply(said: ElicitResult, url: str) -> Reply:
     match said.action:
         case "accept":
             return Reply(Decision.ACCEPTED, url=url)
@@ -230,7 +230,7 @@ def _opened(said: ElicitResult, url: str) -> Reply:
 
 
 def _state(text: str | None) -> Mapping[str, Any]:
-    """The state as `Rounds.question` wrote it; the boundary lets no other through."""
+    """The state as `InputRequiredAsker.question` wrote it; the boundary lets no other through."""
     if text is None:
         return {}
     read: Mapping[str, Any] = json.loads(text)

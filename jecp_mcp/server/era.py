@@ -11,7 +11,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 Context = ServerRequestContext[dict[str, Any], Any]
 
 
-def modern(ctx: Context) -> bool:
+def is_modern(ctx: Context) -> bool:
     """Whether a 2026-era host asks."""
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
 
@@ -22,9 +22,9 @@ def client_name(session: ServerSession) -> str | None:
     return None if params is None else params.client_info.name
 
 
-def whole(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True) -> dict[str, Any]:
+def complete_result(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True) -> dict[str, Any]:
     """Add what the 2026 protocol requires of a result."""
-    if modern(ctx):
+    if is_modern(ctx):
         answer["resultType"] = "complete"
         if cacheable:
             answer |= {"ttlMs": 0, "cacheScope": "private"}

@@ -125,7 +125,7 @@ class BoundedConnection(H11Protocol):
     """uvicorn's HTTP connection, dropped when its client keeps it waiting."""
 
     places: Connections
-    """Given by `bounded`."""
+    """Given by `bounded_protocol`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Begin to wait for a request."""
@@ -213,6 +213,6 @@ class BoundedConnection(H11Protocol):
                 self._late = self.loop.call_later(REQUEST_SECONDS, self.drop)
 
 
-def bounded(connections: Connections) -> type[BoundedConnection]:
+def bounded_protocol(connections: Connections) -> type[BoundedConnection]:
     """The protocol for uvicorn, whose connections take their places among these."""
     return type("BoundedConnection", (BoundedConnection,), {"places": connections})

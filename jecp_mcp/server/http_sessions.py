@@ -132,7 +132,7 @@ class HttpSessions:
         headers = [(b"host", self._host), (_HEADER, given.encode())]
         asked = {**scope, "method": "DELETE", "query_string": b"", "headers": headers}
         try:
-            status = await self._serve(asked, _nothing, _unheard)
+            status = await self._serve(asked, _receive_nothing, _send_nowhere)
         finally:
             self._ending.discard(given)
         gone = status < _REFUSED or status == _GONE
@@ -164,9 +164,9 @@ def _handshake(scope: Scope) -> bool:
     return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
 
 
-async def _nothing() -> Message:
+async def _receive_nothing() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-async def _unheard(_: Message) -> None:
+async def _send_nowhere(_: Message) -> None:
     return

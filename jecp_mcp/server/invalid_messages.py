@@ -15,19 +15,19 @@ from jecp_mcp.errors import WireError
 _REASON: Final = 200
 
 
-async def readable(lines: AsyncIterable[str], answer: Callable[[str], Awaitable[None]]) -> AsyncIterator[str]:
+async def valid_messages(lines: AsyncIterable[str], answer: Callable[[str], Awaitable[None]]) -> AsyncIterator[str]:
     """The lines that the SDK reads as JSON-RPC messages; whoever sent another one is answered with an error."""
     async for line in lines:
         try:
             jsonrpc_message_adapter.validate_json(line, by_name=False)
         except ValidationError as exc:
-            if line.strip() and (error := refusal(line, exc)) is not None:
+            if line.strip() and (error := error_for(line, exc)) is not None:
                 await answer(json.dumps(error) + "\n")
         else:
             yield line
 
 
-def refusal(line: str, fault: ValidationError) -> dict[str, Any] | None:
+def error_for(line: str, fault: ValidationError) -> dict[str, Any] | None:
     """The error for a message, under its id where that can still be found out; None for a notification.
 
     The SDK reads no lone surrogate, no number of thousands of digits and no nesting of hundreds of levels.

@@ -54,7 +54,7 @@ class _Listener:
     told: Cards
 
 
-class Announcer:
+class ListChangedNotifier:
     """Coalesces change notices and sends them to every client they concern."""
 
     def __init__(self, *, settle_seconds: float = SETTLE_SECONDS) -> None:

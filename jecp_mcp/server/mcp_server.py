@@ -28,14 +28,14 @@ from jecp_mcp import __version__
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.server import mcp_json
 from jecp_mcp.server.elicitation import Askers, boundary
-from jecp_mcp.server.era import Context, client_name, whole
-from jecp_mcp.server.list_changed import Announcer
+from jecp_mcp.server.era import Context, client_name, complete_result
+from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
-from jecp_mcp.server.resource_handlers import Readable
+from jecp_mcp.server.resource_handlers import ResourceHandlers
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.prompts import INSTRUCTIONS
-from jecp_mcp.tools.publishing.cleaning import said
+from jecp_mcp.tools.publishing.cleaning import safe_text
 from jecp_mcp.tools.publishing.host_profiles import Profile, profile_for
 from jecp_mcp.tools.types import ToolCard
 
@@ -72,7 +72,7 @@ class _ProgressNotices:
     async def report(self, done: float, total: float | None, message: str | None) -> None:
         """Send one notice; a client that has gone needs none."""
         try:
-            await self._session.report_progress(done, total, message and said(message, _PROGRESS, one_line=True))
+            await self._session.report_progress(done, total, message and safe_text(message, _PROGRESS, one_line=True))
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, MCPError):
             log.debug("a progress notice had no receiver")
 
@@ -113,7 +113,7 @@ class BridgeServer(Server[dict[str, Any]]):
         return super().create_initialization_options(options, experimental_capabilities, extensions)
 
 
-class _Face:
+class _Handlers:
     """The handlers. One per process; every connection and transport shares it."""
 
     def __init__(
@@ -149,7 +149,7 @@ class _Face:
         answer: dict[str, Any] = {"tools": page}
         if start + len(page) < len(cards):
             answer["nextCursor"] = page[-1]["name"]
-        return whole(ctx, answer)
+        return complete_result(ctx, answer)
 
     async def guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Keep the text of unexpected exceptions from clients: 2025-era connections would send it as it is."""
@@ -190,7 +190,7 @@ class _Face:
         host = self.profile(ctx.session).name
         caller = Caller(progress=_ProgressNotices(ctx), presence=_connection(ctx), asker=asker, host=host)
         result = mcp_json.result(await self._dispatcher.call(params.name, params.arguments or {}, caller))
-        return asker.question() or whole(ctx, result, cacheable=False)
+        return asker.question() or complete_result(ctx, result, cacheable=False)
 
 
 def _rank(name: str) -> tuple[bool, str]:
@@ -200,7 +200,7 @@ def _rank(name: str) -> tuple[bool, str]:
 
 def build_server(
     dispatcher: ToolDispatcher,
-    announcer: Announcer,
+    announcer: ListChangedNotifier,
     askers: Askers,
     *,
     tools: ToolSettings | None = None,
@@ -214,8 +214,8 @@ def build_server(
         tools: what the operator says of the hosts.
         fresh_seconds: for how long from now the list of tools is surely what it is.
     """
-    face = _Face(dispatcher, askers, tools or ToolSettings(), fresh_seconds)
-    readable = Readable(dispatcher.resources)
+    face = _Handlers(dispatcher, askers, tools or ToolSettings(), fresh_seconds)
+    readable = ResourceHandlers(dispatcher.resources)
     announcer.attend(face.profile, dispatcher.cards)
     server = BridgeServer(
         NAME,

@@ -8,23 +8,25 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, GetPromptRequestParams, PaginatedRequestParams
 
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.server.era import Context, whole
-from jecp_mcp.tools.prompts import PROMPTS, Prompt, filled
+from jecp_mcp.server.era import Context, complete_result
+from jecp_mcp.tools.prompts import PROMPTS, Prompt, fill
 
 
 async def list_prompts(ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
     """Every prompt; they fit on one page."""
-    return whole(ctx, {"prompts": [_entry(prompt) for prompt in PROMPTS.values()]})
+    return complete_result(ctx, {"prompts": [_entry(prompt) for prompt in PROMPTS.values()]})
 
 
 async def get_prompt(ctx: Context, params: GetPromptRequestParams) -> dict[str, Any]:
     """One prompt with its arguments in it, as the user's message."""
     try:
-        text = filled(params.name, params.arguments or {})
+        text = fill(params.name, params.arguments or {})
     except ToolFault as exc:
         raise MCPError(INVALID_PARAMS, str(exc)) from exc
     message = {"role": "user", "content": {"type": "text", "text": text}}
-    return whole(ctx, {"description": PROMPTS[params.name].description, "messages": [message]}, cacheable=False)
+    return complete_result(
+        ctx, {"description": PROMPTS[params.name].description, "messages": [message]}, cacheable=False
+    )
 
 
 def _entry(prompt: Prompt) -> dict[str, Any]:

@@ -19,14 +19,14 @@ from mcp_types import (
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.calls.refusals import ledger_trouble
 from jecp_mcp.errors import LedgerError, ToolFault
-from jecp_mcp.server.era import Context, whole
+from jecp_mcp.server.era import Context, complete_result
 from jecp_mcp.tools.prompts import CALL_ID
 from jecp_mcp.tools.resources import MOST_COMPLETIONS, TEMPLATES, Entry, Resources, TooLarge
 
 TOO_LARGE = "RESOURCE_TOO_LARGE"
 
 
-class Readable:
+class ResourceHandlers:
     """The handlers for one process's resources."""
 
     def __init__(self, resources: Resources) -> None:
@@ -41,11 +41,11 @@ class Readable:
         answer: dict[str, Any] = {"resources": [_entry(one, "uri") for one in page.entries]}
         if page.cursor is not None:
             answer["nextCursor"] = page.cursor
-        return whole(ctx, answer)
+        return complete_result(ctx, answer)
 
     async def templates(self, ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
         """How an action and an artifact are addressed."""
-        return whole(ctx, {"resourceTemplates": [_entry(one, "uriTemplate") for one in TEMPLATES]})
+        return complete_result(ctx, {"resourceTemplates": [_entry(one, "uriTemplate") for one in TEMPLATES]})
 
     async def read(self, ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
         """One resource, whole; what does not fit into a message is an error that says where the file is."""
@@ -67,13 +67,13 @@ class Readable:
             content["text"] = found.text
         else:
             content["blob"] = base64.b64encode(found.data or b"").decode("ascii")
-        return whole(ctx, {"contents": [content]})
+        return complete_result(ctx, {"contents": [content]})
 
     async def complete(self, ctx: Context, params: CompleteRequestParams) -> dict[str, Any]:
         """Values for the argument of a resource template or a prompt; none where nothing is known."""
         values = await self._values(params)
         completion = {"values": list(values[:MOST_COMPLETIONS]), "hasMore": len(values) > MOST_COMPLETIONS}
-        return whole(ctx, {"completion": completion}, cacheable=False)
+        return complete_result(ctx, {"completion": completion}, cacheable=False)
 
     async def _values(self, params: CompleteRequestParams) -> Sequence[str]:
         name, value = params.argument.name, params.argument.value

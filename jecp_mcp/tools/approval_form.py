@@ -54,7 +54,7 @@ def form(question: Question) -> dict[str, Any]:
     return {"type": "object", "properties": {FIELD: field}, "required": [FIELD]}
 
 
-def judged(question: Question, action: str, content: Mapping[str, Any] | None) -> Reply:
+def judge(question: Question, action: str, content: Mapping[str, Any] | None) -> Reply:
     """What an answer means. An acceptance counts only if the person typed what the form asks for."""
     if action == "decline":
         return Reply(Decision.DECLINED)

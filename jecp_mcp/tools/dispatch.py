@@ -15,21 +15,21 @@ from jecp_mcp.domain.offers import Action
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError, LedgerError, ToolFault
 from jecp_mcp.tools.artifact_store import ArtifactStore
-from jecp_mcp.tools.error_results import fault
-from jecp_mcp.tools.next_actions.alternatives import Equivalents
+from jecp_mcp.tools.error_results import error_result
+from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.next_actions.builders import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
-from jecp_mcp.tools.own.definitions import OWN, offered
+from jecp_mcp.tools.own.definitions import OWN, own_cards
 from jecp_mcp.tools.own.handlers import (
     ALREADY_REGISTERED,
     REGISTERED,
     OwnTools,
     ToolDeps,
-    located,
-    set_aside,
-    sold_otherwise,
-    told,
+    find_tool,
+    free_result,
+    quarantine_message,
+    version_message,
 )
 from jecp_mcp.tools.publishing.cleaning import clean, sunset_words
 from jecp_mcp.tools.publishing.host_profiles import OPEN, Profile
@@ -70,14 +70,14 @@ class ToolDispatcher:
         self._deps = deps
         self._check = check
         self._own = OwnTools(deps, check)
-        self._offered = {known: offered(registered=known) for known in (True, False)}
+        self._offered = {known: own_cards(registered=known) for known in (True, False)}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
             _PREPARE: self._prepare,
             _EXECUTE: self._execute,
         }
         self.page: str | None = None
-        self._offers = Equivalents(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
+        self._offers = Alternatives(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
         self.resources = Resources(deps, self._own, store)
         self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
 
@@ -117,13 +117,13 @@ class ToolDispatcher:
             log.exception("calling %s failed", clean(name, _NAME, one_line=True))
             free = name in OWN and name not in _PAYING
             end = CallEnd(Charge.NO if free else Charge.UNKNOWN, refusal=refusals.bridge_fault())
-            return fault(end, self._context(name, arguments))
+            return error_result(end, self._context(name, arguments))
 
     async def _call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         if name in self._own.names():
             problems = self._check(name, OWN[name].input_schema, arguments).problems
             if problems:
-                return self._refused(name, arguments, _invalid(name, problems), target=name)
+                return self._refused(name, arguments, _invalid_arguments(name, problems), target=name)
             buying = self._buying.get(name)
             if buying is not None:
                 return await buying(arguments, caller)
@@ -137,7 +137,7 @@ class ToolDispatcher:
         wanted, inner = arguments["tool"], arguments["arguments"]
         if wanted != _CALL and wanted in self._own.names():
             return await self._call(wanted, inner, caller)
-        found = located(self._deps.registry, wanted)
+        found = find_tool(self._deps.registry, wanted)
         if found is None:
             return self._refused(_CALL, arguments, self._unknown(wanted))
         return await self._buy(found, inner, caller, (_CALL, arguments))
@@ -148,7 +148,7 @@ class ToolDispatcher:
         """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
         problems = self._check(found.name, found.card.input_schema, arguments).problems
         if problems:
-            refusal = _invalid(found.name, problems)
+            refusal = _invalid_arguments(found.name, problems)
             return self._refused(*asked, refusal, target=found.name, action=found.action)
         end = await self._deps.calls.pay(Purchase(found.name, found.action, arguments), caller)
         return await self._ended(end, found, caller, asked)
@@ -156,16 +156,16 @@ class ToolDispatcher:
     async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Check, lock the price, and say what stands in the way."""
         wanted, inner = arguments["tool"], arguments["arguments"]
-        found = located(self._deps.registry, wanted)
+        found = find_tool(self._deps.registry, wanted)
         if found is None:
             return self._refused(_PREPARE, arguments, self._unknown(wanted))
         problems, left = self._check(found.name, found.card.input_schema, inner)
         if problems:
-            return told(preparation.unfit(found, problems))
+            return free_result(preparation.invalid_arguments(found, problems))
         made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
         if isinstance(made, Refusal):
             return self._refused(_PREPARE, arguments, made, target=found.name, action=found.action)
-        return told(preparation.shown(found, made, await self._deps.wallet.balance(), self.page, left))
+        return free_result(preparation.summary(found, made, await self._deps.wallet.balance(), self.page, left))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
@@ -173,7 +173,7 @@ class ToolDispatcher:
         if known is None:
             return self._refused(_EXECUTE, arguments, refusals.prepared_unknown())
         slip, call = known
-        found = located(self._deps.registry, call.key)
+        found = find_tool(self._deps.registry, call.key)
         if found is None:
             sought = {"tool": call.tool, "arguments": call.arguments}
             return self._refused(_PREPARE, sought, self._unknown(call.tool))
@@ -194,16 +194,16 @@ class ToolDispatcher:
             return result
         if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
             self._offers.note_failure(found.action)
-        return fault(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
+        return error_result(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
 
     def _unknown(self, name: str) -> Refusal:
         """No such tool; or one that is set aside, with the reason; or one that there is no more need of."""
         if name == _REGISTER:
             return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
-        aside = set_aside(self._deps.registry, name)
+        aside = quarantine_message(self._deps.registry, name)
         if aside is not None:
             return Refusal(TOOL_QUARANTINED, aside, source="bridge")
-        otherwise = sold_otherwise(self._deps.registry, name)
+        otherwise = version_message(self._deps.registry, name)
         if otherwise is not None:
             return Refusal(TOOL_NOT_FOUND, otherwise, source="bridge")
         return Refusal(
@@ -222,7 +222,7 @@ class ToolDispatcher:
         action: Action | None = None,
     ) -> ToolResult:
         end = CallEnd(Charge.NO, action=action, refusal=refusal)
-        return fault(end, self._context(name, arguments, target=target, action=action))
+        return error_result(end, self._context(name, arguments, target=target, action=action))
 
     def _context(
         self,
@@ -262,7 +262,7 @@ class ToolDispatcher:
         return sunset_words(action.deprecation, self._deps.registry.successor(action))
 
 
-def _invalid(name: str, problems: Sequence[Problem]) -> Refusal:
+def _invalid_arguments(name: str, problems: Sequence[Problem]) -> Refusal:
     """Arguments that do not fit the schema, by JSON pointer."""
     first = problems[0]
     where = first.pointer or "the arguments"

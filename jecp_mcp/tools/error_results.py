@@ -9,7 +9,7 @@ from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.tools.next_actions.builders import Context
-from jecp_mcp.tools.next_actions.selection import advise, money_sentence
+from jecp_mcp.tools.next_actions.selection import choose, money_sentence
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.types import NextAction, Text, ToolResult
 
@@ -20,19 +20,19 @@ _CODE = 100
 _DETAILS = 1_000
 
 
-def fault(end: CallEnd, context: Context) -> ToolResult:
+def error_result(end: CallEnd, context: Context) -> ToolResult:
     """The result for a refused call. `end` carries a refusal."""
-    return failed(fault_object(end, context))
+    return as_result(error_object(end, context))
 
 
-def failed(found: Mapping[str, Any]) -> ToolResult:
+def as_result(found: Mapping[str, Any]) -> ToolResult:
     """An error object as a tool result."""
     return ToolResult(
         (Text(jsontext.dumps(found).decode()),), structured=found, is_error=True, meta={META_ERROR: found}
     )
 
 
-def fault_object(end: CallEnd, context: Context) -> dict[str, Any]:
+def error_object(end: CallEnd, context: Context) -> dict[str, Any]:
     """What a model, and a program, read about a refused call."""
     refusal, links = end.refusal, context.links
     assert refusal is not None
@@ -43,11 +43,11 @@ def fault_object(end: CallEnd, context: Context) -> dict[str, Any]:
     }
     if end.call_id is not None:
         made["call_id"] = end.call_id
-    made["next_action"] = step_object(advise(end, context))
+    made["next_action"] = next_action_object(choose(end, context))
     return made
 
 
-def step_object(step: NextAction) -> dict[str, Any]:
+def next_action_object(step: NextAction) -> dict[str, Any]:
     """A next action as JSON; what the Hub said beyond our shape stands under ``hub``."""
     made: dict[str, Any] = {"type": step.type, "actor": step.actor}
     if step.tool is not None:

@@ -107,7 +107,7 @@ class Resources:
         Raises:
             ToolFault: the cursor is not one that a page gave out.
         """
-        after = None if cursor is None else _place(cursor)
+        after = None if cursor is None else _parse_cursor(cursor)
         kept = await self._kept(after)
         entries = tuple(
             Entry(one.uri, one.name, "A file that a paid call produced.", one.mime_type, one.size) for one in kept
@@ -128,13 +128,13 @@ class Resources:
         if uri.startswith(URI):
             return await self._artifact(uri)
         if uri == WALLET:
-            return _written(uri, await self._deps.wallet.overview(caller.principal, self._deps.account.free_calls))
+            return _json_content(uri, await self._deps.wallet.overview(caller.principal, self._deps.account.free_calls))
         if uri == RECENT:
-            return _written(uri, await self._own.latest(caller))
+            return _json_content(uri, await self._own.latest(caller))
         if uri == CATALOG:
-            return _written(uri, self._catalog())
+            return _json_content(uri, self._catalog())
         if uri.startswith(_ACTION):
-            return _written(uri, await self._own.describe(unquote(uri.removeprefix(_ACTION)), caller))
+            return _json_content(uri, await self._own.describe(unquote(uri.removeprefix(_ACTION)), caller))
         raise ToolFault(NOT_FOUND, "there is no such resource")
 
     async def complete(self, template: str, value: str) -> Sequence[str]:
@@ -193,7 +193,7 @@ class Resources:
         return made
 
 
-def _written(uri: str, value: Mapping[str, Any]) -> Content:
+def _json_content(uri: str, value: Mapping[str, Any]) -> Content:
     return Content(uri, _JSON, jsontext.dumps(value).decode())
 
 
@@ -208,7 +208,7 @@ def _as_text(mime_type: str, data: bytes) -> str | None:
     return text if not unshowable(text) and len(json.dumps(text)) <= FRAME else None
 
 
-def _place(cursor: str) -> tuple[int, str]:
+def _parse_cursor(cursor: str) -> tuple[int, str]:
     created_at, _, artifact_id = cursor[:_LONGEST_CURSOR].partition("-")
     if not (created_at.isascii() and created_at.isdigit() and artifact_id):
         raise ToolFault("INVALID_CURSOR", "this cursor is not one that resources/list gave out")

@@ -24,7 +24,7 @@ from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ArtifactSettings
 from jecp_mcp.tools.artifact_store import ArtifactStore, StoredArtifact
 from jecp_mcp.tools.next_actions.selection import amount_charged
-from jecp_mcp.tools.publishing.cleaning import clean, provider_of, said
+from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id, showable, unshowable
 from jecp_mcp.tools.types import (
     Audio,
@@ -84,9 +84,9 @@ class Results:
         draft = _Draft(end, answer, _label(end.action, answer))
         output, kept = await self._without_files(draft, answer.output)
         if _longer_than(output, _IN_THREAD):
-            structured, text, weight = await anyio.to_thread.run_sync(_written, output)
+            structured, text, weight = await anyio.to_thread.run_sync(_serialise, output)
         else:
-            structured, text, weight = _written(output)
+            structured, text, weight = _serialise(output)
         if weight > draft.left:
             structured, text = await self._stored_whole(draft, text, kept)
         # That an endpoint of the Hub ends is for whoever maintains this client, not for the model.
@@ -159,7 +159,7 @@ class Results:
             return None
 
 
-def _written(output: Any) -> tuple[dict[str, Any], str, int]:
+def _serialise(output: Any) -> tuple[dict[str, Any], str, int]:
     """The structured content, the equal text, and how many characters both take of a frame."""
     value = jsontext.plain(output)
     structured = value if isinstance(value, dict) else {"output": value}
@@ -209,13 +209,13 @@ def _link(stored: StoredArtifact) -> Link:
 def _label(action: Action | None, answer: Answer) -> str:
     if action is not None:
         return clean(action.key.replace("/", " ").replace(":", " "), 60, one_line=True)
-    return said(answer.provider or "result", 60, one_line=True)
+    return safe_text(answer.provider or "result", 60, one_line=True)
 
 
 def _payee(end: CallEnd) -> str:
     if end.action is not None:
         return provider_of(end.action)
-    return said(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
+    return safe_text(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
 
 
 def receipt(end: CallEnd) -> str:

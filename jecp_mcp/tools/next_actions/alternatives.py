@@ -15,7 +15,7 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Action
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.publishing.cleaning import clean, title_of
-from jecp_mcp.tools.publishing.naming import unpinned
+from jecp_mcp.tools.publishing.naming import split_version
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.wire.jecp.tiers import TIERS
 
@@ -38,7 +38,7 @@ def brief(action: Action, name: str) -> dict[str, Any]:
     return {"tool": name, "title": title_of(action), **_terms(action)}
 
 
-class Equivalents:
+class Alternatives:
     """Looks for other actions in the catalog, and remembers which providers failed. One per process."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Equivalents:
         ranked: list[tuple[tuple[bool, int, int, int], Action]] = []
         for other in self._finder.search(" ".join(sorted(task)), limit=_CANDIDATES):
             # Rivals share words and inputs; what only shares words is another step with the same material.
-            alike = (_shared(task, _task(other)) + _shared(_inputs(action), _inputs(other))) / 2
+            alike = (_dice(task, _task(other)) + _dice(_inputs(action), _inputs(other))) / 2
             tier = _tier(other)
             if other.key == action.key or alike < _LEAST_ALIKE or other.price.amount is None or _is_sunset(other):
                 continue
@@ -78,7 +78,7 @@ class Equivalents:
     def named_by(self, texts: Iterable[str], action: Action) -> Sequence[Mapping[str, Any]]:
         """The actions that `texts` mean, as keys or capability ids, but for `action` itself."""
         # A Hub may name a version that is sold no more; what is shown is what would be bought.
-        found = (self._registry.find(unpinned(text)[0]) for text in texts)
+        found = (self._registry.find(split_version(text)[0]) for text in texts)
         return self._named(one for one in found if one is not None and one.key != action.key)
 
     def nearest(self, text: str, action: Action | None = None) -> Sequence[Mapping[str, Any]]:
@@ -116,7 +116,7 @@ def _inputs(action: Action) -> frozenset[str]:
     return frozenset(properties) if isinstance(properties, Mapping) else frozenset()
 
 
-def _shared(one: frozenset[str], other: frozenset[str]) -> float:
+def _dice(one: frozenset[str], other: frozenset[str]) -> float:
     """How much two sets have in common, from 0 to 1 (Dice's coefficient); half where both say nothing."""
     both = len(one) + len(other)
     return 2 * len(one & other) / both if both else 0.5

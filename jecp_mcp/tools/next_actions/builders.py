@@ -18,7 +18,7 @@ from jecp_mcp.domain.offers import Action
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
-from jecp_mcp.tools.next_actions.alternatives import Equivalents
+from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.types import Actor, NextAction
 from jecp_mcp.wire.jecp.next_actions import HubAction
@@ -62,7 +62,7 @@ class Context:
     target: str | None = None
     action: Action | None = None
     successor: str | None = None
-    offers: Equivalents | None = None
+    offers: Alternatives | None = None
     page: str | None = None
 
 
@@ -86,7 +86,7 @@ class Case:
         return None if seconds is None else min(max(seconds, 0), _LONGEST_WAIT)
 
 
-def step(
+def next_action(
     case: Case,
     actor: Actor,
     hint: str,
@@ -118,11 +118,11 @@ def step(
 def topup(case: Case) -> NextAction:
     """A payment link, which a person must open; the agent can only fetch it."""
     if "jecp_topup" not in case.context.own:
-        return step(
+        return next_action(
             case, "human", "Tell the user that the wallet needs money. Stop until it has some.", url=_link(case)
         )
-    amount = _topup_amount(case)
-    return step(
+    amount = _amount_for(case)
+    return next_action(
         case,
         "agent",
         "Call this: it returns a payment link. Give the link to the user, who must pay; then repeat the call.",
@@ -130,15 +130,15 @@ def topup(case: Case) -> NextAction:
     )
 
 
-def _topup_amount(case: Case) -> int:
+def _amount_for(case: Case) -> int:
     """The smallest amount on sale that pays for the call."""
     offered = case.said.allowed_amounts_usd if case.said is not None else ()
     action = action_of(case)
     price = action.price.amount if action is not None and action.price.amount is not None else 0
-    return enough(price, [amount for amount in TOPUPS_USD if amount in offered] or TOPUPS_USD)
+    return topup_amount(price, [amount for amount in TOPUPS_USD if amount in offered] or TOPUPS_USD)
 
 
-def enough(needed: int, amounts: Sequence[int] = TOPUPS_USD) -> int:
+def topup_amount(needed: int, amounts: Sequence[int] = TOPUPS_USD) -> int:
     """The smallest amount on sale, in whole USD, that pays for `needed` micro-USDC; else the largest."""
     return next((amount for amount in amounts if amount * MICRO_PER_USDC >= needed), amounts[-1])
 
@@ -146,23 +146,23 @@ def enough(needed: int, amounts: Sequence[int] = TOPUPS_USD) -> int:
 def register(case: Case) -> NextAction:
     """An account by the agent itself where there is none; credentials that do not work are the operator's."""
     if "jecp_register" in case.context.own:
-        return step(
+        return next_action(
             case,
             "agent",
             "Call this once: it makes an agent account at the Hub and keeps its key here. Then repeat the call.",
             call=("jecp_register", {}),
         )
-    return step(
+    return next_action(
         case, "operator", "Tell the user: the operator must check JECP_AGENT_ID and JECP_API_KEY, then restart."
     )
 
 
-def again(case: Case) -> NextAction:
+def retry(case: Case) -> NextAction:
     """The same call, after a wait."""
     wait = case.wait
     if wait is None:
         wait = _DEFAULT_WAITS.get(case.refusal.code, 15)
-    return step(
+    return next_action(
         case,
         "agent",
         f"Wait {wait} s, then repeat this call unchanged." if wait else "Repeat this call unchanged.",
@@ -172,24 +172,24 @@ def again(case: Case) -> NextAction:
     )
 
 
-def limit(case: Case) -> NextAction:
+def wait_for_window(case: Case) -> NextAction:
     """A window cap without room: the same call once it has refilled, if it ever does."""
     resets_at = case.refusal.details.get("resets_at")
     if not isinstance(resets_at, str):
-        return operator(case)
+        return ask_operator(case)
     try:
         wait = max(1, -(-(parse_iso(resets_at) - case.context.now) // 1000))
     except ValueError:
-        return operator(case)
+        return ask_operator(case)
     if wait > _WORTH_WAITING:
-        return step(
+        return next_action(
             case,
             "human",
-            f"Tell the user that this limit has room again at {resets_at}{_let_past(case)}. Stop until then.",
+            f"Tell the user that this limit has room again at {resets_at}{_past_the_limit(case)}. Stop until then.",
             wait=wait,
             type_="retry_after",
         )
-    return step(
+    return next_action(
         case,
         "agent",
         f"Wait {wait} s for room in this limit, then repeat this call; or tell the user and stop.",
@@ -199,12 +199,14 @@ def limit(case: Case) -> NextAction:
     )
 
 
-def _let_past(case: Case) -> str:
+def _past_the_limit(case: Case) -> str:
     code = case.refusal.details.get("approval_code")
-    return f", or sooner if the operator lets this call past it, {answered(code, case.context.page)}" if code else ""
+    return (
+        f", or sooner if the operator lets this call past it, {ways_to_answer(code, case.context.page)}" if code else ""
+    )
 
 
-def answered(code: object, page: str | None) -> str:
+def ways_to_answer(code: object, page: str | None) -> str:
     """By which roads a person answers what waits under a code, outside the chat; None stands for whatever waits."""
     command = f"jecp-mcp approve {code}" if code is not None else "jecp-mcp approve"
     return f"with `{command}` in a terminal{f', or in a browser at {page}' if page else ''}"
@@ -216,7 +218,7 @@ def check_status(case: Case) -> NextAction:
     wait = case.wait
     if wait is None:
         wait = 5 if case.refusal.code == "CALL_IN_PROGRESS" else 15
-    return step(
+    return next_action(
         case,
         "agent",
         f"Do not repeat the call. Wait {wait} s, then ask for its status, which finishes it without paying twice.",
@@ -228,54 +230,54 @@ def check_status(case: Case) -> NextAction:
 
 def list_calls(case: Case) -> NextAction:
     """The latest calls, for one whose id is wrong."""
-    return step(case, "agent", "List the latest calls, with their ids.", call=("jecp_status", {}))
+    return next_action(case, "agent", "List the latest calls, with their ids.", call=("jecp_status", {}))
 
 
-def its_status(case: Case) -> NextAction:
+def status_of_call(case: Case) -> NextAction:
     """The status of a call that cannot be given back, which says what became of its money."""
     call_id = (case.context.arguments or {}).get("call_id")
     given = {"call_id": call_id} if isinstance(call_id, str) else {}
-    return step(case, "agent", "Read what became of this call.", call=("jecp_status", given))
+    return next_action(case, "agent", "Read what became of this call.", call=("jecp_status", given))
 
 
 def use_account(case: Case) -> NextAction:
     """The account there is, in place of a second one."""
-    return step(case, "agent", "Look at the wallet of the account there is.", call=("jecp_wallet", {}))
+    return next_action(case, "agent", "Look at the wallet of the account there is.", call=("jecp_wallet", {}))
 
 
-def mandate(case: Case) -> NextAction:
+def outside_mandate(case: Case) -> NextAction:
     """Something the operator's mandate does not allow."""
-    return step(case, "operator", "Tell the user: only the operator can change what may be spent. Stop here.")
+    return next_action(case, "operator", "Tell the user: only the operator can change what may be spent. Stop here.")
 
 
-def ended(case: Case) -> NextAction:
+def renew_mandate(case: Case) -> NextAction:
     """A mandate whose time is over."""
-    return step(
+    return next_action(
         case,
         "operator",
         "Tell the user: the permission to spend has ended, and only the operator can renew it. Stop here.",
     )
 
 
-def denied(case: Case) -> NextAction:
+def other_action(case: Case) -> NextAction:
     """One action that the operator's mandate leaves out; others it does not."""
-    return step(
+    return next_action(
         case, "operator", "Only the operator can allow this action. Use another one, or tell the user and stop."
     )
 
 
-def dearer(case: Case) -> NextAction:
+def above_listed_price(case: Case) -> NextAction:
     """The Hub-side mandate is what was reserved at the listed price: the Hub asks for more than it listed."""
-    return step(
+    return next_action(
         case,
         "operator",
         "The Hub asks more than its listed price, and nothing above that was allowed. Tell the user and stop.",
     )
 
 
-def ledger(case: Case) -> NextAction:
+def mend_ledger(case: Case) -> NextAction:
     """A ledger that cannot be written."""
-    return step(
+    return next_action(
         case,
         "operator",
         "Tell the user: nothing can be bought before the operator has run `jecp-mcp doctor --ledger`. Stop here.",
@@ -283,9 +285,9 @@ def ledger(case: Case) -> NextAction:
     )
 
 
-def ruling(case: Case) -> NextAction:
+def ask_for_ruling(case: Case) -> NextAction:
     """A call that can never be proven."""
-    return step(
+    return next_action(
         case,
         "operator",
         "Tell the user: only the operator can rule on this call, with `jecp-mcp reconcile`. Stop here.",
@@ -296,7 +298,7 @@ def ruling(case: Case) -> NextAction:
 def buy_again(case: Case) -> NextAction:
     """A call that is over. What was paid for is bought again only when a person says so."""
     if case.end.charge is Charge.NO:
-        return step(
+        return next_action(
             case,
             "agent",
             "The earlier call is over and was free of charge. Repeat this call to have its result.",
@@ -304,31 +306,33 @@ def buy_again(case: Case) -> NextAction:
             type_="retry_after",
             wait=0,
         )
-    return step(case, "human", "The earlier payment stands. Ask the user whether to buy this again.", type_="ask_user")
+    return next_action(
+        case, "human", "The earlier payment stands. Ask the user whether to buy this again.", type_="ask_user"
+    )
 
 
-def operator(case: Case) -> NextAction:
+def ask_operator(case: Case) -> NextAction:
     """Nothing that an agent or its user can mend."""
-    return step(case, "operator", "Tell the user that the operator must look into this. Stop here.")
+    return next_action(case, "operator", "Tell the user that the operator must look into this. Stop here.")
 
 
 def upgrade(case: Case) -> NextAction:
     """A protocol this version is too old for."""
-    return step(case, "operator", "Tell the user: the operator should update jecp-mcp. Stop here.")
+    return next_action(case, "operator", "Tell the user: the operator should update jecp-mcp. Stop here.")
 
 
-def clock(case: Case) -> NextAction:
+def check_clock(case: Case) -> NextAction:
     """A refused signature: with a clock that is off, or for a reason that only the operator can find."""
     if case.refusal.code == CLOCK_WRONG or case.refusal.details.get("subcause") == "clock_skew":
-        return step(
+        return next_action(
             case, "operator", "Tell the user: the operator must set this machine's clock. Stop here.", type_="set_clock"
         )
-    return upgrade(case) if case.type == "upgrade_client" else operator(case)
+    return upgrade(case) if case.type == "upgrade_client" else ask_operator(case)
 
 
-def account(case: Case) -> NextAction:
+def other_account(case: Case) -> NextAction:
     """A call in doubt that only another account's server can find out about."""
-    return step(
+    return next_action(
         case,
         "operator",
         "Do not buy it again. Tell the user: the operator must run a server with the account that paid. Stop here.",
@@ -337,7 +341,7 @@ def account(case: Case) -> NextAction:
 
 def wallet_only(case: Case) -> NextAction:
     """A step of a payment by signature, for which nothing is configured."""
-    return step(
+    return next_action(
         case,
         "operator",
         "This server pays from the Hub's wallet only; no x402 signer is configured. Tell the user that the operator "
@@ -347,7 +351,9 @@ def wallet_only(case: Case) -> NextAction:
 
 def review(case: Case) -> NextAction:
     """A purchase that the Hub wants a person to look at."""
-    return step(case, "human", "Tell the user what this call is for and what it costs. Stop until they have decided.")
+    return next_action(
+        case, "human", "Tell the user what this call is for and what it costs. Stop until they have decided."
+    )
 
 
 def foreign(case: Case) -> NextAction:
@@ -358,8 +364,10 @@ def foreign(case: Case) -> NextAction:
         extra = links.data({key: item for key, item in case.said.raw.items() if key != "type"}, _MAX_FOREIGN)
     url = _link(case)
     if url is not None:
-        return step(case, "human", "Show the user this step of the Hub's. It needs a person.", url=url, extra=extra)
-    return step(case, "operator", "Show the user this step of the Hub's. It needs the operator.", extra=extra)
+        return next_action(
+            case, "human", "Show the user this step of the Hub's. It needs a person.", url=url, extra=extra
+        )
+    return next_action(case, "operator", "Show the user this step of the Hub's. It needs the operator.", extra=extra)
 
 
 def _link(case: Case) -> str | None:

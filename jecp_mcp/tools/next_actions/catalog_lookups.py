@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.jsontext import NOTHING
-from jecp_mcp.tools.next_actions.builders import Case, action_of, operator, step
+from jecp_mcp.tools.next_actions.builders import Case, action_of, ask_operator, next_action
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
@@ -19,7 +19,7 @@ _ARTICLES: Final = frozenset({"a", "an", "the"})
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
-def too_dear(case: Case) -> NextAction:
+def within_call_limit(case: Case) -> NextAction:
     """A price above the cap for one call: something that costs less."""
     most = case.refusal.details.get("limit")
     return cheaper(case, most if isinstance(most, str) else None)
@@ -31,8 +31,8 @@ def cheaper(case: Case, most: str | None) -> NextAction:
     if most is not None:
         query["max_price_usdc"] = most
     if "jecp_search" not in case.context.own:
-        return operator(case)
-    return step(
+        return ask_operator(case)
+    return next_action(
         case,
         "agent",
         "Search for an action within the limit, or tell the user what this one costs.",
@@ -44,10 +44,10 @@ def cheaper(case: Case, most: str | None) -> NextAction:
 def search(case: Case) -> NextAction:
     """A look into the catalog."""
     if "jecp_search" not in case.context.own:
-        return operator(case)
+        return ask_operator(case)
     offers = case.context.offers
-    near = offers.nearest(_asked(case), action_of(case)) if offers is not None and case.type in _BY_NAME else ()
-    return step(
+    near = offers.nearest(_called_name(case), action_of(case)) if offers is not None and case.type in _BY_NAME else ()
+    return next_action(
         case,
         "agent",
         _SEARCH_HINTS.get(case.type, _FIND),
@@ -61,11 +61,11 @@ def alternative(case: Case) -> NextAction:
     action, offers = action_of(case), case.context.offers
     if action is None or offers is None or "jecp_describe" not in case.context.own:
         return search(case)
-    others = [*offers.named_by(_suggested(case), action), *offers.to(action)]
+    others = [*offers.named_by(_hub_suggestions(case), action), *offers.to(action)]
     others = [one for number, one in enumerate(others) if one not in others[:number]]
     if not others:
         return search(case)
-    return step(
+    return next_action(
         case,
         "agent",
         "Another action does the same: read it, then call it instead.",
@@ -74,7 +74,7 @@ def alternative(case: Case) -> NextAction:
     )
 
 
-def _suggested(case: Case) -> Sequence[str]:
+def _hub_suggestions(case: Case) -> Sequence[str]:
     """What the Hub itself says to use instead."""
     if case.said is None:
         return ()
@@ -88,7 +88,7 @@ def describe(case: Case) -> NextAction:
     target = case.context.target
     if target is None or "jecp_describe" not in case.context.own:
         return search(case)
-    return step(
+    return next_action(
         case,
         "agent",
         "Read the input schema, mend the arguments, then call again.",
@@ -104,14 +104,14 @@ def gone_action(case: Case) -> NextAction:
 def successor(case: Case) -> NextAction:
     """What takes the place of a withdrawn action."""
     if case.context.successor is None or "jecp_describe" not in case.context.own:
-        return step(
+        return next_action(
             case,
             "agent",
             "This action was withdrawn. Search for one that does the same.",
             call=("jecp_search", {"query": _query(case)}),
             type_="use_successor",
         )
-    return step(
+    return next_action(
         case,
         "agent",
         "This action was withdrawn. Read its successor, then call that instead.",
@@ -120,7 +120,7 @@ def successor(case: Case) -> NextAction:
     )
 
 
-def trust(case: Case) -> NextAction:
+def earn_trust(case: Case) -> NextAction:
     """A tier that only time and completed calls earn; meanwhile what can be had at the present one."""
     said, action, offers = case.said, action_of(case), case.context.offers
     need = case.refusal.details.get("required") or (said.required_tier if said else None)
@@ -132,17 +132,17 @@ def trust(case: Case) -> NextAction:
             tier += f" (at most {TIER_CALLS[need] - TIER_CALLS[now]} more)"
     others = offers.to(action, highest_tier=now) if action is not None and offers is not None and now in TIERS else ()
     if others and "jecp_describe" in case.context.own:
-        return step(
+        return next_action(
             case,
             "agent",
             f"This needs {tier}. Another action can be had now: read it, then call it instead, or tell the user.",
             call=("jecp_describe", {"tool": others[0]["tool"]}),
             alternatives=others,
         )
-    return step(case, "human", f"Tell the user: this needs {tier}. Stop here.")
+    return next_action(case, "human", f"Tell the user: this needs {tier}. Stop here.")
 
 
-def _asked(case: Case) -> str:
+def _called_name(case: Case) -> str:
     """The name that was called, also through one of our own tools."""
     asked = (case.context.arguments or {}).get("tool") if case.context.tool in case.context.own else None
     return asked if isinstance(asked, str) else case.context.tool
@@ -151,7 +151,7 @@ def _asked(case: Case) -> str:
 def _query(case: Case) -> str:
     """What to search for: the words of the action's title, or of the name that was called."""
     action = action_of(case)
-    text = _asked(case)
+    text = _called_name(case)
     if action is not None:
         text = f"{action.capability.rpartition('/')[2]} {action.title or action.action}"
     found = _WORD.findall(case.context.links.words(text, 200).lower())

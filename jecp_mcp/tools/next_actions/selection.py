@@ -19,7 +19,7 @@ from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.next_actions import paired_type, parse_next_action
 
 
-def advise(end: CallEnd, context: Context) -> NextAction:
+def choose(end: CallEnd, context: Context) -> NextAction:
     """The next step after a refused call. `end` carries a refusal."""
     refusal = end.refusal
     assert refusal is not None
@@ -96,29 +96,29 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
 _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
     {
         "LIMIT_REACHED": human_approval.full_limit,
-        "PER_CALL_LIMIT": catalog_lookups.too_dear,
+        "PER_CALL_LIMIT": catalog_lookups.within_call_limit,
         "APPROVAL_REQUIRED": human_approval.approve,
         "APPROVAL_PENDING": human_approval.wait_for_person,
-        "APPROVAL_DENIED": human_approval.refused_by_person,
+        "APPROVAL_DENIED": human_approval.accept_refusal,
         "NOT_SHOWABLE": human_approval.shorten,
         "TOO_MANY_QUESTIONS": human_approval.too_many_questions,
         "PREPARED_NOT_FOUND": human_approval.prepare_first,
         "PREPARED_EXPIRED": human_approval.prepare_anew,
         "PREPARED_SUPERSEDED": human_approval.prepare_anew,
         "PRICE_CHANGED": human_approval.prepare_anew,
-        "NOT_CHARGED": builders.its_status,
-        "DENIED_BY_POLICY": builders.denied,
-        "PRICE_UNKNOWN": builders.denied,
-        "INSUFFICIENT_BUDGET": builders.dearer,
-        "LEDGER_UNAVAILABLE": builders.ledger,
-        "LEDGER_DAMAGED": builders.ledger,
-        "CLOCK_WRONG": builders.clock,
-        "ACCOUNT_NOT_HERE": builders.account,
+        "NOT_CHARGED": builders.status_of_call,
+        "DENIED_BY_POLICY": builders.other_action,
+        "PRICE_UNKNOWN": builders.other_action,
+        "INSUFFICIENT_BUDGET": builders.above_listed_price,
+        "LEDGER_UNAVAILABLE": builders.mend_ledger,
+        "LEDGER_DAMAGED": builders.mend_ledger,
+        "CLOCK_WRONG": builders.check_clock,
+        "ACCOUNT_NOT_HERE": builders.other_account,
         "CALL_OVER": builders.buy_again,
-        "CALL_WRITTEN_OFF": builders.ruling,
+        "CALL_WRITTEN_OFF": builders.ask_for_ruling,
         "CAPABILITY_DEPRECATED": catalog_lookups.successor,
         "ACTION_NOT_FOUND": catalog_lookups.gone_action,
-        "PROVENANCE_MISMATCH": builders.clock,
+        "PROVENANCE_MISMATCH": builders.check_clock,
     }
 )
 """Codes on which we know more than any type says."""
@@ -128,10 +128,10 @@ _BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "topup": builders.topup,
         "topup_url": builders.topup,
         "register": builders.register,
-        "increase_mandate": builders.mandate,
-        "refresh_mandate": builders.ended,
-        "raise_cap": builders.mandate,
-        "retry_after": builders.again,
+        "increase_mandate": builders.outside_mandate,
+        "refresh_mandate": builders.renew_mandate,
+        "raise_cap": builders.outside_mandate,
+        "retry_after": builders.retry,
         "retry_or_alternative": catalog_lookups.alternative,
         "try_alternative_provider": catalog_lookups.alternative,
         "discover": catalog_lookups.search,
@@ -140,9 +140,9 @@ _BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "check_status": builders.check_status,
         "list_calls": builders.list_calls,
         "use_account": builders.use_account,
-        "earn_trust": catalog_lookups.trust,
+        "earn_trust": catalog_lookups.earn_trust,
         "upgrade_client": builders.upgrade,
-        "drop_streaming_accept": builders.operator,
+        "drop_streaming_accept": builders.ask_operator,
         "x402_settle": builders.wallet_only,
         "check_signer": builders.wallet_only,
         "resign": builders.wallet_only,
@@ -150,7 +150,7 @@ _BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "switch_to_wallet": builders.wallet_only,
         "link_wallet": builders.wallet_only,
         "review_intent": builders.review,
-        "ask_operator": builders.operator,
+        "ask_operator": builders.ask_operator,
     }
 )
 

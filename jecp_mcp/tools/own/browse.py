@@ -17,10 +17,10 @@ from jecp_mcp.tools.publishing.cleaning import (
     price_words,
     provider_of,
     provider_words,
-    said,
+    safe_text,
     title_of,
 )
-from jecp_mcp.tools.publishing.prompt_injection import orders
+from jecp_mcp.tools.publishing.prompt_injection import find_injection
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
 from jecp_mcp.tools.schemas.json_values import TooMany, Unreadable, Values
 
@@ -78,7 +78,7 @@ async def search(
     return answer
 
 
-def described(on_shelf: PublishedTool, warning: str | None, left: Sequence[str] = ()) -> dict[str, Any]:
+def description(on_shelf: PublishedTool, warning: str | None, left: Sequence[str] = ()) -> dict[str, Any]:
     """One action as ``jecp_describe`` shows it, without what the limits say.
 
     Args:
@@ -95,12 +95,12 @@ def described(on_shelf: PublishedTool, warning: str | None, left: Sequence[str] 
     if action.deprecation is not None and action.deprecation.status != "active":
         end = action.deprecation
         fields = {"status": end.status, "sunset_at": end.sunset_at, "successor": end.successor}
-        made["deprecation"] = {key: said(text, 200, one_line=True) for key, text in fields.items() if text}
+        made["deprecation"] = {key: safe_text(text, 200, one_line=True) for key, text in fields.items() if text}
     words = provider_words(action, _DESCRIPTION)
     made.pop("summary", None)
     if words:
         made["providers_words"] = words
-    effects = [said(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
+    effects = [safe_text(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
     if effects:
         made["side_effects"] = effects[:_MAX_EFFECTS]
     made["input_schema"] = jsontext.plain(on_shelf.card.input_schema)
@@ -153,7 +153,7 @@ def _examples(action: Action) -> list[Any]:
     for example in action.examples:
         try:
             text = jsontext.dumps(example)
-            if len(text) <= _EXAMPLE_LENGTH and orders(text.decode()) is None:
+            if len(text) <= _EXAMPLE_LENGTH and find_injection(text.decode()) is None:
                 shown.append(Values().advised(example))
         except (WireError, Unreadable, TooMany):
             continue

@@ -124,6 +124,6 @@ OWN: Final[Mapping[str, ToolCard]] = {card.name: card for card in _CARDS}
 """Every own tool by name, in the order of the list."""
 
 
-def offered(*, registered: bool) -> tuple[ToolCard, ...]:
+def own_cards(*, registered: bool) -> tuple[ToolCard, ...]:
     """The own tools to publish; ``jecp_register`` only while there are no credentials."""
     return tuple(card for card in _CARDS if not (registered and card.name == "jecp_register"))

@@ -15,16 +15,16 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.rails.jecp.client import HubClient
-from jecp_mcp.tools.error_results import message_of, step_object
+from jecp_mcp.tools.error_results import message_of, next_action_object
 from jecp_mcp.tools.next_actions.builders import Context
-from jecp_mcp.tools.next_actions.selection import advise
+from jecp_mcp.tools.next_actions.selection import choose
 from jecp_mcp.tools.own import browse, refunds
-from jecp_mcp.tools.own.definitions import OWN, offered
+from jecp_mcp.tools.own.definitions import OWN, own_cards
 from jecp_mcp.tools.own.registration import AgentAccount
-from jecp_mcp.tools.own.wallet import Wallet, line
+from jecp_mcp.tools.own.wallet import Wallet, call_summary
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.naming import unpinned
+from jecp_mcp.tools.publishing.naming import split_version
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
@@ -73,7 +73,7 @@ class OwnTools:
     def __init__(self, deps: ToolDeps, check: ArgumentChecks) -> None:
         self._deps = deps
         self._check = check
-        self._names = {known: frozenset(card.name for card in offered(registered=known)) for known in (True, False)}
+        self._names = {known: frozenset(card.name for card in own_cards(registered=known)) for known in (True, False)}
 
     def names(self) -> frozenset[str]:
         """The own tools offered now."""
@@ -111,7 +111,7 @@ class OwnTools:
                 raise ToolFault(
                     "TOOL_NOT_FOUND", f"There is no tool {name}. Nothing was charged. Search for the action."
                 )
-        return told(made)
+        return free_result(made)
 
     async def describe(self, tool: str, caller: Caller) -> dict[str, Any]:
         """One tool or action: what it does, takes and costs, and whether the limits allow it now.
@@ -123,15 +123,15 @@ class OwnTools:
         if tool in self.names():
             card = OWN[tool]
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
-        on_shelf = located(self._deps.registry, tool)
+        on_shelf = find_tool(self._deps.registry, tool)
         if on_shelf is None:
-            if (aside := set_aside(self._deps.registry, tool)) is not None:
+            if (aside := quarantine_message(self._deps.registry, tool)) is not None:
                 raise ToolFault("TOOL_QUARANTINED", aside)
-            if (otherwise := sold_otherwise(self._deps.registry, tool)) is not None:
+            if (otherwise := version_message(self._deps.registry, tool)) is not None:
                 raise ToolFault("TOOL_NOT_FOUND", otherwise)
             raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for the action.")
         left = self._check.left(on_shelf.name, on_shelf.card.input_schema)
-        made = browse.described(on_shelf, self._deps.registry.warning(on_shelf.action), left)
+        made = browse.description(on_shelf, self._deps.registry.warning(on_shelf.action), left)
         self._mark([made], caller)
         return made | await self._deps.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
 
@@ -156,14 +156,14 @@ class OwnTools:
                 self._deps.calls.delivered(end)
             return result
         # Resolving may have moved the row on.
-        made = line(await self._row(call_id, caller) or row)
+        made = call_summary(await self._row(call_id, caller) or row)
         made["charged"] = end.charge.value
         if end.refusal is not None:
             made["message"] = message_of(end.refusal, self._deps.links)
             context = Context(row.tool, None, self.names(), self._deps.links, self._deps.clock.now(), action=action)
             if end.refusal.code != refusals.CALL_OVER or end.charge is not Charge.NO:
-                made["next_action"] = step_object(advise(end, context))
-        return told(made)
+                made["next_action"] = next_action_object(choose(end, context))
+        return free_result(made)
 
     async def _row(self, call_id: str, caller: Caller) -> CallRow | None:
         rows = await self._deps.calls.status(call_id)
@@ -177,7 +177,7 @@ class OwnTools:
         """
         rows = await self._deps.calls.status(limit=_SEARCHED)
         mine = [row for row in rows if row.principal == caller.principal]
-        return {"calls": [line(row) for row in mine[:_LATEST]]}
+        return {"calls": [call_summary(row) for row in mine[:_LATEST]]}
 
     async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
         if not self._deps.account.present():
@@ -196,7 +196,7 @@ class OwnTools:
             reply = await caller.asker.show_link(f"topup {amount_usd}", message, checkout)
         type_, hint = _AFTER_LINK.get(reply.decision, ("open_url", _GIVE_LINK))
         step = NextAction(type=type_, actor="human", hint=hint, source="bridge", url=reply.url)
-        return {"amount_usd": amount_usd, "checkout_url": reply.url, "next_action": step_object(step)}
+        return {"amount_usd": amount_usd, "checkout_url": reply.url, "next_action": next_action_object(step)}
 
     async def _checkout(self, amount_usd: int) -> str:
         url = self._deps.links.checkout(await self._deps.hub.topup(amount_usd))
@@ -228,7 +228,7 @@ class OwnTools:
         return shown
 
 
-def located(registry: ToolRegistry, tool: str) -> PublishedTool | None:
+def find_tool(registry: ToolRegistry, tool: str) -> PublishedTool | None:
     """What a tool name, or an action's key, stands for in the registry; None for nothing."""
     found = registry.resolve(tool)
     if found is not None:
@@ -238,7 +238,7 @@ def located(registry: ToolRegistry, tool: str) -> PublishedTool | None:
     return registry.resolve(name) if name is not None else None
 
 
-def set_aside(registry: ToolRegistry, tool: str) -> str | None:
+def quarantine_message(registry: ToolRegistry, tool: str) -> str | None:
     """Why an action that a tool name or key means cannot be bought, as a message; None when it means no such one."""
     action = registry.find(tool)
     reason = registry.quarantined.get(action.key) if action is not None else None
@@ -250,9 +250,9 @@ def set_aside(registry: ToolRegistry, tool: str) -> str | None:
     )
 
 
-def sold_otherwise(registry: ToolRegistry, tool: str) -> str | None:
+def version_message(registry: ToolRegistry, tool: str) -> str | None:
     """That an action is sold, but not at the version that was named; None where no version was, or nothing is sold."""
-    wanted, version = unpinned(tool)
+    wanted, version = split_version(tool)
     action = registry.find(wanted) if version is not None else None
     if action is None or version is None:
         return None
@@ -263,6 +263,6 @@ def sold_otherwise(registry: ToolRegistry, tool: str) -> str | None:
     )
 
 
-def told(structured: Mapping[str, Any]) -> ToolResult:
+def free_result(structured: Mapping[str, Any]) -> ToolResult:
     """What a free tool of our own says."""
     return ToolResult((Text(jsontext.dumps(structured).decode()),), structured=structured)

@@ -12,9 +12,9 @@ from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Action
 from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.tools.error_results import step_object
-from jecp_mcp.tools.next_actions.builders import answered, enough
-from jecp_mcp.tools.publishing.cleaning import clean, left_words, provider_of, said
+from jecp_mcp.tools.error_results import next_action_object
+from jecp_mcp.tools.next_actions.builders import topup_amount, ways_to_answer
+from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.schemas.arguments import Problem
 from jecp_mcp.tools.types import NextAction
@@ -28,7 +28,7 @@ _QUERY: Final = 80
 Issue = dict[str, Any]
 
 
-def unfit(found: PublishedTool, problems: Sequence[Problem]) -> dict[str, Any]:
+def invalid_arguments(found: PublishedTool, problems: Sequence[Problem]) -> dict[str, Any]:
     """What is wrong with the arguments; nothing is prepared."""
     issues = [_argument(problem, found.card.input_schema) for problem in problems[:MAX_ISSUES]]
     step = NextAction(
@@ -39,10 +39,10 @@ def unfit(found: PublishedTool, problems: Sequence[Problem]) -> dict[str, Any]:
         tool="jecp_describe",
         arguments={"tool": found.name},
     )
-    return {"tool": found.name, "issues": issues, "charged": "no", "next_action": step_object(step)}
+    return {"tool": found.name, "issues": issues, "charged": "no", "next_action": next_action_object(step)}
 
 
-def shown(
+def summary(
     found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, left: Sequence[str] = ()
 ) -> dict[str, Any]:
     """A prepared call as the model sees it; amounts are decimal text in USDC.
@@ -55,20 +55,24 @@ def shown(
         left: what could not be checked in these arguments, beyond what the tool's card says.
     """
     call, slip = made.call, made.slip
-    issues = [*_full(made.full), *_short(call.hold if call.exact else call.quoted, balance), *_approval(made)]
-    issues += [*_ageing(found.action), *_unchecked([*found.card.left_to_hub, *left])]
+    issues = [
+        *_full_limits(made.full),
+        *_low_balance(call.hold if call.exact else call.quoted, balance),
+        *_approval(made),
+    ]
+    issues += [*_deprecation(found.action), *_left_to_hub([*found.card.left_to_hub, *left])]
     told: dict[str, Any] = {
         "prepared_id": slip.slip_id,
         "tool": found.name,
         "price_usdc": None if call.quoted is None else format_usdc(call.quoted),
         "at_most_usdc": format_usdc(call.hold),
         "expires_at": iso(slip.expires_at),
-        "provider": _hints(found.action),
+        "provider": _provider_facts(found.action),
     }
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = step_object(_next(found, made, balance, page))
+    told["next_action"] = next_action_object(_next(found, made, balance, page))
     return told
 
 
@@ -78,7 +82,7 @@ def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, pa
         return NextAction(
             "ask_human",
             "human",
-            f"Tell the user what it costs and that they approve it {answered(asked.slip_id, page)}. "
+            f"Tell the user what it costs and that they approve it {ways_to_answer(asked.slip_id, page)}. "
             "Or execute it: that asks them here, where this host can ask.",
             "bridge",
             url=page,
@@ -88,7 +92,7 @@ def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, pa
     if never:
         return _cheaper(found.action, min(never))
     if made.full:
-        return _once_there_is_room(made, execute)
+        return _wait_for_room(made, execute)
     least = made.call.quoted or made.call.hold
     if balance is not None and balance < least:
         return NextAction(
@@ -97,7 +101,7 @@ def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, pa
             "The wallet holds too little. Get a payment link for the user; when they have paid, execute this call.",
             "bridge",
             tool="jecp_topup",
-            arguments={"amount_usd": enough(least - balance)},
+            arguments={"amount_usd": topup_amount(least - balance)},
         )
     return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
 
@@ -115,7 +119,7 @@ def _cheaper(action: Action, most: MicroUSDC) -> NextAction:
     )
 
 
-def _once_there_is_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
+def _wait_for_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
     """A full limit: wait if it has room again while the price is promised, else it is the operator's."""
     resets = [one.resets_at for one in made.full]
     latest = None if None in resets else max(at for at in resets if at is not None)
@@ -131,7 +135,7 @@ def _once_there_is_room(made: Preparation, execute: tuple[str, Mapping[str, Any]
     return NextAction("retry_after", "agent", hint, "bridge", tool=tool, arguments=arguments, retry_after_seconds=wait)
 
 
-def _full(readings: Sequence[MeterReading]) -> list[Issue]:
+def _full_limits(readings: Sequence[MeterReading]) -> list[Issue]:
     return [
         _issue(
             refusals.LIMIT_REACHED,
@@ -143,7 +147,7 @@ def _full(readings: Sequence[MeterReading]) -> list[Issue]:
     ]
 
 
-def _short(needed: MicroUSDC | None, balance: MicroUSDC | None) -> list[Issue]:
+def _low_balance(needed: MicroUSDC | None, balance: MicroUSDC | None) -> list[Issue]:
     if needed is None or balance is None or balance >= needed:
         return []
     text = f"The wallet was last known to hold {format_usdc(balance)} USDC, less than the price."
@@ -154,19 +158,21 @@ def _approval(made: Preparation) -> list[Issue]:
     return [] if made.approval is None else [_issue(refusals.APPROVAL_REQUIRED, made.approval[0], location="mandate")]
 
 
-def _ageing(action: Action) -> list[Issue]:
+def _deprecation(action: Action) -> list[Issue]:
     if action.deprecation is None or action.deprecation.status == "active":
         return []
-    until = f" until {said(action.deprecation.sunset_at, 40, one_line=True)}" if action.deprecation.sunset_at else ""
+    until = (
+        f" until {safe_text(action.deprecation.sunset_at, 40, one_line=True)}" if action.deprecation.sunset_at else ""
+    )
     text = f"The provider withdraws this action; it works{until}."
     return [_issue("CAPABILITY_DEPRECATED", text, location="catalog", blocking=False)]
 
 
-def _unchecked(left: Sequence[str]) -> list[Issue]:
+def _left_to_hub(left: Sequence[str]) -> list[Issue]:
     """What of the arguments only the Hub will check, after it is asked to sell."""
     if not left:
         return []
-    words = left_words(list(dict.fromkeys(left)), MAX_ISSUES)
+    words = unchecked_words(list(dict.fromkeys(left)), MAX_ISSUES)
     return [_issue("NOT_CHECKED_HERE", words, location="arguments", blocking=False)]
 
 
@@ -198,7 +204,7 @@ def _expected(schema: Mapping[str, Any], pointer: str) -> dict[str, Any]:
     return said if len(jsontext.dumps(said)) <= _FRAGMENT else {key: said[key] for key in ("type",) if key in said}
 
 
-def _hints(action: Action) -> dict[str, Any]:
+def _provider_facts(action: Action) -> dict[str, Any]:
     """What is known of the provider that bears on whether to buy."""
     told: dict[str, Any] = {"name": provider_of(action)}
     if action.version:
@@ -207,7 +213,7 @@ def _hints(action: Action) -> dict[str, Any]:
         told["tier"] = clean(action.trust_tier_required, 20, one_line=True)
     if action.timeout_ms is not None:
         told["timeout_seconds"] = action.timeout_ms // 1000
-    effects = [said(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
+    effects = [safe_text(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
     if effects:
         told["side_effects"] = effects[:MAX_ISSUES]
     return told

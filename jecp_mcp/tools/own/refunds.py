@@ -13,7 +13,7 @@ from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.jecp.client import HubClient
-from jecp_mcp.tools.error_results import step_object
+from jecp_mcp.tools.error_results import next_action_object
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.account import Refund
@@ -58,7 +58,7 @@ async def refund(
         tool="jecp_refund",
         arguments={},
     )
-    return {"call_id": call_id, **made, "next_action": step_object(step)}
+    return {"call_id": call_id, **made, "next_action": next_action_object(step)}
 
 
 async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:

@@ -107,13 +107,15 @@ class Wallet:
     async def _holds(self, principal: str) -> dict[str, Any]:
         """The calls that hold money without a proven end, newest first."""
         rows = await self._calls.holding(limit=_HOLDS + 1)
-        made: dict[str, Any] = {"open_holds": [line(row) for row in rows[:_HOLDS] if row.principal == principal]}
+        made: dict[str, Any] = {
+            "open_holds": [call_summary(row) for row in rows[:_HOLDS] if row.principal == principal]
+        }
         return made | ({"more_holds": True} if len(rows) > _HOLDS else {})
 
     async def _excessive(self, principal: str) -> dict[str, Any]:
         """The calls for which the payee took more than they were allowed to cost; a person must look at them."""
         rows = [row for row in await self._calls.excessive(limit=_HOLDS) if row.principal == principal]
-        return {"charged_too_much": [line(row) for row in rows]} if rows else {}
+        return {"charged_too_much": [call_summary(row) for row in rows]} if rows else {}
 
     async def balance(self) -> MicroUSDC | None:
         """The balance the Hub last told, or None.
@@ -179,7 +181,7 @@ class Wallet:
         )
 
 
-def line(row: CallRow) -> dict[str, Any]:
+def call_summary(row: CallRow) -> dict[str, Any]:
     """One call of the ledger, briefly."""
     made: dict[str, Any] = {
         "call_id": row.call_id,

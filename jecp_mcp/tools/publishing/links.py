@@ -20,10 +20,10 @@ from jecp_mcp.tools.publishing.cleaning import (
     LINK_WITHHELD,
     clean,
     links_in,
-    withheld,
+    withheld_notice,
     withhold_links,
 )
-from jecp_mcp.tools.publishing.prompt_injection import orders
+from jecp_mcp.tools.publishing.prompt_injection import find_injection
 from jecp_mcp.wire.jecp.ids import reference
 
 CHECKOUT_ORIGIN = "https://checkout.stripe.com"
@@ -88,8 +88,8 @@ class LinkPolicy:
     def said(self, text: str, limit: int) -> str:
         """The Hub's own words as `words` leaves them, or, where they give the model orders, a notice."""
         made = self.words(text, limit)
-        label = orders(made)
-        return made if label is None else withheld(label, "Hub")[:limit]
+        label = find_injection(made)
+        return made if label is None else withheld_notice(label, "Hub")[:limit]
 
     def _may_stay(self, link: str) -> bool:
         """Whether a link in a text may be shown; one without a scheme is judged as its reader would complete it."""
@@ -157,7 +157,7 @@ def hub_id(value: object) -> str | None:
     found = reference(value)
     if found is None:
         return None
-    if links_in(found) or orders(found) is not None:
+    if links_in(found) or find_injection(found) is not None:
         return LINK_WITHHELD
     return _KEY.sub(KEY_WITHHELD, found)
 

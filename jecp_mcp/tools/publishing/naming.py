@@ -39,7 +39,7 @@ _GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
 
 
-def unpinned(text: str) -> tuple[str, str | None]:
+def split_version(text: str) -> tuple[str, str | None]:
     """A key or capability id without its version, and the version: ``docs/pdf@1.0.0:merge``, ``docs/pdf:merge@1.0``."""
     before, at, after = text.partition("@")
     version, colon, action = after.partition(":")

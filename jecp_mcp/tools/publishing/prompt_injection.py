@@ -88,13 +88,13 @@ _LETTERS_OF_A_CODE: Final = 12
 _ENCODED: Final = re.compile(rf"[A-Za-z0-9+/_-]{{{_SHORTEST_CODE}}}")
 
 
-def suspect(text: str) -> str | None:
+def find_suspicion(text: str) -> str | None:
     """What is wrong with a stranger's description, to follow "the provider's text …", or None.
 
     Args:
         text: cleaned of invisible characters, and as long as it will be shown.
     """
-    found = orders(text)
+    found = find_injection(text)
     if found is None and len(text) > _SHORTEST_CODE:
         block = _ENCODED.search(text)
         if block is not None and len(set(block[0])) >= _LETTERS_OF_A_CODE:
@@ -102,8 +102,8 @@ def suspect(text: str) -> str | None:
     return found
 
 
-def orders(text: str) -> str | None:
-    """As `suspect`, for a value, a name or a pattern, which may well be encoded."""
+def find_injection(text: str) -> str | None:
+    """As `find_suspicion`, for a value, a name or a pattern, which may well be encoded."""
     if len(text) < _SHORTEST or (_ONE_WORD.fullmatch(text) and "jecp_" not in text.casefold()):
         return None
     plain = skeleton(text)

@@ -29,7 +29,7 @@ from jecp_mcp.tools.publishing.cleaning import (
     title_of,
 )
 from jecp_mcp.tools.publishing.host_profiles import name_lengths
-from jecp_mcp.tools.publishing.naming import Collision, Names, unpinned
+from jecp_mcp.tools.publishing.naming import Collision, Names, split_version
 from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.tools.types import ToolCard
 
@@ -138,7 +138,7 @@ class ToolRegistry:
 
         With a version pin it is that version or none: whoever names one wants no other.
         """
-        wanted, version = unpinned(text)
+        wanted, version = split_version(text)
         key = wanted if wanted in self._actions else self._names().key(wanted)
         if key is not None:
             found = [self._actions[key]]
@@ -177,7 +177,7 @@ class ToolRegistry:
             named: what is said to take its place, where that is not the catalog's own word.
         """
         said = named or (action.deprecation.successor if action.deprecation is not None else None)
-        plain = unpinned(said)[0] if said else ""
+        plain = split_version(said)[0] if said else ""
         for text in (f"{plain}:{action.action}", plain) if plain else ():
             found = self.find(text)
             if found is not None and found.key != action.key and found.key not in self._vetting.held:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from jecp_mcp.tools.publishing.cleaning import clean, hides_something, said
-from jecp_mcp.tools.publishing.prompt_injection import orders
+from jecp_mcp.tools.publishing.cleaning import clean, hides_something, safe_text
+from jecp_mcp.tools.publishing.prompt_injection import find_injection
 from jecp_mcp.tools.schemas.json_values import number
 from jecp_mcp.tools.schemas.references import Node
 
@@ -32,14 +32,14 @@ class Refused(Exception):  # a way out of the recursion, turned into a value by 
     """The schema holds what makes it unfit as a whole."""
 
 
-def loses(walk: Rewriter, _: Node, keyword: str, __: object, ___: int) -> None:
+def lose_keyword(walk: Rewriter, _: Node, keyword: str, __: object, ___: int) -> None:
     """Keywords for which 2020-12, or a schema of one part, has no other words."""
     walk.lose(keyword)
 
 
 def text(_: Rewriter, out: Node, keyword: str, value: object, __: int) -> None:
     """``title`` and ``description``."""
-    words = said(value, _TEXT_LENGTHS[keyword], one_line=True)
+    words = safe_text(value, _TEXT_LENGTHS[keyword], one_line=True)
     if words:
         out[keyword] = words
 
@@ -131,7 +131,7 @@ def required(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> 
     names = value if isinstance(value, list) else []
     if len(names) > MAX_SUBSCHEMAS * walk.room:
         raise Refused(f"the input schema requires more than {MAX_SUBSCHEMAS} properties")
-    kept = list(dict.fromkeys(checked_name(name) for name in names if isinstance(name, str)))
+    kept = list(dict.fromkeys(check_name(name) for name in names if isinstance(name, str)))
     if not isinstance(value, list) or any(not isinstance(name, str) for name in names):
         walk.lose(keyword)
     if kept:
@@ -143,13 +143,13 @@ def reference(walk: Rewriter, out: Node, _: str, value: object, __: int) -> None
     walk.refer(out, value)
 
 
-def checked_name(name: object) -> str:
+def check_name(name: object) -> str:
     """A property's name, which is a key of the arguments too, so it cannot be mended, only refused."""
     if not isinstance(name, str) or len(name) > MAX_SUBSCHEMAS or hides_something(name):
         raise Refused(f"the property name {clean(name, 40, one_line=True)!r} does not show what it is")
     # A plain identifier names a field or a switch, such as ignore_rules; a sentence needs more room.
-    spoken = None if _IDENTIFIER.fullmatch(name) else orders(name.translate(_BLANKS))
-    if orders(name) is not None or spoken is not None:
+    spoken = None if _IDENTIFIER.fullmatch(name) else find_injection(name.translate(_BLANKS))
+    if find_injection(name) is not None or spoken is not None:
         raise Refused("a property's name addresses the model")
     return name
 
@@ -164,7 +164,7 @@ WRITERS: Final[dict[str, Writer]] = {
     **dict.fromkeys(_FLAGS, flag),
     **dict.fromkeys(_BOUNDS, bound),
     **dict.fromkeys(_COUNTS, count),
-    **dict.fromkeys(("$dynamicRef", "$recursiveRef", "disallow", "extends", "divisibleBy"), loses),
+    **dict.fromkeys(("$dynamicRef", "$recursiveRef", "disallow", "extends", "divisibleBy"), lose_keyword),
     "default": default,
     "examples": examples,
     "type": types,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from jecp_mcp.tools.publishing.cleaning import hides_something, links_in
-from jecp_mcp.tools.publishing.prompt_injection import orders
+from jecp_mcp.tools.publishing.prompt_injection import find_injection
 
 MAX_VALUES: Final = 4_096
 """The most values, parts of values included, one schema may hold in all."""
@@ -51,7 +51,7 @@ class Values:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
-            if len(value) > _MAX_TEXT or hides_something(value) or orders(value) is not None:
+            if len(value) > _MAX_TEXT or hides_something(value) or find_injection(value) is not None:
                 raise Unreadable
             return value
         if isinstance(value, (int, float, Decimal)):

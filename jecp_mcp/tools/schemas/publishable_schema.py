@@ -59,7 +59,7 @@ def fit(schema: object) -> Fitted | Unfit:
     if not isinstance(schema, Mapping):
         return Unfit("the input schema is not an object")
     try:
-        root, told = _rewritten(schema)
+        root, told = _rewrite(schema)
         # What is unused only afterwards has become a part of the root, and what it lost is lost there.
         unused = drop_unused(root)
         fitted = fit_root(root, told.refs, MAX_BYTES)
@@ -77,25 +77,25 @@ def fit(schema: object) -> Fitted | Unfit:
         tuple(words for words, definition in parts.items() if definition not in unused)
         for parts in (told.lost, told.unsaid)
     )
-    return Fitted(fitted, lost, (*unsaid, *(() if bound is None else (beyond(bound),))))
+    return Fitted(fitted, lost, (*unsaid, *(() if bound is None else (depth_words(bound),))))
 
 
-def beyond(levels: int) -> str:
+def depth_words(levels: int) -> str:
     """What is not checked in arguments that nest deeper than a recursive schema can be followed."""
     return f"parts that repeat themselves, in arguments of more than {levels} levels"
 
 
-def loosened(schema: Node, *, without: frozenset[str] = frozenset(), cut: frozenset[int] = frozenset()) -> Node:
+def loosen(schema: Node, *, without: frozenset[str] = frozenset(), cut: frozenset[int] = frozenset()) -> Node:
     """A published schema without some of its constraints; it accepts whatever it accepted.
 
     Args:
         without: keywords to leave out.
         cut: the identities of subschemas whose references to leave out.
     """
-    return _rewritten(schema, without=without, cut=cut, room=_ROOM)[0]
+    return _rewrite(schema, without=without, cut=cut, room=_ROOM)[0]
 
 
-def _rewritten(schema: Mapping[Any, Any], **less: Any) -> tuple[Node, Rewriter]:
+def _rewrite(schema: Mapping[Any, Any], **less: Any) -> tuple[Node, Rewriter]:
     """The schema written anew until no reference leads to what is weaker than was thought where that matters."""
     weak: frozenset[int] = frozenset()
     for left in reversed(range(_MOST_PASSES)):

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from jecp_mcp.tools.publishing.cleaning import hides_something
-from jecp_mcp.tools.publishing.prompt_injection import orders
+from jecp_mcp.tools.publishing.prompt_injection import find_injection
 
 PATTERN_LENGTH: Final = 512
 """The longest pattern published, in characters."""
@@ -59,7 +59,7 @@ def portable(pattern: object) -> Portable | None:
     """
     if not isinstance(pattern, str) or len(pattern) > PATTERN_LENGTH or hides_something(pattern):
         return None
-    if orders(pattern) is not None:
+    if find_injection(pattern) is not None:
         return None
     scan = _Scan(pattern)
     while scan.at < len(pattern):
@@ -69,10 +69,10 @@ def portable(pattern: object) -> Portable | None:
         return None
     written = "".join(scan.written)
     # Without a backslash a character may mean something beside its new neighbours.
-    return Portable(written, scan.sizes[0]) if written == pattern else _as_written(written)
+    return Portable(written, scan.sizes[0]) if written == pattern else _if_stable(written)
 
 
-def _as_written(pattern: str) -> Portable | None:
+def _if_stable(pattern: str) -> Portable | None:
     found = portable(pattern)
     return found if found is not None and found.pattern == pattern else None
 
@@ -105,7 +105,7 @@ class _Scan:
         kind = token.lastgroup
         if kind == "class":
             return self._class()
-        self.written.append("(" if kind == "open" and "<" in token[0] else _spelled(token[0], in_class=False))
+        self.written.append("(" if kind == "open" and "<" in token[0] else _spell(token[0], in_class=False))
         match kind:
             case "open":
                 return self._open(token["open"])
@@ -129,7 +129,7 @@ class _Scan:
         if end is None:
             return False
         inside = self._pattern[self.at : end]
-        written = _compiled(r"\\.").sub(lambda escape: _spelled(escape[0], in_class=True), inside)
+        written = _compiled(r"\\.").sub(lambda escape: _spell(escape[0], in_class=True), inside)
         self.written += ("[", written)
         self.at = end
         strangers = sum(not one.isascii() for one in inside) + inside.count("\\u") + inside.count("\\x")
@@ -165,7 +165,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _spelled(text: str, *, in_class: bool) -> str:
+def _spell(text: str, *, in_class: bool) -> str:
     """A token without a backslash that JavaScript's ``u`` flag refuses."""
     if _compiled(_NEEDLESS).fullmatch(text) and not (in_class and text == r"\-"):
         return text[1]

@@ -20,11 +20,11 @@ from jecp_mcp.calls.stored import fingerprint
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.server import elicitation, transports
 from jecp_mcp.server.elicitation import Askers
-from jecp_mcp.server.list_changed import Announcer
+from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.settings import ServerSettings
 from jecp_mcp.tools.dispatch import ToolDispatcher
-from jecp_mcp.tools.own.handlers import told
+from jecp_mcp.tools.own.handlers import free_result
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 from jecp_mcp.tools.types import ToolResult
 from tests.contract.tools.shop import Shop, opened
@@ -57,7 +57,7 @@ class AskingDispatcher(ToolDispatcher):
         if name.startswith("buy") and all(one.decision is Decision.ACCEPTED for one in replies):
             self.bought += 1
         said = [{"decision": one.decision.value, "reason": one.reason, "url": one.url} for one in replies]
-        return told({"replies": said, "bought": self.bought, "links": self.links})
+        return free_result({"replies": said, "bought": self.bought, "links": self.links})
 
     def question(self, because: str, arguments: Mapping[str, Any]) -> Question:
         key = fingerprint("local", "hub agent", "docs/invoice:render", arguments)
@@ -82,7 +82,7 @@ async def serve(transport: str, patience: float, good_for: float) -> None:
     elicitation.STATE_SECONDS = good_for  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         async with opened(Path(folder)) as shop:
-            server = build_server(AskingDispatcher(shop), Announcer(), Askers(patience=patience))
+            server = build_server(AskingDispatcher(shop), ListChangedNotifier(), Askers(patience=patience))
             if transport == "stdio":
                 await transports.serve_stdio(server)
                 return

@@ -16,7 +16,7 @@ from mcp_types import Implementation, ToolListChangedNotification
 
 from jecp_mcp.catalog.changes import Vetting
 from jecp_mcp.server.elicitation import Askers
-from jecp_mcp.server.list_changed import Announcer
+from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.naming import hashed_name
@@ -39,10 +39,10 @@ GOODS = [*ACTIONS, LONG, LONGER, CHOICE, OLDER]
 
 
 @asynccontextmanager
-async def serving(path: Path, **tools: Any) -> AsyncIterator[tuple[Shop, Announcer, Any]]:
+async def serving(path: Path, **tools: Any) -> AsyncIterator[tuple[Shop, ListChangedNotifier, Any]]:
     settings = ToolSettings(**tools)
     async with opened(path, tools=settings, goods=GOODS) as shop, anyio.create_task_group() as tasks:
-        announcer = Announcer(settle_seconds=0.5)
+        announcer = ListChangedNotifier(settle_seconds=0.5)
         server = build_server(shop.dispatcher, announcer, Askers(patience=10), tools=settings)
         tasks.start_soon(announcer.run)
         yield shop, announcer, server
@@ -209,7 +209,7 @@ async def test_only_hosts_whose_own_list_changed_are_told_and_once(tmp_path: Pat
 async def test_the_list_is_promised_no_longer_than_until_the_next_look(tmp_path: Path) -> None:
     left = 12.5
     async with opened(tmp_path) as shop:
-        server = build_server(shop.dispatcher, Announcer(), Askers(patience=10), fresh_seconds=lambda: left)
+        server = build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10), fresh_seconds=lambda: left)
         async with Client(server, mode="2026-07-28") as client:
             first = await client.list_tools(cache_mode="bypass")
             left = 0.25

@@ -18,7 +18,7 @@ import uvicorn
 
 from jecp_mcp.server import http_guard, http_limits
 from jecp_mcp.server.http_guard import HttpGuard
-from jecp_mcp.server.http_limits import Connections, HttpLimits, bounded
+from jecp_mcp.server.http_limits import Connections, HttpLimits, bounded_protocol
 from jecp_mcp.server.transports import listen
 from jecp_mcp.settings import ServerSettings
 
@@ -119,7 +119,7 @@ async def serving(limits: HttpLimits) -> AsyncIterator[Running]:
     running.guard = guard = HttpGuard(app, limits, [OPEN, "http://any.example:*"], streams=["/stream"], pages=["/page"])
     config = uvicorn.Config(
         guard,
-        http=bounded(running.connections),
+        http=bounded_protocol(running.connections),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -10,7 +10,7 @@ import pytest
 from mcp import Client
 
 from jecp_mcp.server.elicitation import Askers
-from jecp_mcp.server.list_changed import Announcer
+from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.mcp_server import build_server
 from tests.contract.tools.shop import INVOICE, catalog, opened
 
@@ -26,7 +26,9 @@ async def test_a_catalog_of_large_schemas_comes_in_pages_below_a_mebibyte(tmp_pa
     sizes, names, cursor = list[int](), list[str](), None
     async with opened(tmp_path) as shop:
         shop.registry.publish(catalog(actions))
-        async with Client(build_server(shop.dispatcher, Announcer(), Askers(patience=10)), mode=era) as client:
+        async with Client(
+            build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10)), mode=era
+        ) as client:
             while True:
                 page = await client.list_tools(cursor=cursor, cache_mode="bypass")
                 sizes.append(

@@ -17,7 +17,7 @@ from mcp_types import PromptReference, ResourceTemplateReference
 
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.server.elicitation import Askers
-from jecp_mcp.server.list_changed import Announcer
+from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.tools.prompts import INSTRUCTIONS
 from tests.contract.tools.shop import INVOICE, Shop, opened
@@ -45,7 +45,7 @@ class Reader:
 async def reading(path: Path, era: str) -> AsyncIterator[Reader]:
     async with (
         opened(path) as shop,
-        Client(build_server(shop.dispatcher, Announcer(), Askers(patience=10)), mode=era) as client,
+        Client(build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10)), mode=era) as client,
     ):
         yield Reader(shop, client)
 
@@ -156,7 +156,7 @@ async def test_of_ten_thousand_actions_a_hundred_names_are_offered_and_the_list_
     many = [replace(INVOICE, capability=f"docs-{n // 100}/number-{n}") for n in range(10_000)]
     async with (
         opened(tmp_path, goods=many) as shop,
-        Client(build_server(shop.dispatcher, Announcer(), Askers(patience=10)), mode=era) as client,
+        Client(build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10)), mode=era) as client,
     ):
         at, action = Reader(shop, client), ResourceTemplateReference(uri="jecp://catalog/{id}")
         whole = (await client.complete(action, {"name": "id", "value": "docs-7"})).completion

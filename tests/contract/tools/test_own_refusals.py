@@ -32,7 +32,7 @@ from jecp_mcp.rails.base import Outcome, StoredRequest, Verdict, account_changed
 from jecp_mcp.rails.jecp import outcome, rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
 from jecp_mcp.tools import dispatch
-from jecp_mcp.tools.error_results import fault_object
+from jecp_mcp.tools.error_results import error_object
 from jecp_mcp.tools.own import handlers, refunds
 from jecp_mcp.tools.types import Text
 from tests.unit.calls.test_refusals import row
@@ -289,7 +289,7 @@ async def told(scene: Scene, path: Path) -> dict[str, Any]:
 
 def standing(name: str) -> dict[str, Any]:
     refusal, charge = STANDING[name]
-    return fault_object(refused(refusal, charge, None if charge is Charge.NO else "call_1"), context())
+    return error_object(refused(refusal, charge, None if charge is Charge.NO else "call_1"), context())
 
 
 @pytest.fixture(scope="module")

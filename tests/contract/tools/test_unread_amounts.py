@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.cli.call_rows import shown
+from jecp_mcp.cli.call_rows import call_json
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Outcome, Refunded, StoredRequest
 from jecp_mcp.rails.jecp.outcome import Replied, conclude
@@ -65,7 +65,7 @@ async def test_the_receipt_the_status_and_the_ledger_tell_no_figure_of_the_hubs(
         assert "charged_usdc" not in listed
         assert (listed["amount_unreadable"], listed["counts_as_usdc"]) == (True, counts)
         (row,) = await shop.calls.status()
-        told = shown(row)
+        told = call_json(row)
         assert (told["charged_usdc"], told["amount_unreadable"]) == (counts, True)
         # Said again, from the ledger alone.
         again = await shop.dispatcher.call("jecp_status", {"call_id": row.call_id}, ME)

@@ -299,7 +299,7 @@ def on_a_page(text: str) -> str:
     fields = dict.fromkeys(
         ("because", "action", "payee", "principal", "expires_at", "code", "at_most_usdc", "for"), "x"
     )
-    shown = approvals_html.whole({**fields, "exact": True, "arguments": text}, "token")
+    shown = approvals_html.whole_question({**fields, "exact": True, "arguments": text}, "token")
     page = bytes(approvals._page(shown).body).decode()
     return html.unescape(page.partition("<pre>")[2].partition("</pre>")[0])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jecp_mcp.calls.refusals import standing
-from jecp_mcp.cli.call_rows import shown
+from jecp_mcp.cli.call_rows import call_json
 from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.states import Verdict
@@ -22,7 +22,11 @@ async def test_an_answer_is_kept_or_was_dropped_or_never_came(tmp_path: Path) ->
         ledger.delivered(name)
     await ledger.trim()
     rows = await ledger.rows()
-    assert {row.call_id: shown(row)["answer"] for row in rows} == {"first": "dropped", "silent": None, "second": "kept"}
+    assert {row.call_id: call_json(row)["answer"] for row in rows} == {
+        "first": "dropped",
+        "silent": None,
+        "second": "kept",
+    }
     dropped, silent = await ledger.row("first"), await ledger.row("silent")
     assert dropped is not None
     assert silent is not None

@@ -34,9 +34,9 @@ from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.server import approvals, approvals_html, mcp_json
 from jecp_mcp.settings import ArtifactSettings
 from jecp_mcp.tools.artifact_store import ArtifactStore
-from jecp_mcp.tools.error_results import fault
+from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.own import wallet
-from jecp_mcp.tools.own.browse import described
+from jecp_mcp.tools.own.browse import description
 from jecp_mcp.tools.own.refunds import _shown
 from jecp_mcp.tools.publishing.cleaning import describe, title_of
 from jecp_mcp.tools.publishing.links import LinkPolicy
@@ -127,7 +127,7 @@ def in_csv(text: str) -> str:
 def on_the_page(text: str) -> str:
     fields = ("at_most_usdc", "for", "because", "action", "payee", "arguments", "principal", "expires_at", "code")
     shown = {**dict.fromkeys(fields, text), "exact": True, "state": "granted"}
-    page = approvals_html.listing([shown], "token", approvals_html.told(shown))
+    page = approvals_html.listing([shown], "token", approvals_html.answer_sentence(shown))
     return bytes(approvals._page(page).body).decode()
 
 
@@ -147,7 +147,7 @@ def as_a_tool(text: str) -> str:
 
 def as_a_description(text: str) -> str:
     made: Any = _publish("docs_pdf_make", action_of(text), None, None)
-    return _json(described(made, None))
+    return _json(description(made, None))
 
 
 def as_an_output(text: str) -> str:
@@ -161,13 +161,13 @@ def as_an_output(text: str) -> str:
 
 def as_a_refusal(text: str) -> str:
     refusal = Refusal("X", text, details={text: [text]}, raw={"type": text, text: text}, documentation_url=text)
-    return _json(mcp_json.result(fault(refused(refusal), context())))
+    return _json(mcp_json.result(error_result(refused(refusal), context())))
 
 
 def as_a_status(text: str) -> str:
     row: Any = dict.fromkeys(CallRow.__dataclass_fields__)
     row |= {"call_id": "c", "tool": "t", "state": State.SETTLED, "created_at": 0, "charged": ZERO, "held": ZERO}
-    return _json(wallet.line(CallRow(**(row | {"refunded": ZERO, "reference": text, "answered": True}))))
+    return _json(wallet.call_summary(CallRow(**(row | {"refunded": ZERO, "reference": text, "answered": True}))))
 
 
 def as_a_refund(text: str) -> str:

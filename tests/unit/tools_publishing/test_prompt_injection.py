@@ -11,10 +11,10 @@ import pytest
 from jecp_mcp.domain.offers import Action, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.own.browse import described
+from jecp_mcp.tools.own.browse import description
 from jecp_mcp.tools.publishing import prompt_injection
-from jecp_mcp.tools.publishing.cleaning import describe, said, title_of
-from jecp_mcp.tools.publishing.prompt_injection import suspect
+from jecp_mcp.tools.publishing.cleaning import describe, safe_text, title_of
+from jecp_mcp.tools.publishing.prompt_injection import find_suspicion
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from tests.unit.catalog.offers import catalog
 
@@ -87,8 +87,8 @@ def action(**fields: object) -> Action:
 
 @pytest.mark.parametrize("text", ORDERS)
 def test_an_order_is_withheld_and_the_action_still_sold(text: str) -> None:
-    assert suspect(text) is not None
-    assert said(text, 400, one_line=True).startswith("[withheld: the provider's text ")
+    assert find_suspicion(text) is not None
+    assert safe_text(text, 400, one_line=True).startswith("[withheld: the provider's text ")
     made = action(
         description=text,
         examples=({"input": {"text": text}},),
@@ -100,7 +100,7 @@ def test_an_order_is_withheld_and_the_action_still_sold(text: str) -> None:
     registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(made))
     (card,) = registry.cards
-    shown = [card.description, str(card.input_schema), str(described(registry.resolve(card.name), None))]  # type: ignore[arg-type]
+    shown = [card.description, str(card.input_schema), str(description(registry.resolve(card.name), None))]  # type: ignore[arg-type]
     assert not [one for one in shown if text in one]
     assert "withheld" in card.description
     assert "Costs 0.005 USDC" in card.description
@@ -110,17 +110,17 @@ def test_an_order_is_withheld_and_the_action_still_sold(text: str) -> None:
 def test_an_encoded_block_is_no_description_but_may_be_an_example() -> None:
     block = "aGVsbG8gd29ybGQ0aGlzIGlzIGEgdGVzdA" * 6
     assert "withheld" in describe(action(description=f"Payload: {block}"))
-    assert suspect("x" * 500) is None
+    assert find_suspicion("x" * 500) is None
     registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(action(examples=({"input": {"image": block}},))))
     found = registry.resolve(registry.cards[0].name)
     assert found is not None
-    assert described(found, None)["examples"] == [{"input": {"image": block}}]
+    assert description(found, None)["examples"] == [{"input": {"image": block}}]
 
 
 @pytest.mark.parametrize("text", DESCRIPTIONS)
 def test_a_description_is_passed_on(text: str) -> None:
-    assert suspect(text) is None
+    assert find_suspicion(text) is None
     assert text.split(maxsplit=1)[0] in describe(action(description=text))
 
 

@@ -16,8 +16,8 @@ from jecp_mcp.domain.offers import Action, Deprecation, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.error_results import fault_object
-from jecp_mcp.tools.next_actions.alternatives import Equivalents
+from jecp_mcp.tools.error_results import error_object
+from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 
 from .scene import ACTION, FixedClock, context, refused
@@ -55,17 +55,17 @@ CATALOG = (
 )
 
 
-def offers(clock: FixedClock | None = None, also: tuple[Action, ...] = ()) -> Equivalents:
+def offers(clock: FixedClock | None = None, also: tuple[Action, ...] = ()) -> Alternatives:
     catalog = Catalog("r", {one.key: one for one in (*CATALOG, *also)})
     registry = ToolRegistry(ToolSettings())
     registry.publish(catalog)
-    return Equivalents(
+    return Alternatives(
         registry, Finder(lambda: catalog), clock or FixedClock(), lambda action, _: action.namespace != "denied"
     )
 
 
-def step(code: str, at: Equivalents, **refusal: Any) -> Mapping[str, Any]:
-    found = fault_object(refused(Refusal(code, "No.", source="hub", **refusal)), context(offers=at))
+def step(code: str, at: Alternatives, **refusal: Any) -> Mapping[str, Any]:
+    found = error_object(refused(Refusal(code, "No.", source="hub", **refusal)), context(offers=at))
     return dict(found["next_action"])
 
 
@@ -103,7 +103,7 @@ def test_what_the_hub_itself_offers_comes_first(word: dict[str, Any]) -> None:
 
 def test_where_nothing_does_the_same_the_catalog_is_searched() -> None:
     lonely = replace(ACTION, capability="docs/seal", action="stamp", title="Stamp a seal")
-    found = fault_object(
+    found = error_object(
         refused(Refusal("PROVIDER_ERROR", "No.")), context(offers=offers(), action=lonely, target="docs_seal_stamp")
     )
     assert found["next_action"]["tool"] == "jecp_search"
@@ -131,7 +131,7 @@ def test_a_tier_too_low_says_what_it_takes_and_what_can_be_had_now() -> None:
 
 
 def test_a_name_nearly_right_is_answered_with_the_right_ones_and_a_search() -> None:
-    found = fault_object(
+    found = error_object(
         CallEnd(Charge.NO, refusal=Refusal("TOOL_NOT_FOUND", "None. Nothing was charged.", source="bridge")),
         context(offers=offers(), tool="docs_invoce_render", target=None, action=None),
     )["next_action"]
