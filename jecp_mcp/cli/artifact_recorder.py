@@ -20,14 +20,14 @@ class ArtifactRecorder(ArtifactStore):
 
     def __init__(self, directory: Path, settings: ArtifactSettings, clock: Clock) -> None:
         super().__init__(directory, settings, clock)
-        self.bought: list[tuple[str, bytes]] = []
-        self.lost: list[str] = []
+        self.files: list[tuple[str, bytes]] = []
+        self.not_kept: list[str] = []
 
     def put(self, data: bytes, mime_type: str, name: str, call_id: str | None) -> StoredArtifact:
         """As `ArtifactStore.put`."""
-        self.bought.append((mime_type.lower(), data))
+        self.files.append((mime_type.lower(), data))
         try:
             return super().put(data, mime_type, name, call_id)
         except ToolFault as exc:
-            self.lost.append(str(exc))
+            self.not_kept.append(str(exc))
             raise

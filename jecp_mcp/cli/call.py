@@ -161,15 +161,15 @@ def _deliver(bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output
     receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), result.structured or {})
     call_id, charged = receipt.get("call_id"), receipt.get("charged", "no")
     if output is not None:
-        saved, problems = _save(files.bought, output)
+        saved, problems = _save(files.files, output)
     else:
-        saved, problems = [], [f"{words}; --output PATH saves it" for words in files.lost]
+        saved, problems = [], [f"{words}; --output PATH saves it" for words in files.not_kept]
     try:
         if as_json:
             print(_json(_as_json(result, saved)))
         else:
             _print(result, saved)
-        if output is not None and not files.bought and not result.is_error:
+        if output is not None and not files.files and not result.is_error:
             click.echo(f"nothing was saved to {output}: the result has no file", err=True)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

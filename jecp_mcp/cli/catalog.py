@@ -108,7 +108,7 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
         for entry in shown:
             entry["name_cut"], entry["name_clash"] = entry["action"] in cut, entry["action"] in clashes
             known = bridge.registry.resolve(entry["tool"]) if entry["tool"] else None
-            entry["call_only"], entry["other_names"] = views.told(known.card) if known is not None else ({}, {})
+            entry["call_only"], entry["other_names"] = views.by_profile(known.card) if known is not None else ({}, {})
         return shown
 
 

@@ -53,9 +53,9 @@ async def _play(folder: Path, output: Path) -> int:
                     env=_environment(hub),
                 )
                 async with Client(stdio_client(server, errlog=log)) as client:
-                    script = DemoLog()
-                    await DemoScript(Host(client), hub, script, state, output, PER_CALL).tell()
-                    return script.checks
+                    demo_log = DemoLog()
+                    await DemoScript(Host(client), hub, demo_log, state, output, PER_CALL).run()
+                    return demo_log.checks
         except BaseException:
             # What the two processes said is in a folder that is about to go.
             log.seek(0)

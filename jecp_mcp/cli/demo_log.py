@@ -1,4 +1,4 @@
-"""The demo's transcript: what was done, what came back, what was checked."""
+"""The demo's log: what was done, what came back, what was checked."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class DemoLog:
         self._out.print()
         self._out.print(Text(f"{self._steps:>2}  {text}", "bold"))
 
-    def asked(self, tool: str, arguments: Mapping[str, Any]) -> None:
+    def request(self, tool: str, arguments: Mapping[str, Any]) -> None:
         """A tool call as the host makes it."""
         shown = json.dumps(arguments, ensure_ascii=False)
         self._line("→", f"{tool} {_cut(shown)}", "cyan")
 
-    def answered(self, text: str) -> None:
+    def response(self, text: str) -> None:
         """What came back, by its beginning."""
         self._line("←", _cut(text), "")
 
@@ -50,7 +50,7 @@ class DemoLog:
         """A line that stands beside an answer, whole."""
         self._line("←", text, "")
 
-    def told(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Something that happens outside the host."""
         self._line("·", text, "dim")
 

@@ -99,17 +99,17 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
         from jecp_mcp.server.list_changed import ListChangedNotifier
         from jecp_mcp.server.mcp_server import build_server
 
-        announcer = ListChangedNotifier()
-        notice.tell = announcer.changed
+        notifier = ListChangedNotifier()
+        notice.tell = notifier.note_change
         bridge.keep_fresh()
         bridge.recover()
         bridge.check_ledger()
         asking = Askers(patience=given.settings.server.ask_seconds)
         server = build_server(
-            bridge.dispatcher, announcer, asking, tools=given.settings.tools, fresh_seconds=bridge.fresh_seconds
+            bridge.dispatcher, notifier, asking, tools=given.settings.tools, fresh_seconds=bridge.fresh_seconds
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        tasks.start_soon(announcer.run)
+        tasks.start_soon(notifier.run)
         gc.freeze()
         gc.set_threshold(*_GARBAGE)
         gc.enable()

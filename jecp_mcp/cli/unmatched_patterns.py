@@ -84,5 +84,5 @@ class _Names:
         if self._tools is None:
             names = Names()
             names.assign(self._keys)
-            self._tools = [(name,) for name in names.beginning("")]
+            self._tools = [(name,) for name in names.starting_with("")]
         return self._tools

@@ -120,7 +120,7 @@ class ApprovalsPage:
 
     async def show(self, request: Request) -> Response:
         """The question for the PIN, and nothing else: a plain look carries no token."""
-        if not self._plain(request):
+        if not self._is_direct(request):
             return _refusal(403)
         return _page(html.pin_page())
 
@@ -132,7 +132,7 @@ class ApprovalsPage:
         if "token" in given:
             secret, token = request.cookies.get(_COOKIE), given["token"]
             if "code" in given:
-                return await self._whole(secret, token, given["code"])
+                return await self._show_whole(secret, token, given["code"])
             return await self._list(secret, token, page=_page_of(given))
         secret = self._gate.let_in(given.get("pin", ""))
         if secret is None:
@@ -171,7 +171,7 @@ class ApprovalsPage:
         place = html.PagePosition(page, (page - 1) * _ON_A_PAGE, found.total)
         return _page(html.listing([approval_queue.readable_question(one) for one in found.slips], token, said, place))
 
-    async def _whole(self, secret: str | None, token: str, code: str) -> Response:
+    async def _show_whole(self, secret: str | None, token: str, code: str) -> Response:
         """One question with all its arguments, however long they are."""
         if not self._gate.admits(secret, token):
             return _page(html.pin_page(html.PIN_FIRST), 403)
@@ -181,13 +181,13 @@ class ApprovalsPage:
             return await self._list(secret, token, f"Nothing was answered: {exc}.")
         return _page(html.whole_question(shown, token))
 
-    def _plain(self, request: Request) -> bool:
+    def _is_direct(self, request: Request) -> bool:
         headers = request.headers
         return headers.get("host", "").lower() in self._hosts and not any(name in headers for name in _PROXIED)
 
     async def _form(self, request: Request) -> Mapping[str, str] | None:
         """The fields of a form that this page sent; None where anything else may have sent it."""
-        if not self._plain(request) or request.headers.get("origin") not in self._origins:
+        if not self._is_direct(request) or request.headers.get("origin") not in self._origins:
             return None
         body = b""
         async for part in request.stream():

@@ -84,7 +84,7 @@ class RequestAsker:
         if message is None:
             return Reply(Decision.UNABLE, TOO_LONG)
         session, related = self._ctx.session, self._ctx.request_id
-        said = await self._asked(lambda: session.elicit_form(message, form(question), related))
+        said = await self._send(lambda: session.elicit_form(message, form(question), related))
         return said if isinstance(said, Reply) else judge(question, said.action, said.content)
 
     async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
@@ -94,10 +94,10 @@ class RequestAsker:
         if not _modes(self._ctx)[1]:
             return Reply(Decision.UNABLE, _NO_LINK, url)
         session, related = self._ctx.session, self._ctx.request_id
-        said = await self._asked(lambda: session.elicit_url(message, url, secrets.token_urlsafe(16), related))
+        said = await self._send(lambda: session.elicit_url(message, url, secrets.token_urlsafe(16), related))
         return Reply(said.decision, said.reason, url) if isinstance(said, Reply) else _link_reply(said, url)
 
-    async def _asked(self, send: Callable[[], Awaitable[ElicitResult]]) -> ElicitResult | Reply:
+    async def _send(self, send: Callable[[], Awaitable[ElicitResult]]) -> ElicitResult | Reply:
         if not self._ctx.session.can_send_request:
             return Reply(Decision.UNABLE, "this host leaves no way to ask")
         try:
@@ -125,21 +125,21 @@ class InputRequiredAsker:
         asked = state.get("asked")
         self._answer: ElicitResult | None = None
         # What was answered in earlier rounds stands in the state: the host sends only the latest answers.
-        self._told: dict[str, str] = {}
+        self._answers: dict[str, str] = {}
         self._links: dict[str, str] = {}
-        self._asked: str | None = None
+        self._question_key: str | None = None
         if outstanding.redeem(state.get("nonce")) and isinstance(asked, str):
             answer = (params.input_responses or {}).get(asked)
-            self._asked = asked
+            self._question_key = asked
             self._answer = answer if isinstance(answer, ElicitResult) else None
-            self._told, self._links = dict(state["told"]), dict(state["links"])
+            self._answers, self._links = dict(state["told"]), dict(state["links"])
 
     def question(self) -> dict[str, Any] | None:
         """The result that asks, in place of the call's own; None when nobody has to be asked."""
         if self._waiting is None:
             return None
         asked, request = self._waiting
-        state = {"nonce": self._outstanding.issue(), "asked": asked, "told": self._told, "links": self._links}
+        state = {"nonce": self._outstanding.issue(), "asked": asked, "told": self._answers, "links": self._links}
         return {
             "resultType": "input_required",
             "inputRequests": {asked: {"method": "elicitation/create", "params": request}},
@@ -154,15 +154,15 @@ class InputRequiredAsker:
         if message is None:
             return Reply(Decision.UNABLE, TOO_LONG)
         key = question.digest
-        said = self._said(key)
+        said = self._take_answer(key)
         if said is not None:
             reply = judge(question, said.action, said.content)
-        elif key in self._told:
-            return Reply(Decision(self._told[key]))
+        elif key in self._answers:
+            return Reply(Decision(self._answers[key]))
         else:
             request = {"mode": "form", "message": message, "requestedSchema": form(question)}
             return self._ask(key, request)
-        self._told[key] = reply.decision.value
+        self._answers[key] = reply.decision.value
         return reply
 
     async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
@@ -173,18 +173,18 @@ class InputRequiredAsker:
         url = self._links.get(key)
         if url is None:
             self._links[key] = url = await make()
-        said = self._said(key)
+        said = self._take_answer(key)
         if said is not None:
             reply = _link_reply(said, url)
-            self._told[key] = reply.decision.value
+            self._answers[key] = reply.decision.value
             return reply
-        if key in self._told:
-            return Reply(Decision(self._told[key]), url=url)
+        if key in self._answers:
+            return Reply(Decision(self._answers[key]), url=url)
         return self._ask(key, {"mode": "url", "message": message, "url": url})
 
-    def _said(self, key: str) -> ElicitResult | None:
+    def _take_answer(self, key: str) -> ElicitResult | None:
         """The answer of this round, if it is one to `key`; it is read once."""
-        if self._asked != key or self._answer is None:
+        if self._question_key != key or self._answer is None:
             return None
         said, self._answer = self._answer, None
         return said

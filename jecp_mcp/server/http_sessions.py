@@ -88,9 +88,9 @@ class HttpSessions:
         try:
             yield
         finally:
-            self._closed(given)
+            self._release(given)
 
-    def _closed(self, given: str) -> None:
+    def _release(self, given: str) -> None:
         """Something of a session is no longer open; it was used last."""
         session = self._sessions.pop(given, None)
         if session is not None:
@@ -120,7 +120,7 @@ class HttpSessions:
             if opened is None:
                 self._opening -= 1
             else:
-                self._closed(opened)
+                self._release(opened)
 
     def _idlest(self) -> str | None:
         idle = [given for given, session in self._sessions.items() if not session.open and given not in self._ending]

@@ -38,7 +38,7 @@ class _Streams:
     """The 2026-era streams of the hosts of one profile, and the list they were last told of."""
 
     profile: Profile
-    told: Cards
+    last_sent: Cards
     bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class _Listener:
 
     session: ServerSession
     profile: Profile
-    told: Cards
+    last_sent: Cards
 
 
 class ListChangedNotifier:
@@ -66,7 +66,7 @@ class ListChangedNotifier:
         self._profile: Callable[[ServerSession], Profile] = lambda _: STRICT
         self._cards: Callable[[Profile], Cards] = lambda _: ()
 
-    def attend(self, profile: Callable[[ServerSession], Profile], cards: Callable[[Profile], Cards]) -> None:
+    def bind(self, profile: Callable[[ServerSession], Profile], cards: Callable[[Profile], Cards]) -> None:
         """Learn what a client takes, and what hosts that take that are shown."""
         self._profile, self._cards = profile, cards
 
@@ -80,7 +80,7 @@ class ListChangedNotifier:
             streams = self._streams[profile.name] = _Streams(profile, self._cards(profile))
         return await streams.listen(ctx, params)
 
-    async def initialized(self, ctx: ServerRequestContext[Any, Any], _params: NotificationParams) -> None:
+    async def add_session(self, ctx: ServerRequestContext[Any, Any], _params: NotificationParams) -> None:
         """Remember a 2025-era session for as long as its connection lives."""
         session = ctx.session
         if len(self._sessions) >= _MOST_SESSIONS:
@@ -91,7 +91,7 @@ class ListChangedNotifier:
         # The SDK keeps the connection private to the session and offers no other hook for its end.
         session._connection.exit_stack.callback(self._sessions.pop, id(session), None)  # noqa: SLF001
 
-    def changed(self) -> None:
+    def note_change(self) -> None:
         """Note that the published list may have changed; `run` tells the clients whose list did."""
         self._pending.set()
 
@@ -102,16 +102,16 @@ class ListChangedNotifier:
             await anyio.sleep(self._settle_seconds)
             self._pending = anyio.Event()
             for streams in list(self._streams.values()):
-                if (cards := self._cards(streams.profile)) != streams.told:
-                    streams.told = cards
+                if (cards := self._cards(streams.profile)) != streams.last_sent:
+                    streams.last_sent = cards
                     await streams.bus.publish(ToolsListChanged())
             async with anyio.create_task_group() as tasks:
                 for listener in list(self._sessions.values()):
-                    if (cards := self._cards(listener.profile)) != listener.told:
-                        listener.told = cards
-                        tasks.start_soon(self._tell, listener.session)
+                    if (cards := self._cards(listener.profile)) != listener.last_sent:
+                        listener.last_sent = cards
+                        tasks.start_soon(self._notify, listener.session)
 
-    async def _tell(self, session: ServerSession) -> None:
+    async def _notify(self, session: ServerSession) -> None:
         with anyio.move_on_after(_SEND_SECONDS):
             try:
                 await session.send_tool_list_changed()

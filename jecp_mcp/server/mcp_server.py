@@ -156,7 +156,7 @@ class _Handlers:
         if ctx.method in _KEPT and len(json.dumps(ctx.params)) > _MOST_KEPT:
             raise MCPError(INVALID_PARAMS, f"{ctx.method} says more than {_MOST_KEPT} characters")
         try:
-            return await (self._reused(ctx, call_next) if ctx.method == "tools/list" else call_next(ctx))
+            return await (self._cached_page(ctx, call_next) if ctx.method == "tools/list" else call_next(ctx))
         except (MCPError, ValidationError):
             raise
         except Exception:
@@ -164,7 +164,7 @@ class _Handlers:
             log.exception("handling %s failed", ctx.method)
             raise MCPError(INTERNAL_ERROR, "the bridge failed while handling this request; its log says why") from None
 
-    async def _reused(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+    async def _cached_page(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """A page as it was built before, per era and cursor, until the list changes."""
         if ctx.session.client_capabilities is None:
             return await call_next(ctx)
@@ -200,7 +200,7 @@ def _rank(name: str) -> tuple[bool, str]:
 
 def build_server(
     dispatcher: ToolDispatcher,
-    announcer: ListChangedNotifier,
+    notifier: ListChangedNotifier,
     askers: Askers,
     *,
     tools: ToolSettings | None = None,
@@ -209,33 +209,33 @@ def build_server(
     """The server for `dispatcher`.
 
     Args:
-        announcer: carries its change notices.
+        notifier: carries its change notices.
         askers: carry its questions to people.
         tools: what the operator says of the hosts.
         fresh_seconds: for how long from now the list of tools is surely what it is.
     """
-    face = _Handlers(dispatcher, askers, tools or ToolSettings(), fresh_seconds)
+    handlers = _Handlers(dispatcher, askers, tools or ToolSettings(), fresh_seconds)
     readable = ResourceHandlers(dispatcher.resources)
-    announcer.attend(face.profile, dispatcher.cards)
+    notifier.bind(handlers.profile, dispatcher.cards)
     server = BridgeServer(
         NAME,
         version=__version__,
         title="JECP wallet",
         instructions=INSTRUCTIONS,
         get_tool_input_schema=dispatcher.input_schema,
-        on_list_tools=face.list_tools,  # type: ignore[arg-type]  # the SDK takes wire dicts at run time
-        on_call_tool=face.call_tool,  # type: ignore[arg-type]
+        on_list_tools=handlers.list_tools,  # type: ignore[arg-type]  # the SDK takes wire dicts at run time
+        on_call_tool=handlers.call_tool,  # type: ignore[arg-type]
         on_list_resources=readable.list,  # type: ignore[arg-type]
         on_list_resource_templates=readable.templates,  # type: ignore[arg-type]
         on_read_resource=readable.read,  # type: ignore[arg-type]
         on_completion=readable.complete,  # type: ignore[arg-type]
         on_list_prompts=list_prompts,  # type: ignore[arg-type]
         on_get_prompt=get_prompt,  # type: ignore[arg-type]
-        on_subscriptions_listen=announcer.listen,
+        on_subscriptions_listen=notifier.listen,
     )
     if find_spec("opentelemetry.sdk") is None:
         # Without the SDK that would export them, spans only cost time.
         server.middleware.clear()
-    server.middleware += [face.guard, boundary(NAME)]
-    server.add_notification_handler("notifications/initialized", NotificationParams, announcer.initialized)
+    server.middleware += [handlers.guard, boundary(NAME)]
+    server.add_notification_handler("notifications/initialized", NotificationParams, notifier.add_session)
     return server

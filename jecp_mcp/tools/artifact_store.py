@@ -164,7 +164,7 @@ class ArtifactStore:
                 text = file.read(_MAX_RECORD)
         except OSError:
             return None
-        return self._parsed(artifact_id, text)
+        return self._parse(artifact_id, text)
 
     def list(self, after: tuple[int, str] | None = None) -> tuple[StoredArtifact, ...]:
         """At most `LISTED` artifacts, newest first; those that come after an age (Unix ms) and an id, where given."""
@@ -237,7 +237,7 @@ class ArtifactStore:
     def _bytes_path(self, artifact_id: str, mime_type: str) -> Path:
         return self._directory / f"{artifact_id}{extension(mime_type)}"
 
-    def _parsed(self, artifact_id: str, text: bytes) -> StoredArtifact | None:
+    def _parse(self, artifact_id: str, text: bytes) -> StoredArtifact | None:
         try:
             fields = json.loads(text)
             mime_type, size, created_at = str(fields["mime_type"]), int(fields["size"]), int(fields["created_at"])

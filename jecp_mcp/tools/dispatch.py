@@ -70,14 +70,14 @@ class ToolDispatcher:
         self._deps = deps
         self._check = check
         self._own = OwnTools(deps, check)
-        self._offered = {known: own_cards(registered=known) for known in (True, False)}
+        self._own_cards = {known: own_cards(registered=known) for known in (True, False)}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
             _PREPARE: self._prepare,
             _EXECUTE: self._execute,
         }
         self.page: str | None = None
-        self._offers = Alternatives(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
+        self._alternatives = Alternatives(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
         self.resources = Resources(deps, self._own, store)
         self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
 
@@ -86,7 +86,7 @@ class ToolDispatcher:
 
         The same object until one of them changes.
         """
-        own = self._offered[self._deps.account.present()]
+        own = self._own_cards[self._deps.account.present()]
         view = self._deps.views.of(profile, own=len(own))
         known = self._lists.get(profile.name)
         if known is None or known[0] is not view or known[1] is not own:
@@ -109,9 +109,9 @@ class ToolDispatcher:
             return await self._call(name, arguments, caller)
         except (ToolFault, HubError) as exc:
             target = name if exc.code == INVALID_ARGUMENTS else None
-            return self._refused(name, arguments, Refusal(exc.code, exc.message, source="bridge"), target=target)
+            return self._refuse(name, arguments, Refusal(exc.code, exc.message, source="bridge"), target=target)
         except LedgerError as exc:
-            return self._refused(name, arguments, refusals.ledger_trouble(exc))
+            return self._refuse(name, arguments, refusals.ledger_trouble(exc))
         except Exception:
             # The face must answer whatever happens, and an exception's text must not reach a client.
             log.exception("calling %s failed", clean(name, _NAME, one_line=True))
@@ -123,14 +123,14 @@ class ToolDispatcher:
         if name in self._own.names():
             problems = self._check(name, OWN[name].input_schema, arguments).problems
             if problems:
-                return self._refused(name, arguments, _invalid_arguments(name, problems), target=name)
+                return self._refuse(name, arguments, _invalid_arguments(name, problems), target=name)
             buying = self._buying.get(name)
             if buying is not None:
                 return await buying(arguments, caller)
             return await self._own.run(name, arguments, caller)
         found = self._deps.registry.resolve(name)
         if found is None:
-            return self._refused(name, arguments, self._unknown(name))
+            return self._refuse(name, arguments, self._unknown_tool(name))
         return await self._buy(found, arguments, caller, (name, arguments))
 
     async def _buy_by_name(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
@@ -139,7 +139,7 @@ class ToolDispatcher:
             return await self._call(wanted, inner, caller)
         found = find_tool(self._deps.registry, wanted)
         if found is None:
-            return self._refused(_CALL, arguments, self._unknown(wanted))
+            return self._refuse(_CALL, arguments, self._unknown_tool(wanted))
         return await self._buy(found, inner, caller, (_CALL, arguments))
 
     async def _buy(
@@ -149,41 +149,41 @@ class ToolDispatcher:
         problems = self._check(found.name, found.card.input_schema, arguments).problems
         if problems:
             refusal = _invalid_arguments(found.name, problems)
-            return self._refused(*asked, refusal, target=found.name, action=found.action)
+            return self._refuse(*asked, refusal, target=found.name, action=found.action)
         end = await self._deps.calls.pay(Purchase(found.name, found.action, arguments), caller)
-        return await self._ended(end, found, caller, asked)
+        return await self._conclude(end, found, caller, asked)
 
     async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Check, lock the price, and say what stands in the way."""
         wanted, inner = arguments["tool"], arguments["arguments"]
         found = find_tool(self._deps.registry, wanted)
         if found is None:
-            return self._refused(_PREPARE, arguments, self._unknown(wanted))
+            return self._refuse(_PREPARE, arguments, self._unknown_tool(wanted))
         problems, left = self._check(found.name, found.card.input_schema, inner)
         if problems:
             return free_result(preparation.invalid_arguments(found, problems))
         made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
         if isinstance(made, Refusal):
-            return self._refused(_PREPARE, arguments, made, target=found.name, action=found.action)
+            return self._refuse(_PREPARE, arguments, made, target=found.name, action=found.action)
         return free_result(preparation.summary(found, made, await self._deps.wallet.balance(), self.page, left))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
         known = await self._deps.calls.prepared(arguments["prepared_id"], caller.principal)
         if known is None:
-            return self._refused(_EXECUTE, arguments, refusals.prepared_unknown())
+            return self._refuse(_EXECUTE, arguments, refusals.prepared_unknown())
         slip, call = known
         found = find_tool(self._deps.registry, call.key)
         if found is None:
             sought = {"tool": call.tool, "arguments": call.arguments}
-            return self._refused(_PREPARE, sought, self._unknown(call.tool))
+            return self._refuse(_PREPARE, sought, self._unknown_tool(call.tool))
         end = await self._deps.calls.execute(slip, Purchase(call.tool, found.action, call.arguments), caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
         anew = {"tool": found.name, "arguments": call.arguments}
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
-        return await self._ended(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
+        return await self._conclude(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
 
-    async def _ended(
+    async def _conclude(
         self, end: CallEnd, found: PublishedTool, caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         if end.answer is not None:
@@ -193,10 +193,10 @@ class ToolDispatcher:
                 self._deps.calls.delivered(end)
             return result
         if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
-            self._offers.note_failure(found.action)
+            self._alternatives.note_failure(found.action)
         return error_result(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
 
-    def _unknown(self, name: str) -> Refusal:
+    def _unknown_tool(self, name: str) -> Refusal:
         """No such tool; or one that is set aside, with the reason; or one that there is no more need of."""
         if name == _REGISTER:
             return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
@@ -212,7 +212,7 @@ class ToolDispatcher:
             source="bridge",
         )
 
-    def _refused(
+    def _refuse(
         self,
         name: str,
         arguments: Mapping[str, Any],
@@ -242,7 +242,7 @@ class ToolDispatcher:
             target=target,
             action=action,
             successor=self._successor(action, refusal),
-            offers=self._offers,
+            offers=self._alternatives,
             page=self.page,
         )
 

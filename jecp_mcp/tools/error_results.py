@@ -68,7 +68,7 @@ def next_action_object(step: NextAction) -> dict[str, Any]:
 
 def message_of(refusal: Refusal, links: LinkPolicy) -> str:
     """The words of a refusal: a Hub's without orders to the model, ours as they are but for what they quote."""
-    return (links.said if refusal.source == "hub" else links.words)(refusal.message, _MESSAGE)
+    return (links.safe_text if refusal.source == "hub" else links.words)(refusal.message, _MESSAGE)
 
 
 def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
@@ -80,12 +80,12 @@ def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
     # Our own messages say what became of the money; a Hub's word on that is no proof.
     if theirs or (end.charge is not Charge.UNKNOWN and "charged" not in message):
         message = f"{message}{'' if message.endswith(('.', '!', '?', '…')) else '.'} {money_sentence(end)}"
-    made: dict[str, Any] = {"code": links.said(refusal.code, _CODE), "message": message}
+    made: dict[str, Any] = {"code": links.safe_text(refusal.code, _CODE), "message": message}
     if refusal.details:
         details = links.data(refusal.details, _DETAILS)
         if details:
             made["details"] = details
-    documentation = links.shown(refusal.documentation_url)
+    documentation = links.allowed_url(refusal.documentation_url)
     if documentation is not None:
         made["documentation_url"] = documentation
     return made

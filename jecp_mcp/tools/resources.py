@@ -108,7 +108,7 @@ class Resources:
             ToolFault: the cursor is not one that a page gave out.
         """
         after = None if cursor is None else _parse_cursor(cursor)
-        kept = await self._kept(after)
+        kept = await self._stored_files(after)
         entries = tuple(
             Entry(one.uri, one.name, "A file that a paid call produced.", one.mime_type, one.size) for one in kept
         )
@@ -143,7 +143,9 @@ class Resources:
         One more than `MOST_COMPLETIONS` where there are more.
         """
         if template == ARTIFACT_TEMPLATE:
-            return [one.id for one in await self._kept(None) if one.id.startswith(value)][: MOST_COMPLETIONS + 1]
+            return [one.id for one in await self._stored_files(None) if one.id.startswith(value)][
+                : MOST_COMPLETIONS + 1
+            ]
         if template == ACTION_TEMPLATE:
             return self._names(value)
         return []
@@ -172,7 +174,7 @@ class Resources:
         rows = await self._deps.calls.status(limit=MOST_COMPLETIONS)
         return [row.call_id for row in rows if row.principal == caller.principal and row.call_id.startswith(value)]
 
-    async def _kept(self, after: tuple[int, str] | None) -> tuple[StoredArtifact, ...]:
+    async def _stored_files(self, after: tuple[int, str] | None) -> tuple[StoredArtifact, ...]:
         return await anyio.to_thread.run_sync(self._store.list, after)
 
     async def _artifact(self, uri: str) -> Content | TooLarge:

@@ -82,32 +82,32 @@ class Results:
         answer = end.answer
         assert answer is not None
         draft = _Draft(end, answer, _label(end.action, answer))
-        output, kept = await self._without_files(draft, answer.output)
+        output, kept = await self._take_out_files(draft, answer.output)
         if _longer_than(output, _IN_THREAD):
             structured, text, weight = await anyio.to_thread.run_sync(_serialise, output)
         else:
             structured, text, weight = _serialise(output)
         if weight > draft.left:
-            structured, text = await self._stored_whole(draft, text, kept)
+            structured, text = await self._store_whole(draft, text, kept)
         # That an endpoint of the Hub ends is for whoever maintains this client, not for the model.
         told = [item for item in answer.notices if item.kind != "endpoint_deprecation"]
         if ending is not None:
             # With the successor's tool; the Hub's own words name it by its id, and may know another date.
             told = [one for one in told if one.kind != "deprecation" or (one.at or "")[:_DATE] not in ending]
             draft.notices.append(f"Notice: {ending}")
-        draft.notices += [f"Notice: {self._links.said(item.text, _NOTICE)}" for item in told[:_MAX_NOTICES]]
+        draft.notices += [f"Notice: {self._links.safe_text(item.text, _NOTICE)}" for item in told[:_MAX_NOTICES]]
         lines = [Text(line) for line in (*draft.notices, receipt(end))]
         return ToolResult(
             blocks=(Text(text), *draft.blocks, *lines), structured=structured, meta={META_BILLING: billing(end)}
         )
 
-    async def _without_files(self, draft: _Draft, output: Any) -> tuple[Any, list[Mapping[str, Any]]]:
+    async def _take_out_files(self, draft: _Draft, output: Any) -> tuple[Any, list[Mapping[str, Any]]]:
         """The output with each file replaced by its type, size and address, and those descriptions."""
         kept: list[Mapping[str, Any]] = []
         while len(kept) < _MAX_FILES and (found := artifact_of(output)) is not None and found.data_base64 is not None:
             described = await self._one_file(draft, found)
             if found.note:
-                described["note"] = self._links.said(found.note, _NOTICE)
+                described["note"] = self._links.safe_text(found.note, _NOTICE)
             kept.append(described)
             # The description holds no base64, so the next look finds the next file.
             output = {**output, found.field: described}
@@ -130,9 +130,7 @@ class Results:
             draft.blocks.append(_link(stored))
         return described
 
-    async def _stored_whole(
-        self, draft: _Draft, text: str, kept: list[Mapping[str, Any]]
-    ) -> tuple[dict[str, Any], str]:
+    async def _store_whole(self, draft: _Draft, text: str, kept: list[Mapping[str, Any]]) -> tuple[dict[str, Any], str]:
         """An output too long for one frame: kept as a file, shown by its beginning."""
         data = text.encode()
         stored = await self._keep(draft, data, "application/json", f"{draft.label} output")

@@ -57,7 +57,7 @@ class Alternatives:
             self._failed.clear()
         self._failed[action.namespace] = self._clock.monotonic()
 
-    def to(self, action: Action, *, highest_tier: str | None = None) -> Sequence[Mapping[str, Any]]:
+    def same_task(self, action: Action, *, highest_tier: str | None = None) -> Sequence[Mapping[str, Any]]:
         """Actions that do the same, best first: of other providers or, with `highest_tier`, of any within that tier."""
         task = _task(action)
         if not task:
@@ -72,14 +72,14 @@ class Alternatives:
             if other.namespace == action.namespace if highest_tier is None else tier > _rank(highest_tier):
                 continue
             # Likeness in steps: a little more of it outweighs no price.
-            ranked.append(((self._failing(other), -round(alike * _STEPS), other.price.amount, tier), other))
-        return self._named(other for _, other in sorted(ranked, key=lambda one: one[0]))
+            ranked.append(((self._failed_lately(other), -round(alike * _STEPS), other.price.amount, tier), other))
+        return self._entries(other for _, other in sorted(ranked, key=lambda one: one[0]))
 
-    def named_by(self, texts: Iterable[str], action: Action) -> Sequence[Mapping[str, Any]]:
+    def by_name(self, texts: Iterable[str], action: Action) -> Sequence[Mapping[str, Any]]:
         """The actions that `texts` mean, as keys or capability ids, but for `action` itself."""
         # A Hub may name a version that is sold no more; what is shown is what would be bought.
         found = (self._registry.find(split_version(text)[0]) for text in texts)
-        return self._named(one for one in found if one is not None and one.key != action.key)
+        return self._entries(one for one in found if one is not None and one.key != action.key)
 
     def nearest(self, text: str, action: Action | None = None) -> Sequence[Mapping[str, Any]]:
         """Actions whose names look most like `text`; those of `action`'s own capability come first."""
@@ -87,9 +87,9 @@ class Alternatives:
         if action is not None:
             found = [one for one in found if one.key != action.key]
             found = sorted(found, key=lambda one: one.capability != action.capability)
-        return self._named(found)
+        return self._entries(found)
 
-    def _named(self, actions: Iterable[Action]) -> Sequence[Mapping[str, Any]]:
+    def _entries(self, actions: Iterable[Action]) -> Sequence[Mapping[str, Any]]:
         made: list[Mapping[str, Any]] = []
         for action in actions:
             name = self._registry.name_of(action)
@@ -99,7 +99,7 @@ class Alternatives:
                 break
         return made
 
-    def _failing(self, action: Action) -> bool:
+    def _failed_lately(self, action: Action) -> bool:
         at = self._failed.get(action.namespace)
         return at is not None and self._clock.monotonic() - at < FAILURE_SECONDS
 

@@ -101,7 +101,7 @@ def next_action(
     """A next step of the case's own type unless `type_` says otherwise."""
     tool, arguments = call if call is not None else (None, None)
     return NextAction(
-        type=case.context.links.said(type_ or case.type, 40),
+        type=case.context.links.safe_text(type_ or case.type, 40),
         actor=actor,
         hint=hint,
         # A type that is not the Hub's own is our conclusion, whatever else the Hub said.
@@ -374,7 +374,7 @@ def _link(case: Case) -> str | None:
     """The first link of the Hub's step that may be shown."""
     if case.said is None:
         return None
-    return next(filter(None, map(case.context.links.shown, (case.said.url, case.said.ui))), None)
+    return next(filter(None, map(case.context.links.allowed_url, (case.said.url, case.said.ui))), None)
 
 
 def same_call(context: Context) -> tuple[str, Mapping[str, Any]] | None:

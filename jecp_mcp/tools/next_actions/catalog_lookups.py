@@ -61,7 +61,7 @@ def alternative(case: Case) -> NextAction:
     action, offers = action_of(case), case.context.offers
     if action is None or offers is None or "jecp_describe" not in case.context.own:
         return search(case)
-    others = [*offers.named_by(_hub_suggestions(case), action), *offers.to(action)]
+    others = [*offers.by_name(_hub_suggestions(case), action), *offers.same_task(action)]
     others = [one for number, one in enumerate(others) if one not in others[:number]]
     if not others:
         return search(case)
@@ -130,7 +130,9 @@ def earn_trust(case: Case) -> NextAction:
         tier = f"trust tier {need}, which takes {TIER_CALLS[need]} completed calls"
         if now in TIERS:
             tier += f" (at most {TIER_CALLS[need] - TIER_CALLS[now]} more)"
-    others = offers.to(action, highest_tier=now) if action is not None and offers is not None and now in TIERS else ()
+    others = (
+        offers.same_task(action, highest_tier=now) if action is not None and offers is not None and now in TIERS else ()
+    )
     if others and "jecp_describe" in case.context.own:
         return next_action(
             case,

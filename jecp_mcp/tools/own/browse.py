@@ -154,7 +154,7 @@ def _examples(action: Action) -> list[Any]:
         try:
             text = jsontext.dumps(example)
             if len(text) <= _EXAMPLE_LENGTH and find_injection(text.decode()) is None:
-                shown.append(Values().advised(example))
+                shown.append(Values().read_suggestion(example))
         except (WireError, Unreadable, TooMany):
             continue
         if len(shown) >= _EXAMPLES:

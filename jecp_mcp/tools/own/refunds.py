@@ -97,7 +97,7 @@ async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:
 
 
 def _shown(one: Refund, links: LinkPolicy) -> dict[str, Any]:
-    made: dict[str, Any] = {"refund_id": hub_id(one.refund_id), "status": links.said(one.status, 40)}
+    made: dict[str, Any] = {"refund_id": hub_id(one.refund_id), "status": links.safe_text(one.status, 40)}
     if (transaction := hub_id(one.transaction_id)) is not None:
         made["transaction_id"] = transaction
     for name, amount in (("amount_usdc", one.amount), ("returns_usdc", one.returned)):
@@ -109,5 +109,5 @@ def _shown(one: Refund, links: LinkPolicy) -> dict[str, Any]:
         "resolved_at": one.resolved_at,
         "note": one.resolution_note,
     }
-    made |= {name: links.said(text, _NOTE) for name, text in texts.items() if text}
+    made |= {name: links.safe_text(text, _NOTE) for name, text in texts.items() if text}
     return made

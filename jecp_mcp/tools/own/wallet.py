@@ -61,7 +61,7 @@ class Wallet:
             made["balance_usdc"] = None
         if free_calls is not None and not rows:
             made["free_calls_remaining"] = free_calls
-        made |= await self._standing(rows)
+        made |= await self._account_status(rows)
         general = next((cap.per_call for cap in self._policy.caps if cap.pattern is None), None)
         if general is not None:
             made["per_call_usdc"] = format_usdc(general)
@@ -84,7 +84,7 @@ class Wallet:
             made["ledger_trouble"] = self._calls.trouble
         return made
 
-    async def _standing(self, rows: Sequence[CallRow]) -> dict[str, Any]:
+    async def _account_status(self, rows: Sequence[CallRow]) -> dict[str, Any]:
         """Free calls, trust tier and the calls to the next one, as far as the Hub's latest answers tell them."""
         answered = [row for row in rows if row.answered]
         # Of the reference Hub's actions, only its own are answered with a tier.

@@ -102,7 +102,7 @@ class Names:
         """The name of an action key for hosts that take so many characters, one of the lengths known from the start."""
         return self._other_names().get(length, {}).get(key) or self._by_key.get(key)
 
-    def beginning(self, start: str) -> Iterator[str]:
+    def starting_with(self, start: str) -> Iterator[str]:
         """The usual names that begin so, in order."""
         if self._sorted is None:
             self._sorted = sorted(self._by_key.values())

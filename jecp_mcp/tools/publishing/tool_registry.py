@@ -66,7 +66,7 @@ class ToolRegistry:
         self._given = Names(name_lengths(settings))
         self._unnamed: Mapping[str, Action] | None = None
         self._actions: Mapping[str, Action] = MappingProxyType({})
-        self._made: dict[str, tuple[Action, PublishedTool | Unfit]] = {}
+        self._tools: dict[str, tuple[Action, PublishedTool | Unfit]] = {}
         self._foreign: tuple[tuple[str, str], ...] = ()
         self._vetting = _UNVETTED
         self.mode: Literal["direct", "search"] = "search" if settings.mode == "search" else "direct"
@@ -85,9 +85,9 @@ class ToolRegistry:
         self._actions = catalog.actions
         self._foreign = tuple(catalog.quarantined)
         self._unnamed = catalog.actions
-        self._made = {
+        self._tools = {
             key: (action, made._replace(action=action) if isinstance(made, PublishedTool) else made)
-            for key, (before, made) in self._made.items()
+            for key, (before, made) in self._tools.items()
             if (action := catalog.actions.get(key)) is not None
             and _looks_alike(before, action)
             # Its successor may have come or gone.
@@ -96,7 +96,7 @@ class ToolRegistry:
         }
         sold = on_sale(catalog.actions)
         self.mode = self._mode_for(len(sold))
-        chosen = sold if self.mode == "direct" else self._pinned(sold)
+        chosen = sold if self.mode == "direct" else self._pinned_keys(sold)
         made = [self._make(catalog.actions[key]) for key in chosen]
         published = sorted((one for one in made if isinstance(one, PublishedTool)), key=lambda one: one.name)
         cards = tuple(one.card for one in published[: self._most()])
@@ -118,7 +118,7 @@ class ToolRegistry:
     @property
     def quarantined(self) -> Mapping[str, str]:
         """What is set aside, with the reason; of actions never looked at, only what the catalog itself refused."""
-        unfit = {key: made.reason for key, (_, made) in self._made.items() if isinstance(made, Unfit)}
+        unfit = {key: made.reason for key, (_, made) in self._tools.items() if isinstance(made, Unfit)}
         held = {key: why for key, why in self._vetting.held.items() if key in self._actions}
         return {**dict(self._foreign), **unfit, **held}
 
@@ -163,7 +163,7 @@ class ToolRegistry:
     def names_from(self, start: str, limit: int) -> list[str]:
         """The first tool names that begin so, in order, of actions that are not set aside."""
         names: list[str] = []
-        for name in self._names().beginning(start):
+        for name in self._names().starting_with(start):
             if self.resolve(name) is not None:
                 names.append(name)
                 if len(names) >= limit:
@@ -203,7 +203,7 @@ class ToolRegistry:
     def _most(self) -> int:
         return MOST_DIRECT if self._settings.mode == "direct" else self._settings.max_tools
 
-    def _pinned(self, keys: Iterable[str]) -> list[str]:
+    def _pinned_keys(self, keys: Iterable[str]) -> list[str]:
         pins = self._settings.pinned
         if not pins:
             return []
@@ -213,14 +213,14 @@ class ToolRegistry:
         held = self._vetting.held.get(action.key)
         if held is not None:
             return Unfit(held)
-        known = self._made.get(action.key)
+        known = self._tools.get(action.key)
         if known is not None:
             return known[1]
         name = self._names().name(action.key)
         made: PublishedTool | Unfit = Unfit("the action has no name")
         if name is not None:
             made = _publish(name, action, self.warning(action), self.successor(action))
-        self._made[action.key] = (action, made)
+        self._tools[action.key] = (action, made)
         if isinstance(made, Unfit):
             log.warning("%s is not published: %s", clean(action.key, TITLE_LENGTH, one_line=True), made.reason)
         return made

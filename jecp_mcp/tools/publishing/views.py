@@ -42,7 +42,7 @@ class Views:
     def __init__(self, registry: ToolRegistry, settings: ToolSettings) -> None:
         self._registry = registry
         self._settings = settings
-        self._made: dict[str, tuple[Sequence[ToolCard], int, View]] = {}
+        self._views: dict[str, tuple[Sequence[ToolCard], int, View]] = {}
         self._known: dict[str, _Known] = {}
 
     def of(self, profile: Profile, *, own: int = 0) -> View:
@@ -52,19 +52,19 @@ class Views:
             own: how many tools are listed beside the catalog's.
         """
         cards = self._registry.cards
-        made = self._made.get(profile.name)
+        made = self._views.get(profile.name)
         if made is None or made[0] is not cards or made[1] != own:
             before = made[2].call_only if made is not None else {}
-            made = self._made[profile.name] = (cards, own, self._view(profile, cards, own))
+            made = self._views[profile.name] = (cards, own, self._view(profile, cards, own))
             _tell(profile, made[2].call_only, before)
         return made[2]
 
     def call_only(self, host: str) -> Mapping[str, str]:
         """What hosts of the profile of this name are not shown, as it was when they last listed the tools."""
-        made = self._made.get(host)
+        made = self._views.get(host)
         return made[2].call_only if made is not None else self.of(PROFILES[host]).call_only
 
-    def told(self, card: ToolCard) -> tuple[dict[str, str], dict[str, str]]:
+    def by_profile(self, card: ToolCard) -> tuple[dict[str, str], dict[str, str]]:
         """Of one tool, published one by one or not: by profile, why it is not shown, and what else it is called."""
         schemas = {name: self._schema(one, card) for name, one in PROFILES.items()}
         unshown = {name: schema.reason for name, schema in schemas.items() if isinstance(schema, Beyond)}

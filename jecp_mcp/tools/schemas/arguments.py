@@ -147,7 +147,7 @@ class _Check:
         import jsonschema_rs
 
         try:
-            self._silenced.validate(arguments)
+            self._silent_validator.validate(arguments)
         except jsonschema_rs.ValidationError as error:
             yield from _problems(error)
 
@@ -160,7 +160,7 @@ class _Check:
         return growth(self._schema)
 
     @cached_property
-    def _silenced(self) -> Validator:
+    def _silent_validator(self) -> Validator:
         return _compile(silence_unions(self._schema))
 
 

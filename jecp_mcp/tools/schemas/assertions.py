@@ -28,7 +28,7 @@ _IDENTIFIER: Final = re.compile(r"[\w-]{1,40}")
 _WORD: Final = re.compile(r"[a-zA-Z0-9._+/-]{1,64}")
 
 
-class Refused(Exception):  # a way out of the recursion, turned into a value by `schema.fit`
+class Refused(Exception):  # a way out of the recursion, turned into a value by `publishable_schema.fit`
     """The schema holds what makes it unfit as a whole."""
 
 
@@ -56,14 +56,14 @@ def types(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> Non
 
 def default(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> None:
     """``default``, if it is readable."""
-    kept = walk.advised([value])
+    kept = walk.read_suggestions([value])
     if kept:
         out[keyword] = kept[0]
 
 
 def examples(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> None:
     """``examples``: those that are readable."""
-    kept = walk.advised(value)
+    kept = walk.read_suggestions(value)
     if kept:
         out[keyword] = kept
 
@@ -71,7 +71,7 @@ def examples(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> 
 def allowed_values(walk: Rewriter, out: Node, keyword: str, value: object, _: int) -> None:
     """``enum`` and ``const``; if not every value can be shown, those that can are examples."""
     given = [value] if keyword == "const" else value
-    kept = walk.readable(given)
+    kept = walk.read_values(given)
     if isinstance(given, list) and 0 < len(kept) == len(given):
         out[keyword] = kept[0] if keyword == "const" else kept
         return

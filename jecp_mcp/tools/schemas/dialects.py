@@ -57,7 +57,7 @@ def plain(schema: Mapping[str, Any]) -> Node | Beyond:
     """A published schema in the dialect, or why it cannot be put into it."""
     walk = _Walk(unfold(dict(schema)))
     try:
-        root: Node = {"type": "object", **walk.written(walk.only_form(), 0)}
+        root: Node = {"type": "object", **walk.write(walk.only_form(), 0)}
     except _Beyond as exc:
         return Beyond(f"its input schema {exc}, which not every model's API reads")
     root.setdefault("properties", {})
@@ -138,7 +138,7 @@ class _Walk:
                 return [[one for member in members for one in member]]
         return None
 
-    def written(self, one: Node, depth: int) -> Node:
+    def write(self, one: Node, depth: int) -> Node:
         """An alternative with the subschemas in it put into the dialect."""
         if depth > MAX_DEPTH:
             raise _Beyond("refers to itself, or nests too deep")
@@ -165,12 +165,12 @@ class _Walk:
         """A subschema in the dialect; False for one that accepts nothing."""
         found = _join(self.alternatives(node, None))
         if len(found) < 2:  # noqa: PLR2004 - none or one
-            return self.written(found[0], depth + 1) if found else False
+            return self.write(found[0], depth + 1) if found else False
         outer = _words(node)
         members = [
             {name: said for name, said in one.items() if name not in outer or said != outer[name]} for one in found
         ]
-        return {**outer, "anyOf": [self.written(one, depth + 1) for one in members]}
+        return {**outer, "anyOf": [self.write(one, depth + 1) for one in members]}
 
 
 def _check_known(keyword: str, node: Node) -> None:

@@ -21,7 +21,7 @@ _RESERVED: Final = re.compile(r"\bhttps?://(?:www\.)?example\.(?:com|net|org)(?:
 _INT64: Final = 2**63
 
 
-class Unreadable(Exception):  # a way out of the recursion, caught by `Values.readable`'s callers
+class Unreadable(Exception):  # a way out of the recursion, caught by `Values.read`'s callers
     """A value that cannot be shown as it is, and must not be shown otherwise."""
 
 
@@ -37,7 +37,7 @@ class Values:
     def __init__(self, most: int = MAX_VALUES) -> None:
         self._left = most
 
-    def readable(self, value: object, depth: int = 0) -> Any:
+    def read(self, value: object, depth: int = 0) -> Any:
         """The value, its numbers plain.
 
         Raises:
@@ -62,19 +62,19 @@ class Values:
         if depth >= _MAX_DEPTH:
             raise Unreadable
         if isinstance(value, (list, tuple)):
-            return [self.readable(item, depth + 1) for item in value]
+            return [self.read(item, depth + 1) for item in value]
         if isinstance(value, Mapping):
-            return {self._key(key): self.readable(item, depth + 1) for key, item in value.items()}
+            return {self._key(key): self.read(item, depth + 1) for key, item in value.items()}
         raise Unreadable
 
-    def advised(self, value: object) -> Any:
-        """As `readable`, for a value that a reader may take up: a default, an example. It holds no link either.
+    def read_suggestion(self, value: object) -> Any:
+        """As `read`, for a value that a reader may take up: a default, an example. It holds no link either.
 
         Raises:
             Unreadable: it does, or is not readable.
             TooMany: the schema's values are used up.
         """
-        made = self.readable(value)
+        made = self.read(value)
         if _holds_link(made):
             raise Unreadable
         return made

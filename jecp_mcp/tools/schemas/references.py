@@ -37,7 +37,7 @@ MOST_STEPS: Final = 20_000
 """The most subschemas that one visit to a schema may lead on to, references followed."""
 
 
-class TooLarge(Exception):  # the reason a schema is unfit, turned into a value by `schema.fit`
+class TooLarge(Exception):  # the reason a schema is unfit, turned into a value by `publishable_schema.fit`
     """Following the references never ends, or nearly so."""
 
 

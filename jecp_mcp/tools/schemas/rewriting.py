@@ -269,13 +269,13 @@ class Rewriter:
         path = "".join(f"/{step if _PLAIN_STEP.fullmatch(step) else '…'}" for step in self.place)
         return f"at {clean(path, _PLACE_LENGTH)}" if path else "at the root"
 
-    def readable(self, values: object) -> list[Any]:
+    def read_values(self, values: object) -> list[Any]:
         """Those of a list of values that can be shown as they are."""
-        return _read_each(self._values.readable, values)
+        return _read_each(self._values.read, values)
 
-    def advised(self, values: object) -> list[Any]:
-        """As `readable`, of values that a reader may take up, which hold no link either."""
-        return _read_each(self._values.advised, values)
+    def read_suggestions(self, values: object) -> list[Any]:
+        """As `read_values`, of values that a reader may take up, which hold no link either."""
+        return _read_each(self._values.read_suggestion, values)
 
     def portable(self, pattern: object) -> Portable | None:
         """A pattern as every engine reads it; None for another, and for one too many."""

@@ -42,10 +42,10 @@ GOODS = [*ACTIONS, LONG, LONGER, CHOICE, OLDER]
 async def serving(path: Path, **tools: Any) -> AsyncIterator[tuple[Shop, ListChangedNotifier, Any]]:
     settings = ToolSettings(**tools)
     async with opened(path, tools=settings, goods=GOODS) as shop, anyio.create_task_group() as tasks:
-        announcer = ListChangedNotifier(settle_seconds=0.5)
-        server = build_server(shop.dispatcher, announcer, Askers(patience=10), tools=settings)
-        tasks.start_soon(announcer.run)
-        yield shop, announcer, server
+        notifier = ListChangedNotifier(settle_seconds=0.5)
+        server = build_server(shop.dispatcher, notifier, Askers(patience=10), tools=settings)
+        tasks.start_soon(notifier.run)
+        yield shop, notifier, server
         tasks.cancel_scope.cancel()
 
 
@@ -176,7 +176,7 @@ async def hearing(server: Any, host: str, era: str) -> AsyncIterator[Told]:
 @pytest.mark.parametrize("era", ERAS)
 async def test_only_hosts_whose_own_list_changed_are_told_and_once(tmp_path: Path, era: str) -> None:
     async with (
-        serving(tmp_path) as (shop, announcer, server),
+        serving(tmp_path) as (shop, notifier, server),
         hearing(server, "claude-code", era) as claude,
         hearing(server, "some host", era) as unknown,
     ):
@@ -184,20 +184,20 @@ async def test_only_hosts_whose_own_list_changed_are_told_and_once(tmp_path: Pat
         for text in ("once", "twice"):
             changed = replace(CHOICE, description=f"changed {text}")
             shop.registry.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
-            announcer.changed()
+            notifier.note_change()
             await anyio.wait_all_tasks_blocked()
         with anyio.fail_after(60):
             await claude.came.wait()
         assert (claude.count, unknown.count) == (1, 0)
         # A change that is taken back before anybody is told is none.
         shop.registry.publish(catalog([]))
-        announcer.changed()
+        notifier.note_change()
         await anyio.wait_all_tasks_blocked()
         shop.registry.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
-        announcer.changed()
+        notifier.note_change()
         await anyio.wait_all_tasks_blocked()
         shop.registry.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]), Vetting({SUMMARY.key: "held"}))
-        announcer.changed()
+        notifier.note_change()
         await anyio.wait_all_tasks_blocked()
         claude.came = anyio.Event()
         with anyio.fail_after(60):

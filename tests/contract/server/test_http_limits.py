@@ -92,14 +92,14 @@ async def serving(limits: HttpLimits) -> AsyncIterator[Running]:
             running.changed.notify_all()
 
     class Watched(Connections):
-        def opened(self, connection: Any) -> None:
+        def add(self, connection: Any) -> None:
             running.taken_on += 1
             running.before_next()
-            super().opened(connection)
+            super().add(connection)
             running.after_next()
 
-        def closed(self, connection: Any) -> None:
-            super().closed(connection)
+        def discard(self, connection: Any) -> None:
+            super().discard(connection)
             noticing.add(asyncio.ensure_future(changed()))
 
     noticing: set[asyncio.Future[None]] = set()

@@ -116,7 +116,7 @@ def test_what_only_shares_the_material_does_not_do_the_same() -> None:
 
     count, rival = text("docs/stats", "count", "text"), text("acme/stats", "count", "text", "language")
     at = offers(also=(count, rival, text("bolt/summary", "shorten", "text"), text("crown/stats", "plot", "values")))
-    assert [one["tool"] for one in at.to(count)] == ["acme_stats_count"]
+    assert [one["tool"] for one in at.same_task(count)] == ["acme_stats_count"]
 
 
 def test_a_tier_too_low_says_what_it_takes_and_what_can_be_had_now() -> None:
