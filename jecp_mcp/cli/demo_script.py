@@ -116,7 +116,7 @@ class DemoScript:
             await self._csv()
             await self._search()
             await self._over_the_limit()
-            await self._unknown()
+            await self._unknown_tool()
             await self._empty_wallet()
             await self._lost_answer()
             await self._books()
@@ -185,7 +185,7 @@ class DemoScript:
             within = all(Decimal(hit["price_usdc"]) <= Decimal(self._per_call) for hit in cheaper)
             self._log.check(within, f"what it is offered instead is within the limit: {len(cheaper)} actions")
 
-    async def _unknown(self) -> None:
+    async def _unknown_tool(self) -> None:
         self._log.step("A name the model made up, recovered by following next_action")
         error = await self._expect_refusal("text_statistic_counter", {})
         self._log.check(error["next_action"]["actor"] == "agent", "the agent can act itself")

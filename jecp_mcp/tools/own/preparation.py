@@ -178,7 +178,7 @@ def _left_to_hub(left: Sequence[str]) -> list[Issue]:
 
 def _argument(problem: Problem, schema: Mapping[str, Any]) -> Issue:
     issue = _issue("INVALID_ARGUMENTS", clean(problem.reason, _REASON, one_line=True), location=problem.pointer)
-    expected = _expected(schema, problem.pointer)
+    expected = _schema_at(schema, problem.pointer)
     if expected:
         issue["suggested_fix"] = f"Give {problem.pointer or 'an object'} as {jsontext.dumps(expected).decode()}."
     return issue
@@ -188,7 +188,7 @@ def _issue(code: str, message: str, *, location: str, blocking: bool = True) -> 
     return {"location": location, "code": code, "blocking": blocking, "message": message}
 
 
-def _expected(schema: Mapping[str, Any], pointer: str) -> dict[str, Any]:
+def _schema_at(schema: Mapping[str, Any], pointer: str) -> dict[str, Any]:
     """What the schema says of the place a JSON pointer names, in a few words; nothing where it says it indirectly."""
     at: Any = schema
     for step in pointer.split("/")[1:]:

@@ -40,7 +40,7 @@ async def refund(
     if call_id is None:
         listed = await hub.refunds()
         await calls.note_refunds()
-        return {"refunds": [_shown(one, links) for one in listed[:_LISTED]]}
+        return {"refunds": [_refund_json(one, links) for one in listed[:_LISTED]]}
     row = await _row(calls, call_id, caller)
     reason = arguments.get("reason")
     if reason is None:
@@ -49,7 +49,7 @@ async def refund(
             "A refund needs a reason. Nothing was charged. Ask again with one that a person can judge.",
         )
     assert row.reference is not None
-    made = _shown(await hub.request_refund(row.reference, reason), links)
+    made = _refund_json(await hub.request_refund(row.reference, reason), links)
     step = NextAction(
         "check_status",
         "agent",
@@ -96,7 +96,7 @@ async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:
     return row
 
 
-def _shown(one: Refund, links: LinkPolicy) -> dict[str, Any]:
+def _refund_json(one: Refund, links: LinkPolicy) -> dict[str, Any]:
     made: dict[str, Any] = {"refund_id": hub_id(one.refund_id), "status": links.safe_text(one.status, 40)}
     if (transaction := hub_id(one.transaction_id)) is not None:
         made["transaction_id"] = transaction

@@ -110,7 +110,7 @@ def find_injection(text: str) -> str | None:
     # A loop, for schemas have thousands of short texts, and setting up a generator takes longer than reading one.
     for hint in _HINTS:
         if hint in plain:
-            found = _compiled().search(plain)
+            found = _compile_patterns().search(plain)
             if found is not None and found.lastgroup is not None:
                 return _PATTERNS[int(found.lastgroup[1:])][0]
             break
@@ -118,5 +118,5 @@ def find_injection(text: str) -> str | None:
 
 
 @cache
-def _compiled() -> re.Pattern[str]:
+def _compile_patterns() -> re.Pattern[str]:
     return re.compile("|".join(f"(?P<p{at}>{pattern})" for at, (_, pattern) in enumerate(_PATTERNS)))

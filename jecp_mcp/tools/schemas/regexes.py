@@ -98,7 +98,7 @@ class _Scan:
 
     def step(self) -> bool:
         """Read one token; False when it is not portable."""
-        token = _compiled(_TOKEN).match(self._pattern, self.at)
+        token = _compile(_TOKEN).match(self._pattern, self.at)
         if token is None:
             return False
         self.at = token.end()
@@ -129,7 +129,7 @@ class _Scan:
         if end is None:
             return False
         inside = self._pattern[self.at : end]
-        written = _compiled(r"\\.").sub(lambda escape: _spell(escape[0], in_class=True), inside)
+        written = _compile(r"\\.").sub(lambda escape: _spell(escape[0], in_class=True), inside)
         self.written += ("[", written)
         self.at = end
         strangers = sum(not one.isascii() for one in inside) + inside.count("\\u") + inside.count("\\x")
@@ -161,13 +161,13 @@ class _Scan:
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
 def _spell(text: str, *, in_class: bool) -> str:
     """A token without a backslash that JavaScript's ``u`` flag refuses."""
-    if _compiled(_NEEDLESS).fullmatch(text) and not (in_class and text == r"\-"):
+    if _compile(_NEEDLESS).fullmatch(text) and not (in_class and text == r"\-"):
         return text[1]
     return text
 
@@ -196,12 +196,12 @@ def _class_end(pattern: str, at: int) -> int | None:
         if pattern.startswith(_DOUBLED, at):
             return None
         if low is not None and pattern.startswith("-", at) and not pattern.startswith("-]", at):
-            high = _compiled(_MEMBER).match(pattern, at + 1)
+            high = _compile(_MEMBER).match(pattern, at + 1)
             if high is None or high["one"] is None or _point(high["one"]) < _point(low):
                 return None
             at, low = high.end(), None
             continue
-        member = _compiled(_MEMBER).match(pattern, at)
+        member = _compile(_MEMBER).match(pattern, at)
         if member is None or (member["one"] == "-" and at != start and not pattern.startswith("-]", at)):
             return None
         at, low = member.end(), member["one"]

@@ -37,7 +37,7 @@ from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.own import wallet
 from jecp_mcp.tools.own.browse import description
-from jecp_mcp.tools.own.refunds import _shown
+from jecp_mcp.tools.own.refunds import _refund_json
 from jecp_mcp.tools.publishing.cleaning import describe, title_of
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.publishing.tool_registry import _publish
@@ -171,7 +171,7 @@ def as_a_status(text: str) -> str:
 
 
 def as_a_refund(text: str) -> str:
-    return _json(_shown(Refund(text, text, text, None, None, text, text, text, text, text, {}), LINKS))
+    return _json(_refund_json(Refund(text, text, text, None, None, text, text, text, text, text, {}), LINKS))
 
 
 def as_an_id(text: str) -> str:

@@ -156,6 +156,6 @@ def _repeats(parsed: Iterable[Any]) -> Iterator[int]:
 
 
 def test_every_pattern_repeats_a_bounded_number_of_times() -> None:
-    found = list(_repeats(re._parser.parse(prompt_injection._compiled().pattern)))
+    found = list(_repeats(re._parser.parse(prompt_injection._compile_patterns().pattern)))
     assert len(found) > 50
     assert max(found) <= 200
