@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import click
 
-from jecp_mcp.cli.options import Start, as_json, common, start
+from jecp_mcp.cli.options import Start, as_json, common_options, start
 
 ON_A_PAGE: Final = 10
 """How many questions are listed at once."""
@@ -22,7 +22,7 @@ ON_A_PAGE: Final = 10
 @click.argument("code", required=False)
 @click.option("--full", is_flag=True, help="With a code: show all arguments, however long, and then ask.")
 @click.option("--page", type=click.IntRange(min=1), default=1, help="Without a code: which page to list.")
-@common
+@common_options
 @as_json
 def command(
     code: str | None,
@@ -42,12 +42,12 @@ def command(
     if code is not None:
         tell(anyio.run(answer, given, code, True, full), json_wanted=as_json)
     elif as_json:
-        print(json.dumps(anyio.run(everything, given), indent=2, ensure_ascii=False))
+        print(json.dumps(anyio.run(all_questions, given), indent=2, ensure_ascii=False))
     else:
-        _list(*anyio.run(waiting, given, page))
+        _list(*anyio.run(questions_page, given, page))
 
 
-async def waiting(given: Start, page: int) -> tuple[list[dict[str, Any]], int, int]:
+async def questions_page(given: Start, page: int) -> tuple[list[dict[str, Any]], int, int]:
     """One page of what waits for a person's answer, oldest first; which page it is; and how many wait.
 
     Raises:
@@ -58,21 +58,21 @@ async def waiting(given: Start, page: int) -> tuple[list[dict[str, Any]], int, i
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        found, page = await approval_queue.waiting(ledger, page, ON_A_PAGE)
-        return [approval_queue.shown(slip) for slip in found.slips], page, found.total
+        found, page = await approval_queue.open_questions(ledger, page, ON_A_PAGE)
+        return [approval_queue.readable_question(slip) for slip in found.slips], page, found.total
     finally:
         await ledger.close()
 
 
-async def everything(given: Start) -> list[dict[str, Any]]:
+async def all_questions(given: Start) -> list[dict[str, Any]]:
     """All that waits for a person's answer, oldest first.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    shown, page, total = await waiting(given, 1)
+    shown, page, total = await questions_page(given, 1)
     while page * ON_A_PAGE < total:
-        more, page, total = await waiting(given, page + 1)
+        more, page, total = await questions_page(given, page + 1)
         shown += more
     return shown
 
@@ -93,14 +93,16 @@ async def answer(given: Start, code: str, granted: bool, full: bool = False) -> 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
         slip = await approval_queue.find(ledger, code.strip().upper())
-        if granted and not await anyio.to_thread.run_sync(_confirmed, approval_queue.shown(slip), full):
+        if granted and not await anyio.to_thread.run_sync(_confirm, approval_queue.readable_question(slip), full):
             raise approval_queue.NotAnswered("nothing was approved; the call waits until it is answered or expires")
-        return approval_queue.shown(await approval_queue.answer(ledger, slip, granted, by=f"{user()} at a terminal"))
+        return approval_queue.readable_question(
+            await approval_queue.answer(ledger, slip, granted, by=f"{user()} at a terminal")
+        )
     finally:
         await ledger.close()
 
 
-def _confirmed(shown: dict[str, Any], full: bool) -> bool:
+def _confirm(shown: dict[str, Any], full: bool) -> bool:
     from jecp_mcp.tools.approval_queue import SHORT, NotAnswered
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -145,14 +147,14 @@ def tell(shown: dict[str, Any], *, json_wanted: bool) -> None:
 
 
 def _list(shown: list[dict[str, Any]], page: int, total: int) -> None:
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
     if not shown:
         print("Nothing waits for an answer.")
         return
     columns = [("code", "left"), ("action", "left"), ("at most", "right"), ("because", "left"), ("until", "left")]
     rows = [(one["code"], one["action"], one["at_most_usdc"], one["because"], one["expires_at"][:19]) for one in shown]
-    tables.console().print(tables.table("Waiting for an answer, the oldest first (USDC, UTC)", columns, rows))
+    rich_output.console().print(rich_output.table("Waiting for an answer, the oldest first (USDC, UTC)", columns, rows))
     first = (page - 1) * ON_A_PAGE + 1
     last = first + len(shown) - 1
     more = f"; {total - last} more: jecp-mcp approve --page {page + 1}" if last < total else ""

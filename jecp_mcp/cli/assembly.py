@@ -17,10 +17,10 @@ from jecp_mcp.catalog import embeddings
 from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.search import Finder
-from jecp_mcp.cli.keeper import Keeper
+from jecp_mcp.cli.credential_store import CredentialStore
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.publishing import Publisher
-from jecp_mcp.cli.unmatched import PatternNotices
+from jecp_mcp.cli.publisher import Publisher
+from jecp_mcp.cli.unmatched_patterns import PatternNotices
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.ledger import Ledger
@@ -31,12 +31,12 @@ from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.opening import HubWay
 from jecp_mcp.rails.opening import RAILS
 from jecp_mcp.rails.registry import Parts, Rails
-from jecp_mcp.tools.artifacts import ArtifactStore
-from jecp_mcp.tools.dispatch import Desk
-from jecp_mcp.tools.own.handlers import Neighbours
+from jecp_mcp.tools.artifact_store import ArtifactStore
+from jecp_mcp.tools.dispatch import ToolDispatcher
+from jecp_mcp.tools.own.handlers import ToolDeps
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
@@ -57,10 +57,10 @@ APPROVAL_SECONDS: Final = 1.0
 class Bridge:
     """The assembled parts, while they are open."""
 
-    desk: Desk
+    dispatcher: ToolDispatcher
     calls: Calls
     source: CatalogSource
-    registry: Registry
+    registry: ToolRegistry
     finder: Finder
     policy: Policy
     start: Start
@@ -146,8 +146,8 @@ async def build(
     hub = settings.hub.base_url
     policy = Policy.from_settings(settings.mandate)
     links = LinkPolicy(hub, settings.hub.link_origins)
-    keeper = Keeper(settings, start.state, start.credentials, lambda: client, changed)
-    parts = Parts(settings, start.catalog, keeper.current, clock)
+    credentials = CredentialStore(settings, start.state, start.credentials, lambda: client, changed)
+    parts = Parts(settings, start.catalog, credentials.current, clock)
     ways = {name: open_way(parts) for name, open_way in RAILS.items()}
     at_hub = ways["jecp"]
     assert isinstance(at_hub, HubWay)
@@ -159,7 +159,7 @@ async def build(
     notices = PatternNotices(settings)
     notices.look(source.current)
     source.subscribe(lambda _diff: notices.look(source.current))
-    registry = Registry(settings.tools)
+    registry = ToolRegistry(settings.tools)
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
     if store is None:
@@ -172,23 +172,24 @@ async def build(
         mint=new_call_id,
         keep_bodies_days=settings.ledger.keep_bodies_days,
     )
-    near = Neighbours(
-        shelf=registry,
+    deps = ToolDeps(
+        registry=registry,
         views=Views(registry, settings.tools),
         finder=finder,
         calls=calls,
         wallet=Wallet(calls, policy, clock),
         results=Results(store, settings.artifacts, links),
-        topups=client,
-        refunds=client,
-        keeper=keeper,
+        hub=client,
+        account=credentials,
         links=links,
         clock=clock,
     )
-    desk = Desk(near, store, ArgumentChecks())
+    dispatcher = ToolDispatcher(deps, store, ArgumentChecks())
     try:
         async with at_hub.http, calls.open(), anyio.create_task_group() as tasks:
-            yield Bridge(desk, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks)
+            yield Bridge(
+                dispatcher, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks
+            )
             tasks.cancel_scope.cancel()
     finally:
         pins.close()

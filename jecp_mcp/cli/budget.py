@@ -9,12 +9,14 @@ from typing import Any
 import anyio
 import click
 
-from jecp_mcp.cli.options import Start, as_json, common, start
-from jecp_mcp.domain.purchases import LOCAL
+from jecp_mcp.cli.options import Start, as_json, common_options, start
+
+LOCAL = "local"
+"""The principal every process of this user spends as."""
 
 
 @click.command("budget")
-@common
+@common_options
 @as_json
 def command(hub: str | None, config: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """Show every limit of the mandate, what is used, and when it refills."""
@@ -31,7 +33,7 @@ async def read(given: Start) -> dict[str, Any]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    from jecp_mcp.cli.unmatched import remembered_catalog, unmatched
+    from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched_patterns
     from jecp_mcp.clock import iso
     from jecp_mcp.mandate.caps import standing_meters
     from jecp_mcp.mandate.opening import open_configured
@@ -71,7 +73,7 @@ async def read(given: Start) -> dict[str, Any]:
         },
         "approve_above_usdc": None if policy.approve_above is None else format_usdc(policy.approve_above),
         "expires_at": None if policy.expires_at is None else iso(policy.expires_at),
-        "unmatched_patterns": unmatched(given.settings, remembered_catalog(given)),
+        "unmatched_patterns": unmatched_patterns(given.settings, remembered_catalog(given)),
         "hub": given.settings.hub.base_url,
         "state_dir": str(given.state),
         "ledger": _place(given),
@@ -89,7 +91,7 @@ def _place(given: Start) -> str:
 
 
 def _print(shown: dict[str, Any]) -> None:
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
     columns = [("limit", "left"), ("used", "right"), ("of", "right"), ("left", "right"), ("refills from", "left")]
     rows = [
@@ -97,12 +99,12 @@ def _print(shown: dict[str, Any]) -> None:
         for one in shown["windows"]
     ]
     rows += [(one["label"], "", one["limit_usdc"], "", "") for one in shown["per_call"]]
-    out = tables.console()
-    out.print(tables.table("Budget (USDC)", columns, rows))
+    out = rich_output.console()
+    out.print(rich_output.table("Budget (USDC)", columns, rows))
     totals = shown["totals"]
     told = {"charged": totals["charged_usdc"], "held": totals["held_usdc"], "in doubt": totals["in_doubt_usdc"]}
     told |= {"calls": totals["calls"], "ask a person above": shown["approve_above_usdc"] or "never"}
     told |= {"mandate ends": shown["expires_at"] or "never", "hub": shown["hub"], "kept in": shown["ledger"]}
-    out.print(tables.facts(told))
+    out.print(rich_output.facts(told))
     for text in shown["unmatched_patterns"]:
-        out.print(f"{tables.plain(text)} matches none of the actions on sale now")
+        out.print(f"{rich_output.plain(text)} matches none of the actions on sale now")

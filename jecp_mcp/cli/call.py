@@ -16,14 +16,14 @@ import anyio
 import anyio.to_thread
 import click
 
-from jecp_mcp.cli.options import Start, as_json, common, start
+from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.errors import HubError, JecpMcpError, PaidNotShown
 from jecp_mcp.invisible import escape
 
 if TYPE_CHECKING:
     from jecp_mcp.calls.ports import Question, Reply
+    from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
     from jecp_mcp.cli.assembly import Bridge
-    from jecp_mcp.cli.bought import BoughtFiles
     from jecp_mcp.tools.types import ToolResult
 
 
@@ -31,14 +31,14 @@ _MOST_ALIKE = 1_000
 """How many files of one name a folder may have."""
 
 
-class NotDone(JecpMcpError):
+class CallFailed(JecpMcpError):
     """The call was refused or failed; its message says so."""
 
 
 @click.command("call")
 @click.argument("tool")
 @click.argument("arguments", metavar="JSON", default="{}")
-@common
+@common_options
 @click.option(
     "--output", metavar="PATH", type=click.Path(path_type=Path), help="Save the file the call produces (or a folder)."
 )
@@ -58,12 +58,12 @@ def command(
     it is paid but could not be shown or saved: the same call again then gives the stored answer and is not charged.
     """
     given = start(hub, config, state_dir)
-    parsed = _parsed(arguments)
+    parsed = _parse_arguments(arguments)
     _check_room(output)
     check_streams()
     result = anyio.run(_call, given, tool, parsed, output, as_json)
     if result.is_error:
-        raise NotDone(_why(result))
+        raise CallFailed(_why(result))
 
 
 def check_streams() -> None:
@@ -82,7 +82,7 @@ def check_streams() -> None:
         except (OSError, ValueError):
             gone = True
         if gone:
-            raise NotDone(f"standard {name} is closed, so a result could not be shown. Nothing was charged.")
+            raise CallFailed(f"standard {name} is closed, so a result could not be shown. Nothing was charged.")
 
 
 def _unwritable(fd: int) -> bool:
@@ -93,7 +93,7 @@ def _unwritable(fd: int) -> bool:
     return any(event & (select.POLLERR | select.POLLNVAL) for _, event in ready.poll(0))
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse_arguments(text: str) -> dict[str, Any]:
     try:
         # JSON is UTF-8 (RFC 8259 §8.1), whatever this machine's code page.
         text = sys.stdin.buffer.read().decode() if text == "-" else text
@@ -130,12 +130,12 @@ def _check_room(output: Path | None) -> None:
 
 async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path | None, as_json: bool) -> ToolResult:
     from jecp_mcp.calls.ports import Caller
+    from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
     from jecp_mcp.cli.assembly import build
-    from jecp_mcp.cli.bought import BoughtFiles
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.domain.purchases import LOCAL
 
-    store = BoughtFiles(given.state / "artifacts", given.settings.artifacts, SystemClock())
+    store = ArtifactRecorder(given.state / "artifacts", given.settings.artifacts, SystemClock())
     async with build(given, store=store) as bridge:
         try:
             await bridge.source.refresh()
@@ -147,12 +147,12 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
         caller = Caller(LOCAL, asker=Terminal(given.settings.hub.base_url), connection=Unshown())
-        result = await bridge.desk.call(tool, arguments, caller)
+        result = await bridge.dispatcher.call(tool, arguments, caller)
         _deliver(bridge, store, result, output, as_json)
         return result
 
 
-def _deliver(bridge: Bridge, files: BoughtFiles, result: ToolResult, output: Path | None, as_json: bool) -> None:
+def _deliver(bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output: Path | None, as_json: bool) -> None:
     """Save a result's files and show it; only then is the answer delivered.
 
     Raises:
@@ -162,15 +162,15 @@ def _deliver(bridge: Bridge, files: BoughtFiles, result: ToolResult, output: Pat
     receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), result.structured or {})
     call_id, charged = receipt.get("call_id"), receipt.get("charged", "no")
     if output is not None:
-        saved, problems = _save(files.bought, output)
+        saved, problems = _save(files.files, output)
     else:
-        saved, problems = [], [f"{words}; --output PATH saves it" for words in files.lost]
+        saved, problems = [], [f"{words}; --output PATH saves it" for words in files.not_kept]
     try:
         if as_json:
             print(_json(_as_json(result, saved)))
         else:
             _print(result, saved)
-        if output is not None and not files.bought and not result.is_error:
+        if output is not None and not files.files and not result.is_error:
             click.echo(f"nothing was saved to {output}: the result has no file", err=True)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -183,7 +183,7 @@ def _deliver(bridge: Bridge, files: BoughtFiles, result: ToolResult, output: Pat
             bridge.ledger.delivered(call_id)
         return
     if charged == "no":
-        raise NotDone(f"nothing was charged, but {' and '.join(problems)}")
+        raise CallFailed(f"nothing was charged, but {' and '.join(problems)}")
     paid = "may have been paid" if charged == "unknown" else "is paid"
     raise PaidNotShown(
         f"call {call_id} {paid}, but {' and '.join(problems)}. Its answer is kept: the same call again is not charged."
@@ -241,7 +241,7 @@ def _save(files: Sequence[tuple[str, bytes]], output: Path) -> tuple[list[Path],
 
     Returns those that were written, and what stood in the way: then nothing of them is left there.
     """
-    from jecp_mcp.tools.artifacts import extension
+    from jecp_mcp.tools.artifact_store import extension
 
     saved: list[Path] = []
     into_folder = output.is_dir() or len(files) > 1
@@ -316,12 +316,12 @@ def _json(value: Any) -> str:
 
 
 def _print(result: ToolResult, saved: list[Path]) -> None:
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
     from jecp_mcp.tools.types import Text
 
     if result.is_error:
         return
-    out, notes = tables.console(), tables.console(stderr=True)
+    out, notes = rich_output.console(), rich_output.console(stderr=True)
     text = _json(result.structured)
     if out.is_terminal:
         out.print_json(text, ensure_ascii=text.isascii())
@@ -329,9 +329,9 @@ def _print(result: ToolResult, saved: list[Path]) -> None:
         print(text)
     for part in result.blocks[1:]:
         if isinstance(part, Text):
-            notes.print(tables.plain(part.text), style="green" if part.text.startswith("Paid") else "")
+            notes.print(rich_output.plain(part.text), style="green" if part.text.startswith("Paid") else "")
     for path in saved:
-        notes.print(f"saved to {tables.plain(str(path))}")
+        notes.print(f"saved to {rich_output.plain(str(path))}")
 
 
 def _why(result: ToolResult) -> str:

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import click
 
-from jecp_mcp.cli.options import Start, as_json, common, start
+from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.errors import HubError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def command() -> None:
 
 @command.command("list")
 @click.argument("query", required=False, default="")
-@common
+@common_options
 @click.option("--changes", is_flag=True, help="Only what is held until you approve it, and why.")
 @click.option("--limit", type=click.IntRange(1, _MOST), help="At most so many.")
 @as_json
@@ -71,7 +71,7 @@ def listing(
 
 @command.command("approve")
 @click.argument("keys", nargs=-1, metavar="KEY...")
-@common
+@common_options
 @click.option("--all", "everything", is_flag=True, help="Approve everything that is held.")
 @click.option("--yes", is_flag=True, help="Do not ask. Approves what the Hub offers at this moment, unseen.")
 def approve(
@@ -103,12 +103,12 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
             current = bridge.source.current
             found = [current.actions[key] for key in sorted(current.actions)[:limit]]
         aside, views = bridge.registry.quarantined, Views(bridge.registry, given.settings.tools)
-        shown = [_shown(bridge, action, aside.get(action.key)) for action in found]
+        shown = [_action_json(bridge, action, aside.get(action.key)) for action in found]
         cut, clashes = set(bridge.registry.cut), {key for one in bridge.registry.collisions for key, _ in one.names}
         for entry in shown:
             entry["name_cut"], entry["name_clash"] = entry["action"] in cut, entry["action"] in clashes
             known = bridge.registry.resolve(entry["tool"]) if entry["tool"] else None
-            entry["call_only"], entry["other_names"] = views.told(known.card) if known is not None else ({}, {})
+            entry["call_only"], entry["other_names"] = views.by_profile(known.card) if known is not None else ({}, {})
         return shown
 
 
@@ -172,7 +172,7 @@ def _change(held: Held) -> dict[str, Any]:
         "changes": [change.kind for change in held.changes],
         "reason": "; ".join(dict.fromkeys(change.words for change in held.changes)),
     }
-    before, after = (None if side is None else _sides(side) for side in (held.before, held.after))
+    before, after = (None if side is None else _terms_in_words(side) for side in (held.before, held.after))
     assert after is not None
     made["before"] = (
         None if before is None else {name: said for name, said in before.items() if after.get(name) != said}
@@ -181,7 +181,7 @@ def _change(held: Held) -> dict[str, Any]:
     return made
 
 
-def _sides(document: Any) -> dict[str, Any]:
+def _terms_in_words(document: Any) -> dict[str, Any]:
     from jecp_mcp import jsontext
     from jecp_mcp.money import MicroUSDC, format_usdc
     from jecp_mcp.tools.publishing.cleaning import clean
@@ -220,7 +220,7 @@ def _tell_changes(found: dict[str, Any], *, as_json: bool) -> None:
         print(f"{key}  [cannot be published] {why}")
 
 
-def _shown(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, Any]:
+def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, Any]:
     from jecp_mcp.money import format_usdc
     from jecp_mcp.tools.publishing.cleaning import clean, provider_of, provider_words, title_of
 
@@ -245,7 +245,7 @@ def _shown(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, Any]:
 
 
 def _print(shown: list[dict[str, Any]], given: Start) -> None:
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
     def price(one: dict[str, Any]) -> str:
         amount = one["price_usdc"]
@@ -260,7 +260,7 @@ def _print(shown: list[dict[str, Any]], given: Start) -> None:
     rows = [(one["tool"] or f"({one['action']})", price(one), one["trust_tier"], words(one)) for one in shown]
     columns = [("tool", "left"), ("USDC", "right"), ("tier", "left"), ("what it does", "left")]
     found = "1 action" if len(shown) == 1 else f"{len(shown)} actions"
-    tables.console().print(tables.table(f"{found} at {given.settings.hub.base_url}", columns, rows))
+    rich_output.console().print(rich_output.table(f"{found} at {given.settings.hub.base_url}", columns, rows))
     for line in _about_hosts(shown):
         print(line)
 

@@ -6,43 +6,16 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import click
 
 if TYPE_CHECKING:
-    from mcp import Client
-
     from jecp_mcp.cli.hub_process import SandboxHub
 
 PER_CALL, PER_DAY = "0.25", "2.00"
-
-
-class Host:
-    """An MCP host with the official client."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def tools(self) -> dict[str, str]:
-        """Every published tool with its description."""
-        listed: dict[str, str] = {}
-        cursor = None
-        while True:
-            page = await self._client.list_tools(cursor=cursor)
-            listed |= {tool.name: tool.description or "" for tool in page.tools}
-            cursor = page.next_cursor
-            if cursor is None:
-                return listed
-
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Call a tool; returns the result as plain data, as it came over the wire."""
-        result = await self._client.call_tool(tool, dict(arguments))
-        shown: dict[str, Any] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return shown
 
 
 @click.command("demo")
@@ -66,9 +39,9 @@ async def _play(folder: Path, output: Path) -> int:
     from mcp import Client, StdioServerParameters
     from mcp.client.stdio import stdio_client
 
+    from jecp_mcp.cli.demo_log import DemoLog
+    from jecp_mcp.cli.demo_script import DemoScript, Host
     from jecp_mcp.cli.hub_process import sandbox_hub
-    from jecp_mcp.cli.story import Story
-    from jecp_mcp.cli.transcript import Transcript
 
     state = folder / "state"
     with (folder / "log").open("w+", encoding="utf-8") as log:
@@ -80,9 +53,9 @@ async def _play(folder: Path, output: Path) -> int:
                     env=_environment(hub),
                 )
                 async with Client(stdio_client(server, errlog=log)) as client:
-                    script = Transcript()
-                    await Story(Host(client), hub, script, state, output, PER_CALL).tell()
-                    return script.checks
+                    demo_log = DemoLog()
+                    await DemoScript(Host(client), hub, demo_log, state, output, PER_CALL).run()
+                    return demo_log.checks
         except BaseException:
             # What the two processes said is in a folder that is about to go.
             log.seek(0)

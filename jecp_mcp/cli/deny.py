@@ -8,12 +8,12 @@ import anyio
 import click
 
 from jecp_mcp.cli.approve import answer, tell
-from jecp_mcp.cli.options import as_json, common, start
+from jecp_mcp.cli.options import as_json, common_options, start
 
 
 @click.command("deny")
 @click.argument("code")
-@common
+@common_options
 @as_json
 def command(code: str, hub: str | None, config: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """Refuse one call under its CODE. The agent is told that you said no."""

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import click
 
-from jecp_mcp.cli.options import Start, as_json, common
+from jecp_mcp.cli.options import Start, as_json, common_options
 from jecp_mcp.errors import JecpMcpError, LedgerError, SettingsError
 from jecp_mcp.settings import Settings, empty_variables, find_credentials, load_settings, state_dir
 
@@ -26,7 +26,7 @@ _NO_PURCHASE = "nothing can be bought; free reads may go on"
 
 
 @click.command("doctor")
-@common
+@common_options
 @click.option("--ledger", "only_ledger", is_flag=True, help="Look at the ledger only.")
 @click.option("--mend", is_flag=True, help="Mend what is safe to mend: modes, meters, owner files, a damaged file.")
 @as_json
@@ -84,9 +84,9 @@ async def _examine(
         ledger = await anyio.to_thread.run_sync(examine, given.ledger, clock)
     if settings is not None:
         if not only_ledger:
-            findings.append(Finding(Level.OK, "settings", _told(settings)))
-            findings += _empty()
-            findings += _exposed(config, state)
+            findings.append(Finding(Level.OK, "settings", _limits_in_words(settings)))
+            findings += _empty_variables()
+            findings += _exposed_files(config, state)
             findings += _credentials(settings, state)
         findings += [one async for one in _hub(settings, only_ledger)]
         findings += [] if only_ledger else _catalog(given)
@@ -95,8 +95,8 @@ async def _examine(
 
 async def _charges(given: Start) -> list[Finding]:
     """The calls for which a payee took more than they were allowed to cost, until a person has ruled on them."""
-    from jecp_mcp.cli.books import opened
-    from jecp_mcp.cli.rows import too_dear
+    from jecp_mcp.cli.call_rows import excess_in_words
+    from jecp_mcp.cli.ledger_tasks import open_ledger
     from jecp_mcp.mandate.repair.diagnose import Finding, Level, excessive_in
 
     try:
@@ -104,14 +104,16 @@ async def _charges(given: Start) -> list[Finding]:
             # Looking changes nothing, and opening a ledger for writing closes it to others' eyes.
             rows = await anyio.to_thread.run_sync(excessive_in, given.ledger)
         else:
-            async with opened(given) as ledger:
+            async with open_ledger(given) as ledger:
                 rows = await ledger.excessive()
     except LedgerError:
         # What is wrong with the ledger is said by those who looked at it whole.
         return []
     money = "it counts against the limits until you rule"
     return [
-        Finding(Level.WARNING, "charges", too_dear(row), money, f"jecp-mcp reconcile {row.call_id} --charged AMOUNT")
+        Finding(
+            Level.WARNING, "charges", excess_in_words(row), money, f"jecp-mcp reconcile {row.call_id} --charged AMOUNT"
+        )
         for row in rows
     ]
 
@@ -163,7 +165,7 @@ def _settings(hub: str | None, config: Path | None) -> tuple[Settings | None, Se
         return None, exc
 
 
-def _empty() -> Iterator[Finding]:
+def _empty_variables() -> Iterator[Finding]:
     from jecp_mcp.mandate.repair.diagnose import Finding, Level
     from jecp_mcp.settings.credentials import ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE
 
@@ -179,7 +181,7 @@ def _empty() -> Iterator[Finding]:
         yield Finding(Level.WARNING, "settings", f"{variable} is empty, which counts as not set", money, mend)
 
 
-def _exposed(config: Path | None, state: Path) -> Iterator[Finding]:
+def _exposed_files(config: Path | None, state: Path) -> Iterator[Finding]:
     from jecp_mcp.mandate.repair.diagnose import Finding, Level
     from jecp_mcp.settings.exposure import writable_by_others
 
@@ -188,7 +190,7 @@ def _exposed(config: Path | None, state: Path) -> Iterator[Finding]:
         yield Finding(Level.FAULT, "files", f"other users may write {path}", money, f"chmod go-w {path}")
 
 
-def _told(settings: Settings) -> str:
+def _limits_in_words(settings: Settings) -> str:
     from jecp_mcp.money import format_usdc
 
     mandate = settings.mandate
@@ -278,12 +280,12 @@ async def _hub(settings: Settings, only_ledger: bool) -> Any:
 
 def _catalog(given: Start) -> Iterator[Finding]:
     from jecp_mcp.catalog.snapshot import is_whole
-    from jecp_mcp.cli.unmatched import remembered_catalog, unmatched
+    from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched_patterns
     from jecp_mcp.clock import iso
     from jecp_mcp.mandate.repair.diagnose import Finding, Level
 
     path, known = given.catalog, remembered_catalog(given)
-    for text in unmatched(given.settings, known):
+    for text in unmatched_patterns(given.settings, known):
         money = "nothing is denied, limited or let in by it"
         mend = "correct it, or take it out; jecp-mcp catalog lists what there is"
         yield Finding(Level.WARNING, "settings", f"{text} matches none of the actions on sale now", money, mend)
@@ -302,9 +304,9 @@ def _catalog(given: Start) -> Iterator[Finding]:
 def _print(findings: list[Finding], done: list[str]) -> None:
     from rich.text import Text
 
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
-    out = tables.console()
+    out = rich_output.console()
     for words in done:
         print(f"{'mended' if not words.startswith('not mended') else 'mend'}   {words}")
     for one in findings:

@@ -67,7 +67,7 @@ async def sandbox_hub(data: Path, *, log: IO[str] | None = None) -> AsyncIterato
 
 
 @asynccontextmanager
-async def beside(given: Start) -> AsyncIterator[Start]:
+async def sandbox_start(given: Start) -> AsyncIterator[Start]:
     """A sandbox Hub in the place of the configured Hub and account, with everything else as it was."""
     async with sandbox_hub(given.state / "sandbox.sqlite") as hub:
         there = given.settings.hub.model_copy(update={"base_url": hub.url})

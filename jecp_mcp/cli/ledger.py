@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import click
 
-from jecp_mcp.cli.options import Start, as_json, common, start
+from jecp_mcp.cli.options import Start, as_json, common_options, start
 
 _ON_A_PAGE = 30
 _MOST = 100_000
@@ -56,7 +56,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command("ledger")
-@common
+@common_options
 @click.option("--limit", type=click.IntRange(1, _MOST), help=f"At most so many; default {_ON_A_PAGE}, with --json all.")
 @as_json
 @_options
@@ -100,21 +100,21 @@ def _task(asked: dict[str, Any]) -> str | None:
 
 
 def _perform(task: str, given: Start, asked: dict[str, Any], *, as_json: bool) -> int:
-    from jecp_mcp.cli import books, copies
+    from jecp_mcp.cli import ledger_backup, ledger_tasks
 
     if task == "verify":
-        return anyio.run(books.verify, given, asked["head"], as_json)
+        return anyio.run(ledger_tasks.verify, given, asked["head"], as_json)
     if task == "statement":
         form = "json" if as_json else asked["form"] or "table"
-        return anyio.run(books.statement, given, asked["by"] or "tool", asked["since"], asked["until"], form)
+        return anyio.run(ledger_tasks.statement, given, asked["by"] or "tool", asked["since"], asked["until"], form)
     if task == "export":
         form = "json" if as_json else asked["form"]
-        return anyio.run(books.export, given, asked["export"], form, asked["events"])
+        return anyio.run(ledger_tasks.export, given, asked["export"], form, asked["events"])
     if task == "prune":
-        return anyio.run(books.prune, given, as_json)
+        return anyio.run(ledger_tasks.prune, given, as_json)
     if task == "backup":
-        return copies.backup(given, asked["backup"], force=asked["force"], as_json=as_json)
-    return copies.restore(given, asked["restore"], force=asked["force"], as_json=as_json)
+        return ledger_backup.backup(given, asked["backup"], force=asked["force"], as_json=as_json)
+    return ledger_backup.restore(given, asked["restore"], force=asked["force"], as_json=as_json)
 
 
 async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
@@ -123,22 +123,22 @@ async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    from jecp_mcp.cli.rows import shown
+    from jecp_mcp.cli.call_rows import call_json
     from jecp_mcp.mandate.opening import open_configured
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        return [shown(row) for row in await ledger.rows(limit=limit)]
+        return [call_json(row) for row in await ledger.rows(limit=limit)]
     finally:
         await ledger.close()
 
 
 def _print(calls: list[dict[str, Any]], given: Start) -> None:
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
-    out = tables.console()
+    out = rich_output.console()
     if not calls:
-        out.print(tables.facts({"no call yet": given.ledger}))
+        out.print(rich_output.facts({"no call yet": given.ledger}))
         return
     columns = [("when", "left"), ("tool", "left"), ("state", "left"), ("held", "right"), ("charged", "right")]
     columns += [("transaction", "left"), ("call", "left")]
@@ -146,7 +146,7 @@ def _print(calls: list[dict[str, Any]], given: Start) -> None:
         (
             one["created_at"][:19].replace("T", " "),
             one["tool"],
-            tables.state(one["state"]),
+            rich_output.state(one["state"]),
             one["held_usdc"] if one["held_usdc"] != "0.00" else "",
             "unreadable" if one["amount_unreadable"] else one["charged_usdc"] if one["charged_usdc"] != "0.00" else "",
             one["transaction_id"] or "",
@@ -154,4 +154,4 @@ def _print(calls: list[dict[str, Any]], given: Start) -> None:
         )
         for one in calls
     ]
-    out.print(tables.table("Ledger (USDC, UTC)", columns, rows))
+    out.print(rich_output.table("Ledger (USDC, UTC)", columns, rows))

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from jecp_mcp import __version__
-from jecp_mcp.cli.streams import guard
+from jecp_mcp.cli.output_filter import install_output_filter
 from jecp_mcp.errors import JecpMcpError, PaidNotShown, SettingsError
 
 COMMANDS = ("serve", "demo", "call", "catalog", "budget", "approve", "deny", "ledger", "reconcile", "doctor", "sandbox")
@@ -55,7 +55,7 @@ def jecp_mcp() -> None:
 
 def main() -> NoReturn:
     """Run a command. An error is one line on stderr, and the exit status 1, 2 when it was asked for wrongly, or 3."""
-    guard()
+    install_output_filter()
     sys.exit(_run())
 
 
@@ -69,19 +69,19 @@ def _run() -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except (click.Abort, click.ClickException, JecpMcpError) as exc:
-        return _told(exc)
+        return _report(exc)
     except BaseExceptionGroup as group:
         # Task groups wrap what a task raises; an error of ours that is alone in there is told like any other.
         lone: BaseException = group
         while isinstance(lone, BaseExceptionGroup) and len(lone.exceptions) == 1:
             lone = lone.exceptions[0]
         if isinstance(lone, (click.Abort, click.ClickException, JecpMcpError)):
-            return _told(lone)
+            return _report(lone)
         raise
     return ended if isinstance(ended, int) else 0
 
 
-def _told(error: click.Abort | click.ClickException | JecpMcpError) -> int:
+def _report(error: click.Abort | click.ClickException | JecpMcpError) -> int:
     """Say what went wrong in one line; returns the exit status."""
     if isinstance(error, click.Abort):
         _say("interrupted")

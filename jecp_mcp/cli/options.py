@@ -43,7 +43,7 @@ _STATE = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
-def common(command: Command) -> Command:
+def common_options(command: Command) -> Command:
     """Give a command ``--hub``, ``--config`` and ``--state-dir``."""
     return _HUB(_CONFIG(_STATE(command)))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from jecp_mcp.cli.options import Start, as_json, common, start
+from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.errors import JecpMcpError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class NotRuled(JecpMcpError):
 )
 @click.option("--free", is_flag=True, help="The Hub took nothing; what is held can be spent again.")
 @click.option("--reason", help="How you know; kept in the ledger, with your user name.")
-@common
+@common_options
 @as_json
 def command(
     call_id: str | None,
@@ -63,7 +63,7 @@ def command(
     if call_id is None:
         if charged is not None or free or reason is not None:
             raise click.UsageError("a ruling needs a CALL_ID; `jecp-mcp reconcile` lists them")
-        _list(anyio.run(waiting, given), json_wanted=as_json)
+        _list(anyio.run(calls_to_rule, given), json_wanted=as_json)
         return
     if free == (charged is not None):
         raise click.UsageError("say either --charged or --free")
@@ -74,26 +74,26 @@ def command(
     _tell(anyio.run(rule, given, call_id, charged, " ".join(reason.split())), json_wanted=as_json)
 
 
-async def waiting(given: Start) -> dict[str, list[dict[str, Any]]]:
+async def calls_to_rule(given: Start) -> dict[str, list[dict[str, Any]]]:
     """The calls that need a ruling, and those that will be found out without one, oldest first, as JSON.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    from jecp_mcp.cli.books import opened
+    from jecp_mcp.cli.ledger_tasks import open_ledger
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.mandate.states import HOLDING
 
     if given.settings.ledger.url is None and not given.ledger.exists():
         return {"needs_ruling": [], "still_found_out": []}
     now = SystemClock().now()
-    async with opened(given) as ledger:
+    async with open_ledger(given) as ledger:
         held = await ledger.rows(limit=_MOST, states=HOLDING)
         rows = sorted([*held, *await ledger.excessive(limit=_MOST)], key=lambda row: row.number)
     needs: list[dict[str, Any]] = []
     found_out: list[dict[str, Any]] = []
     for row in rows:
-        (needs if _needs_ruling(row, now) else found_out).append(_shown(row, now))
+        (needs if _needs_ruling(row, now) else found_out).append(_call_json(row, now))
     return {"needs_ruling": needs, "still_found_out": found_out}
 
 
@@ -110,11 +110,11 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
         NotRuled: the call cannot be ruled on, or not now.
         LedgerError: the ruling cannot be written.
     """
-    from jecp_mcp.cli.books import opened
+    from jecp_mcp.cli.ledger_tasks import open_ledger
     from jecp_mcp.clock import SystemClock
 
-    async with opened(given) as ledger:
-        row = await _found(ledger, call_id)
+    async with open_ledger(given) as ledger:
+        row = await _find_call(ledger, call_id)
         amount = _amount(row, charged)
         evidence = _evidence(charged, amount, reason)
         if _excessive(row):
@@ -123,10 +123,10 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
             await ledger.conclude_now(_conclusion(row, charged, amount, evidence, SystemClock().now()))
         ruled = await ledger.row(call_id)
         assert ruled is not None
-        return _shown(ruled, SystemClock().now()) | {"reason": ruled.evidence}
+        return _call_json(ruled, SystemClock().now()) | {"reason": ruled.evidence}
 
 
-async def _found(ledger: Ledger, call_id: str) -> CallRow:
+async def _find_call(ledger: Ledger, call_id: str) -> CallRow:
     from jecp_mcp.mandate.states import State
 
     row = await ledger.row(call_id)
@@ -212,12 +212,12 @@ def _needs_ruling(row: CallRow, now: UnixMs) -> bool:
     return row.state is State.WRITTEN_OFF or _excessive(row)
 
 
-def _shown(row: CallRow, now: UnixMs) -> dict[str, Any]:
-    from jecp_mcp.cli.rows import shown
+def _call_json(row: CallRow, now: UnixMs) -> dict[str, Any]:
+    from jecp_mcp.cli.call_rows import call_json
     from jecp_mcp.clock import iso
 
     until = _found_out_until(row, now)
-    return shown(row) | {"found_out_until": None if until is None else iso(until)}
+    return call_json(row) | {"found_out_until": None if until is None else iso(until)}
 
 
 def _tell(ruled: dict[str, Any], *, json_wanted: bool) -> None:
@@ -233,13 +233,13 @@ def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
     if json_wanted:
         print(json.dumps(found, indent=2))
         return
-    from jecp_mcp.cli import tables
+    from jecp_mcp.cli import rich_output
 
     needs, found_out = found["needs_ruling"], found["still_found_out"]
     if not needs and not found_out:
         print("No call needs a ruling.")
         return
-    out = tables.console()
+    out = rich_output.console()
     columns = [("reserved", "left"), ("tool", "left"), ("state", "left"), ("held", "right"), ("evidence", "left")]
     columns += [("until", "left"), ("call", "left")]
     for title, rows in (("Needs a ruling (USDC, UTC)", needs), ("Will still be found out (USDC, UTC)", found_out)):
@@ -247,7 +247,7 @@ def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
             (
                 one["created_at"][:19].replace("T", " "),
                 one["tool"],
-                tables.state(one["state"]),
+                rich_output.state(one["state"]),
                 one["held_usdc"] if one["state"] not in _ENDED else f"{one['charged_usdc']} taken",
                 one["evidence"] or "",
                 (one["found_out_until"] or "")[:19].replace("T", " "),
@@ -256,6 +256,6 @@ def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
             for one in rows
         ]
         if cells:
-            out.print(tables.table(title, columns, cells))
+            out.print(rich_output.table(title, columns, cells))
     if needs:
         print("Look them up at the Hub, then: jecp-mcp reconcile CALL_ID --charged [AMOUNT] | --free --reason TEXT")

@@ -57,14 +57,14 @@ def command(port: int, dialect: Dialect, data: Path | None, catalog: Path | None
         data = state_dir(os.environ) / "sandbox.sqlite"
     data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = SandboxConfig(data=data, dialect=dialect, catalog=catalog)
-    asyncio.run(_until_told(partial(serve, config, port, _announce), with_parent))
+    asyncio.run(_serve_until_stopped(partial(serve, config, port, _announce), with_parent))
 
 
 def _announce(ready: Mapping[str, str]) -> None:
     print(json.dumps(ready), flush=True)
 
 
-async def _until_told(serve: Callable[[], Coroutine[Any, Any, None]], with_parent: bool) -> None:
+async def _serve_until_stopped(serve: Callable[[], Coroutine[Any, Any, None]], with_parent: bool) -> None:
     """Serve until SIGINT, SIGTERM or, `with_parent`, the end of standard input."""
     loop = asyncio.get_running_loop()
     # Told to end once, the Hub ends in its own time; a cancel scope would tell it again at every step.

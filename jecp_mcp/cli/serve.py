@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 import click
 
-from jecp_mcp.cli.options import Start, common, start
+from jecp_mcp.cli.options import Start, common_options, start
 from jecp_mcp.server.log_limits import LogLimits
 from jecp_mcp.settings import empty_variables
 from jecp_mcp.settings.exposure import writable_by_others
@@ -51,7 +51,7 @@ _HANDLER_POLL_SECONDS: Final = 0.02
 )
 @click.option("--host", help="The loopback address to listen on. Default: 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Default: 8402; 0 takes a free one.")
-@common
+@common_options
 @click.option("--sandbox", is_flag=True, help="Run a Hub with test money beside the server, and buy from that.")
 def command(
     transport: str,
@@ -82,34 +82,34 @@ def command(
 async def _serve(given: Start, transport: str, sandbox: bool) -> None:
     async with AsyncExitStack() as stack:
         if sandbox:
-            from jecp_mcp.cli.hub_process import beside
+            from jecp_mcp.cli.hub_process import sandbox_start
 
-            given = await stack.enter_async_context(beside(given))
+            given = await stack.enter_async_context(sandbox_start(given))
         from jecp_mcp.cli.assembly import build
         from jecp_mcp.mandate.opening import unverified
 
         weak = unverified(given.settings.ledger)
         if weak is not None:
             log.warning("%s", weak)
-        notice = _Changed()
+        notice = _ListChanged()
         bridge = await stack.enter_async_context(build(given, changed=notice))
         await _first_catalog(bridge)
         from jecp_mcp.server import transports
-        from jecp_mcp.server.app import build_server
-        from jecp_mcp.server.ask import Askers
-        from jecp_mcp.server.notify import Announcer
+        from jecp_mcp.server.elicitation import Askers
+        from jecp_mcp.server.list_changed import ListChangedNotifier
+        from jecp_mcp.server.mcp_server import build_server
 
-        announcer = Announcer()
-        notice.tell = announcer.changed
+        notifier = ListChangedNotifier()
+        notice.tell = notifier.note_change
         bridge.keep_fresh()
         bridge.recover()
         bridge.check_ledger()
         asking = Askers(patience=given.settings.server.ask_seconds)
         server = build_server(
-            bridge.desk, announcer, asking, tools=given.settings.tools, fresh_seconds=bridge.fresh_seconds
+            bridge.dispatcher, notifier, asking, tools=given.settings.tools, fresh_seconds=bridge.fresh_seconds
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        tasks.start_soon(announcer.run)
+        tasks.start_soon(notifier.run)
         gc.freeze()
         gc.set_threshold(*_GARBAGE)
         gc.enable()
@@ -130,8 +130,8 @@ def _approvals(bridge: Bridge, settings: ServerSettings, bound: socket) -> Seque
     from jecp_mcp.server.transports import origin
 
     gate = Gate(SystemClock())
-    bridge.desk.page = f"{origin(settings, bound)}{PATH}"
-    print(f"approvals are answered at {bridge.desk.page}, PIN {gate.pin}", file=sys.stderr, flush=True)
+    bridge.dispatcher.page = f"{origin(settings, bound)}{PATH}"
+    print(f"approvals are answered at {bridge.dispatcher.page}, PIN {gate.pin}", file=sys.stderr, flush=True)
     return ApprovalsPage(bridge.ledger, gate, bound.getsockname()[1]).routes()
 
 
@@ -164,7 +164,7 @@ def _signals_for_http() -> Iterator[None]:
         over = True
 
 
-class _Changed:
+class _ListChanged:
     """Passes on that the list of tools changed, once there is somebody to tell."""
 
     def __init__(self) -> None:

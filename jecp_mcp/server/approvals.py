@@ -68,8 +68,8 @@ class _Session:
 class Gate:
     """Who may see and answer: whoever gave the PIN, for a while."""
 
-    def __init__(self, clock: Clock, pin: str | None = None) -> None:
-        self.pin: Final = pin or f"{new_code()}-{new_code()}"
+    def __init__(self, clock: Clock) -> None:
+        self.pin: Final = f"{new_code()}-{new_code()}"
         self._clock = clock
         self._sessions: dict[str, _Session] = {}
 
@@ -120,23 +120,23 @@ class ApprovalsPage:
 
     async def show(self, request: Request) -> Response:
         """The question for the PIN, and nothing else: a plain look carries no token."""
-        if not self._plain(request):
-            return _refused(403)
-        return _page(html.asking_for_pin())
+        if not self._is_direct(request):
+            return _refusal(403)
+        return _page(html.pin_page())
 
     async def enter(self, request: Request) -> Response:
         """Take the PIN and let the browser in; or a token, and list a page anew or show all of one question."""
         given = await self._form(request)
         if given is None:
-            return _refused(403)
+            return _refusal(403)
         if "token" in given:
             secret, token = request.cookies.get(_COOKIE), given["token"]
             if "code" in given:
-                return await self._whole(secret, token, given["code"])
+                return await self._show_whole(secret, token, given["code"])
             return await self._list(secret, token, page=_page_of(given))
         secret = self._gate.let_in(given.get("pin", ""))
         if secret is None:
-            return _page(html.asking_for_pin(html.WRONG_PIN), 403)
+            return _page(html.pin_page(html.WRONG_PIN), 403)
         response = await self._list(secret, self._gate.token(secret) or "")
         response.set_cookie(_COOKIE, secret, max_age=int(SESSION_SECONDS), path=PATH, httponly=True, samesite="strict")
         return response
@@ -145,47 +145,49 @@ class ApprovalsPage:
         """Take the answer to one question."""
         given, secret = await self._form(request), request.cookies.get(_COOKIE)
         if given is None:
-            return _refused(403)
+            return _refusal(403)
         token = given.get("token", "")
         if not self._gate.admits(secret, token):
-            return _page(html.asking_for_pin(html.PIN_FIRST), 403)
+            return _page(html.pin_page(html.PIN_FIRST), 403)
         granted = {"approve": True, "deny": False}.get(given.get("answer", ""))
         if granted is None:
-            return _refused(400)
+            return _refusal(400)
         try:
             slip = await approval_queue.find(self._ledger, request.path_params["code"])
             answered = await approval_queue.answer(self._ledger, slip, granted, by="a person on the approvals page")
         except (approval_queue.NotAnswered, LedgerError) as exc:
             return await self._list(secret, token, f"Nothing was answered: {exc}.", page=_page_of(given))
-        return await self._list(secret, token, html.told(approval_queue.shown(answered)), page=_page_of(given))
+        return await self._list(
+            secret, token, html.answer_sentence(approval_queue.readable_question(answered)), page=_page_of(given)
+        )
 
     async def _list(self, secret: str | None, token: str, said: str = "", *, page: int = 1) -> Response:
         if not self._gate.admits(secret, token):
-            return _page(html.asking_for_pin(html.PIN_FIRST), 403)
+            return _page(html.pin_page(html.PIN_FIRST), 403)
         try:
-            found, page = await approval_queue.waiting(self._ledger, page, _ON_A_PAGE)
+            found, page = await approval_queue.open_questions(self._ledger, page, _ON_A_PAGE)
         except LedgerError as exc:
             return _page(html.listing([], token, f"The ledger cannot be read: {exc}."), 503)
-        place = html.Place(page, (page - 1) * _ON_A_PAGE, found.total)
-        return _page(html.listing([approval_queue.shown(one) for one in found.slips], token, said, place))
+        place = html.PagePosition(page, (page - 1) * _ON_A_PAGE, found.total)
+        return _page(html.listing([approval_queue.readable_question(one) for one in found.slips], token, said, place))
 
-    async def _whole(self, secret: str | None, token: str, code: str) -> Response:
+    async def _show_whole(self, secret: str | None, token: str, code: str) -> Response:
         """One question with all its arguments, however long they are."""
         if not self._gate.admits(secret, token):
-            return _page(html.asking_for_pin(html.PIN_FIRST), 403)
+            return _page(html.pin_page(html.PIN_FIRST), 403)
         try:
-            shown = approval_queue.shown(await approval_queue.find(self._ledger, code))
+            shown = approval_queue.readable_question(await approval_queue.find(self._ledger, code))
         except (approval_queue.NotAnswered, LedgerError) as exc:
             return await self._list(secret, token, f"Nothing was answered: {exc}.")
-        return _page(html.whole(shown, token))
+        return _page(html.whole_question(shown, token))
 
-    def _plain(self, request: Request) -> bool:
+    def _is_direct(self, request: Request) -> bool:
         headers = request.headers
         return headers.get("host", "").lower() in self._hosts and not any(name in headers for name in _PROXIED)
 
     async def _form(self, request: Request) -> Mapping[str, str] | None:
         """The fields of a form that this page sent; None where anything else may have sent it."""
-        if not self._plain(request) or request.headers.get("origin") not in self._origins:
+        if not self._is_direct(request) or request.headers.get("origin") not in self._origins:
             return None
         body = b""
         async for part in request.stream():
@@ -211,7 +213,7 @@ def _page(text: str, status: int = 200) -> Response:
     return HTMLResponse(display.visible(text, invisible.escape), status, headers=dict(_HEADERS))
 
 
-def _refused(status: int) -> Response:
+def _refusal(status: int) -> Response:
     from starlette.responses import PlainTextResponse
 
     return PlainTextResponse("Refused.", status, headers=dict(_HEADERS))

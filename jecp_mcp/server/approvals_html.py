@@ -34,10 +34,10 @@ footer { color: #5a5a5a; font-size: .9rem; margin-top: 2rem }
 STYLE_HASH: Final = "sha256-" + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 
-def asking_for_pin(said: str = "") -> str:
+def pin_page(said: str = "") -> str:
     """The page before the PIN: it shows nothing of what waits."""
     return _page(
-        f"""<h1>Approvals</h1>{_said(said)}
+        f"""<h1>Approvals</h1>{_notice(said)}
 <p>The PIN is in the output of the running <code>jecp-mcp serve</code>. No agent should have it.</p>
 <form method="post" action="/approvals"><label>PIN <input name="pin" autocomplete="off" autofocus></label>
 <button>Open</button></form>"""
@@ -45,7 +45,7 @@ def asking_for_pin(said: str = "") -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PagePosition:
     """Which page of what waits is shown: its number from 1 on, how many questions are before it, how many wait."""
 
     page: int = 1
@@ -53,7 +53,9 @@ class Place:
     total: int = 0
 
 
-def listing(shown: Sequence[Mapping[str, Any]], token: str, said: str = "", place: Place = Place()) -> str:
+def listing(
+    shown: Sequence[Mapping[str, Any]], token: str, said: str = "", place: PagePosition = PagePosition()
+) -> str:
     """One page of what waits, oldest first."""
     waiting = "".join(_article(one, token, place.page) for one in shown) or "<p>Nothing waits for an answer.</p>"
     after = place.total - place.before - len(shown)
@@ -67,17 +69,17 @@ def listing(shown: Sequence[Mapping[str, Any]], token: str, said: str = "", plac
         )
         if there
     )
-    heading = f"<h1>Waiting for your answer</h1>{_said(said)}{f'<p>{counted}</p>' if shown else ''}"
+    heading = f"<h1>Waiting for your answer</h1>{_notice(said)}{f'<p>{counted}</p>' if shown else ''}"
     return _page(f"{heading}{waiting}{ways}")
 
 
-def whole(one: Mapping[str, Any], token: str) -> str:
+def whole_question(one: Mapping[str, Any], token: str) -> str:
     """One question with all its arguments, and the answers behind them."""
     back = _form("/approvals", {"token": token}, "Back to all")
     return _page(f"<h1>Waiting for your answer</h1>{_article(one, token, 1, most=None)}{back}")
 
 
-def told(answered: Mapping[str, Any]) -> str:
+def answer_sentence(answered: Mapping[str, Any]) -> str:
     """What was answered, in a sentence."""
     if answered["state"] == "granted":
         upto = "" if answered["exact"] else "up to "
@@ -98,7 +100,7 @@ def _article(one: Mapping[str, Any], token: str, page: int, most: int | None = S
         "Why": escape(one["because"]),
         "Action": escape(one["action"]),
         "Paid to": escape(one["payee"]),
-        "Arguments": f"<pre>{escape(given)}</pre>" if shown else _unshown(given),
+        "Arguments": f"<pre>{escape(given)}</pre>" if shown else _why_unshown(given),
         "Asked by": escape(one["principal"]),
         "Answer until": escape(one["expires_at"]),
         "Code": escape(one["code"]),
@@ -115,7 +117,7 @@ def _article(one: Mapping[str, Any], token: str, page: int, most: int | None = S
     return f'<article><div class="amount">{escape(amount)}</div><div>{what}</div><dl>{rows}</dl>{buttons}</article>'
 
 
-def _unshown(given: str | None) -> str:
+def _why_unshown(given: str | None) -> str:
     if given is None:
         return "They cannot be shown, so this cannot be approved."
     return f"{len(given):,} characters. They must be read before this can be approved."
@@ -129,7 +131,7 @@ def _form(action: str, fields: Mapping[str, object], words: str, css: str = "") 
     return f'<form method="post" action="{escape(action)}">{hidden}<button{look}>{escape(words)}</button></form>'
 
 
-def _said(text: str) -> str:
+def _notice(text: str) -> str:
     return f'<p class="said" role="status">{escape(text)}</p>' if text else ""
 
 

@@ -11,7 +11,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 Context = ServerRequestContext[dict[str, Any], Any]
 
 
-def modern(ctx: Context) -> bool:
+def is_modern(ctx: Context) -> bool:
     """Whether a 2026-era host asks."""
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
 
@@ -22,14 +22,10 @@ def client_name(session: ServerSession) -> str | None:
     return None if params is None else params.client_info.name
 
 
-def whole(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True, fresh_ms: int = 0) -> dict[str, Any]:
-    """Add what the 2026 protocol requires of a result.
-
-    Args:
-        fresh_ms: for how many milliseconds it may be taken for current.
-    """
-    if modern(ctx):
+def complete_result(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True) -> dict[str, Any]:
+    """Add what the 2026 protocol requires of a result."""
+    if is_modern(ctx):
         answer["resultType"] = "complete"
         if cacheable:
-            answer |= {"ttlMs": fresh_ms, "cacheScope": "private"}
+            answer |= {"ttlMs": 0, "cacheScope": "private"}
     return answer

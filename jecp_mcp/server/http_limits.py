@@ -82,7 +82,7 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, connection: BoundedConnection) -> None:
+    def add(self, connection: BoundedConnection) -> None:
         """Take on a connection; for each that is one too many, drop the one that has waited longest."""
         self._open.add(connection)
         spare = [*self._waiting] or [connection]
@@ -115,7 +115,7 @@ class Connections:
         """The connection's request is being answered."""
         self._waiting.pop(connection, None)
 
-    def closed(self, connection: BoundedConnection) -> None:
+    def discard(self, connection: BoundedConnection) -> None:
         """Forget a connection."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
@@ -125,7 +125,7 @@ class BoundedConnection(H11Protocol):
     """uvicorn's HTTP connection, dropped when its client keeps it waiting."""
 
     places: Connections
-    """Given by `bounded`."""
+    """Given by `bounded_protocol`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Begin to wait for a request."""
@@ -133,7 +133,7 @@ class BoundedConnection(H11Protocol):
         self._late: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._begun = False
-        self.places.opened(self)
+        self.places.add(self)
         self._look()
 
     def data_received(self, data: bytes) -> None:
@@ -185,7 +185,7 @@ class BoundedConnection(H11Protocol):
         return bound
 
     def _forget(self) -> None:
-        self.places.closed(self)
+        self.places.discard(self)
         for timer in (self._late, self._stalled):
             if timer is not None:
                 timer.cancel()
@@ -213,6 +213,6 @@ class BoundedConnection(H11Protocol):
                 self._late = self.loop.call_later(REQUEST_SECONDS, self.drop)
 
 
-def bounded(connections: Connections) -> type[BoundedConnection]:
+def bounded_protocol(connections: Connections) -> type[BoundedConnection]:
     """The protocol for uvicorn, whose connections take their places among these."""
     return type("BoundedConnection", (BoundedConnection,), {"places": connections})

@@ -88,9 +88,9 @@ class HttpSessions:
         try:
             yield
         finally:
-            self._closed(given)
+            self._release(given)
 
-    def _closed(self, given: str) -> None:
+    def _release(self, given: str) -> None:
         """Something of a session is no longer open; it was used last."""
         session = self._sessions.pop(given, None)
         if session is not None:
@@ -120,7 +120,7 @@ class HttpSessions:
             if opened is None:
                 self._opening -= 1
             else:
-                self._closed(opened)
+                self._release(opened)
 
     def _idlest(self) -> str | None:
         idle = [given for given, session in self._sessions.items() if not session.open and given not in self._ending]
@@ -132,7 +132,7 @@ class HttpSessions:
         headers = [(b"host", self._host), (_HEADER, given.encode())]
         asked = {**scope, "method": "DELETE", "query_string": b"", "headers": headers}
         try:
-            status = await self._serve(asked, _nothing, _unheard)
+            status = await self._serve(asked, _receive_nothing, _send_nowhere)
         finally:
             self._ending.discard(given)
         gone = status < _REFUSED or status == _GONE
@@ -164,9 +164,9 @@ def _handshake(scope: Scope) -> bool:
     return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
 
 
-async def _nothing() -> Message:
+async def _receive_nothing() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-async def _unheard(_: Message) -> None:
+async def _send_nowhere(_: Message) -> None:
     return

@@ -27,7 +27,7 @@ _MOST_LINES: Final = 64
 """How far the thread reads ahead: then it waits, and so does the host."""
 
 
-class Lines:
+class ThreadLines:
     """Lines of a stream, read by a daemon thread that may be left behind at exit."""
 
     def __init__(self, fd: int) -> None:
@@ -145,7 +145,7 @@ class Output:
         await written
 
 
-async def claim() -> tuple[Lines | PipeLines, Output]:
+async def claim_stdio() -> tuple[ThreadLines | PipeLines, Output]:
     """Take over standard input and output.
 
     From then on fd 0 reads the null device and fd 1 writes to stderr, so that no child, library or stray print reads
@@ -157,5 +157,5 @@ async def claim() -> tuple[Lines | PipeLines, Output]:
     os.close(null)
     sys.stdout.flush()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    lines = await PipeLines.open(source) if readable_by_loop(source) else Lines(source).start()
+    lines = await PipeLines.open(source) if readable_by_loop(source) else ThreadLines(source).start()
     return lines, Output(output)

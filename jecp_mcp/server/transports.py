@@ -17,10 +17,10 @@ import anyio
 from mcp.server.stdio import stdio_server
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.server.app import SSE_MESSAGES, BridgeServer
 from jecp_mcp.server.http_guard import MOST_BYTES, HttpGuard
-from jecp_mcp.server.stdio import claim
-from jecp_mcp.server.unreadable import readable
+from jecp_mcp.server.invalid_messages import valid_messages
+from jecp_mcp.server.mcp_server import SSE_MESSAGES, BridgeServer
+from jecp_mcp.server.stdio import claim_stdio
 from jecp_mcp.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ _DRAIN_SECONDS = 3
 
 async def serve_stdio(server: BridgeServer) -> None:
     """Serve one client over stdin and stdout until it closes stdin, or SIGINT or SIGTERM arrives."""
-    lines, output = await claim()
+    lines, output = await claim_stdio()
     # The SDK types its parameters as files; it only iterates over the lines, and writes and flushes.
-    source, sink = cast("anyio.AsyncFile[str]", readable(lines, output.say)), cast("anyio.AsyncFile[str]", output)
+    source, sink = cast("anyio.AsyncFile[str]", valid_messages(lines, output.say)), cast("anyio.AsyncFile[str]", output)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
         async with stdio_server(stdin=source, stdout=sink) as (read, write):
@@ -184,13 +184,13 @@ async def _serve(
 ) -> None:
     import uvicorn
 
-    from jecp_mcp.server.http_limits import ACCEPTED, Connections, HttpLimits, bounded
+    from jecp_mcp.server.http_limits import ACCEPTED, Connections, HttpLimits, bounded_protocol
 
     limits = HttpLimits.of_process()
     pages = [route.path for route in beside]
     config = uvicorn.Config(
         HttpGuard(app, limits, rules.allowed_origins, streams=[path], pages=pages),
-        http=bounded(Connections(limits.connections)),
+        http=bounded_protocol(Connections(limits.connections)),
         ws="none",
         backlog=ACCEPTED,
         proxy_headers=False,

@@ -20,7 +20,7 @@ class NotAnswered(JecpMcpError):
     """Nothing was approved or refused; its message says why."""
 
 
-async def waiting(ledger: Ledger, page: int, size: int) -> tuple[OpenQuestions, int]:
+async def open_questions(ledger: Ledger, page: int, size: int) -> tuple[OpenQuestions, int]:
     """One page of what waits for a person's answer, oldest first, and which it is: the last one where `page` is behind.
 
     Args:
@@ -76,13 +76,13 @@ async def answer(ledger: Ledger, slip: Slip, granted: bool, *, by: str) -> Slip:
     return answered
 
 
-def shown(slip: Slip) -> dict[str, Any]:
+def readable_question(slip: Slip) -> dict[str, Any]:
     """A question as a person reads it, whole: strangers' words escaped, amounts as decimal text in USDC.
 
     What cannot be read has no arguments (None), and must not be approved.
     """
     try:
-        question = _readable(Asked.read(slip))
+        question = _call_fields(Asked.read(slip))
     except LedgerDamaged as exc:
         question = dict.fromkeys(("action", "payee", "at_most_usdc"), "unknown")
         question |= {"because": f"{exc}: refuse it, and let the agent ask again.", "exact": False, "arguments": None}
@@ -98,7 +98,7 @@ def shown(slip: Slip) -> dict[str, Any]:
     }
 
 
-def _readable(asked: Asked) -> dict[str, Any]:
+def _call_fields(asked: Asked) -> dict[str, Any]:
     return {
         "because": display.words(asked.because),
         "action": display.words(asked.action),

@@ -1,4 +1,4 @@
-"""The desk between the server and everything behind it: what tools there are, and what comes of calling one.
+"""Dispatch of tools/call and tools/list: which tools there are, and what comes of calling one.
 
 Nothing here raises but cancellation: every failure is a result in the one error shape.
 """
@@ -15,28 +15,29 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError, LedgerError, ToolFault
-from jecp_mcp.tools.artifacts import ArtifactStore
-from jecp_mcp.tools.error_results import fault
-from jecp_mcp.tools.next_actions.advice import PREPARE_ANEW
-from jecp_mcp.tools.next_actions.equivalents import Equivalents
-from jecp_mcp.tools.next_actions.steps import Context
+from jecp_mcp.tools.artifact_store import ArtifactStore
+from jecp_mcp.tools.error_results import error_result
+from jecp_mcp.tools.next_actions.alternatives import Alternatives
+from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
-from jecp_mcp.tools.own.definitions import OWN, offered
+from jecp_mcp.tools.own.definitions import OWN, own_cards
 from jecp_mcp.tools.own.handlers import (
     ALREADY_REGISTERED,
     REGISTERED,
-    Neighbours,
     OwnTools,
-    located,
-    set_aside,
-    sold_otherwise,
-    told,
+    ToolDeps,
+    find_tool,
+    free_result,
+    quarantine_message,
+    version_message,
 )
-from jecp_mcp.tools.ports import Checks, OnShelf, Problem
 from jecp_mcp.tools.publishing.cleaning import clean, sunset_words
 from jecp_mcp.tools.publishing.host_profiles import OPEN, Profile
+from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.publishing.views import View
 from jecp_mcp.tools.resources import Resources
+from jecp_mcp.tools.schemas.arguments import ArgumentChecks, Problem
 from jecp_mcp.tools.types import ToolCard, ToolResult
 
 log = logging.getLogger(__name__)
@@ -59,26 +60,26 @@ _PROVIDER_FAILED: Final = frozenset(
 )
 
 
-class Desk:
+class ToolDispatcher:
     """What the server calls. One per process.
 
     Attributes:
         resources: what a host can read.
     """
 
-    def __init__(self, near: Neighbours, store: ArtifactStore, check: Checks) -> None:
-        self._near = near
+    def __init__(self, deps: ToolDeps, store: ArtifactStore, check: ArgumentChecks) -> None:
+        self._deps = deps
         self._check = check
-        self._own = OwnTools(near, check)
-        self._offered = {known: offered(registered=known) for known in (True, False)}
+        self._own = OwnTools(deps, check)
+        self._own_cards = {known: own_cards(registered=known) for known in (True, False)}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
             _PREPARE: self._prepare,
             _EXECUTE: self._execute,
         }
         self.page: str | None = None
-        self._offers = Equivalents(near.shelf, near.finder, near.clock, near.wallet.permits)
-        self.resources = Resources(near, self._own, store)
+        self._alternatives = Alternatives(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
+        self.resources = Resources(deps, self._own, store)
         self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
 
     def cards(self, profile: Profile = OPEN) -> tuple[ToolCard, ...]:
@@ -86,8 +87,8 @@ class Desk:
 
         The same object until one of them changes.
         """
-        own = self._offered[self._near.keeper.present()]
-        view = self._near.views.of(profile, own=len(own))
+        own = self._own_cards[self._deps.account.present()]
+        view = self._deps.views.of(profile, own=len(own))
         known = self._lists.get(profile.name)
         if known is None or known[0] is not view or known[1] is not own:
             cards = (*own, *view.cards)
@@ -100,7 +101,7 @@ class Desk:
         """The input schema of a published tool, or None."""
         if name in self._own.names():
             return OWN[name].input_schema
-        found = self._near.shelf.resolve(name)
+        found = self._deps.registry.resolve(name)
         return None if found is None else found.card.input_schema
 
     async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
@@ -109,101 +110,102 @@ class Desk:
             return await self._call(name, arguments, caller)
         except (ToolFault, HubError) as exc:
             target = name if exc.code == INVALID_ARGUMENTS else None
-            return self._refused(name, arguments, Refusal(exc.code, exc.message, source="bridge"), target=target)
+            return self._refuse(name, arguments, Refusal(exc.code, exc.message, source="bridge"), target=target)
         except LedgerError as exc:
-            return self._refused(name, arguments, refusals.ledger_trouble(exc))
+            return self._refuse(name, arguments, refusals.ledger_trouble(exc))
         except Exception:
             # The face must answer whatever happens, and an exception's text must not reach a client.
             log.exception("calling %s failed", clean(name, _NAME, one_line=True))
             free = name in OWN and name not in _PAYING
             end = CallEnd(Charge.NO if free else Charge.UNKNOWN, refusal=refusals.bridge_fault())
-            return fault(end, self._context(name, arguments))
+            return error_result(end, self._context(name, arguments))
 
     async def _call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         if name in self._own.names():
             problems = self._check(name, OWN[name].input_schema, arguments).problems
             if problems:
-                return self._refused(name, arguments, _invalid(name, problems), target=name)
+                return self._refuse(name, arguments, _invalid_arguments(name, problems), target=name)
             buying = self._buying.get(name)
             if buying is not None:
                 return await buying(arguments, caller)
             return await self._own.run(name, arguments, caller)
-        found = self._near.shelf.resolve(name)
+        found = self._deps.registry.resolve(name)
         if found is None:
-            return self._refused(name, arguments, self._unknown(name))
+            return self._refuse(name, arguments, self._unknown_tool(name))
         return await self._buy(found, arguments, caller, (name, arguments))
 
     async def _buy_by_name(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         wanted, inner = arguments["tool"], arguments["arguments"]
         if wanted != _CALL and wanted in self._own.names():
             return await self._call(wanted, inner, caller)
-        found = located(self._near.shelf, wanted)
+        found = find_tool(self._deps.registry, wanted)
         if found is None:
-            return self._refused(_CALL, arguments, self._unknown(wanted))
+            return self._refuse(_CALL, arguments, self._unknown_tool(wanted))
         return await self._buy(found, inner, caller, (_CALL, arguments))
 
     async def _buy(
-        self, found: OnShelf, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
+        self, found: PublishedTool, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
         problems = self._check(found.name, found.card.input_schema, arguments).problems
         if problems:
-            refusal = _invalid(found.name, problems)
-            return self._refused(*asked, refusal, target=found.name, action=found.action)
-        end = await self._near.calls.pay(Purchase(found.name, found.action, arguments), caller)
-        return await self._ended(end, found, caller, asked)
+            refusal = _invalid_arguments(found.name, problems)
+            return self._refuse(*asked, refusal, target=found.name, action=found.action)
+        end = await self._deps.calls.pay(Purchase(found.name, found.action, arguments), caller)
+        return await self._conclude(end, found, caller, asked)
 
     async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Check, lock the price, and say what stands in the way."""
         wanted, inner = arguments["tool"], arguments["arguments"]
-        found = located(self._near.shelf, wanted)
+        found = find_tool(self._deps.registry, wanted)
         if found is None:
-            return self._refused(_PREPARE, arguments, self._unknown(wanted))
+            return self._refuse(_PREPARE, arguments, self._unknown_tool(wanted))
         problems, left = self._check(found.name, found.card.input_schema, inner)
         if problems:
-            return told(preparation.unfit(found, problems))
-        made = await self._near.calls.prepare(Purchase(found.name, found.action, inner), caller)
+            return free_result(preparation.invalid_arguments(found, problems))
+        made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
         if isinstance(made, Refusal):
-            return self._refused(_PREPARE, arguments, made, target=found.name, action=found.action)
-        return told(preparation.shown(found, made, await self._near.wallet.balance(caller.principal), self.page, left))
+            return self._refuse(_PREPARE, arguments, made, target=found.name, action=found.action)
+        balance = await self._deps.wallet.balance(caller.principal)
+        return free_result(preparation.summary(found, made, balance, self.page, left))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
-        known = await self._near.calls.prepared(arguments["prepared_id"], caller.principal)
+        known = await self._deps.calls.prepared(arguments["prepared_id"], caller.principal)
         if known is None:
-            return self._refused(_EXECUTE, arguments, refusals.prepared_unknown())
+            return self._refuse(_EXECUTE, arguments, refusals.prepared_unknown())
         slip, call = known
-        found = located(self._near.shelf, call.key)
+        found = find_tool(self._deps.registry, call.key)
         if found is None:
             sought = {"tool": call.tool, "arguments": call.arguments}
-            return self._refused(_PREPARE, sought, self._unknown(call.tool))
-        end = await self._near.calls.execute(slip, Purchase(call.tool, found.action, call.arguments), caller)
+            return self._refuse(_PREPARE, sought, self._unknown_tool(call.tool))
+        end = await self._deps.calls.execute(slip, Purchase(call.tool, found.action, call.arguments), caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
         anew = {"tool": found.name, "arguments": call.arguments}
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
-        return await self._ended(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
+        return await self._conclude(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
 
-    async def _ended(
-        self, end: CallEnd, found: OnShelf, caller: Caller, asked: tuple[str, Mapping[str, Any]]
+    async def _conclude(
+        self, end: CallEnd, found: PublishedTool, caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         if end.answer is not None:
-            result = await self._near.results.render(end, ending=self._ending(found.action))
+            result = await self._deps.results.render(end, ending=self._ending(found.action))
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
-                self._near.calls.delivered(end)
+                self._deps.calls.delivered(end)
             return result
         if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
-            self._offers.note_failure(found.action)
-        return fault(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
+            self._alternatives.note_failure(found.action)
+        return error_result(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
 
-    def _unknown(self, name: str) -> Refusal:
+    def _unknown_tool(self, name: str) -> Refusal:
         """No such tool; or one that is set aside, with the reason; or one that there is no more need of."""
         if name == _REGISTER:
             return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
-        aside = set_aside(self._near.shelf, name)
+        aside = quarantine_message(self._deps.registry, name)
         if aside is not None:
             return Refusal(TOOL_QUARANTINED, aside, source="bridge")
-        otherwise = sold_otherwise(self._near.shelf, name)
+        otherwise = version_message(self._deps.registry, name)
         if otherwise is not None:
             return Refusal(TOOL_NOT_FOUND, otherwise, source="bridge")
         return Refusal(
@@ -212,7 +214,7 @@ class Desk:
             source="bridge",
         )
 
-    def _refused(
+    def _refuse(
         self,
         name: str,
         arguments: Mapping[str, Any],
@@ -222,7 +224,7 @@ class Desk:
         action: Offer | None = None,
     ) -> ToolResult:
         end = CallEnd(Charge.NO, offer=action, refusal=refusal)
-        return fault(end, self._context(name, arguments, target=target, action=action))
+        return error_result(end, self._context(name, arguments, target=target, action=action))
 
     def _context(
         self,
@@ -237,12 +239,12 @@ class Desk:
             tool=name,
             arguments=arguments,
             own=self._own.names(),
-            links=self._near.links,
-            now=self._near.clock.now(),
+            links=self._deps.links,
+            now=self._deps.clock.now(),
             target=target,
             action=action,
             successor=self._successor(action, refusal),
-            offers=self._offers,
+            offers=self._alternatives,
             page=self.page,
         )
 
@@ -253,16 +255,16 @@ class Desk:
             said = action.deprecation.successor
         if not isinstance(said, str) or action is None:
             return None
-        return self._near.shelf.successor(action, said)
+        return self._deps.registry.successor(action, said)
 
     def _ending(self, action: Offer) -> str | None:
         """What to know of an action on its way out, in our words."""
         if action.deprecation is None or action.deprecation.status == "active":
             return None
-        return sunset_words(action.deprecation, self._near.shelf.successor(action))
+        return sunset_words(action.deprecation, self._deps.registry.successor(action))
 
 
-def _invalid(name: str, problems: Sequence[Problem]) -> Refusal:
+def _invalid_arguments(name: str, problems: Sequence[Problem]) -> Refusal:
     """Arguments that do not fit the schema, by JSON pointer."""
     first = problems[0]
     where = first.pointer or "the arguments"

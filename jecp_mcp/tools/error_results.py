@@ -8,8 +8,8 @@ from typing import Any, Final
 from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.tools.next_actions.advice import advise, money_sentence
-from jecp_mcp.tools.next_actions.steps import Context
+from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.next_actions.selection import choose, money_sentence
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.types import NextAction, Text, ToolResult
 
@@ -20,19 +20,19 @@ _CODE = 100
 _DETAILS = 1_000
 
 
-def fault(end: CallEnd, context: Context) -> ToolResult:
+def error_result(end: CallEnd, context: Context) -> ToolResult:
     """The result for a refused call. `end` carries a refusal."""
-    return failed(fault_object(end, context))
+    return as_result(error_object(end, context))
 
 
-def failed(found: Mapping[str, Any]) -> ToolResult:
+def as_result(found: Mapping[str, Any]) -> ToolResult:
     """An error object as a tool result."""
     return ToolResult(
         (Text(jsontext.dumps(found).decode()),), structured=found, is_error=True, meta={META_ERROR: found}
     )
 
 
-def fault_object(end: CallEnd, context: Context) -> dict[str, Any]:
+def error_object(end: CallEnd, context: Context) -> dict[str, Any]:
     """What a model, and a program, read about a refused call."""
     refusal, links = end.refusal, context.links
     assert refusal is not None
@@ -43,11 +43,11 @@ def fault_object(end: CallEnd, context: Context) -> dict[str, Any]:
     }
     if end.call_id is not None:
         made["call_id"] = end.call_id
-    made["next_action"] = step_object(advise(end, context))
+    made["next_action"] = next_action_object(choose(end, context))
     return made
 
 
-def step_object(step: NextAction) -> dict[str, Any]:
+def next_action_object(step: NextAction) -> dict[str, Any]:
     """A next action as JSON; what the Hub said beyond our shape stands under ``hub``."""
     made: dict[str, Any] = {"type": step.type, "actor": step.actor}
     if step.tool is not None:
@@ -68,7 +68,7 @@ def step_object(step: NextAction) -> dict[str, Any]:
 
 def message_of(refusal: Refusal, links: LinkPolicy) -> str:
     """The words of a refusal: a Hub's without orders to the model, ours as they are but for what they quote."""
-    return (links.said if refusal.source == "payee" else links.words)(refusal.message, _MESSAGE)
+    return (links.safe_text if refusal.source == "hub" else links.words)(refusal.message, _MESSAGE)
 
 
 def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
@@ -80,12 +80,12 @@ def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
     # Our own messages say what became of the money; a Hub's word on that is no proof.
     if theirs or (end.charge is not Charge.UNKNOWN and "charged" not in message):
         message = f"{message}{'' if message.endswith(('.', '!', '?', '…')) else '.'} {money_sentence(end)}"
-    made: dict[str, Any] = {"code": links.said(refusal.code, _CODE), "message": message}
+    made: dict[str, Any] = {"code": links.safe_text(refusal.code, _CODE), "message": message}
     if refusal.details:
         details = links.data(refusal.details, _DETAILS)
         if details:
             made["details"] = details
-    documentation = links.shown(refusal.documentation_url)
+    documentation = links.allowed_url(refusal.documentation_url)
     if documentation is not None:
         made["documentation_url"] = documentation
     return made

@@ -83,7 +83,7 @@ PROMPTS: Final[Mapping[str, Prompt]] = {prompt.name: prompt for prompt in _PROMP
 """Every prompt by name, in the order of the list."""
 
 
-def filled(name: str, arguments: Mapping[str, str]) -> str:
+def fill(name: str, arguments: Mapping[str, str]) -> str:
     """A prompt's text with its arguments in it.
 
     Raises:

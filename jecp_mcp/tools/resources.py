@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import anyio
 
@@ -19,9 +19,9 @@ from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.tools.artifacts import LISTED, URI, ArtifactStore, StoredArtifact
-from jecp_mcp.tools.next_actions.equivalents import brief
-from jecp_mcp.tools.own.handlers import Neighbours, OwnTools
+from jecp_mcp.tools.artifact_store import LISTED, URI, ArtifactStore, StoredArtifact
+from jecp_mcp.tools.next_actions.alternatives import brief
+from jecp_mcp.tools.own.handlers import OwnTools, ToolDeps
 from jecp_mcp.tools.publishing.links import unshowable
 from jecp_mcp.tools.results import FRAME
 
@@ -96,8 +96,8 @@ TEMPLATES: Final = (
 class Resources:
     """Everything readable. One per process."""
 
-    def __init__(self, near: Neighbours, own: OwnTools, store: ArtifactStore) -> None:
-        self._near = near
+    def __init__(self, deps: ToolDeps, own: OwnTools, store: ArtifactStore) -> None:
+        self._deps = deps
         self._own = own
         self._store = store
 
@@ -107,8 +107,8 @@ class Resources:
         Raises:
             ToolFault: the cursor is not one that a page gave out.
         """
-        after = None if cursor is None else _place(cursor)
-        kept = await self._kept(after)
+        after = None if cursor is None else _parse_cursor(cursor)
+        kept = await self._stored_files(after)
         entries = tuple(
             Entry(one.uri, one.name, "A file that a paid call produced.", one.mime_type, one.size) for one in kept
         )
@@ -128,13 +128,13 @@ class Resources:
         if uri.startswith(URI):
             return await self._artifact(uri)
         if uri == WALLET:
-            return _written(uri, await self._near.wallet.overview(caller.principal, self._near.keeper.free_calls))
+            return _json_content(uri, await self._deps.wallet.overview(caller.principal, self._deps.account.free_calls))
         if uri == RECENT:
-            return _written(uri, await self._own.latest(caller))
+            return _json_content(uri, await self._own.latest(caller))
         if uri == CATALOG:
-            return _written(uri, self._catalog())
+            return _json_content(uri, self._catalog())
         if uri.startswith(_ACTION):
-            return _written(uri, await self._own.describe(unquote(uri.removeprefix(_ACTION)), caller))
+            return _json_content(uri, await self._own.describe(unquote(uri.removeprefix(_ACTION)), caller))
         raise ToolFault(NOT_FOUND, "there is no such resource")
 
     async def complete(self, template: str, value: str) -> Sequence[str]:
@@ -143,18 +143,20 @@ class Resources:
         One more than `MOST_COMPLETIONS` where there are more.
         """
         if template == ARTIFACT_TEMPLATE:
-            return [one.id for one in await self._kept(None) if one.id.startswith(value)][: MOST_COMPLETIONS + 1]
+            return [one.id for one in await self._stored_files(None) if one.id.startswith(value)][
+                : MOST_COMPLETIONS + 1
+            ]
         if template == ACTION_TEMPLATE:
             return self._names(value)
         return []
 
     def _names(self, value: str) -> list[str]:
         """Tool names that begin so, then those of what is found by that; else of what is called nearly so."""
-        most, finder, shelf = MOST_COMPLETIONS + 1, self._near.finder, self._near.shelf
-        names = dict.fromkeys(shelf.names_from(value, most) if value else ())
+        most, finder, registry = MOST_COMPLETIONS + 1, self._deps.finder, self._deps.registry
+        names = dict.fromkeys(registry.names_from(value, most) if value else ())
 
         def add(found: Sequence[Offer]) -> None:
-            called = (shelf.name_of(action) for action in found)
+            called = (registry.name_of(action) for action in found)
             names.update(dict.fromkeys(name for name in called if name is not None))
 
         if len(names) < most:
@@ -169,10 +171,10 @@ class Resources:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        rows = await self._near.calls.reader(caller.principal).latest(limit=MOST_COMPLETIONS)
+        rows = await self._deps.calls.reader(caller.principal).latest(limit=MOST_COMPLETIONS)
         return [row.call_id for row in rows if row.call_id.startswith(value)]
 
-    async def _kept(self, after: tuple[int, str] | None) -> tuple[StoredArtifact, ...]:
+    async def _stored_files(self, after: tuple[int, str] | None) -> tuple[StoredArtifact, ...]:
         return await anyio.to_thread.run_sync(self._store.list, after)
 
     async def _artifact(self, uri: str) -> Content | TooLarge:
@@ -185,20 +187,15 @@ class Resources:
         return Content(uri, found.mime_type, text, None if text is not None else found.data)
 
     def _catalog(self) -> dict[str, Any]:
-        found = self._near.finder.search("", limit=_SHOWN + 1)
-        names = [(action, self._near.shelf.name_of(action)) for action in found[:_SHOWN]]
+        found = self._deps.finder.search("", limit=_SHOWN + 1)
+        names = [(action, self._deps.registry.name_of(action)) for action in found[:_SHOWN]]
         made: dict[str, Any] = {"actions": [brief(action, name) for action, name in names if name is not None]}
         if len(found) > _SHOWN:
             made["more"] = "jecp_search finds the others"
         return made
 
 
-def action_uri(name: str) -> str:
-    """The address of an action by its tool name or key."""
-    return _ACTION + quote(name, safe="")
-
-
-def _written(uri: str, value: Mapping[str, Any]) -> Content:
+def _json_content(uri: str, value: Mapping[str, Any]) -> Content:
     return Content(uri, _JSON, jsontext.dumps(value).decode())
 
 
@@ -213,7 +210,7 @@ def _as_text(mime_type: str, data: bytes) -> str | None:
     return text if not unshowable(text) and len(json.dumps(text)) <= FRAME else None
 
 
-def _place(cursor: str) -> tuple[int, str]:
+def _parse_cursor(cursor: str) -> tuple[int, str]:
     created_at, _, artifact_id = cursor[:_LONGEST_CURSOR].partition("-")
     if not (created_at.isascii() and created_at.isdigit() and artifact_id):
         raise ToolFault("INVALID_CURSOR", "this cursor is not one that resources/list gave out")

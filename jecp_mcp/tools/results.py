@@ -22,9 +22,9 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import ToolFault, WireError
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ArtifactSettings
-from jecp_mcp.tools.artifacts import ArtifactStore, StoredArtifact
-from jecp_mcp.tools.next_actions.advice import amount_charged
-from jecp_mcp.tools.publishing.cleaning import clean, provider_of, said
+from jecp_mcp.tools.artifact_store import ArtifactStore, StoredArtifact
+from jecp_mcp.tools.next_actions.selection import amount_charged
+from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id, showable, unshowable
 from jecp_mcp.tools.types import (
     Audio,
@@ -82,32 +82,32 @@ class Results:
         answer = end.answer
         assert answer is not None
         draft = _Draft(end, answer, _label(end.offer, answer))
-        output, kept = await self._without_files(draft, answer.output)
+        output, kept = await self._take_out_files(draft, answer.output)
         if _longer_than(output, _IN_THREAD):
-            structured, text, weight = await anyio.to_thread.run_sync(_written, output)
+            structured, text, weight = await anyio.to_thread.run_sync(_serialise, output)
         else:
-            structured, text, weight = _written(output)
+            structured, text, weight = _serialise(output)
         if weight > draft.left:
-            structured, text = await self._stored_whole(draft, text, kept)
+            structured, text = await self._store_whole(draft, text, kept)
         # That an endpoint of the Hub ends is for whoever maintains this client, not for the model.
         told = [item for item in answer.notices if item.kind != "endpoint_deprecation"]
         if ending is not None:
             # With the successor's tool; the Hub's own words name it by its id, and may know another date.
             told = [one for one in told if one.kind != "deprecation" or (one.at or "")[:_DATE] not in ending]
             draft.notices.append(f"Notice: {ending}")
-        draft.notices += [f"Notice: {self._links.said(item.text, _NOTICE)}" for item in told[:_MAX_NOTICES]]
+        draft.notices += [f"Notice: {self._links.safe_text(item.text, _NOTICE)}" for item in told[:_MAX_NOTICES]]
         lines = [Text(line) for line in (*draft.notices, receipt(end))]
         return ToolResult(
             blocks=(Text(text), *draft.blocks, *lines), structured=structured, meta={META_BILLING: billing(end)}
         )
 
-    async def _without_files(self, draft: _Draft, output: Any) -> tuple[Any, list[Mapping[str, Any]]]:
+    async def _take_out_files(self, draft: _Draft, output: Any) -> tuple[Any, list[Mapping[str, Any]]]:
         """The output with each file replaced by its type, size and address, and those descriptions."""
         kept: list[Mapping[str, Any]] = []
         while len(kept) < _MAX_FILES and (found := artifact_of(output)) is not None and found.data_base64 is not None:
             described = await self._one_file(draft, found)
             if found.note:
-                described["note"] = self._links.said(found.note, _NOTICE)
+                described["note"] = self._links.safe_text(found.note, _NOTICE)
             kept.append(described)
             # The description holds no base64, so the next look finds the next file.
             output = {**output, found.field: described}
@@ -130,9 +130,7 @@ class Results:
             draft.blocks.append(_link(stored))
         return described
 
-    async def _stored_whole(
-        self, draft: _Draft, text: str, kept: list[Mapping[str, Any]]
-    ) -> tuple[dict[str, Any], str]:
+    async def _store_whole(self, draft: _Draft, text: str, kept: list[Mapping[str, Any]]) -> tuple[dict[str, Any], str]:
         """An output too long for one frame: kept as a file, shown by its beginning."""
         data = text.encode()
         stored = await self._keep(draft, data, "application/json", f"{draft.label} output")
@@ -159,7 +157,7 @@ class Results:
             return None
 
 
-def _written(output: Any) -> tuple[dict[str, Any], str, int]:
+def _serialise(output: Any) -> tuple[dict[str, Any], str, int]:
     """The structured content, the equal text, and how many characters both take of a frame."""
     value = jsontext.plain(output)
     structured = value if isinstance(value, dict) else {"output": value}
@@ -209,13 +207,13 @@ def _link(stored: StoredArtifact) -> Link:
 def _label(action: Offer | None, answer: Answer) -> str:
     if action is not None:
         return clean(action.key.replace("/", " ").replace(":", " "), 60, one_line=True)
-    return said(answer.provider or "result", 60, one_line=True)
+    return safe_text(answer.provider or "result", 60, one_line=True)
 
 
 def _payee(end: CallEnd) -> str:
     if end.offer is not None:
         return provider_of(end.offer)
-    return said(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
+    return safe_text(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
 
 
 def receipt(end: CallEnd) -> str:

@@ -23,7 +23,7 @@ from jecp_mcp.cli.approve import ON_A_PAGE
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.slips import SlipKind, SlipRef
 from jecp_mcp.settings import ServerSettings
-from jecp_mcp.tools.elicitation import FIELD
+from jecp_mcp.tools.approval_form import FIELD
 from tests.acceptance.errors.seats import ERAS, YEARS, Person
 from tests.acceptance.errors.world import PRICE, TALLY, World, opened, tally
 from tests.acceptance.roads import SandboxHub, error_of, output_of, server_env

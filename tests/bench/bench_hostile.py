@@ -24,9 +24,9 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.sandbox import work
 from jecp_mcp.settings import CatalogSettings
-from jecp_mcp.tools.publishing.suspicion import suspect
+from jecp_mcp.tools.publishing.prompt_injection import find_suspicion
 from jecp_mcp.tools.schemas.dialects import plain
-from jecp_mcp.tools.schemas.schema import Unfit, fit
+from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from tests.unit.catalog.hubs import FakeHub, capability
 from tests.unit.sandbox_work.test_bounds import ENDLESS, WORST
 from tests.unit.tools_publishing.hostile import Case
@@ -119,7 +119,7 @@ def main() -> None:
     show("manifests, reduced", {case.name: partial(reduce, case) for case in CASES})
     show("manifests, pinned", {case.name: partial(pin, case) for case in CASES})
     for size in (2_000, 20_000):
-        texts = {part: partial(suspect, part * (size // len(part))) for part in BEGINNINGS}
+        texts = {part: partial(find_suspicion, part * (size // len(part))) for part in BEGINNINGS}
         show(f"texts of {size:,} characters", texts)
     counts = {repr(text[:3]): partial(work.run, "text-stats", "count", {"text": text}) for text in ENDLESS}
     show("texts counted", counts)

@@ -6,23 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp import jsontext
+from jecp_mcp.catalog.search import Finder
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.errors import MoneyError, ToolFault, WireError
 from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
 from jecp_mcp.tools.own.definitions import DEFAULT_RESULTS, MAX_RESULTS
 from jecp_mcp.tools.own.wallet import Wallet
-from jecp_mcp.tools.ports import Finder, OnShelf, Shelf
 from jecp_mcp.tools.publishing.cleaning import (
     clean,
     price_words,
     provider_of,
     provider_words,
-    said,
+    safe_text,
     title_of,
 )
-from jecp_mcp.tools.publishing.suspicion import orders
-from jecp_mcp.tools.schemas.values import TooMany, Unreadable, Values
+from jecp_mcp.tools.publishing.prompt_injection import find_injection
+from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
+from jecp_mcp.tools.schemas.json_values import TooMany, Unreadable, Values
 
 _SUMMARY: Final = 140
 _DESCRIPTION: Final = 600
@@ -40,7 +41,7 @@ REASON_LENGTH: Final = 300
 
 
 async def search(
-    shelf: Shelf, finder: Finder, wallet: Wallet, arguments: Mapping[str, Any], principal: Principal
+    registry: ToolRegistry, finder: Finder, wallet: Wallet, arguments: Mapping[str, Any], principal: Principal
 ) -> dict[str, Any]:
     """The matches as ``jecp_search`` shows them; what the mandate denies comes last.
 
@@ -58,18 +59,18 @@ async def search(
         tags=tuple(arguments.get("tags", ())),
         max_price=most,
     )
-    names = [(action, shelf.name_of(action)) for action in found]
+    names = [(action, registry.name_of(action)) for action in found]
     shown = [(action, name) for action, name in names if name is not None]
     entries: list[dict[str, Any]] = []
     for (action, name), allowed in zip(shown, await wallet.allowances(shown, principal), strict=True):
-        made = _entry(action, name, shelf.warning(action))
+        made = _entry(action, name, registry.warning(action))
         needed = action.input_schema.get("required")
         if isinstance(needed, list) and needed:
             made["needs"] = [clean(str(one), _NAME, one_line=True) for one in needed[:_MOST_NEEDED]]
         # What can be bought, as most can, costs the model no tokens.
         entries.append(made if allowed == {"affordable": True} else made | allowed)
     entries.sort(key=lambda entry: entry.get("why") == "DENIED_BY_POLICY")
-    aside = [_set_aside(shelf, action) for action, name in names if name is None][:_MOST_ASIDE]
+    aside = [_set_aside(registry, action) for action, name in names if name is None][:_MOST_ASIDE]
     answer: dict[str, Any] = {"results": entries}
     if aside:
         answer["set_aside"] = aside
@@ -78,7 +79,7 @@ async def search(
     return answer
 
 
-def described(on_shelf: OnShelf, warning: str | None, left: Sequence[str] = ()) -> dict[str, Any]:
+def description(on_shelf: PublishedTool, warning: str | None, left: Sequence[str] = ()) -> dict[str, Any]:
     """One action as ``jecp_describe`` shows it, without what the limits say.
 
     Args:
@@ -95,12 +96,12 @@ def described(on_shelf: OnShelf, warning: str | None, left: Sequence[str] = ()) 
     if action.deprecation is not None and action.deprecation.status != "active":
         end = action.deprecation
         fields = {"status": end.status, "sunset_at": end.sunset_at, "successor": end.successor}
-        made["deprecation"] = {key: said(text, 200, one_line=True) for key, text in fields.items() if text}
+        made["deprecation"] = {key: safe_text(text, 200, one_line=True) for key, text in fields.items() if text}
     words = provider_words(action, _DESCRIPTION)
     made.pop("summary", None)
     if words:
         made["providers_words"] = words
-    effects = [said(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
+    effects = [safe_text(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
     if effects:
         made["side_effects"] = effects[:_MAX_EFFECTS]
     made["input_schema"] = jsontext.plain(on_shelf.card.input_schema)
@@ -115,9 +116,9 @@ def described(on_shelf: OnShelf, warning: str | None, left: Sequence[str] = ()) 
     return made
 
 
-def _set_aside(shelf: Shelf, action: Offer) -> dict[str, Any]:
+def _set_aside(registry: ToolRegistry, action: Offer) -> dict[str, Any]:
     """A match that cannot be bought, without a word of its provider's."""
-    why = shelf.quarantined.get(action.key, "it cannot be published")
+    why = registry.quarantined.get(action.key, "it cannot be published")
     return {
         "action": clean(action.key, 200, one_line=True),
         "provider": provider_of(action),
@@ -153,8 +154,8 @@ def _examples(action: Offer) -> list[Any]:
     for example in action.examples:
         try:
             text = jsontext.dumps(example)
-            if len(text) <= _EXAMPLE_LENGTH and orders(text.decode()) is None:
-                shown.append(Values().advised(example))
+            if len(text) <= _EXAMPLE_LENGTH and find_injection(text.decode()) is None:
+                shown.append(Values().read_suggestion(example))
         except (WireError, Unreadable, TooMany):
             continue
         if len(shown) >= _EXAMPLES:

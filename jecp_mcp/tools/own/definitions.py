@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jecp_mcp.tools.next_actions.steps import TOPUPS_USD
+from jecp_mcp.tools.next_actions.builders import TOPUPS_USD
 from jecp_mcp.tools.types import ToolCard
 
 MAX_RESULTS: Final = 20
@@ -124,6 +124,6 @@ OWN: Final[Mapping[str, ToolCard]] = {card.name: card for card in _CARDS}
 """Every own tool by name, in the order of the list."""
 
 
-def offered(*, registered: bool) -> tuple[ToolCard, ...]:
+def own_cards(*, registered: bool) -> tuple[ToolCard, ...]:
     """The own tools to publish; ``jecp_register`` only while there are no credentials."""
     return tuple(card for card in _CARDS if not (registered and card.name == "jecp_register"))

@@ -8,22 +8,27 @@ from typing import Any, Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
+from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.ledger import CallRow
-from jecp_mcp.tools.error_results import message_of, step_object
-from jecp_mcp.tools.next_actions.advice import advise
-from jecp_mcp.tools.next_actions.steps import Context
+from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.tools.error_results import message_of, next_action_object
+from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.next_actions.selection import choose
 from jecp_mcp.tools.own import browse, refunds
-from jecp_mcp.tools.own.definitions import OWN, offered
-from jecp_mcp.tools.own.wallet import Wallet, line
-from jecp_mcp.tools.ports import Checks, CredentialKeeper, Finder, OnShelf, Payments, Refunding, Shelf, TopUps
+from jecp_mcp.tools.own.definitions import OWN, own_cards
+from jecp_mcp.tools.own.registration import AgentAccount
+from jecp_mcp.tools.own.wallet import Wallet, call_summary
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.naming import unpinned
+from jecp_mcp.tools.publishing.naming import split_version
+from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
+from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 from jecp_mcp.tools.types import NextAction, Text, ToolResult
 
 CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
@@ -42,38 +47,36 @@ _AFTER_LINK: Final = {
 }
 
 _LATEST: Final = 10
-_SEARCHED: Final = 50
 _KEY: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
+class ToolDeps:
     """Everything the own tools reach."""
 
-    shelf: Shelf
+    registry: ToolRegistry
     views: Views
     finder: Finder
-    calls: Payments
+    calls: Calls
     wallet: Wallet
     results: Results
-    topups: TopUps
-    refunds: Refunding
-    keeper: CredentialKeeper
+    hub: HubClient
+    account: AgentAccount
     links: LinkPolicy
     clock: Clock
 
 
 class OwnTools:
-    """The own tools but ``jecp_call``, which is the desk's."""
+    """The own tools but ``jecp_call``, which is the dispatcher's."""
 
-    def __init__(self, near: Neighbours, check: Checks) -> None:
-        self._near = near
+    def __init__(self, deps: ToolDeps, check: ArgumentChecks) -> None:
+        self._deps = deps
         self._check = check
-        self._names = {known: frozenset(card.name for card in offered(registered=known)) for known in (True, False)}
+        self._names = {known: frozenset(card.name for card in own_cards(registered=known)) for known in (True, False)}
 
     def names(self) -> frozenset[str]:
         """The own tools offered now."""
-        return self._names[self._near.keeper.present()]
+        return self._names[self._deps.account.present()]
 
     async def run(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Run one of them with checked arguments.
@@ -85,8 +88,8 @@ class OwnTools:
         """
         match name:
             case "jecp_search":
-                near = self._near
-                made = await browse.search(near.shelf, near.finder, near.wallet, arguments, caller.principal)
+                deps = self._deps
+                made = await browse.search(deps.registry, deps.finder, deps.wallet, arguments, caller.principal)
                 self._mark(made["results"], caller)
             case "jecp_describe":
                 made = await self.describe(arguments["tool"], caller)
@@ -95,10 +98,10 @@ class OwnTools:
                     return await self._status(arguments["call_id"], caller)
                 made = await self.latest(caller)
             case "jecp_wallet":
-                made = await self._near.wallet.overview(caller.principal, self._near.keeper.free_calls)
+                made = await self._deps.wallet.overview(caller.principal, self._deps.account.free_calls)
             case "jecp_refund":
-                near = self._near
-                made = await refunds.refund(near.calls, near.refunds, arguments, caller, near.links)
+                deps = self._deps
+                made = await refunds.refund(deps.calls, deps.hub, arguments, caller, deps.links)
             case "jecp_topup":
                 made = await self._topup(arguments["amount_usd"], caller)
             case "jecp_register":
@@ -107,7 +110,7 @@ class OwnTools:
                 raise ToolFault(
                     "TOOL_NOT_FOUND", f"There is no tool {name}. Nothing was charged. Search for the action."
                 )
-        return told(made)
+        return free_result(made)
 
     async def describe(self, tool: str, caller: Caller) -> dict[str, Any]:
         """One tool or action: what it does, takes and costs, and whether the limits allow it now.
@@ -119,50 +122,50 @@ class OwnTools:
         if tool in self.names():
             card = OWN[tool]
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
-        on_shelf = located(self._near.shelf, tool)
+        on_shelf = find_tool(self._deps.registry, tool)
         if on_shelf is None:
-            if (aside := set_aside(self._near.shelf, tool)) is not None:
+            if (aside := quarantine_message(self._deps.registry, tool)) is not None:
                 raise ToolFault("TOOL_QUARANTINED", aside)
-            if (otherwise := sold_otherwise(self._near.shelf, tool)) is not None:
+            if (otherwise := version_message(self._deps.registry, tool)) is not None:
                 raise ToolFault("TOOL_NOT_FOUND", otherwise)
             raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for the action.")
         left = self._check.left(on_shelf.name, on_shelf.card.input_schema)
-        made = browse.described(on_shelf, self._near.shelf.warning(on_shelf.action), left)
+        made = browse.description(on_shelf, self._deps.registry.warning(on_shelf.action), left)
         self._mark([made], caller)
-        return made | await self._near.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
+        return made | await self._deps.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
 
     def _mark(self, hits: Sequence[dict[str, Any]], caller: Caller) -> None:
         """Say of what this host is not shown as a tool why that is so."""
-        call_only = self._near.views.call_only(caller.host)
+        call_only = self._deps.views.call_only(caller.host)
         for hit in hits:
             if hit["tool"] in call_only:
                 hit["call_only"] = call_only[hit["tool"]]
 
     async def _status(self, call_id: str, caller: Caller) -> ToolResult:
         row = await self._row(call_id, caller)
-        end = None if row is None else await self._near.calls.resolve(call_id)
+        end = None if row is None else await self._deps.calls.resolve(call_id)
         if row is None or end is None:
             raise ToolFault(
                 CALL_NOT_FOUND, "No call has this id. Nothing was charged. Look it up among the latest calls."
             )
-        action = self._near.shelf.find(row.offer)
+        action = self._deps.registry.find(row.offer)
         if end.answer is not None:
-            result = await self._near.results.render(replace(end, offer=action, stored=True))
+            result = await self._deps.results.render(replace(end, offer=action, stored=True))
             if await caller.listening():
-                self._near.calls.delivered(end)
+                self._deps.calls.delivered(end)
             return result
         # Resolving may have moved the row on.
-        made = line(await self._row(call_id, caller) or row)
+        made = call_summary(await self._row(call_id, caller) or row)
         made["charged"] = end.charge.value
         if end.refusal is not None:
-            made["message"] = message_of(end.refusal, self._near.links)
-            context = Context(row.tool, None, self.names(), self._near.links, self._near.clock.now(), action=action)
+            made["message"] = message_of(end.refusal, self._deps.links)
+            context = Context(row.tool, None, self.names(), self._deps.links, self._deps.clock.now(), action=action)
             if end.refusal.code != refusals.CALL_OVER or end.charge is not Charge.NO:
-                made["next_action"] = step_object(advise(end, context))
-        return told(made)
+                made["next_action"] = next_action_object(choose(end, context))
+        return free_result(made)
 
     async def _row(self, call_id: str, caller: Caller) -> CallRow | None:
-        return await self._near.calls.reader(caller.principal).call(call_id)
+        return await self._deps.calls.reader(caller.principal).call(call_id)
 
     async def latest(self, caller: Caller) -> dict[str, Any]:
         """The caller's latest calls, newest first.
@@ -170,11 +173,11 @@ class OwnTools:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        rows = await self._near.calls.reader(caller.principal).latest(limit=_LATEST)
-        return {"calls": [line(row) for row in rows]}
+        rows = await self._deps.calls.reader(caller.principal).latest(limit=_LATEST)
+        return {"calls": [call_summary(row) for row in rows]}
 
     async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
-        if not self._near.keeper.present():
+        if not self._deps.account.present():
             raise ToolFault(
                 "CREDENTIALS_MISSING",
                 "There is no agent account yet, so there is no wallet. Nothing was charged. Make one first.",
@@ -190,10 +193,10 @@ class OwnTools:
             reply = await caller.asker.show_link(f"topup {amount_usd}", message, checkout)
         type_, hint = _AFTER_LINK.get(reply.decision, ("open_url", _GIVE_LINK))
         step = NextAction(type=type_, actor="human", hint=hint, source="bridge", url=reply.url)
-        return {"amount_usd": amount_usd, "checkout_url": reply.url, "next_action": step_object(step)}
+        return {"amount_usd": amount_usd, "checkout_url": reply.url, "next_action": next_action_object(step)}
 
     async def _checkout(self, amount_usd: int) -> str:
-        url = self._near.links.checkout(await self._near.topups.topup(amount_usd))
+        url = self._deps.links.checkout(await self._deps.hub.topup(amount_usd))
         if url is None:
             raise ToolFault(
                 "HUB_MISBEHAVED",
@@ -203,13 +206,13 @@ class OwnTools:
         return url
 
     async def _register(self, name: str | None) -> dict[str, Any]:
-        if self._near.keeper.present():
+        if self._deps.account.present():
             raise ToolFault(
                 ALREADY_REGISTERED,
                 REGISTERED,
             )
         try:
-            made = await self._near.keeper.register(name)
+            made = await self._deps.account.register(name)
         except (OSError, SettingsError) as exc:
             why = exc.reason if isinstance(exc, SettingsError) else exc.strerror or type(exc).__name__
             raise ToolFault(
@@ -222,20 +225,20 @@ class OwnTools:
         return shown
 
 
-def located(shelf: Shelf, tool: str) -> OnShelf | None:
-    """What a tool name, or an action's key, stands for on the shelf; None for nothing."""
-    found = shelf.resolve(tool)
+def find_tool(registry: ToolRegistry, tool: str) -> PublishedTool | None:
+    """What a tool name, or an action's key, stands for in the registry; None for nothing."""
+    found = registry.resolve(tool)
     if found is not None:
         return found
-    action = shelf.find(tool)
-    name = shelf.name_of(action) if action is not None else None
-    return shelf.resolve(name) if name is not None else None
+    action = registry.find(tool)
+    name = registry.name_of(action) if action is not None else None
+    return registry.resolve(name) if name is not None else None
 
 
-def set_aside(shelf: Shelf, tool: str) -> str | None:
+def quarantine_message(registry: ToolRegistry, tool: str) -> str | None:
     """Why an action that a tool name or key means cannot be bought, as a message; None when it means no such one."""
-    action = shelf.find(tool)
-    reason = shelf.quarantined.get(action.key) if action is not None else None
+    action = registry.find(tool)
+    reason = registry.quarantined.get(action.key) if action is not None else None
     if action is None or reason is None:
         return None
     return (
@@ -244,10 +247,10 @@ def set_aside(shelf: Shelf, tool: str) -> str | None:
     )
 
 
-def sold_otherwise(shelf: Shelf, tool: str) -> str | None:
+def version_message(registry: ToolRegistry, tool: str) -> str | None:
     """That an action is sold, but not at the version that was named; None where no version was, or nothing is sold."""
-    wanted, version = unpinned(tool)
-    action = shelf.find(wanted) if version is not None else None
+    wanted, version = split_version(tool)
+    action = registry.find(wanted) if version is not None else None
     if action is None or version is None:
         return None
     key, named, now = (clean(text, _KEY, one_line=True) for text in (action.key, version, action.version or "none"))
@@ -257,6 +260,6 @@ def sold_otherwise(shelf: Shelf, tool: str) -> str | None:
     )
 
 
-def told(structured: Mapping[str, Any]) -> ToolResult:
+def free_result(structured: Mapping[str, Any]) -> ToolResult:
     """What a free tool of our own says."""
     return ToolResult((Text(jsontext.dumps(structured).decode()),), structured=structured)

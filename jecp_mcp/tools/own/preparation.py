@@ -13,10 +13,11 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.tools.error_results import step_object
-from jecp_mcp.tools.next_actions.steps import answered, enough
-from jecp_mcp.tools.ports import OnShelf, Problem
-from jecp_mcp.tools.publishing.cleaning import clean, left_words, provider_of, said
+from jecp_mcp.tools.error_results import next_action_object
+from jecp_mcp.tools.next_actions.builders import topup_amount, ways_to_answer
+from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
+from jecp_mcp.tools.publishing.tool_registry import PublishedTool
+from jecp_mcp.tools.schemas.arguments import Problem
 from jecp_mcp.tools.types import NextAction
 
 MAX_ISSUES: Final = 8
@@ -28,7 +29,7 @@ _QUERY: Final = 80
 Issue = dict[str, Any]
 
 
-def unfit(found: OnShelf, problems: Sequence[Problem]) -> dict[str, Any]:
+def invalid_arguments(found: PublishedTool, problems: Sequence[Problem]) -> dict[str, Any]:
     """What is wrong with the arguments; nothing is prepared."""
     issues = [_argument(problem, found.card.input_schema) for problem in problems[:MAX_ISSUES]]
     step = NextAction(
@@ -39,11 +40,11 @@ def unfit(found: OnShelf, problems: Sequence[Problem]) -> dict[str, Any]:
         tool="jecp_describe",
         arguments={"tool": found.name},
     )
-    return {"tool": found.name, "issues": issues, "charged": "no", "next_action": step_object(step)}
+    return {"tool": found.name, "issues": issues, "charged": "no", "next_action": next_action_object(step)}
 
 
-def shown(
-    found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None, left: Sequence[str] = ()
+def summary(
+    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, left: Sequence[str] = ()
 ) -> dict[str, Any]:
     """A prepared call as the model sees it; amounts are decimal text in USDC.
 
@@ -55,20 +56,24 @@ def shown(
         left: what could not be checked in these arguments, beyond what the tool's card says.
     """
     call, slip = made.call, made.slip
-    issues = [*_full(made.full), *_short(_least(call), balance), *_approval(made)]
-    issues += [*_ageing(found.action), *_unchecked([*found.card.left_to_hub, *left])]
+    issues = [
+        *_full_limits(made.full),
+        *_low_balance(_least(call), balance),
+        *_approval(made),
+    ]
+    issues += [*_deprecation(found.action), *_left_to_hub([*found.card.left_to_hub, *left])]
     told: dict[str, Any] = {
         "prepared_id": slip.slip_id,
         "tool": found.name,
         "price_usdc": None if call.quote.kind is QuoteKind.UNKNOWN else format_usdc(call.quote.amount),
         "at_most_usdc": format_usdc(call.hold),
         "expires_at": iso(slip.expires_at),
-        "provider": _hints(found.action),
+        "provider": _provider_facts(found.action),
     }
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = step_object(_next(found, made, balance, page))
+    told["next_action"] = next_action_object(_next(found, made, balance, page))
     return told
 
 
@@ -77,13 +82,13 @@ def _least(call: PreparedCall) -> MicroUSDC:
     return call.quote.amount if call.quote.kind is QuoteKind.FROM else call.hold
 
 
-def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
+def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
     if made.approval is not None:
         _, asked = made.approval
         return NextAction(
             "ask_human",
             "human",
-            f"Tell the user what it costs and that they approve it {answered(asked.slip_id, page)}. "
+            f"Tell the user what it costs and that they approve it {ways_to_answer(asked.slip_id, page)}. "
             "Or execute it: that asks them here, where this host can ask.",
             "bridge",
             url=page,
@@ -93,7 +98,7 @@ def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: st
     if never:
         return _cheaper(found.action, min(never))
     if made.full:
-        return _once_there_is_room(made, execute)
+        return _wait_for_room(made, execute)
     least = _least(made.call)
     if balance is not None and balance < least:
         return NextAction(
@@ -102,7 +107,7 @@ def _next(found: OnShelf, made: Preparation, balance: MicroUSDC | None, page: st
             "The wallet holds too little. Get a payment link for the user; when they have paid, execute this call.",
             "bridge",
             tool="jecp_topup",
-            arguments={"amount_usd": enough(least - balance)},
+            arguments={"amount_usd": topup_amount(least - balance)},
         )
     return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
 
@@ -120,7 +125,7 @@ def _cheaper(action: Offer, most: MicroUSDC) -> NextAction:
     )
 
 
-def _once_there_is_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
+def _wait_for_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
     """A full limit: wait if it has room again while the price is promised, else it is the operator's."""
     resets = [one.resets_at for one in made.full]
     latest = None if None in resets else max(at for at in resets if at is not None)
@@ -136,7 +141,7 @@ def _once_there_is_room(made: Preparation, execute: tuple[str, Mapping[str, Any]
     return NextAction("retry_after", "agent", hint, "bridge", tool=tool, arguments=arguments, retry_after_seconds=wait)
 
 
-def _full(readings: Sequence[MeterReading]) -> list[Issue]:
+def _full_limits(readings: Sequence[MeterReading]) -> list[Issue]:
     return [
         _issue(
             refusals.LIMIT_REACHED,
@@ -148,7 +153,7 @@ def _full(readings: Sequence[MeterReading]) -> list[Issue]:
     ]
 
 
-def _short(needed: MicroUSDC | None, balance: MicroUSDC | None) -> list[Issue]:
+def _low_balance(needed: MicroUSDC | None, balance: MicroUSDC | None) -> list[Issue]:
     if needed is None or balance is None or balance >= needed:
         return []
     text = f"The wallet was last known to hold {format_usdc(balance)} USDC, less than the price."
@@ -159,25 +164,27 @@ def _approval(made: Preparation) -> list[Issue]:
     return [] if made.approval is None else [_issue(refusals.APPROVAL_REQUIRED, made.approval[0], location="mandate")]
 
 
-def _ageing(action: Offer) -> list[Issue]:
+def _deprecation(action: Offer) -> list[Issue]:
     if action.deprecation is None or action.deprecation.status == "active":
         return []
-    until = f" until {said(action.deprecation.sunset_at, 40, one_line=True)}" if action.deprecation.sunset_at else ""
+    until = (
+        f" until {safe_text(action.deprecation.sunset_at, 40, one_line=True)}" if action.deprecation.sunset_at else ""
+    )
     text = f"The provider withdraws this action; it works{until}."
     return [_issue("CAPABILITY_DEPRECATED", text, location="catalog", blocking=False)]
 
 
-def _unchecked(left: Sequence[str]) -> list[Issue]:
+def _left_to_hub(left: Sequence[str]) -> list[Issue]:
     """What of the arguments only the Hub will check, after it is asked to sell."""
     if not left:
         return []
-    words = left_words(list(dict.fromkeys(left)), MAX_ISSUES)
+    words = unchecked_words(list(dict.fromkeys(left)), MAX_ISSUES)
     return [_issue("NOT_CHECKED_HERE", words, location="arguments", blocking=False)]
 
 
 def _argument(problem: Problem, schema: Mapping[str, Any]) -> Issue:
     issue = _issue("INVALID_ARGUMENTS", clean(problem.reason, _REASON, one_line=True), location=problem.pointer)
-    expected = _expected(schema, problem.pointer)
+    expected = _schema_at(schema, problem.pointer)
     if expected:
         issue["suggested_fix"] = f"Give {problem.pointer or 'an object'} as {jsontext.dumps(expected).decode()}."
     return issue
@@ -187,7 +194,7 @@ def _issue(code: str, message: str, *, location: str, blocking: bool = True) -> 
     return {"location": location, "code": code, "blocking": blocking, "message": message}
 
 
-def _expected(schema: Mapping[str, Any], pointer: str) -> dict[str, Any]:
+def _schema_at(schema: Mapping[str, Any], pointer: str) -> dict[str, Any]:
     """What the schema says of the place a JSON pointer names, in a few words; nothing where it says it indirectly."""
     at: Any = schema
     for step in pointer.split("/")[1:]:
@@ -203,7 +210,7 @@ def _expected(schema: Mapping[str, Any], pointer: str) -> dict[str, Any]:
     return said if len(jsontext.dumps(said)) <= _FRAGMENT else {key: said[key] for key in ("type",) if key in said}
 
 
-def _hints(action: Offer) -> dict[str, Any]:
+def _provider_facts(action: Offer) -> dict[str, Any]:
     """What is known of the provider that bears on whether to buy."""
     told: dict[str, Any] = {"name": provider_of(action)}
     if action.version:
@@ -212,7 +219,7 @@ def _hints(action: Offer) -> dict[str, Any]:
         told["tier"] = clean(action.tier, 20, one_line=True)
     if action.timeout_ms is not None:
         told["timeout_seconds"] = action.timeout_ms // 1000
-    effects = [said(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
+    effects = [safe_text(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
     if effects:
         told["side_effects"] = effects[:MAX_ISSUES]
     return told

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.calls.refusals import ACCOUNT_NOT_HERE, CALL_WRITTEN_OFF
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools.error_results import step_object
-from jecp_mcp.tools.ports import Payments, Refunding
+from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.tools.error_results import next_action_object
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.account import Refund
@@ -26,7 +27,7 @@ _NOTE: Final = 300
 
 
 async def refund(
-    calls: Payments, hub: Refunding, arguments: Mapping[str, Any], caller: Caller, links: LinkPolicy
+    calls: Calls, hub: HubClient, arguments: Mapping[str, Any], caller: Caller, links: LinkPolicy
 ) -> dict[str, Any]:
     """Ask for a call's money back, or say what became of earlier requests; amounts are decimal text in USDC.
 
@@ -39,7 +40,7 @@ async def refund(
     if call_id is None:
         listed = await hub.refunds()
         await calls.note_refunds()
-        return {"refunds": [_shown(one, links) for one in listed[:_LISTED]]}
+        return {"refunds": [_refund_json(one, links) for one in listed[:_LISTED]]}
     row = await _row(calls, call_id, caller)
     reason = arguments.get("reason")
     if reason is None:
@@ -48,7 +49,7 @@ async def refund(
             "A refund needs a reason. Nothing was charged. Ask again with one that a person can judge.",
         )
     assert row.reference is not None
-    made = _shown(await hub.request_refund(row.reference, reason), links)
+    made = _refund_json(await hub.request_refund(row.reference, reason), links)
     step = NextAction(
         "check_status",
         "agent",
@@ -57,10 +58,10 @@ async def refund(
         tool="jecp_refund",
         arguments={},
     )
-    return {"call_id": call_id, **made, "next_action": step_object(step)}
+    return {"call_id": call_id, **made, "next_action": next_action_object(step)}
 
 
-async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
+async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:
     reader = calls.reader(caller.principal)
     row = await reader.call(call_id)
     if row is None:
@@ -95,8 +96,8 @@ async def _row(calls: Payments, call_id: str, caller: Caller) -> CallRow:
     return row
 
 
-def _shown(one: Refund, links: LinkPolicy) -> dict[str, Any]:
-    made: dict[str, Any] = {"refund_id": hub_id(one.refund_id), "status": links.said(one.status, 40)}
+def _refund_json(one: Refund, links: LinkPolicy) -> dict[str, Any]:
+    made: dict[str, Any] = {"refund_id": hub_id(one.refund_id), "status": links.safe_text(one.status, 40)}
     if (transaction := hub_id(one.transaction_id)) is not None:
         made["transaction_id"] = transaction
     for name, amount in (("amount_usdc", one.amount), ("returns_usdc", one.returned)):
@@ -108,5 +109,5 @@ def _shown(one: Refund, links: LinkPolicy) -> dict[str, Any]:
         "resolved_at": one.resolved_at,
         "note": one.resolution_note,
     }
-    made |= {name: links.said(text, _NOTE) for name, text in texts.items() if text}
+    made |= {name: links.safe_text(text, _NOTE) for name, text in texts.items() if text}
     return made

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ends import charge_of, kept_answer
+from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.reader import Reader
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.domain.offers import Offer
@@ -21,8 +22,7 @@ from jecp_mcp.mandate.ledger import CallRow, MeterReading
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
 from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.tools.next_actions.advice import amount_charged
-from jecp_mcp.tools.ports import Payments
+from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.links import hub_id
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
@@ -39,7 +39,7 @@ _HOLDS: Final = 10
 class Wallet:
     """Reads the books; changes nothing."""
 
-    def __init__(self, calls: Payments, policy: Policy, clock: Clock) -> None:
+    def __init__(self, calls: Calls, policy: Policy, clock: Clock) -> None:
         self._calls = calls
         self._policy = policy
         self._clock = clock
@@ -64,7 +64,7 @@ class Wallet:
             made["balance_usdc"] = None
         if free_calls is not None and not rows:
             made["free_calls_remaining"] = free_calls
-        made |= await _standing(reader, rows)
+        made |= await _account_status(reader, rows)
         general = next((cap.per_call for cap in self._policy.caps if cap.pattern is None), None)
         if general is not None:
             made["per_call_usdc"] = format_usdc(general)
@@ -144,7 +144,7 @@ class Wallet:
         )
 
 
-async def _standing(reader: Reader, rows: Sequence[CallRow]) -> dict[str, Any]:
+async def _account_status(reader: Reader, rows: Sequence[CallRow]) -> dict[str, Any]:
     """Free calls, trust tier and the calls to the next one, as far as the Hub's latest answers tell them."""
     answered = [row for row in rows if row.answered]
     # Of the reference Hub's actions, only its own are answered with a tier.
@@ -168,14 +168,14 @@ async def _standing(reader: Reader, rows: Sequence[CallRow]) -> dict[str, Any]:
 async def _holds(reader: Reader) -> dict[str, Any]:
     """The calls that hold money without a proven end, newest first."""
     rows = await reader.holding(limit=_HOLDS + 1)
-    made: dict[str, Any] = {"open_holds": [line(row) for row in rows[:_HOLDS]]}
+    made: dict[str, Any] = {"open_holds": [call_summary(row) for row in rows[:_HOLDS]]}
     return made | ({"more_holds": True} if len(rows) > _HOLDS else {})
 
 
 async def _excessive(reader: Reader) -> dict[str, Any]:
     """The calls for which the payee took more than they were allowed to cost; a person must look at them."""
     rows = await reader.excessive(limit=_HOLDS)
-    return {"charged_too_much": [line(row) for row in rows]} if rows else {}
+    return {"charged_too_much": [call_summary(row) for row in rows]} if rows else {}
 
 
 async def _balance(reader: Reader) -> tuple[MicroUSDC, int] | None:
@@ -186,7 +186,7 @@ async def _balance(reader: Reader) -> tuple[MicroUSDC, int] | None:
     return row.balance_after, row.ended_at or row.created_at
 
 
-def line(row: CallRow) -> dict[str, Any]:
+def call_summary(row: CallRow) -> dict[str, Any]:
     """One call of the ledger, briefly."""
     made: dict[str, Any] = {
         "call_id": row.call_id,

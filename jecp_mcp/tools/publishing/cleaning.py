@@ -16,7 +16,7 @@ from jecp_mcp.catalog.lookalikes import mixes_scripts
 from jecp_mcp.domain.offers import Deprecation, Offer
 from jecp_mcp.invisible import RANGES
 from jecp_mcp.money import format_usdc
-from jecp_mcp.tools.publishing.suspicion import suspect
+from jecp_mcp.tools.publishing.prompt_injection import find_suspicion
 
 TITLE_LENGTH: Final = 80
 LINK_WITHHELD: Final = "[link withheld]"
@@ -145,7 +145,7 @@ def _may_hold_link(text: str) -> bool:
     return _joint().search(text) is not None
 
 
-def said(text: object, limit: int, *, one_line: bool = False) -> str:
+def safe_text(text: object, limit: int, *, one_line: bool = False) -> str:
     """A provider's words as `clean` leaves them, without links.
 
     Where they address the model instead of describing, a notice stands for them.
@@ -153,13 +153,13 @@ def said(text: object, limit: int, *, one_line: bool = False) -> str:
     words = clean(text, limit, one_line=one_line)
     if not words:
         return words
-    label = suspect(words)
+    label = find_suspicion(words)
     if label is not None:
-        return withheld(label)
+        return withheld_notice(label)
     return clean(withhold_links(words), limit, one_line=one_line)
 
 
-def withheld(label: str, whose: str = "provider") -> str:
+def withheld_notice(label: str, whose: str = "provider") -> str:
     """What stands in the place of words that are not passed on."""
     return f"[withheld: the {whose}'s text {label}]"
 
@@ -178,7 +178,7 @@ def describe(action: Offer, warning: str | None = None, successor: str | None = 
     if action.deprecation is not None and action.deprecation.status != "active":
         lines.append(sunset_words(action.deprecation, successor))
     if lost:
-        lines.append(left_words(lost, _MOST_LOST))
+        lines.append(unchecked_words(lost, _MOST_LOST))
     words = provider_words(action, WORDS_LENGTH, one_line=True)
     if words:
         lines.append(f"Provider's words: «{words.translate(_QUOTES)}»")
@@ -186,8 +186,8 @@ def describe(action: Offer, warning: str | None = None, successor: str | None = 
 
 
 def provider_words(action: Offer, limit: int, *, one_line: bool = False) -> str:
-    """The provider's description of an action, or else of its capability, as `said` passes it on."""
-    return said(action.description, limit, one_line=one_line) or said(
+    """The provider's description of an action, or else of its capability, as `safe_text` passes it on."""
+    return safe_text(action.description, limit, one_line=one_line) or safe_text(
         action.capability_description, limit, one_line=one_line
     )
 
@@ -195,7 +195,7 @@ def provider_words(action: Offer, limit: int, *, one_line: bool = False) -> str:
 def title_of(action: Offer) -> str:
     """A name for people: the provider's title of the action, or its ids where there is none fit to be shown."""
     title = clean(action.title, TITLE_LENGTH, one_line=True)
-    if title and suspect(title) is None and not links_in(title) and not mixes_scripts(title):
+    if title and find_suspicion(title) is None and not links_in(title) and not mixes_scripts(title):
         return title
     return clean(action.key, TITLE_LENGTH, one_line=True)
 
@@ -210,7 +210,7 @@ def price_words(action: Offer) -> str:
     """The price in words: exact, from a base upwards, free or unknown."""
     price = action.price
     if price.amount is None:
-        reason = said(price.problem, TITLE_LENGTH, one_line=True)
+        reason = safe_text(price.problem, TITLE_LENGTH, one_line=True)
         return f"Price unknown ({reason})" if reason else "Price unknown"
     if price.exact:
         return f"Costs {format_usdc(price.amount)} USDC per call" if price.amount else "Free"
@@ -229,8 +229,8 @@ def sunset_words(deprecation: Deprecation, tool: str | None = None) -> str:
     Args:
         tool: the tool that takes its place, where there is one.
     """
-    at = said(deprecation.sunset_at, TITLE_LENGTH, one_line=True)
-    successor = said(deprecation.successor, TITLE_LENGTH, one_line=True)
+    at = safe_text(deprecation.sunset_at, TITLE_LENGTH, one_line=True)
+    successor = safe_text(deprecation.successor, TITLE_LENGTH, one_line=True)
     if deprecation.status == "sunset":
         text = f"No longer sold{f' since {at}' if at else ''}."
     else:
@@ -240,7 +240,7 @@ def sunset_words(deprecation: Deprecation, tool: str | None = None) -> str:
     return f"{text} Successor: {successor}." if successor else text
 
 
-def left_words(left: Sequence[str], most: int) -> str:
+def unchecked_words(left: Sequence[str], most: int) -> str:
     """What is not checked before paying, of which no more than `most` parts are named."""
     more = [f"{len(left) - most} more"] if len(left) > most else []
     return f"Only the Hub checks: {'; '.join([*left[:most], *more])}."

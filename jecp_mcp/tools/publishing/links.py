@@ -20,10 +20,10 @@ from jecp_mcp.tools.publishing.cleaning import (
     LINK_WITHHELD,
     clean,
     links_in,
-    withheld,
+    withheld_notice,
     withhold_links,
 )
-from jecp_mcp.tools.publishing.suspicion import orders
+from jecp_mcp.tools.publishing.prompt_injection import find_injection
 from jecp_mcp.wire.jecp.ids import reference
 
 CHECKOUT_ORIGIN = "https://checkout.stripe.com"
@@ -54,7 +54,7 @@ class LinkPolicy:
     hub: str
     allowed: tuple[str, ...] = ()
 
-    def shown(self, url: object) -> str | None:
+    def allowed_url(self, url: object) -> str | None:
         """The URL when it may be shown, else None."""
         return self._on_origins(url)
 
@@ -86,23 +86,23 @@ class LinkPolicy:
         text = _KEY.sub(KEY_WITHHELD, clean(text, limit + MAX_URL, one_line=True))
         return clean(withhold_links(text, self._may_stay), limit, one_line=True)
 
-    def said(self, text: str, limit: int) -> str:
+    def safe_text(self, text: str, limit: int) -> str:
         """The Hub's own words as `words` leaves them, or, where they give the model orders, a notice."""
         made = self.words(text, limit)
-        label = orders(made)
-        return made if label is None else withheld(label, "Hub")[:limit]
+        label = find_injection(made)
+        return made if label is None else withheld_notice(label, "Hub")[:limit]
 
     def _may_stay(self, link: str) -> bool:
         """Whether a link in a text may be shown; one without a scheme is judged as its reader would complete it."""
-        return self.shown(link if "://" in link else f"https://{link}") is not None
+        return self.allowed_url(link if "://" in link else f"https://{link}") is not None
 
     def data(self, value: Any, budget: int) -> Any:
-        """A stranger's JSON value, its texts as `said` leaves them, cut to about `budget` characters of JSON."""
+        """A stranger's JSON value, its texts as `safe_text` leaves them, cut to about `budget` characters of JSON."""
         return self._data(value, _Budget(budget), 0)
 
     def _data(self, value: Any, budget: _Budget, depth: int) -> Any:
         if isinstance(value, str):
-            text = self.said(value, max(1, min(_MAX_TEXT, budget.left)))
+            text = self.safe_text(value, max(1, min(_MAX_TEXT, budget.left)))
             budget.left -= len(text) + 3
             return text
         if isinstance(value, Mapping):
@@ -110,7 +110,7 @@ class LinkPolicy:
             for key, item in value.items():
                 if budget.left <= 0 or len(made) >= _MAX_ITEMS or depth >= _MAX_DEPTH:
                     break
-                name = self.said(str(key), _MAX_KEY)
+                name = self.safe_text(str(key), _MAX_KEY)
                 budget.left -= len(name) + 4
                 made[name] = self._data(item, budget, depth + 1)
             return made
@@ -158,7 +158,7 @@ def hub_id(value: object) -> str | None:
     found = reference(value)
     if found is None:
         return None
-    if links_in(found) or orders(found) is not None:
+    if links_in(found) or find_injection(found) is not None:
         return LINK_WITHHELD
     return _KEY.sub(KEY_WITHHELD, found)
 

@@ -39,7 +39,7 @@ _GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
 
 
-def unpinned(text: str) -> tuple[str, str | None]:
+def split_version(text: str) -> tuple[str, str | None]:
     """A key or capability id without its version, and the version: ``docs/pdf@1.0.0:merge``, ``docs/pdf:merge@1.0``."""
     before, at, after = text.partition("@")
     version, colon, action = after.partition(":")
@@ -102,7 +102,7 @@ class Names:
         """The name of an action key for hosts that take so many characters, one of the lengths known from the start."""
         return self._other_names().get(length, {}).get(key) or self._by_key.get(key)
 
-    def beginning(self, start: str) -> Iterator[str]:
+    def starting_with(self, start: str) -> Iterator[str]:
         """The usual names that begin so, in order."""
         if self._sorted is None:
             self._sorted = sorted(self._by_key.values())

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.ports import Shelf
 from jecp_mcp.tools.publishing.host_profiles import PROFILES, Profile
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.schemas.dialects import Beyond, odd_key, plain
 from jecp_mcp.tools.types import ToolCard
 
@@ -37,12 +37,12 @@ class View(NamedTuple):
 
 
 class Views:
-    """The views of one shelf. One per process."""
+    """The views of one registry. One per process."""
 
-    def __init__(self, shelf: Shelf, settings: ToolSettings) -> None:
-        self._shelf = shelf
+    def __init__(self, registry: ToolRegistry, settings: ToolSettings) -> None:
+        self._registry = registry
         self._settings = settings
-        self._made: dict[str, tuple[Sequence[ToolCard], int, View]] = {}
+        self._views: dict[str, tuple[Sequence[ToolCard], int, View]] = {}
         self._known: dict[str, _Known] = {}
 
     def of(self, profile: Profile, *, own: int = 0) -> View:
@@ -51,25 +51,25 @@ class Views:
         Args:
             own: how many tools are listed beside the catalog's.
         """
-        cards = self._shelf.cards
-        made = self._made.get(profile.name)
+        cards = self._registry.cards
+        made = self._views.get(profile.name)
         if made is None or made[0] is not cards or made[1] != own:
             before = made[2].call_only if made is not None else {}
-            made = self._made[profile.name] = (cards, own, self._view(profile, cards, own))
+            made = self._views[profile.name] = (cards, own, self._view(profile, cards, own))
             _tell(profile, made[2].call_only, before)
         return made[2]
 
     def call_only(self, host: str) -> Mapping[str, str]:
         """What hosts of the profile of this name are not shown, as it was when they last listed the tools."""
-        made = self._made.get(host)
+        made = self._views.get(host)
         return made[2].call_only if made is not None else self.of(PROFILES[host]).call_only
 
-    def told(self, card: ToolCard) -> tuple[dict[str, str], dict[str, str]]:
+    def by_profile(self, card: ToolCard) -> tuple[dict[str, str], dict[str, str]]:
         """Of one tool, published one by one or not: by profile, why it is not shown, and what else it is called."""
         schemas = {name: self._schema(one, card) for name, one in PROFILES.items()}
         unshown = {name: schema.reason for name, schema in schemas.items() if isinstance(schema, Beyond)}
         lengths = {name: one.name_length(self._settings.server_name) for name, one in PROFILES.items()}
-        names = {name: self._shelf.name_within(card.name, length) for name, length in lengths.items()}
+        names = {name: self._registry.name_within(card.name, length) for name, length in lengths.items()}
         return unshown, {name: other for name, other in names.items() if other != card.name and name not in unshown}
 
     def _view(self, profile: Profile, cards: Sequence[ToolCard], own: int) -> View:
@@ -82,7 +82,7 @@ class Views:
             if isinstance(schema, Beyond):
                 call_only[card.name] = schema.reason
                 continue
-            name = self._shelf.name_within(card.name, length)
+            name = self._registry.name_within(card.name, length)
             if name != card.name:
                 renamed[card.name] = name
             same = name == card.name and schema is card.input_schema
@@ -100,7 +100,7 @@ class Views:
         """A card's schema as hosts of a profile take it, or why they do not."""
         known = self._known.get(card.name)
         if known is None or known.schema is not card.input_schema:
-            if len(self._known) > 2 * len(self._shelf.cards):
+            if len(self._known) > 2 * len(self._registry.cards):
                 self._known.clear()
             known = self._known[card.name] = _Known(card.input_schema)
         if profile.plain_keys and known.odd is not None:

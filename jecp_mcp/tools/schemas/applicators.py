@@ -8,11 +8,11 @@ from collections.abc import Set as AbstractSet
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
-from jecp_mcp.tools.publishing.suspicion import orders
+from jecp_mcp.tools.publishing.prompt_injection import find_injection
+from jecp_mcp.tools.schemas.assertions import Writer, check_name, required
 from jecp_mcp.tools.schemas.disjoint import apart
-from jecp_mcp.tools.schemas.keywords import Writer, checked_name, required
-from jecp_mcp.tools.schemas.patterns import portable
 from jecp_mcp.tools.schemas.references import PART_LISTS, Node
+from jecp_mcp.tools.schemas.regexes import portable
 
 if TYPE_CHECKING:
     from jecp_mcp.tools.schemas.rewriting import Rewriter
@@ -33,7 +33,7 @@ def needs(walk: Rewriter, out: Node, keyword: str, value: object, depth: int) ->
         if isinstance(item, (list, str)) and keyword != "dependentSchemas":
             inner: Node = {}
             required(walk, inner, "required", [item] if isinstance(item, str) else item, depth)
-            needed = out.setdefault("dependentRequired", {}).setdefault(checked_name(name), [])
+            needed = out.setdefault("dependentRequired", {}).setdefault(check_name(name), [])
             needed += (one for one in inner.get("required", ()) if one not in needed)
         elif keyword == "dependentRequired":
             walk.lose(keyword)
@@ -41,7 +41,7 @@ def needs(walk: Rewriter, out: Node, keyword: str, value: object, depth: int) ->
             both = [out["dependentSchemas"][name], walk.schema(item, depth + 1)]
             out["dependentSchemas"][name] = {"allOf": both}
         else:
-            out.setdefault("dependentSchemas", {})[checked_name(name)] = walk.schema(item, depth + 1)
+            out.setdefault("dependentSchemas", {})[check_name(name)] = walk.schema(item, depth + 1)
 
 
 def properties(walk: Rewriter, out: Node, keyword: str, value: object, depth: int) -> None:
@@ -49,7 +49,7 @@ def properties(walk: Rewriter, out: Node, keyword: str, value: object, depth: in
     if not isinstance(value, Mapping):
         walk.lose(keyword)
         return
-    out[keyword] = {name: walk.schema(item, depth + 1, checked_name(name)) for name, item in value.items()}
+    out[keyword] = {name: walk.schema(item, depth + 1, check_name(name)) for name, item in value.items()}
 
 
 def pattern_properties(walk: Rewriter, out: Node, keyword: str, value: object, depth: int) -> None:
@@ -196,7 +196,7 @@ def _definition_name(name: object, taken: AbstractSet[str]) -> str:
     text = name if isinstance(name, str) else ""
     if not _PLAIN.fullmatch(text):
         text = _NOT_PLAIN.sub("_", text[:_STEM])
-    if not text or orders(text.translate(_BLANKS)) is not None:
+    if not text or find_injection(text.translate(_BLANKS)) is not None:
         text = "definition"
     plain, more = text, 1
     while plain in taken:

@@ -9,23 +9,23 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from jecp_mcp.tools.ports import Checked, Problem
 from jecp_mcp.tools.publishing.cleaning import clean
-from jecp_mcp.tools.schemas.patterns import COMPILED_BYTES
+from jecp_mcp.tools.schemas.publishable_schema import depth_words, loosen
 from jecp_mcp.tools.schemas.references import (
     Node,
     deepest,
     growth,
     recursive,
-    silenced,
+    silence_unions,
     visits,
 )
-from jecp_mcp.tools.schemas.root_object import unfolded
-from jecp_mcp.tools.schemas.schema import beyond, loosened
+from jecp_mcp.tools.schemas.regexes import COMPILED_BYTES
+from jecp_mcp.tools.schemas.root_object import unfold
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, Validator
@@ -45,6 +45,26 @@ _PATTERNS: Final = frozenset({"pattern", "patternProperties"})
 _BRANCH_NEAREST: Final = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a call's arguments; `pointer` is RFC 6901."""
+
+    pointer: str
+    reason: str
+
+
+class Checked(NamedTuple):
+    """What a check of arguments found.
+
+    Attributes:
+        problems: what is wrong with them, most important first.
+        left: what could not be checked and is left to the Hub, in our own words.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    left: tuple[str, ...] = ()
+
+
 class ArgumentCheck:
     """A check of arguments against one published schema, compiled when first used."""
 
@@ -62,7 +82,7 @@ class ArgumentCheck:
             return Checked((Problem("", f"the arguments nest deeper than {MAX_DEPTH} levels"),))
         check, left = self._whole
         if self._deepest is not None and depth > self._deepest:
-            check, left = self._without_recursion, (*left, beyond(self._deepest))
+            check, left = self._without_recursion, (*left, depth_words(self._deepest))
         try:
             if check.validator.is_valid(arguments):
                 return Checked(left=left)
@@ -78,7 +98,7 @@ class ArgumentCheck:
 
     @cached_property
     def _schema(self) -> Node:
-        return unfolded(dict(self.schema))
+        return unfold(dict(self.schema))
 
     @cached_property
     def _deepest(self) -> int | None:
@@ -91,12 +111,12 @@ class ArgumentCheck:
             return _Check(self._schema), ()
         except ValueError as exc:
             log.warning("a published schema does not compile, so its patterns are left to the Hub: %s", type(exc))
-            return _Check(loosened(self._schema, without=_PATTERNS)), ("patterns",)
+            return _Check(loosen(self._schema, without=_PATTERNS)), ("patterns",)
 
     @cached_property
     def _without_recursion(self) -> _Check:
         cut = frozenset(id(node) for node in recursive(dict(self.schema)))
-        return _Check(loosened(self._schema, without=_PATTERNS if self.left else frozenset(), cut=cut))
+        return _Check(loosen(self._schema, without=_PATTERNS if self.left else frozenset(), cut=cut))
 
 
 class _Check:
@@ -104,7 +124,7 @@ class _Check:
 
     def __init__(self, schema: Node) -> None:
         self._schema = schema
-        self.validator = _compiled(schema)
+        self.validator = _compile(schema)
 
     def problems(self, arguments: Mapping[str, Any], depth: int, parts: int) -> Iterator[Problem]:
         """What is wrong with arguments that do not fit: all of it, or the first thing where there may be too much.
@@ -127,7 +147,7 @@ class _Check:
         import jsonschema_rs
 
         try:
-            self._silenced.validate(arguments)
+            self._silent_validator.validate(arguments)
         except jsonschema_rs.ValidationError as error:
             yield from _problems(error)
 
@@ -140,11 +160,11 @@ class _Check:
         return growth(self._schema)
 
     @cached_property
-    def _silenced(self) -> Validator:
-        return _compiled(silenced(self._schema))
+    def _silent_validator(self) -> Validator:
+        return _compile(silence_unions(self._schema))
 
 
-def _compiled(schema: Node) -> Validator:
+def _compile(schema: Node) -> Validator:
     import jsonschema_rs
 
     return jsonschema_rs.validator_for(

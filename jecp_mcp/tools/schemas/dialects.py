@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.schemas.disjoint import apart, common, same
 from jecp_mcp.tools.schemas.references import Node, find
-from jecp_mcp.tools.schemas.root_object import unfolded
+from jecp_mcp.tools.schemas.root_object import unfold
 
 MOST_ALTERNATIVES: Final = 24
 MOST_STEPS: Final = 1_000
@@ -55,9 +55,9 @@ class _Beyond(Exception):  # a way out of the recursion, never seen outside this
 
 def plain(schema: Mapping[str, Any]) -> Node | Beyond:
     """A published schema in the dialect, or why it cannot be put into it."""
-    walk = _Walk(unfolded(dict(schema)))
+    walk = _Walk(unfold(dict(schema)))
     try:
-        root: Node = {"type": "object", **walk.written(walk.only_form(), 0)}
+        root: Node = {"type": "object", **walk.write(walk.only_form(), 0)}
     except _Beyond as exc:
         return Beyond(f"its input schema {exc}, which not every model's API reads")
     root.setdefault("properties", {})
@@ -88,7 +88,7 @@ class _Walk:
     def only_form(self) -> Node:
         """The root, as what objects there have to meet."""
         found = [one for one in self.alternatives(self.root, "object") if one.get("type", "object") == "object"]
-        joined = _joined(found)
+        joined = _join(found)
         if len(joined) != 1 or "enum" in joined[0]:
             raise _Beyond("chooses between forms at its root")
         return joined[0]
@@ -106,7 +106,7 @@ class _Walk:
             return []
         kind = node.get("type", given)
         given = kind if isinstance(kind, str) else None
-        made = [{**one, **_words(node)} for one in _typed(node)]
+        made = [{**one, **_words(node)} for one in _split_types(node)]
         for keyword, value in node.items():
             self._nested += 1
             members = self._members(keyword, value, given)
@@ -138,7 +138,7 @@ class _Walk:
                 return [[one for member in members for one in member]]
         return None
 
-    def written(self, one: Node, depth: int) -> Node:
+    def write(self, one: Node, depth: int) -> Node:
         """An alternative with the subschemas in it put into the dialect."""
         if depth > MAX_DEPTH:
             raise _Beyond("refers to itself, or nests too deep")
@@ -163,14 +163,14 @@ class _Walk:
 
     def _value(self, node: Node, depth: int) -> Node | bool:
         """A subschema in the dialect; False for one that accepts nothing."""
-        found = _joined(self.alternatives(node, None))
+        found = _join(self.alternatives(node, None))
         if len(found) < 2:  # noqa: PLR2004 - none or one
-            return self.written(found[0], depth + 1) if found else False
+            return self.write(found[0], depth + 1) if found else False
         outer = _words(node)
         members = [
             {name: said for name, said in one.items() if name not in outer or said != outer[name]} for one in found
         ]
-        return {**outer, "anyOf": [self.written(one, depth + 1) for one in members]}
+        return {**outer, "anyOf": [self.write(one, depth + 1) for one in members]}
 
 
 def _check_known(keyword: str, node: Node) -> None:
@@ -190,7 +190,7 @@ def _words(node: Node) -> Node:
     return words
 
 
-def _typed(node: Node) -> list[Node]:
+def _split_types(node: Node) -> list[Node]:
     """The types, bounds and values of one schema, as one schema for each type."""
     own = {keyword: value for keyword, value in node.items() if keyword in _BOUNDS}
     values = node.get("enum")
@@ -314,7 +314,7 @@ def _exclude(some: Iterable[Node], others: list[Node], given: str | None) -> boo
     return all(apart(one, other, given) for one, other in product(some, others))
 
 
-def _joined(alternatives: list[Node]) -> list[Node]:
+def _join(alternatives: list[Node]) -> list[Node]:
     """The same alternatives as fewer, where two say together what one can say."""
     made: list[Node] = []
     for one in alternatives:

@@ -37,11 +37,11 @@ MOST_STEPS: Final = 20_000
 """The most subschemas that one visit to a schema may lead on to, references followed."""
 
 
-class TooLarge(Exception):  # the reason a schema is unfit, turned into a value by `schema.fit`
+class TooLarge(Exception):  # the reason a schema is unfit, turned into a value by `publishable_schema.fit`
     """Following the references never ends, or nearly so."""
 
 
-def pointed(raw: object, ref: str) -> object:
+def resolve(raw: object, ref: str) -> object:
     """What a reference (RFC 6901, as a URI fragment) leads to in a document of any kind; None for nothing."""
     here = raw
     for token in _tokens(ref):
@@ -64,7 +64,7 @@ def places(root: Node) -> dict[int, str]:
         for keyword, value in node.items():
             at = f"{place}/{keyword}"
             if keyword in PART_MAPS:
-                waiting += ((f"{at}/{escaped(name)}", part) for name, part in value.items())
+                waiting += ((f"{at}/{escape_token(name)}", part) for name, part in value.items())
             elif keyword in PART_LISTS:
                 waiting += ((f"{at}/{number}", part) for number, part in enumerate(value))
             elif keyword in PART_SINGLES and isinstance(value, dict):
@@ -74,7 +74,7 @@ def places(root: Node) -> dict[int, str]:
 
 def find(root: Node, ref: str) -> Node | None:
     """The subschema that a reference of a clean schema leads to, or None."""
-    found = pointed(root, ref)
+    found = resolve(root, ref)
     return found if isinstance(found, dict) else None
 
 
@@ -124,7 +124,7 @@ def _visits(starts: Iterable[Node], targets: dict[int, Node], keywords: frozense
     return max(known.values())
 
 
-def silenced(root: Node) -> Node:
+def silence_unions(root: Node) -> Node:
     """The same condition with every union under ``if``, where a checker does not note what is wrong in each member."""
     root = copy.deepcopy(root)
     nodes, targets = list(_all(root)), _targets(root)
@@ -273,6 +273,6 @@ def _tokens(ref: str) -> list[str]:
     return [token.replace("~1", "/").replace("~0", "~") for token in unquote(ref[1:]).split("/")[1:]]
 
 
-def escaped(token: str) -> str:
+def escape_token(token: str) -> str:
     """A key as a part of a reference."""
     return quote(token.replace("~", "~0").replace("/", "~1"), safe=_UNESCAPED)

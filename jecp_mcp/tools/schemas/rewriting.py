@@ -16,11 +16,11 @@ from typing import Any, Final, NamedTuple
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.schemas.applicators import WEIGHERS
 from jecp_mcp.tools.schemas.applicators import WRITERS as APPLICATORS
-from jecp_mcp.tools.schemas.keywords import MAX_SUBSCHEMAS, Refused
-from jecp_mcp.tools.schemas.keywords import WRITERS as KEYWORDS
-from jecp_mcp.tools.schemas.patterns import MOST_STEPS, Portable, portable
-from jecp_mcp.tools.schemas.references import Node, places, pointed
-from jecp_mcp.tools.schemas.values import MAX_VALUES, Unreadable, Values
+from jecp_mcp.tools.schemas.assertions import MAX_SUBSCHEMAS, Refused
+from jecp_mcp.tools.schemas.assertions import WRITERS as KEYWORDS
+from jecp_mcp.tools.schemas.json_values import MAX_VALUES, Unreadable, Values
+from jecp_mcp.tools.schemas.references import Node, places, resolve
+from jecp_mcp.tools.schemas.regexes import MOST_STEPS, Portable, portable
 
 MAX_DEPTH: Final = 16
 
@@ -269,13 +269,13 @@ class Rewriter:
         path = "".join(f"/{step if _PLAIN_STEP.fullmatch(step) else '…'}" for step in self.place)
         return f"at {clean(path, _PLACE_LENGTH)}" if path else "at the root"
 
-    def readable(self, values: object) -> list[Any]:
+    def read_values(self, values: object) -> list[Any]:
         """Those of a list of values that can be shown as they are."""
-        return _kept(self._values.readable, values)
+        return _read_each(self._values.read, values)
 
-    def advised(self, values: object) -> list[Any]:
-        """As `readable`, of values that a reader may take up, which hold no link either."""
-        return _kept(self._values.advised, values)
+    def read_suggestions(self, values: object) -> list[Any]:
+        """As `read_values`, of values that a reader may take up, which hold no link either."""
+        return _read_each(self._values.read_suggestion, values)
 
     def portable(self, pattern: object) -> Portable | None:
         """A pattern as every engine reads it; None for another, and for one too many."""
@@ -289,7 +289,7 @@ class Rewriter:
         """Note a reference into this document, which is written when everything is."""
         ref = (value.removeprefix(self._base) or "#") if isinstance(value, str) else ""
         local = not self._embedded and (ref == "#" or ref.startswith("#/"))
-        target = pointed(self._root, ref) if local else None
+        target = resolve(self._root, ref) if local else None
         if isinstance(target, Mapping):
             out["$ref"] = ref
             self._references.append(_Reference(out, target, (self.where(), self._definition()), tuple(self._within)))
@@ -301,7 +301,7 @@ class Rewriter:
             self.lose("$ref")
 
 
-def _kept(read: Callable[[object], Any], values: object) -> list[Any]:
+def _read_each(read: Callable[[object], Any], values: object) -> list[Any]:
     kept = []
     for value in values if isinstance(values, list) else ():
         try:

@@ -17,7 +17,7 @@ from jecp_mcp.tools.schemas.references import (
     PART_MAPS,
     PART_SINGLES,
     Node,
-    escaped,
+    escape_token,
     find,
 )
 
@@ -37,25 +37,25 @@ def fit_root(root: Node, refs: list[Node], most_bytes: int) -> Node | str:
         refs: its subschemas that hold a reference.
         most_bytes: what repeating a union's properties at the root must not exceed.
     """
-    root = _inlined(_kept_whole(root, refs))
+    root = _inline(_keep_whole(root, refs))
     kinds = root.get("type", "object")
     if "object" not in ([kinds] if isinstance(kinds, str) else kinds):
         return "the input schema takes no object"
     if root.get("not") == {}:
         return "the input schema accepts nothing"
     root = {**root, "type": "object"}
-    root = _merged(root, refs)
+    root = _merge(root, refs)
     refused: Node = {keyword: root.pop(keyword) for keyword in _REFUSED if keyword in root}
     if refused:
-        _moved(root, refused, refs)
-        repeated = _repeated(root, refused)
+        _move(root, refused, refs)
+        repeated = _repeat(root, refused)
         if repeated is not None and len(json.dumps(repeated)) <= most_bytes:
             root = repeated
     root.setdefault("properties", {})
     return {**{keyword: root[keyword] for keyword in _FIRST if keyword in root}, **root}
 
 
-def unfolded(schema: Node) -> Node:
+def unfold(schema: Node) -> Node:
     """The same condition with a moved union back in its place, so that a check names what is wrong in it."""
     if schema.get("else") != _NEVER or schema.get("then") != {}:
         return schema
@@ -64,7 +64,7 @@ def unfolded(schema: Node) -> Node:
     return {**rest, "if": schema["if"], "allOf": [schema["if"]]}
 
 
-def _kept_whole(root: Node, refs: list[Node]) -> Node:
+def _keep_whole(root: Node, refs: list[Node]) -> Node:
     """A root with a copy of itself that takes more than objects, for the references that mean it.
 
     The copy says of every part only where it is.
@@ -76,7 +76,7 @@ def _kept_whole(root: Node, refs: list[Node]) -> Node:
     def referring(part: Any, *path: str) -> Any:
         if not isinstance(part, dict) or not part:
             return part
-        node: Node = {"$ref": "/".join(("#", *map(escaped, path)))}
+        node: Node = {"$ref": "/".join(("#", *map(escape_token, path)))}
         refs.append(node)
         return node
 
@@ -99,7 +99,7 @@ def _kept_whole(root: Node, refs: list[Node]) -> Node:
     return {**root, "$defs": {**defs, name: whole}}
 
 
-def _inlined(root: Node) -> Node:
+def _inline(root: Node) -> Node:
     """A root that is only a reference becomes what it refers to."""
     for _ in range(_MOST_INLINED):
         if "$ref" not in root or not set(root) <= {"$ref", "$defs", "title", "description", "type", "examples"}:
@@ -116,7 +116,7 @@ def _inlined(root: Node) -> Node:
     return root
 
 
-def _merged(root: Node, refs: list[Node]) -> Node:
+def _merge(root: Node, refs: list[Node]) -> Node:
     """Plain members of ``allOf`` become part of the root, where nothing looks at which of them says what."""
     members = [_member(root, member) for member in root.get("allOf", ())]
     plain = all(set(member) <= _MERGEABLE and member.get("type", "object") == "object" for member in members)
@@ -141,7 +141,7 @@ def _merged(root: Node, refs: list[Node]) -> Node:
     return merged
 
 
-def _moved(root: Node, refused: Node, refs: list[Node]) -> None:
+def _move(root: Node, refused: Node, refs: list[Node]) -> None:
     """Put what a root may not hold under ``if``, the references to it following."""
     deep = {keyword: value for keyword, value in refused.items() if keyword != "$ref"}
     place = ""
@@ -163,7 +163,7 @@ def _moved(root: Node, refused: Node, refs: list[Node]) -> None:
             node["$ref"] = prefixes[head] + node["$ref"][len(head) :]
 
 
-def _repeated(root: Node, refused: Node) -> Node | None:
+def _repeat(root: Node, refused: Node) -> Node | None:
     """The root with what every member of its one union says of a property, or None where that would say more."""
     union = refused.get("anyOf") or refused.get("oneOf")
     if not union or root.get("additionalProperties", True) is not True or "unevaluatedProperties" in root:

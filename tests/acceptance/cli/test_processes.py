@@ -155,7 +155,7 @@ def test_serve_imports_nothing_a_host_would_wait_for_in_vain(tmp_path: Path) -> 
         env=environment(tmp_path),
     )
     imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if line.startswith("import time")}
-    assert "jecp_mcp.server.app" in imported
+    assert "jecp_mcp.server.mcp_server" in imported
     for name in ("rich", "jecp_mcp.sandbox", "jecp_mcp.cli.demo", "jsonschema_rs", "difflib", "PIL", "numpy"):
         assert name not in imported, name
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import anyio
 from mcp_types import ElicitResult
 
-from jecp_mcp.tools.elicitation import FIELD
+from jecp_mcp.tools.approval_form import FIELD
 from tests.acceptance.errors.mechanical import BILLING, Asked, Ended
 from tests.acceptance.errors.seats import Person
 from tests.acceptance.errors.world import PRICE, TALLY, World, tally

@@ -16,7 +16,7 @@ from jecp_mcp.errors import HubError
 from jecp_mcp.http import Http
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import CatalogSettings, ToolSettings
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 
 pytestmark = pytest.mark.anyio
 
@@ -141,7 +141,7 @@ async def test_either_dialect_is_fetched_whole_then_conditionally_then_from_disk
             assert again.current.revision == source.current.revision
             assert (await again.refresh()).unchanged
             assert statuses[-pages:] == [304] * pages
-            registry = Registry(ToolSettings(mode="direct"))
+            registry = ToolRegistry(ToolSettings(mode="direct"))
             assert registry.publish(again.current)
             assert len(registry.cards) == actions
 

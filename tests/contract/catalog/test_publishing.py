@@ -13,11 +13,11 @@ import pytest
 from jecp_mcp.catalog.changes import Vetting
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.pins import Pins
-from jecp_mcp.cli.publishing import Publisher
+from jecp_mcp.cli.publisher import Publisher
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import CatalogSettings, ToolSettings
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from tests.unit.catalog.hubs import FakeHub, capability
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +47,7 @@ class Stall:
         self.hub = hub
         self.source = CatalogSource(hub, HUB, None, CatalogSettings(), SystemClock())
         self.pins = HeldUp(path / "pins.sqlite")
-        self.registry = Registry(ToolSettings(mode="direct"))
+        self.registry = ToolRegistry(ToolSettings(mode="direct"))
         self.changes = 0
         self.publisher = Publisher(self.source, self.pins, self.registry, self._changed)
 

@@ -19,23 +19,23 @@ from jecp_mcp.calls.ports import Caller, Decision, Question, Reply
 from jecp_mcp.calls.stored import fingerprint
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.server import ask, transports
-from jecp_mcp.server.app import build_server
-from jecp_mcp.server.ask import Askers
-from jecp_mcp.server.notify import Announcer
+from jecp_mcp.server import elicitation, transports
+from jecp_mcp.server.elicitation import Askers
+from jecp_mcp.server.list_changed import ListChangedNotifier
+from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.settings import ServerSettings
-from jecp_mcp.tools.dispatch import Desk
-from jecp_mcp.tools.own.handlers import told
+from jecp_mcp.tools.dispatch import ToolDispatcher
+from jecp_mcp.tools.own.handlers import free_result
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 from jecp_mcp.tools.types import ToolResult
 from tests.contract.tools.shop import Shop, opened
 
 
-class AskingDesk(Desk):
-    """A desk whose only purchases are those a person approved."""
+class AskingDispatcher(ToolDispatcher):
+    """A dispatcher whose only purchases are those a person approved."""
 
     def __init__(self, shop: Shop) -> None:
-        super().__init__(shop.desk._near, shop.store, ArgumentChecks())
+        super().__init__(shop.dispatcher._deps, shop.store, ArgumentChecks())
         self.price = 750_000
         self.bought = 0
         self.links = 0
@@ -58,7 +58,7 @@ class AskingDesk(Desk):
         if name.startswith("buy") and all(one.decision is Decision.ACCEPTED for one in replies):
             self.bought += 1
         said = [{"decision": one.decision.value, "reason": one.reason, "url": one.url} for one in replies]
-        return told({"replies": said, "bought": self.bought, "links": self.links})
+        return free_result({"replies": said, "bought": self.bought, "links": self.links})
 
     def question(self, because: str, arguments: Mapping[str, Any]) -> Question:
         key = fingerprint("local", "hub agent", "docs/invoice:render", arguments)
@@ -81,10 +81,10 @@ class AskingDesk(Desk):
 
 
 async def serve(transport: str, patience: float, good_for: float) -> None:
-    ask.STATE_SECONDS = good_for  # type: ignore[misc]
+    elicitation.STATE_SECONDS = good_for  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         async with opened(Path(folder)) as shop:
-            server = build_server(AskingDesk(shop), Announcer(), Askers(patience=patience))
+            server = build_server(AskingDispatcher(shop), ListChangedNotifier(), Askers(patience=patience))
             if transport == "stdio":
                 await transports.serve_stdio(server)
                 return

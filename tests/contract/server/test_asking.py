@@ -17,7 +17,7 @@ from mcp.client.sse import sse_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
-from jecp_mcp.tools.elicitation import FIELD, MOST_SHOWN, TOO_LONG
+from jecp_mcp.tools.approval_form import FIELD, MOST_SHOWN, TOO_LONG
 from tests.daily import mostly_slow
 
 pytestmark = pytest.mark.anyio

@@ -16,9 +16,9 @@ from mcp_types import Implementation, ToolListChangedNotification
 
 from jecp_mcp.catalog.changes import Vetting
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.server.app import build_server
-from jecp_mcp.server.ask import Askers
-from jecp_mcp.server.notify import Announcer
+from jecp_mcp.server.elicitation import Askers
+from jecp_mcp.server.list_changed import ListChangedNotifier
+from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.naming import hashed_name
 from tests.contract.tools.shop import ACTIONS, INVOICE, SCHEMA, SUMMARY, Shop, catalog, opened
@@ -40,13 +40,13 @@ GOODS = [*ACTIONS, LONG, LONGER, CHOICE, OLDER]
 
 
 @asynccontextmanager
-async def serving(path: Path, **tools: Any) -> AsyncIterator[tuple[Shop, Announcer, Any]]:
+async def serving(path: Path, **tools: Any) -> AsyncIterator[tuple[Shop, ListChangedNotifier, Any]]:
     settings = ToolSettings(**tools)
     async with opened(path, tools=settings, goods=GOODS) as shop, anyio.create_task_group() as tasks:
-        announcer = Announcer(settle_seconds=0.5)
-        server = build_server(shop.desk, announcer, Askers(patience=10), tools=settings)
-        tasks.start_soon(announcer.run)
-        yield shop, announcer, server
+        notifier = ListChangedNotifier(settle_seconds=0.5)
+        server = build_server(shop.dispatcher, notifier, Askers(patience=10), tools=settings)
+        tasks.start_soon(notifier.run)
+        yield shop, notifier, server
         tasks.cancel_scope.cancel()
 
 
@@ -119,7 +119,7 @@ async def test_what_is_not_listed_is_found_with_the_reason_and_bought_all_the_sa
 async def test_a_host_that_takes_so_many_tools_is_shown_no_more(tmp_path: Path) -> None:
     many = [replace(INVOICE, capability=f"docs/number-{n}") for n in range(150)]
     async with serving(tmp_path, max_tools=500) as (shop, _, server):
-        shop.shelf.publish(catalog(many))
+        shop.registry.publish(catalog(many))
         counts = {}
         for host in ("windsurf-client", "Visual Studio Code", "unknown", "claude-code"):
             async with as_host(server, host, "legacy") as client:
@@ -130,7 +130,7 @@ async def test_a_host_that_takes_so_many_tools_is_shown_no_more(tmp_path: Path) 
 async def test_where_each_action_is_a_tool_by_the_operators_word_none_is_left_out(tmp_path: Path) -> None:
     many = [replace(INVOICE, capability=f"docs/number-{n}") for n in range(150)]
     async with serving(tmp_path, mode="direct") as (shop, _, server):
-        shop.shelf.publish(catalog(many))
+        shop.registry.publish(catalog(many))
         async with as_host(server, "windsurf-client", "legacy") as client:
             assert len(await tools_of(client)) == 159
 
@@ -177,28 +177,28 @@ async def hearing(server: Any, host: str, era: str) -> AsyncIterator[Told]:
 @pytest.mark.parametrize("era", ERAS)
 async def test_only_hosts_whose_own_list_changed_are_told_and_once(tmp_path: Path, era: str) -> None:
     async with (
-        serving(tmp_path) as (shop, announcer, server),
+        serving(tmp_path) as (shop, notifier, server),
         hearing(server, "claude-code", era) as claude,
         hearing(server, "some host", era) as unknown,
     ):
         # Only hosts that take a choice at the root see this one.
         for text in ("once", "twice"):
             changed = replace(CHOICE, description=f"changed {text}")
-            shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
-            announcer.changed()
+            shop.registry.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
+            notifier.note_change()
             await anyio.wait_all_tasks_blocked()
         with anyio.fail_after(60):
             await claude.came.wait()
         assert (claude.count, unknown.count) == (1, 0)
         # A change that is taken back before anybody is told is none.
-        shop.shelf.publish(catalog([]))
-        announcer.changed()
+        shop.registry.publish(catalog([]))
+        notifier.note_change()
         await anyio.wait_all_tasks_blocked()
-        shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
-        announcer.changed()
+        shop.registry.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]))
+        notifier.note_change()
         await anyio.wait_all_tasks_blocked()
-        shop.shelf.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]), Vetting({SUMMARY.key: "held"}))
-        announcer.changed()
+        shop.registry.publish(catalog([*ACTIONS, LONG, LONGER, changed, OLDER]), Vetting({SUMMARY.key: "held"}))
+        notifier.note_change()
         await anyio.wait_all_tasks_blocked()
         claude.came = anyio.Event()
         with anyio.fail_after(60):
@@ -210,7 +210,7 @@ async def test_only_hosts_whose_own_list_changed_are_told_and_once(tmp_path: Pat
 async def test_the_list_is_promised_no_longer_than_until_the_next_look(tmp_path: Path) -> None:
     left = 12.5
     async with opened(tmp_path) as shop:
-        server = build_server(shop.desk, Announcer(), Askers(patience=10), fresh_seconds=lambda: left)
+        server = build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10), fresh_seconds=lambda: left)
         async with Client(server, mode="2026-07-28") as client:
             first = await client.list_tools(cache_mode="bypass")
             left = 0.25

@@ -18,7 +18,7 @@ import uvicorn
 
 from jecp_mcp.server import http_guard, http_limits
 from jecp_mcp.server.http_guard import HttpGuard
-from jecp_mcp.server.http_limits import Connections, HttpLimits, bounded
+from jecp_mcp.server.http_limits import Connections, HttpLimits, bounded_protocol
 from jecp_mcp.server.transports import listen
 from jecp_mcp.settings import ServerSettings
 
@@ -92,14 +92,14 @@ async def serving(limits: HttpLimits) -> AsyncIterator[Running]:
             running.changed.notify_all()
 
     class Watched(Connections):
-        def opened(self, connection: Any) -> None:
+        def add(self, connection: Any) -> None:
             running.taken_on += 1
             running.before_next()
-            super().opened(connection)
+            super().add(connection)
             running.after_next()
 
-        def closed(self, connection: Any) -> None:
-            super().closed(connection)
+        def discard(self, connection: Any) -> None:
+            super().discard(connection)
             noticing.add(asyncio.ensure_future(changed()))
 
     noticing: set[asyncio.Future[None]] = set()
@@ -119,7 +119,7 @@ async def serving(limits: HttpLimits) -> AsyncIterator[Running]:
     running.guard = guard = HttpGuard(app, limits, [OPEN, "http://any.example:*"], streams=["/stream"], pages=["/page"])
     config = uvicorn.Config(
         guard,
-        http=bounded(running.connections),
+        http=bounded_protocol(running.connections),
         ws="none",
         lifespan="off",
         log_config=None,

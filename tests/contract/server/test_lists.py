@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from mcp import Client
 
-from jecp_mcp.server.app import build_server
-from jecp_mcp.server.ask import Askers
-from jecp_mcp.server.notify import Announcer
+from jecp_mcp.server.elicitation import Askers
+from jecp_mcp.server.list_changed import ListChangedNotifier
+from jecp_mcp.server.mcp_server import build_server
 from tests.contract.tools.shop import INVOICE, catalog, opened
 
 pytestmark = pytest.mark.anyio
@@ -25,8 +25,10 @@ async def test_a_catalog_of_large_schemas_comes_in_pages_below_a_mebibyte(tmp_pa
     actions = [replace(INVOICE, capability=f"docs/large-{n}", input_schema=LARGE) for n in range(40)]
     sizes, names, cursor = list[int](), list[str](), None
     async with opened(tmp_path) as shop:
-        shop.shelf.publish(catalog(actions))
-        async with Client(build_server(shop.desk, Announcer(), Askers(patience=10)), mode=era) as client:
+        shop.registry.publish(catalog(actions))
+        async with Client(
+            build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10)), mode=era
+        ) as client:
             while True:
                 page = await client.list_tools(cursor=cursor, cache_mode="bypass")
                 sizes.append(

@@ -17,9 +17,9 @@ from mcp_types import PromptReference, ResourceTemplateReference
 
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.server.app import build_server
-from jecp_mcp.server.ask import Askers
-from jecp_mcp.server.notify import Announcer
+from jecp_mcp.server.elicitation import Askers
+from jecp_mcp.server.list_changed import ListChangedNotifier
+from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.tools.prompts import INSTRUCTIONS
 from tests.contract.tools.shop import INVOICE, Shop, opened
 
@@ -46,14 +46,14 @@ class Reader:
 async def reading(path: Path, era: str) -> AsyncIterator[Reader]:
     async with (
         opened(path) as shop,
-        Client(build_server(shop.desk, Announcer(), Askers(patience=10)), mode=era) as client,
+        Client(build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10)), mode=era) as client,
     ):
         yield Reader(shop, client)
 
 
 async def test_the_wallet_the_latest_calls_and_the_catalog_can_be_read(tmp_path: Path, era: str) -> None:
     async with reading(tmp_path, era) as at:
-        bought = await at.shop.desk.call("docs_invoice_render", {"n": 1}, ME)
+        bought = await at.shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
         listed = [one.uri for one in (await at.client.list_resources()).resources]
         wallet, recent = await at.json("jecp://wallet"), await at.json("jecp://ledger/recent")
         shelf = {one["tool"]: one for one in (await at.json("jecp://catalog"))["actions"]}
@@ -157,7 +157,7 @@ async def test_of_ten_thousand_actions_a_hundred_names_are_offered_and_the_list_
     many = [replace(INVOICE, capability=f"docs-{n // 100}/number-{n}") for n in range(10_000)]
     async with (
         opened(tmp_path, goods=many) as shop,
-        Client(build_server(shop.desk, Announcer(), Askers(patience=10)), mode=era) as client,
+        Client(build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10)), mode=era) as client,
     ):
         at, action = Reader(shop, client), ResourceTemplateReference(uri="jecp://catalog/{id}")
         whole = (await client.complete(action, {"name": "id", "value": "docs-7"})).completion
@@ -179,7 +179,7 @@ async def test_of_ten_thousand_actions_a_hundred_names_are_offered_and_the_list_
 
 async def test_prompts_carry_their_arguments_and_name_what_is_missing(tmp_path: Path, era: str) -> None:
     async with reading(tmp_path, era) as at:
-        await at.shop.desk.call("docs_invoice_render", {"n": 1}, ME)
+        await at.shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
         listed = {one.name: one for one in (await at.client.list_prompts()).prompts}
         report = await at.client.get_prompt("budget-report")
         found = await at.client.get_prompt("find-and-buy", {"what": "an invoice {call_id}", "max_price": "0.25"})

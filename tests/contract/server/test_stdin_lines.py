@@ -11,7 +11,7 @@ import pytest
 
 from jecp_mcp.server import pipe, stdio
 from jecp_mcp.server.pipe import PipeLines
-from jecp_mcp.server.stdio import Lines
+from jecp_mcp.server.stdio import ThreadLines
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ GIVEN = [
 TAKEN = ["a" * 999, "b" * 1_000, "", "é"]
 
 
-async def read_all(lines: PipeLines | Lines) -> list[str]:
+async def read_all(lines: PipeLines | ThreadLines) -> list[str]:
     with anyio.fail_after(30):
         return [line.rstrip("\n") async for line in lines]
 
@@ -63,7 +63,7 @@ async def test_lines_of_a_pipe_are_bounded_however_they_come_in(size: int, caplo
 async def test_lines_of_a_file_are_bounded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "input"
     path.write_bytes(b"".join(GIVEN))
-    lines = Lines(os.open(path, os.O_RDONLY)).start()
+    lines = ThreadLines(os.open(path, os.O_RDONLY)).start()
     assert await read_all(lines) == TAKEN
     lines._receive.close()
     assert len(caplog.messages) == 3

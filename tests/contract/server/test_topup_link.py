@@ -9,9 +9,9 @@ import pytest
 from mcp import Client
 from mcp_types import ElicitResult
 
-from jecp_mcp.server.app import build_server
-from jecp_mcp.server.ask import Askers
-from jecp_mcp.server.notify import Announcer
+from jecp_mcp.server.elicitation import Askers
+from jecp_mcp.server.list_changed import ListChangedNotifier
+from jecp_mcp.server.mcp_server import build_server
 from tests.contract.tools.shop import Account, opened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ["legacy", "2026-07-28"])]
@@ -28,7 +28,7 @@ async def topped_up(path: Path, era: str, action: Any, account: Account) -> tupl
 
     callback = None if action is None else person
     async with opened(path, account=account) as shop:
-        server = build_server(shop.desk, Announcer(), Askers(patience=10))
+        server = build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10))
         async with Client(server, mode=era, elicitation_callback=callback) as client:
             result = await client.call_tool("jecp_topup", {"amount_usd": 5})
     return dict(result.structured_content or {}), asked

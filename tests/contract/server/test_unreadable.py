@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mcp_types import jsonrpc_message_adapter
 from pydantic import ValidationError
 
-from jecp_mcp.server.unreadable import refusal
+from jecp_mcp.server.invalid_messages import error_for
 from tests.acceptance.cli.test_processes import NOWHERE, environment
 
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
@@ -115,7 +115,7 @@ def test_whatever_the_sdk_does_not_read_is_refused_or_is_a_notification(line: st
     try:
         jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValidationError as exc:
-        found = refusal(line, exc)
+        found = error_for(line, exc)
         if found is None:
             assert "id" not in json.loads(line)
         else:

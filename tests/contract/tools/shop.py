@@ -1,4 +1,4 @@
-"""A desk over the real pipeline, ledger, registry, search and artifact store; the rail and the account are scripted."""
+"""A dispatcher over the real pipeline, ledger, registry, search and artifact store; the rail and the account are scripted."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest
 from jecp_mcp.settings import ArtifactSettings, MandateSettings, ToolSettings
-from jecp_mcp.tools.artifacts import ArtifactStore
-from jecp_mcp.tools.dispatch import Desk
-from jecp_mcp.tools.own.handlers import Neighbours
+from jecp_mcp.tools.artifact_store import ArtifactStore
+from jecp_mcp.tools.dispatch import ToolDispatcher
+from jecp_mcp.tools.own.handlers import ToolDeps
+from jecp_mcp.tools.own.registration import RegisteredAccount
 from jecp_mcp.tools.own.wallet import Wallet
-from jecp_mcp.tools.ports import Registered
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
@@ -100,11 +100,11 @@ class Account:
     def present(self) -> bool:
         return self.registered
 
-    async def register(self, name: str | None) -> Registered:
+    async def register(self, name: str | None) -> RegisteredAccount:
         if self.fault is not None:
             raise self.fault
         self.registered = True
-        return Registered(f"jdb_ag_{name or 'agent'}0123456789abcdef", 100, "the platform's keyring")
+        return RegisteredAccount(f"jdb_ag_{name or 'agent'}0123456789abcdef", 100, "the platform's keyring")
 
     async def topup(self, amount_usd: int) -> str:
         if self.fault is not None:
@@ -161,11 +161,11 @@ def lost() -> Outcome:
 
 @dataclass
 class Shop:
-    desk: Desk
+    dispatcher: ToolDispatcher
     rail: Rail
     account: Account
     clock: StillClock
-    shelf: Registry
+    registry: ToolRegistry
     calls: Calls
     store: ArtifactStore
 
@@ -184,9 +184,9 @@ async def opened(
     account = account or Account()
     clock, rail, ids = StillClock(), Rail(script, account), itertools.count(1)
     settings = tools or ToolSettings()
-    shelf = Registry(settings)
+    registry = ToolRegistry(settings)
     published = catalog(goods)
-    shelf.publish(published)
+    registry.publish(published)
     policy = Policy.from_settings(MandateSettings(**(mandate or {})))
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
     calls = Calls(
@@ -198,22 +198,21 @@ async def opened(
     )
     links, chosen = LinkPolicy(HUB), artifacts or ArtifactSettings()
     store = ArtifactStore(path / "artifacts", chosen, clock)
-    near = Neighbours(
-        views=Views(shelf, settings),
-        shelf=shelf,
+    deps = ToolDeps(
+        views=Views(registry, settings),
+        registry=registry,
         finder=Finder(lambda: published),
         calls=calls,
         wallet=Wallet(calls, policy, clock),
         results=Results(store, chosen, links),
-        topups=account,
-        refunds=account,
-        keeper=account,
+        hub=account,
+        account=account,
         links=links,
         clock=clock,
     )
     try:
         async with calls.open():
-            yield Shop(Desk(near, store, ArgumentChecks()), rail, account, clock, shelf, calls, store)
+            yield Shop(ToolDispatcher(deps, store, ArgumentChecks()), rail, account, clock, registry, calls, store)
     finally:
         await ledger.close()
 

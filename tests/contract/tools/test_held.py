@@ -27,18 +27,18 @@ HELD = Vetting({INVOICE.key: WHY})
 
 def pull(shop: Shop) -> None:
     """The Hub's catalog changes, and the change is held."""
-    shop.shelf.publish(catalog([PULLED, *ACTIONS[1:]]), HELD)
+    shop.registry.publish(catalog([PULLED, *ACTIONS[1:]]), HELD)
 
 
 async def told(shop: Shop, tool: str, arguments: dict[str, Any]) -> Any:
-    return (await shop.desk.call(tool, arguments, ME)).structured
+    return (await shop.dispatcher.call(tool, arguments, ME)).structured
 
 
 async def test_no_way_leads_to_a_held_action(tmp_path: Path) -> None:
     async with opened(tmp_path) as shop:
         prepared = await told(shop, "jecp_prepare", {"tool": "docs_invoice_render", "arguments": {"n": 1}})
         pull(shop)
-        assert "docs_invoice_render" not in {card.name for card in shop.desk.cards()}
+        assert "docs_invoice_render" not in {card.name for card in shop.dispatcher.cards()}
         for tool, arguments in (
             ("docs_invoice_render", {"n": 1}),
             ("jecp_call", {"tool": "docs_invoice_render", "arguments": {"n": 1}}),
@@ -67,24 +67,26 @@ async def test_a_search_says_what_is_held_and_why_beside_what_is_sold(tmp_path: 
 async def test_what_is_approved_is_sold_again_under_its_name(tmp_path: Path) -> None:
     async with opened(tmp_path) as shop:
         pull(shop)
-        shop.shelf.publish(catalog([PULLED, *ACTIONS[1:]]))
+        shop.registry.publish(catalog([PULLED, *ACTIONS[1:]]))
         assert await told(shop, "docs_invoice_render", {"n": 1}) == {"done": True}
         assert len(shop.rail.sent) == 1
 
 
 async def test_a_provider_that_passes_for_a_better_known_one_is_sold_with_a_caution(tmp_path: Path) -> None:
     async with opened(tmp_path) as shop:
-        shop.shelf.publish(catalog(ACTIONS), Vetting(marks={"text": "texts"}))
+        shop.registry.publish(catalog(ACTIONS), Vetting(marks={"text": "texts"}))
         words = "Caution: text is not texts, a better known provider with nearly the same name."
-        (card,) = (one for one in shop.desk.cards() if one.name == "text_summary_extract")
+        (card,) = (one for one in shop.dispatcher.cards() if one.name == "text_summary_extract")
         assert words in card.description
         assert (await told(shop, "jecp_describe", {"tool": SUMMARY.key}))["caution"] == words
         (hit,) = (await told(shop, "jecp_search", {"query": "summarise"}))["results"]
         assert hit["caution"] == words
-        assert not any("caution" in str(one.description).lower() for one in shop.desk.cards() if one.name != card.name)
+        assert not any(
+            "caution" in str(one.description).lower() for one in shop.dispatcher.cards() if one.name != card.name
+        )
         # Cleared, the card is as it was.
-        assert shop.shelf.publish(catalog(ACTIONS), Vetting())
-        assert "Caution" not in str(shop.shelf.resolve("text_summary_extract"))
+        assert shop.registry.publish(catalog(ACTIONS), Vetting())
+        assert "Caution" not in str(shop.registry.resolve("text_summary_extract"))
 
 
 def test_no_tool_approves_anything() -> None:

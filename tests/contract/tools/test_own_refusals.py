@@ -22,7 +22,6 @@ from jecp_mcp.calls.prepared import PREPARED_MS
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
-from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, SettingsError, WireError
@@ -35,7 +34,7 @@ from jecp_mcp.rails.base import StoredRequest, account_changed
 from jecp_mcp.rails.jecp import outcome, rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
 from jecp_mcp.tools import dispatch
-from jecp_mcp.tools.error_results import fault_object
+from jecp_mcp.tools.error_results import error_object
 from jecp_mcp.tools.own import handlers, refunds
 from jecp_mcp.tools.types import Text
 from tests.unit.calls.test_refusals import row
@@ -85,13 +84,13 @@ class Scene:
 def buys(*others: Mapping[str, Any], **more: Any) -> Play:
     async def before(shop: Shop) -> None:
         for arguments in others or (GIVEN,):
-            await shop.desk.call(TOOL, arguments, Caller(LOCAL, **more))
+            await shop.dispatcher.call(TOOL, arguments, Caller(**more))
 
     return before
 
 
 async def prepared(shop: Shop) -> dict[str, Any]:
-    made = (await shop.desk.call("jecp_prepare", BUYING, Caller(LOCAL))).structured
+    made = (await shop.dispatcher.call("jecp_prepare", BUYING, Caller())).structured
     assert made is not None
     return {"prepared_id": made["prepared_id"]}
 
@@ -111,7 +110,7 @@ async def superseded(shop: Shop) -> dict[str, Any]:
 def offered_instead(**changes: Any) -> Play:
     async def before(shop: Shop) -> dict[str, Any]:
         made = await prepared(shop)
-        shop.shelf.publish(catalog([replace(INVOICE, **changes), SUMMARY]))
+        shop.registry.publish(catalog([replace(INVOICE, **changes), SUMMARY]))
         return made
 
     return before
@@ -119,7 +118,7 @@ def offered_instead(**changes: Any) -> Play:
 
 async def withdrawn(shop: Shop) -> dict[str, Any]:
     made = await prepared(shop)
-    shop.shelf.publish(catalog([one for one in ACTIONS if one is not INVOICE]))
+    shop.registry.publish(catalog([one for one in ACTIONS if one is not INVOICE]))
     return made
 
 
@@ -284,7 +283,7 @@ async def told(scene: Scene, path: Path) -> dict[str, Any]:
             made = await scene.before(shop)
             arguments = made if arguments is None else arguments
         assert arguments is not None
-        result = await shop.desk.call(scene.tool, arguments, Caller(LOCAL, asker=scene.person))
+        result = await shop.dispatcher.call(scene.tool, arguments, Caller(asker=scene.person))
     assert result.is_error, result.structured
     assert isinstance(result.blocks[0], Text)
     assert json.loads(result.blocks[0].text) == result.structured
@@ -295,7 +294,7 @@ async def told(scene: Scene, path: Path) -> dict[str, Any]:
 
 def standing(name: str) -> dict[str, Any]:
     refusal, charge = STANDING[name]
-    return fault_object(refused(refusal, charge, None if charge is Charge.NO else "call_1"), context())
+    return error_object(refused(refusal, charge, None if charge is Charge.NO else "call_1"), context())
 
 
 @pytest.fixture(scope="module")

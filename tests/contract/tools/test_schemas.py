@@ -35,17 +35,17 @@ def said(result: ToolResult) -> dict[str, Any]:
 
 
 async def buy(shop: Shop, arguments: dict[str, Any]) -> ToolResult:
-    return await shop.desk.call("jecp_call", {"tool": NAME, "arguments": arguments}, ME)
+    return await shop.dispatcher.call("jecp_call", {"tool": NAME, "arguments": arguments}, ME)
 
 
 async def prepare(shop: Shop, arguments: dict[str, Any]) -> dict[str, Any]:
-    return said(await shop.desk.call("jecp_prepare", {"tool": NAME, "arguments": arguments}, ME))
+    return said(await shop.dispatcher.call("jecp_prepare", {"tool": NAME, "arguments": arguments}, ME))
 
 
 async def left(shop: Shop, arguments: dict[str, Any]) -> tuple[str, list[str], list[str]]:
     """What the tool, its description on demand and a prepared call say is left to the Hub."""
-    (card,) = (card for card in shop.desk.cards(OPEN) if card.name == NAME)
-    described = said(await shop.desk.call("jecp_describe", {"tool": NAME}, ME))
+    (card,) = (card for card in shop.dispatcher.cards(OPEN) if card.name == NAME)
+    described = said(await shop.dispatcher.call("jecp_describe", {"tool": NAME}, ME))
     issues = (await prepare(shop, arguments)).get("issues", ())
     noted = [one for one in issues if one["code"] == "NOT_CHECKED_HERE"]
     assert not [one for one in noted if one["blocking"]]
@@ -87,8 +87,8 @@ async def test_a_reference_is_checked_whatever_the_name_it_leads_to(tmp_path: Pa
         assert (await buy(shop, {"f": "x"})).is_error
         assert shop.rail.sent == []
         assert not (await buy(shop, {"f": 1})).is_error
-        assert await left(shop, {"f": 1}) == (shop.desk.cards()[-1].description, [], [])
-        assert "Only the Hub checks" not in shop.desk.cards()[-1].description
+        assert await left(shop, {"f": 1}) == (shop.dispatcher.cards()[-1].description, [], [])
+        assert "Only the Hub checks" not in shop.dispatcher.cards()[-1].description
 
 
 LEFT = {
@@ -271,8 +271,8 @@ async def test_a_key_that_a_models_api_refuses_is_shown_to_no_host_that_hands_it
 ) -> None:
     schema = {"properties": {key: {"type": "string"}}, "required": [key]}
     async with opened(tmp_path, goods=goods(schema)) as shop:
-        shown = {name: NAME in {card.name for card in shop.desk.cards(one)} for name, one in PROFILES.items()}
-        described = said(await shop.desk.call("jecp_describe", {"tool": NAME}, Caller(LOCAL, host=STRICT.name)))
+        shown = {name: NAME in {card.name for card in shop.dispatcher.cards(one)} for name, one in PROFILES.items()}
+        described = said(await shop.dispatcher.call("jecp_describe", {"tool": NAME}, Caller(host=STRICT.name)))
         wrong = await buy(shop, {key: 1})
         assert shop.rail.sent == []
     assert shown == {name: name == "open" for name in PROFILES}
@@ -285,7 +285,7 @@ async def test_what_the_arguments_hold_may_have_any_names_in_every_host(tmp_path
     inner = {"type": "object", "properties": {"$vectorSearch": NUMBER}, "additionalProperties": False}
     async with opened(tmp_path, goods=goods({"properties": {"stage": inner}})) as shop:
         for profile in PROFILES.values():
-            assert NAME in {card.name for card in shop.desk.cards(profile)}
+            assert NAME in {card.name for card in shop.dispatcher.cards(profile)}
         assert (await buy(shop, {"stage": {"$vectorSearch": "x"}})).is_error
         assert shop.rail.sent == []
 
@@ -295,4 +295,4 @@ async def test_a_record_as_zod_writes_it_is_a_tool_in_every_host(tmp_path: Path)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "properties": {"n": record}}
     async with opened(tmp_path, goods=goods(schema)) as shop:
         for profile in PROFILES.values():
-            assert NAME in {card.name for card in shop.desk.cards(profile)}
+            assert NAME in {card.name for card in shop.dispatcher.cards(profile)}

@@ -33,24 +33,24 @@ async def notices(path: Path, tool: str, at: str | None = None) -> list[str]:
         return replace(made, answer=replace(made.answer, notices=(told,))) if at is not None else made
 
     async with opened(path, answer, goods=[*ACTIONS, ENDING, ALONE]) as shop:
-        result = await shop.desk.call(tool, {"n": 1}, ME)
+        result = await shop.dispatcher.call(tool, {"n": 1}, ME)
     assert not result.is_error
     return [block.text for block in result.blocks if isinstance(block, Text) and block.text.startswith("Notice")]
 
 
 async def test_the_description_names_the_date_and_the_tool_that_takes_its_place(tmp_path: Path) -> None:
     async with opened(tmp_path, goods=[*ACTIONS, ENDING, ALONE]) as shop:
-        said = {card.name: card.description for card in shop.desk.cards()}
+        said = {card.name: card.description for card in shop.dispatcher.cards()}
         assert f"{WORDS} Use docs_invoice_render instead." in said["docs_old_render"]
         assert f"{WORDS} Successor: docs/nowhere." in said["docs_alone_render"]
         # The successor goes, and comes again.
-        assert shop.shelf.publish(catalog([SUMMARY, ENDING]))
+        assert shop.registry.publish(catalog([SUMMARY, ENDING]))
         assert (
             f"{WORDS} Successor: docs/invoice@2.0.0."
-            in {c.name: c.description for c in shop.desk.cards()}["docs_old_render"]
+            in {c.name: c.description for c in shop.dispatcher.cards()}["docs_old_render"]
         )
-        assert shop.shelf.publish(catalog([SUMMARY, ENDING, INVOICE]))
-        assert "Use docs_invoice_render" in {c.name: c.description for c in shop.desk.cards()}["docs_old_render"]
+        assert shop.registry.publish(catalog([SUMMARY, ENDING, INVOICE]))
+        assert "Use docs_invoice_render" in {c.name: c.description for c in shop.dispatcher.cards()}["docs_old_render"]
 
 
 async def test_a_paid_result_says_it_though_the_hub_did_not(tmp_path: Path) -> None:

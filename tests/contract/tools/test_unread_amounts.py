@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.cli.rows import shown
+from jecp_mcp.cli.call_rows import call_json
 from jecp_mcp.domain.outcomes import Outcome, Refunded
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.money import MicroUSDC
@@ -39,11 +39,11 @@ def saying(amount: str, status: str = "success") -> Script:
 
 
 async def buy(shop: Shop) -> ToolResult:
-    return await shop.desk.call(TOOL, {"n": 1}, ME)
+    return await shop.dispatcher.call(TOOL, {"n": 1}, ME)
 
 
 async def status(shop: Shop) -> dict[str, Any]:
-    (one,) = ((await shop.desk.call("jecp_status", {}, ME)).structured or {})["calls"]
+    (one,) = ((await shop.dispatcher.call("jecp_status", {}, ME)).structured or {})["calls"]
     return dict(one)
 
 
@@ -66,11 +66,11 @@ async def test_the_receipt_the_status_and_the_ledger_tell_no_figure_of_the_hubs(
         listed = await status(shop)
         assert "charged_usdc" not in listed
         assert (listed["amount_unreadable"], listed["counts_as_usdc"]) == (True, counts)
-        (row,) = await shop.calls.reader(LOCAL).latest(limit=10)
-        told = shown(row)
+        (row,) = await shop.calls.status()
+        told = call_json(row)
         assert (told["charged_usdc"], told["amount_unreadable"]) == (counts, True)
         # Said again, from the ledger alone.
-        again = await shop.desk.call("jecp_status", {"call_id": row.call_id}, ME)
+        again = await shop.dispatcher.call("jecp_status", {"call_id": row.call_id}, ME)
         assert "Already paid docs (tx tx_1), not charged again; how much cannot be read" in words(again)
         (day,) = await shop.calls.reader(LOCAL).windows()
         assert day.used == row.charged
@@ -87,7 +87,7 @@ async def test_an_amount_finer_than_a_micro_is_told_rounded_up(tmp_path: Path, a
 
 async def test_no_limit_is_passed_by_an_amount_of_seven_decimals(tmp_path: Path) -> None:
     async with opened(tmp_path, saying("5.0000001"), mandate={"daily_usdc": "10"}) as shop:
-        ends = [await shop.desk.call(TOOL, {"n": number}, ME) for number in range(4)]
+        ends = [await shop.dispatcher.call(TOOL, {"n": number}, ME) for number in range(4)]
     assert [end.is_error for end in ends] == [False, False, True, True]
     assert json.loads(words(ends[2]))["error"]["code"] == "LIMIT_REACHED"
 
@@ -97,7 +97,7 @@ async def test_a_charged_refusal_tells_no_figure_either(tmp_path: Path) -> None:
         refused = (await buy(shop)).structured or {}
         assert refused["charged"] == "yes"
         assert "how much cannot be read, so 0.05 USDC count as spent" in refused["error"]["message"]
-        asked = (await shop.desk.call("jecp_status", {"call_id": refused["call_id"]}, ME)).structured or {}
+        asked = (await shop.dispatcher.call("jecp_status", {"call_id": refused["call_id"]}, ME)).structured or {}
         assert "how much cannot be read, so 0.05 USDC count as spent" in asked["message"]
         assert "charged_usdc" not in asked
 

@@ -30,7 +30,7 @@ from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef, SlipState
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
-from jecp_mcp.tools import elicitation
+from jecp_mcp.tools import approval_form
 from tests.unit.calls.test_pipeline import (
     ACTION,
     PRICE,
@@ -236,7 +236,7 @@ async def test_a_person_is_told_whether_the_amount_is_the_price_or_only_its_boun
         end = await calls.pay(purchase, Caller(LOCAL, asker=person))
     (asked,) = person.asked
     assert (asked.exact, asked.amount) == (exact, PRICE if exact else 200_000)
-    wording = elicitation.wording(asked)
+    wording = approval_form.wording(asked)
     assert wording is not None
     assert ("at most" in wording) is not exact
     assert (end.charge, [request.hold for request in rail.sent]) == (Charge.YES, [asked.amount])

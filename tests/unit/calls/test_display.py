@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from jecp_mcp.calls import display
 from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN, arguments, words
-from jecp_mcp.cli.streams import VisibleText
+from jecp_mcp.cli.output_filter import VisibleText
 from jecp_mcp.server import approvals, approvals_html
 
 MARK = "\u200e"
@@ -299,7 +299,7 @@ def on_a_page(text: str) -> str:
     fields = dict.fromkeys(
         ("because", "action", "payee", "principal", "expires_at", "code", "at_most_usdc", "for"), "x"
     )
-    shown = approvals_html.whole({**fields, "exact": True, "arguments": text}, "token")
+    shown = approvals_html.whole_question({**fields, "exact": True, "arguments": text}, "token")
     page = bytes(approvals._page(shown).body).decode()
     return html.unescape(page.partition("<pre>")[2].partition("</pre>")[0])
 

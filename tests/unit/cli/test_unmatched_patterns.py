@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from jecp_mcp.cli.main import _run
-from jecp_mcp.cli.unmatched import PatternNotices, unmatched
+from jecp_mcp.cli.unmatched_patterns import PatternNotices, unmatched_patterns
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import Settings, load_settings
 from tests.unit.catalog.hubs import FakeClock, FakeHub, capability
@@ -70,11 +70,11 @@ async def test_what_leaves_nothing_of_the_catalog_is_named(
 ) -> None:
     settings = Settings.model_validate({"catalog": chosen})
     source = CatalogSource(hub(), HUB, None, settings.catalog, FakeClock())
-    assert unmatched(settings, source.current) == []
+    assert unmatched_patterns(settings, source.current) == []
     notices = PatternNotices(settings)
     source.subscribe(lambda _diff: notices.look(source.current))
     await source.refresh()
-    assert unmatched(settings, source.current) == silent
+    assert unmatched_patterns(settings, source.current) == silent
     assert caplog.messages == [f"{text} matches none of the actions on sale now" for text in silent]
 
 
@@ -92,16 +92,18 @@ async def test_each_pattern_without_a_match_is_found_wherever_it_stands(tmp_path
     settings = Settings.model_validate(GIVEN)
     path = tmp_path / "catalog.jsonl"
     source = await fetched(settings, path)
-    assert unmatched(settings, source.current) == SILENT
+    assert unmatched_patterns(settings, source.current) == SILENT
     # A catalog of which no page came anew, and one that the disk remembers, tell the same.
     await source.refresh()
-    assert unmatched(settings, source.current) == SILENT
-    assert unmatched(settings, CatalogSource(hub(), HUB, path, settings.catalog, FakeClock()).current) == SILENT
+    assert unmatched_patterns(settings, source.current) == SILENT
+    assert (
+        unmatched_patterns(settings, CatalogSource(hub(), HUB, path, settings.catalog, FakeClock()).current) == SILENT
+    )
 
 
 async def test_nothing_is_said_of_patterns_before_there_is_a_catalog() -> None:
     settings = Settings.model_validate(GIVEN)
-    assert unmatched(settings, CatalogSource(hub(), HUB, None, settings.catalog, FakeClock()).current) == []
+    assert unmatched_patterns(settings, CatalogSource(hub(), HUB, None, settings.catalog, FakeClock()).current) == []
 
 
 async def test_a_running_server_says_once_of_each_pattern_that_it_matches_nothing(

@@ -19,7 +19,7 @@ WHOLE = frozenset({"match", "fullmatch"})
 
 # Where a pattern is put together at run time. Each says what it is then, or why it cannot take long.
 MADE_LATER = {
-    ("tools/schemas/patterns.py", "pattern"): ("_TOKEN", "_MEMBER"),
+    ("tools/schemas/regexes.py", "pattern"): ("_TOKEN", "_MEMBER"),
     ("masking.py", "_spellings"): ("''.join(map(_spellings, 'jdb_ak_0123456789%abcdef'))",),
     ("sandbox/work/concordance.py", "keyword"): (),  # the buyer's words, escaped, with blanks between two of them
 }

@@ -21,26 +21,26 @@ import click
 from rich.markup import escape as no_markup
 
 from jecp_mcp.calls.ports import CallEnd, Charge
-from jecp_mcp.cli import ledger, main, tables
+from jecp_mcp.cli import ledger, main, rich_output
 from jecp_mcp.cli.call import _save
-from jecp_mcp.cli.spreadsheet import CsvRows
-from jecp_mcp.cli.streams import OneMessage, VisibleText
+from jecp_mcp.cli.csv_output import CsvRows
+from jecp_mcp.cli.output_filter import OneMessage, VisibleText
 from jecp_mcp.domain.answers import Answer, Billing, Notice
 from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.server import approvals, approvals_html, content
+from jecp_mcp.server import approvals, approvals_html, mcp_json
 from jecp_mcp.settings import ArtifactSettings
-from jecp_mcp.tools.artifacts import ArtifactStore
-from jecp_mcp.tools.error_results import fault
+from jecp_mcp.tools.artifact_store import ArtifactStore
+from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.own import wallet
-from jecp_mcp.tools.own.browse import described
-from jecp_mcp.tools.own.refunds import _shown
+from jecp_mcp.tools.own.browse import description
+from jecp_mcp.tools.own.refunds import _refund_json
 from jecp_mcp.tools.publishing.cleaning import describe, title_of
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.registry import _publish
+from jecp_mcp.tools.publishing.tool_registry import _publish
 from jecp_mcp.tools.results import Results
 from jecp_mcp.wire.jecp import ids
 from jecp_mcp.wire.jecp.account import Refund
@@ -81,15 +81,15 @@ def echoed(text: str) -> str:
 
 
 def in_colour(text: str) -> str:
-    return seen(lambda: tables.console().print(no_markup(text), style="green"))
+    return seen(lambda: rich_output.console().print(no_markup(text), style="green"))
 
 
 def in_a_table(text: str) -> str:
-    return seen(lambda: tables.console().print(tables.table("Ledger", [("tool", "left")], [(text,)])))
+    return seen(lambda: rich_output.console().print(rich_output.table("Ledger", [("tool", "left")], [(text,)])))
 
 
 def in_facts(text: str) -> str:
-    return seen(lambda: tables.console().print(tables.facts({"Hub": text})))
+    return seen(lambda: rich_output.console().print(rich_output.facts({"Hub": text})))
 
 
 def in_the_ledger(text: str) -> str:
@@ -127,7 +127,7 @@ def in_csv(text: str) -> str:
 def on_the_page(text: str) -> str:
     fields = ("at_most_usdc", "for", "because", "action", "payee", "arguments", "principal", "expires_at", "code")
     shown = {**dict.fromkeys(fields, text), "exact": True, "state": "granted"}
-    page = approvals_html.listing([shown], "token", approvals_html.told(shown))
+    page = approvals_html.listing([shown], "token", approvals_html.answer_sentence(shown))
     return bytes(approvals._page(page).body).decode()
 
 
@@ -142,12 +142,12 @@ def action_of(text: str) -> Offer:
 def as_a_tool(text: str) -> str:
     made: Any = _publish("docs_pdf_make", action_of(text), None, None)
     action = action_of(text)
-    return _json([content.tool(made.card), describe(action), title_of(action)])
+    return _json([mcp_json.tool(made.card), describe(action), title_of(action)])
 
 
 def as_a_description(text: str) -> str:
     made: Any = _publish("docs_pdf_make", action_of(text), None, None)
-    return _json(described(made, None))
+    return _json(description(made, None))
 
 
 def as_an_output(text: str) -> str:
@@ -156,22 +156,22 @@ def as_an_output(text: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         store = ArtifactStore(Path(folder), ArtifactSettings(), FixedClock())
         result = anyio.run(Results(store, ArtifactSettings(), LINKS).render, end)
-    return _json(content.result(result))
+    return _json(mcp_json.result(result))
 
 
 def as_a_refusal(text: str) -> str:
     refusal = Refusal("X", text, details={text: [text]}, raw={"type": text, text: text}, documentation_url=text)
-    return _json(content.result(fault(refused(refusal), context())))
+    return _json(mcp_json.result(error_result(refused(refusal), context())))
 
 
 def as_a_status(text: str) -> str:
     row: Any = dict.fromkeys(CallRow.__dataclass_fields__)
     row |= {"call_id": "c", "tool": "t", "state": State.SETTLED, "created_at": 0, "charged": ZERO, "held": ZERO}
-    return _json(wallet.line(CallRow(**(row | {"refunded": ZERO, "reference": text, "answered": True}))))
+    return _json(wallet.call_summary(CallRow(**(row | {"refunded": ZERO, "reference": text, "answered": True}))))
 
 
 def as_a_refund(text: str) -> str:
-    return _json(_shown(Refund(text, text, text, None, None, text, text, text, text, text, {}), LINKS))
+    return _json(_refund_json(Refund(text, text, text, None, None, text, text, text, text, text, {}), LINKS))
 
 
 def as_an_id(text: str) -> str:

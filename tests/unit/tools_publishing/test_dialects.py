@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jecp_mcp.tools.schemas.dialects import Beyond, odd_key, plain
-from jecp_mcp.tools.schemas.schema import Unfit, fit
+from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 
 KEYWORDS = {
     "type", "title", "description", "default", "properties", "required", "additionalProperties", "minProperties",

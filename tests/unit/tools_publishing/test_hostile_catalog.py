@@ -19,9 +19,9 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import WireError
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.cleaning import hides_something
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.schemas.dialects import Beyond, plain
-from jecp_mcp.tools.schemas.schema import Unfit, fit
+from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.tools.types import ToolCard
 from tests.steps import steps
 from tests.unit.tools_publishing.hostile import CASES as BY_HAND
@@ -49,8 +49,8 @@ def named(case: Case) -> Iterator[None]:
 GOOD = act("good", {"type": "object", "properties": {"text": {"type": "string"}}}, capability="good/one", payee="good")
 
 
-def publish(*actions: Offer) -> Registry:
-    registry = Registry(ToolSettings(mode="direct"))
+def publish(*actions: Offer) -> ToolRegistry:
+    registry = ToolRegistry(ToolSettings(mode="direct"))
     registry.publish(Catalog("r", MappingProxyType({action.key: action for action in actions})))
     return registry
 

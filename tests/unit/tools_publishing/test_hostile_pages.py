@@ -11,7 +11,7 @@ from jecp_mcp.catalog.contents import Catalog, merged
 from jecp_mcp.catalog.rows import packed
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.publishing.registry import Registry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.wire.jecp.catalog import parse_page
 from tests.steps import steps
 from tests.unit.tools_publishing.hostile_pages import GOOD, RAW
@@ -20,12 +20,12 @@ from tests.unit.tools_publishing.test_hostile_catalog import check_card
 MOST_BYTES = 16 * 1024 * 1024
 
 
-def read(raw: str) -> Registry:
+def read(raw: str) -> ToolRegistry:
     page = parse_page(f'{{"jecp":"1.0","capabilities":[{GOOD},{raw}]}}'.encode(), max_bytes=MOST_BYTES)
     _, rows, unwritten = packed(page.actions)
     assert unwritten == []
-    actions = merged([rows], "")
-    registry = Registry(ToolSettings(mode="direct"))
+    actions = merged([rows])
+    registry = ToolRegistry(ToolSettings(mode="direct"))
     registry.publish(Catalog("r", actions, page.quarantined))
     for action in actions.values():
         # Whatever came over the wire can be pinned.

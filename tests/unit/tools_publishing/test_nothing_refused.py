@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from jecp_mcp.tools.schemas.arguments import ArgumentCheck
 from jecp_mcp.tools.schemas.dialects import Beyond, plain
+from jecp_mcp.tools.schemas.publishable_schema import Fitted, Unfit, fit, loosen
 from jecp_mcp.tools.schemas.references import deepest, growth, recursive
-from jecp_mcp.tools.schemas.root_object import unfolded
-from jecp_mcp.tools.schemas.schema import Fitted, Unfit, fit, loosened
+from jecp_mcp.tools.schemas.root_object import unfold
 
 DRAFTS = [
     "http://json-schema.org/draft-04/schema#",
@@ -111,12 +111,12 @@ def originals(raw: Any) -> list[jsonschema_rs.Validator]:
 
 def in_parts(schema: dict[str, Any]) -> list[jsonschema_rs.Validator]:
     """What a schema is checked by in part: without its patterns, without what repeats itself, and without either."""
-    patterns, whole = frozenset({"pattern", "patternProperties"}), unfolded(schema)
+    patterns, whole = frozenset({"pattern", "patternProperties"}), unfold(schema)
     circles = frozenset(id(node) for node in recursive(schema))
     less = [
-        loosened(whole, without=patterns),
-        loosened(whole, cut=circles),
-        loosened(whole, without=patterns, cut=circles),
+        loosen(whole, without=patterns),
+        loosen(whole, cut=circles),
+        loosen(whole, without=patterns, cut=circles),
     ]
     return [jsonschema_rs.validator_for(one, pattern_options=jsonschema_rs.RegexOptions()) for one in less]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mcp_types._v2025_11_25 import InputSchema as LegacySchema
 from mcp_types._v2026_07_28 import InputSchema as ModernSchema
 
-from jecp_mcp.tools.schemas.schema import Unfit, fit
+from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 
 KEYWORDS = (
     "type", "properties", "required", "items", "prefixItems", "additionalItems", "additionalProperties",

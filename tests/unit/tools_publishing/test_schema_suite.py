@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jecp_mcp.tools.schemas.arguments import ArgumentCheck
-from jecp_mcp.tools.schemas.schema import Fitted, Unfit, fit
+from jecp_mcp.tools.schemas.publishable_schema import Fitted, Unfit, fit
 from tests.lacking import lacking
 from tests.unit.tools_publishing.suite import DRAFTS, Case, archive, cases
 

@@ -131,7 +131,7 @@ def test_a_name_too_long_for_a_host_is_cut_there_and_whole_where_it_may_be_long(
 
 def test_names_that_begin_so_come_in_order() -> None:
     names = all_lengths("b/c:d", "b/a:d", "a/b:c", "b/b:x")
-    assert list(names.beginning("b_")) == ["b_a_d", "b_b_x", "b_c_d"]
-    assert list(names.beginning("z")) == []
+    assert list(names.starting_with("b_")) == ["b_a_d", "b_b_x", "b_c_d"]
+    assert list(names.starting_with("z")) == []
     names.assign(["z/z:z"])
-    assert list(names.beginning("z")) == ["z_z_z"]
+    assert list(names.starting_with("z")) == ["z_z_z"]

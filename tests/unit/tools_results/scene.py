@@ -9,8 +9,8 @@ from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.tools.next_actions.steps import Context
-from jecp_mcp.tools.own.definitions import offered
+from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.own.definitions import own_cards
 from jecp_mcp.tools.publishing.links import LinkPolicy
 
 HUB = "https://jecp.dev"
@@ -46,7 +46,7 @@ def context(*, registered: bool = True, hub: str = HUB, **changes: Any) -> Conte
     fields: dict[str, Any] = {
         "tool": TOOL,
         "arguments": ARGUMENTS,
-        "own": frozenset(card.name for card in offered(registered=registered)),
+        "own": frozenset(card.name for card in own_cards(registered=registered)),
         "links": LinkPolicy(hub),
         "now": NOW,
         "target": TOOL,

@@ -15,7 +15,7 @@ from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.answers import Answer, Billing, Notice
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ArtifactSettings
-from jecp_mcp.tools.artifacts import ArtifactStore
+from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.results import FRAME, Results
 from jecp_mcp.tools.types import (

@@ -14,15 +14,15 @@ import jecp_mcp.tools
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.tools.error_results import fault_object
+from jecp_mcp.tools.error_results import error_object
 from jecp_mcp.wire.jecp.codes import CODES, Proof
 from jecp_mcp.wire.jecp.errors import parse_refusal
 
 from .scene import CALL_ID, context, refused
-from .test_detours import offers
+from .test_catalog_lookups import offers
 
 ROOM = Path(jecp_mcp.tools.__file__).parent
-PROTOCOL_ERRORS = {"resources.py", "prompts.py", "artifacts.py"}
+PROTOCOL_ERRORS = {"resources.py", "prompts.py", "artifact_store.py"}
 """What these raise never reaches a model as the result of a call."""
 
 LOOSENING = re.compile(r"\b(rais|increas|lift|loosen|higher|bigger|larger|disabl|bypass|overrid)", re.IGNORECASE)
@@ -74,7 +74,7 @@ def test_an_error_with_alternatives_costs_the_context_little() -> None:
             body = {"jecp": "1.0", "status": "failed", "error": error} if nested else error
             charge = Charge.UNKNOWN if entry.charge is Proof.UNKNOWN else Charge.NO
             end = refused(parse_refusal(body, status=400), charge, CALL_ID, 50_000 if charge is Charge.UNKNOWN else 0)
-            tokens.append(len(json.dumps(fault_object(end, context(offers=at)))) / 4)
+            tokens.append(len(json.dumps(error_object(end, context(offers=at)))) / 4)
     assert statistics.median(tokens) <= 200
     assert max(tokens) <= 300
 
@@ -82,7 +82,7 @@ def test_an_error_with_alternatives_costs_the_context_little() -> None:
 def test_a_refusal_that_was_charged_beyond_what_was_allowed_is_the_payees_word() -> None:
     refusal = Refusal("PROVIDER_ERROR", "It broke")
     end = CallEnd(Charge.YES, CALL_ID, refusal=refusal, amount=MicroUSDC(900_000_000), reserved=MicroUSDC(50_000))
-    message = fault_object(end, context())["error"]["message"]
+    message = error_object(end, context())["error"]["message"]
     assert "The payee says that it took 900.00 USDC, where at most 0.05 was allowed" in message
     assert "900.00 USDC were charged" not in message
 
@@ -96,13 +96,13 @@ def test_a_refusal_that_was_charged_beyond_what_was_allowed_is_the_payees_word()
 )
 def test_what_an_agent_can_mend_is_not_sent_to_the_operator(code: str, expected: tuple[str, str, str]) -> None:
     end = CallEnd(Charge.NO, refusal=Refusal(code, "So it is. Nothing was charged.", source="bridge"))
-    step = fault_object(end, context())["next_action"]
+    step = error_object(end, context())["next_action"]
     assert (step["type"], step["actor"], step["tool"]) == expected
 
 
 def test_a_limit_that_refills_tomorrow_is_a_persons_matter() -> None:
     details = {"limit": "daily_usdc", "resets_at": "2026-11-22T09:00:00Z"}
     end = CallEnd(Charge.NO, refusal=Refusal("LIMIT_REACHED", "Full. Nothing was charged.", details=details))
-    step = fault_object(end, context())["next_action"]
+    step = error_object(end, context())["next_action"]
     assert (step["type"], step["actor"], "tool" in step) == ("retry_after", "human", False)
     assert step["retry_after_seconds"] == 23 * 3600

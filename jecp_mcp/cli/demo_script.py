@@ -1,0 +1,311 @@
+"""The demo's script. Nothing in it is staged but the sandbox's money, one lost answer, and who plays the human."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from jecp_mcp.cli import budget, ledger
+from jecp_mcp.cli.hub_process import SandboxHub
+from jecp_mcp.cli.options import Start
+from jecp_mcp.cli.sandbox_client import SandboxClient
+from jecp_mcp.http import Http
+from jecp_mcp.settings import load_settings
+
+if TYPE_CHECKING:
+    from mcp import Client
+
+    from jecp_mcp.cli.demo_log import DemoLog
+
+INVOICE: Final[Mapping[str, Any]] = {
+    "number": "2026-117",
+    "issued": "2026-11-20",
+    "currency": "EUR",
+    "seller": {"name": "Fjordline Bookbinding", "address": "Strandgaten 9\n5013 Bergen"},
+    "buyer": {"name": "Museo della Carta", "address": "Via delle Ferriere 14\n84011 Amalfi"},
+    "items": [
+        {"description": "Half-leather rebinding, folio", "quantity": 2, "unit_price": 412.5},
+        {"description": "Marbled endpapers", "quantity": 8, "unit_price": 19.9},
+    ],
+    "tax_percent": 22,
+}
+
+CSV: Final = """month,visitors,tickets_eur,rain_days
+2026-01,1840,12880.00,11
+2026-02,1975,13825.00,9
+2026-03,2610,18270.00,8
+2026-04,3980,27860.00,7
+2026-05,4415,30905.00,5
+2026-06,5230,36610.00,3
+2026-07,6105,42735.00,1
+2026-08,6480,45360.00,2
+2026-09,4890,34230.00,5
+2026-10,3320,23240.00,9
+"""
+
+TEXT: Final = (
+    "The mill has made paper by hand since the thirteenth century. Cotton rags were beaten by water-driven hammers "
+    "until only fibre was left. The vat man dipped his mould, shook it once in each direction and let it drain. "
+    "Each sheet was pressed between felts and hung in the loft to dry. The flood of 1954 destroyed most of the "
+    "machines along the valley. One family rebuilt a single mill, and it still sells sheets to bookbinders. "
+    "Today visitors outnumber the sheets made by more than ten to one, and the museum lives on their tickets."
+)
+
+PRICE: Final = re.compile(r"(?<!\d)\d++\.\d\d")
+
+ATTEMPTS: Final = 8
+"""More attempts than the server makes for one call."""
+
+
+class Host:
+    """An MCP host with the official client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def tools(self) -> dict[str, str]:
+        """Every published tool with its description."""
+        listed: dict[str, str] = {}
+        cursor = None
+        while True:
+            page = await self._client.list_tools(cursor=cursor)
+            listed |= {tool.name: tool.description or "" for tool in page.tools}
+            cursor = page.next_cursor
+            if cursor is None:
+                return listed
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Call a tool; returns the result as plain data, as it came over the wire."""
+        result = await self._client.call_tool(tool, dict(arguments))
+        shown: dict[str, Any] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return shown
+
+
+class DemoScript:
+    """The steps, in order, each checked."""
+
+    def __init__(self, host: Host, hub: SandboxHub, log: DemoLog, state: Path, output: Path, per_call: str) -> None:
+        self._host = host
+        self._hub = hub
+        self._log = log
+        self._state = state
+        self._output = output
+        self._per_call = per_call
+        self._http = Http(hub.url)
+        self._sandbox = SandboxClient(hub, self._http)
+
+    async def run(self) -> None:
+        """Tell it.
+
+        Raises:
+            NotHeld: something was not so.
+            HubError: the sandbox failed.
+        """
+        self._log.title(
+            "jecp-mcp demo",
+            f"A Hub with test money at {self._hub.url}; `jecp-mcp serve` behind the official MCP client over stdio.",
+        )
+        async with self._http:
+            await self._catalog()
+            await self._invoice()
+            await self._csv()
+            await self._search()
+            await self._over_the_limit()
+            await self._unknown_tool()
+            await self._empty_wallet()
+            await self._lost_answer()
+            await self._books()
+        self._log.end("Everything held.")
+
+    async def _catalog(self) -> None:
+        self._log.step("The Hub's live catalog, as tools")
+        tools = await self._host.tools()
+        bought = {name: text for name, text in tools.items() if not name.startswith("jecp_")}
+        rows = [(name, text.splitlines()[0]) for name, text in sorted(bought.items())]
+        self._log.table([("tool", "left"), ("first line of its description", "left")], rows)
+        self._log.check(bool(bought), f"{len(bought)} actions of the Hub are tools, beside {len(tools) - len(bought)}")
+        self._log.check(
+            all(PRICE.search(text.splitlines()[0]) for text in bought.values()), "each says its price first"
+        )
+
+    async def _invoice(self) -> None:
+        self._log.step("Buy an invoice as PDF")
+        tool = await self._find_tool("invoice pdf", "invoice")
+        before = await self._total_charged()
+        result = await self._buy(tool, INVOICE)
+        [pdf] = [part["resource"] for part in result["content"] if part["type"] == "resource"]
+        data = base64.b64decode(pdf["blob"])
+        self._output.mkdir(parents=True, exist_ok=True)
+        path = self._output / "invoice.pdf"
+        path.write_bytes(data)
+        self._log.note(f"saved to {path} ({len(data)} bytes)")
+        self._log.check(data.startswith(b"%PDF-"), "it is a PDF")
+        paid = Decimal(_billing(result)["amount_usdc"])
+        self._log.check(
+            await self._total_charged() - before == paid > 0, f"the Hub charged the {paid} USDC of the receipt"
+        )
+
+    async def _csv(self) -> None:
+        self._log.step("Have a CSV analysed")
+        tool = await self._find_tool("csv columns statistics", "csv")
+        result = await self._buy(tool, {"csv": CSV})
+        text = json.dumps(result["structuredContent"])
+        self._log.check("visitors" in text and "rain_days" in text, "the answer is about the columns that were sent")
+
+    async def _search(self) -> None:
+        self._log.step("Search for what else there is, and use the best match")
+        found = await self._call("jecp_search", {"query": "summary of a text", "limit": 5})
+        hits = found["structuredContent"]["results"]
+        rows = [(hit["tool"], str(hit.get("price_usdc")), str(hit.get("summary", ""))[:60]) for hit in hits]
+        self._log.table([("tool", "left"), ("USDC", "right"), ("", "left")], rows)
+        result = await self._buy("jecp_call", {"tool": hits[0]["tool"], "arguments": {"text": TEXT}})
+        first = str(next(iter(result["structuredContent"].values())))
+        self._log.check(any(part in first for part in TEXT.split(". ")), "the summary is made of the text's sentences")
+
+    async def _over_the_limit(self) -> None:
+        self._log.step("A price over the limit")
+        found = await self._call("jecp_search", {"query": "report", "limit": 20})
+        dear = next(hit for hit in found["structuredContent"]["results"] if Decimal(hit["price_usdc"]) > 1)
+        before = await self._total_charged()
+        example = await self._example(dear["tool"])
+        error = await self._expect_refusal("jecp_call", {"tool": dear["tool"], "arguments": example})
+        self._log.check(
+            error["error"]["code"] == "PER_CALL_LIMIT", f"{dear['price_usdc']} USDC is over the limit of a call"
+        )
+        self._log.check(error["charged"] == "no" and await self._total_charged() == before, "nothing was charged")
+        step = error["next_action"]
+        self._log.check(step.get("tool") in {None, "jecp_search"}, "the model is not coached to raise its own limit")
+        if step["actor"] == "agent":
+            cheaper = (await self._follow(step))["structuredContent"]["results"]
+            within = all(Decimal(hit["price_usdc"]) <= Decimal(self._per_call) for hit in cheaper)
+            self._log.check(within, f"what it is offered instead is within the limit: {len(cheaper)} actions")
+
+    async def _unknown_tool(self) -> None:
+        self._log.step("A name the model made up, recovered by following next_action")
+        error = await self._expect_refusal("text_statistic_counter", {})
+        self._log.check(error["next_action"]["actor"] == "agent", "the agent can act itself")
+        found = await self._follow(error["next_action"])
+        tool = found["structuredContent"]["results"][0]["tool"]
+        self._log.check(bool(tool), f"the search that came with the error finds {tool}")
+        await self._buy(tool, await self._example(tool))
+
+    async def _empty_wallet(self) -> None:
+        self._log.step("An empty wallet, topped up by the human")
+        await self._sandbox.empty_wallet()
+        self._log.note("the wallet is emptied behind the scenes")
+        tool = await self._find_tool("invoice pdf", "invoice")
+        error = await self._expect_refusal(tool, {**INVOICE, "number": "2026-118"})
+        self._log.check(error["error"]["code"] == "INSUFFICIENT_BALANCE", "the Hub refuses, and the error says why")
+        self._log.check(error["charged"] == "no", "nothing was charged")
+        step = error["next_action"]
+        if step["actor"] == "agent":
+            step = (await self._follow(step))["structuredContent"]["next_action"]
+        self._log.check(step["actor"] == "human" and bool(step["url"]), "the human gets a payment link")
+        self._log.note(f"the human opens {step['url']} and pays")
+        await self._sandbox.pay(step["url"])
+        books = await self._sandbox.books()
+        self._log.check(Decimal(books["balance_usdc"]) > 0, f"the wallet holds {books['balance_usdc']} USDC")
+        await self._buy(tool, {**INVOICE, "number": "2026-118"})
+
+    async def _lost_answer(self) -> None:
+        self._log.step("A paid answer is lost on its way; the same call again")
+        tool = await self._find_tool("csv columns statistics", "csv")
+        before, arguments = await self._total_charged(), {"csv": CSV.replace("2026-", "2025-")}
+        action = await self._action_of(tool)
+        await self._sandbox.lose_answers(action, ATTEMPTS)
+        self._log.note("the Hub will do the work, charge, and then lose the connection")
+        error = await self._expect_refusal(tool, arguments)
+        self._log.check(error["charged"] == "unknown", "the error admits that it is not known whether it was charged")
+        paid = await self._total_charged() - before
+        self._log.check(paid > 0, f"the Hub did charge {paid} USDC")
+        await self._sandbox.forget_faults()
+        result = await self._buy(tool, arguments, note="the same call again")
+        self._log.check(_billing(result).get("call_id") == error["call_id"], "the answer is that of the first call")
+        self._log.check(await self._total_charged() - before == paid, "the Hub charged once")
+
+    async def _books(self) -> None:
+        self._log.step("The books: ours, and the Hub's beside them")
+        environ = {"JECP_MCP_CONFIG": "/dev/null", "JECP_BASE_URL": self._hub.url}
+        given = Start(load_settings(environ=environ), self._state, None)
+        ours = [row for row in await ledger.read(given) if row["charged_usdc"] != "0.00" or row["held_usdc"] != "0.00"]
+        spent = await budget.read(given)
+        books = await self._sandbox.books()
+        theirs = {row["call_id"]: row for row in books["transactions"] if row["amount_micro"]}
+        rows = [
+            (row["tool"], row["state"], row["charged_usdc"], theirs.get(row["call_id"], {}).get("amount_usdc", "—"))
+            for row in reversed(ours)
+        ]
+        rows.append(("", "together", spent["totals"]["charged_usdc"], books["charged_usdc"]))
+        heads = [("tool", "left"), ("state", "left"), ("our ledger", "right"), ("the Hub's books", "right")]
+        self._log.table(heads, rows)
+        for window in spent["windows"]:
+            self._log.note(f"{window['label']}: {window['used_usdc']} of {window['limit_usdc']} USDC used")
+        self._log.check(
+            {row["call_id"]: Decimal(row["charged_usdc"]) for row in ours}
+            == {call_id: Decimal(row["amount_usdc"]) for call_id, row in theirs.items()},
+            "every call stands in both books with the same amount",
+        )
+        self._log.check(
+            Decimal(spent["totals"]["charged_usdc"]) == Decimal(books["charged_usdc"]),
+            "the sums are equal to the micro-USDC",
+        )
+        self._log.check(Decimal(spent["totals"]["held_usdc"]) == 0, "nothing is left held")
+
+    async def _call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self._log.request(tool, arguments)
+        return await self._host.call(tool, arguments)
+
+    async def _buy(self, tool: str, arguments: Mapping[str, Any], note: str = "") -> dict[str, Any]:
+        if note:
+            self._log.note(note)
+        result = await self._call(tool, arguments)
+        self._log.response(result["content"][0]["text"])
+        self._log.check(not result.get("isError", False), "the call is answered")
+        for part in result["content"][1:]:
+            if part["type"] == "text":
+                self._log.receipt(part["text"])
+        return result
+
+    async def _expect_refusal(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        result = await self._call(tool, arguments)
+        self._log.check(bool(result.get("isError")), "the call is refused")
+        error: dict[str, Any] = result["structuredContent"]
+        step = error["next_action"]
+        self._log.receipt(f"{error['error']['code']}: {error['error']['message']}")
+        self._log.receipt(f"charged: {error['charged']}; next_action: {step['type']} by the {step['actor']}")
+        return error
+
+    async def _follow(self, step: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what a next_action says, knowing nothing else."""
+        result = await self._call(step["tool"], step["arguments"])
+        self._log.check(not result.get("isError", False), "the server accepts the call that came with the error")
+        return result
+
+    async def _find_tool(self, query: str, part: str) -> str:
+        found = await self._host.call("jecp_search", {"query": query})
+        return next(str(hit["tool"]) for hit in found["structuredContent"]["results"] if part in hit["tool"])
+
+    async def _example(self, tool: str) -> Mapping[str, Any]:
+        described = (await self._host.call("jecp_describe", {"tool": tool}))["structuredContent"]
+        example: Mapping[str, Any] = described["examples"][0]
+        chosen: Mapping[str, Any] = example.get("input", example)
+        return chosen
+
+    async def _action_of(self, tool: str) -> str:
+        described = (await self._host.call("jecp_describe", {"tool": tool}))["structuredContent"]
+        return str(described["action"])
+
+    async def _total_charged(self) -> Decimal:
+        return Decimal((await self._sandbox.books())["charged_usdc"])
+
+
+def _billing(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The receipt of a result, as programs read it."""
+    meta: Mapping[str, Any] = result["_meta"]
+    found: Mapping[str, Any] = next(value for key, value in meta.items() if key.endswith("/billing"))
+    return found

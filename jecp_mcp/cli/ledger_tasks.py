@@ -1,0 +1,252 @@
+"""What ``jecp-mcp ledger`` does with the whole of the books: prove them, add them up, write them out, tidy them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from jecp_mcp.cli.call_rows import call_json, excess_in_words
+from jecp_mcp.cli.csv_output import CsvRows
+from jecp_mcp.cli.options import Start
+from jecp_mcp.errors import JecpMcpError, LedgerDamaged, LedgerUnavailable
+
+if TYPE_CHECKING:
+    from jecp_mcp.mandate.ledger import EventRow
+    from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+    from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
+    from jecp_mcp.mandate.statement import Line, Statement
+
+_PAGE = 1_000
+_DAY_MS = 86_400_000
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+@asynccontextmanager
+async def open_ledger(given: Start) -> AsyncIterator[SqliteLedger | PostgresLedger]:
+    """The ledger that is there, open until the end; no file is begun.
+
+    Raises:
+        LedgerUnavailable: there is none.
+    """
+    from jecp_mcp.mandate.opening import open_configured
+
+    if given.settings.ledger.url is None and not given.ledger.exists():
+        raise LedgerUnavailable(
+            f"there is no ledger at {given.ledger}: nothing was bought from here yet, or it is gone; "
+            "`jecp-mcp doctor --ledger` tells which"
+        )
+    ledger = open_configured(given.settings.ledger, given.ledger)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
+    """Audit the ledger and say what was found; the exit status is 1 when something does not hold."""
+    if head is not None and not _DIGEST.fullmatch(head):
+        raise click.UsageError("--head takes the 64 hexadecimal digits that an earlier --verify printed")
+    async with open_ledger(given) as ledger:
+        report = await ledger.audit(head)
+        findings = list(report.findings)
+        if isinstance(ledger.fault, LedgerDamaged):
+            findings.append(str(ledger.fault))
+        too_much = [excess_in_words(row) for row in await ledger.excessive()]
+    if report.anchored is False:
+        findings.append(f"the digest {head} is not in the chain: what was written up to it was replaced since")
+    if json_wanted:
+        told = {"holds": not findings, "events": report.events, "calls": report.calls, "head": report.head}
+        told |= {"anchored": report.anchored, "findings": findings, "charged_too_much": too_much}
+        print(json.dumps(told, indent=2))
+        return 1 if findings else 0
+    for finding in findings:
+        print(f"does not hold: {finding}")
+    for words in too_much:
+        print(f"look at it: {words}; `jecp-mcp reconcile` rules on it")
+    if not findings:
+        print(f"Everything holds: {report.calls} calls and {report.events} events, every digest and every meter.")
+        if report.anchored:
+            print("The given head is in the chain: nothing up to it was rewritten.")
+    print(f"head: {report.head}")
+    if findings:
+        print("Look with `jecp-mcp doctor --ledger`, and compare with the Hub's own statement.")
+    else:
+        print("Keep the head elsewhere; later `jecp-mcp ledger --verify --head DIGEST` proves that this much stands.")
+    return 1 if findings else 0
+
+
+async def statement(given: Start, by: str, since: Any, until: Any, form: str) -> int:
+    """Add up the calls and print the sums as a table, CSV or JSON."""
+    from jecp_mcp.mandate.statement import Adding, By
+
+    adding = Adding(By(by), since, until)
+    async with open_ledger(given) as ledger:
+        after = 0
+        while page := await ledger.pages(after=after, limit=_PAGE):
+            adding.add(page)
+            after = page[-1].number
+    made = adding.statement()
+    rows = [{by: key, **_sums(line)} for key, line in made.lines.items()]
+    total = {by: "total", **_sums(made.total)}
+    if form == "json":
+        print(json.dumps({"by": by, "lines": rows, "total": _sums(made.total)}, indent=2))
+    elif form == "csv":
+        written = CsvRows(sys.stdout)
+        written.write(total)
+        for row in (*rows, total):
+            written.write(row.values())
+    else:
+        _print_statement(by, made, [*rows, total])
+    return 0
+
+
+def _sums(line: Line) -> dict[str, Any]:
+    from jecp_mcp.money import format_usdc
+
+    return {
+        "calls": line.calls,
+        "charged_usdc": format_usdc(line.charged),
+        "refunded_usdc": format_usdc(line.refunded),
+        "net_usdc": format_usdc(line.net),
+        "held_usdc": format_usdc(line.held),
+        "in_doubt_usdc": format_usdc(line.in_doubt),
+        "uncharged_calls": line.uncharged,
+    }
+
+
+def _print_statement(by: str, made: Statement, rows: list[dict[str, Any]]) -> None:
+    from jecp_mcp.cli import rich_output
+
+    names = ("calls", "charged", "refunded", "net", "held", "in doubt", "uncharged")
+    columns = [(by, "left"), *((name, "right") for name in names)]
+    out = rich_output.console()
+    out.print(
+        rich_output.table("Statement (USDC, UTC)", columns, [[str(cell) for cell in row.values()] for row in rows])
+    )
+    if made.total.held:
+        out.print("held: counts as spent, though nobody knows yet whether it was charged; in doubt is a part of it.")
+
+
+async def export(given: Start, target: str, form: str | None, events: bool) -> int:
+    """Write every call, or every event, to a file or stdout, page by page."""
+    suffix = Path(target).suffix.lower().removeprefix(".")
+    form = form or (suffix if suffix in {"csv", "json"} else None)
+    if form is None:
+        raise click.UsageError("name a file that ends in .csv or .json, or say --format csv or json")
+    written = 0
+    async with open_ledger(given) as ledger:
+        with _output(target) as out:
+            write = _Csv(out) if form == "csv" else _Json(out)
+            after = 0
+            read: Callable[..., Any] = ledger.events if events else ledger.pages
+            show: Callable[[Any], dict[str, Any]] = _event if events else call_json
+            while page := await read(after=after, limit=_PAGE):
+                for row in page:
+                    write.row(show(row))
+                after, written = page[-1].number, written + len(page)
+            write.end()
+    if target != "-":
+        print(f"{written} {'events' if events else 'calls'} are in {target}.")
+    return 0
+
+
+async def prune(given: Start, json_wanted: bool) -> int:
+    """Drop the requests and answers of calls that ended long ago."""
+    from jecp_mcp.clock import SystemClock, UnixMs, iso
+
+    days = given.settings.ledger.keep_bodies_days
+    before = UnixMs(SystemClock().now() - days * _DAY_MS)
+    async with open_ledger(given) as ledger:
+        dropped = await ledger.prune(before)
+    if json_wanted:
+        print(json.dumps({"pruned_calls": dropped, "ended_before": iso(before), "keep_bodies_days": days}, indent=2))
+    else:
+        print(f"The request and answer of {dropped} calls that ended before {iso(before)} are gone; their rows stay.")
+    return 0
+
+
+class _Csv:
+    """Rows as CSV; the first one names the columns."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._rows = CsvRows(out)
+        self._begun = False
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        if not self._begun:
+            self._rows.write(row)
+            self._begun = True
+        self._rows.write(row.values())
+
+    def end(self) -> None:
+        """Nothing follows the last row."""
+
+
+class _Json:
+    """Rows as one JSON array, one a line."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._before = "[\n"
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        self._out.write(self._before + json.dumps(row))
+        self._before = ",\n"
+
+    def end(self) -> None:
+        self._out.write("[]\n" if self._before == "[\n" else "\n]\n")
+
+
+def _event(row: EventRow) -> dict[str, Any]:
+    from jecp_mcp.clock import iso
+    from jecp_mcp.money import format_usdc
+
+    return {
+        "number": row.number,
+        "call_id": row.call_id,
+        "at": iso(row.at),
+        "event": row.event,
+        "before": row.before,
+        "after": row.after,
+        "held_usdc": format_usdc(row.held),
+        "charged_usdc": format_usdc(row.charged),
+        "refunded_usdc": format_usdc(row.refunded),
+        "session": row.session,
+        "evidence": row.evidence,
+        "facts": row.facts,
+        "digest": row.digest,
+    }
+
+
+@contextmanager
+def _output(target: str) -> Iterator[TextIO]:
+    """Where an export goes: stdout, or a file of this user's own that is there whole or not at all."""
+    if target == "-":
+        yield sys.stdout
+        return
+    path = Path(target)
+    made = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        file = io.open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="")  # noqa: SIM115, UP020 - a descriptor made with its permissions
+        try:
+            with file:
+                yield file
+            made.replace(path)
+        finally:
+            made.unlink(missing_ok=True)
+    except OSError as exc:
+        raise NotWritten(f"{path} cannot be written: {exc.strerror or exc}") from exc
+
+
+class NotWritten(JecpMcpError):
+    """The file that was asked for cannot be written."""

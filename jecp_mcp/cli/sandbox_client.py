@@ -1,0 +1,88 @@
+"""The demo's human: opens a sandbox Hub's checkout page and presses its button, and asks the sandbox for its books."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urlencode, urljoin
+
+from jecp_mcp.cli.hub_process import SandboxHub
+from jecp_mcp.errors import HubError
+from jecp_mcp.http import ExchangeFailed, Http, HttpAnswer
+
+_ERROR = 400
+
+
+class _Form(HTMLParser):
+    """The first form of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.fields: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember the form and what is in it."""
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form" and self.action is None:
+            self.action = given.get("action", "")
+        elif tag in {"input", "button"} and self.action is not None and given.get("name"):
+            self.fields.setdefault(given["name"], given.get("value", ""))
+
+
+class SandboxClient:
+    """What a person, or a test, does at a sandbox Hub beside the protocol."""
+
+    def __init__(self, hub: SandboxHub, http: Http) -> None:
+        self._hub = hub
+        self._http = http
+        self._agent = {"X-Agent-ID": hub.agent_id, "X-API-Key": hub.api_key, "X-Sandbox-Key": hub.control_key}
+
+    async def pay(self, url: str) -> None:
+        """Open a checkout page and post its form.
+
+        Raises:
+            HubError: there is no form, or the Hub did not take it.
+        """
+        page = _Form()
+        page.feed((await self._ask("GET", url)).body.decode())
+        if page.action is None:
+            raise HubError("HUB_MISBEHAVED", "the checkout page has no form")
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        await self._ask("POST", urljoin(url, page.action), form, urlencode(page.fields).encode())
+
+    async def books(self) -> dict[str, Any]:
+        """The Hub's books about this agent."""
+        answer = await self._ask("GET", f"{self._hub.url}/sandbox/books?agent_id={self._hub.agent_id}", self._agent)
+        books: dict[str, Any] = json.loads(answer.body)
+        return books
+
+    async def empty_wallet(self) -> None:
+        """Take all that is in the wallet."""
+        await self._post("/sandbox/wallet", {"balance_usdc": "0.00"})
+
+    async def lose_answers(self, action: str, attempts: int) -> None:
+        """Let the next call of an action be done and charged and its answer be lost, and the repeats get nowhere."""
+        await self._post("/sandbox/faults", {"match": action, "fault": "drop_after_charge"})
+        if attempts > 1:
+            await self._post("/sandbox/faults", {"match": action, "fault": "drop_before", "times": attempts - 1})
+
+    async def forget_faults(self) -> None:
+        """Let everything work again."""
+        await self._ask("DELETE", f"{self._hub.url}/sandbox/faults", self._agent)
+
+    async def _post(self, path: str, body: dict[str, Any]) -> None:
+        headers = {**self._agent, "Content-Type": "application/json"}
+        await self._ask("POST", self._hub.url + path, headers, json.dumps(body).encode())
+
+    async def _ask(
+        self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None
+    ) -> HttpAnswer:
+        try:
+            answer = await self._http.exchange(method, url, headers=headers, body=body)
+        except ExchangeFailed as exc:
+            raise HubError("HUB_UNREACHABLE", f"{url}: {exc}") from exc
+        if answer.status >= _ERROR:
+            raise HubError("HUB_MISBEHAVED", f"{url} answered HTTP {answer.status}: {answer.body[:200].decode()}")
+        return answer

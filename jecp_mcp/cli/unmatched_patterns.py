@@ -1,0 +1,88 @@
+"""The operator's patterns that match nothing of the catalog as it is now: a typo in a deny is silent otherwise."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.filter import BUILT_IN
+from jecp_mcp.cli.options import Start
+from jecp_mcp.clock import SystemClock
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.http import Http
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
+from jecp_mcp.settings import Settings
+from jecp_mcp.settings.patterns import Over, can_match, matches
+from jecp_mcp.tools.publishing.naming import Names
+
+log = logging.getLogger(__name__)
+
+
+def remembered_catalog(given: Start) -> Catalog:
+    """The catalog of the last fetch; empty where there was none, or one of another Hub or filter."""
+    hub = given.settings.hub.base_url
+    return CatalogSource(Http(hub), hub, given.catalog, given.settings.catalog, SystemClock()).current
+
+
+def unmatched_patterns(settings: Settings, catalog: Catalog) -> list[str]:
+    """Each pattern, namespace and tag that fits no action, as its setting and itself; none before a first fetch."""
+    if catalog.fetched_at is None:
+        return []
+    names = _Names(catalog.actions)
+    mandate, chosen = settings.mandate, settings.catalog
+    found = [f"mandate.allow: {pattern}" for pattern in mandate.allow if not names.fit(pattern)]
+    found += [f"mandate.deny: {pattern}" for pattern in mandate.deny if not names.fit(pattern)]
+    found += [f"mandate.limits: {one.match}" for one in mandate.limits if not names.fit(one.match)]
+    found += [f"catalog.only: {pattern}" for pattern in chosen.only if not names.fit(pattern)]
+    found += [f"catalog.namespaces: {name}" for name in chosen.namespaces if not names.hold_namespace(name)]
+    found += [f"catalog.tags: {tag}" for tag in chosen.tags if not names.hold_tag(tag)]
+    found += [f"catalog.without: {pattern}" for pattern in chosen.without if pattern not in catalog.excluded]
+    found += [f"tools.pinned: {pattern}" for pattern in settings.tools.pinned if not names.fit(pattern)]
+    return list(dict.fromkeys(found))
+
+
+class PatternNotices:
+    """Says once of each pattern that it matches nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._said: set[str] = set()
+
+    def look(self, catalog: Catalog) -> None:
+        """Compare the patterns with a catalog."""
+        for text in unmatched_patterns(self._settings, catalog):
+            if text not in self._said:
+                self._said.add(text)
+                log.warning("%s matches none of the actions on sale now", text)
+
+
+class _Names:
+    """All that a pattern may be meant to match; tools are named only when a pattern could mean one."""
+
+    def __init__(self, actions: Mapping[str, Offer]) -> None:
+        self._keys = actions
+        self._tools: list[tuple[str, ...]] | None = None
+
+    def fit(self, pattern: str) -> bool:
+        return (
+            pattern == "*"
+            or any(matches(pattern, ids) for ids in self._ids())
+            or (can_match(pattern, Over.TOOLS) and any(matches(pattern, names) for names in self._tool_names()))
+        )
+
+    def hold_namespace(self, name: str) -> bool:
+        return any((key.rpartition("/")[0] or BUILT_IN) == name for key in self._keys)
+
+    def hold_tag(self, tag: str) -> bool:
+        return any(tag in action.tags for action in self._keys.values())
+
+    def _ids(self) -> Iterator[tuple[str, str]]:
+        return ((key, key.rpartition(":")[0]) for key in self._keys)
+
+    def _tool_names(self) -> list[tuple[str, ...]]:
+        if self._tools is None:
+            names = Names()
+            names.assign(self._keys)
+            self._tools = [(name,) for name in names.starting_with("")]
+        return self._tools

@@ -1,0 +1,277 @@
+"""Files that paid calls produced, kept on disk where a result can only point at them.
+
+An artifact is two files in one directory: the bytes, under a name a person can open, and a small JSON record. Its id
+is a hash of what it holds, so the same file is kept once and nobody can name one they have not seen. Several
+processes of one user may share the directory.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.errors import ToolFault
+from jecp_mcp.settings import ArtifactSettings
+from jecp_mcp.tools.publishing.cleaning import clean
+
+URI: Final = "jecp://artifact/"
+NOT_FOUND: Final = "ARTIFACT_NOT_FOUND"
+NOT_STORED: Final = "ARTIFACT_NOT_STORED"
+LISTED: Final = 100
+"""The most artifacts on one page of a listing."""
+
+_DAY_MS = 86_400_000
+_SWEEP_EVERY_MS = 3_600_000
+_ORPHAN_MS = _DAY_MS
+_MAX_RECORD = 4096
+_NAME_LENGTH = 80
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_MIME = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}", re.ASCII)
+_RECORD_VERSION = 1
+_OCTETS = "application/octet-stream"
+_EXTENSIONS: Final = {
+    "application/pdf": ".pdf",
+    "application/json": ".json",
+    "application/zip": ".zip",
+    "text/csv": ".csv",
+    "text/html": ".html.txt",  # never opened by a browser on a double click: the page is a stranger's
+    "text/markdown": ".md",
+    "text/plain": ".txt",
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/gif": ".gif",
+    "image/webp": ".webp",
+    "audio/mpeg": ".mp3",
+    "audio/wav": ".wav",
+    "audio/ogg": ".ogg",
+    "audio/flac": ".flac",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArtifact:
+    """One kept file.
+
+    Attributes:
+        id: 32 hex digits.
+        name: what it is called for people; never used as a path.
+        size: in bytes.
+        path: where the bytes are.
+    """
+
+    id: str
+    name: str
+    mime_type: str
+    size: int
+    call_id: str | None
+    created_at: UnixMs
+    path: Path
+
+    @property
+    def uri(self) -> str:
+        """The resource's address, ``jecp://artifact/{id}``."""
+        return URI + self.id
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactContent:
+    """An artifact with its bytes."""
+
+    uri: str
+    mime_type: str
+    data: bytes
+
+
+class ArtifactStore:
+    """The kept files of one state directory. Every method touches the disk; none keeps anything in memory for long."""
+
+    def __init__(self, directory: Path, settings: ArtifactSettings, clock: Clock) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._clock = clock
+        self._swept_at: UnixMs | None = None
+        self._grown = 0
+
+    def put(self, data: bytes, mime_type: str, name: str, call_id: str | None) -> StoredArtifact:
+        """Keep a file; the same bytes of the same kind are kept once, with the age of the latest.
+
+        Raises:
+            ToolFault: ``ARTIFACT_NOT_STORED`` when it is larger than the whole store may be, or the disk refuses.
+        """
+        mime_type = mime_type.lower() if _MIME.fullmatch(mime_type.lower()) else _OCTETS
+        if len(data) > self._settings.max_total_bytes:
+            raise ToolFault(NOT_STORED, f"the file has {len(data)} bytes, more than the artifact store may hold")
+        key = hashlib.sha256(mime_type.encode("ascii") + b"\n" + data).hexdigest()[:32]
+        made = StoredArtifact(
+            id=key,
+            name=clean(name, _NAME_LENGTH, one_line=True) or "artifact",
+            mime_type=mime_type,
+            size=len(data),
+            call_id=call_id,
+            created_at=self._clock.now(),
+            path=self._bytes_path(key, mime_type),
+        )
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._write(made.path, data)
+            self._write(self._record_path(key), _record(made))
+            self._grown += len(data)
+            self._sweep(made)
+        except OSError as exc:
+            raise ToolFault(NOT_STORED, f"the file could not be stored: {exc.strerror or type(exc).__name__}") from exc
+        return made
+
+    def get(self, artifact_id: str) -> ArtifactContent:
+        """A kept file, whole.
+
+        Raises:
+            ToolFault: ``ARTIFACT_NOT_FOUND`` when there is none of that id (any more).
+        """
+        found = self.find(artifact_id)
+        if found is not None:
+            try:
+                return ArtifactContent(found.uri, found.mime_type, found.path.read_bytes())
+            except OSError as exc:
+                raise ToolFault(NOT_FOUND, "this artifact can no longer be read") from exc
+        raise ToolFault(NOT_FOUND, "there is no such artifact; stored files are deleted after some days")
+
+    def read(self, uri: str) -> ArtifactContent:
+        """A kept file by its ``jecp://artifact/{id}``.
+
+        Raises:
+            ToolFault: ``ARTIFACT_NOT_FOUND``.
+        """
+        return self.get(uri[len(URI) :] if uri.startswith(URI) else "")
+
+    def find(self, artifact_id: str) -> StoredArtifact | None:
+        """What is known of an artifact, or None."""
+        if not _ID.fullmatch(artifact_id):
+            return None
+        try:
+            with self._record_path(artifact_id).open("rb") as file:
+                text = file.read(_MAX_RECORD)
+        except OSError:
+            return None
+        return self._parse(artifact_id, text)
+
+    def list(self, after: tuple[int, str] | None = None) -> tuple[StoredArtifact, ...]:
+        """At most `LISTED` artifacts, newest first; those that come after an age (Unix ms) and an id, where given."""
+        ranked = sorted(self._all(), key=_rank)
+        if after is not None:
+            ranked = ranked[bisect.bisect_right(ranked, (-after[0], after[1]), key=_rank) :]
+        return tuple(ranked[:LISTED])
+
+    def _all(self) -> Iterator[StoredArtifact]:
+        try:
+            names = sorted(entry.name for entry in os.scandir(self._directory) if entry.name.endswith(".meta"))
+        except OSError:
+            return
+        for name in names:
+            found = self.find(name.removesuffix(".meta"))
+            if found is not None:
+                yield found
+
+    def _sweep(self, keep: StoredArtifact) -> None:
+        """Delete what is too old, then the oldest beyond the store's size; never `keep`.
+
+        A sixteenth of the size stays free, which is what may be added before the next sweep looks.
+        """
+        now = self._clock.now()
+        recent = self._swept_at is not None and 0 <= now - self._swept_at < _SWEEP_EVERY_MS
+        if recent and self._grown < self._settings.max_total_bytes // 16:
+            return
+        most = self._settings.max_total_bytes
+        room = max(keep.size, most - most // 16)
+        total, horizon = keep.size, now - self._settings.keep_days * _DAY_MS
+        others = (kept for kept in self._all() if kept.id != keep.id)
+        for kept in sorted(others, key=lambda kept: kept.created_at, reverse=True):
+            if kept.created_at < horizon or total + kept.size > room:
+                self._delete(kept)
+            else:
+                total += kept.size
+        self._drop_orphans(now)
+        self._swept_at, self._grown = now, 0
+
+    def _drop_orphans(self, now: UnixMs) -> None:
+        """Delete bytes without a record and half-written files that a crash left, once they are a day old."""
+        for entry in list(os.scandir(self._directory)):
+            stem = entry.name.partition(".")[0]
+            if entry.name.endswith(".meta") or self._record_path(stem).exists():
+                continue
+            with contextlib.suppress(FileNotFoundError):  # another process swept it
+                if entry.stat(follow_symlinks=False).st_mtime * 1000 < now - _ORPHAN_MS:
+                    Path(entry.path).unlink()
+
+    def _delete(self, kept: StoredArtifact) -> None:
+        # The record first: a record never points at nothing for longer than this takes.
+        self._record_path(kept.id).unlink(missing_ok=True)
+        kept.path.unlink(missing_ok=True)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write a file whole or not at all, for this user only."""
+        temporary = path.with_name(f"tmp-{secrets.token_hex(8)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _record_path(self, artifact_id: str) -> Path:
+        return self._directory / f"{artifact_id}.meta"
+
+    def _bytes_path(self, artifact_id: str, mime_type: str) -> Path:
+        return self._directory / f"{artifact_id}{extension(mime_type)}"
+
+    def _parse(self, artifact_id: str, text: bytes) -> StoredArtifact | None:
+        try:
+            fields = json.loads(text)
+            mime_type, size, created_at = str(fields["mime_type"]), int(fields["size"]), int(fields["created_at"])
+            if fields["v"] != _RECORD_VERSION or not _MIME.fullmatch(mime_type):
+                return None
+            return StoredArtifact(
+                id=artifact_id,
+                name=str(fields["name"]),
+                mime_type=mime_type,
+                size=size,
+                call_id=None if fields["call_id"] is None else str(fields["call_id"]),
+                created_at=UnixMs(created_at),
+                path=self._bytes_path(artifact_id, mime_type),
+            )
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+def extension(mime_type: str) -> str:
+    """How the name of a file of this type ends; ``.bin`` for a type that is not known here."""
+    return _EXTENSIONS.get(mime_type, ".bin")
+
+
+def _rank(kept: StoredArtifact) -> tuple[int, str]:
+    return -kept.created_at, kept.id
+
+
+def _record(made: StoredArtifact) -> bytes:
+    fields = {
+        "v": _RECORD_VERSION,
+        "name": made.name,
+        "mime_type": made.mime_type,
+        "size": made.size,
+        "call_id": made.call_id,
+        "created_at": made.created_at,
+    }
+    return json.dumps(fields, separators=(",", ":")).encode("ascii")

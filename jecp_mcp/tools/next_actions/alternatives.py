@@ -1,0 +1,139 @@
+"""What to turn to when an action cannot be had: others that do the same, and names nearly right.
+
+Ranked by what is known here: the same task first, then the price, then the trust tier; a provider that failed a short
+while ago comes last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from jecp_mcp.catalog.search import Finder
+from jecp_mcp.clock import Clock
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.money import format_usdc
+from jecp_mcp.tools.publishing.cleaning import clean, title_of
+from jecp_mcp.tools.publishing.naming import split_version
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
+from jecp_mcp.wire.jecp.tiers import TIERS
+
+SHOWN: Final = 3
+"""How many alternatives an error names."""
+
+FAILURE_SECONDS: Final = 600.0
+"""How long a provider's failure counts against it."""
+
+_CANDIDATES: Final = 24
+_LEAST_ALIKE: Final = 0.7
+_STEPS: Final = 5
+_MOST_FAILURES: Final = 256
+_WORD: Final = re.compile(r"[^\W_]{3,}")
+_STOP: Final = frozenset({"and", "for", "from", "into", "the", "with"})
+
+
+def brief(action: Offer, name: str) -> dict[str, Any]:
+    """One action in a line: its tool, title and price, and the tier where it needs one."""
+    return {"tool": name, "title": title_of(action), **_terms(action)}
+
+
+class Alternatives:
+    """Looks for other actions in the catalog, and remembers which providers failed. One per process."""
+
+    def __init__(
+        self, registry: ToolRegistry, finder: Finder, clock: Clock, permits: Callable[[Offer, str], bool]
+    ) -> None:
+        """Look in `registry` with `finder`, for what `permits` lets be bought under its tool's name."""
+        self._registry = registry
+        self._finder = finder
+        self._clock = clock
+        self._permits = permits
+        self._failed: dict[str, float] = {}
+
+    def note_failure(self, action: Offer) -> None:
+        """Remember that an action's provider failed just now."""
+        if len(self._failed) >= _MOST_FAILURES:
+            self._failed.clear()
+        self._failed[action.payee] = self._clock.monotonic()
+
+    def same_task(self, action: Offer, *, highest_tier: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """Actions that do the same, best first: of other providers or, with `highest_tier`, of any within that tier."""
+        task = _task(action)
+        if not task:
+            return ()
+        ranked: list[tuple[tuple[bool, int, int, int], Offer]] = []
+        for other in self._finder.search(" ".join(sorted(task)), limit=_CANDIDATES):
+            # Rivals share words and inputs; what only shares words is another step with the same material.
+            alike = (_dice(task, _task(other)) + _dice(_inputs(action), _inputs(other))) / 2
+            tier = other.tier_rank
+            if other.key == action.key or alike < _LEAST_ALIKE or other.price.amount is None or _is_sunset(other):
+                continue
+            if other.payee == action.payee if highest_tier is None else tier > _rank(highest_tier):
+                continue
+            # Likeness in steps: a little more of it outweighs no price.
+            ranked.append(((self._failed_lately(other), -round(alike * _STEPS), other.price.amount, tier), other))
+        return self._entries(other for _, other in sorted(ranked, key=lambda one: one[0]))
+
+    def by_name(self, texts: Iterable[str], action: Offer) -> Sequence[Mapping[str, Any]]:
+        """The actions that `texts` mean, as keys or capability ids, but for `action` itself."""
+        # A Hub may name a version that is sold no more; what is shown is what would be bought.
+        found = (self._registry.find(split_version(text)[0]) for text in texts)
+        return self._entries(one for one in found if one is not None and one.key != action.key)
+
+    def nearest(self, text: str, action: Offer | None = None) -> Sequence[Mapping[str, Any]]:
+        """Actions whose names look most like `text`; those of `action`'s own capability come first."""
+        found = self._finder.nearest(text, limit=SHOWN * 2)
+        if action is not None:
+            found = [one for one in found if one.key != action.key]
+            found = sorted(found, key=lambda one: one.capability != action.capability)
+        return self._entries(found)
+
+    def _entries(self, actions: Iterable[Offer]) -> Sequence[Mapping[str, Any]]:
+        made: list[Mapping[str, Any]] = []
+        for action in actions:
+            name = self._registry.name_of(action)
+            if name is not None and self._permits(action, name):
+                made.append({"tool": name, **_terms(action)})
+            if len(made) == SHOWN:
+                break
+        return made
+
+    def _failed_lately(self, action: Offer) -> bool:
+        at = self._failed.get(action.payee)
+        return at is not None and self._clock.monotonic() - at < FAILURE_SECONDS
+
+
+def _task(action: Offer) -> frozenset[str]:
+    """The words for what an action does, without its provider's name."""
+    text = f"{action.capability.rpartition('/')[2]} {action.action} {action.title} {' '.join(action.tags)}"
+    return frozenset(_WORD.findall(text.casefold())) - _STOP
+
+
+def _inputs(action: Offer) -> frozenset[str]:
+    """The names of what an action takes."""
+    properties = action.input_schema.get("properties")
+    return frozenset(properties) if isinstance(properties, Mapping) else frozenset()
+
+
+def _dice(one: frozenset[str], other: frozenset[str]) -> float:
+    """How much two sets have in common, from 0 to 1 (Dice's coefficient); half where both say nothing."""
+    both = len(one) + len(other)
+    return 2 * len(one & other) / both if both else 0.5
+
+
+def _terms(action: Offer) -> dict[str, Any]:
+    amount = action.price.amount
+    terms: dict[str, Any] = {"price_usdc": None if amount is None else format_usdc(amount)}
+    if action.tier_rank:
+        terms["tier"] = clean(action.tier, 20, one_line=True)
+    return terms
+
+
+def _rank(tier: str) -> int:
+    # A tier nobody knows is one nobody has.
+    return TIERS.index(tier) if tier in TIERS else len(TIERS)
+
+
+def _is_sunset(action: Offer) -> bool:
+    return action.deprecation is not None and action.deprecation.status == "sunset"

@@ -1,0 +1,177 @@
+"""The steps that lead to another action, or to what an action takes: search, describe, what does the same. Pure.
+
+They look into the catalog in memory and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from jecp_mcp.jsontext import NOTHING
+from jecp_mcp.tools.next_actions.builders import Case, action_of, ask_operator, next_action
+from jecp_mcp.tools.types import NextAction
+from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
+
+_MAX_QUERY: Final = 80
+_ARTICLES: Final = frozenset({"a", "an", "the"})
+_WORD: Final = re.compile(r"[^\W_]+")
+
+
+def within_call_limit(case: Case) -> NextAction:
+    """A price above the cap for one call: something that costs less."""
+    most = case.refusal.details.get("limit")
+    return cheaper(case, most if isinstance(most, str) else None)
+
+
+def cheaper(case: Case, most: str | None) -> NextAction:
+    """Something that costs at most `most` USDC, as decimal text; the least there is where it is None."""
+    query: dict[str, Any] = {"query": _query(case)}
+    if most is not None:
+        query["max_price_usdc"] = most
+    if "jecp_search" not in case.context.own:
+        return ask_operator(case)
+    return next_action(
+        case,
+        "agent",
+        "Search for an action within the limit, or tell the user what this one costs.",
+        call=("jecp_search", query),
+        type_="find_cheaper",
+    )
+
+
+def search(case: Case) -> NextAction:
+    """A look into the catalog."""
+    if "jecp_search" not in case.context.own:
+        return ask_operator(case)
+    offers = case.context.offers
+    near = offers.nearest(_called_name(case), action_of(case)) if offers is not None and case.type in _BY_NAME else ()
+    return next_action(
+        case,
+        "agent",
+        _SEARCH_HINTS.get(case.type, _FIND),
+        call=("jecp_search", {"query": _query(case)}),
+        alternatives=near,
+    )
+
+
+def alternative(case: Case) -> NextAction:
+    """Another action that does the same: the one the Hub names, or the best of other providers."""
+    action, offers = action_of(case), case.context.offers
+    if action is None or offers is None or "jecp_describe" not in case.context.own:
+        return search(case)
+    others = [*offers.by_name(_hub_suggestions(case), action), *offers.same_task(action)]
+    others = [one for number, one in enumerate(others) if one not in others[:number]]
+    if not others:
+        return search(case)
+    return next_action(
+        case,
+        "agent",
+        "Another action does the same: read it, then call it instead.",
+        call=("jecp_describe", {"tool": others[0]["tool"]}),
+        alternatives=others,
+    )
+
+
+def _hub_suggestions(case: Case) -> Sequence[str]:
+    """What the Hub itself says to use instead."""
+    if case.said is None:
+        return ()
+    fallback = case.said.fallback or NOTHING
+    said = (case.said.alternative, fallback.get("capability"), fallback.get("alternative"))
+    return [one for one in said if isinstance(one, str)]
+
+
+def describe(case: Case) -> NextAction:
+    """The schema of the action that was called, to mend the arguments by."""
+    target = case.context.target
+    if target is None or "jecp_describe" not in case.context.own:
+        return search(case)
+    return next_action(
+        case,
+        "agent",
+        "Read the input schema, mend the arguments, then call again.",
+        call=("jecp_describe", {"tool": target}),
+    )
+
+
+def gone_action(case: Case) -> NextAction:
+    """The Hub no longer has the action: its catalog knows the ones beside it, its old schema helps nobody."""
+    return search(case)
+
+
+def successor(case: Case) -> NextAction:
+    """What takes the place of a withdrawn action."""
+    if case.context.successor is None or "jecp_describe" not in case.context.own:
+        return next_action(
+            case,
+            "agent",
+            "This action was withdrawn. Search for one that does the same.",
+            call=("jecp_search", {"query": _query(case)}),
+            type_="use_successor",
+        )
+    return next_action(
+        case,
+        "agent",
+        "This action was withdrawn. Read its successor, then call that instead.",
+        call=("jecp_describe", {"tool": case.context.successor}),
+        type_="use_successor",
+    )
+
+
+def earn_trust(case: Case) -> NextAction:
+    """A tier that only time and completed calls earn; meanwhile what can be had at the present one."""
+    said, action, offers = case.said, action_of(case), case.context.offers
+    need = case.refusal.details.get("required") or (said.required_tier if said else None)
+    now = case.refusal.details.get("current") or (said.current_tier if said else None)
+    tier = "a higher trust tier"
+    if need in TIERS:
+        tier = f"trust tier {need}, which takes {TIER_CALLS[need]} completed calls"
+        if now in TIERS:
+            tier += f" (at most {TIER_CALLS[need] - TIER_CALLS[now]} more)"
+    others = (
+        offers.same_task(action, highest_tier=now) if action is not None and offers is not None and now in TIERS else ()
+    )
+    if others and "jecp_describe" in case.context.own:
+        return next_action(
+            case,
+            "agent",
+            f"This needs {tier}. Another action can be had now: read it, then call it instead, or tell the user.",
+            call=("jecp_describe", {"tool": others[0]["tool"]}),
+            alternatives=others,
+        )
+    return next_action(case, "human", f"Tell the user: this needs {tier}. Stop here.")
+
+
+def _called_name(case: Case) -> str:
+    """The name that was called, also through one of our own tools."""
+    asked = (case.context.arguments or {}).get("tool") if case.context.tool in case.context.own else None
+    return asked if isinstance(asked, str) else case.context.tool
+
+
+def _query(case: Case) -> str:
+    """What to search for: the words of the action's title, or of the name that was called."""
+    action = action_of(case)
+    text = _called_name(case)
+    if action is not None:
+        text = f"{action.capability.rpartition('/')[2]} {action.title or action.action}"
+    found = _WORD.findall(case.context.links.words(text, 200).lower())
+    words = dict.fromkeys(word for word in found if word not in _ARTICLES)
+    query = ""
+    for word in words:
+        if len(query) + len(word) >= _MAX_QUERY:
+            break
+        query = f"{query} {word}".strip()
+    return query or "any"
+
+
+_BY_NAME: Final = frozenset({"discover", "see_manifest"})
+"""The types that say that a name was wrong; whatever else sends the agent searching, names help nobody."""
+
+_FIND: Final = "Search the catalog, then call what fits."
+_SEARCH_HINTS: Final[Mapping[str, str]] = {
+    "try_alternative_provider": "Search for another provider's action that does the same.",
+    "retry_or_alternative": "Search for another action that does the same.",
+    "see_manifest": "The catalog has changed. Search for what is there now.",
+}

@@ -1,0 +1,100 @@
+"""The steps that a person takes: approving, refusing, deciding on a full limit. Pure: no I/O."""
+
+from __future__ import annotations
+
+from jecp_mcp.money import parse_usdc
+from jecp_mcp.tools.next_actions.builders import (
+    Case,
+    next_action,
+    same_call,
+    wait_for_window,
+    ways_to_answer,
+)
+from jecp_mcp.tools.next_actions.catalog_lookups import cheaper
+from jecp_mcp.tools.types import NextAction
+
+
+def approve(case: Case) -> NextAction:
+    """A call that needs a person, who answers outside the chat; then the same call goes through."""
+    code = case.refusal.details.get("approval_code")
+    how = f"they approve it {ways_to_answer(code, case.context.page)}" if code else "they approve it"
+    return next_action(
+        case,
+        "human",
+        f"Tell the user what it costs and that {how}. Stop until they say so; then make the same call again.",
+        type_="ask_human",
+        url=case.context.page if code else None,
+    )
+
+
+def wait_for_person(case: Case) -> NextAction:
+    """The person is being asked, or was this moment."""
+    return next_action(case, "human", "Wait for the user's answer, then make the same call again.", type_="ask_human")
+
+
+def accept_refusal(case: Case) -> NextAction:
+    """The person said no."""
+    return next_action(
+        case,
+        "human",
+        "The user said no. Do not ask for it again; tell them what you can do without it.",
+        type_="ask_human",
+    )
+
+
+def shorten(case: Case) -> NextAction:
+    """A person can be asked about shorter arguments only."""
+    return next_action(
+        case,
+        "agent",
+        "Call it with shorter arguments, or in several calls. Where that cannot be, tell the user; do not repeat it as "
+        "it is.",
+        type_="fix_input",
+    )
+
+
+def too_many_questions(case: Case) -> NextAction:
+    """A person has as many questions before them as may wait; they make room by answering some."""
+    how = ways_to_answer(None, case.context.page)
+    return next_action(
+        case,
+        "human",
+        f"Tell the user that too many questions wait for them, and that they answer or refuse some {how}. "
+        "Stop until they say so; then make the same call again.",
+        type_="ask_human",
+        url=case.context.page,
+    )
+
+
+def full_limit(case: Case) -> NextAction:
+    """A cap without room: the same call once it has refilled; where it does not, only the operator can decide.
+
+    What costs more than the whole cap never has room, whatever refills.
+    """
+    code, needed, most = (case.refusal.details.get(key) for key in ("approval_code", "needed_usdc", "limit_usdc"))
+    if isinstance(needed, str) and isinstance(most, str) and parse_usdc(needed) > parse_usdc(most):
+        return cheaper(case, most)
+    if code is None or "resets_at" in case.refusal.details:
+        return wait_for_window(case)
+    how = ways_to_answer(code, case.context.page)
+    return next_action(
+        case,
+        "operator",
+        f"Tell the user: this limit is full, and only the operator can decide on it, {how}. Stop here.",
+        type_="ask_operator",
+        url=case.context.page,
+    )
+
+
+def prepare_first(case: Case) -> NextAction:
+    """A prepared call that nobody has: what was to be prepared is not known here."""
+    return next_action(
+        case, "agent", "Prepare the call again; this says how.", call=("jecp_describe", {"tool": "jecp_prepare"})
+    )
+
+
+def prepare_anew(case: Case) -> NextAction:
+    """A prepared call that is no longer good: the same, prepared anew."""
+    return next_action(
+        case, "agent", "Prepare it again and look at the price.", call=same_call(case.context), type_="prepare"
+    )

@@ -1,0 +1,180 @@
+"""From a refusal to the next step: which one, by code and by the Hub's own word. Pure: no I/O.
+
+The Hub's own ``next_action`` decides the type where it gave one; the actor, the ready call and every hint are ours
+(`jecp_mcp.tools.next_actions.builders`). Where it is not proven whether money moved, the only step is to ask for the
+call's status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.money import format_usdc
+from jecp_mcp.tools.next_actions import builders, catalog_lookups, human_approval
+from jecp_mcp.tools.next_actions.builders import Case, Context
+from jecp_mcp.tools.types import NextAction
+from jecp_mcp.wire.jecp.next_actions import paired_type, parse_next_action
+
+
+def choose(end: CallEnd, context: Context) -> NextAction:
+    """The next step after a refused call. `end` carries a refusal."""
+    refusal = end.refusal
+    assert refusal is not None
+    said = parse_next_action(refusal.next_action)
+    if said is not None and not said.type:
+        said = None
+    kind = said.type if said is not None else _OURS.get(refusal.code) or paired_type(refusal.code) or "ask_operator"
+    case = Case(end, refusal, context, said, kind, "hub" if said is not None else "bridge")
+    if end.charge is Charge.UNKNOWN and refusal.code not in _RULED_BY_OPERATOR:
+        return builders.check_status(case)
+    if end.charge is Charge.YES:
+        # Whatever the code or the Hub says: buying it, or something like it, a second time is a person's decision.
+        return builders.buy_again(case)
+    if refusal.code in _BY_CODE:
+        return _BY_CODE[refusal.code](case)
+    return _BY_TYPE.get(kind, builders.foreign)(case)
+
+
+_RULED_BY_OPERATOR: Final = frozenset({"CALL_WRITTEN_OFF", "LEDGER_UNAVAILABLE", "LEDGER_DAMAGED", "ACCOUNT_NOT_HERE"})
+"""Charge unknown until the operator acts: asking again finds out nothing."""
+
+PREPARE_ANEW: Final = frozenset({"PREPARED_EXPIRED", "PREPARED_SUPERSEDED", "PRICE_CHANGED"})
+"""A prepared call that cannot be executed any more; another one can be prepared."""
+
+_OURS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "CREDENTIALS_MISSING": "register",
+        "MANDATE_EXPIRED": "refresh_mandate",
+        "INVALID_ARGUMENTS": "fix_input",
+        "INPUT_SCHEMA_VIOLATION": "fix_input",
+        "INVALID_REQUEST": "fix_input",
+        "VALIDATION_FAILED": "fix_input",
+        "INPUT_TOO_LARGE": "fix_input",
+        "URL_BLOCKED_SSRF": "fix_input",
+        "TOOL_NOT_FOUND": "discover",
+        "TOOL_QUARANTINED": "discover",
+        "CALL_NOT_FOUND": "list_calls",
+        "PREPARED_NOT_FOUND": "prepare",
+        "NOT_CHARGED": "check_status",
+        "PREPARED_EXPIRED": "prepare",
+        "PREPARED_SUPERSEDED": "prepare",
+        "PRICE_CHANGED": "prepare",
+        "APPROVAL_REQUIRED": "ask_human",
+        "APPROVAL_PENDING": "ask_human",
+        "APPROVAL_DENIED": "ask_human",
+        "APPROVAL_SPENT": "retry_after",
+        "NOT_SHOWABLE": "fix_input",
+        "TOO_MANY_QUESTIONS": "ask_human",
+        "ALREADY_REGISTERED": "use_account",
+        "ACCOUNT_CHANGED": "retry_after",
+        "TOO_LATE_TO_SEND": "retry_after",
+        "HUB_UNREACHABLE": "retry_after",
+        "SHUTTING_DOWN": "retry_after",
+        "SERVICE_ERROR": "retry_after",
+        "SERVICE_DEGRADED": "retry_after",
+        "INTERNAL_ERROR": "retry_after",
+        "STREAM_INCOMPLETE": "retry_or_alternative",
+        "PROVIDER_DISCONNECT": "retry_or_alternative",
+        "EXECUTION_FAILED": "try_alternative_provider",
+        "OUTPUT_INVALID": "try_alternative_provider",
+        "COMPOSITE_STEP_FAILED": "try_alternative_provider",
+        "COMPOSITE_BIND_ERROR": "try_alternative_provider",
+        "COMPOSITE_DEPTH_EXCEEDED": "try_alternative_provider",
+        "COMPOSITE_TIMEOUT": "retry_or_alternative",
+        "CALL_IN_PROGRESS": "check_status",
+        "CALL_IN_DOUBT": "check_status",
+        "HUB_LOST_ANSWER": "check_status",
+        "DUPLICATE_REQUEST": "check_status",
+        "BRIDGE_FAULT": "check_status",
+    }
+)
+"""The type for a code when the Hub gave no next_action, where the protocol pairs none or a better one is known."""
+
+_BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
+    {
+        "LIMIT_REACHED": human_approval.full_limit,
+        "PER_CALL_LIMIT": catalog_lookups.within_call_limit,
+        "APPROVAL_REQUIRED": human_approval.approve,
+        "APPROVAL_PENDING": human_approval.wait_for_person,
+        "APPROVAL_DENIED": human_approval.accept_refusal,
+        "NOT_SHOWABLE": human_approval.shorten,
+        "TOO_MANY_QUESTIONS": human_approval.too_many_questions,
+        "PREPARED_NOT_FOUND": human_approval.prepare_first,
+        "PREPARED_EXPIRED": human_approval.prepare_anew,
+        "PREPARED_SUPERSEDED": human_approval.prepare_anew,
+        "PRICE_CHANGED": human_approval.prepare_anew,
+        "NOT_CHARGED": builders.status_of_call,
+        "DENIED_BY_POLICY": builders.other_action,
+        "PRICE_UNKNOWN": builders.other_action,
+        "INSUFFICIENT_BUDGET": builders.above_listed_price,
+        "LEDGER_UNAVAILABLE": builders.mend_ledger,
+        "LEDGER_DAMAGED": builders.mend_ledger,
+        "CLOCK_WRONG": builders.check_clock,
+        "ACCOUNT_NOT_HERE": builders.other_account,
+        "CALL_OVER": builders.buy_again,
+        "CALL_WRITTEN_OFF": builders.ask_for_ruling,
+        "CAPABILITY_DEPRECATED": catalog_lookups.successor,
+        "ACTION_NOT_FOUND": catalog_lookups.gone_action,
+        "PROVENANCE_MISMATCH": builders.check_clock,
+    }
+)
+"""Codes on which we know more than any type says."""
+
+_BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
+    {
+        "topup": builders.topup,
+        "topup_url": builders.topup,
+        "register": builders.register,
+        "increase_mandate": builders.outside_mandate,
+        "refresh_mandate": builders.renew_mandate,
+        "raise_cap": builders.outside_mandate,
+        "retry_after": builders.retry,
+        "retry_or_alternative": catalog_lookups.alternative,
+        "try_alternative_provider": catalog_lookups.alternative,
+        "discover": catalog_lookups.search,
+        "see_manifest": catalog_lookups.describe,
+        "fix_input": catalog_lookups.describe,
+        "check_status": builders.check_status,
+        "list_calls": builders.list_calls,
+        "use_account": builders.use_account,
+        "earn_trust": catalog_lookups.earn_trust,
+        "upgrade_client": builders.upgrade,
+        "drop_streaming_accept": builders.ask_operator,
+        "x402_settle": builders.wallet_only,
+        "check_signer": builders.wallet_only,
+        "resign": builders.wallet_only,
+        "check_gas": builders.wallet_only,
+        "switch_to_wallet": builders.wallet_only,
+        "link_wallet": builders.wallet_only,
+        "review_intent": builders.review,
+        "ask_operator": builders.ask_operator,
+    }
+)
+
+
+def amount_charged(name: str, amount: int, *, estimated: bool) -> dict[str, Any]:
+    """An amount that was charged, for programs; one that could not be read stands as what counts instead."""
+    if estimated:
+        return {"amount_unreadable": True, "counts_as_usdc": format_usdc(amount)}
+    return {name: format_usdc(amount)}
+
+
+def money_sentence(end: CallEnd) -> str:
+    """What a refused call did to the money, in one sentence."""
+    if end.charge is Charge.NO:
+        return "Nothing was charged."
+    if end.estimated:
+        return f"It was charged; how much cannot be read, so {format_usdc(end.amount)} USDC count as spent."
+    if end.charge is Charge.YES:
+        if end.excessive:
+            return (
+                f"The payee says that it took {format_usdc(end.amount)} USDC, where at most "
+                f"{format_usdc(end.reserved)} was allowed: tell the user that the operator must check it."
+            )
+        return f"{format_usdc(end.amount)} USDC were charged."
+    if end.held:
+        return f"Whether it was charged is not known; {format_usdc(end.held)} USDC stay held."
+    return "Whether it was charged is not known."
