@@ -177,7 +177,7 @@ def test_a_schema_violation_names_every_place_and_costs_nothing(buyer: Buyer) ->
 
 
 def test_trust_is_earned_by_calls(buyer: Buyer) -> None:
-    buyer.publish(manifest(capability="trusted", actions=[action(tier="silver")]))
+    buyer.publish(manifest(capability="trusted", actions=[action(trust_tier_required="silver")]))
     buyer.wallet(total_calls=98)
     body = error(buyer.buy("lab/trusted"), "INSUFFICIENT_TRUST", 403)
     assert body["error"]["details"] == {"required": "silver", "current": "bronze"}
@@ -250,7 +250,7 @@ def test_a_nonce_is_good_once_within_ten_minutes(buyer: Buyer) -> None:
 
 
 def test_a_platinum_workflow_demands_provenance(buyer: Buyer) -> None:
-    buyer.publish(manifest(capability="workflow-count", actions=[action(tier="platinum")]))
+    buyer.publish(manifest(capability="workflow-count", actions=[action(trust_tier_required="platinum")]))
     buyer.wallet(total_calls=2000)
     error(buyer.buy("lab/workflow-count"), "PROVENANCE_MISMATCH", 403)
     proven = buyer.mandate(1, provenance_hash=signed(buyer))

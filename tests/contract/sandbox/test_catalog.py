@@ -63,7 +63,7 @@ def test_both_dialects_read_to_the_same_actions_for_a_client(buyer: Buyer) -> No
     assert any(action.streaming for action in read.actions)
     assert any(action.tier == "silver" for action in read.actions)
     assert any(action.price.rates for action in read.actions)
-    assert keys["text-stats:count"].builtin
+    assert keys["text-stats:count"].payee == ""
 
 
 def test_a_filter_keeps_what_it_says(buyer: Buyer) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.outcomes import Outcome
-from jecp_mcp.domain.purchases import LOCAL
+from jecp_mcp.domain.purchases import LOCAL, Principal
 from jecp_mcp.errors import HubError, SettingsError, ToolFault
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.tools.own.definitions import OWN
@@ -249,7 +249,7 @@ class Gone:
 
 async def test_an_answer_that_reached_nobody_is_given_again_and_not_bought_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as shop:
-        for caller in (Caller(presence=Gone()), Caller(presence=Gone()), ME):
+        for caller in (Caller(LOCAL, connection=Gone()), Caller(LOCAL, connection=Gone()), ME):
             await shop.dispatcher.call("docs_invoice_render", {"n": 1}, caller)
         assert len(shop.rail.sent) == 1
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
@@ -258,7 +258,7 @@ async def test_an_answer_that_reached_nobody_is_given_again_and_not_bought_again
 
 async def test_a_status_that_reached_nobody_does_not_make_the_repeat_a_purchase(tmp_path: Path) -> None:
     async with opened(tmp_path) as shop:
-        gone = Caller(presence=Gone())
+        gone = Caller(LOCAL, connection=Gone())
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, gone)
         await shop.dispatcher.call("jecp_status", {"call_id": "call_0001"}, gone)
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
@@ -371,7 +371,7 @@ async def test_the_wallet_shows_balance_limits_and_what_is_held(tmp_path: Path) 
 async def test_status_lists_the_latest_calls_of_this_principal_only(tmp_path: Path) -> None:
     async with opened(tmp_path) as shop:
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
-        await shop.dispatcher.call("docs_invoice_render", {"n": 1}, Caller(principal="other"))
+        await shop.dispatcher.call("docs_invoice_render", {"n": 1}, Caller(Principal("other")))
         mine = told(await shop.dispatcher.call("jecp_status", {}, ME))["calls"]
         assert [(one["call_id"], one["state"], one["charged_usdc"]) for one in mine] == [
             ("call_0001", "settled", "0.05")
@@ -481,5 +481,5 @@ async def test_the_open_holds_are_listed_newest_first_and_no_more_than_ten(tmp_p
 async def test_no_open_hold_is_an_empty_list_and_another_principals_is_not_listed(tmp_path: Path) -> None:
     async with opened(tmp_path, lambda _request, _replay: lost()) as shop:
         assert told(await shop.dispatcher.call("jecp_wallet", {}, ME))["open_holds"] == []
-        await shop.dispatcher.call("docs_invoice_render", {"n": 1}, Caller("somebody else"))
+        await shop.dispatcher.call("docs_invoice_render", {"n": 1}, Caller(Principal("somebody else")))
         assert told(await shop.dispatcher.call("jecp_wallet", {}, ME))["open_holds"] == []

@@ -22,6 +22,7 @@ from jecp_mcp.calls.prepared import PREPARED_MS
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, SettingsError, WireError
@@ -84,13 +85,13 @@ class Scene:
 def buys(*others: Mapping[str, Any], **more: Any) -> Play:
     async def before(shop: Shop) -> None:
         for arguments in others or (GIVEN,):
-            await shop.dispatcher.call(TOOL, arguments, Caller(**more))
+            await shop.dispatcher.call(TOOL, arguments, Caller(LOCAL, **more))
 
     return before
 
 
 async def prepared(shop: Shop) -> dict[str, Any]:
-    made = (await shop.dispatcher.call("jecp_prepare", BUYING, Caller())).structured
+    made = (await shop.dispatcher.call("jecp_prepare", BUYING, Caller(LOCAL))).structured
     assert made is not None
     return {"prepared_id": made["prepared_id"]}
 
@@ -283,7 +284,7 @@ async def told(scene: Scene, path: Path) -> dict[str, Any]:
             made = await scene.before(shop)
             arguments = made if arguments is None else arguments
         assert arguments is not None
-        result = await shop.dispatcher.call(scene.tool, arguments, Caller(asker=scene.person))
+        result = await shop.dispatcher.call(scene.tool, arguments, Caller(LOCAL, asker=scene.person))
     assert result.is_error, result.structured
     assert isinstance(result.blocks[0], Text)
     assert json.loads(result.blocks[0].text) == result.structured

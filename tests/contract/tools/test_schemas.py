@@ -272,7 +272,7 @@ async def test_a_key_that_a_models_api_refuses_is_shown_to_no_host_that_hands_it
     schema = {"properties": {key: {"type": "string"}}, "required": [key]}
     async with opened(tmp_path, goods=goods(schema)) as shop:
         shown = {name: NAME in {card.name for card in shop.dispatcher.cards(one)} for name, one in PROFILES.items()}
-        described = said(await shop.dispatcher.call("jecp_describe", {"tool": NAME}, Caller(host=STRICT.name)))
+        described = said(await shop.dispatcher.call("jecp_describe", {"tool": NAME}, Caller(LOCAL, host=STRICT.name)))
         wrong = await buy(shop, {key: 1})
         assert shop.rail.sent == []
     assert shown == {name: name == "open" for name in PROFILES}

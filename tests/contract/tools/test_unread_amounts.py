@@ -66,7 +66,7 @@ async def test_the_receipt_the_status_and_the_ledger_tell_no_figure_of_the_hubs(
         listed = await status(shop)
         assert "charged_usdc" not in listed
         assert (listed["amount_unreadable"], listed["counts_as_usdc"]) == (True, counts)
-        (row,) = await shop.calls.status()
+        (row,) = await shop.calls.reader(LOCAL).latest(limit=10)
         told = call_json(row)
         assert (told["charged_usdc"], told["amount_unreadable"]) == (counts, True)
         # Said again, from the ledger alone.

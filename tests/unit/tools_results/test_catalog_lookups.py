@@ -62,7 +62,7 @@ def offers(clock: FixedClock | None = None, also: tuple[Offer, ...] = ()) -> Alt
     registry = ToolRegistry(ToolSettings())
     registry.publish(catalog)
     return Alternatives(
-        registry, Finder(lambda: catalog), clock or FixedClock(), lambda action, _: action.namespace != "denied"
+        registry, Finder(lambda: catalog), clock or FixedClock(), lambda action, _: action.payee != "denied"
     )
 
 

@@ -135,7 +135,7 @@ async def test_billing_for_programs_is_in_meta(tmp_path: Path) -> None:
         "amount_usdc": "0.05",
         "payee": "docs",
         "call_id": CALL_ID,
-        "reference": "tx_9",
+        "transaction_id": "tx_9",
         "balance_usdc": "0.43",
     }
 
