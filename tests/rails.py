@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from jecp_mcp.catalog.sources import OfferSource
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.outcomes import Refunded
 from jecp_mcp.domain.quotes import Free, Quote
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import OfferSource, Rail, StoredRequest
+from jecp_mcp.rails.base import Rail, StoredRequest
 from jecp_mcp.rails.jecp.account import HubAccount
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.registry import Rails, Way
@@ -59,7 +60,7 @@ class PlainRail:
 def alone(rail: Rail, *, beside: Any = None, sources: Sequence[str] = ("",)) -> Rails:
     """A house with one way to pay; `beside` is its account and witness, where that is not the rail itself."""
     other = rail if beside is None else beside
-    return Rails([Way(rail, tuple(map(source, sources)), other, other)])
+    return Rails([Way(rail=rail, sources=tuple(map(source, sources)), account=other, witness=other)])
 
 
 def at_hub(rail: Rail, client: HubClient, *, sources: Sequence[str] = ("",)) -> Rails:

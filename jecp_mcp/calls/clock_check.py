@@ -7,22 +7,24 @@ from typing import Final
 from jecp_mcp.calls import refusals
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HubError
-from jecp_mcp.rails.base import Witness
+from jecp_mcp.rails.registry import Rails
 
 MOST_SKEW_SECONDS: Final = 300.0
 """How far this machine's clock may be off the witness's: what payees themselves allow."""
 
 
-async def clock_fault(witness: Witness | None, *, fresh: bool = False) -> Refusal | None:
+async def clock_fault(rails: Rails, rail: str | None = None, *, fresh: bool = False) -> Refusal | None:
     """Why this machine's clock cannot be gone by now, or None. Where nobody ever tells the time, it has to be.
 
     Args:
+        rail: for whose calls; a rail whose payees do not tell the time goes by another's, but does not wait for it.
         fresh: ask now, instead of going by what was last heard.
     """
+    witness = rails.witness(rail)
     if witness is None:
         return None
     try:
         skew = await witness.skew(fresh=fresh)
     except HubError as exc:
-        return Refusal(exc.code, exc.message, source="bridge")
+        return Refusal(exc.code, exc.message, source="bridge") if rails.is_own(witness, rail) else None
     return refusals.clock_wrong(skew) if skew is not None and abs(skew) > MOST_SKEW_SECONDS else None

@@ -72,12 +72,16 @@ def soon(at: int, now: UnixMs) -> UnixMs:
 
 def ended(call_id: str, offer: Offer | None, outcome: Outcome, hold: MicroUSDC) -> CallEnd:
     """What the caller is told of an outcome."""
+    refusal = outcome.refusal
+    if refusal is None and outcome.answer is None:
+        assert outcome.verdict is Verdict.PENDING, "an end without an answer has a reason"
+        refusal = refusals.still_running()
     return CallEnd(
         charge=_CHARGES[outcome.verdict],
         call_id=call_id,
         offer=offer,
         answer=outcome.answer,
-        refusal=outcome.refusal,
+        refusal=refusal,
         amount=outcome.amount if outcome.verdict is Verdict.CHARGED else ZERO,
         held=hold if outcome.verdict in _OPEN else ZERO,
         reserved=hold,

@@ -135,7 +135,7 @@ class Orders:
         rail = self.rail_of(purchase.offer)
         if isinstance(rail, Refusal):
             return rail
-        fault = await clock_fault(self._rails.witness(rail.name))
+        fault = await clock_fault(self._rails, rail.name)
         if fault is not None:
             return fault
         found = await rail.quote(purchase.offer, purchase.arguments)

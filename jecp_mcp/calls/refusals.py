@@ -306,6 +306,18 @@ def in_progress(row: CallRow) -> Refusal:
     )
 
 
+def still_running() -> Refusal:
+    """The payee works on it, for longer than anybody waits."""
+    return Refusal(
+        code=CALL_IN_PROGRESS,
+        message=(
+            "The payee is still working on this call. Whether it is charged is not known yet. "
+            "Ask for its status later instead of repeating it."
+        ),
+        source="bridge",
+    )
+
+
 def in_doubt(row: CallRow) -> Refusal:
     """An earlier identical call has no proven end."""
     return Refusal(

@@ -89,10 +89,15 @@ class Upkeep:
         except LedgerError as exc:
             log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
             return False
-        if fault is not None and (due or fault.code == CLOCK_WRONG):
+        if fault is None:
+            return await self._finish(due)
+        # Who tells the time for others is not waited for by them.
+        witness = self._rails.witness()
+        others = [row for row in due if witness is None or not self._rails.is_own(witness, row.rail)]
+        left = len(others) < len(due) or fault.code == CLOCK_WRONG
+        if left:
             log.warning("calls in doubt stay as they are until the next round: %s", fault.message)
-            return True
-        return await self._finish(due)
+        return await self._finish(others) or left
 
     async def keep(self) -> None:
         """A round whenever a call is due, and every `ROUND_SECONDS`, until cancelled."""
@@ -133,7 +138,7 @@ class Upkeep:
 
     async def _chores(self) -> None:
         # This also hears anew what the payee says of itself.
-        fault = await clock_fault(self._rails.witness(), fresh=True)
+        fault = await clock_fault(self._rails, fresh=True)
         if fault is None:
             await self._ledger.prune(UnixMs(self._clock.now() - self._keep_ms))
         else:
@@ -187,7 +192,7 @@ class Upkeep:
         rows = await self._ledger.rows(limit=_LISTED, states=OPEN)
         fault, right = None, False
         if len(rows) == _LISTED or any(self._in_question(row) for row in rows):
-            fault = await clock_fault(self._rails.witness(), fresh=True)
+            fault = await clock_fault(self._rails, fresh=True)
             if fault is not None and fault.code == CLOCK_WRONG:
                 # What is written down now would carry a time that is none.
                 return (), fault

@@ -70,7 +70,7 @@ def difference(old: Rows, new: Rows) -> CatalogDiff:
     )
 
 
-def merged(pages: Iterable[Mapping[str, Row]], source: str) -> Rows:
+def merged(pages: Iterable[Mapping[str, Row]]) -> Rows:
     """One catalog of a source's pages that may repeat: sold before sunset, then the highest version, then first."""
     found: dict[str, Row] = {}
     for page in pages:
@@ -78,7 +78,7 @@ def merged(pages: Iterable[Mapping[str, Row]], source: str) -> Rows:
             other = found.get(key)
             if other is None or (other is not row and row.preference > other.preference):
                 found[key] = row
-    return Rows(found, source)
+    return Rows(found)
 
 
 def revision_of(actions: Rows) -> str:

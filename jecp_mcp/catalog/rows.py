@@ -35,6 +35,7 @@ class Row(NamedTuple):
     sold: bool
     version: str | None
     calls: int
+    source: str = ""
 
     @property
     def preference(self) -> tuple[bool, tuple[tuple[int, ...], str]]:
@@ -45,27 +46,26 @@ class Row(NamedTuple):
 class Rows(Mapping[str, Offer]):
     """Actions by key. Equal to any mapping of equal actions; unlike one, it holds hardly an action as an object."""
 
-    __slots__ = ("_recent", "rows", "source")
+    __slots__ = ("_recent", "rows")
 
-    def __init__(self, rows: Mapping[str, Row], source: str = "") -> None:
+    def __init__(self, rows: Mapping[str, Row]) -> None:
         self.rows: Final = rows
-        self.source: Final = source
         self._recent: dict[str, Offer] = {}
 
     @classmethod
-    def of(cls, actions: Iterable[Offer], source: str = "") -> Self:
-        """These offers of a source as rows.
+    def of(cls, actions: Iterable[Offer]) -> Self:
+        """These offers as rows.
 
         Raises:
             WireError: one of them holds what JSON has no word for.
         """
-        return cls({action.key: row_of(action) for action in actions}, source)
+        return cls({action.key: row_of(action) for action in actions})
 
     def __getitem__(self, key: str) -> Offer:
         found = self._recent.get(key)
         if found is None:
             row = self.rows[key]
-            found = load_offer(row.data[row.start : row.start + row.length], self.source)
+            found = load_offer(row.data[row.start : row.start + row.length], row.source)
             if len(self._recent) >= _MOST_RECENT:
                 self._recent.clear()
             self._recent[key] = found
@@ -84,7 +84,8 @@ class Rows(Mapping[str, Offer]):
 def row_of(action: Offer) -> Row:
     """One action, on its own."""
     data, seen = dump_offer(action)
-    return Row(data, 0, len(data), fingerprint(seen), not is_withdrawn(action), action.version, action.total_calls or 0)
+    calls, sold = action.total_calls or 0, not is_withdrawn(action)
+    return Row(data, 0, len(data), fingerprint(seen), sold, action.version, calls, action.source)
 
 
 def packed(actions: Iterable[Offer]) -> tuple[bytes, dict[str, Row], list[tuple[str, str]]]:
@@ -114,8 +115,8 @@ def written(rows: Mapping[str, Row]) -> list[list[Any]]:
     return [[key, row.length, row.seen, row.sold, row.version, row.calls] for key, row in rows.items()]
 
 
-def unwritten(entries: list[list[Any]], data: bytes) -> dict[str, Row]:
-    """What `written` wrote, over the same bytes.
+def unwritten(entries: list[list[Any]], data: bytes, source: str) -> dict[str, Row]:
+    """What `written` wrote of a source's offers, over the same bytes.
 
     Raises:
         ValueError, TypeError: it is not that, or does not fit the bytes.
@@ -123,7 +124,7 @@ def unwritten(entries: list[list[Any]], data: bytes) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     at = 0
     for key, length, seen, sold, version, calls in entries:
-        rows[key] = Row(data, at, length, seen, sold, version, calls)
+        rows[key] = Row(data, at, length, seen, sold, version, calls, source)
         at += length
     if at != len(data):
         raise ValueError("the rows do not fit their bytes")

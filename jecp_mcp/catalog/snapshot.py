@@ -91,8 +91,8 @@ def write(path: Path, snapshot: Snapshot) -> bool:
     return True
 
 
-def read(path: Path, scope: str) -> Snapshot | None:
-    """The snapshot in the file, if there is one for this scope and it is whole."""
+def read(path: Path, scope: str, source: str = "") -> Snapshot | None:
+    """The snapshot in the file, if there is one for this scope and it is whole; its offers are those of `source`."""
     try:
         if path.stat().st_size > MAX_BYTES:
             log.warning("the catalog snapshot %s is ignored: it is too large", path)
@@ -104,7 +104,7 @@ def read(path: Path, scope: str) -> Snapshot | None:
         log.warning("the catalog snapshot cannot be read: %s", exc)
         return None
     try:
-        return _parsed(data, scope)
+        return _parsed(data, scope, source)
     except _ForeignError as exc:
         log.info("the catalog snapshot %s is ignored: %s", path, exc)
     except (WireError, KeyError, TypeError, ValueError) as exc:
@@ -129,7 +129,7 @@ class _ForeignError(Exception):
     """The file is sound, but not for us."""
 
 
-def _parsed(data: bytes, scope: str) -> Snapshot:
+def _parsed(data: bytes, scope: str, source: str = "") -> Snapshot:
     line, _, body = data.partition(b"\n")
     header = jsontext.loads(line, max_bytes=_MAX_HEADER)
     if not isinstance(header, dict) or header.get("form") != FORM:
@@ -143,7 +143,7 @@ def _parsed(data: bytes, scope: str) -> Snapshot:
     for page in header["pages"]:
         middle = at + page["rows"]
         end = middle + page["length"]
-        pages.append(_stored(page, body[at:middle], body[middle:end]))
+        pages.append(_stored(page, body[at:middle], body[middle:end], source))
         at = end
     return Snapshot(scope, str(header["revision"]), UnixMs(int(header["fetched_at"])), tuple(pages))
 
@@ -161,12 +161,12 @@ def _page_header(stored: StoredPage, rows: int) -> Mapping[str, Any]:
     }
 
 
-def _stored(header: Mapping[str, Any], rows: bytes, data: bytes) -> StoredPage:
+def _stored(header: Mapping[str, Any], rows: bytes, data: bytes, source: str) -> StoredPage:
     return StoredPage(
         header["url"],
         header["etag"],
         data,
-        unwritten(jsontext.loads(rows, max_bytes=MAX_BYTES, max_marks=None), data),
+        unwritten(jsontext.loads(rows, max_bytes=MAX_BYTES, max_marks=None), data, source),
         tuple((str(key), str(reason)) for key, reason in header["quarantined"]),
         header["next_cursor"],
         header["has_more"],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from jecp_mcp.catalog import embeddings
 from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.search import Finder
+from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.cli.credential_store import CredentialStore
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.publisher import Publisher
@@ -26,11 +27,10 @@ from jecp_mcp.errors import HubError, LedgerError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
-from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.opening import HubWay
 from jecp_mcp.rails.opening import RAILS
-from jecp_mcp.rails.registry import Parts, Rails
+from jecp_mcp.rails.registry import Parts, Rails, Way
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.own.handlers import ToolDeps
@@ -59,7 +59,7 @@ class Bridge:
 
     dispatcher: ToolDispatcher
     calls: Calls
-    source: CatalogSource
+    source: AllOffers
     registry: ToolRegistry
     finder: Finder
     policy: Policy
@@ -132,6 +132,15 @@ def new_call_id() -> str:
 
 
 @asynccontextmanager
+async def _opened(ways: Iterable[Way]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for way in ways:
+            if way.opened is not None:
+                await stack.enter_async_context(way.opened)
+        yield
+
+
+@asynccontextmanager
 async def build(
     start: Start, *, changed: Callable[[], None] = lambda: None, store: ArtifactStore | None = None
 ) -> AsyncIterator[Bridge]:
@@ -151,7 +160,7 @@ async def build(
     ways = {name: open_way(parts) for name, open_way in RAILS.items()}
     at_hub = ways["jecp"]
     assert isinstance(at_hub, HubWay)
-    client, source = at_hub.client, at_hub.catalog
+    client, source = at_hub.client, AllOffers([source for way in ways.values() for source in way.sources])
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
         log.error("nothing can be bought: %s", ledger.fault)
@@ -186,7 +195,7 @@ async def build(
     )
     dispatcher = ToolDispatcher(deps, store, ArgumentChecks())
     try:
-        async with at_hub.http, calls.open(), anyio.create_task_group() as tasks:
+        async with _opened(ways.values()), calls.open(), anyio.create_task_group() as tasks:
             yield Bridge(
                 dispatcher, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks
             )

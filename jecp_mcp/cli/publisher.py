@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from jecp_mcp.catalog.contents import Catalog, CatalogDiff
 from jecp_mcp.catalog.pins import Pins
-from jecp_mcp.rails.jecp.catalog_source import CatalogSource
+from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 
 
@@ -20,7 +20,7 @@ class Publisher:
         current: the catalog that is sold and searched. Until a newer one has been compared, it is the one before.
     """
 
-    def __init__(self, source: CatalogSource, pins: Pins, registry: ToolRegistry, changed: Callable[[], None]) -> None:
+    def __init__(self, source: AllOffers, pins: Pins, registry: ToolRegistry, changed: Callable[[], None]) -> None:
         """Publish what the disk remembers, and from then on what `source` fetches.
 
         Args:

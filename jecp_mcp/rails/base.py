@@ -5,11 +5,10 @@ A rail never decides whether money may be spent, and the pipeline never decides 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from jecp_mcp.catalog.contents import Catalog, CatalogDiff
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.offers import Offer
@@ -207,40 +206,6 @@ class Account(Protocol):
         Raises:
             HubError: the payee does not say.
         """
-        ...
-
-
-class OfferSource(Protocol):
-    """Where a rail's offers come from."""
-
-    @property
-    def name(self) -> str:
-        """What its offers name as their source."""
-        ...
-
-    @property
-    def current(self) -> Catalog:
-        """The latest whole catalog; empty at first where nothing is remembered."""
-        ...
-
-    def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
-        """Be told of each change, after `current` is the new catalog. Returns what ends the subscription."""
-        ...
-
-    def until_refresh(self) -> float:
-        """Seconds until it looks for news by itself."""
-        ...
-
-    async def refresh(self) -> CatalogDiff:
-        """Look for news now.
-
-        Raises:
-            HubError: there was no answer, or none that is a catalog; `current` is what it was.
-        """
-        ...
-
-    async def keep_fresh(self) -> None:
-        """Look for news now and then, until cancelled. Never raises."""
         ...
 
 

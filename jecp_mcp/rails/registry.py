@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from jecp_mcp.catalog.sources import OfferSource
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.rails.base import Account, OfferSource, Rail, Witness
+from jecp_mcp.rails.base import Account, Rail, Witness
 from jecp_mcp.settings import Credentials, Settings
 
 
@@ -27,7 +30,7 @@ class Parts:
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """A rail with what it brings along.
 
@@ -35,12 +38,14 @@ class Way:
         sources: where the offers are that it pays for.
         account: who pays by it, where there is something to ask of them.
         witness: who tells the time, where the operator trusts somebody there.
+        opened: what must be open while any of it is used, such as a client.
     """
 
     rail: Rail
     sources: tuple[OfferSource, ...]
-    account: Account | None
-    witness: Witness | None
+    account: Account | None = None
+    witness: Witness | None = None
+    opened: AbstractAsyncContextManager[Any] | None = None
 
 
 class Rails:
@@ -70,6 +75,10 @@ class Rails:
         if own is not None and own.witness is not None:
             return own.witness
         return next((way.witness for way in self._ways if way.witness is not None), None)
+
+    def is_own(self, witness: Witness, rail: str | None) -> bool:
+        """Whether a witness is the rail's own; for no rail in particular, any is."""
+        return rail is None or (rail in self._by_name and self._by_name[rail].witness is witness)
 
     @property
     def accounts(self) -> Sequence[tuple[str, Account]]:

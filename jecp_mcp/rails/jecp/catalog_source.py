@@ -114,12 +114,12 @@ class CatalogSource:
         self._last = CatalogDiff()
         self._not_before = 0.0
         self._due = 0.0
-        self._rows = Rows({}, self._base_url)
+        self._rows = Rows({})
         self.current = Catalog()
-        stored = read(snapshot, self._scope) if snapshot is not None else None
+        stored = read(snapshot, self._scope, self._base_url) if snapshot is not None else None
         if stored is not None:
             self._pages = {page.url: page for page in stored.pages}
-            self._rows, quarantined = _contents(stored.pages, self._base_url)
+            self._rows, quarantined = _contents(stored.pages)
             self.current = Catalog(stored.revision, self._rows, quarantined, stored.fetched_at, _excluded(stored.pages))
 
     def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
@@ -219,7 +219,7 @@ class CatalogSource:
 
     def _take(self, pages: list[StoredPage], now: UnixMs) -> CatalogDiff:
         """Make these pages the current catalog, and remember them on disk."""
-        rows, quarantined = _contents(pages, self._base_url)
+        rows, quarantined = _contents(pages)
         old, first = self._rows, self.current.fetched_at is None
         diff = difference(old, rows)
         revision = self.current.revision if diff.unchanged and not first else revision_of(rows)
@@ -367,9 +367,9 @@ def _query(settings: CatalogSettings) -> dict[str, str]:
     return query
 
 
-def _contents(pages: Iterable[StoredPage], source: str) -> tuple[Rows, tuple[tuple[str, str], ...]]:
+def _contents(pages: Iterable[StoredPage]) -> tuple[Rows, tuple[tuple[str, str], ...]]:
     set_aside = dict.fromkeys(entry for stored in pages for entry in stored.quarantined)
-    return merged((stored.rows for stored in pages), source), tuple(set_aside)
+    return merged(stored.rows for stored in pages), tuple(set_aside)
 
 
 def _excluded(pages: Iterable[StoredPage]) -> frozenset[str]:

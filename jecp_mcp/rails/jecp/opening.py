@@ -13,17 +13,15 @@ from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.rails.registry import Parts, Way
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubWay(Way):
     """The rail with its Hub's catalog and account.
 
     Attributes:
-        http: is to be open while anything is asked of the Hub.
         client: what is asked of the Hub beside paid calls.
         catalog: what is on offer there.
     """
 
-    http: Http
     client: HubClient
     catalog: CatalogSource
 
@@ -42,7 +40,7 @@ def open_hub(parts: Parts) -> HubWay:
         sources=(catalog,),
         account=account,
         witness=account,
-        http=http,
+        opened=http,
         client=client,
         catalog=catalog,
     )

@@ -24,7 +24,7 @@ def read(raw: str) -> ToolRegistry:
     page = parse_page(f'{{"jecp":"1.0","capabilities":[{GOOD},{raw}]}}'.encode(), max_bytes=MOST_BYTES)
     _, rows, unwritten = packed(page.actions)
     assert unwritten == []
-    actions = merged([rows], "")
+    actions = merged([rows])
     registry = ToolRegistry(ToolSettings(mode="direct"))
     registry.publish(Catalog("r", actions, page.quarantined))
     for action in actions.values():

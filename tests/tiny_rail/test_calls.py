@@ -1,0 +1,320 @@
+"""The tiny rail behind the pipeline, without a socket: prices that lapse, processes that die, and what is never free."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from jecp_mcp.calls import refusals
+from jecp_mcp.calls.pipeline import Calls
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
+from jecp_mcp.domain.outcomes import Mark, Verdict
+from jecp_mcp.domain.purchases import LOCAL, Purchase
+from jecp_mcp.errors import HeldBack, LedgerError
+from jecp_mcp.http import ExchangeFailed, HttpAnswer
+from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.states import State
+from jecp_mcp.rails.registry import Rails, Way
+from jecp_mcp.settings import MandateSettings
+from tests.tiny_rail.payee import Payee
+from tests.tiny_rail.rail import ACCEPTED_FOR_MS, LOOK_MS, TRAVEL_MS, TinyRail
+from tests.tiny_rail.way import ECHO, EchoSource
+from tests.unit.calls.test_pipeline import StillClock
+
+pytestmark = pytest.mark.anyio
+
+BUYING = Purchase("echo_job_run", ECHO, {"text": "hello"})
+MANDATE = MandateSettings(per_call_usdc="0.10", daily_usdc="1")
+
+
+@dataclass
+class Direct:
+    """The payee at the rail's one-method seam; a request whose path is in `faults` is lost before or after."""
+
+    payee: Payee
+    faults: dict[str, str] = field(default_factory=dict)
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 10,  # noqa: ASYNC109 - as Http's
+        before_sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> HttpAnswer:
+        path = url.removeprefix("http://echo")
+        step = "ack" if path.endswith("/ack") else method
+        fault = self.faults.pop(path, None) or self.faults.pop(step, None)
+        if fault == "unsent":
+            raise ExchangeFailed(sent=False, phase="connect", reason="refused")
+        if before_sending is not None:
+            try:
+                await before_sending()
+            except HeldBack as exc:
+                raise ExchangeFailed(sent=False, phase="send", reason=str(exc)) from exc
+        if fault == "lost":
+            raise ExchangeFailed(sent=True, phase="answer", reason="reset")
+        status, said = self.payee.answer(method, path, body or b"")
+        if fault == "unheard":
+            raise ExchangeFailed(sent=True, phase="answer", reason="reset")
+        if fault == "dies":
+            # Nobody hears of anything that follows.
+            await anyio.sleep_forever()
+        return HttpAnswer(status, {}, json.dumps(said).encode())
+
+
+@dataclass
+class House:
+    """A process with the tiny rail alone."""
+
+    calls: Calls
+    ledger: Ledger
+    payee: Payee
+    wire: Direct
+    clock: StillClock
+
+    async def row(self) -> CallRow:
+        await self.ledger.flush()
+        [row] = await self.ledger.rows()
+        return row
+
+
+names = itertools.count(1)
+
+
+@asynccontextmanager
+async def house(
+    path: Path, payee: Payee, clock: StillClock, mandate: MandateSettings = MANDATE
+) -> AsyncIterator[House]:
+    ledger = open_ledger(path / "ledger.sqlite", clock=clock)
+    wire = Direct(payee)
+
+    async def sleep(seconds: float) -> None:
+        clock.at += int(seconds * 1000)
+        await anyio.lowlevel.checkpoint()
+
+    rail = TinyRail("http://echo", wire, clock, sleep=sleep)
+    rails = Rails([Way(rail=rail, sources=(EchoSource(),))])
+    calls = Calls(
+        policy=Policy.from_settings(mandate),
+        ledger=ledger,
+        rails=rails,
+        clock=clock,
+        mint=lambda: f"call_{next(names):04}",
+    )
+    try:
+        async with calls.open():
+            yield House(calls, ledger, payee, wire, clock)
+    finally:
+        await ledger.close()
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+def payee(clock: StillClock) -> Payee:
+    return Payee(clock.now)
+
+
+class Thinker:
+    """A person who says yes after a while in which something may happen."""
+
+    def __init__(self, *meanwhile: Callable[[], None]) -> None:
+        self.meanwhile = list(meanwhile)
+        self.asked: list[int] = []
+
+    async def approve(self, question: Question) -> Reply:
+        self.asked.append(question.amount)
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        return Reply(Decision.ACCEPTED)
+
+    async def show_link(self, *_: Any) -> Reply:
+        raise AssertionError("nobody pays in a browser here")
+
+
+APPROVED = MANDATE.model_copy(update={"approve_above_usdc": 10_000})
+
+
+async def bought(path: Path, payee: Payee, clock: StillClock, thinker: Thinker) -> CallEnd:
+    payee.good_ms = 60_000
+    async with house(path, payee, clock, APPROVED) as one:
+        return await one.calls.pay(BUYING, Caller(LOCAL, asker=thinker))
+
+
+def later(clock: StillClock, payee: Payee, price: int) -> Callable[[], None]:
+    def pass_time() -> None:
+        clock.at += 61_000
+        payee.price = price
+
+    return pass_time
+
+
+@pytest.mark.parametrize("price", [50_000, 40_000])
+async def test_a_price_that_lapsed_while_a_person_thought_is_paid_where_it_is_no_dearer(
+    tmp_path: Path, payee: Payee, clock: StillClock, price: int
+) -> None:
+    thinker = Thinker(later(clock, payee, price))
+    end = await bought(tmp_path, payee, clock, thinker)
+    assert (end.charge, end.amount, thinker.asked, payee.asked) == (Charge.YES, price, [50_000], 2)
+
+
+async def test_a_dearer_one_is_asked_for_anew(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
+    thinker = Thinker(later(clock, payee, 60_000))
+    end = await bought(tmp_path, payee, clock, thinker)
+    assert (end.charge, end.amount, thinker.asked) == (Charge.YES, 60_000, [50_000, 60_000])
+
+
+async def test_a_price_that_changes_each_time_is_given_up(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
+    thinker = Thinker(*(later(clock, payee, price) for price in (60_000, 70_000, 80_000)))
+    end = await bought(tmp_path, payee, clock, thinker)
+    assert end.refusal is not None
+    assert (end.charge, end.refusal.code, payee.jobs) == (Charge.NO, refusals.PRICE_KEEPS_CHANGING, {})
+
+
+async def test_what_is_refused_or_free_by_then_is_so(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
+    def closes() -> None:
+        clock.at += 61_000
+        payee.refuses = "closed"
+
+    end = await bought(tmp_path, payee, clock, Thinker(closes))
+    assert end.refusal is not None
+    assert (end.refusal.code, payee.jobs) == ("ECHO_REFUSED", {})
+    payee.refuses = None
+
+    def free() -> None:
+        clock.at += 61_000
+        payee.price = None
+
+    payee.price = 50_000
+    (tmp_path / "other").mkdir()
+    end = await bought(tmp_path / "other", payee, clock, Thinker(free))
+    assert (end.charge, end.answer is not None, payee.jobs) == (Charge.NO, True, {})
+
+
+# What is lost at each step, and what is known after the process has ended there.
+DEATHS = {
+    "before the order left": ("/jobs", "unsent", State.RELEASED, None),
+    "the order was lost": ("/jobs", "lost", State.RECONCILED_FREE, None),
+    "the order's answer was lost": ("/jobs", "unheard", State.RECONCILED_CHARGED, Mark.INTENT),
+    "while the job ran": ("GET", "unheard", State.RECONCILED_CHARGED, Mark.INTENT),
+    "the payment was lost": ("ack", "lost", State.RECONCILED_CHARGED, Mark.INTENT),
+    "the payment's answer was lost": ("ack", "unheard", State.RECONCILED_CHARGED, Mark.INTENT),
+}
+
+
+@pytest.mark.parametrize("what", DEATHS)
+@pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
+async def test_whatever_is_lost_is_found_out_and_nothing_is_paid_twice(
+    tmp_path: Path, payee: Payee, clock: StillClock, what: str, dies: bool
+) -> None:
+    where, fault, state, mark = DEATHS[what]
+    async with house(tmp_path, payee, clock) as one:
+        one.wire.faults[where] = fault
+        first = await one.calls.pay(BUYING, Caller(LOCAL))
+        assert (first.charge is Charge.NO) == (state is State.RELEASED)
+        if not dies:
+            clock.at += ACCEPTED_FOR_MS + TRAVEL_MS
+            await one.calls.recover()
+            row = await one.row()
+    if dies:
+        clock.at += ACCEPTED_FOR_MS + TRAVEL_MS
+        async with house(tmp_path, payee, clock) as other:
+            await other.calls.recover()
+            row = await other.row()
+            assert (await other.ledger.audit()).findings == ()
+    paid = [50_000] if state is State.RECONCILED_CHARGED else []
+    assert (row.state, row.mark, payee.charged(row.call_id)) == (state, mark, paid)
+
+
+async def test_an_order_that_nobody_got_is_doubtful_until_it_cannot_arrive_any_more(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    async with house(tmp_path, payee, clock) as one:
+        one.wire.faults["/jobs"] = "lost"
+        await one.calls.pay(BUYING, Caller(LOCAL))
+        clock.at += LOOK_MS
+        await one.calls.recover()
+        assert (await one.row()).state is State.IN_DOUBT
+        # Now it arrives after all, and is found.
+        row = await one.row()
+        payee.answer("POST", "/jobs", row_request(await one.ledger.row(row.call_id)))
+        clock.at += LOOK_MS
+        await one.calls.recover()
+        assert (await one.row()).state is State.RECONCILED_CHARGED
+
+
+def row_request(row: CallRow | None) -> bytes:
+    assert row is not None
+    return row.request
+
+
+async def test_a_reserved_call_whose_process_died_before_anything_left_is_released(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    async with house(tmp_path, payee, clock) as one, anyio.create_task_group() as tasks:
+        one.wire.exchange = stuck(one.wire.exchange)  # type: ignore[method-assign]
+        tasks.start_soon(one.calls.pay, BUYING, Caller(LOCAL))
+        with anyio.fail_after(5):
+            while not (rows := await one.ledger.rows()):
+                await anyio.lowlevel.checkpoint()
+        assert [row.state for row in rows] == [State.RESERVED]
+        one.calls._tasks.cancel_scope.cancel()  # type: ignore[union-attr]  # as a process that ends
+        tasks.cancel_scope.cancel()
+    async with house(tmp_path, payee, clock) as other:
+        await other.calls.recover()
+        assert (await other.row()).state is State.RELEASED
+
+
+def stuck(exchange: Callable[..., Awaitable[HttpAnswer]]) -> Callable[..., Awaitable[HttpAnswer]]:
+    async def connects_for_ever(method: str, url: str, **given: Any) -> HttpAnswer:
+        if url.endswith("/jobs"):
+            await anyio.sleep_forever()
+        return await exchange(method, url, **given)
+
+    return connects_for_ever
+
+
+async def test_what_was_about_to_be_paid_is_never_free_by_itself(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    async with house(tmp_path, payee, clock) as one:
+        one.wire.faults["ack"] = "lost"
+        await one.calls.pay(BUYING, Caller(LOCAL))
+        row = await one.row()
+        assert (row.state, row.mark) == (State.IN_DOUBT, Mark.INTENT)
+        with pytest.raises(LedgerError, match="paid for good"):
+            await one.ledger.conclude_now(
+                Conclusion(row.call_id, Verdict.NOT_CHARGED, claim=row.claim, evidence="so it says")
+            )
+        # A person may know better.
+        await one.ledger.conclude_now(Conclusion(row.call_id, Verdict.NOT_CHARGED, evidence="ruled free"))
+        assert (await one.row()).state is State.RECONCILED_FREE
+
+
+async def test_who_lost_a_call_writes_nothing_down_and_pays_nothing(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    payee.takes_ms = 3_600_000
+    async with house(tmp_path, payee, clock) as one:
+        await one.calls.pay(BUYING, Caller(LOCAL))
+        row = await one.row()
+        assert await one.ledger.note(row.call_id, row.claim + 1, []) is False
+        with pytest.raises(LedgerError, match="knows no call"):
+            await one.ledger.note("call_of_nobody", 0, [])
+    assert payee.charged(row.call_id) == []
