@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from jecp_mcp.calls import execution
 from jecp_mcp.calls.journal import CallJournal
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.domain.outcomes import Outcome, Verdict
-from jecp_mcp.money import ZERO
-from jecp_mcp.rails.base import NotNow, StoredRequest
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
+from jecp_mcp.mandate import rules
+from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails.base import Journal, NotNow, OpenCall, StoredRequest
 from jecp_mcp.rails.jecp import rail as jecp
 from jecp_mcp.rails.jecp.rail import JecpRail, _Door, _too_late
 from jecp_mcp.rails.registry import Rails
+from tests.model.calls.story import ECHOING
+from tests.tiny_rail.rail import TinyRail
 
 _LONG_MS = 6 * 3_600_000
 
@@ -90,11 +96,48 @@ def _a_refusal_releases() -> Iterator[None]:
         yield
 
 
-RULES: dict[str, tuple[Callable[[], AbstractContextManager[None]], str]] = {
-    "a last instant": (_no_last_instant, "charged twice"),
-    "the window counts from when it was prepared": (_window_from_the_last_send, "charged twice"),
-    "only who serves an account adopts its calls": (_anybody_adopts, "could have been found out"),
-    "a late send is admitted anew": (_no_readmission, "ms from"),
-    "a refusal never releases": (_a_refusal_releases, "the Hub took"),
+@contextmanager
+def _pays_before_it_is_written_down() -> Iterator[None]:
+    async def finish(self: TinyRail, call: OpenCall, journal: Journal, said: Mapping[str, Any]) -> Outcome:
+        answer = Answer(call.request.call_id, {"said": said["said"]}, Billing())
+        cost = MicroUSDC(said["cost"])
+        outcome = await self._pay(call, answer, cost)
+        await journal.keep(Entry(Mark.RESULT, answer=answer), Entry(Mark.INTENT, str(cost)))
+        return outcome
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TinyRail, "_finish", finish)
+        yield
+
+
+@contextmanager
+def _a_lost_payment_is_free() -> Iterator[None]:
+    pay = TinyRail._pay
+
+    async def free(self: TinyRail, call: OpenCall, answer: Answer, cost: MicroUSDC) -> Outcome:
+        found = await pay(self, call, answer, cost)
+        lost = found.verdict is Verdict.IN_DOUBT
+        return replace(found, verdict=Verdict.NOT_CHARGED, look_again_at=None) if lost else found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TinyRail, "_pay", free)
+        # The ledger alone would not believe it.
+        patch.setattr(rules, "Mark", SimpleNamespace(INTENT=None))
+        patch.setattr(execution, "Mark", SimpleNamespace(INTENT=None))
+        yield
+
+
+RULES: dict[str, tuple[Callable[[], AbstractContextManager[None]], str, int | None]] = {
+    "a last instant": (_no_last_instant, "charged twice", None),
+    "the window counts from when it was prepared": (_window_from_the_last_send, "charged twice", None),
+    "only who serves an account adopts its calls": (_anybody_adopts, "could have been found out", None),
+    "a late send is admitted anew": (_no_readmission, "ms from", None),
+    "nothing is paid that is not written down": (
+        _pays_before_it_is_written_down,
+        "paid before it was written down",
+        ECHOING,
+    ),
+    "what was to be paid is never free by itself": (_a_lost_payment_is_free, "the payee has", ECHOING),
+    "a refusal never releases": (_a_refusal_releases, "the Hub took", None),
 }
-"""How each is broken, and what the story says then."""
+"""How each is broken, what the story says then, and in which third of the stories, where only some can tell."""

@@ -20,14 +20,17 @@ from anyio.abc import TaskGroup
 from jecp_mcp.calls import upkeep
 from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LimitSettings, MandateSettings
+from tests.model.calls.echo_model import EchoModel
 from tests.model.calls.hub_model import LATEST_MS, Booked, HubModel
 from tests.model.calls.wiring import AGENTS, Process
 from tests.model.calls.world import World, tell
+from tests.tiny_rail.way import ECHO
 
 PRICES = {"tiny": 5_000, "small": 100_000, "large": 250_000}
 ACTIONS = [
@@ -44,6 +47,7 @@ LIMITS = MandateSettings(
 WIDE = MandateSettings(per_call_usdc="0.25", daily_usdc="1000", hourly_usdc="1000")
 WINDOWS = (600, 3_600, 3_600, 3_600, 7_200, 90_000)
 STEPS = 14
+ECHOING = 2
 ROUND_SECONDS = 600.0
 """As often as that a process of the story looks for what others left: less often than a real one, to save time."""
 
@@ -57,6 +61,8 @@ class Story:
 
     def __init__(self, seed: int, folder: Path) -> None:
         self.rng = random.Random(seed)
+        # In every third story the echo is what most is bought from, and everybody can.
+        self.echoing = seed % 3 == ECHOING
         self.world = World(self.rng)
         self.hub = HubModel(
             self.world,
@@ -66,6 +72,7 @@ class Story:
             window=self.rng.choice(WINDOWS),
             heeds_expiry=self.rng.random() < 0.3,
         )
+        self.echo = EchoModel(self.world)
         self.path = folder / f"ledger-{seed}.sqlite"
         self.names = itertools.count(1)
         self.processes: list[Process] = []
@@ -87,7 +94,9 @@ class Story:
             await one.ledger.close()
 
     async def start(self, tasks: TaskGroup, agent: str, limits: MandateSettings = LIMITS) -> None:
-        process = Process(self.world, self.hub, self.path, agent, limits, f"p{next(self.names)}")
+        # Not every process has every way to pay.
+        echo = self.echo if self.world.calm or self.echoing or self.rng.random() < 0.6 else None
+        process = Process(self.world, self.hub, self.path, agent, limits, f"p{next(self.names)}", echo)
         self.processes.append(process)
         await process.live(tasks)
 
@@ -109,9 +118,14 @@ class Story:
             if rows:
                 process.tasks.start_soon(process.calls.resolve, self.rng.choice(rows).call_id)
         else:
-            for _ in range(self.rng.randrange(1, 4)):
+            for _ in range(0 if self.echoing else self.rng.randrange(1, 4)):
                 action = self.rng.choice(ACTIONS)
                 purchase = Purchase(f"model_thing_{action.action}", action, {"n": self.rng.randrange(2)})
+                process.tasks.start_soon(self.buy, process, purchase, self.rng.choice([None, None, 0.3, 10.0]))
+            if self.rng.random() < (0.1 if self.echoing else 0.4):
+                self.echo.drift()
+            for _ in range(self.rng.randrange(1, 4) if self.echoing else self.rng.randrange(2)):
+                purchase = Purchase("echo_job_run", ECHO, {"text": self.rng.choice("abc")})
                 process.tasks.start_soon(self.buy, process, purchase, self.rng.choice([None, None, 0.3, 10.0]))
         await self.world.pass_time(self.rng.choice([0.0, 0.0, 1.0, 45.0]))
 
@@ -123,13 +137,17 @@ class Story:
             end = await process.calls.pay(purchase, Caller(LOCAL))
             if not process.alive:
                 return
-            booked = [] if end.call_id is None else self.hub.of(end.call_id)
-            if end.charge is Charge.YES and [one.amount for one in booked] != [end.amount]:
-                raise Broken(f"told as paid {end.amount}, and the Hub has {booked}")
+            booked = [] if end.call_id is None else self.booked(end.call_id)
+            if end.charge is Charge.YES and booked != [end.amount]:
+                raise Broken(f"told as paid {end.amount}, and the payee has {booked}")
             if end.charge is Charge.NO and booked:
-                raise Broken(f"told as free, and the Hub has {booked}")
+                raise Broken(f"told as free, and the payee has {booked}")
             if end.answer is not None and self.rng.random() < 0.7:
                 process.calls.delivered(end)
+
+    def booked(self, call_id: str) -> list[int]:
+        """What the payees took for a call, each time."""
+        return [one.amount for one in self.hub.of(call_id)] + self.echo.payee.charged(call_id)
 
     async def check(self) -> None:
         """What must hold at every instant."""
@@ -141,9 +159,13 @@ class Story:
             ledger = self.alive[0].ledger
             await ledger.flush()
             totals = await ledger.totals()
-            taken = sum(one.amount for one in self.hub.books)
+            taken = sum(one.amount for one in self.hub.books) + sum(self.echo.taken().values())
             if taken > totals.charged + totals.held:
                 raise Broken(f"the Hub took {taken}, and the ledger knows of {totals}")
+            for job_id in self.echo.taken():
+                row = await ledger.row(job_id)
+                if row is None or row.mark is not Mark.INTENT or not row.answered:
+                    raise Broken(f"paid before it was written down: {row}")
 
     def check_windows(self) -> None:
         """No cap was passed in any window, wherever it begins, as the Hub has it; less the way of a request."""
@@ -179,28 +201,35 @@ class Story:
         await ledger.flush()
         for row in await ledger.rows(limit=1_000):
             self.seen[row.state.value] += 1
-            booked = sum(one.amount for one in self.hub.of(row.call_id))
-            if row.state in CHARGED and row.charged != booked:
-                raise Broken(f"the Hub took {booked}: {row}")
-            if row.state in FREE and booked:
-                raise Broken(f"the Hub took {booked} for what is said to be free: {row}")
-            if row.state is State.WRITTEN_OFF and row.call_id in provable:
-                raise Broken(f"written off, though it could have been found out: {row}")
-            if booked > row.held:
-                raise Broken(f"the Hub took more than its mandate: {row}")
+            self.seen[f"{row.rail} {row.state.value}"] += 1
+            self.check_end(row, provable)
         report = await ledger.audit()
         if report.findings:
             raise Broken(f"the ledger does not hold: {report.findings}")
 
+    def check_end(self, row: CallRow, provable: set[str]) -> None:
+        """How a call may have ended, for what its payee took."""
+        booked = sum(self.booked(row.call_id))
+        if row.state in CHARGED and row.charged != booked:
+            raise Broken(f"the Hub took {booked}: {row}")
+        if row.state in FREE and booked:
+            raise Broken(f"the Hub took {booked} for what is said to be free: {row}")
+        if row.state is State.WRITTEN_OFF and row.call_id in provable:
+            raise Broken(f"written off, though it could have been found out: {row}")
+        if booked > row.held:
+            raise Broken(f"the Hub took more than its mandate: {row}")
+        if row.rail == "tiny" and row.state is State.WRITTEN_OFF:
+            raise Broken(f"written off, though it could have been found out: {row}")
+
     async def open(self) -> list[CallRow]:
         ledger = self.alive[-1].ledger
         await ledger.flush()
-        return list(await ledger.rows(limit=1_000, states=OPEN))
+        # What costs more than is held waits for a person.
+        return [row for row in await ledger.rows(limit=1_000, states=OPEN) if row.mark is not Mark.RESULT]
 
 
 def _end(row: CallRow) -> int:
-    assert row.provable_until is not None
-    return row.provable_until
+    return row.created_at + HOUR_MS if row.provable_until is None else row.provable_until
 
 
 def _windows(books: list[Booked], length: int) -> Iterator[tuple[Booked, int]]:

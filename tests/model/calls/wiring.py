@@ -13,15 +13,21 @@ from pydantic import SecretStr
 
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.rails.jecp.account import HubAccount
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
+from jecp_mcp.rails.registry import Rails, Way
 from jecp_mcp.settings import Credentials, MandateSettings
+from tests.model.calls.echo_model import ORIGIN, EchoModel
 from tests.model.calls.hub_model import HubModel
 from tests.model.calls.world import World
-from tests.rails import at_hub
+from tests.rails import source
+from tests.tiny_rail.rail import TinyRail
+from tests.tiny_rail.way import EchoSource
 
 AGENTS = ("jdb_ag_00000000000000aa", "jdb_ag_00000000000000bb")
 
@@ -30,7 +36,14 @@ class Process:
     """A server's process: an account, a pipeline, and its tasks."""
 
     def __init__(
-        self, world: World, hub: HubModel, path: Path, agent: str, mandate: MandateSettings, name: str
+        self,
+        world: World,
+        hub: HubModel,
+        path: Path,
+        agent: str,
+        mandate: MandateSettings,
+        name: str,
+        echo: EchoModel | None = None,
     ) -> None:
         self.world, self.agent, self.name = world, agent, name
         self.alive = True
@@ -45,11 +58,19 @@ class Process:
         self.calls = Calls(
             policy=Policy.from_settings(mandate),
             ledger=self.ledger,
-            rails=at_hub(rail, self.client),
+            rails=Rails(self._ways(rail, echo)),
             clock=world,
             mint=lambda: f"call_{name}_{next(ids):04d}",
         )
         self._scope = anyio.CancelScope()
+
+    def _ways(self, rail: JecpRail, echo: EchoModel | None) -> list[Way]:
+        """The Hub, and the echo where this process pays there."""
+        account = HubAccount(self.client)
+        ways = [Way(rail=rail, sources=(source(""),), account=account, witness=account)]
+        if echo is not None:
+            ways.append(Way(rail=TinyRail(ORIGIN, echo, self.world, sleep=self._sleep), sources=(EchoSource(),)))
+        return ways
 
     async def live(self, tasks: TaskGroup) -> None:
         """Begin to live: look for what others left, and take calls."""
@@ -102,10 +123,20 @@ class Process:
 
             return step
 
+        def full(note: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+            async def step(*given: Any) -> Any:
+                if self.world.chance(0.05):
+                    raise LedgerUnavailable("the disk is full")
+                return await note(*given)
+
+            return step
+
         def sometimes(conclusion: Conclusion) -> None:
             if conclusion.verdict is Verdict.CHARGED or not self.world.chance(0.05) or self.world.chance(0.5):
                 conclude(conclusion)
 
         ledger.reserve = slowly(ledger.reserve)  # type: ignore[method-assign]
         ledger.resend = slowly(ledger.resend)  # type: ignore[method-assign]
+        ledger.send = slowly(ledger.send)  # type: ignore[method-assign]
+        ledger.note = full(slowly(ledger.note))  # type: ignore[method-assign]
         ledger.conclude = sometimes  # type: ignore[method-assign]
