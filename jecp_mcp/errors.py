@@ -6,7 +6,7 @@
     ├── MoneyError            an amount that is not exact, not positive or not in USDC
     ├── SettingsError         a setting that is wrong, with its source, key and reason
     ├── WireError             bytes from a Hub that are not what the protocol says
-    ├── HubError              the Hub could not be reached, or refused something that is not a paid call
+    ├── PayeeError              the Hub could not be reached, or refused something that is not a paid call
     ├── LedgerError
     │   ├── LedgerUnavailable the ledger cannot be written now (full disk, read-only, locked)
     │   │   └── ClockWentBack the clock is well behind the ledger's last change
@@ -54,7 +54,7 @@ class WireError(JecpMcpError):
     """Bytes from a Hub that break the protocol; the message says how, never quoting secrets."""
 
 
-class HubError(JecpMcpError):
+class PayeeError(JecpMcpError):
     """A Hub operation that moves no money failed.
 
     Attributes:

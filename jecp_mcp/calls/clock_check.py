@@ -6,7 +6,7 @@ from typing import Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 from jecp_mcp.rails.registry import Rails
 
 MOST_SKEW_SECONDS: Final = 300.0
@@ -25,6 +25,6 @@ async def clock_fault(rails: Rails, rail: str | None = None, *, fresh: bool = Fa
         return None
     try:
         skew = await witness.skew(fresh=fresh)
-    except HubError as exc:
+    except PayeeError as exc:
         return Refusal(exc.code, exc.message, source="bridge") if rails.is_own(witness, rail) else None
     return refusals.clock_wrong(skew) if skew is not None and abs(skew) > MOST_SKEW_SECONDS else None

@@ -352,7 +352,7 @@ class Calls:
         """Take what payees gave back into the windows it came from; returns how many calls that was news for.
 
         Raises:
-            HubError: a payee does not say.
+            PayeeError: a payee does not say.
             LedgerError: it cannot be written down.
         """
         return await self._upkeep.note_refunds()

@@ -136,7 +136,7 @@ class Asker(Protocol):
             The person's word; the link is its `url`, whatever that word is.
 
         Raises:
-            HubError, ToolFault: as `make` does.
+            PayeeError, ToolFault: as `make` does.
         """
         ...
 

@@ -14,7 +14,7 @@ from jecp_mcp.calls.orders import Order
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import ClockWentBack, HubError
+from jecp_mcp.errors import ClockWentBack, PayeeError
 from jecp_mcp.mandate.ledger import (
     Admission,
     Admitted,
@@ -147,7 +147,7 @@ class Reservations:
             witness = self._rails.witness(rail.name)
             try:
                 skew = None if witness is None else await witness.skew(fresh=True)
-            except HubError:
+            except PayeeError:
                 skew = None
             if skew is None:
                 raise ClockWentBack(f"{exc}. {_UNCONFIRMED}") from exc

@@ -16,7 +16,7 @@ from jecp_mcp.calls.refusals import CLOCK_WRONG, estimated
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.outcomes import UNREAD
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import HubError, LedgerError
+from jecp_mcp.errors import LedgerError, PayeeError
 from jecp_mcp.mandate.ledger import CallRow, Ledger
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import OPEN
@@ -118,7 +118,7 @@ class Upkeep:
         """Take what payees gave back into the windows it came from; returns how many calls that was news for.
 
         Raises:
-            HubError: a payee does not say.
+            PayeeError: a payee does not say.
             LedgerError: it cannot be written down.
         """
         news = 0
@@ -145,7 +145,7 @@ class Upkeep:
             log.info("old requests and answers are kept for now: %s", fault.message)
         try:
             await self.note_refunds()
-        except HubError as exc:
+        except PayeeError as exc:
             log.info("a payee was not asked for refunds: %s", exc)
 
     async def _pause(self, least: float) -> None:

@@ -10,7 +10,7 @@ import anyio
 
 from jecp_mcp.catalog.contents import Catalog, CatalogDiff
 from jecp_mcp.catalog.rows import Rows
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 
 Callback = Callable[[CatalogDiff], Awaitable[None] | None]
 
@@ -40,7 +40,7 @@ class OfferSource(Protocol):
         """Look for news now.
 
         Raises:
-            HubError: there was no answer, or none that is a catalog; `current` is what it was.
+            PayeeError: there was no answer, or none that is a catalog; `current` is what it was.
         """
         ...
 
@@ -81,13 +81,13 @@ class AllOffers:
         """Look for news everywhere, one after the other.
 
         Raises:
-            HubError: one of them gave none; the others were asked all the same.
+            PayeeError: one of them gave none; the others were asked all the same.
         """
-        failed: HubError | None = None
+        failed: PayeeError | None = None
         for source in self._sources:
             try:
                 await source.refresh()
-            except HubError as exc:
+            except PayeeError as exc:
                 failed = failed or exc
         if failed is not None:
             raise failed

@@ -23,7 +23,7 @@ from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.publisher import Publisher
 from jecp_mcp.cli.unmatched_patterns import PatternNotices
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.errors import HubError, LedgerError
+from jecp_mcp.errors import LedgerError, PayeeError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
@@ -79,7 +79,7 @@ class Bridge:
         """Fetch the catalog once. A Hub that cannot be reached is logged: what is known of it stays."""
         try:
             await self.source.refresh()
-        except HubError as exc:
+        except PayeeError as exc:
             log.warning("the catalog was not fetched: %s", exc)
 
     def fresh_seconds(self) -> float:

@@ -17,7 +17,7 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.errors import HubError, JecpMcpError, PaidNotShown
+from jecp_mcp.errors import JecpMcpError, PaidNotShown, PayeeError
 from jecp_mcp.invisible import escape
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
     async with build(given, store=store) as bridge:
         try:
             await bridge.source.refresh()
-        except HubError:
+        except PayeeError:
             # A catalog of an earlier run will do; without any there is nothing to call.
             if not bridge.known:
                 raise

@@ -13,7 +13,7 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 
 if TYPE_CHECKING:
     from jecp_mcp.catalog.pins import Held
@@ -90,7 +90,7 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
     """The catalog as JSON; prices are decimal text in USDC.
 
     Raises:
-        HubError: the Hub cannot be reached.
+        PayeeError: the Hub cannot be reached.
     """
     from jecp_mcp.cli.assembly import build
     from jecp_mcp.tools.publishing.views import Views
@@ -116,7 +116,7 @@ async def read_changes(given: Start) -> dict[str, Any]:
     """What is held and why, what is gone, and what cannot be published, as JSON.
 
     Raises:
-        HubError: the Hub cannot be reached.
+        PayeeError: the Hub cannot be reached.
         PinsUnusable: what was seen before cannot be read.
     """
     from jecp_mcp.cli.assembly import build
@@ -139,7 +139,7 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
     """Show, ask and pin: exactly the actions that were shown, whatever the Hub offers by then.
 
     Raises:
-        HubError: the Hub cannot be reached, or one of the keys is not held.
+        PayeeError: the Hub cannot be reached, or one of the keys is not held.
         PinsUnusable: what was approved cannot be written down.
     """
     from jecp_mcp.cli.assembly import build
@@ -150,7 +150,7 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
         held = {one.key: one for one in bridge.pins.held(current)}
         strangers = [key for key in keys if key not in held]
         if strangers:
-            raise HubError("NOT_HELD", f"nothing is to be approved of {', '.join(strangers)}")
+            raise PayeeError("NOT_HELD", f"nothing is to be approved of {', '.join(strangers)}")
         wanted = [held[key] for key in keys or held]
         if not wanted:
             print("Nothing is held.")

@@ -59,7 +59,7 @@ class CredentialStore:
         """Make an account at the Hub and store its key durably, once.
 
         Raises:
-            HubError: the Hub did not make one, or there is one already.
+            PayeeError: the Hub did not make one, or there is one already.
             OSError: it cannot be stored. Whether it can is tried before the Hub is asked.
             SettingsError: the credentials file is damaged.
         """

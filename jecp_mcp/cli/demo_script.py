@@ -104,7 +104,7 @@ class DemoScript:
 
         Raises:
             NotHeld: something was not so.
-            HubError: the sandbox failed.
+            PayeeError: the sandbox failed.
         """
         self._log.title(
             "jecp-mcp demo",

@@ -20,7 +20,7 @@ import anyio.abc
 from pydantic import SecretStr
 
 from jecp_mcp.cli.options import Start
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 from jecp_mcp.settings import Credentials
 
 START_SECONDS = 30.0
@@ -49,7 +49,7 @@ async def sandbox_hub(data: Path, *, log: IO[str] | None = None) -> AsyncIterato
         log: where its stderr goes; to ours when not given.
 
     Raises:
-        HubError: it did not start; its own words are on its stderr.
+        PayeeError: it did not start; its own words are on its stderr.
     """
     data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "jecp_mcp", "sandbox", "--port", "0", "--data", str(data), "--with-parent"]
@@ -60,7 +60,7 @@ async def sandbox_hub(data: Path, *, log: IO[str] | None = None) -> AsyncIterato
             with anyio.move_on_after(START_SECONDS) as limit:
                 hub = await _ready(process)
             if limit.cancelled_caught:
-                raise HubError("SANDBOX_FAILED", f"the sandbox Hub was not ready within {START_SECONDS:.0f} s")
+                raise PayeeError("SANDBOX_FAILED", f"the sandbox Hub was not ready within {START_SECONDS:.0f} s")
             yield hub
         finally:
             await _end(process)
@@ -88,14 +88,14 @@ async def _ready(process: anyio.abc.Process) -> SandboxHub:
         try:
             line += await process.stdout.receive()
         except anyio.EndOfStream as exc:
-            raise HubError("SANDBOX_FAILED", "the sandbox Hub ended before it was ready") from exc
+            raise PayeeError("SANDBOX_FAILED", "the sandbox Hub ended before it was ready") from exc
         if len(line) > _MOST_BYTES:
-            raise HubError("SANDBOX_FAILED", "the sandbox Hub said something other than where it is")
+            raise PayeeError("SANDBOX_FAILED", "the sandbox Hub said something other than where it is")
     try:
         said = json.loads(line.partition(b"\n")[0])
         return SandboxHub(*(str(said[name]) for name in ("hub", "agent_id", "api_key", "control_key")))
     except (ValueError, KeyError, TypeError) as exc:
-        raise HubError("SANDBOX_FAILED", "the sandbox Hub said something other than where it is") from exc
+        raise PayeeError("SANDBOX_FAILED", "the sandbox Hub said something other than where it is") from exc
 
 
 async def _end(process: anyio.abc.Process) -> None:

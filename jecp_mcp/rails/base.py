@@ -187,7 +187,7 @@ class Witness(Protocol):
             fresh: ask now, instead of going by what was last heard.
 
         Raises:
-            HubError: they were asked, because they must be or nothing was heard yet, and did not answer.
+            PayeeError: they were asked, because they must be or nothing was heard yet, and did not answer.
         """
         ...
 
@@ -204,7 +204,7 @@ class Account(Protocol):
         """The refunds that were paid so far.
 
         Raises:
-            HubError: the payee does not say.
+            PayeeError: the payee does not say.
         """
         ...
 

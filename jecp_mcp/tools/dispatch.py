@@ -14,7 +14,7 @@ from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import HubError, LedgerError, ToolFault
+from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
@@ -108,7 +108,7 @@ class ToolDispatcher:
         """Call a tool."""
         try:
             return await self._call(name, arguments, caller)
-        except (ToolFault, HubError) as exc:
+        except (ToolFault, PayeeError) as exc:
             target = name if exc.code == INVALID_ARGUMENTS else None
             return self._refuse(name, arguments, Refusal(exc.code, exc.message, source="bridge"), target=target)
         except LedgerError as exc:

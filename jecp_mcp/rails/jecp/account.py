@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from jecp_mcp.domain.outcomes import Refunded
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 from jecp_mcp.rails.jecp.client import HubClient
 
 _DOUBTFUL_SKEW_SECONDS: Final = 60.0
@@ -29,7 +29,7 @@ class HubAccount:
         """The refunds that the Hub has paid.
 
         Raises:
-            HubError: the Hub refused, could not be reached, or there are no credentials.
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
         """
         return [
             Refunded(one.transaction_id, one.returned, f"refunded: {one.refund_id}")
@@ -43,13 +43,13 @@ class HubAccount:
         What the Hub says of itself is heard on the way, where it was not yet: for how long it knows a call's id.
 
         Raises:
-            HubError: the Hub was asked and did not answer, or does not tell the time any more.
+            PayeeError: the Hub was asked and did not answer, or does not tell the time any more.
         """
         skew = self._client.hub_time.skew()
         if fresh or not self._client.guide_known:
             told = await self._client.consult()
             if fresh and not told and skew is not None:
-                raise HubError(
+                raise PayeeError(
                     "HUB_MISBEHAVED", "The Hub's answer does not tell the time. Nothing was charged. Try again later."
                 )
         elif skew is not None and abs(skew) > _DOUBTFUL_SKEW_SECONDS:

@@ -24,7 +24,7 @@ from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.errors import HubError, WireError
+from jecp_mcp.errors import PayeeError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.settings import CatalogSettings
 from jecp_mcp.wire.jecp.catalog import parse_page
@@ -144,7 +144,7 @@ class CatalogSource:
         """Fetch what changed. Callers at the same time share one fetch.
 
         Raises:
-            HubError: the Hub could not be reached (``HUB_UNREACHABLE``), asked to wait (``RATE_LIMITED``) or answered
+            PayeeError: the Hub could not be reached (``HUB_UNREACHABLE``), asked to wait (``RATE_LIMITED``) or answered
                 what is no catalog (``HUB_MISBEHAVED``); `current` is what it was.
         """
         begun = self._refreshes
@@ -155,7 +155,7 @@ class CatalogSource:
                 self._last = await self._refresh()
                 self._refreshes += 1
                 return self._last
-        raise HubError("HUB_UNREACHABLE", f"the catalog did not arrive within {WHOLE_SECONDS:.0f} seconds")
+        raise PayeeError("HUB_UNREACHABLE", f"the catalog did not arrive within {WHOLE_SECONDS:.0f} seconds")
 
     async def keep_fresh(self) -> None:
         """Refresh now and then every ``catalog.refresh_seconds``, sooner and then ever later while it fails.
@@ -167,7 +167,7 @@ class CatalogSource:
             try:
                 await self.refresh()
                 failures = 0
-            except HubError as exc:
+            except PayeeError as exc:
                 failures += 1
                 log.warning("the catalog was not refreshed: %s", exc)
             except Exception:
@@ -195,7 +195,7 @@ class CatalogSource:
             try:
                 pages = await self._walk({})
             except _CursorGone as exc:
-                raise HubError("HUB_MISBEHAVED", "the Hub refuses the cursors it gives out") from exc
+                raise PayeeError("HUB_MISBEHAVED", "the Hub refuses the cursors it gives out") from exc
         self._arrived.clear()
         now = self._clock.now()
         first = self.current.fetched_at is None
@@ -235,14 +235,14 @@ class CatalogSource:
         Other failures prove nothing, for the page may be one that nothing leads to any more; the walk will meet them.
 
         Raises:
-            HubError: the Hub asks to wait.
+            PayeeError: the Hub asks to wait.
         """
         known = [page for page in self._pages.values() if page.etag is not None]
         found: dict[str, StoredPage] = {}
         if len(known) < _LEAST_AHEAD or not self._side_by_side:
             return found
         asked = iter(known)
-        refused: list[HubError] = []
+        refused: list[PayeeError] = []
 
         async def ask() -> None:
             for page in asked:
@@ -250,7 +250,7 @@ class CatalogSource:
                     found[page.url], _ = await self._page(page.url, first=False)
                 except _CursorGone:
                     continue
-                except HubError as exc:
+                except PayeeError as exc:
                     refused.append(exc)
                 if refused:
                     return
@@ -269,7 +269,7 @@ class CatalogSource:
         """Every page, in order; those in `ahead` are here already.
 
         Raises:
-            HubError: one of them did not arrive, or there is no end to them.
+            PayeeError: one of them did not arrive, or there is no end to them.
             _CursorGone: the Hub no longer knows a cursor.
         """
         pages: list[StoredPage] = []
@@ -293,7 +293,7 @@ class CatalogSource:
             cursors.add(cursor)
             if len(pages) >= MAX_PAGES or actions > MAX_ACTIONS or size > MAX_BYTES:
                 self._arrived.clear()
-                raise HubError("HUB_MISBEHAVED", f"the catalog has no end after {len(pages)} pages")
+                raise PayeeError("HUB_MISBEHAVED", f"the catalog has no end after {len(pages)} pages")
 
     async def _page(self, url: str, *, first: bool) -> tuple[StoredPage, int]:
         """One page and how many bytes it took."""
@@ -306,7 +306,7 @@ class CatalogSource:
                 "GET", url, headers=headers, timeout=PAGE_SECONDS, max_bytes=MAX_PAGE_BYTES
             )
         except ExchangeFailed as exc:
-            raise HubError("HUB_UNREACHABLE", f"the Hub's catalog could not be fetched: {exc}") from exc
+            raise PayeeError("HUB_UNREACHABLE", f"the Hub's catalog could not be fetched: {exc}") from exc
         if answer.status == _NOT_MODIFIED and known is not None:
             return known, 0
         if answer.status == _BAD_REQUEST and not first:
@@ -316,7 +316,7 @@ class CatalogSource:
         try:
             page = await anyio.to_thread.run_sync(self._read, url, answer)
         except WireError as exc:
-            raise HubError("HUB_MISBEHAVED", f"the Hub's catalog cannot be read: {exc}") from exc
+            raise PayeeError("HUB_MISBEHAVED", f"the Hub's catalog cannot be read: {exc}") from exc
         # What has arrived need not come again when a later page does not.
         self._arrived[url] = page
         return page, len(answer.body)
@@ -342,12 +342,12 @@ class CatalogSource:
             tuple(sorted(excluded)),
         )
 
-    def _refused(self, answer: HttpAnswer) -> HubError:
+    def _refused(self, answer: HttpAnswer) -> PayeeError:
         wait = retry_after(answer.headers, self._clock.now())
         if wait is None:
-            return HubError("HUB_MISBEHAVED", f"the Hub answered its catalog with HTTP {answer.status}")
+            return PayeeError("HUB_MISBEHAVED", f"the Hub answered its catalog with HTTP {answer.status}")
         self._not_before = self._clock.monotonic() + wait
-        return HubError("RATE_LIMITED", f"the Hub asks to wait {wait} s before its catalog is fetched again")
+        return PayeeError("RATE_LIMITED", f"the Hub asks to wait {wait} s before its catalog is fetched again")
 
     def _url(self, cursor: str | None) -> str:
         # The dialects name the size differently and ignore each other's name.

@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import HubError, WireError
+from jecp_mcp.errors import PayeeError, WireError
 from jecp_mcp.http import BeforeSending, ExchangeFailed, HttpAnswer, HttpStream
 from jecp_mcp.masking import Mask
 from jecp_mcp.rails.jecp.hub_time import HubTime
@@ -38,7 +38,7 @@ _ASK_AGAIN: Final = frozenset({408, 425, 429})
 """Answers below `_SERVER_ERROR` that say nothing of whether there is a guide."""
 
 
-class HubRefused(HubError):
+class HubRefused(PayeeError):
     """The Hub refused something that is not a paid call, in words of its own: `refusal`."""
 
     def __init__(self, refusal: Refusal) -> None:
@@ -111,7 +111,7 @@ class HubClient:
         """As `consult`, where an answer can be waited for until later: what is known of the guide stays."""
         try:
             await self.consult()
-        except HubError as exc:
+        except PayeeError as exc:
             log.info("the Hub's agent guide was not fetched: %s", exc)
         return self.guide
 
@@ -121,7 +121,7 @@ class HubClient:
         Returns whether the answer told the Hub's time.
 
         Raises:
-            HubError: the Hub could not be reached, or does not say now whether it has a guide.
+            PayeeError: the Hub could not be reached, or does not say now whether it has a guide.
         """
         try:
             answer = await self._http.exchange(
@@ -180,7 +180,7 @@ class HubClient:
         """Make an agent account.
 
         Raises:
-            HubError: the Hub refused, or could not be reached.
+            PayeeError: the Hub refused, or could not be reached.
         """
         answer = await self._account("register", account.register_body(name), None)
         return self._read(account.parse_registration, answer, None)
@@ -189,7 +189,7 @@ class HubClient:
         """Open a checkout page for `amount_usd` whole USD and return its URL, unchecked.
 
         Raises:
-            HubError: the Hub refused, could not be reached, or there are no credentials.
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
         """
         identity = self._required()
         answer = await self._account("topup", account.topup_body(amount_usd), identity)
@@ -199,7 +199,7 @@ class HubClient:
         """Ask for the money of one transaction back; the Hub keeps a tenth (the reference Hub's rule, not JECP's).
 
         Raises:
-            HubError: the Hub refused, could not be reached, or there are no credentials.
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
         """
         body, identity = account.refund_body(transaction_id, reason), self._required()
         answer = await self._ask("POST", self.guide.paths["refunds"], body, identity)
@@ -209,7 +209,7 @@ class HubClient:
         """The refunds asked for so far.
 
         Raises:
-            HubError: the Hub refused, could not be reached, or there are no credentials.
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
         """
         identity = self._required()
         answer = await self._ask("GET", self.guide.paths["refunds"], None, identity)
@@ -218,7 +218,9 @@ class HubClient:
     def _required(self) -> Credentials:
         identity = self.identity()
         if identity is None:
-            raise HubError("CREDENTIALS_MISSING", "There is no agent account yet. Nothing was charged. Make one first.")
+            raise PayeeError(
+                "CREDENTIALS_MISSING", "There is no agent account yet. Nothing was charged. Make one first."
+            )
         return identity
 
     async def _account(self, name: str, body: bytes, identity: Credentials | None) -> HttpAnswer:
@@ -248,7 +250,7 @@ class HubClient:
         try:
             parsed = parse(answer.body, answer.status, answer.headers, self._clock.now(), mask)
         except WireError as exc:
-            raise HubError(
+            raise PayeeError(
                 "HUB_MISBEHAVED", f"The Hub's answer cannot be used: {exc}. Nothing was charged. Tell the user."
             ) from exc
         if isinstance(parsed, Refusal):
@@ -256,8 +258,8 @@ class HubClient:
         return parsed
 
 
-def _no_answer(why: str) -> HubError:
-    return HubError("HUB_UNREACHABLE", f"The Hub did not answer: {why}. Nothing was charged. Try again later.")
+def _no_answer(why: str) -> PayeeError:
+    return PayeeError("HUB_UNREACHABLE", f"The Hub did not answer: {why}. Nothing was charged. Try again later.")
 
 
 def _headers(identity: Credentials | None, accept: str) -> dict[str, str]:

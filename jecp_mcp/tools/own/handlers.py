@@ -83,7 +83,7 @@ class OwnTools:
 
         Raises:
             ToolFault: the request cannot be met.
-            HubError: the Hub could not or would not do its part.
+            PayeeError: the Hub could not or would not do its part.
             LedgerError: the books cannot be read.
         """
         match name:

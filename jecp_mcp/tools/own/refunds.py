@@ -33,7 +33,7 @@ async def refund(
 
     Raises:
         ToolFault: there is no such call, it was not charged, or a reason is missing.
-        HubError: the Hub refused, or could not be reached.
+        PayeeError: the Hub refused, or could not be reached.
         LedgerError: the ledger cannot be read.
     """
     call_id = arguments.get("call_id")

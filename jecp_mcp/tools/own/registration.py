@@ -33,6 +33,6 @@ class AgentAccount(Protocol):
     async def register(self, name: str | None) -> RegisteredAccount:
         """Make an account at the Hub and store its key durably.
 
-        Raises `HubError`, and `OSError` or `SettingsError` when the key cannot be stored.
+        Raises `PayeeError`, and `OSError` or `SettingsError` when the key cannot be stored.
         """
         ...

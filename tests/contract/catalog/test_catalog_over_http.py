@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import Http
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import CatalogSettings, ToolSettings
@@ -164,7 +164,7 @@ async def test_a_hub_that_misbehaves_is_a_clear_error_and_costs_nothing(answer):
     with serving(lambda _: answer) as (url, _), anyio.fail_after(60):
         async with Http(url) as http:
             source = CatalogSource(http, url, None, CatalogSettings(), SystemClock())
-            with pytest.raises(HubError):
+            with pytest.raises(PayeeError):
                 await source.refresh()
             assert dict(source.current.actions) == {}
 
@@ -173,5 +173,5 @@ async def test_a_hub_that_is_not_there_is_a_clear_error():
     with anyio.fail_after(60):
         async with Http("http://127.0.0.1:9") as http:
             source = CatalogSource(http, "http://127.0.0.1:9", None, CatalogSettings(), SystemClock())
-            with pytest.raises(HubError, match="HUB_UNREACHABLE"):
+            with pytest.raises(PayeeError, match="HUB_UNREACHABLE"):
                 await source.refresh()

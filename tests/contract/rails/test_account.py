@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.jecp.client import HubRefused
 from jecp_mcp.rails.jecp.payload import unpack
@@ -98,7 +98,7 @@ async def test_a_refund_is_asked_for_and_listed() -> None:
 )
 async def test_a_hub_that_gives_no_link_is_a_clear_error(script: object, code: str) -> None:
     async with raw_hub(script) as hub, bench(hub.url) as parts:  # type: ignore[arg-type]
-        with pytest.raises(HubError, match=code) as caught:
+        with pytest.raises(PayeeError, match=code) as caught:
             await parts.client.topup(5)
     assert KEY not in str(caught.value)
     assert "othing was charged" in str(caught.value)
@@ -110,8 +110,8 @@ async def test_without_an_account_there_is_no_wallet() -> None:
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         async with bench(url, identity=None) as parts:
             for call in (parts.client.topup(5), parts.client.request_refund("tx", "why"), parts.client.refunds()):
-                with pytest.raises(HubError, match="CREDENTIALS_MISSING"):
+                with pytest.raises(PayeeError, match="CREDENTIALS_MISSING"):
                     await call
         async with bench(url) as parts:
-            with pytest.raises(HubError, match="HUB_UNREACHABLE"):
+            with pytest.raises(PayeeError, match="HUB_UNREACHABLE"):
                 await parts.client.topup(5)

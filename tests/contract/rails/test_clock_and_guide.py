@@ -18,7 +18,7 @@ from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.purchases import LOCAL, Purchase
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.ledger import CallRow, Ledger
 from jecp_mcp.mandate.opening import open_ledger
@@ -241,7 +241,7 @@ async def test_a_hub_that_told_the_time_before_and_does_not_now_confirms_nothing
     async with raw_hub(hub.answer) as raw, bench(raw.url) as parts:
         assert await HubAccount(parts.client).skew() is not None
         hub.dated = False
-        with pytest.raises(HubError, match="does not tell the time"):
+        with pytest.raises(PayeeError, match="does not tell the time"):
             await HubAccount(parts.client).skew(fresh=True)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from jecp_mcp.calls.ends import conclusion
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 from tests.faults.rails.raw_hub import (
     ACTION,
     KEY,
@@ -108,7 +108,7 @@ async def test_the_key_is_in_no_log_result_exception_or_stored_row(
         told += [repr(part) for part in (parts, parts.rail, parts.client, parts.http, vars(parts.rail))]
         try:
             await parts.client.topup(5)
-        except HubError as exc:
+        except PayeeError as exc:
             told += [repr(exc), "".join(traceback.format_exception(exc))]
         assert any(KEY.encode() in heard.body for heard in hub.heard)
     told += [f"{record.getMessage()} {record.exc_text} {record.args}" for record in caplog.records]

@@ -17,7 +17,7 @@ from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
@@ -217,4 +217,4 @@ async def opened(
         await ledger.close()
 
 
-unreachable = HubError("HUB_UNREACHABLE", "The Hub did not answer.")
+unreachable = PayeeError("HUB_UNREACHABLE", "The Hub did not answer.")

@@ -13,7 +13,7 @@ import pytest
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL, Principal
-from jecp_mcp.errors import HubError, SettingsError, ToolFault
+from jecp_mcp.errors import PayeeError, SettingsError, ToolFault
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.tools.own.definitions import OWN
 from jecp_mcp.tools.resources import Content
@@ -412,7 +412,7 @@ async def test_a_hub_that_is_away_leads_to_the_same_call_later(tmp_path: Path) -
 
 
 async def test_a_hubs_own_code_on_an_account_request_passes_through(tmp_path: Path) -> None:
-    async with opened(tmp_path, account=Account(fault=HubError("NAMESPACE_FULL", "Full"))) as shop:
+    async with opened(tmp_path, account=Account(fault=PayeeError("NAMESPACE_FULL", "Full"))) as shop:
         found = error(await shop.dispatcher.call("jecp_topup", {"amount_usd": 5}, ME))
     assert found["error"] == {"code": "NAMESPACE_FULL", "message": "Full. Nothing was charged."}
 

@@ -12,7 +12,7 @@ from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
 from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
@@ -202,7 +202,7 @@ async def test_after_a_leap_ahead_in_which_something_was_written_a_lost_call_is_
 
 
 async def _unheard(*, fresh: bool = False) -> float:
-    raise HubError("HUB_UNREACHABLE", f"The Hub did not answer (fresh={fresh}).")
+    raise PayeeError("HUB_UNREACHABLE", f"The Hub did not answer (fresh={fresh}).")
 
 
 async def test_a_call_in_doubt_that_somebody_asks_for_is_not_sent_again_by_a_clock_far_off(tmp_path: Path) -> None:

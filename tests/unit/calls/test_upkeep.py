@@ -17,7 +17,7 @@ from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Outcome, Refunded, Verdict
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.errors import HubError, LedgerError
+from jecp_mcp.errors import LedgerError, PayeeError
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
@@ -114,7 +114,7 @@ async def test_old_bodies_go_and_the_books_stay(tmp_path: Path, monkeypatch: pyt
     assert report.findings == ()
 
 
-@pytest.mark.parametrize("fault", [HubError("HUB_UNREACHABLE", "down"), LedgerError("full"), ZeroDivisionError()])
+@pytest.mark.parametrize("fault", [PayeeError("HUB_UNREACHABLE", "down"), LedgerError("full"), ZeroDivisionError()])
 async def test_no_fault_ends_the_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
         end = await calls.pay(buying(), Caller(LOCAL))

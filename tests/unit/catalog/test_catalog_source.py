@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from jecp_mcp.catalog.contents import CatalogDiff
-from jecp_mcp.errors import HubError
+from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import HttpAnswer
 from jecp_mcp.rails.jecp import catalog_source as module
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
@@ -97,7 +97,7 @@ async def test_a_failure_between_two_pages_changes_nothing(hub, clock):
     before = source.current
     hub.capabilities = [capability("new/thing", "do")] * 3
     hub.before = lambda url, _: HttpAnswer(502, {}, b"<html>") if "cursor" in url else None
-    with pytest.raises(HubError) as failed:
+    with pytest.raises(PayeeError) as failed:
         await source.refresh()
     assert failed.value.code == "HUB_MISBEHAVED"
     assert source.current is before
@@ -105,7 +105,7 @@ async def test_a_failure_between_two_pages_changes_nothing(hub, clock):
 
 async def test_an_unreachable_hub_is_an_error_with_its_own_code(hub, clock):
     hub.before = unreachable
-    with pytest.raises(HubError) as failed:
+    with pytest.raises(PayeeError) as failed:
         await make(hub, clock).refresh()
     assert failed.value.code == "HUB_UNREACHABLE"
 
@@ -113,14 +113,14 @@ async def test_an_unreachable_hub_is_an_error_with_its_own_code(hub, clock):
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"capabilities": 3}', b"\xff", b"[" * 100_000])
 async def test_what_is_no_catalog_is_refused(hub, clock, body):
     hub.before = lambda *_: HttpAnswer(200, {}, body)
-    with pytest.raises(HubError) as failed:
+    with pytest.raises(PayeeError) as failed:
         await make(hub, clock).refresh()
     assert failed.value.code == "HUB_MISBEHAVED"
 
 
 async def test_a_304_for_something_never_seen_is_refused(hub, clock):
     hub.before = lambda *_: HttpAnswer(304, {}, b"")
-    with pytest.raises(HubError):
+    with pytest.raises(PayeeError):
         await make(hub, clock).refresh()
 
 
@@ -150,7 +150,7 @@ async def test_a_catalog_without_end_is_given_up_and_the_old_one_kept(hub, clock
         return HttpAnswer(200, {}, json.dumps(page).encode())
 
     hub.before = endless
-    with pytest.raises(HubError, match="no end"):
+    with pytest.raises(PayeeError, match="no end"):
         await source.refresh()
     assert source.current is before
     assert len(hub.asked) == 2 + 20
@@ -170,7 +170,7 @@ async def test_a_cursor_gone_stale_starts_the_walk_again_once(hub, clock):
     await source.refresh()
     assert len(source.current.actions) == 4
     hub.before = lambda url, _: HttpAnswer(400, {}, b"") if "cursor" in url else None
-    with pytest.raises(HubError, match="cursors"):
+    with pytest.raises(PayeeError, match="cursors"):
         await source.refresh()
 
 

@@ -45,7 +45,7 @@ def messages() -> list[tuple[str, str]]:
         for node in ast.walk(ast.parse(path.read_text())):
             if path.name in PROTOCOL_ERRORS or not isinstance(node, ast.Call) or len(node.args) < 2:
                 continue
-            if isinstance(node.func, ast.Name) and node.func.id in {"ToolFault", "Refusal", "HubError"}:
+            if isinstance(node.func, ast.Name) and node.func.id in {"ToolFault", "Refusal", "PayeeError"}:
                 text = text_of(node.args[1])
                 if text is not None:
                     found.append((path.name, text))
