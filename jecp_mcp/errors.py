@@ -6,7 +6,7 @@
     ├── MoneyError            an amount that is not exact, not positive or not in USDC
     ├── SettingsError         a setting that is wrong, with its source, key and reason
     ├── WireError             bytes from a Hub that are not what the protocol says
-    ├── PayeeError              the Hub could not be reached, or refused something that is not a paid call
+    ├── PayeeError            a payee could not be reached, or refused something that is not a paid call
     ├── LedgerError
     │   ├── LedgerUnavailable the ledger cannot be written now (full disk, read-only, locked)
     │   │   └── ClockWentBack the clock is well behind the ledger's last change
@@ -55,10 +55,10 @@ class WireError(JecpMcpError):
 
 
 class PayeeError(JecpMcpError):
-    """A Hub operation that moves no money failed.
+    """Something that moves no money was asked of a payee, and failed.
 
     Attributes:
-        code: the Hub's code, or one of ours (``HUB_UNREACHABLE``, ``HUB_MISBEHAVED``).
+        code: the payee's code, or one of ours (``HUB_UNREACHABLE``, ``HUB_MISBEHAVED``).
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -1,0 +1,114 @@
+"""Several sources are one catalog; none can take another's place in it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from jecp_mcp.catalog.contents import Catalog, CatalogDiff
+from jecp_mcp.catalog.rows import Rows
+from jecp_mcp.catalog.sources import AllOffers
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.errors import PayeeError
+from jecp_mcp.money import MicroUSDC
+
+pytestmark = pytest.mark.anyio
+
+ONE = Offer("docs/pdf", "make", "docs", Price(MicroUSDC(5_000)), source="one")
+OTHER = Offer("echo/job", "run", "echo", Price(MicroUSDC(1_000)), source="other")
+
+
+class Shop:
+    """A source whose catalog a test sets."""
+
+    def __init__(self, name: str, *offers: Offer, fault: PayeeError | None = None) -> None:
+        self.name, self.fault = name, fault
+        self.current = Catalog("r1", Rows.of(offers), (("odd", "no price"),), UnixMs(len(name)), frozenset({name}))
+        self.callbacks: list[Callable[[CatalogDiff], Awaitable[None] | None]] = []
+        self.refreshed = 0
+
+    def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
+        self.callbacks.append(callback)
+        return lambda: self.callbacks.remove(callback)
+
+    def until_refresh(self) -> float:
+        return float(len(self.name))
+
+    async def refresh(self) -> CatalogDiff:
+        self.refreshed += 1
+        if self.fault is not None:
+            raise self.fault
+        return CatalogDiff()
+
+    async def keep_fresh(self) -> None:
+        self.refreshed += 10
+        await anyio.sleep_forever()
+
+    async def sells(self, *offers: Offer) -> None:
+        self.current = replace(self.current, revision=self.current.revision + "+", actions=Rows.of(offers))
+        for callback in self.callbacks:
+            told = callback(CatalogDiff(added=tuple(offer.key for offer in offers)))
+            if told is not None:
+                await told
+
+
+async def test_one_source_is_the_catalog_itself() -> None:
+    shop = Shop("one", ONE)
+    assert AllOffers([shop]).current is shop.current
+
+
+async def test_offers_of_all_are_there_each_with_its_source() -> None:
+    offers = AllOffers([Shop("one", ONE), Shop("other", OTHER)])
+    assert {offer.key: offer.source for offer in offers.current.actions.values()} == {
+        ONE.key: "one",
+        OTHER.key: "other",
+    }
+    assert (offers.current.fetched_at, offers.current.excluded) == (3, frozenset({"one", "other"}))
+    assert offers.until_refresh() == 3
+    assert len(offers.current.quarantined) == 2
+
+
+async def test_nobody_takes_an_earlier_sources_place() -> None:
+    imitation = replace(ONE, price=Price(MicroUSDC(1)), source="other")
+    offers = AllOffers([Shop("one", ONE), Shop("other", imitation, OTHER)])
+    assert offers.current.actions[ONE.key] == ONE
+    assert (ONE.key, "another source offers it too") in offers.current.quarantined
+
+
+async def test_a_change_of_one_is_told_with_all_of_them_current() -> None:
+    shops = Shop("one", ONE), Shop("other")
+    offers, heard = AllOffers(shops), list[tuple[CatalogDiff, bool]]()
+    before = offers.current.revision
+
+    async def hear(diff: CatalogDiff) -> None:
+        heard.append((diff, OTHER.key in offers.current.actions))
+
+    stop = offers.subscribe(hear)
+    offers.subscribe(lambda diff: heard.append((diff, True)))
+    await shops[1].sells(OTHER)
+    assert heard == [(CatalogDiff(added=(OTHER.key,)), True)] * 2
+    assert offers.current.revision != before
+    stop()
+    stop()
+    await shops[1].sells()
+    assert len(heard) == 3
+
+
+async def test_every_source_is_asked_though_one_is_away() -> None:
+    away, there = Shop("away", fault=PayeeError("HUB_UNREACHABLE", "down")), Shop("there")
+    with pytest.raises(PayeeError, match="down"):
+        await AllOffers([away, there]).refresh()
+    assert (away.refreshed, there.refreshed) == (1, 1)
+
+
+async def test_every_source_is_kept_fresh() -> None:
+    shops = Shop("one"), Shop("other")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(AllOffers(shops).keep_fresh)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    assert [shop.refreshed for shop in shops] == [10, 10]
