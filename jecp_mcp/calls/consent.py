@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import codes, refusals
 from jecp_mcp.calls.approval import Approvals
 from jecp_mcp.calls.orders import Order, Orders
 from jecp_mcp.calls.ports import Caller
@@ -69,9 +69,9 @@ class Consents:
         if isinstance(given, SlipRef):
             return order.lifted(label, given)
         match given.code:
-            case refusals.APPROVAL_REQUIRED:
+            case codes.APPROVAL_REQUIRED:
                 return replace(full, details={**full.details, **given.details})
-            case refusals.NOT_SHOWABLE | refusals.TOO_MANY_QUESTIONS:
+            case codes.NOT_SHOWABLE | codes.TOO_MANY_QUESTIONS:
                 # Nobody can be asked to let it past, so the limit is all there is to say.
                 return full
             case _:

@@ -5,6 +5,7 @@ Every message is one sentence of cause, one about money, one about what happens 
 
 from __future__ import annotations
 
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN
 from jecp_mcp.calls.ports import Question
 from jecp_mcp.clock import UnixMs, iso
@@ -17,31 +18,7 @@ from jecp_mcp.mandate.ledger import CallRow, NotGood, OverLimit
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind
 from jecp_mcp.mandate.states import CHARGED, State
 from jecp_mcp.money import format_usdc
-
-LIMIT_REACHED = "LIMIT_REACHED"
-INVALID_REQUEST = "INVALID_REQUEST"
-LEDGER_UNAVAILABLE = "LEDGER_UNAVAILABLE"
-LEDGER_DAMAGED = "LEDGER_DAMAGED"
-CLOCK_WRONG = "CLOCK_WRONG"
-CALL_IN_PROGRESS = "CALL_IN_PROGRESS"
-CALL_IN_DOUBT = "CALL_IN_DOUBT"
-ACCOUNT_NOT_HERE = "ACCOUNT_NOT_HERE"
-CALL_OVER = "CALL_OVER"
-CALL_WRITTEN_OFF = "CALL_WRITTEN_OFF"
-BRIDGE_FAULT = "BRIDGE_FAULT"
-APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
-APPROVAL_PENDING = "APPROVAL_PENDING"
-APPROVAL_DENIED = "APPROVAL_DENIED"
-APPROVAL_SPENT = "APPROVAL_SPENT"
-NOT_SHOWABLE = "NOT_SHOWABLE"
-TOO_MANY_QUESTIONS = "TOO_MANY_QUESTIONS"
-PREPARED_NOT_FOUND = "PREPARED_NOT_FOUND"
-PREPARED_EXPIRED = "PREPARED_EXPIRED"
-PREPARED_SUPERSEDED = "PREPARED_SUPERSEDED"
-PRICE_CHANGED = "PRICE_CHANGED"
-PRICE_KEEPS_CHANGING = "PRICE_KEEPS_CHANGING"
-NO_WAY_TO_PAY = "NO_WAY_TO_PAY"
-SHUTTING_DOWN = "SHUTTING_DOWN"
+from jecp_mcp.rails.codes import INVALID_REQUEST
 
 
 def limit_reached(over: OverLimit, hold: int) -> Refusal:
@@ -62,7 +39,7 @@ def limit_reached(over: OverLimit, hold: int) -> Refusal:
         details["resets_at"] = iso(over.resets_at)
         when = f"Call again when enough room returns, at {iso(over.resets_at)}."
     return Refusal(
-        code=LIMIT_REACHED,
+        code=codes.LIMIT_REACHED,
         message=(
             f"The operator's limit {over.meter.label} leaves {format_usdc(left)} USDC and this call needs "
             f"{format_usdc(hold)}. Nothing was charged. {when}"
@@ -75,7 +52,7 @@ def limit_reached(over: OverLimit, hold: int) -> Refusal:
 def approval_required(question: Question, code: str, expires_at: UnixMs, why: str) -> Refusal:
     """A person must decide, and could not be asked in the host; they can answer outside it, under a code."""
     return Refusal(
-        code=APPROVAL_REQUIRED,
+        code=codes.APPROVAL_REQUIRED,
         message=(
             f"{question.because} It was not approved in the chat: {why or 'nobody answered'}. Nothing was charged. "
             f"Until {iso(expires_at)} the user can answer outside the chat, under the code {code}."
@@ -92,7 +69,7 @@ def approval_required(question: Question, code: str, expires_at: UnixMs, why: st
 def approval_pending(question: Question) -> Refusal:
     """The question is on its way to the person."""
     return Refusal(
-        code=APPROVAL_PENDING,
+        code=codes.APPROVAL_PENDING,
         message=f"{question.because} The user is being asked. Nothing was charged. Wait for their answer.",
         details={"amount_usdc": format_usdc(question.amount)},
         source="bridge",
@@ -102,7 +79,7 @@ def approval_pending(question: Question) -> Refusal:
 def approval_denied(question: Question) -> Refusal:
     """The person said no."""
     return Refusal(
-        code=APPROVAL_DENIED,
+        code=codes.APPROVAL_DENIED,
         message=(
             f"The user refused to pay {'' if question.exact else 'up to '}{format_usdc(question.amount)} USDC for "
             f"{question.action}. Nothing was charged. Do not ask for it again; choose another way or stop."
@@ -115,7 +92,7 @@ def approval_denied(question: Question) -> Refusal:
 def not_showable(question: Question) -> Refusal:
     """A person must decide, and could not be shown what on."""
     return Refusal(
-        code=NOT_SHOWABLE,
+        code=codes.NOT_SHOWABLE,
         message=(
             f"{question.because} A person approves only what can be shown whole, and these arguments cannot: they come "
             f"to more than {MOST_SHOWN} characters, encoded files aside, or nest deeper than {MOST_DEPTH} levels. "
@@ -129,7 +106,7 @@ def not_showable(question: Question) -> Refusal:
 def too_many_questions(question: Question) -> Refusal:
     """A person must decide, and has as many questions to answer as may wait for them."""
     return Refusal(
-        code=TOO_MANY_QUESTIONS,
+        code=codes.TOO_MANY_QUESTIONS,
         message=(
             f"{question.because} {MOST_QUESTIONS} other questions wait for the user already, and no more may, so this "
             "one was not added. Nothing was charged. When the user has answered some, make the same call again."
@@ -142,7 +119,7 @@ def too_many_questions(question: Question) -> Refusal:
 def prepared_unknown() -> Refusal:
     """No such prepared call, or somebody else's."""
     return Refusal(
-        code=PREPARED_NOT_FOUND,
+        code=codes.PREPARED_NOT_FOUND,
         message="No prepared call has this id. Nothing was charged. Prepare the call again.",
         source="bridge",
     )
@@ -151,7 +128,7 @@ def prepared_unknown() -> Refusal:
 def prepared_expired(expires_at: UnixMs) -> Refusal:
     """The time for which the price was promised is over."""
     return Refusal(
-        code=PREPARED_EXPIRED,
+        code=codes.PREPARED_EXPIRED,
         message=f"The prepared call expired at {iso(expires_at)}. Nothing was charged. Prepare it again.",
         details={"expired_at": iso(expires_at)},
         source="bridge",
@@ -161,7 +138,7 @@ def prepared_expired(expires_at: UnixMs) -> Refusal:
 def prepared_superseded() -> Refusal:
     """The same call was prepared again since."""
     return Refusal(
-        code=PREPARED_SUPERSEDED,
+        code=codes.PREPARED_SUPERSEDED,
         message=(
             "The same call was prepared again later, and only the latest counts. Nothing was charged. "
             "Execute that one, or prepare the call again."
@@ -177,7 +154,7 @@ def price_changed(key: str, then: Quote, now: Quote) -> Refusal:
     if was == costs:
         cause = f"{key} has another version or kind of price since it was prepared."
     return Refusal(
-        code=PRICE_CHANGED,
+        code=codes.PRICE_CHANGED,
         message=f"{cause} Nothing was charged. Prepare it again to see what it costs now.",
         details={"was_usdc": _told(was), "now_usdc": _told(costs)},
         source="bridge",
@@ -187,7 +164,7 @@ def price_changed(key: str, then: Quote, now: Quote) -> Refusal:
 def price_keeps_changing(offer: Offer) -> Refusal:
     """The price lapsed each time before a person had answered, and was another one then."""
     return Refusal(
-        code=PRICE_KEEPS_CHANGING,
+        code=codes.PRICE_KEEPS_CHANGING,
         message=(
             f"The price of {offer.key} changed again each time while the user was being asked. Nothing was charged. "
             "Prepare the call to have its price held, or call it again later."
@@ -199,7 +176,7 @@ def price_keeps_changing(offer: Offer) -> Refusal:
 def no_rail(offer: Offer) -> Refusal:
     """Nothing here pays for what a source offers."""
     return Refusal(
-        code=NO_WAY_TO_PAY,
+        code=codes.NO_WAY_TO_PAY,
         message=(
             f"This server has no way to pay for {offer.key}. Nothing was charged. Choose another action; only the "
             "operator can set up a way to pay."
@@ -214,7 +191,7 @@ def not_good(found: NotGood) -> Refusal:
     if found.ref.kind is SlipKind.PREPARED:
         return prepared_unknown() if found.slip is None else prepared_superseded()
     return Refusal(
-        code=APPROVAL_SPENT,
+        code=codes.APPROVAL_SPENT,
         message="The approval for this call was used or ran out just now. Nothing was charged. Call it again.",
         source="bridge",
     )
@@ -236,14 +213,14 @@ def ledger_trouble(error: LedgerError) -> Refusal:
     """The ledger could not make the reservation durable, so nothing was sent."""
     if isinstance(error, ClockWentBack):
         return Refusal(
-            code=CLOCK_WRONG,
+            code=codes.CLOCK_WRONG,
             message=(
                 f"This machine's clock went back: {error}. Nothing was sent and nothing was charged. The operator must "
                 "set this machine's clock."
             ),
             source="bridge",
         )
-    code = LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else LEDGER_UNAVAILABLE
+    code = codes.LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else codes.LEDGER_UNAVAILABLE
     return Refusal(
         code=code,
         message=(
@@ -257,7 +234,7 @@ def ledger_trouble(error: LedgerError) -> Refusal:
 def unreadable(error: LedgerError) -> Refusal:
     """The ledger does not tell what became of a call."""
     return Refusal(
-        code=LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else LEDGER_UNAVAILABLE,
+        code=codes.LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else codes.LEDGER_UNAVAILABLE,
         message=(
             f"The spending ledger cannot be read: {error}. Whether this call was charged cannot be told now. "
             "The operator must mend the ledger; ask for the call's status then."
@@ -274,7 +251,7 @@ def clock_wrong(skew: float) -> Refusal:
     """
     where = "ahead of" if skew > 0 else "behind"
     return Refusal(
-        code=CLOCK_WRONG,
+        code=codes.CLOCK_WRONG,
         message=(
             f"This machine's clock is {abs(skew):.0f} seconds {where} the Hub's, so what is left of the limits cannot "
             "be told. Nothing was sent and nothing was charged. The operator must set this machine's clock."
@@ -296,7 +273,7 @@ def unwritable(error: WireError) -> Refusal:
 def in_progress(row: CallRow) -> Refusal:
     """The identical call is running, perhaps in another process."""
     return Refusal(
-        code=CALL_IN_PROGRESS,
+        code=codes.CALL_IN_PROGRESS,
         message=(
             f"The identical call is already running (since {iso(row.created_at)}). It was not bought a second time. "
             "Ask for its status instead of repeating it."
@@ -321,7 +298,7 @@ def still_running() -> Refusal:
 def in_doubt(row: CallRow) -> Refusal:
     """An earlier identical call has no proven end."""
     return Refusal(
-        code=CALL_IN_DOUBT,
+        code=codes.CALL_IN_DOUBT,
         message=(
             f"An identical call of {iso(row.created_at)} was sent and its answer was lost. "
             f"{format_usdc(row.held)} USDC stay held until it is known whether it was charged. "
@@ -340,7 +317,7 @@ def held_back(row: CallRow, why: Refusal, again_at: UnixMs | None) -> Refusal:
     """
     when = {} if again_at is None else {"look_again_at": iso(again_at)}
     return Refusal(
-        code=CALL_IN_DOUBT,
+        code=codes.CALL_IN_DOUBT,
         message=(
             f"The call of {iso(row.created_at)} was sent and its answer was lost, and it cannot be sent again now to "
             f"find out ({why.code}). {format_usdc(row.held)} USDC stay held. The server tries again by itself. "
@@ -354,7 +331,7 @@ def held_back(row: CallRow, why: Refusal, again_at: UnixMs | None) -> Refusal:
 def account_not_here(row: CallRow) -> Refusal:
     """A call in doubt that another account paid for, whose key is not here."""
     return Refusal(
-        code=ACCOUNT_NOT_HERE,
+        code=codes.ACCOUNT_NOT_HERE,
         message=(
             f"The call of {iso(row.created_at)} was sent by another account ({row.account[:200]}) and its answer was "
             f"lost. {format_usdc(row.held)} USDC stay held. Only a server that runs with that account can find out "
@@ -368,7 +345,7 @@ def account_not_here(row: CallRow) -> Refusal:
 def taken_over() -> Refusal:
     """A call that this process was sending is another one's by now."""
     return Refusal(
-        code=CALL_IN_PROGRESS,
+        code=codes.CALL_IN_PROGRESS,
         message=(
             "Another process has taken this call over. Whether it was charged is not known yet. "
             "Ask for its status instead of repeating it."
@@ -380,7 +357,7 @@ def taken_over() -> Refusal:
 def clock_set_back() -> Refusal:
     """The clock was set back while a call was under way."""
     return Refusal(
-        code=CLOCK_WRONG,
+        code=codes.CLOCK_WRONG,
         message=(
             "This machine's clock was set back while the call was under way, so how old it is cannot be told. "
             "Nothing was sent and nothing was charged. The operator must set this machine's clock."
@@ -392,7 +369,7 @@ def clock_set_back() -> Refusal:
 def ledger_too_slow() -> Refusal:
     """Each time the ledger had admitted the call, its minute was over already."""
     return Refusal(
-        code=LEDGER_UNAVAILABLE,
+        code=codes.LEDGER_UNAVAILABLE,
         message=(
             "The spending ledger takes minutes to answer. Nothing was sent and nothing was charged. "
             "The operator runs `jecp-mcp doctor --ledger`, which says how to mend it."
@@ -404,7 +381,7 @@ def ledger_too_slow() -> Refusal:
 def left_running(hold: int) -> Refusal:
     """The server ended before the call did."""
     return Refusal(
-        code=SHUTTING_DOWN,
+        code=codes.SHUTTING_DOWN,
         message=(
             f"The server shut down while this call was running. Whether it was charged is not known, so "
             f"{format_usdc(hold)} USDC stay held. The next start finishes it: ask for its status then."
@@ -441,7 +418,7 @@ def standing(row: CallRow) -> Refusal:
     if row.answered and row.answer is None:
         what += ", and its answer was dropped since (ledger.keep_bodies_days and keep_bodies_mb)"
     return Refusal(
-        code=CALL_WRITTEN_OFF if row.state is State.WRITTEN_OFF else CALL_OVER,
+        code=codes.CALL_WRITTEN_OFF if row.state is State.WRITTEN_OFF else codes.CALL_OVER,
         message=(
             f"The call of {iso(row.created_at)} {what}. "
             f"{money.format(charged=format_usdc(row.charged), held=format_usdc(row.held))} {action}"
@@ -459,7 +436,7 @@ def estimated(row: CallRow) -> bool:
 def bridge_fault() -> Refusal:
     """A fault of this program after the call may have been sent."""
     return Refusal(
-        code=BRIDGE_FAULT,
+        code=codes.BRIDGE_FAULT,
         message=(
             "The bridge failed while this call was running. Whether it was charged is not known, so its price stays "
             "held. Ask for its status; the operator finds the cause in the server's log."
@@ -471,7 +448,7 @@ def bridge_fault() -> Refusal:
 def shutting_down(action: Offer) -> Refusal:
     """The server is ending and takes no new purchase."""
     return Refusal(
-        code=SHUTTING_DOWN,
+        code=codes.SHUTTING_DOWN,
         message=(
             f"The server is shutting down, so {action.key} was not called. Nothing was charged. "
             "Call it again once it is back."

@@ -11,8 +11,9 @@ from typing import Final
 import anyio
 
 from jecp_mcp.calls.clock_check import clock_fault
+from jecp_mcp.calls.codes import CLOCK_WRONG
 from jecp_mcp.calls.ports import CallEnd, Charge
-from jecp_mcp.calls.refusals import CLOCK_WRONG, estimated
+from jecp_mcp.calls.refusals import estimated
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.outcomes import UNREAD
 from jecp_mcp.domain.refusals import Refusal

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 import click
 
+from jecp_mcp.cli.codes import NOT_HELD
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.errors import PayeeError
 
@@ -150,7 +151,7 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
         held = {one.key: one for one in bridge.pins.held(current)}
         strangers = [key for key in keys if key not in held]
         if strangers:
-            raise PayeeError("NOT_HELD", f"nothing is to be approved of {', '.join(strangers)}")
+            raise PayeeError(NOT_HELD, f"nothing is to be approved of {', '.join(strangers)}")
         wanted = [held[key] for key in keys or held]
         if not wanted:
             print("Nothing is held.")

@@ -15,6 +15,7 @@ from jecp_mcp.cli.hub_process import SandboxHub
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.sandbox_client import SandboxClient
 from jecp_mcp.http import Http
+from jecp_mcp.mandate.codes import PER_CALL_LIMIT
 from jecp_mcp.settings import load_settings
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class DemoScript:
         example = await self._example(dear["tool"])
         error = await self._expect_refusal("jecp_call", {"tool": dear["tool"], "arguments": example})
         self._log.check(
-            error["error"]["code"] == "PER_CALL_LIMIT", f"{dear['price_usdc']} USDC is over the limit of a call"
+            error["error"]["code"] == PER_CALL_LIMIT, f"{dear['price_usdc']} USDC is over the limit of a call"
         )
         self._log.check(error["charged"] == "no" and await self._total_charged() == before, "nothing was charged")
         step = error["next_action"]

@@ -19,6 +19,7 @@ import anyio
 import anyio.abc
 from pydantic import SecretStr
 
+from jecp_mcp.cli.codes import SANDBOX_FAILED
 from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.settings import Credentials
@@ -60,7 +61,7 @@ async def sandbox_hub(data: Path, *, log: IO[str] | None = None) -> AsyncIterato
             with anyio.move_on_after(START_SECONDS) as limit:
                 hub = await _ready(process)
             if limit.cancelled_caught:
-                raise PayeeError("SANDBOX_FAILED", f"the sandbox Hub was not ready within {START_SECONDS:.0f} s")
+                raise PayeeError(SANDBOX_FAILED, f"the sandbox Hub was not ready within {START_SECONDS:.0f} s")
             yield hub
         finally:
             await _end(process)
@@ -88,14 +89,14 @@ async def _ready(process: anyio.abc.Process) -> SandboxHub:
         try:
             line += await process.stdout.receive()
         except anyio.EndOfStream as exc:
-            raise PayeeError("SANDBOX_FAILED", "the sandbox Hub ended before it was ready") from exc
+            raise PayeeError(SANDBOX_FAILED, "the sandbox Hub ended before it was ready") from exc
         if len(line) > _MOST_BYTES:
-            raise PayeeError("SANDBOX_FAILED", "the sandbox Hub said something other than where it is")
+            raise PayeeError(SANDBOX_FAILED, "the sandbox Hub said something other than where it is")
     try:
         said = json.loads(line.partition(b"\n")[0])
         return SandboxHub(*(str(said[name]) for name in ("hub", "agent_id", "api_key", "control_key")))
     except (ValueError, KeyError, TypeError) as exc:
-        raise PayeeError("SANDBOX_FAILED", "the sandbox Hub said something other than where it is") from exc
+        raise PayeeError(SANDBOX_FAILED, "the sandbox Hub said something other than where it is") from exc
 
 
 async def _end(process: anyio.abc.Process) -> None:

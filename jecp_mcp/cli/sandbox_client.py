@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urljoin
 from jecp_mcp.cli.hub_process import SandboxHub
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import ExchangeFailed, Http, HttpAnswer
+from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED, HUB_UNREACHABLE
 
 _ERROR = 400
 
@@ -48,7 +49,7 @@ class SandboxClient:
         page = _Form()
         page.feed((await self._ask("GET", url)).body.decode())
         if page.action is None:
-            raise PayeeError("HUB_MISBEHAVED", "the checkout page has no form")
+            raise PayeeError(HUB_MISBEHAVED, "the checkout page has no form")
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         await self._ask("POST", urljoin(url, page.action), form, urlencode(page.fields).encode())
 
@@ -82,7 +83,7 @@ class SandboxClient:
         try:
             answer = await self._http.exchange(method, url, headers=headers, body=body)
         except ExchangeFailed as exc:
-            raise PayeeError("HUB_UNREACHABLE", f"{url}: {exc}") from exc
+            raise PayeeError(HUB_UNREACHABLE, f"{url}: {exc}") from exc
         if answer.status >= _ERROR:
-            raise PayeeError("HUB_MISBEHAVED", f"{url} answered HTTP {answer.status}: {answer.body[:200].decode()}")
+            raise PayeeError(HUB_MISBEHAVED, f"{url} answered HTTP {answer.status}: {answer.body[:200].decode()}")
         return answer

@@ -14,6 +14,7 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import CapSet, PerCallCap, meters_for, names_of, tightest_per_call
+from jecp_mcp.mandate.codes import DENIED_BY_POLICY, MANDATE_EXPIRED, PER_CALL_LIMIT, PRICE_UNKNOWN
 from jecp_mcp.mandate.ledger import Meter
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
@@ -104,14 +105,14 @@ def authorise(
     """
     if not policy.permits(offer, tool):
         return _refuse(
-            "DENIED_BY_POLICY",
+            DENIED_BY_POLICY,
             f"The operator's mandate does not allow {offer.key} to be bought.",
             "Choose another action, or tell the user that this one is not allowed here.",
             {"action": offer.key},
         )
     if policy.expires_at is not None and now >= policy.expires_at:
         return _refuse(
-            "MANDATE_EXPIRED",
+            MANDATE_EXPIRED,
             f"The operator's mandate ended at {iso(policy.expires_at)}.",
             "Tell the user that only the operator can renew it.",
             {"expired_at": iso(policy.expires_at)},
@@ -123,7 +124,7 @@ def authorise(
     if quote.kind is QuoteKind.UNKNOWN:
         if policy.unknown_price is None:
             return _refuse(
-                "PRICE_UNKNOWN",
+                PRICE_UNKNOWN,
                 f"The price of {offer.key} is unknown, and the operator's mandate buys nothing at an unknown price.",
                 "Choose an action that shows a price.",
                 {"action": offer.key},
@@ -131,7 +132,7 @@ def authorise(
         hold = min(policy.unknown_price, cap.limit)
     elif quote.amount > cap.limit:
         return _refuse(
-            "PER_CALL_LIMIT",
+            PER_CALL_LIMIT,
             f"The price of {format_usdc(quote.amount)} USDC is above the limit of {format_usdc(cap.limit)} USDC "
             f"for one call ({cap.label}).",
             "Choose a cheaper action, or tell the user that this one costs more than the mandate allows.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer
@@ -17,8 +17,7 @@ from jecp_mcp.domain.quotes import Free, Quote
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HeldBack
 from jecp_mcp.money import MicroUSDC
-
-ACCOUNT_CHANGED: Final = "ACCOUNT_CHANGED"
+from jecp_mcp.rails.codes import ACCOUNT_CHANGED
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,10 @@ from jecp_mcp.calls.ports import Caller
 from jecp_mcp.calls.refusals import ledger_trouble
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import LedgerError, ToolFault
+from jecp_mcp.server.codes import RESOURCE_TOO_LARGE
 from jecp_mcp.server.era import Context, complete_result
 from jecp_mcp.tools.prompts import CALL_ID
 from jecp_mcp.tools.resources import MOST_COMPLETIONS, TEMPLATES, Entry, Resources, TooLarge
-
-TOO_LARGE = "RESOURCE_TOO_LARGE"
 
 
 class ResourceHandlers:
@@ -61,7 +60,7 @@ class ResourceHandlers:
                 INVALID_PARAMS,
                 f"This file has {found.size} bytes, more than one message may carry. Reading it costs nothing: "
                 f"open {found.path} on this machine.",
-                {"code": TOO_LARGE, "path": str(found.path), "size": found.size, "mimeType": found.mime_type},
+                {"code": RESOURCE_TOO_LARGE, "path": str(found.path), "size": found.size, "mimeType": found.mime_type},
             )
         content: dict[str, Any] = {"uri": found.uri, "mimeType": found.mime_type}
         if found.text is not None:

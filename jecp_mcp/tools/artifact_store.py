@@ -22,11 +22,10 @@ from typing import Final
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.settings import ArtifactSettings
+from jecp_mcp.tools.codes import ARTIFACT_NOT_FOUND, ARTIFACT_NOT_STORED
 from jecp_mcp.tools.publishing.cleaning import clean
 
 URI: Final = "jecp://artifact/"
-NOT_FOUND: Final = "ARTIFACT_NOT_FOUND"
-NOT_STORED: Final = "ARTIFACT_NOT_STORED"
 LISTED: Final = 100
 """The most artifacts on one page of a listing."""
 
@@ -112,7 +111,9 @@ class ArtifactStore:
         """
         mime_type = mime_type.lower() if _MIME.fullmatch(mime_type.lower()) else _OCTETS
         if len(data) > self._settings.max_total_bytes:
-            raise ToolFault(NOT_STORED, f"the file has {len(data)} bytes, more than the artifact store may hold")
+            raise ToolFault(
+                ARTIFACT_NOT_STORED, f"the file has {len(data)} bytes, more than the artifact store may hold"
+            )
         key = hashlib.sha256(mime_type.encode("ascii") + b"\n" + data).hexdigest()[:32]
         made = StoredArtifact(
             id=key,
@@ -130,7 +131,9 @@ class ArtifactStore:
             self._grown += len(data)
             self._sweep(made)
         except OSError as exc:
-            raise ToolFault(NOT_STORED, f"the file could not be stored: {exc.strerror or type(exc).__name__}") from exc
+            raise ToolFault(
+                ARTIFACT_NOT_STORED, f"the file could not be stored: {exc.strerror or type(exc).__name__}"
+            ) from exc
         return made
 
     def get(self, artifact_id: str) -> ArtifactContent:
@@ -144,8 +147,8 @@ class ArtifactStore:
             try:
                 return ArtifactContent(found.uri, found.mime_type, found.path.read_bytes())
             except OSError as exc:
-                raise ToolFault(NOT_FOUND, "this artifact can no longer be read") from exc
-        raise ToolFault(NOT_FOUND, "there is no such artifact; stored files are deleted after some days")
+                raise ToolFault(ARTIFACT_NOT_FOUND, "this artifact can no longer be read") from exc
+        raise ToolFault(ARTIFACT_NOT_FOUND, "there is no such artifact; stored files are deleted after some days")
 
     def read(self, uri: str) -> ArtifactContent:
         """A kept file by its ``jecp://artifact/{id}``.

@@ -16,6 +16,7 @@ from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
 from jecp_mcp.tools.artifact_store import ArtifactStore
+from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS, TOOL_NOT_FOUND, TOOL_QUARANTINED
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.next_actions.builders import Context
@@ -23,7 +24,6 @@ from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
 from jecp_mcp.tools.own.definitions import OWN, own_cards
 from jecp_mcp.tools.own.handlers import (
-    ALREADY_REGISTERED,
     REGISTERED,
     OwnTools,
     ToolDeps,
@@ -42,9 +42,6 @@ from jecp_mcp.tools.types import ToolCard, ToolResult
 
 log = logging.getLogger(__name__)
 
-INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
-TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
-TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
 
 _PROBLEMS: Final = 8
 _NAME: Final = 80

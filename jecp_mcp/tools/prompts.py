@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jecp_mcp.errors import ToolFault
+from jecp_mcp.tools.codes import INVALID_ARGUMENTS, PROMPT_NOT_FOUND
 from jecp_mcp.tools.publishing.cleaning import clean
 
 INSTRUCTIONS: Final = """\
@@ -91,11 +92,11 @@ def fill(name: str, arguments: Mapping[str, str]) -> str:
     """
     prompt = PROMPTS.get(name)
     if prompt is None:
-        raise ToolFault("PROMPT_NOT_FOUND", f"there is no prompt {clean(name, 80, one_line=True)!r}")
+        raise ToolFault(PROMPT_NOT_FOUND, f"there is no prompt {clean(name, 80, one_line=True)!r}")
     given = {one.name: clean(arguments.get(one.name), _LONGEST, one_line=True) for one in prompt.arguments}
     missing = next((one.name for one in prompt.arguments if one.required and not given[one.name]), None)
     if missing is not None:
-        raise ToolFault("INVALID_ARGUMENTS", f"the prompt {name} needs {missing}")
+        raise ToolFault(INVALID_ARGUMENTS, f"the prompt {name} needs {missing}")
     text = prompt.text.format(**given)
     if given.get(_MAX_PRICE):
         text += f"\nIt must not cost more than {given[_MAX_PRICE]} USDC: give that to jecp_search as max_price_usdc."

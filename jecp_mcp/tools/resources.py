@@ -20,6 +20,7 @@ from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.tools.artifact_store import LISTED, URI, ArtifactStore, StoredArtifact
+from jecp_mcp.tools.codes import INVALID_CURSOR, RESOURCE_NOT_FOUND
 from jecp_mcp.tools.next_actions.alternatives import brief
 from jecp_mcp.tools.own.handlers import OwnTools, ToolDeps
 from jecp_mcp.tools.publishing.links import unshowable
@@ -30,7 +31,6 @@ RECENT: Final = "jecp://ledger/recent"
 CATALOG: Final = "jecp://catalog"
 ACTION_TEMPLATE: Final = "jecp://catalog/{id}"
 ARTIFACT_TEMPLATE: Final = "jecp://artifact/{id}"
-NOT_FOUND: Final = "RESOURCE_NOT_FOUND"
 
 MOST_COMPLETIONS: Final = 100
 """How many values a completion may have (MCP, completion/complete)."""
@@ -135,7 +135,7 @@ class Resources:
             return _json_content(uri, self._catalog())
         if uri.startswith(_ACTION):
             return _json_content(uri, await self._own.describe(unquote(uri.removeprefix(_ACTION)), caller))
-        raise ToolFault(NOT_FOUND, "there is no such resource")
+        raise ToolFault(RESOURCE_NOT_FOUND, "there is no such resource")
 
     async def complete(self, template: str, value: str) -> Sequence[str]:
         """What the `id` of a template may be, given how it begins; the likeliest first.
@@ -213,5 +213,5 @@ def _as_text(mime_type: str, data: bytes) -> str | None:
 def _parse_cursor(cursor: str) -> tuple[int, str]:
     created_at, _, artifact_id = cursor[:_LONGEST_CURSOR].partition("-")
     if not (created_at.isascii() and created_at.isdigit() and artifact_id):
-        raise ToolFault("INVALID_CURSOR", "this cursor is not one that resources/list gave out")
+        raise ToolFault(INVALID_CURSOR, "this cursor is not one that resources/list gave out")
     return int(created_at), artifact_id

@@ -8,6 +8,7 @@ from typing import Final
 from jecp_mcp.domain.outcomes import Refunded
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED
 
 _DOUBTFUL_SKEW_SECONDS: Final = 60.0
 """What the clock may seem to be off before the Hub is asked for the time again."""
@@ -50,7 +51,7 @@ class HubAccount:
             told = await self._client.consult()
             if fresh and not told and skew is not None:
                 raise PayeeError(
-                    "HUB_MISBEHAVED", "The Hub's answer does not tell the time. Nothing was charged. Try again later."
+                    HUB_MISBEHAVED, "The Hub's answer does not tell the time. Nothing was charged. Try again later."
                 )
         elif skew is not None and abs(skew) > _DOUBTFUL_SKEW_SECONDS:
             # A machine that slept looks as if its clock had jumped; only the Hub can tell.

@@ -26,6 +26,7 @@ from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import PayeeError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
+from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED, HUB_UNREACHABLE
 from jecp_mcp.settings import CatalogSettings
 from jecp_mcp.wire.jecp.catalog import parse_page
 from jecp_mcp.wire.jecp.headers import header, retry_after
@@ -155,7 +156,7 @@ class CatalogSource:
                 self._last = await self._refresh()
                 self._refreshes += 1
                 return self._last
-        raise PayeeError("HUB_UNREACHABLE", f"the catalog did not arrive within {WHOLE_SECONDS:.0f} seconds")
+        raise PayeeError(HUB_UNREACHABLE, f"the catalog did not arrive within {WHOLE_SECONDS:.0f} seconds")
 
     async def keep_fresh(self) -> None:
         """Refresh now and then every ``catalog.refresh_seconds``, sooner and then ever later while it fails.
@@ -195,7 +196,7 @@ class CatalogSource:
             try:
                 pages = await self._walk({})
             except _CursorGone as exc:
-                raise PayeeError("HUB_MISBEHAVED", "the Hub refuses the cursors it gives out") from exc
+                raise PayeeError(HUB_MISBEHAVED, "the Hub refuses the cursors it gives out") from exc
         self._arrived.clear()
         now = self._clock.now()
         first = self.current.fetched_at is None
@@ -293,7 +294,7 @@ class CatalogSource:
             cursors.add(cursor)
             if len(pages) >= MAX_PAGES or actions > MAX_ACTIONS or size > MAX_BYTES:
                 self._arrived.clear()
-                raise PayeeError("HUB_MISBEHAVED", f"the catalog has no end after {len(pages)} pages")
+                raise PayeeError(HUB_MISBEHAVED, f"the catalog has no end after {len(pages)} pages")
 
     async def _page(self, url: str, *, first: bool) -> tuple[StoredPage, int]:
         """One page and how many bytes it took."""
@@ -306,7 +307,7 @@ class CatalogSource:
                 "GET", url, headers=headers, timeout=PAGE_SECONDS, max_bytes=MAX_PAGE_BYTES
             )
         except ExchangeFailed as exc:
-            raise PayeeError("HUB_UNREACHABLE", f"the Hub's catalog could not be fetched: {exc}") from exc
+            raise PayeeError(HUB_UNREACHABLE, f"the Hub's catalog could not be fetched: {exc}") from exc
         if answer.status == _NOT_MODIFIED and known is not None:
             return known, 0
         if answer.status == _BAD_REQUEST and not first:
@@ -316,7 +317,7 @@ class CatalogSource:
         try:
             page = await anyio.to_thread.run_sync(self._read, url, answer)
         except WireError as exc:
-            raise PayeeError("HUB_MISBEHAVED", f"the Hub's catalog cannot be read: {exc}") from exc
+            raise PayeeError(HUB_MISBEHAVED, f"the Hub's catalog cannot be read: {exc}") from exc
         # What has arrived need not come again when a later page does not.
         self._arrived[url] = page
         return page, len(answer.body)
@@ -345,7 +346,7 @@ class CatalogSource:
     def _refused(self, answer: HttpAnswer) -> PayeeError:
         wait = retry_after(answer.headers, self._clock.now())
         if wait is None:
-            return PayeeError("HUB_MISBEHAVED", f"the Hub answered its catalog with HTTP {answer.status}")
+            return PayeeError(HUB_MISBEHAVED, f"the Hub answered its catalog with HTTP {answer.status}")
         self._not_before = self._clock.monotonic() + wait
         return PayeeError("RATE_LIMITED", f"the Hub asks to wait {wait} s before its catalog is fetched again")
 

@@ -18,6 +18,7 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import PayeeError, WireError
 from jecp_mcp.http import BeforeSending, ExchangeFailed, HttpAnswer, HttpStream
 from jecp_mcp.masking import Mask
+from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_MISBEHAVED, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.hub_time import HubTime
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.jecp import account
@@ -218,9 +219,7 @@ class HubClient:
     def _required(self) -> Credentials:
         identity = self.identity()
         if identity is None:
-            raise PayeeError(
-                "CREDENTIALS_MISSING", "There is no agent account yet. Nothing was charged. Make one first."
-            )
+            raise PayeeError(CREDENTIALS_MISSING, "There is no agent account yet. Nothing was charged. Make one first.")
         return identity
 
     async def _account(self, name: str, body: bytes, identity: Credentials | None) -> HttpAnswer:
@@ -251,7 +250,7 @@ class HubClient:
             parsed = parse(answer.body, answer.status, answer.headers, self._clock.now(), mask)
         except WireError as exc:
             raise PayeeError(
-                "HUB_MISBEHAVED", f"The Hub's answer cannot be used: {exc}. Nothing was charged. Tell the user."
+                HUB_MISBEHAVED, f"The Hub's answer cannot be used: {exc}. Nothing was charged. Tell the user."
             ) from exc
         if isinstance(parsed, Refusal):
             raise HubRefused(parsed)
@@ -259,7 +258,7 @@ class HubClient:
 
 
 def _no_answer(why: str) -> PayeeError:
-    return PayeeError("HUB_UNREACHABLE", f"The Hub did not answer: {why}. Nothing was charged. Try again later.")
+    return PayeeError(HUB_UNREACHABLE, f"The Hub did not answer: {why}. Nothing was charged. Try again later.")
 
 
 def _headers(identity: Credentials | None, accept: str) -> dict[str, str]:

@@ -17,13 +17,10 @@ from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
+from jecp_mcp.rails.jecp.codes import HUB_LOST_ANSWER, HUB_MISBEHAVED, HUB_UNREACHABLE
 from jecp_mcp.wire.jecp.codes import Proof, Retry, lookup
 from jecp_mcp.wire.jecp.envelope import billing_of, bills
 from jecp_mcp.wire.jecp.errors import charge_proof
-
-HUB_UNREACHABLE: Final = "HUB_UNREACHABLE"
-HUB_LOST_ANSWER: Final = "HUB_LOST_ANSWER"
-HUB_MISBEHAVED: Final = "HUB_MISBEHAVED"
 
 MAX_REPLAYS: Final = 3
 """The most attempts of one execution that may have reached the Hub, after the first one."""

@@ -19,7 +19,9 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import MICRO_PER_USDC, ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
+from jecp_mcp.rails.codes import INVALID_REQUEST
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
+from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, TOO_LATE_TO_SEND
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, next_wait
 from jecp_mcp.rails.jecp.payload import Payload, pack, unpack
 from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
@@ -27,10 +29,6 @@ from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost, read_reply, read_s
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.jecp.envelope import request_body, with_mandate
 from jecp_mcp.wire.jecp.provenance import build
-
-CREDENTIALS_MISSING: Final = "CREDENTIALS_MISSING"
-TOO_LATE_TO_SEND: Final = "TOO_LATE_TO_SEND"
-INVALID_REQUEST: Final = "INVALID_REQUEST"
 
 _LONGEST_CALL_SECONDS: Final = 300.0
 _PATIENCE: Final = 1.5

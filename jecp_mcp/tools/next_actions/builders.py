@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from jecp_mcp.calls.codes import APPROVAL_SPENT, CALL_IN_PROGRESS, CLOCK_WRONG, SHUTTING_DOWN
 from jecp_mcp.calls.ports import CallEnd, Charge
-from jecp_mcp.calls.refusals import CLOCK_WRONG
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
+from jecp_mcp.rails.codes import ACCOUNT_CHANGED
+from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE, TOO_LATE_TO_SEND
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.types import Actor, NextAction
@@ -217,7 +219,7 @@ def check_status(case: Case) -> NextAction:
     arguments = {"call_id": case.end.call_id} if case.end.call_id else {}
     wait = case.wait
     if wait is None:
-        wait = 5 if case.refusal.code == "CALL_IN_PROGRESS" else 15
+        wait = 5 if case.refusal.code == CALL_IN_PROGRESS else 15
     return next_action(
         case,
         "agent",
@@ -396,9 +398,9 @@ def action_of(case: Case) -> Offer | None:
 
 _DEFAULT_WAITS: Final[Mapping[str, int]] = {
     "RATE_LIMITED": 60,
-    "SHUTTING_DOWN": 5,
-    "HUB_UNREACHABLE": 15,
-    "ACCOUNT_CHANGED": 0,
-    "TOO_LATE_TO_SEND": 0,
-    "APPROVAL_SPENT": 0,
+    SHUTTING_DOWN: 5,
+    HUB_UNREACHABLE: 15,
+    ACCOUNT_CHANGED: 0,
+    TOO_LATE_TO_SEND: 0,
+    APPROVAL_SPENT: 0,
 }

@@ -11,8 +11,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from jecp_mcp.calls import codes as call_codes
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.mandate import codes as mandate_codes
 from jecp_mcp.money import format_usdc
+from jecp_mcp.rails import codes as rail_codes
+from jecp_mcp.rails.jecp import codes as hub_codes
+from jecp_mcp.tools import codes as tool_codes
 from jecp_mcp.tools.next_actions import builders, catalog_lookups, human_approval
 from jecp_mcp.tools.next_actions.builders import Case, Context
 from jecp_mcp.tools.types import NextAction
@@ -38,41 +43,43 @@ def choose(end: CallEnd, context: Context) -> NextAction:
     return _BY_TYPE.get(kind, builders.foreign)(case)
 
 
-_RULED_BY_OPERATOR: Final = frozenset({"CALL_WRITTEN_OFF", "LEDGER_UNAVAILABLE", "LEDGER_DAMAGED", "ACCOUNT_NOT_HERE"})
+_RULED_BY_OPERATOR: Final = frozenset(
+    {call_codes.CALL_WRITTEN_OFF, call_codes.LEDGER_UNAVAILABLE, call_codes.LEDGER_DAMAGED, call_codes.ACCOUNT_NOT_HERE}
+)
 """Charge unknown until the operator acts: asking again finds out nothing."""
 
-PREPARE_ANEW: Final = frozenset({"PREPARED_EXPIRED", "PREPARED_SUPERSEDED", "PRICE_CHANGED"})
+PREPARE_ANEW: Final = frozenset({call_codes.PREPARED_EXPIRED, call_codes.PREPARED_SUPERSEDED, call_codes.PRICE_CHANGED})
 """A prepared call that cannot be executed any more; another one can be prepared."""
 
 _OURS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "CREDENTIALS_MISSING": "register",
-        "MANDATE_EXPIRED": "refresh_mandate",
-        "INVALID_ARGUMENTS": "fix_input",
+        hub_codes.CREDENTIALS_MISSING: "register",
+        mandate_codes.MANDATE_EXPIRED: "refresh_mandate",
+        tool_codes.INVALID_ARGUMENTS: "fix_input",
         "INPUT_SCHEMA_VIOLATION": "fix_input",
-        "INVALID_REQUEST": "fix_input",
+        rail_codes.INVALID_REQUEST: "fix_input",
         "VALIDATION_FAILED": "fix_input",
         "INPUT_TOO_LARGE": "fix_input",
         "URL_BLOCKED_SSRF": "fix_input",
-        "TOOL_NOT_FOUND": "discover",
-        "TOOL_QUARANTINED": "discover",
-        "CALL_NOT_FOUND": "list_calls",
-        "PREPARED_NOT_FOUND": "prepare",
-        "NOT_CHARGED": "check_status",
-        "PREPARED_EXPIRED": "prepare",
-        "PREPARED_SUPERSEDED": "prepare",
-        "PRICE_CHANGED": "prepare",
-        "APPROVAL_REQUIRED": "ask_human",
-        "APPROVAL_PENDING": "ask_human",
-        "APPROVAL_DENIED": "ask_human",
-        "APPROVAL_SPENT": "retry_after",
-        "NOT_SHOWABLE": "fix_input",
-        "TOO_MANY_QUESTIONS": "ask_human",
-        "ALREADY_REGISTERED": "use_account",
-        "ACCOUNT_CHANGED": "retry_after",
-        "TOO_LATE_TO_SEND": "retry_after",
-        "HUB_UNREACHABLE": "retry_after",
-        "SHUTTING_DOWN": "retry_after",
+        tool_codes.TOOL_NOT_FOUND: "discover",
+        tool_codes.TOOL_QUARANTINED: "discover",
+        tool_codes.CALL_NOT_FOUND: "list_calls",
+        call_codes.PREPARED_NOT_FOUND: "prepare",
+        tool_codes.NOT_CHARGED: "check_status",
+        call_codes.PREPARED_EXPIRED: "prepare",
+        call_codes.PREPARED_SUPERSEDED: "prepare",
+        call_codes.PRICE_CHANGED: "prepare",
+        call_codes.APPROVAL_REQUIRED: "ask_human",
+        call_codes.APPROVAL_PENDING: "ask_human",
+        call_codes.APPROVAL_DENIED: "ask_human",
+        call_codes.APPROVAL_SPENT: "retry_after",
+        call_codes.NOT_SHOWABLE: "fix_input",
+        call_codes.TOO_MANY_QUESTIONS: "ask_human",
+        tool_codes.ALREADY_REGISTERED: "use_account",
+        rail_codes.ACCOUNT_CHANGED: "retry_after",
+        hub_codes.TOO_LATE_TO_SEND: "retry_after",
+        hub_codes.HUB_UNREACHABLE: "retry_after",
+        call_codes.SHUTTING_DOWN: "retry_after",
         "SERVICE_ERROR": "retry_after",
         "SERVICE_DEGRADED": "retry_after",
         "INTERNAL_ERROR": "retry_after",
@@ -84,38 +91,41 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         "COMPOSITE_BIND_ERROR": "try_alternative_provider",
         "COMPOSITE_DEPTH_EXCEEDED": "try_alternative_provider",
         "COMPOSITE_TIMEOUT": "retry_or_alternative",
-        "CALL_IN_PROGRESS": "check_status",
-        "CALL_IN_DOUBT": "check_status",
-        "HUB_LOST_ANSWER": "check_status",
+        call_codes.CALL_IN_PROGRESS: "check_status",
+        call_codes.CALL_IN_DOUBT: "check_status",
+        hub_codes.HUB_LOST_ANSWER: "check_status",
         "DUPLICATE_REQUEST": "check_status",
-        "BRIDGE_FAULT": "check_status",
+        call_codes.BRIDGE_FAULT: "check_status",
     }
 )
-"""The type for a code when the Hub gave no next_action, where the protocol pairs none or a better one is known."""
+"""The type for a code when the Hub gave no next_action, where the protocol pairs none or a better one is known.
+
+Codes that stand here as text are the Hub's.
+"""
 
 _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
     {
-        "LIMIT_REACHED": human_approval.full_limit,
-        "PER_CALL_LIMIT": catalog_lookups.within_call_limit,
-        "APPROVAL_REQUIRED": human_approval.approve,
-        "APPROVAL_PENDING": human_approval.wait_for_person,
-        "APPROVAL_DENIED": human_approval.accept_refusal,
-        "NOT_SHOWABLE": human_approval.shorten,
-        "TOO_MANY_QUESTIONS": human_approval.too_many_questions,
-        "PREPARED_NOT_FOUND": human_approval.prepare_first,
-        "PREPARED_EXPIRED": human_approval.prepare_anew,
-        "PREPARED_SUPERSEDED": human_approval.prepare_anew,
-        "PRICE_CHANGED": human_approval.prepare_anew,
-        "NOT_CHARGED": builders.status_of_call,
-        "DENIED_BY_POLICY": builders.other_action,
-        "PRICE_UNKNOWN": builders.other_action,
+        call_codes.LIMIT_REACHED: human_approval.full_limit,
+        mandate_codes.PER_CALL_LIMIT: catalog_lookups.within_call_limit,
+        call_codes.APPROVAL_REQUIRED: human_approval.approve,
+        call_codes.APPROVAL_PENDING: human_approval.wait_for_person,
+        call_codes.APPROVAL_DENIED: human_approval.accept_refusal,
+        call_codes.NOT_SHOWABLE: human_approval.shorten,
+        call_codes.TOO_MANY_QUESTIONS: human_approval.too_many_questions,
+        call_codes.PREPARED_NOT_FOUND: human_approval.prepare_first,
+        call_codes.PREPARED_EXPIRED: human_approval.prepare_anew,
+        call_codes.PREPARED_SUPERSEDED: human_approval.prepare_anew,
+        call_codes.PRICE_CHANGED: human_approval.prepare_anew,
+        tool_codes.NOT_CHARGED: builders.status_of_call,
+        mandate_codes.DENIED_BY_POLICY: builders.other_action,
+        mandate_codes.PRICE_UNKNOWN: builders.other_action,
         "INSUFFICIENT_BUDGET": builders.above_listed_price,
-        "LEDGER_UNAVAILABLE": builders.mend_ledger,
-        "LEDGER_DAMAGED": builders.mend_ledger,
-        "CLOCK_WRONG": builders.check_clock,
-        "ACCOUNT_NOT_HERE": builders.other_account,
-        "CALL_OVER": builders.buy_again,
-        "CALL_WRITTEN_OFF": builders.ask_for_ruling,
+        call_codes.LEDGER_UNAVAILABLE: builders.mend_ledger,
+        call_codes.LEDGER_DAMAGED: builders.mend_ledger,
+        call_codes.CLOCK_WRONG: builders.check_clock,
+        call_codes.ACCOUNT_NOT_HERE: builders.other_account,
+        call_codes.CALL_OVER: builders.buy_again,
+        call_codes.CALL_WRITTEN_OFF: builders.ask_for_ruling,
         "CAPABILITY_DEPRECATED": catalog_lookups.successor,
         "ACTION_NOT_FOUND": catalog_lookups.gone_action,
         "PROVENANCE_MISMATCH": builders.check_clock,

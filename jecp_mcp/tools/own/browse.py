@@ -10,7 +10,9 @@ from jecp_mcp.catalog.search import Finder
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.errors import MoneyError, ToolFault, WireError
+from jecp_mcp.mandate.codes import DENIED_BY_POLICY
 from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
+from jecp_mcp.tools.codes import INVALID_ARGUMENTS
 from jecp_mcp.tools.own.definitions import DEFAULT_RESULTS, MAX_RESULTS
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.cleaning import (
@@ -69,7 +71,7 @@ async def search(
             made["needs"] = [clean(str(one), _NAME, one_line=True) for one in needed[:_MOST_NEEDED]]
         # What can be bought, as most can, costs the model no tokens.
         entries.append(made if allowed == {"affordable": True} else made | allowed)
-    entries.sort(key=lambda entry: entry.get("why") == "DENIED_BY_POLICY")
+    entries.sort(key=lambda entry: entry.get("why") == DENIED_BY_POLICY)
     aside = [_set_aside(registry, action) for action, name in names if name is None][:_MOST_ASIDE]
     answer: dict[str, Any] = {"results": entries}
     if aside:
@@ -170,5 +172,5 @@ def _amount(text: object) -> MicroUSDC | None:
         return parse_usdc(text)
     except MoneyError as exc:
         raise ToolFault(
-            "INVALID_ARGUMENTS", f"max_price_usdc: {exc}. Nothing was charged. Give it as decimal text."
+            INVALID_ARGUMENTS, f"max_price_usdc: {exc}. Nothing was charged. Give it as decimal text."
         ) from exc

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from jecp_mcp import jsontext
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls.codes import CALL_OVER
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
 from jecp_mcp.catalog.search import Finder
@@ -15,6 +15,14 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_MISBEHAVED
+from jecp_mcp.tools.codes import (
+    ALREADY_REGISTERED,
+    CALL_NOT_FOUND,
+    CREDENTIALS_NOT_STORED,
+    TOOL_NOT_FOUND,
+    TOOL_QUARANTINED,
+)
 from jecp_mcp.tools.error_results import message_of, next_action_object
 from jecp_mcp.tools.next_actions.builders import Context
 from jecp_mcp.tools.next_actions.selection import choose
@@ -30,10 +38,6 @@ from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 from jecp_mcp.tools.types import NextAction, Text, ToolResult
-
-CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
-ALREADY_REGISTERED: Final = "ALREADY_REGISTERED"
-CREDENTIALS_NOT_STORED: Final = "CREDENTIALS_NOT_STORED"
 
 REGISTERED: Final = "There is an agent account already. Nothing was changed or charged. Go on with that one."
 
@@ -107,9 +111,7 @@ class OwnTools:
             case "jecp_register":
                 made = await self._register(arguments.get("name"))
             case _:
-                raise ToolFault(
-                    "TOOL_NOT_FOUND", f"There is no tool {name}. Nothing was charged. Search for the action."
-                )
+                raise ToolFault(TOOL_NOT_FOUND, f"There is no tool {name}. Nothing was charged. Search for the action.")
         return free_result(made)
 
     async def describe(self, tool: str, caller: Caller) -> dict[str, Any]:
@@ -125,10 +127,10 @@ class OwnTools:
         on_shelf = find_tool(self._deps.registry, tool)
         if on_shelf is None:
             if (aside := quarantine_message(self._deps.registry, tool)) is not None:
-                raise ToolFault("TOOL_QUARANTINED", aside)
+                raise ToolFault(TOOL_QUARANTINED, aside)
             if (otherwise := version_message(self._deps.registry, tool)) is not None:
-                raise ToolFault("TOOL_NOT_FOUND", otherwise)
-            raise ToolFault("TOOL_NOT_FOUND", "No action has this name. Nothing was charged. Search for the action.")
+                raise ToolFault(TOOL_NOT_FOUND, otherwise)
+            raise ToolFault(TOOL_NOT_FOUND, "No action has this name. Nothing was charged. Search for the action.")
         left = self._check.left(on_shelf.name, on_shelf.card.input_schema)
         made = browse.description(on_shelf, self._deps.registry.warning(on_shelf.action), left)
         self._mark([made], caller)
@@ -160,7 +162,7 @@ class OwnTools:
         if end.refusal is not None:
             made["message"] = message_of(end.refusal, self._deps.links)
             context = Context(row.tool, None, self.names(), self._deps.links, self._deps.clock.now(), action=action)
-            if end.refusal.code != refusals.CALL_OVER or end.charge is not Charge.NO:
+            if end.refusal.code != CALL_OVER or end.charge is not Charge.NO:
                 made["next_action"] = next_action_object(choose(end, context))
         return free_result(made)
 
@@ -179,7 +181,7 @@ class OwnTools:
     async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
         if not self._deps.account.present():
             raise ToolFault(
-                "CREDENTIALS_MISSING",
+                CREDENTIALS_MISSING,
                 "There is no agent account yet, so there is no wallet. Nothing was charged. Make one first.",
             )
 
@@ -199,7 +201,7 @@ class OwnTools:
         url = self._deps.links.checkout(await self._deps.hub.topup(amount_usd))
         if url is None:
             raise ToolFault(
-                "HUB_MISBEHAVED",
+                HUB_MISBEHAVED,
                 "The Hub's payment link leads to a place the operator has not allowed, so it is not shown. "
                 "Nothing was charged. Tell the user.",
             )

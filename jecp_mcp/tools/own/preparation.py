@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp import jsontext
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls.codes import APPROVAL_REQUIRED, LIMIT_REACHED
 from jecp_mcp.calls.prepared import Preparation, PreparedCall
 from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.ledger import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
 from jecp_mcp.tools.next_actions.builders import topup_amount, ways_to_answer
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
@@ -144,7 +145,7 @@ def _wait_for_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) ->
 def _full_limits(readings: Sequence[MeterReading]) -> list[Issue]:
     return [
         _issue(
-            refusals.LIMIT_REACHED,
+            LIMIT_REACHED,
             f"The limit {one.meter.label} has {format_usdc(max(0, one.meter.limit - one.used))} USDC left"
             + (f"; it refills from {iso(one.resets_at)}." if one.resets_at is not None else "."),
             location="mandate",
@@ -161,7 +162,7 @@ def _low_balance(needed: MicroUSDC | None, balance: MicroUSDC | None) -> list[Is
 
 
 def _approval(made: Preparation) -> list[Issue]:
-    return [] if made.approval is None else [_issue(refusals.APPROVAL_REQUIRED, made.approval[0], location="mandate")]
+    return [] if made.approval is None else [_issue(APPROVAL_REQUIRED, made.approval[0], location="mandate")]
 
 
 def _deprecation(action: Offer) -> list[Issue]:
@@ -179,11 +180,11 @@ def _left_to_hub(left: Sequence[str]) -> list[Issue]:
     if not left:
         return []
     words = unchecked_words(list(dict.fromkeys(left)), MAX_ISSUES)
-    return [_issue("NOT_CHECKED_HERE", words, location="arguments", blocking=False)]
+    return [_issue(NOT_CHECKED_HERE, words, location="arguments", blocking=False)]
 
 
 def _argument(problem: Problem, schema: Mapping[str, Any]) -> Issue:
-    issue = _issue("INVALID_ARGUMENTS", clean(problem.reason, _REASON, one_line=True), location=problem.pointer)
+    issue = _issue(INVALID_ARGUMENTS, clean(problem.reason, _REASON, one_line=True), location=problem.pointer)
     expected = _schema_at(schema, problem.pointer)
     if expected:
         issue["suggested_fix"] = f"Give {problem.pointer or 'an object'} as {jsontext.dumps(expected).decode()}."

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from jecp_mcp.calls.codes import ACCOUNT_NOT_HERE, CALL_WRITTEN_OFF
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.calls.refusals import ACCOUNT_NOT_HERE, CALL_WRITTEN_OFF
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.tools.codes import CALL_NOT_FOUND, INVALID_ARGUMENTS, NOT_CHARGED
 from jecp_mcp.tools.error_results import next_action_object
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.account import Refund
-
-CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
-NOT_CHARGED: Final = "NOT_CHARGED"
-INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
 
 _LISTED: Final = 20
 _NOTE: Final = 300

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.codes import LIMIT_REACHED
 from jecp_mcp.calls.ends import charge_of, kept_answer
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.reader import Reader
@@ -122,7 +123,7 @@ class Wallet:
         for meter in permit.meters:
             read = readings.get(meter.label)
             if read is not None and read.used + permit.hold > read.meter.limit:
-                return {"affordable": False, "why": "LIMIT_REACHED", "limit": meter.label}
+                return {"affordable": False, "why": LIMIT_REACHED, "limit": meter.label}
         if known is not None and known[0] < permit.hold:
             return {"affordable": False, "why": "INSUFFICIENT_BALANCE"}
         return {"affordable": True} | ({"approval_needed": True} if self._policy.needs_approval(permit.hold) else {})

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.clock import UnixMs
@@ -180,7 +180,7 @@ async def test_a_clock_a_day_ahead_buys_nothing_past_a_full_limit_in_a_fresh_pro
         async with serving(raw, hub, tmp_path, daily="0.005") as (calls, _ledger, _client):
             end = await buy(calls, 2)
     assert end.refusal is not None
-    assert (end.refusal.code, len(hub.charges)) == (refusals.CLOCK_WRONG, 1)
+    assert (end.refusal.code, len(hub.charges)) == (codes.CLOCK_WRONG, 1)
 
 
 async def test_a_clock_that_was_ahead_for_a_while_leaves_a_call_to_be_found_out(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ async def test_a_clock_that_was_ahead_for_a_while_leaves_a_call_to_be_found_out(
         asked = await calls.resolve(lost.call_id)
         assert asked is not None
         assert asked.refusal is not None
-        assert asked.refusal.details["because"] == refusals.CLOCK_WRONG
+        assert asked.refusal.details["because"] == codes.CLOCK_WRONG
         assert (await only(ledger)).state is State.IN_DOUBT
         hub.times.ahead = 0
         await calls.recover()

@@ -30,17 +30,15 @@ from jecp_mcp.mandate.ledger import NotGood
 from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails import base
 from jecp_mcp.rails.base import StoredRequest, account_changed
-from jecp_mcp.rails.jecp import outcome, rail
+from jecp_mcp.rails.jecp import rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
-from jecp_mcp.tools import dispatch
 from jecp_mcp.tools.error_results import error_object
-from jecp_mcp.tools.own import handlers, refunds
 from jecp_mcp.tools.types import Text
 from tests.unit.calls.test_refusals import row
 from tests.unit.tools_results.scene import ACTION, context, refused
 
+from .error_codes import every_code
 from .shop import ACTIONS, INVOICE, SUMMARY, Account, Script, Shop, catalog, good, lost, opened
 
 FILE = Path(__file__).with_name("own_refusals.json")
@@ -315,11 +313,17 @@ def test_a_refusal_that_no_shop_comes_to_reads_as_it_was_reviewed(reviewed: dict
 
 
 def test_every_code_of_ours_is_among_them(reviewed: dict[str, Any]) -> None:
-    rooms = [words, dispatch, handlers, refunds, base, rail, outcome]
-    ours = {value for room in rooms for name, value in vars(room).items() if name.isupper() and name == value}
-    assert len(ours) >= 25
+    ours = {one.code for one in every_code().values() if one.charged}
     assert reviewed.keys() == SCENES.keys() | STANDING.keys()
-    assert ours <= {found["error"]["code"] for found in reviewed.values()}
+    assert ours == {found["error"]["code"] for found in reviewed.values()}
+
+
+def test_a_code_is_documented_with_what_it_charges_and_who_acts_next(reviewed: dict[str, Any]) -> None:
+    documented = every_code()
+    for name, found in reviewed.items():
+        code = documented[found["error"]["code"]]
+        assert found["charged"] in code.charged, name
+        assert found["next_action"]["actor"] in code.actors, name
 
 
 async def _all() -> dict[str, Any]:

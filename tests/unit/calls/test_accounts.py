@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.outcomes import Refunded
 from jecp_mcp.domain.purchases import LOCAL
@@ -31,7 +31,7 @@ async def test_who_was_paid_at_one_hub_is_new_at_another(tmp_path: Path) -> None
         rail.account = "another agent"
         end = await calls.pay(buying(n=3), Caller(LOCAL))
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code) == (Charge.NO, refusals.APPROVAL_REQUIRED)
+    assert (end.charge, end.refusal.code) == (Charge.NO, codes.APPROVAL_REQUIRED)
 
 
 async def test_an_approval_given_for_one_account_buys_nothing_from_another(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ async def test_an_approval_given_for_one_account_buys_nothing_from_another(tmp_p
         rail.account = "another agent"
         again = await calls.pay(buying(), Caller(LOCAL))
         assert again.refusal is not None
-        assert (again.refusal.code, rail.sent) == (refusals.APPROVAL_REQUIRED, [])
+        assert (again.refusal.code, rail.sent) == (codes.APPROVAL_REQUIRED, [])
 
 
 async def test_the_wallet_shows_its_own_accounts_balance(tmp_path: Path) -> None:
@@ -81,4 +81,4 @@ async def test_another_accounts_payment_is_not_asked_back_here(tmp_path: Path) -
         asked = {"call_id": end.call_id, "reason": "wrong"}
         with pytest.raises(ToolFault) as fault:
             await refunds.refund(calls, Hub(), asked, Caller(LOCAL), LinkPolicy("https://hub.example"))  # type: ignore[arg-type]
-    assert fault.value.code == refusals.ACCOUNT_NOT_HERE
+    assert fault.value.code == codes.ACCOUNT_NOT_HERE

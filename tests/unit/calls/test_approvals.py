@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.approval import APPROVAL_MS, REFUSED_MS, Asked
 from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN
 from jecp_mcp.calls.ports import (
@@ -85,7 +85,7 @@ async def test_a_call_above_the_threshold_waits_for_a_person_under_one_code(tmp_
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
         first, second = [await calls.pay(buying(), Caller(LOCAL)) for _ in range(2)]
         totals = await ledger.totals()
-    assert refusal_of(first) == refusals.APPROVAL_REQUIRED
+    assert refusal_of(first) == codes.APPROVAL_REQUIRED
     assert code_of(first) == code_of(second)
     assert (rail.sent, totals.held) == ([], 0)
 
@@ -117,7 +117,7 @@ async def test_an_approval_is_good_for_nothing_else(tmp_path: Path, other: str) 
         else:
             caller = Caller(principal="another")
         end = await calls.pay(purchase, caller)
-    assert refusal_of(end) == refusals.APPROVAL_REQUIRED
+    assert refusal_of(end) == codes.APPROVAL_REQUIRED
     assert rail.sent == []
 
 
@@ -159,9 +159,9 @@ async def test_a_no_in_the_host_stands_for_a_while_and_is_then_asked_again(tmp_p
     clock, person = StillClock(), Person(Decision.DECLINED, Decision.ACCEPTED)
     async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, _rail, _ledger):
         caller = Caller(LOCAL, asker=person)
-        assert refusal_of(await calls.pay(buying(), caller)) == refusals.APPROVAL_DENIED
+        assert refusal_of(await calls.pay(buying(), caller)) == codes.APPROVAL_DENIED
         clock.at += REFUSED_MS - 1
-        assert refusal_of(await calls.pay(buying(), caller)) == refusals.APPROVAL_DENIED
+        assert refusal_of(await calls.pay(buying(), caller)) == codes.APPROVAL_DENIED
         assert len(person.asked) == 1
         clock.at += 1
         assert (await calls.pay(buying(), caller)).charge is Charge.YES
@@ -172,7 +172,7 @@ async def test_a_no_at_the_terminal_is_told_and_not_asked_for_in_the_host(tmp_pa
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
         code = code_of(await calls.pay(buying(), Caller(LOCAL)))
         assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, code), False, "refused at the terminal")
-        assert refusal_of(await calls.pay(buying(), Caller(LOCAL, asker=person))) == refusals.APPROVAL_DENIED
+        assert refusal_of(await calls.pay(buying(), Caller(LOCAL, asker=person))) == codes.APPROVAL_DENIED
     assert person.asked == []
 
 
@@ -180,7 +180,7 @@ async def test_while_a_host_still_shows_the_question_nothing_is_held_or_written(
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
         end = await calls.pay(buying(), Caller(LOCAL, asker=Person(Decision.WAITING)))
         slips = await ledger.slips(SlipKind.APPROVAL, states=EVERY_STATE)
-    assert (refusal_of(end), list(slips), rail.sent) == (refusals.APPROVAL_PENDING, [], [])
+    assert (refusal_of(end), list(slips), rail.sent) == (codes.APPROVAL_PENDING, [], [])
 
 
 @pytest.mark.parametrize("word", [Decision.CANCELLED, Decision.UNABLE])
@@ -212,14 +212,14 @@ async def test_a_full_limit_lets_one_call_pass_by_a_word_outside_the_chat_and_co
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
         calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         full = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
-        assert refusal_of(full) == refusals.LIMIT_REACHED
+        assert refusal_of(full) == codes.LIMIT_REACHED
         await grant(ledger, code_of(full), SlipKind.LIMIT)
         passed = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
         third = await calls.pay(buying(n=3), Caller(LOCAL, asker=person))
         await ledger.flush()
         (day,) = await calls.reader(LOCAL).windows()
     assert person.asked == [], "whoever holds the chat is not asked for this"
-    assert (passed.charge, refusal_of(third), len(rail.sent)) == (Charge.YES, refusals.LIMIT_REACHED, 2)
+    assert (passed.charge, refusal_of(third), len(rail.sent)) == (Charge.YES, codes.LIMIT_REACHED, 2)
     assert day.used == 2 * PRICE
 
 
@@ -242,7 +242,7 @@ async def test_a_person_is_told_whether_the_amount_is_the_price_or_only_its_boun
     assert (end.charge, [request.hold for request in rail.sent]) == (Charge.YES, [asked.amount])
 
 
-@pytest.mark.parametrize(("word", "code"), [(Decision.ACCEPTED, None), (Decision.DECLINED, refusals.APPROVAL_DENIED)])
+@pytest.mark.parametrize(("word", "code"), [(Decision.ACCEPTED, None), (Decision.DECLINED, codes.APPROVAL_DENIED)])
 async def test_where_the_operator_says_so_the_host_may_let_one_call_past_a_limit(
     tmp_path: Path, word: Decision, code: str | None
 ) -> None:
@@ -260,7 +260,7 @@ async def test_a_word_for_one_full_limit_does_not_lift_another(tmp_path: Path) -
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
         calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         end = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
-    assert (refusal_of(end), len(person.asked), len(rail.sent)) == (refusals.LIMIT_REACHED, 1, 1)
+    assert (refusal_of(end), len(person.asked), len(rail.sent)) == (codes.LIMIT_REACHED, 1, 1)
 
 
 async def test_two_who_agree_to_the_same_at_once_share_one_purchase(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ async def test_what_cannot_be_shown_whole_cannot_be_approved(tmp_path: Path, giv
         made = await calls.prepare(buying(**given), Caller(LOCAL, asker=person))
         slips = [await ledger.slips(kind, states=EVERY_STATE) for kind in SlipKind]
     assert isinstance(made, Refusal)
-    assert (refusal_of(paid), made.code) == (refusals.NOT_SHOWABLE, refusals.NOT_SHOWABLE)
+    assert (refusal_of(paid), made.code) == (codes.NOT_SHOWABLE, codes.NOT_SHOWABLE)
     assert (person.asked, slips, rail.sent) == ([], [[], [], []], [])
 
 
@@ -367,7 +367,7 @@ async def test_what_cannot_be_shown_is_not_let_past_a_full_limit(tmp_path: Path)
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
         calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         full = await calls.pay(buying(**LONG), Caller(LOCAL, asker=person))
-    assert refusal_of(full) == refusals.LIMIT_REACHED
+    assert refusal_of(full) == codes.LIMIT_REACHED
     assert full.refusal is not None
     assert "approval_code" not in full.refusal.details
     assert (person.asked, len(rail.sent)) == ([], 1)
@@ -387,24 +387,24 @@ async def test_so_many_questions_wait_for_a_person_and_a_flood_adds_none(tmp_pat
     async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, rail, ledger):
         own = await calls.pay(buying(text="the user's own"), Caller(principal="another"))
         flood = [await calls.pay(buying(n=n), Caller(LOCAL)) for n in range(many)]
-        codes = [code_of(end) for end in flood[:MOST_QUESTIONS]]
+        waiting_codes = [code_of(end) for end in flood[:MOST_QUESTIONS]]
         assert [refusal_of(end) for end in flood[MOST_QUESTIONS:]] == [
-            refusals.TOO_MANY_QUESTIONS for _ in flood[MOST_QUESTIONS:]
+            codes.TOO_MANY_QUESTIONS for _ in flood[MOST_QUESTIONS:]
         ]
         waiting = await ledger.questions(clock.now())
-        assert [slip.slip_id for slip in waiting.slips] == [code_of(own), *codes]
+        assert [slip.slip_id for slip in waiting.slips] == [code_of(own), *waiting_codes]
         if many >= MOST_QUESTIONS:
             # Asking again what waits already adds none either, and preparing does not get round it.
-            assert code_of(await calls.pay(buying(n=0), Caller(LOCAL))) == codes[0]
+            assert code_of(await calls.pay(buying(n=0), Caller(LOCAL))) == waiting_codes[0]
             made = await calls.prepare(buying(n=many), Caller(LOCAL))
             assert isinstance(made, Refusal)
-            assert made.code == refusals.TOO_MANY_QUESTIONS
+            assert made.code == codes.TOO_MANY_QUESTIONS
             # Who can be asked in the host is.
             assert (
                 await calls.pay(buying(n=many), Caller(LOCAL, asker=Person(Decision.ACCEPTED)))
             ).charge is Charge.YES
             # An answer makes room, and so does time.
-            assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, codes[0]), False, "no")
+            assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, waiting_codes[0]), False, "no")
             code_of(await calls.pay(buying(n=many + 1), Caller(LOCAL)))
             clock.at += APPROVAL_MS
             code_of(await calls.pay(buying(n=many + 2), Caller(LOCAL)))
@@ -415,7 +415,7 @@ async def test_a_flood_does_not_let_a_call_past_a_limit(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=MandateSettings(daily_usdc="0.05")) as (calls, _rail, ledger):
         ends = [await calls.pay(buying(n=n), Caller(LOCAL)) for n in range(MOST_QUESTIONS + 1)]
         waiting = await ledger.slips(SlipKind.LIMIT)
-    assert {refusal_of(end) for end in ends} == {refusals.LIMIT_REACHED}
+    assert {refusal_of(end) for end in ends} == {codes.LIMIT_REACHED}
     assert ["approval_code" in end.refusal.details for end in ends if end.refusal] == [True] * MOST_QUESTIONS + [False]
     assert len(waiting) == MOST_QUESTIONS
 
@@ -453,7 +453,7 @@ async def test_where_the_question_cannot_be_kept_nobody_is_asked_and_nothing_is_
     person = Person()
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, _ledger):
         end = await calls.pay(buying(), Caller(LOCAL, asker=person))
-    assert (refusal_of(end), person.asked, rail.sent) == (refusals.LEDGER_DAMAGED, [], [])
+    assert (refusal_of(end), person.asked, rail.sent) == (codes.LEDGER_DAMAGED, [], [])
 
 
 async def test_nobody_is_asked_to_pay_for_an_answer_that_was_paid_for_and_never_arrived(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
 from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.outcomes import Outcome
@@ -50,7 +50,7 @@ async def test_a_clock_far_off_the_hubs_buys_nothing_and_says_who_must_set_it(tm
         end = await calls.pay(buying(), Caller(LOCAL))
         rows = await ledger.rows()
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, rail.sent, list(rows)) == (Charge.NO, refusals.CLOCK_WRONG, [], [])
+    assert (end.charge, end.refusal.code, rail.sent, list(rows)) == (Charge.NO, codes.CLOCK_WRONG, [], [])
     assert end.refusal.details == {"skew_seconds": round(skew)}
     assert ("ahead of" if skew > 0 else "behind") in end.refusal.message
 
@@ -81,7 +81,7 @@ async def test_a_clock_that_went_back_and_that_nobody_confirms_buys_nothing(
             await calls.reader(LOCAL).totals(),
         )
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, len(rail.sent), said.asked) == (Charge.NO, refusals.CLOCK_WRONG, 1, 1)
+    assert (end.charge, end.refusal.code, len(rail.sent), said.asked) == (Charge.NO, codes.CLOCK_WRONG, 1, 1)
     assert [len(part) for part in reads[:2]] == [1, 1]
     assert reads[2].charged == PRICE
 
@@ -103,7 +103,7 @@ async def test_a_clock_that_jumped_ahead_and_back_forgets_nothing_that_was_spent
         report = await ledger.audit()
     assert ahead.charge is Charge.YES
     assert third.refusal is not None
-    assert third.refusal.code == refusals.LIMIT_REACHED
+    assert third.refusal.code == codes.LIMIT_REACHED
     assert readings == {"hourly_usdc": 2 * PRICE, "daily_usdc": 2 * PRICE}
     assert report.findings == ()
 
@@ -147,7 +147,7 @@ async def test_another_process_running_call_is_left_to_it_when_the_clock_is_set_
         await ledger.flush()
         (row,) = await ledger.rows()
     assert end.refusal is not None
-    assert (end.refusal.code, other.sent) == (refusals.CALL_IN_PROGRESS, [])
+    assert (end.refusal.code, other.sent) == (codes.CALL_IN_PROGRESS, [])
     assert (row.state, row.charged) == (State.SETTLED, PRICE)
 
 
@@ -180,7 +180,7 @@ async def test_a_clock_that_went_back_is_not_trusted_while_the_hub_cannot_be_ask
         rail.skew = heard_before  # type: ignore[method-assign]
         end = await calls.pay(buying(n=2), Caller(LOCAL))
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, len(rail.sent)) == (Charge.NO, refusals.CLOCK_WRONG, 1)
+    assert (end.charge, end.refusal.code, len(rail.sent)) == (Charge.NO, codes.CLOCK_WRONG, 1)
 
 
 async def test_after_a_leap_ahead_in_which_something_was_written_a_lost_call_is_still_found_out(
@@ -215,4 +215,4 @@ async def test_a_call_in_doubt_that_somebody_asks_for_is_not_sent_again_by_a_clo
     assert asked is not None
     assert asked.refusal is not None
     assert (asked.charge, asked.held, row.state, len(rail.sent)) == (Charge.UNKNOWN, PRICE, State.IN_DOUBT, 1)
-    assert f"cannot be sent again now to find out ({refusals.CLOCK_WRONG})" in asked.refusal.message
+    assert f"cannot be sent again now to find out ({codes.CLOCK_WRONG})" in asked.refusal.message

@@ -10,7 +10,7 @@ import anyio
 import apsw
 import pytest
 
-from jecp_mcp.calls import pipeline, refusals, runs, upkeep
+from jecp_mcp.calls import codes, pipeline, refusals, runs, upkeep
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.domain.outcomes import Outcome
@@ -60,7 +60,7 @@ async def test_a_call_cut_off_by_the_end_of_the_server_is_not_said_to_be_free(
         await begun.wait()
     assert [(end.charge, end.call_id, end.held) for end in ends] == [(Charge.UNKNOWN, rail.sent[0].call_id, PRICE)]
     assert ends[0].refusal is not None
-    assert ends[0].refusal.code == refusals.SHUTTING_DOWN
+    assert ends[0].refusal.code == codes.SHUTTING_DOWN
 
 
 async def test_a_call_whose_process_died_meanwhile_is_finished_by_a_living_one_that_is_asked(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ async def test_a_call_whose_process_died_meanwhile_is_finished_by_a_living_one_t
             running = await calls.resolve(taken[0].call_id)
             assert running is not None
             assert running.refusal is not None
-            assert running.refusal.code == refusals.CALL_IN_PROGRESS
+            assert running.refusal.code == codes.CALL_IN_PROGRESS
         asked = await calls.resolve(taken[0].call_id)
         repeated = await calls.pay(buying(x=2), Caller(LOCAL))
         rows = [await settled(ledger, end) for end in (asked, repeated) if end is not None]
@@ -160,7 +160,7 @@ async def test_a_kept_answer_that_cannot_be_read_is_told_once_and_then_makes_way
         told = await calls.pay(buying(), Caller(LOCAL))
         assert (told.charge, told.call_id, told.answer) == (Charge.YES, first.call_id, None)
         assert told.refusal is not None
-        assert told.refusal.code == refusals.CALL_OVER
+        assert told.refusal.code == codes.CALL_OVER
         await calls.pay(buying(), Caller(LOCAL))
     assert len(rail.sent) == 2
 
@@ -177,7 +177,7 @@ async def test_a_hub_that_charges_more_than_its_mandate_is_booked_in_full_and_re
         second = await calls.pay(buying(n=2), Caller(LOCAL))
     assert (row.held, row.charged) == (PRICE, 950_000)
     assert second.refusal is not None
-    assert second.refusal.code == refusals.LIMIT_REACHED
+    assert second.refusal.code == codes.LIMIT_REACHED
     assert "0.95" in caplog.text
 
 
@@ -265,7 +265,7 @@ async def test_a_question_for_the_status_of_a_long_call_is_answered_while_it_run
         go_on.set()
     assert end is not None
     assert end.refusal is not None
-    assert (end.refusal.code, end.charge) == (refusals.CALL_IN_PROGRESS, Charge.UNKNOWN)
+    assert (end.refusal.code, end.charge) == (codes.CALL_IN_PROGRESS, Charge.UNKNOWN)
 
 
 async def test_the_wallet_sees_the_caps_of_patterns_and_an_action_those_that_apply_to_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Offer, Price
@@ -68,7 +68,7 @@ async def test_a_window_that_cannot_give_the_base_refuses(tmp_path: Path) -> Non
         await calls.pay(asking(1), Caller(LOCAL))
         end = await calls.pay(asking(2), Caller(LOCAL))
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, len(rail.sent)) == (Charge.NO, refusals.LIMIT_REACHED, 1)
+    assert (end.charge, end.refusal.code, len(rail.sent)) == (Charge.NO, codes.LIMIT_REACHED, 1)
     assert end.refusal.details["needed_usdc"] == "0.01"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.clock import UnixMs
@@ -252,7 +252,7 @@ async def test_what_stays_in_doubt_stays_held_and_is_never_bought_again(tmp_path
         again = await calls.pay(buying(x=1), Caller(LOCAL))
         assert again.refusal is not None
         row = await settled(ledger, again)
-    assert again.refusal.code == refusals.CALL_IN_DOUBT
+    assert again.refusal.code == codes.CALL_IN_DOUBT
     assert {request.call_id for request in rail.sent} == {first.call_id}
     assert (row.state, again.held) == (State.IN_DOUBT, PRICE)
 
@@ -298,7 +298,7 @@ async def test_a_cap_without_room_refuses_before_anything_is_sent(tmp_path: Path
             assert (await calls.pay(buying(n=number), Caller(LOCAL))).charge is Charge.YES
         third = await calls.pay(buying(n=3), Caller(LOCAL))
     assert third.refusal is not None
-    assert (third.refusal.code, third.charge, third.call_id) == (refusals.LIMIT_REACHED, Charge.NO, None)
+    assert (third.refusal.code, third.charge, third.call_id) == (codes.LIMIT_REACHED, Charge.NO, None)
     assert third.refusal.details["remaining_usdc"] == "0.05"
     assert len(rail.sent) == 2
 
@@ -311,7 +311,7 @@ async def test_a_ledger_that_cannot_be_used_refuses_every_paid_call(tmp_path: Pa
         with pytest.raises(LedgerError):
             await calls.reader(LOCAL).latest(limit=10)
     assert end.refusal is not None
-    assert (end.refusal.code, end.charge, rail.sent) == (refusals.LEDGER_DAMAGED, Charge.NO, [])
+    assert (end.refusal.code, end.charge, rail.sent) == (codes.LEDGER_DAMAGED, Charge.NO, [])
 
 
 async def test_without_credentials_nothing_is_reserved(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ async def test_a_rail_that_breaks_its_promise_leaves_the_call_in_doubt_and_the_o
         await ledger.flush()
         states = {row.state for row in await ledger.rows()}
     assert broken.refusal is not None
-    assert (broken.refusal.code, broken.charge, good.charge) == (refusals.BRIDGE_FAULT, Charge.UNKNOWN, Charge.YES)
+    assert (broken.refusal.code, broken.charge, good.charge) == (codes.BRIDGE_FAULT, Charge.UNKNOWN, Charge.YES)
     assert states == {State.IN_DOUBT, State.SETTLED}
 
 

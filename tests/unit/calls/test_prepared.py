@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import (
     CallEnd,
@@ -114,14 +114,14 @@ async def test_a_prepared_call_that_cost_nothing_can_be_executed_until_it_expire
         assert code(await execute(calls, two, buying(n=2))) == "INSUFFICIENT_BALANCE"
         await ledger.flush()
         clock.at += PREPARED_MS
-        assert code(await execute(calls, two, buying(n=2))) == refusals.PREPARED_EXPIRED
+        assert code(await execute(calls, two, buying(n=2))) == codes.PREPARED_EXPIRED
     assert (paid.charge, len(rail.sent)) == (Charge.YES, 3)
 
 
 async def test_only_the_latest_preparation_of_a_call_counts(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
         old, new = await prepare(calls, buying(x=1)), await prepare(calls, buying(x=1))
-        assert code(await execute(calls, old, buying(x=1))) == refusals.PREPARED_SUPERSEDED
+        assert code(await execute(calls, old, buying(x=1))) == codes.PREPARED_SUPERSEDED
         assert (await execute(calls, new, buying(x=1))).charge is Charge.YES
     assert len(rail.sent) == 1
 
@@ -131,7 +131,7 @@ async def test_a_price_is_promised_for_a_while_and_not_a_millisecond_longer(tmp_
     async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, _ledger):
         made = await prepare(calls, buying(x=1))
         clock.at += PREPARED_MS
-        assert code(await execute(calls, made, buying(x=1))) == refusals.PREPARED_EXPIRED
+        assert code(await execute(calls, made, buying(x=1))) == codes.PREPARED_EXPIRED
         clock.at -= 1
         assert (await execute(calls, made, buying(x=1))).charge is Charge.YES
     assert len(rail.sent) == 1
@@ -155,7 +155,7 @@ async def test_a_metered_call_is_not_paid_by_other_rates_than_it_was_prepared_at
     ):  # fmt: skip
         made = await prepare(calls, purchase)
         dearer = await execute(calls, made, replace(purchase, offer=replace(METERED, price=price)))
-        assert (code(dearer), rail.sent) == (refusals.PRICE_CHANGED, [])
+        assert (code(dearer), rail.sent) == (codes.PRICE_CHANGED, [])
         assert (await execute(calls, made, purchase)).charge is Charge.YES
 
 
@@ -180,7 +180,7 @@ async def test_what_changed_in_the_catalog_since_is_not_bought(tmp_path: Path, c
         made = await prepare(calls, buying(x=1))
         changed = replace(ACTION, **change)  # type: ignore[arg-type]  # one field of the catalog's at a time
         end = await execute(calls, made, Purchase("docs_invoice_create", changed, {"x": 1}))
-    assert (code(end), rail.sent) == (refusals.PRICE_CHANGED, [])
+    assert (code(end), rail.sent) == (codes.PRICE_CHANGED, [])
 
 
 async def test_what_costs_less_than_it_was_promised_for_is_paid_at_what_it_costs(tmp_path: Path) -> None:
@@ -345,4 +345,4 @@ async def test_a_prepared_call_that_was_superseded_just_now_buys_nothing(tmp_pat
         first = await prepare(calls, buying(x=1))
         await prepare(calls, buying(x=1))
         end = await calls.execute(first.slip, buying(x=1), Caller(LOCAL))
-    assert (code(end), rail.sent) == (refusals.PREPARED_SUPERSEDED, [])
+    assert (code(end), rail.sent) == (codes.PREPARED_SUPERSEDED, [])

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.calls import pipeline, refusals
+from jecp_mcp.calls import codes, pipeline
 from jecp_mcp.calls.journal import CallJournal
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge
@@ -100,7 +100,7 @@ async def test_a_late_send_without_room_is_refused_and_gives_its_hold_back(
         end = await calls.pay(buying(n=1), Caller(LOCAL))
         row = await settled(ledger, end)
         assert end.refusal is not None
-        assert (end.charge, end.refusal.code, row.state) == (Charge.NO, refusals.LIMIT_REACHED, State.RELEASED)
+        assert (end.charge, end.refusal.code, row.state) == (Charge.NO, codes.LIMIT_REACHED, State.RELEASED)
         assert (await hour(calls), len(rail.sent)) == (PRICE, 1)
 
 
@@ -117,7 +117,7 @@ async def test_a_replay_counts_in_its_own_hour_and_not_beside_its_own_hold(tmp_p
         clock.at += 8 * MINUTE
         second = await calls.pay(buying(n=2), Caller(LOCAL))
     assert second.refusal is not None
-    assert (second.refusal.code, len(rail.sent)) == (refusals.LIMIT_REACHED, 2)
+    assert (second.refusal.code, len(rail.sent)) == (codes.LIMIT_REACHED, 2)
 
 
 async def test_a_replay_without_room_stays_held_and_is_asked_for_when_there_is_some(
@@ -138,7 +138,7 @@ async def test_a_replay_without_room_stays_held_and_is_asked_for_when_there_is_s
         assert asked is not None
         assert asked.refusal is not None
         assert (asked.charge, asked.refusal.code, asked.refusal.details["because"]) == (
-            Charge.UNKNOWN, refusals.CALL_IN_DOUBT, refusals.LIMIT_REACHED,
+            Charge.UNKNOWN, codes.CALL_IN_DOUBT, codes.LIMIT_REACHED,
         )  # fmt: skip
         assert (row.state, row.attempts, len(rail.sent)) == (State.IN_DOUBT, held.attempts, 2)
         clock.at += 62 * MINUTE
@@ -191,7 +191,7 @@ async def test_what_a_ledger_does_not_admit_does_not_leave(tmp_path: Path, monke
     assert asked is not None
     assert asked.refusal is not None
     assert (asked.refusal.details["because"], row.state, len(rail.sent)) == (
-        refusals.LEDGER_UNAVAILABLE, State.IN_DOUBT, 1,
+        codes.LEDGER_UNAVAILABLE, State.IN_DOUBT, 1,
     )  # fmt: skip
 
 
@@ -224,7 +224,7 @@ async def test_a_clock_that_was_set_back_on_the_way_lets_nothing_leave(tmp_path:
         row = await settled(ledger, end)
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, row.state, rail.sent) == (
-        Charge.NO, refusals.CLOCK_WRONG, State.RELEASED, [],
+        Charge.NO, codes.CLOCK_WRONG, State.RELEASED, [],
     )  # fmt: skip
 
 
@@ -258,7 +258,7 @@ async def test_a_call_that_another_process_took_over_is_left_to_it(tmp_path: Pat
         end = await calls.pay(buying(), Caller(LOCAL))
         row = await settled(ledger, end)
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, rail.sent) == (Charge.UNKNOWN, refusals.CALL_IN_DOUBT, [])
+    assert (end.charge, end.refusal.code, rail.sent) == (Charge.UNKNOWN, codes.CALL_IN_DOUBT, [])
     assert (row.state, row.claim) == (State.IN_DOUBT, 1)
 
 
@@ -277,7 +277,7 @@ async def test_a_replay_of_a_call_that_was_taken_over_meanwhile_says_how_it_stan
         asked = await calls.resolve(first.call_id or "")
     assert asked is not None
     assert asked.refusal is not None
-    assert (asked.refusal.code, asked.charge, len(rail.sent)) == (refusals.CALL_WRITTEN_OFF, Charge.UNKNOWN, 1)
+    assert (asked.refusal.code, asked.charge, len(rail.sent)) == (codes.CALL_WRITTEN_OFF, Charge.UNKNOWN, 1)
 
 
 async def test_a_refusal_heard_by_who_lost_the_call_is_not_told_as_free_while_its_heir_was_charged(
@@ -338,7 +338,7 @@ async def test_each_attempt_of_a_replay_is_admitted_and_one_of_the_first_minute_
         made = CallJournal(ledger, clock, row.call_id, PRICE, meters, 7, since=clock.now(), admitted_at=None)
         with pytest.raises(NotNow) as held:
             await made.sending()
-        assert (made.taken, held.value.refusal.code) == (True, refusals.CALL_IN_PROGRESS)
+        assert (made.taken, held.value.refusal.code) == (True, codes.CALL_IN_PROGRESS)
 
 
 async def test_a_dead_process_call_waits_for_who_has_its_account_and_peers_say_whose_it_is(
@@ -368,7 +368,7 @@ async def test_a_dead_process_call_waits_for_who_has_its_account_and_peers_say_w
         for end in (asked, repeated):
             assert end is not None
             assert end.refusal is not None
-            assert (end.charge, end.refusal.code, end.call_id) == (Charge.UNKNOWN, refusals.ACCOUNT_NOT_HERE, call_id)
+            assert (end.charge, end.refusal.code, end.call_id) == (Charge.UNKNOWN, codes.ACCOUNT_NOT_HERE, call_id)
         async with opened(tmp_path, always_charged) as (heir, heirs, _):
             found = await heir.resolve(call_id)
             assert found is not None
@@ -383,7 +383,7 @@ async def test_under_a_new_account_an_open_call_is_not_bought_again_and_its_own_
         for _ in range(2):
             again = await calls.pay(buying(), Caller(LOCAL))
             assert again.refusal is not None
-            assert (again.call_id, again.refusal.code) == (first.call_id, refusals.ACCOUNT_NOT_HERE)
+            assert (again.call_id, again.refusal.code) == (first.call_id, codes.ACCOUNT_NOT_HERE)
         row = await settled(ledger, first)
         assert row.look_again_at is not None
         assert clock.at < row.look_again_at < (row.provable_until or 0)

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.calls import pipeline, refusals, upkeep
+from jecp_mcp.calls import codes, pipeline, upkeep
 from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
@@ -21,6 +21,7 @@ from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.slips import SlipKind
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.base import StoredRequest
+from jecp_mcp.rails.codes import INVALID_REQUEST
 from jecp_mcp.settings import MandateSettings
 from tests.unit.calls.test_metered import BASE, MANDATE, asking
 from tests.unit.calls.test_pipeline import (
@@ -57,7 +58,7 @@ async def test_a_call_that_cannot_be_written_as_a_request_holds_nothing(tmp_path
         end = await calls.pay(buying(), Caller(LOCAL))
         rows = await ledger.rows()
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, list(rows)) == (Charge.NO, refusals.INVALID_REQUEST, [])
+    assert (end.charge, end.refusal.code, list(rows)) == (Charge.NO, INVALID_REQUEST, [])
     assert "larger than 5242880 bytes" in end.refusal.message
 
 
@@ -70,7 +71,7 @@ async def test_a_closed_pipeline_takes_no_call_and_sends_nothing_again(tmp_path:
         asked = await calls.resolve(first.call_id)
         row = await settled(ledger, first)
     assert late.refusal is not None
-    assert (late.charge, late.refusal.code, len(rail.sent)) == (Charge.NO, refusals.SHUTTING_DOWN, 1)
+    assert (late.charge, late.refusal.code, len(rail.sent)) == (Charge.NO, codes.SHUTTING_DOWN, 1)
     assert asked is not None
     assert (asked.charge, asked.held, row.state) == (Charge.UNKNOWN, PRICE, State.IN_DOUBT)
 
@@ -107,7 +108,7 @@ async def test_a_call_that_the_ledger_does_not_tell_of_is_not_said_to_be_free(tm
         asked = await calls.resolve("call_1")
     assert asked is not None
     assert asked.refusal is not None
-    assert (asked.charge, asked.call_id, asked.refusal.code) == (Charge.UNKNOWN, "call_1", refusals.LEDGER_DAMAGED)
+    assert (asked.charge, asked.call_id, asked.refusal.code) == (Charge.UNKNOWN, "call_1", codes.LEDGER_DAMAGED)
     assert "Nothing was" not in asked.refusal.message
     assert rail.sent == []
 
@@ -126,7 +127,7 @@ async def test_a_call_whose_answer_was_dropped_since_is_told_with_what_it_cost_a
         asked = await calls.resolve(end.call_id)
     assert asked is not None
     assert asked.refusal is not None
-    assert (asked.charge, asked.amount, asked.refusal.code) == (Charge.YES, PRICE, refusals.CALL_OVER)
+    assert (asked.charge, asked.amount, asked.refusal.code) == (Charge.YES, PRICE, codes.CALL_OVER)
     assert "its answer was dropped since (ledger.keep_bodies_days and keep_bodies_mb)" in asked.refusal.message
     assert len(rail.sent) == 1
 
@@ -259,7 +260,7 @@ async def test_a_call_that_cannot_be_written_as_a_request_asks_nobody_for_consen
         end = await calls.pay(buying(), Caller(LOCAL))
         slips = await ledger.slips(SlipKind.APPROVAL)
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, list(slips)) == (Charge.NO, refusals.INVALID_REQUEST, [])
+    assert (end.charge, end.refusal.code, list(slips)) == (Charge.NO, INVALID_REQUEST, [])
 
 
 async def test_a_call_in_doubt_is_left_to_the_living_process_that_owns_it(tmp_path: Path) -> None:

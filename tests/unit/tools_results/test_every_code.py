@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.tools.error_results import error_object, error_result
@@ -270,7 +270,7 @@ def test_the_ready_topup_is_the_smallest_on_sale_that_pays_for_the_call() -> Non
 
 
 def test_a_call_that_is_over_and_was_paid_is_not_bought_again_without_a_person() -> None:
-    refusal = Refusal(refusals.CALL_OVER, "Paid. It was charged 0.05 USDC.", source="bridge")
+    refusal = Refusal(codes.CALL_OVER, "Paid. It was charged 0.05 USDC.", source="bridge")
     assert shape(error_object(refused(refusal, Charge.YES), context())) == ("ask_user", "human", None)
     assert shape(error_object(refused(refusal, Charge.NO), context())) == ("retry_after", "agent", TOOL)
 

@@ -1,0 +1,48 @@
+"""The codes of the tools, resources and prompts: the meaning, what is charged, and who acts next.
+
+A code without the last two is in no refused call: it is an issue that ``jecp_prepare`` names, or of a resource or a
+prompt, and costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
+"""There is no tool or action of this name, or none at this version. Charged: no. Next: agent."""
+
+TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
+"""The action is set aside: it changed, or cannot be published. Charged: no. Next: agent."""
+
+INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
+"""The arguments do not fit the tool's schema. Charged: no. Next: agent."""
+
+CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
+"""Whoever asks has no call of this id. Charged: no. Next: agent."""
+
+NOT_CHARGED: Final = "NOT_CHARGED"
+"""No money can be asked back: the call was free, or its charge is not proven. Charged: no. Next: agent."""
+
+ALREADY_REGISTERED: Final = "ALREADY_REGISTERED"
+"""There is an agent account already. Charged: no. Next: agent."""
+
+CREDENTIALS_NOT_STORED: Final = "CREDENTIALS_NOT_STORED"
+"""An account was made, and its key could not be stored. Charged: no. Next: operator."""
+
+NOT_CHECKED_HERE: Final = "NOT_CHECKED_HERE"
+"""Only the Hub can check a part of the arguments."""
+
+RESOURCE_NOT_FOUND: Final = "RESOURCE_NOT_FOUND"
+"""There is no resource of this address."""
+
+ARTIFACT_NOT_FOUND: Final = "ARTIFACT_NOT_FOUND"
+"""There is no stored file of this id, or not any more."""
+
+ARTIFACT_NOT_STORED: Final = "ARTIFACT_NOT_STORED"
+"""The file is too large to be stored, or the disk refuses it."""
+
+INVALID_CURSOR: Final = "INVALID_CURSOR"
+"""The cursor is none that the listing gave out."""
+
+PROMPT_NOT_FOUND: Final = "PROMPT_NOT_FOUND"
+"""There is no prompt of this name."""
