@@ -286,7 +286,7 @@ def in_progress(row: CallRow) -> Refusal:
 def still_running() -> Refusal:
     """The payee works on it, for longer than anybody waits."""
     return Refusal(
-        code=CALL_IN_PROGRESS,
+        code=codes.CALL_IN_PROGRESS,
         message=(
             "The payee is still working on this call. Whether it is charged is not known yet. "
             "Ask for its status later instead of repeating it."

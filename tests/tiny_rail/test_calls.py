@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.domain.outcomes import Mark, Verdict
@@ -184,7 +184,7 @@ async def test_a_price_that_changes_each_time_is_given_up(tmp_path: Path, payee:
     thinker = Thinker(*(later(clock, payee, price) for price in (60_000, 70_000, 80_000)))
     end = await bought(tmp_path, payee, clock, thinker)
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, payee.jobs) == (Charge.NO, refusals.PRICE_KEEPS_CHANGING, {})
+    assert (end.charge, end.refusal.code, payee.jobs) == (Charge.NO, codes.PRICE_KEEPS_CHANGING, {})
 
 
 async def test_what_is_refused_or_free_by_then_is_so(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
