@@ -11,9 +11,10 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from json.encoder import encode_basestring
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from jecp_mcp.errors import WireError
 from jecp_mcp.masking import Mask
@@ -159,10 +160,10 @@ def dumps(value: Any) -> bytes:
     Raises:
         WireError: the value holds NaN, an infinity, a cycle, absurd depth, or something JSON has no word for.
     """
+    exact = _Exact()
     try:
-        try:
-            text = _ENCODER.encode(value)
-        except _ExactNeeded:
+        text = exact.restored(json.JSONEncoder(**_COMPACT, default=exact.stand_in).encode(value))
+        if text is None:
             parts: list[str] = []
             _write(value, parts)
             text = "".join(parts)
@@ -317,27 +318,45 @@ def _scrubbed(value: Any) -> Any:
     return value
 
 
-class _ExactNeeded(Exception):
-    """The C encoder met a `Decimal` that no float is written like."""
+class _Exact:
+    """The numbers of one value that no float is written like: the C encoder writes a mark where each of them stands."""
 
+    def __init__(self) -> None:
+        self._numbers: list[str] = []
 
-def _fallback(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        # The encoder writes a float as its repr: where that is digit for digit the same, it need not be left.
-        as_float = float(value)
-        if repr(as_float) == str(value):
-            return as_float
-        raise _ExactNeeded
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(type(value).__name__)
+    def stand_in(self, value: Any) -> Any:
+        """What to encode in the place of what the encoder does not know."""
+        if isinstance(value, Decimal):
+            # The encoder writes a float as its repr: where that is digit for digit the same, no mark is needed.
+            as_float, text = float(value), str(value)
+            if repr(as_float) == text:
+                return as_float
+            if not value.is_finite():
+                raise ValueError("not finite")
+            self._numbers.append(text)
+            return _MARK
+        if isinstance(value, Mapping):
+            return dict(value)
+        raise TypeError(type(value).__name__)
+
+    def restored(self, text: str) -> str | None:
+        """The text with the numbers in place of their marks; None where some text of the value looks like a mark."""
+        if not self._numbers:
+            return text
+        between = text.split(_WRITTEN_MARK)
+        if len(between) != len(self._numbers) + 1:
+            return None
+        return "".join(chain.from_iterable(zip(between, (*self._numbers, ""), strict=True)))
 
 
 _STRICT = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=_constant)
 _STRICT_SHORT = json.JSONDecoder(parse_float=Decimal, parse_constant=_constant)
 _FORGIVING = json.JSONDecoder(parse_float=_decimal_or_none, parse_int=_integer_or_none, parse_constant=lambda _: None)
 _FORGIVING_SHORT = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda _: None)
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fallback)
+_COMPACT: Final[Mapping[str, Any]] = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":")}
+_ENCODER = json.JSONEncoder(**_COMPACT)
+_MARK: Final = "\x00#"
+_WRITTEN_MARK: Final = _ENCODER.encode(_MARK)
 
 
 def _write(value: Any, out: list[str]) -> None:
