@@ -84,8 +84,18 @@ def test_a_value_without_end_is_refused() -> None:
 
 def test_the_exact_writer_and_the_fast_writer_agree_but_for_the_decimals() -> None:
     value = {"a": 'quote " slash \\ line \n nul \x00 é', "b": [True, None, -5, 1.5, {}, [], ()], "c": {"d": ""}}
-    exact = jsontext.dumps({**value, "z": Decimal("2.50")})
-    assert exact == jsontext.dumps(value)[:-1] + b',"z":2.50}'
+    for one in (value, {**value, "like a mark": "\0#"}):
+        exact = jsontext.dumps({**one, "z": Decimal("2.50")})
+        assert exact == jsontext.dumps(one)[:-1] + b',"z":2.50}'
+
+
+@pytest.mark.parametrize("text", ["\0#", '"\0#', "\0#,\0#", '"\0#"\0#"', "\\u0000#"])
+def test_a_text_like_the_mark_of_an_exact_number_is_no_number(text: str) -> None:
+    value = {text: [text, Decimal("2.50"), {"n": text}], "e": Decimal("1E+3")}
+    written = jsontext.dumps(value)
+    assert jsontext.loads(written, max_bytes=1_000) == value
+    assert b"2.50" in written
+    assert b"1E+3" in written
 
 
 def test_plain_leaves_nothing_a_reader_of_plain_json_would_stumble_over() -> None:
