@@ -275,8 +275,9 @@ class Calls:
         finally:
             del self._running[identity]
             run.done.set()
-            # It may be due to be asked for again sooner than anything before it.
-            self._upkeep.wake()
+            if run.end.charge is Charge.UNKNOWN:
+                # It may be due to be asked for again sooner than anything before it.
+                self._upkeep.wake()
 
     async def _repeat(self, found: AlreadyOpen | Undelivered, offer: Offer, run: Run) -> CallEnd:
         """The identical call is there already."""

@@ -71,6 +71,7 @@ async def count_functions(hub: SandboxHub, folder: Path, measured: Measured, cal
     with found.watching():
         async with build(start) as made:
             await made.refresh()
+            made.recover()
             for number in range(WARM_UP + calls):
                 arguments = {"text": f"{TEXT} {number}"}
                 if number < WARM_UP:
