@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator
 from typing import Final, Self
 
 import anyio
-import anyio.lowlevel
 
 from jecp_mcp.server.pipe import MOST_LINE_BYTES, PipeLines, readable_by_loop, warn_of_a_long_line
 
@@ -80,7 +79,7 @@ class Output:
         self._ready = select.poll()
         self._ready.register(fd, select.POLLOUT)
         self._pending = b""
-        self._writing = anyio.Lock()
+        self._writing = anyio.Lock(fast_acquire=True)
 
     async def write(self, text: str) -> None:
         """Take a message; `flush` sends it."""
@@ -109,7 +108,6 @@ class Output:
             if len(data) <= select.PIPE_BUF and any(event == select.POLLOUT for _, event in self._ready.poll(0)):
                 with contextlib.suppress(BlockingIOError):
                     data = data[os.write(self._fd, data) :]
-                await anyio.lowlevel.checkpoint()
             if data:
                 await self._write_slowly(data)
         except OSError as exc:
