@@ -6,26 +6,28 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from jecp_mcp.calls import codes
+from jecp_mcp.calls import codes, journal
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.domain.outcomes import Mark, Verdict
 from jecp_mcp.domain.purchases import LOCAL, Purchase
-from jecp_mcp.errors import HeldBack, LedgerError
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import HeldBack, LedgerError, LedgerUnavailable, PayeeError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
-from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger
+from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger, Note
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.registry import Rails, Way
 from jecp_mcp.settings import MandateSettings
+from tests.rails import PlainRail
 from tests.tiny_rail.payee import Payee
 from tests.tiny_rail.rail import ACCEPTED_FOR_MS, LOOK_MS, TRAVEL_MS, TinyRail
 from tests.tiny_rail.way import ECHO, EchoSource
@@ -318,3 +320,97 @@ async def test_who_lost_a_call_writes_nothing_down_and_pays_nothing(
         with pytest.raises(LedgerError, match="knows no call"):
             await one.ledger.note("call_of_nobody", 0, [])
     assert payee.charged(row.call_id) == []
+
+
+class Refusing:
+    """A ledger's step that fails, or says that the call is somebody else's by now."""
+
+    def __init__(self, answer: bool | LedgerError) -> None:
+        self.answer = answer
+
+    async def __call__(self, *_: Any) -> bool:
+        if isinstance(self.answer, LedgerError):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [False, LedgerUnavailable("the disk is full")], ids=["taken", "fails"])
+async def test_what_cannot_be_marked_as_sent_does_not_leave(
+    tmp_path: Path, payee: Payee, clock: StillClock, answer: bool | LedgerError
+) -> None:
+    async with house(tmp_path, payee, clock) as one:
+        one.ledger.send = Refusing(answer)  # type: ignore[method-assign]
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        assert (end.answer, payee.jobs) == (None, {})
+
+
+@pytest.mark.parametrize("answer", [False, LedgerUnavailable("the disk is full")], ids=["taken", "fails"])
+async def test_what_cannot_be_written_down_is_not_paid(
+    tmp_path: Path, payee: Payee, clock: StillClock, answer: bool | LedgerError
+) -> None:
+    async with house(tmp_path, payee, clock) as one:
+        note = one.ledger.note
+        one.ledger.note = Refusing(answer)  # type: ignore[method-assign]
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        row = await one.row()
+        assert (end.charge, row.state, payee.charged(row.call_id)) == (Charge.UNKNOWN, State.IN_DOUBT, [])
+        one.ledger.note = note  # type: ignore[method-assign]
+        clock.at += LOOK_MS
+        await one.calls.recover()
+        assert (await one.row()).state is State.RECONCILED_CHARGED
+
+
+async def test_an_answer_that_cannot_be_written_down_is_not_paid(
+    tmp_path: Path, payee: Payee, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwritable(_answer: object) -> bytes:
+        raise WireError("not a number")
+
+    monkeypatch.setattr(journal, "dump_answer", unwritable)
+    async with house(tmp_path, payee, clock) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        row = await one.row()
+    assert (end.charge, row.mark, payee.charged(row.call_id)) == (Charge.UNKNOWN, Mark.ACCEPTED, [])
+
+
+async def test_what_nothing_here_pays_for_is_refused_at_once(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
+    foreign = Purchase("foreign", replace(ECHO, source="somewhere else"), {"text": "hello"})
+    async with house(tmp_path, payee, clock) as one:
+        end, made = await one.calls.pay(foreign, Caller(LOCAL)), await one.calls.prepare(foreign, Caller(LOCAL))
+        assert isinstance(made, Refusal)
+        assert end.refusal is not None
+        assert (end.refusal.code, made.code) == (codes.NO_WAY_TO_PAY, codes.NO_WAY_TO_PAY)
+        assert (one.calls.most_per_call(foreign.offer), one.calls.most_per_call(ECHO)) == (0, 10_000_000)
+
+
+async def test_a_note_has_a_bound(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
+    payee.takes_ms = 3_600_000
+    async with house(tmp_path, payee, clock) as one:
+        await one.calls.pay(BUYING, Caller(LOCAL))
+        row = await one.row()
+        with pytest.raises(LedgerError, match="characters"):
+            await one.ledger.note(row.call_id, row.claim, [Note(Mark.ACCEPTED, "x" * 4_001)])
+        assert (await one.ledger.audit()).findings == ()
+
+
+async def test_a_hub_that_is_away_keeps_nobody_elses_calls_open(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    class Away(PlainRail):
+        """A Hub that does not tell the time now."""
+
+        async def skew(self, *, fresh: bool = False) -> float | None:
+            raise PayeeError("HUB_UNREACHABLE", "down")
+
+    async with house(tmp_path, payee, clock) as one:
+        hub = Away()
+        rail = one.calls._orders.rail_of(ECHO)
+        assert isinstance(rail, TinyRail)
+        ways = Rails([Way(rail=hub, sources=(), account=hub, witness=hub), Way(rail=rail, sources=(EchoSource(),))])  # type: ignore[arg-type]  # it executes nothing here
+        for part in (one.calls._orders, one.calls._execution, one.calls._upkeep):
+            part._rails = ways
+        one.wire.faults["ack"] = "unheard"
+        await one.calls.pay(BUYING, Caller(LOCAL))
+        clock.at += LOOK_MS
+        assert await one.calls._upkeep.recover() is False
+        assert (await one.row()).state is State.RECONCILED_CHARGED
