@@ -8,9 +8,9 @@ from typing import Any, Final, Protocol
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.mandate.grants import QUESTIONS, Grant, GrantKind, GrantRef
 from jecp_mcp.mandate.ledger import Admission, Admitted, Conclusion, Meter, Note, Reservation
 from jecp_mcp.mandate.rules import Batch, bounded
-from jecp_mcp.mandate.slips import QUESTIONS, Slip, SlipKind, SlipRef
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
@@ -48,9 +48,9 @@ class Needs:
         reference: load the calls of the accounts of `ids` that have this payment.
         principal: load every meter of this principal; `meters` are among them.
         meters: load these meters, made where they are new, with what they have yet to count.
-        slips: load these slips, and the calls they were used for.
-        subject: load the slips that wait for the same.
-        shelf: load, without bodies, the slips of some kinds of a principal, and those of all that expired long ago.
+        grants: load these grants, and the calls they were used for.
+        subject: load the grants that wait for the same.
+        shelf: load, without bodies, the grants of some kinds of a principal, and those of all that expired long ago.
         lives: the process session must be seen to live.
         orphans: load these open calls.
         alone: it changes more than it says, so it has a transaction to itself.
@@ -62,9 +62,9 @@ class Needs:
     reference: str | None = None
     principal: str | None = None
     meters: tuple[Meter, ...] = ()
-    slips: tuple[SlipRef, ...] = ()
-    subject: tuple[SlipKind, str] | None = None
-    shelf: tuple[tuple[SlipKind, ...], str] | None = None
+    grants: tuple[GrantRef, ...] = ()
+    subject: tuple[GrantKind, str] | None = None
+    shelf: tuple[tuple[GrantKind, ...], str] | None = None
     lives: bool = False
     orphans: Orphans | None = None
     alone: bool = False
@@ -107,14 +107,14 @@ class Reserve:
 
     @property
     def needs(self) -> Needs:
-        """The identical calls, the call of that id, its meters and its slips."""
+        """The identical calls, the call of that id, its meters and its grants."""
         wanted = self.reservation
         return Needs(
             fingerprints=(wanted.fingerprint,),
             ids=(wanted.call_id,),
             principal=wanted.principal,
             meters=wanted.meters,
-            slips=wanted.uses,
+            grants=wanted.uses,
             lives=True,
         )
 
@@ -356,62 +356,62 @@ class Recount(_Fact):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WriteSlip(_Fact):
-    """`Batch.write_slip`."""
+class WriteGrant(_Fact):
+    """`Batch.write_grant`."""
 
-    slip: Slip
+    grant: Grant
 
     @property
     def needs(self) -> Needs:
-        """The slip of that id, those that it supersedes, and how many there are."""
-        slip = self.slip
+        """The grant of that id, those that it supersedes, and how many there are."""
+        grant = self.grant
         return Needs(
-            slips=(SlipRef(slip.kind, slip.slip_id),),
-            subject=(slip.kind, slip.subject),
-            shelf=(QUESTIONS if slip.kind in QUESTIONS else (slip.kind,), slip.principal),
+            grants=(GrantRef(grant.kind, grant.grant_id),),
+            subject=(grant.kind, grant.subject),
+            shelf=(QUESTIONS if grant.kind in QUESTIONS else (grant.kind,), grant.principal),
             alone=True,
         )
 
-    def __call__(self, batch: Batch, at: UnixMs) -> Slip:
+    def __call__(self, batch: Batch, at: UnixMs) -> Grant:
         """Make it."""
-        return batch.write_slip(self.slip, at)
+        return batch.write_grant(self.grant, at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AnswerSlip(_Fact):
-    """`Batch.answer_slip`."""
+class AnswerGrant(_Fact):
+    """`Batch.answer_grant`."""
 
-    ref: SlipRef
+    ref: GrantRef
     granted: bool
     note: str
 
     @property
     def needs(self) -> Needs:
-        """The slip."""
-        return Needs(slips=(self.ref,))
+        """The grant."""
+        return Needs(grants=(self.ref,))
 
-    def __call__(self, batch: Batch, at: UnixMs) -> Slip | None:
+    def __call__(self, batch: Batch, at: UnixMs) -> Grant | None:
         """Make it."""
-        return batch.answer_slip(self.ref, self.granted, self.note, at)
+        return batch.answer_grant(self.ref, self.granted, self.note, at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class UseSlips(_Fact):
-    """`Batch.use_slips`."""
+class UseGrants(_Fact):
+    """`Batch.use_grants`."""
 
-    refs: tuple[SlipRef, ...]
+    refs: tuple[GrantRef, ...]
     subject: str
     principal: str
     call_id: str
 
     @property
     def needs(self) -> Needs:
-        """The slips."""
-        return Needs(slips=self.refs)
+        """The grants."""
+        return Needs(grants=self.refs)
 
     def __call__(self, batch: Batch, at: UnixMs) -> None:
         """Make it."""
-        batch.use_slips(self.refs, self.subject, self.principal, self.call_id, at)
+        batch.use_grants(self.refs, self.subject, self.principal, self.call_id, at)
 
 
 def needs_of(commands: Iterable[Any]) -> list[Needs]:

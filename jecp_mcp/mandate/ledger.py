@@ -11,7 +11,7 @@ from typing import Protocol
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Mark, Verdict
-from jecp_mcp.mandate.slips import Slip, SlipRef, Slips
+from jecp_mcp.mandate.grants import Grant, GrantRef, Grants
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import ZERO, MicroUSDC
@@ -63,7 +63,7 @@ class Reservation:
         request: the stored request, opaque here (its rail reads it).
         provable_until: until when the call's end can be proven; None for ever. Past it an open call is written off.
         send: whether the row starts as ``sent`` (nobody has to be asked in between).
-        uses: the slips that this call uses; all must be good for it, or nothing is written.
+        uses: the grants that this call uses; all must be good for it, or nothing is written.
     """
 
     call_id: str
@@ -87,7 +87,7 @@ class Reservation:
     terms: str = ""
     provable_until: UnixMs | None = None
     send: bool = True
-    uses: tuple[SlipRef, ...] = ()
+    uses: tuple[GrantRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +189,10 @@ class Undelivered:
 
 @dataclass(frozen=True, slots=True)
 class NotGood:
-    """A slip is not good for this call (any more). Nothing was written. `slip` is None when there is none."""
+    """A grant is not good for this call (any more). Nothing was written. `grant` is None when there is none."""
 
-    ref: SlipRef
-    slip: Slip | None
+    ref: GrantRef
+    grant: Grant | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +326,7 @@ class AuditReport:
     anchored: bool | None = None
 
 
-class Ledger(Slips, Protocol):
+class Ledger(Grants, Protocol):
     """A durable ledger.
 
     Every method raises `jecp_mcp.errors.LedgerUnavailable` when it cannot write and `LedgerDamaged` when the file is

@@ -15,6 +15,8 @@ from jecp_mcp.domain.outcomes import Mark, Verdict
 from jecp_mcp.errors import ClockWentBack, LedgerError
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.counting import Meters
+from jecp_mcp.mandate.grant_rules import GrantRules
+from jecp_mcp.mandate.grants import Grant, GrantRef
 from jecp_mcp.mandate.ledger import (
     RULED,
     Admitted,
@@ -30,8 +32,6 @@ from jecp_mcp.mandate.ledger import (
     Undelivered,
 )
 from jecp_mcp.mandate.page import Call, Changes, Events, Page, Repeats
-from jecp_mcp.mandate.slip_rules import SlipRules
-from jecp_mcp.mandate.slips import Slip, SlipRef
 from jecp_mcp.mandate.states import OPEN, Event, State, after, event_of, furthest
 from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
 
@@ -96,7 +96,7 @@ class Batch:
         self._session = session
         self._last_call = page.stored
         self._meters = Meters(page, self.changes, self.events)
-        self._slips = SlipRules(page, self.changes, self.events)
+        self._grants = GrantRules(page, self.changes, self.events)
 
     def reserve(self, wanted: Reservation, at: UnixMs) -> Admitted | OverLimit | NotGood | Repeats | Counting:
         """Write a new call, unless it repeats an open or undelivered one, or a cap has no room.
@@ -112,7 +112,7 @@ class Batch:
             raise LedgerError(f"the call id {wanted.call_id} is taken")
         if self._behind is not None:
             raise self._behind
-        wrong = self._slips.check(wanted.uses, wanted.fingerprint, wanted.principal, at)
+        wrong = self._grants.check(wanted.uses, wanted.fingerprint, wanted.principal, at)
         if wrong is not None:
             return wrong
         asked = self._meters.ask(wanted.meters, wanted.names, wanted.principal, self._last_call)
@@ -132,7 +132,7 @@ class Batch:
             chain.RESERVE, made, None, facts=chain.reservation(wanted, chain.body_digest(wanted.request))
         )
         for ref in wanted.uses:
-            self._slips.use(ref, wanted.call_id)
+            self._grants.use(ref, wanted.call_id)
         return Admitted(wanted.call_id, at)
 
     def send(self, call_id: str, claim: int) -> bool:
@@ -358,23 +358,23 @@ class Batch:
             self.events.append(chain.TRIM, facts={"calls": calls, "bytes": size})
         return calls
 
-    def write_slip(self, slip: Slip, at: UnixMs) -> Slip:
-        """Write a new slip; older ones that still wait for the same are superseded.
+    def write_grant(self, grant: Grant, at: UnixMs) -> Grant:
+        """Write a new grant; older ones that still wait for the same are superseded.
 
         Raises:
             LedgerError: its id is taken.
         """
-        return self._slips.write(slip, at)
+        return self._grants.write(grant, at)
 
-    def answer_slip(self, ref: SlipRef, granted: bool, note: str, at: UnixMs) -> Slip | None:
-        """Grant or deny a slip that is asked for and has not expired; None when there is no such one."""
-        return self._slips.answer(ref, granted, bounded(note), at)
+    def answer_grant(self, ref: GrantRef, granted: bool, note: str, at: UnixMs) -> Grant | None:
+        """Answer a grant that is asked for and has not expired; None when there is no such one."""
+        return self._grants.answer(ref, granted, bounded(note), at)
 
-    def use_slips(self, refs: Sequence[SlipRef], subject: str, principal: str, call_id: str, at: UnixMs) -> None:
-        """Use those slips that are good for a call which is in the ledger."""
+    def use_grants(self, refs: Sequence[GrantRef], subject: str, principal: str, call_id: str, at: UnixMs) -> None:
+        """Use those grants that are good for a call which is in the ledger."""
         for ref in refs:
-            if self._slips.check((ref,), subject, principal, at) is None:
-                self._slips.use(ref, call_id)
+            if self._grants.check((ref,), subject, principal, at) is None:
+                self._grants.use(ref, call_id)
 
     def finish(self) -> Changes:
         """Everything that was decided."""

@@ -15,12 +15,12 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
 from jecp_mcp.mandate.postgres import heart, reader, server
 from jecp_mcp.mandate.postgres import ledger as ledgers
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.postgres.link import Link
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
@@ -31,7 +31,7 @@ from tests.unit.mandate.reservations import START, meter, reservation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-SLIP = Slip(SlipKind.APPROVAL, "AAAA-BBBB", "local", "print", SlipState.ASKED, b"{}", START, UnixMs(START + 60_000))
+GRANT = Grant(GrantKind.APPROVAL, "AAAA-BBBB", "local", "print", GrantState.ASKED, b"{}", START, UnixMs(START + 60_000))
 
 
 # --- a server that does not answer -----------------------------------------------------------------------------------
@@ -245,14 +245,14 @@ async def test_bodies_that_are_too_much_go_in_portions_and_those_that_nobody_rec
     await ledger.close()
 
 
-async def test_a_slip_that_the_server_cannot_take_now_is_refused_and_can_be_written_later(
+async def test_a_grant_that_the_server_cannot_take_now_is_refused_and_can_be_written_later(
     behind: PostgresLedger, proxy: Proxy, impatient: None
 ) -> None:
     proxy.shut()
     with pytest.raises(LedgerUnavailable, match="cannot be reached"):
-        await behind.write_slip(SLIP)
+        await behind.write_grant(GRANT)
     proxy.open()
-    assert (await behind.write_slip(SLIP)).slip_id == SLIP.slip_id
+    assert (await behind.write_grant(GRANT)).grant_id == GRANT.grant_id
 
 
 async def test_two_caps_of_one_name_are_refused_together(ledger: PostgresLedger) -> None:
@@ -275,7 +275,7 @@ async def test_a_session_s_limit_is_left_as_it_is_when_the_clock_is_trusted_agai
 
 
 async def test_what_no_column_can_hold_is_not_looked_for(ledger: PostgresLedger) -> None:
-    assert await ledger.slip(SlipRef(SlipKind.APPROVAL, "a\0b")) is None
+    assert await ledger.grant(GrantRef(GrantKind.APPROVAL, "a\0b")) is None
     assert await ledger.events("a\0b") == []
     with pytest.raises(LedgerError, match="cannot hold a value: UnicodeEncodeError"):
         await ledger.has_paid("half of a \ud83d", "jecp", "account", "docs")

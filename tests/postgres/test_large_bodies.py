@@ -12,12 +12,12 @@ from pydantic import SecretStr
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerUnavailable, TooManyWait
-from jecp_mcp.mandate import slip_rules
+from jecp_mcp.mandate import grant_rules
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, CallRow, Conclusion, Undelivered
 from jecp_mcp.mandate.postgres import carrier
 from jecp_mcp.mandate.postgres.bodies import PART
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster
@@ -182,9 +182,9 @@ async def test_large_requests_and_prepared_calls_come_back_whole(
     behind: PostgresLedger, cluster: Cluster, database: str
 ) -> None:
     other = open_server(database, "other")
-    slip = Slip(SlipKind.PREPARED, "id", "local", "print", SlipState.GRANTED, body(MB), START, START)
-    await behind.write_slip(slip)
-    found = await other.slip(SlipRef(SlipKind.PREPARED, "id"))
+    grant = Grant(GrantKind.PREPARED, "id", "local", "print", GrantState.GRANTED, body(MB), START, START)
+    await behind.write_grant(grant)
+    found = await other.grant(GrantRef(GrantKind.PREPARED, "id"))
     assert found is not None
     assert found.body == body(MB)
     wanted = reservation("behind", fingerprint="print", request=body(5 * MB))
@@ -199,23 +199,23 @@ async def test_large_requests_and_prepared_calls_come_back_whole(
     await other.close()
 
 
-async def test_what_was_sent_of_a_slip_that_is_refused_or_dropped_goes_with_it(
+async def test_what_was_sent_of_a_grant_that_is_refused_or_dropped_goes_with_it(
     behind: PostgresLedger, cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepared(slip_id: str) -> Slip:
+    def prepared(grant_id: str) -> Grant:
         expires = UnixMs(START + 900_000)
-        return Slip(SlipKind.PREPARED, slip_id, "local", slip_id, SlipState.GRANTED, body(MB), START, expires)
+        return Grant(GrantKind.PREPARED, grant_id, "local", grant_id, GrantState.GRANTED, body(MB), START, expires)
 
-    monkeypatch.setattr(slip_rules, "MOST_SLIP_BYTES", 2 * MB)
-    for slip_id in ("one", "two"):
-        await behind.write_slip(prepared(slip_id))
+    monkeypatch.setattr(grant_rules, "MOST_GRANT_BYTES", 2 * MB)
+    for grant_id in ("one", "two"):
+        await behind.write_grant(prepared(grant_id))
     parts = cluster.execute("SELECT upload, number FROM jecp_mcp.part ORDER BY 1, 2", database)
     with pytest.raises(TooManyWait, match="2 prepared calls of 2000000 bytes wait already"):
-        await behind.write_slip(prepared("three"))
+        await behind.write_grant(prepared("three"))
     assert cluster.execute("SELECT upload, number FROM jecp_mcp.part ORDER BY 1, 2", database) == parts
     cluster.execute("UPDATE jecp_mcp.slip SET expires_at = 1 WHERE slip_id = 'one'", database)
-    await behind.write_slip(prepared("three"))
-    assert await behind.slip(SlipRef(SlipKind.PREPARED, "one")) is None
+    await behind.write_grant(prepared("three"))
+    assert await behind.grant(GrantRef(GrantKind.PREPARED, "one")) is None
     assert cluster.execute("SELECT count(DISTINCT upload) FROM jecp_mcp.part", database) == [(2,)]
 
 

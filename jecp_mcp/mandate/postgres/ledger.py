@@ -12,6 +12,7 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
+from jecp_mcp.mandate.grants import Grant, GrantRef
 from jecp_mcp.mandate.ledger import (
     Admission,
     Admitted,
@@ -32,7 +33,6 @@ from jecp_mcp.mandate.postgres.heart import Heart
 from jecp_mcp.mandate.postgres.server import Server
 from jecp_mcp.mandate.postgres.telling import Telling
 from jecp_mcp.mandate.postgres.texts import check_meters, check_texts, checked_id
-from jecp_mcp.mandate.slips import Slip, SlipRef
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
 
@@ -118,7 +118,7 @@ class PostgresLedger(Telling):
             case AlreadyOpen(row) | Undelivered(row):
                 return replace(admission, row=await self._reader.with_bodies(row))
             case NotGood(ref, _):
-                return replace(admission, slip=await self.slip(ref))
+                return replace(admission, grant=await self.grant(ref))
             case _:
                 admitted: Admission = admission
                 return admitted
@@ -273,17 +273,17 @@ class PostgresLedger(Telling):
         await self._reader.read(records.remove_left)
         return await self._reader.read(lambda link: records.read_due(link, self._session, _MOST_DUE))
 
-    async def write_slip(self, slip: Slip) -> Slip:
-        """Write a new slip, durably; older ones that still wait for the same subject and kind are superseded.
+    async def write_grant(self, grant: Grant) -> Grant:
+        """Write a new grant, durably; older ones that still wait for the same subject and kind are superseded.
 
         Raises:
             LedgerError: its id is taken.
             TooManyQuestions: it asks a person, and as many of its principal wait for one as may.
             TooManyWait: there is no room for it beside those that wait.
         """
-        body = await self._carrier.sent(slip.body)
+        body = await self._carrier.sent(grant.body)
         try:
-            written: Slip = await self._writer.do(commands.WriteSlip(replace(slip, body=body)))
+            written: Grant = await self._writer.do(commands.WriteGrant(replace(grant, body=body)))
         except (LedgerUnavailable, LedgerDamaged):
             raise
         except LedgerError:
@@ -291,18 +291,18 @@ class PostgresLedger(Telling):
             raise
         return written
 
-    async def answer_slip(self, ref: SlipRef, granted: bool, note: str) -> Slip | None:
-        """Grant or deny a slip that is asked for and has not expired, durably; None when there is no such one."""
-        # A batch does without the bodies of slips, which never change.
-        known = await self.slip(ref)
+    async def answer_grant(self, ref: GrantRef, granted: bool, note: str) -> Grant | None:
+        """Answer a grant that is asked for and has not expired, durably; None when there is no such one."""
+        # A batch does without the bodies of grants, which never change.
+        known = await self.grant(ref)
         if known is None:
             return None
-        answered: Slip | None = await self._writer.do(commands.AnswerSlip(ref, granted, note))
+        answered: Grant | None = await self._writer.do(commands.AnswerGrant(ref, granted, note))
         return None if answered is None else replace(answered, body=known.body)
 
-    def use_slips(self, refs: Sequence[SlipRef], subject: str, principal: str, call_id: str) -> None:
+    def use_grants(self, refs: Sequence[GrantRef], subject: str, principal: str, call_id: str) -> None:
         """Queue that those which are good are used by a call that was joined instead of bought again."""
-        self._writer.queue(commands.UseSlips(tuple(refs), subject, principal, call_id))
+        self._writer.queue(commands.UseGrants(tuple(refs), subject, principal, call_id))
 
     async def close(self) -> None:
         """Write what is queued and let go of the server. Open rows are anybody's to adopt from then on.

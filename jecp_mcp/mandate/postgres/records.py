@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call_row
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState, OpenQuestions
 from jecp_mcp.mandate.ledger import RULED, AlreadyOpen, CallRow, EventRow, Totals, Undelivered
 from jecp_mcp.mandate.postgres.bodies import ABANDONED_MS
 from jecp_mcp.mandate.postgres.leases import DEAD_MS
 from jecp_mcp.mandate.postgres.schema import KEPT
-from jecp_mcp.mandate.postgres.store import slip_row
+from jecp_mcp.mandate.postgres.store import grant_row
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
-from jecp_mcp.mandate.slips import OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite.schema import CHARGED as CHARGED_SQL
 from jecp_mcp.mandate.sqlite.schema import EXCESSIVE as EXCESSIVE_SQL
 from jecp_mcp.mandate.sqlite.schema import OPEN, WRITTEN_OFF
@@ -43,7 +43,7 @@ _EVENTS = """
 SELECT e.body, e.digest, coalesce(c.call_id, 'the missing call ' || e.call)
 FROM jecp_mcp.event AS e LEFT JOIN jecp_mcp.call AS c ON c.id = e.call
 """
-_SLIP = """
+_GRANT = """
 kind, slip_id, principal, subject, state, coalesce(body, (
   SELECT string_agg(p.body, ''::bytea ORDER BY p.number) FROM jecp_mcp.part AS p WHERE p.upload = slip.upload)),
 created_at, expires_at, call_id, note
@@ -218,41 +218,43 @@ def read_events(link: Link, call_id: str | None, after: int, limit: int) -> list
     return [chain.read(bytes(body), bytes(digest), of) for body, digest, of in rows]
 
 
-def read_slip(link: Link, ref: SlipRef) -> Slip | None:
-    """One slip, or None."""
+def read_grant(link: Link, ref: GrantRef) -> Grant | None:
+    """One grant, or None."""
     found = link.query(
-        f"SELECT {_SLIP} FROM jecp_mcp.slip WHERE kind = %s AND slip_id = %s",  # noqa: S608 constants of this module
-        (ref.kind.value, ref.slip_id),
+        f"SELECT {_GRANT} FROM jecp_mcp.slip WHERE kind = %s AND slip_id = %s",  # noqa: S608 constants of this module
+        (ref.kind.value, ref.grant_id),
     )
-    return slip_row(found[0]) if found else None
+    return grant_row(found[0]) if found else None
 
 
-def read_slips(link: Link, kind: SlipKind, subject: str | None, states: frozenset[SlipState], limit: int) -> list[Slip]:
-    """The latest slips in some states, newest first."""
+def read_grants(
+    link: Link, kind: GrantKind, subject: str | None, states: frozenset[GrantState], limit: int
+) -> list[Grant]:
+    """The latest grants in some states, newest first."""
     names = sorted(state.value for state in states)
     rows = link.query(
-        f"SELECT {_SLIP} FROM jecp_mcp.slip WHERE kind = %s AND state = ANY (%s) "  # noqa: S608 constants of this module
+        f"SELECT {_GRANT} FROM jecp_mcp.slip WHERE kind = %s AND state = ANY (%s) "  # noqa: S608 constants of this module
         "AND (%s::text IS NULL OR subject = %s) "
         "ORDER BY number DESC LIMIT %s",
         (kind.value, names, subject, subject, limit),
     )
-    return [slip_row(row) for row in rows]
+    return [grant_row(row) for row in rows]
 
 
 def read_questions(link: Link, at: UnixMs, skip: int, limit: int) -> OpenQuestions:
     """What waits for a person at an instant, oldest first."""
     ((total,),) = link.query(f"SELECT count(*) {_WAITING}", (at,))
-    rows = link.query(f"SELECT {_SLIP} {_WAITING} ORDER BY number LIMIT %s OFFSET %s", (at, limit, skip))
-    return OpenQuestions([slip_row(row) for row in rows], int(total))
+    rows = link.query(f"SELECT {_GRANT} {_WAITING} ORDER BY number LIMIT %s OFFSET %s", (at, limit, skip))
+    return OpenQuestions([grant_row(row) for row in rows], int(total))
 
 
-def read_slip_page(link: Link, after: int, limit: int) -> list[tuple[int, Slip]]:
-    """Slips behind number `after`, oldest first, with their numbers."""
+def read_grant_page(link: Link, after: int, limit: int) -> list[tuple[int, Grant]]:
+    """Grants behind number `after`, oldest first, with their numbers."""
     rows = link.query(
-        f"SELECT number, {_SLIP} FROM jecp_mcp.slip WHERE number > %s ORDER BY number LIMIT %s",  # noqa: S608 likewise
+        f"SELECT number, {_GRANT} FROM jecp_mcp.slip WHERE number > %s ORDER BY number LIMIT %s",  # noqa: S608 likewise
         (after, limit),
     )
-    return [(number, slip_row(row)) for number, *row in rows]
+    return [(number, grant_row(row)) for number, *row in rows]
 
 
 @dataclass(frozen=True, slots=True)

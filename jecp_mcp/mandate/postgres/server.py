@@ -392,8 +392,8 @@ def _size(step: Any) -> int:
             body: bytes | None = step.reservation.request
         case commands.Conclude():
             body = step.conclusion.answer
-        case commands.WriteSlip():
-            body = step.slip.body
+        case commands.WriteGrant():
+            body = step.grant.body
         case _:
             return 0
     return 0 if body is None or isinstance(body, bodies.Uploaded) else len(body)

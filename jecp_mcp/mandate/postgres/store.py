@@ -15,12 +15,12 @@ from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call, read_meter, read_names
 from jecp_mcp.mandate.commands import Needs
 from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter, reading
+from jecp_mcp.mandate.grant_rules import LAPSED_AT_ONCE, LAPSED_MS
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Meter, MeterReading
 from jecp_mcp.mandate.page import Feed, Kept, MeterState, Page
 from jecp_mcp.mandate.postgres.leases import DEAD_MS, RENEW_MS
 from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch, bounded
-from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite.schema import OPEN
 from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, earliest
 
@@ -99,13 +99,13 @@ class Store:
         for key, upto, amounts in found["feeds"]:
             page.feeds[key] = Feed(upto, _amounts(amounts))
         for row in found["slips"]:
-            slip = slip_row(row)
-            page.slips[SlipRef(slip.kind, slip.slip_id)] = slip
+            grant = grant_row(row)
+            page.grants[GrantRef(grant.kind, grant.grant_id)] = grant
         page.shelf = [
-            Kept(SlipRef(SlipKind(kind), slip_id), SlipState(state), size, expires_at)
-            for kind, slip_id, state, size, expires_at in found["shelf"]
+            Kept(GrantRef(GrantKind(kind), grant_id), GrantState(state), size, expires_at)
+            for kind, grant_id, state, size, expires_at in found["shelf"]
         ]
-        page.lapsed = [SlipRef(SlipKind(kind), slip_id) for kind, slip_id in found["lapsed"]]
+        page.lapsed = [GrantRef(GrantKind(kind), grant_id) for kind, grant_id in found["lapsed"]]
         ids = {call.number: call.call_id for call in page.calls.values()}
         page.orphans = [ids[number] for number in found["orphans"]]
         missing = [meter for key, meter in wanted.items() if key not in page.meters]
@@ -200,8 +200,8 @@ class Store:
                     for key, meter in sorted(wanted.items())
                 ],
                 "slips": [
-                    {"kind": ref.kind.value, "slip_id": ref.slip_id}
-                    for ref in sorted({ref for one in needs for ref in one.slips}, key=lambda ref: ref.slip_id)
+                    {"kind": ref.kind.value, "slip_id": ref.grant_id}
+                    for ref in sorted({ref for one in needs for ref in one.grants}, key=lambda ref: ref.grant_id)
                 ],
                 "subjects": [
                     {"kind": one.subject[0].value, "subject": one.subject[1]}
@@ -267,10 +267,10 @@ class Store:
         return [_amounts(found) for (found,) in self._link.query(_FEEDS, asked)]
 
 
-def slip_row(found: Sequence[Any]) -> Slip:
-    """A row of the slips; a batch does without their bodies."""
-    kind, slip_id, principal, subject, state, body, *rest = found
-    return Slip(SlipKind(kind), slip_id, principal, subject, SlipState(state), bytes(body or b""), *rest)
+def grant_row(found: Sequence[Any]) -> Grant:
+    """A row of the grants; a batch does without their bodies."""
+    kind, grant_id, principal, subject, state, body, *rest = found
+    return Grant(GrantKind(kind), grant_id, principal, subject, GrantState(state), bytes(body or b""), *rest)
 
 
 def _amounts(found: Sequence[tuple[str, int, int]]) -> list[tuple[tuple[str, ...], int, int]]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
+from jecp_mcp.mandate.grants import WAITING, Grant, GrantKind, GrantRef, GrantState, OpenQuestions
 from jecp_mcp.mandate.ledger import AuditReport, CallRow, EventRow, Meter, MeterReading, Totals
 from jecp_mcp.mandate.postgres import records, verify
 from jecp_mcp.mandate.postgres.reader import Reader
 from jecp_mcp.mandate.postgres.store import Store
 from jecp_mcp.mandate.postgres.texts import storable
-from jecp_mcp.mandate.slips import WAITING, OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import State
 
 if TYPE_CHECKING:
@@ -80,17 +80,17 @@ class Telling:
         """What waits for a person at an instant, oldest first, without the first `skip`."""
         return await self._read(lambda link: records.read_questions(link, at, skip, limit))
 
-    async def slip(self, ref: SlipRef) -> Slip | None:
-        """One slip, or None."""
-        if not storable(ref.slip_id):
+    async def grant(self, ref: GrantRef) -> Grant | None:
+        """One grant, or None."""
+        if not storable(ref.grant_id):
             return None
-        return await self._read(lambda link: records.read_slip(link, ref))
+        return await self._read(lambda link: records.read_grant(link, ref))
 
-    async def slips(
-        self, kind: SlipKind, *, subject: str | None = None, states: frozenset[SlipState] = WAITING, limit: int = 100
-    ) -> Sequence[Slip]:
-        """The latest slips in some states, newest first, expired ones included; all, or those of one subject."""
-        return await self._read(lambda link: records.read_slips(link, kind, subject, states, limit))
+    async def grants(
+        self, kind: GrantKind, *, subject: str | None = None, states: frozenset[GrantState] = WAITING, limit: int = 100
+    ) -> Sequence[Grant]:
+        """The latest grants in some states, newest first, expired ones included; all, or those of one subject."""
+        return await self._read(lambda link: records.read_grants(link, kind, subject, states, limit))
 
     async def events(self, call_id: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[EventRow]:
         """Changes behind number `after`, oldest first: those of one call, or all."""

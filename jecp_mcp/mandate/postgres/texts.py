@@ -36,7 +36,7 @@ def check_texts(wanted: Reservation) -> None:
     """
     texts = [wanted.call_id, wanted.principal, wanted.team or "", wanted.session, wanted.rail, wanted.account]
     texts += [wanted.tool, wanted.payee, wanted.source, wanted.offer, wanted.version or "", wanted.fingerprint]
-    texts += [wanted.kind, wanted.terms, *(ref.slip_id for ref in wanted.uses)]
+    texts += [wanted.kind, wanted.terms, *(ref.grant_id for ref in wanted.uses)]
     if not all(map(storable, texts)):
         raise LedgerError("the ledger cannot hold a value: a text has a NUL or a lone surrogate")
     check_meters(wanted.meters)

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from jecp_mcp.mandate.columns import write_names
+from jecp_mcp.mandate.grants import Grant
 from jecp_mcp.mandate.ledger import Reservation
 from jecp_mcp.mandate.page import Call, Changes, MeterState
 from jecp_mcp.mandate.postgres.bodies import Uploaded
-from jecp_mcp.mandate.slips import Slip
 from jecp_mcp.mandate.windows import slot_expiry
 
 
@@ -23,7 +23,7 @@ def values_of(changes: Changes) -> list[Any]:
         for call, body in bodies.items()
         if isinstance(body, Uploaded)
     ]
-    new_slips = list(changes.new_slips.values())
+    new_grants = list(changes.new_grants.values())
     document = {
         "moved": [_moved(call) for call in changes.moved.values()],
         "made": [_made(call, wanted) for call, wanted in changes.made],
@@ -47,15 +47,15 @@ def values_of(changes: Changes) -> list[Any]:
         "slips": [
             {
                 "kind": ref.kind.value,
-                "slip_id": ref.slip_id,
-                "state": slip.state.value,
-                "call_id": slip.call_id,
-                "note": slip.note,
+                "slip_id": ref.grant_id,
+                "state": grant.state.value,
+                "call_id": grant.call_id,
+                "note": grant.note,
             }
-            for ref, slip in changes.slips.items()
+            for ref, grant in changes.grants.items()
         ],
-        "dropped_slips": [{"kind": ref.kind.value, "slip_id": ref.slip_id} for ref in changes.dropped_slips],
-        "new_slips": [_slip_values(place, slip) for place, slip in enumerate(new_slips, 1)],
+        "dropped_slips": [{"kind": ref.kind.value, "slip_id": ref.grant_id} for ref in changes.dropped_grants],
+        "new_slips": [_grant_values(place, grant) for place, grant in enumerate(new_grants, 1)],
     }
     return [
         json.dumps(document, separators=(",", ":")),
@@ -67,7 +67,7 @@ def values_of(changes: Changes) -> list[Any]:
         [body for _, body in requests],
         [call for call, _ in answers],
         [body for _, body in answers],
-        [None if isinstance(slip.body, Uploaded) else slip.body for slip in new_slips],
+        [None if isinstance(grant.body, Uploaded) else grant.body for grant in new_grants],
     ]
 
 
@@ -131,17 +131,17 @@ def _meter_values(state: MeterState) -> dict[str, Any]:
     }
 
 
-def _slip_values(place: int, slip: Slip) -> dict[str, Any]:
+def _grant_values(place: int, grant: Grant) -> dict[str, Any]:
     return {
         "place": place,
-        "kind": slip.kind.value,
-        "slip_id": slip.slip_id,
-        "principal": slip.principal,
-        "subject": slip.subject,
-        "state": slip.state.value,
-        "created_at": slip.created_at,
-        "expires_at": slip.expires_at,
-        "call_id": slip.call_id,
-        "note": slip.note,
-        "upload": slip.body.upload if isinstance(slip.body, Uploaded) else None,
+        "kind": grant.kind.value,
+        "slip_id": grant.grant_id,
+        "principal": grant.principal,
+        "subject": grant.subject,
+        "state": grant.state.value,
+        "created_at": grant.created_at,
+        "expires_at": grant.expires_at,
+        "call_id": grant.call_id,
+        "note": grant.note,
+        "upload": grant.body.upload if isinstance(grant.body, Uploaded) else None,
     }

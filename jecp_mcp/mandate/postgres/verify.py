@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.audit import Audit, Bodies
 from jecp_mcp.mandate.columns import read_call_fields, read_meter
+from jecp_mcp.mandate.grants import Grant
 from jecp_mcp.mandate.ledger import AuditReport
-from jecp_mcp.mandate.postgres.records import COLUMNS, read_slip_page
+from jecp_mcp.mandate.postgres.records import COLUMNS, read_grant_page
 from jecp_mcp.mandate.postgres.store import METER
-from jecp_mcp.mandate.slips import Slip
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.link import Link
 
 _PAGE: Final = 2_000
-_PAGE_OF_SLIPS: Final = 20
-"""How many slips are read at once: each may have megabytes."""
+_PAGE_OF_GRANTS: Final = 20
+"""How many grants are read at once: each may have megabytes."""
 
 _DIGEST = """
 CASE WHEN {0}.body IS NOT NULL THEN encode(sha256({0}.body), 'hex')
@@ -50,7 +50,7 @@ def verify(link: Link, head: str | None) -> AuditReport:
         walk.events(_events(link))
         walk.meters(map(read_meter, link.query(METER)))
         _walk_calls(link, walk)
-        walk.slips(_slips(link))
+        walk.grants(_grants(link))
         walk.slots((meter, start, end, amount) for meter, start, end, amount in link.query(_SLOTS))
         sums = {state: rest for state, *rest in link.query(_TALLY)}
         ((kept,),) = link.query("SELECT kept FROM jecp_mcp.head")
@@ -83,10 +83,10 @@ def _walk_calls(link: Link, walk: Audit) -> None:
         after = page[-1][0]
 
 
-def _slips(link: Link) -> Iterator[Slip]:
+def _grants(link: Link) -> Iterator[Grant]:
     after = 0
-    while page := read_slip_page(link, after, _PAGE_OF_SLIPS):
-        yield from (slip for _, slip in page)
+    while page := read_grant_page(link, after, _PAGE_OF_GRANTS):
+        yield from (grant for _, grant in page)
         after = page[-1][0]
 
 

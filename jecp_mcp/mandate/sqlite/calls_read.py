@@ -12,14 +12,14 @@ import apsw
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call_row, write_names
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState, OpenQuestions
 from jecp_mcp.mandate.ledger import RULED, AlreadyOpen, CallRow, EventRow, Totals, Undelivered
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
-from jecp_mcp.mandate.slips import OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite.schema import CHARGED as CHARGED_SQL
 from jecp_mcp.mandate.sqlite.schema import EXCESSIVE as EXCESSIVE_SQL
 from jecp_mcp.mandate.sqlite.schema import KEPT, WRITTEN_OFF
 from jecp_mcp.mandate.sqlite.schema import OPEN as OPEN_SQL
-from jecp_mcp.mandate.sqlite.store import READ_SLIP, slip_row
+from jecp_mcp.mandate.sqlite.store import READ_GRANT, grant_row
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import MicroUSDC
 
@@ -205,24 +205,24 @@ def read_events(connection: apsw.Connection, call_id: str | None, after: int, li
     return [chain.read(*row) for row in rows]
 
 
-def read_slip(connection: apsw.Connection, ref: SlipRef) -> Slip | None:
-    """One slip, or None."""
-    found = connection.execute(READ_SLIP + "WHERE kind = ? AND slip_id = ?", (ref.kind.value, ref.slip_id)).get
-    return None if found is None else slip_row(found)
+def read_grant(connection: apsw.Connection, ref: GrantRef) -> Grant | None:
+    """One grant, or None."""
+    found = connection.execute(READ_GRANT + "WHERE kind = ? AND slip_id = ?", (ref.kind.value, ref.grant_id)).get
+    return None if found is None else grant_row(found)
 
 
-def read_slips(
-    connection: apsw.Connection, kind: SlipKind, subject: str | None, states: frozenset[SlipState], limit: int
-) -> list[Slip]:
-    """The latest slips in some states, newest first."""
+def read_grants(
+    connection: apsw.Connection, kind: GrantKind, subject: str | None, states: frozenset[GrantState], limit: int
+) -> list[Grant]:
+    """The latest grants in some states, newest first."""
     names = sorted(state.value for state in states)
     whose = "" if subject is None else "AND subject = ?"
     asked = (kind.value, *names, *(() if subject is None else (subject,)), limit)
     rows: list[Any] = connection.execute(
-        f"{READ_SLIP} WHERE kind = ? AND state IN ({','.join('?' * len(names))}) {whose} ORDER BY id DESC LIMIT ?",
+        f"{READ_GRANT} WHERE kind = ? AND state IN ({','.join('?' * len(names))}) {whose} ORDER BY id DESC LIMIT ?",
         asked,
     ).fetchall()
-    return [slip_row(row) for row in rows]
+    return [grant_row(row) for row in rows]
 
 
 def read_questions(connection: apsw.Connection, at: UnixMs, skip: int, limit: int) -> OpenQuestions:
@@ -230,9 +230,9 @@ def read_questions(connection: apsw.Connection, at: UnixMs, skip: int, limit: in
     waiting = "FROM slip WHERE state = 'asked' AND kind IN ('approval', 'limit') AND expires_at > ?"
     total: int = connection.execute(f"SELECT count(*) {waiting}", (at,)).get
     rows: list[Any] = connection.execute(
-        f"{READ_SLIP} WHERE id IN (SELECT id {waiting}) ORDER BY id LIMIT ? OFFSET ?", (at, limit, skip)
+        f"{READ_GRANT} WHERE id IN (SELECT id {waiting}) ORDER BY id LIMIT ? OFFSET ?", (at, limit, skip)
     ).fetchall()
-    return OpenQuestions([slip_row(row) for row in rows], total)
+    return OpenQuestions([grant_row(row) for row in rows], total)
 
 
 def values_of(row: CallRow) -> list[Any]:

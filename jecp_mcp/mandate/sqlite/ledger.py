@@ -15,6 +15,7 @@ from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.counting import FEED_AT_ONCE
+from jecp_mcp.mandate.grants import WAITING, Grant, GrantKind, GrantRef, GrantState, OpenQuestions
 from jecp_mcp.mandate.ledger import (
     Admission,
     Admitted,
@@ -31,7 +32,6 @@ from jecp_mcp.mandate.ledger import (
     Totals,
     Undelivered,
 )
-from jecp_mcp.mandate.slips import WAITING, OpenQuestions, Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite import calls_read, feeding, verify
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.session_locks import OwnerLock, Owners, SessionHeld
@@ -365,24 +365,24 @@ class SqliteLedger:
         report: AuditReport = await asyncio.to_thread(self._file.read_apart, lambda reader: verify.verify(reader, head))
         return report
 
-    async def write_slip(self, slip: Slip) -> Slip:
-        """Write a new slip, durably; older ones that still wait for the same subject and kind are superseded.
+    async def write_grant(self, grant: Grant) -> Grant:
+        """Write a new grant, durably; older ones that still wait for the same subject and kind are superseded.
 
         Raises:
             LedgerError: its id is taken.
             TooManyQuestions: it asks a person, and as many of its principal wait for one as may.
         """
-        written: Slip = await self._writer.do(commands.WriteSlip(slip))
+        written: Grant = await self._writer.do(commands.WriteGrant(grant))
         return written
 
-    async def answer_slip(self, ref: SlipRef, granted: bool, note: str) -> Slip | None:
-        """Grant or deny a slip that is asked for and has not expired, durably; None when there is no such one."""
-        answered: Slip | None = await self._writer.do(commands.AnswerSlip(ref, granted, note))
+    async def answer_grant(self, ref: GrantRef, granted: bool, note: str) -> Grant | None:
+        """Answer a grant that is asked for and has not expired, durably; None when there is no such one."""
+        answered: Grant | None = await self._writer.do(commands.AnswerGrant(ref, granted, note))
         return answered
 
-    def use_slips(self, refs: Sequence[SlipRef], subject: str, principal: str, call_id: str) -> None:
+    def use_grants(self, refs: Sequence[GrantRef], subject: str, principal: str, call_id: str) -> None:
         """Queue that those which are good are used by a call that was joined instead of bought again."""
-        self._writer.queue(commands.UseSlips(tuple(refs), subject, principal, call_id))
+        self._writer.queue(commands.UseGrants(tuple(refs), subject, principal, call_id))
 
     async def questions(self, at: UnixMs, *, skip: int = 0, limit: int = 100) -> OpenQuestions:
         """What waits for a person at an instant, oldest first, without the first `skip`."""
@@ -390,18 +390,20 @@ class SqliteLedger:
         found: OpenQuestions = self._file.read(lambda reader: calls_read.read_questions(reader, at, skip, limit))
         return found
 
-    async def slip(self, ref: SlipRef) -> Slip | None:
-        """One slip, or None."""
+    async def grant(self, ref: GrantRef) -> Grant | None:
+        """One grant, or None."""
         await self._read_queued()
-        found: Slip | None = self._file.read(lambda reader: calls_read.read_slip(reader, ref))
+        found: Grant | None = self._file.read(lambda reader: calls_read.read_grant(reader, ref))
         return found
 
-    async def slips(
-        self, kind: SlipKind, *, subject: str | None = None, states: frozenset[SlipState] = WAITING, limit: int = 100
-    ) -> Sequence[Slip]:
-        """The latest slips in some states, newest first, expired ones included; all, or those of one subject."""
+    async def grants(
+        self, kind: GrantKind, *, subject: str | None = None, states: frozenset[GrantState] = WAITING, limit: int = 100
+    ) -> Sequence[Grant]:
+        """The latest grants in some states, newest first, expired ones included; all, or those of one subject."""
         await self._read_queued()
-        found: list[Slip] = self._file.read(lambda reader: calls_read.read_slips(reader, kind, subject, states, limit))
+        found: list[Grant] = self._file.read(
+            lambda reader: calls_read.read_grants(reader, kind, subject, states, limit)
+        )
         return found
 
     async def readings(self, wanted: Sequence[Meter]) -> Sequence[MeterReading]:

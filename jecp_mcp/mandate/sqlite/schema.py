@@ -43,7 +43,7 @@ CREATE TRIGGER event_stays BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'eve
 CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'events are only appended'); END;
 """
 
-SLIPS = """
+GRANTS = """
 -- What was agreed before a call: prepared calls and approvals.
 CREATE TABLE slip(
   id INTEGER PRIMARY KEY,
@@ -159,7 +159,7 @@ INSERT INTO tally SELECT value, 0, 0, 0, 0 FROM json_each(json_array({STATES}));
 CREATE TABLE kept(bytes INTEGER NOT NULL CHECK (bytes >= 0)) STRICT;
 INSERT INTO kept VALUES (0);
 {EVENTS}
-{SLIPS}
+{GRANTS}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 """  # noqa: S608 constants of this module

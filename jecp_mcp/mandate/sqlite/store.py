@@ -17,11 +17,11 @@ from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call, read_meter, write_names
 from jecp_mcp.mandate.commands import Needs, Orphans
 from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter
+from jecp_mcp.mandate.grant_rules import LAPSED_AT_ONCE, LAPSED_MS
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Meter, Reservation
 from jecp_mcp.mandate.page import Call, Changes, Feed, Kept, MeterState, Page
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS, Batch
-from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.sqlite.feeding import METER, fed_from, read_feed
 from jecp_mcp.mandate.sqlite.schema import KEPT, OPEN
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry
@@ -64,8 +64,8 @@ _ADD_TO_SLOT: Final = """
 INSERT INTO slot(meter, start, expires, amount) VALUES (?, ?, ?, ?)
 ON CONFLICT (meter, start) DO UPDATE SET amount = amount + excluded.amount
 """
-_SLIP: Final = "kind, slip_id, principal, subject, state, body, created_at, expires_at, call_id, note"
-READ_SLIP: Final = f"SELECT {_SLIP} FROM slip "  # noqa: S608 constants of this module
+_GRANT: Final = "kind, slip_id, principal, subject, state, body, created_at, expires_at, call_id, note"
+READ_GRANT: Final = f"SELECT {_GRANT} FROM slip "  # noqa: S608 constants of this module
 _SHELF: Final = """
 SELECT kind, slip_id, state, length(body), expires_at FROM slip
 WHERE principal = ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY id
@@ -140,7 +140,7 @@ class Store:
             self._load_meters(needs.principal, self._session)
         for meter in needs.meters:
             self._load_meter(meter)
-        self._load_slips(needs)
+        self._load_grants(needs)
 
     def store(self, changes: Changes) -> None:
         """Write what a transaction came to.
@@ -181,7 +181,7 @@ class Store:
             "WHERE state = ?",
             [(*sums, state.value) for state, sums in changes.tally.items() if any(sums)],
         )
-        self._store_slips(changes)
+        self._store_grants(changes)
         self._executemany(
             "INSERT INTO event(id, call, body, digest) VALUES (?, ?, ?, ?)",
             [(one.number, one.call, one.body, one.digest) for one in changes.events],
@@ -275,31 +275,31 @@ class Store:
         fed = fed_from(self._connection, meter.window, self._at, self._page.stored)
         return new_meter(meter, self._last_meter, self._session, last=self._page.stored, fed=fed)
 
-    def _load_slips(self, needs: Needs) -> None:
-        for ref in needs.slips:
-            self._take_slips("WHERE kind = ? AND slip_id = ?", (ref.kind.value, ref.slip_id))
+    def _load_grants(self, needs: Needs) -> None:
+        for ref in needs.grants:
+            self._take_grants("WHERE kind = ? AND slip_id = ?", (ref.kind.value, ref.grant_id))
         if needs.subject is not None:
             kind, subject = needs.subject
             where = "WHERE kind = ? AND subject = ? AND state IN ('asked', 'granted')"
-            self._take_slips(where, (kind.value, subject))
+            self._take_grants(where, (kind.value, subject))
         if needs.shelf is not None:
             self._load_shelf(*needs.shelf)
 
-    def _load_shelf(self, kinds: tuple[SlipKind, ...], principal: str) -> None:
+    def _load_shelf(self, kinds: tuple[GrantKind, ...], principal: str) -> None:
         rows: list[Any] = self._execute(_SHELF, (principal, json.dumps(kinds))).fetchall()
         self._page.shelf = [
-            Kept(SlipRef(SlipKind(kind), slip_id), SlipState(state), size, expires_at)
-            for kind, slip_id, state, size, expires_at in rows
+            Kept(GrantRef(GrantKind(kind), grant_id), GrantState(state), size, expires_at)
+            for kind, grant_id, state, size, expires_at in rows
         ]
         lapsed: list[Any] = self._execute(_LAPSED, (self._at - LAPSED_MS, LAPSED_AT_ONCE)).fetchall()
-        self._page.lapsed = [SlipRef(SlipKind(of), slip_id) for of, slip_id in lapsed]
+        self._page.lapsed = [GrantRef(GrantKind(of), grant_id) for of, grant_id in lapsed]
 
-    def _take_slips(self, where: str, asked: tuple[Any, ...]) -> None:
-        for row in self._execute(READ_SLIP + where, asked).fetchall():
-            slip = slip_row(row)
-            self._page.slips.setdefault(SlipRef(slip.kind, slip.slip_id), slip)
-            if slip.call_id is not None and slip.call_id not in self._page.calls:
-                self._take(self._execute(_CALL + "WHERE call_id = ?", (slip.call_id,)))
+    def _take_grants(self, where: str, asked: tuple[Any, ...]) -> None:
+        for row in self._execute(READ_GRANT + where, asked).fetchall():
+            grant = grant_row(row)
+            self._page.grants.setdefault(GrantRef(grant.kind, grant.grant_id), grant)
+            if grant.call_id is not None and grant.call_id not in self._page.calls:
+                self._take(self._execute(_CALL + "WHERE call_id = ?", (grant.call_id,)))
 
     def _slots(self, meter: int) -> list[tuple[int, int]]:
         found: list[Any] = self._execute("SELECT start, amount FROM slot WHERE meter = ?", (meter,)).fetchall()
@@ -317,25 +317,25 @@ class Store:
         if by:
             self._execute("UPDATE kept SET bytes = bytes + ?", (by,))
 
-    def _store_slips(self, changes: Changes) -> None:
+    def _store_grants(self, changes: Changes) -> None:
         self._executemany(
-            f"INSERT INTO slip({_SLIP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 a constant
-            [_slip_values(slip) for slip in changes.new_slips.values()],
+            f"INSERT INTO slip({_GRANT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 a constant
+            [_grant_values(grant) for grant in changes.new_grants.values()],
         )
         self._changing(
             "UPDATE slip SET state = ?, call_id = ?, note = ? WHERE kind = ? AND slip_id = ?",
             [
-                (slip.state.value, slip.call_id, slip.note, slip.kind.value, slip.slip_id)
-                for slip in changes.slips.values()
+                (grant.state.value, grant.call_id, grant.note, grant.kind.value, grant.grant_id)
+                for grant in changes.grants.values()
             ],
-            "a slip",
+            "a grant",
         )
         self._changing(
             "DELETE FROM slip WHERE kind = ? AND slip_id = ?",
-            [(ref.kind.value, ref.slip_id) for ref in changes.dropped_slips],
-            "a slip",
+            [(ref.kind.value, ref.grant_id) for ref in changes.dropped_grants],
+            "a grant",
         )
-        if changes.dropped_slips:
+        if changes.dropped_grants:
             self._give_back()
 
     def _changing(self, sql: str, rows: Sequence[tuple[Any, ...]], what: str) -> None:
@@ -371,10 +371,10 @@ class Store:
         self._execute(f"PRAGMA incremental_vacuum({VACUUMED_AT_ONCE})").fetchall()
 
 
-def slip_row(found: Sequence[Any]) -> Slip:
-    """A row of `READ_SLIP`."""
-    kind, slip_id, principal, subject, state, body, *rest = found
-    return Slip(SlipKind(kind), slip_id, principal, subject, SlipState(state), bytes(body), *rest)
+def grant_row(found: Sequence[Any]) -> Grant:
+    """A row of `READ_GRANT`."""
+    kind, grant_id, principal, subject, state, body, *rest = found
+    return Grant(GrantKind(kind), grant_id, principal, subject, GrantState(state), bytes(body), *rest)
 
 
 def _moved(call: Call) -> tuple[Any, ...]:
@@ -452,16 +452,16 @@ def _meter_row(state: MeterState) -> tuple[Any, ...]:
     )
 
 
-def _slip_values(slip: Slip) -> tuple[Any, ...]:
+def _grant_values(grant: Grant) -> tuple[Any, ...]:
     return (
-        slip.kind.value,
-        slip.slip_id,
-        slip.principal,
-        slip.subject,
-        slip.state.value,
-        slip.body,
-        slip.created_at,
-        slip.expires_at,
-        slip.call_id,
-        slip.note,
+        grant.kind.value,
+        grant.grant_id,
+        grant.principal,
+        grant.subject,
+        grant.state.value,
+        grant.body,
+        grant.created_at,
+        grant.expires_at,
+        grant.call_id,
+        grant.note,
     )

@@ -119,8 +119,8 @@ async def told(ledger: SqliteLedger) -> list[Told]:
 async def rows(ledger: SqliteLedger) -> Rows:
     listed = await ledger.rows(limit=10_000)
     whole = [await ledger.row(row.call_id) for row in listed]
-    slip = await ledger.slip(dying.SLIP)
-    return {"slip": () if slip is None else (slip.state, slip.call_id, slip.note)} | {
+    grant = await ledger.grant(dying.GRANT)
+    return {"grant": () if grant is None else (grant.state, grant.call_id, grant.note)} | {
         row.call_id: (row.state, row.held, row.charged, row.refunded, row.delivered, row.request, row.answer)
         for row in whole
         if row is not None

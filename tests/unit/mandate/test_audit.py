@@ -25,7 +25,7 @@ from tests.unit.mandate.histories import History
 from tests.unit.mandate.reservations import HandClock, meter, reservation
 
 MEANINGLESS = {("slot", "id"), ("slip", "id")}
-"""Nothing refers to a slot or a slip by its number."""
+"""Nothing refers to a slot or a grant by its number."""
 
 SEEDS = range(40)
 

@@ -12,9 +12,9 @@ import pytest
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands, writer
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit, Reservation
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipState
 from jecp_mcp.mandate.sqlite import database as file_module
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
@@ -437,17 +437,17 @@ async def test_who_is_kept_from_writing_by_what_nobody_waits_for_and_then_by_ano
 async def test_what_was_written_before_a_batch_broke_off_is_told_as_written(ledger: SqliteLedger) -> None:
     await ledger.reserve(reservation(ledger.session))
     room_for(ledger, 20)
-    # A slip has a transaction to itself: the reservations before it have been written by then.
-    slip = Slip(SlipKind.PREPARED, "a", "local", "f", SlipState.GRANTED, bytes(1_000_000), START, START)
+    # A grant has a transaction to itself: the reservations before it have been written by then.
+    grant = Grant(GrantKind.PREPARED, "a", "local", "f", GrantState.GRANTED, bytes(1_000_000), START, START)
     outcomes = await asyncio.gather(
         *(ledger.reserve(reservation(ledger.session)) for _ in range(2)),
-        ledger.write_slip(slip),
+        ledger.write_grant(grant),
         return_exceptions=True,
     )
     assert [type(one) for one in outcomes] == [Admitted, Admitted, LedgerUnavailable]
     assert (await ledger.totals()).calls == 3
     room_for(ledger, 1_000_000)
-    assert await ledger.write_slip(slip) == slip
+    assert await ledger.write_grant(grant) == grant
 
 
 @pytest.mark.anyio
