@@ -289,7 +289,7 @@ class Calls:
                 end = replace(standing(row), offer=offer)
                 if end.answer is None:
                     # The kept answer cannot be read, and must not stand in the way of a new purchase for ever.
-                    self._ledger.delivered(row.call_id)
+                    self._ledger.note_delivery(row.call_id)
                 return end
             case _:
                 assert_never(found)
@@ -313,7 +313,7 @@ class Calls:
     def delivered(self, end: CallEnd) -> None:
         """Note that the answer of `end` is on its way to the client: the identical call is then a new purchase."""
         if end.call_id is not None and end.answer is not None:
-            self._ledger.delivered(end.call_id)
+            self._ledger.note_delivery(end.call_id)
 
     async def resolve(self, call_id: str) -> CallEnd | None:
         """Try to finish a call whose end is not proven, by its rail's own way.

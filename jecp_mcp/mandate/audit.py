@@ -21,9 +21,9 @@ from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.counting import applies
 from jecp_mcp.mandate.grants import Grant
 from jecp_mcp.mandate.ledger import AuditReport, CallRow
-from jecp_mcp.mandate.page import MeterState
-from jecp_mcp.mandate.states import OPEN, Event, State, counted
+from jecp_mcp.mandate.states import OPEN, Event, State, counted_amount
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry, slot_start
+from jecp_mcp.mandate.working_set import MeterState
 
 MOST_FINDINGS: Final = 100
 """How many findings are kept in words; one would do."""
@@ -141,7 +141,7 @@ class Audit:
         self._bytes += kept.size
         sums = self._sums[state]
         self._sums[state] = (sums[0] + 1, sums[1] + held, sums[2] + charged, sums[3] + refunded)
-        events = self._parsed(bodies)
+        events = self._parse(bodies)
         if not events or events[0][2] != chain.RESERVE:
             self._find(f"the call {call_id} has no reservation among its events")
             return
@@ -158,7 +158,7 @@ class Audit:
                 digest is not None or not (self._dropped_since(row, events[-1][0]) or self._may_lack(name, events))
             ):
                 self._find(f"the {name} of the call {call_id} was changed")
-        amount = counted(state, held, charged, refunded)
+        amount = counted_amount(state, held, charged, refunded)
         if amount:
             self._count(amount, principal, session, names, number, sent_at)
 
@@ -222,7 +222,7 @@ class Audit:
         return AuditReport(self._number, self._calls, self._previous.hex(), tuple(self._findings), anchored)
 
     def _of_the_ledger(self, number: int, body: bytes) -> None:
-        for _, at, kind, *_, evidence, facts in self._parsed([(None, number, body)]):
+        for _, at, kind, *_, evidence, facts in self._parse([(None, number, body)]):
             if kind == chain.PRUNE:
                 self._droppings.append(_Dropping(number, _whole(facts.get("before"))))
             elif kind == chain.TRIM:
@@ -238,7 +238,7 @@ class Audit:
                 for grant in facts.get("slips", ()):
                     self._grants.pop((facts.get("kind"), grant), None)
 
-    def _parsed(self, bodies: Iterable[tuple[int | None, int, bytes]]) -> list[list[Any]]:
+    def _parse(self, bodies: Iterable[tuple[int | None, int, bytes]]) -> list[list[Any]]:
         """The fields of events, each kept under a call and a number, without those that are no event of these."""
         events = []
         for call, number, body in bodies:

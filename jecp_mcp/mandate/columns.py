@@ -12,9 +12,9 @@ from typing import Any
 
 from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.mandate.ledger import CallRow
-from jecp_mcp.mandate.page import Call, MeterState
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
+from jecp_mcp.mandate.working_set import Call, MeterState
 
 
 def read_call(found: Sequence[Any]) -> Call:

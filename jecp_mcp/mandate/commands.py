@@ -10,7 +10,7 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.grants import QUESTIONS, Grant, GrantKind, GrantRef
 from jecp_mcp.mandate.ledger import Admission, Admitted, Conclusion, Meter, Note, Reservation
-from jecp_mcp.mandate.rules import Batch, bounded
+from jecp_mcp.mandate.rules import Batch, bound_text
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
@@ -50,7 +50,8 @@ class Needs:
         meters: load these meters, made where they are new, with what they have yet to count.
         grants: load these grants, and the calls they were used for.
         subject: load the grants that wait for the same.
-        shelf: load, without bodies, the grants of some kinds of a principal, and those of all that expired long ago.
+        stored_grants: load, without bodies, the grants of some kinds of a principal, and those of all that expired long
+            ago.
         lives: the process session must be seen to live.
         orphans: load these open calls.
         alone: it changes more than it says, so it has a transaction to itself.
@@ -64,7 +65,7 @@ class Needs:
     meters: tuple[Meter, ...] = ()
     grants: tuple[GrantRef, ...] = ()
     subject: tuple[GrantKind, str] | None = None
-    shelf: tuple[tuple[GrantKind, ...], str] | None = None
+    stored_grants: tuple[tuple[GrantKind, ...], str] | None = None
     lives: bool = False
     orphans: Orphans | None = None
     alone: bool = False
@@ -207,7 +208,7 @@ class Conclude(_Fact):
     @property
     def needs(self) -> Needs:
         """The call, and whoever else has its payment."""
-        return Needs(ids=(self.conclusion.call_id,), reference=bounded(self.conclusion.reference))
+        return Needs(ids=(self.conclusion.call_id,), reference=bound_text(self.conclusion.reference))
 
     def __call__(self, batch: Batch, at: UnixMs) -> None:
         """Make it."""
@@ -368,7 +369,7 @@ class WriteGrant(_Fact):
         return Needs(
             grants=(GrantRef(grant.kind, grant.grant_id),),
             subject=(grant.kind, grant.subject),
-            shelf=(QUESTIONS if grant.kind in QUESTIONS else (grant.kind,), grant.principal),
+            stored_grants=(QUESTIONS if grant.kind in QUESTIONS else (grant.kind,), grant.principal),
             alone=True,
         )
 

@@ -12,8 +12,8 @@ from jecp_mcp.errors import LedgerError, TooManyQuestions, TooManyWait
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.grants import MOST_QUESTIONS, WAITING, Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import NotGood
-from jecp_mcp.mandate.page import Changes, Events, Kept, Page
 from jecp_mcp.mandate.states import FREE
+from jecp_mcp.mandate.working_set import Changes, Events, StoredGrant, WorkingSet
 
 MOST_GRANTS: Final = 200
 """How many grants of a kind are kept for one principal."""
@@ -31,8 +31,8 @@ LAPSED_AT_ONCE: Final = 100
 class GrantRules:
     """The grants of one transaction."""
 
-    def __init__(self, page: Page, changes: Changes, events: Events) -> None:
-        self._page = page
+    def __init__(self, loaded: WorkingSet, changes: Changes, events: Events) -> None:
+        self._loaded = loaded
         self._changes = changes
         self._events = events
 
@@ -48,15 +48,15 @@ class GrantRules:
                 takes the place of.
         """
         ref = GrantRef(grant.kind, grant.grant_id)
-        if ref in self._page.grants:
+        if ref in self._loaded.grants:
             raise LedgerError(f"the grant {grant.grant_id} is taken")
         dropped = self._in_its_way(grant, at)
-        for old in self._page.waiting(grant.kind, grant.subject):
+        for old in self._loaded.waiting(grant.kind, grant.subject):
             self._put(replace(old, state=GrantState.SUPERSEDED))
         self._drop(dropped)
         written = replace(grant, created_at=at, expires_at=UnixMs(at + grant.expires_at - grant.created_at))
-        self._page.grants[ref] = self._changes.new_grants[ref] = written
-        self._told(
+        self._loaded.grants[ref] = self._changes.new_grants[ref] = written
+        self._append_event(
             written,
             principal=written.principal,
             subject=written.subject,
@@ -68,7 +68,7 @@ class GrantRules:
 
     def answer(self, ref: GrantRef, granted: bool, note: str | None, at: UnixMs) -> Grant | None:
         """Answer a grant that is asked for and has not expired; None when there is no such one."""
-        grant = self._page.grants.get(ref)
+        grant = self._loaded.grants.get(ref)
         if grant is None or grant.state is not GrantState.ASKED or grant.expires_at <= at:
             return None
         return self._put(replace(grant, state=GrantState.GRANTED if granted else GrantState.DENIED, note=note))
@@ -76,14 +76,14 @@ class GrantRules:
     def check(self, refs: Sequence[GrantRef], subject: str, principal: str, at: UnixMs) -> NotGood | None:
         """The first grant that is not good for this call, or None when all are."""
         for ref in refs:
-            grant = self._page.grants.get(ref)
+            grant = self._loaded.grants.get(ref)
             if grant is None or not self._good(grant, subject, principal, at):
                 return NotGood(ref, grant)
         return None
 
     def use(self, ref: GrantRef, call_id: str) -> None:
         """Use a grant that is good."""
-        grant = self._page.grants[ref]
+        grant = self._loaded.grants[ref]
         self._put(replace(grant, state=GrantState.USED, call_id=call_id), call_id=call_id)
 
     def _in_its_way(self, grant: Grant, at: UnixMs) -> set[GrantRef]:
@@ -92,12 +92,12 @@ class GrantRules:
         Raises:
             TooManyWait: that is not room enough.
         """
-        going = set(self._page.lapsed)
-        shelf = [kept for kept in self._page.shelf if kept.ref not in going]
-        count, size = len(shelf) + 1, sum(kept.size for kept in shelf) + len(grant.body)
-        superseded = {old.grant_id for old in self._page.waiting(grant.kind, grant.subject)}
-        waiting: list[Kept] = []
-        for kept in shelf:
+        going = set(self._loaded.lapsed)
+        stored = [kept for kept in self._loaded.stored_grants if kept.ref not in going]
+        count, size = len(stored) + 1, sum(kept.size for kept in stored) + len(grant.body)
+        superseded = {old.grant_id for old in self._loaded.waiting(grant.kind, grant.subject)}
+        waiting: list[StoredGrant] = []
+        for kept in stored:
             if kept.state in WAITING and kept.expires_at > at and kept.ref.grant_id not in superseded:
                 waiting.append(kept)
             elif count > MOST_GRANTS or size > MOST_GRANT_BYTES:
@@ -130,18 +130,18 @@ class GrantRules:
         if grant.state is not GrantState.USED or grant.call_id is None:
             return grant.state is GrantState.GRANTED
         # It is good again when the call it was used for is proven to have cost nothing and brought nothing.
-        call = self._page.calls.get(grant.call_id)
+        call = self._loaded.calls.get(grant.call_id)
         return call is not None and call.state in FREE and not call.answered
 
     def _put(self, grant: Grant, **named: object) -> Grant:
         ref = GrantRef(grant.kind, grant.grant_id)
-        self._page.grants[ref] = grant
+        self._loaded.grants[ref] = grant
         into = self._changes.new_grants if ref in self._changes.new_grants else self._changes.grants
         into[ref] = grant
-        self._told(grant, **named)
+        self._append_event(grant, **named)
         return grant
 
-    def _told(self, grant: Grant, **named: object) -> None:
+    def _append_event(self, grant: Grant, **named: object) -> None:
         # A note stands as the event's evidence; what was asked before is superseded without a word.
         note = grant.note if grant.state in {GrantState.GRANTED, GrantState.DENIED, GrantState.ASKED} else None
         facts = {"kind": grant.kind.value, "slip": grant.grant_id, "state": grant.state.value, **chain.facts(**named)}

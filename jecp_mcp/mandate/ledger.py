@@ -422,7 +422,7 @@ class Ledger(Grants, Protocol):
         """Take the clock as it is for right after it went back, and count the windows anew from the calls."""
         ...
 
-    def delivered(self, call_id: str) -> None:
+    def note_delivery(self, call_id: str) -> None:
         """Queue that the call's answer reached the client."""
         ...
 

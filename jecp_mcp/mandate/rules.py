@@ -1,8 +1,8 @@
 """The rules of money, once for every store: what a change does to the calls, the limits and the chain.
 
-Pure: no I/O, no clock. A store loads a `Page`, makes a `Batch` of it at one instant, runs the changes, and stores what
-they came to. Each change goes through `jecp_mcp.mandate.states`, moves the meters by what the call now counts for, and
-leaves an event behind. A change that raises `LedgerError` has changed nothing.
+Pure: no I/O, no clock. A store loads a `WorkingSet`, makes a `Batch` of it at one instant, runs the changes, and stores
+what they came to. Each change goes through `jecp_mcp.mandate.states`, moves the meters by what the call now counts for,
+and leaves an event behind. A change that raises `LedgerError` has changed nothing.
 """
 
 from __future__ import annotations
@@ -31,8 +31,14 @@ from jecp_mcp.mandate.ledger import (
     Reservation,
     Undelivered,
 )
-from jecp_mcp.mandate.page import Call, Changes, Events, Page, Repeats
 from jecp_mcp.mandate.states import OPEN, Event, State, after, event_of, furthest
+from jecp_mcp.mandate.working_set import (
+    Call,
+    Changes,
+    Events,
+    Repeats,
+    WorkingSet,
+)
 from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
 
 UNDELIVERED_MS: Final = 86_400_000
@@ -73,7 +79,9 @@ class Bulk(Protocol):
 class Batch:
     """The changes of one transaction, for one process session."""
 
-    def __init__(self, page: Page, bulk: Bulk, session: str, now: UnixMs, last_at: int, whose: str = "the") -> None:
+    def __init__(
+        self, loaded: WorkingSet, bulk: Bulk, session: str, now: UnixMs, last_at: int, whose: str = "the"
+    ) -> None:
         """Decide on what was loaded.
 
         Args:
@@ -83,7 +91,7 @@ class Batch:
         """
         self.at = UnixMs(max(now, last_at))
         self.changes = Changes()
-        self.events = Events(page, self.changes, session, self.at)
+        self.events = Events(loaded, self.changes, session, self.at)
         self._behind: ClockWentBack | None = None
         if now < last_at - CLOCK_SLACK_MS:
             self._behind = ClockWentBack(
@@ -91,12 +99,12 @@ class Batch:
                 "limits' windows is not known"
             )
         self._now = now
-        self._page = page
+        self._loaded = loaded
         self._bulk = bulk
         self._session = session
-        self._last_call = page.stored
-        self._meters = Meters(page, self.changes, self.events)
-        self._grants = GrantRules(page, self.changes, self.events)
+        self._last_call = loaded.stored
+        self._meters = Meters(loaded, self.changes, self.events)
+        self._grants = GrantRules(loaded, self.changes, self.events)
 
     def reserve(self, wanted: Reservation, at: UnixMs) -> Admitted | OverLimit | NotGood | Repeats | Counting:
         """Write a new call, unless it repeats an open or undelivered one, or a cap has no room.
@@ -108,7 +116,7 @@ class Batch:
         repeats = self._repeats(wanted, at)
         if repeats is not None:
             return repeats
-        if wanted.call_id in self._page.calls:
+        if wanted.call_id in self._loaded.calls:
             raise LedgerError(f"the call id {wanted.call_id} is taken")
         if self._behind is not None:
             raise self._behind
@@ -124,8 +132,8 @@ class Batch:
         self._last_call += 1
         made = _new_call(wanted, self._last_call, at)
         self._meters.add(made, asked)
-        self._page.calls[made.call_id] = made
-        self._page.same[made.fingerprint].append(made)
+        self._loaded.calls[made.call_id] = made
+        self._loaded.same[made.fingerprint].append(made)
         self.changes.made.append((made, wanted))
         self.changes.requests[made.number] = wanted.request
         self.events.append(
@@ -188,7 +196,7 @@ class Batch:
             if note.answer is not None:
                 call.answered = True
                 self.changes.answers[call.number] = note.answer
-            self._changed(call)
+            self._mark_changed(call)
             answer = None if note.answer is None else chain.body_digest(note.answer)
             written = chain.facts(mark=note.mark.value, data=note.data or None, answer=answer)
             self.events.append(chain.NOTE, call, call.state, facts=written)
@@ -225,9 +233,9 @@ class Batch:
         call.answered = call.answered or end.answer is not None
         call.attempts += end.attempts
         call.balance_after = call.balance_after if end.balance_after is None else end.balance_after
-        evidence, reference = bounded(end.evidence), self._own_reference(call, bounded(end.reference))
+        evidence, reference = bound_text(end.evidence), self._own_reference(call, bound_text(end.reference))
         if reference is None and end.reference is not None and call.reference is None:
-            evidence = bounded(f"{evidence or ''}; its payment {end.reference} is another call's")
+            evidence = bound_text(f"{evidence or ''}; its payment {end.reference} is another call's")
         call.reference = call.reference if reference is None else reference
         call.evidence = call.evidence if evidence is None else evidence
         if end.answer is not None:
@@ -267,7 +275,7 @@ class Batch:
             raise LedgerError(f"a charge of {charged} micro-USDC cannot be, with {call.refunded} of it refunded")
         by, call.charged = charged - call.charged, charged
         self._meters.adjust(call, by)
-        call.evidence = bounded(evidence)
+        call.evidence = bound_text(evidence)
         self._happen(call, Event.CORRECTED, evidence=call.evidence)
 
     def refund(self, call_id: str, total: MicroUSDC, evidence: str) -> bool:
@@ -286,7 +294,7 @@ class Batch:
         call.refunded = refunded
         # What a person ruled stands, whatever came back of it since.
         ruled = call.evidence is not None and call.evidence.startswith(RULED)
-        call.evidence = bounded(f"{call.evidence}; {evidence}" if ruled else evidence)
+        call.evidence = bound_text(f"{call.evidence}; {evidence}" if ruled else evidence)
         self._happen(call, Event.REFUND, evidence=call.evidence)
         return True
 
@@ -299,7 +307,7 @@ class Batch:
         call = self._find(call_id)
         if not call.delivered:
             call.delivered = True
-            self._changed(call)
+            self._mark_changed(call)
             self.events.append(chain.DELIVER, call, call.state)
 
     def adopt(
@@ -309,7 +317,7 @@ class Batch:
         *,
         clock_right: bool,
     ) -> int | None:
-        """See to the open rows that nobody works on, as the page has them.
+        """See to the open rows that nobody works on, as they were loaded.
 
         Args:
             served: the rails and accounts that this process can act for.
@@ -319,10 +327,10 @@ class Batch:
             The number of the last of them, or None where there were none.
         """
         last = None
-        for call in [self._page.calls[call_id] for call_id in self._page.orphans]:
+        for call in [self._loaded.calls[call_id] for call_id in self._loaded.orphans]:
             last = call.number
             mine = call.owner == self._session
-            self._orphaned(call, at, mine=mine)
+            self._end_orphan(call, at, mine=mine)
             hopeless = self._hopeless(call) if clock_right else None
             if hopeless is not None and call.state in {State.SENT, State.IN_DOUBT}:
                 self._write_off(call, hopeless, at)
@@ -336,7 +344,7 @@ class Batch:
             return
         evidence, self._behind = str(self._behind), None
         self.at = self.events.at = self._now
-        self.events.append(chain.CLOCK, evidence=bounded(evidence))
+        self.events.append(chain.CLOCK, evidence=bound_text(evidence))
         self._bulk.recount(self._now)
 
     def recount(self) -> None:
@@ -368,7 +376,7 @@ class Batch:
 
     def answer_grant(self, ref: GrantRef, granted: bool, note: str, at: UnixMs) -> Grant | None:
         """Answer a grant that is asked for and has not expired; None when there is no such one."""
-        return self._grants.answer(ref, granted, bounded(note), at)
+        return self._grants.answer(ref, granted, bound_text(note), at)
 
     def use_grants(self, refs: Sequence[GrantRef], subject: str, principal: str, call_id: str, at: UnixMs) -> None:
         """Use those grants that are good for a call which is in the ledger."""
@@ -380,14 +388,14 @@ class Batch:
         """Everything that was decided."""
         tally = self.changes.tally
         for call_id, call in self.changes.moved.items():
-            before = self._page.before[call_id]
+            before = self._loaded.before[call_id]
             _add(tally[before.state], -1, before.held, before.charged, before.refunded)
             _add(tally[call.state], 1, call.held, call.charged, call.refunded)
         for call, _ in self.changes.made:
             _add(tally[call.state], 1, call.held, call.charged, call.refunded)
         return self.changes
 
-    def _orphaned(self, call: Call, at: UnixMs, *, mine: bool) -> None:
+    def _end_orphan(self, call: Call, at: UnixMs, *, mine: bool) -> None:
         """A call that nobody works on: what nothing left for is free, what was being sent is in doubt."""
         why = "no task works on it" if mine else "its process ended"
         if call.state is State.RESERVED:
@@ -411,13 +419,13 @@ class Batch:
     def _claim(self, call: Call) -> None:
         call.owner = self._session
         call.claim += 1
-        self._changed(call)
+        self._mark_changed(call)
         self.events.append(chain.ADOPT, call, call.state, facts={"claim": call.claim})
 
     def _write_off(self, call: Call, evidence: str, at: UnixMs) -> None:
         if after(call.state, Event.WRITE_OFF) is None:
             raise LedgerError(f"the call {call.call_id} cannot be written off: it is {call.state.value}")
-        call.ended_at, call.look_again_at, call.evidence = at, None, bounded(evidence)
+        call.ended_at, call.look_again_at, call.evidence = at, None, bound_text(evidence)
         self._happen(call, Event.WRITE_OFF, evidence=call.evidence)
 
     def _happen(
@@ -432,18 +440,18 @@ class Batch:
         """Move a call to the state after `event`, unless its caller has, and add the event."""
         then = call.state if before is None else before
         call.state = _next(then, event)
-        self._changed(call)
+        self._mark_changed(call)
         self.events.append(event.value, call, then, evidence=evidence, facts=facts)
 
-    def _changed(self, call: Call) -> None:
-        if call.call_id in self._page.before:
+    def _mark_changed(self, call: Call) -> None:
+        if call.call_id in self._loaded.before:
             self.changes.moved[call.call_id] = call
 
     def _own_reference(self, call: Call, reference: str | None) -> str | None:
         """The payee's name for the payment, unless it is another call's already: then it names neither."""
         if reference is None:
             return None
-        owner = self._page.references.setdefault((call.rail, call.account, reference), call.call_id)
+        owner = self._loaded.references.setdefault((call.rail, call.account, reference), call.call_id)
         return reference if owner == call.call_id else None
 
     def _repeats(self, wanted: Reservation, at: UnixMs) -> Repeats | None:
@@ -456,25 +464,25 @@ class Batch:
             raise LedgerError(f"a hold of {wanted.hold} micro-USDC is out of bounds")
         if not 0 <= wanted.quoted < _MOST_WHOLE:
             raise LedgerError("the ledger cannot hold a value: the quote is out of bounds")
-        same = self._page.same[wanted.fingerprint]
+        same = self._loaded.same[wanted.fingerprint]
         for call in same:
             if call.state in OPEN:
                 return Repeats(AlreadyOpen, call.number)
-        kept = [call.number for call in same if self._undelivered(call, at)]
+        kept = [call.number for call in same if self._awaits_delivery(call, at)]
         return Repeats(Undelivered, max(kept)) if kept else None
 
-    def _undelivered(self, call: Call, at: UnixMs) -> bool:
+    def _awaits_delivery(self, call: Call, at: UnixMs) -> bool:
         kept = call.state in KEPT and call.answered and not call.delivered
         return kept and call.ended_at is not None and call.ended_at > at - UNDELIVERED_MS
 
     def _find(self, call_id: str) -> Call:
-        found = self._page.calls.get(call_id)
+        found = self._loaded.calls.get(call_id)
         if found is None:
             raise LedgerError(f"the ledger knows no call {call_id}")
         return found
 
 
-def bounded(text: str | None) -> str | None:
+def bound_text(text: str | None) -> str | None:
     """Foreign text as a column can hold it: no lone surrogates, no NUL, no end without end."""
     if text is None:
         return None

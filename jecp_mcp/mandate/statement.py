@@ -73,7 +73,7 @@ _KEYS: Mapping[By, Callable[[CallRow], str]] = {
 }
 
 
-class Adding:
+class StatementBuilder:
     """A statement in the making: `add` every page of calls, then `statement`."""
 
     def __init__(self, by: By, since: UnixMs | None = None, until: UnixMs | None = None) -> None:

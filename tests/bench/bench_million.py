@@ -52,7 +52,7 @@ async def buy(path: Path) -> None:
         assert isinstance(admission, Admitted)
         print(json.dumps([time.time() - took, took]), flush=True)
         ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(5_000), answer=b"{}" * 2_000))
-        ledger.delivered(call_id)
+        ledger.note_delivery(call_id)
         number += 1
         await asyncio.sleep(APART)
     await ledger.close()

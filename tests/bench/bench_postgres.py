@@ -83,7 +83,7 @@ async def reservations(url: str, tag: str, callers: int, seconds: float, *, sett
             assert isinstance(admission, Admitted)
             if settle:
                 ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(4_000), answer=BODY))
-                ledger.delivered(call_id)
+                ledger.note_delivery(call_id)
             done += 1
 
     await asyncio.gather(*(caller(number) for number in range(callers)))

@@ -17,8 +17,8 @@ from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.caps import meter_key
 from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.sqlite import schema
-from jecp_mcp.mandate.sqlite.calls_read import values_of
 from jecp_mcp.mandate.sqlite.database import MARK
+from jecp_mcp.mandate.sqlite.ledger_queries import values_of
 from jecp_mcp.mandate.sqlite.store import INSERT
 from jecp_mcp.mandate.states import Event, State
 from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, slot_expiry, slot_start

@@ -17,10 +17,10 @@ from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
-from jecp_mcp.mandate.postgres import heart, reader, server
+from jecp_mcp.mandate.postgres import heartbeat, read_thread, server
 from jecp_mcp.mandate.postgres import ledger as ledgers
+from jecp_mcp.mandate.postgres.connection import Connection
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.postgres.link import Link
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
@@ -40,16 +40,16 @@ GRANT = Grant(GrantKind.APPROVAL, "AAAA-BBBB", "local", "print", GrantState.ASKE
 async def test_a_batch_that_a_server_takes_too_long_over_is_broken_off_and_outlived(
     behind: PostgresLedger, database: str, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
-    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
     await behind.reserve(reservation("behind"))
-    monkeypatch.setattr(heart, "STUCK_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeat, "STUCK_SECONDS", 0.1)
     with psycopg.connect(database) as other:
         other.execute("SELECT FROM jecp_mcp.head FOR UPDATE")
         # The server itself would give up only after five seconds.
         async with asyncio.timeout(4):
             with pytest.raises(LedgerUnavailable, match="cannot be reached"):
                 await behind.reserve(reservation("behind"))
-    monkeypatch.setattr(heart, "STUCK_SECONDS", 60)
+    monkeypatch.setattr(heartbeat, "STUCK_SECONDS", 60)
     assert isinstance(await behind.reserve(reservation("behind")), Admitted)
 
 
@@ -57,13 +57,13 @@ async def test_a_read_that_a_server_never_answers_is_given_up_the_second_time_to
     behind: PostgresLedger, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await behind.reserve(reservation("behind"))
-    monkeypatch.setattr(reader, "_LONGEST_READ", 0.2)
+    monkeypatch.setattr(read_thread, "_LONGEST_READ", 0.2)
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE jecp_mcp.tally IN ACCESS EXCLUSIVE MODE")
         async with asyncio.timeout(10):
             with pytest.raises(LedgerUnavailable, match="cannot be reached"):
                 await behind.totals()
-    monkeypatch.setattr(reader, "_LONGEST_READ", 30.0)
+    monkeypatch.setattr(read_thread, "_LONGEST_READ", 30.0)
     assert (await behind.totals()).calls == 1
 
 
@@ -78,7 +78,7 @@ async def test_nothing_is_broken_off_where_nothing_is_open(proxy: Proxy) -> None
 
 
 def test_a_line_that_breaks_while_a_transaction_is_left_is_given_up(proxy: Proxy) -> None:
-    link = Link.open(proxy.url)
+    link = Connection.open(proxy.url)
     link.lock()
     proxy.shut()
     link.rollback()
@@ -120,7 +120,7 @@ async def test_a_driver_that_does_not_load_is_a_fault_and_not_a_crash(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setitem(sys.modules, "jecp_mcp.mandate.postgres.link", None)
+        patched.setitem(sys.modules, "jecp_mcp.mandate.postgres.connection", None)
         ledger = open_server(database, "session")
         with pytest.raises(LedgerUnavailable, match="psycopg does not load"):
             await ledger.totals()
@@ -236,7 +236,7 @@ async def test_bodies_that_are_too_much_go_in_portions_and_those_that_nobody_rec
         await ledger.reserve(reservation("session", call_id=f"{number}"))
         await ledger.conclude_now(Conclusion(f"{number}", Verdict.NOT_CHARGED, answer=b"x" * 98))
         if number > 2:
-            ledger.delivered(f"{number}")
+            ledger.note_delivery(f"{number}")
     assert await ledger.trim() == 4
     assert [row.call_id for row in await ledger.rows() if row.answer is not None] == ["2", "1"]
     assert [one.facts["calls"] for one in await ledger.events() if one.event == "trim"] == [2, 2]
@@ -361,7 +361,7 @@ async def test_a_call_that_ended_meanwhile_is_not_released_and_that_is_told(
 async def test_a_sign_of_life_whose_commit_was_cut_off_leaves_nothing_to_look_up(
     behind: PostgresLedger, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.02)
     await behind.reserve(reservation("behind"))
     proxy.break_at_commit(AFTER)
     async with asyncio.timeout(5):
@@ -378,7 +378,7 @@ async def test_a_sign_of_life_in_a_batch_that_was_cut_off_is_not_taken_back(
 ) -> None:
     wanted = reservation("behind", call_id="refused")
     await behind.reserve(reservation("behind", call_id="first"))
-    behind._heart.beat()
+    behind._heartbeat.beat()
     await lose(behind, proxy, lambda: behind.reserve(wanted), when)
     proxy.open()
     await behind.flush()

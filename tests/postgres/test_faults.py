@@ -17,8 +17,8 @@ from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable, Setti
 from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.postgres import server
+from jecp_mcp.mandate.postgres.connection import Connection, place
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.postgres.link import Link, place
 from jecp_mcp.mandate.postgres.store import Store
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
@@ -98,7 +98,7 @@ async def test_the_loop_runs_on_while_another_replica_holds_the_head(behind: Pos
 async def test_a_replica_that_stops_in_the_middle_of_a_batch_keeps_the_others_waiting_for_seconds_only(
     behind: PostgresLedger, database: str
 ) -> None:
-    stopped = Link.open(database)
+    stopped = Connection.open(database)
     Store(stopped, "stopped", "token").load([])
     async with asyncio.timeout(8):
         assert isinstance(await behind.reserve(reservation("behind")), Admitted)
@@ -326,7 +326,7 @@ async def test_a_server_keeps_as_much_of_bodies_as_the_settings_say(database: st
     for name in ("first", "second", "third"):
         await ledger.reserve(reservation("session", call_id=name))
         ledger.conclude(Conclusion(name, Verdict.CHARGED, MicroUSDC(5), claim=0, answer=bytes(400_000)))
-        ledger.delivered(name)
+        ledger.note_delivery(name)
         await ledger.flush()
     assert [row.call_id for row in await ledger.rows() if row.answer is not None] == ["third", "second"]
     await ledger.close()

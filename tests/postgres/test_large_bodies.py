@@ -15,7 +15,7 @@ from jecp_mcp.errors import LedgerUnavailable, TooManyWait
 from jecp_mcp.mandate import grant_rules
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, CallRow, Conclusion, Undelivered
-from jecp_mcp.mandate.postgres import carrier
+from jecp_mcp.mandate.postgres import body_uploads
 from jecp_mcp.mandate.postgres.bodies import PART
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.states import State
@@ -61,7 +61,7 @@ async def test_purchases_go_on_while_a_large_answer_is_on_its_way(
     before = proxy.carried
     answer = body(size)
     behind.conclude(settled(large.call_id, answer))
-    bought = await buy_while(behind, lambda: behind._carrier.calls)
+    bought = await buy_while(behind, lambda: behind._uploads.calls)
     assert bought >= 5
     assert size < proxy.carried - before < 1.1 * size + bought * 20_000
     await behind.flush()
@@ -110,7 +110,7 @@ async def test_a_line_that_breaks_while_an_answer_is_on_its_way_goes_on_where_it
 async def test_a_process_that_ends_before_its_answer_is_there_has_promised_nothing(
     proxy: Proxy, cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carrier, "_LONGEST_FAREWELL", 0.1)
+    monkeypatch.setattr(body_uploads, "_LONGEST_FAREWELL", 0.1)
     dying = open_server(proxy.url, "dying")
     wanted = reservation("dying", 10, meters=[meter()], fingerprint="print")
     await dying.reserve(wanted)
@@ -168,7 +168,7 @@ async def test_an_answer_that_the_server_refuses_is_told_and_its_charge_is_writt
 async def test_an_answer_that_is_longer_than_any_may_be_is_told_and_its_charge_is_written(
     behind: PostgresLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carrier, "LONGEST", MB)
+    monkeypatch.setattr(body_uploads, "LONGEST", MB)
     wanted = reservation("behind", 10)
     await behind.reserve(wanted)
     behind.conclude(replace(settled(wanted.call_id, body(MB + 1)), evidence="the Hub said so"))
@@ -229,7 +229,7 @@ async def test_bodies_beyond_the_bound_go_oldest_first_and_those_that_nobody_rec
         ledger.conclude(settled(name, body(MB)))
         await ledger.flush()
         if name != "call 0":
-            ledger.delivered(name)
+            ledger.note_delivery(name)
     await ledger.flush()
     await ledger.trim()
     kept = [(await ledger.row(name)).answer is not None for name in names]  # type: ignore[union-attr]
@@ -257,14 +257,14 @@ async def test_a_part_that_a_server_never_takes_is_given_up_and_sent_later(
     behind: PostgresLedger, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await behind.reserve(reservation("behind", call_id="a"))
-    monkeypatch.setattr(carrier, "_LONGEST_PART", 0.2)
+    monkeypatch.setattr(body_uploads, "_LONGEST_PART", 0.2)
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE jecp_mcp.part IN ACCESS EXCLUSIVE MODE")
         behind.conclude(settled("a", body(MB)))
         async with asyncio.timeout(10):
             with pytest.raises(LedgerUnavailable, match="cannot be reached"):
                 await behind.flush()
-    monkeypatch.setattr(carrier, "_LONGEST_PART", 60.0)
+    monkeypatch.setattr(body_uploads, "_LONGEST_PART", 60.0)
     await behind.flush()
     row = await behind.row("a")
     assert row is not None

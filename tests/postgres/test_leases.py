@@ -9,7 +9,7 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Admitted, Conclusion, NotYours
-from jecp_mcp.mandate.postgres import heart
+from jecp_mcp.mandate.postgres import heartbeat
 from jecp_mcp.mandate.postgres import ledger as ledgers
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.states import State
@@ -233,7 +233,7 @@ async def test_nothing_of_the_dead_is_left(open_one: Opener, cluster: Cluster, d
 async def test_a_process_that_lives_says_so_again_and_again(
     cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
     living = open_server(database, "living")
     await living.reserve(reservation("living"))
     expire(cluster, database, "living")

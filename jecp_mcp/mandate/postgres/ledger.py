@@ -26,13 +26,13 @@ from jecp_mcp.mandate.ledger import (
     Reservation,
     Undelivered,
 )
-from jecp_mcp.mandate.postgres import records, verify
-from jecp_mcp.mandate.postgres.bodies import Uploaded
-from jecp_mcp.mandate.postgres.carrier import Carrier
-from jecp_mcp.mandate.postgres.heart import Heart
+from jecp_mcp.mandate.postgres import ledger_queries, verify
+from jecp_mcp.mandate.postgres.bodies import UploadedBody
+from jecp_mcp.mandate.postgres.body_uploads import BodyUploads
+from jecp_mcp.mandate.postgres.heartbeat import Heartbeat
+from jecp_mcp.mandate.postgres.read_side import ReadSide
 from jecp_mcp.mandate.postgres.server import Server
-from jecp_mcp.mandate.postgres.telling import Telling
-from jecp_mcp.mandate.postgres.texts import check_meters, check_texts, checked_id
+from jecp_mcp.mandate.postgres.storable_text import check_id, check_meters, check_texts
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
 
@@ -53,7 +53,7 @@ _MOST_DUE: Final = 100
 """How many calls are handed out at once to be finished."""
 
 
-class PostgresLedger(Telling):
+class PostgresLedger(ReadSide):
     """A `jecp_mcp.mandate.ledger.Ledger` on a server. Open it with `jecp_mcp.mandate.opening.open_configured`.
 
     A server that cannot be used does not keep the ledger from opening: everything raises what is wrong, until the
@@ -68,9 +68,9 @@ class PostgresLedger(Telling):
         """
         server = Server(url, session, secrets.token_hex(16))
         super().__init__(server, Writer(server), session)
-        self._carrier = Carrier(self._server, self._queue_conclusion)
+        self._uploads = BodyUploads(self._server, self._queue_conclusion)
         self._most_kept = most_kept
-        self._heart = Heart(self._server, self._writer)
+        self._heartbeat = Heartbeat(self._server, self._writer)
         self._closed = False
         self._reader.submit(self._server.open)
 
@@ -103,8 +103,8 @@ class PostgresLedger(Telling):
         if reservation.session != self._session:
             raise LedgerError(f"a reservation of the session {reservation.session} belongs to another process")
         check_texts(reservation)
-        self._heart.start()
-        wanted = replace(reservation, request=await self._carrier.sent(reservation.request))
+        self._heartbeat.start()
+        wanted = replace(reservation, request=await self._uploads.upload(reservation.request))
 
         def release(admission: Any) -> None:
             if isinstance(admission, Admitted):
@@ -129,7 +129,7 @@ class PostgresLedger(Telling):
         Raises:
             LedgerError: there is no such call.
         """
-        moved: bool = await self._writer.do(commands.Send(checked_id(call_id), claim))
+        moved: bool = await self._writer.do(commands.Send(check_id(call_id), claim))
         return moved
 
     async def resend(self, call_id: str, claim: int, meters: Sequence[Meter]) -> Readmission:
@@ -138,9 +138,9 @@ class PostgresLedger(Telling):
         Raises:
             LedgerError: there is no such call.
         """
-        self._heart.start()
+        self._heartbeat.start()
         check_meters(meters)
-        again = commands.Resend(checked_id(call_id), claim, tuple(meters))
+        again = commands.Resend(check_id(call_id), claim, tuple(meters))
         admission: Readmission = await self._writer.do_counted(again)
         return admission
 
@@ -150,14 +150,14 @@ class PostgresLedger(Telling):
         Raises:
             LedgerError: there is no such call, or a text is too long.
         """
-        answers = [None if note.answer is None else await self._carrier.sent(note.answer) for note in notes]
+        answers = [None if note.answer is None else await self._uploads.upload(note.answer) for note in notes]
         sent = tuple(replace(note, answer=answer) for note, answer in zip(notes, answers, strict=True))
-        written: bool = await self._writer.do(commands.WriteNotes(checked_id(call_id), claim, sent))
+        written: bool = await self._writer.do(commands.WriteNotes(check_id(call_id), claim, sent))
         return written
 
     async def identical(self, fingerprint: str) -> AlreadyOpen | Undelivered | None:
         """The call that a reservation with this fingerprint would repeat, or None."""
-        found = await self._read(lambda link: records.read_identical(link, fingerprint))
+        found = await self._read(lambda connection: ledger_queries.read_identical(connection, fingerprint))
         return None if found is None else replace(found, row=await self._reader.with_bodies(found.row))
 
     def conclude(self, conclusion: Conclusion) -> None:
@@ -165,7 +165,7 @@ class PostgresLedger(Telling):
 
         Losing it to a crash is safe. What says nothing new of the row, or is no longer believed, is logged and dropped.
         """
-        self._carrier.conclude(conclusion)
+        self._uploads.conclude(conclusion)
 
     async def conclude_now(self, conclusion: Conclusion) -> None:
         """Write what became of a call, durably: for an operator, who wants to know.
@@ -173,7 +173,7 @@ class PostgresLedger(Telling):
         Raises:
             LedgerError: there is no such call, or it says nothing new of where the call stands.
         """
-        answer = None if conclusion.answer is None else await self._carrier.sent(conclusion.answer)
+        answer = None if conclusion.answer is None else await self._uploads.upload(conclusion.answer)
         await self._writer.do(commands.Conclude(replace(conclusion, answer=answer)))
 
     def write_off(self, call_id: str, evidence: str) -> None:
@@ -186,7 +186,7 @@ class PostgresLedger(Telling):
         Raises:
             LedgerError: there is no such call, it was not charged, or less than was refunded is left.
         """
-        await self._writer.do(commands.Correct(checked_id(call_id), charged, evidence))
+        await self._writer.do(commands.Correct(check_id(call_id), charged, evidence))
 
     async def refund(self, call_id: str, total: MicroUSDC, evidence: str) -> bool:
         """Note that the payee gave back `total` micro-USDC of a call, in all. Returns whether that was news.
@@ -194,7 +194,7 @@ class PostgresLedger(Telling):
         Raises:
             LedgerError: there is no such call, or it was not charged.
         """
-        news: bool = await self._writer.do(commands.Refund(checked_id(call_id), total, evidence))
+        news: bool = await self._writer.do(commands.Refund(check_id(call_id), total, evidence))
         return news
 
     async def trust_clock(self) -> None:
@@ -208,15 +208,15 @@ class PostgresLedger(Telling):
     async def prune(self, before: UnixMs) -> int:
         """Drop the requests and answers of calls that ended before; returns how many calls had one."""
         dropped = 0
-        last = await self._reader.read(records.read_last_number)
-        behind = await self._reader.read(lambda link: records.read_first_body(link, 0)) - 1
+        last = await self._reader.read(ledger_queries.read_last_number)
+        behind = await self._reader.read(lambda connection: ledger_queries.read_first_body(connection, 0)) - 1
         while behind < last:
             dropped += await self._writer.do(commands.Prune(before, behind, _PRUNED_AT_ONCE))
             behind += _PRUNED_AT_ONCE
             # What lost its bodies long ago is passed over.
-            first = await self._reader.read(partial(records.read_first_body, behind=behind))
+            first = await self._reader.read(partial(ledger_queries.read_first_body, behind=behind))
             behind = max(behind, first - 1)
-        await self._reader.read(records.sweep_parts)
+        await self._reader.read(ledger_queries.sweep_parts)
         return dropped
 
     async def trim(self) -> int:
@@ -237,13 +237,13 @@ class PostgresLedger(Telling):
         """
         await self._reader.run(lambda: self._server.read(verify.check))
 
-    def delivered(self, call_id: str) -> None:
+    def note_delivery(self, call_id: str) -> None:
         """Queue that the call's answer reached the client."""
         self._writer.queue(commands.Deliver(call_id))
 
     async def flush(self) -> None:
         """Wait until everything queued is durable, and everything that was not known is."""
-        await self._carrier.flush()
+        await self._uploads.flush()
         await self._flush_changes()
 
     async def _flush_changes(self) -> None:
@@ -260,18 +260,18 @@ class PostgresLedger(Telling):
 
         Returns the open rows of this process whose payee is due to be asked, the longest due first, without bodies.
         """
-        self._heart.start()
-        owners = await self._read(lambda link: records.read_open(link, self._session))
+        self._heartbeat.start()
+        owners = await self._read(lambda connection: ledger_queries.read_open(connection, self._session))
         accounts = {(rail, account) for _, rail, account, _ in owners}
         served = {(rail, account) for rail, account in accounts if serves(rail, account)}
         dead = tuple(sorted({owner for owner, _, _, ended in owners if ended}))
         behind: int | None = 0
         while behind is not None:
             # A call whose answer is on its way is being worked on, though its task has ended.
-            busy = (*running, *self._carrier.calls)
+            busy = (*running, *self._uploads.calls)
             behind = await self._writer.do(commands.Adopt(dead, served, busy, behind, _ADOPTED_AT_ONCE, clock_right))
-        await self._reader.read(records.remove_left)
-        return await self._reader.read(lambda link: records.read_due(link, self._session, _MOST_DUE))
+        await self._reader.read(ledger_queries.remove_ended_sessions)
+        return await self._reader.read(lambda connection: ledger_queries.read_due(connection, self._session, _MOST_DUE))
 
     async def write_grant(self, grant: Grant) -> Grant:
         """Write a new grant, durably; older ones that still wait for the same subject and kind are superseded.
@@ -281,7 +281,7 @@ class PostgresLedger(Telling):
             TooManyQuestions: it asks a person, and as many of its principal wait for one as may.
             TooManyWait: there is no room for it beside those that wait.
         """
-        body = await self._carrier.sent(grant.body)
+        body = await self._uploads.upload(grant.body)
         try:
             written: Grant = await self._writer.do(commands.WriteGrant(replace(grant, body=body)))
         except (LedgerUnavailable, LedgerDamaged):
@@ -313,24 +313,24 @@ class PostgresLedger(Telling):
         if self._closed:
             return
         self._closed = True
-        self._heart.stop()
+        self._heartbeat.stop()
         try:
             try:
-                await self._carrier.finish()
+                await self._uploads.finish()
             finally:
                 await self._flush_changes()
-            if self._heart.started:
+            if self._heartbeat.started:
                 await self._reader.run(self._server.leave)
         finally:
-            self._carrier.stop()
+            self._uploads.stop()
             await self._reader.close()
             self._writer.stop()
 
     async def _drop_parts(self, body: bytes) -> None:
         """Drop what was sent of a body that nothing is going to name."""
-        if isinstance(body, Uploaded):
+        if isinstance(body, UploadedBody):
             upload = body.upload
-            await self._reader.read(lambda link: records.drop_parts(link, upload))
+            await self._reader.read(lambda connection: ledger_queries.drop_parts(connection, upload))
 
     def _queue_conclusion(self, conclusion: Conclusion) -> None:
         self._writer.queue(commands.Conclude(conclusion))

@@ -22,11 +22,11 @@ import apsw
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate.commands import Needs, needs_of
-from jecp_mcp.mandate.page import Repeats
 from jecp_mcp.mandate.rules import Batch
-from jecp_mcp.mandate.sqlite import calls_read, schema
-from jecp_mcp.mandate.sqlite.file_users import holders, told
+from jecp_mcp.mandate.sqlite import ledger_queries, schema
+from jecp_mcp.mandate.sqlite.file_users import describe, holders
 from jecp_mcp.mandate.sqlite.store import VACUUMED_AT_ONCE, Store
+from jecp_mcp.mandate.working_set import Repeats
 
 Step = Callable[[Batch, UnixMs], Any]
 """One change, made inside a transaction at the given instant."""
@@ -130,7 +130,7 @@ class LedgerFile:
                 self._reader = self._open_reader()
             return reading(self._reader)
         except (apsw.Error, ValueError) as exc:
-            raise self._translated(exc) from exc
+            raise self._translate(exc) from exc
 
     def read_apart(self, reading: Callable[[apsw.Connection], Any]) -> Any:
         """Read what takes long with a connection of its own, in a thread that nobody waits for; closing breaks it off.
@@ -152,7 +152,7 @@ class LedgerFile:
         except apsw.InterruptError:
             raise LedgerUnavailable("the ledger is closed") from None
         except (apsw.Error, ValueError) as exc:
-            raise self._translated(exc) from exc
+            raise self._translate(exc) from exc
 
     def check(self) -> None:
         """Look for damage to the whole file as in `read_apart`, unless another thread does so already.
@@ -185,7 +185,7 @@ class LedgerFile:
                     self._connection.execute(f"PRAGMA incremental_vacuum({VACUUMED_AT_ONCE})").fetchall()
                     return bool(self._connection.pragma("freelist_count"))
                 except apsw.Error as exc:
-                    raise self._translated(exc) from exc
+                    raise self._translate(exc) from exc
 
     def close(self) -> None:
         """Let go of the file."""
@@ -218,7 +218,7 @@ class LedgerFile:
                 self._prepare(self._connection)
         except (OSError, apsw.Error, LedgerError, ValueError) as exc:
             self._let_go()
-            self.fault = self._translated(exc)
+            self.fault = self._translate(exc)
             raise self.fault from exc
         # A reader opened before may believe that nobody writes.
         self._reader = None
@@ -293,7 +293,7 @@ class LedgerFile:
                     "file that several processes write; stop the other one, or install apsw "
                     f"{'.'.join(map(str, SAFE_FOR_SEVERAL))} or newer for both"
                 )
-            by = told(holders([Path(f"{self.path}.lock"), self.path]))
+            by = describe(holders([Path(f"{self.path}.lock"), self.path]))
             raise LedgerUnavailable(f"the ledger {self.path} has been locked by {by} for {LONGEST_WAIT:.0f} seconds")
         time.sleep(seconds)
 
@@ -339,18 +339,18 @@ class LedgerFile:
             self._begin(connection, deadline)
             batch = store.begin(self._clock.now())
             outcomes = [
-                self._made(store, batch, step, needs) for step, needs in zip(steps, needs_of(steps), strict=True)
+                self._make(store, batch, step, needs) for step, needs in zip(steps, needs_of(steps), strict=True)
             ]
             changes = batch.finish()
             if changes.events:
                 store.store(changes)
                 self.kept_bytes = store.kept_bytes()
             repeated = {one.number for one in outcomes if isinstance(one, Repeats)}
-            rows = {number: calls_read.read_number(connection, number) for number in repeated}
+            rows = {number: ledger_queries.read_number(connection, number) for number in repeated}
             # What left no event changed nothing but slots that were found expired: by a clock that may be wrong.
             connection.execute("COMMIT" if changes.events else "ROLLBACK")
         except (apsw.Error, ValueError, OverflowError) as exc:
-            raise self._translated(exc) from exc
+            raise self._translate(exc) from exc
         else:
             return [one.kind(rows[one.number]) if isinstance(one, Repeats) else one for one in outcomes]
         finally:
@@ -360,7 +360,7 @@ class LedgerFile:
                     connection.execute("ROLLBACK")
 
     @staticmethod
-    def _made(store: Store, batch: Batch, step: Step, needs: Needs) -> Any:
+    def _make(store: Store, batch: Batch, step: Step, needs: Needs) -> Any:
         """What a step came to, or the `LedgerError` with which it changed nothing."""
         store.load(needs)
         try:
@@ -394,7 +394,7 @@ class LedgerFile:
             )
         return reader
 
-    def _translated(self, exc: Exception) -> LedgerError:
+    def _translate(self, exc: Exception) -> LedgerError:
         """SQLite's and the system's words in ours; damage is remembered."""
         if isinstance(exc, LedgerError):
             return exc

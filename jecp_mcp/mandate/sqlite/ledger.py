@@ -32,9 +32,9 @@ from jecp_mcp.mandate.ledger import (
     Totals,
     Undelivered,
 )
-from jecp_mcp.mandate.sqlite import calls_read, feeding, verify
+from jecp_mcp.mandate.sqlite import ledger_queries, meter_backfill, verify
 from jecp_mcp.mandate.sqlite.database import LedgerFile
-from jecp_mcp.mandate.sqlite.session_locks import OwnerLock, Owners, SessionHeld
+from jecp_mcp.mandate.sqlite.session_locks import SessionHeld, SessionLock, SessionLocks
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
@@ -71,7 +71,12 @@ class SqliteLedger:
     """
 
     def __init__(
-        self, file: LedgerFile, owners: Owners, session: str, clock: Clock, most_kept: int = commands.MOST_KEPT_BYTES
+        self,
+        file: LedgerFile,
+        owners: SessionLocks,
+        session: str,
+        clock: Clock,
+        most_kept: int = commands.MOST_KEPT_BYTES,
     ) -> None:
         """Keep the ledger in `file`.
 
@@ -83,7 +88,7 @@ class SqliteLedger:
         self._session = session
         self._clock = clock
         self._writer = Writer(file)
-        self._owner: OwnerLock | None = None
+        self._owner: SessionLock | None = None
         self._closed = False
         self._most_kept = most_kept
 
@@ -166,7 +171,7 @@ class SqliteLedger:
         await self._read_queued()
         now = self._clock.now()
         found: AlreadyOpen | Undelivered | None = self._file.read(
-            lambda reader: calls_read.read_identical(reader, fingerprint, now)
+            lambda reader: ledger_queries.read_identical(reader, fingerprint, now)
         )
         return found
 
@@ -221,15 +226,15 @@ class SqliteLedger:
     async def prune(self, before: UnixMs) -> int:
         """Drop the requests and answers of calls that ended before; returns how many calls had one."""
         dropped = 0
-        last: int = self._file.read(calls_read.read_last_number)
-        behind: int = self._file.read(lambda reader: calls_read.read_first_body(reader, 0)) - 1
+        last: int = self._file.read(ledger_queries.read_last_number)
+        behind: int = self._file.read(lambda reader: ledger_queries.read_first_body(reader, 0)) - 1
         while behind < last:
             some: int = await self._writer.do(commands.Prune(before, behind, _PRUNED_AT_ONCE))
             dropped += some
             # Others buy meanwhile, and what lost its bodies long ago is passed over.
             await asyncio.sleep(_REST if some else 0)
             behind += _PRUNED_AT_ONCE
-            behind = max(behind, self._file.read(partial(calls_read.read_first_body, behind=behind)) - 1)
+            behind = max(behind, self._file.read(partial(ledger_queries.read_first_body, behind=behind)) - 1)
         await self._give_back()
         return dropped
 
@@ -263,7 +268,7 @@ class SqliteLedger:
         """
         await asyncio.to_thread(self._file.check)
 
-    def delivered(self, call_id: str) -> None:
+    def note_delivery(self, call_id: str) -> None:
         """Queue that the call's answer reached the client."""
         self._writer.queue(commands.Deliver(call_id))
 
@@ -282,9 +287,9 @@ class SqliteLedger:
         """
         await self._show_life()
         await self._read_queued()
-        owners: list[tuple[str, str, str]] = self._file.read(calls_read.read_open)
+        owners: list[tuple[str, str, str]] = self._file.read(ledger_queries.read_open)
         served = {(rail, account) for _, rail, account in owners if serves(rail, account)}
-        claims: dict[str, OwnerLock] = {}
+        claims: dict[str, SessionLock] = {}
         try:
             for session in {*(owner for owner, _, _ in owners), *self._owners.known()} - {self._session}:
                 lock = self._owners.claim(session)
@@ -301,19 +306,21 @@ class SqliteLedger:
             for lock in claims.values():
                 lock.release()
         now = self._clock.now()
-        due: list[CallRow] = self._file.read(lambda reader: calls_read.read_due(reader, self._session, now, _MOST_DUE))
+        due: list[CallRow] = self._file.read(
+            lambda reader: ledger_queries.read_due(reader, self._session, now, _MOST_DUE)
+        )
         return due
 
     async def next_look(self) -> UnixMs | None:
         """When the first open row of this process is due to be asked for, or None."""
         await self._read_queued()
-        found: UnixMs | None = self._file.read(lambda reader: calls_read.read_next_look(reader, self._session))
+        found: UnixMs | None = self._file.read(lambda reader: ledger_queries.read_next_look(reader, self._session))
         return found
 
     async def row(self, call_id: str) -> CallRow | None:
         """One call, or None."""
         await self._read_queued()
-        found: CallRow | None = self._file.read(lambda reader: calls_read.read_row(reader, call_id))
+        found: CallRow | None = self._file.read(lambda reader: ledger_queries.read_row(reader, call_id))
         return found
 
     async def rows(
@@ -321,42 +328,50 @@ class SqliteLedger:
     ) -> Sequence[CallRow]:
         """The latest calls, newest first, without their requests and answers; of all principals, or of one."""
         await self._read_queued()
-        found: list[CallRow] = self._file.read(lambda reader: calls_read.read_rows(reader, limit, states, principal))
+        found: list[CallRow] = self._file.read(
+            lambda reader: ledger_queries.read_rows(reader, limit, states, principal)
+        )
         return found
 
     async def excessive(self, *, limit: int = 100) -> Sequence[CallRow]:
         """The latest calls that were charged more than was held for them, and on which no person has ruled."""
         await self._read_queued()
-        found: list[CallRow] = self._file.read(lambda reader: calls_read.read_excessive(reader, limit))
+        found: list[CallRow] = self._file.read(lambda reader: ledger_queries.read_excessive(reader, limit))
         return found
 
     async def pages(self, *, after: int = 0, limit: int = 1000) -> Sequence[CallRow]:
         """The calls behind number `after`, oldest first, without their requests and answers."""
         await self._read_queued()
-        found: list[CallRow] = self._file.read(lambda reader: calls_read.read_pages(reader, after, limit))
+        found: list[CallRow] = self._file.read(lambda reader: ledger_queries.read_pages(reader, after, limit))
         return found
 
     async def has_paid(self, principal: str, rail: str, account: str, payee: str) -> bool:
         """Whether a principal ever paid a payee from an account, as far as it is proven."""
         await self._read_queued()
-        return bool(self._file.read(lambda reader: calls_read.read_has_paid(reader, principal, rail, account, payee)))
+        return bool(
+            self._file.read(lambda reader: ledger_queries.read_has_paid(reader, principal, rail, account, payee))
+        )
 
     async def of_reference(self, rail: str, account: str, reference: str) -> CallRow | None:
         """The call that a payment of an account paid for, or None."""
         await self._read_queued()
-        found: CallRow | None = self._file.read(lambda one: calls_read.read_reference(one, rail, account, reference))
+        found: CallRow | None = self._file.read(
+            lambda one: ledger_queries.read_reference(one, rail, account, reference)
+        )
         return found
 
     async def last_of(self, rail: str, account: str) -> CallRow | None:
         """The latest call of an account whose answer told the balance, without its bodies, or None."""
         await self._read_queued()
-        found: CallRow | None = self._file.read(lambda reader: calls_read.read_last_of(reader, rail, account))
+        found: CallRow | None = self._file.read(lambda reader: ledger_queries.read_last_of(reader, rail, account))
         return found
 
     async def events(self, call_id: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[EventRow]:
         """Changes behind number `after`, oldest first: those of one call, or all."""
         await self._read_queued()
-        found: list[EventRow] = self._file.read(lambda reader: calls_read.read_events(reader, call_id, after, limit))
+        found: list[EventRow] = self._file.read(
+            lambda reader: ledger_queries.read_events(reader, call_id, after, limit)
+        )
         return found
 
     async def audit(self, head: str | None = None) -> AuditReport:
@@ -387,13 +402,13 @@ class SqliteLedger:
     async def questions(self, at: UnixMs, *, skip: int = 0, limit: int = 100) -> OpenQuestions:
         """What waits for a person at an instant, oldest first, without the first `skip`."""
         await self._read_queued()
-        found: OpenQuestions = self._file.read(lambda reader: calls_read.read_questions(reader, at, skip, limit))
+        found: OpenQuestions = self._file.read(lambda reader: ledger_queries.read_questions(reader, at, skip, limit))
         return found
 
     async def grant(self, ref: GrantRef) -> Grant | None:
         """One grant, or None."""
         await self._read_queued()
-        found: Grant | None = self._file.read(lambda reader: calls_read.read_grant(reader, ref))
+        found: Grant | None = self._file.read(lambda reader: ledger_queries.read_grant(reader, ref))
         return found
 
     async def grants(
@@ -402,7 +417,7 @@ class SqliteLedger:
         """The latest grants in some states, newest first, expired ones included; all, or those of one subject."""
         await self._read_queued()
         found: list[Grant] = self._file.read(
-            lambda reader: calls_read.read_grants(reader, kind, subject, states, limit)
+            lambda reader: ledger_queries.read_grants(reader, kind, subject, states, limit)
         )
         return found
 
@@ -413,10 +428,10 @@ class SqliteLedger:
 
         def read(reader: apsw.Connection, most: int | None = None) -> list[MeterReading] | None:
             # Where the clock is behind the last change, time stands still.
-            at = max(now, calls_read.read_last_at(reader) or now)
-            if most is not None and feeding.lag(reader, wanted, at) > most:
+            at = max(now, ledger_queries.read_last_at(reader) or now)
+            if most is not None and meter_backfill.lag(reader, wanted, at) > most:
                 return None
-            return feeding.read(reader, wanted, self._session, at)
+            return meter_backfill.read(reader, wanted, self._session, at)
 
         found: list[MeterReading] | None = self._file.read(lambda reader: read(reader, FEED_AT_ONCE))
         if found is None:
@@ -428,7 +443,7 @@ class SqliteLedger:
     async def totals(self) -> Totals:
         """The sums over all rows."""
         await self._read_queued()
-        sums: Totals = self._file.read(calls_read.read_totals)
+        sums: Totals = self._file.read(ledger_queries.read_totals)
         return sums
 
     async def close(self) -> None:

@@ -28,7 +28,7 @@ COUNTED = (
     "CASE WHEN state IN ('reserved', 'sent', 'in_doubt', 'written_off') THEN held "
     f"WHEN {CHARGED} THEN charged - refunded ELSE 0 END"
 )
-"""`jecp_mcp.mandate.states.counted`, for sums over many calls."""
+"""`jecp_mcp.mandate.states.counted_amount`, for sums over many calls."""
 
 EVENTS = """
 -- Every change, only ever appended to: its canonical bytes, and a digest that covers them and the one before.

@@ -20,11 +20,18 @@ from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter
 from jecp_mcp.mandate.grant_rules import LAPSED_AT_ONCE, LAPSED_MS
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Meter, Reservation
-from jecp_mcp.mandate.page import Call, Changes, Feed, Kept, MeterState, Page
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS, Batch
-from jecp_mcp.mandate.sqlite.feeding import METER, fed_from, read_feed
+from jecp_mcp.mandate.sqlite.meter_backfill import METER, fed_from, read_feed
 from jecp_mcp.mandate.sqlite.schema import KEPT, OPEN
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry
+from jecp_mcp.mandate.working_set import (
+    Call,
+    Changes,
+    Feed,
+    MeterState,
+    StoredGrant,
+    WorkingSet,
+)
 
 VACUUMED_AT_ONCE: Final = 1_024
 """How many free pages a transaction gives back at most."""
@@ -66,7 +73,7 @@ ON CONFLICT (meter, start) DO UPDATE SET amount = amount + excluded.amount
 """
 _GRANT: Final = "kind, slip_id, principal, subject, state, body, created_at, expires_at, call_id, note"
 READ_GRANT: Final = f"SELECT {_GRANT} FROM slip "  # noqa: S608 constants of this module
-_SHELF: Final = """
+_STORED_GRANTS: Final = """
 SELECT kind, slip_id, state, length(body), expires_at FROM slip
 WHERE principal = ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY id
 """
@@ -99,7 +106,7 @@ class Store:
         self._execute = connection.cursor().execute
         self._executemany = connection.cursor().executemany
         self._session = session
-        self._page = Page(0, chain.GENESIS, 0, self._slots)
+        self._loaded = WorkingSet(0, chain.GENESIS, 0, self._slots)
         self._now = self._at = UnixMs(0)
         self._of: set[tuple[str, str]] = set()
         self._same: set[str] = set()
@@ -113,7 +120,7 @@ class Store:
         ).get
         number, body, digest = last or (0, b"", chain.GENESIS)
         last_at = json.loads(body)[1] if body else 0
-        self._page = Page(number, digest, self._execute("SELECT max(id) FROM call").get or 0, self._slots)
+        self._loaded = WorkingSet(number, digest, self._execute("SELECT max(id) FROM call").get or 0, self._slots)
         self._of.clear()
         self._same.clear()
         self._read.clear()
@@ -124,7 +131,7 @@ class Store:
         ).fetchall():
             self._execute("UPDATE meter SET used = used - ? WHERE id = ?", (amount, meter))
             self._execute("DELETE FROM slot WHERE id = ?", (slot,))
-        return Batch(self._page, self, self._session, now, last_at)
+        return Batch(self._loaded, self, self._session, now, last_at)
 
     def load(self, needs: Needs) -> None:
         """Fetch what a change depends on, unless the transaction knows it."""
@@ -210,7 +217,7 @@ class Store:
     def recount(self, at: int) -> None:
         """As `jecp_mcp.mandate.rules.Bulk.recount`."""
         states = [read_meter(row) for row in self._execute(METER).fetchall()]
-        from_ = {window: fed_from(self._connection, window, at, self._page.stored) for window in Window}
+        from_ = {window: fed_from(self._connection, window, at, self._loaded.stored) for window in Window}
         self._execute("DELETE FROM slot")
         self._executemany(
             "UPDATE meter SET used = 0, fed = ? WHERE id = ?",
@@ -223,15 +230,15 @@ class Store:
 
     def _take(self, rows: Iterator[Any]) -> list[Call]:
         found: list[Any] = list(rows)
-        calls = [self._page.add(read_call(row)) for row in found]
+        calls = [self._loaded.add(read_call(row)) for row in found]
         for call in calls:
             self._load_meters(call.principal, call.session)
         return calls
 
     def _load_call(self, call_id: str, reference: str | None) -> None:
-        if call_id not in self._page.calls:
+        if call_id not in self._loaded.calls:
             self._take(self._execute(_CALL + "WHERE call_id = ?", (call_id,)))
-        call = self._page.calls.get(call_id)
+        call = self._loaded.calls.get(call_id)
         if call is not None and reference is not None:
             where = "WHERE rail = ? AND account = ? AND reference = ?"
             self._take(self._execute(_CALL + where, (call.rail, call.account, reference)))
@@ -245,7 +252,7 @@ class Store:
             self._now,
             wanted.most,
         )
-        self._page.orphans = [call.call_id for call in self._take(self._execute(_ORPHANS, asked))]
+        self._loaded.orphans = [call.call_id for call in self._take(self._execute(_ORPHANS, asked))]
 
     def _load_meters(self, principal: str, session: str) -> None:
         if (principal, session) in self._of:
@@ -254,26 +261,26 @@ class Store:
         rows: list[Any] = self._execute(_METERS, (principal, session)).fetchall()
         for row in rows:
             state = read_meter(row)
-            if state.key not in self._page.meters:
-                self._page.meters[state.key] = state
+            if state.key not in self._loaded.meters:
+                self._loaded.meters[state.key] = state
                 self._read[state.number] = state.used
 
     def _load_meter(self, meter: Meter) -> None:
         self._load_meters(meter.principal, self._session)
-        state = self._page.meters.get(meter.key)
+        state = self._loaded.meters.get(meter.key)
         if state is None:
-            state = self._page.meters[meter.key] = self._new_meter(meter)
-        if state.fed < self._page.stored and state.key not in self._page.feeds:
-            upto = min(state.fed + FEED_AT_ONCE, self._page.stored)
+            state = self._loaded.meters[meter.key] = self._new_meter(meter)
+        if state.fed < self._loaded.stored and state.key not in self._loaded.feeds:
+            upto = min(state.fed + FEED_AT_ONCE, self._loaded.stored)
             rows = read_feed(self._connection, state, state.fed, upto, earliest(state.window, self._at))
-            self._page.feeds[state.key] = Feed(upto, rows)
+            self._loaded.feeds[state.key] = Feed(upto, rows)
 
     def _new_meter(self, meter: Meter) -> MeterState:
         if self._last_meter is None:
             self._last_meter = self._execute("SELECT max(id) FROM meter").get or 0
         self._last_meter += 1
-        fed = fed_from(self._connection, meter.window, self._at, self._page.stored)
-        return new_meter(meter, self._last_meter, self._session, last=self._page.stored, fed=fed)
+        fed = fed_from(self._connection, meter.window, self._at, self._loaded.stored)
+        return new_meter(meter, self._last_meter, self._session, last=self._loaded.stored, fed=fed)
 
     def _load_grants(self, needs: Needs) -> None:
         for ref in needs.grants:
@@ -282,23 +289,23 @@ class Store:
             kind, subject = needs.subject
             where = "WHERE kind = ? AND subject = ? AND state IN ('asked', 'granted')"
             self._take_grants(where, (kind.value, subject))
-        if needs.shelf is not None:
-            self._load_shelf(*needs.shelf)
+        if needs.stored_grants is not None:
+            self._load_stored(*needs.stored_grants)
 
-    def _load_shelf(self, kinds: tuple[GrantKind, ...], principal: str) -> None:
-        rows: list[Any] = self._execute(_SHELF, (principal, json.dumps(kinds))).fetchall()
-        self._page.shelf = [
-            Kept(GrantRef(GrantKind(kind), grant_id), GrantState(state), size, expires_at)
+    def _load_stored(self, kinds: tuple[GrantKind, ...], principal: str) -> None:
+        rows: list[Any] = self._execute(_STORED_GRANTS, (principal, json.dumps(kinds))).fetchall()
+        self._loaded.stored_grants = [
+            StoredGrant(GrantRef(GrantKind(kind), grant_id), GrantState(state), size, expires_at)
             for kind, grant_id, state, size, expires_at in rows
         ]
         lapsed: list[Any] = self._execute(_LAPSED, (self._at - LAPSED_MS, LAPSED_AT_ONCE)).fetchall()
-        self._page.lapsed = [GrantRef(GrantKind(of), grant_id) for of, grant_id in lapsed]
+        self._loaded.lapsed = [GrantRef(GrantKind(of), grant_id) for of, grant_id in lapsed]
 
     def _take_grants(self, where: str, asked: tuple[Any, ...]) -> None:
         for row in self._execute(READ_GRANT + where, asked).fetchall():
             grant = grant_row(row)
-            self._page.grants.setdefault(GrantRef(grant.kind, grant.grant_id), grant)
-            if grant.call_id is not None and grant.call_id not in self._page.calls:
+            self._loaded.grants.setdefault(GrantRef(grant.kind, grant.grant_id), grant)
+            if grant.call_id is not None and grant.call_id not in self._loaded.calls:
                 self._take(self._execute(_CALL + "WHERE call_id = ?", (grant.call_id,)))
 
     def _slots(self, meter: int) -> list[tuple[int, int]]:

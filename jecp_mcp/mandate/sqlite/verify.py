@@ -12,8 +12,8 @@ from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.audit import Audit, Bodies
 from jecp_mcp.mandate.columns import read_call_fields, read_meter
 from jecp_mcp.mandate.ledger import AuditReport
-from jecp_mcp.mandate.sqlite.calls_read import COLUMNS
-from jecp_mcp.mandate.sqlite.feeding import METER
+from jecp_mcp.mandate.sqlite.ledger_queries import COLUMNS
+from jecp_mcp.mandate.sqlite.meter_backfill import METER
 from jecp_mcp.mandate.sqlite.store import READ_GRANT, grant_row
 
 

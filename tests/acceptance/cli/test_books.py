@@ -79,7 +79,7 @@ def buy(state: Path, name: str, end: Verdict | None, *, charged: int = 0, age: i
             ledger.conclude(
                 Conclusion(name, end, MicroUSDC(charged), evidence=evidence or None, answer=b'{"result": 1}')
             )
-            ledger.delivered(name)
+            ledger.note_delivery(name)
         await ledger.close()
 
     anyio.run(write)

@@ -68,8 +68,8 @@ def together(*steps: Step) -> Step:
 
 
 async def delivering(ledger: SqliteLedger) -> None:
-    ledger.delivered("paid")
-    ledger.delivered("older 1")
+    ledger.note_delivery("paid")
+    ledger.note_delivery("older 1")
     await ledger.flush()
 
 
@@ -137,7 +137,7 @@ async def prepare(folder: Path, deed: str, seed: int) -> None:
     for name in ("paid", *OLDER):
         await settling(name)(before)
     for name in OLDER[1:]:
-        before.delivered(name)
+        before.note_delivery(name)
     await before.close()
 
 

@@ -22,7 +22,7 @@ from jecp_mcp.mandate.ledger import Admitted, Meter, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import OPEN, counted
+from jecp_mcp.mandate.states import OPEN, counted_amount
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.crash.mandate import dying
@@ -190,7 +190,9 @@ async def check(story: Story, folder: Path, death: Death) -> None:
 async def full_to_the_last_micro(ledger: SqliteLedger, where: object) -> None:
     """A limit over everything counts exactly the calls, so it admits exactly what is left of it."""
     calls = await ledger.rows(limit=10_000)
-    spent = sum(counted(row.state, row.held, row.charged, row.refunded) for row in calls if row.principal == "local")
+    spent = sum(
+        counted_amount(row.state, row.held, row.charged, row.refunded) for row in calls if row.principal == "local"
+    )
     if any(one.event == "meter" and dying.CAP.key in one.facts for one in await ledger.events(limit=10_000)):
         assert [one.used for one in await ledger.readings([dying.CAP])] == [spent], where
     await ledger.trust_clock()

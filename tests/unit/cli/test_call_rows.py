@@ -19,7 +19,7 @@ async def test_an_answer_is_kept_or_was_dropped_or_never_came(tmp_path: Path) ->
     for name, answer in (("first", b"x" * 9_000), ("silent", None), ("second", b"x" * 9_000)):
         await ledger.reserve(reservation(ledger.session, call_id=name))
         ledger.conclude(Conclusion(name, Verdict.CHARGED, MicroUSDC(5_000), answer=answer))
-        ledger.delivered(name)
+        ledger.note_delivery(name)
     await ledger.trim()
     rows = await ledger.rows()
     assert {row.call_id: call_json(row)["answer"] for row in rows} == {

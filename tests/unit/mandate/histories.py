@@ -84,7 +84,7 @@ class History:
         elif call_id is None:
             return
         elif what == "deliver":
-            ledger.delivered(call_id)
+            ledger.note_delivery(call_id)
             await ledger.flush()
         elif what == "refund":
             await ledger.refund(call_id, MicroUSDC(dice.randint(0, 9_000)), "a refund")

@@ -20,7 +20,7 @@ async def ended(
     await ledger.reserve(wanted)
     ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(7), answer=answer))
     if delivered:
-        ledger.delivered(call_id)
+        ledger.note_delivery(call_id)
     await ledger.flush()
 
 
@@ -109,7 +109,7 @@ async def test_a_body_that_pruning_kept_cannot_go_unseen(ledger: SqliteLedger, c
     await ended(ledger, "undelivered", delivered=False)
     clock.forward(hours=1)
     await ledger.prune(UnixMs(clock.at))
-    ledger.delivered("undelivered")
+    ledger.note_delivery("undelivered")
     await ledger.flush()
     assert (await ledger.audit()).findings == ()
     connection = apsw.Connection(str(ledger.path))

@@ -31,7 +31,7 @@ async def answered(ledger: SqliteLedger, name: str, *, delivered: bool = True, s
     await ledger.reserve(reservation(ledger.session, 0, call_id=name, meters=[meter(limit=0)], request=b"{}"))
     ledger.conclude(Conclusion(name, Verdict.CHARGED, ZERO, answer=b"x" * size))
     if delivered:
-        ledger.delivered(name)
+        ledger.note_delivery(name)
     await ledger.flush()
 
 

@@ -365,7 +365,7 @@ async def test_everybody_who_flushes_waits_for_what_was_set_apart(
 
     async def buy() -> None:
         await ledger.reserve(reservation(ledger.session))
-        ledger.delivered("large")
+        ledger.note_delivery("large")
 
     async def flushed() -> str | None:
         await ledger.flush()
@@ -390,7 +390,7 @@ async def test_who_flushes_waits_for_what_was_set_apart_behind_a_batch_of_others
         return commit(steps, wait=wait)
 
     monkeypatch.setattr(ledger._file, "commit", commit_when_told)
-    ledger.delivered("large")
+    ledger.note_delivery("large")
     flushing = asyncio.create_task(ledger.flush())
     while not entered.is_set():
         await asyncio.sleep(0.001)

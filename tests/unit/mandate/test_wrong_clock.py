@@ -46,7 +46,7 @@ async def test_when_it_is_well_behind_nothing_is_reserved_and_everything_else_go
     await ledger.conclude_now(Conclusion("b", Verdict.IN_DOUBT))
     assert await ledger.send("asking") is True
     assert await ledger.refund("a", MicroUSDC(5), "told") is True
-    ledger.delivered("a")
+    ledger.note_delivery("a")
     assert [row.call_id for row in await ledger.adopt_orphans(everything, ["c", "asking"])] == ["b"]
     row = await ledger.row("a")
     assert row is not None

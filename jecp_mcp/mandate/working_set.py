@@ -1,6 +1,6 @@
 """What one transaction has loaded of a ledger, and as it stands so far; and what it comes to. Pure: no I/O.
 
-Whatever keeps a ledger fills a `Page`, has `jecp_mcp.mandate.rules` decide on it, and stores the `Changes`.
+Whatever keeps a ledger fills a `WorkingSet`, has `jecp_mcp.mandate.rules` decide on it, and stores the `Changes`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import AlreadyOpen, Reservation, Undelivered
-from jecp_mcp.mandate.states import State, counted
+from jecp_mcp.mandate.states import State, counted_amount
 from jecp_mcp.mandate.windows import Window
 
 
@@ -60,7 +60,7 @@ class Call:
     @property
     def counts(self) -> int:
         """What it counts as spent, in micro-USDC."""
-        return counted(self.state, self.held, self.charged, self.refunded)
+        return counted_amount(self.state, self.held, self.charged, self.refunded)
 
 
 class Before(NamedTuple):
@@ -75,7 +75,7 @@ class Before(NamedTuple):
     @property
     def counts(self) -> int:
         """What it counted as spent, in micro-USDC."""
-        return counted(self.state, self.held, self.charged, self.refunded)
+        return counted_amount(self.state, self.held, self.charged, self.refunded)
 
 
 @dataclass(slots=True)
@@ -117,7 +117,7 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredGrant:
     """A stored grant without its body, of which only the size in bytes matters."""
 
     ref: GrantRef
@@ -127,7 +127,7 @@ class Kept:
 
 
 @dataclass(slots=True)
-class Page:
+class WorkingSet:
     """What was loaded, by what it is looked up by.
 
     Attributes:
@@ -135,7 +135,7 @@ class Page:
         stored: the number of the last call that is in the store.
         slots: the start and amount of every slot of a meter.
         orphans: the ids of the open calls whose process has ended, and of this session's on which no task works.
-        shelf: every stored grant of the kind and principal that were asked for, oldest first.
+        stored_grants: every stored grant of the kind and principal that were asked for, oldest first.
         lapsed: stored grants of whatever kind that expired so long ago that they go now.
     """
 
@@ -150,7 +150,7 @@ class Page:
     feeds: dict[str, Feed] = field(default_factory=dict)
     grants: dict[GrantRef, Grant] = field(default_factory=dict)
     orphans: list[str] = field(default_factory=list)
-    shelf: list[Kept] = field(default_factory=list)
+    stored_grants: list[StoredGrant] = field(default_factory=list)
     lapsed: list[GrantRef] = field(default_factory=list)
     before: dict[str, Before] = field(default_factory=dict)
     """Where each stored call stood when it was loaded."""
@@ -211,12 +211,12 @@ class Changes:
 class Events:
     """The chain as a transaction goes on with it."""
 
-    def __init__(self, page: Page, changes: Changes, session: str, at: int) -> None:
+    def __init__(self, loaded: WorkingSet, changes: Changes, session: str, at: int) -> None:
         self._changes = changes
         self._session = session
         self.at = at
-        self.number = page.number
-        self.digest = page.digest
+        self.number = loaded.number
+        self.digest = loaded.digest
 
     def append(
         self,

@@ -8,20 +8,20 @@ from typing import Any
 from jecp_mcp.mandate.columns import write_names
 from jecp_mcp.mandate.grants import Grant
 from jecp_mcp.mandate.ledger import Reservation
-from jecp_mcp.mandate.page import Call, Changes, MeterState
-from jecp_mcp.mandate.postgres.bodies import Uploaded
+from jecp_mcp.mandate.postgres.bodies import UploadedBody
 from jecp_mcp.mandate.windows import slot_expiry
+from jecp_mcp.mandate.working_set import Call, Changes, MeterState
 
 
-def values_of(changes: Changes) -> list[Any]:
+def append_arguments(changes: Changes) -> list[Any]:
     """What a transaction came to, as the arguments of ``jecp_mcp.append``."""
-    requests = [(call, body) for call, body in changes.requests.items() if not isinstance(body, Uploaded)]
-    answers = [(call, body) for call, body in changes.answers.items() if not isinstance(body, Uploaded)]
+    requests = [(call, body) for call, body in changes.requests.items() if not isinstance(body, UploadedBody)]
+    answers = [(call, body) for call, body in changes.answers.items() if not isinstance(body, UploadedBody)]
     uploaded = [
         {"table": table, "call": call, "size": len(body), "upload": body.upload}
         for table, bodies in (("request", changes.requests), ("answer", changes.answers))
         for call, body in bodies.items()
-        if isinstance(body, Uploaded)
+        if isinstance(body, UploadedBody)
     ]
     new_grants = list(changes.new_grants.values())
     document = {
@@ -67,7 +67,7 @@ def values_of(changes: Changes) -> list[Any]:
         [body for _, body in requests],
         [call for call, _ in answers],
         [body for _, body in answers],
-        [None if isinstance(grant.body, Uploaded) else grant.body for grant in new_grants],
+        [None if isinstance(grant.body, UploadedBody) else grant.body for grant in new_grants],
     ]
 
 
@@ -143,5 +143,5 @@ def _grant_values(place: int, grant: Grant) -> dict[str, Any]:
         "expires_at": grant.expires_at,
         "call_id": grant.call_id,
         "note": grant.note,
-        "upload": grant.body.upload if isinstance(grant.body, Uploaded) else None,
+        "upload": grant.body.upload if isinstance(grant.body, UploadedBody) else None,
     }

@@ -23,7 +23,7 @@ from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import MicroUSDC
 
 if TYPE_CHECKING:
-    from jecp_mcp.mandate.postgres.link import Link
+    from jecp_mcp.mandate.postgres.connection import Connection
 
 COLUMNS: Final = """
 SELECT c.id, c.call_id, c.principal, c.team, c.session, c.owner, c.claim, c.rail, c.account, c.tool, c.payee, c.source,
@@ -72,9 +72,9 @@ AND NOT EXISTS (SELECT FROM jecp_mcp.call WHERE owner = s.id AND ended_at IS NUL
 """
 
 
-def read_row(link: Link, call_id: str) -> CallRow | None:
+def read_row(connection: Connection, call_id: str) -> CallRow | None:
     """One call without its bodies, or None."""
-    return _one(link.query(f"{_LISTED} WHERE c.call_id = %s", (call_id,)))
+    return _one(connection.query(f"{_LISTED} WHERE c.call_id = %s", (call_id,)))
 
 
 def by_number(found: Sequence[Sequence[Any]]) -> dict[int, CallRow]:
@@ -82,37 +82,37 @@ def by_number(found: Sequence[Sequence[Any]]) -> dict[int, CallRow]:
     return {row.number: row for row in map(read_call_row, found)}
 
 
-def read_numbers(link: Link, numbers: Sequence[int]) -> dict[int, CallRow]:
+def read_numbers(connection: Connection, numbers: Sequence[int]) -> dict[int, CallRow]:
     """Calls that are there, by their number, without their bodies."""
-    return by_number(link.query(NUMBERED, (list(numbers),)))
+    return by_number(connection.query(NUMBERED, (list(numbers),)))
 
 
-def read_identical(link: Link, fingerprint: str) -> AlreadyOpen | Undelivered | None:
+def read_identical(connection: Connection, fingerprint: str) -> AlreadyOpen | Undelivered | None:
     """The call that another one with this fingerprint would repeat, as `jecp_mcp.mandate.rules` decides it."""
-    found = _one(link.query(f"{_LISTED} WHERE c.fingerprint = %s AND c.{OPEN}", (fingerprint,)))
+    found = _one(connection.query(f"{_LISTED} WHERE c.fingerprint = %s AND c.{OPEN}", (fingerprint,)))
     if found is not None:
         return AlreadyOpen(found)
     since = f"greatest(jecp_mcp.now_ms(), jecp_mcp.last_at()) - {UNDELIVERED_MS}"
     where = f"WHERE c.fingerprint = %s AND c.{KEPT} AND c.ended_at > {since} ORDER BY c.id DESC LIMIT 1"
-    found = _one(link.query(f"{_LISTED} {where}", (fingerprint,)))
+    found = _one(connection.query(f"{_LISTED} {where}", (fingerprint,)))
     return None if found is None else Undelivered(found)
 
 
-def read_reference(link: Link, rail: str, account: str, reference: str) -> CallRow | None:
+def read_reference(connection: Connection, rail: str, account: str, reference: str) -> CallRow | None:
     """The call that a payment of an account paid for, without its bodies, or None."""
     where = "WHERE c.rail = %s AND c.account = %s AND c.reference = %s"
-    return _one(link.query(f"{_LISTED} {where}", (rail, account, reference)))
+    return _one(connection.query(f"{_LISTED} {where}", (rail, account, reference)))
 
 
-def read_last_of(link: Link, rail: str, account: str) -> CallRow | None:
+def read_last_of(connection: Connection, rail: str, account: str) -> CallRow | None:
     """The latest call of an account whose answer told the balance, without its bodies, or None."""
     where = "WHERE c.rail = %s AND c.account = %s AND c.balance_after IS NOT NULL"
-    return _one(link.query(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT 1", (rail, account)))
+    return _one(connection.query(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT 1", (rail, account)))
 
 
-def read_has_paid(link: Link, principal: str, rail: str, account: str, payee: str) -> bool:
+def read_has_paid(connection: Connection, principal: str, rail: str, account: str, payee: str) -> bool:
     """Whether a principal ever paid a payee from an account."""
-    ((found,),) = link.query(
+    ((found,),) = connection.query(
         f"SELECT EXISTS (SELECT FROM jecp_mcp.call WHERE payee = %s AND principal = %s AND account = %s "  # noqa: S608 a constant
         f"AND {CHARGED_SQL} AND rail = %s)",
         (payee, principal, account, rail),
@@ -120,21 +120,23 @@ def read_has_paid(link: Link, principal: str, rail: str, account: str, payee: st
     return bool(found)
 
 
-def read_due(link: Link, session: str, limit: int) -> list[CallRow]:
+def read_due(connection: Connection, session: str, limit: int) -> list[CallRow]:
     """The open calls of a session whose payee is due to be asked, the longest due first, without their bodies."""
     # Where the clock went back, time stands still.
     at = "greatest(jecp_mcp.now_ms(), jecp_mcp.last_at())"
     where = f"WHERE c.owner = %s AND c.look_again_at <= {at} AND c.ended_at IS NULL"
-    return _rows(link.query(f"{_LISTED} {where} ORDER BY c.look_again_at, c.id LIMIT %s", (session, limit)))
+    return _rows(connection.query(f"{_LISTED} {where} ORDER BY c.look_again_at, c.id LIMIT %s", (session, limit)))
 
 
-def read_next_look(link: Link, session: str) -> UnixMs | None:
+def read_next_look(connection: Connection, session: str) -> UnixMs | None:
     """When the first open call of a session is due to be asked for, or None."""
-    ((found,),) = link.query("SELECT min(look_again_at) FROM jecp_mcp.call WHERE owner = %s", (session,))
+    ((found,),) = connection.query("SELECT min(look_again_at) FROM jecp_mcp.call WHERE owner = %s", (session,))
     return None if found is None else UnixMs(found)
 
 
-def read_rows(link: Link, limit: int, states: frozenset[State] | None, principal: str | None = None) -> list[CallRow]:
+def read_rows(
+    connection: Connection, limit: int, states: frozenset[State] | None, principal: str | None = None
+) -> list[CallRow]:
     """The latest calls, newest first, without their bodies; only those in `states` or of `principal` when given."""
     where, values = [], list[Any]()
     if states is not None:
@@ -147,56 +149,58 @@ def read_rows(link: Link, limit: int, states: frozenset[State] | None, principal
         values.append(principal)
         where.append("c.principal = %s")
     chosen = f"WHERE {' AND '.join(where)}" if where else ""
-    return _rows(link.query(f"{_LISTED} {chosen} ORDER BY c.id DESC LIMIT %s", (*values, limit)))
+    return _rows(connection.query(f"{_LISTED} {chosen} ORDER BY c.id DESC LIMIT %s", (*values, limit)))
 
 
-def read_excessive(link: Link, limit: int) -> list[CallRow]:
+def read_excessive(connection: Connection, limit: int) -> list[CallRow]:
     """The latest calls that were charged more than was held for them, and on which no person has ruled."""
     where = f"WHERE c.{EXCESSIVE_SQL} AND left(coalesce(c.evidence, ''), %s) <> %s"
-    return _rows(link.query(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT %s", (len(RULED), RULED, limit)))
+    return _rows(connection.query(f"{_LISTED} {where} ORDER BY c.id DESC LIMIT %s", (len(RULED), RULED, limit)))
 
 
-def read_pages(link: Link, after: int, limit: int) -> list[CallRow]:
+def read_pages(connection: Connection, after: int, limit: int) -> list[CallRow]:
     """The calls behind number `after`, oldest first, without their bodies."""
-    return _rows(link.query(f"{_LISTED} WHERE c.id > %s ORDER BY c.id LIMIT %s", (after, limit)))
+    return _rows(connection.query(f"{_LISTED} WHERE c.id > %s ORDER BY c.id LIMIT %s", (after, limit)))
 
 
-def read_last_number(link: Link) -> int:
+def read_last_number(connection: Connection) -> int:
     """The number of the last call; 0 where there is none."""
-    ((found,),) = link.query("SELECT coalesce(max(id), 0) FROM jecp_mcp.call")
+    ((found,),) = connection.query("SELECT coalesce(max(id), 0) FROM jecp_mcp.call")
     return int(found)
 
 
-def read_first_body(link: Link, behind: int) -> int:
+def read_first_body(connection: Connection, behind: int) -> int:
     """The number of the first call behind `behind` that has a body; one that no call has where there is none."""
-    ((found,),) = link.query(_FIRST_BODY, (behind, behind))
+    ((found,),) = connection.query(_FIRST_BODY, (behind, behind))
     return int(found)
 
 
-def read_open(link: Link, session: str) -> list[tuple[str, str, str, bool]]:
+def read_open(connection: Connection, session: str) -> list[tuple[str, str, str, bool]]:
     """The owners of open calls, with the rail and account of each, and whether it has ended."""
-    return [(owner, rail, account, bool(dead)) for owner, rail, account, dead in link.query(_OPEN, (session, DEAD_MS))]
+    return [
+        (owner, rail, account, bool(dead)) for owner, rail, account, dead in connection.query(_OPEN, (session, DEAD_MS))
+    ]
 
 
-def remove_left(link: Link) -> None:
+def remove_ended_sessions(connection: Connection) -> None:
     """Remove the sessions that have ended and own nothing any more."""
-    link.query(_LEFT, (DEAD_MS,))
+    connection.query(_LEFT, (DEAD_MS,))
 
 
-def drop_parts(link: Link, upload: str) -> None:
+def drop_parts(connection: Connection, upload: str) -> None:
     """Drop the parts of a body that nothing is going to name."""
-    link.query("DELETE FROM jecp_mcp.part WHERE upload = %s", (upload,))
+    connection.query("DELETE FROM jecp_mcp.part WHERE upload = %s", (upload,))
 
 
-def sweep_parts(link: Link) -> None:
+def sweep_parts(connection: Connection) -> None:
     """Drop the parts of bodies that nothing names, and that nobody is sending any more."""
-    link.query("SELECT jecp_mcp.sweep(jecp_mcp.lease_ms() - %s)", (ABANDONED_MS,))
+    connection.query("SELECT jecp_mcp.sweep(jecp_mcp.lease_ms() - %s)", (ABANDONED_MS,))
 
 
-def read_totals(link: Link) -> Totals:
+def read_totals(connection: Connection) -> Totals:
     """The sums over all rows."""
     charged = held = in_doubt = calls = 0
-    for name, count, held_here, charged_here in link.query(
+    for name, count, held_here, charged_here in connection.query(
         "SELECT state, calls, held, charged - refunded FROM jecp_mcp.tally"
     ):
         state = State(name)
@@ -207,20 +211,20 @@ def read_totals(link: Link) -> Totals:
     return Totals(MicroUSDC(charged), MicroUSDC(held), MicroUSDC(in_doubt), calls)
 
 
-def read_events(link: Link, call_id: str | None, after: int, limit: int) -> list[EventRow]:
+def read_events(connection: Connection, call_id: str | None, after: int, limit: int) -> list[EventRow]:
     """Changes behind number `after`, oldest first: those of one call, or all."""
     whose = "" if call_id is None else "e.call = (SELECT id FROM jecp_mcp.call WHERE call_id = %s) AND"
     # SQLite takes a negative limit for none.
     asked = (after, None if limit < 0 else limit)
-    rows = link.query(
+    rows = connection.query(
         f"{_EVENTS} WHERE {whose} e.id > %s ORDER BY e.id LIMIT %s", asked if call_id is None else (call_id, *asked)
     )
     return [chain.read(bytes(body), bytes(digest), of) for body, digest, of in rows]
 
 
-def read_grant(link: Link, ref: GrantRef) -> Grant | None:
+def read_grant(connection: Connection, ref: GrantRef) -> Grant | None:
     """One grant, or None."""
-    found = link.query(
+    found = connection.query(
         f"SELECT {_GRANT} FROM jecp_mcp.slip WHERE kind = %s AND slip_id = %s",  # noqa: S608 constants of this module
         (ref.kind.value, ref.grant_id),
     )
@@ -228,11 +232,11 @@ def read_grant(link: Link, ref: GrantRef) -> Grant | None:
 
 
 def read_grants(
-    link: Link, kind: GrantKind, subject: str | None, states: frozenset[GrantState], limit: int
+    connection: Connection, kind: GrantKind, subject: str | None, states: frozenset[GrantState], limit: int
 ) -> list[Grant]:
     """The latest grants in some states, newest first."""
     names = sorted(state.value for state in states)
-    rows = link.query(
+    rows = connection.query(
         f"SELECT {_GRANT} FROM jecp_mcp.slip WHERE kind = %s AND state = ANY (%s) "  # noqa: S608 constants of this module
         "AND (%s::text IS NULL OR subject = %s) "
         "ORDER BY number DESC LIMIT %s",
@@ -241,16 +245,16 @@ def read_grants(
     return [grant_row(row) for row in rows]
 
 
-def read_questions(link: Link, at: UnixMs, skip: int, limit: int) -> OpenQuestions:
+def read_questions(connection: Connection, at: UnixMs, skip: int, limit: int) -> OpenQuestions:
     """What waits for a person at an instant, oldest first."""
-    ((total,),) = link.query(f"SELECT count(*) {_WAITING}", (at,))
-    rows = link.query(f"SELECT {_GRANT} {_WAITING} ORDER BY number LIMIT %s OFFSET %s", (at, limit, skip))
+    ((total,),) = connection.query(f"SELECT count(*) {_WAITING}", (at,))
+    rows = connection.query(f"SELECT {_GRANT} {_WAITING} ORDER BY number LIMIT %s OFFSET %s", (at, limit, skip))
     return OpenQuestions([grant_row(row) for row in rows], int(total))
 
 
-def read_grant_page(link: Link, after: int, limit: int) -> list[tuple[int, Grant]]:
+def read_grant_page(connection: Connection, after: int, limit: int) -> list[tuple[int, Grant]]:
     """Grants behind number `after`, oldest first, with their numbers."""
-    rows = link.query(
+    rows = connection.query(
         f"SELECT number, {_GRANT} FROM jecp_mcp.slip WHERE number > %s ORDER BY number LIMIT %s",  # noqa: S608 likewise
         (after, limit),
     )
@@ -258,7 +262,7 @@ def read_grant_page(link: Link, after: int, limit: int) -> list[tuple[int, Grant
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredBody:
     """A request or an answer: its bytes, or the name of its parts, or neither.
 
     Attributes:
@@ -270,21 +274,21 @@ class Kept:
     size: int
 
 
-def read_kept(link: Link, number: int) -> tuple[Kept, Kept]:
+def read_bodies(connection: Connection, number: int) -> tuple[StoredBody, StoredBody]:
     """A call's request and answer."""
-    found = link.query(_KEPT, (number, number))
-    request, answer = (Kept(None if body is None else bytes(body), upload, size) for body, upload, size in found)
+    found = connection.query(_KEPT, (number, number))
+    request, answer = (StoredBody(None if body is None else bytes(body), upload, size) for body, upload, size in found)
     return request, answer
 
 
-def read_part(link: Link, upload: str, number: int) -> bytes | None:
+def read_part(connection: Connection, upload: str, number: int) -> bytes | None:
     """A part of a body, or None behind the last one."""
-    return link.get_part("SELECT body FROM jecp_mcp.part WHERE upload = %s AND number = %s", (upload, number))
+    return connection.get_part("SELECT body FROM jecp_mcp.part WHERE upload = %s AND number = %s", (upload, number))
 
 
-def read_parts(link: Link, upload: str) -> set[int]:
+def read_parts(connection: Connection, upload: str) -> set[int]:
     """The numbers of the parts that are there."""
-    return {number for (number,) in link.query("SELECT number FROM jecp_mcp.part WHERE upload = %s", (upload,))}
+    return {number for (number,) in connection.query("SELECT number FROM jecp_mcp.part WHERE upload = %s", (upload,))}
 
 
 def _one(found: Sequence[Sequence[Any]]) -> CallRow | None:

@@ -10,17 +10,17 @@ from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.sqlite.session_locks import Owners
+from jecp_mcp.mandate.sqlite.session_locks import SessionLocks
 from jecp_mcp.mandate.states import State
 from tests.unit.mandate.reservations import HandClock, everything, meter, reservation
 
 
 @pytest.fixture
-def owners(tmp_path: Path) -> Owners:
-    return Owners(tmp_path / "owners")
+def owners(tmp_path: Path) -> SessionLocks:
+    return SessionLocks(tmp_path / "owners")
 
 
-def test_a_held_session_cannot_be_claimed(owners: Owners) -> None:
+def test_a_held_session_cannot_be_claimed(owners: SessionLocks) -> None:
     lock = owners.hold("s1")
     assert owners.claim("s1") is None
     lock.release()
@@ -31,7 +31,7 @@ def test_a_held_session_cannot_be_claimed(owners: Owners) -> None:
     assert owners.known() == set()
 
 
-def test_a_session_is_held_once(owners: Owners) -> None:
+def test_a_session_is_held_once(owners: SessionLocks) -> None:
     lock = owners.hold("s1")
     with pytest.raises(ValueError, match="is another process"):
         owners.hold("s1")
@@ -69,7 +69,7 @@ async def test_a_session_that_another_process_keeps_buys_nothing(
 
 
 @pytest.mark.parametrize("session", ["", "../s1", "a/b", "x" * 65, "a\n"])
-def test_a_session_that_is_no_file_name_is_refused(owners: Owners, session: str) -> None:
+def test_a_session_that_is_no_file_name_is_refused(owners: SessionLocks, session: str) -> None:
     with pytest.raises(ValueError, match="session id"):
         owners.hold(session)
     assert owners.claim(session) is None

@@ -17,7 +17,7 @@ def storable(text: str) -> bool:
     return "\0" not in text
 
 
-def checked_id(call_id: str) -> str:
+def check_id(call_id: str) -> str:
     """A call's id, where it can be one.
 
     Raises:

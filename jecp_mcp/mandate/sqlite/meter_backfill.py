@@ -11,9 +11,9 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.columns import read_meter, read_names
 from jecp_mcp.mandate.counting import new_meter, reading
 from jecp_mcp.mandate.ledger import Meter, MeterReading
-from jecp_mcp.mandate.page import MeterState
 from jecp_mcp.mandate.sqlite.schema import COUNTED
 from jecp_mcp.mandate.windows import SLOT_MS, Window, earliest
+from jecp_mcp.mandate.working_set import MeterState
 
 METER: Final = "SELECT id, key, window, principal, pattern, session, since, fed, used FROM meter "
 """A meter, for `read_meter`."""
