@@ -19,6 +19,7 @@ from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.postgres import server
 from jecp_mcp.mandate.postgres.connection import Connection, place
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+from jecp_mcp.mandate.postgres.schema import VERSION
 from jecp_mcp.mandate.postgres.store import Store
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
@@ -186,7 +187,7 @@ async def test_a_ledger_from_before_the_first_release_is_refused_with_what_to_do
             await ask
     with pytest.raises(LedgerUnavailable):
         await old.close()
-    cluster.execute("UPDATE jecp_mcp.migration SET version = 3", database)
+    cluster.execute(f"UPDATE jecp_mcp.migration SET version = {VERSION}", database)
     assert isinstance(await ledger.reserve(reservation("new")), Admitted)
     await ledger.close()
 
@@ -241,7 +242,7 @@ async def test_replicas_that_start_at_once_lay_out_the_tables_once(
     ledgers = [open_server(f"{database}&connect_timeout=60", f"r{number}") for number in range(replicas)]
     admitted = await asyncio.gather(*(one.reserve(reservation(one.session)) for one in ledgers))
     assert all(isinstance(one, Admitted) for one in admitted)
-    assert cluster.execute("SELECT version FROM jecp_mcp.migration", database) == [(3,)]
+    assert cluster.execute("SELECT version FROM jecp_mcp.migration", database) == [(VERSION,)]
     await asyncio.gather(*(one.close() for one in ledgers))
 
 
