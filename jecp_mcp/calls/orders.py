@@ -17,8 +17,9 @@ from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import names_of
 from jecp_mcp.mandate.grants import GrantRef
-from jecp_mcp.mandate.ledger import Ledger, Reservation
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
+from jecp_mcp.mandate.records import Reservation
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.base import Rail, StoredRequest
 from jecp_mcp.rails.registry import Rails

@@ -33,8 +33,9 @@ from jecp_mcp.domain.purchases import Principal, Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, WireError
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef
-from jecp_mcp.mandate.ledger import AlreadyOpen, CallRow, Ledger, Undelivered
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.records import AlreadyOpen, CallRow, Undelivered
 from jecp_mcp.mandate.states import OPEN
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.registry import Rails

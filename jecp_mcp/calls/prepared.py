@@ -16,7 +16,7 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
-from jecp_mcp.mandate.ledger import MeterReading
+from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC
 
 PREPARED_MS: Final = 900_000

@@ -14,7 +14,7 @@ from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate.grants import MOST_QUESTIONS, GrantKind
-from jecp_mcp.mandate.ledger import CallRow, NotGood, OverLimit
+from jecp_mcp.mandate.records import CallRow, NotGood, OverLimit
 from jecp_mcp.mandate.states import CHARGED, State
 from jecp_mcp.money import format_usdc
 

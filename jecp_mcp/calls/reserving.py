@@ -16,11 +16,11 @@ from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, HubError
 from jecp_mcp.mandate.grants import GrantRef
-from jecp_mcp.mandate.ledger import (
+from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.records import (
     Admission,
     Admitted,
     AlreadyOpen,
-    Ledger,
     Meter,
     NotGood,
     OverLimit,

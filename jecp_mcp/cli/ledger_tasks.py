@@ -21,8 +21,8 @@ from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import JecpMcpError, LedgerDamaged, LedgerUnavailable
 
 if TYPE_CHECKING:
-    from jecp_mcp.mandate.ledger import EventRow
     from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+    from jecp_mcp.mandate.records import EventRow
     from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
     from jecp_mcp.mandate.statement import Line, Statement
 

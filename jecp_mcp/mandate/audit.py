@@ -20,7 +20,7 @@ from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.counting import applies
 from jecp_mcp.mandate.grants import Grant
-from jecp_mcp.mandate.ledger import AuditReport, CallRow
+from jecp_mcp.mandate.records import AuditReport, CallRow
 from jecp_mcp.mandate.states import OPEN, Event, State, counted_amount
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry, slot_start
 from jecp_mcp.mandate.working_set import MeterState

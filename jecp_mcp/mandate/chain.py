@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Final
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.mandate.ledger import CallRow, EventRow, Reservation
+from jecp_mcp.mandate.records import CallRow, EventRow, Reservation
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 

@@ -11,10 +11,12 @@ from functools import lru_cache
 from typing import Any
 
 from jecp_mcp.domain.outcomes import Mark
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.mandate.working_set import Call, MeterState
+
+_LONGEST_TEXT = 500
 
 
 def read_call(found: Sequence[Any]) -> Call:
@@ -69,3 +71,10 @@ def read_names(text: str) -> tuple[str, ...]:
 def write_names(names: tuple[str, ...]) -> str:
     """The names of a call as the ledger keeps them."""
     return json.dumps(names, separators=(",", ":"))
+
+
+def bound_text(text: str | None) -> str | None:
+    """Foreign text as a column can hold it: no lone surrogates, no NUL, no end without end."""
+    if text is None:
+        return None
+    return text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

@@ -2,77 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.grants import QUESTIONS, Grant, GrantKind, GrantRef
-from jecp_mcp.mandate.ledger import Admission, Admitted, Conclusion, Meter, Note, Reservation
-from jecp_mcp.mandate.rules import Batch, bound_text
+from jecp_mcp.mandate.columns import bound_text
+from jecp_mcp.mandate.grants import QUESTIONS, Grant, GrantRef
+from jecp_mcp.mandate.needs import Needs, Orphans
+from jecp_mcp.mandate.records import (
+    Admission,
+    Admitted,
+    Conclusion,
+    Meter,
+    Note,
+    Reservation,
+)
+from jecp_mcp.mandate.rules import Batch
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
 MOST_KEPT_BYTES: Final = 512 * 1024 * 1024
 """How many bytes of requests and answers are kept where nothing else is said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Orphans:
-    """Open calls that nobody works on, oldest first.
-
-    Of dead sessions every one; of this session those that no task works on and that are ``reserved``, ``sent`` without
-    a time to look again, past what can be proven, or from the future.
-
-    Attributes:
-        dead: the sessions whose process has ended.
-        running: the ids of the calls that tasks of this process work on.
-        behind: only those with a number above this.
-        most: at most so many.
-    """
-
-    dead: tuple[str, ...]
-    running: tuple[str, ...]
-    behind: int
-    most: int
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a change depends on. Of every call that is loaded, the meters that may count it are loaded too.
-
-    Attributes:
-        fingerprints: load the open calls that carry them, and those whose answer waits to be delivered.
-        ids: load these calls.
-        reference: load the calls of the accounts of `ids` that have this payment.
-        principal: load every meter of this principal; `meters` are among them.
-        meters: load these meters, made where they are new, with what they have yet to count.
-        grants: load these grants, and the calls they were used for.
-        subject: load the grants that wait for the same.
-        stored_grants: load, without bodies, the grants of some kinds of a principal, and those of all that expired long
-            ago.
-        lives: the process session must be seen to live.
-        orphans: load these open calls.
-        alone: it changes more than it says, so it has a transaction to itself.
-        keeps: what loading changes is to stay, even where the change leaves no event.
-    """
-
-    fingerprints: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    reference: str | None = None
-    principal: str | None = None
-    meters: tuple[Meter, ...] = ()
-    grants: tuple[GrantRef, ...] = ()
-    subject: tuple[GrantKind, str] | None = None
-    stored_grants: tuple[tuple[GrantKind, ...], str] | None = None
-    lives: bool = False
-    orphans: Orphans | None = None
-    alone: bool = False
-    keeps: bool = False
-
-
-NOTHING = Needs()
 
 
 class Command(Protocol):
@@ -130,7 +82,7 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Send:
-    """`Batch.send`."""
+    """`CallRules.send`."""
 
     call_id: str
     claim: int
@@ -146,7 +98,7 @@ class Send:
 
     def __call__(self, batch: Batch, _at: UnixMs) -> bool:
         """Make it."""
-        return batch.send(self.call_id, self.claim)
+        return batch.calls.send(self.call_id, self.claim)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +135,7 @@ class Resend(_Fact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WriteNotes(_Fact):
-    """`Batch.note`. What was not known to be written says no more than what happened."""
+    """`CallRules.note`. What was not known to be written says no more than what happened."""
 
     call_id: str
     claim: int
@@ -196,12 +148,12 @@ class WriteNotes(_Fact):
 
     def __call__(self, batch: Batch, _at: UnixMs) -> bool:
         """Make it."""
-        return batch.note(self.call_id, self.claim, self.notes)
+        return batch.calls.note(self.call_id, self.claim, self.notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conclude(_Fact):
-    """`Batch.conclude`."""
+    """`CallRules.conclude`."""
 
     conclusion: Conclusion
 
@@ -212,12 +164,12 @@ class Conclude(_Fact):
 
     def __call__(self, batch: Batch, at: UnixMs) -> None:
         """Make it."""
-        batch.conclude(self.conclusion, at)
+        batch.calls.conclude(self.conclusion, at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WriteOff(_Fact):
-    """`Batch.write_off`."""
+    """`CallRules.write_off`."""
 
     call_id: str
     evidence: str
@@ -229,12 +181,12 @@ class WriteOff(_Fact):
 
     def __call__(self, batch: Batch, at: UnixMs) -> None:
         """Make it."""
-        batch.write_off(self.call_id, self.evidence, at)
+        batch.calls.write_off(self.call_id, self.evidence, at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correct(_Fact):
-    """`Batch.correct`."""
+    """`CallRules.correct`."""
 
     call_id: str
     charged: MicroUSDC
@@ -247,12 +199,12 @@ class Correct(_Fact):
 
     def __call__(self, batch: Batch, _at: UnixMs) -> None:
         """Make it."""
-        batch.correct(self.call_id, self.charged, self.evidence)
+        batch.calls.correct(self.call_id, self.charged, self.evidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refund(_Fact):
-    """`Batch.refund`."""
+    """`CallRules.refund`."""
 
     call_id: str
     total: MicroUSDC
@@ -265,12 +217,12 @@ class Refund(_Fact):
 
     def __call__(self, batch: Batch, _at: UnixMs) -> bool:
         """Make it."""
-        return batch.refund(self.call_id, self.total, self.evidence)
+        return batch.calls.refund(self.call_id, self.total, self.evidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deliver(_Fact):
-    """`Batch.deliver`."""
+    """`CallRules.deliver`."""
 
     call_id: str
 
@@ -281,7 +233,7 @@ class Deliver(_Fact):
 
     def __call__(self, batch: Batch, _at: UnixMs) -> None:
         """Make it."""
-        batch.deliver(self.call_id)
+        batch.calls.deliver(self.call_id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -358,7 +310,7 @@ class Recount(_Fact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WriteGrant(_Fact):
-    """`Batch.write_grant`."""
+    """`GrantRules.write`."""
 
     grant: Grant
 
@@ -375,12 +327,12 @@ class WriteGrant(_Fact):
 
     def __call__(self, batch: Batch, at: UnixMs) -> Grant:
         """Make it."""
-        return batch.write_grant(self.grant, at)
+        return batch.grants.write(self.grant, at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnswerGrant(_Fact):
-    """`Batch.answer_grant`."""
+    """`GrantRules.answer`."""
 
     ref: GrantRef
     granted: bool
@@ -393,12 +345,12 @@ class AnswerGrant(_Fact):
 
     def __call__(self, batch: Batch, at: UnixMs) -> Grant | None:
         """Make it."""
-        return batch.answer_grant(self.ref, self.granted, self.note, at)
+        return batch.grants.answer(self.ref, self.granted, self.note, at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UseGrants(_Fact):
-    """`Batch.use_grants`."""
+    """`GrantRules.use_good`."""
 
     refs: tuple[GrantRef, ...]
     subject: str
@@ -412,9 +364,4 @@ class UseGrants(_Fact):
 
     def __call__(self, batch: Batch, at: UnixMs) -> None:
         """Make it."""
-        batch.use_grants(self.refs, self.subject, self.principal, self.call_id, at)
-
-
-def needs_of(commands: Iterable[Any]) -> list[Needs]:
-    """What each command depends on; the writer's own steps depend on nothing."""
-    return [getattr(command, "needs", NOTHING) for command in commands]
+        batch.grants.use_good(self.refs, self.subject, self.principal, self.call_id, at)

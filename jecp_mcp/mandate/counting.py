@@ -12,7 +12,13 @@ from collections.abc import Iterable, Sequence
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.ledger import CallRow, Counting, Meter, MeterReading, OverLimit
+from jecp_mcp.mandate.records import (
+    CallRow,
+    Counting,
+    Meter,
+    MeterReading,
+    OverLimit,
+)
 from jecp_mcp.mandate.windows import Window, slot_expiry, slot_start
 from jecp_mcp.mandate.working_set import (
     Call,

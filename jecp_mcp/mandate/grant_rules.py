@@ -10,8 +10,9 @@ from typing import Final
 from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.errors import LedgerError, TooManyQuestions, TooManyWait
 from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.columns import bound_text
 from jecp_mcp.mandate.grants import MOST_QUESTIONS, WAITING, Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.ledger import NotGood
+from jecp_mcp.mandate.records import NotGood
 from jecp_mcp.mandate.states import FREE
 from jecp_mcp.mandate.working_set import Changes, Events, StoredGrant, WorkingSet
 
@@ -66,12 +67,14 @@ class GrantRules:
         )
         return written
 
-    def answer(self, ref: GrantRef, granted: bool, note: str | None, at: UnixMs) -> Grant | None:
+    def answer(self, ref: GrantRef, granted: bool, note: str, at: UnixMs) -> Grant | None:
         """Answer a grant that is asked for and has not expired; None when there is no such one."""
         grant = self._loaded.grants.get(ref)
         if grant is None or grant.state is not GrantState.ASKED or grant.expires_at <= at:
             return None
-        return self._put(replace(grant, state=GrantState.GRANTED if granted else GrantState.DENIED, note=note))
+        return self._put(
+            replace(grant, state=GrantState.GRANTED if granted else GrantState.DENIED, note=bound_text(note))
+        )
 
     def check(self, refs: Sequence[GrantRef], subject: str, principal: str, at: UnixMs) -> NotGood | None:
         """The first grant that is not good for this call, or None when all are."""
@@ -80,6 +83,12 @@ class GrantRules:
             if grant is None or not self._good(grant, subject, principal, at):
                 return NotGood(ref, grant)
         return None
+
+    def use_good(self, refs: Sequence[GrantRef], subject: str, principal: str, call_id: str, at: UnixMs) -> None:
+        """Use those grants that are good for a call which is in the ledger."""
+        for ref in refs:
+            if self.check((ref,), subject, principal, at) is None:
+                self.use(ref, call_id)
 
     def use(self, ref: GrantRef, call_id: str) -> None:
         """Use a grant that is good."""

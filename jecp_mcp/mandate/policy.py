@@ -14,7 +14,7 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import CapSet, PerCallCap, meters_for, names_of, tightest_per_call
-from jecp_mcp.mandate.ledger import Meter
+from jecp_mcp.mandate.records import Meter
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.settings.patterns import matches

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 
 

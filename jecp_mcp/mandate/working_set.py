@@ -13,7 +13,7 @@ from typing import NamedTuple
 from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.ledger import AlreadyOpen, Reservation, Undelivered
+from jecp_mcp.mandate.records import AlreadyOpen, Reservation, Undelivered
 from jecp_mcp.mandate.states import State, counted_amount
 from jecp_mcp.mandate.windows import Window
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate.ledger import Counting
+from jecp_mcp.mandate.records import Counting
 from jecp_mcp.mandate.sqlite.database import Contended
 
 _LOG = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC

@@ -18,8 +18,8 @@ import psycopg
 from pydantic import SecretStr
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import new_cluster

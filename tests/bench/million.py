@@ -15,7 +15,7 @@ import apsw
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.caps import meter_key
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.sqlite import schema
 from jecp_mcp.mandate.sqlite.database import MARK
 from jecp_mcp.mandate.sqlite.ledger_queries import values_of

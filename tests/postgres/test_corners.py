@@ -16,11 +16,11 @@ from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
 from jecp_mcp.mandate.postgres import heartbeat, read_thread, server
 from jecp_mcp.mandate.postgres import ledger as ledgers
 from jecp_mcp.mandate.postgres.connection import Connection
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+from jecp_mcp.mandate.records import Admitted, Conclusion, OverLimit
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC

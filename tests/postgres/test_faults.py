@@ -14,13 +14,13 @@ from jecp_mcp.cli.ledger import read as read_ledger
 from jecp_mcp.cli.options import start
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable, SettingsError
-from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.postgres import server
 from jecp_mcp.mandate.postgres.connection import Connection, place
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.postgres.schema import VERSION
 from jecp_mcp.mandate.postgres.store import Store
+from jecp_mcp.mandate.records import Admitted, Conclusion
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LedgerSettings, load_settings

@@ -14,10 +14,16 @@ from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerUnavailable, TooManyWait
 from jecp_mcp.mandate import grant_rules
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, CallRow, Conclusion, Undelivered
 from jecp_mcp.mandate.postgres import body_uploads
 from jecp_mcp.mandate.postgres.bodies import PART
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+from jecp_mcp.mandate.records import (
+    Admitted,
+    AlreadyOpen,
+    CallRow,
+    Conclusion,
+    Undelivered,
+)
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster

@@ -8,10 +8,10 @@ import pytest
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, NotYours
 from jecp_mcp.mandate.postgres import heartbeat
 from jecp_mcp.mandate.postgres import ledger as ledgers
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+from jecp_mcp.mandate.records import Admitted, Conclusion, NotYours
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster

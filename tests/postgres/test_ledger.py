@@ -10,9 +10,16 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import ClockWentBack, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import writer
-from jecp_mcp.mandate.ledger import RULED, Admitted, AlreadyOpen, Conclusion, OverLimit, Undelivered
 from jecp_mcp.mandate.postgres import store
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+from jecp_mcp.mandate.records import (
+    RULED,
+    Admitted,
+    AlreadyOpen,
+    Conclusion,
+    OverLimit,
+    Undelivered,
+)
 from jecp_mcp.mandate.states import (
     HOLDING,
     Event,

@@ -7,8 +7,8 @@ from typing import Any
 
 from jecp_mcp.mandate.columns import write_names
 from jecp_mcp.mandate.grants import Grant
-from jecp_mcp.mandate.ledger import Reservation
 from jecp_mcp.mandate.postgres.bodies import UploadedBody
+from jecp_mcp.mandate.records import Reservation
 from jecp_mcp.mandate.windows import slot_expiry
 from jecp_mcp.mandate.working_set import Call, Changes, MeterState
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.postgres.bodies import INLINE, LONGEST, UploadedBody, parts_of
+from jecp_mcp.mandate.records import Conclusion
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.server import Server

@@ -13,7 +13,14 @@ from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.grants import Grant, GrantRef
-from jecp_mcp.mandate.ledger import (
+from jecp_mcp.mandate.postgres import ledger_queries, verify
+from jecp_mcp.mandate.postgres.bodies import UploadedBody
+from jecp_mcp.mandate.postgres.body_uploads import BodyUploads
+from jecp_mcp.mandate.postgres.heartbeat import Heartbeat
+from jecp_mcp.mandate.postgres.read_side import ReadSide
+from jecp_mcp.mandate.postgres.server import Server
+from jecp_mcp.mandate.postgres.storable_text import check_id, check_meters, check_texts
+from jecp_mcp.mandate.records import (
     Admission,
     Admitted,
     AlreadyOpen,
@@ -26,13 +33,6 @@ from jecp_mcp.mandate.ledger import (
     Reservation,
     Undelivered,
 )
-from jecp_mcp.mandate.postgres import ledger_queries, verify
-from jecp_mcp.mandate.postgres.bodies import UploadedBody
-from jecp_mcp.mandate.postgres.body_uploads import BodyUploads
-from jecp_mcp.mandate.postgres.heartbeat import Heartbeat
-from jecp_mcp.mandate.postgres.read_side import ReadSide
-from jecp_mcp.mandate.postgres.server import Server
-from jecp_mcp.mandate.postgres.storable_text import check_id, check_meters, check_texts
 from jecp_mcp.mandate.writer import Writer
 from jecp_mcp.money import MicroUSDC
 

@@ -10,11 +10,18 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call_row
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState, OpenQuestions
-from jecp_mcp.mandate.ledger import RULED, AlreadyOpen, CallRow, EventRow, Totals, Undelivered
 from jecp_mcp.mandate.postgres.bodies import ABANDONED_MS
 from jecp_mcp.mandate.postgres.leases import DEAD_MS
 from jecp_mcp.mandate.postgres.schema import KEPT
 from jecp_mcp.mandate.postgres.store import grant_row
+from jecp_mcp.mandate.records import (
+    RULED,
+    AlreadyOpen,
+    CallRow,
+    EventRow,
+    Totals,
+    Undelivered,
+)
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
 from jecp_mcp.mandate.sqlite.schema import CHARGED as CHARGED_SQL
 from jecp_mcp.mandate.sqlite.schema import EXCESSIVE as EXCESSIVE_SQL

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.grants import WAITING, Grant, GrantKind, GrantRef, GrantState, OpenQuestions
-from jecp_mcp.mandate.ledger import AuditReport, CallRow, EventRow, Meter, MeterReading, Totals
 from jecp_mcp.mandate.postgres import ledger_queries, verify
 from jecp_mcp.mandate.postgres.read_thread import ReadThread
 from jecp_mcp.mandate.postgres.storable_text import storable
 from jecp_mcp.mandate.postgres.store import Store
+from jecp_mcp.mandate.records import (
+    AuditReport,
+    CallRow,
+    EventRow,
+    Meter,
+    MeterReading,
+    Totals,
+)
 from jecp_mcp.mandate.states import State
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.ledger import CallRow
 from jecp_mcp.mandate.postgres import ledger_queries
 from jecp_mcp.mandate.postgres.bodies import PART
+from jecp_mcp.mandate.records import CallRow
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.connection import Connection

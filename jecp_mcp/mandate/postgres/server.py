@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
+from jecp_mcp.mandate.needs import NOTHING, Needs, needs_of
 from jecp_mcp.mandate.postgres import bodies
 from jecp_mcp.mandate.postgres.connection_errors import ConnectionLost, RolledBack
 from jecp_mcp.mandate.sqlite.database import Contended
@@ -67,7 +68,7 @@ class RenewLease:
     """
 
     waiting: bool = False
-    needs: commands.Needs = field(default=commands.Needs(lives=True, keeps=True), init=False)
+    needs: Needs = field(default=Needs(lives=True, keeps=True), init=False)
 
     def undo(self, _outcome: Any) -> None:
         """Nothing takes it back."""
@@ -250,8 +251,8 @@ class Server:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _try(self, steps: Sequence[Any]) -> list[Any]:
-        needs = commands.needs_of(steps)
-        if not self.unsettled and all(one is commands.NOTHING for one in needs):
+        needs = needs_of(steps)
+        if not self.unsettled and all(one is NOTHING for one in needs):
             return [None] * len(steps)
         if self._connection is None:
             self._connection = self._open()
@@ -276,7 +277,7 @@ class Server:
         from jecp_mcp.mandate.postgres.bind_values import append_arguments
         from jecp_mcp.mandate.postgres.store import Store
 
-        needs = commands.needs_of(steps)
+        needs = needs_of(steps)
         loaded = Store(connection, self._session, self._token).load(needs)
         self.kept_bytes = loaded.kept
         outcomes = [self._run(step, loaded, connection) for step in steps]
@@ -298,7 +299,7 @@ class Server:
 
     def _run(self, step: Any, loaded: Loaded, connection: Connection) -> Any:
         """What a step comes to, or the `LedgerError` it met."""
-        if loaded.mine is False and getattr(step, "needs", commands.NOTHING).lives and not isinstance(step, RenewLease):
+        if loaded.mine is False and getattr(step, "needs", NOTHING).lives and not isinstance(step, RenewLease):
             return LedgerError(f"the session {self._session} is another process")
         try:
             return step(loaded.batch, loaded.batch.at)
@@ -370,7 +371,7 @@ def _groups(steps: Sequence[Any]) -> Iterator[list[Any]]:
     group: list[Any] = []
     size = 0
     keys: set[str] = set()
-    for step, needs in zip(steps, commands.needs_of(steps), strict=True):
+    for step, needs in zip(steps, needs_of(steps), strict=True):
         here, more = _size(step), {meter.key for meter in needs.meters}
         if group and (needs.alone or size + here > bodies.BATCH or len(keys | more) > _MOST_METERS):
             yield group

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Meter, Reservation
+from jecp_mcp.mandate.records import Meter, Reservation
 
 
 def storable(text: str) -> bool:

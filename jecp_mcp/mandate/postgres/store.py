@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.columns import read_call, read_meter, read_names
-from jecp_mcp.mandate.commands import Needs
+from jecp_mcp.mandate.columns import bound_text, read_call, read_meter, read_names
 from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter, reading
 from jecp_mcp.mandate.grant_rules import LAPSED_AT_ONCE, LAPSED_MS
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.ledger import Meter, MeterReading
+from jecp_mcp.mandate.needs import Needs
 from jecp_mcp.mandate.postgres.leases import DEAD_MS, RENEW_MS
-from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch, bound_text
+from jecp_mcp.mandate.records import Meter, MeterReading
+from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch
 from jecp_mcp.mandate.sqlite.schema import OPEN
 from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, earliest
 from jecp_mcp.mandate.working_set import Feed, MeterState, StoredGrant, WorkingSet

@@ -10,9 +10,9 @@ from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.audit import Audit, Bodies
 from jecp_mcp.mandate.columns import read_call_fields, read_meter
 from jecp_mcp.mandate.grants import Grant
-from jecp_mcp.mandate.ledger import AuditReport
 from jecp_mcp.mandate.postgres.ledger_queries import COLUMNS, read_grant_page
 from jecp_mcp.mandate.postgres.store import METER
+from jecp_mcp.mandate.records import AuditReport
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.connection import Connection

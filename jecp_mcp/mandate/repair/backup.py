@@ -17,7 +17,7 @@ import apsw
 
 from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.ledger import AuditReport
+from jecp_mcp.mandate.records import AuditReport
 from jecp_mcp.mandate.sqlite import file_users, ledger_queries, schema, verify
 from jecp_mcp.mandate.sqlite.database import MARK, LedgerFile
 from jecp_mcp.mandate.states import State, counted_amount

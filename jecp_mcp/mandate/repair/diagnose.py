@@ -19,7 +19,7 @@ import apsw
 
 from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.ledger import AuditReport, CallRow
+from jecp_mcp.mandate.records import AuditReport, CallRow
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.sqlite import file_users, ledger_queries, schema, verify
 from jecp_mcp.mandate.sqlite.database import SAFE_FOR_SEVERAL, LedgerFile, several_may_write

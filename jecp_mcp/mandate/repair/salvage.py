@@ -21,7 +21,7 @@ import apsw
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.ledger import CallRow, EventRow
+from jecp_mcp.mandate.records import CallRow, EventRow
 from jecp_mcp.mandate.repair import read_damaged
 from jecp_mcp.mandate.repair.read_damaged import Table
 from jecp_mcp.mandate.repair.unaccounted import Part

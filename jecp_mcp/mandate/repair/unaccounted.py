@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.counting import counts
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import counted_amount
 from jecp_mcp.mandate.windows import SLOT_MS, slot_start
 from jecp_mcp.mandate.working_set import MeterState

@@ -21,7 +21,7 @@ import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate.commands import Needs, needs_of
+from jecp_mcp.mandate.needs import Needs, needs_of
 from jecp_mcp.mandate.rules import Batch
 from jecp_mcp.mandate.sqlite import ledger_queries, schema
 from jecp_mcp.mandate.sqlite.file_users import describe, holders

@@ -16,7 +16,7 @@ from jecp_mcp.errors import LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.counting import FEED_AT_ONCE
 from jecp_mcp.mandate.grants import WAITING, Grant, GrantKind, GrantRef, GrantState, OpenQuestions
-from jecp_mcp.mandate.ledger import (
+from jecp_mcp.mandate.records import (
     Admission,
     Admitted,
     AlreadyOpen,

@@ -13,7 +13,14 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call_row, write_names
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState, OpenQuestions
-from jecp_mcp.mandate.ledger import RULED, AlreadyOpen, CallRow, EventRow, Totals, Undelivered
+from jecp_mcp.mandate.records import (
+    RULED,
+    AlreadyOpen,
+    CallRow,
+    EventRow,
+    Totals,
+    Undelivered,
+)
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
 from jecp_mcp.mandate.sqlite.schema import CHARGED as CHARGED_SQL
 from jecp_mcp.mandate.sqlite.schema import EXCESSIVE as EXCESSIVE_SQL

@@ -10,7 +10,7 @@ import apsw
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.columns import read_meter, read_names
 from jecp_mcp.mandate.counting import new_meter, reading
-from jecp_mcp.mandate.ledger import Meter, MeterReading
+from jecp_mcp.mandate.records import Meter, MeterReading
 from jecp_mcp.mandate.sqlite.schema import COUNTED
 from jecp_mcp.mandate.windows import SLOT_MS, Window, earliest
 from jecp_mcp.mandate.working_set import MeterState

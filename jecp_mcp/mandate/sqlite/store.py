@@ -15,11 +15,11 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call, read_meter, write_names
-from jecp_mcp.mandate.commands import Needs, Orphans
 from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter
 from jecp_mcp.mandate.grant_rules import LAPSED_AT_ONCE, LAPSED_MS
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.ledger import Meter, Reservation
+from jecp_mcp.mandate.needs import Needs, Orphans
+from jecp_mcp.mandate.records import Meter, Reservation
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS, Batch
 from jecp_mcp.mandate.sqlite.meter_backfill import METER, fed_from, read_feed
 from jecp_mcp.mandate.sqlite.schema import KEPT, OPEN

@@ -11,7 +11,7 @@ import apsw
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.audit import Audit, Bodies
 from jecp_mcp.mandate.columns import read_call_fields, read_meter
-from jecp_mcp.mandate.ledger import AuditReport
+from jecp_mcp.mandate.records import AuditReport
 from jecp_mcp.mandate.sqlite.ledger_queries import COLUMNS
 from jecp_mcp.mandate.sqlite.meter_backfill import METER
 from jecp_mcp.mandate.sqlite.store import READ_GRANT, grant_row

@@ -13,7 +13,7 @@ from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import SettingsError, ToolFault
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.tools.error_results import message_of, next_action_object
 from jecp_mcp.tools.next_actions.builders import Context

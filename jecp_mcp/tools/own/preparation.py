@@ -11,7 +11,7 @@ from jecp_mcp.calls.prepared import Preparation, PreparedCall
 from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import QuoteKind
-from jecp_mcp.mandate.ledger import MeterReading
+from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.error_results import next_action_object
 from jecp_mcp.tools.next_actions.builders import topup_amount, ways_to_answer

@@ -27,7 +27,7 @@ from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, SettingsError, WireError
 from jecp_mcp.mandate.grants import MOST_QUESTIONS, GrantKind, GrantRef
-from jecp_mcp.mandate.ledger import NotGood
+from jecp_mcp.mandate.records import NotGood
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails import base

@@ -25,8 +25,8 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.ledger import Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Conclusion, Meter
 from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger

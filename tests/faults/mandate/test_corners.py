@@ -16,8 +16,8 @@ import pytest
 from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.mandate.repair import diagnose
 from jecp_mcp.mandate.repair.backup import back_up, restore
 from jecp_mcp.mandate.repair.diagnose import Finding, Level, Mend, examine

@@ -15,8 +15,8 @@ import pytest
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.repair.diagnose import Finding, Level, Mend, examine
 from jecp_mcp.mandate.repair.repair import mend
 from jecp_mcp.mandate.states import OPEN, State

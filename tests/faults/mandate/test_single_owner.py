@@ -10,8 +10,8 @@ import apsw
 import pytest
 
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted
 from jecp_mcp.mandate.sqlite import database as file_module
 from tests.unit.mandate.reservations import reservation
 

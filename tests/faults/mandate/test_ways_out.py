@@ -16,8 +16,8 @@ import pytest
 
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted
 from jecp_mcp.mandate.opening import open_configured, open_ledger
+from jecp_mcp.mandate.records import Admitted
 from jecp_mcp.mandate.repair.backup import back_up, beside, restore
 from jecp_mcp.mandate.repair.diagnose import examine
 from jecp_mcp.mandate.repair.repair import mend

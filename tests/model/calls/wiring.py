@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import Credentials, MandateSettings

@@ -27,8 +27,15 @@ from hypothesis.stateful import (
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import ClockWentBack, LedgerError
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, Meter, OverLimit, Undelivered
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import (
+    Admitted,
+    AlreadyOpen,
+    Conclusion,
+    Meter,
+    OverLimit,
+    Undelivered,
+)
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window

@@ -19,7 +19,7 @@ from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, WireError
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.ledger import CallRow, Meter, NotGood, OverLimit
+from jecp_mcp.mandate.records import CallRow, Meter, NotGood, OverLimit
 from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import ZERO, MicroUSDC

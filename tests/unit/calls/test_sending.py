@@ -18,7 +18,8 @@ from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.mandate.grants import GrantKind, GrantRef
-from jecp_mcp.mandate.ledger import Admitted, Ledger, Meter
+from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.records import Admitted, Meter
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.base import NotNow, StoredRequest

@@ -17,8 +17,8 @@ from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import WireError
 from jecp_mcp.mandate.grants import GrantKind
-from jecp_mcp.mandate.ledger import Meter, MeterReading
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Meter, MeterReading
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings

@@ -7,8 +7,8 @@ import pytest
 from jecp_mcp.calls.refusals import standing
 from jecp_mcp.cli.call_rows import call_json
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import reservation
 

@@ -8,7 +8,7 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError, TooManyQuestions
 from jecp_mcp.mandate.grants import MOST_QUESTIONS, Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, NotGood
+from jecp_mcp.mandate.records import Admitted, Conclusion, NotGood
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, HandClock, reservation

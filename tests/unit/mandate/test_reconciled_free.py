@@ -3,7 +3,7 @@
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import Event, State, after, counted_amount
 from jecp_mcp.mandate.windows import Window

@@ -14,8 +14,8 @@ from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerUnavailable, TooManyWait
 from jecp_mcp.mandate import grant_rules
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.mandate.sqlite import database as file_module
 from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger

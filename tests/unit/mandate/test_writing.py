@@ -13,8 +13,14 @@ from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands, writer
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit, Reservation
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import (
+    Admitted,
+    AlreadyOpen,
+    Conclusion,
+    OverLimit,
+    Reservation,
+)
 from jecp_mcp.mandate.sqlite import database as file_module
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jecp_mcp.clock import UnixMs, parse_iso
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.statement import By, Line, StatementBuilder
 from jecp_mcp.mandate.states import State, counted_amount
 from jecp_mcp.money import MicroUSDC
