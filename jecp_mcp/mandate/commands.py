@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
@@ -23,11 +23,13 @@ from jecp_mcp.mandate.rules import Batch
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
+_T_co = TypeVar("_T_co", covariant=True)
+
 MOST_KEPT_BYTES: Final = 512 * 1024 * 1024
 """How many bytes of requests and answers are kept where nothing else is said."""
 
 
-class Command(Protocol):
+class Command(Protocol[_T_co]):
     """One change, made inside a transaction at the given instant."""
 
     @property
@@ -35,16 +37,16 @@ class Command(Protocol):
         """What it depends on."""
         ...
 
-    def undo(self, outcome: Any) -> Command | None:
+    def undo(self, outcome: Any) -> Command[Any] | None:
         """What takes it back where its caller was told that it was not made; nothing was sent for it."""
         ...
 
-    def __call__(self, batch: Batch, at: UnixMs) -> Any:
+    def __call__(self, batch: Batch, at: UnixMs, /) -> _T_co:
         """Make it."""
         ...
 
 
-def unsent(call_id: str, evidence: str) -> Conclude:
+def release_unsent(call_id: str, evidence: str) -> Conclude:
     """The release of a call that was written, and for which nothing was sent."""
     return Conclude(Conclusion(call_id, Verdict.NOT_CHARGED, evidence=evidence, attempts=0, claim=0))
 
@@ -71,9 +73,9 @@ class Reserve:
             lives=True,
         )
 
-    def undo(self, outcome: Admission) -> Command | None:
+    def undo(self, outcome: Admission) -> Command[Any] | None:
         """Release what was admitted."""
-        return unsent(self.reservation.call_id, _NOT_KNOWN) if isinstance(outcome, Admitted) else None
+        return release_unsent(self.reservation.call_id, _NOT_KNOWN) if isinstance(outcome, Admitted) else None
 
     def __call__(self, batch: Batch, at: UnixMs) -> Any:
         """Make it."""
@@ -92,9 +94,9 @@ class Send:
         """The call."""
         return Needs(ids=(self.call_id,))
 
-    def undo(self, outcome: bool) -> Command | None:
+    def undo(self, outcome: bool) -> Command[Any] | None:
         """Release what was marked as sent."""
-        return unsent(self.call_id, _NOT_KNOWN) if outcome else None
+        return release_unsent(self.call_id, _NOT_KNOWN) if outcome else None
 
     def __call__(self, batch: Batch, _at: UnixMs) -> bool:
         """Make it."""
@@ -105,7 +107,7 @@ class Send:
 class _Fact:
     """A change that stands, whoever was told what."""
 
-    def undo(self, _outcome: Any) -> Command | None:
+    def undo(self, _outcome: Any) -> Command[Any] | None:
         """Nothing."""
         return None
 

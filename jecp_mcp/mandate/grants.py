@@ -101,6 +101,7 @@ class Grants(Protocol):
 
         Raises:
             LedgerError: its id is taken.
+            TooManyWait: there is no room for it beside those that wait.
             TooManyQuestions: it asks a person, and `MOST_QUESTIONS` others of its principal wait for one already.
         """
         ...

@@ -49,13 +49,22 @@ class Ledger(Grants, Protocol):
     async def reserve(self, reservation: Reservation) -> Admission:
         """Check every cap and write the row in one atomic, durable step.
 
+        Looked at in this order: an open call with the same fingerprint, an undelivered answer to it from the
+        last 24 hours, the caps. When several caps have no room, the one reported takes longest to reset. A caller that
+        is cancelled meanwhile leaves nothing held.
+
         Raises:
+            LedgerError: the call id is taken, or the reservation names another session.
             ClockWentBack: the clock is well behind the last change; `trust_clock` tells that it is right.
         """
         ...
 
     async def send(self, call_id: str, claim: int = 0) -> bool:
-        """Move a ``reserved`` row to ``sent``, durably. False when it is no longer ``reserved`` or under that claim."""
+        """Move a ``reserved`` row to ``sent``, durably. False when it is no longer ``reserved`` or under that claim.
+
+        Raises:
+            LedgerError: there is no such call.
+        """
         ...
 
     async def resend(self, call_id: str, claim: int, meters: Sequence[Meter]) -> Readmission:
@@ -65,6 +74,9 @@ class Ledger(Grants, Protocol):
             claim: the claim under which it is sent.
             meters: every window cap that applies to it now; each must have room for it beside everything but itself,
                 unless its window counts it already.
+
+        Raises:
+            LedgerError: there is no such call.
         """
         ...
 
@@ -194,7 +206,7 @@ class Ledger(Grants, Protocol):
         ...
 
     async def readings(self, meters: Sequence[Meter]) -> Sequence[MeterReading]:
-        """How full each cap is now."""
+        """How full each cap is now; one that no call has met yet shows what it will begin with."""
         ...
 
     async def totals(self) -> Totals:
@@ -225,5 +237,9 @@ class Ledger(Grants, Protocol):
         ...
 
     async def close(self) -> None:
-        """Write what is queued and let go of the file."""
+        """Write what is queued and let go of what keeps it. Open rows are anybody's to adopt from then on.
+
+        Raises:
+            LedgerUnavailable: what was queued could not be written; it is let go all the same.
+        """
         ...

@@ -21,7 +21,6 @@ from typing import Any, Protocol
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate.records import Counting
-from jecp_mcp.mandate.sqlite.database import Contended
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,6 +40,10 @@ _QUICK = 0.003
 
 Step = Callable[[Any, UnixMs], Any]
 """One change, made on the books of whatever keeps the ledger."""
+
+
+class Contended(LedgerUnavailable):
+    """Another process or thread is writing, and the caller did not want to wait."""
 
 
 class Batches(Protocol):

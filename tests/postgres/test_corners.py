@@ -17,7 +17,6 @@ from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.postgres import heartbeat, read_thread, server
-from jecp_mcp.mandate.postgres import ledger as ledgers
 from jecp_mcp.mandate.postgres.connection import Connection
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.records import Admitted, Conclusion, OverLimit
@@ -189,7 +188,7 @@ async def test_what_was_written_before_a_batch_broke_off_is_told_as_written(
 async def test_old_bodies_go_in_portions(
     ledger: PostgresLedger, clock: ServerClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledgers, "_PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(PostgresLedger, "PRUNED_AT_ONCE", 2)
     for number in range(5):
         await ledger.reserve(reservation("session", call_id=f"{number}"))
         ledger.conclude(Conclusion(f"{number}", Verdict.NOT_CHARGED))
@@ -230,7 +229,7 @@ async def test_amounts_that_no_column_holds_are_errors_of_their_calls_alone(ledg
 async def test_bodies_that_are_too_much_go_in_portions_and_those_that_nobody_received_last(
     database: str, clock: ServerClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledgers, "_TRIMMED_AT_ONCE", 2)
+    monkeypatch.setattr(PostgresLedger, "TRIMMED_AT_ONCE", 2)
     ledger = PostgresLedger(SecretStr(database), "session", most_kept=250)
     for number in range(6):
         await ledger.reserve(reservation("session", call_id=f"{number}"))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jecp_mcp.mandate.columns import write_names
+from jecp_mcp.mandate import columns
 from jecp_mcp.mandate.grants import Grant
 from jecp_mcp.mandate.postgres.bodies import UploadedBody
-from jecp_mcp.mandate.records import Reservation
 from jecp_mcp.mandate.windows import slot_expiry
-from jecp_mcp.mandate.working_set import Call, Changes, MeterState
+from jecp_mcp.mandate.working_set import Call, Changes
 
 
 def append_arguments(changes: Changes) -> list[Any]:
@@ -26,8 +25,13 @@ def append_arguments(changes: Changes) -> list[Any]:
     new_grants = list(changes.new_grants.values())
     document = {
         "moved": [_moved(call) for call in changes.moved.values()],
-        "made": [_made(call, wanted) for call, wanted in changes.made],
-        "meters": [_meter_values(state) for _, state in sorted(changes.meters.items())],
+        "made": [
+            dict(zip(columns.CALL, columns.new_call_values(call, wanted), strict=True)) for call, wanted in changes.made
+        ],
+        "meters": [
+            dict(zip(columns.METER, columns.meter_values(state), strict=True))
+            for _, state in sorted(changes.meters.items())
+        ],
         "slots": [
             {
                 "meter": meter,
@@ -72,76 +76,10 @@ def append_arguments(changes: Changes) -> list[Any]:
 
 
 def _moved(call: Call) -> dict[str, Any]:
-    return {
-        "id": call.number,
-        "owner": call.owner,
-        "claim": call.claim,
-        "state": call.state.value,
-        "charged": call.charged,
-        "refunded": call.refunded,
-        "balance_after": call.balance_after,
-        "reference": call.reference,
-        "evidence": call.evidence,
-        "attempts": call.attempts,
-        "sent_at": call.sent_at,
-        "look_again_at": call.look_again_at,
-        "ended_at": call.ended_at,
-        "answered": call.answered,
-        "delivered": call.delivered,
-        "mark": call.mark,
-    }
-
-
-def _made(call: Call, wanted: Reservation) -> dict[str, Any]:
-    return {
-        **_moved(call),
-        "call_id": call.call_id,
-        "principal": call.principal,
-        "team": wanted.team,
-        "session": call.session,
-        "rail": call.rail,
-        "account": call.account,
-        "tool": wanted.tool,
-        "payee": wanted.payee,
-        "source": wanted.source,
-        "offer": wanted.offer,
-        "names": write_names(call.names),
-        "version": wanted.version,
-        "fingerprint": call.fingerprint,
-        "kind": wanted.kind,
-        "terms": wanted.terms,
-        "quoted": wanted.quoted,
-        "held": call.held,
-        "created_at": call.created_at,
-        "provable_until": call.provable_until,
-    }
-
-
-def _meter_values(state: MeterState) -> dict[str, Any]:
-    return {
-        "id": state.number,
-        "key": state.key,
-        "window": state.window.value,
-        "principal": state.principal,
-        "pattern": state.pattern,
-        "session": state.session,
-        "since": state.since,
-        "fed": state.fed,
-        "used": state.used,
-    }
+    return {"id": call.number, **dict(zip(columns.CHANGING, columns.changing_values(call), strict=True))}
 
 
 def _grant_values(place: int, grant: Grant) -> dict[str, Any]:
-    return {
-        "place": place,
-        "kind": grant.kind.value,
-        "slip_id": grant.grant_id,
-        "principal": grant.principal,
-        "subject": grant.subject,
-        "state": grant.state.value,
-        "created_at": grant.created_at,
-        "expires_at": grant.expires_at,
-        "call_id": grant.call_id,
-        "note": grant.note,
-        "upload": grant.body.upload if isinstance(grant.body, UploadedBody) else None,
-    }
+    values = dict(zip(columns.GRANT, columns.grant_values(grant), strict=True))
+    del values["body"]
+    return {"place": place, **values, "upload": grant.body.upload if isinstance(grant.body, UploadedBody) else None}

@@ -153,9 +153,9 @@ class BodyUploads:
         self._queue(end)
 
     async def _send(self, body: bytes, upload: str) -> UploadedBody:
-        from jecp_mcp.mandate.postgres import ledger_queries
+        from jecp_mcp.mandate.postgres.ledger_queries import LedgerQueries
 
-        there: set[int] = await self._in_thread(lambda connection: ledger_queries.read_parts(connection, upload))
+        there: set[int] = await self._in_thread(lambda connection: LedgerQueries(connection).parts(upload))
         for number, part in parts_of(body):
             if number not in there:
                 await self._in_thread(

@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.postgres import ledger_queries
 from jecp_mcp.mandate.postgres.bodies import PART
+from jecp_mcp.mandate.postgres.ledger_queries import LedgerQueries, StoredBody
 from jecp_mcp.mandate.records import CallRow
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class ReadThread:
 
     async def with_bodies(self, row: CallRow) -> CallRow:
         """A call with its bodies, read while nobody is kept from writing."""
-        request, answer = await self.read(lambda connection: ledger_queries.read_bodies(connection, row.number))
+        request, answer = await self.read(lambda connection: LedgerQueries(connection).bodies(row.number))
         body = await self._body(request)
         return replace(row, request=body or b"", answer=await self._body(answer) if row.answered else None)
 
@@ -70,15 +70,18 @@ class ReadThread:
         self._closed = True
         self._pool.shutdown()
 
-    async def _body(self, kept: ledger_queries.StoredBody) -> bytes | None:
+    async def _body(self, kept: StoredBody) -> bytes | None:
         """A body, put together from its parts; None where there is none (any more)."""
         if kept.upload is None:
             return kept.body
         whole = bytearray()
         while len(whole) < kept.size:
-            reading = partial(ledger_queries.read_part, upload=kept.upload, number=len(whole) // PART)
-            part = await self.read(reading)
+            part = await self.read(partial(_read_part, upload=kept.upload, number=len(whole) // PART))
             if not part:
                 return None
             whole += part
         return bytes(whole)
+
+
+def _read_part(connection: Connection, upload: str, number: int) -> bytes | None:
+    return LedgerQueries(connection).part(upload, number)

@@ -19,8 +19,8 @@ from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.needs import NOTHING, Needs, needs_of
 from jecp_mcp.mandate.postgres import bodies
 from jecp_mcp.mandate.postgres.connection_errors import ConnectionLost, RolledBack
-from jecp_mcp.mandate.sqlite.database import Contended
 from jecp_mcp.mandate.working_set import Repeats
+from jecp_mcp.mandate.writer import Contended
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -143,7 +143,7 @@ class Server:
         self._connection: Connection | None = None
         self._unknown: _Unknown | None = None
         self._remembered: dict[int, tuple[Any, Any]] = {}
-        self._undo: list[Command] = []
+        self._undo: list[Command[Any]] = []
         self._since: float | None = None
         self._closed = False
 
@@ -273,8 +273,8 @@ class Server:
 
     def _make(self, connection: Connection, steps: Sequence[Any]) -> list[Any]:
         """Make the steps in one transaction."""
-        from jecp_mcp.mandate.postgres import ledger_queries
         from jecp_mcp.mandate.postgres.bind_values import append_arguments
+        from jecp_mcp.mandate.postgres.ledger_queries import NUMBERED, LedgerQueries, by_number
         from jecp_mcp.mandate.postgres.store import Store
 
         needs = needs_of(steps)
@@ -285,12 +285,12 @@ class Server:
         repeats = [outcome.number for outcome in outcomes if isinstance(outcome, Repeats)]
         if not changes.events and not all(one.keeps for one in needs):
             # What left no event changed nothing but slots that were found expired: by a clock that may be wrong.
-            rows = ledger_queries.read_numbers(connection, repeats) if repeats else {}
+            rows = LedgerQueries(connection).numbers(repeats) if repeats else {}
             connection.rollback()
             return [one.kind(rows[one.number]) if isinstance(one, Repeats) else one for one in outcomes]
         try:
             values = append_arguments(changes) if changes.events else None
-            rows = ledger_queries.by_number(connection.commit(values, ledger_queries.NUMBERED, repeats))
+            rows = by_number(connection.commit(values, NUMBERED, repeats))
         except ConnectionLost:
             if changes.events:
                 self._unknown = _Unknown(loaded.batch.events.number, loaded.batch.events.digest, steps, outcomes)
@@ -310,13 +310,13 @@ class Server:
 
     def _look_up(self, connection: Connection, unknown: _Unknown, steps: Sequence[Any]) -> None:
         """Find out whether a batch was written; what nobody waits for any more is then taken back."""
-        from jecp_mcp.mandate.postgres import ledger_queries
+        from jecp_mcp.mandate.postgres.ledger_queries import LedgerQueries
 
         connection.lock()
         found = connection.query("SELECT digest FROM jecp_mcp.event WHERE id = %s", (unknown.number,))
         written = [bytes(digest) for (digest,) in found] == [unknown.digest]
         repeats = [one.number for one in unknown.outcomes if isinstance(one, Repeats)] if written else []
-        rows = ledger_queries.read_numbers(connection, repeats) if repeats else {}
+        rows = LedgerQueries(connection).numbers(repeats) if repeats else {}
         connection.rollback()
         self._unknown = None
         _LOG.warning("the connection was lost during a commit; looked up: it was %swritten", "" if written else "not ")

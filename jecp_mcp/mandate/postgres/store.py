@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.columns import bound_text, read_call, read_meter, read_names
+from jecp_mcp.mandate.columns import bound_text, read_call, read_grant, read_meter, read_names, read_stored_grants
 from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter, reading
 from jecp_mcp.mandate.grant_rules import LAPSED_AT_ONCE, LAPSED_MS
-from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.grants import GrantKind, GrantRef
 from jecp_mcp.mandate.needs import Needs
 from jecp_mcp.mandate.postgres.leases import DEAD_MS, RENEW_MS
 from jecp_mcp.mandate.records import Meter, MeterReading
 from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch
-from jecp_mcp.mandate.sqlite.schema import OPEN
+from jecp_mcp.mandate.sql_conditions import OPEN
 from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, earliest
-from jecp_mcp.mandate.working_set import Feed, MeterState, StoredGrant, WorkingSet
+from jecp_mcp.mandate.working_set import Feed, MeterState, WorkingSet
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.connection import Connection
@@ -99,12 +99,9 @@ class Store:
         for key, upto, amounts in found["feeds"]:
             loaded.feeds[key] = Feed(upto, _amounts(amounts))
         for row in found["slips"]:
-            grant = grant_row(row)
+            grant = read_grant(row)
             loaded.grants[GrantRef(grant.kind, grant.grant_id)] = grant
-        loaded.stored_grants = [
-            StoredGrant(GrantRef(GrantKind(kind), grant_id), GrantState(state), size, expires_at)
-            for kind, grant_id, state, size, expires_at in found["shelf"]
-        ]
+        loaded.stored_grants = read_stored_grants(found["shelf"])
         loaded.lapsed = [GrantRef(GrantKind(kind), grant_id) for kind, grant_id in found["lapsed"]]
         ids = {call.number: call.call_id for call in loaded.calls.values()}
         loaded.orphans = [ids[number] for number in found["orphans"]]
@@ -265,12 +262,6 @@ class Store:
             since,
         )
         return [_amounts(found) for (found,) in self._connection.query(_FEEDS, asked)]
-
-
-def grant_row(found: Sequence[Any]) -> Grant:
-    """A row of the grants; a batch does without their bodies."""
-    kind, grant_id, principal, subject, state, body, *rest = found
-    return Grant(GrantKind(kind), grant_id, principal, subject, GrantState(state), bytes(body or b""), *rest)
 
 
 def _amounts(found: Sequence[tuple[str, int, int]]) -> list[tuple[tuple[str, ...], int, int]]:

@@ -10,7 +10,7 @@ from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.audit import Audit, Bodies
 from jecp_mcp.mandate.columns import read_call_fields, read_meter
 from jecp_mcp.mandate.grants import Grant
-from jecp_mcp.mandate.postgres.ledger_queries import COLUMNS, read_grant_page
+from jecp_mcp.mandate.postgres.ledger_queries import COLUMNS, LedgerQueries
 from jecp_mcp.mandate.postgres.store import METER
 from jecp_mcp.mandate.records import AuditReport
 
@@ -85,7 +85,7 @@ def _walk_calls(connection: Connection, walk: Audit) -> None:
 
 def _grants(connection: Connection) -> Iterator[Grant]:
     after = 0
-    while page := read_grant_page(connection, after, _PAGE_OF_GRANTS):
+    while page := LedgerQueries(connection).grant_page(after, _PAGE_OF_GRANTS):
         yield from (grant for _, grant in page)
         after = page[-1][0]
 

@@ -21,8 +21,10 @@ from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate.records import AuditReport, CallRow
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
-from jecp_mcp.mandate.sqlite import file_users, ledger_queries, schema, verify
-from jecp_mcp.mandate.sqlite.database import SAFE_FOR_SEVERAL, LedgerFile, several_may_write
+from jecp_mcp.mandate.sqlite import file_users, schema, verify
+from jecp_mcp.mandate.sqlite.database import LedgerFile
+from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
+from jecp_mcp.mandate.sqlite.write_lock import SAFE_FOR_SEVERAL, several_may_write
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import format_usdc
 
@@ -83,7 +85,7 @@ def excessive_in(path: Path) -> Sequence[CallRow]:
     """
     file = LedgerFile(path, "nobody", SystemClock())
     try:
-        rows: list[CallRow] = file.read(lambda reader: ledger_queries.read_excessive(reader, _MOST_CHARGES))
+        rows: list[CallRow] = file.read(lambda reader: LedgerQueries(reader).excessive(_MOST_CHARGES))
     finally:
         file.close()
     return rows
@@ -241,7 +243,7 @@ def _few(words: list[str]) -> str:
 
 
 def _clock(connection: apsw.Connection, clock: Clock) -> Iterator[Finding]:
-    last, now = ledger_queries.read_last_at(connection), clock.now()
+    last, now = LedgerQueries(connection).last_at(), clock.now()
     if last is not None and now < last - CLOCK_SLACK_MS:
         yield _fault(
             "clock",

@@ -21,12 +21,12 @@ import apsw
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.columns import row_values
 from jecp_mcp.mandate.records import CallRow, EventRow
 from jecp_mcp.mandate.repair import read_damaged
 from jecp_mcp.mandate.repair.read_damaged import Table
 from jecp_mcp.mandate.repair.unaccounted import Part
 from jecp_mcp.mandate.sqlite import schema
-from jecp_mcp.mandate.sqlite.ledger_queries import values_of
 from jecp_mcp.mandate.sqlite.store import INSERT
 from jecp_mcp.mandate.states import OPEN, Event, State, counted_amount
 from jecp_mcp.money import ZERO, MicroUSDC
@@ -163,7 +163,7 @@ class _Salvage:
             row = replace(row, look_again_at=None, ended_at=row.created_at if row.ended_at is None else row.ended_at)
         try:
             with self._new:
-                self._new.execute(INSERT, values_of(row))
+                self._new.execute(INSERT, row_values(row))
                 for table, body in (("request", request), ("answer", answer)):
                     if body is not None:
                         self._new.execute(f"INSERT INTO {table} VALUES (?, ?)", (row.number, body))  # noqa: S608 two constants

@@ -13,34 +13,29 @@ import apsw
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged
-from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.columns import read_call, read_meter, write_names
+from jecp_mcp.mandate import chain, columns
 from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter
 from jecp_mcp.mandate.grant_rules import LAPSED_AT_ONCE, LAPSED_MS
-from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.grants import GrantKind, GrantRef
 from jecp_mcp.mandate.needs import Needs, Orphans
-from jecp_mcp.mandate.records import Meter, Reservation
+from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS, Batch
+from jecp_mcp.mandate.sql_conditions import OPEN
 from jecp_mcp.mandate.sqlite.meter_backfill import METER, fed_from, read_feed
-from jecp_mcp.mandate.sqlite.schema import KEPT, OPEN
+from jecp_mcp.mandate.sqlite.schema import KEPT
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry
 from jecp_mcp.mandate.working_set import (
     Call,
     Changes,
     Feed,
     MeterState,
-    StoredGrant,
     WorkingSet,
 )
 
 VACUUMED_AT_ONCE: Final = 1_024
 """How many free pages a transaction gives back at most."""
 
-_COLUMNS: Final = """id, call_id, fingerprint, principal, session, owner, claim, rail, account, names, state, held,
-charged, refunded, balance_after, reference, evidence, attempts, created_at, sent_at, look_again_at, provable_until,
-ended_at, answered, delivered, mark"""
-
-_CALL: Final = f"SELECT {_COLUMNS} FROM call "  # noqa: S608 constants of this module
+_CALL: Final = f"SELECT {', '.join(columns.DECIDING)} FROM call "  # noqa: S608 constants of this module
 # Two searches of an index each; as one condition over ids they take ten times as long.
 _SAME: Final = f"""{_CALL} WHERE fingerprint = ?1 AND {OPEN}
 UNION ALL {_CALL} WHERE fingerprint = ?1 AND {KEPT} AND ended_at > ?2
@@ -53,25 +48,16 @@ _ORPHANS: Final = f"""{_CALL} WHERE {OPEN} AND id > ?1 AND (
 ORDER BY id LIMIT ?6
 """  # noqa: S608 likewise
 
-INSERT: Final = """
-INSERT INTO call(id, call_id, principal, team, session, owner, claim, rail, account, tool, payee, source, offer, names,
-  version, fingerprint, kind, terms, state, quoted, held, charged, refunded, balance_after, reference, evidence,
-  attempts, created_at, sent_at, look_again_at, provable_until, ended_at, answered, delivered, mark)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+INSERT: Final = f"INSERT INTO call({', '.join(columns.CALL)}) VALUES ({', '.join('?' * len(columns.CALL))})"  # noqa: S608 constants
 """A call, its columns in the order of `CallRow`."""
-_UPDATE: Final = """
-UPDATE call SET owner = ?, claim = ?, state = ?, charged = ?, refunded = ?, balance_after = ?, reference = ?,
-  evidence = ?, attempts = ?, sent_at = ?, look_again_at = ?, ended_at = ?, answered = ?, delivered = ?,
-  mark = ?
-WHERE id = ?
-"""
+_UPDATE: Final = f"UPDATE call SET {', '.join(f'{name} = ?' for name in columns.CHANGING)} WHERE id = ?"  # noqa: S608 likewise
 _METERS: Final = f"{METER} WHERE principal = ?1 AND (session IS NULL OR session = ?2)"
 _ADD_TO_SLOT: Final = """
 INSERT INTO slot(meter, start, expires, amount) VALUES (?, ?, ?, ?)
 ON CONFLICT (meter, start) DO UPDATE SET amount = amount + excluded.amount
 """
-_GRANT: Final = "kind, slip_id, principal, subject, state, body, created_at, expires_at, call_id, note"
+_GRANT: Final = ", ".join(columns.GRANT)
+_INSERT_METER: Final = f"INSERT INTO meter({', '.join(columns.METER)}) VALUES ({', '.join('?' * len(columns.METER))})"  # noqa: S608 likewise
 READ_GRANT: Final = f"SELECT {_GRANT} FROM slip "  # noqa: S608 constants of this module
 _STORED_GRANTS: Final = """
 SELECT kind, slip_id, state, length(body), expires_at FROM slip
@@ -156,8 +142,10 @@ class Store:
             LedgerDamaged: a meter or a call does not stand where it was read, which the right to write rules out.
         """
         # What is no longer open first: a new call may carry its fingerprint.
-        self._changing(_UPDATE, [_moved(call) for call in changes.moved.values()], "a call")
-        self._executemany(INSERT, [_made(call, wanted) for call, wanted in changes.made])
+        self._changing(
+            _UPDATE, [(*columns.changing_values(call), call.number) for call in changes.moved.values()], "a call"
+        )
+        self._executemany(INSERT, [columns.new_call_values(call, wanted) for call, wanted in changes.made])
         self._store_bodies(changes)
         self._executemany(
             _ADD_TO_SLOT,
@@ -179,9 +167,8 @@ class Store:
             "a meter",
         )
         self._executemany(
-            "INSERT INTO meter(id, key, window, principal, pattern, session, since, fed, used) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [_meter_row(state) for state in changes.meters.values() if state.number not in self._read],
+            _INSERT_METER,
+            [columns.meter_values(state) for state in changes.meters.values() if state.number not in self._read],
         )
         self._executemany(
             "UPDATE tally SET calls = calls + ?, held = held + ?, charged = charged + ?, refunded = refunded + ? "
@@ -216,7 +203,7 @@ class Store:
 
     def recount(self, at: int) -> None:
         """As `jecp_mcp.mandate.rules.Bulk.recount`."""
-        states = [read_meter(row) for row in self._execute(METER).fetchall()]
+        states = [columns.read_meter(row) for row in self._execute(METER).fetchall()]
         from_ = {window: fed_from(self._connection, window, at, self._loaded.stored) for window in Window}
         self._execute("DELETE FROM slot")
         self._executemany(
@@ -230,7 +217,7 @@ class Store:
 
     def _take(self, rows: Iterator[Any]) -> list[Call]:
         found: list[Any] = list(rows)
-        calls = [self._loaded.add(read_call(row)) for row in found]
+        calls = [self._loaded.add(columns.read_call(row)) for row in found]
         for call in calls:
             self._load_meters(call.principal, call.session)
         return calls
@@ -260,7 +247,7 @@ class Store:
         self._of.add((principal, session))
         rows: list[Any] = self._execute(_METERS, (principal, session)).fetchall()
         for row in rows:
-            state = read_meter(row)
+            state = columns.read_meter(row)
             if state.key not in self._loaded.meters:
                 self._loaded.meters[state.key] = state
                 self._read[state.number] = state.used
@@ -294,16 +281,13 @@ class Store:
 
     def _load_stored(self, kinds: tuple[GrantKind, ...], principal: str) -> None:
         rows: list[Any] = self._execute(_STORED_GRANTS, (principal, json.dumps(kinds))).fetchall()
-        self._loaded.stored_grants = [
-            StoredGrant(GrantRef(GrantKind(kind), grant_id), GrantState(state), size, expires_at)
-            for kind, grant_id, state, size, expires_at in rows
-        ]
+        self._loaded.stored_grants = columns.read_stored_grants(rows)
         lapsed: list[Any] = self._execute(_LAPSED, (self._at - LAPSED_MS, LAPSED_AT_ONCE)).fetchall()
         self._loaded.lapsed = [GrantRef(GrantKind(of), grant_id) for of, grant_id in lapsed]
 
     def _take_grants(self, where: str, asked: tuple[Any, ...]) -> None:
         for row in self._execute(READ_GRANT + where, asked).fetchall():
-            grant = grant_row(row)
+            grant = columns.read_grant(row)
             self._loaded.grants.setdefault(GrantRef(grant.kind, grant.grant_id), grant)
             if grant.call_id is not None and grant.call_id not in self._loaded.calls:
                 self._take(self._execute(_CALL + "WHERE call_id = ?", (grant.call_id,)))
@@ -327,7 +311,7 @@ class Store:
     def _store_grants(self, changes: Changes) -> None:
         self._executemany(
             f"INSERT INTO slip({_GRANT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 a constant
-            [_grant_values(grant) for grant in changes.new_grants.values()],
+            [columns.grant_values(grant) for grant in changes.new_grants.values()],
         )
         self._changing(
             "UPDATE slip SET state = ?, call_id = ?, note = ? WHERE kind = ? AND slip_id = ?",
@@ -376,99 +360,3 @@ class Store:
     def _give_back(self) -> None:
         """Give pages back that are free now, so many that nobody waits long."""
         self._execute(f"PRAGMA incremental_vacuum({VACUUMED_AT_ONCE})").fetchall()
-
-
-def grant_row(found: Sequence[Any]) -> Grant:
-    """A row of `READ_GRANT`."""
-    kind, grant_id, principal, subject, state, body, *rest = found
-    return Grant(GrantKind(kind), grant_id, principal, subject, GrantState(state), bytes(body), *rest)
-
-
-def _moved(call: Call) -> tuple[Any, ...]:
-    return (
-        call.owner,
-        call.claim,
-        call.state.value,
-        call.charged,
-        call.refunded,
-        call.balance_after,
-        call.reference,
-        call.evidence,
-        call.attempts,
-        call.sent_at,
-        call.look_again_at,
-        call.ended_at,
-        call.answered,
-        call.delivered,
-        call.mark,
-        call.number,
-    )
-
-
-def _made(call: Call, wanted: Reservation) -> tuple[Any, ...]:
-    return (
-        call.number,
-        call.call_id,
-        call.principal,
-        wanted.team,
-        call.session,
-        call.owner,
-        call.claim,
-        call.rail,
-        call.account,
-        wanted.tool,
-        wanted.payee,
-        wanted.source,
-        wanted.offer,
-        write_names(call.names),
-        wanted.version,
-        call.fingerprint,
-        wanted.kind,
-        wanted.terms,
-        call.state.value,
-        wanted.quoted,
-        call.held,
-        call.charged,
-        call.refunded,
-        call.balance_after,
-        call.reference,
-        call.evidence,
-        call.attempts,
-        call.created_at,
-        call.sent_at,
-        call.look_again_at,
-        call.provable_until,
-        call.ended_at,
-        call.answered,
-        call.delivered,
-        call.mark,
-    )
-
-
-def _meter_row(state: MeterState) -> tuple[Any, ...]:
-    return (
-        state.number,
-        state.key,
-        state.window.value,
-        state.principal,
-        state.pattern,
-        state.session,
-        state.since,
-        state.fed,
-        state.used,
-    )
-
-
-def _grant_values(grant: Grant) -> tuple[Any, ...]:
-    return (
-        grant.kind.value,
-        grant.grant_id,
-        grant.principal,
-        grant.subject,
-        grant.state.value,
-        grant.body,
-        grant.created_at,
-        grant.expires_at,
-        grant.call_id,
-        grant.note,
-    )

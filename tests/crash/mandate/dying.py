@@ -27,7 +27,6 @@ from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.records import Conclusion, Meter
-from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
@@ -189,7 +188,7 @@ def live(folder: Path, deed: str, last: int, torn: int | None, tell: Connection)
     Says ``("did", step)`` after each step, and ``("passed", points)`` when it outlives them all.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    sqlite._PRUNED_AT_ONCE = 2
+    SqliteLedger.PRUNED_AT_ONCE = 2
     path, fuse = folder / "ledger.db", Fuse(last, tell)
     fuse.lay()
 

@@ -20,7 +20,6 @@ import pytest
 
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.records import Admitted, Meter, OverLimit
-from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import OPEN, counted_amount
 from jecp_mcp.mandate.windows import Window
@@ -219,7 +218,7 @@ def kill(story: Story, room: Path, points: list[int], tears: list[int]) -> int:
 
 @pytest.fixture(autouse=True)
 def _few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(SqliteLedger, "PRUNED_AT_ONCE", 2)
 
 
 DAILY = {"reserve", "settle", "refund", "adopt"}

@@ -78,8 +78,8 @@ class Process:
 
     def fall_silent(self) -> None:
         """Lose the lock that says it lives, as a lease is lost, and go on."""
-        if self.ledger._owner is not None:
-            self.ledger._owner.release()
+        if self.ledger._own_lock is not None:
+            self.ledger._own_lock.release()
 
     def serve(self, mandate: MandateSettings) -> None:
         """Go on under other limits."""

@@ -17,7 +17,6 @@ from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.mandate.sqlite import database as file_module
-from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.money import ZERO
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation
@@ -193,7 +192,7 @@ async def test_more_than_goes_in_one_transaction_goes_in_several(
     for number in range(6):
         await answered(ledger, f"call {number}", size=1_000)
     await ledger.close()
-    monkeypatch.setattr(sqlite, "_TRIMMED_AT_ONCE", 2)
+    monkeypatch.setattr(SqliteLedger, "TRIMMED_AT_ONCE", 2)
     ledger = open_ledger(tmp_path / "ledger.db", most_kept=1_500)
     assert await ledger.trim() == 5
     assert await kept(ledger) == ["call 5"]

@@ -41,7 +41,7 @@ def test_a_session_is_held_once(owners: SessionLocks) -> None:
 @pytest.mark.anyio
 async def test_a_session_whose_new_lock_is_looked_at_buys_once_it_has_it(path: Path, clock: HandClock) -> None:
     ledger = open_ledger(path, "s1", clock)
-    looked_at = ledger._owners.claim("s1")
+    looked_at = ledger._locks.claim("s1")
     assert looked_at is not None
     first = asyncio.create_task(ledger.reserve(reservation("s1", call_id="a")))
     second = asyncio.create_task(ledger.reserve(reservation("s1", call_id="b")))
@@ -50,7 +50,7 @@ async def test_a_session_whose_new_lock_is_looked_at_buys_once_it_has_it(path: P
     assert not any(one.done() for one in (first, second))
     looked_at.release()
     assert await asyncio.gather(first, second) == [Admitted("a", clock.at), Admitted("b", clock.at)]
-    assert ledger._owners.claim("s1") is None
+    assert ledger._locks.claim("s1") is None
     await ledger.close()
 
 
@@ -60,7 +60,7 @@ async def test_a_session_that_another_process_keeps_buys_nothing(
 ) -> None:
     monkeypatch.setattr("jecp_mcp.mandate.sqlite.ledger._BETWEEN_TRIES", 0)
     ledger = open_ledger(path, "s1", clock)
-    held = ledger._owners.claim("s1")
+    held = ledger._locks.claim("s1")
     with pytest.raises(LedgerError, match="is another process"):
         await ledger.reserve(reservation("s1"))
     assert held is not None

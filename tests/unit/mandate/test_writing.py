@@ -21,7 +21,7 @@ from jecp_mcp.mandate.records import (
     OverLimit,
     Reservation,
 )
-from jecp_mcp.mandate.sqlite import database as file_module
+from jecp_mcp.mandate.sqlite import write_lock
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
@@ -196,7 +196,7 @@ async def _reserve(ledger: SqliteLedger, wanted: Reservation) -> None:
 async def test_a_transaction_of_another_thread_is_waited_for_and_then_reported(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_module, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(write_lock, "LONGEST_WAIT", 0.05)
     writing, go_on = threading.Event(), threading.Event()
 
     def slow(_books: object, _at: object) -> None:
