@@ -192,7 +192,6 @@ class Changes:
         meters: the meters that are new or were moved, by number.
         dropped_grants: the stored grants that go, some of which may be among those that were changed.
         tally: by how much to move the calls, holds, charges and refunds of each state.
-        keep: whether what loading changed is to stay even without an event.
     """
 
     made: list[tuple[Call, Reservation]] = field(default_factory=list)

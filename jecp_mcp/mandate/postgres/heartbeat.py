@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from jecp_mcp.mandate.postgres.leases import BEAT_SECONDS, STUCK_SECONDS
-from jecp_mcp.mandate.postgres.server import RenewLease
+from jecp_mcp.mandate.postgres.leases import BEAT_SECONDS, STUCK_SECONDS, RenewLease
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.server import Server

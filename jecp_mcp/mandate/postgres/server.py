@@ -11,14 +11,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
-from jecp_mcp.mandate.needs import NOTHING, Needs, needs_of
+from jecp_mcp.mandate.needs import NOTHING, needs_of
 from jecp_mcp.mandate.postgres import bodies
 from jecp_mcp.mandate.postgres.connection_errors import ConnectionLost, RolledBack
+from jecp_mcp.mandate.postgres.leases import RenewLease
+from jecp_mcp.mandate.postgres.shared_connection import SharedConnection
 from jecp_mcp.mandate.working_set import Repeats
 from jecp_mcp.mandate.writer import Contended
 
@@ -57,69 +59,6 @@ class _Unknown:
     digest: bytes
     steps: Sequence[Any]
     outcomes: Sequence[Any]
-
-
-@dataclass(slots=True, eq=False)
-class RenewLease:
-    """Say that the session lives.
-
-    Attributes:
-        waiting: whether it was asked for and has not been said yet.
-    """
-
-    waiting: bool = False
-    needs: Needs = field(default=Needs(lives=True, keeps=True), init=False)
-
-    def undo(self, _outcome: Any) -> None:
-        """Nothing takes it back."""
-
-    def __call__(self, _batch: object, _at: object) -> None:
-        """Make it: fetching what it needs has."""
-        self.waiting = False
-
-
-class SharedConnection:
-    """A connection for what needs no transaction of its own; one thread at a time, opened anew once if it was lost."""
-
-    def __init__(self, open_connection: Callable[[], Connection]) -> None:
-        self._open = open_connection
-        self._mutex = threading.Lock()
-        self._connection: Connection | None = None
-
-    def use(self, using: Callable[[Connection], _T]) -> _T:
-        """What `using` makes of the connection.
-
-        Raises:
-            LedgerError: the server cannot be used.
-            ValueError: what is there is no ledger.
-        """
-        with self._mutex:
-            while True:
-                new = self._connection is None
-                try:
-                    if self._connection is None:
-                        self._connection = self._open()
-                    return using(self._connection)
-                except ConnectionLost:
-                    self._drop()
-                    if new:
-                        raise
-
-    def break_off(self) -> None:
-        """Make whoever waits for the server see a broken connection. From any thread."""
-        connection = self._connection
-        if connection is not None:
-            connection.break_off()
-
-    def close(self) -> None:
-        """Let go of it."""
-        with self._mutex:
-            self._drop()
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
 
 
 class Server:

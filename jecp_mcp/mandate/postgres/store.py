@@ -84,7 +84,7 @@ class Store:
             LedgerUnavailable: the tables are of another version.
         """
         wanted = {meter.key: meter for one in needs for meter in one.meters}
-        found = self._connection.gather(self._questions(needs, wanted))
+        found = self._connection.gather(self._gather_arguments(needs, wanted))
         loaded = WorkingSet(
             found["number"],
             bytes.fromhex(found["digest"]) if found["digest"] else chain.GENESIS,
@@ -168,7 +168,7 @@ class Store:
             readings.append(reading(meter, state, slots, missed))
         return readings
 
-    def _questions(self, needs: Sequence[Needs], wanted: dict[str, Meter]) -> str:
+    def _gather_arguments(self, needs: Sequence[Needs], wanted: dict[str, Meter]) -> str:
         orphans = next((one.orphans for one in needs if one.orphans is not None), None)
         stored = next((one.stored_grants for one in needs if one.stored_grants is not None), None)
         principals = {one.principal for one in needs} | {meter.principal for meter in wanted.values()}
