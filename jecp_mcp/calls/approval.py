@@ -19,8 +19,8 @@ from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged, TooManyQuestions
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Ledger
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 
@@ -33,7 +33,7 @@ REFUSED_MS: Final = 600_000
 _ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 _CODE_LETTERS: Final = 8
 
-_LIVE: Final = frozenset({SlipState.ASKED, SlipState.GRANTED, SlipState.USED, SlipState.DENIED})
+_LIVE: Final = frozenset({GrantState.ASKED, GrantState.GRANTED, GrantState.USED, GrantState.DENIED})
 _FREE: Final = frozenset({State.RELEASED, State.RECONCILED_FREE})
 
 
@@ -73,17 +73,17 @@ class Asked:
         )
 
     @classmethod
-    def read(cls, slip: Slip) -> Asked:
+    def read(cls, grant: Grant) -> Asked:
         """What an approval is about.
 
         Raises:
             LedgerDamaged: it is not what `body` wrote.
         """
         try:
-            told: Mapping[str, Any] = json.loads(slip.body)
+            told: Mapping[str, Any] = json.loads(grant.body)
             return cls(**{**told, "amount": MicroUSDC(int(told["amount"])), "kind": QuoteKind(told["kind"])})
         except (ValueError, KeyError, TypeError) as exc:
-            raise LedgerDamaged(f"what waits under {slip.slip_id} cannot be read, so it cannot be approved") from exc
+            raise LedgerDamaged(f"what waits under {grant.grant_id} cannot be read, so it cannot be approved") from exc
 
     @property
     def exact(self) -> bool:
@@ -102,7 +102,9 @@ class Approvals:
         self._ledger = ledger
         self._clock = clock
 
-    async def obtain(self, question: Question, caller: Caller, kind: SlipKind = SlipKind.APPROVAL) -> SlipRef | Refusal:
+    async def obtain(
+        self, question: Question, caller: Caller, kind: GrantKind = GrantKind.APPROVAL
+    ) -> GrantRef | Refusal:
         """An approval to use, or why there is none.
 
         Raises:
@@ -112,15 +114,15 @@ class Approvals:
         if asked is None:
             return refusals.not_showable(question)
         known = await self._known(question, asked, kind)
-        if known is not None and known.state in {SlipState.GRANTED, SlipState.USED}:
-            return SlipRef(known.kind, known.slip_id)
-        if known is not None and known.state is SlipState.DENIED:
+        if known is not None and known.state in {GrantState.GRANTED, GrantState.USED}:
+            return GrantRef(known.kind, known.grant_id)
+        if known is not None and known.state is GrantState.DENIED:
             return refusals.approval_denied(question)
         return await self._ask(question, asked, caller, kind, known)
 
     async def _ask(
-        self, question: Question, asked: Asked, caller: Caller, kind: SlipKind, waiting: Slip | None
-    ) -> SlipRef | Refusal:
+        self, question: Question, asked: Asked, caller: Caller, kind: GrantKind, waiting: Grant | None
+    ) -> GrantRef | Refusal:
         """What the person says in the host; else the question left outside it, where it may be `waiting` already."""
         reply = Reply(Decision.UNABLE, "there is no host to ask in")
         if caller.asker is not None:
@@ -129,11 +131,11 @@ class Approvals:
             case Decision.ACCEPTED:
                 # Whoever asked the same meanwhile has its yes already; a second one would supersede it in mid-use.
                 granted = await self._known(question, asked, kind)
-                if granted is None or granted.state is SlipState.ASKED:
-                    granted = await self._write(question, asked, kind, SlipState.GRANTED, "accepted in the host")
-                return SlipRef(granted.kind, granted.slip_id)
+                if granted is None or granted.state is GrantState.ASKED:
+                    granted = await self._write(question, asked, kind, GrantState.GRANTED, "accepted in the host")
+                return GrantRef(granted.kind, granted.grant_id)
             case Decision.DECLINED:
-                await self._write(question, asked, kind, SlipState.DENIED, "declined in the host")
+                await self._write(question, asked, kind, GrantState.DENIED, "declined in the host")
                 return refusals.approval_denied(question)
             case Decision.WAITING:
                 return refusals.approval_pending(question)
@@ -141,55 +143,55 @@ class Approvals:
                 parked = waiting or await self._asked(question, asked, kind)
                 if isinstance(parked, Refusal):
                     return parked
-                return refusals.approval_required(question, parked.slip_id, parked.expires_at, reply.reason)
+                return refusals.approval_required(question, parked.grant_id, parked.expires_at, reply.reason)
 
-    async def park(self, question: Question) -> Slip | Refusal:
+    async def park(self, question: Question) -> Grant | Refusal:
         """Leave the question for a person outside the host, if it can be; one that is already there stays.
 
         Raises:
             LedgerError: it cannot be kept.
         """
-        asked, kind = Asked.of(question), SlipKind.APPROVAL
+        asked, kind = Asked.of(question), GrantKind.APPROVAL
         if asked is None:
             return refusals.not_showable(question)
         return await self._known(question, asked, kind) or await self._asked(question, asked, kind)
 
-    async def _known(self, question: Question, wanted: Asked, kind: SlipKind) -> Slip | None:
+    async def _known(self, question: Question, wanted: Asked, kind: GrantKind) -> Grant | None:
         """The latest approval of this very question that still says something."""
         now = self._clock.now()
-        for slip in await self._ledger.slips(kind, subject=question.fingerprint, states=_LIVE):
-            if slip.expires_at <= now or slip.principal != question.principal or Asked.read(slip) != wanted:
+        for grant in await self._ledger.grants(kind, subject=question.fingerprint, states=_LIVE):
+            if grant.expires_at <= now or grant.principal != question.principal or Asked.read(grant) != wanted:
                 continue
-            if slip.state is SlipState.USED and not await self._came_to_nothing(slip):
+            if grant.state is GrantState.USED and not await self._came_to_nothing(grant):
                 continue
-            return slip
+            return grant
         return None
 
-    async def _came_to_nothing(self, slip: Slip) -> bool:
-        row = None if slip.call_id is None else await self._ledger.row(slip.call_id)
+    async def _came_to_nothing(self, grant: Grant) -> bool:
+        row = None if grant.call_id is None else await self._ledger.row(grant.call_id)
         return row is not None and row.state in _FREE and not row.answered
 
-    async def _asked(self, question: Question, asked: Asked, kind: SlipKind) -> Slip | Refusal:
+    async def _asked(self, question: Question, asked: Asked, kind: GrantKind) -> Grant | Refusal:
         """The question left for a person outside the host, where there is room for it."""
         try:
-            return await self._write(question, asked, kind, SlipState.ASKED, None)
+            return await self._write(question, asked, kind, GrantState.ASKED, None)
         except TooManyQuestions:
             return refusals.too_many_questions(question)
 
     async def _write(
-        self, question: Question, asked: Asked, kind: SlipKind, state: SlipState, note: str | None
-    ) -> Slip:
+        self, question: Question, asked: Asked, kind: GrantKind, state: GrantState, note: str | None
+    ) -> Grant:
         now = self._clock.now()
-        return await self._ledger.write_slip(
-            Slip(
+        return await self._ledger.write_grant(
+            Grant(
                 kind=kind,
-                slip_id=new_code(),
+                grant_id=new_code(),
                 principal=question.principal,
                 subject=question.fingerprint,
                 state=state,
                 body=asked.body(),
                 created_at=now,
-                expires_at=UnixMs(now + (REFUSED_MS if state is SlipState.DENIED else APPROVAL_MS)),
+                expires_at=UnixMs(now + (REFUSED_MS if state is GrantState.DENIED else APPROVAL_MS)),
                 note=note,
             )
         )

@@ -11,9 +11,9 @@ from jecp_mcp.calls.orders import Order, Orders
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
 
 _NO_CALL: Final = "call_0000"
 _MOST_QUOTES: Final = 3
@@ -54,7 +54,7 @@ class Consents:
             order = replace(again, uses=order.uses)
         return refusals.price_keeps_changing(order.offer)
 
-    async def park(self, order: Order, because: str) -> Slip | Refusal:
+    async def park(self, order: Order, because: str) -> Grant | Refusal:
         """The question whether to buy it, left for a person outside the host; or why it cannot be."""
         return await self._approvals.park(order.question(because))
 
@@ -65,8 +65,8 @@ class Consents:
         """
         question = order.question(f"The limit {label} is full; this one call would go past it.")
         asked = caller if self._policy.raise_limits_in_host else replace(caller, asker=None)
-        given = await self._approvals.obtain(question, asked, SlipKind.LIMIT)
-        if isinstance(given, SlipRef):
+        given = await self._approvals.obtain(question, asked, GrantKind.LIMIT)
+        if isinstance(given, GrantRef):
             return order.lifted(label, given)
         match given.code:
             case codes.APPROVAL_REQUIRED:

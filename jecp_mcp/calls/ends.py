@@ -14,7 +14,7 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
-from jecp_mcp.mandate.ledger import CallRow, Conclusion
+from jecp_mcp.mandate.records import CallRow, Conclusion
 from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
 from jecp_mcp.money import ZERO, MicroUSDC
 

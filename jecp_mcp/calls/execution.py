@@ -19,8 +19,9 @@ from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.caps import meters_for
-from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.records import CallRow, Conclusion
 from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.base import OpenCall, Progress, Rail, StoredRequest

@@ -13,7 +13,14 @@ from jecp_mcp.calls.stored import dump_answer
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.outcomes import Entry
 from jecp_mcp.errors import LedgerError, WireError
-from jecp_mcp.mandate.ledger import Admitted, Ledger, Meter, Note, NotYours, OverLimit
+from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.records import (
+    Admitted,
+    Meter,
+    Note,
+    NotYours,
+    OverLimit,
+)
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.windows import SHORTEST_SLOT_MS
 from jecp_mcp.rails.base import NotNow

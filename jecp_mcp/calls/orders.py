@@ -16,9 +16,10 @@ from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import names_of
-from jecp_mcp.mandate.ledger import Ledger, Reservation
+from jecp_mcp.mandate.grants import GrantRef
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
-from jecp_mcp.mandate.slips import SlipRef
+from jecp_mcp.mandate.records import Reservation
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.base import Rail, StoredRequest
 from jecp_mcp.rails.registry import Rails
@@ -33,7 +34,7 @@ class Order:
     Attributes:
         quote: what it costs, from here to the receipt.
         because: why a person must agree, as one sentence; None when nobody must.
-        uses: the slips that paying for it uses.
+        uses: the grants that paying for it uses.
         answer: the answer, where asking for the price brought it: then there is nothing to pay.
     """
 
@@ -44,7 +45,7 @@ class Order:
     quote: Quote
     permit: Permit
     because: str | None = None
-    uses: tuple[SlipRef, ...] = ()
+    uses: tuple[GrantRef, ...] = ()
     answer: Answer | None = None
 
     @property
@@ -72,7 +73,7 @@ class Order:
             arguments=self.purchase.arguments,
         )
 
-    def lifted(self, label: str, by: SlipRef) -> Order:
+    def lifted(self, label: str, by: GrantRef) -> Order:
         """The same order, let past one limit by an approval. What it costs is counted there all the same."""
         meters = tuple(
             replace(meter, limit=_NO_LIMIT) if meter.label == label else meter for meter in self.permit.meters

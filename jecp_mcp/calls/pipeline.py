@@ -22,7 +22,7 @@ from jecp_mcp.calls.ends import refused, standing
 from jecp_mcp.calls.execution import Execution, is_unfinished
 from jecp_mcp.calls.orders import Order, Orders, identity_of
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
-from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_slip, unusable
+from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_grant, unusable
 from jecp_mcp.calls.reader import Reader
 from jecp_mcp.calls.reserving import Reservations, Reserved
 from jecp_mcp.calls.runs import Run, Working
@@ -32,9 +32,10 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal, Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, WireError
-from jecp_mcp.mandate.ledger import AlreadyOpen, CallRow, Ledger, Undelivered
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef
+from jecp_mcp.mandate.records import AlreadyOpen, CallRow, Undelivered
 from jecp_mcp.mandate.states import OPEN
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.registry import Rails
@@ -56,13 +57,13 @@ class _Wish:
 
     Attributes:
         identity: the call's fingerprint.
-        uses: the slips that buying it uses.
+        uses: the grants that buying it uses.
     """
 
     purchase: Purchase
     caller: Caller
     identity: str
-    uses: tuple[SlipRef, ...]
+    uses: tuple[GrantRef, ...]
 
 
 class Calls:
@@ -146,41 +147,41 @@ class Calls:
                 return parked
             approval = (order.because, parked)
         call = PreparedCall.of(order)
-        slip = await self._ledger.write_slip(new_slip(order.principal, order.fingerprint, call, self._clock.now()))
-        return Preparation(slip, call, full, approval)
+        grant = await self._ledger.write_grant(new_grant(order.principal, order.fingerprint, call, self._clock.now()))
+        return Preparation(grant, call, full, approval)
 
-    async def prepared(self, prepared_id: str, principal: Principal) -> tuple[Slip, PreparedCall] | None:
+    async def prepared(self, prepared_id: str, principal: Principal) -> tuple[Grant, PreparedCall] | None:
         """A prepared call of this principal by its id.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        slip = await self._ledger.slip(SlipRef(SlipKind.PREPARED, prepared_id))
-        return None if slip is None or slip.principal != principal else (slip, PreparedCall.read(slip))
+        grant = await self._ledger.grant(GrantRef(GrantKind.PREPARED, prepared_id))
+        return None if grant is None or grant.principal != principal else (grant, PreparedCall.read(grant))
 
-    async def execute(self, slip: Slip, purchase: Purchase, caller: Caller) -> CallEnd:
+    async def execute(self, grant: Grant, purchase: Purchase, caller: Caller) -> CallEnd:
         """Pay for what was prepared, once; again, what it came to.
 
         Args:
-            slip: what `prepared` gave.
+            grant: what `prepared` gave.
             purchase: the same purchase, as the catalog offers it now.
         """
-        stale = unusable(slip, self._clock.now())
+        stale = unusable(grant, self._clock.now())
         if stale is not None:
             return refused(stale, purchase.offer)
-        if slip.call_id is not None:
-            end = await self.resolve(slip.call_id)
+        if grant.call_id is not None:
+            end = await self.resolve(grant.call_id)
             if end is not None and (end.charge is not Charge.NO or end.answer is not None):
                 return replace(end, offer=purchase.offer)
-            if slip.expires_at <= self._clock.now():
-                return refused(refusals.prepared_expired(slip.expires_at), purchase.offer)
-        return await self._buy(purchase, caller, slip)
+            if grant.expires_at <= self._clock.now():
+                return refused(refusals.prepared_expired(grant.expires_at), purchase.offer)
+        return await self._buy(purchase, caller, grant)
 
-    async def _buy(self, purchase: Purchase, caller: Caller, slip: Slip | None = None) -> CallEnd:
-        uses = () if slip is None else (SlipRef(slip.kind, slip.slip_id),)
+    async def _buy(self, purchase: Purchase, caller: Caller, grant: Grant | None = None) -> CallEnd:
+        uses = () if grant is None else (GrantRef(grant.kind, grant.grant_id),)
         wish = _Wish(purchase, caller, identity_of(purchase, caller.principal), uses)
         try:
-            order = await self._agreed(wish, slip)
+            order = await self._agreed(wish, grant)
         except LedgerError as exc:
             return refused(refusals.ledger_trouble(exc), purchase.offer)
         except WireError as exc:
@@ -191,7 +192,7 @@ class Calls:
             return refused(order, purchase.offer)
         return await self._work(replace(wish, uses=order.uses), lambda run: self._complete(order, run))
 
-    async def _agreed(self, wish: _Wish, slip: Slip | None) -> Order | CallEnd | Refusal:
+    async def _agreed(self, wish: _Wish, grant: Grant | None) -> Order | CallEnd | Refusal:
         """The first half of a call's way: place → consent. Nothing is spent; the identical call is never quoted anew.
 
         Raises:
@@ -205,8 +206,8 @@ class Calls:
         if known is not None:
             return known
         order = await self._orders.place(purchase, caller)
-        if isinstance(order, Order) and slip is not None:
-            order = _as_promised(order, slip)
+        if isinstance(order, Order) and grant is not None:
+            order = _as_promised(order, grant)
         if isinstance(order, Refusal):
             return order
         if order.because is not None or wish.identity in self._running:
@@ -290,7 +291,7 @@ class Calls:
                 end = replace(standing(row), offer=offer)
                 if end.answer is None:
                     # The kept answer cannot be read, and must not stand in the way of a new purchase for ever.
-                    self._ledger.delivered(row.call_id)
+                    self._ledger.note_delivery(row.call_id)
                 return end
             case _:
                 assert_never(found)
@@ -314,7 +315,7 @@ class Calls:
     def delivered(self, end: CallEnd) -> None:
         """Note that the answer of `end` is on its way to the client: the identical call is then a new purchase."""
         if end.call_id is not None and end.answer is not None:
-            self._ledger.delivered(end.call_id)
+            self._ledger.note_delivery(end.call_id)
 
     async def resolve(self, call_id: str) -> CallEnd | None:
         """Try to finish a call whose end is not proven, by its rail's own way.
@@ -359,9 +360,9 @@ class Calls:
         return await self._upkeep.note_refunds()
 
 
-def _as_promised(order: Order, slip: Slip) -> Order | Refusal:
+def _as_promised(order: Order, grant: Grant) -> Order | Refusal:
     """The order for no more than was promised for it when it was prepared."""
-    call = PreparedCall.read(slip)
+    call = PreparedCall.read(grant)
     if not call.still(order):
         return refusals.price_changed(call.key, call.quote, order.quote)
     return order.at_most(call.hold)

@@ -15,8 +15,8 @@ from jecp_mcp.calls.orders import Order
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.mandate.ledger import MeterReading
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipState
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
+from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC
 
 PREPARED_MS: Final = 900_000
@@ -50,9 +50,9 @@ class PreparedCall:
         return cls(purchase.tool, offer.source, offer.key, offer.version, order.quote, hold, purchase.arguments)
 
     @classmethod
-    def read(cls, slip: Slip) -> PreparedCall:
-        """What a slip prepares."""
-        told: dict[str, Any] = json.loads(slip.body)
+    def read(cls, grant: Grant) -> PreparedCall:
+        """What a grant prepares."""
+        told: dict[str, Any] = json.loads(grant.body)
         amount, kind, payload, *rest = told.pop("quote")
         payee, account, terms, good_until = rest
         quote = Quote(
@@ -61,7 +61,7 @@ class PreparedCall:
         return cls(**{**told, "quote": quote, "hold": MicroUSDC(int(told["hold"]))})
 
     def body(self) -> bytes:
-        """As a slip keeps it."""
+        """As a grant keeps it."""
         quote = self.quote
         told: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         payload = base64.b64encode(quote.payload).decode("ascii")
@@ -85,10 +85,10 @@ class Preparation:
         approval: why a person must approve it first, and under which code; None when nobody has to.
     """
 
-    slip: Slip
+    grant: Grant
     call: PreparedCall
     full: tuple[MeterReading, ...]
-    approval: tuple[str, Slip] | None
+    approval: tuple[str, Grant] | None
 
 
 def new_prepared_id() -> str:
@@ -96,27 +96,27 @@ def new_prepared_id() -> str:
     return f"prep_{secrets.token_hex(12)}"
 
 
-def new_slip(principal: str, fingerprint: str, call: PreparedCall, now: UnixMs) -> Slip:
-    """The slip for a prepared call."""
-    return Slip(
-        kind=SlipKind.PREPARED,
-        slip_id=new_prepared_id(),
+def new_grant(principal: str, fingerprint: str, call: PreparedCall, now: UnixMs) -> Grant:
+    """The grant for a prepared call."""
+    return Grant(
+        kind=GrantKind.PREPARED,
+        grant_id=new_prepared_id(),
         principal=principal,
         subject=fingerprint,
-        state=SlipState.GRANTED,
+        state=GrantState.GRANTED,
         body=call.body(),
         created_at=now,
         expires_at=UnixMs(now + PREPARED_MS),
     )
 
 
-def unusable(slip: Slip, now: UnixMs) -> Refusal | None:
+def unusable(grant: Grant, now: UnixMs) -> Refusal | None:
     """Why a prepared call cannot be executed as it stands, or None.
 
     A used one may be good again, or have an answer to give back: that is for its call's row to say.
     """
-    if slip.state is SlipState.SUPERSEDED:
+    if grant.state is GrantState.SUPERSEDED:
         return refusals.prepared_superseded()
-    if slip.expires_at <= now and slip.state is not SlipState.USED:
-        return refusals.prepared_expired(slip.expires_at)
+    if grant.expires_at <= now and grant.state is not GrantState.USED:
+        return refusals.prepared_expired(grant.expires_at)
     return None

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
-from jecp_mcp.mandate.ledger import CallRow, Ledger, MeterReading, Totals
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.records import CallRow, MeterReading, Totals
 from jecp_mcp.mandate.states import OPEN
 from jecp_mcp.rails.registry import Rails
 

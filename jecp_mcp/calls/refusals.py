@@ -14,8 +14,8 @@ from jecp_mcp.domain.outcomes import UNREAD
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
-from jecp_mcp.mandate.ledger import CallRow, NotGood, OverLimit
-from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind
+from jecp_mcp.mandate.grants import MOST_QUESTIONS, GrantKind
+from jecp_mcp.mandate.records import CallRow, NotGood, OverLimit
 from jecp_mcp.mandate.states import CHARGED, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.codes import INVALID_REQUEST
@@ -188,8 +188,8 @@ def no_rail(offer: Offer) -> Refusal:
 
 def not_good(found: NotGood) -> Refusal:
     """What was prepared or approved was used, answered or superseded by somebody else just now."""
-    if found.ref.kind is SlipKind.PREPARED:
-        return prepared_unknown() if found.slip is None else prepared_superseded()
+    if found.ref.kind is GrantKind.PREPARED:
+        return prepared_unknown() if found.grant is None else prepared_superseded()
     return Refusal(
         code=codes.APPROVAL_SPENT,
         message="The approval for this call was used or ran out just now. Nothing was charged. Call it again.",

@@ -15,18 +15,18 @@ from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, PayeeError
-from jecp_mcp.mandate.ledger import (
+from jecp_mcp.mandate.grants import GrantRef
+from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.records import (
     Admission,
     Admitted,
     AlreadyOpen,
-    Ledger,
     Meter,
     NotGood,
     OverLimit,
     Reservation,
     Undelivered,
 )
-from jecp_mcp.mandate.slips import SlipRef
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Rail, StoredRequest, account_changed
 from jecp_mcp.rails.registry import Rails
@@ -104,10 +104,10 @@ class Reservations:
             case refusal:
                 return refusal
 
-    def spend(self, uses: tuple[SlipRef, ...], fingerprint: str, principal: str, call_id: str) -> None:
+    def spend(self, uses: tuple[GrantRef, ...], fingerprint: str, principal: str, call_id: str) -> None:
         """What was agreed for a call is used by the identical one that took its place: it buys no other."""
         if uses:
-            self._ledger.use_slips(uses, fingerprint, principal, call_id)
+            self._ledger.use_grants(uses, fingerprint, principal, call_id)
 
     async def _offer(self, order: Order, working: set[str]) -> _Asked:
         """Ask the ledger. Where the price is only bounded, for as much as the windows have left.

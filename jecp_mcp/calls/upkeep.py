@@ -18,7 +18,8 @@ from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.outcomes import UNREAD
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, PayeeError
-from jecp_mcp.mandate.ledger import CallRow, Ledger
+from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import OPEN
 from jecp_mcp.rails.registry import Rails

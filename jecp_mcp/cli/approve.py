@@ -59,7 +59,7 @@ async def questions_page(given: Start, page: int) -> tuple[list[dict[str, Any]],
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
         found, page = await approval_queue.open_questions(ledger, page, ON_A_PAGE)
-        return [approval_queue.readable_question(slip) for slip in found.slips], page, found.total
+        return [approval_queue.readable_question(grant) for grant in found.grants], page, found.total
     finally:
         await ledger.close()
 
@@ -92,11 +92,11 @@ async def answer(given: Start, code: str, granted: bool, full: bool = False) -> 
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        slip = await approval_queue.find(ledger, code.strip().upper())
-        if granted and not await anyio.to_thread.run_sync(_confirm, approval_queue.readable_question(slip), full):
+        grant = await approval_queue.find(ledger, code.strip().upper())
+        if granted and not await anyio.to_thread.run_sync(_confirm, approval_queue.readable_question(grant), full):
             raise approval_queue.NotAnswered("nothing was approved; the call waits until it is answered or expires")
         return approval_queue.readable_question(
-            await approval_queue.answer(ledger, slip, granted, by=f"{user()} at a terminal")
+            await approval_queue.answer(ledger, grant, granted, by=f"{user()} at a terminal")
         )
     finally:
         await ledger.close()

@@ -85,7 +85,7 @@ def _place(given: Start) -> str:
     url = given.settings.ledger.url
     if url is None:
         return str(given.ledger)
-    from jecp_mcp.mandate.postgres.link import place
+    from jecp_mcp.mandate.postgres.connection import place
 
     return place(url.get_secret_value())
 

@@ -180,7 +180,7 @@ def _deliver(bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output
         problems += _remove(saved)
     if not problems:
         if call_id is not None and not result.is_error:
-            bridge.ledger.delivered(call_id)
+            bridge.ledger.note_delivery(call_id)
         return
     if charged == "no":
         raise CallFailed(f"nothing was charged, but {' and '.join(problems)}")

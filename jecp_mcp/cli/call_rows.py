@@ -10,7 +10,7 @@ from jecp_mcp.mandate.states import CHARGED, HOLDING
 from jecp_mcp.money import format_usdc
 
 if TYPE_CHECKING:
-    from jecp_mcp.mandate.ledger import CallRow
+    from jecp_mcp.mandate.records import CallRow
 
 
 def excess_in_words(row: CallRow) -> str:

@@ -135,7 +135,7 @@ def _folder(path: Path) -> list[Finding]:
 
 async def _server(given: Start) -> list[Finding]:
     """What is wrong with a ledger in PostgreSQL; nothing of it is mended from here."""
-    from jecp_mcp.mandate.opening import open_configured, unverified
+    from jecp_mcp.mandate.opening import open_configured, tls_weakness
     from jecp_mcp.mandate.repair.diagnose import Finding, Level
 
     ledger = open_configured(given.settings.ledger, given.ledger)
@@ -146,7 +146,7 @@ async def _server(given: Start) -> list[Finding]:
         return [Finding(Level.FAULT, "ledger", str(exc), _NO_PURCHASE, mend)]
     finally:
         await ledger.close()
-    weak = unverified(given.settings.ledger)
+    weak = tls_weakness(given.settings.ledger)
     mend = "take sslmode out of the URL and PGSSLMODE out of the environment, or make it verify-full"
     lines = [] if weak is None else [Finding(Level.WARNING, "ledger", weak, "limits hold only if nobody does", mend)]
     told = f"{report.calls} calls and {report.events} events in PostgreSQL"

@@ -21,8 +21,8 @@ from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import JecpMcpError, LedgerDamaged, LedgerUnavailable
 
 if TYPE_CHECKING:
-    from jecp_mcp.mandate.ledger import EventRow
     from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+    from jecp_mcp.mandate.records import EventRow
     from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
     from jecp_mcp.mandate.statement import Line, Statement
 
@@ -87,9 +87,9 @@ async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
 
 async def statement(given: Start, by: str, since: Any, until: Any, form: str) -> int:
     """Add up the calls and print the sums as a table, CSV or JSON."""
-    from jecp_mcp.mandate.statement import Adding, By
+    from jecp_mcp.mandate.statement import By, StatementBuilder
 
-    adding = Adding(By(by), since, until)
+    adding = StatementBuilder(By(by), since, until)
     async with open_ledger(given) as ledger:
         after = 0
         while page := await ledger.pages(after=after, limit=_PAGE):

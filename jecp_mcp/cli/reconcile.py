@@ -14,7 +14,8 @@ from jecp_mcp.errors import JecpMcpError
 
 if TYPE_CHECKING:
     from jecp_mcp.clock import UnixMs
-    from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger
+    from jecp_mcp.mandate.ledger import Ledger
+    from jecp_mcp.mandate.records import CallRow, Conclusion
     from jecp_mcp.money import MicroUSDC
 
 _MOST = 100_000
@@ -141,7 +142,7 @@ async def _find_call(ledger: Ledger, call_id: str) -> CallRow:
 
 def _evidence(charged: str | None, amount: MicroUSDC, reason: str) -> str:
     from jecp_mcp.cli.approve import user
-    from jecp_mcp.mandate.ledger import RULED
+    from jecp_mcp.mandate.records import RULED
     from jecp_mcp.money import format_usdc
 
     how = "free" if charged is None else f"charged {format_usdc(amount)} USDC"
@@ -156,7 +157,7 @@ def _conclusion(row: CallRow, charged: str | None, amount: MicroUSDC, evidence: 
     """
     from jecp_mcp.clock import iso
     from jecp_mcp.domain.outcomes import Verdict
-    from jecp_mcp.mandate.ledger import Conclusion
+    from jecp_mcp.mandate.records import Conclusion
     from jecp_mcp.mandate.states import State, event_of
     from jecp_mcp.money import format_usdc
 

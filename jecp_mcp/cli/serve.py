@@ -86,9 +86,9 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
 
             given = await stack.enter_async_context(sandbox_start(given))
         from jecp_mcp.cli.assembly import build
-        from jecp_mcp.mandate.opening import unverified
+        from jecp_mcp.mandate.opening import tls_weakness
 
-        weak = unverified(given.settings.ledger)
+        weak = tls_weakness(given.settings.ledger)
         if weak is not None:
             log.warning("%s", weak)
         notice = _ListChanged()

@@ -19,11 +19,11 @@ from pydantic_core import from_json
 from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.counting import applies
-from jecp_mcp.mandate.ledger import AuditReport, CallRow
-from jecp_mcp.mandate.page import MeterState
-from jecp_mcp.mandate.slips import Slip
-from jecp_mcp.mandate.states import OPEN, Event, State, counted
+from jecp_mcp.mandate.grants import Grant
+from jecp_mcp.mandate.records import AuditReport, CallRow
+from jecp_mcp.mandate.states import OPEN, Event, State, counted_amount
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry, slot_start
+from jecp_mcp.mandate.working_set import MeterState
 
 MOST_FINDINGS: Final = 100
 """How many findings are kept in words; one would do."""
@@ -70,7 +70,7 @@ class _Dropping:
 class Audit:
     """One walk over a ledger, then `report`.
 
-    `events`, all of them; then `meters`; then `call` for every call; then `slips`, `slots` and `tally`.
+    `events`, all of them; then `meters`; then `call` for every call; then `grants`, `slots` and `tally`.
     """
 
     def __init__(self, head: str | None = None) -> None:
@@ -84,7 +84,7 @@ class Audit:
         self._droppings: list[_Dropping] = []
         self._made: dict[object, Mapping[str, object]] = {}
         self._findings: list[str] = []
-        self._slips: dict[tuple[object, object], dict[str, object]] = {}
+        self._grants: dict[tuple[object, object], dict[str, object]] = {}
         self._states: dict[int, MeterState] = {}
         self._by: defaultdict[tuple[str, str | None], list[MeterState]] = defaultdict(list)
         self._earliest: dict[Window, int] = {}
@@ -141,7 +141,7 @@ class Audit:
         self._bytes += kept.size
         sums = self._sums[state]
         self._sums[state] = (sums[0] + 1, sums[1] + held, sums[2] + charged, sums[3] + refunded)
-        events = self._parsed(bodies)
+        events = self._parse(bodies)
         if not events or events[0][2] != chain.RESERVE:
             self._find(f"the call {call_id} has no reservation among its events")
             return
@@ -158,7 +158,7 @@ class Audit:
                 digest is not None or not (self._dropped_since(row, events[-1][0]) or self._may_lack(name, events))
             ):
                 self._find(f"the {name} of the call {call_id} was changed")
-        amount = counted(state, held, charged, refunded)
+        amount = counted_amount(state, held, charged, refunded)
         if amount:
             self._count(amount, principal, session, names, number, sent_at)
 
@@ -166,25 +166,25 @@ class Audit:
         """Events are kept under the number of a call that is not there."""
         self._find(f"the call {call} is missing, and there are events of it")
 
-    def slips(self, slips: Iterable[Slip]) -> None:
-        """Every slip against its events."""
-        missing = dict(self._slips)
-        for slip in slips:
-            told = missing.pop((slip.kind.value, slip.slip_id), {})
+    def grants(self, grants: Iterable[Grant]) -> None:
+        """Every grant against its events."""
+        missing = dict(self._grants)
+        for grant in grants:
+            told = missing.pop((grant.kind.value, grant.grant_id), {})
             found: dict[str, object] = {
-                "state": slip.state.value,
-                "principal": slip.principal,
-                "subject": slip.subject,
-                "body": chain.body_digest(slip.body),
-                "created_at": slip.created_at,
-                "expires_at": slip.expires_at,
-                "call_id": slip.call_id,
-                "note": slip.note,
+                "state": grant.state.value,
+                "principal": grant.principal,
+                "subject": grant.subject,
+                "body": chain.body_digest(grant.body),
+                "created_at": grant.created_at,
+                "expires_at": grant.expires_at,
+                "call_id": grant.call_id,
+                "note": grant.note,
             }
             if found != {name: told.get(name) for name in found}:
-                self._find(f"the {slip.kind.value} slip {slip.slip_id} is not what its events say")
-        for kind, slip_id in missing:
-            self._find(f"the {kind} slip {slip_id} is missing")
+                self._find(f"the {grant.kind.value} grant {grant.grant_id} is not what its events say")
+        for kind, grant_id in missing:
+            self._find(f"the {kind} grant {grant_id} is missing")
 
     def slots(self, slots: Iterable[tuple[int, int, int | None, int]]) -> None:
         """Every slot (meter, start, expiry, amount) against the calls it counts, and every meter against its slots."""
@@ -222,23 +222,23 @@ class Audit:
         return AuditReport(self._number, self._calls, self._previous.hex(), tuple(self._findings), anchored)
 
     def _of_the_ledger(self, number: int, body: bytes) -> None:
-        for _, at, kind, *_, evidence, facts in self._parsed([(None, number, body)]):
+        for _, at, kind, *_, evidence, facts in self._parse([(None, number, body)]):
             if kind == chain.PRUNE:
                 self._droppings.append(_Dropping(number, _whole(facts.get("before"))))
             elif kind == chain.TRIM:
                 self._droppings.append(_Dropping(number, None))
             elif kind == chain.METER:
                 self._made[facts.get("meter")] = facts
-            elif kind == chain.SLIP:
-                known = self._slips.setdefault((facts.get("kind"), facts.get("slip")), {"created_at": at})
+            elif kind == chain.GRANT:
+                known = self._grants.setdefault((facts.get("kind"), facts.get("slip")), {"created_at": at})
                 known.update(facts)
                 if evidence is not None:
                     known["note"] = evidence
-            elif kind == chain.SLIPS_DROPPED:
-                for slip in facts.get("slips", ()):
-                    self._slips.pop((facts.get("kind"), slip), None)
+            elif kind == chain.GRANTS_DROPPED:
+                for grant in facts.get("slips", ()):
+                    self._grants.pop((facts.get("kind"), grant), None)
 
-    def _parsed(self, bodies: Iterable[tuple[int | None, int, bytes]]) -> list[list[Any]]:
+    def _parse(self, bodies: Iterable[tuple[int | None, int, bytes]]) -> list[list[Any]]:
         """The fields of events, each kept under a call and a number, without those that are no event of these."""
         events = []
         for call, number, body in bodies:

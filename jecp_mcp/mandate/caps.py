@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.mandate.ledger import Meter
+from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LimitSettings, MandateSettings

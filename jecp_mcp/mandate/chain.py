@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Final
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.mandate.ledger import CallRow, EventRow, Reservation
+from jecp_mcp.mandate.records import CallRow, EventRow, Reservation
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 
@@ -33,8 +33,9 @@ TRIM = "trim"
 CLOCK = "clock"
 RECOUNT = "recount"
 SALVAGE = "salvage"
-SLIP = "slip"
-SLIPS_DROPPED = "slips_dropped"
+# What is stored of a grant keeps the name it was first written under, in these events, the tables and the functions.
+GRANT = "slip"
+GRANTS_DROPPED = "slips_dropped"
 
 _dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 

@@ -1,4 +1,4 @@
-"""What a row of either ledger's tables reads as. Pure: no I/O.
+"""The columns of either ledger's tables: what a row reads as, and what is written in one. Pure: no I/O.
 
 Columns stand in the order of the fields; SQLite has no truth values and PostgreSQL has.
 """
@@ -6,15 +6,73 @@ Columns stand in the order of the fields; SQLite has no truth values and Postgre
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from functools import lru_cache
-from typing import Any
+from operator import attrgetter, itemgetter
+from typing import Any, Final
 
 from jecp_mcp.domain.outcomes import Mark
-from jecp_mcp.mandate.ledger import CallRow
-from jecp_mcp.mandate.page import Call, MeterState
-from jecp_mcp.mandate.states import State
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.records import CallRow, Reservation, Totals
+from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.mandate.windows import Window
+from jecp_mcp.mandate.working_set import Call, MeterState, StoredGrant
+from jecp_mcp.money import MicroUSDC
+
+_LONGEST_TEXT = 500
+
+_FIELDS = tuple(field.name for field in fields(CallRow))[:-2]
+_OF_RESERVATION = ("team", "tool", "payee", "source", "offer", "version", "kind", "terms", "quoted")
+_OF_CALL = tuple(name for name in _FIELDS if name not in {*_OF_RESERVATION, "names"})
+_NAMES = _FIELDS.index("names")
+
+CALL: Final = ("id", *_FIELDS[1:])
+"""A call's columns, in the order of `CallRow`, without its bodies."""
+
+CHANGING: Final = (
+    "owner", "claim", "state", "charged", "refunded", "balance_after", "reference", "evidence", "attempts", "sent_at",
+    "look_again_at", "ended_at", "answered", "delivered", "mark",
+)  # fmt: skip
+"""Those that can change once it is written."""
+
+DECIDING: Final = ("id", *[field.name for field in fields(Call)][1:])
+"""Those that a transaction decides on, in the order of `Call`."""
+
+METER: Final = ("id", "key", "window", "principal", "pattern", "session", "since", "fed", "used")
+"""A meter's columns, for `read_meter`."""
+
+GRANT: Final = (
+    "kind", "slip_id", "principal", "subject", "state", "body", "created_at", "expires_at", "call_id", "note",
+)  # fmt: skip
+"""A grant's columns, for `read_grant`."""
+
+changing_values: Callable[[Call], tuple[Any, ...]] = attrgetter(*CHANGING)
+"""What a call has in the columns of `CHANGING`."""
+
+meter_values: Callable[[MeterState], tuple[Any, ...]] = attrgetter("number", *METER[1:])
+"""What a meter has in the columns of `METER`."""
+
+grant_values: Callable[[Grant], tuple[Any, ...]] = attrgetter(*(field.name for field in fields(Grant)))
+"""What a grant has in the columns of `GRANT`."""
+
+_row_values: Callable[[CallRow], tuple[Any, ...]] = attrgetter(*_FIELDS)
+_call_values: Callable[[Call], tuple[Any, ...]] = attrgetter(*_OF_CALL)
+_reservation_values: Callable[[Reservation], tuple[Any, ...]] = attrgetter(*_OF_RESERVATION)
+_in_order = itemgetter(*map((*_OF_CALL, *_OF_RESERVATION, "names").index, _FIELDS))
+
+
+def new_call_values(call: Call, wanted: Reservation) -> tuple[Any, ...]:
+    """What a new call has in the columns of `CALL`."""
+    found: tuple[Any, ...] = _in_order((*_call_values(call), *_reservation_values(wanted), write_names(call.names)))
+    return found
+
+
+def row_values(row: CallRow) -> list[Any]:
+    """What a call as it is told has in the columns of `CALL`."""
+    values = list(_row_values(row))
+    values[_NAMES] = write_names(row.names)
+    return values
 
 
 def read_call(found: Sequence[Any]) -> Call:
@@ -52,6 +110,32 @@ def read_meter(found: Sequence[Any]) -> MeterState:
     return MeterState(number, key, Window(window), *rest)
 
 
+def read_grant(found: Sequence[Any]) -> Grant:
+    """A grant; a batch of PostgreSQL does without its body."""
+    kind, grant_id, principal, subject, state, body, *rest = found
+    return Grant(GrantKind(kind), grant_id, principal, subject, GrantState(state), bytes(body or b""), *rest)
+
+
+def read_stored_grants(rows: Iterable[Sequence[Any]]) -> list[StoredGrant]:
+    """Grants without their bodies: kind, id, state, size of the body, expiry."""
+    return [
+        StoredGrant(GrantRef(GrantKind(kind), grant_id), GrantState(state), size, expires_at)
+        for kind, grant_id, state, size, expires_at in rows
+    ]
+
+
+def read_totals(sums: Iterable[Sequence[Any]]) -> Totals:
+    """The sums over all calls, from those of each state: its name, calls, held, and charged less refunded."""
+    charged = held = in_doubt = calls = 0
+    for name, count, held_here, charged_here in sums:
+        state = State(name)
+        calls += count
+        charged += charged_here if state in CHARGED else 0
+        held += held_here if state in HOLDING else 0
+        in_doubt += held_here if state is State.IN_DOUBT else 0
+    return Totals(MicroUSDC(charged), MicroUSDC(held), MicroUSDC(in_doubt), calls)
+
+
 @lru_cache(maxsize=4096)
 def read_names(text: str) -> tuple[str, ...]:
     """The names of a call as the ledger keeps them, a JSON array.
@@ -69,3 +153,10 @@ def read_names(text: str) -> tuple[str, ...]:
 def write_names(names: tuple[str, ...]) -> str:
     """The names of a call as the ledger keeps them."""
     return json.dumps(names, separators=(",", ":"))
+
+
+def bound_text(text: str | None) -> str | None:
+    """Foreign text as a column can hold it: no lone surrogates, no NUL, no end without end."""
+    if text is None:
+        return None
+    return text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

@@ -2,79 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admission, Admitted, Conclusion, Meter, Note, Reservation
-from jecp_mcp.mandate.rules import Batch, bounded
-from jecp_mcp.mandate.slips import QUESTIONS, Slip, SlipKind, SlipRef
+from jecp_mcp.mandate.columns import bound_text
+from jecp_mcp.mandate.grants import QUESTIONS, Grant, GrantRef
+from jecp_mcp.mandate.needs import Needs, Orphans
+from jecp_mcp.mandate.records import (
+    Admission,
+    Admitted,
+    Conclusion,
+    Meter,
+    Note,
+    Reservation,
+)
+from jecp_mcp.mandate.rules import Batch
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
+
+_T_co = TypeVar("_T_co", covariant=True)
 
 MOST_KEPT_BYTES: Final = 512 * 1024 * 1024
 """How many bytes of requests and answers are kept where nothing else is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Orphans:
-    """Open calls that nobody works on, oldest first.
-
-    Of dead sessions every one; of this session those that no task works on and that are ``reserved``, ``sent`` without
-    a time to look again, past what can be proven, or from the future.
-
-    Attributes:
-        dead: the sessions whose process has ended.
-        running: the ids of the calls that tasks of this process work on.
-        behind: only those with a number above this.
-        most: at most so many.
-    """
-
-    dead: tuple[str, ...]
-    running: tuple[str, ...]
-    behind: int
-    most: int
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a change depends on. Of every call that is loaded, the meters that may count it are loaded too.
-
-    Attributes:
-        fingerprints: load the open calls that carry them, and those whose answer waits to be delivered.
-        ids: load these calls.
-        reference: load the calls of the accounts of `ids` that have this payment.
-        principal: load every meter of this principal; `meters` are among them.
-        meters: load these meters, made where they are new, with what they have yet to count.
-        slips: load these slips, and the calls they were used for.
-        subject: load the slips that wait for the same.
-        shelf: load, without bodies, the slips of some kinds of a principal, and those of all that expired long ago.
-        lives: the process session must be seen to live.
-        orphans: load these open calls.
-        alone: it changes more than it says, so it has a transaction to itself.
-        keeps: what loading changes is to stay, even where the change leaves no event.
-    """
-
-    fingerprints: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    reference: str | None = None
-    principal: str | None = None
-    meters: tuple[Meter, ...] = ()
-    slips: tuple[SlipRef, ...] = ()
-    subject: tuple[SlipKind, str] | None = None
-    shelf: tuple[tuple[SlipKind, ...], str] | None = None
-    lives: bool = False
-    orphans: Orphans | None = None
-    alone: bool = False
-    keeps: bool = False
-
-
-NOTHING = Needs()
-
-
-class Command(Protocol):
+class Command(Protocol[_T_co]):
     """One change, made inside a transaction at the given instant."""
 
     @property
@@ -82,16 +37,16 @@ class Command(Protocol):
         """What it depends on."""
         ...
 
-    def undo(self, outcome: Any) -> Command | None:
+    def undo(self, outcome: Any) -> Command[Any] | None:
         """What takes it back where its caller was told that it was not made; nothing was sent for it."""
         ...
 
-    def __call__(self, batch: Batch, at: UnixMs) -> Any:
+    def __call__(self, batch: Batch, at: UnixMs, /) -> _T_co:
         """Make it."""
         ...
 
 
-def unsent(call_id: str, evidence: str) -> Conclude:
+def release_unsent(call_id: str, evidence: str) -> Conclude:
     """The release of a call that was written, and for which nothing was sent."""
     return Conclude(Conclusion(call_id, Verdict.NOT_CHARGED, evidence=evidence, attempts=0, claim=0))
 
@@ -107,20 +62,20 @@ class Reserve:
 
     @property
     def needs(self) -> Needs:
-        """The identical calls, the call of that id, its meters and its slips."""
+        """The identical calls, the call of that id, its meters and its grants."""
         wanted = self.reservation
         return Needs(
             fingerprints=(wanted.fingerprint,),
             ids=(wanted.call_id,),
             principal=wanted.principal,
             meters=wanted.meters,
-            slips=wanted.uses,
+            grants=wanted.uses,
             lives=True,
         )
 
-    def undo(self, outcome: Admission) -> Command | None:
+    def undo(self, outcome: Admission) -> Command[Any] | None:
         """Release what was admitted."""
-        return unsent(self.reservation.call_id, _NOT_KNOWN) if isinstance(outcome, Admitted) else None
+        return release_unsent(self.reservation.call_id, _NOT_KNOWN) if isinstance(outcome, Admitted) else None
 
     def __call__(self, batch: Batch, at: UnixMs) -> Any:
         """Make it."""
@@ -129,7 +84,7 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Send:
-    """`Batch.send`."""
+    """`CallRules.send`."""
 
     call_id: str
     claim: int
@@ -139,20 +94,20 @@ class Send:
         """The call."""
         return Needs(ids=(self.call_id,))
 
-    def undo(self, outcome: bool) -> Command | None:
+    def undo(self, outcome: bool) -> Command[Any] | None:
         """Release what was marked as sent."""
-        return unsent(self.call_id, _NOT_KNOWN) if outcome else None
+        return release_unsent(self.call_id, _NOT_KNOWN) if outcome else None
 
     def __call__(self, batch: Batch, _at: UnixMs) -> bool:
         """Make it."""
-        return batch.send(self.call_id, self.claim)
+        return batch.calls.send(self.call_id, self.claim)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fact:
     """A change that stands, whoever was told what."""
 
-    def undo(self, _outcome: Any) -> Command | None:
+    def undo(self, _outcome: Any) -> Command[Any] | None:
         """Nothing."""
         return None
 
@@ -182,7 +137,7 @@ class Resend(_Fact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WriteNotes(_Fact):
-    """`Batch.note`. What was not known to be written says no more than what happened."""
+    """`CallRules.note`. What was not known to be written says no more than what happened."""
 
     call_id: str
     claim: int
@@ -195,28 +150,28 @@ class WriteNotes(_Fact):
 
     def __call__(self, batch: Batch, _at: UnixMs) -> bool:
         """Make it."""
-        return batch.note(self.call_id, self.claim, self.notes)
+        return batch.calls.note(self.call_id, self.claim, self.notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conclude(_Fact):
-    """`Batch.conclude`."""
+    """`CallRules.conclude`."""
 
     conclusion: Conclusion
 
     @property
     def needs(self) -> Needs:
         """The call, and whoever else has its payment."""
-        return Needs(ids=(self.conclusion.call_id,), reference=bounded(self.conclusion.reference))
+        return Needs(ids=(self.conclusion.call_id,), reference=bound_text(self.conclusion.reference))
 
     def __call__(self, batch: Batch, at: UnixMs) -> None:
         """Make it."""
-        batch.conclude(self.conclusion, at)
+        batch.calls.conclude(self.conclusion, at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WriteOff(_Fact):
-    """`Batch.write_off`."""
+    """`CallRules.write_off`."""
 
     call_id: str
     evidence: str
@@ -228,12 +183,12 @@ class WriteOff(_Fact):
 
     def __call__(self, batch: Batch, at: UnixMs) -> None:
         """Make it."""
-        batch.write_off(self.call_id, self.evidence, at)
+        batch.calls.write_off(self.call_id, self.evidence, at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correct(_Fact):
-    """`Batch.correct`."""
+    """`CallRules.correct`."""
 
     call_id: str
     charged: MicroUSDC
@@ -246,12 +201,12 @@ class Correct(_Fact):
 
     def __call__(self, batch: Batch, _at: UnixMs) -> None:
         """Make it."""
-        batch.correct(self.call_id, self.charged, self.evidence)
+        batch.calls.correct(self.call_id, self.charged, self.evidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refund(_Fact):
-    """`Batch.refund`."""
+    """`CallRules.refund`."""
 
     call_id: str
     total: MicroUSDC
@@ -264,12 +219,12 @@ class Refund(_Fact):
 
     def __call__(self, batch: Batch, _at: UnixMs) -> bool:
         """Make it."""
-        return batch.refund(self.call_id, self.total, self.evidence)
+        return batch.calls.refund(self.call_id, self.total, self.evidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deliver(_Fact):
-    """`Batch.deliver`."""
+    """`CallRules.deliver`."""
 
     call_id: str
 
@@ -280,7 +235,7 @@ class Deliver(_Fact):
 
     def __call__(self, batch: Batch, _at: UnixMs) -> None:
         """Make it."""
-        batch.deliver(self.call_id)
+        batch.calls.deliver(self.call_id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -356,64 +311,59 @@ class Recount(_Fact):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WriteSlip(_Fact):
-    """`Batch.write_slip`."""
+class WriteGrant(_Fact):
+    """`GrantRules.write`."""
 
-    slip: Slip
+    grant: Grant
 
     @property
     def needs(self) -> Needs:
-        """The slip of that id, those that it supersedes, and how many there are."""
-        slip = self.slip
+        """The grant of that id, those that it supersedes, and how many there are."""
+        grant = self.grant
         return Needs(
-            slips=(SlipRef(slip.kind, slip.slip_id),),
-            subject=(slip.kind, slip.subject),
-            shelf=(QUESTIONS if slip.kind in QUESTIONS else (slip.kind,), slip.principal),
+            grants=(GrantRef(grant.kind, grant.grant_id),),
+            subject=(grant.kind, grant.subject),
+            stored_grants=(QUESTIONS if grant.kind in QUESTIONS else (grant.kind,), grant.principal),
             alone=True,
         )
 
-    def __call__(self, batch: Batch, at: UnixMs) -> Slip:
+    def __call__(self, batch: Batch, at: UnixMs) -> Grant:
         """Make it."""
-        return batch.write_slip(self.slip, at)
+        return batch.grants.write(self.grant, at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AnswerSlip(_Fact):
-    """`Batch.answer_slip`."""
+class AnswerGrant(_Fact):
+    """`GrantRules.answer`."""
 
-    ref: SlipRef
+    ref: GrantRef
     granted: bool
     note: str
 
     @property
     def needs(self) -> Needs:
-        """The slip."""
-        return Needs(slips=(self.ref,))
+        """The grant."""
+        return Needs(grants=(self.ref,))
 
-    def __call__(self, batch: Batch, at: UnixMs) -> Slip | None:
+    def __call__(self, batch: Batch, at: UnixMs) -> Grant | None:
         """Make it."""
-        return batch.answer_slip(self.ref, self.granted, self.note, at)
+        return batch.grants.answer(self.ref, self.granted, self.note, at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class UseSlips(_Fact):
-    """`Batch.use_slips`."""
+class UseGrants(_Fact):
+    """`GrantRules.use_good`."""
 
-    refs: tuple[SlipRef, ...]
+    refs: tuple[GrantRef, ...]
     subject: str
     principal: str
     call_id: str
 
     @property
     def needs(self) -> Needs:
-        """The slips."""
-        return Needs(slips=self.refs)
+        """The grants."""
+        return Needs(grants=self.refs)
 
     def __call__(self, batch: Batch, at: UnixMs) -> None:
         """Make it."""
-        batch.use_slips(self.refs, self.subject, self.principal, self.call_id, at)
-
-
-def needs_of(commands: Iterable[Any]) -> list[Needs]:
-    """What each command depends on; the writer's own steps depend on nothing."""
-    return [getattr(command, "needs", NOTHING) for command in commands]
+        batch.grants.use_good(self.refs, self.subject, self.principal, self.call_id, at)

@@ -12,9 +12,22 @@ from collections.abc import Iterable, Sequence
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.ledger import CallRow, Counting, Meter, MeterReading, OverLimit
-from jecp_mcp.mandate.page import Call, Changes, Events, Feed, MeterState, Page
+from jecp_mcp.mandate.records import (
+    CallRow,
+    Counting,
+    Meter,
+    MeterReading,
+    OverLimit,
+)
 from jecp_mcp.mandate.windows import Window, slot_expiry, slot_start
+from jecp_mcp.mandate.working_set import (
+    Call,
+    Changes,
+    Events,
+    Feed,
+    MeterState,
+    WorkingSet,
+)
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings.patterns import matches
 
@@ -27,8 +40,8 @@ Asked = Sequence[tuple[Meter, MeterState]]
 class Meters:
     """The meters of one transaction: each read once, checked against what was counted since, and moved from there."""
 
-    def __init__(self, page: Page, changes: Changes, events: Events) -> None:
-        self._page = page
+    def __init__(self, loaded: WorkingSet, changes: Changes, events: Events) -> None:
+        self._loaded = loaded
         self._changes = changes
         self._events = events
         self._made: list[Call] = []
@@ -50,7 +63,7 @@ class Meters:
         for meter in wanted:
             if meter.principal != principal:
                 raise LedgerError(f"the cap {meter.label} counts the calls of {meter.principal}, not of {principal}")
-            state = self._page.meters[meter.key]
+            state = self._loaded.meters[meter.key]
             if not applies(state, names):
                 continue
             if any(state is known for _, known in asked):
@@ -97,7 +110,7 @@ class Meters:
             self._move_lasting(state, call.sent_at, by)
 
     def _counting(self, call: Call) -> list[MeterState]:
-        return [state for state in self._page.meters.values() if not state.new and counts(state, call)]
+        return [state for state in self._loaded.meters.values() if not state.new and counts(state, call)]
 
     def _inside(self, state: MeterState, call: Call) -> int:
         """What a call counts for in a meter's window now."""
@@ -125,13 +138,13 @@ class Meters:
                 ),
             )
             self._changes.meters[state.number] = state
-        feed = self._page.feeds.pop(state.key, None)
+        feed = self._loaded.feeds.pop(state.key, None)
         if feed is not None and feed.upto > state.fed:
             self._add_stored(state, feed)
-        if self._page.stored <= state.fed < last:
+        if self._loaded.stored <= state.fed < last:
             for call in self._made:
                 if call.number > state.fed:
-                    self._fed(state, call.number)
+                    self._set_fed(state, call.number)
                     if counts(state, call):
                         self._move(state, slot_start(state.window, call.sent_at), call.counts)
         return state.fed >= last
@@ -142,14 +155,14 @@ class Meters:
             if applies(state, names) and self._lasts(state, start):
                 self._move(state, start, amount)
         behind = state.fed
-        self._fed(state, feed.upto)
+        self._set_fed(state, feed.upto)
         for call_id, call in self._changes.moved.items():
             if call.number > behind and counts(state, call):
-                before = self._page.before[call_id]
+                before = self._loaded.before[call_id]
                 self._move_lasting(state, before.sent_at, -before.counts)
                 self._move_lasting(state, call.sent_at, call.counts)
 
-    def _fed(self, state: MeterState, upto: int) -> None:
+    def _set_fed(self, state: MeterState, upto: int) -> None:
         state.fed = upto
         self._changes.meters[state.number] = state
 
@@ -182,7 +195,7 @@ class Meters:
         """When at least `needed` will have left the window; None when it never does."""
         if slot_expiry(state.window, 0) is None:
             return None
-        amounts = dict(self._page.slots(state.number))
+        amounts = dict(self._loaded.slots(state.number))
         for (meter, start), by in self._changes.slots.items():
             if meter == state.number:
                 amounts[start] = amounts.get(start, 0) + by

@@ -14,7 +14,7 @@ from jecp_mcp.errors import SettingsError
 from jecp_mcp.mandate.commands import MOST_KEPT_BYTES
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.sqlite.session_locks import Owners
+from jecp_mcp.mandate.sqlite.session_locks import SessionLocks
 from jecp_mcp.settings import LedgerSettings, mount_of
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def served_folder(path: Path) -> str | None:
     )
 
 
-def unverified(settings: LedgerSettings) -> str | None:
+def tls_weakness(settings: LedgerSettings) -> str | None:
     """What the operator asked for that leaves the ledger's server unverified, or None."""
     if settings.url is None or find_spec("psycopg") is None:
         return None
-    from jecp_mcp.mandate.postgres.verification import weakness
+    from jecp_mcp.mandate.postgres.tls import weakness
 
     return weakness(settings.url.get_secret_value(), os.environ)
 
@@ -103,4 +103,4 @@ def open_ledger(
     session = session or secrets.token_hex(8)
     file = LedgerFile(path, session, clock)
     file.open()
-    return SqliteLedger(file, Owners(Path(f"{file.path}.owners")), session, clock, most_kept)
+    return SqliteLedger(file, SessionLocks(Path(f"{file.path}.owners")), session, clock, most_kept)

@@ -1,8 +1,8 @@
 """The rules of money, once for every store: what a change does to the calls, the limits and the chain.
 
-Pure: no I/O, no clock. A store loads a `Page`, makes a `Batch` of it at one instant, runs the changes, and stores what
-they came to. Each change goes through `jecp_mcp.mandate.states`, moves the meters by what the call now counts for, and
-leaves an event behind. A change that raises `LedgerError` has changed nothing.
+Pure: no I/O, no clock. A store loads a `WorkingSet`, makes a `Batch` of it at one instant, runs the changes, and stores
+what they came to. Each change goes through `jecp_mcp.mandate.states`, moves the meters by what the call now counts for,
+and leaves an event behind. A change that raises `LedgerError` has changed nothing.
 """
 
 from __future__ import annotations
@@ -11,40 +11,39 @@ from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
 from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.domain.outcomes import Mark, Verdict
+from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import ClockWentBack, LedgerError
 from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.call_rules import MOST_HELD, MOST_WHOLE, CallRules
+from jecp_mcp.mandate.columns import bound_text
 from jecp_mcp.mandate.counting import Meters
-from jecp_mcp.mandate.ledger import (
-    RULED,
+from jecp_mcp.mandate.grant_rules import GrantRules
+from jecp_mcp.mandate.records import (
     Admitted,
     AlreadyOpen,
     Conclusion,
     Counting,
     Meter,
-    Note,
     NotGood,
     NotYours,
     OverLimit,
     Reservation,
     Undelivered,
 )
-from jecp_mcp.mandate.page import Call, Changes, Events, Page, Repeats
-from jecp_mcp.mandate.slip_rules import SlipRules
-from jecp_mcp.mandate.slips import Slip, SlipRef
-from jecp_mcp.mandate.states import OPEN, Event, State, after, event_of, furthest
-from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
+from jecp_mcp.mandate.states import OPEN, Event, State, after
+from jecp_mcp.mandate.working_set import (
+    Call,
+    Changes,
+    Events,
+    Repeats,
+    WorkingSet,
+)
 
 UNDELIVERED_MS: Final = 86_400_000
 """How long an answer that nobody received stands in for a repeat of the call."""
 
 CLOCK_SLACK_MS: Final = 60_000
 """How far the clock may be behind what was written before it counts as set back; time stands still meanwhile."""
-
-_MOST_HELD: Final = MOST_USDC * MICRO_PER_USDC
-_MOST_WHOLE: Final = 2**63
-_LONGEST_TEXT: Final = 500
-_LONGEST_NOTE: Final = 4_000
 
 KEPT: Final = frozenset({State.SETTLED, State.RELEASED, State.RECONCILED_CHARGED, State.RECONCILED_FREE})
 """States in which a kept answer stands in for a repeat until it is delivered; a free one too, for the repeat might not
@@ -71,9 +70,16 @@ class Bulk(Protocol):
 
 
 class Batch:
-    """The changes of one transaction, for one process session."""
+    """The changes of one transaction, for one process session.
 
-    def __init__(self, page: Page, bulk: Bulk, session: str, now: UnixMs, last_at: int, whose: str = "the") -> None:
+    Attributes:
+        calls: what happens to calls that are written.
+        grants: what happens to grants.
+    """
+
+    def __init__(
+        self, loaded: WorkingSet, bulk: Bulk, session: str, now: UnixMs, last_at: int, whose: str = "the"
+    ) -> None:
         """Decide on what was loaded.
 
         Args:
@@ -83,7 +89,7 @@ class Batch:
         """
         self.at = UnixMs(max(now, last_at))
         self.changes = Changes()
-        self.events = Events(page, self.changes, session, self.at)
+        self.events = Events(loaded, self.changes, session, self.at)
         self._behind: ClockWentBack | None = None
         if now < last_at - CLOCK_SLACK_MS:
             self._behind = ClockWentBack(
@@ -91,12 +97,13 @@ class Batch:
                 "limits' windows is not known"
             )
         self._now = now
-        self._page = page
+        self._loaded = loaded
         self._bulk = bulk
         self._session = session
-        self._last_call = page.stored
-        self._meters = Meters(page, self.changes, self.events)
-        self._slips = SlipRules(page, self.changes, self.events)
+        self._last_call = loaded.stored
+        self._meters = Meters(loaded, self.changes, self.events)
+        self.calls = CallRules(loaded, self.changes, self.events, self._meters, session)
+        self.grants = GrantRules(loaded, self.changes, self.events)
 
     def reserve(self, wanted: Reservation, at: UnixMs) -> Admitted | OverLimit | NotGood | Repeats | Counting:
         """Write a new call, unless it repeats an open or undelivered one, or a cap has no room.
@@ -108,11 +115,11 @@ class Batch:
         repeats = self._repeats(wanted, at)
         if repeats is not None:
             return repeats
-        if wanted.call_id in self._page.calls:
+        if wanted.call_id in self._loaded.calls:
             raise LedgerError(f"the call id {wanted.call_id} is taken")
         if self._behind is not None:
             raise self._behind
-        wrong = self._slips.check(wanted.uses, wanted.fingerprint, wanted.principal, at)
+        wrong = self.grants.check(wanted.uses, wanted.fingerprint, wanted.principal, at)
         if wrong is not None:
             return wrong
         asked = self._meters.ask(wanted.meters, wanted.names, wanted.principal, self._last_call)
@@ -124,28 +131,16 @@ class Batch:
         self._last_call += 1
         made = _new_call(wanted, self._last_call, at)
         self._meters.add(made, asked)
-        self._page.calls[made.call_id] = made
-        self._page.same[made.fingerprint].append(made)
+        self._loaded.calls[made.call_id] = made
+        self._loaded.same[made.fingerprint].append(made)
         self.changes.made.append((made, wanted))
         self.changes.requests[made.number] = wanted.request
         self.events.append(
             chain.RESERVE, made, None, facts=chain.reservation(wanted, chain.body_digest(wanted.request))
         )
         for ref in wanted.uses:
-            self._slips.use(ref, wanted.call_id)
+            self.grants.use(ref, wanted.call_id)
         return Admitted(wanted.call_id, at)
-
-    def send(self, call_id: str, claim: int) -> bool:
-        """Move a ``reserved`` row to ``sent``; False when it is no longer ``reserved``, or under another claim.
-
-        Raises:
-            LedgerError: there is no such call.
-        """
-        call = self._find(call_id)
-        if after(call.state, Event.SEND) is None or call.claim != claim:
-            return False
-        self._happen(call, Event.SEND)
-        return True
 
     def resend(
         self, call_id: str, claim: int, meters: Sequence[Meter], at: UnixMs
@@ -156,7 +151,7 @@ class Batch:
             LedgerError: there is no such call.
             ClockWentBack: the clock is well behind the last change.
         """
-        call = self._find(call_id)
+        call = self.calls.find(call_id)
         late = call.provable_until is not None and self._now >= call.provable_until
         if after(call.state, Event.RESEND) is None or call.claim != claim or late:
             return NotYours()
@@ -169,138 +164,8 @@ class Batch:
         if over is not None:
             return over
         call.sent_at = at
-        self._happen(call, Event.RESEND)
+        self.calls.happen(call, Event.RESEND)
         return Admitted(call_id, at, claim)
-
-    def note(self, call_id: str, claim: int, notes: Sequence[Note]) -> bool:
-        """Write down how far an open call has come; False when it is not open, or under another claim.
-
-        Raises:
-            LedgerError: there is no such call, or a text is too long.
-        """
-        call = self._find(call_id)
-        if call.state not in OPEN or call.claim != claim:
-            return False
-        if any(len(note.data) > _LONGEST_NOTE for note in notes):
-            raise LedgerError(f"a note of more than {_LONGEST_NOTE} characters is not kept")
-        for note in notes:
-            call.mark = furthest(call.mark, note.mark)
-            if note.answer is not None:
-                call.answered = True
-                self.changes.answers[call.number] = note.answer
-            self._changed(call)
-            answer = None if note.answer is None else chain.body_digest(note.answer)
-            written = chain.facts(mark=note.mark.value, data=note.data or None, answer=answer)
-            self.events.append(chain.NOTE, call, call.state, facts=written)
-        return True
-
-    def conclude(self, end: Conclusion, at: UnixMs) -> None:
-        """Write what became of a call. The event follows from where the call stands now.
-
-        Raises:
-            LedgerError: there is no such call, nothing new is said of it, the claim was lost, or an amount is out of
-                bounds.
-        """
-        call = self._find(end.call_id)
-        event = event_of(call.state, end.verdict)
-        if event is None:
-            raise LedgerError(
-                f"{end.verdict.value} says nothing new of the call {end.call_id}: it is {call.state.value}"
-            )
-        proof = end.verdict is Verdict.CHARGED and end.proven
-        if end.claim is not None and end.claim != call.claim and not proof:
-            raise LedgerError(f"the call {end.call_id} was taken over, so {end.verdict.value} is not believed any more")
-        if end.verdict is Verdict.NOT_CHARGED and end.claim is not None and call.mark is Mark.INTENT:
-            raise LedgerError(f"the call {end.call_id} was about to be paid for good: only a person frees it")
-        if end.charged < 0 or (end.charged and end.verdict is not Verdict.CHARGED):
-            raise LedgerError(f"{end.verdict.value} of the call {end.call_id} cannot carry a charge of {end.charged}")
-        if max(end.charged, abs(end.balance_after or 0), abs(end.attempts)) >= _MOST_WHOLE:
-            raise LedgerError("the ledger cannot hold a value: an amount is out of bounds")
-        before, counts = call.state, call.counts
-        call.state, call.charged, call.refunded = _next(before, event), end.charged, 0
-        self._meters.adjust(call, call.counts - counts)
-        is_open = call.state in OPEN
-        call.ended_at = None if is_open else at
-        call.look_again_at = (at if end.look_again_at is None else end.look_again_at) if is_open else None
-        call.answered = call.answered or end.answer is not None
-        call.attempts += end.attempts
-        call.balance_after = call.balance_after if end.balance_after is None else end.balance_after
-        evidence, reference = bounded(end.evidence), self._own_reference(call, bounded(end.reference))
-        if reference is None and end.reference is not None and call.reference is None:
-            evidence = bounded(f"{evidence or ''}; its payment {end.reference} is another call's")
-        call.reference = call.reference if reference is None else reference
-        call.evidence = call.evidence if evidence is None else evidence
-        if end.answer is not None:
-            self.changes.answers[call.number] = end.answer
-        self._happen(
-            call,
-            event,
-            before,
-            evidence=evidence,
-            facts=chain.facts(
-                attempts=end.attempts or None,
-                balance_after=end.balance_after,
-                reference=reference,
-                answer=None if end.answer is None else chain.body_digest(end.answer),
-                look_again_at=call.look_again_at,
-            ),
-        )
-
-    def write_off(self, call_id: str, evidence: str, at: UnixMs) -> None:
-        """Let an open call count as spent for good, because its end can no longer be proven.
-
-        Raises:
-            LedgerError: there is no such call, or it cannot be written off.
-        """
-        self._write_off(self._find(call_id), evidence, at)
-
-    def correct(self, call_id: str, charged: MicroUSDC, evidence: str) -> None:
-        """Move what a charged call counts for, by an operator's ruling.
-
-        Raises:
-            LedgerError: there is no such call, it was not charged, or less than was refunded is left.
-        """
-        call = self._find(call_id)
-        if after(call.state, Event.CORRECTED) is None:
-            raise LedgerError(f"the call {call_id} was not charged: it is {call.state.value}")
-        if not call.refunded <= charged <= _MOST_HELD:
-            raise LedgerError(f"a charge of {charged} micro-USDC cannot be, with {call.refunded} of it refunded")
-        by, call.charged = charged - call.charged, charged
-        self._meters.adjust(call, by)
-        call.evidence = bounded(evidence)
-        self._happen(call, Event.CORRECTED, evidence=call.evidence)
-
-    def refund(self, call_id: str, total: MicroUSDC, evidence: str) -> bool:
-        """Note that the payee gave back `total` of a call, in all; False when that is no news.
-
-        Raises:
-            LedgerError: there is no such call, or it was not charged.
-        """
-        call = self._find(call_id)
-        if after(call.state, Event.REFUND) is None:
-            raise LedgerError(f"the call {call_id} was not charged: it is {call.state.value}")
-        refunded = min(total, call.charged)
-        if refunded <= call.refunded:
-            return False
-        self._meters.adjust(call, call.refunded - refunded)
-        call.refunded = refunded
-        # What a person ruled stands, whatever came back of it since.
-        ruled = call.evidence is not None and call.evidence.startswith(RULED)
-        call.evidence = bounded(f"{call.evidence}; {evidence}" if ruled else evidence)
-        self._happen(call, Event.REFUND, evidence=call.evidence)
-        return True
-
-    def deliver(self, call_id: str) -> None:
-        """Note that the call's answer reached the client.
-
-        Raises:
-            LedgerError: there is no such call.
-        """
-        call = self._find(call_id)
-        if not call.delivered:
-            call.delivered = True
-            self._changed(call)
-            self.events.append(chain.DELIVER, call, call.state)
 
     def adopt(
         self,
@@ -309,7 +174,7 @@ class Batch:
         *,
         clock_right: bool,
     ) -> int | None:
-        """See to the open rows that nobody works on, as the page has them.
+        """See to the open rows that nobody works on, as they were loaded.
 
         Args:
             served: the rails and accounts that this process can act for.
@@ -319,15 +184,15 @@ class Batch:
             The number of the last of them, or None where there were none.
         """
         last = None
-        for call in [self._page.calls[call_id] for call_id in self._page.orphans]:
+        for call in [self._loaded.calls[call_id] for call_id in self._loaded.orphans]:
             last = call.number
             mine = call.owner == self._session
-            self._orphaned(call, at, mine=mine)
+            self._end_orphan(call, at, mine=mine)
             hopeless = self._hopeless(call) if clock_right else None
             if hopeless is not None and call.state in {State.SENT, State.IN_DOUBT}:
-                self._write_off(call, hopeless, at)
+                self.calls.write_off(call.call_id, hopeless, at)
             elif call.state in OPEN and not mine and (call.rail, call.account) in served:
-                self._claim(call)
+                self.calls.claim(call)
         return last
 
     def trust_clock(self) -> None:
@@ -336,7 +201,7 @@ class Batch:
             return
         evidence, self._behind = str(self._behind), None
         self.at = self.events.at = self._now
-        self.events.append(chain.CLOCK, evidence=bounded(evidence))
+        self.events.append(chain.CLOCK, evidence=bound_text(evidence))
         self._bulk.recount(self._now)
 
     def recount(self) -> None:
@@ -358,47 +223,29 @@ class Batch:
             self.events.append(chain.TRIM, facts={"calls": calls, "bytes": size})
         return calls
 
-    def write_slip(self, slip: Slip, at: UnixMs) -> Slip:
-        """Write a new slip; older ones that still wait for the same are superseded.
-
-        Raises:
-            LedgerError: its id is taken.
-        """
-        return self._slips.write(slip, at)
-
-    def answer_slip(self, ref: SlipRef, granted: bool, note: str, at: UnixMs) -> Slip | None:
-        """Grant or deny a slip that is asked for and has not expired; None when there is no such one."""
-        return self._slips.answer(ref, granted, bounded(note), at)
-
-    def use_slips(self, refs: Sequence[SlipRef], subject: str, principal: str, call_id: str, at: UnixMs) -> None:
-        """Use those slips that are good for a call which is in the ledger."""
-        for ref in refs:
-            if self._slips.check((ref,), subject, principal, at) is None:
-                self._slips.use(ref, call_id)
-
     def finish(self) -> Changes:
         """Everything that was decided."""
         tally = self.changes.tally
         for call_id, call in self.changes.moved.items():
-            before = self._page.before[call_id]
+            before = self._loaded.before[call_id]
             _add(tally[before.state], -1, before.held, before.charged, before.refunded)
             _add(tally[call.state], 1, call.held, call.charged, call.refunded)
         for call, _ in self.changes.made:
             _add(tally[call.state], 1, call.held, call.charged, call.refunded)
         return self.changes
 
-    def _orphaned(self, call: Call, at: UnixMs, *, mine: bool) -> None:
+    def _end_orphan(self, call: Call, at: UnixMs, *, mine: bool) -> None:
         """A call that nobody works on: what nothing left for is free, what was being sent is in doubt."""
         why = "no task works on it" if mine else "its process ended"
         if call.state is State.RESERVED:
             evidence = f"{why}, and nothing was sent"
-            self.conclude(Conclusion(call.call_id, Verdict.NOT_CHARGED, evidence=evidence, attempts=0), at)
+            self.calls.conclude(Conclusion(call.call_id, Verdict.NOT_CHARGED, evidence=evidence, attempts=0), at)
         elif call.state is State.SENT and call.look_again_at is None:
             evidence = f"{why}, and the outcome was not heard"
-            self.conclude(Conclusion(call.call_id, Verdict.IN_DOUBT, evidence=evidence, attempts=0), at)
+            self.calls.conclude(Conclusion(call.call_id, Verdict.IN_DOUBT, evidence=evidence, attempts=0), at)
             if mine:
                 # Whatever the task that died may still say must not be believed any more.
-                self._claim(call)
+                self.calls.claim(call)
 
     def _hopeless(self, call: Call) -> str | None:
         """Why an open call's end cannot be proven any more, by a clock that is right; None where it can."""
@@ -408,88 +255,31 @@ class Batch:
         lapsed = call.provable_until is not None and self._now >= call.provable_until
         return "its end can no longer be proven" if lapsed else None
 
-    def _claim(self, call: Call) -> None:
-        call.owner = self._session
-        call.claim += 1
-        self._changed(call)
-        self.events.append(chain.ADOPT, call, call.state, facts={"claim": call.claim})
-
-    def _write_off(self, call: Call, evidence: str, at: UnixMs) -> None:
-        if after(call.state, Event.WRITE_OFF) is None:
-            raise LedgerError(f"the call {call.call_id} cannot be written off: it is {call.state.value}")
-        call.ended_at, call.look_again_at, call.evidence = at, None, bounded(evidence)
-        self._happen(call, Event.WRITE_OFF, evidence=call.evidence)
-
-    def _happen(
-        self,
-        call: Call,
-        event: Event,
-        before: State | None = None,
-        *,
-        evidence: str | None = None,
-        facts: dict[str, object] | None = None,
-    ) -> None:
-        """Move a call to the state after `event`, unless its caller has, and add the event."""
-        then = call.state if before is None else before
-        call.state = _next(then, event)
-        self._changed(call)
-        self.events.append(event.value, call, then, evidence=evidence, facts=facts)
-
-    def _changed(self, call: Call) -> None:
-        if call.call_id in self._page.before:
-            self.changes.moved[call.call_id] = call
-
-    def _own_reference(self, call: Call, reference: str | None) -> str | None:
-        """The payee's name for the payment, unless it is another call's already: then it names neither."""
-        if reference is None:
-            return None
-        owner = self._page.references.setdefault((call.rail, call.account, reference), call.call_id)
-        return reference if owner == call.call_id else None
-
     def _repeats(self, wanted: Reservation, at: UnixMs) -> Repeats | None:
         """The identical call, if it is open or its answer waits to be delivered.
 
         Raises:
             LedgerError: an amount is out of bounds.
         """
-        if not 0 <= wanted.hold <= _MOST_HELD:
+        if not 0 <= wanted.hold <= MOST_HELD:
             raise LedgerError(f"a hold of {wanted.hold} micro-USDC is out of bounds")
-        if not 0 <= wanted.quoted < _MOST_WHOLE:
+        if not 0 <= wanted.quoted < MOST_WHOLE:
             raise LedgerError("the ledger cannot hold a value: the quote is out of bounds")
-        same = self._page.same[wanted.fingerprint]
+        same = self._loaded.same[wanted.fingerprint]
         for call in same:
             if call.state in OPEN:
                 return Repeats(AlreadyOpen, call.number)
-        kept = [call.number for call in same if self._undelivered(call, at)]
+        kept = [call.number for call in same if self._awaits_delivery(call, at)]
         return Repeats(Undelivered, max(kept)) if kept else None
 
-    def _undelivered(self, call: Call, at: UnixMs) -> bool:
+    def _awaits_delivery(self, call: Call, at: UnixMs) -> bool:
         kept = call.state in KEPT and call.answered and not call.delivered
         return kept and call.ended_at is not None and call.ended_at > at - UNDELIVERED_MS
-
-    def _find(self, call_id: str) -> Call:
-        found = self._page.calls.get(call_id)
-        if found is None:
-            raise LedgerError(f"the ledger knows no call {call_id}")
-        return found
-
-
-def bounded(text: str | None) -> str | None:
-    """Foreign text as a column can hold it: no lone surrogates, no NUL, no end without end."""
-    if text is None:
-        return None
-    return text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _add(sums: list[int], calls: int, held: int, charged: int, refunded: int) -> None:
     for index, by in enumerate((1, held, charged, refunded)):
         sums[index] += calls * by
-
-
-def _next(state: State, event: Event) -> State:
-    found = after(state, event)
-    assert found is not None, f"{event} cannot happen to what is {state}"
-    return found
 
 
 def _new_call(wanted: Reservation, number: int, at: UnixMs) -> Call:

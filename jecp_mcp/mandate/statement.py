@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from jecp_mcp.clock import UnixMs, iso
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 
 
@@ -73,7 +73,7 @@ _KEYS: Mapping[By, Callable[[CallRow], str]] = {
 }
 
 
-class Adding:
+class StatementBuilder:
     """A statement in the making: `add` every page of calls, then `statement`."""
 
     def __init__(self, by: By, since: UnixMs | None = None, until: UnixMs | None = None) -> None:

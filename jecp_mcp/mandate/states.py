@@ -112,7 +112,7 @@ def furthest(before: Mark | None, now: Mark) -> Mark:
     return before if before is Mark.INTENT else now
 
 
-def counted(state: State, held: int, charged: int, refunded: int = 0) -> int:
+def counted_amount(state: State, held: int, charged: int, refunded: int = 0) -> int:
     """What a call in `state` counts as spent, in micro-USDC."""
     if state in HOLDING:
         return held

@@ -20,8 +20,7 @@ from typing import Any, Protocol
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate.ledger import Counting
-from jecp_mcp.mandate.sqlite.database import Contended
+from jecp_mcp.mandate.records import Counting
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,6 +40,10 @@ _QUICK = 0.003
 
 Step = Callable[[Any, UnixMs], Any]
 """One change, made on the books of whatever keeps the ledger."""
+
+
+class Contended(LedgerUnavailable):
+    """Another process or thread is writing, and the caller did not want to wait."""
 
 
 class Batches(Protocol):
@@ -199,14 +202,14 @@ class Writer:
 
     def _end_turn(self) -> None:
         self._turn = False
-        if not self._busy and self._awaited():
+        if not self._busy and self._has_awaited():
             self._write()
 
     def _linger(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         if self._timer is None:
-            self._timer = loop.call_later(seconds, self._lingered)
+            self._timer = loop.call_later(seconds, self._end_linger)
 
-    def _lingered(self) -> None:
+    def _end_linger(self) -> None:
         self._timer = None
         if self._busy:
             return
@@ -240,17 +243,17 @@ class Writer:
             self._pool = ThreadPoolExecutor(1, "jecp-ledger")
         assert self._loop is not None
         written = self._loop.run_in_executor(self._pool, commit, batch, True)
-        written.add_done_callback(lambda done: self._written(batch, done))
+        written.add_done_callback(lambda done: self._on_written(batch, done))
 
-    def _written(self, batch: list[_Change], done: asyncio.Future[list[Any]]) -> None:
+    def _on_written(self, batch: list[_Change], done: asyncio.Future[list[Any]]) -> None:
         self._busy = False
         outcomes = done.result()
         self._settle(batch, outcomes)
         if not any(change.awaited for change in batch):
-            self._flushed(next(filter(_unwritten, outcomes), None))
+            self._end_flush(next(filter(_is_unwritten, outcomes), None))
         self._go_on()
 
-    def _flushed(self, fault: LedgerError | None) -> None:
+    def _end_flush(self, fault: LedgerError | None) -> None:
         """Tell those who wait for what was set apart."""
         waiting, self._flushing = self._flushing, []
         for future in waiting:
@@ -264,14 +267,14 @@ class Writer:
     def _go_on(self) -> None:
         """See to what a batch left behind or what came while it was written."""
         assert self._loop is not None
-        if self._awaited():
+        if self._has_awaited():
             self._start_turn(self._loop)
         elif self._flushing and self._apart:
             self._write_apart()
         elif self._changes:
             self._linger(self._loop, _LINGER)
 
-    def _awaited(self) -> bool:
+    def _has_awaited(self) -> bool:
         return any(change.awaited for change in self._changes)
 
     def _take(self) -> list[_Change]:
@@ -295,7 +298,7 @@ class Writer:
         again = [
             index
             for index, (change, outcome) in enumerate(zip(batch, outcomes, strict=True))
-            if change.awaited and _unwritten(outcome)
+            if change.awaited and _is_unwritten(outcome)
         ]
         if not again or all(change.awaited for change in batch):
             return outcomes
@@ -313,9 +316,9 @@ class Writer:
         left = _MOST_FAILED
         # Those that failed least first: whatever keeps the others from being written is found in the end.
         for index in sorted(range(len(batch)), key=lambda index: batch[index].failed):
-            if left and len(batch) > 1 and _unwritten(outcomes[index]):
+            if left and len(batch) > 1 and _is_unwritten(outcomes[index]):
                 (outcomes[index],) = self._attempt([batch[index]], wait)
-                failed = _unwritten(outcomes[index])
+                failed = _is_unwritten(outcomes[index])
                 batch[index].failed += failed
                 left -= failed
         return outcomes
@@ -339,7 +342,7 @@ class Writer:
         for change, outcome in zip(batch, outcomes, strict=True):
             failed = isinstance(outcome, Exception)
             if change.future is None:
-                if _unwritten(outcome):
+                if _is_unwritten(outcome):
                     kept.append(change)
                     self.trouble = str(outcome)
                 elif failed and not change.awaited:
@@ -359,6 +362,6 @@ class Writer:
             self._linger(self._loop, _RETRY)
 
 
-def _unwritten(outcome: Any) -> bool:
+def _is_unwritten(outcome: Any) -> bool:
     """Whether a change was not written for a reason that is not its own."""
     return isinstance(outcome, LedgerUnavailable | LedgerDamaged)

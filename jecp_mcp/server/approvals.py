@@ -153,8 +153,8 @@ class ApprovalsPage:
         if granted is None:
             return _refusal(400)
         try:
-            slip = await approval_queue.find(self._ledger, request.path_params["code"])
-            answered = await approval_queue.answer(self._ledger, slip, granted, by="a person on the approvals page")
+            grant = await approval_queue.find(self._ledger, request.path_params["code"])
+            answered = await approval_queue.answer(self._ledger, grant, granted, by="a person on the approvals page")
         except (approval_queue.NotAnswered, LedgerError) as exc:
             return await self._list(secret, token, f"Nothing was answered: {exc}.", page=_page_of(given))
         return await self._list(
@@ -169,7 +169,7 @@ class ApprovalsPage:
         except LedgerError as exc:
             return _page(html.listing([], token, f"The ledger cannot be read: {exc}."), 503)
         place = html.PagePosition(page, (page - 1) * _ON_A_PAGE, found.total)
-        return _page(html.listing([approval_queue.readable_question(one) for one in found.slips], token, said, place))
+        return _page(html.listing([approval_queue.readable_question(one) for one in found.grants], token, said, place))
 
     async def _show_whole(self, secret: str | None, token: str, code: str) -> Response:
         """One question with all its arguments, however long they are."""

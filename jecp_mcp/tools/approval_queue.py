@@ -8,8 +8,8 @@ from jecp_mcp.calls import display
 from jecp_mcp.calls.approval import Asked
 from jecp_mcp.clock import SystemClock, iso
 from jecp_mcp.errors import JecpMcpError, LedgerDamaged
+from jecp_mcp.mandate.grants import QUESTIONS, Grant, GrantRef, GrantState, OpenQuestions
 from jecp_mcp.mandate.ledger import Ledger
-from jecp_mcp.mandate.slips import QUESTIONS, OpenQuestions, Slip, SlipRef, SlipState
 from jecp_mcp.money import format_usdc
 
 SHORT: Final = 2_000
@@ -38,7 +38,7 @@ async def open_questions(ledger: Ledger, page: int, size: int) -> tuple[OpenQues
     return found, page
 
 
-async def find(ledger: Ledger, code: str) -> Slip:
+async def find(ledger: Ledger, code: str) -> Grant:
     """What waits under a code.
 
     Raises:
@@ -46,18 +46,18 @@ async def find(ledger: Ledger, code: str) -> Slip:
         LedgerError: the ledger cannot be read.
     """
     for kind in QUESTIONS:
-        slip = await ledger.slip(SlipRef(kind, code))
-        if slip is None:
+        grant = await ledger.grant(GrantRef(kind, code))
+        if grant is None:
             continue
-        if slip.state is not SlipState.ASKED:
-            raise NotAnswered(f"{code} is {slip.state.value} already ({slip.note or 'no note'}); nothing was changed")
-        if slip.expires_at <= SystemClock().now():
-            raise NotAnswered(f"{code} ran out at {iso(slip.expires_at)}; let the agent ask again")
-        return slip
+        if grant.state is not GrantState.ASKED:
+            raise NotAnswered(f"{code} is {grant.state.value} already ({grant.note or 'no note'}); nothing was changed")
+        if grant.expires_at <= SystemClock().now():
+            raise NotAnswered(f"{code} ran out at {iso(grant.expires_at)}; let the agent ask again")
+        return grant
     raise NotAnswered(f"no call waits under the code {code}; `jecp-mcp approve` lists those that do")
 
 
-async def answer(ledger: Ledger, slip: Slip, granted: bool, *, by: str) -> Slip:
+async def answer(ledger: Ledger, grant: Grant, granted: bool, *, by: str) -> Grant:
     """Answer it, once.
 
     Args:
@@ -68,33 +68,33 @@ async def answer(ledger: Ledger, slip: Slip, granted: bool, *, by: str) -> Slip:
         LedgerError: the answer cannot be kept, or what was asked cannot be read and so cannot be approved.
     """
     if granted:
-        Asked.read(slip)
+        Asked.read(grant)
     note = f"{'approved' if granted else 'refused'} by {by}"
-    answered = await ledger.answer_slip(SlipRef(slip.kind, slip.slip_id), granted, note)
+    answered = await ledger.answer_grant(GrantRef(grant.kind, grant.grant_id), granted, note)
     if answered is None:
-        raise NotAnswered(f"{slip.slip_id} was answered or ran out meanwhile; nothing was changed")
+        raise NotAnswered(f"{grant.grant_id} was answered or ran out meanwhile; nothing was changed")
     return answered
 
 
-def readable_question(slip: Slip) -> dict[str, Any]:
+def readable_question(grant: Grant) -> dict[str, Any]:
     """A question as a person reads it, whole: strangers' words escaped, amounts as decimal text in USDC.
 
     What cannot be read has no arguments (None), and must not be approved.
     """
     try:
-        question = _call_fields(Asked.read(slip))
+        question = _call_fields(Asked.read(grant))
     except LedgerDamaged as exc:
         question = dict.fromkeys(("action", "payee", "at_most_usdc"), "unknown")
         question |= {"because": f"{exc}: refuse it, and let the agent ask again.", "exact": False, "arguments": None}
     return {
-        "code": slip.slip_id,
-        "for": slip.kind.value,
-        "state": slip.state.value,
+        "code": grant.grant_id,
+        "for": grant.kind.value,
+        "state": grant.state.value,
         **question,
-        "principal": display.words(slip.principal),
-        "asked_at": iso(slip.created_at),
-        "expires_at": iso(slip.expires_at),
-        "note": slip.note,
+        "principal": display.words(grant.principal),
+        "asked_at": iso(grant.created_at),
+        "expires_at": iso(grant.expires_at),
+        "note": grant.note,
     }
 
 

@@ -171,12 +171,12 @@ class ToolDispatcher:
         known = await self._deps.calls.prepared(arguments["prepared_id"], caller.principal)
         if known is None:
             return self._refuse(_EXECUTE, arguments, refusals.prepared_unknown())
-        slip, call = known
+        grant, call = known
         found = find_tool(self._deps.registry, call.key)
         if found is None:
             sought = {"tool": call.tool, "arguments": call.arguments}
             return self._refuse(_PREPARE, sought, self._unknown_tool(call.tool))
-        end = await self._deps.calls.execute(slip, Purchase(call.tool, found.action, call.arguments), caller)
+        end = await self._deps.calls.execute(grant, Purchase(call.tool, found.action, call.arguments), caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
         anew = {"tool": found.name, "arguments": call.arguments}
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW

@@ -20,8 +20,8 @@ from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
 from jecp_mcp.calls.display import MOST_SHOWN
 from jecp_mcp.cli.approve import ON_A_PAGE
+from jecp_mcp.mandate.grants import GrantKind, GrantRef
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.slips import SlipKind, SlipRef
 from jecp_mcp.settings import ServerSettings
 from jecp_mcp.tools.approval_form import FIELD
 from tests.acceptance.errors.seats import ERAS, YEARS, Person
@@ -256,13 +256,13 @@ async def test_a_terminal_lists_the_oldest_question_first_and_how_many_more_ther
         own = error_of(await host.buy("the user's own"))["error"]["details"]["approval_code"]
         book = open_ledger(tmp_path / "ledger.sqlite")
         try:
-            asked = await book.slip(SlipRef(SlipKind.APPROVAL, own))
+            asked = await book.grant(GrantRef(GrantKind.APPROVAL, own))
             assert asked is not None
             codes = [own]
             for number in range(ON_A_PAGE + 1):
                 codes.append(f"CODE-{number:04}")
-                await book.write_slip(
-                    replace(asked, slip_id=codes[-1], principal=f"somebody {number}", subject=f"other {number}")
+                await book.write_grant(
+                    replace(asked, grant_id=codes[-1], principal=f"somebody {number}", subject=f"other {number}")
                 )
         finally:
             await book.close()

@@ -19,7 +19,7 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 
-from jecp_mcp.mandate.slips import MOST_QUESTIONS
+from jecp_mcp.mandate.grants import MOST_QUESTIONS
 from jecp_mcp.server.approvals import PATH, SESSION_SECONDS, Gate
 from tests.acceptance.invoices import ASKING, INVOICE, PRICE, invoice, paid
 from tests.acceptance.roads import (

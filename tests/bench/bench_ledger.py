@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
@@ -63,7 +63,7 @@ async def reservations(folder: Path, callers: int, seconds: float, *, settle: bo
             assert isinstance(admission, Admitted)
             if settle:
                 ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(4_000), answer=BODY))
-                ledger.delivered(call_id)
+                ledger.note_delivery(call_id)
             done += 1
             if callers == 1:
                 # As a real caller does between two calls, and once in a loop's turn.

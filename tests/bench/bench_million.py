@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.bench.million import write
@@ -52,7 +52,7 @@ async def buy(path: Path) -> None:
         assert isinstance(admission, Admitted)
         print(json.dumps([time.time() - took, took]), flush=True)
         ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(5_000), answer=b"{}" * 2_000))
-        ledger.delivered(call_id)
+        ledger.note_delivery(call_id)
         number += 1
         await asyncio.sleep(APART)
     await ledger.close()

@@ -18,8 +18,8 @@ import psycopg
 from pydantic import SecretStr
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import new_cluster
@@ -83,7 +83,7 @@ async def reservations(url: str, tag: str, callers: int, seconds: float, *, sett
             assert isinstance(admission, Admitted)
             if settle:
                 ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(4_000), answer=BODY))
-                ledger.delivered(call_id)
+                ledger.note_delivery(call_id)
             done += 1
 
     await asyncio.gather(*(caller(number) for number in range(callers)))

@@ -15,11 +15,11 @@ import apsw
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.caps import meter_key
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.columns import row_values
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.sqlite import schema
-from jecp_mcp.mandate.sqlite.calls_read import values_of
-from jecp_mcp.mandate.sqlite.database import MARK
 from jecp_mcp.mandate.sqlite.store import INSERT
+from jecp_mcp.mandate.sqlite.write_lock import MARK
 from jecp_mcp.mandate.states import Event, State
 from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, slot_expiry, slot_start
 from jecp_mcp.money import ZERO, MicroUSDC
@@ -140,7 +140,7 @@ class _Writing:
         for row in rows:
             request, answer = self._bodies(row)
             self._tell(row, request, answer)
-            values.append(values_of(row))
+            values.append(row_values(row))
             if row.number > self._first_kept:
                 bodies[0].append((row.number, request))
                 bodies[1].extend([(row.number, answer)] if row.answered else [])

@@ -14,7 +14,7 @@ from jecp_mcp.errors import LedgerError, LedgerUnavailable, SettingsError
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.repair import diagnose
 from jecp_mcp.mandate.sqlite.file_users import exclusive, is_locked, sessions_of
-from jecp_mcp.mandate.sqlite.session_locks import Owners
+from jecp_mcp.mandate.sqlite.session_locks import SessionLocks
 from jecp_mcp.settings import check_storable, store_credentials
 
 HUB = "https://jecp.dev"
@@ -35,7 +35,7 @@ def open_books(state: Path) -> None:
 
 
 def hold(state: Path) -> None:
-    Owners(state / "ledger.sqlite.owners").hold("mine").release()
+    SessionLocks(state / "ledger.sqlite.owners").hold("mine").release()
 
 
 def shut_out(state: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from jecp_mcp.mandate.postgres import server
+from jecp_mcp.mandate.postgres.connection import Connection
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.postgres.link import Link
 from tests.postgres.cluster import Cluster, new_cluster
 from tests.postgres.proxy import Proxy
 from tests.unit.mandate.reservations import START, HandClock
@@ -27,7 +27,7 @@ class ServerClock(HandClock):
     """A clock that moves only when told, and the server's with it."""
 
     def __init__(self, url: str) -> None:
-        Link.open(url).close()
+        Connection.open(url).close()
         self._connection = psycopg.connect(url, autocommit=True)
         self._connection.execute(_HAND)
         super().__init__()

@@ -15,12 +15,11 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
-from jecp_mcp.mandate.postgres import heart, reader, server
-from jecp_mcp.mandate.postgres import ledger as ledgers
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.postgres import heartbeat, read_thread, server
+from jecp_mcp.mandate.postgres.connection import Connection
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.postgres.link import Link
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.records import Admitted, Conclusion, OverLimit
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
@@ -31,7 +30,7 @@ from tests.unit.mandate.reservations import START, meter, reservation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-SLIP = Slip(SlipKind.APPROVAL, "AAAA-BBBB", "local", "print", SlipState.ASKED, b"{}", START, UnixMs(START + 60_000))
+GRANT = Grant(GrantKind.APPROVAL, "AAAA-BBBB", "local", "print", GrantState.ASKED, b"{}", START, UnixMs(START + 60_000))
 
 
 # --- a server that does not answer -----------------------------------------------------------------------------------
@@ -40,16 +39,16 @@ SLIP = Slip(SlipKind.APPROVAL, "AAAA-BBBB", "local", "print", SlipState.ASKED, b
 async def test_a_batch_that_a_server_takes_too_long_over_is_broken_off_and_outlived(
     behind: PostgresLedger, database: str, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
-    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
     await behind.reserve(reservation("behind"))
-    monkeypatch.setattr(heart, "STUCK_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeat, "STUCK_SECONDS", 0.1)
     with psycopg.connect(database) as other:
         other.execute("SELECT FROM jecp_mcp.head FOR UPDATE")
         # The server itself would give up only after five seconds.
         async with asyncio.timeout(4):
             with pytest.raises(LedgerUnavailable, match="cannot be reached"):
                 await behind.reserve(reservation("behind"))
-    monkeypatch.setattr(heart, "STUCK_SECONDS", 60)
+    monkeypatch.setattr(heartbeat, "STUCK_SECONDS", 60)
     assert isinstance(await behind.reserve(reservation("behind")), Admitted)
 
 
@@ -57,13 +56,13 @@ async def test_a_read_that_a_server_never_answers_is_given_up_the_second_time_to
     behind: PostgresLedger, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await behind.reserve(reservation("behind"))
-    monkeypatch.setattr(reader, "_LONGEST_READ", 0.2)
+    monkeypatch.setattr(read_thread, "_LONGEST_READ", 0.2)
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE jecp_mcp.tally IN ACCESS EXCLUSIVE MODE")
         async with asyncio.timeout(10):
             with pytest.raises(LedgerUnavailable, match="cannot be reached"):
                 await behind.totals()
-    monkeypatch.setattr(reader, "_LONGEST_READ", 30.0)
+    monkeypatch.setattr(read_thread, "_LONGEST_READ", 30.0)
     assert (await behind.totals()).calls == 1
 
 
@@ -78,7 +77,7 @@ async def test_nothing_is_broken_off_where_nothing_is_open(proxy: Proxy) -> None
 
 
 def test_a_line_that_breaks_while_a_transaction_is_left_is_given_up(proxy: Proxy) -> None:
-    link = Link.open(proxy.url)
+    link = Connection.open(proxy.url)
     link.lock()
     proxy.shut()
     link.rollback()
@@ -120,7 +119,7 @@ async def test_a_driver_that_does_not_load_is_a_fault_and_not_a_crash(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setitem(sys.modules, "jecp_mcp.mandate.postgres.link", None)
+        patched.setitem(sys.modules, "jecp_mcp.mandate.postgres.connection", None)
         ledger = open_server(database, "session")
         with pytest.raises(LedgerUnavailable, match="psycopg does not load"):
             await ledger.totals()
@@ -189,7 +188,7 @@ async def test_what_was_written_before_a_batch_broke_off_is_told_as_written(
 async def test_old_bodies_go_in_portions(
     ledger: PostgresLedger, clock: ServerClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledgers, "_PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(PostgresLedger, "PRUNED_AT_ONCE", 2)
     for number in range(5):
         await ledger.reserve(reservation("session", call_id=f"{number}"))
         ledger.conclude(Conclusion(f"{number}", Verdict.NOT_CHARGED))
@@ -230,13 +229,13 @@ async def test_amounts_that_no_column_holds_are_errors_of_their_calls_alone(ledg
 async def test_bodies_that_are_too_much_go_in_portions_and_those_that_nobody_received_last(
     database: str, clock: ServerClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledgers, "_TRIMMED_AT_ONCE", 2)
+    monkeypatch.setattr(PostgresLedger, "TRIMMED_AT_ONCE", 2)
     ledger = PostgresLedger(SecretStr(database), "session", most_kept=250)
     for number in range(6):
         await ledger.reserve(reservation("session", call_id=f"{number}"))
         await ledger.conclude_now(Conclusion(f"{number}", Verdict.NOT_CHARGED, answer=b"x" * 98))
         if number > 2:
-            ledger.delivered(f"{number}")
+            ledger.note_delivery(f"{number}")
     assert await ledger.trim() == 4
     assert [row.call_id for row in await ledger.rows() if row.answer is not None] == ["2", "1"]
     assert [one.facts["calls"] for one in await ledger.events() if one.event == "trim"] == [2, 2]
@@ -245,14 +244,14 @@ async def test_bodies_that_are_too_much_go_in_portions_and_those_that_nobody_rec
     await ledger.close()
 
 
-async def test_a_slip_that_the_server_cannot_take_now_is_refused_and_can_be_written_later(
+async def test_a_grant_that_the_server_cannot_take_now_is_refused_and_can_be_written_later(
     behind: PostgresLedger, proxy: Proxy, impatient: None
 ) -> None:
     proxy.shut()
     with pytest.raises(LedgerUnavailable, match="cannot be reached"):
-        await behind.write_slip(SLIP)
+        await behind.write_grant(GRANT)
     proxy.open()
-    assert (await behind.write_slip(SLIP)).slip_id == SLIP.slip_id
+    assert (await behind.write_grant(GRANT)).grant_id == GRANT.grant_id
 
 
 async def test_two_caps_of_one_name_are_refused_together(ledger: PostgresLedger) -> None:
@@ -275,7 +274,7 @@ async def test_a_session_s_limit_is_left_as_it_is_when_the_clock_is_trusted_agai
 
 
 async def test_what_no_column_can_hold_is_not_looked_for(ledger: PostgresLedger) -> None:
-    assert await ledger.slip(SlipRef(SlipKind.APPROVAL, "a\0b")) is None
+    assert await ledger.grant(GrantRef(GrantKind.APPROVAL, "a\0b")) is None
     assert await ledger.events("a\0b") == []
     with pytest.raises(LedgerError, match="cannot hold a value: UnicodeEncodeError"):
         await ledger.has_paid("half of a \ud83d", "jecp", "account", "docs")
@@ -361,7 +360,7 @@ async def test_a_call_that_ended_meanwhile_is_not_released_and_that_is_told(
 async def test_a_sign_of_life_whose_commit_was_cut_off_leaves_nothing_to_look_up(
     behind: PostgresLedger, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.02)
     await behind.reserve(reservation("behind"))
     proxy.break_at_commit(AFTER)
     async with asyncio.timeout(5):
@@ -378,7 +377,7 @@ async def test_a_sign_of_life_in_a_batch_that_was_cut_off_is_not_taken_back(
 ) -> None:
     wanted = reservation("behind", call_id="refused")
     await behind.reserve(reservation("behind", call_id="first"))
-    behind._heart.beat()
+    behind._heartbeat.beat()
     await lose(behind, proxy, lambda: behind.reserve(wanted), when)
     proxy.open()
     await behind.flush()

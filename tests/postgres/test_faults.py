@@ -14,12 +14,13 @@ from jecp_mcp.cli.ledger import read as read_ledger
 from jecp_mcp.cli.options import start
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable, SettingsError
-from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.postgres import server
+from jecp_mcp.mandate.postgres.connection import Connection, place
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.postgres.link import Link, place
+from jecp_mcp.mandate.postgres.schema import VERSION
 from jecp_mcp.mandate.postgres.store import Store
+from jecp_mcp.mandate.records import Admitted, Conclusion
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LedgerSettings, load_settings
@@ -98,7 +99,7 @@ async def test_the_loop_runs_on_while_another_replica_holds_the_head(behind: Pos
 async def test_a_replica_that_stops_in_the_middle_of_a_batch_keeps_the_others_waiting_for_seconds_only(
     behind: PostgresLedger, database: str
 ) -> None:
-    stopped = Link.open(database)
+    stopped = Connection.open(database)
     Store(stopped, "stopped", "token").load([])
     async with asyncio.timeout(8):
         assert isinstance(await behind.reserve(reservation("behind")), Admitted)
@@ -186,7 +187,7 @@ async def test_a_ledger_from_before_the_first_release_is_refused_with_what_to_do
             await ask
     with pytest.raises(LedgerUnavailable):
         await old.close()
-    cluster.execute("UPDATE jecp_mcp.migration SET version = 3", database)
+    cluster.execute(f"UPDATE jecp_mcp.migration SET version = {VERSION}", database)
     assert isinstance(await ledger.reserve(reservation("new")), Admitted)
     await ledger.close()
 
@@ -241,7 +242,7 @@ async def test_replicas_that_start_at_once_lay_out_the_tables_once(
     ledgers = [open_server(f"{database}&connect_timeout=60", f"r{number}") for number in range(replicas)]
     admitted = await asyncio.gather(*(one.reserve(reservation(one.session)) for one in ledgers))
     assert all(isinstance(one, Admitted) for one in admitted)
-    assert cluster.execute("SELECT version FROM jecp_mcp.migration", database) == [(3,)]
+    assert cluster.execute("SELECT version FROM jecp_mcp.migration", database) == [(VERSION,)]
     await asyncio.gather(*(one.close() for one in ledgers))
 
 
@@ -326,7 +327,7 @@ async def test_a_server_keeps_as_much_of_bodies_as_the_settings_say(database: st
     for name in ("first", "second", "third"):
         await ledger.reserve(reservation("session", call_id=name))
         ledger.conclude(Conclusion(name, Verdict.CHARGED, MicroUSDC(5), claim=0, answer=bytes(400_000)))
-        ledger.delivered(name)
+        ledger.note_delivery(name)
         await ledger.flush()
     assert [row.call_id for row in await ledger.rows() if row.answer is not None] == ["third", "second"]
     await ledger.close()

@@ -12,12 +12,18 @@ from pydantic import SecretStr
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerUnavailable, TooManyWait
-from jecp_mcp.mandate import slip_rules
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, CallRow, Conclusion, Undelivered
-from jecp_mcp.mandate.postgres import carrier
+from jecp_mcp.mandate import grant_rules
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.postgres import body_uploads
 from jecp_mcp.mandate.postgres.bodies import PART
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.records import (
+    Admitted,
+    AlreadyOpen,
+    CallRow,
+    Conclusion,
+    Undelivered,
+)
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster
@@ -61,7 +67,7 @@ async def test_purchases_go_on_while_a_large_answer_is_on_its_way(
     before = proxy.carried
     answer = body(size)
     behind.conclude(settled(large.call_id, answer))
-    bought = await buy_while(behind, lambda: behind._carrier.calls)
+    bought = await buy_while(behind, lambda: behind._uploads.calls)
     assert bought >= 5
     assert size < proxy.carried - before < 1.1 * size + bought * 20_000
     await behind.flush()
@@ -110,7 +116,7 @@ async def test_a_line_that_breaks_while_an_answer_is_on_its_way_goes_on_where_it
 async def test_a_process_that_ends_before_its_answer_is_there_has_promised_nothing(
     proxy: Proxy, cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carrier, "_LONGEST_FAREWELL", 0.1)
+    monkeypatch.setattr(body_uploads, "_LONGEST_FAREWELL", 0.1)
     dying = open_server(proxy.url, "dying")
     wanted = reservation("dying", 10, meters=[meter()], fingerprint="print")
     await dying.reserve(wanted)
@@ -168,7 +174,7 @@ async def test_an_answer_that_the_server_refuses_is_told_and_its_charge_is_writt
 async def test_an_answer_that_is_longer_than_any_may_be_is_told_and_its_charge_is_written(
     behind: PostgresLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carrier, "LONGEST", MB)
+    monkeypatch.setattr(body_uploads, "LONGEST", MB)
     wanted = reservation("behind", 10)
     await behind.reserve(wanted)
     behind.conclude(replace(settled(wanted.call_id, body(MB + 1)), evidence="the Hub said so"))
@@ -182,9 +188,9 @@ async def test_large_requests_and_prepared_calls_come_back_whole(
     behind: PostgresLedger, cluster: Cluster, database: str
 ) -> None:
     other = open_server(database, "other")
-    slip = Slip(SlipKind.PREPARED, "id", "local", "print", SlipState.GRANTED, body(MB), START, START)
-    await behind.write_slip(slip)
-    found = await other.slip(SlipRef(SlipKind.PREPARED, "id"))
+    grant = Grant(GrantKind.PREPARED, "id", "local", "print", GrantState.GRANTED, body(MB), START, START)
+    await behind.write_grant(grant)
+    found = await other.grant(GrantRef(GrantKind.PREPARED, "id"))
     assert found is not None
     assert found.body == body(MB)
     wanted = reservation("behind", fingerprint="print", request=body(5 * MB))
@@ -199,23 +205,23 @@ async def test_large_requests_and_prepared_calls_come_back_whole(
     await other.close()
 
 
-async def test_what_was_sent_of_a_slip_that_is_refused_or_dropped_goes_with_it(
+async def test_what_was_sent_of_a_grant_that_is_refused_or_dropped_goes_with_it(
     behind: PostgresLedger, cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepared(slip_id: str) -> Slip:
+    def prepared(grant_id: str) -> Grant:
         expires = UnixMs(START + 900_000)
-        return Slip(SlipKind.PREPARED, slip_id, "local", slip_id, SlipState.GRANTED, body(MB), START, expires)
+        return Grant(GrantKind.PREPARED, grant_id, "local", grant_id, GrantState.GRANTED, body(MB), START, expires)
 
-    monkeypatch.setattr(slip_rules, "MOST_SLIP_BYTES", 2 * MB)
-    for slip_id in ("one", "two"):
-        await behind.write_slip(prepared(slip_id))
+    monkeypatch.setattr(grant_rules, "MOST_GRANT_BYTES", 2 * MB)
+    for grant_id in ("one", "two"):
+        await behind.write_grant(prepared(grant_id))
     parts = cluster.execute("SELECT upload, number FROM jecp_mcp.part ORDER BY 1, 2", database)
     with pytest.raises(TooManyWait, match="2 prepared calls of 2000000 bytes wait already"):
-        await behind.write_slip(prepared("three"))
+        await behind.write_grant(prepared("three"))
     assert cluster.execute("SELECT upload, number FROM jecp_mcp.part ORDER BY 1, 2", database) == parts
     cluster.execute("UPDATE jecp_mcp.slip SET expires_at = 1 WHERE slip_id = 'one'", database)
-    await behind.write_slip(prepared("three"))
-    assert await behind.slip(SlipRef(SlipKind.PREPARED, "one")) is None
+    await behind.write_grant(prepared("three"))
+    assert await behind.grant(GrantRef(GrantKind.PREPARED, "one")) is None
     assert cluster.execute("SELECT count(DISTINCT upload) FROM jecp_mcp.part", database) == [(2,)]
 
 
@@ -229,7 +235,7 @@ async def test_bodies_beyond_the_bound_go_oldest_first_and_those_that_nobody_rec
         ledger.conclude(settled(name, body(MB)))
         await ledger.flush()
         if name != "call 0":
-            ledger.delivered(name)
+            ledger.note_delivery(name)
     await ledger.flush()
     await ledger.trim()
     kept = [(await ledger.row(name)).answer is not None for name in names]  # type: ignore[union-attr]
@@ -257,14 +263,14 @@ async def test_a_part_that_a_server_never_takes_is_given_up_and_sent_later(
     behind: PostgresLedger, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await behind.reserve(reservation("behind", call_id="a"))
-    monkeypatch.setattr(carrier, "_LONGEST_PART", 0.2)
+    monkeypatch.setattr(body_uploads, "_LONGEST_PART", 0.2)
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE jecp_mcp.part IN ACCESS EXCLUSIVE MODE")
         behind.conclude(settled("a", body(MB)))
         async with asyncio.timeout(10):
             with pytest.raises(LedgerUnavailable, match="cannot be reached"):
                 await behind.flush()
-    monkeypatch.setattr(carrier, "_LONGEST_PART", 60.0)
+    monkeypatch.setattr(body_uploads, "_LONGEST_PART", 60.0)
     await behind.flush()
     row = await behind.row("a")
     assert row is not None

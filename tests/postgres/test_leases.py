@@ -8,10 +8,9 @@ import pytest
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, NotYours
-from jecp_mcp.mandate.postgres import heart
-from jecp_mcp.mandate.postgres import ledger as ledgers
+from jecp_mcp.mandate.postgres import heartbeat
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+from jecp_mcp.mandate.records import Admitted, Conclusion, NotYours
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster
@@ -121,7 +120,7 @@ async def test_what_can_no_longer_be_proven_is_written_off_by_whoever_comes(
 async def test_replicas_that_adopt_at_once_share_the_dead_and_never_own_one_row_twice(
     open_one: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledgers, "_ADOPTED_AT_ONCE", 2)
+    monkeypatch.setattr(PostgresLedger, "ADOPTED_AT_ONCE", 2)
     for number in range(6):
         await (await leave_rows(open_one(f"dead{number}"))).close()
     living = [open_one(f"living{number}") for number in range(4)]
@@ -233,7 +232,7 @@ async def test_nothing_of_the_dead_is_left(open_one: Opener, cluster: Cluster, d
 async def test_a_process_that_lives_says_so_again_and_again(
     cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
     living = open_server(database, "living")
     await living.reserve(reservation("living"))
     expire(cluster, database, "living")

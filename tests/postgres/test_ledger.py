@@ -10,9 +10,16 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import ClockWentBack, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import writer
-from jecp_mcp.mandate.ledger import RULED, Admitted, AlreadyOpen, Conclusion, OverLimit, Undelivered
 from jecp_mcp.mandate.postgres import store
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
+from jecp_mcp.mandate.records import (
+    RULED,
+    Admitted,
+    AlreadyOpen,
+    Conclusion,
+    OverLimit,
+    Undelivered,
+)
 from jecp_mcp.mandate.states import (
     HOLDING,
     Event,
@@ -177,8 +184,8 @@ async def test_a_repeat_after_delivery_is_a_new_purchase(ledger: PostgresLedger)
     wanted = reservation("session", fingerprint="f")
     await ledger.reserve(wanted)
     ledger.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, answer=b"answer"))
-    ledger.delivered(wanted.call_id)
-    ledger.delivered(wanted.call_id)
+    ledger.note_delivery(wanted.call_id)
+    ledger.note_delivery(wanted.call_id)
     assert isinstance(await ledger.reserve(reservation("session", fingerprint="f")), Admitted)
     assert [one.event for one in await ledger.events(wanted.call_id)] == ["reserve", "settle", "deliver"]
 
@@ -319,7 +326,7 @@ async def test_what_holds_money_is_listed_and_a_list_tells_which_answers_are_kep
         await ledger.reserve(reservation("session", 10, call_id=name))
     for name in ("paid", "pruned"):
         await ledger.conclude_now(Conclusion(name, Verdict.CHARGED, MicroUSDC(4), answer=b"an answer"))
-    ledger.delivered("pruned")
+    ledger.note_delivery("pruned")
     await ledger.conclude_now(Conclusion("lost", Verdict.IN_DOUBT))
     ledger.write_off("lost", "nobody knows")
     await ledger.flush()
@@ -376,7 +383,7 @@ async def test_bodies_are_dropped_and_the_rest_stays(ledger: PostgresLedger, clo
         await ledger.reserve(wanted)
     for wanted in (ended, undelivered):
         ledger.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, answer=b"answer"))
-    ledger.delivered(ended.call_id)
+    ledger.note_delivery(ended.call_id)
     await ledger.flush()
     clock.forward(hours=1)
     assert await ledger.prune(clock.now()) == 1

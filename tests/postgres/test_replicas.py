@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jecp_mcp.mandate.ledger import Meter
+from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC

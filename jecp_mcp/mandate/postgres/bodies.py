@@ -21,13 +21,13 @@ ABANDONED_MS: Final = 86_400_000
 """How old the parts of a body are that no call names when they are dropped: whoever sent them has ended."""
 
 
-class Uploaded(bytes):
+class UploadedBody(bytes):
     """A body whose parts the server has."""
 
     upload: str
 
     @classmethod
-    def of(cls, body: bytes, upload: str) -> Uploaded:
+    def of(cls, body: bytes, upload: str) -> UploadedBody:
         """A body, and the name of its parts."""
         made = cls(body)
         made.upload = upload

@@ -9,7 +9,7 @@ from typing import Final
 
 from jecp_mcp.mandate.postgres.schema import KEPT
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
-from jecp_mcp.mandate.sqlite.schema import COUNTED, OPEN
+from jecp_mcp.mandate.sql_conditions import COUNTED, OPEN
 
 # A batch looks up a few rows of tables that may have millions, and a plan made while they were small must not stay.
 # To compile it would take longer than to run it.

@@ -7,6 +7,11 @@ is said under an older one is believed only if it proves a charge.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
+from jecp_mcp.mandate.needs import Needs
+
 BEAT_SECONDS = 10.0
 """How often a process says that it lives; every batch that reserves says so too."""
 
@@ -18,3 +23,22 @@ DEAD_MS = 60_000
 
 STUCK_SECONDS = 15.0
 """How long a server may take over a batch before the connection is broken off."""
+
+
+@dataclass(slots=True, eq=False)
+class RenewLease:
+    """Say that the session lives.
+
+    Attributes:
+        waiting: whether it was asked for and has not been said yet.
+    """
+
+    waiting: bool = False
+    needs: Needs = field(default=Needs(lives=True, keeps=True), init=False)
+
+    def undo(self, _outcome: Any) -> None:
+        """Nothing takes it back."""
+
+    def __call__(self, _batch: object, _at: object) -> None:
+        """Make it: fetching what it needs has."""
+        self.waiting = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from jecp_mcp.mandate.sqlite.schema import (
+from jecp_mcp.mandate.sql_conditions import (
     CHARGED,
     EXCESSIVE,
     OPEN,

@@ -11,21 +11,24 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
-from jecp_mcp.mandate.page import Repeats
+from jecp_mcp.mandate.needs import NOTHING, needs_of
 from jecp_mcp.mandate.postgres import bodies
-from jecp_mcp.mandate.postgres.faults import Lost, RolledBack
-from jecp_mcp.mandate.sqlite.database import Contended
+from jecp_mcp.mandate.postgres.connection_errors import ConnectionLost, RolledBack
+from jecp_mcp.mandate.postgres.leases import RenewLease
+from jecp_mcp.mandate.postgres.shared_connection import SharedConnection
+from jecp_mcp.mandate.working_set import Repeats
+from jecp_mcp.mandate.writer import Contended
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from jecp_mcp.mandate.commands import Command
-    from jecp_mcp.mandate.postgres.link import Link
+    from jecp_mcp.mandate.postgres.connection import Connection
     from jecp_mcp.mandate.postgres.store import Loaded
 
 _LOG = logging.getLogger(__name__)
@@ -58,98 +61,35 @@ class _Unknown:
     outcomes: Sequence[Any]
 
 
-@dataclass(slots=True, eq=False)
-class Live:
-    """Say that the session lives.
-
-    Attributes:
-        waiting: whether it was asked for and has not been said yet.
-    """
-
-    waiting: bool = False
-    needs: commands.Needs = field(default=commands.Needs(lives=True, keeps=True), init=False)
-
-    def undo(self, _outcome: Any) -> None:
-        """Nothing takes it back."""
-
-    def __call__(self, _batch: object, _at: object) -> None:
-        """Make it: fetching what it needs has."""
-        self.waiting = False
-
-
-class Line:
-    """A connection for what needs no transaction of its own; one thread at a time, opened anew once if it was lost."""
-
-    def __init__(self, open_link: Callable[[], Link]) -> None:
-        self._open = open_link
-        self._mutex = threading.Lock()
-        self._link: Link | None = None
-
-    def use(self, using: Callable[[Link], _T]) -> _T:
-        """What `using` makes of the connection.
-
-        Raises:
-            LedgerError: the server cannot be used.
-            ValueError: what is there is no ledger.
-        """
-        with self._mutex:
-            while True:
-                new = self._link is None
-                try:
-                    if self._link is None:
-                        self._link = self._open()
-                    return using(self._link)
-                except Lost:
-                    self._drop()
-                    if new:
-                        raise
-
-    def break_off(self) -> None:
-        """Make whoever waits for the server see a broken connection. From any thread."""
-        link = self._link
-        if link is not None:
-            link.break_off()
-
-    def close(self) -> None:
-        """Let go of it."""
-        with self._mutex:
-            self._drop()
-
-    def _drop(self) -> None:
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
-
-
 class Server:
     """One process's connections to the ledger: one that writes, one that reads, one that sends what is large.
 
     Attributes:
         fault: why the ledger cannot be used now, or None.
         kept_bytes: how many bytes of requests and answers the ledger had when it was last written.
-        reader, carrier: the connections beside the one that writes.
+        reader, uploader: the connections beside the one that writes.
     """
 
     def __init__(self, url: SecretStr, session: str, token: str) -> None:
         self.fault: LedgerError | None = None
         self.kept_bytes = 0
-        self.reader = Line(self._open)
-        self.carrier = Line(self._open)
+        self.reader = SharedConnection(self._open)
+        self.uploader = SharedConnection(self._open)
         self._url = url
         self._session = session
         self._token = token
         self._mutex = threading.Lock()
-        self._link: Link | None = None
+        self._connection: Connection | None = None
         self._unknown: _Unknown | None = None
         self._remembered: dict[int, tuple[Any, Any]] = {}
-        self._undo: list[Command] = []
+        self._undo: list[Command[Any]] = []
         self._since: float | None = None
         self._closed = False
 
     def open(self) -> None:
         """Connect, and lay out the tables where there are none. A fault is kept and logged, not raised."""
         try:
-            self.read(lambda _link: None)
+            self.read(lambda _connection: None)
         except LedgerError as exc:
             _LOG.error("nothing can be bought: %s", exc)
 
@@ -188,7 +128,7 @@ class Server:
                 self._since = None
         return outcomes
 
-    def read(self, reading: Callable[[Link], _T], line: Line | None = None) -> _T:
+    def read(self, reading: Callable[[Connection], _T], line: SharedConnection | None = None) -> _T:
         """Read with a connection beside the one that writes; that of who reads, where no other is given.
 
         Raises:
@@ -199,21 +139,21 @@ class Server:
         try:
             found = (line or self.reader).use(reading)
         except ValueError as exc:
-            raise self._noted(LedgerDamaged(f"the ledger is damaged: {exc}")) from exc
+            raise self._note_fault(LedgerDamaged(f"the ledger is damaged: {exc}")) from exc
         except (LedgerUnavailable, LedgerDamaged) as exc:
-            raise self._noted(exc) from exc
-        self._noted(None)
+            raise self._note_fault(exc) from exc
+        self._note_fault(None)
         return found
 
     def leave(self) -> None:
         """Say that this session has ended."""
-        self.read(lambda link: link.query("SELECT jecp_mcp.leave(%s, %s)", (self._session, self._token)))
+        self.read(lambda connection: connection.query("SELECT jecp_mcp.leave(%s, %s)", (self._session, self._token)))
 
     def break_off_after(self, seconds: float) -> None:
         """Give up a server that has not answered a batch for so long. From any thread."""
-        since, link = self._since, self._link
-        if since is not None and link is not None and time.monotonic() - since > seconds:
-            link.break_off()
+        since, connection = self._since, self._connection
+        if since is not None and connection is not None and time.monotonic() - since > seconds:
+            connection.break_off()
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -221,7 +161,7 @@ class Server:
         with self._mutex:
             self._drop()
         self.reader.close()
-        self.carrier.close()
+        self.uploader.close()
 
     def _transact(self, steps: Sequence[Any], deadline: float) -> list[Any]:
         pause = _FIRST_PAUSE
@@ -230,13 +170,13 @@ class Server:
             last = self.fault is not None or time.monotonic() + pause > deadline
             try:
                 outcomes = self._try(steps)
-            except (Lost, RolledBack) as exc:
+            except (ConnectionLost, RolledBack) as exc:
                 self._after(exc)
                 if last or time.monotonic() + pause > deadline:
-                    raise self._noted(exc) from exc
+                    raise self._note_fault(exc) from exc
             except (LedgerUnavailable, LedgerDamaged) as exc:
                 self._after(exc)
-                raise self._noted(exc) from exc
+                raise self._note_fault(exc) from exc
             except LedgerError as exc:
                 self._after(exc)
                 if len(steps) == 1:
@@ -244,23 +184,23 @@ class Server:
                 # One of them cannot be stored: the others are written one by one.
                 return [outcome for step in steps for outcome in self._transact([step], deadline)]
             else:
-                self._noted(None)
+                self._note_fault(None)
                 return outcomes
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _try(self, steps: Sequence[Any]) -> list[Any]:
-        needs = commands.needs_of(steps)
-        if not self.unsettled and all(one is commands.NOTHING for one in needs):
+        needs = needs_of(steps)
+        if not self.unsettled and all(one is NOTHING for one in needs):
             return [None] * len(steps)
-        if self._link is None:
-            self._link = self._open()
+        if self._connection is None:
+            self._connection = self._open()
         if self._unknown is not None:
-            self._look_up(self._link, self._unknown, steps)
+            self._look_up(self._connection, self._unknown, steps)
         known = {id(step): self._remembered[id(step)][1] for step in steps if id(step) in self._remembered}
         fresh = [*self._undo, *(step for step in steps if id(step) not in known)]
         if fresh:
-            made = self._make(self._link, fresh)
+            made = self._make(self._connection, fresh)
             for step, outcome in zip(fresh, made, strict=True):
                 known[id(step)] = outcome
                 if step in self._undo and isinstance(outcome, LedgerError):
@@ -270,53 +210,53 @@ class Server:
             self._remembered.pop(id(step), None)
         return [known[id(step)] for step in steps]
 
-    def _make(self, link: Link, steps: Sequence[Any]) -> list[Any]:
+    def _make(self, connection: Connection, steps: Sequence[Any]) -> list[Any]:
         """Make the steps in one transaction."""
-        from jecp_mcp.mandate.postgres import records
+        from jecp_mcp.mandate.postgres.bind_values import append_arguments
+        from jecp_mcp.mandate.postgres.ledger_queries import NUMBERED, LedgerQueries, by_number
         from jecp_mcp.mandate.postgres.store import Store
-        from jecp_mcp.mandate.postgres.values import values_of
 
-        needs = commands.needs_of(steps)
-        loaded = Store(link, self._session, self._token).load(needs)
+        needs = needs_of(steps)
+        loaded = Store(connection, self._session, self._token).load(needs)
         self.kept_bytes = loaded.kept
-        outcomes = [self._run(step, loaded, link) for step in steps]
+        outcomes = [self._run(step, loaded, connection) for step in steps]
         changes = loaded.batch.finish()
         repeats = [outcome.number for outcome in outcomes if isinstance(outcome, Repeats)]
         if not changes.events and not all(one.keeps for one in needs):
             # What left no event changed nothing but slots that were found expired: by a clock that may be wrong.
-            rows = records.read_numbers(link, repeats) if repeats else {}
-            link.rollback()
+            rows = LedgerQueries(connection).numbers(repeats) if repeats else {}
+            connection.rollback()
             return [one.kind(rows[one.number]) if isinstance(one, Repeats) else one for one in outcomes]
         try:
-            values = values_of(changes) if changes.events else None
-            rows = records.by_number(link.commit(values, records.NUMBERED, repeats))
-        except Lost:
+            values = append_arguments(changes) if changes.events else None
+            rows = by_number(connection.commit(values, NUMBERED, repeats))
+        except ConnectionLost:
             if changes.events:
                 self._unknown = _Unknown(loaded.batch.events.number, loaded.batch.events.digest, steps, outcomes)
             raise
         return [one.kind(rows[one.number]) if isinstance(one, Repeats) else one for one in outcomes]
 
-    def _run(self, step: Any, loaded: Loaded, link: Link) -> Any:
+    def _run(self, step: Any, loaded: Loaded, connection: Connection) -> Any:
         """What a step comes to, or the `LedgerError` it met."""
-        if loaded.mine is False and getattr(step, "needs", commands.NOTHING).lives and not isinstance(step, Live):
+        if loaded.mine is False and getattr(step, "needs", NOTHING).lives and not isinstance(step, RenewLease):
             return LedgerError(f"the session {self._session} is another process")
         try:
             return step(loaded.batch, loaded.batch.at)
         except LedgerError as exc:
-            if link.failed:
+            if connection.failed:
                 raise
             return exc
 
-    def _look_up(self, link: Link, unknown: _Unknown, steps: Sequence[Any]) -> None:
+    def _look_up(self, connection: Connection, unknown: _Unknown, steps: Sequence[Any]) -> None:
         """Find out whether a batch was written; what nobody waits for any more is then taken back."""
-        from jecp_mcp.mandate.postgres import records
+        from jecp_mcp.mandate.postgres.ledger_queries import LedgerQueries
 
-        link.lock()
-        found = link.query("SELECT digest FROM jecp_mcp.event WHERE id = %s", (unknown.number,))
+        connection.lock()
+        found = connection.query("SELECT digest FROM jecp_mcp.event WHERE id = %s", (unknown.number,))
         written = [bytes(digest) for (digest,) in found] == [unknown.digest]
         repeats = [one.number for one in unknown.outcomes if isinstance(one, Repeats)] if written else []
-        rows = records.read_numbers(link, repeats) if repeats else {}
-        link.rollback()
+        rows = LedgerQueries(connection).numbers(repeats) if repeats else {}
+        connection.rollback()
         self._unknown = None
         _LOG.warning("the connection was lost during a commit; looked up: it was %swritten", "" if written else "not ")
         if not written:
@@ -335,34 +275,34 @@ class Server:
         for forgotten in list(self._remembered)[:-_MOST_REMEMBERED]:
             del self._remembered[forgotten]
 
-    def _open(self) -> Link:
+    def _open(self) -> Connection:
         try:
-            from jecp_mcp.mandate.postgres.link import Link
+            from jecp_mcp.mandate.postgres.connection import Connection
         except ImportError as exc:
             raise LedgerUnavailable(f"the ledger cannot be reached: psycopg does not load ({exc})") from exc
-        return Link.open(self._url.get_secret_value())
+        return Connection.open(self._url.get_secret_value())
 
     def _after(self, exc: LedgerError) -> None:
         """Leave the transaction; a connection that may be part of the trouble is not used again."""
-        if self._link is None:
+        if self._connection is None:
             return
-        self._link.rollback()
-        if isinstance(exc, Lost | LedgerDamaged) or self._link.broken:
+        self._connection.rollback()
+        if isinstance(exc, ConnectionLost | LedgerDamaged) or self._connection.broken:
             self._drop()
 
-    def _noted(self, exc: LedgerError | None) -> LedgerError:
+    def _note_fault(self, exc: LedgerError | None) -> LedgerError:
         """Remember what is wrong, as it is told to whoever asked."""
         told: LedgerError | None = exc
-        if isinstance(exc, Lost | RolledBack):
+        if isinstance(exc, ConnectionLost | RolledBack):
             told = LedgerUnavailable(str(exc))
         if not isinstance(exc, RolledBack):
             self.fault = told
         return told or LedgerError("nothing is wrong")
 
     def _drop(self) -> None:
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _groups(steps: Sequence[Any]) -> Iterator[list[Any]]:
@@ -370,7 +310,7 @@ def _groups(steps: Sequence[Any]) -> Iterator[list[Any]]:
     group: list[Any] = []
     size = 0
     keys: set[str] = set()
-    for step, needs in zip(steps, commands.needs_of(steps), strict=True):
+    for step, needs in zip(steps, needs_of(steps), strict=True):
         here, more = _size(step), {meter.key for meter in needs.meters}
         if group and (needs.alone or size + here > bodies.BATCH or len(keys | more) > _MOST_METERS):
             yield group
@@ -392,8 +332,8 @@ def _size(step: Any) -> int:
             body: bytes | None = step.reservation.request
         case commands.Conclude():
             body = step.conclusion.answer
-        case commands.WriteSlip():
-            body = step.slip.body
+        case commands.WriteGrant():
+            body = step.grant.body
         case _:
             return 0
-    return 0 if body is None or isinstance(body, bodies.Uploaded) else len(body)
+    return 0 if body is None or isinstance(body, bodies.UploadedBody) else len(body)

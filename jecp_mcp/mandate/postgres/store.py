@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.columns import read_call, read_meter, read_names
-from jecp_mcp.mandate.commands import Needs
+from jecp_mcp.mandate.columns import bound_text, read_call, read_grant, read_meter, read_names, read_stored_grants
 from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter, reading
-from jecp_mcp.mandate.ledger import Meter, MeterReading
-from jecp_mcp.mandate.page import Feed, Kept, MeterState, Page
+from jecp_mcp.mandate.grant_rules import LAPSED_AT_ONCE, LAPSED_MS
+from jecp_mcp.mandate.grants import GrantKind, GrantRef
+from jecp_mcp.mandate.needs import Needs
 from jecp_mcp.mandate.postgres.leases import DEAD_MS, RENEW_MS
-from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch, bounded
-from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.sqlite.schema import OPEN
+from jecp_mcp.mandate.records import Meter, MeterReading
+from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch
+from jecp_mcp.mandate.sql_conditions import OPEN
 from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, earliest
+from jecp_mcp.mandate.working_set import Feed, MeterState, WorkingSet
 
 if TYPE_CHECKING:
-    from jecp_mcp.mandate.postgres.link import Link
+    from jecp_mcp.mandate.postgres.connection import Connection
 
 _FEEDS = """
 SELECT jecp_mcp.feed(principal, session, length, behind, upto, since)
@@ -72,8 +72,8 @@ FROM jecp_mcp.head
 class Store:
     """The tables of one transaction, for one process session."""
 
-    def __init__(self, link: Link, session: str, token: str) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, session: str, token: str) -> None:
+        self._connection = connection
         self._session = session
         self._token = token
 
@@ -84,53 +84,50 @@ class Store:
             LedgerUnavailable: the tables are of another version.
         """
         wanted = {meter.key: meter for one in needs for meter in one.meters}
-        found = self._link.gather(self._asked(needs, wanted))
-        page = Page(
+        found = self._connection.gather(self._gather_arguments(needs, wanted))
+        loaded = WorkingSet(
             found["number"],
             bytes.fromhex(found["digest"]) if found["digest"] else chain.GENESIS,
             found["stored"],
-            lambda meter: self._link.query("SELECT start, amount FROM jecp_mcp.slot WHERE meter = %s", (meter,)),
+            lambda meter: self._connection.query("SELECT start, amount FROM jecp_mcp.slot WHERE meter = %s", (meter,)),
         )
         for row in found["calls"]:
-            page.add(read_call(row))
+            loaded.add(read_call(row))
         for row in found["meters"]:
             state = read_meter(row)
-            page.meters[state.key] = state
+            loaded.meters[state.key] = state
         for key, upto, amounts in found["feeds"]:
-            page.feeds[key] = Feed(upto, _amounts(amounts))
+            loaded.feeds[key] = Feed(upto, _amounts(amounts))
         for row in found["slips"]:
-            slip = slip_row(row)
-            page.slips[SlipRef(slip.kind, slip.slip_id)] = slip
-        page.shelf = [
-            Kept(SlipRef(SlipKind(kind), slip_id), SlipState(state), size, expires_at)
-            for kind, slip_id, state, size, expires_at in found["shelf"]
-        ]
-        page.lapsed = [SlipRef(SlipKind(kind), slip_id) for kind, slip_id in found["lapsed"]]
-        ids = {call.number: call.call_id for call in page.calls.values()}
-        page.orphans = [ids[number] for number in found["orphans"]]
-        missing = [meter for key, meter in wanted.items() if key not in page.meters]
+            grant = read_grant(row)
+            loaded.grants[GrantRef(grant.kind, grant.grant_id)] = grant
+        loaded.stored_grants = read_stored_grants(found["shelf"])
+        loaded.lapsed = [GrantRef(GrantKind(kind), grant_id) for kind, grant_id in found["lapsed"]]
+        ids = {call.number: call.call_id for call in loaded.calls.values()}
+        loaded.orphans = [ids[number] for number in found["orphans"]]
+        missing = [meter for key, meter in wanted.items() if key not in loaded.meters]
         at = max(found["now"], found["last_at"])
         if missing:
-            self._make(page, missing, found["last_meter"], at)
+            self._make(loaded, missing, found["last_meter"], at)
         now = UnixMs(found["now"])
-        batch = Batch(page, self, self._session, now, found["last_at"], "the server's")
+        batch = Batch(loaded, self, self._session, now, found["last_at"], "the server's")
         return Loaded(batch, found["mine"], found["kept"])
 
     def prune(self, before: int, behind: int, most: int) -> int:
         """As `jecp_mcp.mandate.rules.Bulk.prune`."""
-        ((calls,),) = self._link.query("SELECT jecp_mcp.prune(%s, %s, %s)", (before, behind, most))
+        ((calls,),) = self._connection.query("SELECT jecp_mcp.prune(%s, %s, %s)", (before, behind, most))
         return int(calls)
 
     def trim(self, bound: int, most: int) -> tuple[int, int]:
         """As `jecp_mcp.mandate.rules.Bulk.trim`."""
         # What open calls keep cannot be dropped; that answers go for it would not bring it below any bound.
-        ((kept,),) = self._link.query(_KEPT_BESIDE_OPEN)
+        ((kept,),) = self._connection.query(_KEPT_BESIDE_OPEN)
         chosen: list[int] = []
         size = 0
         for delivered in (True, False):
             if kept - size <= bound or len(chosen) == most:
                 break
-            for number, length in self._link.query(
+            for number, length in self._connection.query(
                 "SELECT * FROM jecp_mcp.oldest(%s, %s)", (delivered, most - len(chosen))
             ):
                 if kept - size <= bound:
@@ -138,25 +135,25 @@ class Store:
                 chosen.append(number)
                 size += length
         if chosen:
-            self._link.query("SELECT jecp_mcp.forget(%s)", (chosen,))
+            self._connection.query("SELECT jecp_mcp.forget(%s)", (chosen,))
         return len(chosen), size
 
     def recount(self, at: int) -> None:
         """As `jecp_mcp.mandate.rules.Bulk.recount`."""
-        ((last,),) = self._link.query("SELECT coalesce(max(id), 0) FROM jecp_mcp.call")
-        self._link.query("DELETE FROM jecp_mcp.slot")
+        ((last,),) = self._connection.query("SELECT coalesce(max(id), 0) FROM jecp_mcp.call")
+        self._connection.query("DELETE FROM jecp_mcp.slot")
         for window in Window:
             fed = self._fed_from(window, at, last)
             asked = (fed, window.value)
-            self._link.query(
+            self._connection.query(
                 'UPDATE jecp_mcp.meter SET used = 0, fed = greatest(since, %s) WHERE "window" = %s',
                 asked,
             )
 
     def readings(self, meters: Sequence[Meter]) -> list[MeterReading]:
         """How full each cap is now, what a meter has yet to count included."""
-        ((at, last),) = self._link.query(_INSTANT)
-        found = self._link.query(f"{METER} WHERE key = ANY (%s)", ([meter.key for meter in meters],))
+        ((at, last),) = self._connection.query(_INSTANT)
+        found = self._connection.query(f"{METER} WHERE key = ANY (%s)", ([meter.key for meter in meters],))
         known = {state.key: state for state in map(read_meter, found)}
         readings = []
         for meter in meters:
@@ -166,14 +163,14 @@ class Store:
                 fed = self._fed_from(meter.window, at, last)
                 state = new_meter(meter, 0, self._session, last=last, fed=fed)
             else:
-                slots = self._link.query(_SLOTS, (state.number, at))
+                slots = self._connection.query(_SLOTS, (state.number, at))
             (missed,) = self._feeds([state], [state.fed], [last], [earliest(state.window, at)])
             readings.append(reading(meter, state, slots, missed))
         return readings
 
-    def _asked(self, needs: Sequence[Needs], wanted: dict[str, Meter]) -> str:
+    def _gather_arguments(self, needs: Sequence[Needs], wanted: dict[str, Meter]) -> str:
         orphans = next((one.orphans for one in needs if one.orphans is not None), None)
-        shelf = next((one.shelf for one in needs if one.shelf is not None), None)
+        stored = next((one.stored_grants for one in needs if one.stored_grants is not None), None)
         principals = {one.principal for one in needs} | {meter.principal for meter in wanted.values()}
         return json.dumps(
             {
@@ -189,7 +186,7 @@ class Store:
                 "fingerprints": sorted({name for one in needs for name in one.fingerprints}),
                 "ids": sorted({name for one in needs for name in one.ids}),
                 "references": [
-                    {"call_id": call_id, "reference": bounded(one.reference)}
+                    {"call_id": call_id, "reference": bound_text(one.reference)}
                     for one in needs
                     if one.reference is not None
                     for call_id in one.ids
@@ -200,8 +197,8 @@ class Store:
                     for key, meter in sorted(wanted.items())
                 ],
                 "slips": [
-                    {"kind": ref.kind.value, "slip_id": ref.slip_id}
-                    for ref in sorted({ref for one in needs for ref in one.slips}, key=lambda ref: ref.slip_id)
+                    {"kind": ref.kind.value, "slip_id": ref.grant_id}
+                    for ref in sorted({ref for one in needs for ref in one.grants}, key=lambda ref: ref.grant_id)
                 ],
                 "subjects": [
                     {"kind": one.subject[0].value, "subject": one.subject[1]}
@@ -209,10 +206,10 @@ class Store:
                     if one.subject is not None
                 ],
                 "shelf": None
-                if shelf is None
+                if stored is None
                 else {
-                    "kinds": shelf[0],
-                    "principal": shelf[1],
+                    "kinds": stored[0],
+                    "principal": stored[1],
                     "lapsed_ms": LAPSED_MS,
                     "at_once": LAPSED_AT_ONCE,
                 },
@@ -227,27 +224,27 @@ class Store:
             }
         )
 
-    def _make(self, page: Page, meters: Sequence[Meter], last: int, at: int) -> None:
+    def _make(self, loaded: WorkingSet, meters: Sequence[Meter], last: int, at: int) -> None:
         """Meters that are new, numbered from the one behind `last`, with what they have yet to count."""
-        fed = {window: self._fed_from(window, at, page.stored) for window in {meter.window for meter in meters}}
+        fed = {window: self._fed_from(window, at, loaded.stored) for window in {meter.window for meter in meters}}
         states = [
-            new_meter(meter, number, self._session, last=page.stored, fed=fed[meter.window])
+            new_meter(meter, number, self._session, last=loaded.stored, fed=fed[meter.window])
             for number, meter in enumerate(meters, last + 1)
         ]
-        page.meters.update((state.key, state) for state in states)
-        lagging = [state for state in states if state.fed < page.stored]
+        loaded.meters.update((state.key, state) for state in states)
+        lagging = [state for state in states if state.fed < loaded.stored]
         if lagging:
-            upto = [min(state.fed + FEED_AT_ONCE, page.stored) for state in lagging]
+            upto = [min(state.fed + FEED_AT_ONCE, loaded.stored) for state in lagging]
             since = [earliest(state.window, at) for state in lagging]
             behind = [state.fed for state in lagging]
             for state, number, amounts in zip(lagging, upto, self._feeds(lagging, behind, upto, since), strict=True):
-                page.feeds[state.key] = Feed(number, amounts)
+                loaded.feeds[state.key] = Feed(number, amounts)
 
     def _fed_from(self, window: Window, at: int, stored: int) -> int:
         """A number up to which no call can be in a window that ends at `at`."""
         if window not in SLOT_MS:
             return 0
-        ((first, looked_at),) = self._link.query(_FIRST, (earliest(window, at), FEED_AT_ONCE + 1))
+        ((first, looked_at),) = self._connection.query(_FIRST, (earliest(window, at), FEED_AT_ONCE + 1))
         if first is None:
             return stored
         return int(first) - 1 if looked_at <= FEED_AT_ONCE else 0
@@ -264,13 +261,7 @@ class Store:
             upto,
             since,
         )
-        return [_amounts(found) for (found,) in self._link.query(_FEEDS, asked)]
-
-
-def slip_row(found: Sequence[Any]) -> Slip:
-    """A row of the slips; a batch does without their bodies."""
-    kind, slip_id, principal, subject, state, body, *rest = found
-    return Slip(SlipKind(kind), slip_id, principal, subject, SlipState(state), bytes(body or b""), *rest)
+        return [_amounts(found) for (found,) in self._connection.query(_FEEDS, asked)]
 
 
 def _amounts(found: Sequence[tuple[str, int, int]]) -> list[tuple[tuple[str, ...], int, int]]:

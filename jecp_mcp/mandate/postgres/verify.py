@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.audit import Audit, Bodies
 from jecp_mcp.mandate.columns import read_call_fields, read_meter
-from jecp_mcp.mandate.ledger import AuditReport
-from jecp_mcp.mandate.postgres.records import COLUMNS, read_slip_page
+from jecp_mcp.mandate.grants import Grant
+from jecp_mcp.mandate.postgres.ledger_queries import COLUMNS, LedgerQueries
 from jecp_mcp.mandate.postgres.store import METER
-from jecp_mcp.mandate.slips import Slip
+from jecp_mcp.mandate.records import AuditReport
 
 if TYPE_CHECKING:
-    from jecp_mcp.mandate.postgres.link import Link
+    from jecp_mcp.mandate.postgres.connection import Connection
 
 _PAGE: Final = 2_000
-_PAGE_OF_SLIPS: Final = 20
-"""How many slips are read at once: each may have megabytes."""
+_PAGE_OF_GRANTS: Final = 20
+"""How many grants are read at once: each may have megabytes."""
 
 _DIGEST = """
 CASE WHEN {0}.body IS NOT NULL THEN encode(sha256({0}.body), 'hex')
@@ -42,38 +42,38 @@ WHERE m.used <> coalesce(s.amount, 0)
 _TALLY = "SELECT state, calls, held, charged, refunded FROM jecp_mcp.tally"
 
 
-def verify(link: Link, head: str | None) -> AuditReport:
+def verify(connection: Connection, head: str | None) -> AuditReport:
     """Go over everything, as it was at one instant."""
     walk = Audit(head)
-    link.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
-        walk.events(_events(link))
-        walk.meters(map(read_meter, link.query(METER)))
-        _walk_calls(link, walk)
-        walk.slips(_slips(link))
-        walk.slots((meter, start, end, amount) for meter, start, end, amount in link.query(_SLOTS))
-        sums = {state: rest for state, *rest in link.query(_TALLY)}
-        ((kept,),) = link.query("SELECT kept FROM jecp_mcp.head")
+        walk.events(_events(connection))
+        walk.meters(map(read_meter, connection.query(METER)))
+        _walk_calls(connection, walk)
+        walk.grants(_grants(connection))
+        walk.slots((meter, start, end, amount) for meter, start, end, amount in connection.query(_SLOTS))
+        sums = {state: rest for state, *rest in connection.query(_TALLY)}
+        ((kept,),) = connection.query("SELECT kept FROM jecp_mcp.head")
         walk.tally(sums, kept)
     finally:
-        link.rollback()
+        connection.rollback()
     return walk.report()
 
 
-def _events(link: Link) -> Iterator[tuple[int, int | None, bytes, bytes]]:
+def _events(connection: Connection) -> Iterator[tuple[int, int | None, bytes, bytes]]:
     after = 0
     asked = "SELECT id, call, body, digest FROM jecp_mcp.event WHERE id > %s ORDER BY id LIMIT %s"
-    while page := link.query(asked, (after, _PAGE)):
+    while page := connection.query(asked, (after, _PAGE)):
         for number, call, body, digest in page:
             yield number, call, bytes(body), bytes(digest)
         after = page[-1][0]
 
 
-def _walk_calls(link: Link, walk: Audit) -> None:
+def _walk_calls(connection: Connection, walk: Audit) -> None:
     after = 0
-    while page := link.query(_KEPT, (after, _PAGE)):
+    while page := connection.query(_KEPT, (after, _PAGE)):
         events: defaultdict[int, list[tuple[int, int, bytes]]] = defaultdict(list)
-        for call, number, body in link.query(
+        for call, number, body in connection.query(
             "SELECT call, id, body FROM jecp_mcp.event WHERE call > %s AND call <= %s ORDER BY call, id",
             (after, page[-1][0]),
         ):
@@ -83,19 +83,19 @@ def _walk_calls(link: Link, walk: Audit) -> None:
         after = page[-1][0]
 
 
-def _slips(link: Link) -> Iterator[Slip]:
+def _grants(connection: Connection) -> Iterator[Grant]:
     after = 0
-    while page := read_slip_page(link, after, _PAGE_OF_SLIPS):
-        yield from (slip for _, slip in page)
+    while page := LedgerQueries(connection).grant_page(after, _PAGE_OF_GRANTS):
+        yield from (grant for _, grant in page)
         after = page[-1][0]
 
 
-def check(link: Link) -> None:
+def check(connection: Connection) -> None:
     """Look for damage to what decides about money: every meter against its slots.
 
     Raises:
         LedgerDamaged: something is not what was written.
     """
-    ((wrong,),) = link.query(_WRONG)
+    ((wrong,),) = connection.query(_WRONG)
     if wrong:
         raise LedgerDamaged(f"{wrong} of the ledger's meters do not agree with what they counted")

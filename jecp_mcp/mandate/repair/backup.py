@@ -17,10 +17,12 @@ import apsw
 
 from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.ledger import AuditReport
-from jecp_mcp.mandate.sqlite import calls_read, file_users, schema, verify
-from jecp_mcp.mandate.sqlite.database import MARK, LedgerFile
-from jecp_mcp.mandate.states import State, counted
+from jecp_mcp.mandate.records import AuditReport
+from jecp_mcp.mandate.sqlite import file_users, schema, verify
+from jecp_mcp.mandate.sqlite.database import LedgerFile
+from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
+from jecp_mcp.mandate.sqlite.write_lock import MARK
+from jecp_mcp.mandate.states import State, counted_amount
 
 _SIDES = ("", "-wal", "-shm")
 
@@ -156,7 +158,7 @@ def check(path: Path, named: Path) -> Copy:
         broken = [str(words)[:200] for (words,) in wrong if words != "ok"]
         if broken:
             raise LedgerDamaged(f"the structure of {named} is damaged: {broken[0]}")
-        return verify.verify(connection, None), calls_read.read_last_at(connection)
+        return verify.verify(connection, None), LedgerQueries(connection).last_at()
 
     report, last_at = _reading(path, read)
     return Copy(named, report, last_at)
@@ -220,7 +222,7 @@ def _missing(connection: apsw.Connection, made: Path) -> Missing:
     connection.execute("ATTACH ? AS copy", (str(made),))
     rows: list[Any] = connection.execute(_MISSING).fetchall()
     connection.execute("DETACH copy")
-    counts = sum(counted(State(state), held, charged, refunded) for state, held, charged, refunded, _ in rows)
+    counts = sum(counted_amount(State(state), held, charged, refunded) for state, held, charged, refunded, _ in rows)
     instants = [at for *_, at in rows]
     return Missing(len(rows), counts, min(instants, default=None), max(instants, default=None))
 

@@ -19,10 +19,12 @@ import apsw
 
 from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.ledger import AuditReport, CallRow
+from jecp_mcp.mandate.records import AuditReport, CallRow
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
-from jecp_mcp.mandate.sqlite import calls_read, file_users, schema, verify
-from jecp_mcp.mandate.sqlite.database import SAFE_FOR_SEVERAL, LedgerFile, several_may_write
+from jecp_mcp.mandate.sqlite import file_users, schema, verify
+from jecp_mcp.mandate.sqlite.database import LedgerFile
+from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
+from jecp_mcp.mandate.sqlite.write_lock import SAFE_FOR_SEVERAL, several_may_write
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import format_usdc
 
@@ -83,7 +85,7 @@ def excessive_in(path: Path) -> Sequence[CallRow]:
     """
     file = LedgerFile(path, "nobody", SystemClock())
     try:
-        rows: list[CallRow] = file.read(lambda reader: calls_read.read_excessive(reader, _MOST_CHARGES))
+        rows: list[CallRow] = file.read(lambda reader: LedgerQueries(reader).excessive(_MOST_CHARGES))
     finally:
         file.close()
     return rows
@@ -241,7 +243,7 @@ def _few(words: list[str]) -> str:
 
 
 def _clock(connection: apsw.Connection, clock: Clock) -> Iterator[Finding]:
-    last, now = calls_read.read_last_at(connection), clock.now()
+    last, now = LedgerQueries(connection).last_at(), clock.now()
     if last is not None and now < last - CLOCK_SLACK_MS:
         yield _fault(
             "clock",
@@ -296,7 +298,7 @@ def _locks(ledger: Path, *, sound: bool) -> Iterator[Finding]:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
     except apsw.BusyError:
-        by = file_users.told(file_users.holders([ledger, Path(f"{ledger}-shm")]))
+        by = file_users.describe(file_users.holders([ledger, Path(f"{ledger}-shm")]))
         yield _fault("lock", f"another program has locked {ledger}: {by}", "stop that program, or end its transaction")
     except apsw.Error as exc:
         yield _fault("lock", f"{ledger} cannot be written: {exc}", "see what else is found here")
@@ -306,23 +308,25 @@ def _locked(lock: Path) -> Finding:
     pids = file_users.holders([lock])
     if not several_may_write():
         newest = ".".join(map(str, SAFE_FOR_SEVERAL))
-        what = f"{file_users.told(pids)} has the ledger for itself, for SQLite {apsw.sqlite_lib_version()} is too old"
+        what = (
+            f"{file_users.describe(pids)} has the ledger for itself, for SQLite {apsw.sqlite_lib_version()} is too old"
+        )
         return Finding(
             Level.WARNING, "lock", what, "other processes can read, but buy nothing", f"install apsw {newest} or newer"
         )
     kill = f"kill {pids[0]}" if pids else "end the processes that run jecp-mcp, and look again"
-    return _fault("lock", f"{file_users.told(pids)} holds {lock} and does not let go", kill)
+    return _fault("lock", f"{file_users.describe(pids)} holds {lock} and does not let go", kill)
 
 
 def _sessions(ledger: Path) -> Iterator[Finding]:
     sessions = file_users.sessions_of(ledger)
     if sessions.living:
         pids = file_users.holders(list(sessions.living))
-        yield Finding(Level.OK, "sessions", f"{len(sessions.living)} running, of {file_users.told(pids)}")
+        yield Finding(Level.OK, "sessions", f"{len(sessions.living)} running, of {file_users.describe(pids)}")
         # Whoever has a database in WAL mode open holds a lock on its shared memory (https://sqlite.org/walformat.html).
         strangers = sorted({*pids} - {*file_users.holders([ledger, Path(f"{ledger}-shm")])})
         if strangers:
-            who = file_users.told(strangers)
+            who = file_users.describe(strangers)
             what = f"{ledger} is not the file that {who} opened: it was replaced or removed meanwhile"
             money = "whoever has another file open buys nothing; what it wrote there is not in this one"
             yield Finding(Level.WARNING, "sessions", what, money, f"put the file back, or end {who} and start anew")

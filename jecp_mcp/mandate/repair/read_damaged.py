@@ -13,11 +13,11 @@ import apsw
 
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import read_call_row, read_meter
-from jecp_mcp.mandate.ledger import CallRow, EventRow
-from jecp_mcp.mandate.page import MeterState
+from jecp_mcp.mandate.records import CallRow, EventRow
 from jecp_mcp.mandate.repair.unaccounted import Unexplained
-from jecp_mcp.mandate.sqlite.calls_read import COLUMNS
-from jecp_mcp.mandate.sqlite.feeding import METER
+from jecp_mcp.mandate.sqlite.ledger_queries import COLUMNS
+from jecp_mcp.mandate.sqlite.meter_backfill import METER
+from jecp_mcp.mandate.working_set import MeterState
 
 Row = TypeVar("Row")
 

@@ -19,7 +19,7 @@ from jecp_mcp.mandate.repair import backup
 from jecp_mcp.mandate.repair.diagnose import Finding, Mend
 from jecp_mcp.mandate.repair.salvage import salvage
 from jecp_mcp.mandate.sqlite import file_users, schema
-from jecp_mcp.mandate.sqlite.session_locks import Owners
+from jecp_mcp.mandate.sqlite.session_locks import SessionLocks
 from jecp_mcp.mandate.sqlite.store import Store
 from jecp_mcp.money import format_usdc
 
@@ -58,7 +58,7 @@ def _chmod(ledger: Path) -> list[str]:
 
 
 def _owners(ledger: Path) -> list[str]:
-    owners, removed = Owners(Path(f"{ledger}.owners")), 0
+    owners, removed = SessionLocks(Path(f"{ledger}.owners")), 0
     for path in file_users.sessions_of(ledger).stale:
         lock = owners.claim(path.stem)
         if lock is not None:
@@ -69,7 +69,7 @@ def _owners(ledger: Path) -> list[str]:
 
 def _recount(ledger: Path, clock: Clock) -> list[str]:
     try:
-        with file_users.exclusive(ledger), closing(_opened(ledger)) as connection:
+        with file_users.exclusive(ledger), closing(_open(ledger)) as connection:
             schema.configure(connection)
             with connection:
                 store = Store(connection, secrets.token_hex(8))
@@ -81,7 +81,7 @@ def _recount(ledger: Path, clock: Clock) -> list[str]:
     return ["every meter is counted anew from the calls"]
 
 
-def _opened(ledger: Path) -> apsw.Connection:
+def _open(ledger: Path) -> apsw.Connection:
     connection = apsw.Connection(str(ledger), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(1000)
     return connection

@@ -21,14 +21,14 @@ import apsw
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.ledger import CallRow, EventRow
+from jecp_mcp.mandate.columns import row_values
+from jecp_mcp.mandate.records import CallRow, EventRow
 from jecp_mcp.mandate.repair import read_damaged
 from jecp_mcp.mandate.repair.read_damaged import Table
 from jecp_mcp.mandate.repair.unaccounted import Part
 from jecp_mcp.mandate.sqlite import schema
-from jecp_mcp.mandate.sqlite.calls_read import values_of
 from jecp_mcp.mandate.sqlite.store import INSERT
-from jecp_mcp.mandate.states import OPEN, Event, State, counted
+from jecp_mcp.mandate.states import OPEN, Event, State, counted_amount
 from jecp_mcp.money import ZERO, MicroUSDC
 
 UNREADABLE = "unreadable"
@@ -130,7 +130,7 @@ class _Salvage:
             lost.append(f"whether there were calls after number {last} is not known")
         unexplained = self._unexplained.rest(now)
         for number, part in enumerate(unexplained, last + 1):
-            self._saved(self._written_off(number, part))
+            self._save(self._written_off(number, part))
         self._new.execute(_SUMS)
         instants = [event.at for event in self._events.rows.values()]
         calls = self._new.execute("SELECT count(*) FROM call").get
@@ -143,17 +143,17 @@ class _Salvage:
     def _call(self, number: int, events: list[EventRow]) -> bool:
         """Save one call; False when nothing of it can be read."""
         row: CallRow | None = self._calls.rows.get(number)
-        if row is not None and self._saved(_at_least(row, events)):
+        if row is not None and self._save(_at_least(row, events)):
             return True
         if not events:
             return False
         rebuilt = self._from_events(number, events)
-        if not self._saved(rebuilt):
+        if not self._save(rebuilt):
             return False
         self._rebuilt.append(rebuilt.call_id)
         return True
 
-    def _saved(self, row: CallRow) -> bool:
+    def _save(self, row: CallRow) -> bool:
         """Write a call with its bodies and events; False when what was read cannot be a call."""
         request, answer = self._body("request", row), self._body("answer", row)
         row = replace(row, answered=answer is not None)
@@ -163,7 +163,7 @@ class _Salvage:
             row = replace(row, look_again_at=None, ended_at=row.created_at if row.ended_at is None else row.ended_at)
         try:
             with self._new:
-                self._new.execute(INSERT, values_of(row))
+                self._new.execute(INSERT, row_values(row))
                 for table, body in (("request", request), ("answer", answer)):
                     if body is not None:
                         self._new.execute(f"INSERT INTO {table} VALUES (?, ?)", (row.number, body))  # noqa: S608 two constants
@@ -300,7 +300,7 @@ def _at_least(row: CallRow, events: list[EventRow]) -> CallRow:
         return row
     last = events[-1]
     state = last.after or row.state
-    if counted(state, last.held, last.charged, last.refunded) <= counted(
+    if counted_amount(state, last.held, last.charged, last.refunded) <= counted_amount(
         row.state, row.held, row.charged, row.refunded
     ):
         return row

@@ -13,10 +13,10 @@ from operator import attrgetter
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.counting import counts
-from jecp_mcp.mandate.ledger import CallRow
-from jecp_mcp.mandate.page import MeterState
-from jecp_mcp.mandate.states import counted
+from jecp_mcp.mandate.records import CallRow
+from jecp_mcp.mandate.states import counted_amount
 from jecp_mcp.mandate.windows import SLOT_MS, slot_start
+from jecp_mcp.mandate.working_set import MeterState
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Unexplained:
 
     def explain(self, row: CallRow) -> None:
         """Take off what a call that was saved counts for."""
-        amount = counted(row.state, row.held, row.charged, row.refunded)
+        amount = counted_amount(row.state, row.held, row.charged, row.refunded)
         for state in self._states.values():
             slot = (state.number, slot_start(state.window, row.sent_at))
             if slot in self._left and counts(state, row):

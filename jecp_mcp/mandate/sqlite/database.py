@@ -1,56 +1,36 @@
 """The ledger's file: opened with care, written in batches under a lock between processes, its faults put in words.
 
-Blocking; `jecp_mcp.mandate.writer` decides which thread waits. The lock is flock(2) on a side file: SQLite's own busy
-handling would do, but lets a waiting process sleep far longer than a batch takes. Where SQLite is too old for several
-writers, the lock is held for as long as the file is open, and a second process can only read.
+Blocking; `jecp_mcp.mandate.writer` decides which thread waits.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate.commands import Needs, needs_of
-from jecp_mcp.mandate.page import Repeats
+from jecp_mcp.mandate.needs import Needs, needs_of
 from jecp_mcp.mandate.rules import Batch
-from jecp_mcp.mandate.sqlite import calls_read, schema
-from jecp_mcp.mandate.sqlite.file_users import holders, told
+from jecp_mcp.mandate.sqlite import schema, write_lock
+from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
 from jecp_mcp.mandate.sqlite.store import VACUUMED_AT_ONCE, Store
+from jecp_mcp.mandate.sqlite.write_lock import WriteLock
+from jecp_mcp.mandate.working_set import Repeats
+from jecp_mcp.mandate.writer import Contended
+
+_T = TypeVar("_T")
 
 Step = Callable[[Batch, UnixMs], Any]
 """One change, made inside a transaction at the given instant."""
-
-LONGEST_WAIT = 5.0
-"""How long a batch waits for another process, in seconds."""
-
-MARK = b"A ledger of jecp-mcp stands beside this file.\n"
-"""What the side file holds once the ledger was written: one that is gone or empty since then is not begun anew."""
-
-SAFE_FOR_SEVERAL = (3, 51, 3)
-"""The first SQLite whose WAL several writers can share without damage (https://sqlite.org/wal.html, WAL-reset bug)."""
-
-_ALONE_WAIT = 0.5
-"""How long a process waits for a ledger that it must have for itself, in seconds: whoever has it keeps it."""
-
-
-def several_may_write() -> bool:
-    """Whether this SQLite lets several processes write one ledger."""
-    return tuple(map(int, apsw.sqlite_lib_version().split("."))) >= SAFE_FOR_SEVERAL
-
-
-class Contended(LedgerUnavailable):
-    """Another process or thread is writing, and the caller did not want to wait."""
 
 
 class LedgerFile:
@@ -69,13 +49,11 @@ class LedgerFile:
         self._session = session
         self._clock = clock
         self._mutex = threading.Lock()
-        self._lock: int | None = None
+        self._lock = WriteLock(self.path)
         self._connection: apsw.Connection | None = None
         self._reader: apsw.Connection | None = None
         self._store: Store | None = None
         self._identity: tuple[int, int] | None = None
-        self._alone = not several_may_write()
-        self._owned = False
         self._closed = False
         self._checking = threading.Lock()
         self._apart: set[apsw.Connection] = set()
@@ -84,7 +62,7 @@ class LedgerFile:
     def open(self) -> None:
         """Open, create or inspect the file. A fault is kept, not raised: reads may still work."""
         with self._mutex, contextlib.suppress(LedgerError):
-            self._open(time.monotonic() + LONGEST_WAIT)
+            self._open(time.monotonic() + write_lock.LONGEST_WAIT)
 
     def commit(self, steps: Sequence[Step], *, wait: bool) -> list[Any]:
         """Make every step in one durable transaction.
@@ -100,8 +78,8 @@ class LedgerFile:
             LedgerUnavailable: the file cannot be written now; no step was made.
             LedgerDamaged: the file is not what was written; no step was made.
         """
-        deadline = time.monotonic() + LONGEST_WAIT if wait else 0.0
-        if not self._mutex.acquire(timeout=LONGEST_WAIT if wait else 0):
+        deadline = time.monotonic() + write_lock.LONGEST_WAIT if wait else 0.0
+        if not self._mutex.acquire(timeout=write_lock.LONGEST_WAIT if wait else 0):
             raise Contended("another thread is writing the ledger")
         try:
             if self._closed:
@@ -110,13 +88,13 @@ class LedgerFile:
                 raise LedgerDamaged(str(self.fault))
             if self._store is None:
                 self._open(deadline)
-            with self._locked(deadline):
+            with self._lock.hold(deadline):
                 self._check_identity()
                 return self._transact_all(steps, deadline)
         finally:
             self._mutex.release()
 
-    def read(self, reading: Callable[[apsw.Connection], Any]) -> Any:
+    def read(self, reading: Callable[[apsw.Connection], _T]) -> _T:
         """Read with a connection that never writes.
 
         Raises:
@@ -130,9 +108,9 @@ class LedgerFile:
                 self._reader = self._open_reader()
             return reading(self._reader)
         except (apsw.Error, ValueError) as exc:
-            raise self._translated(exc) from exc
+            raise self._translate(exc) from exc
 
-    def read_apart(self, reading: Callable[[apsw.Connection], Any]) -> Any:
+    def read_apart(self, reading: Callable[[apsw.Connection], _T]) -> _T:
         """Read what takes long with a connection of its own, in a thread that nobody waits for; closing breaks it off.
 
         Raises:
@@ -152,7 +130,7 @@ class LedgerFile:
         except apsw.InterruptError:
             raise LedgerUnavailable("the ledger is closed") from None
         except (apsw.Error, ValueError) as exc:
-            raise self._translated(exc) from exc
+            raise self._translate(exc) from exc
 
     def check(self) -> None:
         """Look for damage to the whole file as in `read_apart`, unless another thread does so already.
@@ -180,12 +158,12 @@ class LedgerFile:
         with self._mutex:
             if self._closed or self._connection is None:
                 return False
-            with self._locked(time.monotonic() + LONGEST_WAIT):
+            with self._lock.hold(time.monotonic() + write_lock.LONGEST_WAIT):
                 try:
                     self._connection.execute(f"PRAGMA incremental_vacuum({VACUUMED_AT_ONCE})").fetchall()
                     return bool(self._connection.pragma("freelist_count"))
                 except apsw.Error as exc:
-                    raise self._translated(exc) from exc
+                    raise self._translate(exc) from exc
 
     def close(self) -> None:
         """Let go of the file."""
@@ -207,10 +185,8 @@ class LedgerFile:
         """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            if self._alone:
-                deadline = min(deadline, time.monotonic() + _ALONE_WAIT)
-            with self._locked(deadline):
+            self._lock.open()
+            with self._lock.hold(self._lock.deadline_to_open(deadline)):
                 self._make_file()
                 self._connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
                 found = self.path.stat()
@@ -218,7 +194,7 @@ class LedgerFile:
                 self._prepare(self._connection)
         except (OSError, apsw.Error, LedgerError, ValueError) as exc:
             self._let_go()
-            self.fault = self._translated(exc)
+            self.fault = self._translate(exc)
             raise self.fault from exc
         # A reader opened before may believe that nobody writes.
         self._reader = None
@@ -227,12 +203,11 @@ class LedgerFile:
 
     def _make_file(self) -> None:
         """Create the file for its owner's eyes only, and tell one that was lost or emptied from one not yet filled."""
-        assert self._lock is not None
         wal = Path(f"{self.path}-wal")
         if not self.path.exists():
             if wal.exists() and wal.stat().st_size:
                 raise LedgerDamaged(f"the ledger {self.path} is gone, but its journal {wal.name} is still there")
-            if os.fstat(self._lock).st_size:
+            if self._lock.marked:
                 # Begun anew, it would let everything be spent again.
                 raise LedgerDamaged(
                     f"the ledger {self.path} is gone, though it was written before; put it back, or restore a backup "
@@ -242,13 +217,12 @@ class LedgerFile:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError:
             found = self.path.stat()
-            if found.st_size == 0 and os.fstat(self._lock).st_size:
+            if found.st_size == 0 and self._lock.marked:
                 raise LedgerDamaged(f"the ledger {self.path} is empty, though it was written before") from None
             if found.st_mode & 0o077 and found.st_uid == os.geteuid():
                 self.path.chmod(0o600)
 
     def _prepare(self, connection: apsw.Connection) -> None:
-        assert self._lock is not None
         # Only a process that just died can leave a lock of SQLite's own behind for a moment, so a short wait is enough.
         connection.set_busy_timeout(1000)
         version = schema.identify(connection)
@@ -257,45 +231,8 @@ class LedgerFile:
             schema.check_meters(connection)
         else:
             schema.create(connection)
-        if not os.fstat(self._lock).st_size:
-            os.pwrite(self._lock, MARK, 0)
+        self._lock.mark()
         connection.set_busy_timeout(0)
-
-    @contextlib.contextmanager
-    def _locked(self, deadline: float) -> Iterator[None]:
-        """Hold the lock between processes; a process that must be alone never lets go of it."""
-        assert self._lock is not None
-        if self._owned:
-            yield
-            return
-        pause = 0.00005
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                self._pause(pause, deadline)
-                pause = min(pause * 2, 0.001)
-        self._owned = self._alone
-        try:
-            yield
-        finally:
-            if not self._owned:
-                fcntl.flock(self._lock, fcntl.LOCK_UN)
-
-    def _pause(self, seconds: float, deadline: float) -> None:
-        if not deadline:
-            raise Contended("another process is writing the ledger")
-        if time.monotonic() > deadline:
-            if self._alone:
-                raise LedgerUnavailable(
-                    f"another process has the ledger {self.path}, and SQLite {apsw.sqlite_lib_version()} can damage a "
-                    "file that several processes write; stop the other one, or install apsw "
-                    f"{'.'.join(map(str, SAFE_FOR_SEVERAL))} or newer for both"
-                )
-            by = told(holders([Path(f"{self.path}.lock"), self.path]))
-            raise LedgerUnavailable(f"the ledger {self.path} has been locked by {by} for {LONGEST_WAIT:.0f} seconds")
-        time.sleep(seconds)
 
     def _check_identity(self) -> None:
         """Refuse to write to a file that is no longer the one at the path: nobody would find it again."""
@@ -339,18 +276,18 @@ class LedgerFile:
             self._begin(connection, deadline)
             batch = store.begin(self._clock.now())
             outcomes = [
-                self._made(store, batch, step, needs) for step, needs in zip(steps, needs_of(steps), strict=True)
+                self._make(store, batch, step, needs) for step, needs in zip(steps, needs_of(steps), strict=True)
             ]
             changes = batch.finish()
             if changes.events:
                 store.store(changes)
                 self.kept_bytes = store.kept_bytes()
             repeated = {one.number for one in outcomes if isinstance(one, Repeats)}
-            rows = {number: calls_read.read_number(connection, number) for number in repeated}
+            rows = {number: LedgerQueries(connection).number(number) for number in repeated}
             # What left no event changed nothing but slots that were found expired: by a clock that may be wrong.
             connection.execute("COMMIT" if changes.events else "ROLLBACK")
         except (apsw.Error, ValueError, OverflowError) as exc:
-            raise self._translated(exc) from exc
+            raise self._translate(exc) from exc
         else:
             return [one.kind(rows[one.number]) if isinstance(one, Repeats) else one for one in outcomes]
         finally:
@@ -360,7 +297,7 @@ class LedgerFile:
                     connection.execute("ROLLBACK")
 
     @staticmethod
-    def _made(store: Store, batch: Batch, step: Step, needs: Needs) -> Any:
+    def _make(store: Store, batch: Batch, step: Step, needs: Needs) -> Any:
         """What a step came to, or the `LedgerError` with which it changed nothing."""
         store.load(needs)
         try:
@@ -374,7 +311,7 @@ class LedgerFile:
                 connection.execute("BEGIN IMMEDIATE")
             except apsw.BusyError:
                 # Not one of ours, for those wait at the side file: a tool of the operator's.
-                self._pause(0.001, deadline)
+                self._lock.pause(0.001, deadline)
             else:
                 return
 
@@ -394,7 +331,7 @@ class LedgerFile:
             )
         return reader
 
-    def _translated(self, exc: Exception) -> LedgerError:
+    def _translate(self, exc: Exception) -> LedgerError:
         """SQLite's and the system's words in ours; damage is remembered."""
         if isinstance(exc, LedgerError):
             return exc
@@ -424,7 +361,5 @@ class LedgerFile:
             # Closing writes the WAL back; what cannot be written back stays in the WAL, which is as durable.
             with contextlib.suppress(apsw.Error):
                 self._connection.close()
-        if self._lock is not None:
-            os.close(self._lock)
-        self._connection = self._store = self._lock = self._identity = None
-        self._owned = False
+        self._lock.close()
+        self._connection = self._store = self._identity = None

@@ -73,7 +73,7 @@ def holders(paths: list[Path]) -> list[int]:
     return sorted({pid for pid, file in _locks() if file in wanted and pid != os.getpid()})
 
 
-def told(pids: list[int]) -> str:
+def describe(pids: list[int]) -> str:
     """Processes in words, to follow the word "by"."""
     if not pids:
         return "another process"
@@ -107,7 +107,7 @@ def exclusive(ledger: Path) -> Iterator[int]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    by = told(holders([lock]))
+                    by = describe(holders([lock]))
                     raise LedgerUnavailable(f"the ledger {ledger} is locked by {by}; stop it and try again") from None
                 time.sleep(0.005)
         yield descriptor
@@ -124,7 +124,7 @@ def unused(ledger: Path) -> None:
     pids = holders(files_of(ledger))
     if pids or sessions_of(ledger).living:
         raise LedgerUnavailable(
-            f"the ledger {ledger} is in use by {told(pids)}; close the hosts that run jecp-mcp and try again"
+            f"the ledger {ledger} is in use by {describe(pids)}; close the hosts that run jecp-mcp and try again"
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import apsw
 
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.mandate.sql_conditions import CHARGED, EXCESSIVE, OPEN, STATES, WRITTEN_OFF
 
 APPLICATION_ID = 0x4A454350
 """``JECP`` in ASCII, in the file's header (SQLite file format §1.3.15)."""
@@ -15,20 +16,8 @@ APPLICATION_ID = 0x4A454350
 VERSION = 4
 """The version of the tables, in ``user_version``: the first that a release wrote."""
 
-STATES = "'reserved', 'sent', 'settled', 'released', 'in_doubt', 'reconciled_charged', 'reconciled_free', 'written_off'"
-OPEN = "state IN ('reserved', 'sent', 'in_doubt')"
-"""Written out, so that SQLite can tell that a partial index covers it."""
-WRITTEN_OFF = "state = 'written_off'"
 KEPT = "state IN ('settled', 'released', 'reconciled_charged', 'reconciled_free') AND answered = 1 AND delivered = 0"
 """An answer that nobody has received yet; a free one too, for the repeat might not be free."""
-CHARGED = "state IN ('settled', 'reconciled_charged')"
-EXCESSIVE = "charged > held"
-"""Written out likewise."""
-COUNTED = (
-    "CASE WHEN state IN ('reserved', 'sent', 'in_doubt', 'written_off') THEN held "
-    f"WHEN {CHARGED} THEN charged - refunded ELSE 0 END"
-)
-"""`jecp_mcp.mandate.states.counted`, for sums over many calls."""
 
 EVENTS = """
 -- Every change, only ever appended to: its canonical bytes, and a digest that covers them and the one before.
@@ -43,7 +32,7 @@ CREATE TRIGGER event_stays BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'eve
 CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'events are only appended'); END;
 """
 
-SLIPS = """
+GRANTS = """
 -- What was agreed before a call: prepared calls and approvals.
 CREATE TABLE slip(
   id INTEGER PRIMARY KEY,
@@ -159,7 +148,7 @@ INSERT INTO tally SELECT value, 0, 0, 0, 0 FROM json_each(json_array({STATES}));
 CREATE TABLE kept(bytes INTEGER NOT NULL CHECK (bytes >= 0)) STRICT;
 INSERT INTO kept VALUES (0);
 {EVENTS}
-{SLIPS}
+{GRANTS}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 """  # noqa: S608 constants of this module

@@ -18,7 +18,7 @@ class SessionHeld(ValueError):
     """Another process holds the session's lock."""
 
 
-class OwnerLock:
+class SessionLock:
     """A held lock on a session's file."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -34,13 +34,13 @@ class OwnerLock:
         self._descriptor = None
 
 
-class Owners:
+class SessionLocks:
     """The folder of the sessions' lock files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def hold(self, session: str) -> OwnerLock:
+    def hold(self, session: str) -> SessionLock:
         """Show that `session` is alive, for as long as the lock is held.
 
         Raises:
@@ -62,7 +62,7 @@ class Owners:
         """The sessions that have a lock file, alive or dead."""
         return {path.stem for path in self._folder.glob("*.lock")}
 
-    def claim(self, session: str) -> OwnerLock | None:
+    def claim(self, session: str) -> SessionLock | None:
         """Take over a dead session's lock; None when it is alive.
 
         Raises:
@@ -71,13 +71,13 @@ class Owners:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         return self._take(session) if _SESSION.fullmatch(session) else None
 
-    def _take(self, session: str) -> OwnerLock | None:
+    def _take(self, session: str) -> SessionLock | None:
         path = self._folder / f"{session}.lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return OwnerLock(path, descriptor)
+                return SessionLock(path, descriptor)
         except (BlockingIOError, FileNotFoundError):
             # Held by the living, or removed by another process that claimed it just now.
             pass

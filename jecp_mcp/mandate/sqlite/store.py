@@ -13,27 +13,29 @@ import apsw
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerDamaged
-from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.columns import read_call, read_meter, write_names
-from jecp_mcp.mandate.commands import Needs, Orphans
+from jecp_mcp.mandate import chain, columns
 from jecp_mcp.mandate.counting import FEED_AT_ONCE, new_meter
-from jecp_mcp.mandate.ledger import Meter, Reservation
-from jecp_mcp.mandate.page import Call, Changes, Feed, Kept, MeterState, Page
+from jecp_mcp.mandate.grant_rules import LAPSED_AT_ONCE, LAPSED_MS
+from jecp_mcp.mandate.grants import GrantKind, GrantRef
+from jecp_mcp.mandate.needs import Needs, Orphans
+from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS, Batch
-from jecp_mcp.mandate.slip_rules import LAPSED_AT_ONCE, LAPSED_MS
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.sqlite.feeding import METER, fed_from, read_feed
-from jecp_mcp.mandate.sqlite.schema import KEPT, OPEN
+from jecp_mcp.mandate.sql_conditions import OPEN
+from jecp_mcp.mandate.sqlite.meter_backfill import METER, fed_from, read_feed
+from jecp_mcp.mandate.sqlite.schema import KEPT
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry
+from jecp_mcp.mandate.working_set import (
+    Call,
+    Changes,
+    Feed,
+    MeterState,
+    WorkingSet,
+)
 
 VACUUMED_AT_ONCE: Final = 1_024
 """How many free pages a transaction gives back at most."""
 
-_COLUMNS: Final = """id, call_id, fingerprint, principal, session, owner, claim, rail, account, names, state, held,
-charged, refunded, balance_after, reference, evidence, attempts, created_at, sent_at, look_again_at, provable_until,
-ended_at, answered, delivered, mark"""
-
-_CALL: Final = f"SELECT {_COLUMNS} FROM call "  # noqa: S608 constants of this module
+_CALL: Final = f"SELECT {', '.join(columns.DECIDING)} FROM call "  # noqa: S608 constants of this module
 # Two searches of an index each; as one condition over ids they take ten times as long.
 _SAME: Final = f"""{_CALL} WHERE fingerprint = ?1 AND {OPEN}
 UNION ALL {_CALL} WHERE fingerprint = ?1 AND {KEPT} AND ended_at > ?2
@@ -46,27 +48,18 @@ _ORPHANS: Final = f"""{_CALL} WHERE {OPEN} AND id > ?1 AND (
 ORDER BY id LIMIT ?6
 """  # noqa: S608 likewise
 
-INSERT: Final = """
-INSERT INTO call(id, call_id, principal, team, session, owner, claim, rail, account, tool, payee, source, offer, names,
-  version, fingerprint, kind, terms, state, quoted, held, charged, refunded, balance_after, reference, evidence,
-  attempts, created_at, sent_at, look_again_at, provable_until, ended_at, answered, delivered, mark)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+INSERT: Final = f"INSERT INTO call({', '.join(columns.CALL)}) VALUES ({', '.join('?' * len(columns.CALL))})"  # noqa: S608 constants
 """A call, its columns in the order of `CallRow`."""
-_UPDATE: Final = """
-UPDATE call SET owner = ?, claim = ?, state = ?, charged = ?, refunded = ?, balance_after = ?, reference = ?,
-  evidence = ?, attempts = ?, sent_at = ?, look_again_at = ?, ended_at = ?, answered = ?, delivered = ?,
-  mark = ?
-WHERE id = ?
-"""
+_UPDATE: Final = f"UPDATE call SET {', '.join(f'{name} = ?' for name in columns.CHANGING)} WHERE id = ?"  # noqa: S608 likewise
 _METERS: Final = f"{METER} WHERE principal = ?1 AND (session IS NULL OR session = ?2)"
 _ADD_TO_SLOT: Final = """
 INSERT INTO slot(meter, start, expires, amount) VALUES (?, ?, ?, ?)
 ON CONFLICT (meter, start) DO UPDATE SET amount = amount + excluded.amount
 """
-_SLIP: Final = "kind, slip_id, principal, subject, state, body, created_at, expires_at, call_id, note"
-READ_SLIP: Final = f"SELECT {_SLIP} FROM slip "  # noqa: S608 constants of this module
-_SHELF: Final = """
+_GRANT: Final = ", ".join(columns.GRANT)
+_INSERT_METER: Final = f"INSERT INTO meter({', '.join(columns.METER)}) VALUES ({', '.join('?' * len(columns.METER))})"  # noqa: S608 likewise
+READ_GRANT: Final = f"SELECT {_GRANT} FROM slip "  # noqa: S608 constants of this module
+_STORED_GRANTS: Final = """
 SELECT kind, slip_id, state, length(body), expires_at FROM slip
 WHERE principal = ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY id
 """
@@ -99,7 +92,7 @@ class Store:
         self._execute = connection.cursor().execute
         self._executemany = connection.cursor().executemany
         self._session = session
-        self._page = Page(0, chain.GENESIS, 0, self._slots)
+        self._loaded = WorkingSet(0, chain.GENESIS, 0, self._slots)
         self._now = self._at = UnixMs(0)
         self._of: set[tuple[str, str]] = set()
         self._same: set[str] = set()
@@ -113,7 +106,7 @@ class Store:
         ).get
         number, body, digest = last or (0, b"", chain.GENESIS)
         last_at = json.loads(body)[1] if body else 0
-        self._page = Page(number, digest, self._execute("SELECT max(id) FROM call").get or 0, self._slots)
+        self._loaded = WorkingSet(number, digest, self._execute("SELECT max(id) FROM call").get or 0, self._slots)
         self._of.clear()
         self._same.clear()
         self._read.clear()
@@ -124,7 +117,7 @@ class Store:
         ).fetchall():
             self._execute("UPDATE meter SET used = used - ? WHERE id = ?", (amount, meter))
             self._execute("DELETE FROM slot WHERE id = ?", (slot,))
-        return Batch(self._page, self, self._session, now, last_at)
+        return Batch(self._loaded, self, self._session, now, last_at)
 
     def load(self, needs: Needs) -> None:
         """Fetch what a change depends on, unless the transaction knows it."""
@@ -140,7 +133,7 @@ class Store:
             self._load_meters(needs.principal, self._session)
         for meter in needs.meters:
             self._load_meter(meter)
-        self._load_slips(needs)
+        self._load_grants(needs)
 
     def store(self, changes: Changes) -> None:
         """Write what a transaction came to.
@@ -149,8 +142,10 @@ class Store:
             LedgerDamaged: a meter or a call does not stand where it was read, which the right to write rules out.
         """
         # What is no longer open first: a new call may carry its fingerprint.
-        self._changing(_UPDATE, [_moved(call) for call in changes.moved.values()], "a call")
-        self._executemany(INSERT, [_made(call, wanted) for call, wanted in changes.made])
+        self._changing(
+            _UPDATE, [(*columns.changing_values(call), call.number) for call in changes.moved.values()], "a call"
+        )
+        self._executemany(INSERT, [columns.new_call_values(call, wanted) for call, wanted in changes.made])
         self._store_bodies(changes)
         self._executemany(
             _ADD_TO_SLOT,
@@ -172,16 +167,15 @@ class Store:
             "a meter",
         )
         self._executemany(
-            "INSERT INTO meter(id, key, window, principal, pattern, session, since, fed, used) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [_meter_row(state) for state in changes.meters.values() if state.number not in self._read],
+            _INSERT_METER,
+            [columns.meter_values(state) for state in changes.meters.values() if state.number not in self._read],
         )
         self._executemany(
             "UPDATE tally SET calls = calls + ?, held = held + ?, charged = charged + ?, refunded = refunded + ? "
             "WHERE state = ?",
             [(*sums, state.value) for state, sums in changes.tally.items() if any(sums)],
         )
-        self._store_slips(changes)
+        self._store_grants(changes)
         self._executemany(
             "INSERT INTO event(id, call, body, digest) VALUES (?, ?, ?, ?)",
             [(one.number, one.call, one.body, one.digest) for one in changes.events],
@@ -209,8 +203,8 @@ class Store:
 
     def recount(self, at: int) -> None:
         """As `jecp_mcp.mandate.rules.Bulk.recount`."""
-        states = [read_meter(row) for row in self._execute(METER).fetchall()]
-        from_ = {window: fed_from(self._connection, window, at, self._page.stored) for window in Window}
+        states = [columns.read_meter(row) for row in self._execute(METER).fetchall()]
+        from_ = {window: fed_from(self._connection, window, at, self._loaded.stored) for window in Window}
         self._execute("DELETE FROM slot")
         self._executemany(
             "UPDATE meter SET used = 0, fed = ? WHERE id = ?",
@@ -223,15 +217,15 @@ class Store:
 
     def _take(self, rows: Iterator[Any]) -> list[Call]:
         found: list[Any] = list(rows)
-        calls = [self._page.add(read_call(row)) for row in found]
+        calls = [self._loaded.add(columns.read_call(row)) for row in found]
         for call in calls:
             self._load_meters(call.principal, call.session)
         return calls
 
     def _load_call(self, call_id: str, reference: str | None) -> None:
-        if call_id not in self._page.calls:
+        if call_id not in self._loaded.calls:
             self._take(self._execute(_CALL + "WHERE call_id = ?", (call_id,)))
-        call = self._page.calls.get(call_id)
+        call = self._loaded.calls.get(call_id)
         if call is not None and reference is not None:
             where = "WHERE rail = ? AND account = ? AND reference = ?"
             self._take(self._execute(_CALL + where, (call.rail, call.account, reference)))
@@ -245,7 +239,7 @@ class Store:
             self._now,
             wanted.most,
         )
-        self._page.orphans = [call.call_id for call in self._take(self._execute(_ORPHANS, asked))]
+        self._loaded.orphans = [call.call_id for call in self._take(self._execute(_ORPHANS, asked))]
 
     def _load_meters(self, principal: str, session: str) -> None:
         if (principal, session) in self._of:
@@ -253,53 +247,50 @@ class Store:
         self._of.add((principal, session))
         rows: list[Any] = self._execute(_METERS, (principal, session)).fetchall()
         for row in rows:
-            state = read_meter(row)
-            if state.key not in self._page.meters:
-                self._page.meters[state.key] = state
+            state = columns.read_meter(row)
+            if state.key not in self._loaded.meters:
+                self._loaded.meters[state.key] = state
                 self._read[state.number] = state.used
 
     def _load_meter(self, meter: Meter) -> None:
         self._load_meters(meter.principal, self._session)
-        state = self._page.meters.get(meter.key)
+        state = self._loaded.meters.get(meter.key)
         if state is None:
-            state = self._page.meters[meter.key] = self._new_meter(meter)
-        if state.fed < self._page.stored and state.key not in self._page.feeds:
-            upto = min(state.fed + FEED_AT_ONCE, self._page.stored)
+            state = self._loaded.meters[meter.key] = self._new_meter(meter)
+        if state.fed < self._loaded.stored and state.key not in self._loaded.feeds:
+            upto = min(state.fed + FEED_AT_ONCE, self._loaded.stored)
             rows = read_feed(self._connection, state, state.fed, upto, earliest(state.window, self._at))
-            self._page.feeds[state.key] = Feed(upto, rows)
+            self._loaded.feeds[state.key] = Feed(upto, rows)
 
     def _new_meter(self, meter: Meter) -> MeterState:
         if self._last_meter is None:
             self._last_meter = self._execute("SELECT max(id) FROM meter").get or 0
         self._last_meter += 1
-        fed = fed_from(self._connection, meter.window, self._at, self._page.stored)
-        return new_meter(meter, self._last_meter, self._session, last=self._page.stored, fed=fed)
+        fed = fed_from(self._connection, meter.window, self._at, self._loaded.stored)
+        return new_meter(meter, self._last_meter, self._session, last=self._loaded.stored, fed=fed)
 
-    def _load_slips(self, needs: Needs) -> None:
-        for ref in needs.slips:
-            self._take_slips("WHERE kind = ? AND slip_id = ?", (ref.kind.value, ref.slip_id))
+    def _load_grants(self, needs: Needs) -> None:
+        for ref in needs.grants:
+            self._take_grants("WHERE kind = ? AND slip_id = ?", (ref.kind.value, ref.grant_id))
         if needs.subject is not None:
             kind, subject = needs.subject
             where = "WHERE kind = ? AND subject = ? AND state IN ('asked', 'granted')"
-            self._take_slips(where, (kind.value, subject))
-        if needs.shelf is not None:
-            self._load_shelf(*needs.shelf)
+            self._take_grants(where, (kind.value, subject))
+        if needs.stored_grants is not None:
+            self._load_stored(*needs.stored_grants)
 
-    def _load_shelf(self, kinds: tuple[SlipKind, ...], principal: str) -> None:
-        rows: list[Any] = self._execute(_SHELF, (principal, json.dumps(kinds))).fetchall()
-        self._page.shelf = [
-            Kept(SlipRef(SlipKind(kind), slip_id), SlipState(state), size, expires_at)
-            for kind, slip_id, state, size, expires_at in rows
-        ]
+    def _load_stored(self, kinds: tuple[GrantKind, ...], principal: str) -> None:
+        rows: list[Any] = self._execute(_STORED_GRANTS, (principal, json.dumps(kinds))).fetchall()
+        self._loaded.stored_grants = columns.read_stored_grants(rows)
         lapsed: list[Any] = self._execute(_LAPSED, (self._at - LAPSED_MS, LAPSED_AT_ONCE)).fetchall()
-        self._page.lapsed = [SlipRef(SlipKind(of), slip_id) for of, slip_id in lapsed]
+        self._loaded.lapsed = [GrantRef(GrantKind(of), grant_id) for of, grant_id in lapsed]
 
-    def _take_slips(self, where: str, asked: tuple[Any, ...]) -> None:
-        for row in self._execute(READ_SLIP + where, asked).fetchall():
-            slip = slip_row(row)
-            self._page.slips.setdefault(SlipRef(slip.kind, slip.slip_id), slip)
-            if slip.call_id is not None and slip.call_id not in self._page.calls:
-                self._take(self._execute(_CALL + "WHERE call_id = ?", (slip.call_id,)))
+    def _take_grants(self, where: str, asked: tuple[Any, ...]) -> None:
+        for row in self._execute(READ_GRANT + where, asked).fetchall():
+            grant = columns.read_grant(row)
+            self._loaded.grants.setdefault(GrantRef(grant.kind, grant.grant_id), grant)
+            if grant.call_id is not None and grant.call_id not in self._loaded.calls:
+                self._take(self._execute(_CALL + "WHERE call_id = ?", (grant.call_id,)))
 
     def _slots(self, meter: int) -> list[tuple[int, int]]:
         found: list[Any] = self._execute("SELECT start, amount FROM slot WHERE meter = ?", (meter,)).fetchall()
@@ -317,25 +308,25 @@ class Store:
         if by:
             self._execute("UPDATE kept SET bytes = bytes + ?", (by,))
 
-    def _store_slips(self, changes: Changes) -> None:
+    def _store_grants(self, changes: Changes) -> None:
         self._executemany(
-            f"INSERT INTO slip({_SLIP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 a constant
-            [_slip_values(slip) for slip in changes.new_slips.values()],
+            f"INSERT INTO slip({_GRANT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 a constant
+            [columns.grant_values(grant) for grant in changes.new_grants.values()],
         )
         self._changing(
             "UPDATE slip SET state = ?, call_id = ?, note = ? WHERE kind = ? AND slip_id = ?",
             [
-                (slip.state.value, slip.call_id, slip.note, slip.kind.value, slip.slip_id)
-                for slip in changes.slips.values()
+                (grant.state.value, grant.call_id, grant.note, grant.kind.value, grant.grant_id)
+                for grant in changes.grants.values()
             ],
-            "a slip",
+            "a grant",
         )
         self._changing(
             "DELETE FROM slip WHERE kind = ? AND slip_id = ?",
-            [(ref.kind.value, ref.slip_id) for ref in changes.dropped_slips],
-            "a slip",
+            [(ref.kind.value, ref.grant_id) for ref in changes.dropped_grants],
+            "a grant",
         )
-        if changes.dropped_slips:
+        if changes.dropped_grants:
             self._give_back()
 
     def _changing(self, sql: str, rows: Sequence[tuple[Any, ...]], what: str) -> None:
@@ -369,99 +360,3 @@ class Store:
     def _give_back(self) -> None:
         """Give pages back that are free now, so many that nobody waits long."""
         self._execute(f"PRAGMA incremental_vacuum({VACUUMED_AT_ONCE})").fetchall()
-
-
-def slip_row(found: Sequence[Any]) -> Slip:
-    """A row of `READ_SLIP`."""
-    kind, slip_id, principal, subject, state, body, *rest = found
-    return Slip(SlipKind(kind), slip_id, principal, subject, SlipState(state), bytes(body), *rest)
-
-
-def _moved(call: Call) -> tuple[Any, ...]:
-    return (
-        call.owner,
-        call.claim,
-        call.state.value,
-        call.charged,
-        call.refunded,
-        call.balance_after,
-        call.reference,
-        call.evidence,
-        call.attempts,
-        call.sent_at,
-        call.look_again_at,
-        call.ended_at,
-        call.answered,
-        call.delivered,
-        call.mark,
-        call.number,
-    )
-
-
-def _made(call: Call, wanted: Reservation) -> tuple[Any, ...]:
-    return (
-        call.number,
-        call.call_id,
-        call.principal,
-        wanted.team,
-        call.session,
-        call.owner,
-        call.claim,
-        call.rail,
-        call.account,
-        wanted.tool,
-        wanted.payee,
-        wanted.source,
-        wanted.offer,
-        write_names(call.names),
-        wanted.version,
-        call.fingerprint,
-        wanted.kind,
-        wanted.terms,
-        call.state.value,
-        wanted.quoted,
-        call.held,
-        call.charged,
-        call.refunded,
-        call.balance_after,
-        call.reference,
-        call.evidence,
-        call.attempts,
-        call.created_at,
-        call.sent_at,
-        call.look_again_at,
-        call.provable_until,
-        call.ended_at,
-        call.answered,
-        call.delivered,
-        call.mark,
-    )
-
-
-def _meter_row(state: MeterState) -> tuple[Any, ...]:
-    return (
-        state.number,
-        state.key,
-        state.window.value,
-        state.principal,
-        state.pattern,
-        state.session,
-        state.since,
-        state.fed,
-        state.used,
-    )
-
-
-def _slip_values(slip: Slip) -> tuple[Any, ...]:
-    return (
-        slip.kind.value,
-        slip.slip_id,
-        slip.principal,
-        slip.subject,
-        slip.state.value,
-        slip.body,
-        slip.created_at,
-        slip.expires_at,
-        slip.call_id,
-        slip.note,
-    )

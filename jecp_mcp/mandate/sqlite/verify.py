@@ -10,11 +10,11 @@ import apsw
 
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.audit import Audit, Bodies
-from jecp_mcp.mandate.columns import read_call_fields, read_meter
-from jecp_mcp.mandate.ledger import AuditReport
-from jecp_mcp.mandate.sqlite.calls_read import COLUMNS
-from jecp_mcp.mandate.sqlite.feeding import METER
-from jecp_mcp.mandate.sqlite.store import READ_SLIP, slip_row
+from jecp_mcp.mandate.columns import read_call_fields, read_grant, read_meter
+from jecp_mcp.mandate.records import AuditReport
+from jecp_mcp.mandate.sqlite.ledger_queries import COLUMNS
+from jecp_mcp.mandate.sqlite.meter_backfill import METER
+from jecp_mcp.mandate.sqlite.store import READ_GRANT
 
 
 def verify(connection: apsw.Connection, head: str | None) -> AuditReport:
@@ -26,7 +26,7 @@ def verify(connection: apsw.Connection, head: str | None) -> AuditReport:
         walk.events(connection.execute("SELECT id, call, body, digest FROM event ORDER BY id"))
         walk.meters(map(read_meter, connection.execute(METER).fetchall()))
         _walk_calls(connection, walk)
-        walk.slips(map(slip_row, connection.execute(f"{READ_SLIP} ORDER BY id").fetchall()))
+        walk.grants(map(read_grant, connection.execute(f"{READ_GRANT} ORDER BY id").fetchall()))
         slots: list[Any] = connection.execute("SELECT meter, start, expires, amount FROM slot").fetchall()
         walk.slots(slots)
         sums: list[Any] = connection.execute("SELECT state, calls, held, charged, refunded FROM tally").fetchall()

@@ -13,7 +13,7 @@ from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import SettingsError, ToolFault
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_MISBEHAVED
 from jecp_mcp.tools.codes import (

@@ -11,7 +11,7 @@ from jecp_mcp.calls.prepared import Preparation, PreparedCall
 from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import QuoteKind
-from jecp_mcp.mandate.ledger import MeterReading
+from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
@@ -56,7 +56,7 @@ def summary(
         page: where a person can answer in a browser, None where there is no such page.
         left: what could not be checked in these arguments, beyond what the tool's card says.
     """
-    call, slip = made.call, made.slip
+    call, grant = made.call, made.grant
     issues = [
         *_full_limits(made.full),
         *_low_balance(_least(call), balance),
@@ -64,11 +64,11 @@ def summary(
     ]
     issues += [*_deprecation(found.action), *_left_to_hub([*found.card.left_to_hub, *left])]
     told: dict[str, Any] = {
-        "prepared_id": slip.slip_id,
+        "prepared_id": grant.grant_id,
         "tool": found.name,
         "price_usdc": None if call.quote.kind is QuoteKind.UNKNOWN else format_usdc(call.quote.amount),
         "at_most_usdc": format_usdc(call.hold),
-        "expires_at": iso(slip.expires_at),
+        "expires_at": iso(grant.expires_at),
         "provider": _provider_facts(found.action),
     }
     if issues:
@@ -89,12 +89,12 @@ def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, pa
         return NextAction(
             "ask_human",
             "human",
-            f"Tell the user what it costs and that they approve it {ways_to_answer(asked.slip_id, page)}. "
+            f"Tell the user what it costs and that they approve it {ways_to_answer(asked.grant_id, page)}. "
             "Or execute it: that asks them here, where this host can ask.",
             "bridge",
             url=page,
         )
-    execute = ("jecp_execute", {"prepared_id": made.slip.slip_id})
+    execute = ("jecp_execute", {"prepared_id": made.grant.grant_id})
     never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
     if never:
         return _cheaper(found.action, min(never))
@@ -133,10 +133,10 @@ def _wait_for_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) ->
     if latest is None:
         hint = "Tell the user: a limit of the operator's is full, and does not refill by itself. Stop here."
         return NextAction("ask_operator", "operator", hint, "bridge")
-    if latest >= made.slip.expires_at:
+    if latest >= made.grant.expires_at:
         hint = f"Tell the user that a limit of the operator's is full until {iso(latest)}. Prepare it again after that."
         return NextAction("retry_after", "human", hint, "bridge")
-    wait = max(1, -(-(latest - made.slip.created_at) // 1000))
+    wait = max(1, -(-(latest - made.grant.created_at) // 1000))
     hint = f"A limit of the operator's is full. Wait {wait} s for room in it, then execute this call."
     tool, arguments = execute
     return NextAction("retry_after", "agent", hint, "bridge", tool=tool, arguments=arguments, retry_after_seconds=wait)

@@ -9,7 +9,7 @@ from jecp_mcp.calls.codes import ACCOUNT_NOT_HERE, CALL_WRITTEN_OFF
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.jecp.client import HubClient

@@ -19,8 +19,8 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import LOCAL, Principal
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import CallRow, MeterReading
 from jecp_mcp.mandate.policy import Permit, Policy, authorise
+from jecp_mcp.mandate.records import CallRow, MeterReading
 from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.next_actions.selection import amount_charged

@@ -20,8 +20,8 @@ import pytest
 from jecp_mcp.cli.main import _run
 from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted, Conclusion
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
@@ -79,7 +79,7 @@ def buy(state: Path, name: str, end: Verdict | None, *, charged: int = 0, age: i
             ledger.conclude(
                 Conclusion(name, end, MicroUSDC(charged), evidence=evidence or None, answer=b'{"result": 1}')
             )
-            ledger.delivered(name)
+            ledger.note_delivery(name)
         await ledger.close()
 
     anyio.run(write)
@@ -208,7 +208,7 @@ def test_old_bodies_are_dropped_and_the_books_still_prove_themselves(tmp_path: P
 
 SPENDER = """
 import asyncio, sys
-from jecp_mcp.mandate.ledger import Admitted, Conclusion
+from jecp_mcp.mandate.records import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.states import Verdict
 from jecp_mcp.money import MicroUSDC

@@ -19,8 +19,8 @@ import pytest
 
 from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Conclusion
 from tests.acceptance.roads import SandboxHub, sandbox
 from tests.unit.mandate.reservations import reservation
 

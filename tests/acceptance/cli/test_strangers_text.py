@@ -17,8 +17,8 @@ import anyio
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.money import MicroUSDC
 from tests.acceptance.roads import running
 from tests.unit.mandate.reservations import meter, reservation

@@ -20,9 +20,10 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import Http
-from jecp_mcp.mandate.ledger import CallRow, Ledger
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.jecp.account import HubAccount
 from jecp_mcp.rails.jecp.client import HubClient

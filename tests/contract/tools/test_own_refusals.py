@@ -26,8 +26,8 @@ from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, SettingsError, WireError
-from jecp_mcp.mandate.ledger import NotGood
-from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef
+from jecp_mcp.mandate.grants import MOST_QUESTIONS, GrantKind, GrantRef
+from jecp_mcp.mandate.records import NotGood
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import StoredRequest, account_changed
@@ -251,7 +251,7 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     "an offer that nothing here pays for": (words.no_rail(replace(ACTION, source="https://merchant.example")), Charge.NO),
     "a call that fits no request": (words.unwritable(WireError("the input is larger than 5 MB")), Charge.NO),
     "approval of what cannot be shown": (words.not_showable(ASKED), Charge.NO),
-    "an approval that was used up just now": (words.not_good(NotGood(SlipRef(SlipKind.APPROVAL, "x"), None)), Charge.NO),
+    "an approval that was used up just now": (words.not_good(NotGood(GrantRef(GrantKind.APPROVAL, "x"), None)), Charge.NO),
     "the identical call is running": (words.in_progress(row(State.SENT)), Charge.UNKNOWN),
     "an identical call is in doubt": (words.in_doubt(row(State.IN_DOUBT)), Charge.UNKNOWN),
     "a call in doubt for which a limit has no room": (

@@ -24,10 +24,9 @@ import apsw
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Conclusion, Meter
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.sqlite import ledger as sqlite
+from jecp_mcp.mandate.records import Conclusion, Meter
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
@@ -38,7 +37,7 @@ from tests.unit.mandate.reservations import START, HandClock, everything, meter,
 
 CAP = meter(Window.TOTAL, 10**9, key="every call counts in this")
 NEW = meter(Window.MONTH, 10**9, key="nobody met this before", pattern="docs/*")
-SLIP = SlipRef(SlipKind.APPROVAL, "slip")
+GRANT = GrantRef(GrantKind.APPROVAL, "grant")
 OLDER = [f"older {number}" for number in range(1, 8)]
 LONG = b"x" * 9_000
 """A body of more than one page of the file."""
@@ -68,8 +67,8 @@ def together(*steps: Step) -> Step:
 
 
 async def delivering(ledger: SqliteLedger) -> None:
-    ledger.delivered("paid")
-    ledger.delivered("older 1")
+    ledger.note_delivery("paid")
+    ledger.note_delivery("older 1")
     await ledger.flush()
 
 
@@ -77,14 +76,14 @@ async def asking(ledger: SqliteLedger) -> None:
     expires = UnixMs(START * 2)
     # The second time its id is taken.
     with contextlib.suppress(LedgerError):
-        await ledger.write_slip(
-            Slip(SLIP.kind, SLIP.slip_id, "local", "what n1 is", SlipState.ASKED, LONG, START, expires)
+        await ledger.write_grant(
+            Grant(GRANT.kind, GRANT.grant_id, "local", "what n1 is", GrantState.ASKED, LONG, START, expires)
         )
 
 
 async def using(ledger: SqliteLedger) -> None:
     wanted = reservation(ledger.session, 70, meters=[CAP], call_id="n1", fingerprint="what n1 is", request=LONG)
-    await ledger.reserve(replace(wanted, uses=(SLIP,)))
+    await ledger.reserve(replace(wanted, uses=(GRANT,)))
 
 
 async def closing(ledger: SqliteLedger) -> None:
@@ -104,7 +103,7 @@ DEEDS: dict[str, tuple[Step, ...]] = {
         lambda ledger: ledger.refund("paid", MicroUSDC(25), "told"),
         lambda ledger: ledger.refund("paid", MicroUSDC(40), "told"),
     ),
-    "agree": (asking, lambda ledger: ledger.answer_slip(SLIP, granted=True, note="yes"), using),
+    "agree": (asking, lambda ledger: ledger.answer_grant(GRANT, granted=True, note="yes"), using),
     "adopt": (lambda ledger: ledger.adopt_orphans(everything),),
     "trust the clock": (lambda ledger: ledger.trust_clock(), reserving("n1", CAP, NEW)),
     "prune": (lambda ledger: ledger.prune(UnixMs(START * 2)),),
@@ -137,7 +136,7 @@ async def prepare(folder: Path, deed: str, seed: int) -> None:
     for name in ("paid", *OLDER):
         await settling(name)(before)
     for name in OLDER[1:]:
-        before.delivered(name)
+        before.note_delivery(name)
     await before.close()
 
 
@@ -189,7 +188,7 @@ def live(folder: Path, deed: str, last: int, torn: int | None, tell: Connection)
     Says ``("did", step)`` after each step, and ``("passed", points)`` when it outlives them all.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    sqlite._PRUNED_AT_ONCE = 2
+    SqliteLedger.PRUNED_AT_ONCE = 2
     path, fuse = folder / "ledger.db", Fuse(last, tell)
     fuse.lay()
 

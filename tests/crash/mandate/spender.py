@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter, Reservation
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 

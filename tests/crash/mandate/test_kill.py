@@ -10,8 +10,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from jecp_mcp.mandate.ledger import Meter
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.sqlite import schema
 from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.mandate.windows import Window

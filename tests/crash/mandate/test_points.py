@@ -18,11 +18,10 @@ from typing import Any
 import apsw
 import pytest
 
-from jecp_mcp.mandate.ledger import Admitted, Meter, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.sqlite import ledger as sqlite
+from jecp_mcp.mandate.records import Admitted, Meter, OverLimit
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import OPEN, counted
+from jecp_mcp.mandate.states import OPEN, counted_amount
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.crash.mandate import dying
@@ -119,8 +118,8 @@ async def told(ledger: SqliteLedger) -> list[Told]:
 async def rows(ledger: SqliteLedger) -> Rows:
     listed = await ledger.rows(limit=10_000)
     whole = [await ledger.row(row.call_id) for row in listed]
-    slip = await ledger.slip(dying.SLIP)
-    return {"slip": () if slip is None else (slip.state, slip.call_id, slip.note)} | {
+    grant = await ledger.grant(dying.GRANT)
+    return {"grant": () if grant is None else (grant.state, grant.call_id, grant.note)} | {
         row.call_id: (row.state, row.held, row.charged, row.refunded, row.delivered, row.request, row.answer)
         for row in whole
         if row is not None
@@ -190,7 +189,9 @@ async def check(story: Story, folder: Path, death: Death) -> None:
 async def full_to_the_last_micro(ledger: SqliteLedger, where: object) -> None:
     """A limit over everything counts exactly the calls, so it admits exactly what is left of it."""
     calls = await ledger.rows(limit=10_000)
-    spent = sum(counted(row.state, row.held, row.charged, row.refunded) for row in calls if row.principal == "local")
+    spent = sum(
+        counted_amount(row.state, row.held, row.charged, row.refunded) for row in calls if row.principal == "local"
+    )
     if any(one.event == "meter" and dying.CAP.key in one.facts for one in await ledger.events(limit=10_000)):
         assert [one.used for one in await ledger.readings([dying.CAP])] == [spent], where
     await ledger.trust_clock()
@@ -217,7 +218,7 @@ def kill(story: Story, room: Path, points: list[int], tears: list[int]) -> int:
 
 @pytest.fixture(autouse=True)
 def _few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(SqliteLedger, "PRUNED_AT_ONCE", 2)
 
 
 DAILY = {"reserve", "settle", "refund", "adopt"}

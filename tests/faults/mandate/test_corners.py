@@ -16,15 +16,15 @@ import pytest
 from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.mandate.repair import diagnose
 from jecp_mcp.mandate.repair.backup import back_up, restore
 from jecp_mcp.mandate.repair.diagnose import Finding, Level, Mend, examine
 from jecp_mcp.mandate.repair.repair import mend
 from jecp_mcp.mandate.repair.salvage import salvage
 from jecp_mcp.mandate.sqlite import file_users
-from jecp_mcp.mandate.sqlite.session_locks import Owners
+from jecp_mcp.mandate.sqlite.session_locks import SessionLocks
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
@@ -401,7 +401,7 @@ def test_a_mend_that_cannot_be_made_says_so_and_changes_nothing(ledger: Path) ->
 
 def test_owner_files_of_the_living_are_left(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bought(ledger)
-    owners = Owners(Path(f"{ledger}.owners"))
+    owners = SessionLocks(Path(f"{ledger}.owners"))
     mine = owners.claim("0123456789abcdef")
     assert mine is not None
     try:

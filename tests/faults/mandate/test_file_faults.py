@@ -15,9 +15,9 @@ import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.sqlite import database as file_module
+from jecp_mcp.mandate.records import Admitted, Conclusion
+from jecp_mcp.mandate.sqlite import write_lock
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
@@ -265,7 +265,7 @@ async def test_a_ledger_whose_file_is_gone_while_its_journal_stays_is_not_begun_
 async def test_another_program_that_locks_the_file_is_waited_for_and_then_reported(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_module, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(write_lock, "LONGEST_WAIT", 0.1)
     other = apsw.Connection(str(ledger.path))
     other.execute("BEGIN IMMEDIATE")
     await refuses(ledger, LedgerUnavailable, "locked by another process")
@@ -277,7 +277,7 @@ async def test_another_program_that_locks_the_file_is_waited_for_and_then_report
 
 @pytest.mark.anyio
 async def test_a_process_that_never_lets_go_is_reported(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_module, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(write_lock, "LONGEST_WAIT", 0.1)
     with Path(f"{ledger.path}.lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         await refuses(ledger, LedgerUnavailable, "locked by another process")
@@ -292,7 +292,7 @@ async def test_a_process_that_never_lets_go_is_reported(ledger: SqliteLedger, mo
 async def test_a_ledger_that_could_not_be_opened_opens_when_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_module, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(write_lock, "LONGEST_WAIT", 0.1)
     with (tmp_path / "ledger.db.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         ledger = open_ledger(tmp_path / "ledger.db")

@@ -15,8 +15,8 @@ import pytest
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.repair.diagnose import Finding, Level, Mend, examine
 from jecp_mcp.mandate.repair.repair import mend
 from jecp_mcp.mandate.states import OPEN, State
@@ -37,7 +37,7 @@ async def spent_into(path: Path, calls: int = CALLS) -> None:
         await ledger.reserve(reservation(ledger.session, call_id=name, meters=[DAY], request=request))
         if number % 4 == 0:
             ledger.conclude(Conclusion(name, Verdict.CHARGED, MicroUSDC(4_000), reference=f"tx_{number}", answer=b"a"))
-            ledger.delivered(name)
+            ledger.note_delivery(name)
         elif number % 4 == 1:
             ledger.conclude(Conclusion(name, Verdict.NOT_CHARGED, evidence="refused"))
         elif number % 4 == 2:

@@ -10,9 +10,9 @@ import apsw
 import pytest
 
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.sqlite import database as file_module
+from jecp_mcp.mandate.records import Admitted
+from jecp_mcp.mandate.sqlite import write_lock
 from tests.unit.mandate.reservations import reservation
 
 OLD = """
@@ -46,7 +46,7 @@ async def test_a_second_process_is_refused_at_once_reads_on_and_buys_when_the_fi
     old: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.50.4")
-    monkeypatch.setattr(file_module, "LONGEST_WAIT", 3_600)
+    monkeypatch.setattr(write_lock, "LONGEST_WAIT", 3_600)
     ledger = open_ledger(tmp_path / "ledger.db")
     with pytest.raises(LedgerUnavailable, match=r"another process has the ledger.*SQLite 3\.50\.4.*install apsw"):
         await ledger.reserve(reservation(ledger.session))
@@ -61,7 +61,7 @@ async def test_a_second_process_is_refused_at_once_reads_on_and_buys_when_the_fi
 async def test_a_process_with_a_newer_sqlite_waits_too(
     old: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_module, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(write_lock, "LONGEST_WAIT", 0.1)
     ledger = open_ledger(tmp_path / "ledger.db")
     with pytest.raises(LedgerUnavailable, match=f"locked by process {old.pid}"):
         await ledger.reserve(reservation(ledger.session))

@@ -10,7 +10,7 @@ import pytest
 
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.mandate.sqlite import database
+from jecp_mcp.mandate.sqlite import write_lock
 from jecp_mcp.tools.own.wallet import Wallet
 from tests.unit.calls.test_pipeline import StillClock, always_charged, buying, opened
 
@@ -29,7 +29,7 @@ sys.stdin.read()
 async def test_the_wallet_reads_on_under_a_stuck_lock_and_names_who_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "LONGEST_WAIT", 0.3)
+    monkeypatch.setattr(write_lock, "LONGEST_WAIT", 0.3)
     async with opened(tmp_path, always_charged) as (calls, _rail, ledger):
         end = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()

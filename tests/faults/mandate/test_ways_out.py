@@ -16,13 +16,13 @@ import pytest
 
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted
 from jecp_mcp.mandate.opening import open_configured, open_ledger
+from jecp_mcp.mandate.records import Admitted
 from jecp_mcp.mandate.repair.backup import back_up, beside, restore
 from jecp_mcp.mandate.repair.diagnose import examine
 from jecp_mcp.mandate.repair.repair import mend
 from jecp_mcp.mandate.repair.salvage import salvage
-from jecp_mcp.mandate.sqlite.session_locks import Owners
+from jecp_mcp.mandate.sqlite.session_locks import SessionLocks
 from jecp_mcp.settings import LedgerSettings
 from tests.unit.mandate.reservations import everything, meter, reservation
 
@@ -128,7 +128,7 @@ async def test_sessions_that_cannot_be_told_alive_or_dead_are_not_taken_over(tmp
 async def test_a_session_whose_lock_was_taken_and_made_anew_in_between_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owners, theirs, flock = Owners(tmp_path), list[object](), fcntl.flock
+    owners, theirs, flock = SessionLocks(tmp_path), list[object](), fcntl.flock
     first = owners.claim("dead")
     assert first is not None
 

@@ -22,7 +22,7 @@ from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.domain.purchases import LOCAL, Purchase
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LimitSettings, MandateSettings

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.rails.jecp.account import HubAccount
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
@@ -99,8 +99,8 @@ class Process:
 
     def fall_silent(self) -> None:
         """Lose the lock that says it lives, as a lease is lost, and go on."""
-        if self.ledger._owner is not None:
-            self.ledger._owner.release()
+        if self.ledger._own_lock is not None:
+            self.ledger._own_lock.release()
 
     def serve(self, mandate: MandateSettings) -> None:
         """Go on under other limits."""

@@ -27,8 +27,15 @@ from hypothesis.stateful import (
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import ClockWentBack, LedgerError
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, Meter, OverLimit, Undelivered
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import (
+    Admitted,
+    AlreadyOpen,
+    Conclusion,
+    Meter,
+    OverLimit,
+    Undelivered,
+)
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
@@ -400,7 +407,7 @@ class LedgerLife(RuleBasedStateMachine):
     def deliver(self, which: int, data: st.DataObject) -> None:
         call = self.some_call(data)
         assert call is not None
-        self.ledgers[which].delivered(call.call_id)
+        self.ledgers[which].note_delivery(call.call_id)
         self.run(self.ledgers[which].flush())
         if not call.delivered:
             self.last = self.at
@@ -447,7 +454,7 @@ class LedgerLife(RuleBasedStateMachine):
         ledger, call = self.ledgers[which], self.some_call(data)
         if unwritten and call is not None:
             ledger.conclude(Conclusion(call.call_id, Verdict.CHARGED, MicroUSDC(call.held)))
-            ledger.delivered(call.call_id)
+            ledger.note_delivery(call.call_id)
         ledger._writer._changes.clear()
         self.run(ledger.close())
         self.ledgers[which] = self.open()

@@ -11,7 +11,7 @@ from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.outcomes import Refunded
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.mandate.slips import SlipKind, SlipRef
+from jecp_mcp.mandate.grants import GrantKind, GrantRef
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.tools.own import refunds
@@ -39,8 +39,8 @@ async def test_an_approval_given_for_one_account_buys_nothing_from_another(tmp_p
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
         asked = await calls.pay(buying(), Caller(LOCAL))
         assert asked.refusal is not None
-        [slip] = await ledger.slips(SlipKind.APPROVAL)
-        await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, slip.slip_id), granted=True, note="at the terminal")
+        [grant] = await ledger.grants(GrantKind.APPROVAL)
+        await ledger.answer_grant(GrantRef(GrantKind.APPROVAL, grant.grant_id), granted=True, note="at the terminal")
         rail.account = "another agent"
         again = await calls.pay(buying(), Caller(LOCAL))
         assert again.refusal is not None

@@ -25,8 +25,8 @@ from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged
+from jecp_mcp.mandate.grants import MOST_QUESTIONS, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Ledger
-from jecp_mcp.mandate.slips import MOST_QUESTIONS, SlipKind, SlipRef, SlipState
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
@@ -46,7 +46,7 @@ from tests.unit.calls.test_pipeline import (
 pytestmark = pytest.mark.anyio
 
 DEAR = MandateSettings(daily_usdc="1.00", approve_above_usdc="0.05")
-EVERY_STATE = frozenset(SlipState)
+EVERY_STATE = frozenset(GrantState)
 
 
 class Person:
@@ -77,8 +77,8 @@ def refusal_of(end: CallEnd) -> str:
     return end.refusal.code
 
 
-async def grant(ledger: Ledger, code: str, kind: SlipKind = SlipKind.APPROVAL) -> None:
-    assert await ledger.answer_slip(SlipRef(kind, code), True, "granted at the terminal")
+async def approve(ledger: Ledger, code: str, kind: GrantKind = GrantKind.APPROVAL) -> None:
+    assert await ledger.answer_grant(GrantRef(kind, code), True, "granted at the terminal")
 
 
 async def test_a_call_above_the_threshold_waits_for_a_person_under_one_code(tmp_path: Path) -> None:
@@ -93,13 +93,13 @@ async def test_a_call_above_the_threshold_waits_for_a_person_under_one_code(tmp_
 async def test_a_given_approval_pays_for_one_call_and_the_next_needs_another(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
         code = code_of(await calls.pay(buying(), Caller(LOCAL)))
-        await grant(ledger, code)
+        await approve(ledger, code)
         paid = await calls.pay(buying(), Caller(LOCAL))
         calls.delivered(paid)
-        slip = await ledger.slip(SlipRef(SlipKind.APPROVAL, code))
+        grant = await ledger.grant(GrantRef(GrantKind.APPROVAL, code))
         again = await calls.pay(buying(), Caller(LOCAL))
-    assert slip is not None
-    assert (paid.charge, slip.state, slip.call_id) == (Charge.YES, SlipState.USED, paid.call_id)
+    assert grant is not None
+    assert (paid.charge, grant.state, grant.call_id) == (Charge.YES, GrantState.USED, paid.call_id)
     assert code_of(again) != code
     assert len(rail.sent) == 1
 
@@ -107,7 +107,7 @@ async def test_a_given_approval_pays_for_one_call_and_the_next_needs_another(tmp
 @pytest.mark.parametrize("other", ["arguments", "amount", "principal"])
 async def test_an_approval_is_good_for_nothing_else(tmp_path: Path, other: str) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
-        await grant(ledger, code_of(await calls.pay(buying(x=1), Caller(LOCAL))))
+        await approve(ledger, code_of(await calls.pay(buying(x=1), Caller(LOCAL))))
         purchase, caller = buying(x=1), Caller(LOCAL)
         if other == "arguments":
             purchase = buying(x=2)
@@ -125,7 +125,7 @@ async def test_an_approval_that_ran_out_is_asked_for_anew(tmp_path: Path) -> Non
     clock = StillClock()
     async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, rail, ledger):
         code = code_of(await calls.pay(buying(), Caller(LOCAL)))
-        await grant(ledger, code)
+        await approve(ledger, code)
         clock.at += APPROVAL_MS
         assert code_of(await calls.pay(buying(), Caller(LOCAL))) != code
     assert rail.sent == []
@@ -136,7 +136,7 @@ async def test_an_approval_whose_call_cost_nothing_can_be_used_again(tmp_path: P
         return refused() if len(rail.sent) == 1 else charged(request)
 
     async with opened(tmp_path, refuse_the_first, mandate=DEAR) as (calls, rail, ledger):
-        await grant(ledger, code_of(await calls.pay(buying(), Caller(LOCAL))))
+        await approve(ledger, code_of(await calls.pay(buying(), Caller(LOCAL))))
         free = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
         paid = await calls.pay(buying(), Caller(LOCAL))
@@ -171,7 +171,7 @@ async def test_a_no_at_the_terminal_is_told_and_not_asked_for_in_the_host(tmp_pa
     person = Person(Decision.ACCEPTED)
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
         code = code_of(await calls.pay(buying(), Caller(LOCAL)))
-        assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, code), False, "refused at the terminal")
+        assert await ledger.answer_grant(GrantRef(GrantKind.APPROVAL, code), False, "refused at the terminal")
         assert refusal_of(await calls.pay(buying(), Caller(LOCAL, asker=person))) == codes.APPROVAL_DENIED
     assert person.asked == []
 
@@ -179,17 +179,17 @@ async def test_a_no_at_the_terminal_is_told_and_not_asked_for_in_the_host(tmp_pa
 async def test_while_a_host_still_shows_the_question_nothing_is_held_or_written(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
         end = await calls.pay(buying(), Caller(LOCAL, asker=Person(Decision.WAITING)))
-        slips = await ledger.slips(SlipKind.APPROVAL, states=EVERY_STATE)
-    assert (refusal_of(end), list(slips), rail.sent) == (codes.APPROVAL_PENDING, [], [])
+        grants = await ledger.grants(GrantKind.APPROVAL, states=EVERY_STATE)
+    assert (refusal_of(end), list(grants), rail.sent) == (codes.APPROVAL_PENDING, [], [])
 
 
 @pytest.mark.parametrize("word", [Decision.CANCELLED, Decision.UNABLE])
 async def test_no_plain_word_of_a_person_leaves_the_question_outside_the_chat(tmp_path: Path, word: Decision) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
         end = await calls.pay(buying(), Caller(LOCAL, asker=Person(word, reason="the window was closed")))
-        slip = await ledger.slip(SlipRef(SlipKind.APPROVAL, code_of(end)))
-    assert slip is not None
-    assert (slip.state, rail.sent) == (SlipState.ASKED, [])
+        grant = await ledger.grant(GrantRef(GrantKind.APPROVAL, code_of(end)))
+    assert grant is not None
+    assert (grant.state, rail.sent) == (GrantState.ASKED, [])
     assert end.refusal is not None
     assert "the window was closed" in end.refusal.message
 
@@ -213,7 +213,7 @@ async def test_a_full_limit_lets_one_call_pass_by_a_word_outside_the_chat_and_co
         calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         full = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
         assert refusal_of(full) == codes.LIMIT_REACHED
-        await grant(ledger, code_of(full), SlipKind.LIMIT)
+        await approve(ledger, code_of(full), GrantKind.LIMIT)
         passed = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
         third = await calls.pay(buying(n=3), Caller(LOCAL, asker=person))
         await ledger.flush()
@@ -321,13 +321,13 @@ async def test_who_agrees_while_the_identical_call_runs_shares_its_one_purchase(
             await sent.wait()
             later.set()
             with anyio.fail_after(60):
-                while len(await ledger.slips(SlipKind.APPROVAL, states=EVERY_STATE)) < 2:
+                while len(await ledger.grants(GrantKind.APPROVAL, states=EVERY_STATE)) < 2:
                     await anyio.lowlevel.checkpoint()
             await anyio.wait_all_tasks_blocked()
             go_on.set()
         await ledger.flush()
         totals = await ledger.totals()
-        left = await ledger.slips(SlipKind.APPROVAL, states=frozenset({SlipState.GRANTED}))
+        left = await ledger.grants(GrantKind.APPROVAL, states=frozenset({GrantState.GRANTED}))
     assert list(left) == [], "the second yes has bought its share of the one purchase, and buys no other"
     assert len(rail.sent) == 1
     assert [(end.charge, end.call_id) for end in ends] == [(Charge.YES, rail.sent[0].call_id)] * 2
@@ -346,20 +346,20 @@ async def test_what_cannot_be_shown_whole_cannot_be_approved(tmp_path: Path, giv
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
         paid = await calls.pay(buying(**given), Caller(LOCAL, asker=person))
         made = await calls.prepare(buying(**given), Caller(LOCAL, asker=person))
-        slips = [await ledger.slips(kind, states=EVERY_STATE) for kind in SlipKind]
+        grants = [await ledger.grants(kind, states=EVERY_STATE) for kind in GrantKind]
     assert isinstance(made, Refusal)
     assert (refusal_of(paid), made.code) == (codes.NOT_SHOWABLE, codes.NOT_SHOWABLE)
-    assert (person.asked, slips, rail.sent) == ([], [[], [], []], [])
+    assert (person.asked, grants, rail.sent) == ([], [[], [], []], [])
 
 
 async def test_what_is_kept_of_a_question_and_cannot_be_read_is_damage(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
-        slip = await ledger.slip(SlipRef(SlipKind.APPROVAL, code_of(await calls.pay(buying(), Caller(LOCAL)))))
-    assert slip is not None
-    assert Asked.read(slip).arguments == "{}"
-    for body in (b"", b"[]", b"{}", b'{"amount": "much"}', slip.body.replace(b"payee", b"payer")):
-        with pytest.raises(LedgerDamaged, match=f"under {slip.slip_id} cannot be read, so it cannot be approved"):
-            Asked.read(replace(slip, body=body))
+        grant = await ledger.grant(GrantRef(GrantKind.APPROVAL, code_of(await calls.pay(buying(), Caller(LOCAL)))))
+    assert grant is not None
+    assert Asked.read(grant).arguments == "{}"
+    for body in (b"", b"[]", b"{}", b'{"amount": "much"}', grant.body.replace(b"payee", b"payer")):
+        with pytest.raises(LedgerDamaged, match=f"under {grant.grant_id} cannot be read, so it cannot be approved"):
+            Asked.read(replace(grant, body=body))
 
 
 async def test_what_cannot_be_shown_is_not_let_past_a_full_limit(tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ async def test_the_order_in_which_arguments_are_given_makes_no_other_question(tm
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
         code = code_of(await calls.pay(buying(a=1, b=2), Caller(LOCAL)))
         assert code_of(await calls.pay(buying(b=2, a=1), Caller(LOCAL))) == code
-        await grant(ledger, code)
+        await approve(ledger, code)
         assert (await calls.pay(buying(b=2, a=1), Caller(LOCAL))).charge is Charge.YES
 
 
@@ -392,7 +392,7 @@ async def test_so_many_questions_wait_for_a_person_and_a_flood_adds_none(tmp_pat
             codes.TOO_MANY_QUESTIONS for _ in flood[MOST_QUESTIONS:]
         ]
         waiting = await ledger.questions(clock.now())
-        assert [slip.slip_id for slip in waiting.slips] == [code_of(own), *waiting_codes]
+        assert [grant.grant_id for grant in waiting.grants] == [code_of(own), *waiting_codes]
         if many >= MOST_QUESTIONS:
             # Asking again what waits already adds none either, and preparing does not get round it.
             assert code_of(await calls.pay(buying(n=0), Caller(LOCAL))) == waiting_codes[0]
@@ -404,7 +404,7 @@ async def test_so_many_questions_wait_for_a_person_and_a_flood_adds_none(tmp_pat
                 await calls.pay(buying(n=many), Caller(LOCAL, asker=Person(Decision.ACCEPTED)))
             ).charge is Charge.YES
             # An answer makes room, and so does time.
-            assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, waiting_codes[0]), False, "no")
+            assert await ledger.answer_grant(GrantRef(GrantKind.APPROVAL, waiting_codes[0]), False, "no")
             code_of(await calls.pay(buying(n=many + 1), Caller(LOCAL)))
             clock.at += APPROVAL_MS
             code_of(await calls.pay(buying(n=many + 2), Caller(LOCAL)))
@@ -414,23 +414,23 @@ async def test_so_many_questions_wait_for_a_person_and_a_flood_adds_none(tmp_pat
 async def test_a_flood_does_not_let_a_call_past_a_limit(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=MandateSettings(daily_usdc="0.05")) as (calls, _rail, ledger):
         ends = [await calls.pay(buying(n=n), Caller(LOCAL)) for n in range(MOST_QUESTIONS + 1)]
-        waiting = await ledger.slips(SlipKind.LIMIT)
+        waiting = await ledger.grants(GrantKind.LIMIT)
     assert {refusal_of(end) for end in ends} == {codes.LIMIT_REACHED}
     assert ["approval_code" in end.refusal.details for end in ends if end.refusal] == [True] * MOST_QUESTIONS + [False]
     assert len(waiting) == MOST_QUESTIONS
 
 
-@pytest.mark.parametrize("kind", [SlipKind.APPROVAL, SlipKind.LIMIT])
-async def test_a_yes_for_what_another_process_bought_meanwhile_is_used_by_that(tmp_path: Path, kind: SlipKind) -> None:
+@pytest.mark.parametrize("kind", [GrantKind.APPROVAL, GrantKind.LIMIT])
+async def test_a_yes_for_what_another_process_bought_meanwhile_is_used_by_that(tmp_path: Path, kind: GrantKind) -> None:
     """Both processes ask their person; one has bought while the other still asks, and its answer was lost."""
     mandate = MandateSettings(daily_usdc="0.15", approve_above_usdc="0.05", raise_limits_in_host=True)
-    if kind is SlipKind.LIMIT:
+    if kind is GrantKind.LIMIT:
         mandate = MandateSettings(daily_usdc="0.15", raise_limits_in_host=True)
     async with (
         opened(tmp_path, always_lost, mandate=mandate) as (others, _, _),
         opened(tmp_path, always_lost, mandate=mandate) as (calls, rail, ledger),
     ):
-        if kind is SlipKind.LIMIT:
+        if kind is GrantKind.LIMIT:
             rail.script = always_charged
             calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
             rail.sent.clear()
@@ -443,9 +443,9 @@ async def test_a_yes_for_what_another_process_bought_meanwhile_is_used_by_that(t
         person = Slow(Decision.ACCEPTED)
         end = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
         (first,) = person.ends
-        slips = await ledger.slips(kind, states=EVERY_STATE)
+        grants = await ledger.grants(kind, states=EVERY_STATE)
     assert (first.charge, end.call_id) == (Charge.UNKNOWN, first.call_id)
-    assert [(slip.state, slip.call_id) for slip in slips] == [(SlipState.USED, first.call_id)] * 2
+    assert [(grant.state, grant.call_id) for grant in grants] == [(GrantState.USED, first.call_id)] * 2
 
 
 async def test_where_the_question_cannot_be_kept_nobody_is_asked_and_nothing_is_bought(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.mandate.ledger import Reservation
+from jecp_mcp.mandate.records import Reservation
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC

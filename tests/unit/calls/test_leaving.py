@@ -13,7 +13,7 @@ from jecp_mcp.calls.runs import Run
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.domain.quotes import QuoteKind
-from jecp_mcp.mandate.slips import SlipKind, SlipState
+from jecp_mcp.mandate.grants import GrantKind, GrantState
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
@@ -58,7 +58,7 @@ async def test_a_question_whose_asker_left_is_taken_back_before_the_request_ends
         assert person.taken_back
         # The late yes is refused as a question that still waits is: nothing of it is kept.
         end = await calls.pay(buying(n=2), Caller(LOCAL))
-        assert await ledger.slips(SlipKind.LIMIT, states=frozenset({SlipState.GRANTED, SlipState.USED})) == []
+        assert await ledger.grants(GrantKind.LIMIT, states=frozenset({GrantState.GRANTED, GrantState.USED})) == []
     assert (end.charge, len(rail.sent)) == (Charge.NO, 1)
 
 

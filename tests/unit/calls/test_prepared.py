@@ -26,7 +26,7 @@ from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.mandate.slips import SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.grants import GrantKind, GrantRef, GrantState
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
@@ -52,11 +52,11 @@ async def prepare(calls: Calls, purchase: Purchase) -> Preparation:
 
 
 async def execute(calls: Calls, made: Preparation, purchase: Purchase) -> CallEnd:
-    found = await calls.prepared(made.slip.slip_id, "local")
+    found = await calls.prepared(made.grant.grant_id, "local")
     assert found is not None
-    slip, call = found
+    grant, call = found
     assert call == made.call
-    return await calls.execute(slip, purchase, Caller(LOCAL))
+    return await calls.execute(grant, purchase, Caller(LOCAL))
 
 
 def code(end: CallEnd) -> str:
@@ -72,7 +72,7 @@ async def test_preparing_shows_the_price_and_spends_nothing(tmp_path: Path) -> N
     assert (made.call.tool, made.call.key, made.call.version) == ("docs_invoice_create", ACTION.key, "1.0.0")
     assert (made.call.quote.amount, made.call.quote.kind) == (PRICE, QuoteKind.EXACT)
     assert (made.call.hold, made.call.arguments) == (PRICE, {"x": 1})
-    assert (made.slip.state, made.slip.expires_at - made.slip.created_at) == (SlipState.GRANTED, PREPARED_MS)
+    assert (made.grant.state, made.grant.expires_at - made.grant.created_at) == (GrantState.GRANTED, PREPARED_MS)
     assert (made.full, made.approval, rail.sent, totals.held) == ((), None, [], 0)
 
 
@@ -204,7 +204,7 @@ async def test_an_unknown_price_stays_unknown_when_it_is_kept(tmp_path: Path) ->
 async def test_nobody_else_finds_a_prepared_call(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged) as (calls, _rail, _ledger):
         made = await prepare(calls, buying(x=1))
-        assert await calls.prepared(made.slip.slip_id, "another") is None
+        assert await calls.prepared(made.grant.grant_id, "another") is None
         assert await calls.prepared("prep_unknown", "local") is None
 
 
@@ -214,8 +214,8 @@ async def test_preparing_tells_what_stands_in_the_way(tmp_path: Path) -> None:
         made = await prepare(calls, buying(n=1))
         assert (made.full, made.approval is not None) == ((), True)
         assert made.approval is not None
-        because, slip = made.approval
-        assert await ledger.answer_slip(SlipRef(SlipKind.APPROVAL, slip.slip_id), True, "granted at the terminal")
+        because, grant = made.approval
+        assert await ledger.answer_grant(GrantRef(GrantKind.APPROVAL, grant.grant_id), True, "granted at the terminal")
         assert (await execute(calls, made, buying(n=1))).charge is Charge.YES
         await ledger.flush()
         blocked = await prepare(calls, buying(n=2))
@@ -226,7 +226,7 @@ async def test_preparing_tells_what_stands_in_the_way(tmp_path: Path) -> None:
 async def test_what_the_mandate_denies_is_not_prepared(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=MandateSettings(deny=("docs/*",))) as (calls, _rail, ledger):
         made = await calls.prepare(buying(), Caller(LOCAL))
-        assert list(await ledger.slips(SlipKind.PREPARED)) == []
+        assert list(await ledger.grants(GrantKind.PREPARED)) == []
     assert isinstance(made, Refusal)
     assert made.code == "DENIED_BY_POLICY"
 
@@ -258,10 +258,10 @@ async def test_a_prepared_call_that_joined_the_running_one_is_used_by_it(tmp_pat
             go_on.set()
         calls.delivered(ends["joined"])
         await ledger.flush()
-        slip = await ledger.slip(SlipRef(SlipKind.PREPARED, made.slip.slip_id))
+        grant = await ledger.grant(GrantRef(GrantKind.PREPARED, made.grant.grant_id))
         again = await execute(calls, made, buying(x=1))
-    assert slip is not None
-    assert (slip.state, slip.call_id) == (SlipState.USED, ends["paid"].call_id)
+    assert grant is not None
+    assert (grant.state, grant.call_id) == (GrantState.USED, ends["paid"].call_id)
     assert [end.call_id for end in (ends["joined"], again)] == [ends["paid"].call_id] * 2
     assert len(rail.sent) == 1
 
@@ -335,14 +335,14 @@ async def test_a_prepared_call_that_joined_one_that_was_never_bought_is_still_go
             hosts.start_soon(execute, calls, made, buying(x=1))
             await anyio.wait_all_tasks_blocked()
             go_on.set()
-        slip = await ledger.slip(SlipRef(SlipKind.PREPARED, made.slip.slip_id))
-    assert slip is not None
-    assert (slip.state, slip.call_id, rail.sent) == (SlipState.GRANTED, None, [])
+        grant = await ledger.grant(GrantRef(GrantKind.PREPARED, made.grant.grant_id))
+    assert grant is not None
+    assert (grant.state, grant.call_id, rail.sent) == (GrantState.GRANTED, None, [])
 
 
 async def test_a_prepared_call_that_was_superseded_just_now_buys_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
         first = await prepare(calls, buying(x=1))
         await prepare(calls, buying(x=1))
-        end = await calls.execute(first.slip, buying(x=1), Caller(LOCAL))
+        end = await calls.execute(first.grant, buying(x=1), Caller(LOCAL))
     assert (code(end), rail.sent) == (codes.PREPARED_SUPERSEDED, [])

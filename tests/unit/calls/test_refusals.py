@@ -18,8 +18,8 @@ from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, WireError
-from jecp_mcp.mandate.ledger import CallRow, Meter, NotGood, OverLimit
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.records import CallRow, Meter, NotGood, OverLimit
 from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import ZERO, MicroUSDC
@@ -41,9 +41,9 @@ ASKED = Question(
 )
 
 
-def gone(kind: SlipKind, *, found: bool = False) -> NotGood:
-    slip = Slip(kind, "AB-CD", "local", "f", SlipState.USED, b"{}", AT, AT)
-    return NotGood(SlipRef(kind, "AB-CD"), slip if found else None)
+def gone(kind: GrantKind, *, found: bool = False) -> NotGood:
+    grant = Grant(kind, "AB-CD", "local", "f", GrantState.USED, b"{}", AT, AT)
+    return NotGood(GrantRef(kind, "AB-CD"), grant if found else None)
 
 
 def row(state: State, *, attempts: int = 1, answer: bytes | None = None) -> CallRow:
@@ -98,10 +98,10 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.price_changed("docs/pdf:make", _quote(70), _quote(None)), "PRICE_CHANGED", "was prepared at 0.00007 USDC and costs an unknown price now."),
     (lambda: refusals.price_changed("docs/pdf:make", _quote(70), _quote(80)), "PRICE_CHANGED", "at 0.00007 USDC and costs 0.00008 USDC now."),
     (lambda: refusals.price_changed("docs/pdf:make", _quote(70), _quote(70)), "PRICE_CHANGED", "has another version or kind of price since"),
-    (lambda: refusals.not_good(gone(SlipKind.PREPARED)), "PREPARED_NOT_FOUND", "Nothing was charged."),
-    (lambda: refusals.not_good(gone(SlipKind.PREPARED, found=True)), "PREPARED_SUPERSEDED", "Nothing was charged."),
-    (lambda: refusals.not_good(gone(SlipKind.APPROVAL)), "APPROVAL_SPENT", "Nothing was charged."),
-    (lambda: refusals.not_good(gone(SlipKind.LIMIT, found=True)), "APPROVAL_SPENT", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(GrantKind.PREPARED)), "PREPARED_NOT_FOUND", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(GrantKind.PREPARED, found=True)), "PREPARED_SUPERSEDED", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(GrantKind.APPROVAL)), "APPROVAL_SPENT", "Nothing was charged."),
+    (lambda: refusals.not_good(gone(GrantKind.LIMIT, found=True)), "APPROVAL_SPENT", "Nothing was charged."),
 ]  # fmt: skip
 
 

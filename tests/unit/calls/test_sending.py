@@ -17,9 +17,10 @@ from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.ledger import Admitted, Ledger, Meter
+from jecp_mcp.mandate.grants import GrantKind, GrantRef
+from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.records import Admitted, Meter
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
-from jecp_mcp.mandate.slips import SlipKind, SlipRef
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.base import NotNow, StoredRequest
 from jecp_mcp.settings import MandateSettings
@@ -151,8 +152,8 @@ async def test_a_call_let_past_a_full_limit_is_found_out_about(tmp_path: Path) -
     async with shop(tmp_path, always_charged) as (calls, rail, ledger, _clock):
         calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         assert (await calls.pay(buying(n=2), Caller(LOCAL))).charge is Charge.NO
-        (slip,) = await ledger.slips(SlipKind.LIMIT)
-        await ledger.answer_slip(SlipRef(slip.kind, slip.slip_id), True, "operator")
+        (grant,) = await ledger.grants(GrantKind.LIMIT)
+        await ledger.answer_grant(GrantRef(grant.kind, grant.grant_id), True, "operator")
         rail.script = always_lost
         passed = await calls.pay(buying(n=2), Caller(LOCAL))
         await ledger.flush()

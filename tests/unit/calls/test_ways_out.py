@@ -16,9 +16,9 @@ from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import WireError
-from jecp_mcp.mandate.ledger import Meter, MeterReading
+from jecp_mcp.mandate.grants import GrantKind
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.slips import SlipKind
+from jecp_mcp.mandate.records import Meter, MeterReading
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.rails.codes import INVALID_REQUEST
@@ -258,9 +258,9 @@ async def test_a_call_that_cannot_be_written_as_a_request_asks_nobody_for_consen
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
         rail.prepare = refuse  # type: ignore[method-assign]
         end = await calls.pay(buying(), Caller(LOCAL))
-        slips = await ledger.slips(SlipKind.APPROVAL)
+        grants = await ledger.grants(GrantKind.APPROVAL)
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, list(slips)) == (Charge.NO, INVALID_REQUEST, [])
+    assert (end.charge, end.refusal.code, list(grants)) == (Charge.NO, codes.INVALID_REQUEST, [])
 
 
 async def test_a_call_in_doubt_is_left_to_the_living_process_that_owns_it(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from jecp_mcp.calls.refusals import standing
 from jecp_mcp.cli.call_rows import call_json
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Conclusion
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import reservation
 
@@ -19,7 +19,7 @@ async def test_an_answer_is_kept_or_was_dropped_or_never_came(tmp_path: Path) ->
     for name, answer in (("first", b"x" * 9_000), ("silent", None), ("second", b"x" * 9_000)):
         await ledger.reserve(reservation(ledger.session, call_id=name))
         ledger.conclude(Conclusion(name, Verdict.CHARGED, MicroUSDC(5_000), answer=answer))
-        ledger.delivered(name)
+        ledger.note_delivery(name)
     await ledger.trim()
     rows = await ledger.rows()
     assert {row.call_id: call_json(row)["answer"] for row in rows} == {

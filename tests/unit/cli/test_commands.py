@@ -19,9 +19,9 @@ from jecp_mcp.cli.main import _run, jecp_mcp
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.caps import meters_for
-from jecp_mcp.mandate.ledger import Conclusion, Reservation
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.records import Conclusion, Reservation
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import MandateSettings
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import ClockWentBack, LedgerError
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
@@ -23,7 +23,7 @@ class History:
         self.dice = random.Random(seed)
         self.calls: list[str] = []
         self.opened = 0
-        self.slips = 0
+        self.grants = 0
 
     def _meters(self) -> list[Meter]:
         windows = (Window.HOUR, Window.DAY, Window.MONTH, Window.TOTAL, Window.SESSION)
@@ -70,8 +70,8 @@ class History:
             )
             if isinstance(await ledger.reserve(replace(wanted, uses=uses)), Admitted):
                 self.calls.append(name)
-        elif what == "slip":
-            await self.slip()
+        elif what == "grant":
+            await self.grant()
         elif what == "time":
             self.clock.forward(ms=dice.choice([1, 70_000, 4_000_000, 90_000_000, -30_000, -7_200_000]))
         elif what == "prune":
@@ -84,7 +84,7 @@ class History:
         elif call_id is None:
             return
         elif what == "deliver":
-            ledger.delivered(call_id)
+            ledger.note_delivery(call_id)
             await ledger.flush()
         elif what == "refund":
             await ledger.refund(call_id, MicroUSDC(dice.randint(0, 9_000)), "a refund")
@@ -96,19 +96,19 @@ class History:
         else:
             await self.conclude(call_id)
 
-    async def prepare(self, subject: str, state: SlipState = SlipState.GRANTED) -> tuple[SlipRef, ...]:
-        self.slips += 1
-        kind = SlipKind.PREPARED if state is SlipState.GRANTED else SlipKind.APPROVAL
+    async def prepare(self, subject: str, state: GrantState = GrantState.GRANTED) -> tuple[GrantRef, ...]:
+        self.grants += 1
+        kind = GrantKind.PREPARED if state is GrantState.GRANTED else GrantKind.APPROVAL
         now = UnixMs(self.clock.at)
-        slip = Slip(kind, f"slip{self.slips}", "local", subject, state, b"agreed", now, UnixMs(now + 3_600_000))
-        await self.ledger.write_slip(slip)
-        return (SlipRef(kind, slip.slip_id),)
+        grant = Grant(kind, f"grant{self.grants}", "local", subject, state, b"agreed", now, UnixMs(now + 3_600_000))
+        await self.ledger.write_grant(grant)
+        return (GrantRef(kind, grant.grant_id),)
 
-    async def slip(self) -> None:
+    async def grant(self) -> None:
         """Somebody is asked, and answers now and then."""
-        (asked,) = await self.prepare(self.dice.choice(["one call", "another call"]), SlipState.ASKED)
+        (asked,) = await self.prepare(self.dice.choice(["one call", "another call"]), GrantState.ASKED)
         if self.dice.random() < 0.7:
-            await self.ledger.answer_slip(asked, self.dice.random() < 0.5, "by a person")
+            await self.ledger.answer_grant(asked, self.dice.random() < 0.5, "by a person")
 
     async def conclude(self, call_id: str) -> None:
         if self.dice.random() < 0.15:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.mandate.ledger import Meter, Reservation
+from jecp_mcp.mandate.records import Meter, Reservation
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 

@@ -15,8 +15,8 @@ from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.audit import MOST_FINDINGS, Audit
-from jecp_mcp.mandate.ledger import AuditReport, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import AuditReport, Conclusion, OverLimit
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.sqlite.verify import verify
 from jecp_mcp.mandate.states import State
@@ -25,7 +25,7 @@ from tests.unit.mandate.histories import History
 from tests.unit.mandate.reservations import HandClock, meter, reservation
 
 MEANINGLESS = {("slot", "id"), ("slip", "id")}
-"""Nothing refers to a slot or a slip by its number."""
+"""Nothing refers to a slot or a grant by its number."""
 
 SEEDS = range(40)
 

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.ledger import Reservation
+from jecp_mcp.mandate.records import Reservation
 from jecp_mcp.mandate.states import State
 from tests.unit.mandate.reservations import reservation
 

@@ -4,7 +4,7 @@ import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import RULED, Conclusion
+from jecp_mcp.mandate.records import RULED, Conclusion
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window

@@ -3,9 +3,9 @@
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import AlreadyOpen, Conclusion
+from jecp_mcp.mandate.records import AlreadyOpen, Conclusion
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted_amount
 from tests.unit.mandate.reservations import everything, meter, reservation
 
 
@@ -21,7 +21,7 @@ def test_it_stays_or_leads_to_a_proof_or_to_being_written_off() -> None:
 
 
 def test_its_whole_hold_counts() -> None:
-    assert counted(State.IN_DOUBT, 70, 0) == 70
+    assert counted_amount(State.IN_DOUBT, 70, 0) == 70
 
 
 @pytest.mark.anyio

@@ -5,8 +5,7 @@ import pytest
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Undelivered
-from jecp_mcp.mandate.sqlite import ledger as sqlite
+from jecp_mcp.mandate.records import Admitted, Conclusion, Undelivered
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
@@ -20,7 +19,7 @@ async def ended(
     await ledger.reserve(wanted)
     ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(7), answer=answer))
     if delivered:
-        ledger.delivered(call_id)
+        ledger.note_delivery(call_id)
     await ledger.flush()
 
 
@@ -72,7 +71,7 @@ async def test_what_is_open_or_undelivered_keeps_its_bodies(ledger: SqliteLedger
 async def test_more_than_one_transaction_takes_go_in_several(
     ledger: SqliteLedger, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_PRUNED_AT_ONCE", 3)
+    monkeypatch.setattr(SqliteLedger, "PRUNED_AT_ONCE", 3)
     for number in range(8):
         await ended(ledger, f"c{number}")
     clock.forward(hours=1)
@@ -109,7 +108,7 @@ async def test_a_body_that_pruning_kept_cannot_go_unseen(ledger: SqliteLedger, c
     await ended(ledger, "undelivered", delivered=False)
     clock.forward(hours=1)
     await ledger.prune(UnixMs(clock.at))
-    ledger.delivered("undelivered")
+    ledger.note_delivery("undelivered")
     await ledger.flush()
     assert (await ledger.audit()).findings == ()
     connection = apsw.Connection(str(ledger.path))

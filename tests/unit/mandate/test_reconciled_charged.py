@@ -3,9 +3,9 @@
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Conclusion, Undelivered
+from jecp_mcp.mandate.records import Conclusion, Undelivered
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted_amount
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
@@ -16,7 +16,7 @@ def test_only_a_refund_or_a_correction_can_happen_to_it_and_it_counts_the_charge
         Event.REFUND: state,
         Event.CORRECTED: state,
     }
-    assert counted(State.RECONCILED_CHARGED, 70, 30) == 30
+    assert counted_amount(State.RECONCILED_CHARGED, 70, 30) == 30
 
 
 @pytest.mark.anyio

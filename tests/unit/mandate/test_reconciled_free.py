@@ -3,9 +3,9 @@
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Meter
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted_amount
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
@@ -16,7 +16,7 @@ def test_only_a_proof_of_a_charge_overrules_it_and_it_counts_nothing() -> None:
     assert {event: after(state, event) for event in Event if after(state, event)} == {
         Event.PROVE_CHARGED: State.RECONCILED_CHARGED
     }
-    assert counted(State.RECONCILED_FREE, 70, 0) == 0
+    assert counted_amount(State.RECONCILED_FREE, 70, 0) == 0
 
 
 @pytest.mark.anyio

@@ -3,9 +3,9 @@
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit, Undelivered
+from jecp_mcp.mandate.records import Admitted, Conclusion, OverLimit, Undelivered
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted_amount
 from tests.unit.mandate.reservations import meter, reservation
 
 
@@ -13,7 +13,7 @@ def test_only_a_proof_of_a_charge_overrules_it_and_it_counts_nothing() -> None:
     assert {event: after(State.RELEASED, event) for event in Event if after(State.RELEASED, event)} == {
         Event.PROVE_CHARGED: State.RECONCILED_CHARGED
     }
-    assert counted(State.RELEASED, 70, 0) == 0
+    assert counted_amount(State.RELEASED, 70, 0) == 0
 
 
 @pytest.mark.anyio
@@ -47,5 +47,5 @@ async def test_a_free_answer_nobody_received_is_given_again_and_not_asked_for_an
     again = await ledger.reserve(reservation(ledger.session, fingerprint="f"))
     assert isinstance(again, Undelivered)
     assert again.row.answer == b"answer"
-    ledger.delivered(wanted.call_id)
+    ledger.note_delivery(wanted.call_id)
     assert isinstance(await ledger.reserve(reservation(ledger.session, fingerprint="f")), Admitted)

@@ -4,9 +4,9 @@ import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import AlreadyOpen, Conclusion
+from jecp_mcp.mandate.records import AlreadyOpen, Conclusion
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted_amount
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
@@ -19,7 +19,7 @@ def test_it_leads_to_sent_and_released_only() -> None:
 
 
 def test_its_whole_hold_counts() -> None:
-    assert counted(State.RESERVED, 70, 30) == 70
+    assert counted_amount(State.RESERVED, 70, 30) == 70
 
 
 @pytest.mark.anyio

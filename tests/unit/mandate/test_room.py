@@ -12,12 +12,11 @@ import pytest
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerUnavailable, TooManyWait
-from jecp_mcp.mandate import slip_rules
-from jecp_mcp.mandate.ledger import Conclusion
+from jecp_mcp.mandate import grant_rules
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
+from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.mandate.sqlite import database as file_module
-from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.money import ZERO
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation
@@ -31,7 +30,7 @@ async def answered(ledger: SqliteLedger, name: str, *, delivered: bool = True, s
     await ledger.reserve(reservation(ledger.session, 0, call_id=name, meters=[meter(limit=0)], request=b"{}"))
     ledger.conclude(Conclusion(name, Verdict.CHARGED, ZERO, answer=b"x" * size))
     if delivered:
-        ledger.delivered(name)
+        ledger.note_delivery(name)
     await ledger.flush()
 
 
@@ -108,56 +107,56 @@ async def test_what_is_dropped_is_given_back_to_the_system(tmp_path: Path) -> No
     assert path.stat().st_size < 500_000
 
 
-def prepared(number: int, size: int = 10, *, principal: str = "local", kind: SlipKind = SlipKind.PREPARED) -> Slip:
-    state = SlipState.GRANTED if kind is SlipKind.PREPARED else SlipState.ASKED
+def prepared(number: int, size: int = 10, *, principal: str = "local", kind: GrantKind = GrantKind.PREPARED) -> Grant:
+    state = GrantState.GRANTED if kind is GrantKind.PREPARED else GrantState.ASKED
     expires = UnixMs(START + 900_000)
-    return Slip(kind, f"slip {number}", principal, f"call {number}", state, b"x" * size, START, expires)
+    return Grant(kind, f"grant {number}", principal, f"call {number}", state, b"x" * size, START, expires)
 
 
-@pytest.mark.parametrize("kind", list(SlipKind))
-async def test_a_principal_can_have_so_many_slips_waiting_and_no_more(
-    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, kind: SlipKind
+@pytest.mark.parametrize("kind", list(GrantKind))
+async def test_a_principal_can_have_so_many_grants_waiting_and_no_more(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, kind: GrantKind
 ) -> None:
-    monkeypatch.setattr(slip_rules, "MOST_SLIPS", 3)
+    monkeypatch.setattr(grant_rules, "MOST_GRANTS", 3)
     for number in range(3):
-        await ledger.write_slip(prepared(number, kind=kind))
+        await ledger.write_grant(prepared(number, kind=kind))
     with pytest.raises(TooManyWait, match=r"3 .* wait already.*or wait until they expire; the first expires at 20"):
-        await ledger.write_slip(prepared(3, kind=kind))
-    assert await ledger.slip(SlipRef(kind, "slip 3")) is None
+        await ledger.write_grant(prepared(3, kind=kind))
+    assert await ledger.grant(GrantRef(kind, "grant 3")) is None
     # Another principal has room of its own, and one for the same call takes the place of the one before.
-    await ledger.write_slip(prepared(4, kind=kind, principal="somebody"))
-    await ledger.write_slip(Slip(kind, "again", "local", "call 1", SlipState.GRANTED, b"", START, UnixMs(START + 9)))
-    assert await ledger.slip(SlipRef(kind, "slip 1")) is None
+    await ledger.write_grant(prepared(4, kind=kind, principal="somebody"))
+    await ledger.write_grant(Grant(kind, "again", "local", "call 1", GrantState.GRANTED, b"", START, UnixMs(START + 9)))
+    assert await ledger.grant(GrantRef(kind, "grant 1")) is None
 
 
 async def test_a_principal_can_have_so_many_bytes_prepared_and_no_more(
     ledger: SqliteLedger, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slip_rules, "MOST_SLIP_BYTES", 3_000_000)
+    monkeypatch.setattr(grant_rules, "MOST_GRANT_BYTES", 3_000_000)
     refused = 0
     for number in range(30):
         try:
-            await ledger.write_slip(prepared(number, 1_000_000))
+            await ledger.write_grant(prepared(number, 1_000_000))
         except TooManyWait:
             refused += 1
     assert refused == 27
     # What can no longer be executed makes room.
     clock.forward(seconds=901)
-    await ledger.write_slip(prepared(40, 2_500_000))
-    assert await ledger.slip(SlipRef(SlipKind.PREPARED, "slip 2")) is None
-    assert [slip.slip_id for slip in await ledger.slips(SlipKind.PREPARED)] == ["slip 40"]
+    await ledger.write_grant(prepared(40, 2_500_000))
+    assert await ledger.grant(GrantRef(GrantKind.PREPARED, "grant 2")) is None
+    assert [grant.grant_id for grant in await ledger.grants(GrantKind.PREPARED)] == ["grant 40"]
 
 
 async def test_what_expired_a_day_ago_is_gone(ledger: SqliteLedger, clock: HandClock) -> None:
-    await ledger.write_slip(prepared(1, 1_000_000))
-    await ledger.write_slip(prepared(2, kind=SlipKind.APPROVAL, principal="somebody"))
+    await ledger.write_grant(prepared(1, 1_000_000))
+    await ledger.write_grant(prepared(2, kind=GrantKind.APPROVAL, principal="somebody"))
     clock.forward(hours=25)
-    assert await ledger.slip(SlipRef(SlipKind.PREPARED, "slip 1")) is not None
-    await ledger.write_slip(prepared(3))
-    for ref in (SlipRef(SlipKind.PREPARED, "slip 1"), SlipRef(SlipKind.APPROVAL, "slip 2")):
-        assert await ledger.slip(ref) is None
+    assert await ledger.grant(GrantRef(GrantKind.PREPARED, "grant 1")) is not None
+    await ledger.write_grant(prepared(3))
+    for ref in (GrantRef(GrantKind.PREPARED, "grant 1"), GrantRef(GrantKind.APPROVAL, "grant 2")):
+        assert await ledger.grant(ref) is None
     told = [one.facts for one in await ledger.events() if one.event == "slips_dropped"]
-    assert told == [{"kind": "approval", "slips": ["slip 2"]}, {"kind": "prepared", "slips": ["slip 1"]}]
+    assert told == [{"kind": "approval", "slips": ["grant 2"]}, {"kind": "prepared", "slips": ["grant 1"]}]
 
 
 async def test_a_look_through_the_file_is_given_up_when_it_is_closed_and_never_done_twice(
@@ -193,7 +192,7 @@ async def test_more_than_goes_in_one_transaction_goes_in_several(
     for number in range(6):
         await answered(ledger, f"call {number}", size=1_000)
     await ledger.close()
-    monkeypatch.setattr(sqlite, "_TRIMMED_AT_ONCE", 2)
+    monkeypatch.setattr(SqliteLedger, "TRIMMED_AT_ONCE", 2)
     ledger = open_ledger(tmp_path / "ledger.db", most_kept=1_500)
     assert await ledger.trim() == 5
     assert await kept(ledger) == ["call 5"]

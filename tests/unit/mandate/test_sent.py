@@ -4,9 +4,9 @@ import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion
+from jecp_mcp.mandate.records import Admitted, AlreadyOpen, Conclusion
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted_amount
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, HandClock, meter, reservation
 
@@ -23,7 +23,7 @@ def test_it_stays_or_leads_to_settled_released_in_doubt_and_written_off_only() -
 
 
 def test_its_whole_hold_counts() -> None:
-    assert counted(State.SENT, 70, 0) == 70
+    assert counted_amount(State.SENT, 70, 0) == 70
 
 
 @pytest.mark.anyio

@@ -5,9 +5,9 @@ import logging
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, Undelivered
+from jecp_mcp.mandate.records import Admitted, Conclusion, Undelivered
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted_amount
 from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import HandClock, meter, reservation
 
@@ -33,8 +33,8 @@ def test_only_a_refund_or_a_correction_can_happen_to_it_and_leaves_it_settled() 
 
 
 def test_what_was_charged_counts() -> None:
-    assert counted(State.SETTLED, 70, 30) == 30
-    assert counted(State.SETTLED, 70, 30, 20) == 10
+    assert counted_amount(State.SETTLED, 70, 30) == 30
+    assert counted_amount(State.SETTLED, 70, 30, 20) == 10
 
 
 @pytest.mark.anyio
@@ -71,7 +71,7 @@ async def test_a_second_settle_is_logged_and_counts_nothing(
     ledger.conclude(settle(wanted.call_id))
     with caplog.at_level(logging.ERROR):
         ledger.conclude(settle(wanted.call_id))
-        ledger.delivered(wanted.call_id)
+        ledger.note_delivery(wanted.call_id)
         await ledger.flush()
     assert "charged says nothing new" in caplog.text
     assert [reading.used for reading in await ledger.readings([cap])] == [5_000]
@@ -95,7 +95,7 @@ async def test_a_repeat_after_delivery_is_a_new_purchase(ledger: SqliteLedger) -
     wanted = reservation(ledger.session, fingerprint="f")
     await ledger.reserve(wanted)
     ledger.conclude(settle(wanted.call_id))
-    ledger.delivered(wanted.call_id)
+    ledger.note_delivery(wanted.call_id)
     assert isinstance(await ledger.reserve(reservation(ledger.session, fingerprint="f")), Admitted)
 
 

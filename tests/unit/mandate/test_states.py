@@ -11,7 +11,7 @@ from jecp_mcp.mandate.states import (
     Event,
     State,
     after,
-    counted,
+    counted_amount,
     event_of,
 )
 
@@ -82,11 +82,11 @@ MEANT = {
     ],
 )
 def test_a_hold_counts_whole_until_proof_and_a_charge_counts_less_its_refund(state: State, spent: int) -> None:
-    assert counted(state, held=70, charged=30, refunded=5) == spent
+    assert counted_amount(state, held=70, charged=30, refunded=5) == spent
 
 
 def test_a_charge_without_a_refund_counts_whole() -> None:
-    assert counted(State.SETTLED, 70, 30) == 30
+    assert counted_amount(State.SETTLED, 70, 30) == 30
 
 
 def test_no_event_gives_money_back_without_proof() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted, Conclusion, OverLimit
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window
 from jecp_mcp.money import MicroUSDC

@@ -12,10 +12,16 @@ import pytest
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands, writer
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit, Reservation
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipState
-from jecp_mcp.mandate.sqlite import database as file_module
+from jecp_mcp.mandate.records import (
+    Admitted,
+    AlreadyOpen,
+    Conclusion,
+    OverLimit,
+    Reservation,
+)
+from jecp_mcp.mandate.sqlite import write_lock
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
@@ -190,7 +196,7 @@ async def _reserve(ledger: SqliteLedger, wanted: Reservation) -> None:
 async def test_a_transaction_of_another_thread_is_waited_for_and_then_reported(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_module, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(write_lock, "LONGEST_WAIT", 0.05)
     writing, go_on = threading.Event(), threading.Event()
 
     def slow(_books: object, _at: object) -> None:
@@ -365,7 +371,7 @@ async def test_everybody_who_flushes_waits_for_what_was_set_apart(
 
     async def buy() -> None:
         await ledger.reserve(reservation(ledger.session))
-        ledger.delivered("large")
+        ledger.note_delivery("large")
 
     async def flushed() -> str | None:
         await ledger.flush()
@@ -390,7 +396,7 @@ async def test_who_flushes_waits_for_what_was_set_apart_behind_a_batch_of_others
         return commit(steps, wait=wait)
 
     monkeypatch.setattr(ledger._file, "commit", commit_when_told)
-    ledger.delivered("large")
+    ledger.note_delivery("large")
     flushing = asyncio.create_task(ledger.flush())
     while not entered.is_set():
         await asyncio.sleep(0.001)
@@ -437,17 +443,17 @@ async def test_who_is_kept_from_writing_by_what_nobody_waits_for_and_then_by_ano
 async def test_what_was_written_before_a_batch_broke_off_is_told_as_written(ledger: SqliteLedger) -> None:
     await ledger.reserve(reservation(ledger.session))
     room_for(ledger, 20)
-    # A slip has a transaction to itself: the reservations before it have been written by then.
-    slip = Slip(SlipKind.PREPARED, "a", "local", "f", SlipState.GRANTED, bytes(1_000_000), START, START)
+    # A grant has a transaction to itself: the reservations before it have been written by then.
+    grant = Grant(GrantKind.PREPARED, "a", "local", "f", GrantState.GRANTED, bytes(1_000_000), START, START)
     outcomes = await asyncio.gather(
         *(ledger.reserve(reservation(ledger.session)) for _ in range(2)),
-        ledger.write_slip(slip),
+        ledger.write_grant(grant),
         return_exceptions=True,
     )
     assert [type(one) for one in outcomes] == [Admitted, Admitted, LedgerUnavailable]
     assert (await ledger.totals()).calls == 3
     room_for(ledger, 1_000_000)
-    assert await ledger.write_slip(slip) == slip
+    assert await ledger.write_grant(grant) == grant
 
 
 @pytest.mark.anyio

@@ -3,9 +3,9 @@
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.ledger import Admitted, Conclusion
+from jecp_mcp.mandate.records import Admitted, Conclusion
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.states import Event, State, after, counted
+from jecp_mcp.mandate.states import Event, State, after, counted_amount
 from jecp_mcp.mandate.windows import Window
 from tests.unit.mandate.reservations import HandClock, meter, reservation
 
@@ -18,7 +18,7 @@ def test_only_a_proof_moves_it() -> None:
 
 
 def test_its_whole_hold_counts() -> None:
-    assert counted(State.WRITTEN_OFF, 70, 0) == 70
+    assert counted_amount(State.WRITTEN_OFF, 70, 0) == 70
 
 
 @pytest.mark.anyio

@@ -6,8 +6,8 @@ import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import ClockWentBack
-from jecp_mcp.mandate.ledger import Admitted, AlreadyOpen, Conclusion, OverLimit
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted, AlreadyOpen, Conclusion, OverLimit
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
@@ -46,7 +46,7 @@ async def test_when_it_is_well_behind_nothing_is_reserved_and_everything_else_go
     await ledger.conclude_now(Conclusion("b", Verdict.IN_DOUBT))
     assert await ledger.send("asking") is True
     assert await ledger.refund("a", MicroUSDC(5), "told") is True
-    ledger.delivered("a")
+    ledger.note_delivery("a")
     assert [row.call_id for row in await ledger.adopt_orphans(everything, ["c", "asking"])] == ["b"]
     row = await ledger.row("a")
     assert row is not None

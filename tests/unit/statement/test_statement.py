@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jecp_mcp.clock import UnixMs, parse_iso
-from jecp_mcp.mandate.ledger import CallRow
-from jecp_mcp.mandate.statement import Adding, By, Line
-from jecp_mcp.mandate.states import State, counted
+from jecp_mcp.mandate.records import CallRow
+from jecp_mcp.mandate.statement import By, Line, StatementBuilder
+from jecp_mcp.mandate.states import State, counted_amount
 from jecp_mcp.money import MicroUSDC
 
 ROW = CallRow(
@@ -54,7 +54,7 @@ ROW = CallRow(
 
 
 def line(row: CallRow) -> Line:
-    adding = Adding(By.TOOL)
+    adding = StatementBuilder(By.TOOL)
     adding.add([row])
     return adding.statement().total
 
@@ -92,7 +92,7 @@ def test_what_was_refunded_is_taken_off_the_net() -> None:
     ],
 )
 def test_a_line_stands_for_what_was_asked_for_in_utc(by: By, keys: list[str]) -> None:
-    adding = Adding(by)
+    adding = StatementBuilder(by)
     adding.add([replace(ROW, principal="bob", created_at=UnixMs(ROW.created_at + 1)), ROW])
     assert list(adding.statement().lines) == keys
 
@@ -100,7 +100,9 @@ def test_a_line_stands_for_what_was_asked_for_in_utc(by: By, keys: list[str]) ->
 def test_a_period_begins_with_its_first_instant_and_ends_before_its_last() -> None:
     at = ROW.created_at
     for since, until, calls in ((at, at + 1, 1), (at + 1, None, 0), (None, at, 0), (None, None, 1)):
-        adding = Adding(By.DAY, None if since is None else UnixMs(since), None if until is None else UnixMs(until))
+        adding = StatementBuilder(
+            By.DAY, None if since is None else UnixMs(since), None if until is None else UnixMs(until)
+        )
         adding.add([ROW])
         assert adding.statement().total.calls == calls
 
@@ -124,11 +126,11 @@ rows = st.builds(
 
 @given(st.lists(rows, max_size=30), st.sampled_from(By))
 def test_the_total_is_what_the_limits_count(calls: list[CallRow], by: By) -> None:
-    adding = Adding(by)
+    adding = StatementBuilder(by)
     adding.add(calls[:7])
     adding.add(calls[7:])
     made = adding.statement()
     assert made.total.net + made.total.held == sum(
-        counted(row.state, row.held, row.charged, row.refunded) for row in calls
+        counted_amount(row.state, row.held, row.charged, row.refunded) for row in calls
     )
     assert sum(made.lines.values(), Line()) == made.total

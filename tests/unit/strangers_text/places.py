@@ -28,7 +28,7 @@ from jecp_mcp.cli.output_filter import OneMessage, VisibleText
 from jecp_mcp.domain.answers import Answer, Billing, Notice
 from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.mandate.ledger import CallRow
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.server import approvals, approvals_html, mcp_json

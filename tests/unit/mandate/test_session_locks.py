@@ -7,20 +7,20 @@ import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Admitted, Conclusion
 from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Admitted, Conclusion
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.mandate.sqlite.session_locks import Owners
+from jecp_mcp.mandate.sqlite.session_locks import SessionLocks
 from jecp_mcp.mandate.states import State
 from tests.unit.mandate.reservations import HandClock, everything, meter, reservation
 
 
 @pytest.fixture
-def owners(tmp_path: Path) -> Owners:
-    return Owners(tmp_path / "owners")
+def owners(tmp_path: Path) -> SessionLocks:
+    return SessionLocks(tmp_path / "owners")
 
 
-def test_a_held_session_cannot_be_claimed(owners: Owners) -> None:
+def test_a_held_session_cannot_be_claimed(owners: SessionLocks) -> None:
     lock = owners.hold("s1")
     assert owners.claim("s1") is None
     lock.release()
@@ -31,7 +31,7 @@ def test_a_held_session_cannot_be_claimed(owners: Owners) -> None:
     assert owners.known() == set()
 
 
-def test_a_session_is_held_once(owners: Owners) -> None:
+def test_a_session_is_held_once(owners: SessionLocks) -> None:
     lock = owners.hold("s1")
     with pytest.raises(ValueError, match="is another process"):
         owners.hold("s1")
@@ -41,7 +41,7 @@ def test_a_session_is_held_once(owners: Owners) -> None:
 @pytest.mark.anyio
 async def test_a_session_whose_new_lock_is_looked_at_buys_once_it_has_it(path: Path, clock: HandClock) -> None:
     ledger = open_ledger(path, "s1", clock)
-    looked_at = ledger._owners.claim("s1")
+    looked_at = ledger._locks.claim("s1")
     assert looked_at is not None
     first = asyncio.create_task(ledger.reserve(reservation("s1", call_id="a")))
     second = asyncio.create_task(ledger.reserve(reservation("s1", call_id="b")))
@@ -50,7 +50,7 @@ async def test_a_session_whose_new_lock_is_looked_at_buys_once_it_has_it(path: P
     assert not any(one.done() for one in (first, second))
     looked_at.release()
     assert await asyncio.gather(first, second) == [Admitted("a", clock.at), Admitted("b", clock.at)]
-    assert ledger._owners.claim("s1") is None
+    assert ledger._locks.claim("s1") is None
     await ledger.close()
 
 
@@ -60,7 +60,7 @@ async def test_a_session_that_another_process_keeps_buys_nothing(
 ) -> None:
     monkeypatch.setattr("jecp_mcp.mandate.sqlite.ledger._BETWEEN_TRIES", 0)
     ledger = open_ledger(path, "s1", clock)
-    held = ledger._owners.claim("s1")
+    held = ledger._locks.claim("s1")
     with pytest.raises(LedgerError, match="is another process"):
         await ledger.reserve(reservation("s1"))
     assert held is not None
@@ -69,7 +69,7 @@ async def test_a_session_that_another_process_keeps_buys_nothing(
 
 
 @pytest.mark.parametrize("session", ["", "../s1", "a/b", "x" * 65, "a\n"])
-def test_a_session_that_is_no_file_name_is_refused(owners: Owners, session: str) -> None:
+def test_a_session_that_is_no_file_name_is_refused(owners: SessionLocks, session: str) -> None:
     with pytest.raises(ValueError, match="session id"):
         owners.hold(session)
     assert owners.claim(session) is None

@@ -8,14 +8,15 @@ from typing import Any, Final
 import apsw
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.mandate.columns import METER as METER_COLUMNS
 from jecp_mcp.mandate.columns import read_meter, read_names
 from jecp_mcp.mandate.counting import new_meter, reading
-from jecp_mcp.mandate.ledger import Meter, MeterReading
-from jecp_mcp.mandate.page import MeterState
-from jecp_mcp.mandate.sqlite.schema import COUNTED
+from jecp_mcp.mandate.records import Meter, MeterReading
+from jecp_mcp.mandate.sql_conditions import COUNTED
 from jecp_mcp.mandate.windows import SLOT_MS, Window, earliest
+from jecp_mcp.mandate.working_set import MeterState
 
-METER: Final = "SELECT id, key, window, principal, pattern, session, since, fed, used FROM meter "
+METER: Final = f"SELECT {', '.join(METER_COLUMNS)} FROM meter "  # noqa: S608 a constant
 """A meter, for `read_meter`."""
 
 

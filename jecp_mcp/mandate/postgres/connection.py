@@ -20,10 +20,10 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate.postgres.faults import Lost, RolledBack
+from jecp_mcp.mandate.postgres.connection_errors import ConnectionLost, RolledBack
 from jecp_mcp.mandate.postgres.functions import FUNCTIONS
 from jecp_mcp.mandate.postgres.schema import TABLES, VERSION
-from jecp_mcp.mandate.postgres.verification import with_verification
+from jecp_mcp.mandate.postgres.tls import with_verification
 
 CONNECT_SECONDS = 3
 """How long to try one address of the server."""
@@ -87,7 +87,7 @@ def place(url: str) -> str:
     return f"postgresql://{host}{parts.path}"
 
 
-class Link:
+class Connection:
     """A connection to a ledger of the right version."""
 
     def __init__(self, connection: psycopg.Connection[Any], url: str) -> None:
@@ -104,21 +104,21 @@ class Link:
         """
         try:
             asked = with_verification({**_DEFAULTS, **conninfo_to_dict(url)}, os.environ, Path.home())
-            connection = psycopg.connect(
+            opened = psycopg.connect(
                 make_conninfo("", **asked), autocommit=True, prepare_threshold=None, cursor_factory=psycopg.ClientCursor
             )
         except psycopg.ProgrammingError:
             # libpq quotes what it does not understand, and that may be the password.
             raise LedgerUnavailable(f"the ledger's URL ({place(url)}) is not one that PostgreSQL understands") from None
         except psycopg.Error as exc:
-            raise _translated(exc, url, gone=True) from None
-        link = cls(connection, url)
+            raise _translate(exc, url, gone=True) from None
+        connection = cls(opened, url)
         try:
-            link._identify()
+            connection._identify()
         except LedgerError:
-            link.close()
+            connection.close()
             raise
-        return link
+        return connection
 
     @property
     def broken(self) -> bool:
@@ -165,7 +165,7 @@ class Link:
             numbers: the calls it reads.
 
         Raises:
-            Lost: whether it was committed is not known.
+            ConnectionLost: whether it was committed is not known.
             LedgerError: it was not committed.
         """
         with self._translating():
@@ -259,7 +259,7 @@ class Link:
         try:
             yield
         except psycopg.Error as exc:
-            raise _translated(exc, self._url, gone=self.broken) from exc
+            raise _translate(exc, self._url, gone=self.broken) from exc
         except (UnicodeEncodeError, OverflowError) as exc:
             raise LedgerError(f"the ledger cannot hold a value: {exc.__class__.__name__}") from exc
 
@@ -275,7 +275,7 @@ def of_another_version(version: int) -> LedgerUnavailable:
     )
 
 
-def _translated(exc: psycopg.Error, url: str, *, gone: bool) -> LedgerError:
+def _translate(exc: psycopg.Error, url: str, *, gone: bool) -> LedgerError:
     """PostgreSQL's words in ours, by SQLSTATE (PostgreSQL documentation, appendix A)."""
     state = exc.sqlstate or ""
     said = (exc.diag.message_primary or (str(exc).splitlines() or [type(exc).__name__])[0])[:300]
@@ -286,7 +286,7 @@ def _translated(exc: psycopg.Error, url: str, *, gone: bool) -> LedgerError:
     if state in _PASSING:
         return RolledBack(f"{where} is busy: {said}")
     if gone or state in _GOING or state.startswith("08"):
-        return Lost(f"{where} cannot be reached: {said}")
+        return ConnectionLost(f"{where} cannot be reached: {said}")
     if state.startswith("22") or isinstance(exc, psycopg.DataError):
         return LedgerError(f"the ledger cannot hold a value: {said}")
     if state.startswith("23") or state in _BROKEN:

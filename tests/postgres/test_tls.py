@@ -21,9 +21,9 @@ from pydantic import SecretStr
 
 from jecp_mcp.cli.main import _run
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.opening import unverified
-from jecp_mcp.mandate.postgres.link import Link
-from jecp_mcp.mandate.postgres.verification import weakness, with_verification
+from jecp_mcp.mandate.opening import tls_weakness
+from jecp_mcp.mandate.postgres.connection import Connection
+from jecp_mcp.mandate.postgres.tls import weakness, with_verification
 from jecp_mcp.settings import LedgerSettings
 from tests.postgres.cluster import Cluster, new_cluster
 
@@ -88,20 +88,20 @@ def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_server_elsewhere_that_proves_nothing_is_refused(tls: tuple[Cluster, str, Path]) -> None:
     _, url, _ = tls
     with pytest.raises(LedgerUnavailable, match="certificate"):
-        Link.open(url)
+        Connection.open(url)
 
 
 def test_a_server_elsewhere_whose_certificate_is_known_is_used(
     tls: tuple[Cluster, str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     _, url, certificate = tls
-    Link.open(f"{url}?sslrootcert={certificate}").close()
+    Connection.open(f"{url}?sslrootcert={certificate}").close()
     monkeypatch.setenv("PGSSLROOTCERT", str(certificate))
-    Link.open(url).close()
+    Connection.open(url).close()
     monkeypatch.delenv("PGSSLROOTCERT")
     (tmp_path / ".postgresql").mkdir()
     (tmp_path / ".postgresql" / "root.crt").write_bytes(certificate.read_bytes())
-    Link.open(url).close()
+    Connection.open(url).close()
 
 
 @pytest.mark.parametrize("mode", ["disable", "prefer", "require"])
@@ -109,13 +109,13 @@ def test_a_weaker_mode_is_obeyed_and_named(
     tls: tuple[Cluster, str, Path], monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     _, url, _ = tls
-    Link.open(f"{url}?sslmode={mode}").close()
-    said = unverified(LedgerSettings(url=SecretStr(f"{url}?sslmode={mode}")))
+    Connection.open(f"{url}?sslmode={mode}").close()
+    said = tls_weakness(LedgerSettings(url=SecretStr(f"{url}?sslmode={mode}")))
     assert said is not None
     assert f"sslmode={mode}" in said
     monkeypatch.setenv("PGSSLMODE", mode)
-    Link.open(url).close()
-    assert unverified(LedgerSettings(url=SecretStr(url))) == said
+    Connection.open(url).close()
+    assert tls_weakness(LedgerSettings(url=SecretStr(url))) == said
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_only_what_stays_on_the_machine_goes_unverified(url: str, environ: dict[
 
 
 def test_without_a_server_or_with_a_url_that_is_none_there_is_nothing_to_name() -> None:
-    assert unverified(LedgerSettings()) is None
+    assert tls_weakness(LedgerSettings()) is None
     assert weakness("postgresql://db.example/jecp?nonsense=1", {}) is None
 
 

@@ -1,6 +1,6 @@
 """What one transaction has loaded of a ledger, and as it stands so far; and what it comes to. Pure: no I/O.
 
-Whatever keeps a ledger fills a `Page`, has `jecp_mcp.mandate.rules` decide on it, and stores the `Changes`.
+Whatever keeps a ledger fills a `WorkingSet`, has `jecp_mcp.mandate.rules` decide on it, and stores the `Changes`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.ledger import AlreadyOpen, Reservation, Undelivered
-from jecp_mcp.mandate.slips import Slip, SlipKind, SlipRef, SlipState
-from jecp_mcp.mandate.states import State, counted
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.records import AlreadyOpen, Reservation, Undelivered
+from jecp_mcp.mandate.states import State, counted_amount
 from jecp_mcp.mandate.windows import Window
 
 
@@ -60,7 +60,7 @@ class Call:
     @property
     def counts(self) -> int:
         """What it counts as spent, in micro-USDC."""
-        return counted(self.state, self.held, self.charged, self.refunded)
+        return counted_amount(self.state, self.held, self.charged, self.refunded)
 
 
 class Before(NamedTuple):
@@ -75,7 +75,7 @@ class Before(NamedTuple):
     @property
     def counts(self) -> int:
         """What it counted as spent, in micro-USDC."""
-        return counted(self.state, self.held, self.charged, self.refunded)
+        return counted_amount(self.state, self.held, self.charged, self.refunded)
 
 
 @dataclass(slots=True)
@@ -117,17 +117,17 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A stored slip without its body, of which only the size in bytes matters."""
+class StoredGrant:
+    """A stored grant without its body, of which only the size in bytes matters."""
 
-    ref: SlipRef
-    state: SlipState
+    ref: GrantRef
+    state: GrantState
     size: int
     expires_at: int
 
 
 @dataclass(slots=True)
-class Page:
+class WorkingSet:
     """What was loaded, by what it is looked up by.
 
     Attributes:
@@ -135,8 +135,8 @@ class Page:
         stored: the number of the last call that is in the store.
         slots: the start and amount of every slot of a meter.
         orphans: the ids of the open calls whose process has ended, and of this session's on which no task works.
-        shelf: every stored slip of the kind and principal that were asked for, oldest first.
-        lapsed: stored slips of whatever kind that expired so long ago that they go now.
+        stored_grants: every stored grant of the kind and principal that were asked for, oldest first.
+        lapsed: stored grants of whatever kind that expired so long ago that they go now.
     """
 
     number: int
@@ -148,10 +148,10 @@ class Page:
     references: dict[tuple[str, str, str], str] = field(default_factory=dict)
     meters: dict[str, MeterState] = field(default_factory=dict)
     feeds: dict[str, Feed] = field(default_factory=dict)
-    slips: dict[SlipRef, Slip] = field(default_factory=dict)
+    grants: dict[GrantRef, Grant] = field(default_factory=dict)
     orphans: list[str] = field(default_factory=list)
-    shelf: list[Kept] = field(default_factory=list)
-    lapsed: list[SlipRef] = field(default_factory=list)
+    stored_grants: list[StoredGrant] = field(default_factory=list)
+    lapsed: list[GrantRef] = field(default_factory=list)
     before: dict[str, Before] = field(default_factory=dict)
     """Where each stored call stood when it was loaded."""
 
@@ -167,9 +167,9 @@ class Page:
             self.references[call.rail, call.account, call.reference] = call.call_id
         return call
 
-    def waiting(self, kind: SlipKind, subject: str) -> list[Slip]:
-        """The slips of a subject that are asked for or granted, where a slip is written and those are loaded."""
-        return [slip for slip in self.slips.values() if slip.kind is kind and slip.subject == subject]
+    def waiting(self, kind: GrantKind, subject: str) -> list[Grant]:
+        """The grants of a subject that are asked for or granted, where a grant is written and those are loaded."""
+        return [grant for grant in self.grants.values() if grant.kind is kind and grant.subject == subject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +190,8 @@ class Changes:
         moved: the stored calls that were changed, by id.
         slots: by how much to move each slot, by meter and start, micro-USDC.
         meters: the meters that are new or were moved, by number.
-        dropped_slips: the stored slips that go, some of which may be among those that were changed.
+        dropped_grants: the stored grants that go, some of which may be among those that were changed.
         tally: by how much to move the calls, holds, charges and refunds of each state.
-        keep: whether what loading changed is to stay even without an event.
     """
 
     made: list[tuple[Call, Reservation]] = field(default_factory=list)
@@ -202,21 +201,21 @@ class Changes:
     slots: defaultdict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
     meters: dict[int, MeterState] = field(default_factory=dict)
     events: list[EventRecord] = field(default_factory=list)
-    slips: dict[SlipRef, Slip] = field(default_factory=dict)
-    new_slips: dict[SlipRef, Slip] = field(default_factory=dict)
-    dropped_slips: list[SlipRef] = field(default_factory=list)
+    grants: dict[GrantRef, Grant] = field(default_factory=dict)
+    new_grants: dict[GrantRef, Grant] = field(default_factory=dict)
+    dropped_grants: list[GrantRef] = field(default_factory=list)
     tally: defaultdict[State, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0, 0]))
 
 
 class Events:
     """The chain as a transaction goes on with it."""
 
-    def __init__(self, page: Page, changes: Changes, session: str, at: int) -> None:
+    def __init__(self, loaded: WorkingSet, changes: Changes, session: str, at: int) -> None:
         self._changes = changes
         self._session = session
         self.at = at
-        self.number = page.number
-        self.digest = page.digest
+        self.number = loaded.number
+        self.digest = loaded.digest
 
     def append(
         self,

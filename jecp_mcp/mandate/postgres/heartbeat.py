@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from jecp_mcp.mandate.postgres.leases import BEAT_SECONDS, STUCK_SECONDS
-from jecp_mcp.mandate.postgres.server import Live
+from jecp_mcp.mandate.postgres.leases import BEAT_SECONDS, STUCK_SECONDS, RenewLease
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.server import Server
     from jecp_mcp.mandate.writer import Writer
 
 
-class Heart:
+class Heartbeat:
     """What beats while the ledger is open. Used from one event loop at a time.
 
     Attributes:
@@ -24,7 +23,7 @@ class Heart:
         self.started = False
         self._server = server
         self._writer = writer
-        self._live = Live()
+        self._renewal = RenewLease()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -42,10 +41,10 @@ class Heart:
         assert self._loop is not None
         self._next = self._loop.call_later(BEAT_SECONDS, self.beat)
         self._server.break_off_after(STUCK_SECONDS)
-        if not self._live.waiting:
+        if not self._renewal.waiting:
             # One at a time: a server that is away must not leave a pile of them.
-            self._live.waiting = True
-            self._writer.queue(self._live)
+            self._renewal.waiting = True
+            self._writer.queue(self._renewal)
 
     def stop(self) -> None:
         """Say nothing more."""

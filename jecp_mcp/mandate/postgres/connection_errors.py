@@ -5,7 +5,7 @@ from __future__ import annotations
 from jecp_mcp.errors import LedgerUnavailable
 
 
-class Lost(LedgerUnavailable):
+class ConnectionLost(LedgerUnavailable):
     """The connection broke. What was being committed may have been."""
 
 

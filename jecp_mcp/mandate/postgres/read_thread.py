@@ -10,12 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from jecp_mcp.errors import LedgerUnavailable
-from jecp_mcp.mandate.ledger import CallRow
-from jecp_mcp.mandate.postgres import records
 from jecp_mcp.mandate.postgres.bodies import PART
+from jecp_mcp.mandate.postgres.ledger_queries import LedgerQueries, StoredBody
+from jecp_mcp.mandate.records import CallRow
 
 if TYPE_CHECKING:
-    from jecp_mcp.mandate.postgres.link import Link
+    from jecp_mcp.mandate.postgres.connection import Connection
     from jecp_mcp.mandate.postgres.server import Server
 
 _T = TypeVar("_T")
@@ -24,7 +24,7 @@ _LONGEST_READ: Final = 30.0
 """How long a server may take over a read, in seconds; an audit may take as long as it takes."""
 
 
-class Reader:
+class ReadThread:
     """The thread that reads."""
 
     def __init__(self, server: Server) -> None:
@@ -36,7 +36,7 @@ class Reader:
         """Do something there that nobody waits for."""
         self._pool.submit(blocking)
 
-    async def read(self, reading: Callable[[Link], _T]) -> _T:
+    async def read(self, reading: Callable[[Connection], _T]) -> _T:
         """What a read comes to; a server that does not answer it in time is given up.
 
         Raises:
@@ -60,7 +60,7 @@ class Reader:
 
     async def with_bodies(self, row: CallRow) -> CallRow:
         """A call with its bodies, read while nobody is kept from writing."""
-        request, answer = await self.read(lambda link: records.read_kept(link, row.number))
+        request, answer = await self.read(lambda connection: LedgerQueries(connection).bodies(row.number))
         body = await self._body(request)
         return replace(row, request=body or b"", answer=await self._body(answer) if row.answered else None)
 
@@ -70,15 +70,18 @@ class Reader:
         self._closed = True
         self._pool.shutdown()
 
-    async def _body(self, kept: records.Kept) -> bytes | None:
+    async def _body(self, kept: StoredBody) -> bytes | None:
         """A body, put together from its parts; None where there is none (any more)."""
         if kept.upload is None:
             return kept.body
         whole = bytearray()
         while len(whole) < kept.size:
-            reading = partial(records.read_part, upload=kept.upload, number=len(whole) // PART)
-            part = await self.read(reading)
+            part = await self.read(partial(_read_part, upload=kept.upload, number=len(whole) // PART))
             if not part:
                 return None
             whole += part
         return bytes(whole)
+
+
+def _read_part(connection: Connection, upload: str, number: int) -> bytes | None:
+    return LedgerQueries(connection).part(upload, number)

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from jecp_mcp.mandate.ledger import Conclusion
-from jecp_mcp.mandate.postgres.bodies import INLINE, LONGEST, Uploaded, parts_of
+from jecp_mcp.mandate.postgres.bodies import INLINE, LONGEST, UploadedBody, parts_of
+from jecp_mcp.mandate.records import Conclusion
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.server import Server
@@ -44,7 +44,7 @@ class _Load:
     upload: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
-class Carrier:
+class BodyUploads:
     """The line for large bodies. Used from one event loop at a time."""
 
     def __init__(self, server: Server, queue: Callable[[Conclusion], None]) -> None:
@@ -73,7 +73,7 @@ class Carrier:
             self._waiting.append(_Load(conclusion))
             self.start()
 
-    async def sent(self, body: bytes) -> bytes:
+    async def upload(self, body: bytes) -> bytes:
         """A body as a change may carry it: sent before, where it is large.
 
         Raises:
@@ -88,7 +88,7 @@ class Carrier:
             LedgerError: it could not be sent, and stays on its way.
         """
         while self._waiting:
-            await asyncio.shield(self._attempted())
+            await asyncio.shield(self._attempt_first())
 
     async def finish(self) -> None:
         """Wait as long as a process that ends may.
@@ -121,18 +121,18 @@ class Carrier:
         for task in (self._task, self._attempt):
             if task is not None:
                 task.cancel()
-        self._server.carrier.break_off()
+        self._server.uploader.break_off()
         self._pool.shutdown()
 
     async def _go_on(self) -> None:
         while self._waiting:
             try:
-                await asyncio.shield(self._attempted())
+                await asyncio.shield(self._attempt_first())
             except LedgerError as exc:
                 _LOG.warning("an answer is not kept yet, and neither is what its call cost: %s", exc)
                 await asyncio.sleep(_RETRY)
 
-    def _attempted(self) -> asyncio.Task[None]:
+    def _attempt_first(self) -> asyncio.Task[None]:
         """The attempt to send the first of what is on its way."""
         self.start()
         if self._attempt is None or self._attempt.done():
@@ -152,20 +152,22 @@ class Carrier:
         self._waiting.popleft()
         self._queue(end)
 
-    async def _send(self, body: bytes, upload: str) -> Uploaded:
-        from jecp_mcp.mandate.postgres import records
+    async def _send(self, body: bytes, upload: str) -> UploadedBody:
+        from jecp_mcp.mandate.postgres.ledger_queries import LedgerQueries
 
-        there: set[int] = await self._in_thread(lambda link: records.read_parts(link, upload))
+        there: set[int] = await self._in_thread(lambda connection: LedgerQueries(connection).parts(upload))
         for number, part in parts_of(body):
             if number not in there:
-                await self._in_thread(lambda link, number=number, part=part: link.put_part(upload, number, part))
-        return Uploaded.of(body, upload)
+                await self._in_thread(
+                    lambda connection, number=number, part=part: connection.put_part(upload, number, part)
+                )
+        return UploadedBody.of(body, upload)
 
     async def _in_thread(self, using: Callable[..., Any]) -> Any:
         loop = asyncio.get_running_loop()
-        sending = loop.run_in_executor(self._pool, lambda: self._server.read(using, self._server.carrier))
+        sending = loop.run_in_executor(self._pool, lambda: self._server.read(using, self._server.uploader))
         while not (await asyncio.wait([sending], timeout=_LONGEST_PART))[0]:
-            self._server.carrier.break_off()
+            self._server.uploader.break_off()
         return await sending
 
 

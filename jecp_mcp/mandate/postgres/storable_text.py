@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.ledger import Meter, Reservation
+from jecp_mcp.mandate.needs import Needs
+from jecp_mcp.mandate.records import Reservation
 
 
 def storable(text: str) -> bool:
@@ -17,15 +16,17 @@ def storable(text: str) -> bool:
     return "\0" not in text
 
 
-def checked_id(call_id: str) -> str:
-    """A call's id, where it can be one.
+def check_needs(needs: Needs) -> None:
+    """Refuse a change that names what no table can have.
 
     Raises:
-        LedgerError: it cannot.
+        LedgerError: the id of a call, or the name of a limit, has a NUL or a lone surrogate.
     """
-    if not storable(call_id):
+    if not all(map(storable, needs.ids)):
         raise LedgerError("the ledger knows no such call: the id is no text it can hold")
-    return call_id
+    texts = [text for meter in needs.meters for text in (meter.key, meter.principal, meter.pattern or "")]
+    if not all(map(storable, texts)):
+        raise LedgerError("the ledger cannot hold a value: a limit's name has a NUL or a lone surrogate")
 
 
 def check_texts(wanted: Reservation) -> None:
@@ -36,14 +37,6 @@ def check_texts(wanted: Reservation) -> None:
     """
     texts = [wanted.call_id, wanted.principal, wanted.team or "", wanted.session, wanted.rail, wanted.account]
     texts += [wanted.tool, wanted.payee, wanted.source, wanted.offer, wanted.version or "", wanted.fingerprint]
-    texts += [wanted.kind, wanted.terms, *(ref.slip_id for ref in wanted.uses)]
+    texts += [wanted.kind, wanted.terms, *(ref.grant_id for ref in wanted.uses)]
     if not all(map(storable, texts)):
         raise LedgerError("the ledger cannot hold a value: a text has a NUL or a lone surrogate")
-    check_meters(wanted.meters)
-
-
-def check_meters(meters: Sequence[Meter]) -> None:
-    """Refuse limits that cannot be written, as `check_texts` does."""
-    texts = [text for meter in meters for text in (meter.key, meter.principal, meter.pattern or "")]
-    if not all(map(storable, texts)):
-        raise LedgerError("the ledger cannot hold a value: a limit's name has a NUL or a lone surrogate")

@@ -1,0 +1,16 @@
+"""What SQL says of the states of a call, in words that both databases understand. Pure: text only."""
+
+from __future__ import annotations
+
+STATES = "'reserved', 'sent', 'settled', 'released', 'in_doubt', 'reconciled_charged', 'reconciled_free', 'written_off'"
+OPEN = "state IN ('reserved', 'sent', 'in_doubt')"
+"""Written out, so that SQLite can tell that a partial index covers it."""
+WRITTEN_OFF = "state = 'written_off'"
+CHARGED = "state IN ('settled', 'reconciled_charged')"
+EXCESSIVE = "charged > held"
+"""Written out likewise."""
+COUNTED = (
+    "CASE WHEN state IN ('reserved', 'sent', 'in_doubt', 'written_off') THEN held "
+    f"WHEN {CHARGED} THEN charged - refunded ELSE 0 END"
+)
+"""`jecp_mcp.mandate.states.counted_amount`, for sums over many calls."""

@@ -1,0 +1,175 @@
+"""The calls in SQLite as they are read: outside a transaction, by a connection that never writes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import apsw
+
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.columns import CALL, read_call_row, read_grant, read_totals
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState, OpenQuestions
+from jecp_mcp.mandate.records import (
+    RULED,
+    AlreadyOpen,
+    CallRow,
+    EventRow,
+    Totals,
+    Undelivered,
+)
+from jecp_mcp.mandate.rules import UNDELIVERED_MS
+from jecp_mcp.mandate.sql_conditions import CHARGED, EXCESSIVE, OPEN, WRITTEN_OFF
+from jecp_mcp.mandate.sqlite.schema import KEPT
+from jecp_mcp.mandate.sqlite.store import READ_GRANT
+from jecp_mcp.mandate.states import HOLDING, State
+
+COLUMNS: Final = f"SELECT {', '.join(f'c.{name}' for name in CALL)}"
+ROW = f"""
+{COLUMNS}, coalesce(r.body, x''), a.body
+FROM call AS c LEFT JOIN request AS r ON r.call = c.id LEFT JOIN answer AS a ON a.call = c.id
+"""
+"""One call with its bodies."""
+
+# Bodies have megabytes, and a list has many: an empty answer says that one is kept.
+_LISTED = f"""
+{COLUMNS}, x'', CASE WHEN c.answered AND EXISTS (SELECT 1 FROM answer WHERE call = c.id) THEN x'' END FROM call AS c
+"""  # noqa: S608 constants of this module
+
+_EVENTS = """
+SELECT e.body, e.digest, coalesce(c.call_id, 'the missing call ' || e.call)
+FROM event AS e LEFT JOIN call AS c ON c.id = e.call
+"""
+
+_LATEST = 10_000
+"""How many of the latest calls are looked at for an account's balance."""
+
+
+class LedgerQueries:
+    """What is read of one ledger with one connection, outside the transactions that write."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def row(self, call_id: str) -> CallRow | None:
+        return self._one(ROW, "WHERE c.call_id = ?", call_id)
+
+    def number(self, number: int) -> CallRow:
+        """A call that is there, by its number."""
+        return read_call_row(self._connection.execute(ROW + "WHERE c.id = ?", (number,)).get)
+
+    def identical(self, fingerprint: str, now: UnixMs) -> AlreadyOpen | Undelivered | None:
+        """The call that another one with this fingerprint would repeat, as `jecp_mcp.mandate.rules` decides it."""
+        found = self._one(ROW, f"WHERE c.fingerprint = ? AND c.{OPEN}", fingerprint)
+        if found is not None:
+            return AlreadyOpen(found)
+        where = f"WHERE c.fingerprint = ? AND {KEPT} AND c.ended_at > ? ORDER BY c.id DESC LIMIT 1"
+        found = self._one(ROW, where, fingerprint, max(now, self.last_at() or now) - UNDELIVERED_MS)
+        return None if found is None else Undelivered(found)
+
+    def of_reference(self, rail: str, account: str, reference: str) -> CallRow | None:
+        return self._one(ROW, "WHERE c.rail = ? AND c.account = ? AND c.reference = ?", rail, account, reference)
+
+    def last_of(self, rail: str, account: str) -> CallRow | None:
+        """The latest call of an account whose answer told the balance, or None where it is none of the latest calls."""
+        where = """WHERE c.rail = ? AND c.account = ? AND c.balance_after IS NOT NULL
+        AND c.id > (SELECT max(id) FROM call) - ? ORDER BY c.id DESC LIMIT 1"""
+        return self._one(_LISTED, where, rail, account, _LATEST)
+
+    def has_paid(self, principal: str, rail: str, account: str, payee: str) -> bool:
+        paid = f"SELECT 1 FROM call WHERE payee = ? AND account = ? AND {CHARGED} AND rail = ? AND principal = ?"  # noqa: S608 a constant
+        return bool(self._connection.execute(f"SELECT EXISTS ({paid})", (payee, account, rail, principal)).get)
+
+    def due(self, session: str, now: UnixMs, limit: int) -> list[CallRow]:
+        """The open calls of a session whose payee is due to be asked, the longest due first.
+
+        Where the clock is behind the last change, that one's instant is the ledger's.
+        """
+        where = f"WHERE c.owner = ? AND c.look_again_at <= ? AND c.{OPEN} ORDER BY c.look_again_at, c.id LIMIT ?"
+        return self._list(where, session, max(now, self.last_at() or now), limit)
+
+    def last_at(self) -> UnixMs | None:
+        """The instant of the last change; None where there is none."""
+        last = self._connection.execute("SELECT body FROM event ORDER BY id DESC LIMIT 1").get
+        return None if last is None else UnixMs(json.loads(last)[1])
+
+    def next_look(self, session: str) -> UnixMs | None:
+        found: UnixMs | None = self._connection.execute(
+            "SELECT min(look_again_at) FROM call WHERE owner = ? AND look_again_at IS NOT NULL", (session,)
+        ).get
+        return found
+
+    def rows(self, limit: int, states: frozenset[State] | None, principal: str | None = None) -> list[CallRow]:
+        where, values = [], list[str]()
+        if states is not None:
+            values += sorted(state.value for state in states)
+            where.append(f"c.state IN ({','.join('?' * len(values))})")
+            if states <= HOLDING:
+                # Few calls are: begin with them, not with the latest.
+                few = f"SELECT id FROM call WHERE {OPEN} UNION ALL SELECT id FROM call WHERE {WRITTEN_OFF}"  # noqa: S608 constants
+                where.append(f"c.id IN ({few})")
+        if principal is not None:
+            values.append(principal)
+            where.append("c.principal = ?")
+        chosen = f"WHERE {' AND '.join(where)}" if where else ""
+        return self._list(f"{chosen} ORDER BY c.id DESC LIMIT ?", *values, limit)
+
+    def excessive(self, limit: int) -> list[CallRow]:
+        unruled = "substr(coalesce(c.evidence, ''), 1, ?) <> ?"
+        return self._list(f"WHERE {EXCESSIVE} AND {unruled} ORDER BY c.id DESC LIMIT ?", len(RULED), RULED, limit)
+
+    def pages(self, after: int, limit: int) -> list[CallRow]:
+        return self._list("WHERE c.id > ? ORDER BY c.id LIMIT ?", after, limit)
+
+    def last_number(self) -> int:
+        return int(self._connection.execute("SELECT max(id) FROM call").get or 0)
+
+    def first_body(self, behind: int) -> int:
+        firsts = [
+            self._connection.execute(f"SELECT min(call) FROM {table} WHERE call > ?", (behind,)).get  # noqa: S608 two constants
+            for table in ("request", "answer")
+        ]
+        return min((int(first) for first in firsts if first is not None), default=2**63 - 1)
+
+    def open_owners(self) -> list[tuple[str, str, str]]:
+        """The owners of open calls, with the rail and account of each."""
+        return self._all(f"SELECT DISTINCT owner, rail, account FROM call WHERE {OPEN}")  # noqa: S608 a constant
+
+    def totals(self) -> Totals:
+        return read_totals(self._all("SELECT state, calls, held, charged - refunded FROM tally"))
+
+    def events(self, call_id: str | None, after: int, limit: int) -> list[EventRow]:
+        whose = "" if call_id is None else "e.call = (SELECT id FROM call WHERE call_id = ?) AND"
+        asked = (after, limit) if call_id is None else (call_id, after, limit)
+        return [
+            chain.read(*row) for row in self._all(f"{_EVENTS} WHERE {whose} e.id > ? ORDER BY e.id LIMIT ?", *asked)
+        ]
+
+    def grant(self, ref: GrantRef) -> Grant | None:
+        found = self._all(READ_GRANT + "WHERE kind = ? AND slip_id = ?", ref.kind.value, ref.grant_id)
+        return read_grant(found[0]) if found else None
+
+    def grants(self, kind: GrantKind, subject: str | None, states: frozenset[GrantState], limit: int) -> list[Grant]:
+        names = sorted(state.value for state in states)
+        whose = "" if subject is None else "AND subject = ?"
+        where = f"WHERE kind = ? AND state IN ({','.join('?' * len(names))}) {whose} ORDER BY id DESC LIMIT ?"
+        asked = (kind.value, *names, *(() if subject is None else (subject,)), limit)
+        return [read_grant(row) for row in self._all(READ_GRANT + where, *asked)]
+
+    def questions(self, at: UnixMs, skip: int, limit: int) -> OpenQuestions:
+        waiting = "FROM slip WHERE state = 'asked' AND kind IN ('approval', 'limit') AND expires_at > ?"
+        ((total,),) = self._all(f"SELECT count(*) {waiting}", at)
+        where = f"WHERE id IN (SELECT id {waiting}) ORDER BY id LIMIT ? OFFSET ?"
+        return OpenQuestions([read_grant(row) for row in self._all(READ_GRANT + where, at, limit, skip)], total)
+
+    def _one(self, calls: str, where: str, *asked: Any) -> CallRow | None:
+        found = self._connection.execute(f"{calls} {where}", asked).get
+        return None if found is None else read_call_row(found)
+
+    def _list(self, where: str, *asked: Any) -> list[CallRow]:
+        return [read_call_row(row) for row in self._all(f"{_LISTED} {where}", *asked)]
+
+    def _all(self, sql: str, *asked: Any) -> list[Any]:
+        found: list[Any] = self._connection.execute(sql, asked).fetchall()
+        return found
