@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jecp_mcp import jsontext
-from jecp_mcp.calls import display, refusals
+from jecp_mcp.calls import consent_refusals, display
 from jecp_mcp.calls.ports import Caller, Decision, Question, Reply
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.quotes import QuoteKind
@@ -112,12 +112,12 @@ class Approvals:
         """
         asked = Asked.of(question)
         if asked is None:
-            return refusals.not_showable(question)
+            return consent_refusals.not_showable(question)
         known = await self._known(question, asked, kind)
         if known is not None and known.state in {GrantState.GRANTED, GrantState.USED}:
             return GrantRef(known.kind, known.grant_id)
         if known is not None and known.state is GrantState.DENIED:
-            return refusals.approval_denied(question)
+            return consent_refusals.approval_denied(question)
         return await self._ask(question, asked, caller, kind, known)
 
     async def _ask(
@@ -136,14 +136,14 @@ class Approvals:
                 return GrantRef(granted.kind, granted.grant_id)
             case Decision.DECLINED:
                 await self._write(question, asked, kind, GrantState.DENIED, "declined in the host")
-                return refusals.approval_denied(question)
+                return consent_refusals.approval_denied(question)
             case Decision.WAITING:
-                return refusals.approval_pending(question)
+                return consent_refusals.approval_pending(question)
             case _:
                 parked = waiting or await self._asked(question, asked, kind)
                 if isinstance(parked, Refusal):
                     return parked
-                return refusals.approval_required(question, parked.grant_id, parked.expires_at, reply.reason)
+                return consent_refusals.approval_required(question, parked.grant_id, parked.expires_at, reply.reason)
 
     async def park(self, question: Question) -> Grant | Refusal:
         """Leave the question for a person outside the host, if it can be; one that is already there stays.
@@ -153,7 +153,7 @@ class Approvals:
         """
         asked, kind = Asked.of(question), GrantKind.APPROVAL
         if asked is None:
-            return refusals.not_showable(question)
+            return consent_refusals.not_showable(question)
         return await self._known(question, asked, kind) or await self._asked(question, asked, kind)
 
     async def _known(self, question: Question, wanted: Asked, kind: GrantKind) -> Grant | None:
@@ -176,7 +176,7 @@ class Approvals:
         try:
             return await self._write(question, asked, kind, GrantState.ASKED, None)
         except TooManyQuestions:
-            return refusals.too_many_questions(question)
+            return consent_refusals.too_many_questions(question)
 
     async def _write(
         self, question: Question, asked: Asked, kind: GrantKind, state: GrantState, note: str | None

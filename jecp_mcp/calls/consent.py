@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from jecp_mcp.calls import codes, refusals
+from jecp_mcp.calls import codes, consent_refusals
 from jecp_mcp.calls.approval import Approvals
 from jecp_mcp.calls.orders import Order, Orders
 from jecp_mcp.calls.ports import Caller
@@ -52,7 +52,7 @@ class Consents:
             if again.answer is not None or (order.quote.covers(again.quote) and again.permit.hold <= order.permit.hold):
                 return replace(again, uses=agreed.uses)
             order = replace(again, uses=order.uses)
-        return refusals.price_keeps_changing(order.offer)
+        return consent_refusals.price_keeps_changing(order.offer)
 
     async def park(self, order: Order, because: str) -> Grant | Refusal:
         """The question whether to buy it, left for a person outside the host; or why it cannot be."""

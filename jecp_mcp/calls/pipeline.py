@@ -16,7 +16,7 @@ from typing import Self, assert_never
 import anyio
 from anyio.abc import TaskGroup
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import consent_refusals, refusals
 from jecp_mcp.calls.consent import Consents
 from jecp_mcp.calls.ends import refused, standing
 from jecp_mcp.calls.execution import Execution, is_unfinished
@@ -174,7 +174,7 @@ class Calls:
             if end is not None and (end.charge is not Charge.NO or end.answer is not None):
                 return replace(end, offer=purchase.offer)
             if grant.expires_at <= self._clock.now():
-                return refused(refusals.prepared_expired(grant.expires_at), purchase.offer)
+                return refused(consent_refusals.prepared_expired(grant.expires_at), purchase.offer)
         return await self._buy(purchase, caller, grant)
 
     async def _buy(self, purchase: Purchase, caller: Caller, grant: Grant | None = None) -> CallEnd:
@@ -364,5 +364,5 @@ def _as_promised(order: Order, grant: Grant) -> Order | Refusal:
     """The order for no more than was promised for it when it was prepared."""
     call = PreparedCall.read(grant)
     if not call.still(order):
-        return refusals.price_changed(call.key, call.quote, order.quote)
+        return consent_refusals.price_changed(call.key, call.quote, order.quote)
     return order.at_most(call.hold)

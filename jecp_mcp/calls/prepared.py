@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jecp_mcp import jsontext
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import consent_refusals
 from jecp_mcp.calls.orders import Order
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.quotes import Quote, QuoteKind
@@ -116,7 +116,7 @@ def unusable(grant: Grant, now: UnixMs) -> Refusal | None:
     A used one may be good again, or have an answer to give back: that is for its call's row to say.
     """
     if grant.state is GrantState.SUPERSEDED:
-        return refusals.prepared_superseded()
+        return consent_refusals.prepared_superseded()
     if grant.expires_at <= now and grant.state is not GrantState.USED:
-        return refusals.prepared_expired(grant.expires_at)
+        return consent_refusals.prepared_expired(grant.expires_at)
     return None

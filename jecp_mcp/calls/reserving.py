@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import consent_refusals, refusals
 from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
 from jecp_mcp.calls.consent import Consents
 from jecp_mcp.calls.orders import Order
@@ -97,7 +97,7 @@ class Reservations:
             case OverLimit() as over:
                 return refusals.limit_reached(over, asked.request.hold)
             case NotGood() as found:
-                return refusals.not_good(found)
+                return consent_refusals.not_good(found)
             case AlreadyOpen(row) | Undelivered(row):
                 self.spend(order.uses, order.fingerprint, order.principal, row.call_id)
                 return asked.admission

@@ -240,7 +240,7 @@ class Writer:
     def _in_thread(self, batch: list[_Change], commit: Callable[[Sequence[_Change], bool], list[Any]]) -> None:
         self._busy = True
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, "jecp-ledger")
+            self._pool = ThreadPoolExecutor(1, "ledger")
         assert self._loop is not None
         written = self._loop.run_in_executor(self._pool, commit, batch, True)
         written.add_done_callback(lambda done: self._on_written(batch, done))

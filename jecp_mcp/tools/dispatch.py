@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import consent_refusals, refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
@@ -19,7 +19,7 @@ from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS, TOOL_NOT_FOUND, TOOL_QUARANTINED
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
-from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
 from jecp_mcp.tools.own.definitions import OWN, own_cards
@@ -170,7 +170,7 @@ class ToolDispatcher:
         """Buy what was prepared."""
         known = await self._deps.calls.prepared(arguments["prepared_id"], caller.principal)
         if known is None:
-            return self._refuse(_EXECUTE, arguments, refusals.prepared_unknown())
+            return self._refuse(_EXECUTE, arguments, consent_refusals.prepared_unknown())
         grant, call = known
         found = find_tool(self._deps.registry, call.key)
         if found is None:

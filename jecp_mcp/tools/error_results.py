@@ -8,7 +8,7 @@ from typing import Any, Final
 from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose, money_sentence
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.types import NextAction, Text, ToolResult

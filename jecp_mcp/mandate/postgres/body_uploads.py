@@ -52,7 +52,7 @@ class BodyUploads:
         self._server = server
         self._queue = queue
         self._waiting: deque[_Load] = deque()
-        self._pool = ThreadPoolExecutor(1, "jecp-ledger-bodies")
+        self._pool = ThreadPoolExecutor(1, "ledger-bodies")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._attempt: asyncio.Task[None] | None = None

@@ -29,7 +29,7 @@ CONNECT_SECONDS = 3
 """How long to try one address of the server."""
 
 _LAYOUT_LOCK = 0x4A454350
-"""``JECP`` in ASCII: the advisory lock of whoever lays out the tables."""
+"""The advisory lock of whoever lays out the tables."""
 
 _DEFAULTS: dict[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,

@@ -29,7 +29,7 @@ class ReadThread:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._pool = ThreadPoolExecutor(1, "jecp-ledger-reading")
+        self._pool = ThreadPoolExecutor(1, "ledger-reading")
         self._closed = False
 
     def submit(self, blocking: Callable[[], Any]) -> None:

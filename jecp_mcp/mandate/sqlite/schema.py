@@ -11,7 +11,7 @@ from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate.sql_conditions import CHARGED, EXCESSIVE, OPEN, STATES, WRITTEN_OFF
 
 APPLICATION_ID = 0x4A454350
-"""``JECP`` in ASCII, in the file's header (SQLite file format §1.3.15)."""
+"""What marks a ledger, in the file's header (SQLite file format §1.3.15)."""
 
 VERSION = 4
 """The version of the tables, in ``user_version``: the first that a release wrote."""

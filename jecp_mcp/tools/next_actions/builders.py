@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from jecp_mcp.calls.codes import APPROVAL_SPENT, CALL_IN_PROGRESS, CLOCK_WRONG, SHUTTING_DOWN
-from jecp_mcp.calls.ports import CallEnd, Charge
-from jecp_mcp.clock import UnixMs, parse_iso
+from jecp_mcp.calls.ports import Charge
+from jecp_mcp.clock import parse_iso
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
 from jecp_mcp.rails.codes import ACCOUNT_CHANGED
 from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE, TOO_LATE_TO_SEND
-from jecp_mcp.tools.next_actions.alternatives import Alternatives
-from jecp_mcp.tools.publishing.links import LinkPolicy
+from jecp_mcp.tools.next_actions.case import Case, Context
 from jecp_mcp.tools.types import Actor, NextAction
-from jecp_mcp.wire.jecp.next_actions import HubAction
 
 TOPUPS_USD: Final = (5, 20, 100)
 """The amounts a Hub sells, in whole USD (JECP 03-errors §4.3)."""
@@ -32,60 +28,8 @@ MAX_ARGUMENTS: Final = 4_000
 """The longest arguments, in characters of JSON, that an error repeats as a ready call."""
 
 _MAX_FOREIGN = 600
-_LONGEST_WAIT = 86_400
 _WORTH_WAITING = 7_200
 """How long an agent may be told to wait, in seconds: enough for an hour's window, not for a day's."""
-
-
-Source = Literal["hub", "bridge"]
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Where a refusal was met.
-
-    Attributes:
-        tool: the tool the model called, and `arguments` what it gave; the same call again is these two. The arguments
-            are None where they are not at hand.
-        own: the names of our own tools that are published now.
-        links: which of the Hub's links may be shown.
-        now: the wall clock.
-        target: the published name of the action to be bought, None when there is none.
-        successor: the published name of the action that takes its place, if the catalog has one.
-        offers: where other actions are looked for; None where the catalog is not at hand.
-        page: where a person can answer in a browser, None where there is no such page.
-    """
-
-    tool: str
-    arguments: Mapping[str, Any] | None
-    own: frozenset[str]
-    links: LinkPolicy
-    now: UnixMs
-    target: str | None = None
-    action: Offer | None = None
-    successor: str | None = None
-    offers: Alternatives | None = None
-    page: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One refusal, with everything that bears on the next step."""
-
-    end: CallEnd
-    refusal: Refusal
-    context: Context
-    said: HubAction | None
-    type: str
-    source: Source
-
-    @property
-    def wait(self) -> int | None:
-        """How long to wait as the Hub said, in seconds, within a day."""
-        seconds = self.refusal.retry_after_seconds
-        if seconds is None and self.said is not None:
-            seconds = self.said.retry_after_seconds
-        return None if seconds is None else min(max(seconds, 0), _LONGEST_WAIT)
 
 
 def next_action(

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp.jsontext import NOTHING
-from jecp_mcp.tools.next_actions.builders import Case, action_of, ask_operator, next_action
+from jecp_mcp.tools.next_actions.builders import action_of, ask_operator, next_action
+from jecp_mcp.tools.next_actions.case import Case
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from jecp_mcp.money import parse_usdc
-from jecp_mcp.tools.next_actions.builders import (
-    Case,
-    next_action,
-    same_call,
-    wait_for_window,
-    ways_to_answer,
-)
+from jecp_mcp.tools.next_actions.builders import next_action, same_call, wait_for_window, ways_to_answer
+from jecp_mcp.tools.next_actions.case import Case
 from jecp_mcp.tools.next_actions.catalog_lookups import cheaper
 from jecp_mcp.tools.types import NextAction
 

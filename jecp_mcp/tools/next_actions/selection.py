@@ -19,7 +19,7 @@ from jecp_mcp.rails import codes as rail_codes
 from jecp_mcp.rails.jecp import codes as hub_codes
 from jecp_mcp.tools import codes as tool_codes
 from jecp_mcp.tools.next_actions import builders, catalog_lookups, human_approval
-from jecp_mcp.tools.next_actions.builders import Case, Context
+from jecp_mcp.tools.next_actions.case import Case, Context
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.next_actions import paired_type, parse_next_action
 

@@ -24,7 +24,7 @@ from jecp_mcp.tools.codes import (
     TOOL_QUARANTINED,
 )
 from jecp_mcp.tools.error_results import message_of, next_action_object
-from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose
 from jecp_mcp.tools.own import browse, refunds
 from jecp_mcp.tools.own.definitions import OWN, own_cards

@@ -17,6 +17,7 @@ import anyio
 import pytest
 
 import jecp_mcp.calls.refusals as words
+from jecp_mcp.calls import consent_refusals
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.prepared import PREPARED_MS
 from jecp_mcp.clock import UnixMs
@@ -247,11 +248,11 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
         "has left the limits' windows is not known"
     )), Charge.NO),
     "a clock that is ahead of the Hub's": (words.clock_wrong(400.0), Charge.NO),
-    "a price that changed each time a person was asked": (words.price_keeps_changing(ACTION), Charge.NO),
+    "a price that changed each time a person was asked": (consent_refusals.price_keeps_changing(ACTION), Charge.NO),
     "an offer that nothing here pays for": (words.no_rail(replace(ACTION, source="https://merchant.example")), Charge.NO),
     "a call that fits no request": (words.unwritable(WireError("the input is larger than 5 MB")), Charge.NO),
-    "approval of what cannot be shown": (words.not_showable(ASKED), Charge.NO),
-    "an approval that was used up just now": (words.not_good(NotGood(GrantRef(GrantKind.APPROVAL, "x"), None)), Charge.NO),
+    "approval of what cannot be shown": (consent_refusals.not_showable(ASKED), Charge.NO),
+    "an approval that was used up just now": (consent_refusals.not_good(NotGood(GrantRef(GrantKind.APPROVAL, "x"), None)), Charge.NO),
     "the identical call is running": (words.in_progress(row(State.SENT)), Charge.UNKNOWN),
     "an identical call is in doubt": (words.in_doubt(row(State.IN_DOUBT)), Charge.UNKNOWN),
     "a call in doubt for which a limit has no room": (

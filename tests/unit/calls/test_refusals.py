@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import consent_refusals, refusals
 from jecp_mcp.calls.ends import charge_of, conclusion, ended, refused, standing
 from jecp_mcp.calls.ports import Charge, Question
 from jecp_mcp.calls.stored import dump_answer
@@ -87,21 +87,21 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.standing(row(State.RELEASED)), "CALL_OVER", "ended without an answer. It was not charged."),
     (lambda: refusals.standing(row(State.RECONCILED_FREE)), "CALL_OVER", "It was not charged."),
     (lambda: refusals.standing(row(State.WRITTEN_OFF)), "CALL_WRITTEN_OFF", "0.00007 USDC count as spent. Tell the user"),
-    (lambda: refusals.approval_required(ASKED, "AB-CD", AT, "no host"), "APPROVAL_REQUIRED", "in the chat: no host. Nothing was"),
-    (lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", "in the chat: nobody answered. Nothing"),
-    (lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", f"Until {SINCE} the user can"),
-    (lambda: refusals.approval_pending(ASKED), "APPROVAL_PENDING", "It is dear. The user is being asked. Nothing was"),
-    (lambda: refusals.approval_denied(ASKED), "APPROVAL_DENIED", "refused to pay 0.00007 USDC for docs/pdf:make. Nothing"),
-    (refusals.prepared_unknown, "PREPARED_NOT_FOUND", "Nothing was charged."),
-    (lambda: refusals.prepared_expired(AT), "PREPARED_EXPIRED", f"expired at {SINCE}. Nothing was charged."),
-    (refusals.prepared_superseded, "PREPARED_SUPERSEDED", "Nothing was charged."),
-    (lambda: refusals.price_changed("docs/pdf:make", _quote(70), _quote(None)), "PRICE_CHANGED", "was prepared at 0.00007 USDC and costs an unknown price now."),
-    (lambda: refusals.price_changed("docs/pdf:make", _quote(70), _quote(80)), "PRICE_CHANGED", "at 0.00007 USDC and costs 0.00008 USDC now."),
-    (lambda: refusals.price_changed("docs/pdf:make", _quote(70), _quote(70)), "PRICE_CHANGED", "has another version or kind of price since"),
-    (lambda: refusals.not_good(gone(GrantKind.PREPARED)), "PREPARED_NOT_FOUND", "Nothing was charged."),
-    (lambda: refusals.not_good(gone(GrantKind.PREPARED, found=True)), "PREPARED_SUPERSEDED", "Nothing was charged."),
-    (lambda: refusals.not_good(gone(GrantKind.APPROVAL)), "APPROVAL_SPENT", "Nothing was charged."),
-    (lambda: refusals.not_good(gone(GrantKind.LIMIT, found=True)), "APPROVAL_SPENT", "Nothing was charged."),
+    (lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, "no host"), "APPROVAL_REQUIRED", "in the chat: no host. Nothing was"),
+    (lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", "in the chat: nobody answered. Nothing"),
+    (lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", f"Until {SINCE} the user can"),
+    (lambda: consent_refusals.approval_pending(ASKED), "APPROVAL_PENDING", "It is dear. The user is being asked. Nothing was"),
+    (lambda: consent_refusals.approval_denied(ASKED), "APPROVAL_DENIED", "refused to pay 0.00007 USDC for docs/pdf:make. Nothing"),
+    (consent_refusals.prepared_unknown, "PREPARED_NOT_FOUND", "Nothing was charged."),
+    (lambda: consent_refusals.prepared_expired(AT), "PREPARED_EXPIRED", f"expired at {SINCE}. Nothing was charged."),
+    (consent_refusals.prepared_superseded, "PREPARED_SUPERSEDED", "Nothing was charged."),
+    (lambda: consent_refusals.price_changed("docs/pdf:make", _quote(70), _quote(None)), "PRICE_CHANGED", "was prepared at 0.00007 USDC and costs an unknown price now."),
+    (lambda: consent_refusals.price_changed("docs/pdf:make", _quote(70), _quote(80)), "PRICE_CHANGED", "at 0.00007 USDC and costs 0.00008 USDC now."),
+    (lambda: consent_refusals.price_changed("docs/pdf:make", _quote(70), _quote(70)), "PRICE_CHANGED", "has another version or kind of price since"),
+    (lambda: consent_refusals.not_good(gone(GrantKind.PREPARED)), "PREPARED_NOT_FOUND", "Nothing was charged."),
+    (lambda: consent_refusals.not_good(gone(GrantKind.PREPARED, found=True)), "PREPARED_SUPERSEDED", "Nothing was charged."),
+    (lambda: consent_refusals.not_good(gone(GrantKind.APPROVAL)), "APPROVAL_SPENT", "Nothing was charged."),
+    (lambda: consent_refusals.not_good(gone(GrantKind.LIMIT, found=True)), "APPROVAL_SPENT", "Nothing was charged."),
 ]  # fmt: skip
 
 
@@ -136,14 +136,20 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
         ),
         (lambda: refusals.standing(row(State.WRITTEN_OFF)), {"since": SINCE, "state": "written_off"}),
         (
-            lambda: refusals.approval_required(ASKED, "AB-CD", AT, ""),
+            lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, ""),
             {"approval_code": "AB-CD", "amount_usdc": "0.00007", "expires_at": SINCE},
         ),
-        (lambda: refusals.approval_pending(ASKED), {"amount_usdc": "0.00007"}),
-        (lambda: refusals.approval_denied(ASKED), {"amount_usdc": "0.00007"}),
-        (lambda: refusals.prepared_expired(AT), {"expired_at": SINCE}),
-        (lambda: refusals.price_changed("k", _quote(70), _quote(80)), {"was_usdc": "0.00007", "now_usdc": "0.00008"}),
-        (lambda: refusals.price_changed("k", _quote(None), _quote(70)), {"was_usdc": None, "now_usdc": "0.00007"}),
+        (lambda: consent_refusals.approval_pending(ASKED), {"amount_usdc": "0.00007"}),
+        (lambda: consent_refusals.approval_denied(ASKED), {"amount_usdc": "0.00007"}),
+        (lambda: consent_refusals.prepared_expired(AT), {"expired_at": SINCE}),
+        (
+            lambda: consent_refusals.price_changed("k", _quote(70), _quote(80)),
+            {"was_usdc": "0.00007", "now_usdc": "0.00008"},
+        ),
+        (
+            lambda: consent_refusals.price_changed("k", _quote(None), _quote(70)),
+            {"was_usdc": None, "now_usdc": "0.00007"},
+        ),
     ],
 )
 def test_the_details_are_for_programs(made: Callable[[], Refusal], details: dict[str, object]) -> None:

@@ -9,7 +9,7 @@ from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.tools.next_actions.builders import Context
+from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.own.definitions import own_cards
 from jecp_mcp.tools.publishing.links import LinkPolicy
 
