@@ -11,7 +11,7 @@ anew, as a chain of their own.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,7 +143,7 @@ class _Salvage:
     def _call(self, number: int, events: list[EventRow]) -> bool:
         """Save one call; False when nothing of it can be read."""
         row: CallRow | None = self._calls.rows.get(number)
-        if row is not None and self._save(_at_least(row, events)):
+        if row is not None and self._save(_at_least(row, events), events):
             return True
         if not events:
             return False
@@ -153,7 +153,7 @@ class _Salvage:
         self._rebuilt.append(rebuilt.call_id)
         return True
 
-    def _save(self, row: CallRow) -> bool:
+    def _save(self, row: CallRow, events: Sequence[EventRow] = ()) -> bool:
         """Write a call with its bodies and events; False when what was read cannot be a call."""
         request, answer = self._body("request", row), self._body("answer", row)
         row = replace(row, answered=answer is not None)
@@ -169,7 +169,7 @@ class _Salvage:
                         self._new.execute(f"INSERT INTO {table} VALUES (?, ?)", (row.number, body))  # noqa: S608 two constants
         except apsw.ConstraintError:
             return False
-        self._tell(row, request, answer)
+        self._tell(row, request, answer, _notes(row, events))
         self._unexplained.explain(row)
         return True
 
@@ -183,7 +183,9 @@ class _Salvage:
             return None
         return body if isinstance(body, bytes) else None
 
-    def _tell(self, row: CallRow, request: bytes | None, answer: bytes | None) -> None:
+    def _tell(
+        self, row: CallRow, request: bytes | None, answer: bytes | None, notes: Sequence[Mapping[str, object]]
+    ) -> None:
         """The events that lead to the call as it stands."""
         first = chain.reservation(row, None if request is None else chain.body_digest(request))
         last = chain.facts(
@@ -203,8 +205,8 @@ class _Salvage:
             self._write(row.sent_at, Event.RESEND.value, row, (state, *begun))
         if row.owner != row.session or row.claim:
             self._write(row.sent_at, chain.ADOPT, row, (state, *begun), facts={"claim": row.claim}, session=row.owner)
-        if row.mark is not None:
-            self._write(row.sent_at, chain.NOTE, row, (state, state, *begun[1:]), facts={"mark": row.mark.value})
+        for note in notes:
+            self._write(row.sent_at, chain.NOTE, row, (state, *begun), facts=note)
         ended = row.sent_at if row.ended_at is None else row.ended_at
         if end is not None:
             standing = (state, row.state, *now)
@@ -292,6 +294,19 @@ class _Salvage:
         body = chain.write(self._number, at, event, call, standing, who, evidence, facts or {})
         self._head = chain.digest(self._head, body)
         self._new.execute("INSERT INTO event VALUES (?, ?, ?, ?)", (self._number, call, body, self._head))
+
+
+def _notes(row: CallRow, events: Sequence[EventRow]) -> list[Mapping[str, object]]:
+    """What its rail wrote down of a call, or how far it had come at least."""
+    if row.mark is None:
+        return []
+    told: list[Mapping[str, object]] = [
+        chain.facts(mark=event.facts.get("mark"), data=event.facts.get("data"))
+        for event in events
+        if event.event == chain.NOTE
+    ]
+    known = any(note.get("mark") == row.mark for note in told)
+    return told if known else [*told, {"mark": row.mark.value}]
 
 
 def _at_least(row: CallRow, events: list[EventRow]) -> CallRow:

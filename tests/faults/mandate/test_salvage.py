@@ -13,10 +13,11 @@ import apsw
 import pytest
 
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.domain.outcomes import Mark, Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.records import Admitted, Conclusion, Meter
+from jecp_mcp.mandate.records import Admitted, Conclusion, Meter, Note
 from jecp_mcp.mandate.repair.diagnose import Finding, Level, Mend, examine
 from jecp_mcp.mandate.repair.repair import mend
 from jecp_mcp.mandate.states import OPEN, State
@@ -359,3 +360,26 @@ async def test_meters_that_disagree_are_counted_anew(path: Path) -> None:
     mend(path, [fault], SystemClock())
     assert not faults(examine(path, SystemClock()))
     assert await counted(path) == SPENT
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("lost", ["nothing", "the chain"])
+async def test_what_a_rail_wrote_down_is_saved_with_its_call(path: Path, lost: str) -> None:
+    ledger = open_ledger(path)
+    await ledger.reserve(reservation(ledger.session, call_id="noted", fingerprint="noted"))
+    await ledger.note("noted", 0, [Note(Mark.ACCEPTED), Note(Mark.RESULT, answer=b"{}"), Note(Mark.INTENT, "5000")])
+    await ledger.close()
+    if lost == "the chain":
+        with closing(apsw.Connection(str(path))) as connection:
+            connection.execute("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE type = 'trigger'")
+        with closing(apsw.Connection(str(path))) as connection:
+            connection.execute("DELETE FROM event")
+    salvaged(path)
+    ledger = open_ledger(path)
+    row = await ledger.row("noted")
+    assert row is not None
+    assert (row.mark, row.answer) == (Mark.INTENT, b"{}")
+    notes = [event.facts for event in await ledger.events("noted") if event.event == chain.NOTE]
+    assert notes[-1] == ({"mark": "intent"} if lost == "the chain" else {"mark": "intent", "data": "5000"})
+    assert not (await ledger.audit()).findings
+    await ledger.close()
