@@ -247,8 +247,8 @@ async def test_a_call_that_another_process_took_over_is_left_to_it(tmp_path: Pat
         execute = rail.send
 
         async def lose_the_lease_first(*given: Any, **more: Any) -> Outcome:
-            assert ledger._owner is not None  # type: ignore[attr-defined]  # what says that this process lives
-            ledger._owner.release()  # type: ignore[attr-defined]
+            assert ledger._own_lock is not None  # type: ignore[attr-defined]  # what says that this process lives
+            ledger._own_lock.release()  # type: ignore[attr-defined]
             async with opened(tmp_path, always_lost, clock=clock, mandate=ONE_AN_HOUR) as (other, _, books):
                 await other.recover()
                 await books.flush()
@@ -287,8 +287,8 @@ async def test_a_refusal_heard_by_who_lost_the_call_is_not_told_as_free_while_it
     async with shop(tmp_path) as (calls, rail, ledger, clock):
 
         async def refused_and_then_overtaken(_request: StoredRequest, _replay: bool) -> Outcome:
-            assert ledger._owner is not None  # type: ignore[attr-defined]  # what says that this process lives
-            ledger._owner.release()  # type: ignore[attr-defined]
+            assert ledger._own_lock is not None  # type: ignore[attr-defined]  # what says that this process lives
+            ledger._own_lock.release()  # type: ignore[attr-defined]
             async with opened(tmp_path, always_charged, clock=clock, mandate=ONE_AN_HOUR) as (heir, _, books):
                 await heir.recover()
                 await books.flush()

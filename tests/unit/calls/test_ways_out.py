@@ -260,7 +260,7 @@ async def test_a_call_that_cannot_be_written_as_a_request_asks_nobody_for_consen
         end = await calls.pay(buying(), Caller(LOCAL))
         grants = await ledger.grants(GrantKind.APPROVAL)
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, list(grants)) == (Charge.NO, codes.INVALID_REQUEST, [])
+    assert (end.charge, end.refusal.code, list(grants)) == (Charge.NO, INVALID_REQUEST, [])
 
 
 async def test_a_call_in_doubt_is_left_to_the_living_process_that_owns_it(tmp_path: Path) -> None:
