@@ -16,13 +16,13 @@ from jecp_mcp.calls.reserving import Reserved
 from jecp_mcp.calls.runs import Run
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
-from jecp_mcp.errors import LedgerError
+from jecp_mcp.errors import LedgerDamaged, LedgerError
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.caps import meters_for
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.records import CallRow, Conclusion
-from jecp_mcp.mandate.states import OPEN, State
+from jecp_mcp.mandate.states import FREE, OPEN, State
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.base import OpenCall, Progress, Rail, StoredRequest
 from jecp_mcp.rails.registry import Rails
@@ -35,7 +35,7 @@ _AFTER_FAULT_MS: Final = 60_000
 _UNSERVED_MS: Final = 600_000
 """How long a call is left alone whose account is not here."""
 
-_MOST_ENTRIES: Final = 100
+_EVENTS_AT_ONCE: Final = 1_000
 _UNPROVEN: Final = frozenset({Verdict.IN_DOUBT, Verdict.PENDING})
 
 
@@ -145,12 +145,23 @@ class Execution:
         return replace(end, stored=True)
 
     async def _entries(self, row: CallRow) -> tuple[Entry, ...]:
-        events = await self._ledger.events(row.call_id, limit=_MOST_ENTRIES)
-        return tuple(
-            Entry(Mark(str(event.facts["mark"])), str(event.facts.get("data", "")))
-            for event in events
-            if event.event == chain.NOTE
-        )
+        """What its rail wrote down of a call, oldest first.
+
+        Raises:
+            LedgerError: it cannot be read, or what it was about to pay for good is not there.
+        """
+        found: list[Entry] = []
+        after = 0
+        while events := await self._ledger.events(row.call_id, after=after, limit=_EVENTS_AT_ONCE):
+            after = events[-1].number
+            found += [
+                Entry(Mark(str(event.facts["mark"])), str(event.facts.get("data", "")))
+                for event in events
+                if event.event == chain.NOTE
+            ]
+        if row.mark is Mark.INTENT and all(entry.mark is not Mark.INTENT for entry in found):
+            raise LedgerDamaged(f"what the call {row.call_id} was about to pay is not in its events")
+        return tuple(found)
 
     async def _conclude(
         self,
@@ -175,7 +186,7 @@ class Execution:
                 format_usdc(concluded.charged),
                 format_usdc(hold),
             )
-        overruled = await self._overruled(call_id, claim, outcome, journal)
+        overruled = await self._overruled(call_id, claim, outcome, hold, journal)
         if overruled is not None:
             return overruled
         if row is None or outcome.answer is not None or outcome.verdict not in _UNPROVEN:
@@ -186,12 +197,14 @@ class Execution:
             return end
         return replace(end, refusal=refusals.held_back(row, why.refusal, concluded.look_again_at))
 
-    async def _overruled(self, call_id: str, claim: int, outcome: Outcome, journal: CallJournal) -> CallEnd | None:
+    async def _overruled(
+        self, call_id: str, claim: int, outcome: Outcome, hold: MicroUSDC, journal: CallJournal
+    ) -> CallEnd | None:
         """How a call stands that was taken over meanwhile, where that counts more than what this process found out.
 
         Only who still has the claim may say that nothing was charged: whoever took it over may have been charged. Nor
         is what a rail meant to spend for good ever free by its own word.
-        None where this process's word stands, or nothing can be read.
+        None where this process's word stands, or where nothing can be read that speaks against it.
         """
         if outcome.verdict is not Verdict.NOT_CHARGED and not journal.taken:
             return None
@@ -200,10 +213,11 @@ class Execution:
             row = await self._ledger.row(call_id)
         except LedgerError as exc:
             log.error("call %s cannot be read: %s", call_id, exc)  # noqa: TRY400 - the cause is in the message
-            return None
+            unread = CallEnd(Charge.UNKNOWN, call_id, refusal=refusals.unreadable(exc), held=hold)
+            return unread if journal.taken or journal.committed else None
         if row is None:
             return None
-        return standing(row) if journal.taken or row.claim != claim or row.mark is Mark.INTENT else None
+        return standing(row) if journal.taken or row.claim != claim or row.state not in FREE else None
 
     def _broken(self, call_id: str, claim: int) -> None:
         """Note that a rail raised, which it promises not to: the row must not wait for a task that has ended."""

@@ -11,7 +11,7 @@ from typing import Final, assert_never
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.stored import dump_answer
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.domain.outcomes import Entry
+from jecp_mcp.domain.outcomes import Entry, Mark
 from jecp_mcp.errors import LedgerError, WireError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.records import (
@@ -37,6 +37,7 @@ class CallJournal:
 
     Attributes:
         held_back: why the last attempt was not let go, if one was not.
+        committed: whether it was written down that the next step pays for good.
         taken: whether the call turned out to be another process's by now, or not open any more.
     """
 
@@ -74,7 +75,7 @@ class CallJournal:
         self._each = admitted_at is None
         self._reserved = reserved
         self.held_back: NotNow | None = None
-        self.taken = False
+        self.taken = self.committed = False
 
     async def sending(self) -> None:
         """As `jecp_mcp.rails.base.Journal.sending`."""
@@ -95,6 +96,7 @@ class CallJournal:
         if not noted:
             self.taken = True
             raise NotNow(refusals.taken_over())
+        self.committed = self.committed or any(entry.mark is Mark.INTENT for entry in entries)
 
     async def _let_go(self) -> None:
         if self._reserved:

@@ -18,7 +18,7 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import names_of
 from jecp_mcp.mandate.grants import GrantRef
 from jecp_mcp.mandate.ledger import Ledger
-from jecp_mcp.mandate.policy import Permit, Policy, authorise
+from jecp_mcp.mandate.policy import Permit, Policy, authorise, forbids
 from jecp_mcp.mandate.records import Reservation
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.base import Rail, StoredRequest
@@ -139,6 +139,9 @@ class Orders:
         fault = await clock_fault(self._rails, rail.name)
         if fault is not None:
             return fault
+        forbidden = forbids(self._policy, purchase.offer, purchase.tool, self._clock.now())
+        if forbidden is not None:
+            return forbidden
         found = await rail.quote(purchase.offer, purchase.arguments)
         if isinstance(found, Refusal):
             return found

@@ -261,18 +261,9 @@ class Calls:
     async def _run(self, run: Run, identity: str, work: Work) -> None:
         try:
             run.end = await work(run)
-        except LedgerError as exc:
-            # Only what comes before the request is sent raises this.
-            run.end = refused(refusals.ledger_trouble(exc), run.end.offer)
-        except WireError as exc:
-            run.end = refused(refusals.unwritable(exc), run.end.offer)
-        except Exception:
+        except Exception as exc:  # noqa: BLE001 - it is logged where it is no refusal
             # The task group carries every caller's purchase: one broken call must not cancel the others.
-            known = run.end
-            log.exception("the call %s failed inside the bridge", known.call_id or "that was not sent")
-            run.end = CallEnd(
-                Charge.UNKNOWN, known.call_id, known.offer, refusal=refusals.bridge_fault(), held=known.held
-            )
+            run.end = _failed(run.end, exc)
         finally:
             del self._running[identity]
             run.done.set()
@@ -358,6 +349,20 @@ class Calls:
             LedgerError: it cannot be written down.
         """
         return await self._upkeep.note_refunds()
+
+
+def _failed(known: CallEnd, fault: Exception) -> CallEnd:
+    """How a call ends that failed here, `known` to stand so far.
+
+    It has an id from before anything of it can leave; until then, what the ledger or the request lacks is all there is.
+    """
+    if known.call_id is None and isinstance(fault, LedgerError):
+        return refused(refusals.ledger_trouble(fault), known.offer)
+    if known.call_id is None and isinstance(fault, WireError):
+        return refused(refusals.unwritable(fault), known.offer)
+    log.error("the call %s failed inside the bridge", known.call_id or "that was not sent", exc_info=fault)
+    refusal = refusals.unreadable(fault) if isinstance(fault, LedgerError) else refusals.bridge_fault()
+    return CallEnd(Charge.UNKNOWN, known.call_id, known.offer, refusal=refusal, held=known.held)
 
 
 def _as_promised(order: Order, grant: Grant) -> Order | Refusal:

@@ -123,7 +123,8 @@ class Reservations:
     async def _ask(self, order: Order, hold: MicroUSDC, working: set[str]) -> _Asked:
         now, call_id = self._clock.now(), self._mint()
         if order.answer is not None:
-            request = StoredRequest(order.rail.name, order.quote.account, call_id, ZERO, b"", None)
+            # Whoever finds it after a crash knows that nothing was to be paid.
+            request = StoredRequest(order.rail.name, order.quote.account, call_id, ZERO, b"", None, sent_first=False)
         else:
             purchase = order.purchase
             request = order.rail.prepare(call_id, purchase.offer, purchase.arguments, order.quote, hold, now)

@@ -46,7 +46,9 @@ class Publisher:
 
     async def _follow(self, diff: CatalogDiff) -> None:
         async with self._lock:
-            await self._take((*diff.added, *diff.changed))
+            # What one source drops, another may have had under the same key all along.
+            touched = (*diff.added, *diff.changed, *diff.removed)
+            await self._take(tuple(key for key in touched if key in self._source.current.actions))
 
     async def _take(self, touched: tuple[str, ...] | None) -> None:
         catalog: Catalog = self._source.current

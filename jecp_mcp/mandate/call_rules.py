@@ -27,6 +27,8 @@ MOST_WHOLE: Final = 2**63
 """The first number that no column can hold."""
 
 _LONGEST_NOTE: Final = 4_000
+_NOTABLE: Final = frozenset({State.SENT, State.IN_DOUBT})
+"""States of which something can be written down: of what is only reserved nothing has left."""
 
 
 class CallRules:
@@ -58,7 +60,7 @@ class CallRules:
             LedgerError: there is no such call, or a text is too long.
         """
         call = self.find(call_id)
-        if call.state not in OPEN or call.claim != claim:
+        if call.state not in _NOTABLE or call.claim != claim:
             return False
         if any(len(note.data) > _LONGEST_NOTE for note in notes):
             raise LedgerError(f"a note of more than {_LONGEST_NOTE} characters is not kept")

@@ -80,6 +80,25 @@ class Policy:
         return self.approve_above is not None and hold > self.approve_above
 
 
+def forbids(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Refusal | None:
+    """Why an offer is not bought at any price, or None. Its payee need not be asked then."""
+    if not policy.permits(offer, tool):
+        return _refuse(
+            DENIED_BY_POLICY,
+            f"The operator's mandate does not allow {offer.key} to be bought.",
+            "Choose another action, or tell the user that this one is not allowed here.",
+            {"action": offer.key},
+        )
+    if policy.expires_at is not None and now >= policy.expires_at:
+        return _refuse(
+            MANDATE_EXPIRED,
+            f"The operator's mandate ended at {iso(policy.expires_at)}.",
+            "Tell the user that only the operator can renew it.",
+            {"expired_at": iso(policy.expires_at)},
+        )
+    return None
+
+
 def authorise(
     policy: Policy,
     offer: Offer,
@@ -103,20 +122,9 @@ def authorise(
         session: the process session, for the caps that last as long as it does.
         most_per_call: the most that one call can cost by its rail, micro-USDC.
     """
-    if not policy.permits(offer, tool):
-        return _refuse(
-            DENIED_BY_POLICY,
-            f"The operator's mandate does not allow {offer.key} to be bought.",
-            "Choose another action, or tell the user that this one is not allowed here.",
-            {"action": offer.key},
-        )
-    if policy.expires_at is not None and now >= policy.expires_at:
-        return _refuse(
-            MANDATE_EXPIRED,
-            f"The operator's mandate ended at {iso(policy.expires_at)}.",
-            "Tell the user that only the operator can renew it.",
-            {"expired_at": iso(policy.expires_at)},
-        )
+    forbidden = forbids(policy, offer, tool, now)
+    if forbidden is not None:
+        return forbidden
     names = names_of(offer, tool)
     cap = tightest_per_call(policy.caps, names)
     if cap is None or cap.limit > most_per_call:

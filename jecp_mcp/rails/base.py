@@ -146,6 +146,9 @@ class Rail(Protocol):
     ) -> StoredRequest:
         """Write the call down, with the last instant at which it may leave. The same inputs give the same bytes.
 
+        Also asked before a person is, under an id that is never used, to see whether it can be written at all: so it
+        signs nothing.
+
         Args:
             call_id: the idempotency id; one id, one authorisation.
             quote: what was agreed.

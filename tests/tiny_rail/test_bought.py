@@ -18,6 +18,7 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.rails.opening import RAILS
 from jecp_mcp.settings import Settings
+from tests.tiny_rail import rail as tiny
 from tests.tiny_rail.payee import OFFER, Payee
 from tests.tiny_rail.way import listening, open_tiny
 
@@ -120,6 +121,7 @@ async def test_the_same_mandate_binds_it(
         found = await buy(bridge)
         assert list(await bridge.ledger.rows()) == []
     assert (found["error"]["code"], found["charged"], payee.jobs) == (code, "no", {})
+    assert payee.asked == (0 if code == "DENIED_BY_POLICY" else 1), "who is denied is told nothing"
 
 
 async def test_a_payee_that_is_away_sells_nothing(tmp_path: Path, url: str, payee: Payee) -> None:
@@ -130,9 +132,10 @@ async def test_a_payee_that_is_away_sells_nothing(tmp_path: Path, url: str, paye
 
 
 async def test_a_job_that_takes_longer_than_anybody_waits_is_delivered_when_it_is_done(
-    tmp_path: Path, url: str, payee: Payee
+    tmp_path: Path, url: str, payee: Payee, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payee.takes_ms = 3_600_000
+    monkeypatch.setattr(tiny, "PATIENCE_SECONDS", 0.1)
     async with house(tmp_path, url) as bridge:
         found = await buy(bridge)
         assert (found["error"]["code"], found["charged"]) == ("CALL_IN_PROGRESS", "unknown")

@@ -13,10 +13,11 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.calls import codes, journal
+from jecp_mcp.calls import codes, execution, journal
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
-from jecp_mcp.domain.outcomes import Mark, Verdict
+from jecp_mcp.domain.answers import Answer
+from jecp_mcp.domain.outcomes import Mark, Outcome, Verdict
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HeldBack, LedgerError, LedgerUnavailable, PayeeError, WireError
@@ -25,6 +26,8 @@ from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger, Note
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
+from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails.base import OpenCall
 from jecp_mcp.rails.registry import Rails, Way
 from jecp_mcp.settings import MandateSettings
 from tests.rails import PlainRail
@@ -414,3 +417,110 @@ async def test_a_hub_that_is_away_keeps_nobody_elses_calls_open(
         clock.at += LOOK_MS
         assert await one.calls._upkeep.recover() is False
         assert (await one.row()).state is State.RECONCILED_CHARGED
+
+
+async def test_what_fails_here_once_something_left_is_never_told_as_free(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    payee.takes_ms = 3_600_000
+    async with house(tmp_path, payee, clock) as one:
+        first = await one.calls.pay(BUYING, Caller(LOCAL))
+        events = one.ledger.events
+
+        async def unreadable(*_: Any, **__: Any) -> Any:
+            raise LedgerUnavailable("the disk is gone")
+
+        one.ledger.events = unreadable  # type: ignore[method-assign]
+        for end in (await one.calls.resolve(first.call_id or ""), await one.calls.pay(BUYING, Caller(LOCAL))):
+            assert end is not None
+            assert end.refusal is not None
+            assert (end.charge, end.held, end.refusal.code) == (Charge.UNKNOWN, 50_000, codes.LEDGER_UNAVAILABLE)
+        one.ledger.events = events  # type: ignore[method-assign]
+
+
+async def test_a_rail_that_raises_what_it_promised_not_to_leaves_its_call_in_doubt(
+    tmp_path: Path, payee: Payee, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise WireError("cannot be read")
+
+    monkeypatch.setattr(TinyRail, "_follow", broken)
+    async with house(tmp_path, payee, clock) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        assert end.refusal is not None
+        assert (end.charge, end.refusal.code) == (Charge.UNKNOWN, codes.BRIDGE_FAULT)
+        assert (await one.row()).state is State.IN_DOUBT
+
+
+async def test_an_intent_is_known_however_long_ago_it_was(
+    tmp_path: Path, payee: Payee, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_EVENTS_AT_ONCE", 3)
+    async with house(tmp_path, payee, clock) as one:
+        for _ in range(6):
+            one.wire.faults["ack"] = "lost"
+            await one.calls.pay(BUYING, Caller(LOCAL))
+            clock.at += LOOK_MS
+        await one.calls.recover()
+        row = await one.row()
+        notes = [event.facts["mark"] for event in await one.ledger.events(row.call_id) if event.event == "note"]
+    assert (row.state, payee.charged(row.call_id), notes) == (
+        State.RECONCILED_CHARGED, [50_000], ["accepted", "result", "intent"],
+    )  # fmt: skip
+
+
+async def test_an_intent_that_is_not_in_the_events_keeps_its_call_in_doubt(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    async with house(tmp_path, payee, clock) as one:
+        one.wire.faults["ack"] = "lost"
+        await one.calls.pay(BUYING, Caller(LOCAL))
+
+        async def forgotten(*_: Any, **__: Any) -> list[Any]:
+            return []
+
+        one.ledger.events = forgotten  # type: ignore[method-assign]
+        clock.at += LOOK_MS
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        assert end.refusal is not None
+        assert (end.charge, end.refusal.code) == (Charge.UNKNOWN, codes.LEDGER_DAMAGED)
+        assert (await one.row()).state is State.IN_DOUBT
+
+
+async def test_of_what_is_only_reserved_nothing_is_written_down(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    async with house(tmp_path, payee, clock) as one, anyio.create_task_group() as tasks:
+        one.wire.exchange = stuck(one.wire.exchange)  # type: ignore[method-assign]
+        tasks.start_soon(one.calls.pay, BUYING, Caller(LOCAL))
+        with anyio.fail_after(5):
+            while not (rows := await one.ledger.rows()):
+                await anyio.lowlevel.checkpoint()
+        assert not await one.ledger.note(rows[0].call_id, rows[0].claim, [Note(Mark.INTENT, "50000")])
+        one.calls._tasks.cancel_scope.cancel()  # type: ignore[union-attr]  # as a process that ends
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_a_rail_that_calls_free_what_it_was_about_to_pay_is_not_believed(
+    tmp_path: Path, payee: Payee, clock: StillClock, monkeypatch: pytest.MonkeyPatch, readable: bool
+) -> None:
+    pay = TinyRail._pay
+
+    async def free(self: TinyRail, call: OpenCall, answer: Answer, cost: MicroUSDC) -> Outcome:
+        found = await pay(self, call, answer, cost)
+        return replace(found, verdict=Verdict.NOT_CHARGED, amount=ZERO, look_again_at=None)
+
+    monkeypatch.setattr(TinyRail, "_pay", free)
+    async with house(tmp_path, payee, clock) as one:
+        flush = one.ledger.flush
+
+        async def full() -> None:
+            raise LedgerUnavailable("the disk is full")
+
+        if not readable:
+            one.ledger.flush = full  # type: ignore[method-assign]
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        one.ledger.flush = flush  # type: ignore[method-assign]
+        assert (end.charge, end.held) == (Charge.UNKNOWN, 50_000)
+        assert (await one.row()).state is State.SENT

@@ -61,6 +61,8 @@ class SqliteLedger(StoredLedger[LedgerQueries]):
         return self._file.path
 
     async def identical(self, fingerprint: str) -> AlreadyOpen | Undelivered | None:
+        if self.fault is not None:
+            raise self.fault
         return await self._read(lambda queries: queries.identical(fingerprint, self._clock.now()))
 
     async def prune(self, before: UnixMs) -> int:

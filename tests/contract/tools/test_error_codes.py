@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,9 @@ SOURCES = sorted(
 )
 
 
-def trees() -> Iterator[tuple[Path, ast.Module]]:
-    for path in SOURCES:
-        yield path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def trees() -> list[tuple[Path, ast.Module]]:
+    return [(path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))) for path in SOURCES]
 
 
 def literals(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -41,6 +42,11 @@ def raised(tree: ast.Module) -> Iterator[tuple[int, str]]:
             for one in given:
                 if isinstance(one, ast.Constant):
                     yield one.lineno, one.value
+
+
+@cache
+def every_use() -> frozenset[tuple[str, str]]:
+    return frozenset(use for _, tree in trees() for use in used(tree))
 
 
 def used(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -76,7 +82,7 @@ def test_no_fault_is_made_with_a_code_that_stands_nowhere() -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_code_of_a_room_is_used(room: str) -> None:
     names = {one.code for one in codes_of(room)}
-    assert names == {name for _, tree in trees() for origin, name in used(tree) if origin == module(room)}
+    assert names == {name for origin, name in every_use() if origin == module(room)}
 
 
 def test_the_page_says_what_the_rooms_say() -> None:

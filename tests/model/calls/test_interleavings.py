@@ -9,7 +9,7 @@ import pytest
 from tests.model.calls.broken import RULES
 from tests.model.calls.story import broken, live
 
-FEW = 20
+FEW = 14
 
 
 def test_no_interleaving_charges_twice_passes_a_cap_or_loses_a_charge(folder: Path) -> None:
