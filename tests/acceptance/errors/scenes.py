@@ -347,7 +347,7 @@ SCENES: dict[str, Scene] = {
     "a prepared call is executed twice": Scene("answered", (), 1, None, before=prepared_and_executed),
     "a prepared call has expired": Scene("answered", ("prepare", "execute"), 1, None, before=prepared(an_hour_later)),
     "a prepared call was superseded": Scene("answered", ("prepare", "execute"), 1, None, before=prepared(_prepared)),
-    "a prepared call's price has changed": Scene("answered", ("prepare", "execute"), 1, None, settings={"catalog__refresh_seconds": "5"}, sold=(tally("falling", price="$0.003"),), rare=True, before=cheaper_than_prepared),
+    "a prepared call's price has changed": Scene("answered", (), 1, None, settings={"catalog__refresh_seconds": "5"}, sold=(tally("falling", price="$0.003"),), rare=True, before=cheaper_than_prepared),
     "a prepared call waits for the money": Scene("human", ("topup", "open_url"), 1, None, before=prepared(emptied), then=somebody_pays),
     "a prepared call needs a person": Scene("human", ("ask_human",), 1, None, settings=APPROVING, before=prepared(), then=is_approved),
     # Refunds.

@@ -15,7 +15,7 @@ from jecp_mcp.calls.journal import CallJournal
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
-from jecp_mcp.mandate import rules
+from jecp_mcp.mandate import call_rules
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall, StoredRequest
 from jecp_mcp.rails.jecp import rail as jecp
@@ -122,7 +122,7 @@ def _a_lost_payment_is_free() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TinyRail, "_pay", free)
         # The ledger alone would not believe it.
-        patch.setattr(rules, "Mark", SimpleNamespace(INTENT=None))
+        patch.setattr(call_rules, "Mark", SimpleNamespace(INTENT=None))
         patch.setattr(execution, "Mark", SimpleNamespace(INTENT=None))
         yield
 
