@@ -46,7 +46,7 @@ class Consents:
             good_until = order.quote.good_until
             if good_until is None or self._clock.now() < good_until:
                 return agreed
-            again = await self._orders.place(order.purchase, caller)
+            again = await self._orders.place(order.purchase, caller, order.fingerprint)
             if isinstance(again, Refusal):
                 return again
             if again.answer is not None or (order.quote.covers(again.quote) and again.permit.hold <= order.permit.hold):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import refusals, stored
 from jecp_mcp.calls.clock_check import clock_fault
 from jecp_mcp.calls.ports import Caller, Question
-from jecp_mcp.calls.stored import fingerprint
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.offers import Offer
@@ -55,8 +54,8 @@ class Order:
 
     @property
     def least(self) -> MicroUSDC:
-        """What must be held at least, micro-USDC: where only the price's base is known, that."""
-        return min(self.quote.amount, self.permit.hold) if self.quote.kind is QuoteKind.FROM else self.permit.hold
+        """What must be held at least, micro-USDC."""
+        return self.quote.least(self.permit.hold)
 
     def question(self, because: str) -> Question:
         """What a person is asked."""
@@ -120,28 +119,24 @@ class Orders:
         self._rails = rails
         self._clock = clock
 
-    def rail_of(self, offer: Offer) -> Rail | Refusal:
-        """The rail that pays for an offer, if it can now."""
-        rail = self._rails.selling(offer)
-        if rail is None:
-            return refusals.no_rail(offer)
-        return rail.ready() or rail
-
-    async def place(self, purchase: Purchase, caller: Caller) -> Order | Refusal:
+    async def place(self, purchase: Purchase, caller: Caller, fingerprint: str) -> Order | Refusal:
         """An order for this call, whether or not a person must still agree to it.
+
+        Args:
+            fingerprint: the call's identity (`identity_of`).
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        rail = self.rail_of(purchase.offer)
-        if isinstance(rail, Refusal):
-            return rail
-        fault = await clock_fault(self._rails, rail.name)
+        rail = self._rails.selling(purchase.offer)
+        if rail is None:
+            return refusals.no_rail(purchase.offer)
+        fault = rail.ready() or await clock_fault(self._rails, rail.name)
+        if fault is None and rail.probes:
+            # Who must not be bought from is not asked for a price.
+            fault = forbids(self._policy, purchase.offer, purchase.tool, self._clock.now())
         if fault is not None:
             return fault
-        forbidden = forbids(self._policy, purchase.offer, purchase.tool, self._clock.now())
-        if forbidden is not None:
-            return forbidden
         found = await rail.quote(purchase.offer, purchase.arguments)
         if isinstance(found, Refusal):
             return found
@@ -162,7 +157,7 @@ class Orders:
         return Order(
             purchase=purchase,
             principal=caller.principal,
-            fingerprint=identity_of(purchase, caller.principal),
+            fingerprint=fingerprint,
             rail=rail,
             quote=quote,
             permit=permit,
@@ -187,4 +182,4 @@ def _nothing(found: Free) -> Quote:
 
 def identity_of(purchase: Purchase, principal: str) -> str:
     """The fingerprint of a purchase: what makes two of them the same call."""
-    return fingerprint(principal, purchase.offer.source, purchase.offer.key, purchase.arguments)
+    return stored.fingerprint(principal, purchase.offer.source, purchase.offer.key, purchase.arguments)

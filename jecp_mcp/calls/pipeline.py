@@ -135,7 +135,7 @@ class Calls:
         Raises:
             LedgerError: it cannot be kept.
         """
-        order = await self._orders.place(purchase, caller)
+        order = await self._orders.place(purchase, caller, identity_of(purchase, caller.principal))
         if isinstance(order, Refusal):
             return order
         readings = await self._ledger.readings(order.permit.meters)
@@ -199,13 +199,12 @@ class Calls:
             LedgerError: the ledger cannot be read, or a consent not be kept.
         """
         purchase, caller = wish.purchase, wish.caller
-        rail = self._orders.rail_of(purchase.offer)
-        if isinstance(rail, Refusal):
-            return rail
-        known = await self._known(wish) if rail.probes else None
+        rail = self._rails.selling(purchase.offer)
+        probes = rail is not None and rail.probes and rail.ready() is None
+        known = await self._known(wish) if probes else None
         if known is not None:
             return known
-        order = await self._orders.place(purchase, caller)
+        order = await self._orders.place(purchase, caller, wish.identity)
         if isinstance(order, Order) and grant is not None:
             order = _as_promised(order, grant)
         if isinstance(order, Refusal):

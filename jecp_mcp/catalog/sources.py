@@ -15,6 +15,30 @@ from jecp_mcp.errors import PayeeError
 Callback = Callable[[CatalogDiff], Awaitable[None] | None]
 
 
+class Subscribers:
+    """Who is told of a catalog's changes."""
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callback] = []
+
+    def add(self, callback: Callback) -> Callable[[], None]:
+        """Tell somebody from now on. Returns what ends that."""
+        self._callbacks.append(callback)
+
+        def remove() -> None:
+            with suppress(ValueError):
+                self._callbacks.remove(callback)
+
+        return remove
+
+    async def tell(self, diff: CatalogDiff) -> None:
+        """Tell everybody, one after the other, and wait for those that can be waited for."""
+        for callback in tuple(self._callbacks):
+            told = callback(diff)
+            if told is not None:
+                await told
+
+
 class OfferSource(Protocol):
     """Where a rail's offers come from."""
 
@@ -58,20 +82,14 @@ class AllOffers:
 
     def __init__(self, sources: Sequence[OfferSource]) -> None:
         self._sources = tuple(sources)
-        self._callbacks: list[Callback] = []
+        self._subscribers = Subscribers()
         self.current = self._merged()
         for source in self._sources:
             source.subscribe(self._follow)
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """As `OfferSource.subscribe`."""
-        self._callbacks.append(callback)
-
-        def unsubscribe() -> None:
-            with suppress(ValueError):
-                self._callbacks.remove(callback)
-
-        return unsubscribe
+        return self._subscribers.add(callback)
 
     def until_refresh(self) -> float:
         """Seconds until some source looks for news."""
@@ -100,10 +118,7 @@ class AllOffers:
 
     async def _follow(self, diff: CatalogDiff) -> None:
         self.current = self._merged()
-        for callback in tuple(self._callbacks):
-            told = callback(diff)
-            if told is not None:
-                await told
+        await self._subscribers.tell(diff)
 
     def _merged(self) -> Catalog:
         first, *others = (source.current for source in self._sources)

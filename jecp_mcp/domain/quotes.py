@@ -40,6 +40,10 @@ class Quote:
     good_until: UnixMs | None = None
     payload: bytes = b""
 
+    def least(self, hold: MicroUSDC) -> MicroUSDC:
+        """What a call for at most `hold` needs at least, micro-USDC: where only the price's base is known, that."""
+        return min(self.amount, hold) if self.kind is QuoteKind.FROM else hold
+
     def covers(self, now: Quote) -> bool:
         """Whether what was agreed to this quote holds for `now`: the same of everything, and no more money."""
         agreed = (self.payee, self.account, self.terms, self.kind)

@@ -407,7 +407,7 @@ async def test_a_hub_that_is_away_keeps_nobody_elses_calls_open(
 
     async with house(tmp_path, payee, clock) as one:
         hub = Away()
-        rail = one.calls._orders.rail_of(ECHO)
+        rail = one.calls._rails.selling(ECHO)
         assert isinstance(rail, TinyRail)
         ways = Rails([Way(rail=hub, sources=(), account=hub, witness=hub), Way(rail=rail, sources=(EchoSource(),))])  # type: ignore[arg-type]  # it executes nothing here
         for part in (one.calls._orders, one.calls._execution, one.calls._upkeep):

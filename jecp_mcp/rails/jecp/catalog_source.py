@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -22,6 +21,7 @@ from jecp_mcp.catalog.contents import Catalog, CatalogDiff, difference, merged, 
 from jecp_mcp.catalog.filter import BUILT_IN, CatalogFilter
 from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
+from jecp_mcp.catalog.sources import Callback, Subscribers
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import PayeeError, WireError
@@ -109,7 +109,7 @@ class CatalogSource:
         self._pages: dict[str, StoredPage] = {}
         self._arrived: dict[str, StoredPage] = {}
         self._side_by_side = True
-        self._callbacks: list[Callable[[CatalogDiff], Awaitable[None] | None]] = []
+        self._subscribers = Subscribers()
         self._lock = anyio.Lock()
         self._refreshes = 0
         self._last = CatalogDiff()
@@ -123,19 +123,13 @@ class CatalogSource:
             self._rows, quarantined = _contents(stored.pages)
             self.current = Catalog(stored.revision, self._rows, quarantined, stored.fetched_at, _excluded(stored.pages))
 
-    def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
+    def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Be told of each change, after `current` is the new catalog. Returns what ends the subscription.
 
         The first catalog is a change too, though it be empty. A callback that is awaitable is waited for before the
         refresh has ended.
         """
-        self._callbacks.append(callback)
-
-        def unsubscribe() -> None:
-            with suppress(ValueError):
-                self._callbacks.remove(callback)
-
-        return unsubscribe
+        return self._subscribers.add(callback)
 
     def until_refresh(self) -> float:
         """Seconds until `keep_fresh` looks for news again; 0 while it does, and before it began."""
@@ -212,10 +206,7 @@ class CatalogSource:
             )  # fmt: skip
         # That a first catalog is empty is news too.
         if first or not diff.unchanged:
-            for callback in tuple(self._callbacks):
-                told = callback(diff)
-                if told is not None:
-                    await told
+            await self._subscribers.tell(diff)
         return diff
 
     def _take(self, pages: list[StoredPage], now: UnixMs) -> CatalogDiff:

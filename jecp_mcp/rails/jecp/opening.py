@@ -19,11 +19,9 @@ class HubWay(Way):
 
     Attributes:
         client: what is asked of the Hub beside paid calls.
-        catalog: what is on offer there.
     """
 
     client: HubClient
-    catalog: CatalogSource
 
 
 def open_hub(parts: Parts) -> HubWay:
@@ -42,5 +40,4 @@ def open_hub(parts: Parts) -> HubWay:
         witness=account,
         opened=http,
         client=client,
-        catalog=catalog,
     )

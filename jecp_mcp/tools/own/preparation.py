@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.calls.codes import APPROVAL_REQUIRED, LIMIT_REACHED
-from jecp_mcp.calls.prepared import Preparation, PreparedCall
+from jecp_mcp.calls.prepared import Preparation
 from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import QuoteKind
@@ -59,7 +59,7 @@ def summary(
     call, grant = made.call, made.grant
     issues = [
         *_full_limits(made.full),
-        *_low_balance(_least(call), balance),
+        *_low_balance(call.quote.least(call.hold), balance),
         *_approval(made),
     ]
     issues += [*_deprecation(found.action), *_left_to_hub([*found.card.left_to_hub, *left])]
@@ -76,11 +76,6 @@ def summary(
     told["charged"] = "no"
     told["next_action"] = next_action_object(_next(found, made, balance, page))
     return told
-
-
-def _least(call: PreparedCall) -> MicroUSDC:
-    """What the wallet must hold for it at least."""
-    return call.quote.amount if call.quote.kind is QuoteKind.FROM else call.hold
 
 
 def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
@@ -100,7 +95,7 @@ def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, pa
         return _cheaper(found.action, min(never))
     if made.full:
         return _wait_for_room(made, execute)
-    least = _least(made.call)
+    least = made.call.quote.least(made.call.hold)
     if balance is not None and balance < least:
         return NextAction(
             "topup",
