@@ -139,8 +139,11 @@ class _Trail:
 class Http:
     """One pooled HTTP/1.1 client for one origin. Make it anywhere; it opens at its first request."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, *, peer: str = "the Hub") -> None:
         """Allow requests to `origin` and nothing else.
+
+        Args:
+            peer: what to call who is there, where something fails.
 
         Raises:
             ValueError: it is no https origin, nor plain http on loopback.
@@ -148,6 +151,7 @@ class Http:
         from jecp_mcp.settings import check_hub_url
 
         self._origin = check_hub_url(origin)
+        self._peer = peer
         self._transport: httpx2.AsyncHTTPTransport | None = None
         self._opening = anyio.Lock()
 
@@ -176,8 +180,13 @@ class Http:
         timeout: float = DEFAULT_SECONDS,  # noqa: ASYNC109 - a deadline over the whole exchange, told apart by phase
         max_bytes: int = MAX_BYTES,
         before_sending: BeforeSending | None = None,
+        address: str | None = None,
     ) -> HttpAnswer:
         """One request and its whole answer, within `timeout` seconds in all.
+
+        Args:
+            address: the IP address to connect to; the certificate must be the origin's all the same. None resolves
+                the origin's name.
 
         Raises:
             ExchangeFailed: no whole answer arrived, or it is longer than `max_bytes`.
@@ -185,11 +194,11 @@ class Http:
         trail = _Trail(before_sending)
         try:
             with anyio.fail_after(timeout):
-                response = await self._send(method, url, headers, body, timeout, trail)
+                response = await self._send(method, url, headers, body, timeout, trail, address)
                 head = _lowered(response)
                 try:
                     whole = bytearray()
-                    async for chunk in _chunks(response, head, max_bytes, trail):
+                    async for chunk in _chunks(response, head, max_bytes, trail, self._peer):
                         whole += chunk
                 finally:
                     await _close(response)
@@ -222,7 +231,7 @@ class Http:
             raise trail.failed(f"no answer began within {timeout:g} s") from exc
         head = _lowered(response)
         try:
-            async with aclosing(_chunks(response, head, max_bytes, trail)) as chunks:
+            async with aclosing(_chunks(response, head, max_bytes, trail, self._peer)) as chunks:
                 yield HttpStream(response.status_code, head, chunks)
         finally:
             await _close(response)
@@ -235,28 +244,29 @@ class Http:
         body: bytes | None,
         seconds: float,
         trail: _Trail,
+        address: str | None = None,
     ) -> httpx2.Response:
         """The answer's head; the body is still to be read and the response to be closed."""
         if not url.startswith(f"{self._origin}/"):
-            raise ExchangeFailed(sent=False, phase="url", reason="the address is not on the Hub's origin")
+            raise ExchangeFailed(sent=False, phase="url", reason=f"the address is not on {self._peer}'s origin")
         transport = self._transport or await self._opened()
         import httpx2
 
         # TCP and TLS have this long each, and so end before the deadline: what was not sent can be tried again.
         connect = min(_CONNECT_SECONDS, seconds / 3)
         timeout = {"connect": connect, "read": seconds, "write": seconds, "pool": seconds}
+        extensions: dict[str, Any] = {"trace": trail, "timeout": timeout}
         try:
-            request = httpx2.Request(
-                method,
-                _parsed(url),
-                headers={**_HEADERS, **(headers or {})},
-                content=body,
-                extensions={"trace": trail, "timeout": timeout},
-            )
+            parsed, host = _parsed(url), {}
+            if address is not None:
+                extensions["sni_hostname"], host = parsed.host, {"Host": parsed.netloc.decode("ascii")}
+                parsed = parsed.copy_with(host=address)
+            sent = {**host, **_HEADERS, **(headers or {})}
+            request = httpx2.Request(method, parsed, headers=sent, content=body, extensions=extensions)
             return await transport.handle_async_request(request)
         except (httpx2.TransportError, OSError) as exc:
             # TLS faults after the handshake come through as they are, and those are OSErrors.
-            raise trail.failed(_reason(exc)) from trail.cause(exc)
+            raise trail.failed(_reason(exc, self._peer)) from trail.cause(exc)
         except (httpx2.InvalidURL, ValueError) as exc:
             # The library's parser lets some of a server's oddities through as ValueError.
             reason = "the answer is not HTTP" if trail.sent else "the request cannot be written as HTTP"
@@ -309,7 +319,7 @@ async def _close(response: httpx2.Response) -> None:
 
 
 async def _chunks(
-    response: httpx2.Response, head: Mapping[str, str], max_bytes: int, trail: _Trail
+    response: httpx2.Response, head: Mapping[str, str], max_bytes: int, trail: _Trail, peer: str
 ) -> AsyncGenerator[bytes, None]:
     """The body as it comes, decoded, up to `max_bytes`.
 
@@ -343,7 +353,7 @@ async def _chunks(
                 if chunk:
                     yield chunk
     except (httpx2.TransportError, OSError, ValueError) as exc:
-        raise trail.failed(_reason(exc)) from trail.cause(exc)
+        raise trail.failed(_reason(exc, peer)) from trail.cause(exc)
     except zlib.error:
         raise trail.failed("the answer's encoding is damaged") from None
     if inflater is not None and received and not inflater.eof:
@@ -358,7 +368,7 @@ def _lowered(response: httpx2.Response) -> Mapping[str, str]:
     return head
 
 
-def _reason(exc: Exception) -> str:
+def _reason(exc: Exception, peer: str) -> str:
     """A short cause without anything the request held."""
     import httpx2
 
@@ -366,8 +376,8 @@ def _reason(exc: Exception) -> str:
         httpx2.ConnectTimeout: "connecting took too long",
         httpx2.ReadTimeout: "no answer came in time",
         httpx2.WriteTimeout: "the request could not be sent in time",
-        httpx2.PoolTimeout: "every connection to the Hub is busy",
-        httpx2.ConnectError: "the Hub cannot be reached",
+        httpx2.PoolTimeout: f"every connection to {peer} is busy",
+        httpx2.ConnectError: f"{peer} cannot be reached",
         httpx2.LocalProtocolError: "the request cannot be written as HTTP",
         httpx2.RemoteProtocolError: "the connection broke off",
         httpx2.ReadError: "the connection was lost",

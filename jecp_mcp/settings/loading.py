@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_origin
 
 from pydantic import ValidationError
 
@@ -28,7 +28,7 @@ COMMAND_LINE = "the command line"
 
 _PLACES = frozenset({CONFIG_VARIABLE, STATE_VARIABLE})
 _MOST_BYTES = 1_048_576
-_SECRETS = ("api_key", "agent_id", "agent_key", "key", "token", "secret", "password")
+_SECRETS = ("api_key", "agent_id", "agent_key", "key", "private_key", "token", "secret", "password")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _RESTRICTING = frozenset({"mandate.deny", "mandate.limits", "catalog.without"})
 """Lists of which every entry takes something away."""
@@ -40,6 +40,8 @@ _GRANTING = _FILTERING | {
     "hub.link_origins",
     "server.allowed_hosts",
     "server.allowed_origins",
+    "paid_http.merchants",
+    "paid_http.networks",
 }
 """Lists of which every entry lets something in."""
 _GLOBS = frozenset({"mandate.allow", "catalog.only"})
@@ -177,14 +179,20 @@ def _read_environment(sources: _Sources, environ: Mapping[str, str]) -> None:
         value: Any = environ[variable]
         if not value.strip():
             continue
-        if key == "limits":
-            value = _json(origin, "mandate.limits", value)
-        elif isinstance(fields[key].default, tuple):
-            value = _listed(origin, f"{section}.{key}", value)
+        value = _value(origin, f"{section}.{key}", value, fields[key])
         if isinstance(value, list):
             sources.put_list(section, key, value, origin)
         else:
             sources.put(section, key, value, origin)
+
+
+def _value(origin: str, dotted: str, text: str, field: Any) -> Any:
+    """What a variable's text says of a key."""
+    if get_origin(field.annotation) is dict:
+        raise SettingsError(origin, dotted, "is a table, which only the settings file can give")
+    if dotted == "mandate.limits":
+        return _json(origin, dotted, text)
+    return _listed(origin, dotted, text) if isinstance(field.default, tuple) else text
 
 
 def empty_variables(environ: Mapping[str, str]) -> list[str]:
@@ -242,6 +250,8 @@ def _unknown_section(section: str) -> str:
 
 def _unknown_key(section: str, key: str, inside: Iterable[str] | None = None) -> str:
     if key in _SECRETS:
+        if section == "paid_http":
+            return "a wallet's key is never a setting: make one with jecp-mcp x402 key"
         return (
             "credentials are never settings: give JECP_AGENT_ID and JECP_API_KEY in the environment, or let "
             "jecp_register store them"

@@ -21,10 +21,10 @@ from pydantic import (
     model_validator,
 )
 
-from jecp_mcp.clock import UnixMs, parse_iso
-from jecp_mcp.errors import MoneyError
-from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.settings.fields import Amount, Instant, Seconds, Section, Whole, Words, read_price_to_assume
 from jecp_mcp.settings.origins import check_host, check_origin
+from jecp_mcp.settings.paid_http import PaidHttpSettings
 from jecp_mcp.settings.patterns import Over, check_pattern
 
 DEFAULT_HUB = "https://jecp.dev"
@@ -33,64 +33,7 @@ _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:.]{2,45}", r
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _HEADER_SAFE = re.compile(r"[!-~]{4,512}", re.ASCII)
 _PLACEHOLDER = re.compile(r"\$\{.*\}|\$\w+|<.*>|%\w+%")
-_WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
-
-def _amount(value: object) -> MicroUSDC:
-    if not isinstance(value, str):
-        raise ValueError(  # noqa: TRY004 - pydantic turns ValueError into a report
-            'an amount is decimal text in USDC, in quotes, such as "0.25"; a bare number would pass through binary '
-            "floating point, which is inexact"
-        )
-    try:
-        return parse_usdc(value)
-    except MoneyError as exc:
-        raise ValueError(str(exc)) from exc
-
-
-def _price_to_assume(value: object) -> MicroUSDC | Literal["deny"]:
-    if value == "deny":
-        return "deny"
-    try:
-        return _amount(value)
-    except ValueError as exc:
-        raise ValueError(f'"deny", or what to hold for a call of unknown price: {exc}') from exc
-
-
-def _instant(value: object) -> UnixMs:
-    text = value if isinstance(value, str) else getattr(value, "isoformat", lambda: "")()
-    try:
-        return parse_iso(text)
-    except (ValueError, OverflowError) as exc:
-        raise ValueError("an instant is RFC 3339 text such as 2027-01-31T00:00:00Z") from exc
-
-
-def _whole(value: object) -> int:
-    # The environment only has text. A boolean is an int in Python, and nobody means 1 by writing true.
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("a whole number such as 40")  # noqa: TRY004 - pydantic turns ValueError into a report
-    return value
-
-
-def _seconds(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a number of seconds such as 30")  # noqa: TRY004 - pydantic turns ValueError into a report
-    return value
-
-
-Amount = Annotated[int, BeforeValidator(_amount)]
-"""An amount in micro-USDC, written as decimal text in USDC."""
-
-Instant = Annotated[int, BeforeValidator(_instant)]
-"""Milliseconds since the Unix epoch, written as RFC 3339."""
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-"""A whole number, never a boolean or a fraction."""
-
-Seconds = Annotated[float, BeforeValidator(_seconds)]
-"""A number of seconds, never a boolean."""
 
 _Glob = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -106,7 +49,6 @@ PinPattern = Annotated[_Glob, AfterValidator(lambda text: check_pattern(text, Ov
 Patterns = Annotated[tuple[Pattern, ...], Field(max_length=200)]
 IdPatterns = Annotated[tuple[IdPattern, ...], Field(max_length=200)]
 PinPatterns = Annotated[tuple[PinPattern, ...], Field(max_length=200)]
-Words = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=200)]
 
 
 ChangeKind = Literal[
@@ -168,12 +110,7 @@ def credential_fault(value: str) -> str | None:
     return None
 
 
-class _Section(BaseModel):
-    # Only the whole is built at start; a section alone is built where somebody makes one.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class HubSettings(_Section):
+class HubSettings(Section):
     """[hub]: which Hub, and how long to wait for it.
 
     Attributes:
@@ -192,7 +129,7 @@ class HubSettings(_Section):
         return check_hub_url(value)
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """[[mandate.limits]]: caps for the actions a pattern matches, beside the general ones."""
 
     match: Pattern
@@ -210,7 +147,7 @@ class LimitSettings(_Section):
         return self
 
 
-class MandateSettings(_Section):
+class MandateSettings(Section):
     """[mandate]: what may be spent.
 
     Attributes:
@@ -232,7 +169,7 @@ class MandateSettings(_Section):
     raise_limits_in_host: bool = False
     allow: Patterns = ("*",)
     deny: Patterns = ()
-    unknown_price: Annotated[Literal["deny"] | int, BeforeValidator(_price_to_assume)] = "deny"
+    unknown_price: Annotated[Literal["deny"] | int, BeforeValidator(read_price_to_assume)] = "deny"
     limits: Annotated[tuple[LimitSettings, ...], Field(max_length=100)] = ()
 
 
@@ -240,7 +177,7 @@ HostProfile = Literal["strict", "claude", "cursor", "gemini", "vscode", "windsur
 """A kind of host, by what it takes."""
 
 
-class ToolSettings(_Section):
+class ToolSettings(Section):
     """[tools]: how the catalog becomes tools.
 
     Attributes:
@@ -255,7 +192,7 @@ class ToolSettings(_Section):
     server_name: str = Field(default="jecp", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
 
 
-class CatalogSettings(_Section):
+class CatalogSettings(Section):
     """[catalog]: which part of the Hub's catalog, how fresh, and what may change in it unasked.
 
     Attributes:
@@ -292,7 +229,7 @@ class CatalogSettings(_Section):
         return repr((*chosen, *bounds)) if any(chosen) or bounds != (None, None) else ""
 
 
-class ArtifactSettings(_Section):
+class ArtifactSettings(Section):
     """[artifacts]: files that paid calls produced."""
 
     inline_max_bytes: Whole = Field(default=262_144, ge=0, le=700_000)
@@ -300,7 +237,7 @@ class ArtifactSettings(_Section):
     max_total_bytes: Whole = Field(default=1_073_741_824, ge=1_048_576)
 
 
-class ServerSettings(_Section):
+class ServerSettings(Section):
     """[server]: where the HTTP transports listen, and how long a host is waited for.
 
     Attributes:
@@ -325,7 +262,7 @@ class ServerSettings(_Section):
         return tuple(map(check_origin, value))
 
 
-class LedgerSettings(_Section):
+class LedgerSettings(Section):
     """[ledger]: the books, and where they are kept.
 
     Attributes:
@@ -355,7 +292,7 @@ class LedgerSettings(_Section):
         return SecretStr(text)
 
 
-class Settings(_Section):
+class Settings(Section):
     """All sections."""
 
     hub: HubSettings = Field(default_factory=HubSettings)
@@ -365,6 +302,7 @@ class Settings(_Section):
     artifacts: ArtifactSettings = Field(default_factory=ArtifactSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
+    paid_http: PaidHttpSettings = Field(default_factory=PaidHttpSettings)
 
 
 class Credentials(BaseModel):

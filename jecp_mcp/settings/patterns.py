@@ -1,8 +1,8 @@
 """The operator's globs over actions, and which of them can match nothing. Pure: no I/O.
 
 A glob is `fnmatch.fnmatchcase`'s: ``*`` crosses ``/`` and ``:`` too, and case counts. It is matched against ids whose
-grammar is known (JECP 01-protocol §3.3): all in lower case, never with a version. A deny that can match none of them
-would let everything through in silence, so it is refused instead.
+grammar is known (JECP 01-protocol §3.3, and ``paid-http/host:method``): all in lower case, never with a version. A deny
+that can match none of them would let everything through in silence, so it is refused instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Final
 
 _LETTERS: Final = frozenset(string.ascii_lowercase)
 _INNER: Final = _LETTERS | frozenset(string.digits) | {"-"}
-_ALPHABET: Final = sorted(_INNER | set("/:_"))
+_ALPHABET: Final = sorted(_INNER | set("/:_."))
+_PAID_HTTP: Final = "paid-http/"
 
 _Step = Callable[[int, str], int | None]
 """A state of a grammar and a character of it give the next state, or None."""
@@ -40,11 +41,27 @@ def _tool_step(state: int, char: str) -> int | None:
     return 1 if char in _INNER or char == "_" else None
 
 
+def _paid_http_step(state: int, char: str) -> int | None:
+    """``paid-http/`` and a host's name (accepted in the state after that), then ``:method`` (in the one but two)."""
+    host = len(_PAID_HTTP)
+    if state < host:
+        return state + 1 if char == _PAID_HTTP[state] else None
+    if state <= host + 1:
+        if char == ":":
+            return host + 2 if state == host + 1 else None
+        return host + 1 if char in _INNER or char == "." else None
+    return host + 3 if char in _LETTERS else None
+
+
 class Over(Enum):
     """What a setting's globs are matched against, as grammars with their accepting states."""
 
-    EVERY_NAME = ((_id_step, frozenset({1, 3, 5})), (_tool_step, frozenset({1})))
-    """An action's key, its capability, or its tool's name."""
+    EVERY_NAME = (
+        (_id_step, frozenset({1, 3, 5})),
+        (_tool_step, frozenset({1})),
+        (_paid_http_step, frozenset({len(_PAID_HTTP) + 1, len(_PAID_HTTP) + 3})),
+    )
+    """An action's key, its capability, its tool's name, or a merchant of paid HTTP."""
     IDS = ((_id_step, frozenset({1, 3, 5})),)
     """An action's key or its capability."""
     TOOLS = ((_tool_step, frozenset({1})),)

@@ -33,7 +33,7 @@ def certificate(folder: Path, address: str) -> Path:
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([alternative_name(address)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -43,6 +43,13 @@ def certificate(folder: Path, address: str) -> Path:
     path = folder / f"{address}.pem"
     path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
     return path
+
+
+def alternative_name(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)
 
 
 def served(path: Path) -> ssl.SSLContext:
