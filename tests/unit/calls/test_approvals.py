@@ -23,7 +23,6 @@ from jecp_mcp.calls.ports import (
 from jecp_mcp.domain.offers import Price
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL, Purchase
-from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.grants import MOST_QUESTIONS, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Ledger
@@ -263,75 +262,60 @@ async def test_a_word_for_one_full_limit_does_not_lift_another(tmp_path: Path) -
     assert (refusal_of(end), len(person.asked), len(rail.sent)) == (codes.LIMIT_REACHED, 1, 1)
 
 
-async def test_two_who_agree_to_the_same_at_once_share_one_purchase(tmp_path: Path) -> None:
-    both_asked, ends = anyio.Event(), list[CallEnd]()
+async def test_two_who_want_the_same_at_once_are_asked_once_and_share_one_purchase(tmp_path: Path) -> None:
+    asked, go_on, ends = anyio.Event(), anyio.Event(), list[CallEnd]()
 
-    class Together(Person):
+    class Slow(Person):
         async def approve(self, question: Question) -> Reply:
-            self.asked.append(question)
-            if len(self.asked) == 2:
-                both_asked.set()
-            await both_asked.wait()
-            return Reply(Decision.ACCEPTED)
+            asked.set()
+            await go_on.wait()
+            return await super().approve(question)
 
-    person = Together()
+    person, other = Slow(Decision.ACCEPTED), Person()
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
 
-        async def one() -> None:
-            ends.append(await calls.pay(buying(), Caller(LOCAL, asker=person)))
+        async def one(asker: Person) -> None:
+            ends.append(await calls.pay(buying(), Caller(LOCAL, asker=asker)))
 
         async with anyio.create_task_group() as hosts:
-            hosts.start_soon(one)
-            hosts.start_soon(one)
-        await ledger.flush()
-        totals = await ledger.totals()
-    assert len(rail.sent) == 1
-    assert [(end.charge, end.call_id) for end in ends] == [(Charge.YES, rail.sent[0].call_id)] * 2
-    assert totals.charged == PRICE
-
-
-async def test_who_agrees_while_the_identical_call_runs_shares_its_one_purchase(tmp_path: Path) -> None:
-    both_asked, later, sent, go_on = anyio.Event(), anyio.Event(), anyio.Event(), anyio.Event()
-    ends = list[CallEnd]()
-
-    class OneAfterTheOther(Person):
-        async def approve(self, question: Question) -> Reply:
-            self.asked.append(question)
-            if len(self.asked) == 2:
-                both_asked.set()
-                await later.wait()
-            else:
-                await both_asked.wait()
-            return Reply(Decision.ACCEPTED)
-
-    async def slow(request: StoredRequest, _replay: bool) -> Outcome:
-        sent.set()
-        await go_on.wait()
-        return charged(request)
-
-    person = OneAfterTheOther()
-    async with opened(tmp_path, slow, mandate=DEAR) as (calls, rail, ledger):
-
-        async def one() -> None:
-            ends.append(await calls.pay(buying(), Caller(LOCAL, asker=person)))
-
-        async with anyio.create_task_group() as hosts:
-            hosts.start_soon(one)
-            hosts.start_soon(one)
-            await sent.wait()
-            later.set()
-            with anyio.fail_after(60):
-                while len(await ledger.grants(GrantKind.APPROVAL, states=EVERY_STATE)) < 2:
-                    await anyio.lowlevel.checkpoint()
+            hosts.start_soon(one, person)
+            await asked.wait()
+            hosts.start_soon(one, other)
             await anyio.wait_all_tasks_blocked()
             go_on.set()
         await ledger.flush()
         totals = await ledger.totals()
         left = await ledger.grants(GrantKind.APPROVAL, states=frozenset({GrantState.GRANTED}))
-    assert list(left) == [], "the second yes has bought its share of the one purchase, and buys no other"
-    assert len(rail.sent) == 1
+    assert (len(person.asked), other.asked, list(left), len(rail.sent)) == (1, [], [], 1)
     assert [(end.charge, end.call_id) for end in ends] == [(Charge.YES, rail.sent[0].call_id)] * 2
     assert totals.charged == PRICE
+
+
+@pytest.mark.parametrize("first", ["leaves", "cannot"])
+async def test_who_waits_for_somebody_elses_person_is_asked_where_they_give_no_word(tmp_path: Path, first: str) -> None:
+    asked, go_on, ends = anyio.Event(), anyio.Event(), list[CallEnd]()
+
+    class Slow(Person):
+        async def approve(self, question: Question) -> Reply:
+            asked.set()
+            await go_on.wait()
+            return await super().approve(question)
+
+    person, other = Slow(Decision.UNABLE), Person(Decision.ACCEPTED)
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, _ledger):
+
+        async def one(asker: Person) -> None:
+            ends.append(await calls.pay(buying(), Caller(LOCAL, asker=asker)))
+
+        async with anyio.create_task_group() as hosts, anyio.create_task_group() as host:
+            host.start_soon(one, person)
+            await asked.wait()
+            hosts.start_soon(one, other)
+            await anyio.wait_all_tasks_blocked()
+            if first == "leaves":
+                host.cancel_scope.cancel()
+            go_on.set()
+    assert (len(other.asked), len(rail.sent), ends[-1].charge) == (1, 1, Charge.YES)
 
 
 LONG = {"text": "x" * MOST_SHOWN}
@@ -347,8 +331,8 @@ async def test_what_cannot_be_shown_whole_cannot_be_approved(tmp_path: Path, giv
         paid = await calls.pay(buying(**given), Caller(LOCAL, asker=person))
         made = await calls.prepare(buying(**given), Caller(LOCAL, asker=person))
         grants = [await ledger.grants(kind, states=EVERY_STATE) for kind in GrantKind]
-    assert isinstance(made, Refusal)
-    assert (refusal_of(paid), made.code) == (codes.NOT_SHOWABLE, codes.NOT_SHOWABLE)
+    assert isinstance(made, CallEnd)
+    assert (refusal_of(paid), refusal_of(made)) == (codes.NOT_SHOWABLE, codes.NOT_SHOWABLE)
     assert (person.asked, grants, rail.sent) == ([], [[], [], []], [])
 
 
@@ -397,8 +381,8 @@ async def test_so_many_questions_wait_for_a_person_and_a_flood_adds_none(tmp_pat
             # Asking again what waits already adds none either, and preparing does not get round it.
             assert code_of(await calls.pay(buying(n=0), Caller(LOCAL))) == waiting_codes[0]
             made = await calls.prepare(buying(n=many), Caller(LOCAL))
-            assert isinstance(made, Refusal)
-            assert made.code == codes.TOO_MANY_QUESTIONS
+            assert isinstance(made, CallEnd)
+            assert refusal_of(made) == codes.TOO_MANY_QUESTIONS
             # Who can be asked in the host is.
             assert (
                 await calls.pay(buying(n=many), Caller(LOCAL, asker=Person(Decision.ACCEPTED)))
