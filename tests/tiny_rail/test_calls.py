@@ -22,7 +22,7 @@ from jecp_mcp.domain.outcomes import Mark, Outcome, Verdict
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.errors import HeldBack, LedgerError, LedgerUnavailable, PayeeError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
-from jecp_mcp.mandate.grants import QUESTIONS, GrantKind, GrantState
+from jecp_mcp.mandate.grants import QUESTIONS, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger, Note
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
@@ -280,6 +280,20 @@ async def test_what_another_process_bought_while_a_person_thought_is_not_asked_f
             end = await one.calls.pay(BUYING, Caller(LOCAL, asker=thinker))
             assert await grants(one, GrantState.GRANTED) == [], "the yes is used by what was bought"
     assert (end.call_id, end.stored, payee.asked) == (thinker.first.call_id, True, 0)
+
+
+async def test_what_was_prepared_and_approved_is_bought_without_another_word_where_it_is_cheaper_by_then(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    async with house(tmp_path, payee, clock, APPROVED) as one:
+        made = await one.calls.prepare(BUYING, Caller(LOCAL))
+        assert isinstance(made, Preparation)
+        assert made.approval is not None
+        _, asked = made.approval
+        assert await one.ledger.answer_grant(GrantRef(asked.kind, asked.grant_id), True, "granted at the terminal")
+        payee.price = 40_000
+        end = await one.calls.execute(made.grant, BUYING, Caller(LOCAL))
+    assert (end.charge, end.amount, end.reserved) == (Charge.YES, 40_000, 40_000)
 
 
 async def test_a_prepared_price_holds_while_a_person_thinks(tmp_path: Path, payee: Payee, clock: StillClock) -> None:

@@ -120,6 +120,47 @@ async def test_an_approval_is_good_for_nothing_else(tmp_path: Path, other: str) 
     assert rail.sent == []
 
 
+def at_price(price: int) -> Purchase:
+    return replace(buying(), offer=replace(ACTION, price=Price(MicroUSDC(price))))
+
+
+@pytest.mark.parametrize("new_payee", [False, True])
+async def test_an_approval_is_good_for_the_same_at_less(tmp_path: Path, new_payee: bool) -> None:
+    # Of a cheaper one a person is asked for another reason.
+    mandate = DEAR.model_copy(update={"approve_above_usdc": MicroUSDC(90_000 if new_payee else 50_000)})
+    mandate = mandate.model_copy(update={"approve_new_payees": new_payee})
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
+        code = code_of(await calls.pay(buying(), Caller(LOCAL)))
+        assert code_of(await calls.pay(at_price(PRICE - 20_000), Caller(LOCAL))) == code
+        await approve(ledger, code)
+        end = await calls.pay(at_price(PRICE - 20_000), Caller(LOCAL))
+        grant = await ledger.grant(GrantRef(GrantKind.APPROVAL, code))
+    assert grant is not None
+    assert (end.charge, rail.sent[0].hold, grant.call_id) == (Charge.YES, PRICE - 20_000, end.call_id)
+
+
+async def test_what_was_refused_is_refused_for_more_and_asked_for_again_at_less(tmp_path: Path) -> None:
+    person = Person(Decision.DECLINED, Decision.ACCEPTED)
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, _ledger):
+        for price in (PRICE, PRICE + 1):
+            end = await calls.pay(at_price(price), Caller(LOCAL, asker=person))
+            assert refusal_of(end) == codes.APPROVAL_DENIED
+        assert (await calls.pay(at_price(PRICE - 1), Caller(LOCAL, asker=person))).charge is Charge.YES
+    assert [asked.amount for asked in person.asked] == [PRICE, PRICE - 1]
+
+
+async def test_who_lets_one_limit_be_passed_for_so_much_lets_it_for_less_and_no_other(tmp_path: Path) -> None:
+    mandate = MandateSettings(daily_usdc="0.15", hourly_usdc="0.17")
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
+        code = code_of(await calls.pay(buying(), Caller(LOCAL)))
+        await approve(ledger, code, GrantKind.LIMIT)
+        # Both are full, and only one was spoken of.
+        assert refusal_of(await calls.pay(at_price(PRICE - 10_000), Caller(LOCAL))) == codes.LIMIT_REACHED
+        paid = await calls.pay(at_price(PRICE - 40_000), Caller(LOCAL))
+    assert (paid.charge, len(rail.sent)) == (Charge.YES, 2)
+
+
 async def test_an_approval_that_ran_out_is_asked_for_anew(tmp_path: Path) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, rail, ledger):
