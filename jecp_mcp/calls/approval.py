@@ -1,7 +1,7 @@
 """A person's consent to one call: asked for in the host, else outside it, and kept until it is used or expires.
 
-An approval is good for one call of exactly this payee, amount and arguments. Whatever is not a person's plain yes
-leaves the call unbought.
+An approval is good for one call of exactly this payee, terms and arguments, at this amount or less. Whatever is not a
+person's plain yes leaves the call unbought.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from jecp_mcp import jsontext
@@ -43,6 +43,7 @@ class Asked:
 
     Attributes:
         amount: as `Question` has it, micro-USDC.
+        because: why a person is asked; for the same kind of approval of the same call any reason will do.
         arguments: all of them, as `display.arguments` shows them. The call's fingerprint says which they are.
     """
 
@@ -53,7 +54,7 @@ class Asked:
     kind: QuoteKind
     terms: str
     because: str
-    arguments: str = field(compare=False)
+    arguments: str
 
     @classmethod
     def of(cls, question: Question) -> Asked | None:
@@ -89,6 +90,16 @@ class Asked:
     def exact(self) -> bool:
         """Whether `amount` is the price itself."""
         return self.kind is QuoteKind.EXACT
+
+    def holds_for(self, now: Asked, state: GrantState) -> bool:
+        """Whether an answer to this question is one to the question `now`, asked of the same call.
+
+        What may be bought for so much may be bought for less; what was refused for so much is refused for more.
+        """
+        terms = (self.payee, self.account, self.action, self.kind, self.terms)
+        if terms != (now.payee, now.account, now.action, now.kind, now.terms):
+            return False
+        return self.amount <= now.amount if state is GrantState.DENIED else now.amount <= self.amount
 
     def body(self) -> bytes:
         """As an approval keeps it."""
@@ -160,7 +171,12 @@ class Approvals:
         """The latest approval of this very question that still says something."""
         now = self._clock.now()
         for grant in await self._ledger.grants(kind, subject=question.fingerprint, states=_LIVE):
-            if grant.expires_at <= now or grant.principal != question.principal or Asked.read(grant) != wanted:
+            if grant.expires_at <= now or grant.principal != question.principal:
+                continue
+            asked = Asked.read(grant)
+            if not asked.holds_for(wanted, grant.state) or (
+                kind is GrantKind.LIMIT and asked.because != wanted.because
+            ):
                 continue
             if grant.state is GrantState.USED and not await self._came_to_nothing(grant):
                 continue

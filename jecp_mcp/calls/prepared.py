@@ -70,10 +70,13 @@ class PreparedCall:
         ]  # fmt: skip
         return jsontext.dumps(told)
 
-    def still(self, order: Order) -> bool:
-        """Whether what was prepared is still on offer, for no more than it cost then."""
-        offer, covered = order.offer, order.answer is not None or self.quote.covers(order.quote)
-        return covered and (offer.source, offer.key, offer.version) == (self.source, self.key, self.version)
+    def keep(self, order: Order) -> Order | Refusal:
+        """The order for no more than preparing it promised; or a refusal where it is not on offer for that any more."""
+        offer = order.offer
+        same = (offer.source, offer.key, offer.version) == (self.source, self.key, self.version)
+        if not (same and self.quote.covers(order.quote)):
+            return consent_refusals.price_changed(self.key, self.quote, order.quote)
+        return order.at_most(self.hold)
 
 
 @dataclass(frozen=True, slots=True)

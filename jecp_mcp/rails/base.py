@@ -132,7 +132,11 @@ class Rail(Protocol):
         ...
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
-        """What this call would cost. Moves no money."""
+        """What this call would cost. Moves no money.
+
+        Asked once for all tasks of a process that want the same, and not at all where the ledger has the identical call
+        open or undelivered. Other processes may ask at the same time.
+        """
         ...
 
     def prepare(

@@ -161,8 +161,8 @@ class ToolDispatcher:
         if problems:
             return free_result(preparation.invalid_arguments(found, problems))
         made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
-        if isinstance(made, Refusal):
-            return self._refuse(_PREPARE, arguments, made, target=found.name, action=found.action)
+        if isinstance(made, CallEnd):
+            return await self._conclude(made, found, caller, (_PREPARE, arguments))
         balance = await self._deps.wallet.balance(caller.principal)
         return free_result(preparation.summary(found, made, balance, self.page, left))
 

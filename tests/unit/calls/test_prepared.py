@@ -25,7 +25,6 @@ from jecp_mcp.domain.offers import Price
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.domain.quotes import QuoteKind
-from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.grants import GrantKind, GrantRef, GrantState
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
@@ -227,8 +226,8 @@ async def test_what_the_mandate_denies_is_not_prepared(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=MandateSettings(deny=("docs/*",))) as (calls, _rail, ledger):
         made = await calls.prepare(buying(), Caller(LOCAL))
         assert list(await ledger.grants(GrantKind.PREPARED)) == []
-    assert isinstance(made, Refusal)
-    assert made.code == "DENIED_BY_POLICY"
+    assert isinstance(made, CallEnd)
+    assert code(made) == "DENIED_BY_POLICY"
 
 
 async def test_a_prepared_call_that_joined_the_running_one_is_used_by_it(tmp_path: Path) -> None:
