@@ -214,6 +214,8 @@ class Orders:
     async def _because(self, order: Order) -> str | None:
         """Why a person must agree to it, or None."""
         quote, hold = order.quote, order.permit.hold
+        if quote.because is not None:
+            return quote.because
         if self._policy.needs_approval(hold):
             return f"A call that may cost {format_usdc(hold)} USDC needs the approval of a person."
         if not self._policy.approve_new_payees:

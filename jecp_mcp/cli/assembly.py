@@ -156,8 +156,9 @@ async def build(
     policy = Policy.from_settings(settings.mandate)
     links = LinkPolicy(hub, settings.hub.link_origins)
     credentials = CredentialStore(settings, start.state, start.credentials, lambda: client, changed)
-    parts = Parts(settings, start.catalog, credentials.current, clock)
-    ways = {name: open_way(parts) for name, open_way in RAILS.items()}
+    parts = Parts(settings, start.catalog, credentials.current, clock, start.state, start.wallet)
+    opened = {name: open_way(parts) for name, open_way in RAILS.items()}
+    ways = {name: way for name, way in opened.items() if way is not None}
     at_hub = ways["jecp"]
     assert isinstance(at_hub, HubWay)
     client, source = at_hub.client, AllOffers([source for way in ways.values() for source in way.sources])

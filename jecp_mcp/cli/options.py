@@ -11,8 +11,17 @@ from typing import Any, TypeVar
 import click
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings import Credentials, Settings, find_credentials, load_settings, state_dir
+from jecp_mcp.settings import (
+    Credentials,
+    Settings,
+    WalletKey,
+    find_credentials,
+    find_wallet_key,
+    load_settings,
+    state_dir,
+)
 from jecp_mcp.settings.places import STATE_VARIABLE, variable_of
+from jecp_mcp.settings.wallet_key import SANDBOX_FILE, stored_wallet_key
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -55,11 +64,13 @@ class Start:
     Attributes:
         state: the state folder; not yet made.
         credentials: the agent's, or None when there are none.
+        play_wallet: the key to the sandbox's play money, where this program started the sandbox.
     """
 
     settings: Settings
     state: Path
     credentials: Credentials | None
+    play_wallet: WalletKey | None = None
 
     @property
     def ledger(self) -> Path:
@@ -70,6 +81,16 @@ class Start:
     def catalog(self) -> Path:
         """Where the last catalog is remembered."""
         return self.state / "catalog.jsonl"
+
+    def wallet(self) -> WalletKey | None:
+        """The key of the wallet that pays merchants. On this machine only the sandbox's own key ever pays.
+
+        Raises:
+            SettingsError: it cannot be used.
+        """
+        if self.settings.paid_http.loopback:
+            return self.play_wallet or stored_wallet_key(self.state / SANDBOX_FILE)
+        return find_wallet_key(os.environ, self.state)
 
 
 def start(

@@ -30,6 +30,7 @@ class Quote:
         terms: what else a person agrees to with the price, as canonical text: no nonce, no time; ``""`` for nothing.
         good_until: the payee asks for another quote from then on; None where it promises nothing of the kind.
         payload: what the rail needs to prepare the call from it; nobody else reads it.
+        because: why a person must agree whatever it costs, as one sentence; None where its rail sees no reason.
     """
 
     amount: MicroUSDC
@@ -39,6 +40,7 @@ class Quote:
     terms: str = ""
     good_until: UnixMs | None = None
     payload: bytes = b""
+    because: str | None = None
 
     def least(self, hold: MicroUSDC) -> MicroUSDC:
         """What a call for at most `hold` needs at least, micro-USDC: where only the price's base is known, that."""

@@ -8,8 +8,20 @@ from types import MappingProxyType
 from jecp_mcp.rails.jecp.opening import open_hub
 from jecp_mcp.rails.registry import Parts, Way
 
-RAILS: Mapping[str, Callable[[Parts], Way]] = MappingProxyType(
+
+def _open_x402(parts: Parts) -> Way | None:
+    if not parts.settings.paid_http.merchants:
+        return None
+    # A start that pays no merchant imports nothing for it.
+    from jecp_mcp.rails.x402.opening import open_x402
+
+    return open_x402(parts)
+
+
+RAILS: Mapping[str, Callable[[Parts], Way | None]] = MappingProxyType(
     {
         "jecp": open_hub,
+        "x402": _open_x402,
     }
 )
+"""Opens each way to pay; None where the settings ask for none of it."""

@@ -12,7 +12,7 @@ from jecp_mcp.catalog.sources import OfferSource
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.rails.base import Account, Rail, Witness
-from jecp_mcp.settings import Credentials, Settings
+from jecp_mcp.settings import Credentials, Settings, WalletKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,17 @@ class Parts:
     Attributes:
         catalog_file: where the offers of the last run are remembered.
         credentials: asked for whenever they are needed.
+        state: the folder for what a way to pay keeps.
+        wallet: gives the key of the wallet that pays merchants, None where there is none; raises `SettingsError` for
+            one that cannot be used.
     """
 
     settings: Settings
     catalog_file: Path
     credentials: Callable[[], Credentials | None]
     clock: Clock
+    state: Path
+    wallet: Callable[[], WalletKey | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,7 @@ class Way:
 
     Attributes:
         sources: where the offers are that it pays for.
+        sells: the sources of offers that stand in no catalog, because a tool makes each of what it is asked for.
         account: who pays by it, where there is something to ask of them.
         witness: who tells the time, where the operator trusts somebody there.
         opened: what must be open while any of it is used, such as a client.
@@ -46,6 +52,7 @@ class Way:
     account: Account | None = None
     witness: Witness | None = None
     opened: AbstractAsyncContextManager[Any] | None = None
+    sells: tuple[str, ...] = ()
 
 
 class Rails:
@@ -53,7 +60,9 @@ class Rails:
 
     def __init__(self, ways: Iterable[Way]) -> None:
         self._ways = tuple(ways)
-        self._by_source = {source.name: way.rail for way in self._ways for source in way.sources}
+        self._by_source = {
+            name: way.rail for way in self._ways for name in (*(source.name for source in way.sources), *way.sells)
+        }
         self._by_name = {way.rail.name: way for way in self._ways}
 
     def selling(self, offer: Offer) -> Rail | None:

@@ -28,7 +28,8 @@ ENVIRONMENT = "the environment"
 """The source of a wrong variable, in a `SettingsError`."""
 
 _MOST_BYTES = 1_048_576
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""The permissions of everybody but a file's owner."""
 
 
 def find_credentials(
@@ -199,7 +200,7 @@ def _read_private(path: Path) -> dict[str, Any]:
     """
     with path.open("rb") as file:
         about = os.fstat(file.fileno())
-        if about.st_mode & _OTHERS:
+        if about.st_mode & OTHERS:
             raise PermissionError(13, f"other users may read it; run: chmod 600 {path}")
         if about.st_uid not in {os.geteuid(), 0}:
             raise PermissionError(13, "it belongs to another user")

@@ -10,9 +10,6 @@ from typing import Final
 CREDENTIALS_MISSING: Final = "CREDENTIALS_MISSING"
 """There is no agent account for the Hub on this machine. Charged: no. Next: agent, operator."""
 
-TOO_LATE_TO_SEND: Final = "TOO_LATE_TO_SEND"
-"""The time in which the call could be sent was over before it left. Charged: no. Next: agent."""
-
 HUB_UNREACHABLE: Final = "HUB_UNREACHABLE"
 """The Hub could not be reached, and no purchase was sent. Charged: no. Next: agent."""
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio
 
 from jecp_mcp import jsontext
-from jecp_mcp.clock import Clock, UnixMs, iso
+from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.quotes import Quote, QuoteKind
@@ -18,10 +18,11 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import MICRO_PER_USDC, ZERO, MicroUSDC
-from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
+from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.codes import INVALID_REQUEST
+from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
-from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, TOO_LATE_TO_SEND
+from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, next_wait
 from jecp_mcp.rails.jecp.payload import Payload, pack, unpack
 from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
@@ -122,7 +123,7 @@ class JecpRail:
     async def _send(self, call: OpenCall, journal: Journal, progress: Progress | None, *, replay: bool) -> Outcome:
         until = call.request.provable_until
         assert until is not None, "every request of this rail has a last instant"
-        door = _Door(until, journal, self._clock)
+        door = Door(until, journal, self._clock)
         ended = await self._ended(call.request, door, replay=replay, progress=progress)
         if door.closed is not None and ended.verdict is Verdict.NOT_CHARGED and ended.attempts == 0:
             ended = replace(ended, refusal=door.closed.refusal, evidence=f"never sent: {door.closed.refusal.code}")
@@ -137,7 +138,7 @@ class JecpRail:
         )
         return replace(ended, look_again_at=again)
 
-    async def _ended(self, request: StoredRequest, door: _Door, *, replay: bool, progress: Progress | None) -> Outcome:
+    async def _ended(self, request: StoredRequest, door: Door, *, replay: bool, progress: Progress | None) -> Outcome:
         identity = self._client.identity()
         if identity is None:
             return _unsent(request, _missing(), replay=replay)
@@ -222,7 +223,7 @@ class _Sending:
     """
 
     def __init__(
-        self, request: StoredRequest, payload: Payload, identity: Credentials, door: _Door, clock: Clock
+        self, request: StoredRequest, payload: Payload, identity: Credentials, door: Door, clock: Clock
     ) -> None:
         self.request, self.payload, self.identity, self.door = request, payload, identity, door
         self._clock = clock
@@ -253,35 +254,6 @@ class _Sending:
         )
 
 
-class _Door:
-    """What an attempt passes right before its first byte leaves.
-
-    Attributes:
-        closed: why it was held back there, if it was.
-    """
-
-    def __init__(self, until: UnixMs, journal: Journal, clock: Clock) -> None:
-        self._until = until
-        self._journal = journal
-        self._clock = clock
-        self.closed: NotNow | None = None
-
-    async def open(self) -> None:
-        """Let the attempt leave. Raises `NotNow`."""
-        try:
-            self._in_time()
-            await self._journal.sending()
-            # Writing that down took time, in which the machine may have slept.
-            self._in_time()
-        except NotNow as exc:
-            self.closed = exc
-            raise
-
-    def _in_time(self) -> None:
-        if self._clock.now() >= self._until:
-            raise NotNow(_too_late(self._until))
-
-
 def _unsent(request: StoredRequest, refusal: Refusal, *, replay: bool) -> Outcome:
     """The end of a call that is not sent now; what an earlier attempt did stays open."""
     if replay:
@@ -299,16 +271,6 @@ def _missing() -> Refusal:
         CREDENTIALS_MISSING,
         "There is no agent account on this machine for the Hub. Nothing was charged. "
         "Register one, or have the operator set JECP_AGENT_ID and JECP_API_KEY.",
-        source="bridge",
-    )
-
-
-def _too_late(until: UnixMs) -> Refusal:
-    return Refusal(
-        TOO_LATE_TO_SEND,
-        f"This call could be sent until {iso(until)} and is not any more: the machine slept, or its clock was set. "
-        "Nothing was sent and nothing was charged. Make the call again.",
-        details={"until": iso(until)},
         source="bridge",
     )
 

@@ -16,8 +16,8 @@ from jecp_mcp.clock import parse_iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
-from jecp_mcp.rails.codes import ACCOUNT_CHANGED
-from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE, TOO_LATE_TO_SEND
+from jecp_mcp.rails.codes import ACCOUNT_CHANGED, TOO_LATE_TO_SEND
+from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
 from jecp_mcp.tools.next_actions.case import Case, Context
 from jecp_mcp.tools.types import Actor, NextAction
 

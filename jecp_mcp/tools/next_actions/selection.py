@@ -77,7 +77,7 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         call_codes.TOO_MANY_QUESTIONS: "ask_human",
         tool_codes.ALREADY_REGISTERED: "use_account",
         rail_codes.ACCOUNT_CHANGED: "retry_after",
-        hub_codes.TOO_LATE_TO_SEND: "retry_after",
+        rail_codes.TOO_LATE_TO_SEND: "retry_after",
         hub_codes.HUB_UNREACHABLE: "retry_after",
         call_codes.SHUTTING_DOWN: "retry_after",
         "SERVICE_ERROR": "retry_after",

@@ -1,0 +1,77 @@
+"""The way to pay merchants, put together from the settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from jecp_mcp.errors import SettingsError, WireError
+from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.rails.registry import Parts, Way
+from jecp_mcp.rails.x402.chain import ChainReader
+from jecp_mcp.rails.x402.rail import Pays, X402Rail
+from jecp_mcp.rails.x402.recipients import FILE, Recipients
+from jecp_mcp.rails.x402.request import SOURCE
+from jecp_mcp.settings import PaidHttpSettings, WalletKey
+from jecp_mcp.wire.x402.assets import ASSETS, SANDBOX_ASSET, Asset
+from jecp_mcp.wire.x402.secp256k1 import PrivateKey, missing
+
+log = logging.getLogger(__name__)
+
+
+def open_x402(parts: Parts) -> Way:
+    """Read ``[paid_http]``; nothing is asked yet.
+
+    Raises:
+        SettingsError: the networks are not those of one purpose.
+    """
+    settings = parts.settings.paid_http
+    assets = usable_assets(settings)
+    gate = HttpGate(parts.clock, loopback=settings.loopback)
+    chain = ChainReader(gate, settings.rpc, settings.confirmations)
+    recipients = Recipients(parts.state / FILE)
+    pays = Pays(_key(parts), assets, chain, recipients)
+    unproven = [network for network in settings.networks if not chain.reads(network)]
+    if unproven:
+        log.warning(
+            "no nodes are configured for %s: a payment there whose answer is lost stays counted as spent",
+            ", ".join(unproven),
+        )
+    rail = X402Rail(gate, settings, pays, parts.clock)
+    return Way(rail=rail, sources=(), sells=(SOURCE,), opened=gate)
+
+
+def usable_assets(settings: PaidHttpSettings) -> Sequence[Asset]:
+    """The tokens that may be paid with: the real ones, or the sandbox's alone.
+
+    Raises:
+        SettingsError: play money, test money and money would stand in one configuration, or a network has no token.
+    """
+    key = "paid_http.networks"
+    known = {asset.network: asset for asset in (*ASSETS, SANDBOX_ASSET)}
+    for network in settings.networks:
+        if network not in known:
+            raise SettingsError("the settings", key, f"no token on {network} is known; there are {', '.join(known)}")
+    if len({known[network].testnet for network in settings.networks}) > 1:
+        raise SettingsError("the settings", key, "has networks of test money and of money; take one kind out")
+    sandbox = SANDBOX_ASSET.network in settings.networks
+    if sandbox != settings.loopback or (sandbox and len(settings.networks) > 1):
+        reason = f"{SANDBOX_ASSET.network} is the sandbox's, for merchants on this machine, and they have no other"
+        raise SettingsError("the settings", key, reason)
+    return (SANDBOX_ASSET,) if sandbox else ASSETS
+
+
+def _key(parts: Parts) -> PrivateKey | None:
+    """The wallet's key; a missing or wrong one is said, and stops nothing but paying."""
+    lacking = missing()
+    if lacking is not None:
+        log.error("merchants cannot be paid: %s", lacking)
+        return None
+    try:
+        found: WalletKey | None = parts.wallet()
+        if found is not None:
+            return PrivateKey(found.secret)
+        log.error("merchants cannot be paid: there is no wallet key; make one with jecp-mcp x402 key")
+    except (SettingsError, WireError) as exc:
+        log.error("merchants cannot be paid: %s", exc)  # noqa: TRY400 - the cause is in the message
+    return None

@@ -1,0 +1,233 @@
+"""From what was heard of a payment to what is proven about its money. Pure: no I/O, no clock.
+
+A signed authorization can be taken until it expires, whatever the merchant says. So only three things free its money:
+that no byte of it left, that it expired and the chain says at a final block that its nonce was never used, and a
+person. That it was taken is believed from anybody.
+
+====================================================  ==================================================
+what was heard                                        what follows
+====================================================  ==================================================
+nothing left, at the first attempt                    released
+nothing left, later                                   in doubt, as it was
+2xx with a receipt of success                         charged
+2xx without one that can be believed                  charged, assumed; the chain may yet show otherwise
+any other status with a receipt of success            charged, and refused
+any other status, that the nonce is used              charged, and its answer lost
+any other status, silence, a cut, a redirect          in doubt
+the chain, at a final block: the nonce is used        charged
+the chain, at one after it expired: it is not used    released
+the chain does not say                                in doubt
+====================================================  ==================================================
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
+from jecp_mcp.rails.x402.codes import (
+    MERCHANT_UNREACHABLE,
+    PAID_AND_REFUSED,
+    PAID_ANSWER_LOST,
+    PAYMENT_IN_DOUBT,
+    PAYMENT_NEVER_TAKEN,
+)
+from jecp_mcp.wire.x402.settlement import NONCE_USED, Settlement
+
+_TRANSACTION: Final = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
+_OK: Final = range(200, 300)
+_REDIRECTS: Final = range(300, 400)
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """The payment that something was heard of.
+
+    Attributes:
+        merchant: the origin.
+        amount: what it moves, micro-USDC: all of it or nothing.
+        units: the same in the token's smallest units.
+        payer: an address in lower case.
+        networks: what the network may be called in a receipt.
+        first: whether nothing of it can have left before.
+    """
+
+    merchant: str
+    amount: MicroUSDC
+    units: int
+    payer: str
+    networks: frozenset[str]
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No whole answer came; `sent` is whether any byte may have left."""
+
+    sent: bool
+    reason: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer came.
+
+    Attributes:
+        settlement: what it says of the payment; None for nothing that can be read.
+        said: why the merchant asks again for money, or what else it gives as the reason.
+        words: the beginning of its body.
+    """
+
+    status: int
+    answer: Answer
+    settlement: Settlement | None = None
+    said: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OnChain:
+    """What the chain says at a final block, which lies after the authorization expired where it is not `used`.
+
+    Attributes:
+        used: None where it does not say.
+        transaction: where the money moved, if that was found.
+        reason: why it does not say.
+    """
+
+    used: bool | None
+    transaction: str | None = None
+    reason: str = ""
+
+
+Evidence = Lost | Answered | OnChain
+
+
+def conclude(heard: Evidence, paid: Paid) -> Outcome:
+    """What is proven. Of an outcome in doubt, when to look again is left to whoever has a clock."""
+    match heard:
+        case Lost():
+            return _lost(heard, paid)
+        case Answered():
+            return _answered(heard, paid)
+        case OnChain():
+            return _on_chain(heard, paid)
+        case _:
+            assert_never(heard)
+
+
+def _lost(heard: Lost, paid: Paid) -> Outcome:
+    if heard.sent:
+        return _doubt(paid, f"no answer came ({heard.reason})")
+    if not paid.first:
+        return _doubt(paid, f"not sent again ({heard.reason})", attempts=0)
+    refusal = heard.refusal or Refusal(
+        MERCHANT_UNREACHABLE,
+        f"{paid.merchant} could not be reached: {heard.reason}. No payment left this machine and nothing was charged. "
+        "Try again later.",
+        source="bridge",
+    )
+    return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, f"never sent: {refusal.code}", attempts=0)
+
+
+def _answered(heard: Answered, paid: Paid) -> Outcome:
+    settlement, delivered = heard.settlement, heard.status in _OK
+    reference = None if settlement is None else _reference(settlement)
+    if settlement is not None and settlement.success and _is_ours(settlement, paid):
+        if delivered:
+            return _charged(paid, _billed(heard.answer, paid, reference), None, "the merchant's receipt", reference)
+        refusal = Refusal(
+            PAID_AND_REFUSED,
+            f"{paid.merchant} took the payment of {format_usdc(paid.amount)} USDC and answered with status "
+            f"{heard.status} all the same. It was charged. Tell the user what it answered; do not buy it again.",
+            http_status=heard.status,
+            details=_details(heard),
+            source="bridge",
+        )
+        return _charged(paid, None, refusal, f"the merchant's receipt, with status {heard.status}", reference)
+    if delivered:
+        evidence = "delivered, and no receipt that can be believed"
+        found = _charged(paid, _billed(heard.answer, paid, None), None, evidence, reference)
+        return replace(found, proven=False)
+    said = (settlement.error_reason if settlement is not None else None) or heard.said
+    if said in NONCE_USED:
+        return _charged(
+            paid, None, _content_lost(paid), "the merchant says that the payment was taken before", reference
+        )
+    doubt = _doubt(paid, f"answered with status {heard.status}", details=_details(heard))
+    return replace(doubt, reference=reference)
+
+
+def _on_chain(heard: OnChain, paid: Paid) -> Outcome:
+    if heard.used is None:
+        return _doubt(paid, f"the chain does not say: {heard.reason}", attempts=0)
+    if heard.used:
+        found = _charged(paid, None, _content_lost(paid), "the chain: the payment was taken", heard.transaction)
+        return replace(found, attempts=0)
+    refusal = Refusal(
+        PAYMENT_NEVER_TAKEN,
+        f"{paid.merchant} never took the payment, and can take it no longer: the chain says so. Nothing was charged. "
+        "Prepare the request again to try once more.",
+        source="bridge",
+    )
+    return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, "the chain: expired and never taken", attempts=0)
+
+
+def _charged(
+    paid: Paid, answer: Answer | None, refusal: Refusal | None, evidence: str, reference: str | None
+) -> Outcome:
+    return Outcome(Verdict.CHARGED, paid.amount, answer, refusal, evidence, reference=reference)
+
+
+def _doubt(paid: Paid, reason: str, *, attempts: int = 1, details: dict[str, object] | None = None) -> Outcome:
+    refusal = Refusal(
+        PAYMENT_IN_DOUBT,
+        f"{paid.merchant}: {reason}. Whether the payment of {format_usdc(paid.amount)} USDC was taken is not known; it "
+        "stays held and is never paid a second time. Ask for its result later.",
+        details=details or {},
+        source="bridge",
+    )
+    return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, reason, attempts=attempts)
+
+
+def _content_lost(paid: Paid) -> Refusal:
+    return Refusal(
+        PAID_ANSWER_LOST,
+        f"{paid.merchant} took the payment of {format_usdc(paid.amount)} USDC, and its answer was lost on the way. It "
+        "was charged. Tell the user; whether to pay again is theirs to decide.",
+        source="bridge",
+    )
+
+
+def _billed(answer: Answer, paid: Paid, reference: str | None) -> Answer:
+    return replace(answer, billing=Billing(charged=True, amount=paid.amount, reference=reference, method="x402"))
+
+
+def _is_ours(settlement: Settlement, paid: Paid) -> bool:
+    """Whether a receipt can be of this payment: it names no other payer, network or amount."""
+    return (
+        settlement.payer in {None, paid.payer}
+        and settlement.network in {"", *paid.networks}
+        and settlement.amount in {None, paid.units}
+    )
+
+
+def _reference(settlement: Settlement) -> str | None:
+    return settlement.transaction.lower() if _TRANSACTION.fullmatch(settlement.transaction) else None
+
+
+def _details(heard: Answered) -> dict[str, object]:
+    said: dict[str, object] = {"status": heard.status}
+    if heard.settlement is not None and heard.settlement.error_reason:
+        said["payment_error"] = heard.settlement.error_reason
+    if heard.status in _REDIRECTS:
+        said["redirect"] = "not followed"
+    if heard.words:
+        said["merchant_says"] = heard.words
+    return said

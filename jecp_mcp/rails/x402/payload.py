@@ -1,0 +1,124 @@
+"""What a quote and the ledger keep of a paid request: everything that rebuilds its bytes, and no secret. Pure: no I/O.
+
+No signature is kept: it follows from the key and the authorization.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from jecp_mcp import jsontext
+from jecp_mcp.errors import WireError
+from jecp_mcp.jsontext import JSONObject, nothing
+from jecp_mcp.wire.x402.payment import Authorization
+
+_FORM: Final = 1
+_MOST_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a merchant asks for, as it was chosen from its challenge.
+
+    Attributes:
+        version: x402's, 1 or 2.
+        network: the chain's CAIP-2 id.
+        amount: in the token's smallest units.
+        option: the chosen entry of ``accepts``, unchanged.
+        resource, extensions: the challenge's own, in version 2.
+        others: what else was offered, and why it is not taken.
+        hints: what the merchant says that the request needs (`jecp_mcp.rails.x402.hints`).
+        warnings: what is odd about the challenge, in our words.
+        asked_at: when it was asked, Unix ms.
+    """
+
+    version: int
+    network: str
+    asset: str
+    pay_to: str
+    amount: int
+    max_timeout_seconds: int
+    option: JSONObject
+    resource: JSONObject = field(default_factory=nothing)
+    extensions: JSONObject = field(default_factory=nothing)
+    others: Sequence[JSONObject] = ()
+    hints: JSONObject = field(default_factory=nothing)
+    warnings: Sequence[str] = ()
+    asked_at: int = 0
+
+    def pack(self) -> bytes:
+        """As a quote keeps it."""
+        return jsontext.dumps({"v": _FORM, **_fields(self)})
+
+    @classmethod
+    def unpack(cls, stored: bytes) -> Terms:
+        """Read what `pack` wrote.
+
+        Raises:
+            WireError: it is something else.
+        """
+        try:
+            return cls(**_read(stored))
+        except TypeError as exc:
+            raise WireError("what is stored of the price cannot be read") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A request with its payment, unsigned.
+
+    Attributes:
+        headers: the model's own.
+        authorization: what is signed.
+        seconds: how long one attempt may take.
+    """
+
+    url: str
+    method: str
+    headers: Mapping[str, str]
+    body: str | None
+    terms: Terms
+    authorization: Authorization
+    seconds: float
+
+    def pack(self) -> bytes:
+        """As the ledger keeps it."""
+        told = _fields(self)
+        told["terms"] = _fields(self.terms) | {"others": [], "hints": {}}
+        told["authorization"] = asdict(self.authorization) | {"nonce": self.authorization.nonce.hex()}
+        return jsontext.dumps({"v": _FORM, **told})
+
+    @classmethod
+    def unpack(cls, stored: bytes) -> Payload:
+        """Read what `pack` wrote.
+
+        Raises:
+            WireError: it is something else.
+        """
+        found = _read(stored)
+        try:
+            signed = dict(found["authorization"])
+            authorization = Authorization(**{**signed, "nonce": bytes.fromhex(signed["nonce"])})
+            parts = {"terms": Terms(**found["terms"]), "authorization": authorization}
+            return cls(**{**found, **parts, "seconds": float(found["seconds"])})
+        except (KeyError, TypeError, ValueError, AssertionError) as exc:
+            raise WireError("the stored request cannot be read; the ledger is not what was written") from exc
+
+
+def nonce_of(call_id: str) -> bytes:
+    """The one nonce of a call: as random as its id, and the same whenever it is asked for."""
+    return hashlib.sha256(f"x402 {call_id}".encode()).digest()
+
+
+def _fields(of: Terms | Payload) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in type(of).__slots__}
+
+
+def _read(stored: bytes) -> dict[str, Any]:
+    found = jsontext.loads(stored, max_bytes=_MOST_BYTES, max_marks=None)
+    if not isinstance(found, dict) or found.pop("v", None) != _FORM:
+        raise WireError("what is stored has an unknown form; it was not written by this version")
+    return found

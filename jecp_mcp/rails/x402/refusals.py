@@ -1,0 +1,98 @@
+"""Why a merchant was not paid, in our words. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import WireError
+from jecp_mcp.http import ExchangeFailed, HttpAnswer
+from jecp_mcp.rails.codes import INVALID_REQUEST
+from jecp_mcp.rails.x402.answers import words_of
+from jecp_mcp.rails.x402.codes import (
+    MERCHANT_NOT_LISTED,
+    MERCHANT_REFUSED,
+    MERCHANT_UNREACHABLE,
+    PAYMENT_NOT_POSSIBLE,
+    WALLET_MISSING,
+)
+from jecp_mcp.rails.x402.selection import Rejected
+from jecp_mcp.settings.merchants import Place
+
+MOST_OFFERS: Final = 8
+"""How many ways to pay are named that may not be used."""
+_REDIRECTS: Final = range(300, 400)
+_LONGEST_LOCATION: Final = 300
+
+
+def not_listed(place: Place) -> Refusal:
+    """Why an address is not asked at all."""
+    return Refusal(
+        MERCHANT_NOT_LISTED,
+        f"{place.origin} is no merchant that the operator listed, so nothing was sent there and nothing was charged. "
+        "Use another merchant, or tell the user that the operator can add it under paid_http.merchants.",
+        details={"merchant": place.origin},
+        source="bridge",
+    )
+
+
+def refused(place: Place, heard: HttpAnswer) -> Refusal | None:
+    """A merchant's answer to an unpaid request that is neither what was wanted nor a question for money."""
+    if heard.status < _REDIRECTS.start:
+        return None
+    details: dict[str, Any] = {"status": heard.status}
+    words = words_of(heard)
+    if words:
+        details["merchant_says"] = words
+    said = f"answered with status {heard.status}"
+    if heard.status in _REDIRECTS:
+        details["redirects_to"] = heard.headers.get("location", "")[:_LONGEST_LOCATION]
+        said = "sends to another address, which is not followed"
+    return Refusal(
+        MERCHANT_REFUSED,
+        f"{place.origin} {said}. No payment was asked for and nothing was charged. Mend the request, or use another.",
+        http_status=heard.status,
+        details=details,
+        source="bridge",
+    )
+
+
+def unreachable(place: Place, exc: ExchangeFailed) -> Refusal:
+    """A merchant that gave no whole answer to the unpaid request."""
+    sent = "The request may have arrived, without a payment" if exc.sent else "Nothing was sent"
+    return Refusal(
+        MERCHANT_UNREACHABLE,
+        f"{place.origin} gave no whole answer: {exc.reason}. {sent}, and nothing was charged. Try again later.",
+        source="bridge",
+    )
+
+
+def not_payable(place: Place, reason: str, rejected: Sequence[Rejected] = ()) -> Refusal:
+    """A merchant that asks for money in a way that this wallet does not give it."""
+    offers = [{"offer": one.label, "why_not": one.reason} for one in rejected[:MOST_OFFERS]]
+    return Refusal(
+        PAYMENT_NOT_POSSIBLE,
+        f"{place.origin} cannot be paid: {reason}. Nothing was signed and nothing was charged. Use another merchant.",
+        details={"offers": offers} if offers else {},
+        source="bridge",
+    )
+
+
+def no_wallet() -> Refusal:
+    """No key to pay with."""
+    return Refusal(
+        WALLET_MISSING,
+        "There is no wallet key on this machine that pays merchants. Nothing was charged. Tell the user that the "
+        "operator must make one with jecp-mcp x402 key, and fund it.",
+        source="bridge",
+    )
+
+
+def unwritable(cause: WireError) -> Refusal:
+    """A request that cannot be sent as it is."""
+    return Refusal(
+        INVALID_REQUEST,
+        f"The request cannot be sent: {cause}. No payment was sent and nothing was charged. Mend the arguments.",
+        source="bridge",
+    )

@@ -1,0 +1,109 @@
+"""The key of the wallet that pays merchants: from the environment or a file of its own, never from the settings."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.settings.credentials import ENVIRONMENT, OTHERS
+
+KEY_VARIABLE: Final = "JECP_X402_PRIVATE_KEY"
+FILE: Final = "x402.key"
+"""The operator's key, in the state folder."""
+SANDBOX_FILE: Final = "x402-sandbox.key"
+"""The sandbox's throw-away key."""
+
+_HEX: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{64})", re.ASCII)
+_MOST_BYTES: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class WalletKey:
+    """A private key and where it came from.
+
+    Attributes:
+        secret: 32 bytes.
+    """
+
+    secret: bytes = field(repr=False)
+    source: str
+
+
+def read_wallet_key(text: str, source: str) -> WalletKey:
+    """Read a key from 64 hexadecimal digits, with or without ``0x``.
+
+    Raises:
+        SettingsError: it is none; the text is never repeated.
+    """
+    found = _HEX.fullmatch(text.strip())
+    if found is None:
+        raise SettingsError(source, "", "is no private key: 64 hexadecimal digits, with or without 0x before them")
+    return WalletKey(bytes.fromhex(found[1]), source)
+
+
+def find_wallet_key(environ: Mapping[str, str], state: Path) -> WalletKey | None:
+    """The operator's key: ``JECP_X402_PRIVATE_KEY``, or the file that `store_wallet_key` writes. None for neither.
+
+    Raises:
+        SettingsError: there are both, or it is no key, or other users can read it.
+    """
+    given = environ.get(KEY_VARIABLE, "").strip()
+    stored = stored_wallet_key(state / FILE)
+    if given and stored is not None:
+        raise SettingsError(
+            ENVIRONMENT, KEY_VARIABLE, f"is set, and {state / FILE} is there too; which wallet pays is not clear"
+        )
+    return read_wallet_key(given, f"the environment variable {KEY_VARIABLE}") if given else stored
+
+
+def stored_wallet_key(path: Path) -> WalletKey | None:
+    """The key in a file, or None where there is no file.
+
+    Raises:
+        SettingsError: it cannot be read, is no key, or others than its owner can read it.
+    """
+    try:
+        with path.open("rb") as file:
+            about = os.fstat(file.fileno())
+            data = file.read(_MOST_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise SettingsError(str(path), "", f"cannot be read: {exc.strerror or type(exc).__name__}") from exc
+    if about.st_mode & OTHERS:
+        raise SettingsError(str(path), "", f"other users may read it; run: chmod 600 {path}")
+    if about.st_uid not in {os.geteuid(), 0}:
+        raise SettingsError(str(path), "", "it belongs to another user")
+    return read_wallet_key(data.decode("ascii", "replace"), str(path))
+
+
+def store_wallet_key(path: Path, secret: bytes) -> None:
+    """Write a key durably, readable by its owner only.
+
+    Raises:
+        FileExistsError: there is one already; a wallet with money in it is never overwritten.
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"0x{secret.hex()}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # A link is made only where nothing is: what is there stays.
+        os.link(beside, path)
+    finally:
+        beside.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
