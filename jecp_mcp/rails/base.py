@@ -186,6 +186,10 @@ class Rail(Protocol):
 class Witness(Protocol):
     """Somebody the operator trusts to tell the time."""
 
+    def heard(self) -> float | None:
+        """`skew` as it was last heard; None where nothing was. Asks nobody; a machine that slept since seems ahead."""
+        ...
+
     async def skew(self, *, fresh: bool = False) -> float | None:
         """How far this machine's clock is ahead of theirs, in seconds; None where they do not say.
 
