@@ -91,6 +91,10 @@ class Journal(Protocol):
     async def sending(self) -> None:
         """Say that an attempt is about to leave: its connection is up, and no byte of it has left.
 
+        Where `StoredRequest.sent_first` is False, an execution that never said it has only one end without a fault:
+        that nothing was charged. Any other, be it a doubt or an exception, is written down as of a call that was sent,
+        so that no money is lost, and logged as an error.
+
         Raises:
             NotNow: it must not leave.
         """

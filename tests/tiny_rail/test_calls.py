@@ -18,8 +18,9 @@ from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.prepared import Preparation
 from jecp_mcp.domain.answers import Answer
-from jecp_mcp.domain.outcomes import Mark, Outcome, Verdict
+from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.purchases import LOCAL, Purchase
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HeldBack, LedgerError, LedgerUnavailable, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.mandate.grants import QUESTIONS, GrantKind, GrantRef, GrantState
@@ -28,7 +29,7 @@ from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails.base import OpenCall
+from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress
 from jecp_mcp.rails.registry import Rails, Way
 from jecp_mcp.settings import MandateSettings
 from tests.tiny_rail.payee import Payee
@@ -738,3 +739,41 @@ async def test_what_is_being_bought_is_not_prepared_beside_it_nor_asked_for_its_
     assert isinstance(paid, CallEnd)
     assert isinstance(last, CallEnd)
     assert (paid.charge, last.call_id, payee.charged(row.call_id)) == (Charge.YES, row.call_id, [50_000])
+
+
+@pytest.mark.parametrize("what", ["charged", "doubt", "raises"])
+async def test_what_a_rail_sent_without_a_word_is_never_lost(
+    tmp_path: Path,
+    payee: Payee,
+    clock: StillClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+) -> None:
+    execute = TinyRail.execute
+
+    class Deaf:
+        async def sending(self) -> None:
+            return
+
+        async def keep(self, *entries: Entry) -> None:
+            if what != "charged":
+                raise NotNow(Refusal("NOTHING_KEPT", "not written down"))
+
+    async def silent(self: TinyRail, call: OpenCall, _journal: Journal, progress: Progress | None = None) -> Outcome:
+        found = await execute(self, call, Deaf(), progress)
+        if what == "raises":
+            raise ZeroDivisionError
+        return found
+
+    monkeypatch.setattr(TinyRail, "execute", silent)
+    async with house(tmp_path, payee, clock) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        assert (end.charge is Charge.YES, end.charge is Charge.NO) == (what == "charged", False)
+        assert (await one.row()).state is (State.SETTLED if what == "charged" else State.IN_DOUBT)
+        assert ("without saying so" in caplog.text) is (what != "raises")
+        clock.at += 60_000
+        await one.calls.recover()
+        row = await one.row()
+        assert (row.charged, payee.charged(row.call_id)) == (50_000, [50_000])
+        assert (await one.ledger.audit()).findings == ()
