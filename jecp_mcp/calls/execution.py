@@ -74,6 +74,13 @@ class Execution:
             except Exception:
                 self._broken(request.call_id, admitted.claim)
                 raise
+            if journal.reserved and outcome.verdict is not Verdict.NOT_CHARGED:
+                # The ledger takes it for sent, so that no money is lost. Its bytes had no fence.
+                log.error(
+                    "the rail %s sent the call %s without saying so before; that is a fault of this program",
+                    request.rail,
+                    request.call_id,
+                )
         end = await self._conclude(request.call_id, admitted.claim, outcome, request.hold, journal)
         return replace(end, offer=order.offer)
 

@@ -32,7 +32,7 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal, Purchase
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import LedgerError, WireError
+from jecp_mcp.errors import LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
@@ -138,14 +138,21 @@ class Calls:
         end = await self._run_once(wish, caller, work, looking=True)
         return made[0] if made else end
 
-    async def prepared(self, prepared_id: str, principal: Principal) -> tuple[Grant, PreparedCall] | None:
-        """A prepared call of this principal by its id.
+    async def prepared(self, prepared_id: str, principal: Principal) -> tuple[Grant, PreparedCall] | CallEnd:
+        """A prepared call of this principal by its id; or why there is none, with the call that it was used for.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         grant = await self._ledger.grant(GrantRef(GrantKind.PREPARED, prepared_id))
-        return None if grant is None or grant.principal != principal else (grant, PreparedCall.read(grant))
+        if grant is None or grant.principal != principal:
+            return refused(consent_refusals.prepared_unknown(), None)
+        try:
+            return grant, PreparedCall.read(grant)
+        except LedgerDamaged:
+            used = None if grant.call_id is None else await self._ledger.row(grant.call_id)
+            refusal = consent_refusals.prepared_unreadable(grant.call_id)
+            return refused(refusal, None) if used is None else replace(standing(used), answer=None, refusal=refusal)
 
     async def execute(self, grant: Grant, purchase: Purchase, caller: Caller) -> CallEnd:
         """Pay for what was prepared, once; again, what it came to.

@@ -15,6 +15,7 @@ from jecp_mcp.calls.orders import Order
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
 from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC
@@ -51,14 +52,21 @@ class PreparedCall:
 
     @classmethod
     def read(cls, grant: Grant) -> PreparedCall:
-        """What a grant prepares."""
-        told: dict[str, Any] = json.loads(grant.body)
-        amount, kind, payload, *rest = told.pop("quote")
-        payee, account, terms, good_until = rest
-        quote = Quote(
-            MicroUSDC(int(amount)), QuoteKind(kind), payee, account, terms, good_until, base64.b64decode(payload)
-        )
-        return cls(**{**told, "quote": quote, "hold": MicroUSDC(int(told["hold"]))})
+        """What a grant prepares.
+
+        Raises:
+            LedgerDamaged: it is not what `body` writes, perhaps what another version of this program wrote.
+        """
+        try:
+            told: dict[str, Any] = json.loads(grant.body)
+            amount, kind, payload, *rest = told.pop("quote")
+            payee, account, terms, good_until = rest
+            quote = Quote(
+                MicroUSDC(int(amount)), QuoteKind(kind), payee, account, terms, good_until, base64.b64decode(payload)
+            )
+            return cls(**{**told, "quote": quote, "hold": MicroUSDC(int(told["hold"]))})
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise LedgerDamaged(f"what was prepared as {grant.grant_id} cannot be read") from exc
 
     def body(self) -> bytes:
         """As a grant keeps it."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from jecp_mcp.calls import consent_refusals, refusals
-from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
+from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS, confirmed_skew
 from jecp_mcp.calls.consent import Consents
 from jecp_mcp.calls.orders import Order
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import ClockWentBack, PayeeError
+from jecp_mcp.errors import ClockWentBack
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.records import (
     Admission,
@@ -139,11 +139,7 @@ class Reservations:
             return await self._ledger.reserve(reservation)
         except ClockWentBack as exc:
             # The clock was wrong before or is wrong now; another one tells which.
-            witness = self._rails.witness(rail.name)
-            try:
-                skew = None if witness is None else await witness.skew(fresh=True)
-            except PayeeError:
-                skew = None
+            skew = await confirmed_skew(self._rails, rail.name)
             if skew is None:
                 raise ClockWentBack(f"{exc}. {_UNCONFIRMED}") from exc
             if abs(skew) > MOST_SKEW_SECONDS:

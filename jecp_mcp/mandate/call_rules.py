@@ -78,12 +78,15 @@ class CallRules:
     def conclude(self, end: Conclusion, at: UnixMs) -> None:
         """Write what became of a call. The event follows from where the call stands now.
 
+        Of a call that is only reserved, whatever does not say that it is free says that it was sent without a word.
+
         Raises:
             LedgerError: there is no such call, nothing new is said of it, the claim was lost, or an amount is out of
                 bounds.
         """
         call = self.find(end.call_id)
-        event = event_of(call.state, end.verdict)
+        unannounced = call.state is State.RESERVED and end.verdict is not Verdict.NOT_CHARGED
+        event = event_of(State.SENT if unannounced else call.state, end.verdict)
         if event is None:
             raise LedgerError(
                 f"{end.verdict.value} says nothing new of the call {end.call_id}: it is {call.state.value}"
@@ -97,6 +100,8 @@ class CallRules:
             raise LedgerError(f"{end.verdict.value} of the call {end.call_id} cannot carry a charge of {end.charged}")
         if max(end.charged, abs(end.balance_after or 0), abs(end.attempts)) >= MOST_WHOLE:
             raise LedgerError("the ledger cannot hold a value: an amount is out of bounds")
+        if unannounced:
+            self.happen(call, Event.SEND)
         before, counts = call.state, call.counts
         call.state, call.charged, call.refunded = _next(before, event), end.charged, 0
         self._meters.adjust(call, call.counts - counts)

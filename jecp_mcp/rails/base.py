@@ -91,6 +91,10 @@ class Journal(Protocol):
     async def sending(self) -> None:
         """Say that an attempt is about to leave: its connection is up, and no byte of it has left.
 
+        Where `StoredRequest.sent_first` is False, an execution that never said it has only one end without a fault:
+        that nothing was charged. Any other, be it a doubt or an exception, is written down as of a call that was sent,
+        so that no money is lost, and logged as an error.
+
         Raises:
             NotNow: it must not leave.
         """
@@ -185,6 +189,10 @@ class Rail(Protocol):
 
 class Witness(Protocol):
     """Somebody the operator trusts to tell the time."""
+
+    def heard(self) -> float | None:
+        """`skew` as it was last heard; None where nothing was. Asks nobody; a machine that slept since seems ahead."""
+        ...
 
     async def skew(self, *, fresh: bool = False) -> float | None:
         """How far this machine's clock is ahead of theirs, in seconds; None where they do not say.

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from jecp_mcp.calls import consent_refusals, refusals
+from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
@@ -169,8 +169,8 @@ class ToolDispatcher:
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
         known = await self._deps.calls.prepared(arguments["prepared_id"], caller.principal)
-        if known is None:
-            return self._refuse(_EXECUTE, arguments, consent_refusals.prepared_unknown())
+        if isinstance(known, CallEnd):
+            return error_result(known, self._context(_EXECUTE, arguments))
         grant, call = known
         found = find_tool(self._deps.registry, call.key)
         if found is None:

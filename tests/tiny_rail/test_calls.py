@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +18,10 @@ from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.prepared import Preparation
 from jecp_mcp.domain.answers import Answer
-from jecp_mcp.domain.outcomes import Mark, Outcome, Verdict
+from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.purchases import LOCAL, Purchase
-from jecp_mcp.errors import HeldBack, LedgerError, LedgerUnavailable, PayeeError, WireError
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import HeldBack, LedgerError, LedgerUnavailable, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.mandate.grants import QUESTIONS, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger, Note
@@ -28,10 +29,9 @@ from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails.base import OpenCall
+from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress
 from jecp_mcp.rails.registry import Rails, Way
 from jecp_mcp.settings import MandateSettings
-from tests.rails import PlainRail
 from tests.tiny_rail.payee import Payee
 from tests.tiny_rail.rail import ACCEPTED_FOR_MS, LOOK_MS, TRAVEL_MS, TinyRail
 from tests.tiny_rail.way import ECHO, EchoSource
@@ -107,7 +107,7 @@ names = itertools.count(1)
 
 @asynccontextmanager
 async def house(
-    path: Path, payee: Payee, clock: StillClock, mandate: MandateSettings = MANDATE
+    path: Path, payee: Payee, clock: StillClock, mandate: MandateSettings = MANDATE, *, beside: Sequence[Way] = ()
 ) -> AsyncIterator[House]:
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
     wire = Direct(payee)
@@ -117,7 +117,7 @@ async def house(
         await anyio.lowlevel.checkpoint()
 
     rail = TinyRail("http://echo", wire, clock, sleep=sleep)
-    rails = Rails([Way(rail=rail, sources=(EchoSource(),))])
+    rails = Rails([*beside, Way(rail=rail, sources=(EchoSource(),))])
     calls = Calls(
         policy=Policy.from_settings(mandate),
         ledger=ledger,
@@ -511,29 +511,6 @@ async def test_a_note_has_a_bound(tmp_path: Path, payee: Payee, clock: StillCloc
         assert (await one.ledger.audit()).findings == ()
 
 
-async def test_a_hub_that_is_away_keeps_nobody_elses_calls_open(
-    tmp_path: Path, payee: Payee, clock: StillClock
-) -> None:
-    class Away(PlainRail):
-        """A Hub that does not tell the time now."""
-
-        async def skew(self, *, fresh: bool = False) -> float | None:
-            raise PayeeError("HUB_UNREACHABLE", "down")
-
-    async with house(tmp_path, payee, clock) as one:
-        hub = Away()
-        rail = one.calls._rails.selling(ECHO)
-        assert isinstance(rail, TinyRail)
-        ways = Rails([Way(rail=hub, sources=(), account=hub, witness=hub), Way(rail=rail, sources=(EchoSource(),))])  # type: ignore[arg-type]  # it executes nothing here
-        for part in (one.calls._orders, one.calls._execution, one.calls._upkeep):
-            part._rails = ways
-        one.wire.faults["ack"] = "unheard"
-        await one.calls.pay(BUYING, Caller(LOCAL))
-        clock.at += LOOK_MS
-        assert await one.calls._upkeep.recover() is False
-        assert (await one.row()).state is State.RECONCILED_CHARGED
-
-
 async def test_what_fails_here_once_something_left_is_never_told_as_free(
     tmp_path: Path, payee: Payee, clock: StillClock
 ) -> None:
@@ -762,3 +739,41 @@ async def test_what_is_being_bought_is_not_prepared_beside_it_nor_asked_for_its_
     assert isinstance(paid, CallEnd)
     assert isinstance(last, CallEnd)
     assert (paid.charge, last.call_id, payee.charged(row.call_id)) == (Charge.YES, row.call_id, [50_000])
+
+
+@pytest.mark.parametrize("what", ["charged", "doubt", "raises"])
+async def test_what_a_rail_sent_without_a_word_is_never_lost(
+    tmp_path: Path,
+    payee: Payee,
+    clock: StillClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+) -> None:
+    execute = TinyRail.execute
+
+    class Deaf:
+        async def sending(self) -> None:
+            return
+
+        async def keep(self, *entries: Entry) -> None:
+            if what != "charged":
+                raise NotNow(Refusal("NOTHING_KEPT", "not written down"))
+
+    async def silent(self: TinyRail, call: OpenCall, _journal: Journal, progress: Progress | None = None) -> Outcome:
+        found = await execute(self, call, Deaf(), progress)
+        if what == "raises":
+            raise ZeroDivisionError
+        return found
+
+    monkeypatch.setattr(TinyRail, "execute", silent)
+    async with house(tmp_path, payee, clock) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        assert (end.charge is Charge.YES, end.charge is Charge.NO) == (what == "charged", False)
+        assert (await one.row()).state is (State.SETTLED if what == "charged" else State.IN_DOUBT)
+        assert ("without saying so" in caplog.text) is (what != "raises")
+        clock.at += 60_000
+        await one.calls.recover()
+        row = await one.row()
+        assert (row.charged, payee.charged(row.call_id)) == (50_000, [50_000])
+        assert (await one.ledger.audit()).findings == ()

@@ -52,7 +52,12 @@ CHARGED = {State.SETTLED, State.RECONCILED_CHARGED}
 ENDED = CHARGED | {State.RELEASED, State.RECONCILED_FREE}
 WRITE_OFF = "write off"
 LEADS: dict[State, dict[str, State]] = {
-    State.RESERVED: {Verdict.NOT_CHARGED: State.RELEASED},
+    State.RESERVED: {
+        Verdict.CHARGED: State.SETTLED,
+        Verdict.NOT_CHARGED: State.RELEASED,
+        Verdict.IN_DOUBT: State.IN_DOUBT,
+        Verdict.PENDING: State.SENT,
+    },
     State.SENT: {
         Verdict.CHARGED: State.SETTLED,
         Verdict.NOT_CHARGED: State.RELEASED,
