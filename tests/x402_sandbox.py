@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,10 +63,10 @@ def serving(config: PaidHttpConfig | None = None) -> Iterator[PaidHttp]:
             yield PaidHttp(served[0], config.control_key, http)
     finally:
         for each in stop:
-            each()
+            with suppress(RuntimeError):  # it never started
+                each()
         thread.join(START_SECONDS)
-        if failed:
-            raise failed[0]
+        assert not thread.is_alive()
 
 
 @dataclass
@@ -76,8 +76,18 @@ class ChainHandle:
     url: str
     control_key: str = field(repr=False)
     http: httpx2.Client = field(repr=False)
+    changed: bool = False
+
+    def put_right(self) -> None:
+        """Let both nodes be right, and nothing wait."""
+        if self.changed:
+            self.node(1)
+            self.node(2)
+            self.drop_waiting()
+        self.changed = False
 
     def _do(self, what: str, **more: Any) -> dict[str, Any]:
+        self.changed = True
         answer = self.http.post(
             f"{self.url}/sandbox/chain", json={"do": what, **more}, headers={"x-sandbox-key": self.control_key}
         )
@@ -138,8 +148,16 @@ class MerchantHandle:
     url: str
     control_key: str = field(repr=False)
     http: httpx2.Client = field(repr=False)
+    changed: bool = False
+
+    def put_right(self) -> None:
+        """Let no fault wait."""
+        if self.changed:
+            self.clear()
+        self.changed = False
 
     def _post(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
+        self.changed = True
         return self.http.post(f"{self.url}{path}", json=body, headers={"x-sandbox-key": self.control_key})
 
     def fault(self, mode: str, route: str = "*", **more: Any) -> None:
@@ -174,6 +192,17 @@ class PaidHttp:
     where: Served
     control_key: str = field(repr=False)
     http: httpx2.Client = field(repr=False)
+    merchant: MerchantHandle = field(init=False, repr=False)
+    chain: ChainHandle = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.merchant = MerchantHandle(self.url, self.control_key, self.http)
+        self.chain = ChainHandle(str(self.where["chain"]), self.control_key, self.http)
+
+    def put_right(self) -> None:
+        """Take back what was made wrong."""
+        self.merchant.put_right()
+        self.chain.put_right()
 
     @property
     def url(self) -> str:
@@ -184,16 +213,6 @@ class PaidHttp:
     def rpc(self) -> list[str]:
         """The two nodes of the chain."""
         return list(self.where["rpc"])
-
-    @property
-    def merchant(self) -> MerchantHandle:
-        """The merchant."""
-        return MerchantHandle(self.url, self.control_key, self.http)
-
-    @property
-    def chain(self) -> ChainHandle:
-        """The chain."""
-        return ChainHandle(str(self.where["chain"]), self.control_key, self.http)
 
     def payer(self) -> Payer:
         """A new buyer, with what the faucet gives."""

@@ -5,7 +5,7 @@ They want the key that the sandbox printed at its start, as ``X-Sandbox-Key``; w
 On the merchant:
 
 - ``POST /sandbox/faults``: see `jecp_mcp.sandbox.paid_http.merchant.faults`; ``DELETE`` forgets those that did not
-  happen yet, and lets slow answers come now.
+  happen yet and the payments that were kept, and lets slow answers come now.
 - ``POST /sandbox/terms``: ``{"route", "amount"?, "pay_to"?, "asset"?, "network"?, "timeout_seconds"?}``: from now on
   the route asks for this; with nothing but the route it asks again for what it asked for at first.
 - ``POST /sandbox/kept/settle``: settles what ``late_settlement`` kept.
@@ -59,6 +59,7 @@ class MerchantControls:
     async def clear_faults(self, _request: Request) -> Any:
         """``DELETE /sandbox/faults``."""
         self._merchant.faults.clear()
+        self._merchant.kept.clear()
         self._merchant.release()
         return {"waiting": 0}
 

@@ -16,10 +16,7 @@ def served() -> Iterator[PaidHttp]:
 @pytest.fixture
 def shop(served: PaidHttp) -> Iterator[PaidHttp]:
     yield served
-    served.merchant.clear()
-    for number in (1, 2):
-        served.chain.node(number)
-    served.chain.drop_waiting()
+    served.put_right()
 
 
 @pytest.fixture
