@@ -40,27 +40,31 @@ Dialect = Literal["reference", "spec"]
 )
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input closes.")
 def command(port: int, dialect: Dialect, data: Path | None, catalog: Path | None, with_parent: bool) -> None:
-    """Run a Hub on this machine that sells real work for test money.
+    """Run a Hub on this machine that sells real work for test money, and a merchant who does by x402.
 
-    Prints one JSON line, {"hub", "agent_id", "api_key", "control_key"}, when it is ready: the test agent's credentials,
-    and the key to the Hub's own controls (faults, wallets, catalog), which is another at every start.
+    Prints one JSON line, {"hub", "agent_id", "api_key", "control_key", "x402"}, when it is ready: the test agent's
+    credentials, and the key to the sandbox's own controls (faults, wallets, catalog), which is another at every start.
+    "x402" has the addresses of the merchant, its facilitator, and the nodes and faucet of a chain of test money.
     """
     try:
         # The work's libraries are the extra.
         import_module("jecp_mcp.sandbox.work")
-        from jecp_mcp.sandbox.run import SandboxConfig, serve
+        from jecp_mcp.sandbox.run import SandboxConfig, paid_http_beside, serve
+        from jecp_mcp.wire.x402.secp256k1 import missing
     except ModuleNotFoundError as exc:
         raise click.UsageError(
             f"the sandbox needs {exc.name}, which is not installed: pip install 'jecp-mcp[sandbox]'"
         ) from exc
+    if (install := missing()) is not None:
+        raise click.UsageError(f"the sandbox verifies signatures, and what does that is not installed: {install}")
     if data is None:
         data = state_dir(os.environ) / "sandbox.sqlite"
     data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = SandboxConfig(data=data, dialect=dialect, catalog=catalog)
-    asyncio.run(_serve_until_stopped(partial(serve, config, port, _announce), with_parent))
+    asyncio.run(_serve_until_stopped(partial(serve, config, port, _announce, paid_http_beside(config)), with_parent))
 
 
-def _announce(ready: Mapping[str, str]) -> None:
+def _announce(ready: Mapping[str, Any]) -> None:
     print(json.dumps(ready), flush=True)
 
 

@@ -1,127 +1,61 @@
-"""Serving the sandbox Hub on loopback."""
+"""Serving the sandbox on loopback: the Hub, and beside it what sells by x402."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from jecp_mcp.errors import SettingsError
 from jecp_mcp.sandbox.app import SandboxConfig, build_app, hub_of
-from jecp_mcp.sandbox.middleware import Connection, Connections
+from jecp_mcp.sandbox.loopback_server import HOST, listen, serve_app, url_of
+from jecp_mcp.sandbox.middleware import Connections
+from jecp_mcp.sandbox.paid_http.config import PaidHttpConfig
 
-HOST = "127.0.0.1"
-_GRACE_SECONDS = 2
-
-Ready = dict[str, str]
-"""``{"hub", "agent_id", "api_key", "control_key"}``."""
+Ready = dict[str, Any]
+"""``{"hub", "agent_id", "api_key", "control_key", "x402"?}``; see `jecp_mcp.sandbox.paid_http.run` for the last."""
 
 
-async def serve(config: SandboxConfig, port: int, announce: Callable[[Ready], None]) -> None:
-    """Serve a sandbox Hub until cancelled. Signals are the caller's business.
+async def serve(
+    config: SandboxConfig, port: int, announce: Callable[[Ready], None], paid_http: PaidHttpConfig | None = None
+) -> None:
+    """Serve a sandbox until cancelled. Signals are the caller's business.
 
     Args:
         config: how the Hub runs.
-        port: on 127.0.0.1; 0 takes a free one.
-        announce: called once, when requests are being answered, with the Hub's URL, its test agent and the key to
-            its controls.
+        port: the Hub's, on 127.0.0.1; 0 takes a free one.
+        announce: called once, when requests are being answered, with the Hub's URL, its test agent and the key to the
+            sandbox's controls.
+        paid_http: how the merchant, its facilitator and their chain run, on free ports; None for a Hub alone.
 
     Raises:
         SettingsError: the port is taken, or a file of the configuration cannot be used.
     """
     connections: Connections = {}
-    listener = _listen(port)
-    try:
+    async with AsyncExitStack() as stack:
+        listener = listen(port)
+        stack.callback(listener.close)
+        beside: Ready = {}
+        if paid_http is not None:
+            # Its work is imported where it is served, as the Hub's is.
+            from jecp_mcp.sandbox.paid_http.run import serve_paid_http
+
+            beside["x402"] = await stack.enter_async_context(serve_paid_http(paid_http))
         app = build_app(config, connections)
-    except SettingsError:
-        listener.close()
-        raise
-    hub = hub_of(app)
-
-    def ready() -> None:
-        announce(
-            {
-                "hub": f"http://{HOST}:{listener.getsockname()[1]}",
-                "agent_id": hub.agent_id,
-                "api_key": hub.api_key,
-                "control_key": config.control_key,
-            }
-        )
-
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=_protocol(connections),
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        ),
-        ready,
-    )
-    serving = asyncio.create_task(server.serve([listener]))
-    try:
-        await asyncio.shield(serving)
-    except asyncio.CancelledError:
-        server.should_exit = True
-        await serving
-        raise
+        hub = hub_of(app)
+        line: Ready = {
+            "hub": url_of(listener),
+            "agent_id": hub.agent_id,
+            "api_key": hub.api_key,
+            "control_key": config.control_key,
+            **beside,
+        }
+        await serve_app(app, listener, connections, lambda: announce(line))
 
 
-class _Server(uvicorn.Server):
-    """A server that says when it answers, and leaves the signals alone."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+def paid_http_beside(config: SandboxConfig) -> PaidHttpConfig:
+    """How what sells by x402 runs beside a Hub: its file lies beside the Hub's, its controls have the same key."""
+    data = None if config.data is None else config.data.with_suffix(".x402.sqlite")
+    return PaidHttpConfig(data, clock=config.clock, control_key=config.control_key)
 
 
-def _listen(port: int) -> socket.socket:
-    # With its protocol named: asyncio turns Nagle's algorithm off only then, and an answer would wait 40 ms for an ACK.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-    except (OSError, OverflowError) as exc:
-        listener.close()
-        raise SettingsError("--port", "", f"{HOST}:{port} cannot be used: {exc}") from exc
-    listener.setblocking(False)
-    return listener
-
-
-def _protocol(connections: Connections) -> type[asyncio.Protocol]:
-    class Tracked(H11Protocol):
-        """uvicorn's HTTP protocol, its connections kept where a fault can find them."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            if self.client is not None:
-                connections[self.client] = Connection(transport, asyncio.Event())
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            connection = connections.pop(self.client, None) if self.client is not None else None
-            if connection is not None:
-                connection.lost.set()
-
-    return Tracked
-
-
-__all__ = ["HOST", "Ready", "SandboxConfig", "serve"]
+__all__ = ["HOST", "PaidHttpConfig", "Ready", "SandboxConfig", "paid_http_beside", "serve"]

@@ -1,0 +1,111 @@
+"""What outlives a restart: transactions, the merchant's kept answers, small facts. An SQLite file, or memory.
+
+The file belongs to one process at a time: SQLite's exclusive lock keeps a second sandbox out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.sandbox.paid_http.chain.transactions import Mined, Transaction, Transfer
+
+MOST_ANSWERS = 1_000
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS transactions (
+    number INTEGER PRIMARY KEY, time INTEGER NOT NULL, succeeded INTEGER NOT NULL, hash TEXT NOT NULL,
+    sender TEXT NOT NULL, recipient TEXT NOT NULL, value INTEGER NOT NULL, nonce TEXT NOT NULL,
+    valid_after TEXT NOT NULL, valid_before TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (id TEXT PRIMARY KEY, request TEXT NOT NULL, answer BLOB NOT NULL) STRICT;
+"""
+
+
+class Database:
+    """The file. Use from one thread."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or create it.
+
+        Args:
+            path: the file; None keeps everything in memory.
+
+        Raises:
+            SettingsError: the file cannot be used, or another sandbox has it.
+        """
+        try:
+            if path is not None:
+                # The key of the test payer stands in it.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            self._db = apsw.Connection(str(path) if path else ":memory:")
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+            with self._db:
+                self._db.execute(_SCHEMA)
+        except apsw.BusyError as exc:
+            raise SettingsError(str(path), "", "another sandbox is using this file") from exc
+        except (apsw.Error, OSError) as exc:
+            raise SettingsError(str(path), "", f"this file cannot hold the test chain: {exc}") from exc
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def transactions(self) -> Iterator[Mined]:
+        """All of them, in the order of their blocks."""
+        rows = self._db.execute(
+            "SELECT number, time, succeeded, hash, sender, recipient, value, nonce, valid_after, valid_before"
+            " FROM transactions ORDER BY number"
+        )
+        for number, time, succeeded, name, sender, to, value, nonce, after, before in rows:
+            transfer = Transfer(sender, to, value, nonce, int(after), int(before))
+            yield Mined(Transaction(name, transfer), number, time, bool(succeeded))
+
+    def keep(self, mined: Mined) -> None:
+        """Keep one more."""
+        transfer = mined.transaction.transfer
+        self._db.execute(
+            "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                mined.number,
+                mined.time,
+                int(mined.succeeded),
+                mined.transaction.hash,
+                transfer.sender,
+                transfer.to,
+                transfer.value,
+                transfer.nonce,
+                # Whole numbers of 256 bits.
+                str(transfer.valid_after),
+                str(transfer.valid_before),
+            ),
+        )
+
+    def forget(self, first: int) -> None:
+        """Forget the transactions from a block on."""
+        self._db.execute("DELETE FROM transactions WHERE number >= ?", (first,))
+
+    def fact(self, name: str) -> str | None:
+        """A value kept under a name."""
+        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Keep a value under a name."""
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def answer(self, payment_id: str) -> tuple[str, bytes] | None:
+        """The answer kept under a payment's identifier: the digest of its request, and the answer."""
+        row = self._db.execute("SELECT request, answer FROM answers WHERE id = ?", (payment_id,)).fetchone()
+        return None if row is None else (str(row[0]), bytes(row[1]))
+
+    def keep_answer(self, payment_id: str, request: str, answer: bytes) -> None:
+        """Keep an answer; only so many of the newest stay."""
+        with self._db:
+            self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", (payment_id, request, answer))
+            self._db.execute("DELETE FROM answers WHERE rowid <= (SELECT max(rowid) FROM answers) - ?", (MOST_ANSWERS,))

@@ -1,0 +1,1 @@
+"""The facilitator: verifies payments for merchants and brings them to the chain."""
