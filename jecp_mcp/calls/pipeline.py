@@ -154,6 +154,17 @@ class Calls:
             refusal = consent_refusals.prepared_unreadable(grant.call_id)
             return refused(refusal, None) if used is None else replace(standing(used), answer=None, refusal=refusal)
 
+    async def withdraw(self, prepared_id: str, principal: Principal) -> None:
+        """Let a prepared call of this principal buy nothing any more; one that was used stays what it is.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        ref = GrantRef(GrantKind.PREPARED, prepared_id)
+        grant = await self._ledger.grant(ref)
+        if grant is not None and grant.principal == principal:
+            self._ledger.withdraw_grants((ref,))
+
     async def execute(self, grant: Grant, purchase: Purchase, caller: Caller) -> CallEnd:
         """Pay for what was prepared, once; again, what it came to.
 

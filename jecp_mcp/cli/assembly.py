@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,7 +22,7 @@ from jecp_mcp.cli.credential_store import CredentialStore
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.publisher import Publisher
 from jecp_mcp.cli.unmatched_patterns import PatternNotices
-from jecp_mcp.clock import SystemClock
+from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.errors import LedgerError, PayeeError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
@@ -31,6 +31,7 @@ from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.opening import HubWay
 from jecp_mcp.rails.opening import RAILS
 from jecp_mcp.rails.registry import Parts, Rails, Way
+from jecp_mcp.settings import Settings
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.own.handlers import ToolDeps
@@ -40,6 +41,9 @@ from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
+
+if TYPE_CHECKING:
+    from jecp_mcp.tools.own.paid_http import PaidHttpTools
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +144,18 @@ async def _opened(ways: Iterable[Way]) -> AsyncIterator[None]:
         yield
 
 
+def _paid_http(
+    ways: Mapping[str, Way], calls: Calls, results: Results, links: LinkPolicy, settings: Settings, clock: Clock
+) -> PaidHttpTools | None:
+    """The tools that pay merchants, where some are listed and there is a wallet to pay them from."""
+    way = ways.get("x402")
+    if way is None or way.rail.ready() is not None:
+        return None
+    from jecp_mcp.tools.own.paid_http import PaidHttpTools
+
+    return PaidHttpTools(calls, results, links, settings.paid_http, clock)
+
+
 @asynccontextmanager
 async def build(
     start: Start, *, changed: Callable[[], None] = lambda: None, store: ArtifactStore | None = None
@@ -182,17 +198,19 @@ async def build(
         mint=new_call_id,
         keep_bodies_days=settings.ledger.keep_bodies_days,
     )
+    results = Results(store, settings.artifacts, links)
     deps = ToolDeps(
         registry=registry,
         views=Views(registry, settings.tools),
         finder=finder,
         calls=calls,
         wallet=Wallet(calls, policy, clock),
-        results=Results(store, settings.artifacts, links),
+        results=results,
         hub=client,
         account=credentials,
         links=links,
         clock=clock,
+        paid_http=_paid_http(ways, calls, results, links, settings, clock),
     )
     dispatcher = ToolDispatcher(deps, store, ArgumentChecks())
     try:

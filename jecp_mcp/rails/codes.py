@@ -1,4 +1,4 @@
-"""The codes that every rail shares with the paid call: the meaning, what is charged, and who acts next."""
+"""The codes of rails beside a Hub's own: the meaning, what is charged, and who acts next."""
 
 from __future__ import annotations
 
@@ -12,3 +12,30 @@ TOO_LATE_TO_SEND: Final = "TOO_LATE_TO_SEND"
 
 INVALID_REQUEST: Final = "INVALID_REQUEST"
 """The call cannot be written as a request of its protocol. Charged: no. Next: agent."""
+
+MERCHANT_NOT_LISTED: Final = "MERCHANT_NOT_LISTED"
+"""The address belongs to no merchant that the operator listed. Charged: no. Next: operator."""
+
+WALLET_MISSING: Final = "WALLET_MISSING"
+"""There is no key on this machine that pays merchants. Charged: no. Next: operator."""
+
+MERCHANT_UNREACHABLE: Final = "MERCHANT_UNREACHABLE"
+"""The merchant could not be reached, and no payment was sent. Charged: no. Next: agent."""
+
+MERCHANT_REFUSED: Final = "MERCHANT_REFUSED"
+"""The merchant answered the unpaid request with an error or a redirect. Charged: no. Next: agent."""
+
+PAYMENT_NOT_POSSIBLE: Final = "PAYMENT_NOT_POSSIBLE"
+"""None of the ways to pay that the merchant offers may be used. Charged: no. Next: agent."""
+
+PAYMENT_IN_DOUBT: Final = "PAYMENT_IN_DOUBT"
+"""A payment was sent, and whether it was taken is not known; it stays held. Charged: unknown. Next: agent."""
+
+PAID_AND_REFUSED: Final = "PAID_AND_REFUSED"
+"""The merchant took the payment, and answered with an error. Charged: yes. Next: human."""
+
+PAID_ANSWER_LOST: Final = "PAID_ANSWER_LOST"
+"""The payment was taken, and its answer was lost for good. Charged: yes. Next: human."""
+
+PAYMENT_NEVER_TAKEN: Final = "PAYMENT_NEVER_TAKEN"
+"""The payment can no longer be taken, and the chain shows that it never was. Charged: no. Next: agent."""

@@ -12,6 +12,9 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+PAID_HTTP: Final = "paid-http"
+"""The namespace of all merchants in the mandate, ``paid-http/host:method``, and the source of what they sell."""
+
 MAX_URL: Final = 2_048
 """The longest address taken, in characters."""
 

@@ -14,10 +14,12 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
 
+from jecp_mcp.settings.merchants import PAID_HTTP
+
 _LETTERS: Final = frozenset(string.ascii_lowercase)
 _INNER: Final = _LETTERS | frozenset(string.digits) | {"-"}
 _ALPHABET: Final = sorted(_INNER | set("/:_."))
-_PAID_HTTP: Final = "paid-http/"
+_PAID_HTTP: Final = f"{PAID_HTTP}/"
 
 _Step = Callable[[int, str], int | None]
 """A state of a grammar and a character of it give the next state, or None."""

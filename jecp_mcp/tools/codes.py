@@ -17,6 +17,12 @@ TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
 INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
 """The arguments do not fit the tool's schema. Charged: no. Next: agent."""
 
+PREPARED_INCOMPLETE: Final = "PREPARED_INCOMPLETE"
+"""What was prepared lacks what its merchant says that it needs. Charged: no. Next: agent."""
+
+PRICE_ABOVE_MAXIMUM: Final = "PRICE_ABOVE_MAXIMUM"
+"""The price is above what the agent itself gave as the most. Charged: no. Next: agent."""
+
 CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
 """Whoever asks has no call of this id. Charged: no. Next: agent."""
 

@@ -15,6 +15,7 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
+from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS, TOOL_NOT_FOUND, TOOL_QUARANTINED
 from jecp_mcp.tools.error_results import error_result
@@ -22,7 +23,13 @@ from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
-from jecp_mcp.tools.own.definitions import OWN, own_cards
+from jecp_mcp.tools.own.definitions import (
+    OWN,
+    PAID_HTTP_EXECUTE,
+    PAID_HTTP_PREPARE,
+    PAID_HTTP_RESULT,
+    own_cards,
+)
 from jecp_mcp.tools.own.handlers import (
     REGISTERED,
     OwnTools,
@@ -49,7 +56,7 @@ _CALL: Final = "jecp_call"
 _PREPARE: Final = "jecp_prepare"
 _EXECUTE: Final = "jecp_execute"
 _REGISTER: Final = "jecp_register"
-_PAYING: Final = frozenset({_CALL, _EXECUTE})
+_PAYING: Final = frozenset({_CALL, _EXECUTE, PAID_HTTP_EXECUTE})
 
 
 _PROVIDER_FAILED: Final = frozenset(
@@ -68,11 +75,16 @@ class ToolDispatcher:
         self._deps = deps
         self._check = check
         self._own = OwnTools(deps, check)
-        self._own_cards = {known: own_cards(registered=known) for known in (True, False)}
+        self._own_cards = {
+            known: own_cards(registered=known, paid_http=deps.paid_http is not None) for known in (True, False)
+        }
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
             _PREPARE: self._prepare,
             _EXECUTE: self._execute,
+            PAID_HTTP_PREPARE: self._paid_http_prepare,
+            PAID_HTTP_EXECUTE: self._paid_http_execute,
+            PAID_HTTP_RESULT: self._paid_http_result,
         }
         self.page: str | None = None
         self._alternatives = Alternatives(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
@@ -172,6 +184,8 @@ class ToolDispatcher:
         if isinstance(known, CallEnd):
             return error_result(known, self._context(_EXECUTE, arguments))
         grant, call = known
+        if self._deps.paid_http is not None and call.source == PAID_HTTP:
+            return await self._paid_http_execute(arguments, caller)
         found = find_tool(self._deps.registry, call.key)
         if found is None:
             sought = {"tool": call.tool, "arguments": call.arguments}
@@ -181,6 +195,18 @@ class ToolDispatcher:
         anew = {"tool": found.name, "arguments": call.arguments}
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
         return await self._conclude(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
+
+    async def _paid_http_prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        assert self._deps.paid_http is not None, "its tools are offered with it alone"
+        return await self._deps.paid_http.prepare(arguments, caller, self._context)
+
+    async def _paid_http_execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        assert self._deps.paid_http is not None, "its tools are offered with it alone"
+        return await self._deps.paid_http.execute(arguments, caller, self._context)
+
+    async def _paid_http_result(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        assert self._deps.paid_http is not None, "its tools are offered with it alone"
+        return await self._deps.paid_http.result(arguments, caller, self._context, self._own.status)
 
     async def _conclude(
         self, end: CallEnd, found: PublishedTool, caller: Caller, asked: tuple[str, Mapping[str, Any]]

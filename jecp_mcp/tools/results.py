@@ -220,7 +220,7 @@ def receipt(end: CallEnd) -> str:
     """One line about the money."""
     payee, amount = _payee(end), format_usdc(end.amount)
     known_as = hub_id(end.reference)
-    transaction = f" (tx {known_as[:64]})" if known_as is not None else ""
+    transaction = f" (tx {known_as[:72]})" if known_as is not None else ""
     if end.charge is Charge.UNKNOWN:
         said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
     elif end.charge is Charge.NO:

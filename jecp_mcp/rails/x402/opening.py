@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.http_gate import HttpGate
@@ -11,12 +12,15 @@ from jecp_mcp.rails.registry import Parts, Way
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.rail import Pays, X402Rail
 from jecp_mcp.rails.x402.recipients import FILE, Recipients
-from jecp_mcp.rails.x402.request import SOURCE
 from jecp_mcp.settings import PaidHttpSettings, WalletKey
+from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.wire.x402.assets import ASSETS, SANDBOX_ASSET, Asset
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey, missing
 
 log = logging.getLogger(__name__)
+
+KNOWN: Final[Sequence[Asset]] = (*ASSETS, SANDBOX_ASSET)
+"""Every token that is known; which of them is paid with, the networks of the settings say."""
 
 
 def open_x402(parts: Parts) -> Way:
@@ -26,11 +30,11 @@ def open_x402(parts: Parts) -> Way:
         SettingsError: the networks are not those of one purpose.
     """
     settings = parts.settings.paid_http
-    assets = usable_assets(settings)
+    check_networks(settings)
     gate = HttpGate(parts.clock, loopback=settings.loopback)
     chain = ChainReader(gate, settings.rpc, settings.confirmations)
     recipients = Recipients(parts.state / FILE)
-    pays = Pays(_key(parts), assets, chain, recipients)
+    pays = Pays(_key(parts), KNOWN, chain, recipients)
     unproven = [network for network in settings.networks if not chain.reads(network)]
     if unproven:
         log.warning(
@@ -38,17 +42,17 @@ def open_x402(parts: Parts) -> Way:
             ", ".join(unproven),
         )
     rail = X402Rail(gate, settings, pays, parts.clock)
-    return Way(rail=rail, sources=(), sells=(SOURCE,), opened=gate)
+    return Way(rail=rail, sources=(), sells=(PAID_HTTP,), opened=gate)
 
 
-def usable_assets(settings: PaidHttpSettings) -> Sequence[Asset]:
-    """The tokens that may be paid with: the real ones, or the sandbox's alone.
+def check_networks(settings: PaidHttpSettings) -> None:
+    """See that money, test money and the sandbox's are each by themselves.
 
     Raises:
-        SettingsError: play money, test money and money would stand in one configuration, or a network has no token.
+        SettingsError: they are not, or a network has no known token.
     """
     key = "paid_http.networks"
-    known = {asset.network: asset for asset in (*ASSETS, SANDBOX_ASSET)}
+    known = {asset.network: asset for asset in KNOWN}
     for network in settings.networks:
         if network not in known:
             raise SettingsError("the settings", key, f"no token on {network} is known; there are {', '.join(known)}")
@@ -58,7 +62,6 @@ def usable_assets(settings: PaidHttpSettings) -> Sequence[Asset]:
     if sandbox != settings.loopback or (sandbox and len(settings.networks) > 1):
         reason = f"{SANDBOX_ASSET.network} is the sandbox's, for merchants on this machine, and they have no other"
         raise SettingsError("the settings", key, reason)
-    return (SANDBOX_ASSET,) if sandbox else ASSETS
 
 
 def _key(parts: Parts) -> PrivateKey | None:

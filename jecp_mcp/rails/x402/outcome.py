@@ -30,7 +30,7 @@ from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
-from jecp_mcp.rails.x402.codes import (
+from jecp_mcp.rails.codes import (
     MERCHANT_UNREACHABLE,
     PAID_AND_REFUSED,
     PAID_ANSWER_LOST,
@@ -49,7 +49,6 @@ class Paid:
     """The payment that something was heard of.
 
     Attributes:
-        merchant: the origin.
         amount: what it moves, micro-USDC: all of it or nothing.
         units: the same in the token's smallest units.
         payer: an address in lower case.
@@ -57,7 +56,6 @@ class Paid:
         first: whether nothing of it can have left before.
     """
 
-    merchant: str
     amount: MicroUSDC
     units: int
     payer: str
@@ -129,7 +127,7 @@ def _lost(heard: Lost, paid: Paid) -> Outcome:
         return _doubt(paid, f"not sent again ({heard.reason})", attempts=0)
     refusal = heard.refusal or Refusal(
         MERCHANT_UNREACHABLE,
-        f"{paid.merchant} could not be reached: {heard.reason}. No payment left this machine and nothing was charged. "
+        f"The merchant could not be reached: {heard.reason}. No payment left this machine and nothing was charged. "
         "Try again later.",
         source="bridge",
     )
@@ -144,7 +142,7 @@ def _answered(heard: Answered, paid: Paid) -> Outcome:
             return _charged(paid, _billed(heard.answer, paid, reference), None, "the merchant's receipt", reference)
         refusal = Refusal(
             PAID_AND_REFUSED,
-            f"{paid.merchant} took the payment of {format_usdc(paid.amount)} USDC and answered with status "
+            f"The merchant took the payment of {format_usdc(paid.amount)} USDC and answered with status "
             f"{heard.status} all the same. It was charged. Tell the user what it answered; do not buy it again.",
             http_status=heard.status,
             details=_details(heard),
@@ -172,7 +170,7 @@ def _on_chain(heard: OnChain, paid: Paid) -> Outcome:
         return replace(found, attempts=0)
     refusal = Refusal(
         PAYMENT_NEVER_TAKEN,
-        f"{paid.merchant} never took the payment, and can take it no longer: the chain says so. Nothing was charged. "
+        "The merchant never took the payment, and can take it no longer: the chain says so. Nothing was charged. "
         "Prepare the request again to try once more.",
         source="bridge",
     )
@@ -188,8 +186,8 @@ def _charged(
 def _doubt(paid: Paid, reason: str, *, attempts: int = 1, details: dict[str, object] | None = None) -> Outcome:
     refusal = Refusal(
         PAYMENT_IN_DOUBT,
-        f"{paid.merchant}: {reason}. Whether the payment of {format_usdc(paid.amount)} USDC was taken is not known; it "
-        "stays held and is never paid a second time. Ask for its result later.",
+        f"A payment of {format_usdc(paid.amount)} USDC was sent; {reason}. Whether it was taken is not known; it stays "
+        "held and is never paid a second time. Ask for its result later.",
         details=details or {},
         source="bridge",
     )
@@ -199,7 +197,7 @@ def _doubt(paid: Paid, reason: str, *, attempts: int = 1, details: dict[str, obj
 def _content_lost(paid: Paid) -> Refusal:
     return Refusal(
         PAID_ANSWER_LOST,
-        f"{paid.merchant} took the payment of {format_usdc(paid.amount)} USDC, and its answer was lost on the way. It "
+        f"The merchant took the payment of {format_usdc(paid.amount)} USDC, and its answer was lost on the way. It "
         "was charged. Tell the user; whether to pay again is theirs to decide.",
         source="bridge",
     )

@@ -83,28 +83,26 @@ class Pricing:
                 max_bytes=self._settings.max_response_bytes,
             )
         except ExchangeFailed as exc:
-            return unreachable(request.place, exc)
+            return unreachable(exc)
         if heard.status != PAYMENT_REQUIRED:
-            return refused(request.place, heard) or Free(
-                answer_of(heard, request.place.origin), offer.payee, self._payer
-            )
+            return refused(heard) or Free(answer_of(heard, request.place.origin), offer.payee, self._payer)
         return self._quoted(request, merchant, heard)
 
     def _quoted(self, request: PaidRequest, merchant: str, heard: HttpAnswer) -> Quote | Refusal:
         try:
             challenge = read_challenge(heard.headers, heard.body)
         except WireError as exc:
-            return not_payable(request.place, f"its question for money cannot be read: {exc}")
+            return not_payable(f"its question for money cannot be read: {exc}")
         if challenge is None:
-            return not_payable(request.place, "it asks for money without saying how it is paid")
+            return not_payable("it asks for money without saying how it is paid")
         if isinstance(challenge, OtherProtocol):
-            return not_payable(request.place, f"it is paid by {_PROTOCOLS[challenge.name]}, which this wallet is not")
+            return not_payable(f"it is paid by {_PROTOCOLS[challenge.name]}, which this wallet is not")
         found, rejected = choose(challenge, self.wanted(merchant))
         if found is None:
-            return not_payable(request.place, "none of its ways to pay may be used", rejected)
+            return not_payable("none of its ways to pay may be used", rejected)
         elsewhere = _elsewhere(request.place, challenge, found.option, self._listed)
         if elsewhere is not None and not elsewhere[1]:
-            return not_payable(request.place, elsewhere[0])
+            return not_payable(elsewhere[0])
         option = found.option
         terms = Terms(
             version=challenge.version,

@@ -252,7 +252,6 @@ class X402Rail:
     def _paid(self, call: OpenCall, payload: Payload, *, first: bool) -> Paid:
         terms = payload.terms
         return Paid(
-            merchant=read_place(payload.url).origin,
             amount=call.request.hold,
             units=payload.authorization.value,
             payer=payload.authorization.sender,

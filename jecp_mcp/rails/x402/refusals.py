@@ -8,15 +8,15 @@ from typing import Any, Final
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
-from jecp_mcp.rails.codes import INVALID_REQUEST
-from jecp_mcp.rails.x402.answers import words_of
-from jecp_mcp.rails.x402.codes import (
+from jecp_mcp.rails.codes import (
+    INVALID_REQUEST,
     MERCHANT_NOT_LISTED,
     MERCHANT_REFUSED,
     MERCHANT_UNREACHABLE,
     PAYMENT_NOT_POSSIBLE,
     WALLET_MISSING,
 )
+from jecp_mcp.rails.x402.answers import words_of
 from jecp_mcp.rails.x402.selection import Rejected
 from jecp_mcp.settings.merchants import Place
 
@@ -30,14 +30,14 @@ def not_listed(place: Place) -> Refusal:
     """Why an address is not asked at all."""
     return Refusal(
         MERCHANT_NOT_LISTED,
-        f"{place.origin} is no merchant that the operator listed, so nothing was sent there and nothing was charged. "
-        "Use another merchant, or tell the user that the operator can add it under paid_http.merchants.",
+        "This address belongs to no merchant that the operator listed. Nothing was sent there and nothing was charged. "
+        "Use a merchant of the list, or tell the user: only the operator can add one.",
         details={"merchant": place.origin},
         source="bridge",
     )
 
 
-def refused(place: Place, heard: HttpAnswer) -> Refusal | None:
+def refused(heard: HttpAnswer) -> Refusal | None:
     """A merchant's answer to an unpaid request that is neither what was wanted nor a question for money."""
     if heard.status < _REDIRECTS.start:
         return None
@@ -51,29 +51,29 @@ def refused(place: Place, heard: HttpAnswer) -> Refusal | None:
         said = "sends to another address, which is not followed"
     return Refusal(
         MERCHANT_REFUSED,
-        f"{place.origin} {said}. No payment was asked for and nothing was charged. Mend the request, or use another.",
+        f"The merchant {said}. No payment was asked for and nothing was charged. Mend the request, or use another.",
         http_status=heard.status,
         details=details,
         source="bridge",
     )
 
 
-def unreachable(place: Place, exc: ExchangeFailed) -> Refusal:
+def unreachable(exc: ExchangeFailed) -> Refusal:
     """A merchant that gave no whole answer to the unpaid request."""
     sent = "The request may have arrived, without a payment" if exc.sent else "Nothing was sent"
     return Refusal(
         MERCHANT_UNREACHABLE,
-        f"{place.origin} gave no whole answer: {exc.reason}. {sent}, and nothing was charged. Try again later.",
+        f"The merchant gave no whole answer: {exc.reason}. {sent}, and nothing was charged. Try again later.",
         source="bridge",
     )
 
 
-def not_payable(place: Place, reason: str, rejected: Sequence[Rejected] = ()) -> Refusal:
+def not_payable(reason: str, rejected: Sequence[Rejected] = ()) -> Refusal:
     """A merchant that asks for money in a way that this wallet does not give it."""
     offers = [{"offer": one.label, "why_not": one.reason} for one in rejected[:MOST_OFFERS]]
     return Refusal(
         PAYMENT_NOT_POSSIBLE,
-        f"{place.origin} cannot be paid: {reason}. Nothing was signed and nothing was charged. Use another merchant.",
+        f"The merchant cannot be paid: {reason}. Nothing was signed and nothing was charged. Use another merchant.",
         details={"offers": offers} if offers else {},
         source="bridge",
     )

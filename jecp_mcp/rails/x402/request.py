@@ -9,10 +9,7 @@ from typing import Any, Final
 
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.errors import WireError
-from jecp_mcp.settings.merchants import Place, allows, read_place
-
-SOURCE: Final = "paid-http"
-"""What the offers of all merchants name as their source."""
+from jecp_mcp.settings.merchants import PAID_HTTP, Place, allows, read_place
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 MAX_BODY: Final = 262_144
@@ -67,11 +64,11 @@ class PaidRequest:
     def offer(self) -> Offer:
         """What it stands as in the mandate: ``paid-http/host:method``, of the merchant at that origin."""
         return Offer(
-            capability=f"{SOURCE}/{self.place.host}",
+            capability=f"{PAID_HTTP}/{self.place.host}",
             action=self.method.lower(),
             payee=self.place.origin,
             price=Price(None),
-            source=SOURCE,
+            source=PAID_HTTP,
         )
 
     @property

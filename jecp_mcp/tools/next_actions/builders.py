@@ -212,6 +212,21 @@ def other_action(case: Case) -> NextAction:
     )
 
 
+def other_merchant(case: Case) -> NextAction:
+    """A merchant that is not paid as things are."""
+    return next_action(case, "agent", "Use another merchant, or tell the user and stop. Do not repeat this call.")
+
+
+def revise_request(case: Case) -> NextAction:
+    """A request that its merchant will not take as it is."""
+    return next_action(case, "agent", "Mend the request as the details say, and prepare it again.")
+
+
+def prepare_once_more(case: Case) -> NextAction:
+    """A payment that was never taken: the same request may be priced and paid again."""
+    return next_action(case, "agent", "Prepare the request again, if it is still wanted.")
+
+
 def above_listed_price(case: Case) -> NextAction:
     """The Hub-side mandate is what was reserved at the listed price: the Hub asks for more than it listed."""
     return next_action(

@@ -96,6 +96,15 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         hub_codes.HUB_LOST_ANSWER: "check_status",
         "DUPLICATE_REQUEST": "check_status",
         call_codes.BRIDGE_FAULT: "check_status",
+        rail_codes.MERCHANT_NOT_LISTED: "stop",
+        rail_codes.WALLET_MISSING: "ask_operator",
+        rail_codes.MERCHANT_UNREACHABLE: "retry_after",
+        rail_codes.MERCHANT_REFUSED: "revise_request",
+        rail_codes.PAYMENT_NOT_POSSIBLE: "stop",
+        rail_codes.PAYMENT_IN_DOUBT: "check_status",
+        rail_codes.PAYMENT_NEVER_TAKEN: "prepare",
+        tool_codes.PREPARED_INCOMPLETE: "revise_request",
+        tool_codes.PRICE_ABOVE_MAXIMUM: "stop",
     }
 )
 """The type for a code when the Hub gave no next_action, where the protocol pairs none or a better one is known.
@@ -126,6 +135,12 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         call_codes.ACCOUNT_NOT_HERE: builders.other_account,
         call_codes.CALL_OVER: builders.buy_again,
         call_codes.CALL_WRITTEN_OFF: builders.ask_for_ruling,
+        rail_codes.MERCHANT_NOT_LISTED: builders.other_merchant,
+        rail_codes.MERCHANT_REFUSED: builders.revise_request,
+        rail_codes.PAYMENT_NOT_POSSIBLE: builders.other_merchant,
+        rail_codes.PAYMENT_NEVER_TAKEN: builders.prepare_once_more,
+        tool_codes.PREPARED_INCOMPLETE: builders.revise_request,
+        tool_codes.PRICE_ABOVE_MAXIMUM: builders.other_merchant,
         "CAPABILITY_DEPRECATED": catalog_lookups.successor,
         "ACTION_NOT_FOUND": catalog_lookups.gone_action,
         "PROVENANCE_MISMATCH": builders.check_clock,

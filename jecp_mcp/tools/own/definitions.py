@@ -120,10 +120,64 @@ _CARDS: Final = (
     ),
 )
 
-OWN: Final[Mapping[str, ToolCard]] = {card.name: card for card in _CARDS}
+PAID_HTTP_PREPARE: Final = "paid_http_prepare"
+PAID_HTTP_EXECUTE: Final = "paid_http_execute"
+PAID_HTTP_RESULT: Final = "paid_http_result"
+
+_PREPARED: Final = _object({"prepared_id": {"type": "string", "minLength": 6, "maxLength": 64}}, "prepared_id")
+
+_PAID_HTTP_CARDS: Final = (
+    ToolCard(
+        name=PAID_HTTP_PREPARE,
+        title="Price a paid HTTP request",
+        description=(
+            "Ask one of the operator's HTTP merchants (x402) what a request costs and lacks. Sends it once, unpaid; an "
+            "answer without a price is handed back. Then paid_http_execute buys it."
+        ),
+        input_schema=_object(
+            {
+                "url": {"type": "string", "minLength": 8, "maxLength": 2048},
+                "method": {"enum": ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]},
+                "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+                "body": {"type": "string", "maxLength": 262_144},
+                "json": {"type": ["object", "array"], "description": "A JSON body, in place of body."},
+                "known_fields": {
+                    "type": "array",
+                    "maxItems": 24,
+                    "items": {"type": "object"},
+                    "description": "What you know of its input: {in: body|query|path, name, type, required}.",
+                },
+                "max_usdc": {"type": "string", "maxLength": 20, "description": "Refuse a higher price."},
+                "replaces": {"type": "string", "maxLength": 64, "description": "The prepared_id that this revises."},
+            },
+            "url",
+        ),
+    ),
+    ToolCard(
+        name=PAID_HTTP_EXECUTE,
+        title="Buy a prepared request",
+        description="Pay for what paid_http_prepare priced, once, and get its answer. Asked again: the same result.",
+        input_schema=_PREPARED,
+    ),
+    ToolCard(
+        name=PAID_HTTP_RESULT,
+        title="Result of a paid request",
+        description="Free. What became of a prepared request; finishes one whose answer was lost, never paying twice.",
+        input_schema=_PREPARED,
+        idempotent=True,
+    ),
+)
+
+OWN: Final[Mapping[str, ToolCard]] = {card.name: card for card in (*_CARDS, *_PAID_HTTP_CARDS)}
 """Every own tool by name, in the order of the list."""
 
 
-def own_cards(*, registered: bool) -> tuple[ToolCard, ...]:
-    """The own tools to publish; ``jecp_register`` only while there are no credentials."""
-    return tuple(card for card in _CARDS if not (registered and card.name == "jecp_register"))
+def own_cards(*, registered: bool, paid_http: bool = False) -> tuple[ToolCard, ...]:
+    """The own tools to publish.
+
+    Args:
+        registered: whether there are credentials; without, there is ``jecp_register``.
+        paid_http: whether merchants can be paid; only then there are its tools.
+    """
+    cards = tuple(card for card in _CARDS if not (registered and card.name == "jecp_register"))
+    return (*cards, *_PAID_HTTP_CARDS) if paid_http else cards

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.calls.codes import CALL_OVER
@@ -39,6 +39,9 @@ from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 from jecp_mcp.tools.types import NextAction, Text, ToolResult
 
+if TYPE_CHECKING:
+    from jecp_mcp.tools.own.paid_http import PaidHttpTools
+
 REGISTERED: Final = "There is an agent account already. Nothing was changed or charged. Go on with that one."
 
 _GIVE_LINK: Final = "Give this link to the user. When they have paid, repeat the call that needed money."
@@ -68,6 +71,7 @@ class ToolDeps:
     account: AgentAccount
     links: LinkPolicy
     clock: Clock
+    paid_http: PaidHttpTools | None = None
 
 
 class OwnTools:
@@ -76,7 +80,10 @@ class OwnTools:
     def __init__(self, deps: ToolDeps, check: ArgumentChecks) -> None:
         self._deps = deps
         self._check = check
-        self._names = {known: frozenset(card.name for card in own_cards(registered=known)) for known in (True, False)}
+        self._names = {
+            known: frozenset(card.name for card in own_cards(registered=known, paid_http=deps.paid_http is not None))
+            for known in (True, False)
+        }
 
     def names(self) -> frozenset[str]:
         """The own tools offered now."""
@@ -99,7 +106,7 @@ class OwnTools:
                 made = await self.describe(arguments["tool"], caller)
             case "jecp_status":
                 if "call_id" in arguments:
-                    return await self._status(arguments["call_id"], caller)
+                    return await self.status(arguments["call_id"], caller)
                 made = await self.latest(caller)
             case "jecp_wallet":
                 made = await self._deps.wallet.overview(caller.principal, self._deps.account.free_calls)
@@ -143,7 +150,13 @@ class OwnTools:
             if hit["tool"] in call_only:
                 hit["call_only"] = call_only[hit["tool"]]
 
-    async def _status(self, call_id: str, caller: Caller) -> ToolResult:
+    async def status(self, call_id: str, caller: Caller) -> ToolResult:
+        """How a call stands, finished if it can be.
+
+        Raises:
+            ToolFault: the caller has no call of this id.
+            LedgerError: the ledger cannot be read.
+        """
         row = await self._row(call_id, caller)
         end = None if row is None else await self._deps.calls.resolve(call_id)
         if row is None or end is None:

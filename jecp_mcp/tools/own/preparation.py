@@ -57,11 +57,7 @@ def summary(
         left: what could not be checked in these arguments, beyond what the tool's card says.
     """
     call, grant = made.call, made.grant
-    issues = [
-        *_full_limits(made.full),
-        *_low_balance(call.quote.least(call.hold), balance),
-        *_approval(made),
-    ]
+    issues = standing_issues(made, _low_balance(call.quote.least(call.hold), balance))
     issues += [*_deprecation(found.action), *_left_to_hub([*found.card.left_to_hub, *left])]
     told: dict[str, Any] = {
         "prepared_id": grant.grant_id,
@@ -76,6 +72,11 @@ def summary(
     told["charged"] = "no"
     told["next_action"] = next_action_object(_next(found, made, balance, page))
     return told
+
+
+def standing_issues(made: Preparation, low_balance: Sequence[Issue] = ()) -> list[Issue]:
+    """What of the mandate and the wallet stands in the way of a prepared call now."""
+    return [*_full_limits(made.full), *low_balance, *_approval(made)]
 
 
 def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
@@ -94,7 +95,7 @@ def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, pa
     if never:
         return _cheaper(found.action, min(never))
     if made.full:
-        return _wait_for_room(made, execute)
+        return wait_for_room(made, execute)
     least = made.call.quote.least(made.call.hold)
     if balance is not None and balance < least:
         return NextAction(
@@ -121,7 +122,7 @@ def _cheaper(action: Offer, most: MicroUSDC) -> NextAction:
     )
 
 
-def _wait_for_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
+def wait_for_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
     """A full limit: wait if it has room again while the price is promised, else it is the operator's."""
     resets = [one.resets_at for one in made.full]
     latest = None if None in resets else max(at for at in resets if at is not None)

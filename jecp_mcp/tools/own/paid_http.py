@@ -1,0 +1,275 @@
+"""``paid_http_prepare``, ``_execute``, ``_result``: buying from the HTTP merchants of the operator's list.
+
+What a merchant says of its input or of itself is a stranger's word: bounded, cleaned, and marked as its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from jecp_mcp import jsontext
+from jecp_mcp.calls import consent_refusals
+from jecp_mcp.calls.pipeline import Calls
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge
+from jecp_mcp.calls.prepared import Preparation, PreparedCall
+from jecp_mcp.clock import Clock, UnixMs, iso
+from jecp_mcp.domain.purchases import Purchase
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import MoneyError, ToolFault, WireError
+from jecp_mcp.mandate.grants import Grant, GrantState
+from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
+from jecp_mcp.rails.codes import INVALID_REQUEST
+from jecp_mcp.rails.x402.hints import find_issues, with_known
+from jecp_mcp.rails.x402.payload import Terms
+from jecp_mcp.rails.x402.refusals import not_listed
+from jecp_mcp.rails.x402.request import PaidRequest, listed_by, read_request
+from jecp_mcp.settings import PaidHttpSettings
+from jecp_mcp.settings.merchants import PAID_HTTP
+from jecp_mcp.tools.codes import INVALID_ARGUMENTS, PREPARED_INCOMPLETE, PRICE_ABOVE_MAXIMUM
+from jecp_mcp.tools.error_results import error_result, next_action_object
+from jecp_mcp.tools.next_actions.builders import ways_to_answer
+from jecp_mcp.tools.next_actions.case import Context
+from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
+from jecp_mcp.tools.own import preparation
+from jecp_mcp.tools.own.definitions import PAID_HTTP_EXECUTE, PAID_HTTP_PREPARE, PAID_HTTP_RESULT
+from jecp_mcp.tools.publishing.links import LinkPolicy
+from jecp_mcp.tools.results import Results
+from jecp_mcp.tools.types import NextAction, Text, ToolResult
+
+_HINTS: Final = 3_000
+_OTHERS: Final = 1_200
+_WARNINGS: Final = 600
+
+Asked = tuple[str, Mapping[str, Any]]
+"""A tool's name and its arguments, to be repeated."""
+ContextOf = Callable[[str, Mapping[str, Any]], Context]
+StatusOf = Callable[[str, Caller], Awaitable[ToolResult]]
+
+
+class PaidHttpTools:
+    """The three tools, where merchants are listed and there is a wallet to pay them."""
+
+    def __init__(
+        self, calls: Calls, results: Results, links: LinkPolicy, settings: PaidHttpSettings, clock: Clock
+    ) -> None:
+        self._calls = calls
+        self._results = results
+        self._links = links
+        self._settings = settings
+        self._clock = clock
+
+    async def prepare(self, arguments: Mapping[str, Any], caller: Caller, context: ContextOf) -> ToolResult:
+        """Ask for a price, and say what it is and what stands in the way.
+
+        Raises:
+            ToolFault: the arguments contradict each other.
+            LedgerError: the ledger cannot be read, or the price not be kept.
+        """
+        asked = (PAID_HTTP_PREPARE, arguments)
+        try:
+            request = read_request(_flat(arguments))
+            most = None if "max_usdc" not in arguments else parse_usdc(arguments["max_usdc"])
+        except WireError as exc:
+            return _refuse(_unwritable(exc), context(*asked))
+        except MoneyError as exc:
+            raise ToolFault(
+                INVALID_ARGUMENTS, f"max_usdc: {exc}. Nothing was charged. Give it as decimal text."
+            ) from exc
+        if listed_by(self._settings.merchants, request.place) is None:
+            return _refuse(not_listed(request.place), context(*asked))
+        made = await self._calls.prepare(Purchase(PAID_HTTP_EXECUTE, request.offer, request.arguments), caller)
+        if isinstance(made, CallEnd):
+            return await self._concluded(replace(made, offer=request.offer), caller, context(*asked))
+        if "replaces" in arguments and arguments["replaces"] != made.grant.grant_id:
+            await self._calls.withdraw(arguments["replaces"], caller.principal)
+        if most is not None and made.call.hold > most:
+            await self._calls.withdraw(made.grant.grant_id, caller.principal)
+            return _refuse(_above(made.call.hold, most), context(*asked))
+        return _free(self._summary(request, made, arguments.get("known_fields", ()), context(*asked).page))
+
+    async def execute(self, arguments: Mapping[str, Any], caller: Caller, context: ContextOf) -> ToolResult:
+        """Buy what was prepared, once.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        asked = (PAID_HTTP_EXECUTE, arguments)
+        known = await self._prepared(arguments["prepared_id"], caller)
+        if isinstance(known, CallEnd):
+            return error_result(known, context(*asked))
+        grant, call, request = known
+        again = (PAID_HTTP_PREPARE, _written(request))
+        if grant.call_id is None:
+            lacking = find_issues(request, Terms.unpack(call.quote.payload).hints)
+            if lacking:
+                return _refuse(_incomplete(lacking), context(*again))
+        end = await self._calls.execute(grant, Purchase(call.tool, request.offer, call.arguments), caller)
+        stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
+        return await self._concluded(end, caller, context(*(again if stale else asked)))
+
+    async def result(
+        self, arguments: Mapping[str, Any], caller: Caller, context: ContextOf, status: StatusOf
+    ) -> ToolResult:
+        """What became of what was prepared; finishes what can be finished.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        asked = (PAID_HTTP_RESULT, arguments)
+        known = await self._prepared(arguments["prepared_id"], caller)
+        if isinstance(known, CallEnd):
+            return error_result(known, context(*asked))
+        grant, _, request = known
+        if grant.call_id is not None:
+            return await status(grant.call_id, caller)
+        state = _state(grant, self._clock.now())
+        step = NextAction("execute", "agent", "Execute it to buy it.", "bridge", PAID_HTTP_EXECUTE, dict(arguments))
+        if state != "prepared":
+            step = NextAction("prepare", "agent", "Prepare it again.", "bridge", PAID_HTTP_PREPARE, _written(request))
+        told = {"prepared_id": grant.grant_id, "state": state, "charged": Charge.NO.value}
+        return _free(told | {"next_action": next_action_object(step)})
+
+    async def _prepared(self, prepared_id: str, caller: Caller) -> tuple[Grant, PreparedCall, PaidRequest] | CallEnd:
+        found = await self._calls.prepared(prepared_id, caller.principal)
+        if isinstance(found, CallEnd):
+            return found
+        grant, call = found
+        if call.source != PAID_HTTP:
+            return CallEnd(Charge.NO, refusal=consent_refusals.prepared_unknown())
+        return grant, call, read_request(call.arguments)
+
+    async def _concluded(self, end: CallEnd, caller: Caller, context: Context) -> ToolResult:
+        if end.answer is None:
+            return error_result(end, context)
+        result = await self._results.render(end)
+        # An answer that reaches nobody stays for whoever asks the same again.
+        if await caller.listening():
+            self._calls.delivered(end)
+        return result
+
+    def _summary(
+        self, request: PaidRequest, made: Preparation, known: Sequence[Mapping[str, Any]], page: str | None
+    ) -> dict[str, Any]:
+        """A prepared request as the model sees it; amounts are decimal text in USDC."""
+        call, grant, links = made.call, made.grant, self._links
+        terms = Terms.unpack(call.quote.payload)
+        hints = with_known(terms.hints, known)
+        issues = find_issues(request, hints)
+        price = format_usdc(call.quote.amount)
+        told: dict[str, Any] = {
+            "prepared_id": grant.grant_id,
+            "kind": "ready",
+            "protocol": "x402",
+            "x402_version": terms.version,
+            "cost_summary": f"Costs {price} USDC on {terms.network} (exact).",
+            "payment": {"amount_usdc": price, "network": terms.network, "pay_to": terms.pay_to},
+            "expires_at": iso(grant.expires_at),
+            "probe": {"status": 402, "at": iso(UnixMs(terms.asked_at))},
+        }
+        if terms.others:
+            told["other_offers"] = links.data(list(terms.others), _OTHERS)
+        if hints:
+            told["hints"] = links.data(hints, _HINTS)
+        if issues:
+            told["validation_issues"] = links.data(issues, _HINTS)
+        if terms.warnings:
+            told["warnings"] = links.data(list(terms.warnings), _WARNINGS)
+        standing = preparation.standing_issues(made)
+        if standing:
+            told["issues"] = standing
+        step = _revise() if issues else _next(made, page)
+        return told | {"charged": Charge.NO.value, "next_action": next_action_object(step)}
+
+
+def _flat(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The request in one form: JSON as the text of a body.
+
+    Raises:
+        ToolFault: there is both a body and JSON.
+        WireError: the JSON cannot be written.
+    """
+    found = {name: arguments[name] for name in ("url", "method", "headers", "body") if name in arguments}
+    if "json" not in arguments:
+        return found
+    if "body" in found:
+        raise ToolFault(
+            INVALID_ARGUMENTS, "There is both body and json. Nothing was charged. Give the one or the other."
+        )
+    headers = dict(found.get("headers") or {})
+    if all(name.lower() != "content-type" for name in headers):
+        headers["content-type"] = "application/json"
+    method = found.get("method") or "POST"
+    return found | {"method": method, "headers": headers, "body": jsontext.dumps(arguments["json"]).decode()}
+
+
+def _written(request: PaidRequest) -> dict[str, Any]:
+    """A request as `PAID_HTTP_PREPARE` takes it."""
+    return {name: value for name, value in request.arguments.items() if value}
+
+
+def _state(grant: Grant, now: UnixMs) -> str:
+    if grant.state is GrantState.SUPERSEDED:
+        return "superseded"
+    return "expired" if grant.expires_at <= now else "prepared"
+
+
+def _next(made: Preparation, page: str | None) -> NextAction:
+    execute = (PAID_HTTP_EXECUTE, {"prepared_id": made.grant.grant_id})
+    if made.approval is not None:
+        how = ways_to_answer(made.approval[1].grant_id, page)
+        hint = (
+            f"Tell the user what it costs and that they approve it {how}. Or execute it: that asks them here, where "
+            "this host can ask."
+        )
+        return NextAction("ask_human", "human", hint, "bridge", url=page)
+    if any(one.meter.limit < made.call.hold for one in made.full):
+        hint = "This costs more than a whole limit of the operator's. Tell the user, or find a cheaper merchant."
+        return NextAction("stop", "operator", hint, "bridge")
+    if made.full:
+        return preparation.wait_for_room(made, execute)
+    return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
+
+
+def _revise() -> NextAction:
+    hint = (
+        "Mend the request as the issues say and prepare it again, with this id as replaces. Do not execute it as it is."
+    )
+    return NextAction("revise_request", "agent", hint, "bridge", tool=None)
+
+
+def _incomplete(issues: Sequence[Mapping[str, Any]]) -> Refusal:
+    return Refusal(
+        PREPARED_INCOMPLETE,
+        "The request lacks what the merchant says that it needs, so it was not paid for. Nothing was charged. Mend it "
+        "as the issues say, and prepare it again.",
+        details={"validation_issues": [dict(one) for one in issues]},
+        source="bridge",
+    )
+
+
+def _above(price: MicroUSDC, most: MicroUSDC) -> Refusal:
+    return Refusal(
+        PRICE_ABOVE_MAXIMUM,
+        f"It costs {format_usdc(price)} USDC, above the {format_usdc(most)} you gave as the most. Nothing was charged. "
+        "Use a cheaper merchant, or tell the user what it costs.",
+        details={"price_usdc": format_usdc(price), "max_usdc": format_usdc(most)},
+        source="bridge",
+    )
+
+
+def _unwritable(cause: WireError) -> Refusal:
+    return Refusal(
+        INVALID_REQUEST,
+        f"The request cannot be sent: {cause}. Nothing was sent and nothing was charged. Mend the arguments.",
+        source="bridge",
+    )
+
+
+def _refuse(refusal: Refusal, context: Context) -> ToolResult:
+    return error_result(CallEnd(Charge.NO, refusal=refusal), context)
+
+
+def _free(structured: Mapping[str, Any]) -> ToolResult:
+    return ToolResult((Text(jsontext.dumps(structured).decode()),), structured=structured)
