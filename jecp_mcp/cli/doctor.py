@@ -88,6 +88,10 @@ async def _examine(
             findings += _empty_variables()
             findings += _exposed_files(config, state)
             findings += _credentials(settings, state)
+            if settings.paid_http.merchants:
+                from jecp_mcp.cli.paid_http_check import examine_paid_http
+
+                findings += await examine_paid_http(given)
         findings += [one async for one in _hub(settings, only_ledger)]
         findings += [] if only_ledger else _catalog(given)
     return [*findings, *ledger, *await _charges(given)], done

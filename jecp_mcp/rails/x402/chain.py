@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jecp_mcp import jsontext
-from jecp_mcp.errors import PayeeError, WireError
+from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.rails.x402.outcome import OnChain
@@ -81,17 +81,11 @@ class ChainReader:
         """What an address holds of a token now, in its smallest units.
 
         Raises:
-            PayeeError: no node says.
+            ExchangeFailed, WireError: the first node does not say.
         """
-        try:
-            nodes = self._nodes[asset.network]
-            await self._check_chain(nodes[0], asset)
-            found = await self._call(nodes[0], asset, _BALANCE_OF + _padded(owner), "latest")
-        except KeyError as exc:
-            raise PayeeError("NODE_MISSING", f"no node of {asset.network} is configured") from exc
-        except (ExchangeFailed, WireError) as exc:
-            raise PayeeError("NODE_UNREACHABLE", f"{exc}") from exc
-        return int(found, 16)
+        first, *_ = self._nodes[asset.network]
+        await self._check_chain(first, asset)
+        return int(await self._call(first, asset, _BALANCE_OF + _padded(owner), "latest"), 16)
 
     async def _common_block(self, nodes: Sequence[Place], asset: Asset) -> _Block:
         """A block that is final enough for every node and the same to all of them.

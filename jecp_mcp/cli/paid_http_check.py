@@ -1,0 +1,65 @@
+"""What is wrong with paying HTTP merchants here: the networks, the wallet's key, the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from jecp_mcp.cli.options import Start
+from jecp_mcp.clock import SystemClock
+from jecp_mcp.errors import SettingsError, WireError
+from jecp_mcp.http import ExchangeFailed
+from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.mandate.repair.diagnose import Finding, Level
+from jecp_mcp.money import format_usdc
+from jecp_mcp.rails.x402.chain import ChainReader
+from jecp_mcp.rails.x402.opening import KNOWN, check_networks
+from jecp_mcp.settings.wallet_key import FILE, KEY_VARIABLE
+from jecp_mcp.wire.x402.assets import Asset
+from jecp_mcp.wire.x402.secp256k1 import PrivateKey, missing
+
+_ABOUT = "paid HTTP"
+_NOT_PAID = "no merchant can be paid; everything else goes on"
+
+
+async def examine_paid_http(given: Start) -> list[Finding]:
+    """Look at the settings, the key and the nodes; the key is never shown."""
+    settings = given.settings.paid_http
+    try:
+        check_networks(settings)
+    except SettingsError as exc:
+        return [Finding(Level.FAULT, _ABOUT, str(exc), _NOT_PAID, "correct that key, or take it out")]
+    lacking = missing()
+    if lacking is not None:
+        return [Finding(Level.FAULT, _ABOUT, "the extra for signing is not installed", _NOT_PAID, lacking)]
+    try:
+        found = given.wallet()
+        key = None if found is None else PrivateKey(found.secret)
+    except (SettingsError, WireError) as exc:
+        mend = f"leave one of {KEY_VARIABLE} and {given.state / FILE}, and let only its owner read it"
+        return [Finding(Level.FAULT, _ABOUT, str(exc), _NOT_PAID, mend)]
+    if key is None:
+        return [Finding(Level.FAULT, _ABOUT, "there is no wallet key", _NOT_PAID, "jecp-mcp x402 key")]
+    assets: Mapping[str, Asset] = {asset.network: asset for asset in KNOWN if asset.network in settings.networks}
+    what = f"{len(settings.merchants)} merchants, paid from {key.address} on {', '.join(settings.networks)}"
+    findings = [Finding(Level.OK, _ABOUT, what)]
+    async with HttpGate(SystemClock(), loopback=settings.loopback) as gate:
+        chain = ChainReader(gate, settings.rpc, settings.confirmations)
+        return findings + [one async for one in _networks(chain, assets, key.address)]
+
+
+async def _networks(chain: ChainReader, assets: Mapping[str, Asset], address: str) -> AsyncIterator[Finding]:
+    for network, asset in assets.items():
+        if not chain.reads(network):
+            what = f"no nodes of {network} are configured"
+            money = "a payment whose answer is lost stays counted as spent"
+            yield Finding(Level.WARNING, _ABOUT, what, money, f"name two nodes in paid_http.rpc for {network}")
+            continue
+        try:
+            held = asset.micro(await chain.balance(asset, address))
+        except (ExchangeFailed, WireError) as exc:
+            money = "what became of a lost payment is found out later"
+            yield Finding(Level.WARNING, _ABOUT, f"{network}: {exc}", money, "see to paid_http.rpc")
+            continue
+        level, mend = (Level.OK, "") if held else (Level.WARNING, f"send {asset.symbol} to {address} on {network}")
+        money = "" if held else "nothing can be bought"
+        yield Finding(level, _ABOUT, f"{network}: the wallet holds {format_usdc(held)} {asset.symbol}", money, mend)
