@@ -170,9 +170,11 @@ class Calls:
                 return replace(end, offer=purchase.offer)
             if grant.expires_at <= self._clock.now():
                 return refused(consent_refusals.prepared_expired(grant.expires_at), purchase.offer)
+        call, offer = PreparedCall.read(grant), purchase.offer
+        if not call.is_of(offer):
+            return refused(consent_refusals.price_changed(call.key, call.quote, offer.listed), offer)
         wish = Wish.of(purchase, caller.principal)
-        uses = (GrantRef(grant.kind, grant.grant_id),)
-        return await self._buy(replace(wish, uses=uses, promise=PreparedCall.read(grant)), caller)
+        return await self._buy(replace(wish, uses=(GrantRef(grant.kind, grant.grant_id),), promise=call), caller)
 
     async def _buy(self, wish: Wish, caller: Caller) -> CallEnd:
         """The way of a call: place → consent → reserve → execute → conclude."""
