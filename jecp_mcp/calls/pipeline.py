@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from jecp_mcp.calls import codes, consent_refusals, refusals
 from jecp_mcp.calls.consent import Consents
 from jecp_mcp.calls.ends import refused, standing
-from jecp_mcp.calls.execution import Execution, is_unfinished
+from jecp_mcp.calls.execution import Execution, is_unfinished, may_turn
 from jecp_mcp.calls.orders import Order, Orders, Wish
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_grant, unusable
@@ -181,9 +181,11 @@ class Calls:
                 return replace(end, offer=purchase.offer)
             if grant.expires_at <= self._clock.now():
                 return refused(consent_refusals.prepared_expired(grant.expires_at), purchase.offer)
+        call, offer = PreparedCall.read(grant), purchase.offer
+        if not call.is_of(offer):
+            return refused(consent_refusals.price_changed(call.key, call.quote, offer.listed), offer)
         wish = Wish.of(purchase, caller.principal)
-        uses = (GrantRef(grant.kind, grant.grant_id),)
-        return await self._buy(replace(wish, uses=uses, promise=PreparedCall.read(grant)), caller)
+        return await self._buy(replace(wish, uses=(GrantRef(grant.kind, grant.grant_id),), promise=call), caller)
 
     async def _buy(self, wish: Wish, caller: Caller) -> CallEnd:
         """The way of a call: place → consent → reserve → execute → conclude."""
@@ -334,11 +336,16 @@ class Calls:
             return CallEnd(Charge.UNKNOWN, call_id, refusal=refusals.unreadable(exc))
         if row is None:
             return None
+        end = await (self._confirm(row) if may_turn(row) else self._finish(row))
+        return end or standing(row)
+
+    async def _finish(self, row: CallRow) -> CallEnd | None:
+        """How an open call ended, if it does in time."""
         row = await self._execution.taken_over(row, self._working)
         with anyio.move_on_after(STATUS_SECONDS):
             while row.state in OPEN and (running := self._running.get(row.fingerprint)) is not None:
                 end = await running.wait()
-                if end.call_id == call_id:
+                if end.call_id == row.call_id:
                     return end
             elsewhere = self._execution.elsewhere(row)
             if elsewhere is not None and row.owner != self._ledger.session:
@@ -347,6 +354,17 @@ class Calls:
             if is_unfinished(row) and self._start(run, row.fingerprint, lambda run: self._found_out(row, run)):
                 return await run.wait()
         return standing(row)
+
+    async def _confirm(self, row: CallRow) -> CallEnd | None:
+        """Find out whether a charge stands, beside whoever buys the same anew: for them this call is over."""
+        if row.call_id in self._working or row.owner != self._ledger.session:
+            return None
+        run = Run(Caller(Principal(row.principal)), standing(row))
+        run.working.add(row.call_id)
+        with anyio.move_on_after(STATUS_SECONDS):
+            if self._start(run, f"charge of {row.call_id}", lambda run: self._execution.find_out(row, run.relay)):
+                return await run.wait()
+        return None
 
     async def recover(self) -> None:
         """Finish what dead processes left open. Never raises; what cannot be finished stays counted as spent."""

@@ -13,6 +13,7 @@ from jecp_mcp import jsontext
 from jecp_mcp.calls import consent_refusals
 from jecp_mcp.calls.orders import Order
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged
@@ -78,11 +79,13 @@ class PreparedCall:
         ]  # fmt: skip
         return jsontext.dumps(told)
 
+    def is_of(self, offer: Offer) -> bool:
+        """Whether it is this offer that was prepared."""
+        return (offer.source, offer.key, offer.version) == (self.source, self.key, self.version)
+
     def keep(self, order: Order) -> Order | Refusal:
         """The order for no more than preparing it promised; or a refusal where it is not on offer for that any more."""
-        offer = order.offer
-        same = (offer.source, offer.key, offer.version) == (self.source, self.key, self.version)
-        if not (same and self.quote.covers(order.quote)):
+        if not (self.is_of(order.offer) and self.quote.covers(order.quote)):
             return consent_refusals.price_changed(self.key, self.quote, order.quote)
         return order.at_most(self.hold)
 

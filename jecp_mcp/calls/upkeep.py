@@ -201,7 +201,13 @@ class Upkeep:
             # What is written down now would carry a time that is none.
             return (), faults
         right = bool(found) and not faults and await self._clock_is_right(found, rows)
-        return await self._ledger.adopt_orphans(self._rails.serves, self._working, clock_right=right), faults
+        due = await self._ledger.adopt_orphans(self._rails.serves, self._working, clock_right=right)
+        for rail in sorted({row.rail for row in due} - found.keys()):
+            # Of charges that may yet turn, or of what another left open meanwhile.
+            fault = await clock_fault(self._rails, rail, fresh=True)
+            if fault is not None:
+                faults[rail] = fault
+        return due, faults
 
     async def _clock_is_right(self, rails: Iterable[str], rows: Sequence[CallRow]) -> bool:
         """Whether a clock in which nobody found a fault can be gone by, for these open calls.
@@ -227,7 +233,7 @@ class Upkeep:
                 continue
             end = await self._resolve(row.call_id)
             charge = Charge.UNKNOWN if end is None else end.charge
-            if charge is not Charge.UNKNOWN:
+            if charge is not Charge.UNKNOWN and row.state in OPEN:
                 log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
             now = await self._as_it_stands(row)
             in_vain[account] = in_vain[account] + 1 if now is None or now.state in OPEN else 0

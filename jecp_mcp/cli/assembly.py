@@ -181,7 +181,7 @@ async def build(
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
         log.error("nothing can be bought: %s", ledger.fault)
-    pins = Pins(start.state / PINS, hub, settings.catalog, clock)
+    pins = Pins(start.state / PINS, source.names, settings.catalog, clock)
     notices = PatternNotices(settings)
     notices.look(source.current)
     source.subscribe(lambda _diff: notices.look(source.current))

@@ -52,12 +52,15 @@ class OpenCall:
         attempts: how many attempts of earlier executions may have reached the payee.
         entries: what its rail wrote down of it, oldest first, without the answer.
         answer: the answer that was written down, if it was and can be read.
+        charged: whether it is in the books as charged. Then nothing of it may leave: it is only looked whether the
+            charge stands (`Outcome.look_again_at`), and what of it came back (`Outcome.refunded`).
     """
 
     request: StoredRequest
     attempts: int = 0
     entries: tuple[Entry, ...] = ()
     answer: Answer | None = None
+    charged: bool = False
 
     def last(self, mark: Mark) -> Entry | None:
         """The latest entry with a mark."""
@@ -181,6 +184,9 @@ class Rail(Protocol):
 
     async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Find out how a call stands of which an earlier attempt, perhaps of another process, may have left.
+
+        Also how a charge stands that may yet turn (`OpenCall.charged`): `CHARGED` again with what came back and when to
+        look again, if at all; any other verdict says that it is not known yet.
 
         Never buys anything that the earlier attempt did not. As `execute` otherwise.
         """

@@ -777,3 +777,64 @@ async def test_what_a_rail_sent_without_a_word_is_never_lost(
         row = await one.row()
         assert (row.charged, payee.charged(row.call_id)) == (50_000, [50_000])
         assert (await one.ledger.audit()).findings == ()
+
+
+@pytest.mark.parametrize("voids", [False, True])
+@pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
+async def test_a_payment_for_the_time_being_counts_until_it_stands_or_comes_back(
+    tmp_path: Path, payee: Payee, clock: StillClock, voids: bool, dies: bool
+) -> None:
+    payee.final_ms, payee.voids = 2 * LOOK_MS, voids
+    async with house(tmp_path, payee, clock) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        one.calls.delivered(end)
+        row = await one.row()
+        assert (end.charge, row.state, row.ended_at) == (Charge.YES, State.SETTLED, None)
+        if not dies:
+            clock.at += LOOK_MS
+            one.wire.faults[f"/jobs/{row.call_id}/receipt"] = "unheard"
+            await one.calls.recover()
+            row = await one.row()
+            assert (row.state, row.look_again_at, row.ended_at) == (State.SETTLED, clock.at + LOOK_MS, None)
+            clock.at += LOOK_MS
+            await one.calls.recover()
+            row = await one.row()
+    if dies:
+        clock.at += 2 * LOOK_MS
+        async with house(tmp_path, payee, clock) as other:
+            await other.calls.recover()
+            row = await other.row()
+    back = 50_000 if voids else 0
+    assert (row.state, row.charged, row.refunded, row.look_again_at) == (State.SETTLED, 50_000, back, None)
+    async with house(tmp_path, payee, clock) as last:
+        windows = await last.calls.reader(LOCAL).windows()
+        assert [one.used for one in windows if one.meter.label == "daily_usdc"] == [50_000 - back]
+        assert (await last.ledger.audit()).findings == ()
+    assert payee.charged(row.call_id) == [50_000]
+
+
+async def test_the_same_is_bought_anew_while_a_payment_is_looked_at_and_nobody_waits_for_that(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    payee.final_ms = LOOK_MS
+    async with house(tmp_path, payee, clock) as one:
+        first = await one.calls.pay(BUYING, Caller(LOCAL))
+        one.calls.delivered(first)
+        await one.ledger.flush()
+        path = f"/jobs/{first.call_id}/receipt"
+        one.wire.held[path] = anyio.Event()
+        clock.at += LOOK_MS
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(one.calls.recover)
+            await anyio.wait_all_tasks_blocked()
+            # It is looked at once, whoever asks.
+            assert first.call_id is not None
+            standing = await one.calls.resolve(first.call_id)
+            second = await one.calls.pay(BUYING, Caller(LOCAL))
+            one.wire.held[path].set()
+        await one.ledger.flush()
+        rows = {row.call_id: row for row in await one.ledger.rows()}
+    assert standing is not None
+    assert (standing.charge, second.charge, second.stored) == (Charge.YES, Charge.YES, False)
+    assert second.call_id != first.call_id
+    assert rows[first.call_id].look_again_at is None
