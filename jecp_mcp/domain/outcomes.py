@@ -34,7 +34,8 @@ class Outcome:
         estimated: whether the payee did not say readably how much it charged, so that `amount` is what counts instead.
         answer: the delivered answer, if one arrived (also with `NOT_CHARGED`: a free call; and with `IN_DOUBT`, where
             it leaves open whether an attempt before it was charged).
-        refusal: why there is no answer. At least one of `answer` and `refusal` is set, but for `PENDING`.
+        refusal: why there is no answer. At least one of `answer` and `refusal` is set, but for `PENDING`, and for how a
+            charge stands that is in the books already.
         evidence: one short sentence for the ledger: what the verdict rests on.
         attempts: how many attempts may have reached the payee.
         reference: the payee's own name for the payment, unique within rail and account.

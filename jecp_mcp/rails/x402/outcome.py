@@ -2,21 +2,23 @@
 
 A signed authorization can be taken until it expires, whatever the merchant says. So only three things free its money:
 that no byte of it left, that it expired and the chain says at a final block that its nonce was never used, and a
-person. That it was taken is believed from anybody.
+person. That it was taken is believed of its merchant, and looked up on the chain where there is one to ask: a receipt
+is a merchant's word.
 
 ====================================================  ==================================================
 what was heard                                        what follows
 ====================================================  ==================================================
 nothing left, at the first attempt                    released
 nothing left, later                                   in doubt, as it was
-2xx with a receipt of success                         charged
-2xx without one that can be believed                  charged, assumed; the chain may yet show otherwise
-any other status with a receipt of success            charged, and refused
-any other status, that the nonce is used              charged, and its answer lost
+2xx, with a receipt of success or without one         charged, until the chain shows otherwise
+any other status with a receipt of success            charged so, and refused
+any other status, that the nonce is used              charged so, and its answer lost
 any other status, silence, a cut, a redirect          in doubt
 the chain, at a final block: the nonce is used        charged
 the chain, at one after it expired: it is not used    released
 the chain does not say                                in doubt
+charged by a merchant's word: the chain, it is used   charged
+charged by a merchant's word: the chain, never used   all of it came back
 ====================================================  ==================================================
 """
 
@@ -120,6 +122,16 @@ def conclude(heard: Evidence, paid: Paid) -> Outcome:
             assert_never(heard)
 
 
+def confirm(said: OnChain, amount: MicroUSDC) -> Outcome:
+    """How a charge stands that was assumed, by what the chain says: proven, void, or still assumed."""
+    if said.used is None:
+        return Outcome(Verdict.CHARGED, amount, None, None, f"the chain does not say: {said.reason}", 0, proven=False)
+    if said.used:
+        found = "the chain: the payment was taken"
+        return Outcome(Verdict.CHARGED, amount, None, None, found, 0, said.transaction)
+    return Outcome(Verdict.CHARGED, amount, None, None, "the chain: expired and never taken", 0, refunded=amount)
+
+
 def _lost(heard: Lost, paid: Paid) -> Outcome:
     if heard.sent:
         return _doubt(paid, f"no answer came ({heard.reason})")
@@ -151,8 +163,7 @@ def _answered(heard: Answered, paid: Paid) -> Outcome:
         return _charged(paid, None, refusal, f"the merchant's receipt, with status {heard.status}", reference)
     if delivered:
         evidence = "delivered, and no receipt that can be believed"
-        found = _charged(paid, _billed(heard.answer, paid, None), None, evidence, reference)
-        return replace(found, proven=False)
+        return _charged(paid, _billed(heard.answer, paid, None), None, evidence, reference)
     said = (settlement.error_reason if settlement is not None else None) or heard.said
     if said in NONCE_USED:
         return _charged(
@@ -167,7 +178,7 @@ def _on_chain(heard: OnChain, paid: Paid) -> Outcome:
         return _doubt(paid, f"the chain does not say: {heard.reason}", attempts=0)
     if heard.used:
         found = _charged(paid, None, _content_lost(paid), "the chain: the payment was taken", heard.transaction)
-        return replace(found, attempts=0)
+        return replace(found, attempts=0, proven=True)
     refusal = Refusal(
         PAYMENT_NEVER_TAKEN,
         "The merchant never took the payment, and can take it no longer: the chain says so. Nothing was charged. "
@@ -180,7 +191,7 @@ def _on_chain(heard: OnChain, paid: Paid) -> Outcome:
 def _charged(
     paid: Paid, answer: Answer | None, refusal: Refusal | None, evidence: str, reference: str | None
 ) -> Outcome:
-    return Outcome(Verdict.CHARGED, paid.amount, answer, refusal, evidence, reference=reference)
+    return Outcome(Verdict.CHARGED, paid.amount, answer, refusal, evidence, reference=reference, proven=False)
 
 
 def _doubt(paid: Paid, reason: str, *, attempts: int = 1, details: dict[str, object] | None = None) -> Outcome:

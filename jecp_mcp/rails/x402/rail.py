@@ -24,13 +24,13 @@ from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, acco
 from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.x402.answers import answer_of, words_of
 from jecp_mcp.rails.x402.chain import ChainReader
-from jecp_mcp.rails.x402.outcome import Answered, Evidence, Lost, Paid, conclude
+from jecp_mcp.rails.x402.outcome import Answered, Evidence, Lost, OnChain, Paid, conclude, confirm
 from jecp_mcp.rails.x402.payload import Payload, Terms, nonce_of
 from jecp_mcp.rails.x402.pricing import OUR_HEADERS, PAYMENT_REQUIRED, Pricing
 from jecp_mcp.rails.x402.recipients import Recipients
 from jecp_mcp.rails.x402.refusals import no_wallet, unwritable
 from jecp_mcp.rails.x402.request import listed_by, read_request
-from jecp_mcp.rails.x402.schedule import MARGIN_SECONDS, SAFE_TO_SEND_SECONDS, look_again_at, valid_seconds
+from jecp_mcp.rails.x402.schedule import MARGIN_SECONDS, SAFE_TO_SEND_SECONDS, look_again_at, proven_at, valid_seconds
 from jecp_mcp.rails.x402.selection import MOST_PER_CALL, judge
 from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import read_place
@@ -158,21 +158,26 @@ class X402Rail:
         except WireError as exc:
             later = UnixMs(self._clock.now() + MARGIN_SECONDS * 1000)
             return Outcome(Verdict.IN_DOUBT, ZERO, None, unwritable(exc), str(exc), 0, look_again_at=later)
-        asset = find_asset(self._pays.assets, payload.terms.network, payload.terms.asset)
+        if call.charged:
+            return self._looked_at_later(call, payload, confirm(await self._on_chain(payload), call.request.hold))
         if call.request.account == self.account and self._is_good(payload):
             found = await self._send(call, payload, journal, first=False)
             if found.verdict is not Verdict.IN_DOUBT:
                 return found
         else:
             found = conclude(Lost(sent=False, reason="it is no longer valid"), self._paid(call, payload, first=False))
-        if asset is not None and self._pays.chain.reads(asset.network):
-            said = conclude(
-                await self._pays.chain.find(asset, payload.authorization), self._paid(call, payload, first=False)
-            )
+        if self._pays.chain.reads(payload.terms.network):
+            said = conclude(await self._on_chain(payload), self._paid(call, payload, first=False))
             if said.verdict is not Verdict.IN_DOUBT:
                 return said
             found = replace(found, evidence=f"{found.evidence}; {said.evidence}")
         return self._looked_at_later(call, payload, found)
+
+    async def _on_chain(self, payload: Payload) -> OnChain:
+        asset = find_asset(self._pays.assets, payload.terms.network, payload.terms.asset)
+        if asset is None:
+            return OnChain(None, reason="its token is not known to this version")
+        return await self._pays.chain.find(asset, payload.authorization)
 
     async def _send(self, call: OpenCall, payload: Payload, journal: Journal, *, first: bool) -> Outcome:
         paid = self._paid(call, payload, first=first)
@@ -264,6 +269,11 @@ class X402Rail:
         return self._looked_at_later(call, payload, conclude(lost, self._paid(call, payload, first=first)))
 
     def _looked_at_later(self, call: OpenCall, payload: Payload, found: Outcome) -> Outcome:
+        """The outcome with when to look again: where it is open, or where the chain can tell a charge from none."""
+        if found.verdict is Verdict.CHARGED and not found.proven:
+            if not self._pays.chain.reads(payload.terms.network):
+                return found
+            return replace(found, look_again_at=proven_at(self._clock.now(), payload.authorization.valid_before))
         if found.verdict is not Verdict.IN_DOUBT:
             return found
         again = look_again_at(

@@ -35,5 +35,10 @@ def look_again_at(now: UnixMs, valid_before: int, *, attempts: int) -> UnixMs:
     wait = min(_FIRST_WAIT_MS << min(max(attempts - 1, 0), 16), _LONGEST_WAIT_MS)
     if now + wait < last and attempts < _RESENDS:
         return UnixMs(now + wait)
+    return proven_at(now, valid_before)
+
+
+def proven_at(now: UnixMs, valid_before: int) -> UnixMs:
+    """When the chain is expected to know what became of a payment; a while from now where it should already."""
     settled = (valid_before + MARGIN_SECONDS) * 1000
     return UnixMs(settled if now < settled else now + _CHAIN_WAIT_MS)

@@ -263,6 +263,12 @@ async def test_17_delivered_without_a_receipt_counts_as_paid(home: House, mode: 
     found = await home.buy(QR)
     assert found["status"] == 200
     assert (await home.books())[::2] == ("settled", 2_000)
+    assert (await home.row()).look_again_at is not None
+    await expire(home)
+    await home.bridge.calls.recover()
+    row = await home.row()
+    assert row.charged - row.refunded == sum(home.paid), "once it can be told, the books are the chain"
+    assert row.look_again_at is None
 
 
 async def test_20_two_addresses_are_two_purchases(home: House) -> None:

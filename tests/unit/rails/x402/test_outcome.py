@@ -11,7 +11,7 @@ from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails import codes
-from jecp_mcp.rails.x402.outcome import Answered, Lost, OnChain, Paid, conclude
+from jecp_mcp.rails.x402.outcome import Answered, Lost, OnChain, Paid, conclude, confirm
 from jecp_mcp.wire.x402.settlement import Settlement
 
 PAYER, TX = "0x" + "a1" * 20, "0x" + "ab" * 32
@@ -55,7 +55,7 @@ def test_what_may_have_left_and_was_not_answered_is_in_doubt(paid: Paid) -> None
 )
 def test_an_answer_with_a_receipt_is_charged(paid: Paid, settlement: Settlement) -> None:
     found = conclude(heard(200, settlement), paid)
-    assert (found.verdict, found.amount, found.proven, found.reference) == (Verdict.CHARGED, 10_000, True, TX)
+    assert (found.verdict, found.amount, found.proven, found.reference) == (Verdict.CHARGED, 10_000, False, TX)
     assert found.answer is not None
     assert (found.answer.output, found.answer.billing.charged) == (ANSWER.output, True)
 
@@ -117,6 +117,7 @@ def test_the_name_of_a_pending_transfer_is_kept() -> None:
 def test_what_the_chain_says_is_the_end() -> None:
     used = conclude(OnChain(True, TX), LATER)
     assert (used.verdict, used.amount, used.reference, used.attempts) == (Verdict.CHARGED, 10_000, TX, 0)
+    assert used.proven
     never = conclude(OnChain(False), LATER)
     assert (never.verdict, never.amount, never.attempts) == (Verdict.NOT_CHARGED, 0, 0)
     assert never.refusal is not None
@@ -124,3 +125,14 @@ def test_what_the_chain_says_is_the_end() -> None:
     silent = conclude(OnChain(None, reason="the nodes contradict each other"), LATER)
     assert (silent.verdict, silent.attempts) == (Verdict.IN_DOUBT, 0)
     assert "contradict" in silent.evidence
+
+
+def test_a_charge_by_a_merchants_word_stands_is_void_or_stays_assumed() -> None:
+    amount = MicroUSDC(10_000)
+    stands, void, open_ = (confirm(OnChain(used, None, "lagging"), amount) for used in (True, False, None))
+    assert {one.verdict for one in (stands, void, open_)} == {Verdict.CHARGED}
+    assert [(one.proven, one.refunded, one.attempts) for one in (stands, void, open_)] == [
+        (True, 0, 0),
+        (True, 10_000, 0),
+        (False, 0, 0),
+    ]
