@@ -189,7 +189,7 @@ async def test_a_yes_in_the_host_buys_the_call_that_was_shown(tmp_path: Path) ->
         end = await calls.pay(buying(x=1), Caller(LOCAL, asker=person))
     assert end.charge is Charge.YES
     (asked,) = person.asked
-    assert (asked.payee, asked.action, asked.amount, asked.exact, asked.arguments) == (
+    assert (asked.payee, asked.action, asked.amount, asked.kind.exact, asked.arguments) == (
         "docs", ACTION.key, PRICE, True, {"x": 1},
     )  # fmt: skip
     assert asked.because == "A call that may cost 0.10 USDC needs the approval of a person."
@@ -275,7 +275,7 @@ async def test_a_person_is_told_whether_the_amount_is_the_price_or_only_its_boun
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
         end = await calls.pay(purchase, Caller(LOCAL, asker=person))
     (asked,) = person.asked
-    assert (asked.exact, asked.amount) == (exact, PRICE if exact else 200_000)
+    assert (asked.kind.exact, asked.amount) == (exact, PRICE if exact else 200_000)
     wording = approval_form.wording(asked)
     assert wording is not None
     assert ("at most" in wording) is not exact
