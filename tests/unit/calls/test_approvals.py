@@ -195,6 +195,22 @@ async def test_a_yes_in_the_host_buys_the_call_that_was_shown(tmp_path: Path) ->
     assert asked.because == "A call that may cost 0.10 USDC needs the approval of a person."
 
 
+async def test_a_yes_in_the_host_to_what_was_approved_at_the_terminal_meanwhile_is_that_one(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+        code = code_of(await calls.pay(buying(), Caller(LOCAL)))
+
+        class Both(Person):
+            async def approve(self, question: Question) -> Reply:
+                await approve(ledger, code)
+                return await super().approve(question)
+
+        end = await calls.pay(buying(), Caller(LOCAL, asker=Both(Decision.ACCEPTED)))
+        await ledger.flush()
+        grants = await ledger.grants(GrantKind.APPROVAL, states=EVERY_STATE)
+    assert [(grant.grant_id, grant.state, grant.call_id) for grant in grants] == [(code, GrantState.USED, end.call_id)]
+    assert len(rail.sent) == 1
+
+
 async def test_a_no_in_the_host_stands_for_a_while_and_is_then_asked_again(tmp_path: Path) -> None:
     clock, person = StillClock(), Person(Decision.DECLINED, Decision.ACCEPTED)
     async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, _rail, _ledger):
