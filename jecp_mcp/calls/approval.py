@@ -86,11 +86,6 @@ class Asked:
         except (ValueError, KeyError, TypeError) as exc:
             raise LedgerDamaged(f"what waits under {grant.grant_id} cannot be read, so it cannot be approved") from exc
 
-    @property
-    def exact(self) -> bool:
-        """Whether `amount` is the price itself."""
-        return self.kind is QuoteKind.EXACT
-
     def holds_for(self, now: Asked, state: GrantState) -> bool:
         """Whether an answer to this question is one to the question `now`, asked of the same call.
 
@@ -151,7 +146,7 @@ class Approvals:
             case Decision.WAITING:
                 return consent_refusals.approval_pending(question)
             case _:
-                parked = waiting or await self._asked(question, asked, kind)
+                parked = waiting or await self._leave(question, asked, kind)
                 if isinstance(parked, Refusal):
                     return parked
                 return consent_refusals.approval_required(question, parked.grant_id, parked.expires_at, reply.reason)
@@ -165,7 +160,7 @@ class Approvals:
         asked, kind = Asked.of(question), GrantKind.APPROVAL
         if asked is None:
             return consent_refusals.not_showable(question)
-        return await self._known(question, asked, kind) or await self._asked(question, asked, kind)
+        return await self._known(question, asked, kind) or await self._leave(question, asked, kind)
 
     async def _known(self, question: Question, wanted: Asked, kind: GrantKind) -> Grant | None:
         """The latest approval of this very question that still says something."""
@@ -187,7 +182,7 @@ class Approvals:
         row = None if grant.call_id is None else await self._ledger.row(grant.call_id)
         return row is not None and row.state in _FREE and not row.answered
 
-    async def _asked(self, question: Question, asked: Asked, kind: GrantKind) -> Grant | Refusal:
+    async def _leave(self, question: Question, asked: Asked, kind: GrantKind) -> Grant | Refusal:
         """The question left for a person outside the host, where there is room for it."""
         try:
             return await self._write(question, asked, kind, GrantState.ASKED, None)

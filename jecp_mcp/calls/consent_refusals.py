@@ -46,7 +46,7 @@ def approval_denied(question: Question) -> Refusal:
     return Refusal(
         code=codes.APPROVAL_DENIED,
         message=(
-            f"The user refused to pay {'' if question.exact else 'up to '}{format_usdc(question.amount)} USDC for "
+            f"The user refused to pay {'' if question.kind.exact else 'up to '}{format_usdc(question.amount)} USDC for "
             f"{question.action}. Nothing was charged. Do not ask for it again; choose another way or stop."
         ),
         details={"amount_usdc": format_usdc(question.amount)},
@@ -140,7 +140,7 @@ def price_changed(key: str, then: Quote, now: Quote) -> Refusal:
     return Refusal(
         code=codes.PRICE_CHANGED,
         message=f"{cause} Nothing was charged. Prepare it again to see what it costs now.",
-        details={"was_usdc": _told(was), "now_usdc": _told(costs)},
+        details={"was_usdc": _decimal(was), "now_usdc": _decimal(costs)},
         source="bridge",
     )
 
@@ -172,7 +172,7 @@ def _amount(quote: Quote) -> int | None:
     return None if quote.kind is QuoteKind.UNKNOWN else quote.amount
 
 
-def _told(amount: int | None) -> str | None:
+def _decimal(amount: int | None) -> str | None:
     return None if amount is None else format_usdc(amount)
 
 

@@ -336,11 +336,10 @@ class Calls:
             return CallEnd(Charge.UNKNOWN, call_id, refusal=refusals.unreadable(exc))
         if row is None:
             return None
-        end = await (self._confirm(row) if may_turn(row) else self._finish(row))
-        return end or standing(row)
+        return await (self._confirm(row) if may_turn(row) else self._finish(row))
 
-    async def _finish(self, row: CallRow) -> CallEnd | None:
-        """How an open call ended, if it does in time."""
+    async def _finish(self, row: CallRow) -> CallEnd:
+        """How a call ended that was open, or stands when nobody waits any longer."""
         row = await self._execution.taken_over(row, self._working)
         with anyio.move_on_after(STATUS_SECONDS):
             while row.state in OPEN and (running := self._running.get(row.fingerprint)) is not None:
@@ -355,16 +354,15 @@ class Calls:
                 return await run.wait()
         return standing(row)
 
-    async def _confirm(self, row: CallRow) -> CallEnd | None:
+    async def _confirm(self, row: CallRow) -> CallEnd:
         """Find out whether a charge stands, beside whoever buys the same anew: for them this call is over."""
-        if row.call_id in self._working or row.owner != self._ledger.session:
-            return None
         run = Run(Caller(Principal(row.principal)), standing(row))
+        mine = row.owner == self._ledger.session and row.call_id not in self._working
         run.working.add(row.call_id)
-        with anyio.move_on_after(STATUS_SECONDS):
-            if self._start(run, f"charge of {row.call_id}", lambda run: self._execution.find_out(row, run.relay)):
-                return await run.wait()
-        return None
+        if mine and self._start(run, f"charge of {row.call_id}", lambda run: self._execution.find_out(row, run.relay)):
+            with anyio.move_on_after(STATUS_SECONDS):
+                await run.done.wait()
+        return run.end
 
     async def recover(self) -> None:
         """Finish what dead processes left open. Never raises; what cannot be finished stays counted as spent."""

@@ -838,3 +838,39 @@ async def test_the_same_is_bought_anew_while_a_payment_is_looked_at_and_nobody_w
     assert (standing.charge, second.charge, second.stored) == (Charge.YES, Charge.YES, False)
     assert second.call_id != first.call_id
     assert rows[first.call_id].look_again_at is None
+
+
+async def test_who_asks_for_a_call_waits_for_what_is_being_done_with_it_and_for_no_other_than_it_must(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    ends = list[CallEnd | None]()
+    payee.takes_ms = 3_600_000
+    async with house(tmp_path, payee, clock) as one:
+        first = await one.calls.pay(BUYING, Caller(LOCAL))
+        assert first.call_id is not None
+        payee.jobs[first.call_id].done_at = 0
+        path = f"/jobs/{first.call_id}"
+        one.wire.held[path] = anyio.Event()
+
+        async def ask() -> None:
+            ends.append(await one.calls.resolve(first.call_id or ""))
+
+        async with anyio.create_task_group() as askers:
+            for _ in range(3):
+                askers.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            one.wire.held.pop(path).set()
+    assert [(end.charge, end.call_id) for end in ends if end is not None] == [(Charge.YES, first.call_id)] * 3
+
+
+async def test_a_house_that_closes_looks_at_no_charge_any_more(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
+    payee.final_ms = LOOK_MS
+    async with house(tmp_path, payee, clock) as one:
+        first = await one.calls.pay(BUYING, Caller(LOCAL))
+        await one.ledger.flush()
+        clock.at += LOOK_MS
+        one.calls._closing = True
+        end = await one.calls.resolve(first.call_id or "")
+        row = await one.row()
+    assert end is not None
+    assert (end.charge, row.look_again_at is not None) == (Charge.YES, True)

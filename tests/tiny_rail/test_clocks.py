@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -11,13 +12,14 @@ import pytest
 from jecp_mcp.calls import codes
 from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
 from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Outcome, Refunded
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import StoredRequest
+from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest
 from jecp_mcp.rails.registry import Way
 from tests.rails import source
 from tests.tiny_rail.payee import Payee
@@ -53,6 +55,12 @@ class Hub(ScriptedRail):
         if isinstance(self.told, PayeeError):
             raise self.told
         return self.told
+
+    async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+        if call.charged:
+            # Nothing of it leaves.
+            return await self.script(call.request, True)
+        return await super().find_out(call, journal, progress)
 
     async def paid_refunds(self) -> Sequence[Refunded]:
         if self.away:
@@ -159,3 +167,28 @@ async def test_an_account_that_does_not_tell_its_refunds_keeps_no_other_from_tel
         assert (await one.row()).refunded == 20_000
         away.away = False
         assert await one.calls.note_refunds() == 0
+
+
+@pytest.mark.parametrize("trouble", [FAR, AWAY], ids=["wrong", "away"])
+async def test_a_charge_that_may_turn_is_not_looked_at_by_a_clock_that_cannot_be_gone_by(
+    tmp_path: Path, payee: Payee, clock: StillClock, trouble: float | PayeeError
+) -> None:
+    hub = Hub(told=0.0)
+
+    async def for_the_time_being(request: StoredRequest, replay: bool) -> Outcome:
+        return replace(charged(request), look_again_at=None if replay else UnixMs(clock.at + LOOK_MS))
+
+    hub.script = for_the_time_being
+    async with house(tmp_path, payee, clock, beside=[hub.way]) as one:
+        await one.calls.pay(buying(), Caller(LOCAL))
+        row = await one.row()
+        clock.at += LOOK_MS
+        hub.told = trouble
+        assert await one.calls._upkeep.recover() is True
+        assert await one.row() == row
+        # Nor is it written off, however old it is by then.
+        clock.at += 90 * 86_400_000
+        hub.told = 0.0
+        assert await one.calls._upkeep.recover() is False
+        row = await one.row()
+    assert (row.state, row.look_again_at, row.refunded) == (State.SETTLED, None, 0)

@@ -189,10 +189,26 @@ async def test_a_yes_in_the_host_buys_the_call_that_was_shown(tmp_path: Path) ->
         end = await calls.pay(buying(x=1), Caller(LOCAL, asker=person))
     assert end.charge is Charge.YES
     (asked,) = person.asked
-    assert (asked.payee, asked.action, asked.amount, asked.exact, asked.arguments) == (
+    assert (asked.payee, asked.action, asked.amount, asked.kind.exact, asked.arguments) == (
         "docs", ACTION.key, PRICE, True, {"x": 1},
     )  # fmt: skip
     assert asked.because == "A call that may cost 0.10 USDC needs the approval of a person."
+
+
+async def test_a_yes_in_the_host_to_what_was_approved_at_the_terminal_meanwhile_is_that_one(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+        code = code_of(await calls.pay(buying(), Caller(LOCAL)))
+
+        class Both(Person):
+            async def approve(self, question: Question) -> Reply:
+                await approve(ledger, code)
+                return await super().approve(question)
+
+        end = await calls.pay(buying(), Caller(LOCAL, asker=Both(Decision.ACCEPTED)))
+        await ledger.flush()
+        grants = await ledger.grants(GrantKind.APPROVAL, states=EVERY_STATE)
+    assert [(grant.grant_id, grant.state, grant.call_id) for grant in grants] == [(code, GrantState.USED, end.call_id)]
+    assert len(rail.sent) == 1
 
 
 async def test_a_no_in_the_host_stands_for_a_while_and_is_then_asked_again(tmp_path: Path) -> None:
@@ -275,7 +291,7 @@ async def test_a_person_is_told_whether_the_amount_is_the_price_or_only_its_boun
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
         end = await calls.pay(purchase, Caller(LOCAL, asker=person))
     (asked,) = person.asked
-    assert (asked.exact, asked.amount) == (exact, PRICE if exact else 200_000)
+    assert (asked.kind.exact, asked.amount) == (exact, PRICE if exact else 200_000)
     wording = approval_form.wording(asked)
     assert wording is not None
     assert ("at most" in wording) is not exact
