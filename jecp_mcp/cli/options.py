@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings import Credentials, Settings, find_credentials, load_settings, state_dir
-from jecp_mcp.settings.places import STATE_VARIABLE, variable_of
+from jecp_mcp.settings import Credentials, Settings, find_credentials, load_settings, sandbox_dir, state_dir
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -97,9 +96,7 @@ def start(
         # Test money must not use up the limits of the real wallet, nor stand in its books.
         given["ledger.url"] = None
     settings = load_settings(config, environ=os.environ, overrides=given)
-    folder = state_dir(os.environ, state)
-    if sandbox and state is None and not variable_of(os.environ, STATE_VARIABLE):
-        folder /= "sandbox"
+    folder = sandbox_dir(os.environ, state) if sandbox else state_dir(os.environ, state)
     if folder.exists() and not folder.is_dir():
         raise SettingsError("the state folder", "", f"{folder} is not a folder")
     credentials = None if sandbox else find_credentials(settings, os.environ, Path.home(), folder)
