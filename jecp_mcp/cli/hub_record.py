@@ -29,13 +29,31 @@ _HIGHEST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
+class SandboxMerchant:
+    """What sells by x402 beside a sandbox Hub, by URLs.
+
+    Attributes:
+        url: the merchant.
+        rpc: two nodes of the chain that it is paid on.
+        faucet: gives an address test money, once.
+        chain: the chain's controls.
+    """
+
+    url: str
+    rpc: tuple[str, ...]
+    faucet: str
+    chain: str
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxHub:
-    """A running sandbox Hub and its test agent."""
+    """A running sandbox Hub and its test agent; the merchant beside it, where it has one."""
 
     url: str
     agent_id: str
     api_key: str = field(repr=False)
     control_key: str = field(repr=False)
+    merchant: SandboxMerchant | None = None
 
 
 class HubRecord:
@@ -113,7 +131,10 @@ class HubRecord:
         """The Hub as it wrote itself down; None before it answers, and once it was found dead."""
         said = self._read()
         try:
-            return SandboxHub(*(str(said[name]) for name in ("hub", "agent_id", "api_key", "control_key")))
+            url, agent_id, api_key, control_key = (
+                str(said[name]) for name in ("hub", "agent_id", "api_key", "control_key")
+            )
+            return SandboxHub(url, agent_id, api_key, control_key, _merchant(said.get("x402")))
         except KeyError:
             return None
 
@@ -123,8 +144,8 @@ class HubRecord:
         port = self._read().get("port")
         return port if isinstance(port, int) and 0 < port <= _HIGHEST_PORT else None
 
-    def write(self, ready: Mapping[str, str]) -> None:
-        """Write down a Hub that answers: ``{"hub", "agent_id", "api_key", "control_key"}``."""
+    def write(self, ready: Mapping[str, Any]) -> None:
+        """Write down a Hub that answers: ``{"hub", "agent_id", "api_key", "control_key", "x402"}``."""
         self._write({**ready, "port": int(ready["hub"].rpartition(":")[2]), "pid": os.getpid()})
 
     def _write(self, said: Mapping[str, Any]) -> None:
@@ -180,6 +201,17 @@ class HubRecord:
             lines = self.log.read_text(encoding="utf-8", errors="replace")[-_MOST_BYTES:].splitlines()
             return next((line.removeprefix("jecp-mcp: ") for line in reversed(lines) if line.strip()), "")
         return ""
+
+
+def _merchant(said: Any) -> SandboxMerchant | None:
+    """The merchant as it was written down.
+
+    Raises:
+        KeyError: it was not written down in whole.
+    """
+    if said is None:
+        return None
+    return SandboxMerchant(str(said["merchant"]), tuple(map(str, said["rpc"])), str(said["faucet"]), str(said["chain"]))
 
 
 def _open(path: Path, also: int = 0) -> int:

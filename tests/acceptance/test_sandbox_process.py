@@ -12,9 +12,10 @@ import httpx2
 import pytest
 
 from jecp_mcp.cli.hub_process import private_hub, sandbox_hub
-from jecp_mcp.cli.hub_record import HubRecord
+from jecp_mcp.cli.hub_record import HubRecord, SandboxMerchant
 from jecp_mcp.errors import PayeeError
 from tests.hub_users import HubUser, ended, hub_pid
+from tests.x402_sandbox import PaidHttp
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +31,15 @@ SECRETS = {
 
 def environment(pid: int) -> dict[str, str]:
     return dict(part.split("=", 1) for part in Path(f"/proc/{pid}/environ").read_text().split("\0") if part)
+
+
+def buy_by_x402(merchant: SandboxMerchant, control_key: str) -> None:
+    where = {"merchant": merchant.url, "rpc": merchant.rpc, "faucet": merchant.faucet, "chain": merchant.chain}
+    with httpx2.Client() as http:
+        shop = PaidHttp(where, control_key, http)
+        payer = shop.payer()
+        assert payer.buy("/offers/v2").answer.status_code == 200
+        assert shop.chain.paid_by(payer.address) == [1_000]
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the system does not show what a process was given")
@@ -53,6 +63,8 @@ async def test_it_is_given_only_what_python_needs_and_is_joined_and_ends_with_it
             books = (await http.get("/sandbox/books", headers=auth)).json()
             # Ten days' worth of the daily limit that a new mandate has.
             assert books["balance_usdc"] == "20.00"
+            assert hub.merchant is not None
+            buy_by_x402(hub.merchant, hub.control_key)
         assert HubRecord(data).lives()
     assert not HubRecord(data).lives()
     ended(pid)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jecp_mcp.cli.hub_record import HubRecord, SandboxHub
+from jecp_mcp.cli.hub_record import HubRecord, SandboxHub, SandboxMerchant
 from jecp_mcp.errors import SettingsError
 
 READY = {"hub": "http://127.0.0.1:20123", "agent_id": "sbx_ag_1", "api_key": "sbx_ak_1", "control_key": "control"}
@@ -44,6 +44,20 @@ def test_what_a_dead_hub_wrote_is_gone_by_when_the_next_is_started_but_its_port(
     assert record_beside(record).hub == SandboxHub(*READY.values())
     with record.claim():
         assert (record.hub, record.port) == (None, 20123)
+
+
+def test_the_merchant_beside_it_is_written_down_with_it(record: HubRecord) -> None:
+    x402 = {
+        "merchant": "http://127.0.0.1:1",
+        "rpc": ["http://a", "http://b"],
+        "faucet": "http://c",
+        "chain": "http://d",
+    }
+    record.write({**READY, "x402": x402})
+    merchant = SandboxMerchant("http://127.0.0.1:1", ("http://a", "http://b"), "http://c", "http://d")
+    assert record_beside(record).hub == SandboxHub(*READY.values(), merchant)
+    record.write({**READY, "x402": {"merchant": "http://127.0.0.1:1"}})
+    assert record.hub is None
 
 
 def test_nobody_else_can_read_it_and_no_key_is_shown_by_accident(record: HubRecord) -> None:
