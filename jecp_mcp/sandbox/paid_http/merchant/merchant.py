@@ -115,7 +115,7 @@ class Merchant:
         terms = self._terms(route, request, payment)
         wrong = "no_matching_payment_requirements" if terms is None else self._facilitator.verify(payment, terms).reason
         if wrong is None and request.method == "HEAD":
-            # Nothing can be delivered (RFC 9110 §9.3.2), so nothing is taken.
+            # Such an answer has no body, so nothing can be delivered, and nothing is taken.
             wrong = "a HEAD request is not sold"
         if wrong is not None or terms is None:
             return self._ask(route, request, wrong or "").response()
