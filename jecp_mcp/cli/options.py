@@ -18,9 +18,9 @@ from jecp_mcp.settings import (
     find_credentials,
     find_wallet_key,
     load_settings,
+    sandbox_dir,
     state_dir,
 )
-from jecp_mcp.settings.places import STATE_VARIABLE, variable_of
 from jecp_mcp.settings.wallet_key import SANDBOX_FILE, stored_wallet_key
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -118,9 +118,7 @@ def start(
         # Test money must not use up the limits of the real wallet, nor stand in its books.
         given["ledger.url"] = None
     settings = load_settings(config, environ=os.environ, overrides=given)
-    folder = state_dir(os.environ, state)
-    if sandbox and state is None and not variable_of(os.environ, STATE_VARIABLE):
-        folder /= "sandbox"
+    folder = sandbox_dir(os.environ, state) if sandbox else state_dir(os.environ, state)
     if folder.exists() and not folder.is_dir():
         raise SettingsError("the state folder", "", f"{folder} is not a folder")
     credentials = None if sandbox else find_credentials(settings, os.environ, Path.home(), folder)

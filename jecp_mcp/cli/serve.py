@@ -52,7 +52,7 @@ _HANDLER_POLL_SECONDS: Final = 0.02
 @click.option("--host", help="The loopback address to listen on. Default: 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Default: 8402; 0 takes a free one.")
 @common_options
-@click.option("--sandbox", is_flag=True, help="Run a Hub with test money beside the server, and buy from that.")
+@click.option("--sandbox", is_flag=True, help="Buy with test money, from a Hub that is started here or runs already.")
 def command(
     transport: str,
     host: str | None,
@@ -85,6 +85,12 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
             from jecp_mcp.cli.hub_process import sandbox_start
 
             given = await stack.enter_async_context(sandbox_start(given))
+            where = given.settings.hub.base_url
+            print(
+                f"buying with test money from the sandbox Hub at {where}; its page shows and fills the wallet",
+                file=sys.stderr,
+                flush=True,
+            )
         from jecp_mcp.cli.assembly import build
         from jecp_mcp.mandate.opening import tls_weakness
 

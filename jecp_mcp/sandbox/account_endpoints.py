@@ -198,4 +198,4 @@ async def show_refund(hub: Hub, request: Request, dialect: Dialect) -> Reply:
 
 
 def _see_other(path: str) -> Reply:
-    return Reply(303, b"", {"location": path, "cache-control": "no-database"})
+    return Reply(303, b"", {"location": path, "cache-control": "no-store"})

@@ -64,7 +64,7 @@ def response_of(reply: Reply) -> Response:
     return Response(reply.body, reply.status, dict(reply.headers))
 
 
-def json_reply(value: Any, status: int = 200, cache_control: str = "no-database") -> Reply:
+def json_reply(value: Any, status: int = 200, cache_control: str = "no-store") -> Reply:
     """A JSON answer."""
     return Reply(status, jsontext.dumps(value), {"content-type": "application/json", "cache-control": cache_control})
 

@@ -20,7 +20,7 @@ HEADERS = {
     ),
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "cache-control": "no-database",
+    "cache-control": "no-store",
 }
 
 _STYLE = """

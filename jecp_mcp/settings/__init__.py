@@ -20,7 +20,7 @@ from jecp_mcp.settings.models import (
     is_loopback,
 )
 from jecp_mcp.settings.paid_http import PaidHttpSettings
-from jecp_mcp.settings.places import config_file, mount_of, state_dir
+from jecp_mcp.settings.places import config_file, mount_of, sandbox_dir, state_dir
 from jecp_mcp.settings.wallet_key import WalletKey, find_wallet_key
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "is_loopback",
     "load_settings",
     "mount_of",
+    "sandbox_dir",
     "state_dir",
     "store_credentials",
     "stored_credentials",

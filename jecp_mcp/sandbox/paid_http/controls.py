@@ -5,7 +5,7 @@ They want the key that the sandbox printed at its start, as ``X-Sandbox-Key``; w
 On the merchant:
 
 - ``POST /sandbox/faults``: see `jecp_mcp.sandbox.paid_http.merchant.faults`; ``DELETE`` forgets those that did not
-  happen yet and the payments that were kept, and lets slow answers come now.
+  happen yet and the payments that were kept, lets slow answers come now, and says again what became of payments.
 - ``POST /sandbox/terms``: ``{"route", "amount"?, "pay_to"?, "asset"?, "network"?, "timeout_seconds"?}``: from now on
   the route asks for this; with nothing but the route it asks again for what it asked for at first.
 - ``POST /sandbox/kept/settle``: settles what ``late_settlement`` kept.
@@ -58,9 +58,7 @@ class MerchantControls:
 
     async def clear_faults(self, _request: Request) -> Any:
         """``DELETE /sandbox/faults``."""
-        self._merchant.faults.clear()
-        self._merchant.kept.clear()
-        self._merchant.release()
+        self._merchant.recover()
         return {"waiting": 0}
 
     async def change_terms(self, request: Request) -> Any:

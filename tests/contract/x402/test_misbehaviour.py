@@ -58,6 +58,8 @@ def test_an_answer_is_lost_after_the_payment_was_settled(shop: PaidHttp, payer: 
     assert payer.used(payment)
     again = payer.send(payment, PATH)
     assert again.status_code == (503 if mode == "reconcile_unavailable" else 402)
+    shop.merchant.clear()
+    assert payer.send(payment, PATH).status_code == 402
     assert shop.chain.paid_by(payer.address) == [1_000]
 
 
@@ -133,21 +135,36 @@ def test_one_identifier_is_sold_once_at_a_time(shop: PaidHttp, payer: Payer) -> 
     assert not payer.used(second)
 
 
-def test_a_pending_settlement_names_its_transaction_and_ends_one_way_or_the_other(shop: PaidHttp, payer: Payer) -> None:
-    shop.merchant.fault("settlement_pending", PATH, times=2)
-    paid, lost = payer.buy(PATH), None
-    receipt = paid.receipt
-    assert receipt is not None
-    assert (paid.answer.status_code, receipt.pending) == (402, True)
-    assert shop.chain.books()["waiting"] == [receipt.transaction]
-    assert not payer.used(paid.payment)
+def test_a_pending_settlement_names_its_transaction_and_is_delivered_once_it_is_mined(
+    shop: PaidHttp, payer: Payer
+) -> None:
+    shop.merchant.fault("settlement_pending", PATH)
+    bought = payer.buy(PATH)
+    again = payer.send(bought.payment, PATH)
+    for answer in (bought.answer, again):
+        receipt = read_settlement(answer.headers)
+        assert receipt is not None
+        assert (answer.status_code, receipt.pending) == (402, True)
+        assert shop.chain.books()["waiting"] == [receipt.transaction]
+    assert not payer.used(bought.payment)
     shop.chain.mine()
-    assert payer.used(paid.payment)
-    lost = payer.buy(PATH)
+    assert payer.used(bought.payment)
+    other = payer.send(bought.payment, f"{PATH}?text=other")
+    assert read_challenge(other.headers, other.content).error == "invalid_exact_evm_nonce_already_used"
+    found = payer.send(bought.payment, PATH)
+    settled = read_settlement(found.headers)
+    assert (found.status_code, settled is not None and settled.transaction) == (200, receipt.transaction)
+    assert payer.send(bought.payment, PATH).status_code == 402
+    assert shop.chain.paid_by(payer.address) == [1_000]
+
+
+def test_a_pending_settlement_that_the_chain_dropped_can_be_sent_again(shop: PaidHttp, payer: Payer) -> None:
+    shop.merchant.fault("settlement_pending", PATH)
+    bought = payer.buy(PATH)
     shop.chain.drop_waiting()
-    assert not payer.used(lost.payment)
-    assert payer.send(lost.payment, PATH).status_code == 200
-    assert payer.used(lost.payment)
+    assert not payer.used(bought.payment)
+    assert payer.send(bought.payment, PATH).status_code == 200
+    assert payer.used(bought.payment)
 
 
 def test_a_refused_payment_can_be_settled_later_all_the_same(shop: PaidHttp, payer: Payer) -> None:

@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,17 @@ def test_a_sandbox_that_does_not_start_is_told_and_ends_the_server(run: Any, sta
     status, _, err = run("serve", "--sandbox")
     assert status == 1
     assert err.splitlines()[-1].startswith("jecp-mcp: SANDBOX_FAILED: ")
+
+
+@pytest.mark.parametrize("library", ["coincurve", "Crypto"])
+def test_a_sandbox_that_could_verify_no_signature_says_what_to_install(
+    run: Any, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    code, out, err = run("sandbox", "--port", "0")
+    assert (code, out) == (2, "")
+    assert "the sandbox verifies signatures" in err
+    assert "pip install 'jecp-mcp[x402]'" in err
 
 
 def test_help_lists_the_commands(run: Any) -> None:

@@ -15,7 +15,7 @@ from jecp_mcp.sandbox.fault_injection import DropConnection
 from jecp_mcp.sandbox.paid_http.merchant.products import JSON
 
 NEVER_STORED: Mapping[str, str] = {"cache-control": "private, no-store"}
-"""Nobody between may keep what somebody paid for, or a challenge (RFC 9111 §5.2.2.5)."""
+"""Nobody between may keep what somebody paid for, or a challenge."""
 
 
 @dataclass(frozen=True, slots=True)

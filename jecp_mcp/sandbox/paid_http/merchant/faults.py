@@ -12,7 +12,8 @@
 - ``declared_safe``: not settled; 503, and the words that nothing was taken and that it may be tried again.
 - ``redirect``: not settled; `status` (302) to `location`. With ``"unpaid": true`` it meets unpaid requests.
 - ``settled_4xx``: settled; `status` (400) with a receipt and a body.
-- ``settlement_pending``: sent to the chain and waiting there; 402 with the transaction's hash.
+- ``settlement_pending``: sent to the chain and waiting there; 402 with the transaction's hash. Sent again, the
+  payment is answered in the same way until the chain has mined it, and then with the delivery.
 - ``late_settlement``: 402 as if refused; the payment is kept, and settled by ``POST /sandbox/kept/settle``.
 - ``cut``: settled; half of the answer, then the connection is closed.
 - ``drop``: settled; the connection is closed without an answer.

@@ -53,6 +53,9 @@ class Merchant:
         """The sales that were refused, and can still be settled."""
         self._released = asyncio.Event()
         self._unavailable: set[bytes] = set()
+        """The payments of which nothing is said any more, by nonce."""
+        self._pending: dict[bytes, str] = {}
+        """What was asked for with the payments that wait for their block, by nonce."""
         self._under_way: set[str] = set()
         self._challenges = Challenges(asset)
         self._facilitator, self._database = facilitator, database
@@ -112,17 +115,21 @@ class Merchant:
         return answer.cut() if fault.mode == "cut" else answer.response()
 
     async def _sell(self, route: Route, request: Request, body: bytes, payment: Payment) -> Response:
-        terms = self._terms(route, request, payment)
-        wrong = "no_matching_payment_requirements" if terms is None else self._facilitator.verify(payment, terms).reason
+        terms, purchase = self._terms(route, request, payment), _digest(request, body)
+        wrong = None
+        if terms is None:
+            wrong = "no_matching_payment_requirements"
+        elif self._pending.get(payment.authorization.nonce) != purchase:
+            wrong = self._facilitator.verify(payment, terms).reason
         if wrong is None and request.method == "HEAD":
-            # Nothing can be delivered (RFC 9110 §9.3.2), so nothing is taken.
+            # Such an answer has no body, so nothing can be delivered, and nothing is taken.
             wrong = "a HEAD request is not sold"
         if wrong is not None or terms is None:
             return self._ask(route, request, wrong or "").response()
         delivery = await self._make(route, request, body)
         if delivery.status != 200:  # noqa: PLR2004  # made
             return delivery.response()
-        sale = Sale(route, request, payment, terms, delivery, _digest(request, body))
+        sale = Sale(route, request, payment, terms, delivery, purchase)
         fault = self.faults.take(route.path, "sold")
         if fault is not None:
             return await self._go_wrong(sale, fault)
@@ -160,6 +167,10 @@ class Merchant:
     def _settle(self, sale: Sale, *, mine: bool = True) -> Settlement:
         """Settle, and keep the answer under the payment's identifier before anything of it can be lost."""
         settlement = self._facilitator.settle(sale.payment, sale.terms, mine=mine)
+        if settlement.pending:
+            self._pending[sale.payment.authorization.nonce] = sale.purchase
+        else:
+            self._pending.pop(sale.payment.authorization.nonce, None)
         if settlement.success and sale.identifier is not None:
             answer = sale.delivery.with_headers(sale.receipt(settlement))
             self._database.keep_answer(sale.identifier, sale.purchase, answer.kept())
@@ -206,8 +217,11 @@ class Merchant:
         if fault.mode == "slow_answer":
             await _wait(self._released.wait(), fault.seconds)
 
-    def release(self) -> None:
-        """Let slow answers come now."""
+    def recover(self) -> None:
+        """Go wrong no more: no fault waits, slow answers come now, kept sales are forgotten."""
+        self.faults.clear()
+        self.kept.clear()
+        self._unavailable.clear()
         self._released.set()
         self._released = asyncio.Event()
 
