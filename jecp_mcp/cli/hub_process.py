@@ -25,7 +25,7 @@ from jecp_mcp.cli.codes import SANDBOX_FAILED
 from jecp_mcp.cli.hub_record import HubRecord, SandboxHub
 from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import PayeeError
-from jecp_mcp.settings import Credentials
+from jecp_mcp.settings import Credentials, PaidHttpSettings
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,14 @@ async def sandbox_start(given: Start) -> AsyncIterator[Start]:
     async with sandbox_hub(given.state / "sandbox.sqlite") as hub:
         there = given.settings.hub.model_copy(update={"base_url": hub.url})
         credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="sandbox")
-        yield Start(given.settings.model_copy(update={"hub": there}), given.state, credentials)
+        # Nothing is bought here from the merchants that are configured, nor from the wallet that holds money.
+        paid_http, wallet = PaidHttpSettings(), None
+        if hub.merchant is not None:
+            from jecp_mcp.cli.play_money import play_wallet, sandbox_paid_http
+
+            paid_http, wallet = sandbox_paid_http(hub.merchant), await play_wallet(given, hub.merchant)
+        settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http})
+        yield Start(settings, given.state, credentials, wallet)
 
 
 async def _use(record: HubRecord, stack: AsyncExitStack) -> None:

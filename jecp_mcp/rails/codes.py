@@ -14,7 +14,7 @@ INVALID_REQUEST: Final = "INVALID_REQUEST"
 """The call cannot be written as a request of its protocol. Charged: no. Next: agent."""
 
 MERCHANT_NOT_LISTED: Final = "MERCHANT_NOT_LISTED"
-"""The address belongs to no merchant that the operator listed. Charged: no. Next: operator."""
+"""The address belongs to no merchant that the operator listed. Charged: no. Next: agent."""
 
 WALLET_MISSING: Final = "WALLET_MISSING"
 """There is no key on this machine that pays merchants. Charged: no. Next: operator."""

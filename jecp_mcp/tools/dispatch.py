@@ -75,9 +75,7 @@ class ToolDispatcher:
         self._deps = deps
         self._check = check
         self._own = OwnTools(deps, check)
-        self._own_cards = {
-            known: own_cards(registered=known, paid_http=deps.paid_http is not None) for known in (True, False)
-        }
+        self._own_cards = {known: own_cards(registered=known, merchants=deps.merchants) for known in (True, False)}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
             _PREPARE: self._prepare,

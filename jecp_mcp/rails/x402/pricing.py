@@ -72,7 +72,7 @@ class Pricing:
             return unwritable(exc)
         merchant = listed_by(self._settings.merchants, request.place)
         if merchant is None:
-            return not_listed(request.place)
+            return not_listed()
         try:
             heard = await self._gate.exchange(
                 request.method,

@@ -18,7 +18,6 @@ from jecp_mcp.rails.codes import (
 )
 from jecp_mcp.rails.x402.answers import words_of
 from jecp_mcp.rails.x402.selection import Rejected
-from jecp_mcp.settings.merchants import Place
 
 MOST_OFFERS: Final = 8
 """How many ways to pay are named that may not be used."""
@@ -26,13 +25,12 @@ _REDIRECTS: Final = range(300, 400)
 _LONGEST_LOCATION: Final = 300
 
 
-def not_listed(place: Place) -> Refusal:
+def not_listed() -> Refusal:
     """Why an address is not asked at all."""
     return Refusal(
         MERCHANT_NOT_LISTED,
         "This address belongs to no merchant that the operator listed. Nothing was sent there and nothing was charged. "
         "Use a merchant of the list, or tell the user: only the operator can add one.",
-        details={"merchant": place.origin},
         source="bridge",
     )
 
@@ -83,8 +81,8 @@ def no_wallet() -> Refusal:
     """No key to pay with."""
     return Refusal(
         WALLET_MISSING,
-        "There is no wallet key on this machine that pays merchants. Nothing was charged. Tell the user that the "
-        "operator must make one with jecp-mcp x402 key, and fund it.",
+        "There is no wallet key on this machine that pays merchants. Nothing was charged. Tell the user: only "
+        "the operator can make one and put money on it.",
         source="bridge",
     )
 

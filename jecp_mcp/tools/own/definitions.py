@@ -5,7 +5,8 @@ No argument of any of them changes the policy, approves a spend or names an idem
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from jecp_mcp.tools.next_actions.builders import TOPUPS_USD
@@ -124,6 +125,9 @@ PAID_HTTP_PREPARE: Final = "paid_http_prepare"
 PAID_HTTP_EXECUTE: Final = "paid_http_execute"
 PAID_HTTP_RESULT: Final = "paid_http_result"
 
+_MOST_NAMED: Final = 8
+"""How many merchants are named to the model, which cannot know otherwise whom it may ask."""
+
 _PREPARED: Final = _object({"prepared_id": {"type": "string", "minLength": 6, "maxLength": 64}}, "prepared_id")
 
 _PAID_HTTP_CARDS: Final = (
@@ -172,12 +176,18 @@ OWN: Final[Mapping[str, ToolCard]] = {card.name: card for card in (*_CARDS, *_PA
 """Every own tool by name, in the order of the list."""
 
 
-def own_cards(*, registered: bool, paid_http: bool = False) -> tuple[ToolCard, ...]:
+def own_cards(*, registered: bool, merchants: Sequence[str] | None = None) -> tuple[ToolCard, ...]:
     """The own tools to publish.
 
     Args:
         registered: whether there are credentials; without, there is ``jecp_register``.
-        paid_http: whether merchants can be paid; only then there are its tools.
+        merchants: the merchants that can be paid, as the operator wrote them; None where none can, and then the tools
+            for it are not there.
     """
     cards = tuple(card for card in _CARDS if not (registered and card.name == "jecp_register"))
-    return (*cards, *_PAID_HTTP_CARDS) if paid_http else cards
+    if merchants is None:
+        return cards
+    more = f" and {len(merchants) - _MOST_NAMED} more" if len(merchants) > _MOST_NAMED else ""
+    named = f" Listed: {', '.join(merchants[:_MOST_NAMED])}{more}."
+    prepare, *others = _PAID_HTTP_CARDS
+    return (*cards, replace(prepare, description=prepare.description + named), *others)

@@ -73,6 +73,11 @@ class ToolDeps:
     clock: Clock
     paid_http: PaidHttpTools | None = None
 
+    @property
+    def merchants(self) -> Sequence[str] | None:
+        """The merchants that can be paid; None where none can."""
+        return None if self.paid_http is None else self.paid_http.merchants
+
 
 class OwnTools:
     """The own tools but ``jecp_call``, which is the dispatcher's."""
@@ -81,7 +86,7 @@ class OwnTools:
         self._deps = deps
         self._check = check
         self._names = {
-            known: frozenset(card.name for card in own_cards(registered=known, paid_http=deps.paid_http is not None))
+            known: frozenset(card.name for card in own_cards(registered=known, merchants=deps.merchants))
             for known in (True, False)
         }
 

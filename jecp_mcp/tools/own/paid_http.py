@@ -60,6 +60,11 @@ class PaidHttpTools:
         self._settings = settings
         self._clock = clock
 
+    @property
+    def merchants(self) -> Sequence[str]:
+        """Who may be bought from, as the operator wrote it."""
+        return self._settings.merchants
+
     async def prepare(self, arguments: Mapping[str, Any], caller: Caller, context: ContextOf) -> ToolResult:
         """Ask for a price, and say what it is and what stands in the way.
 
@@ -78,7 +83,7 @@ class PaidHttpTools:
                 INVALID_ARGUMENTS, f"max_usdc: {exc}. Nothing was charged. Give it as decimal text."
             ) from exc
         if listed_by(self._settings.merchants, request.place) is None:
-            return _refuse(not_listed(request.place), context(*asked))
+            return _refuse(not_listed(), context(*asked))
         made = await self._calls.prepare(Purchase(PAID_HTTP_EXECUTE, request.offer, request.arguments), caller)
         if isinstance(made, CallEnd):
             return await self._concluded(replace(made, offer=request.offer), caller, context(*asked))

@@ -1,7 +1,4 @@
-"""What goes wrong at buyers by x402 elsewhere, case by case. Each ends well here, and pays once at most.
-
-The numbers are those of docs/paid-http.md's table.
-"""
+"""What goes wrong at buyers by x402 elsewhere, by number. Each case ends well here, and pays once at most."""
 
 from __future__ import annotations
 

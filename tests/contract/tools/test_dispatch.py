@@ -56,7 +56,7 @@ def test_no_argument_of_ours_can_change_policy_approve_or_name_an_idempotency_ke
     arguments = {name for card in OWN.values() for name in card.input_schema["properties"]}
     assert arguments == {
         "tool", "arguments", "name", "query", "namespace", "tags", "max_price_usdc", "limit", "call_id", "amount_usd",
-        "prepared_id", "reason",
+        "prepared_id", "reason", "url", "method", "headers", "body", "json", "known_fields", "max_usdc", "replaces",
     }  # fmt: skip
     assert all(card.input_schema["additionalProperties"] is False for card in OWN.values())
 

@@ -21,27 +21,36 @@ from jecp_mcp.calls import consent_refusals
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.prepared import PREPARED_MS
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, SettingsError, WireError
+from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.mandate.grants import MOST_QUESTIONS, GrantKind, GrantRef
 from jecp_mcp.mandate.records import NotGood
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails import door
 from jecp_mcp.rails.base import StoredRequest, account_changed
 from jecp_mcp.rails.jecp import rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
+from jecp_mcp.rails.x402 import outcome as x402
+from jecp_mcp.rails.x402 import refusals as merchants
+from jecp_mcp.rails.x402.selection import Rejected
 from jecp_mcp.tools.error_results import error_object
+from jecp_mcp.tools.own import paid_http
 from jecp_mcp.tools.types import Text
+from jecp_mcp.wire.x402.settlement import Settlement
 from tests.unit.calls.test_refusals import row
 from tests.unit.tools_results.scene import ACTION, context, refused
 
 from .error_codes import every_code
 from .shop import ACTIONS, INVOICE, SUMMARY, Account, Script, Shop, catalog, good, lost, opened
 
+PAID = x402.Paid(MicroUSDC(10_000), 10_000, "0x" + "a1" * 20, frozenset({"eip155:8453"}), first=True)
 FILE = Path(__file__).with_name("own_refusals.json")
 TOOL, VIDEO, ODD = "docs_invoice_render", "media_video_render", "data_odd_count"
 GIVEN = {"n": 1}
@@ -262,13 +271,33 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     "a call that another process took over": (words.taken_over(), Charge.UNKNOWN),
     "a clock that was set back on the way": (words.clock_set_back(), Charge.NO),
     "a ledger that takes minutes": (words.ledger_too_slow(), Charge.NO),
-    "a call that could be sent no more": (rail._too_late(UnixMs(1_800_000_000_000)), Charge.NO),
+    "a call that could be sent no more": (door._too_late(UnixMs(1_800_000_000_000)), Charge.NO),
     "a call that is over and was paid for": (words.standing(row(State.SETTLED)), Charge.YES),
     "a call that is over and was free": (words.standing(row(State.RELEASED)), Charge.NO),
     "a call that was written off": (words.standing(row(State.WRITTEN_OFF)), Charge.UNKNOWN),
     "a server that is closing": (words.shutting_down(ACTION), Charge.NO),
     "a server that closed during the call": (words.left_running(50_000), Charge.UNKNOWN),
     "no account on this machine": (rail._missing(), Charge.NO),
+    "a merchant that is not listed": (merchants.not_listed(), Charge.NO),
+    "no wallet that pays merchants": (merchants.no_wallet(), Charge.NO),
+    "a merchant that gives no price": (merchants.unreachable(ExchangeFailed(sent=False, phase="connect", reason="no")), Charge.NO),
+    "a merchant that refuses the request": (merchants.refused(HttpAnswer(404, {"content-type": "text/plain"}, b"no such thing")), Charge.NO),
+    "a merchant that redirects the request": (merchants.refused(HttpAnswer(302, {"location": "https://other.example/"}, b"")), Charge.NO),
+    "a merchant that asks for what nobody pays": (
+        merchants.not_payable("none of its ways to pay may be used", [Rejected(0, "upto eip155:8453 USDC", "the scheme is not paid")]),
+        Charge.NO,
+    ),
+    "a payment whose answer was lost": (x402.conclude(x402.Lost(sent=True, reason="the connection was lost"), PAID).refusal, Charge.UNKNOWN),
+    "a merchant that took the payment and refused": (
+        x402.conclude(x402.Answered(403, Answer(None, {}, Billing()), Settlement(True, "", ""), words="go away"), PAID).refusal,
+        Charge.YES,
+    ),
+    "a payment that was taken and brought nothing": (x402.conclude(x402.OnChain(True), PAID).refusal, Charge.YES),
+    "a payment that was never taken": (x402.conclude(x402.OnChain(False), PAID).refusal, Charge.NO),
+    "a prepared request that lacks a field": (
+        paid_http._incomplete([{"location": "body", "field": "text", "code": "missing_required_field"}]), Charge.NO,
+    ),
+    "a price above what the agent gave": (paid_http._above(MicroUSDC(20_000), MicroUSDC(10_000)), Charge.NO),
 }  # fmt: skip
 """What a shop does not come to: the real words, in the context of an ordinary call."""
 
