@@ -90,21 +90,14 @@ def prepared_unknown() -> Refusal:
     )
 
 
-def prepared_unreadable(call_id: str | None) -> Refusal:
-    """What was prepared is not as this version writes it.
-
-    Args:
-        call_id: the call that it was used for, or None.
-    """
-    what = "The prepared call was written by another version of this program and cannot be read."
-    if call_id is None:
-        return Refusal(
-            codes.PREPARED_NOT_FOUND, f"{what} Nothing was charged. Prepare the call again.", source="bridge"
-        )
+def prepared_unreadable() -> Refusal:
+    """What was prepared is not as this version writes it."""
     return Refusal(
-        codes.PREPARED_NOT_FOUND,
-        f"{what} It was used for the call {call_id}, and is not bought again by it. Ask for that call's status.",
-        details={"call_id": call_id},
+        code=codes.PREPARED_NOT_FOUND,
+        message=(
+            "The prepared call was written by another version of this program and cannot be read. Nothing was charged. "
+            "Prepare the call again."
+        ),
         source="bridge",
     )
 

@@ -139,7 +139,7 @@ class Calls:
         return made[0] if made else end
 
     async def prepared(self, prepared_id: str, principal: Principal) -> tuple[Grant, PreparedCall] | CallEnd:
-        """A prepared call of this principal by its id; or why there is none, with the call that it was used for.
+        """A prepared call of this principal by its id; or why there is none, or what came of it that cannot be read.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -150,9 +150,9 @@ class Calls:
         try:
             return grant, PreparedCall.read(grant)
         except LedgerDamaged:
-            used = None if grant.call_id is None else await self._ledger.row(grant.call_id)
-            refusal = consent_refusals.prepared_unreadable(grant.call_id)
-            return refused(refusal, None) if used is None else replace(standing(used), answer=None, refusal=refusal)
+            used = None if grant.call_id is None else await self.resolve(grant.call_id)
+            paid = used is not None and (used.charge is not Charge.NO or used.answer is not None)
+            return used if used is not None and paid else refused(consent_refusals.prepared_unreadable(), None)
 
     async def withdraw(self, prepared_id: str, principal: Principal) -> None:
         """Let a prepared call of this principal buy nothing any more; one that was used stays what it is.

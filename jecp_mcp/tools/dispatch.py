@@ -180,7 +180,7 @@ class ToolDispatcher:
         """Buy what was prepared."""
         known = await self._deps.calls.prepared(arguments["prepared_id"], caller.principal)
         if isinstance(known, CallEnd):
-            return error_result(known, self._context(_EXECUTE, arguments))
+            return await self._conclude(known, None, caller, (_EXECUTE, arguments))
         grant, call = known
         if self._deps.paid_http is not None and call.source == PAID_HTTP:
             return await self._paid_http_execute(arguments, caller)
@@ -207,17 +207,18 @@ class ToolDispatcher:
         return await self._deps.paid_http.result(arguments, caller, self._context, self._own.status)
 
     async def _conclude(
-        self, end: CallEnd, found: PublishedTool, caller: Caller, asked: tuple[str, Mapping[str, Any]]
+        self, end: CallEnd, found: PublishedTool | None, caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
+        name, action = (None, None) if found is None else (found.name, found.action)
         if end.answer is not None:
-            result = await self._deps.results.render(end, ending=self._ending(found.action))
+            result = await self._deps.results.render(end, ending=None if action is None else self._ending(action))
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
                 self._deps.calls.delivered(end)
             return result
-        if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
-            self._alternatives.note_failure(found.action)
-        return error_result(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
+        if action is not None and end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
+            self._alternatives.note_failure(action)
+        return error_result(end, self._context(*asked, target=name, action=action, refusal=end.refusal))
 
     def _unknown_tool(self, name: str) -> Refusal:
         """No such tool; or one that is set aside, with the reason; or one that there is no more need of."""

@@ -366,7 +366,5 @@ async def test_what_another_version_prepared_is_refused_and_what_it_was_used_for
     assert isinstance(used, CallEnd)
     assert isinstance(unused, CallEnd)
     assert code(unused) == codes.PREPARED_NOT_FOUND
-    assert used.refusal is not None
-    assert (used.charge, used.call_id, used.answer) == (Charge.YES, end.call_id, None)
-    assert f"used for the call {end.call_id}, and is not bought again" in used.refusal.message
+    assert (used.charge, used.call_id, used.stored, used.answer) == (Charge.YES, end.call_id, True, end.answer)
     assert len(rail.sent) == 1
