@@ -19,7 +19,8 @@ from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.mandate.records import CallRow
-from jecp_mcp.settings import Settings, WalletKey
+from jecp_mcp.settings import Settings
+from jecp_mcp.settings.wallet_key import WalletKey
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 from tests.x402_sandbox import PaidHttp

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,14 +14,14 @@ from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import (
     Credentials,
     Settings,
-    WalletKey,
     find_credentials,
-    find_wallet_key,
     load_settings,
     sandbox_dir,
     state_dir,
 )
-from jecp_mcp.settings.wallet_key import SANDBOX_FILE, stored_wallet_key
+
+if TYPE_CHECKING:
+    from jecp_mcp.settings.wallet_key import WalletKey
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -88,6 +88,8 @@ class Start:
         Raises:
             SettingsError: it cannot be used.
         """
+        from jecp_mcp.settings.wallet_key import SANDBOX_FILE, find_wallet_key, stored_wallet_key
+
         if self.settings.paid_http.loopback:
             return self.play_wallet or stored_wallet_key(self.state / SANDBOX_FILE)
         return find_wallet_key(os.environ, self.state)

@@ -15,9 +15,9 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
-from jecp_mcp.settings import PaidHttpSettings, WalletKey
+from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import read_place
-from jecp_mcp.settings.wallet_key import SANDBOX_FILE, store_wallet_key, stored_wallet_key
+from jecp_mcp.settings.wallet_key import SANDBOX_FILE, WalletKey, store_wallet_key, stored_wallet_key
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from jecp_mcp.errors import SettingsError, WireError
-from jecp_mcp.settings import find_wallet_key, state_dir
-from jecp_mcp.settings.wallet_key import FILE, read_wallet_key, store_wallet_key
+from jecp_mcp.settings import state_dir
+from jecp_mcp.settings.wallet_key import FILE, find_wallet_key, read_wallet_key, store_wallet_key
 
 _MOST_CHARACTERS = 4_096
 

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jecp_mcp.catalog.sources import OfferSource
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.rails.base import Account, Rail, Witness
-from jecp_mcp.settings import Credentials, Settings, WalletKey
+from jecp_mcp.settings import Credentials, Settings
+
+if TYPE_CHECKING:
+    from jecp_mcp.settings.wallet_key import WalletKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from jecp_mcp.settings.models import (
 )
 from jecp_mcp.settings.paid_http import PaidHttpSettings
 from jecp_mcp.settings.places import config_file, mount_of, sandbox_dir, state_dir
-from jecp_mcp.settings.wallet_key import WalletKey, find_wallet_key
 
 __all__ = [
     "DEFAULT_HUB",
@@ -37,14 +36,12 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "ToolSettings",
-    "WalletKey",
     "check_hub_url",
     "check_storable",
     "config_file",
     "credential_fault",
     "empty_variables",
     "find_credentials",
-    "find_wallet_key",
     "is_loopback",
     "load_settings",
     "mount_of",

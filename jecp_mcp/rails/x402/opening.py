@@ -12,8 +12,9 @@ from jecp_mcp.rails.registry import Parts, Way
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.rail import Pays, X402Rail
 from jecp_mcp.rails.x402.recipients import FILE, Recipients
-from jecp_mcp.settings import PaidHttpSettings, WalletKey
+from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import PAID_HTTP
+from jecp_mcp.settings.wallet_key import WalletKey
 from jecp_mcp.wire.x402.assets import ASSETS, SANDBOX_ASSET, Asset
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey, missing
 

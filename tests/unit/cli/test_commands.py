@@ -256,6 +256,7 @@ def test_help_lists_the_commands(run: Any) -> None:
         "ledger",
         "reconcile",
         "doctor",
+        "x402",
         "sandbox",
     ]
 

@@ -5,8 +5,7 @@ from click.testing import CliRunner
 
 from jecp_mcp.cli.main import jecp_mcp
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings import find_wallet_key
-from jecp_mcp.settings.wallet_key import FILE, KEY_VARIABLE, store_wallet_key
+from jecp_mcp.settings.wallet_key import FILE, KEY_VARIABLE, find_wallet_key, store_wallet_key
 from jecp_mcp.wire.x402 import secp256k1
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 
