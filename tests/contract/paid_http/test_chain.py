@@ -16,7 +16,7 @@ from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.payment import Authorization
 from tests.x402_sandbox import PaidHttp
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 NETWORK = SANDBOX_ASSET.network
 

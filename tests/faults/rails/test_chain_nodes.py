@@ -78,6 +78,7 @@ async def test_two_good_nodes_say_that_it_was_never_used() -> None:
         {"eth_call": "0x" + "0" * 63 + "1"},
     ],
 )
+@pytest.mark.slow
 async def test_a_node_that_says_anything_else_frees_nothing(wrong: dict[str, Any]) -> None:
     used, reason, _ = await found(**wrong)
     assert used is None
@@ -85,6 +86,7 @@ async def test_a_node_that_says_anything_else_frees_nothing(wrong: dict[str, Any
 
 
 @pytest.mark.parametrize("logs", [[], "x", [{}], [{"transactionHash": "0x1"}], [{}, {}], b"not json"])
+@pytest.mark.slow
 async def test_a_transfer_that_is_not_found_is_no_less_proven(logs: Any) -> None:
     used = {"eth_call": "0x" + "0" * 63 + "1", "eth_getLogs": logs}
     async with (
@@ -97,6 +99,7 @@ async def test_a_transfer_that_is_not_found_is_no_less_proven(logs: Any) -> None
         assert (said.used, said.transaction) == (True, None)
 
 
+@pytest.mark.slow
 async def test_a_block_before_the_end_frees_nothing() -> None:
     early = GOOD["eth_getBlockByNumber"] | {"timestamp": "0x3e7"}
     block = {"eth_getBlockByNumber": early}

@@ -14,7 +14,7 @@ from jecp_mcp.wire.x402.payment import read_payment
 from jecp_mcp.wire.x402.settlement import read_settlement
 from tests.unit.wire.x402.messages import PAY_TO, header, v1_challenge, v1_option, v2_challenge, v2_option
 
-DAILY = 1_000
+DAILY = 300
 THOROUGH = int(os.environ.get("X402_FUZZ", "5000"))
 VALUES: list[Any] = [
     None, True, 0, -1, 1.5, 10**80, "", "0", "1e6", "0x10", "-1", "01", "9" * 90, "a" * 3_000, "\x00", "\u202e", [], {}, [[]], {"a": {}},
