@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import random
 from typing import Any
 
@@ -15,7 +14,8 @@ from jecp_mcp.wire.x402.settlement import read_settlement
 from tests.unit.wire.x402.messages import PAY_TO, header, v1_challenge, v1_option, v2_challenge, v2_option
 
 DAILY = 300
-THOROUGH = int(os.environ.get("X402_FUZZ", "5000"))
+THOROUGH = 5_000
+EXHAUSTING = 100_000
 VALUES: list[Any] = [
     None, True, 0, -1, 1.5, 10**80, "", "0", "1e6", "0x10", "-1", "01", "9" * 90, "a" * 3_000, "\x00", "\u202e", [], {}, [[]], {"a": {}},
     PAY_TO, "0x" + "0" * 40, "eip155:1", "solana:x", "base", "exact", "upto", 2, 1, 3, "ä" * 60,
@@ -99,6 +99,13 @@ def test_no_message_gets_past_the_readers() -> None:
 def test_no_message_of_many_gets_past_the_readers() -> None:
     dice = random.Random(4020)
     for _ in range(THOROUGH):
+        sent(dice)
+
+
+@pytest.mark.long
+def test_no_message_of_very_many_gets_past_the_readers() -> None:
+    dice = random.Random(40_200)
+    for _ in range(EXHAUSTING):
         sent(dice)
 
 
