@@ -27,6 +27,9 @@ _ADDRESSES: Final = 4
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 _LEAST_SECONDS: Final = 0.001
+_VETTED_SECONDS: Final = 30.0
+"""How long a name's vetted addresses are gone by."""
+_MOST_NAMES: Final = 64
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The IP addresses of a host's name, for a port. May raise `OSError`."""
@@ -63,6 +66,7 @@ class HttpGate:
         self._loopback = loopback
         self._resolve = resolve
         self._clients: dict[str, _Connections] = {}
+        self._names: dict[tuple[str, int], tuple[float, Sequence[str]]] = {}
 
     async def __aenter__(self) -> Self:
         """Nothing to open yet."""
@@ -106,6 +110,8 @@ class HttpGate:
                         address=address,
                     )
                 except ExchangeFailed as exc:
+                    if exc.phase == "connect":
+                        self._names.pop((place.host, place.port), None)
                     if exc.sent or exc.phase != "connect" or number == len(addresses):
                         raise
         raise AssertionError("a vetted name has an address")
@@ -136,6 +142,9 @@ class HttpGate:
             raise _never(f"{where} is not to be asked in this configuration")
         if place.scheme != "https" and not self._loopback:
             raise _never("plain http is not used")
+        until, known = self._names.get((place.host, place.port), (0.0, ()))
+        if self._clock.monotonic() < until:
+            return known
         try:
             with anyio.fail_after(seconds):
                 addresses = await self._resolve(place.host, place.port)
@@ -148,6 +157,10 @@ class HttpGate:
         for address in addresses:
             if not _may_be_asked(address, loopback=self._loopback):
                 raise _never(f"the name {place.host} leads to an address that is not on the public network")
+        if len(self._names) >= _MOST_NAMES:
+            self._names.clear()
+        until = self._clock.monotonic() + _VETTED_SECONDS
+        self._names[place.host, place.port] = until, addresses[:_ADDRESSES]
         return addresses[:_ADDRESSES]
 
 

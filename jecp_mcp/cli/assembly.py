@@ -170,7 +170,7 @@ async def build(
     settings, clock = start.settings, SystemClock()
     hub = settings.hub.base_url
     policy = Policy.from_settings(settings.mandate)
-    links = LinkPolicy(hub, settings.hub.link_origins)
+    links = LinkPolicy(hub, (*settings.hub.link_origins, *settings.paid_http.merchants))
     credentials = CredentialStore(settings, start.state, start.credentials, lambda: client, changed)
     parts = Parts(settings, start.catalog, credentials.current, clock, start.state, start.wallet)
     opened = {name: open_way(parts) for name, open_way in RAILS.items()}

@@ -182,3 +182,24 @@ async def test_the_connections_of_origins_long_unused_are_closed(monkeypatch: py
 
 async def test_the_systems_resolver_gives_addresses() -> None:
     assert "127.0.0.1" in await resolve("localhost", 80)
+
+
+async def test_a_name_is_asked_for_again_when_its_addresses_are_old_or_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, phase = list[str](), ["tls"]
+    clock = SystemClock()
+    now = [0.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+
+    async def found(host: str, _port: int) -> Sequence[str]:
+        asked.append(host)
+        return ["8.8.8.8"]
+
+    async def exchange(_self: Http, *_: object, **__: object) -> object:
+        raise ExchangeFailed(sent=False, phase=phase[0], reason="x")
+
+    monkeypatch.setattr(Http, "exchange", exchange)
+    async with HttpGate(clock, resolve=found) as gate:
+        for now[0], phase[0], times in ((1.0, "tls", 1), (20.0, "tls", 1), (40.0, "connect", 2), (41.0, "tls", 3)):
+            with pytest.raises(ExchangeFailed):
+                await gate.exchange("GET", SHOP)
+            assert len(asked) == times
