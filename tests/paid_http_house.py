@@ -48,12 +48,12 @@ class House:
     wallet: PrivateKey
     seen: list[dict[str, Any]] = field(default_factory=list)
 
-    async def call(self, tool: str, asker: Asker | None = None, **arguments: Any) -> dict[str, Any]:
+    async def call(self, name: str, asker: Asker | None = None, /, **arguments: Any) -> dict[str, Any]:
         """What a model reads of a call: its structured content."""
         with anyio.fail_after(120):
-            found = await self.bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=asker))
+            found = await self.bridge.dispatcher.call(name, arguments, Caller(LOCAL, asker=asker))
         made = dict(found.structured or {})
-        self.seen.append({"tool": tool, "text": [getattr(one, "text", "") for one in found.blocks], **made})
+        self.seen.append({"tool": name, "text": [getattr(one, "text", "") for one in found.blocks], **made})
         return made
 
     async def prepare(self, path: str, **more: Any) -> dict[str, Any]:

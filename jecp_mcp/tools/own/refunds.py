@@ -13,6 +13,7 @@ from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.codes import CALL_NOT_FOUND, INVALID_ARGUMENTS, NOT_CHARGED
 from jecp_mcp.tools.error_results import next_action_object
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id
@@ -63,6 +64,12 @@ async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:
     row = await reader.call(call_id)
     if row is None:
         raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking. List the latest calls.")
+    if row.source == PAID_HTTP:
+        raise ToolFault(
+            NOT_CHARGED,
+            "This call was paid to a merchant by x402, which knows no way to ask for money back. Asking charged "
+            "nothing. Tell the user.",
+        )
     if not reader.paid_here(row):
         raise ToolFault(
             ACCOUNT_NOT_HERE,

@@ -151,3 +151,61 @@ async def test_nothing_a_result_or_the_books_hold_shows_the_key_or_a_signature(h
     kept = json.dumps(home.seen).encode() + everything_in(tmp_path)
     assert sent.encode() not in kept
     assert sent[40:120].encode() not in kept
+
+
+@pytest.mark.slow
+async def test_without_nodes_a_lost_answer_counts_as_spent_once_it_ended(
+    tmp_path: Path, shop: PaidHttp, monkeypatch
+) -> None:
+    async with house(tmp_path, shop, monkeypatch, rpc={}) as home:
+        shop.merchant.fault("cut", "/qr-code", times=9, settles=False)
+        prepared = await home.prepare("/qr-code?text=lost")
+        await home.execute(prepared)
+        home.pass_time(400)
+        found = await home.result(prepared)
+        assert (found["charged"], found["next_action"]["actor"]) == ("unknown", "operator")
+        assert await home.books() == ("written_off", 2_000, 0)
+
+
+@pytest.mark.slow
+async def test_the_other_tools_know_these_calls_too(home: House) -> None:
+    prepared = await home.prepare("/qr-code?text=others")
+    bought = await home.call("jecp_execute", prepared_id=prepared["prepared_id"])
+    assert (bought["status"], home.paid) == (200, [2_000])
+    row = await home.row()
+    assert (await home.call("jecp_status", call_id=row.call_id))["status"] == 200
+    refused = await home.call("jecp_refund", call_id=row.call_id, reason="it is bad")
+    assert "x402" in refused["error"]["message"]
+    wallet = await home.call("jecp_wallet")
+    assert wallet["charged_usdc"] == "0.002"
+    inner = {"url": f"{home.shop.url}/qr-code?text=inner"}
+    assert "prepared_id" in await home.call("jecp_call", tool="paid_http_prepare", arguments=inner)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ["paid_http_execute", "paid_http_result"])
+async def test_an_id_that_nobody_prepared_is_refused(home: House, tool: str) -> None:
+    refused = await home.call(tool, prepared_id="prep_nobody")
+    assert (refused["error"]["code"], refused["charged"]) == ("PREPARED_NOT_FOUND", "no")
+
+
+@pytest.mark.slow
+async def test_a_request_that_contradicts_itself_is_refused(home: House) -> None:
+    for wrong in ({"body": "{}", "json": {}}, {"max_usdc": "0.0000001"}, {"max_usdc": "cheap"}):
+        refused = await home.prepare("/abstract", **({"method": "POST"} | wrong))
+        assert (refused["error"]["code"], refused["charged"]) == ("INVALID_ARGUMENTS", "no")
+    refused = await home.prepare("/abstract", method="GET", json={})
+    assert refused["error"]["code"] == "INVALID_REQUEST"
+
+
+@pytest.mark.slow
+async def test_a_prepared_request_expires(home: House) -> None:
+    prepared = await home.prepare("/qr-code?text=late")
+    assert (await home.result(prepared))["state"] == "prepared"
+    home.pass_time(1_000)
+    found = await home.result(prepared)
+    assert (found["state"], found["next_action"]["tool"]) == ("expired", "paid_http_prepare")
+    late = await home.execute(prepared)
+    assert (late["error"]["code"], late["next_action"]["tool"]) == ("PREPARED_EXPIRED", "paid_http_prepare")
+    assert late["next_action"]["arguments"] == found["next_action"]["arguments"]
+    assert home.paid == []
