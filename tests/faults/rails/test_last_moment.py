@@ -14,8 +14,8 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HeldBack
 from jecp_mcp.http import ExchangeFailed, Http
 from jecp_mcp.rails.base import NotNow
+from jecp_mcp.rails.codes import TOO_LATE_TO_SEND
 from jecp_mcp.rails.jecp.client import HubClient
-from jecp_mcp.rails.jecp.codes import TOO_LATE_TO_SEND
 from tests.faults.rails.raw_hub import (
     ACTION,
     IDENTITY,

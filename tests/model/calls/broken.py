@@ -18,8 +18,9 @@ from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.mandate import call_rules
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall, StoredRequest
+from jecp_mcp.rails.door import Door, _too_late
 from jecp_mcp.rails.jecp import rail as jecp
-from jecp_mcp.rails.jecp.rail import JecpRail, _Door, _too_late
+from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.rails.registry import Rails
 from tests.model.calls.story import ECHOING
 from tests.tiny_rail.rail import TinyRail
@@ -48,7 +49,7 @@ def _window_from_the_last_send() -> Iterator[None]:
         sent[call_id] = now
         return replace(made, provable_until=UnixMs(now + _LONG_MS))
 
-    async def leave(self: _Door) -> None:
+    async def leave(self: Door) -> None:
         call_id = self._journal._call_id  # type: ignore[attr-defined]  # the pipeline's own journal
         try:
             await self._journal.sending()
@@ -62,7 +63,7 @@ def _window_from_the_last_send() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JecpRail, "prepare", prepare)
-        patch.setattr(_Door, "open", leave)
+        patch.setattr(Door, "open", leave)
         yield
 
 
@@ -87,7 +88,7 @@ def _no_readmission() -> Iterator[None]:
 def _a_refusal_releases() -> Iterator[None]:
     ended = JecpRail._ended
 
-    async def released(self: JecpRail, request: StoredRequest, door: _Door, **given: Any) -> Outcome:
+    async def released(self: JecpRail, request: StoredRequest, door: Door, **given: Any) -> Outcome:
         found = await ended(self, request, door, **given)
         return replace(found, verdict=Verdict.NOT_CHARGED, amount=ZERO) if door.closed is not None else found
 
