@@ -1,4 +1,4 @@
-"""The chain: its books are exact, each authorisation is used once, and its nodes answer as nodes do."""
+"""The chain: its books are exact, each authorization is used once, and its nodes answer as nodes do."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_the_past_is_asked_for_at_its_block(shop: PaidHttp, payer: Payer) -> Non
         assert held == 25_000_000 - 1_000 * used
 
 
-def test_an_authorisation_expires_with_the_chains_time(shop: PaidHttp, payer: Payer) -> None:
+def test_an_authorization_expires_with_the_chains_time(shop: PaidHttp, payer: Payer) -> None:
     shop.merchant.fault("late_settlement", PATH)
     bought = payer.buy(PATH)
     shop.chain.advance(301)

@@ -1,4 +1,4 @@
-"""Random lives of the sandbox's chain: its books add up at every block, and each authorisation is used once."""
+"""Random lives of the sandbox's chain: its books add up at every block, and each authorization is used once."""
 
 from __future__ import annotations
 
