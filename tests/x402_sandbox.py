@@ -247,7 +247,7 @@ class Payer:
         return found
 
     def sign(self, challenge: Challenge, entry: int = 0, *, identifier: str = "", **other: Any) -> Payment:
-        """Sign for one entry of a challenge; `other` says otherwise what an authorisation says."""
+        """Sign for one entry of a challenge; `other` says otherwise what an authorization says."""
         option = challenge.options[entry]
         raw = jsontext.plain(option.raw)
         amount = raw["amount" if challenge.version == 2 else "maxAmountRequired"]
@@ -284,7 +284,7 @@ class Payer:
         return int(self.shop.chain.ask("eth_call", call, "latest"), 16)
 
     def used(self, payment: Payment, node: int = 1, block: Any = "latest") -> bool:
-        """Whether a node says that its authorisation was used."""
+        """Whether a node says that its authorization was used."""
         data = f"0xe94a0102{self.address[2:]:0>64}{payment.authorization.nonce.hex()}"
         return (
             int(self.shop.chain.ask("eth_call", {"to": SANDBOX_ASSET.address, "data": data}, block, node=node), 16) == 1

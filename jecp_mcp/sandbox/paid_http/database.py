@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import apsw
@@ -55,6 +56,10 @@ class Database:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def atomic(self) -> AbstractContextManager[object]:
+        """A transaction: all of what is written inside, or nothing. May be nested."""
+        return self._db
 
     def transactions(self) -> Iterator[Mined]:
         """All of them, in the order of their blocks."""

@@ -1,4 +1,4 @@
-"""Serving the merchant, the facilitator and the chain on free ports of loopback.
+"""Serving the merchant, the facilitator and the chain on ports of loopback that stay theirs.
 
 No signature made for them can be worth anything: the token is the sandbox's own, on a chain that is nowhere, and a
 start with one of a real chain is refused.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
-from collections.abc import AsyncIterator, Iterable
+import zlib
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from starlette.types import ASGIApp
 
@@ -26,10 +29,15 @@ from jecp_mcp.sandbox.paid_http.facilitator.facilitator import Facilitator
 from jecp_mcp.sandbox.paid_http.merchant.merchant import Merchant
 from jecp_mcp.wire.x402.assets import ASSETS, Asset
 
-_PORTS = "ports"
+_KEPT_PORTS: Final = "ports"
+_LISTENERS: Final = 3
+_PORTS: Final = range(10_000, 20_000)
+"""Where a first port is looked for: below those that systems give to outgoing connections, so that it stays free."""
+_MOST_PORTS: Final = 50
 
 Served = dict[str, Any]
-"""``{"merchant", "facilitator", "rpc": [node, node], "faucet", "network", "asset"}``: URLs, and what is paid with."""
+"""``{"merchant", "facilitator", "rpc": [node, node], "faucet", "chain", "network", "asset"}``: URLs, and what is paid
+with."""
 
 
 @asynccontextmanager
@@ -46,7 +54,7 @@ async def serve_paid_http(config: PaidHttpConfig) -> AsyncIterator[Served]:
     with ExitStack() as stack:
         database = Database(config.data)
         stack.callback(database.close)
-        listeners = _listen_again(database)
+        listeners = _listen_again(database, config.data)
         for listener in listeners:
             stack.callback(listener.close)
         chain = Chain(config.asset, config.clock, database)
@@ -83,19 +91,36 @@ def refuse_real(asset: Asset) -> None:
             raise SettingsError("the sandbox", "", f"it takes nothing that is signed for {meant}, which has a worth")
 
 
-def _listen_again(database: Database) -> list[socket.socket]:
-    """Take the ports of the last start, or free ones; they are kept for the next."""
-    kept = json.loads(database.fact(_PORTS) or "[0, 0, 0]")
-    listeners = [_listen_near(port) for port in kept]
-    database.set_fact(_PORTS, json.dumps([listener.getsockname()[1] for listener in listeners]))
+def _listen_again(database: Database, data: Path | None) -> list[socket.socket]:
+    """Take the ports of the last start, or others; they are kept for the next."""
+    kept = json.loads(database.fact(_KEPT_PORTS) or "[]")
+    listeners = [_listen_first([*kept[place : place + 1], *_likely_ports(data, place)]) for place in range(_LISTENERS)]
+    database.set_fact(_KEPT_PORTS, json.dumps([listener.getsockname()[1] for listener in listeners]))
     return listeners
 
 
-def _listen_near(port: int) -> socket.socket:
-    try:
-        return listen(port)
-    except SettingsError:
-        return listen(0)
+def _likely_ports(data: Path | None, place: int) -> Iterator[int]:
+    """Where to look at a first start: for each file elsewhere. What is kept in memory comes to no port again."""
+    if data is not None:
+        first = zlib.crc32(os.fsencode(data.absolute())) + place
+        yield from (_PORTS[(first + step * _LISTENERS) % len(_PORTS)] for step in range(_MOST_PORTS))
+
+
+def _listen_first(ports: Iterable[int]) -> socket.socket:
+    """Listen on the first port that is free."""
+    for port in ports:
+        try:
+            listener = listen(port)
+        except SettingsError:
+            continue
+        try:
+            # Two that only hold a port may hold the same.
+            listener.listen()
+        except OSError:
+            listener.close()
+        else:
+            return listener
+    return listen(0)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The chain: its books are exact, each authorisation is used once, and its nodes answer as nodes do."""
+"""The chain: its books are exact, each authorization is used once, and its nodes answer as nodes do."""
 
 from __future__ import annotations
 
@@ -105,13 +105,12 @@ def test_blocks_follow_one_another_by_number_hash_and_time(shop: PaidHttp, payer
         assert shop.chain.ask("eth_getBlockByHash", block["hash"], False) == block
     assert bought.receipt is not None
     assert [bought.receipt.transaction] in [block["transactions"] for block in blocks]
-    ages = [
-        number - int(shop.chain.ask("eth_getBlockByNumber", tag, False)["number"], 16) for tag in ("safe", "finalized")
-    ]
-    assert ages[0] in {16, 17}
-    assert ages[1] in {31, 32, 33}
+    for tag, behind in (("safe", 16), ("finalized", 32)):
+        before = int(shop.chain.ask("eth_blockNumber"), 16)
+        tagged = int(shop.chain.ask("eth_getBlockByNumber", tag, False)["number"], 16)
+        assert before - behind <= tagged <= int(shop.chain.ask("eth_blockNumber"), 16) - behind
     assert int(shop.chain.ask("eth_getBlockByNumber", "earliest", False)["number"], 16) == 0
-    assert shop.chain.ask("eth_getBlockByNumber", hex(number + 100), False) is None
+    assert shop.chain.ask("eth_getBlockByNumber", hex(number + 10_000), False) is None
 
 
 def test_the_past_is_asked_for_at_its_block(shop: PaidHttp, payer: Payer) -> None:
@@ -126,7 +125,7 @@ def test_the_past_is_asked_for_at_its_block(shop: PaidHttp, payer: Payer) -> Non
         assert held == 25_000_000 - 1_000 * used
 
 
-def test_an_authorisation_expires_with_the_chains_time(shop: PaidHttp, payer: Payer) -> None:
+def test_an_authorization_expires_with_the_chains_time(shop: PaidHttp, payer: Payer) -> None:
     shop.merchant.fault("late_settlement", PATH)
     bought = payer.buy(PATH)
     shop.chain.advance(301)
@@ -149,12 +148,12 @@ def test_what_waited_too_long_fails_in_its_block(shop: PaidHttp, payer: Payer) -
 
 @pytest.mark.parametrize("lose", [False, True])
 def test_a_reorganisation_takes_blocks_and_their_hashes_away(shop: PaidHttp, payer: Payer, lose: bool) -> None:
-    shop.chain.advance(60)  # whatever came before stays
+    shop.chain.advance(1_000)  # whatever came before stays
     old = shop.chain.ask("eth_getBlockByNumber", "latest", False)
     bought = payer.buy(PATH)
     held = {"blockHash": shop.chain.ask("eth_getBlockByNumber", "latest", False)["hash"]}
     assert payer.used(bought.payment, block=held)
-    shop.chain.reorganise(3, lose=lose)
+    shop.chain.reorganise(300, lose=lose)
     assert shop.chain.ask("eth_getBlockByHash", old["hash"], False) is None
     assert shop.chain.ask("eth_call", {"to": TOKEN, "data": "0x06fdde03"}, held)["message"] == "header not found"
     assert not payer.used(bought.payment)
@@ -165,9 +164,8 @@ def test_a_reorganisation_takes_blocks_and_their_hashes_away(shop: PaidHttp, pay
 
 
 def test_a_node_can_be_behind_wrong_or_gone_while_the_other_is_right(shop: PaidHttp, payer: Payer) -> None:
-    shop.chain.advance(60)
     bought = payer.buy(PATH)
-    shop.chain.node(2, lag_blocks=10)
+    shop.chain.node(2, lag_blocks=300)
     assert payer.used(bought.payment)
     assert not payer.used(bought.payment, node=2)
     ours, theirs = (shop.chain.ask("eth_getBlockByNumber", "latest", False, node=node) for node in (1, 2))

@@ -10,6 +10,12 @@ from typing import Any
 import pytest
 
 from jecp_mcp import jsontext
+from jecp_mcp.clock import SystemClock
+from jecp_mcp.sandbox.paid_http.chain.chain import MOST_WAITING, Chain
+from jecp_mcp.sandbox.paid_http.chain.transactions import grant
+from jecp_mcp.sandbox.paid_http.database import Database
+from jecp_mcp.sandbox.paid_http.facilitator.facilitator import Facilitator
+from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.challenge import Challenge
 from jecp_mcp.wire.x402.payment import Payment, payment_json
 from tests.x402_sandbox import PaidHttp, Payer
@@ -136,7 +142,7 @@ SIGNED: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize("change", SIGNED)
-def test_an_authorisation_for_something_else_is_refused(payer: Payer, change: str) -> None:
+def test_an_authorization_for_something_else_is_refused(payer: Payer, change: str) -> None:
     other, reason = SIGNED[change]
     asked = Asked(payer, **other(payer.shop.chain.now()))
     assert asked.post("/verify")["invalidReason"] == f"{EXACT}{reason}"
@@ -201,3 +207,23 @@ def test_a_settlement_that_was_pending_is_followed_to_its_end(shop: PaidHttp, pa
     shop.chain.drop_waiting()
     assert dropped.post("/settle")["success"] is True
     assert [payer.used(asked.payment) for asked in (mined, expired, dropped)] == [True, False, True]
+
+
+def test_a_chain_that_takes_no_more_is_a_failed_transaction(payer: Payer) -> None:
+    asked = Asked(payer)
+    chain = Chain(SANDBOX_ASSET, SystemClock(), Database(None))
+    chain.give(payer.address, 10_000)
+    facilitator = Facilitator(chain)
+    assert facilitator.verify(asked.payment, asked.requirements).reason is None
+    chain.waiting.extend([grant(payer.address, 1, 0)] * MOST_WAITING)
+    settled = facilitator.settle(asked.payment, asked.requirements)
+    assert (settled.success, settled.error_reason, settled.transaction) == (False, "transaction_failed", "")
+    assert settled.error_message == "too many transactions wait"
+    assert not chain.used(payer.address, f"0x{asked.payment.authorization.nonce.hex()}")
+
+
+def test_a_body_beyond_all_measure_is_not_read(shop: PaidHttp) -> None:
+    answer = shop.http.post(
+        f"{shop.where['facilitator']}/verify", content=b" " * 1_100_000, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 413

@@ -1,12 +1,15 @@
-"""Others' implementations of x402 at our merchant and facilitator: PyPI's ``x402``, and ``x402-conformance``."""
+"""Others' implementations of x402 at our merchant and facilitator: ``x402`` and ``x402-conformance``, npm's ``@x402``."""
 
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from jecp_mcp import jsontext
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.payment import payment_json
+from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 from tests.contract.x402.test_facilitator import REFUSALS, SIGNED, Asked
 from tests.lacking import lacking
 from tests.x402_sandbox import PaidHttp, Payer, serving
@@ -221,3 +225,32 @@ def test_the_facilitator_conforms(shop: PaidHttp) -> None:
     (result,) = conformance("live", str(shop.where["facilitator"]))
     failed = [check for check in result["checks"] if not check["pass"]]
     assert not failed, failed
+
+
+PACKAGES = ("@x402/fetch@2.27.0", "@x402/evm@2.27.0", "@x402/core@2.27.0", "viem@2")
+
+
+def test_the_typescript_client_buys(shop: PaidHttp, tmp_path: Path) -> None:
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("npm is not installed, so there is no TypeScript client to try")
+    (tmp_path / "package.json").write_text('{"name": "foreign", "private": true, "type": "module"}')
+    install = [npm, "install", "--no-audit", "--no-fund", "--loglevel", "error", *PACKAGES]
+    done = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
+    if done.returncode:
+        pytest.skip(f"the TypeScript client cannot be installed: {done.stderr[-300:]}")
+    shutil.copy(Path(__file__).with_name("buy.mjs"), tmp_path)
+    key = secrets.token_bytes(32)
+    shop.http.post(shop.where["faucet"], json={"address": PrivateKey(key).address}).raise_for_status()
+    sold = {"/offers/v2": "GET", "/offers/both": "GET", "/offers/solana-first": "GET", "/abstract": "POST"}
+    asked = [part for path, method in sold.items() for part in (method, f"{shop.url}{path}")]
+    ran = subprocess.run(
+        [node, "buy.mjs", f"0x{key.hex()}", str(shop.where["facilitator"]), *asked],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-2_000:]
+    found = json.loads(ran.stdout)
+    assert found["address"].lower() == PrivateKey(key).address
+    assert [(each["status"], each["receipt"]["success"]) for each in found["bought"]] == [(200, True)] * len(sold)
+    assert shop.chain.paid_by(PrivateKey(key).address) == [1_000, 1_000, 1_000, 10_000]
+    assert found["kinds"] == 2

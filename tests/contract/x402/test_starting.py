@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from jecp_mcp.errors import SettingsError
+from jecp_mcp.sandbox.loopback_server import listen
 from jecp_mcp.sandbox.paid_http.config import PaidHttpConfig
+from jecp_mcp.sandbox.paid_http.database import Database
 from jecp_mcp.wire.x402.assets import ASSETS, SANDBOX_ASSET
 from tests.x402_sandbox import Payer, serving
 
@@ -38,10 +40,36 @@ def test_a_restart_keeps_places_money_and_answers(tmp_path: Path) -> None:
 def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
     config = PaidHttpConfig(tmp_path / "x402.sqlite")
     with serving(config) as shop:
-        before = shop.where["merchant"]
-    with socket.create_server(("127.0.0.1", int(before.rpartition(":")[2]))), serving(config) as shop:
-        assert shop.where["merchant"] != before
+        before = shop.where
+    merchant, chain = (int(before[name].rpartition(":")[2]) for name in ("merchant", "chain"))
+    assert {merchant, chain} <= set(range(10_000, 20_000)), "no system gives these to outgoing connections"
+    with socket.create_server(("127.0.0.1", merchant)), serving(config) as shop:
+        assert shop.where["merchant"] != before["merchant"]
+        assert shop.where["chain"] == before["chain"]
         assert shop.payer().buy("/offers/v2").answer.status_code == 200
+
+
+def test_a_port_that_another_only_holds_is_no_port_to_listen_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that start at the same moment may both have bound it."""
+    with listen(0) as other:
+        other.listen()
+        port = other.getsockname()[1]
+
+        class Held(socket.socket):
+            def listen(self, *_backlog: int) -> None:
+                raise OSError("in use")
+
+        def hold(asked: int) -> socket.socket:
+            return Held() if asked == port else listen(asked)
+
+        database = Database(tmp_path / "x402.sqlite")
+        database.set_fact("ports", f"[{port}]")
+        database.close()
+        monkeypatch.setattr("jecp_mcp.sandbox.paid_http.run.listen", hold)
+        with serving(PaidHttpConfig(tmp_path / "x402.sqlite")) as shop:
+            assert shop.where["merchant"] != f"http://127.0.0.1:{port}"
 
 
 def test_a_file_that_is_none_of_its_own_is_refused(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def call_token(chain: Chain, data: str, number: int, *, denies_use: bool = False
         chain: where it stands.
         data: the function's selector and arguments, hexadecimal with ``0x``.
         number: the block at which it is asked.
-        denies_use: answer for a node that knows no use of an authorisation.
+        denies_use: answer for a node that knows no use of an authorization.
 
     Returns:
         The ABI-encoded answer; None where it has no such function or not these arguments.

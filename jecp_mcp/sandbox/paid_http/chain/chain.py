@@ -1,4 +1,4 @@
-"""The test chain: a block every two seconds and one for each transfer; exact balances; each authorisation once.
+"""The test chain: a block every two seconds and one for each transfer; exact balances; each authorization once.
 
 The blocks in between are worked out when asked for, so that a chain of months costs nothing: block *n* is that of a
 transaction or, with *k* transactions before it, the one of second ``GENESIS + 2 (n - k)``.
@@ -109,7 +109,7 @@ class Chain:
         return balance
 
     def used(self, sender: str, nonce: str, number: int | None = None) -> bool:
-        """Whether an authorisation was used at a block (now unless given)."""
+        """Whether an authorization was used at a block (now unless given)."""
         mined = self._used.get((sender.lower(), nonce.lower()))
         return mined is not None and (number is None or mined.number <= number)
 
@@ -223,7 +223,7 @@ class Chain:
         self._balances[transfer.to] += transfer.value
         assert self._balances[transfer.sender] >= 0, "nobody pays what it has not"
         if transfer.nonce:
-            assert transfer.key not in self._used, "an authorisation is used once"
+            assert transfer.key not in self._used, "an authorization is used once"
             self._used[transfer.key] = mined
 
     def _until(self, number: int) -> Iterable[Mined]:

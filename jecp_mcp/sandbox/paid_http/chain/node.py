@@ -1,6 +1,6 @@
 """A node of the test chain: what it answers to JSON-RPC (Ethereum's execution API), and how it may be wrong.
 
-Two nodes look at one chain. Each can be behind, say another chain's id, deny that an authorisation was used, or fail:
+Two nodes look at one chain. Each can be behind, say another chain's id, deny that an authorization was used, or fail:
 what a payer must notice before it believes that a payment never happened.
 """
 
@@ -46,7 +46,7 @@ class Behaviour:
     Attributes:
         lag_blocks: how far behind it is.
         chain_id: what it takes its chain to be, where it is wrong about that.
-        denies_use: whether it says of every authorisation that it was not used, and knows no transfer.
+        denies_use: whether it says of every authorization that it was not used, and knows no transfer.
         fails: whether it answers every question with an error.
     """
 

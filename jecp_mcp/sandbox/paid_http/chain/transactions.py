@@ -59,7 +59,7 @@ class Mined:
 
 
 def signed(authorization: Authorization) -> Transfer:
-    """The transfer that an authorisation allows."""
+    """The transfer that an authorization allows."""
     return Transfer(
         authorization.sender,
         authorization.to,

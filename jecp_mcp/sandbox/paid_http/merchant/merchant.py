@@ -165,15 +165,16 @@ class Merchant:
         return Answer(200, made, {"content-type": media_type})
 
     def _settle(self, sale: Sale, *, mine: bool = True) -> Settlement:
-        """Settle, and keep the answer under the payment's identifier before anything of it can be lost."""
-        settlement = self._facilitator.settle(sale.payment, sale.terms, mine=mine)
+        """Settle, and keep the answer under the payment's identifier: both are written down, or neither."""
+        with self._database.atomic():
+            settlement = self._facilitator.settle(sale.payment, sale.terms, mine=mine)
+            if settlement.success and sale.identifier is not None:
+                answer = sale.delivery.with_headers(sale.receipt(settlement))
+                self._database.keep_answer(sale.identifier, sale.purchase, answer.kept())
         if settlement.pending:
             self._pending[sale.payment.authorization.nonce] = sale.purchase
         else:
             self._pending.pop(sale.payment.authorization.nonce, None)
-        if settlement.success and sale.identifier is not None:
-            answer = sale.delivery.with_headers(sale.receipt(settlement))
-            self._database.keep_answer(sale.identifier, sale.purchase, answer.kept())
         return settlement
 
     def settle_kept(self) -> list[Settlement]:
