@@ -54,7 +54,12 @@ class House:
             found = await self.bridge.dispatcher.call(name, arguments, Caller(LOCAL, asker=asker))
         made = dict(found.structured or {})
         self.seen.append({"tool": name, "text": [getattr(one, "text", "") for one in found.blocks], **made})
-        return made
+        return dict(made["output"]) if {"receipt", "output"} <= made.keys() else made
+
+    @property
+    def told(self) -> str:
+        """All the text of the last answer."""
+        return "\n".join(self.seen[-1]["text"])
 
     async def prepare(self, path: str, **more: Any) -> dict[str, Any]:
         return await self.call("paid_http_prepare", url=f"{self.shop.url}{path}", **more)
@@ -138,7 +143,7 @@ async def house(
     clock = TurnedClock()
     clock.ahead = shop.chain.now() - SystemClock().now() // 1000
     monkeypatch.setattr(assembly, "SystemClock", lambda: clock)
-    start = Start(sandbox_settings(shop, mandate, **paid_http), folder, None, WalletKey(secret, "test"))
+    start = Start(sandbox_settings(shop, mandate, **paid_http), folder, None, play_wallet=WalletKey(secret, "test"))
     async with build(start) as bridge:
         made = House(bridge, shop, clock, wallet)
         yield made

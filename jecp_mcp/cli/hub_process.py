@@ -14,6 +14,7 @@ import sys
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -95,7 +96,7 @@ async def sandbox_start(given: Start) -> AsyncIterator[Start]:
 
             paid_http, wallet = sandbox_paid_http(hub.merchant), await play_wallet(given, hub.merchant)
         settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http})
-        yield Start(settings, given.state, credentials, wallet)
+        yield replace(given, settings=settings, credentials=credentials, play_wallet=wallet)
 
 
 async def _use(record: HubRecord, stack: AsyncExitStack) -> None:

@@ -20,7 +20,7 @@ async def test_a_request_is_priced_paid_for_and_answered_once(home: House) -> No
     bought = await home.execute(prepared)
     assert (bought["status"], bought["body"]["total_sentences"]) == (200, 2)
     [transfer] = [one for one in home.shop.chain.transfers() if one["from"] == home.wallet.address]
-    assert f"Paid $0.01 to {home.shop.url} (tx {transfer['hash']})" in home.seen[-1]["text"][-1]
+    assert f"Paid $0.01 to {home.shop.url} (tx {transfer['hash']})" in home.told
     assert await home.execute(prepared) == bought, "asked again, it gives the same result"
     assert (await home.result(prepared))["body"] == bought["body"]
     assert home.paid == [10_000]
@@ -54,7 +54,7 @@ async def test_a_file_comes_as_one(home: House) -> None:
 async def test_an_answer_without_a_price_is_handed_back_and_not_asked_for_again(home: House) -> None:
     free = await home.prepare("/offers/free")
     assert free["status"] == 200
-    assert "charged nothing" in home.seen[-1]["text"][-1]
+    assert "charged nothing" in home.told
     assert home.paid == []
     assert (await home.row()).state.value == "released"
 

@@ -25,7 +25,7 @@ async def findings(start: Start) -> list[tuple[str, str]]:
 
 
 async def test_it_says_the_address_and_what_it_holds(tmp_path: Path, shop: PaidHttp) -> None:
-    start = Start(sandbox_settings(shop), tmp_path, None, WalletKey(SECRET, "test"))
+    start = Start(sandbox_settings(shop), tmp_path, None, play_wallet=WalletKey(SECRET, "test"))
     said = await findings(start)
     address = secp256k1.PrivateKey(SECRET).address
     assert [level for level, _ in said] == ["ok", "warning"]

@@ -81,14 +81,17 @@ async def main(folder: str, where: str, secret: str, ahead: str, point: str, tas
     settings = sandbox_settings(shop, None, timeout_seconds=10)  # type: ignore[arg-type]
     if point != "quoted" or task != "prepare":
         kill_at(point)
-    async with build(Start(settings, Path(folder), None, WalletKey(bytes.fromhex(secret), "test"))) as bridge:
+    async with build(
+        Start(settings, Path(folder), None, play_wallet=WalletKey(bytes.fromhex(secret), "test"))
+    ) as bridge:
         caller = Caller(LOCAL)
         if task == "prepare":
             found = await bridge.dispatcher.call("paid_http_prepare", {"url": argument}, caller)
             print(json.dumps(dict(found.structured or {})), flush=True)
         elif task == "execute":
             found = await bridge.dispatcher.call("paid_http_execute", {"prepared_id": argument}, caller)
-            print(json.dumps(dict(found.structured or {})), flush=True)
+            made = dict(found.structured or {})
+            print(json.dumps(made.get("output", made)), flush=True)
         else:
             await bridge.calls.recover()
             await bridge.ledger.flush()

@@ -97,7 +97,7 @@ def test_on_this_machine_only_the_sandboxs_own_key_ever_pays(tmp_path: Path, mon
     assert near.wallet() is None
     store_wallet_key(tmp_path / SANDBOX_FILE, PLAY)
     assert [one.secret for one in (near.wallet(), far.wallet()) if one is not None] == [PLAY, OURS]
-    given = Start(settings(**HERE), tmp_path, None, WalletKey(b"\x03" * 32, "given")).wallet()
+    given = Start(settings(**HERE), tmp_path, None, play_wallet=WalletKey(b"\x03" * 32, "given")).wallet()
     assert given is not None
     assert given.source == "given"
 
