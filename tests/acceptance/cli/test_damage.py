@@ -170,6 +170,7 @@ def test_damage_is_refused_named_and_mended(
     assert seat.run("ledger", "--verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_before_the_first_purchase_and_after_it(tmp_path: Path, hub: SandboxHub) -> None:
     new = Seat(tmp_path, hub)
     assert new.wrong() == {}

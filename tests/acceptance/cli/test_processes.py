@@ -337,6 +337,7 @@ def test_the_key_is_in_no_output_of_any_command(tmp_path: Path, hub: SandboxHub)
         assert hub.api_key not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_holds_in_all_it_claims_and_leaves_only_what_was_bought(tmp_path: Path) -> None:
     done = command(tmp_path, "demo", "--output", str(tmp_path / "bought"), env={"TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout + done.stderr

@@ -158,10 +158,7 @@ async def perform(hub: Stage, era: str, state: Path) -> Performance:
 
 
 PAIRS = [
-    pytest.param((REFERENCE, "2025"), marks=pytest.mark.slow),
-    (SPEC, "2026"),
-    pytest.param((REFERENCE, "2026"), marks=pytest.mark.slow),
-    pytest.param((SPEC, "2025"), marks=pytest.mark.slow),
+    pytest.param((dialect, year), marks=pytest.mark.slow) for dialect in (REFERENCE, SPEC) for year in ("2025", "2026")
 ]
 
 
