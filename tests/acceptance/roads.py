@@ -151,13 +151,13 @@ async def connect(
         return
     arguments = ["serve", "--transport", road.transport, "--port", "0", "--state-dir", str(state)]
     with running(*arguments, env=env) as process:
-        url = await anyio.to_thread.run_sync(_address, process)
+        url = await anyio.to_thread.run_sync(address, process)
         target = sse_client(url) if road.transport == "sse" else url
         async with Client(target, mode=road.era, **options) as client:
             yield client
 
 
-def _address(process: subprocess.Popen[str]) -> str:
+def address(process: subprocess.Popen[str]) -> str:
     assert process.stderr is not None
     seen = []
     for line in iter(process.stderr.readline, ""):
