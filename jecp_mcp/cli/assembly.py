@@ -68,6 +68,7 @@ class Bridge:
     pins: Pins
     publisher: Publisher
     ledger: Ledger
+    wallet: Wallet
     _tasks: TaskGroup
 
     @property
@@ -197,7 +198,19 @@ async def build(
     try:
         async with _opened(ways.values()), calls.open(), anyio.create_task_group() as tasks:
             yield Bridge(
-                dispatcher, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks
+                dispatcher,
+                calls,
+                source,
+                registry,
+                finder,
+                policy,
+                start,
+                client,
+                pins,
+                publisher,
+                ledger,
+                deps.wallet,
+                tasks,
             )
             tasks.cancel_scope.cancel()
     finally:

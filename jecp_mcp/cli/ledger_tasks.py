@@ -127,14 +127,12 @@ def _sums(line: Line) -> dict[str, Any]:
 def _print_statement(by: str, made: Statement, rows: list[dict[str, Any]]) -> None:
     from jecp_mcp.cli import rich_output
 
-    names = ("calls", "charged", "refunded", "net", "held", "in doubt", "uncharged")
-    columns = [(by, "left"), *((name, "right") for name in names)]
-    out = rich_output.console()
-    out.print(
-        rich_output.table("Statement (USDC, UTC)", columns, [[str(cell) for cell in row.values()] for row in rows])
-    )
+    columns: list[rich_output.Column] = [(by, "left"), ("calls", "right"), ("charged", "right"), ("refunded", "right")]
+    columns += [("net", "right"), ("held", "right"), ("in doubt", "right"), ("uncharged", "right")]
+    cells = [[str(cell) for cell in row.values()] for row in rows]
+    rich_output.show(rich_output.Listing("Statement (USDC, UTC)", columns, cells))
     if made.total.held:
-        out.print("held: counts as spent, though nobody knows yet whether it was charged; in doubt is a part of it.")
+        print("held: counts as spent, though nobody knows yet whether it was charged; in doubt is a part of it.")
 
 
 async def export(given: Start, target: str, form: str | None, events: bool) -> int:

@@ -46,6 +46,25 @@ def split_version(text: str) -> tuple[str, str | None]:
     return (f"{before}{colon}{action}", version) if at else (text, None)
 
 
+def notations(text: str) -> Iterator[tuple[str, str | None]]:
+    """What a text may name: each a tool name, an action's key or a capability id, and the version that goes with it.
+
+    The key ``docs/pdf:merge`` is also written ``docs/pdf/merge`` and ``docs/pdf.merge``; a version stands behind the
+    capability or at the end, ``docs/pdf@1.0.0.merge`` or ``docs/pdf.merge@1.0.0``.
+    """
+    yield split_version(text)
+    before, at, after = text.partition("@")
+    if ":" in text:
+        return
+    for joint in "/.":
+        capability, _, action = before.rpartition(joint)
+        if capability and action:
+            yield f"{capability}:{action}", after if at else None
+        version, _, action = after.rpartition(joint)
+        if before and version and action:
+            yield f"{before}:{action}", version
+
+
 class Collision(NamedTuple):
     """Actions whose plain names are the same (hosts may fold case), and what each is called instead."""
 
