@@ -274,7 +274,7 @@ def _print(shown: list[dict[str, Any]], given: Start) -> None:
         )
         for one in shown
     ]
-    columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("tier", "left")]
+    columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("tier", "spare")]
     columns.append(("what it does", "prose"))
     found = "1 action" if len(shown) == 1 else f"{len(shown)} actions"
     rich_output.show(rich_output.Listing(f"{found} at {given.settings.hub.base_url}", columns, rows))

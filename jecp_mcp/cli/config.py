@@ -51,11 +51,11 @@ def _credentials(given: Start) -> dict[str, Any] | None:
 
 
 def _settings(given: Start, origins: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """By dotted key, the value as JSON and its origin; amounts as decimal text in USDC."""
+    """By dotted key, the value as JSON and where it comes from, None for a default; amounts as decimal text in USDC."""
     made: dict[str, dict[str, Any]] = {}
     for section, values in given.settings.model_dump(mode="python").items():
         for key, value in values.items():
-            origin = origins.get(f"{section}.{key}", "default")
+            origin = origins.get(f"{section}.{key}")
             made[f"{section}.{key}"] = {"value": _readable(section, key, value), "from": origin}
     return made
 
@@ -91,7 +91,7 @@ def _print(shown: dict[str, Any], path: str) -> None:
     told = {"settings file": shown["file"] or f"{path} (not there)", "state folder": shown["state_dir"]}
     rich_output.show(rich_output.Facts({**told, "credentials": agent}))
     columns: list[Column] = [("setting", "left"), ("value", "prose"), ("from", "prose")]
-    rows = [(key, _text(one["value"]), one["from"]) for key, one in shown["settings"].items()]
+    rows = [(key, _text(one["value"]), one["from"] or "") for key, one in shown["settings"].items()]
     rich_output.show(rich_output.Listing("\nSettings", columns, rows))
 
 

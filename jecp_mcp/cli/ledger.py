@@ -145,7 +145,7 @@ def _print(calls: list[dict[str, Any]], given: Start) -> None:
         rich_output.show(rich_output.Facts({"no call yet": given.ledger}))
         return
     columns: list[rich_output.Column] = [("call", "left"), ("when", "left"), ("tool", "left"), ("state", "left")]
-    columns += [("held", "right"), ("charged", "right"), ("transaction", "left")]
+    columns += [("held", "right"), ("charged", "right"), ("transaction", "spare")]
     rows = [
         (
             one["call_id"],

@@ -23,14 +23,15 @@ OK: Final = "green"
 WARNING: Final = "yellow"
 FAULT: Final = "red"
 
-Kind = Literal["left", "right", "prose"]
+Kind = Literal["left", "right", "prose", "spare"]
 Column = tuple[str, Kind]
-"""A heading, and how its cells stand: whole, on the left or the right, or as prose, which may be folded."""
+"""A heading, and how its cells stand: whole, on the left or the right; as prose, which may be folded; or whole and
+spared first, where a table has no room for it."""
 
 _PIPE_WIDTH: Final = 100_000
 """For programs and files a row is a line, however long."""
 
-_PROSE: Final = 24
+_PROSE: Final = 20
 """The fewest columns in which prose is still read as prose."""
 
 _STATE_STYLES: Final = {
@@ -119,22 +120,27 @@ class Listing:
         """Choose by what the console has room for."""
         if self._title:
             yield _whole(Text(self._margin) + Text(self._title, "bold"))
-        table, room = self._table(), options.max_width - len(self._margin)
-        if Measurement.get(console, options.update(width=_PIPE_WIDTH), table).minimum <= room:
-            yield from _table_lines(console, Padding(table, (0, 0, 0, len(self._margin)), expand=False), options)
-        else:
-            yield from self._records(room)
+        room = options.max_width - len(self._margin)
+        everything = range(len(self._columns))
+        for places in (everything, [place for place in everything if self._columns[place][1] != "spare"]):
+            table = self._table(places)
+            if Measurement.get(console, options.update(width=_PIPE_WIDTH), table).minimum <= room:
+                yield from _table_lines(console, Padding(table, (0, 0, 0, len(self._margin)), expand=False), options)
+                return
+        yield from self._records(room)
 
-    def _table(self) -> Table:
-        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for place, (heading, kind) in enumerate(self._columns):
+    def _table(self, places: Sequence[int]) -> Table:
+        made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+        for place in places:
+            heading, kind = self._columns[place]
             natural = max(cell_len(text) for text in (heading, *(row[place].plain for row in self._rows)))
             if kind == "prose":
                 made.add_column(heading, overflow="fold", min_width=min(natural, _PROSE))
             else:
-                made.add_column(heading, justify=kind, no_wrap=True, overflow="ignore", min_width=natural)
+                justify: Literal["left", "right"] = "right" if kind == "right" else "left"
+                made.add_column(heading, justify=justify, no_wrap=True, overflow="crop", min_width=natural)
         for row in self._rows:
-            made.add_row(*row)
+            made.add_row(*(row[place] for place in places))
         return made
 
     def _records(self, room: int) -> RenderResult:

@@ -36,6 +36,8 @@ _HASH_LENGTHS: Final = (8, 16, 32)
 _FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 _SOUND: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 _GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
+_BETWEEN_IDS: Final = "/.:"
+_SLASHES: Final = str.maketrans(dict.fromkeys(_BETWEEN_IDS, "/"))
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
 
 
@@ -49,20 +51,26 @@ def split_version(text: str) -> tuple[str, str | None]:
 def notations(text: str) -> Iterator[tuple[str, str | None]]:
     """What a text may name: each a tool name, an action's key or a capability id, and the version that goes with it.
 
-    The key ``docs/pdf:merge`` is also written ``docs/pdf/merge`` and ``docs/pdf.merge``; a version stands behind the
-    capability or at the end, ``docs/pdf@1.0.0.merge`` or ``docs/pdf.merge@1.0.0``.
+    The key ``docs/pdf:merge`` is also written with any of ``/``, ``.`` and ``:`` between its ids; a version stands
+    behind the capability or at the end, ``docs/pdf@1.0.0.merge`` or ``docs.pdf.merge@1.0.0``.
     """
     yield split_version(text)
     before, at, after = text.partition("@")
-    if ":" in text:
-        return
-    for joint in "/.":
-        capability, _, action = before.rpartition(joint)
-        if capability and action:
-            yield f"{capability}:{action}", after if at else None
+    pinned = [(before, after if at else None)]
+    for joint in _BETWEEN_IDS if at else "":
         version, _, action = after.rpartition(joint)
-        if before and version and action:
-            yield f"{before}:{action}", version
+        pinned.append((f"{before}:{action}", version))
+    for plain, version in pinned:
+        match plain.translate(_SLASHES).split("/"):
+            case [capability]:
+                yield capability, version
+            case [first, second]:
+                yield f"{first}:{second}", version
+                yield f"{first}/{second}", version
+            case [namespace, capability, action]:
+                yield f"{namespace}/{capability}:{action}", version
+            case _:
+                pass
 
 
 class Collision(NamedTuple):
