@@ -98,6 +98,7 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
             given = await stack.enter_async_context(sandbox_start(given))
             _tell_sandbox(given)
         from jecp_mcp.cli.assembly import build
+        from jecp_mcp.cli.unmatched_patterns import PatternNotices
         from jecp_mcp.mandate.opening import tls_weakness
 
         weak = tls_weakness(given.settings.ledger)
@@ -105,6 +106,9 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
             log.warning("%s", weak)
         notice = _ListChanged()
         bridge = await stack.enter_async_context(build(given, changed=notice))
+        notices = PatternNotices(given.settings)
+        notices.look(bridge.source.current)
+        bridge.source.subscribe(lambda _diff: notices.look(bridge.source.current))
         await _first_catalog(bridge)
         from jecp_mcp.server import transports
         from jecp_mcp.server.elicitation import Askers
