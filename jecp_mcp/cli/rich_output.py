@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,10 +57,12 @@ class _Console(Console):
 
 def console(*, stderr: bool = False) -> Console:
     """A console that colours only a terminal that wants it, and does not fold lines for a pipe."""
-    stream = sys.stderr if stderr else sys.stdout
+    stream, size = sys.stderr if stderr else sys.stdout, shutil.get_terminal_size()
     made = _Console(
         file=colour_stream(stream),
-        width=None if stream.isatty() else _PIPE_WIDTH,
+        # Both are given, for rich takes a dumb terminal for one of 80 columns otherwise.
+        width=size.columns if stream.isatty() else _PIPE_WIDTH,
+        height=size.lines,
         color_system="auto" if colours(stream) else None,
         highlight=False,
         soft_wrap=False,
