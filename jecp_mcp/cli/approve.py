@@ -142,9 +142,11 @@ def tell(shown: dict[str, Any], *, json_wanted: bool) -> None:
     if json_wanted:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
         return
+    from jecp_mcp.cli import rich_output
+
     if shown["state"] == "granted":
-        upto = "" if shown["exact"] else "up to "
-        print(f"Approved {shown['action']} for {upto}{shown['at_most_usdc']} USDC, once, until {shown['expires_at']}.")
+        amount = f"{'' if shown['exact'] else 'up to '}{shown['at_most_usdc']} USDC"
+        rich_output.say(f"Approved {shown['action']} for {amount}, once, until {shown['expires_at']}.", rich_output.OK)
         print("Tell the agent to make the same call again.")
     else:
         print(f"Refused {shown['action']}. Nothing is charged.")

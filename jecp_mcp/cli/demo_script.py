@@ -241,7 +241,7 @@ class DemoScript:
             (row["tool"], row["state"], row["charged_usdc"], theirs.get(row["call_id"], {}).get("amount_usdc", "—"))
             for row in reversed(ours)
         ]
-        rows.append(("", "together", spent["charged_usdc"], books["charged_usdc"]))
+        rows.append(("together", "", spent["charged_usdc"], books["charged_usdc"]))
         self._log.table(
             [("tool", "left"), ("state", "left"), ("our ledger", "right"), ("the Hub's books", "right")], rows
         )
@@ -253,10 +253,10 @@ class DemoScript:
             "every call stands in both books with the same amount",
         )
         self._log.check(
-            Decimal(spent["totals"]["charged_usdc"]) == Decimal(books["charged_usdc"]),
+            Decimal(spent["charged_usdc"]) == Decimal(books["charged_usdc"]),
             "the sums are equal to the micro-USDC",
         )
-        self._log.check(Decimal(spent["totals"]["held_usdc"]) == 0, "nothing is left held")
+        self._log.check(Decimal(spent["held_usdc"]) == 0, "nothing is left held")
 
     async def _call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._log.request(tool, arguments)

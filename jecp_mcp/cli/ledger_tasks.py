@@ -69,12 +69,15 @@ async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
         told |= {"anchored": report.anchored, "findings": findings, "charged_too_much": too_much}
         print(json.dumps(told, indent=2))
         return 1 if findings else 0
+    from jecp_mcp.cli import rich_output
+
     for finding in findings:
-        print(f"does not hold: {finding}")
+        rich_output.say(f"does not hold: {finding}", rich_output.FAULT)
     for words in too_much:
-        print(f"look at it: {words}; `jecp-mcp reconcile` rules on it")
+        rich_output.say(f"look at it: {words}; `jecp-mcp reconcile` rules on it", rich_output.WARNING)
     if not findings:
-        print(f"Everything holds: {report.calls} calls and {report.events} events, every digest and every meter.")
+        counted = f"{report.calls} calls and {report.events} events, every digest and every meter"
+        rich_output.say(f"Everything holds: {counted}.", rich_output.OK)
         if report.anchored:
             print("The given head is in the chain: nothing up to it was rewritten.")
     print(f"head: {report.head}")

@@ -56,11 +56,11 @@ def notations(text: str) -> Iterator[tuple[str, str | None]]:
     """
     yield split_version(text)
     before, at, after = text.partition("@")
-    pinned = [(before, after if at else None)]
+    named: list[tuple[str, str | None]] = [(before, after if at else None)]
     for joint in _BETWEEN_IDS if at else "":
-        version, _, action = after.rpartition(joint)
-        pinned.append((f"{before}:{action}", version))
-    for plain, version in pinned:
+        version_before, _, action = after.rpartition(joint)
+        named.append((f"{before}:{action}", version_before))
+    for plain, version in named:
         match plain.translate(_SLASHES).split("/"):
             case [capability]:
                 yield capability, version
