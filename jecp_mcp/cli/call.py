@@ -141,7 +141,13 @@ def _show(answer: Mapping[str, Any]) -> None:
 
 
 async def pay_and_show(
-    given: Start, tool: str, arguments: dict[str, Any], output: Path | None, as_json: bool, show_free: Show = _show
+    given: Start,
+    tool: str,
+    arguments: dict[str, Any],
+    output: Path | None,
+    as_json: bool,
+    catalog: bool = True,
+    show_free: Show = _show,
 ) -> ToolResult:
     """Make a call of a tool, save its files to `output` and print it.
 
@@ -151,6 +157,7 @@ async def pay_and_show(
         arguments: what it is called with.
         output: a file or a folder; None saves nothing.
         as_json: print for programs.
+        catalog: whether it takes a catalog, as all does that is bought.
         show_free: prints, for people, what one of the free tools says.
 
     Raises:
@@ -165,7 +172,8 @@ async def pay_and_show(
 
     store = ArtifactRecorder(given.state / "artifacts", given.settings.artifacts, SystemClock())
     async with build(given, store=store) as bridge:
-        await fetch_catalog(bridge)
+        if catalog:
+            await fetch_catalog(bridge)
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
@@ -186,7 +194,9 @@ def _deliver(
         PaidNotShown: it is paid, or may be, and that could not be done.
         CallFailed: the same of what cost nothing.
     """
-    receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), result.structured or {})
+    # What a free tool says of a call delivers none of its answer.
+    told = result.structured or {} if result.is_error else {}
+    receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), told)
     call_id, charged = receipt.get("call_id"), receipt.get("charged", "no")
     if output is not None:
         saved, problems = _save(files.files, output)

@@ -35,7 +35,7 @@ def command(call_id: str | None, as_json: bool, **given: Any) -> None:
     from jecp_mcp.cli.call import pay_and_show
     from jecp_mcp.cli.own_tools import CallFailed, why
 
-    result = anyio.run(pay_and_show, where, "jecp_status", {"call_id": call_id}, None, as_json, _print)
+    result = anyio.run(pay_and_show, where, "jecp_status", {"call_id": call_id}, None, as_json, False, _print)
     if result.is_error:
         raise CallFailed(why(result))
 

@@ -233,6 +233,20 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line_and_status_1(run: Any, a
     assert len(err.splitlines()) == 1
 
 
+def test_what_became_of_a_call_is_known_without_a_hub(run: Any, state: Path) -> None:
+    bought(state, call_id="call_first", price=50_000, charged=30_000)
+    bought(state, call_id="call_second", price=70_000, charged=None)
+    for arguments in (("status",), ("status", "call_second")):
+        status, out, _ = run(*arguments, "--hub", "http://127.0.0.1:9")
+        assert (status, "call_second" in out, "in_doubt" in out, "not known" in out) == (0, True, True, True)
+    # Its answer is still to come, for whoever asks then.
+    rows = {row["call_id"]: row for row in json.loads(run("ledger", "--json")[1])}
+    assert rows["call_second"]["delivered"] is False
+    status, out, err = run("status", "call_third", "--json", "--hub", "http://127.0.0.1:9")
+    assert (status, json.loads(out)["error"]["code"]) == (1, "CALL_NOT_FOUND")
+    assert err.startswith("jecp-mcp: CALL_NOT_FOUND")
+
+
 def test_a_sandbox_that_does_not_start_is_told_and_ends_the_server(run: Any, state: Path) -> None:
     (state / "sandbox.sqlite").mkdir(parents=True)
     status, _, err = run("serve", "--sandbox")
