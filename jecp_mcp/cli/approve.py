@@ -12,13 +12,17 @@ import anyio
 import anyio.to_thread
 import click
 
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 
 ON_A_PAGE: Final = 10
 """How many questions are listed at once."""
 
 
-@click.command("approve")
+@click.command(
+    "approve",
+    epilog=examples("jecp-mcp approve", "jecp-mcp approve K7QW-2MXB"),
+)
 @click.argument("code", required=False)
 @click.option("--full", is_flag=True, help="With a code: show all arguments, however long, and then ask.")
 @click.option("--page", type=click.IntRange(min=1), default=1, help="Without a code: which page to list.")
@@ -138,9 +142,11 @@ def tell(shown: dict[str, Any], *, json_wanted: bool) -> None:
     if json_wanted:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
         return
+    from jecp_mcp.cli import rich_output
+
     if shown["state"] == "granted":
-        upto = "" if shown["exact"] else "up to "
-        print(f"Approved {shown['action']} for {upto}{shown['at_most_usdc']} USDC, once, until {shown['expires_at']}.")
+        amount = f"{'' if shown['exact'] else 'up to '}{shown['at_most_usdc']} USDC"
+        rich_output.say(f"Approved {shown['action']} for {amount}, once, until {shown['expires_at']}.", rich_output.OK)
         print("Tell the agent to make the same call again.")
     else:
         print(f"Refused {shown['action']}. Nothing is charged.")
@@ -152,9 +158,13 @@ def _list(shown: list[dict[str, Any]], page: int, total: int) -> None:
     if not shown:
         print("Nothing waits for an answer.")
         return
-    columns = [("code", "left"), ("action", "left"), ("at most", "right"), ("because", "left"), ("until", "left")]
-    rows = [(one["code"], one["action"], one["at_most_usdc"], one["because"], one["expires_at"][:19]) for one in shown]
-    rich_output.console().print(rich_output.table("Waiting for an answer, the oldest first (USDC, UTC)", columns, rows))
+    columns: list[rich_output.Column] = [("code", "left"), ("action", "left"), ("at most", "right"), ("until", "left")]
+    columns.append(("because", "prose"))
+    rows = [
+        (one["code"], one["action"], one["at_most_usdc"], one["expires_at"][:19].replace("T", " "), one["because"])
+        for one in shown
+    ]
+    rich_output.show(rich_output.Listing("Waiting for an answer, the oldest first (USDC, UTC)", columns, rows))
     first = (page - 1) * ON_A_PAGE + 1
     last = first + len(shown) - 1
     more = f"; {total - last} more: jecp-mcp approve --page {page + 1}" if last < total else ""

@@ -21,7 +21,6 @@ from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.cli.credential_store import CredentialStore
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.publisher import Publisher
-from jecp_mcp.cli.unmatched_patterns import PatternNotices
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import LedgerError, PayeeError
 from jecp_mcp.mandate.ledger import Ledger
@@ -68,6 +67,7 @@ class Bridge:
     pins: Pins
     publisher: Publisher
     ledger: Ledger
+    wallet: Wallet
     _tasks: TaskGroup
 
     @property
@@ -165,9 +165,6 @@ async def build(
     if ledger.fault is not None:
         log.error("nothing can be bought: %s", ledger.fault)
     pins = Pins(start.state / PINS, hub, settings.catalog, clock)
-    notices = PatternNotices(settings)
-    notices.look(source.current)
-    source.subscribe(lambda _diff: notices.look(source.current))
     registry = ToolRegistry(settings.tools)
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
@@ -197,7 +194,19 @@ async def build(
     try:
         async with _opened(ways.values()), calls.open(), anyio.create_task_group() as tasks:
             yield Bridge(
-                dispatcher, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks
+                dispatcher,
+                calls,
+                source,
+                registry,
+                finder,
+                policy,
+                start,
+                client,
+                pins,
+                publisher,
+                ledger,
+                deps.wallet,
+                tasks,
             )
             tasks.cancel_scope.cancel()
     finally:

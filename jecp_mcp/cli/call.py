@@ -8,35 +8,41 @@ import json
 import os
 import select
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
 import click
 
+from jecp_mcp.cli.completion import complete_tools
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.errors import JecpMcpError, PaidNotShown, PayeeError
-from jecp_mcp.invisible import escape
+from jecp_mcp.cli.own_tools import CallFailed, fetch_catalog, why
+from jecp_mcp.cli.terminal import ProgressLine, Terminal, Unshown
+from jecp_mcp.errors import PaidNotShown
 
 if TYPE_CHECKING:
-    from jecp_mcp.calls.ports import Question, Reply
     from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
     from jecp_mcp.cli.assembly import Bridge
     from jecp_mcp.tools.types import ToolResult
 
 
+Show = Callable[[Mapping[str, Any]], None]
+
 _MOST_ALIKE = 1_000
 """How many files of one name a folder may have."""
 
 
-class CallFailed(JecpMcpError):
-    """The call was refused or failed; its message says so."""
-
-
-@click.command("call")
-@click.argument("tool")
+@click.command(
+    "call",
+    epilog=examples(
+        """jecp-mcp call text-stats_count '{"text": "one two three"}'""",
+        "jecp-mcp call inkwell/invoice:render - --output invoice.pdf < invoice.json",
+        "jecp-mcp call inkwell.thumbnail.make@2.0.0 - --json < picture.json",
+    ),
+)
+@click.argument("tool", shell_complete=complete_tools)
 @click.argument("arguments", metavar="JSON", default="{}")
 @common_options
 @click.option(
@@ -52,7 +58,10 @@ def command(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Call TOOL with a JSON object of arguments ("-" reads it from standard input).
+    """Buy one call of TOOL, with a JSON object of arguments ("-" reads it from standard input).
+
+    TOOL is a tool's name or an action, such as docs/invoice:create, docs/invoice/create or docs/invoice.create, with
+    @VERSION behind it if you want no other.
 
     The exit status is 0 when the call is done and shown, 1 when it failed, 2 when it was asked for wrongly, and 3 when
     it is paid but could not be shown or saved: the same call again then gives the stored answer and is not charged.
@@ -61,16 +70,16 @@ def command(
     parsed = _parse_arguments(arguments)
     _check_room(output)
     check_streams()
-    result = anyio.run(_call, given, tool, parsed, output, as_json)
+    result = anyio.run(pay_and_show, given, tool, parsed, output, as_json)
     if result.is_error:
-        raise CallFailed(_why(result))
+        raise CallFailed(why(result))
 
 
 def check_streams() -> None:
     """See, before anything is paid for, that there is somebody to show it to.
 
     Raises:
-        NotDone: standard output or standard error is closed, its reader has gone, or it cannot be written.
+        CallFailed: standard output or standard error is closed, its reader has gone, or it cannot be written.
     """
     for name, stream in (("output", sys.stdout), ("error", sys.stderr)):
         try:
@@ -108,14 +117,6 @@ def _parse_arguments(text: str) -> dict[str, Any]:
     return value
 
 
-class Unshown:
-    """The presence of a caller that has nothing yet: an answer counts as delivered when it has been shown."""
-
-    async def listening(self) -> bool:
-        """As `jecp_mcp.calls.ports.Connection.listening`."""
-        return False
-
-
 def _check_room(output: Path | None) -> None:
     """Refuse a place that cannot take the file before the call is paid."""
     if output is None or output.is_dir():
@@ -128,7 +129,41 @@ def _check_room(output: Path | None) -> None:
         raise click.UsageError(f"there is no folder {output.parent}; nothing was bought", click.get_current_context())
 
 
-async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path | None, as_json: bool) -> ToolResult:
+def _show(answer: Mapping[str, Any]) -> None:
+    """Print an answer; in colours at a terminal."""
+    from jecp_mcp.cli import rich_output
+
+    out, text = rich_output.console(), _json(answer)
+    if out.is_terminal:
+        out.print_json(text, ensure_ascii=text.isascii())
+    else:
+        print(text)
+
+
+async def pay_and_show(
+    given: Start,
+    tool: str,
+    arguments: dict[str, Any],
+    output: Path | None,
+    as_json: bool,
+    catalog: bool = True,
+    show_free: Show = _show,
+) -> ToolResult:
+    """Make a call of a tool, save its files to `output` and print it.
+
+    Args:
+        given: where to buy.
+        tool: its name, or an action in any notation.
+        arguments: what it is called with.
+        output: a file or a folder; None saves nothing.
+        as_json: print for programs.
+        catalog: whether it takes a catalog, as all does that is bought.
+        show_free: prints, for people, what one of the free tools says.
+
+    Raises:
+        PayeeError: there is no catalog, now or from before.
+        CallFailed, PaidNotShown: it could not be shown.
+    """
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
     from jecp_mcp.cli.assembly import build
@@ -137,29 +172,31 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
 
     store = ArtifactRecorder(given.state / "artifacts", given.settings.artifacts, SystemClock())
     async with build(given, store=store) as bridge:
-        try:
-            await bridge.source.refresh()
-        except PayeeError:
-            # A catalog of an earlier run will do; without any there is nothing to call.
-            if not bridge.known:
-                raise
+        if catalog:
+            await fetch_catalog(bridge)
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
-        caller = Caller(LOCAL, asker=Terminal(given.settings.hub.base_url), connection=Unshown())
+        progress = ProgressLine()
+        caller = Caller(LOCAL, progress, Unshown(), Terminal(given.settings.hub.base_url))
         result = await bridge.dispatcher.call(tool, arguments, caller)
-        _deliver(bridge, store, result, output, as_json)
+        progress.end()
+        _deliver(bridge, store, result, output, as_json, show_free)
         return result
 
 
-def _deliver(bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output: Path | None, as_json: bool) -> None:
+def _deliver(
+    bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output: Path | None, as_json: bool, show_free: Show
+) -> None:
     """Save a result's files and show it; only then is the answer delivered.
 
     Raises:
         PaidNotShown: it is paid, or may be, and that could not be done.
-        NotDone: the same of what cost nothing.
+        CallFailed: the same of what cost nothing.
     """
-    receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), result.structured or {})
+    # What a free tool says of a call delivers none of its answer.
+    told = result.structured or {} if result.is_error else {}
+    receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), told)
     call_id, charged = receipt.get("call_id"), receipt.get("charged", "no")
     if output is not None:
         saved, problems = _save(files.files, output)
@@ -168,8 +205,9 @@ def _deliver(bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output
     try:
         if as_json:
             print(_json(_as_json(result, saved)))
-        else:
-            _print(result, saved)
+        elif not result.is_error:
+            (_show if result.meta else show_free)(result.structured or {})
+            _print_notes(result, saved)
         if output is not None and not files.files and not result.is_error:
             click.echo(f"nothing was saved to {output}: the result has no file", err=True)
         for stream in (sys.stdout, sys.stderr):
@@ -199,41 +237,6 @@ def _abandon_output() -> None:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, stream.fileno())
             os.close(null)
-
-
-class Terminal:
-    """Asks the person at the terminal; where there is none, nobody consents."""
-
-    def __init__(self, hub: str) -> None:
-        self._hub = hub
-
-    async def approve(self, question: Question) -> Reply:
-        """As `jecp_mcp.calls.ports.Asker.approve`."""
-        from jecp_mcp.calls import display
-        from jecp_mcp.calls.ports import Decision, Reply
-        from jecp_mcp.money import format_usdc
-
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            return Reply(Decision.UNABLE, "there is no terminal")
-        most = "" if question.exact else "up to "
-        given = display.arguments(question.arguments, display.MOST_SHOWN)
-        # What cannot be shown is refused before anybody is asked.
-        assert given is not None
-        click.echo(f"  arguments: {given}", err=True)
-        asked = (
-            f"{question.because} Buy {question.action} for {most}{format_usdc(question.amount)} USDC at {self._hub}?"
-        )
-        # A terminal's own line editor prints a question, past the filter before the streams.
-        asked = escape(asked, one_line=True)
-        said = await anyio.to_thread.run_sync(lambda: click.confirm(asked, default=False, err=True))
-        return Reply(Decision.ACCEPTED if said else Decision.DECLINED)
-
-    async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
-        """Links are printed with the result; nothing is opened."""
-        from jecp_mcp.calls.ports import Decision, Reply
-
-        del purpose, message
-        return Reply(Decision.UNABLE, "a terminal opens no links", await make())
 
 
 def _save(files: Sequence[tuple[str, bytes]], output: Path) -> tuple[list[Path], list[str]]:
@@ -315,28 +318,16 @@ def _json(value: Any) -> str:
     return text
 
 
-def _print(result: ToolResult, saved: list[Path]) -> None:
+def _print_notes(result: ToolResult, saved: list[Path]) -> None:
+    """What stands beside an answer: notices, the receipt, where its files are."""
     from jecp_mcp.cli import rich_output
     from jecp_mcp.tools.types import Text
 
-    if result.is_error:
-        return
-    out, notes = rich_output.console(), rich_output.console(stderr=True)
-    text = _json(result.structured)
-    if out.is_terminal:
-        out.print_json(text, ensure_ascii=text.isascii())
-    else:
-        print(text)
     for part in result.blocks[1:]:
         if isinstance(part, Text):
-            notes.print(rich_output.plain(part.text), style="green" if part.text.startswith("Paid") else "")
+            told = part.text.startswith(("Paid", "Free", "Already paid"))
+            rich_output.say(part.text, rich_output.OK if told else "", stderr=True)
+    if not result.meta:
+        rich_output.say("Free: nothing was charged.", rich_output.OK, stderr=True)
     for path in saved:
-        notes.print(f"saved to {rich_output.plain(str(path))}")
-
-
-def _why(result: ToolResult) -> str:
-    """The error, and what to do next, in one line."""
-    shown = dict(result.structured or {})
-    error, step = shown.get("error", {}), shown.get("next_action", {})
-    parts = [f"{error.get('code')}: {error.get('message')}", step.get("hint"), step.get("url")]
-    return " ".join(str(part) for part in parts if part)
+        rich_output.say(f"saved to {path}", stderr=True)

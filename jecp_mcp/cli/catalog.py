@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.codes import NOT_HELD
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.errors import PayeeError
 
@@ -27,28 +29,36 @@ _MOST_TOLD = 5
 
 
 class _Listing(click.Group):
-    """A group whose listing needs no name: ``catalog QUERY`` is ``catalog list QUERY``."""
+    """A group whose listing needs no name: ``catalog`` is ``catalog list``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put ``list`` before arguments that name no command."""
-        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+        """Put ``list`` before options.
+
+        Raises:
+            click.UsageError: what is named is no command, as when somebody searches.
+        """
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["list", *args]
+        elif args[0] not in self.commands and not args[0].startswith("-"):
+            raise click.UsageError(f"did you mean jecp-mcp search {shlex.quote(' '.join(args)[:80])}?", ctx)
         return super().parse_args(ctx, args)
 
 
-@click.group("catalog", cls=_Listing)
+@click.group(
+    "catalog",
+    cls=_Listing,
+    epilog=examples("jecp-mcp catalog", "jecp-mcp catalog --changes", "jecp-mcp catalog approve docs/invoice:create"),
+)
 def command() -> None:
-    """Show what the Hub sells; with a QUERY only what matches it, best first. Approve what changed in it."""
+    """Show everything that the Hub sells, and what it costs. Approve what changed in it."""
 
 
-@command.command("list")
-@click.argument("query", required=False, default="")
+@command.command("list", epilog=examples("jecp-mcp catalog list --limit 100 --json"))
 @common_options
 @click.option("--changes", is_flag=True, help="Only what is held until you approve it, and why.")
 @click.option("--limit", type=click.IntRange(1, _MOST), help="At most so many.")
 @as_json
 def listing(
-    query: str,
     hub: str | None,
     config: Path | None,
     state_dir: Path | None,
@@ -56,21 +66,21 @@ def listing(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """Show what the Hub sells; with QUERY only what matches it, best first."""
+    """Show everything that the Hub sells, by name. `jecp-mcp search` finds what you need."""
     given = start(hub, config, state_dir)
     if changes:
-        if query:
-            raise click.UsageError("--changes shows every change; leave out the query", click.get_current_context())
         _tell_changes(anyio.run(read_changes, given), as_json=as_json)
         return
-    shown = anyio.run(read, given, query, limit or _MOST)
+    shown = anyio.run(read, given, limit or _MOST)
     if as_json:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         _print(shown, given)
 
 
-@command.command("approve")
+@command.command(
+    "approve", epilog=examples("jecp-mcp catalog approve docs/invoice:create", "jecp-mcp catalog approve --all")
+)
 @click.argument("keys", nargs=-1, metavar="KEY...")
 @common_options
 @click.option("--all", "everything", is_flag=True, help="Approve everything that is held.")
@@ -78,7 +88,7 @@ def listing(
 def approve(
     keys: tuple[str, ...], hub: str | None, config: Path | None, state_dir: Path | None, everything: bool, yes: bool
 ) -> None:
-    """Accept what changed of the actions KEY, such as docs/invoice:create, after showing it."""
+    """Accept what changed of the actions KEY, such as docs/invoice:create, after showing it. Any notation will do."""
     context = click.get_current_context()
     if bool(keys) == everything:
         raise click.UsageError("name the actions to approve, or give --all", context)
@@ -87,7 +97,7 @@ def approve(
     anyio.run(_approve, start(hub, config, state_dir), keys, yes)
 
 
-async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
+async def read(given: Start, limit: int) -> list[dict[str, Any]]:
     """The catalog as JSON; prices are decimal text in USDC.
 
     Raises:
@@ -98,11 +108,8 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
 
     async with build(given) as bridge:
         await bridge.source.refresh()
-        if query:
-            found = bridge.finder.search(query, limit=limit)
-        else:
-            current = bridge.source.current
-            found = [current.actions[key] for key in sorted(current.actions)[:limit]]
+        current = bridge.source.current
+        found = [current.actions[key] for key in sorted(current.actions)[:limit]]
         aside, views = bridge.registry.quarantined, Views(bridge.registry, given.settings.tools)
         shown = [_action_json(bridge, action, aside.get(action.key)) for action in found]
         cut, clashes = set(bridge.registry.cut), {key for one in bridge.registry.collisions for key, _ in one.names}
@@ -149,10 +156,11 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
         await bridge.source.refresh()
         current = bridge.source.current
         held = {one.key: one for one in bridge.pins.held(current)}
-        strangers = [key for key in keys if key not in held]
+        named = {key: found.key if (found := bridge.registry.find(key)) is not None else key for key in keys}
+        strangers = [key for key in keys if named[key] not in held]
         if strangers:
             raise PayeeError(NOT_HELD, f"nothing is to be approved of {', '.join(strangers)}")
-        wanted = [held[key] for key in keys or held]
+        wanted = [held[key] for key in dict.fromkeys(named.values()) or held]
         if not wanted:
             print("Nothing is held.")
             return
@@ -246,24 +254,32 @@ def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, 
 
 
 def _print(shown: list[dict[str, Any]], given: Start) -> None:
+    from rich.text import Text
+
     from jecp_mcp.cli import rich_output
+    from jecp_mcp.cli.offer_words import price, purpose
 
-    def price(one: dict[str, Any]) -> str:
-        amount = one["price_usdc"]
-        return "unknown" if amount is None else f"from {amount}" if one["price_kind"] == "metered" else str(amount)
-
-    def words(one: dict[str, Any]) -> str:
+    def words(one: dict[str, Any]) -> Text:
         if one["set_aside"]:
-            return f"set aside: {one['set_aside']}"
-        said = one["title"] or one["description"]
-        return f"{one['caution']} {said}" if one["caution"] else str(said)
+            return Text(f"set aside: {one['set_aside']}", rich_output.WARNING)
+        said = purpose(one["description"], one["title"])
+        return Text(f"{one['caution']} {said}", rich_output.WARNING) if one["caution"] else Text(said)
 
-    rows = [(one["tool"] or f"({one['action']})", price(one), one["trust_tier"], words(one)) for one in shown]
-    columns = [("tool", "left"), ("USDC", "right"), ("tier", "left"), ("what it does", "left")]
+    rows = [
+        (
+            one["tool"] or f"({one['action']})",
+            price(one["price_usdc"], metered=one["price_kind"] == "metered"),
+            one["trust_tier"],
+            words(one),
+        )
+        for one in shown
+    ]
+    columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("tier", "spare")]
+    columns.append(("what it does", "prose"))
     found = "1 action" if len(shown) == 1 else f"{len(shown)} actions"
-    rich_output.console().print(rich_output.table(f"{found} at {given.settings.hub.base_url}", columns, rows))
+    rich_output.show(rich_output.Listing(f"{found} at {given.settings.hub.base_url}", columns, rows))
     for line in _about_hosts(shown):
-        print(line)
+        rich_output.say(line)
 
 
 def _about_hosts(shown: list[dict[str, Any]]) -> Iterator[str]:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
+from jecp_mcp.cli.examples import examples
+
 if TYPE_CHECKING:
     from jecp_mcp.cli.hub_process import SandboxHub
 
 PER_CALL, PER_DAY = "0.25", "2.00"
 
 
-@click.command("demo")
+@click.command("demo", epilog=examples("jecp-mcp demo --output bought"))
 @click.option(
     "--output",
     metavar="DIR",

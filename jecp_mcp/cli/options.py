@@ -48,6 +48,15 @@ def common_options(command: Command) -> Command:
     return _HUB(_CONFIG(_STATE(command)))
 
 
+def start_from(given: Mapping[str, Any]) -> Start:
+    """What the options of `common_options` come to, by their names.
+
+    Raises:
+        SettingsError: something of it is wrong.
+    """
+    return start(given["hub"], given["config"], given["state_dir"])
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """What a command starts from.

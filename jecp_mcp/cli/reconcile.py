@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.errors import JecpMcpError
 
@@ -28,7 +29,14 @@ class NotRuled(JecpMcpError):
     """Nothing was ruled; its message says why."""
 
 
-@click.command("reconcile")
+@click.command(
+    "reconcile",
+    epilog=examples(
+        "jecp-mcp reconcile",
+        """jecp-mcp reconcile call_5f2c --charged 0.05 --reason "on the Hub's statement of 3 November\"""",
+        'jecp-mcp reconcile call_77ab --free --reason "not on the statement"',
+    ),
+)
 @click.argument("call_id", required=False)
 @click.option(
     "--charged",
@@ -53,13 +61,9 @@ def command(
 ) -> None:
     """Rule whether a call whose outcome was lost was charged; without CALL_ID, list the calls that need it.
 
-    \x08
-    jecp-mcp reconcile call_5f2c --charged 0.05 --reason "on the Hub's statement of 3 November"
-    jecp-mcp reconcile call_77ab --free --reason "not on the statement"
-
     Until you rule, such a call counts as spent. Proof of a charge that comes later overrules "free". A call for which
     the Hub says that it took more than it was allowed to is listed too; a ruling moves what it counts for.
-    """  # noqa: D301 - click reads the backspace itself
+    """
     given = start(hub, config, state_dir)
     if call_id is None:
         if charged is not None or free or reason is not None:
@@ -240,23 +244,22 @@ def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
     if not needs and not found_out:
         print("No call needs a ruling.")
         return
-    out = rich_output.console()
-    columns = [("reserved", "left"), ("tool", "left"), ("state", "left"), ("held", "right"), ("evidence", "left")]
-    columns += [("until", "left"), ("call", "left")]
+    columns: list[rich_output.Column] = [("call", "left"), ("reserved", "left"), ("tool", "left"), ("state", "left")]
+    columns += [("held", "right"), ("until", "left"), ("evidence", "prose")]
     for title, rows in (("Needs a ruling (USDC, UTC)", needs), ("Will still be found out (USDC, UTC)", found_out)):
         cells = [
             (
+                one["call_id"],
                 one["created_at"][:19].replace("T", " "),
                 one["tool"],
                 rich_output.state(one["state"]),
                 one["held_usdc"] if one["state"] not in _ENDED else f"{one['charged_usdc']} taken",
-                one["evidence"] or "",
                 (one["found_out_until"] or "")[:19].replace("T", " "),
-                one["call_id"],
+                one["evidence"] or "",
             )
             for one in rows
         ]
         if cells:
-            out.print(rich_output.table(title, columns, cells))
+            rich_output.show(rich_output.Listing(title, columns, cells))
     if needs:
         print("Look them up at the Hub, then: jecp-mcp reconcile CALL_ID --charged [AMOUNT] | --free --reason TEXT")

@@ -17,12 +17,16 @@ from typing import Any, Literal
 
 import click
 
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.settings import state_dir
 
 Dialect = Literal["reference", "spec"]
 
 
-@click.command("sandbox")
+@click.command(
+    "sandbox",
+    epilog=examples("jecp-mcp sandbox", "jecp-mcp sandbox --port 0 --dialect spec"),
+)
 @click.option("--port", type=click.IntRange(0, 65_535), default=8401, show_default=True, help="0 takes a free one.")
 @click.option(
     "--dialect",

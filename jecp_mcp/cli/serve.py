@@ -19,6 +19,7 @@ import anyio
 import anyio.to_thread
 import click
 
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, common_options, start
 from jecp_mcp.server.log_limits import LogLimits
 from jecp_mcp.settings import empty_variables
@@ -40,8 +41,16 @@ FIRST_CATALOG_SECONDS: Final = 2.5
 
 _HANDLER_POLL_SECONDS: Final = 0.02
 
+_WAITS_FOR_HOST: Final = (
+    "jecp-mcp serve waits for an MCP host, which speaks to it over standard input; your host starts it by itself when "
+    "its configuration names it. To buy by hand, see jecp-mcp --help. Ctrl-C ends it."
+)
 
-@click.command("serve")
+
+@click.command(
+    "serve",
+    epilog=examples("jecp-mcp serve", "jecp-mcp serve --sandbox", "jecp-mcp serve --transport http --port 8402"),
+)
 @click.option(
     "--transport",
     type=click.Choice(["stdio", "sse", "http"]),
@@ -76,6 +85,8 @@ def command(
     given = start(hub, config, state_dir, overrides=overrides, sandbox=sandbox)
     for path in writable_by_others(os.environ, config, given.state):
         log.warning("other users may write %s, and so set your limits; run: chmod go-w %s", path, path)
+    if transport == "stdio" and sys.stdin.isatty():
+        print(_WAITS_FOR_HOST, file=sys.stderr, flush=True)
     anyio.run(_serve, given, transport, sandbox)
 
 
@@ -85,7 +96,9 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
             from jecp_mcp.cli.hub_process import sandbox_start
 
             given = await stack.enter_async_context(sandbox_start(given))
+            _tell_sandbox(given)
         from jecp_mcp.cli.assembly import build
+        from jecp_mcp.cli.unmatched_patterns import PatternNotices
         from jecp_mcp.mandate.opening import tls_weakness
 
         weak = tls_weakness(given.settings.ledger)
@@ -93,6 +106,9 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
             log.warning("%s", weak)
         notice = _ListChanged()
         bridge = await stack.enter_async_context(build(given, changed=notice))
+        notices = PatternNotices(given.settings)
+        notices.look(bridge.source.current)
+        bridge.source.subscribe(lambda _diff: notices.look(bridge.source.current))
         await _first_catalog(bridge)
         from jecp_mcp.server import transports
         from jecp_mcp.server.elicitation import Askers
@@ -121,6 +137,14 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
             with _signals_for_http():
                 await serve(server, given.settings.server, bound, _approvals(bridge, given.settings.server, bound))
         tasks.cancel_scope.cancel()
+
+
+def _tell_sandbox(given: Start) -> None:
+    """Where the Hub with test money is, and how a person fills the wallet there; on stderr, like all for people."""
+    hub, account = given.settings.hub.base_url, given.credentials
+    assert account is not None, "a sandbox comes with its test agent"
+    fill = f"{hub}/topup?agent_id={account.agent_id}"
+    print(f"the sandbox's Hub is at {hub}; fill the wallet with test money at {fill}", file=sys.stderr, flush=True)
 
 
 def _approvals(bridge: Bridge, settings: ServerSettings, bound: socket) -> Sequence[Route]:

@@ -108,6 +108,25 @@ def load_settings(
     Raises:
         SettingsError: a file, key or value is wrong.
     """
+    sources = _read(config, environ, overrides)
+    try:
+        return Settings.model_validate(sources.values)
+    except ValidationError as exc:
+        _refuse(sources, exc)
+
+
+def setting_origins(
+    config: Path | None = None, *, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NOTHING
+) -> Mapping[str, str]:
+    """Where each setting comes from that is no default, by dotted key; reads what `load_settings` does.
+
+    Raises:
+        SettingsError: a file, key or variable is wrong.
+    """
+    return _read(config, environ, overrides).origins
+
+
+def _read(config: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> _Sources:
     sources = _Sources()
     path, named = config_file(environ, config)
     _read_file(sources, path, named)
@@ -117,10 +136,7 @@ def load_settings(
     for dotted, value in overrides.items():
         section, _, key = dotted.partition(".")
         sources.put(section, key, value, COMMAND_LINE)
-    try:
-        return Settings.model_validate(sources.values)
-    except ValidationError as exc:
-        _refuse(sources, exc)
+    return sources
 
 
 def _read_file(sources: _Sources, path: Path, named: bool) -> None:

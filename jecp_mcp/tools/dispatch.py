@@ -126,7 +126,7 @@ class ToolDispatcher:
             if buying is not None:
                 return await buying(arguments, caller)
             return await self._own.run(name, arguments, caller)
-        found = self._deps.registry.resolve(name)
+        found = find_tool(self._deps.registry, name)
         if found is None:
             return self._refuse(name, arguments, self._unknown_tool(name))
         return await self._buy(found, arguments, caller, (name, arguments))

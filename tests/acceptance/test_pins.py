@@ -116,7 +116,7 @@ async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
         assert "Nothing was approved" in shown
         assert error_of(await bought(client))["error"]["code"] == "TOOL_QUARANTINED"
         status, shown = await anyio.to_thread.run_sync(
-            lambda: at_a_terminal(hub, tmp_path, "catalog", "approve", KEY, answer="y")
+            lambda: at_a_terminal(hub, tmp_path, "catalog", "approve", KEY.replace(":", "/"), answer="y")
         )
         assert (status, f"Approved: {KEY}" in shown) == (0, True)
         with anyio.fail_after(60):

@@ -32,7 +32,7 @@ from jecp_mcp.tools.own.registration import AgentAccount
 from jecp_mcp.tools.own.wallet import Wallet, call_summary
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.naming import split_version
+from jecp_mcp.tools.publishing.naming import notations
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
@@ -228,7 +228,7 @@ class OwnTools:
 
 
 def find_tool(registry: ToolRegistry, tool: str) -> PublishedTool | None:
-    """What a tool name, or an action's key, stands for in the registry; None for nothing."""
+    """What a tool name, or an action in any notation, stands for in the registry; None for nothing."""
     found = registry.resolve(tool)
     if found is not None:
         return found
@@ -251,9 +251,9 @@ def quarantine_message(registry: ToolRegistry, tool: str) -> str | None:
 
 def version_message(registry: ToolRegistry, tool: str) -> str | None:
     """That an action is sold, but not at the version that was named; None where no version was, or nothing is sold."""
-    wanted, version = split_version(tool)
-    action = registry.find(wanted) if version is not None else None
-    if action is None or version is None:
+    pinned = ((registry.find(wanted), version) for wanted, version in notations(tool) if version is not None)
+    action, version = next(((action, version) for action, version in pinned if action is not None), (None, None))
+    if action is None:
         return None
     key, named, now = (clean(text, _KEY, one_line=True) for text in (action.key, version, action.version or "none"))
     return (

@@ -56,7 +56,7 @@ class Seat:
         )  # fmt: skip
 
     def used(self) -> int:
-        day = json.loads(self.run("budget", "--json").stdout)["windows"][0]
+        day = json.loads(self.run("wallet", "--json").stdout)["limits"][0]
         return round(float(day["used_usdc"]) * 1_000_000)
 
     def charged(self) -> int:

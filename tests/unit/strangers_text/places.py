@@ -18,7 +18,6 @@ from unittest.mock import patch
 
 import anyio
 import click
-from rich.markup import escape as no_markup
 
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.cli import ledger, main, rich_output
@@ -81,15 +80,21 @@ def echoed(text: str) -> str:
 
 
 def in_colour(text: str) -> str:
-    return seen(lambda: rich_output.console().print(no_markup(text), style="green"))
+    return seen(lambda: rich_output.say(text, "green"))
 
 
 def in_a_table(text: str) -> str:
-    return seen(lambda: rich_output.console().print(rich_output.table("Ledger", [("tool", "left")], [(text,)])))
+    return seen(lambda: rich_output.show(rich_output.Listing("Ledger", [("tool", "left")], [(text,)])))
+
+
+def in_records(text: str) -> str:
+    with patch.object(rich_output, "_PIPE_WIDTH", 40):
+        columns: list[rich_output.Column] = [("call", "left"), ("tool", "left"), ("what it does", "prose")]
+        return seen(lambda: rich_output.show(rich_output.Listing("Ledger", columns, [(text, text * 4, text * 9)])))
 
 
 def in_facts(text: str) -> str:
-    return seen(lambda: rich_output.console().print(rich_output.facts({"Hub": text})))
+    return seen(lambda: rich_output.show(rich_output.Facts({"Hub": text})))
 
 
 def in_the_ledger(text: str) -> str:
@@ -218,12 +223,13 @@ PRINTING = (
     echoed,
     in_colour,
     in_a_table,
+    in_records,
     in_facts,
     in_the_ledger,
     as_an_error,
     as_a_traceback,
     logged,
 )
-ONE_LINE = (in_a_table, in_facts, in_the_ledger, as_an_error, in_csv)
+ONE_LINE = (in_a_table, in_records, in_facts, in_the_ledger, as_an_error, in_csv)
 TO_MODELS = (as_a_tool, as_a_description, as_an_output, as_a_refusal, as_a_status, as_a_refund, as_an_id)
 PLACES = (*PRINTING, in_csv, on_the_page, *TO_MODELS, as_a_file_name)

@@ -1,0 +1,78 @@
+"""The bridge's own tools as commands: the code that answers a host answers a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from jecp_mcp.errors import JecpMcpError, PayeeError
+
+if TYPE_CHECKING:
+    from jecp_mcp.cli.assembly import Bridge
+    from jecp_mcp.cli.options import Start
+    from jecp_mcp.tools.types import ToolResult
+
+
+class CallFailed(JecpMcpError):
+    """The call was refused or failed; its message says so."""
+
+
+def ask(
+    given: Start, tool: str, arguments: Mapping[str, Any], *, catalog: bool = False, as_json: bool
+) -> dict[str, Any]:
+    """Call one of the own tools that cost nothing, and return what it says; with `as_json` that is printed.
+
+    Args:
+        given: where to ask.
+        tool: its name, such as ``jecp_status``.
+        arguments: as the tool's schema has them; what is None or empty is left out.
+        catalog: whether to fetch the Hub's catalog first.
+        as_json: print the answer, or the error, for programs.
+
+    Raises:
+        CallFailed: it was refused.
+        PayeeError: the catalog is needed and there is none, now or from before.
+    """
+    result = anyio.run(_ask, given, tool, {name: value for name, value in arguments.items() if value}, catalog)
+    told = dict(result.structured or {})
+    if as_json:
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+    if result.is_error:
+        raise CallFailed(why(result))
+    return told
+
+
+async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool) -> ToolResult:
+    from jecp_mcp.calls.ports import Caller
+    from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.terminal import Terminal
+    from jecp_mcp.domain.purchases import LOCAL
+
+    async with build(given) as bridge:
+        if catalog:
+            await fetch_catalog(bridge)
+        return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(given.settings.hub.base_url)))
+
+
+async def fetch_catalog(bridge: Bridge) -> None:
+    """Fetch the Hub's catalog; one of an earlier run will do where the Hub is away.
+
+    Raises:
+        PayeeError: there is neither.
+    """
+    try:
+        await bridge.source.refresh()
+    except PayeeError:
+        if not bridge.known:
+            raise
+
+
+def why(result: ToolResult) -> str:
+    """The error, and what to do next, in one line."""
+    shown = dict(result.structured or {})
+    error, step = shown.get("error", {}), shown.get("next_action", {})
+    parts = [f"{error.get('code')}: {error.get('message')}", step.get("hint"), step.get("url")]
+    return " ".join(str(part) for part in parts if part)
