@@ -164,11 +164,11 @@ async def build(
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
         log.error("nothing can be bought: %s", ledger.fault)
-    pins = Pins(start.state / PINS, hub, settings.catalog, clock)
+    pins = Pins(start.state / PINS, hub, settings.catalog, clock, start.commands)
     notices = PatternNotices(settings)
     notices.look(source.current)
     source.subscribe(lambda _diff: notices.look(source.current))
-    registry = ToolRegistry(settings.tools)
+    registry = ToolRegistry(settings.tools, start.commands)
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
     if store is None:
@@ -183,15 +183,16 @@ async def build(
     )
     deps = ToolDeps(
         registry=registry,
-        views=Views(registry, settings.tools),
+        views=Views(registry, settings.tools, start.commands),
         finder=finder,
         calls=calls,
         wallet=Wallet(calls, policy, clock),
-        results=Results(store, settings.artifacts, links),
+        results=Results(store, settings.artifacts, links, start.commands),
         hub=client,
         account=credentials,
         links=links,
         clock=clock,
+        commands=start.commands,
     )
     dispatcher = ToolDispatcher(deps, store, ArgumentChecks())
     try:

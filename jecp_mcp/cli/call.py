@@ -132,11 +132,12 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.domain.purchases import LOCAL
 
     store = ArtifactRecorder(given.state / "artifacts", given.settings.artifacts, SystemClock())
-    async with build(given, store=store) as bridge:
+    async with at_hub(given) as at, build(at, store=store) as bridge:
         try:
             await bridge.source.refresh()
         except PayeeError:
@@ -146,7 +147,7 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
-        caller = Caller(LOCAL, asker=Terminal(given.settings.hub.base_url), connection=Unshown())
+        caller = Caller(LOCAL, asker=Terminal(at.settings.hub.base_url), connection=Unshown())
         result = await bridge.dispatcher.call(tool, arguments, caller)
         _deliver(bridge, store, result, output, as_json)
         return result

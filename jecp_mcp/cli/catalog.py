@@ -94,9 +94,10 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
         PayeeError: the Hub cannot be reached.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
     from jecp_mcp.tools.publishing.views import Views
 
-    async with build(given) as bridge:
+    async with at_hub(given) as at, build(at) as bridge:
         await bridge.source.refresh()
         if query:
             found = bridge.finder.search(query, limit=limit)
@@ -121,8 +122,9 @@ async def read_changes(given: Start) -> dict[str, Any]:
         PinsUnusable: what was seen before cannot be read.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
 
-    async with build(given) as bridge:
+    async with at_hub(given) as at, build(at) as bridge:
         await bridge.source.refresh()
         current = bridge.source.current
         held = bridge.pins.held(current)
@@ -144,8 +146,9 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
         PinsUnusable: what was approved cannot be written down.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
 
-    async with build(given) as bridge:
+    async with at_hub(given) as at, build(at) as bridge:
         await bridge.source.refresh()
         current = bridge.source.current
         held = {one.key: one for one in bridge.pins.held(current)}

@@ -12,7 +12,7 @@ import click
 
 from jecp_mcp import __version__
 from jecp_mcp.cli.output_filter import install_output_filter
-from jecp_mcp.errors import JecpMcpError, PaidNotShown, SettingsError
+from jecp_mcp.errors import ExtraMissing, JecpMcpError, PaidNotShown, SettingsError
 
 COMMANDS = ("serve", "demo", "call", "catalog", "budget", "approve", "deny", "ledger", "reconcile", "doctor", "sandbox")
 """In the order a newcomer reads them."""
@@ -93,7 +93,7 @@ def _report(error: click.Abort | click.ClickException | JecpMcpError) -> int:
     _say(str(error))
     if isinstance(error, PaidNotShown):
         return _PAID_NOT_SHOWN
-    return _MISUSED if isinstance(error, SettingsError) else _FAILED
+    return _MISUSED if isinstance(error, (SettingsError, ExtraMissing)) else _FAILED
 
 
 def _say(text: str) -> None:

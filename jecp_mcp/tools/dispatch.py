@@ -164,7 +164,7 @@ class ToolDispatcher:
         if isinstance(made, Refusal):
             return self._refuse(_PREPARE, arguments, made, target=found.name, action=found.action)
         balance = await self._deps.wallet.balance(caller.principal)
-        return free_result(preparation.summary(found, made, balance, self.page, left))
+        return free_result(preparation.summary(found, made, balance, self.page, self._deps.commands, left))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
@@ -243,6 +243,7 @@ class ToolDispatcher:
             successor=self._successor(action, refusal),
             offers=self._alternatives,
             page=self.page,
+            commands=self._deps.commands,
         )
 
     def _successor(self, action: Offer | None, refusal: Refusal | None) -> str | None:
