@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import click
 
 from jecp_mcp.cli.codes import NOT_HELD
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.errors import PayeeError
+from jecp_mcp.errors import PayeeError, PinsUnusable
 
 if TYPE_CHECKING:
     from jecp_mcp.catalog.pins import Held
@@ -127,7 +128,8 @@ async def read_changes(given: Start) -> dict[str, Any]:
     async with at_hub(given) as at, build(at) as bridge:
         await bridge.source.refresh()
         current = bridge.source.current
-        held = bridge.pins.held(current)
+        with _doctor_named(given):
+            held = bridge.pins.held(current)
         known = {one.key for one in held}
         # A filter hides actions that are not gone.
         whole = not given.settings.catalog.scope()
@@ -151,7 +153,8 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
     async with at_hub(given) as at, build(at) as bridge:
         await bridge.source.refresh()
         current = bridge.source.current
-        held = {one.key: one for one in bridge.pins.held(current)}
+        with _doctor_named(given):
+            held = {one.key: one for one in bridge.pins.held(current)}
         strangers = [key for key in keys if key not in held]
         if strangers:
             raise PayeeError(NOT_HELD, f"nothing is to be approved of {', '.join(strangers)}")
@@ -167,6 +170,15 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
             print(f"Approved: {', '.join(one.key for one in wanted)}")
         else:
             print("Nothing was approved.")
+
+
+@contextmanager
+def _doctor_named(given: Start) -> Iterator[None]:
+    """Say who knows what mends pins that cannot be read."""
+    try:
+        yield
+    except PinsUnusable as exc:
+        raise PinsUnusable(f"{exc}; `{given.commands.line('doctor')}` says how to mend it") from exc
 
 
 def _change(held: Held) -> dict[str, Any]:

@@ -24,6 +24,8 @@ FILE = "credentials.json"
 ID_VARIABLE = "JECP_AGENT_ID"
 KEY_VARIABLE = "JECP_API_KEY"
 OLD_KEY_VARIABLE = "JECP_AGENT_KEY"
+FROM_ENVIRONMENT = "environment"
+"""The source of credentials that variables gave."""
 ENVIRONMENT = "the environment"
 """The source of a wrong variable, in a `SettingsError`."""
 
@@ -140,7 +142,7 @@ def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
         raise SettingsError(ENVIRONMENT, ID_VARIABLE, f"is not set, but {name} is; both are needed")
     _check(ENVIRONMENT, ID_VARIABLE, agent_id)
     _check(ENVIRONMENT, name, key)
-    return Credentials(agent_id=agent_id, api_key=SecretStr(key), source="environment")
+    return Credentials(agent_id=agent_id, api_key=SecretStr(key), source=FROM_ENVIRONMENT)
 
 
 def _stored(path: Path) -> dict[str, dict[str, str]]:
