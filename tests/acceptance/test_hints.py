@@ -1,0 +1,80 @@
+"""A command that a server tells a person to run works as it stands, in another terminal, for that server's own books."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from mcp import Client, StdioServerParameters
+
+from jecp_mcp.tools.results import META_BILLING
+from tests.acceptance.roads import LEGACY, SandboxHub, error_of, output_of
+from tests.acceptance.terminal import another_terminal, command_in, typed_as_told
+from tests.postgres.cluster import Cluster, new_cluster
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+KINDS = ["sandbox", "sandbox with a folder", "flag", "environment", "settings file", "PostgreSQL"]
+TALLY, TEXT = "text-stats_count", {"text": "one two"}
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Cluster]:
+    cluster = new_cluster()
+    yield cluster
+    cluster.remove()
+
+
+def started(kind: str, home: Path, hub: SandboxHub, request: pytest.FixtureRequest) -> tuple[list[str], dict[str, str]]:
+    """The options and the environment that a host gives a server of this kind."""
+    folder = home / "it's a folder"
+    env = another_terminal(home) | {"JECP_MCP_MANDATE__APPROVE_ABOVE_USDC": "0.0001"}
+    at_hub = {"JECP_BASE_URL": hub.url, "JECP_AGENT_ID": hub.agent_id, "JECP_API_KEY": hub.api_key}
+    match kind:
+        case "sandbox":
+            return ["--sandbox"], env
+        case "sandbox with a folder":
+            return ["--sandbox"], env | {"JECP_MCP_STATE_DIR": str(folder)}
+        case "flag":
+            return ["--state-dir", str(folder)], env | at_hub
+        case "environment":
+            return [], env | at_hub | {"JECP_MCP_STATE_DIR": str(folder), "JECP_MCP_CONFIG": os.devnull}
+        case "settings file":
+            file = home / "own settings.toml"
+            file.write_text(f'[ledger]\nurl = "{request.getfixturevalue("database").database()}"\n')
+            return ["--config", str(file)], env | at_hub
+        case _:
+            return [], env | at_hub | {"JECP_MCP_LEDGER__URL": request.getfixturevalue("database").database()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_command_in_a_refusal_approves_the_call_from_another_terminal(
+    tmp_path: Path, first_agent: SandboxHub, request: pytest.FixtureRequest, kind: str
+) -> None:
+    options, env = started(kind, tmp_path, first_agent.new_agent(), request)
+    server = StdioServerParameters(command=sys.executable, args=["-m", "jecp_mcp", "serve", *options], env=env)
+    async with Client(server, mode=LEGACY) as client:
+        refused = error_of(await client.call_tool("jecp_call", {"tool": TALLY, "arguments": TEXT}))
+        assert refused["error"]["code"] == "APPROVAL_REQUIRED"
+        hint = refused["next_action"]["hint"]
+        status, seen = await anyio.to_thread.run_sync(typed_as_told, hint, tmp_path, "y")
+        assert status == 0, seen
+        bought = await client.call_tool("jecp_call", {"tool": TALLY, "arguments": TEXT})
+        output_of(bought)
+        # What a command of the person's says leads to the same books.
+        ledger = command_in(hint).replace(f"approve {refused['error']['details']['approval_code']}", "ledger --json")
+        done = await anyio.to_thread.run_sync(listed, ledger, tmp_path)
+        assert [one["call_id"] for one in done] == [bought.meta[META_BILLING]["call_id"]]
+
+
+def listed(command: str, home: Path) -> Any:
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, env=another_terminal(home), check=True)
+    return json.loads(done.stdout)
