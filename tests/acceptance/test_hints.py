@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,3 +79,39 @@ async def test_the_command_in_a_refusal_approves_the_call_from_another_terminal(
 def listed(command: str, home: Path) -> Any:
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, env=another_terminal(home), check=True)
     return json.loads(done.stdout)
+
+
+async def doctor(home: Path, *options: str, **given: str) -> list[dict[str, str]]:
+    """What the doctor says of the sandbox, from another terminal."""
+    command = [sys.executable, "-m", "jecp_mcp", "doctor", "--json", *options]
+    done = await anyio.run_process(command, env=another_terminal(home) | given, check=False)
+    found: list[dict[str, str]] = json.loads(done.stdout)["findings"]
+    return [one for one in found if one["about"] in {"sandbox", "hub"}]
+
+
+async def test_a_host_that_runs_what_the_doctor_names_makes_an_end_of_the_finding(tmp_path: Path) -> None:
+    [found] = await doctor(tmp_path, "--sandbox")
+    assert found["level"] == "warning"
+    server = StdioServerParameters(
+        command="/bin/sh", args=["-c", found["mend"].partition(", or ")[0]], env=another_terminal(tmp_path)
+    )
+    async with Client(server, mode=LEGACY):
+        [found] = await doctor(tmp_path, "--sandbox")
+        assert (found["about"], found["level"]) == ("sandbox", "ok")
+    [found] = await doctor(tmp_path, "--sandbox")
+    assert found["level"] == "warning"
+
+
+async def test_the_sandbox_that_the_doctor_names_answers_at_the_hub_s_address(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        hub = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    [found] = await doctor(tmp_path, JECP_BASE_URL=hub)
+    assert (found["about"], found["level"]) == ("sandbox", "fault")
+    command = ["/bin/sh", "-c", f"exec {found['mend'].partition(', or ')[0]}"]
+    async with await anyio.open_process(command, env=another_terminal(tmp_path)) as started_hub:
+        assert started_hub.stdout is not None
+        assert json.loads(await started_hub.stdout.receive())["hub"] == hub
+        [found] = await doctor(tmp_path, JECP_BASE_URL=hub)
+        assert (found["about"], found["level"]) == ("hub", "ok")
+        started_hub.terminate()

@@ -158,7 +158,7 @@ def test_no_text_that_is_made_at_run_time_has_a_command_written_by_hand() -> Non
     found = {
         str(path): commands
         for path in ROOT.rglob("*.py")
-        if (commands := list(written_by_hand(path.read_text(encoding="utf-8"))))
+        if WRITTEN.search(source := path.read_text(encoding="utf-8")) and (commands := list(written_by_hand(source)))
     }
     assert found == {}
     assert list(written_by_hand("def f(x):\n    '''jecp-mcp serve'''\n    return f'run `jecp-mcp approve {x}`'")) == [
