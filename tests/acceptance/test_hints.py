@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,10 +16,11 @@ import anyio
 import anyio.to_thread
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
 from jecp_mcp.tools.results import META_BILLING
 from tests.acceptance.roads import LEGACY, SandboxHub, error_of, output_of
-from tests.acceptance.terminal import another_terminal, command_in, typed_as_told
+from tests.acceptance.terminal import another_terminal, typed_as_told
 from tests.postgres.cluster import Cluster, new_cluster
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -57,23 +59,36 @@ def started(kind: str, home: Path, hub: SandboxHub, request: pytest.FixtureReque
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_command_in_a_refusal_approves_the_call_from_another_terminal(
+async def test_the_command_that_a_server_writes_for_its_operator_approves_the_call_from_another_terminal(
     tmp_path: Path, first_agent: SandboxHub, request: pytest.FixtureRequest, kind: str
 ) -> None:
     options, env = started(kind, tmp_path, first_agent.new_agent(), request)
     server = StdioServerParameters(command=sys.executable, args=["-m", "jecp_mcp", "serve", *options], env=env)
+    log = tmp_path / "the host's log"
+    with log.open("w") as errors:
+        await approved(stdio_client(server, errlog=errors), log, tmp_path)
+
+
+async def approved(server: Any, log: Path, home: Path) -> None:
     async with Client(server, mode=LEGACY) as client:
         refused = error_of(await client.call_tool("jecp_call", {"tool": TALLY, "arguments": TEXT}))
         assert refused["error"]["code"] == "APPROVAL_REQUIRED"
-        hint = refused["next_action"]["hint"]
-        status, seen = await anyio.to_thread.run_sync(typed_as_told, hint, tmp_path, "y")
+        code = refused["error"]["details"]["approval_code"]
+        command = told_to_run(log, code)
+        status, seen = await anyio.to_thread.run_sync(typed_as_told, f"`{command}`", home, "y")
         assert status == 0, seen
         bought = await client.call_tool("jecp_call", {"tool": TALLY, "arguments": TEXT})
         output_of(bought)
         # What a command of the person's says leads to the same books.
-        ledger = command_in(hint).replace(f"approve {refused['error']['details']['approval_code']}", "ledger --json")
-        done = await anyio.to_thread.run_sync(listed, ledger, tmp_path)
+        ledger = command.replace(f"approve {code}", "ledger --json")
+        done = await anyio.to_thread.run_sync(listed, ledger, home)
         assert [one["call_id"] for one in done] == [bought.meta[META_BILLING]["call_id"]]
+
+
+def told_to_run(log: Path, code: str) -> str:
+    """The command for a question that stands in a server's own output."""
+    [command] = re.findall(f"waits for a person's answer: run (.* approve {code}.*)\\n", log.read_text())
+    return command
 
 
 def listed(command: str, home: Path) -> Any:
