@@ -20,6 +20,8 @@ from urllib.parse import unquote, urlsplit
 from jecp_mcp.errors import ExtraMissing
 
 _PACKAGE: Final = "jecp-mcp"
+_UV_CACHE: Final = "archive-v"
+"""How uv's folder of environments for one run begins, before its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,12 @@ class Extra:
             raise ExtraMissing(self.name, absence)
 
     def install(self) -> str:
-        """The command that installs it beside this package, from where this package came."""
+        """The command that installs it beside this package, from where this package came.
+
+        Where uv made the environment for one run only, it is the same run with the extra.
+        """
+        if (again := uvx(self.name)) is not None:
+            return shlex.join([*again, *sys.argv[1:]])
         source, editable = _source()
         wanted = f"{source}[{self.name}]"
         python = sys.executable
@@ -107,3 +114,16 @@ EMBEDDINGS: Final = Extra(
 )
 
 EXTRAS: Final = (SANDBOX, POSTGRES, EMBEDDINGS)
+
+
+def uvx(*names: str) -> list[str] | None:
+    """How uv runs this program with the extras there are and these; None where it did not make this environment so.
+
+    Such an environment is in uv's cache and goes when that is cleaned, so nothing is installed into it.
+    """
+    if not Path(sys.prefix).parent.name.startswith(_UV_CACHE):
+        return None
+    source, _ = _source()
+    wanted = sorted({*names, *(extra.name for extra in EXTRAS if not extra.missing())})
+    whole = f"{source}[{','.join(wanted)}]" if wanted else source
+    return ["uvx", *(["--from", whole] if whole != _PACKAGE else []), _PACKAGE]

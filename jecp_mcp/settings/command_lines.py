@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from jecp_mcp.extras import uvx
 from jecp_mcp.settings.loading import HUB_VARIABLE
 from jecp_mcp.settings.places import APP, STATE_VARIABLE, config_file, state_dir, variable_of
 
@@ -104,6 +105,8 @@ def _named(environ: Mapping[str, str], *variables: str) -> bool:
 
 def _program() -> tuple[str, ...]:
     """This program by its bare name only where a shell outside its virtual environment finds it under that."""
+    if (again := uvx()) is not None:
+        return tuple(again)
     called, beside = Path(sys.argv[0]), Path(sys.executable).parent / APP
     own = called if called.name == APP and called.is_absolute() and called.is_file() else beside
     found = shutil.which(APP)

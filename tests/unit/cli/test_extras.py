@@ -16,6 +16,7 @@ import pytest
 from jecp_mcp import extras
 from jecp_mcp.catalog import embeddings
 from jecp_mcp.extras import EMBEDDINGS, EXTRAS, POSTGRES, SANDBOX
+from jecp_mcp.settings.command_lines import CommandLine
 from tests.unit.cli.test_commands import run, state
 
 __all__ = ["run", "state"]
@@ -148,6 +149,19 @@ def test_what_came_from_a_folder_is_installed_from_that_folder(
 def test_what_came_from_elsewhere_is_installed_by_its_name(monkeypatch: pytest.MonkeyPatch, told: str | None) -> None:
     monkeypatch.setattr("importlib.metadata.distribution", lambda _name: Installed(told))
     assert shlex.split(POSTGRES.install())[-1] == "jecp-mcp[postgres]"
+
+
+def test_what_uv_runs_once_is_run_again_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", "/home/u/.cache/uv/archive-v0/3tiInBbi6APtFlBm")
+    monkeypatch.setattr(sys, "argv", ["/bin/jecp-mcp", "serve", "--sandbox"])
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _name: Installed(None))
+    lack(monkeypatch, "docx", "psycopg", "tokenizers")
+    assert SANDBOX.install() == "uvx --from 'jecp-mcp[sandbox]' jecp-mcp serve --sandbox"
+    assert CommandLine.of({}).line("ledger") == "uvx jecp-mcp ledger"
+    # What it was started with stays.
+    monkeypatch.delitem(sys.modules, "psycopg")
+    assert SANDBOX.install() == "uvx --from 'jecp-mcp[postgres,sandbox]' jecp-mcp serve --sandbox"
+    assert CommandLine.of({}).line("ledger") == "uvx --from 'jecp-mcp[postgres]' jecp-mcp ledger"
 
 
 def test_an_environment_without_pip_is_served_by_uv(monkeypatch: pytest.MonkeyPatch) -> None:
