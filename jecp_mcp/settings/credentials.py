@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -202,7 +203,7 @@ def _read_private(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         about = os.fstat(file.fileno())
         if about.st_mode & _OTHERS:
-            raise PermissionError(13, f"other users may read it; run: chmod 600 {path}")
+            raise PermissionError(13, f"other users may read it; run: {shlex.join(['chmod', '600', str(path)])}")
         if about.st_uid not in {os.geteuid(), 0}:
             raise PermissionError(13, "it belongs to another user")
         data = file.read(_MOST_BYTES)

@@ -204,11 +204,7 @@ def _inside(ledger: Path, clock: Clock, commands: CommandLine) -> Iterator[Findi
             yield _broken(_truncation(ledger, header) or str(exc), commands)
     except LedgerUnavailable as exc:
         newer, older = "newer version" in str(exc), "before the first release" in str(exc)
-        mend = (
-            "pip install --upgrade jecp-mcp"
-            if newer
-            else f"{_shell('chmod', 600, ledger)}, and stop what has locked it"
-        )
+        mend = "update jecp-mcp" if newer else f"{_shell('chmod', 600, ledger)}, and stop what has locked it"
         mend = restore if older else mend
         yield _fault("contents", str(exc), mend)
     finally:
