@@ -163,7 +163,7 @@ async def build(
     client, source = at_hub.client, AllOffers([source for way in ways.values() for source in way.sources])
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
-        log.error("nothing can be bought: %s", ledger.fault)
+        log.error("nothing can be bought: %s; see %s", ledger.fault, start.commands.line("doctor", "--ledger"))
     pins = Pins(start.state / PINS, hub, settings.catalog, clock, start.commands)
     notices = PatternNotices(settings)
     notices.look(source.current)
