@@ -5,6 +5,7 @@
     JecpMcpError
     ├── MoneyError            an amount that is not exact, not positive or not in USDC
     ├── SettingsError         a setting that is wrong, with its source, key and reason
+    ├── ExtraMissing          packages that are needed for this are not installed
     ├── WireError             bytes from a Hub that are not what the protocol says
     ├── PayeeError            a payee could not be reached, or refused something that is not a paid call
     ├── LedgerError
@@ -48,6 +49,18 @@ class SettingsError(JecpMcpError):
     def __init__(self, source: str, key: str, reason: str) -> None:
         self.source, self.key, self.reason = source, key, reason
         super().__init__(f"{source}: {key}: {reason}" if key else f"{source}: {reason}")
+
+
+class ExtraMissing(JecpMcpError):
+    """Packages of an extra are not installed; the message names them and the command that installs them.
+
+    Attributes:
+        extra: its name.
+    """
+
+    def __init__(self, extra: str, message: str) -> None:
+        self.extra = extra
+        super().__init__(message)
 
 
 class WireError(JecpMcpError):

@@ -74,7 +74,7 @@ def ledger_trouble(error: LedgerError) -> Refusal:
         code=code,
         message=(
             f"The spending ledger cannot be written: {error}. Nothing was sent and nothing was charged. "
-            "The operator runs `jecp-mcp doctor --ledger`, which says how to mend it."
+            "The operator must mend it."
         ),
         source="bridge",
     )
@@ -221,7 +221,7 @@ def ledger_too_slow() -> Refusal:
         code=codes.LEDGER_UNAVAILABLE,
         message=(
             "The spending ledger takes minutes to answer. Nothing was sent and nothing was charged. "
-            "The operator runs `jecp-mcp doctor --ledger`, which says how to mend it."
+            "The operator must mend it."
         ),
         source="bridge",
     )

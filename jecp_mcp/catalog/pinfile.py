@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -67,6 +67,7 @@ _FORGET_OLD: Final = """
 _REMEMBER: Final = """
     INSERT OR REPLACE INTO vetted SELECT source, ?2, ?3, generation, ?4, ?5 FROM generations WHERE source = ?1
 """
+_NO_PINS: Final = "the file is no file of pins, or one of another version of jecp-mcp"
 
 
 class PinRow(NamedTuple):
@@ -76,6 +77,38 @@ class PinRow(NamedTuple):
     payee: str
     digest: bytes
     substance: bytes | None
+
+
+def check(path: Path) -> int | None:
+    """How many actions are pinned in a file, which is not changed; None where there is none.
+
+    Raises:
+        PinsUnusable: it cannot be read whole, or not be written.
+    """
+    import apsw
+
+    if not os.path.lexists(path):
+        return None
+    try:
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+            connection.set_busy_timeout(LONGEST_WAIT_MS)
+            found = _form(connection)
+            if found == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+                return 0
+            if found not in {(_MARK, 1), (_MARK, _FORM)}:
+                raise PinsUnusable(f"{path}: {_NO_PINS}")
+            [(words,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
+            if words != "ok":
+                raise PinsUnusable(f"{path}: its structure is damaged: {str(words)[:200]}")
+            pinned: list[Any] = connection.execute("SELECT key FROM pins").fetchall()
+            missing = {key for (key,) in pinned} - {key for (key,) in connection.execute("SELECT key FROM documents")}
+            if missing:
+                raise PinsUnusable(f"{path}: the pin of {str(min(missing))[:80]} has no content")
+            if not os.access(path, os.W_OK):
+                raise PinsUnusable(f"{path}: it cannot be written")
+    except apsw.Error as exc:
+        raise PinsUnusable(f"{path}: {exc}") from exc
+    return len(pinned)
 
 
 class PinFile:
@@ -219,4 +252,4 @@ def _create(connection: apsw.Connection) -> None:
         found = _form(connection)
     connection.execute("COMMIT")
     if found != (_MARK, _FORM):
-        raise PinsUnusable("the file is no file of pins, or one of another version of jecp-mcp")
+        raise PinsUnusable(_NO_PINS)

@@ -14,6 +14,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
+from jecp_mcp.settings.command_lines import CommandLine
 
 ON_A_PAGE: Final = 10
 """How many questions are listed at once."""
@@ -48,7 +49,7 @@ def command(
     elif as_json:
         print(json.dumps(anyio.run(all_questions, given), indent=2, ensure_ascii=False))
     else:
-        _list(*anyio.run(questions_page, given, page))
+        _list(*anyio.run(questions_page, given, page), given.commands)
 
 
 async def questions_page(given: Start, page: int) -> tuple[list[dict[str, Any]], int, int]:
@@ -96,8 +97,12 @@ async def answer(given: Start, code: str, granted: bool, full: bool = False) -> 
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        grant = await approval_queue.find(ledger, code.strip().upper())
-        if granted and not await anyio.to_thread.run_sync(_confirm, approval_queue.readable_question(grant), full):
+        try:
+            grant = await approval_queue.find(ledger, code.strip().upper())
+        except approval_queue.NothingWaits as exc:
+            raise approval_queue.NotAnswered(f"{exc}; `{given.commands.line('approve')}` lists those that do") from exc
+        shown = approval_queue.readable_question(grant)
+        if granted and not await anyio.to_thread.run_sync(_confirm, shown, full, given.commands):
             raise approval_queue.NotAnswered("nothing was approved; the call waits until it is answered or expires")
         return approval_queue.readable_question(
             await approval_queue.answer(ledger, grant, granted, by=f"{user()} at a terminal")
@@ -106,18 +111,19 @@ async def answer(given: Start, code: str, granted: bool, full: bool = False) -> 
         await ledger.close()
 
 
-def _confirm(shown: dict[str, Any], full: bool) -> bool:
+def _confirm(shown: dict[str, Any], full: bool, commands: CommandLine) -> bool:
     from jecp_mcp.tools.approval_queue import SHORT, NotAnswered
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise NotAnswered("an approval is given at a terminal, by a person; here is none, so nothing was approved")
     if shown["arguments"] is None:
-        raise NotAnswered(f"{shown['because']} Nothing was approved; `jecp-mcp deny {shown['code']}` refuses it")
+        refuse = commands.line("deny", shown["code"])
+        raise NotAnswered(f"{shown['because']} Nothing was approved; `{refuse}` refuses it")
     length = len(shown["arguments"])
     if length > SHORT and not full:
         raise NotAnswered(
             f"its arguments come to {length:,} characters, so they were not shown and nothing was approved; "
-            f"`jecp-mcp approve {shown['code']} --full` shows them all and asks"
+            f"`{commands.line('approve', shown['code'], '--full')}` shows them all and asks"
         )
     # The longest first, so that the amount stands beside the question.
     amount = f"{'' if shown['exact'] else 'up to '}{shown['at_most_usdc']} USDC"
@@ -152,7 +158,7 @@ def tell(shown: dict[str, Any], *, json_wanted: bool) -> None:
         print(f"Refused {shown['action']}. Nothing is charged.")
 
 
-def _list(shown: list[dict[str, Any]], page: int, total: int) -> None:
+def _list(shown: list[dict[str, Any]], page: int, total: int, commands: CommandLine) -> None:
     from jecp_mcp.cli import rich_output
 
     if not shown:
@@ -167,5 +173,6 @@ def _list(shown: list[dict[str, Any]], page: int, total: int) -> None:
     rich_output.show(rich_output.Listing("Waiting for an answer, the oldest first (USDC, UTC)", columns, rows))
     first = (page - 1) * ON_A_PAGE + 1
     last = first + len(shown) - 1
-    more = f"; {total - last} more: jecp-mcp approve --page {page + 1}" if last < total else ""
+    following = commands.line("approve", "--page", str(page + 1))
+    more = f"; {total - last} more: {following}" if last < total else ""
     print(f"{first} to {last} of {total}{more}")

@@ -163,9 +163,9 @@ async def build(
     client, source = at_hub.client, AllOffers([source for way in ways.values() for source in way.sources])
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
-        log.error("nothing can be bought: %s", ledger.fault)
-    pins = Pins(start.state / PINS, hub, settings.catalog, clock)
-    registry = ToolRegistry(settings.tools)
+        log.error("nothing can be bought: %s; see %s", ledger.fault, start.commands.line("doctor", "--ledger"))
+    pins = Pins(start.state / PINS, hub, settings.catalog, clock, start.commands)
+    registry = ToolRegistry(settings.tools, start.commands)
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
     if store is None:
@@ -180,15 +180,16 @@ async def build(
     )
     deps = ToolDeps(
         registry=registry,
-        views=Views(registry, settings.tools),
+        views=Views(registry, settings.tools, start.commands),
         finder=finder,
         calls=calls,
         wallet=Wallet(calls, policy, clock),
-        results=Results(store, settings.artifacts, links),
+        results=Results(store, settings.artifacts, links, start.commands),
         hub=client,
         account=credentials,
         links=links,
         clock=clock,
+        commands=start.commands,
     )
     dispatcher = ToolDispatcher(deps, store, ArgumentChecks())
     try:

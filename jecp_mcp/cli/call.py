@@ -167,18 +167,19 @@ async def pay_and_show(
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.domain.purchases import LOCAL
 
     store = ArtifactRecorder(given.state / "artifacts", given.settings.artifacts, SystemClock())
-    async with build(given, store=store) as bridge:
+    async with at_hub(given) as at, build(at, store=store) as bridge:
         if catalog:
             await fetch_catalog(bridge)
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
         progress = ProgressLine()
-        caller = Caller(LOCAL, progress, Unshown(), Terminal(given.settings.hub.base_url))
+        caller = Caller(LOCAL, progress, Unshown(), Terminal(at.settings.hub.base_url))
         result = await bridge.dispatcher.call(tool, arguments, caller)
         progress.end()
         _deliver(bridge, store, result, output, as_json, show_free)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ import click
 from jecp_mcp.cli.codes import NOT_HELD
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.errors import PayeeError
+from jecp_mcp.errors import PayeeError, PinsUnusable
+from jecp_mcp.settings.command_lines import PLAIN
 
 if TYPE_CHECKING:
     from jecp_mcp.catalog.pins import Held
@@ -40,7 +41,7 @@ class _Listing(click.Group):
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["list", *args]
         elif args[0] not in self.commands and not args[0].startswith("-"):
-            raise click.UsageError(f"did you mean jecp-mcp search {shlex.quote(' '.join(args)[:80])}?", ctx)
+            raise click.UsageError(f"did you mean `{PLAIN.line('search', ' '.join(args)[:80])}`?", ctx)
         return super().parse_args(ctx, args)
 
 
@@ -104,9 +105,10 @@ async def read(given: Start, limit: int) -> list[dict[str, Any]]:
         PayeeError: the Hub cannot be reached.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
     from jecp_mcp.tools.publishing.views import Views
 
-    async with build(given) as bridge:
+    async with at_hub(given) as at, build(at) as bridge:
         await bridge.source.refresh()
         current = bridge.source.current
         found = [current.actions[key] for key in sorted(current.actions)[:limit]]
@@ -128,11 +130,13 @@ async def read_changes(given: Start) -> dict[str, Any]:
         PinsUnusable: what was seen before cannot be read.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
 
-    async with build(given) as bridge:
+    async with at_hub(given) as at, build(at) as bridge:
         await bridge.source.refresh()
         current = bridge.source.current
-        held = bridge.pins.held(current)
+        with _doctor_named(given):
+            held = bridge.pins.held(current)
         known = {one.key for one in held}
         # A filter hides actions that are not gone.
         whole = not given.settings.catalog.scope()
@@ -151,11 +155,13 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
         PinsUnusable: what was approved cannot be written down.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
 
-    async with build(given) as bridge:
+    async with at_hub(given) as at, build(at) as bridge:
         await bridge.source.refresh()
         current = bridge.source.current
-        held = {one.key: one for one in bridge.pins.held(current)}
+        with _doctor_named(given):
+            held = {one.key: one for one in bridge.pins.held(current)}
         named = {key: found.key if (found := bridge.registry.find(key)) is not None else key for key in keys}
         strangers = [key for key in keys if named[key] not in held]
         if strangers:
@@ -172,6 +178,15 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
             print(f"Approved: {', '.join(one.key for one in wanted)}")
         else:
             print("Nothing was approved.")
+
+
+@contextmanager
+def _doctor_named(given: Start) -> Iterator[None]:
+    """Say who knows what mends pins that cannot be read."""
+    try:
+        yield
+    except PinsUnusable as exc:
+        raise PinsUnusable(f"{exc}; `{given.commands.line('doctor')}` says how to mend it") from exc
 
 
 def _change(held: Held) -> dict[str, Any]:

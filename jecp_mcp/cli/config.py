@@ -11,6 +11,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start_from
+from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
     from jecp_mcp.cli.rich_output import Column
@@ -42,7 +43,7 @@ def command(as_json: bool, **given: Any) -> None:
     if as_json:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
-        _print(shown, str(path))
+        _print(shown, str(path), where.commands)
 
 
 def _credentials(given: Start) -> dict[str, Any] | None:
@@ -81,11 +82,11 @@ def _readable(section: str, key: str, value: Any) -> Any:
     return value
 
 
-def _print(shown: dict[str, Any], path: str) -> None:
+def _print(shown: dict[str, Any], path: str, commands: CommandLine) -> None:
     from jecp_mcp.cli import rich_output
 
     credentials = shown["credentials"]
-    agent = "none; `jecp-mcp register` makes an account"
+    agent = f"none; `{commands.line('register')}` makes an account"
     if credentials is not None:
         agent = f"agent {credentials['agent_id']}, key {credentials['api_key']}, from {credentials['from']}"
     told = {"settings file": shown["file"] or f"{path} (not there)", "state folder": shown["state_dir"]}

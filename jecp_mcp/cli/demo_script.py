@@ -108,8 +108,8 @@ class DemoScript:
             PayeeError: the sandbox failed.
         """
         self._log.title(
-            "jecp-mcp demo",
-            f"A Hub with test money at {self._hub.url}; `jecp-mcp serve` behind the official MCP client over stdio.",
+            "The whole story",
+            f"A Hub with test money at {self._hub.url}; the server behind the official MCP client over stdio.",
         )
         async with self._http:
             await self._catalog()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ import click
 from jecp_mcp.cli.completion import complete_tools
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import as_json, common_options, start_from
+from jecp_mcp.settings.command_lines import CommandLine
 
 _LONGEST_EXAMPLE: Final = 600
 
@@ -30,12 +30,13 @@ def command(tool: str, as_json: bool, **given: Any) -> None:
     """
     from jecp_mcp.cli.own_tools import ask
 
-    found = ask(start_from(given), "jecp_describe", {"tool": tool}, catalog=True, as_json=as_json)
+    at = start_from(given)
+    found = ask(at, "jecp_describe", {"tool": tool}, catalog=True, as_json=as_json)
     if not as_json:
-        _print(found)
+        _print(found, at.commands)
 
 
-def _print(found: Mapping[str, Any]) -> None:
+def _print(found: Mapping[str, Any], commands: CommandLine) -> None:
     from rich.text import Text
 
     from jecp_mcp.cli import rich_output
@@ -64,7 +65,7 @@ def _print(found: Mapping[str, Any]) -> None:
     for one in found.get("examples", ())[:1]:
         given = json.dumps(one.get("input", one) if isinstance(one, dict) else one, ensure_ascii=False)
         if len(given) <= _LONGEST_EXAMPLE:
-            rich_output.say(f"\nExample\n  jecp-mcp call {found['tool']} {shlex.quote(given)}")
+            rich_output.say(f"\nExample\n  {commands.line('call', found['tool'], given)}")
 
 
 def _arguments(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +19,7 @@ import anyio
 import anyio.abc
 from pydantic import SecretStr
 
+from jecp_mcp import extras
 from jecp_mcp.cli.codes import SANDBOX_FAILED
 from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import PayeeError
@@ -50,8 +51,10 @@ async def sandbox_hub(data: Path, *, log: IO[str] | None = None) -> AsyncIterato
         log: where its stderr goes; to ours when not given.
 
     Raises:
+        ExtraMissing: what its work needs is not installed.
         PayeeError: it did not start; its own words are on its stderr.
     """
+    extras.SANDBOX.require()
     data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "jecp_mcp", "sandbox", "--port", "0", "--data", str(data), "--with-parent"]
     async with await anyio.open_process(
@@ -73,7 +76,21 @@ async def sandbox_start(given: Start) -> AsyncIterator[Start]:
     async with sandbox_hub(given.state / "sandbox.sqlite") as hub:
         there = given.settings.hub.model_copy(update={"base_url": hub.url})
         credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="sandbox")
-        yield Start(given.settings.model_copy(update={"hub": there}), given.state, credentials)
+        yield replace(given, settings=given.settings.model_copy(update={"hub": there}), credentials=credentials)
+
+
+@asynccontextmanager
+async def at_hub(given: Start) -> AsyncIterator[Start]:
+    """What was given, with its sandbox Hub running where it is to buy from one.
+
+    Raises:
+        ExtraMissing, PayeeError: as `sandbox_hub`.
+    """
+    if not given.sandbox:
+        yield given
+        return
+    async with sandbox_start(given) as there:
+        yield there
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -43,7 +43,7 @@ async def open_ledger(given: Start) -> AsyncIterator[SqliteLedger | PostgresLedg
     if given.settings.ledger.url is None and not given.ledger.exists():
         raise LedgerUnavailable(
             f"there is no ledger at {given.ledger}: nothing was bought from here yet, or it is gone; "
-            "`jecp-mcp doctor --ledger` tells which"
+            f"`{given.commands.line('doctor', '--ledger')}` tells which"
         )
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
@@ -74,7 +74,8 @@ async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
     for finding in findings:
         rich_output.say(f"does not hold: {finding}", rich_output.FAULT)
     for words in too_much:
-        rich_output.say(f"look at it: {words}; `jecp-mcp reconcile` rules on it", rich_output.WARNING)
+        ruled = f"`{given.commands.line('reconcile')}` rules on it"
+        rich_output.say(f"look at it: {words}; {ruled}", rich_output.WARNING)
     if not findings:
         counted = f"{report.calls} calls and {report.events} events, every digest and every meter"
         rich_output.say(f"Everything holds: {counted}.", rich_output.OK)
@@ -82,9 +83,11 @@ async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
             print("The given head is in the chain: nothing up to it was rewritten.")
     print(f"head: {report.head}")
     if findings:
-        print("Look with `jecp-mcp doctor --ledger`, and compare with the Hub's own statement.")
+        look = given.commands.line("doctor", "--ledger")
+        print(f"Look with `{look}`, and compare with the Hub's own statement.")
     else:
-        print("Keep the head elsewhere; later `jecp-mcp ledger --verify --head DIGEST` proves that this much stands.")
+        later = given.commands.line("ledger", "--verify", "--head", "DIGEST")
+        print(f"Keep the head elsewhere; later `{later}` proves that this much stands.")
     return 1 if findings else 0
 
 

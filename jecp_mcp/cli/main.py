@@ -15,7 +15,7 @@ import click
 from jecp_mcp import __version__
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.output_filter import colour_stream, colours, install_output_filter
-from jecp_mcp.errors import JecpMcpError, PaidNotShown, SettingsError
+from jecp_mcp.errors import ExtraMissing, JecpMcpError, PaidNotShown, SettingsError
 
 SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Serve and try": {
@@ -172,7 +172,7 @@ def _report(error: click.Abort | click.ClickException | JecpMcpError) -> int:
     _say(str(error))
     if isinstance(error, PaidNotShown):
         return _PAID_NOT_SHOWN
-    return _MISUSED if isinstance(error, SettingsError) else _FAILED
+    return _MISUSED if isinstance(error, (SettingsError, ExtraMissing)) else _FAILED
 
 
 def _say(text: str) -> None:

@@ -48,13 +48,14 @@ def ask(
 async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool) -> ToolResult:
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
     from jecp_mcp.cli.terminal import Terminal
     from jecp_mcp.domain.purchases import LOCAL
 
-    async with build(given) as bridge:
+    async with at_hub(given) as at, build(at) as bridge:
         if catalog:
             await fetch_catalog(bridge)
-        return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(given.settings.hub.base_url)))
+        return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(at.settings.hub.base_url)))
 
 
 async def fetch_catalog(bridge: Bridge) -> None:

@@ -67,8 +67,8 @@ def command(
     given = start(hub, config, state_dir)
     if call_id is None:
         if charged is not None or free or reason is not None:
-            raise click.UsageError("a ruling needs a CALL_ID; `jecp-mcp reconcile` lists them")
-        _list(anyio.run(calls_to_rule, given), json_wanted=as_json)
+            raise click.UsageError(f"a ruling needs a CALL_ID; `{given.commands.line('reconcile')}` lists them")
+        _list(anyio.run(calls_to_rule, given), given, json_wanted=as_json)
         return
     if free == (charged is not None):
         raise click.UsageError("say either --charged or --free")
@@ -119,7 +119,7 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
     from jecp_mcp.clock import SystemClock
 
     async with open_ledger(given) as ledger:
-        row = await _find_call(ledger, call_id)
+        row = await _find_call(ledger, call_id, given.commands.line("ledger"))
         amount = _amount(row, charged)
         evidence = _evidence(charged, amount, reason)
         if _excessive(row):
@@ -131,7 +131,7 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
         return _call_json(ruled, SystemClock().now()) | {"reason": ruled.evidence}
 
 
-async def _find_call(ledger: Ledger, call_id: str) -> CallRow:
+async def _find_call(ledger: Ledger, call_id: str, listing: str) -> CallRow:
     from jecp_mcp.mandate.states import State
 
     row = await ledger.row(call_id)
@@ -140,7 +140,7 @@ async def _find_call(ledger: Ledger, call_id: str) -> CallRow:
         await ledger.adopt_orphans(lambda _rail, _account: False)
         row = await ledger.row(call_id)
     if row is None:
-        raise NotRuled(f"the ledger knows no call {call_id[:80]}; `jecp-mcp ledger` lists them")
+        raise NotRuled(f"the ledger knows no call {call_id[:80]}; `{listing}` lists them")
     return row
 
 
@@ -234,7 +234,7 @@ def _tell(ruled: dict[str, Any], *, json_wanted: bool) -> None:
         print(f"Ruled: the call {ruled['call_id']} was charged {ruled['charged_usdc']} USDC.")
 
 
-def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
+def _list(found: dict[str, list[dict[str, Any]]], given: Start, *, json_wanted: bool) -> None:
     if json_wanted:
         print(json.dumps(found, indent=2))
         return
@@ -262,4 +262,5 @@ def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
         if cells:
             rich_output.show(rich_output.Listing(title, columns, cells))
     if needs:
-        print("Look them up at the Hub, then: jecp-mcp reconcile CALL_ID --charged [AMOUNT] | --free --reason TEXT")
+        ruling = given.commands.line("reconcile", "CALL_ID")
+        print(f"Look them up at the Hub, then: {ruling} --charged [AMOUNT] | --free --reason TEXT")

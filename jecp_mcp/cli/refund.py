@@ -28,7 +28,8 @@ def command(call_id: str | None, reason: str | None, as_json: bool, **given: Any
 
     if (call_id is None) != (reason is None):
         raise click.UsageError("a refund needs both a CALL_ID and a --reason", click.get_current_context())
-    found = ask(start_from(given), "jecp_refund", {"call_id": call_id, "reason": reason}, as_json=as_json)
+    at = start_from(given)
+    found = ask(at, "jecp_refund", {"call_id": call_id, "reason": reason}, as_json=as_json)
     if as_json:
         return
     from jecp_mcp.cli import rich_output
@@ -36,7 +37,7 @@ def command(call_id: str | None, reason: str | None, as_json: bool, **given: Any
     if call_id is not None:
         rich_output.say("The refund is asked for. The provider answers within a day or so.", rich_output.OK)
         rich_output.show(rich_output.Facts({"call": call_id, **_words(found)}))
-        rich_output.say("`jecp-mcp refund` shows what became of it.", "dim", stderr=True)
+        rich_output.say(f"`{at.commands.line('refund')}` shows what became of it.", "dim", stderr=True)
     elif not found["refunds"]:
         rich_output.say("No refund was asked for.")
     else:

@@ -11,12 +11,12 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
+from jecp_mcp import extras
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.settings import state_dir
 
@@ -49,14 +49,9 @@ def command(port: int, dialect: Dialect, data: Path | None, catalog: Path | None
     Prints one JSON line, {"hub", "agent_id", "api_key", "control_key"}, when it is ready: the test agent's credentials,
     and the key to the Hub's own controls (faults, wallets, catalog), which is another at every start.
     """
-    try:
-        # The work's libraries are the extra.
-        import_module("jecp_mcp.sandbox.work")
-        from jecp_mcp.sandbox.run import SandboxConfig, serve
-    except ModuleNotFoundError as exc:
-        raise click.UsageError(
-            f"the sandbox needs {exc.name}, which is not installed: pip install 'jecp-mcp[sandbox]'"
-        ) from exc
+    extras.SANDBOX.require()
+    from jecp_mcp.sandbox.run import SandboxConfig, serve
+
     if data is None:
         data = state_dir(os.environ) / "sandbox.sqlite"
     data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

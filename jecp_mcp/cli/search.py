@@ -9,6 +9,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import as_json, common_options, start_from
+from jecp_mcp.settings.command_lines import CommandLine
 
 
 @click.command(
@@ -38,12 +39,13 @@ def command(
     from jecp_mcp.cli.own_tools import ask
 
     asked = {"query": query, "namespace": namespace, "tags": list(tags), "max_price_usdc": max_price, "limit": limit}
-    found = ask(start_from(given), "jecp_search", asked, catalog=True, as_json=as_json)
+    at = start_from(given)
+    found = ask(at, "jecp_search", asked, catalog=True, as_json=as_json)
     if not as_json:
-        _print(query, found)
+        _print(query, found, at.commands)
 
 
-def _print(query: str, found: Mapping[str, Any]) -> None:
+def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
     from jecp_mcp.cli import rich_output
     from jecp_mcp.cli.offer_words import price_of, purpose
 
@@ -61,7 +63,7 @@ def _print(query: str, found: Mapping[str, Any]) -> None:
     if rows:
         how_many = "1 action" if len(rows) == 1 else f"{len(rows)} actions"
         rich_output.show(rich_output.Listing(f"{how_many} for {query!r}, best first", columns, rows))
-        rich_output.say("`jecp-mcp describe TOOL` shows what one of them takes.", "dim", stderr=True)
+        rich_output.say(f"`{commands.line('describe', 'TOOL')}` shows what one of them takes.", "dim", stderr=True)
     else:
         rich_output.say(found.get("hint", "Nothing matches."))
     for one in found.get("set_aside", ()):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from socket import socket
 from typing import TYPE_CHECKING, Final
 
@@ -42,8 +43,8 @@ FIRST_CATALOG_SECONDS: Final = 2.5
 _HANDLER_POLL_SECONDS: Final = 0.02
 
 _WAITS_FOR_HOST: Final = (
-    "jecp-mcp serve waits for an MCP host, which speaks to it over standard input; your host starts it by itself when "
-    "its configuration names it. To buy by hand, see jecp-mcp --help. Ctrl-C ends it."
+    "This waits for an MCP host, which speaks to it over standard input; your host starts it by itself when its "
+    "configuration names it. To buy by hand, see `%s`. Ctrl-C ends it."
 )
 
 
@@ -61,7 +62,6 @@ _WAITS_FOR_HOST: Final = (
 @click.option("--host", help="The loopback address to listen on. Default: 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Default: 8402; 0 takes a free one.")
 @common_options
-@click.option("--sandbox", is_flag=True, help="Run a Hub with test money beside the server, and buy from that.")
 def command(
     transport: str,
     host: str | None,
@@ -69,11 +69,8 @@ def command(
     hub: str | None,
     config: Path | None,
     state_dir: Path | None,
-    sandbox: bool,
 ) -> None:
     """Serve the Hub's catalog as MCP tools, paid under the mandate."""
-    if sandbox and hub is not None:
-        raise click.UsageError("--sandbox brings its own Hub; leave out --hub", click.get_current_context())
     for handler in logging.getLogger().handlers:
         handler.addFilter(LogLimits())
     # Starting only makes objects that stay: looking for garbage among them costs a tenth of the start.
@@ -82,17 +79,17 @@ def command(
     overrides = {key: value for key, value in options.items() if value is not None}
     for variable in empty_variables(os.environ):
         log.warning("%s is empty, which counts as not set", variable)
-    given = start(hub, config, state_dir, overrides=overrides, sandbox=sandbox)
+    given = start(hub, config, state_dir, overrides=overrides)
     for path in writable_by_others(os.environ, config, given.state):
-        log.warning("other users may write %s, and so set your limits; run: chmod go-w %s", path, path)
+        log.warning("other users may write %s, and so set your limits; run: chmod go-w %s", path, quote(str(path)))
     if transport == "stdio" and sys.stdin.isatty():
-        print(_WAITS_FOR_HOST, file=sys.stderr, flush=True)
-    anyio.run(_serve, given, transport, sandbox)
+        print(_WAITS_FOR_HOST % given.commands.line("call", "--help"), file=sys.stderr, flush=True)
+    anyio.run(_serve, given, transport)
 
 
-async def _serve(given: Start, transport: str, sandbox: bool) -> None:
+async def _serve(given: Start, transport: str) -> None:
     async with AsyncExitStack() as stack:
-        if sandbox:
+        if given.sandbox:
             from jecp_mcp.cli.hub_process import sandbox_start
 
             given = await stack.enter_async_context(sandbox_start(given))

@@ -11,6 +11,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start_from
+from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
     from jecp_mcp.cli.rich_output import Column
@@ -29,7 +30,7 @@ def command(as_json: bool, **given: Any) -> None:
     if as_json:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
-        _print(shown)
+        _print(shown, where.commands)
 
 
 async def read(given: Start) -> dict[str, Any]:
@@ -39,13 +40,14 @@ async def read(given: Start) -> dict[str, Any]:
         LedgerError: the ledger cannot be read.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
     from jecp_mcp.cli.unmatched_patterns import unmatched_patterns
     from jecp_mcp.domain.purchases import LOCAL
 
-    async with build(given) as bridge:
+    async with at_hub(given) as at, build(at) as bridge:
         made = await bridge.wallet.overview(LOCAL)
         made["unmatched_patterns"] = unmatched_patterns(given.settings, bridge.source.current)
-    made["hub"], made["ledger"], made["state_dir"] = given.settings.hub.base_url, _place(given), str(given.state)
+    made["hub"], made["ledger"], made["state_dir"] = at.settings.hub.base_url, _place(given), str(given.state)
     return made
 
 
@@ -59,7 +61,7 @@ def _place(given: Start) -> str:
     return place(url.get_secret_value())
 
 
-def _print(shown: Mapping[str, Any]) -> None:
+def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
     from rich.text import Text
 
     from jecp_mcp.cli import rich_output
@@ -82,9 +84,9 @@ def _print(shown: Mapping[str, Any]) -> None:
     held = [
         (one["call_id"], one["tool"], rich_output.state(one["state"]), one["held_usdc"]) for one in shown["open_holds"]
     ]
-    more = " and more: jecp-mcp ledger" if shown.get("more_holds") else ""
+    more = f" and more: {commands.line('ledger')}" if shown.get("more_holds") else ""
     rich_output.show(limits, *([rich_output.Listing(f"\nHeld{more}", holds, held)] if held else []))
-    for words in _warnings(shown):
+    for words in _warnings(shown, commands):
         rich_output.say(f"warning: {words}", rich_output.WARNING)
 
 
@@ -96,13 +98,13 @@ def _limit_rows(shown: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         yield one["limit"], one.get("used_usdc", ""), one["limit_usdc"], one.get("remaining_usdc", ""), resets
 
 
-def _warnings(shown: Mapping[str, Any]) -> Iterator[str]:
+def _warnings(shown: Mapping[str, Any], commands: CommandLine) -> Iterator[str]:
     if "ledger_trouble" in shown:
         yield f"the ledger cannot be written: {shown['ledger_trouble']}"
     for one in shown.get("charged_too_much", ()):
         yield (
             f"for the call {one['call_id']} the payee took {one.get('charged_usdc', 'an unreadable amount')} where at "
-            f"most {one['allowed_usdc']} was allowed; `jecp-mcp reconcile` rules on it"
+            f"most {one['allowed_usdc']} was allowed; `{commands.line('reconcile')}` rules on it"
         )
     for text in shown["unmatched_patterns"]:
         yield f"{text} matches none of the actions on sale now"

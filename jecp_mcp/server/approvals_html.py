@@ -38,7 +38,7 @@ def pin_page(said: str = "") -> str:
     """The page before the PIN: it shows nothing of what waits."""
     return _page(
         f"""<h1>Approvals</h1>{_notice(said)}
-<p>The PIN is in the output of the running <code>jecp-mcp serve</code>. No agent should have it.</p>
+<p>The PIN is in the output of the running server. No agent should have it.</p>
 <form method="post" action="/approvals"><label>PIN <input name="pin" autocomplete="off" autofocus></label>
 <button>Open</button></form>"""
     )

@@ -25,6 +25,8 @@ from jecp_mcp.settings.places import CONFIG_VARIABLE, STATE_VARIABLE, config_fil
 PREFIX = "JECP_MCP_"
 HUB_VARIABLE = "JECP_BASE_URL"
 COMMAND_LINE = "the command line"
+VARIABLE_ORIGIN = "the environment variable "
+"""What the source of a value that a variable gave begins with, before the variable's name."""
 
 _PLACES = frozenset({CONFIG_VARIABLE, STATE_VARIABLE})
 _MOST_BYTES = 1_048_576
@@ -131,7 +133,7 @@ def _read(config: Path | None, environ: Mapping[str, str], overrides: Mapping[st
     path, named = config_file(environ, config)
     _read_file(sources, path, named)
     if environ.get(HUB_VARIABLE, "").strip():
-        sources.put("hub", "base_url", environ[HUB_VARIABLE], f"the environment variable {HUB_VARIABLE}")
+        sources.put("hub", "base_url", environ[HUB_VARIABLE], f"{VARIABLE_ORIGIN}{HUB_VARIABLE}")
     _read_environment(sources, environ)
     for dotted, value in overrides.items():
         section, _, key = dotted.partition(".")
@@ -177,7 +179,7 @@ def _read_environment(sources: _Sources, environ: Mapping[str, str]) -> None:
         name = variable.upper()
         if not name.startswith(PREFIX) or name in _PLACES:
             continue
-        origin = f"the environment variable {variable}"
+        origin = f"{VARIABLE_ORIGIN}{variable}"
         section, _, key = name.removeprefix(PREFIX).lower().partition("__")
         if section not in sources.values:
             raise SettingsError(origin, "", _unknown_section(section))

@@ -163,8 +163,10 @@ class ToolDispatcher:
         made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
         if isinstance(made, Refusal):
             return self._refuse(_PREPARE, arguments, made, target=found.name, action=found.action)
+        if made.approval is not None:
+            self._note_question(found.action, made.approval[1].grant_id)
         balance = await self._deps.wallet.balance(caller.principal)
-        return free_result(preparation.summary(found, made, balance, self.page, left))
+        return free_result(preparation.summary(found, made, balance, self.page, self._deps.commands, left))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
@@ -193,7 +195,14 @@ class ToolDispatcher:
             return result
         if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
             self._alternatives.note_failure(found.action)
+        if end.refusal is not None and (code := end.refusal.details.get("approval_code")) is not None:
+            self._note_question(found.action, str(code))
         return error_result(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
+
+    def _note_question(self, action: Offer, code: str) -> None:
+        """Tell whoever reads the server's own output, which no model does, how a question is answered."""
+        key = clean(action.key, _NAME, one_line=True)
+        log.warning("%s waits for a person's answer: run %s", key, self._deps.commands.line("approve", code))
 
     def _unknown_tool(self, name: str) -> Refusal:
         """No such tool; or one that is set aside, with the reason; or one that there is no more need of."""
@@ -243,6 +252,7 @@ class ToolDispatcher:
             successor=self._successor(action, refusal),
             offers=self._alternatives,
             page=self.page,
+            commands=self._deps.commands,
         )
 
     def _successor(self, action: Offer | None, refusal: Refusal | None) -> str | None:

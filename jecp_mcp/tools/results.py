@@ -22,6 +22,7 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import ToolFault, WireError
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ArtifactSettings
+from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.artifact_store import ArtifactStore, StoredArtifact
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text
@@ -68,10 +69,14 @@ class _Draft:
 class Results:
     """Renders answers. One per process."""
 
-    def __init__(self, store: ArtifactStore, settings: ArtifactSettings, links: LinkPolicy) -> None:
+    def __init__(
+        self, store: ArtifactStore, settings: ArtifactSettings, links: LinkPolicy, commands: CommandLine = PLAIN
+    ) -> None:
+        """Render with these; `commands` is what a person is told to run."""
         self._store = store
         self._settings = settings
         self._links = links
+        self._commands = commands
 
     async def render(self, end: CallEnd, *, ending: str | None = None) -> ToolResult:
         """What the model sees of a call that was answered. Raises nothing but cancellation.
@@ -96,7 +101,7 @@ class Results:
             told = [one for one in told if one.kind != "deprecation" or (one.at or "")[:_DATE] not in ending]
             draft.notices.append(f"Notice: {ending}")
         draft.notices += [f"Notice: {self._links.safe_text(item.text, _NOTICE)}" for item in told[:_MAX_NOTICES]]
-        lines = [Text(line) for line in (*draft.notices, receipt(end))]
+        lines = [Text(line) for line in (*draft.notices, receipt(end, self._commands))]
         return ToolResult(
             blocks=(Text(text), *draft.blocks, *lines), structured=structured, meta={META_BILLING: billing(end)}
         )
@@ -216,8 +221,13 @@ def _payee(end: CallEnd) -> str:
     return safe_text(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
 
 
-def receipt(end: CallEnd) -> str:
-    """One line about the money."""
+def receipt(end: CallEnd, commands: CommandLine = PLAIN) -> str:
+    """One line about the money.
+
+    Args:
+        end: how the call ended.
+        commands: what a person is told to run.
+    """
     payee, amount = _payee(end), format_usdc(end.amount)
     known_as = hub_id(end.reference)
     transaction = f" (tx {known_as[:64]})" if known_as is not None else ""
@@ -231,7 +241,7 @@ def receipt(end: CallEnd) -> str:
     elif end.stored and not end.excessive:
         said = f"Already paid ${amount} to {payee}{transaction}; not charged again"
     elif end.excessive:
-        said = f"Paid. {payee} says that it took {_excess(end)}{transaction}. Tell the user"
+        said = f"Paid. {payee} says that it took {_excess(end, commands)}{transaction}. Tell the user"
     else:
         most = f" (up to ${format_usdc(end.reserved)} was held)" if end.amount < end.reserved else ""
         said = f"Paid ${amount} to {payee}{most}{transaction}"
@@ -240,11 +250,11 @@ def receipt(end: CallEnd) -> str:
     return f"{said}{balance}{call}."
 
 
-def _excess(end: CallEnd) -> str:
+def _excess(end: CallEnd, commands: CommandLine) -> str:
     """What was taken of a call that was not allowed to cost that much: a claim, for a person to look at."""
     return (
         f"${format_usdc(end.amount)} where at most ${format_usdc(end.reserved)} was allowed, which the operator must "
-        "check (`jecp-mcp reconcile`)"
+        f"check (`{commands.line('reconcile')}`)"
     )
 
 

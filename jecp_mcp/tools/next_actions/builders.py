@@ -18,6 +18,7 @@ from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
 from jecp_mcp.rails.codes import ACCOUNT_CHANGED
 from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE, TOO_LATE_TO_SEND
+from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.tools.next_actions.case import Case, Context
 from jecp_mcp.tools.types import Actor, NextAction
 
@@ -147,14 +148,15 @@ def wait_for_window(case: Case) -> NextAction:
 
 def _past_the_limit(case: Case) -> str:
     code = case.refusal.details.get("approval_code")
-    return (
-        f", or sooner if the operator lets this call past it, {ways_to_answer(code, case.context.page)}" if code else ""
-    )
+    if not code:
+        return ""
+    ways = ways_to_answer(code, case.context.page, case.context.commands)
+    return f", or sooner if the operator lets this call past it, {ways}"
 
 
-def ways_to_answer(code: object, page: str | None) -> str:
+def ways_to_answer(code: object, page: str | None, commands: CommandLine) -> str:
     """By which roads a person answers what waits under a code, outside the chat; None stands for whatever waits."""
-    command = f"jecp-mcp approve {code}" if code is not None else "jecp-mcp approve"
+    command = commands.line("approve", *([] if code is None else [str(code)]))
     return f"with `{command}` in a terminal{f', or in a browser at {page}' if page else ''}"
 
 
@@ -223,20 +225,23 @@ def above_listed_price(case: Case) -> NextAction:
 
 def mend_ledger(case: Case) -> NextAction:
     """A ledger that cannot be written."""
+    command = case.context.commands.line("doctor", "--ledger")
     return next_action(
         case,
         "operator",
-        "Tell the user: nothing can be bought before the operator has run `jecp-mcp doctor --ledger`. Stop here.",
+        f"Tell the user: nothing can be bought before the operator has run `{command}`, which "
+        "says how to mend it. Stop here.",
         type_="mend_ledger",
     )
 
 
 def ask_for_ruling(case: Case) -> NextAction:
     """A call that can never be proven."""
+    command = case.context.commands.line("reconcile")
     return next_action(
         case,
         "operator",
-        "Tell the user: only the operator can rule on this call, with `jecp-mcp reconcile`. Stop here.",
+        f"Tell the user: only the operator can rule on this call, with `{command}`. Stop here.",
         type_="ask_operator",
     )
 

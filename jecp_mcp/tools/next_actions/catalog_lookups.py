@@ -42,7 +42,13 @@ def cheaper(case: Case, most: str | None) -> NextAction:
     )
 
 
-def search(case: Case) -> NextAction:
+def beside_held(case: Case) -> NextAction:
+    """Another action than one that is set aside, which the operator may look at and approve."""
+    changes = case.context.commands.line("catalog", "--changes")
+    return search(case, f"{_FIND} Or tell the user: the operator sees with `{changes}` why this one is set aside.")
+
+
+def search(case: Case, hint: str | None = None) -> NextAction:
     """A look into the catalog."""
     if "jecp_search" not in case.context.own:
         return ask_operator(case)
@@ -51,7 +57,7 @@ def search(case: Case) -> NextAction:
     return next_action(
         case,
         "agent",
-        _SEARCH_HINTS.get(case.type, _FIND),
+        hint or _SEARCH_HINTS.get(case.type, _FIND),
         call=("jecp_search", {"query": _query(case)}),
         alternatives=near,
     )

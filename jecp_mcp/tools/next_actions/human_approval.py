@@ -12,11 +12,12 @@ from jecp_mcp.tools.types import NextAction
 def approve(case: Case) -> NextAction:
     """A call that needs a person, who answers outside the chat; then the same call goes through."""
     code = case.refusal.details.get("approval_code")
-    how = f"they approve it {ways_to_answer(code, case.context.page)}" if code else "they approve it"
+    ways = f" {ways_to_answer(code, case.context.page, case.context.commands)}" if code else ""
     return next_action(
         case,
         "human",
-        f"Tell the user what it costs and that {how}. Stop until they say so; then make the same call again.",
+        f"Tell the user what it costs and that they approve it{ways}. Stop until they say so; then make the same call "
+        "again.",
         type_="ask_human",
         url=case.context.page if code else None,
     )
@@ -50,7 +51,7 @@ def shorten(case: Case) -> NextAction:
 
 def too_many_questions(case: Case) -> NextAction:
     """A person has as many questions before them as may wait; they make room by answering some."""
-    how = ways_to_answer(None, case.context.page)
+    how = ways_to_answer(None, case.context.page, case.context.commands)
     return next_action(
         case,
         "human",
@@ -71,7 +72,7 @@ def full_limit(case: Case) -> NextAction:
         return cheaper(case, most)
     if code is None or "resets_at" in case.refusal.details:
         return wait_for_window(case)
-    how = ways_to_answer(code, case.context.page)
+    how = ways_to_answer(code, case.context.page, case.context.commands)
     return next_action(
         case,
         "operator",

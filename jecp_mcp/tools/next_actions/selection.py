@@ -117,6 +117,7 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         call_codes.PREPARED_SUPERSEDED: human_approval.prepare_anew,
         call_codes.PRICE_CHANGED: human_approval.prepare_anew,
         tool_codes.NOT_CHARGED: builders.status_of_call,
+        tool_codes.TOOL_QUARANTINED: catalog_lookups.beside_held,
         mandate_codes.DENIED_BY_POLICY: builders.other_action,
         mandate_codes.PRICE_UNKNOWN: builders.other_action,
         "INSUFFICIENT_BUDGET": builders.above_listed_price,

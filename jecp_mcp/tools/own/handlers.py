@@ -16,6 +16,7 @@ from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_MISBEHAVED
+from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.codes import (
     ALREADY_REGISTERED,
     CALL_NOT_FOUND,
@@ -56,7 +57,7 @@ _KEY: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class ToolDeps:
-    """Everything the own tools reach."""
+    """Everything the own tools reach; `commands` is what a person is told to run."""
 
     registry: ToolRegistry
     views: Views
@@ -68,6 +69,7 @@ class ToolDeps:
     account: AgentAccount
     links: LinkPolicy
     clock: Clock
+    commands: CommandLine = PLAIN
 
 
 class OwnTools:
@@ -161,7 +163,10 @@ class OwnTools:
         made["charged"] = end.charge.value
         if end.refusal is not None:
             made["message"] = message_of(end.refusal, self._deps.links)
-            context = Context(row.tool, None, self.names(), self._deps.links, self._deps.clock.now(), action=action)
+            deps = self._deps
+            context = Context(
+                row.tool, None, self.names(), deps.links, deps.clock.now(), action=action, commands=deps.commands
+            )
             if end.refusal.code != CALL_OVER or end.charge is not Charge.NO:
                 made["next_action"] = next_action_object(choose(end, context))
         return free_result(made)

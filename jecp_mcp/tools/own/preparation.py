@@ -13,6 +13,7 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
 from jecp_mcp.tools.next_actions.builders import topup_amount, ways_to_answer
@@ -45,7 +46,12 @@ def invalid_arguments(found: PublishedTool, problems: Sequence[Problem]) -> dict
 
 
 def summary(
-    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, left: Sequence[str] = ()
+    found: PublishedTool,
+    made: Preparation,
+    balance: MicroUSDC | None,
+    page: str | None,
+    commands: CommandLine,
+    left: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A prepared call as the model sees it; amounts are decimal text in USDC.
 
@@ -54,6 +60,7 @@ def summary(
         made: what was prepared.
         balance: what the wallet holds, where that is known.
         page: where a person can answer in a browser, None where there is no such page.
+        commands: what a person is told to run.
         left: what could not be checked in these arguments, beyond what the tool's card says.
     """
     call, grant = made.call, made.grant
@@ -74,17 +81,19 @@ def summary(
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = next_action_object(_next(found, made, balance, page))
+    told["next_action"] = next_action_object(_next(found, made, balance, page, commands))
     return told
 
 
-def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
+def _next(
+    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, commands: CommandLine
+) -> NextAction:
     if made.approval is not None:
         _, asked = made.approval
         return NextAction(
             "ask_human",
             "human",
-            f"Tell the user what it costs and that they approve it {ways_to_answer(asked.grant_id, page)}. "
+            f"Tell the user what it costs and that they approve it {ways_to_answer(asked.grant_id, page, commands)}. "
             "Or execute it: that asks them here, where this host can ask.",
             "bridge",
             url=page,

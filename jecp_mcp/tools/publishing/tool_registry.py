@@ -20,6 +20,7 @@ from jecp_mcp.catalog.rows import is_withdrawn, on_sale
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ToolSettings
+from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.publishing.cleaning import (
     TITLE_LENGTH,
     clean,
@@ -61,8 +62,10 @@ class ToolRegistry:
         quarantined: actions set aside, by key or as far as they had one, with the reason.
     """
 
-    def __init__(self, settings: ToolSettings) -> None:
+    def __init__(self, settings: ToolSettings, commands: CommandLine = PLAIN) -> None:
+        """Hold no tool yet; `commands` is what the operator is told to run."""
         self._settings = settings
+        self._listing = commands.line("catalog")
         self._given = Names(name_lengths(settings))
         self._unnamed: Mapping[str, Offer] | None = None
         self._actions: Mapping[str, Offer] = MappingProxyType({})
@@ -200,7 +203,7 @@ class ToolRegistry:
             for collision in self._given.collisions:
                 log.warning("tool names collide: %s", "; ".join(f"{key} is {name}" for key, name in collision.names))
             if self._given.cut != cut:
-                log.info("%d names are cut and end in a hash: see jecp-mcp catalog", len(self._given.cut))
+                log.info("%d names are cut and end in a hash: see %s", len(self._given.cut), self._listing)
         return self._given
 
     def _mode_for(self, sold: int) -> Literal["direct", "search"]:

@@ -323,7 +323,7 @@ def test_calls_in_doubt_and_written_off_are_named_with_the_next_step(seat: Seat)
         await ledger.close()
 
     anyio.run(write_off)
-    assert seat.wrong("--ledger")["calls"]["mend"] == "jecp-mcp reconcile"
+    assert seat.wrong("--ledger")["calls"]["mend"].endswith(f"jecp-mcp reconcile --state-dir {seat.state}")
     assert seat.run("reconcile", "left", "--free", "--reason", "not on the statement").returncode == 0
     assert seat.wrong("--ledger") == {}
 

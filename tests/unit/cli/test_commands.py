@@ -179,7 +179,7 @@ def test_the_state_folder_is_private(run: Any, state: Path) -> None:
         (("walet",), "did you mean wallet?"),
         (("budget",), "did you mean wallet?"),
         (("jecp_wallet",), "did you mean wallet?"),
-        (("catalog", "invoice", "pdf"), "did you mean jecp-mcp search 'invoice pdf'?"),
+        (("catalog", "invoice", "pdf"), "did you mean `jecp-mcp search 'invoice pdf'`?"),
         (("refund", "call_1"), "needs both a CALL_ID and a --reason"),
         (("topup", "7"), "5, 20, 100 USD"),
         (("completion", "tcsh"), "tcsh"),
@@ -308,9 +308,7 @@ def test_a_charge_beyond_what_was_allowed_is_told_until_a_person_has_ruled(run: 
     status, out, _ = run("ledger", "--verify")
     assert (status, words in out, "call_good" in out) == (0, True, False)
     assert json.loads(run("ledger", "--verify", "--json")[1])["charged_too_much"] == [
-        line.removeprefix("look at it: ").removesuffix("; `jecp-mcp reconcile` rules on it")
-        for line in out.splitlines()
-        if words in line
+        line.removeprefix("look at it: ").partition("; `")[0] for line in out.splitlines() if words in line
     ]
     [listed] = json.loads(run("reconcile", "--json")[1])["needs_ruling"]
     assert (listed["call_id"], listed["state"], listed["charged_usdc"]) == ("call_absurd", "settled", "900.00")
