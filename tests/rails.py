@@ -50,6 +50,9 @@ class PlainRail:
         until = UnixMs(now + WINDOW_MS)
         return StoredRequest(self.name, self.account, call_id, hold, repr(arguments).encode(), until)
 
+    def heard(self) -> float | None:
+        return None
+
     async def skew(self, *, fresh: bool = False) -> float | None:
         return None
 

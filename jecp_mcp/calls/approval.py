@@ -1,7 +1,7 @@
 """A person's consent to one call: asked for in the host, else outside it, and kept until it is used or expires.
 
-An approval is good for one call of exactly this payee, amount and arguments. Whatever is not a person's plain yes
-leaves the call unbought.
+An approval is good for one call of exactly this payee, terms and arguments, at this amount or less. Whatever is not a
+person's plain yes leaves the call unbought.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from jecp_mcp import jsontext
@@ -43,6 +43,7 @@ class Asked:
 
     Attributes:
         amount: as `Question` has it, micro-USDC.
+        because: why a person is asked; for the same kind of approval of the same call any reason will do.
         arguments: all of them, as `display.arguments` shows them. The call's fingerprint says which they are.
     """
 
@@ -53,7 +54,7 @@ class Asked:
     kind: QuoteKind
     terms: str
     because: str
-    arguments: str = field(compare=False)
+    arguments: str
 
     @classmethod
     def of(cls, question: Question) -> Asked | None:
@@ -85,10 +86,15 @@ class Asked:
         except (ValueError, KeyError, TypeError) as exc:
             raise LedgerDamaged(f"what waits under {grant.grant_id} cannot be read, so it cannot be approved") from exc
 
-    @property
-    def exact(self) -> bool:
-        """Whether `amount` is the price itself."""
-        return self.kind is QuoteKind.EXACT
+    def holds_for(self, now: Asked, state: GrantState) -> bool:
+        """Whether an answer to this question is one to the question `now`, asked of the same call.
+
+        What may be bought for so much may be bought for less; what was refused for so much is refused for more.
+        """
+        terms = (self.payee, self.account, self.action, self.kind, self.terms)
+        if terms != (now.payee, now.account, now.action, now.kind, now.terms):
+            return False
+        return self.amount <= now.amount if state is GrantState.DENIED else now.amount <= self.amount
 
     def body(self) -> bytes:
         """As an approval keeps it."""
@@ -140,7 +146,7 @@ class Approvals:
             case Decision.WAITING:
                 return consent_refusals.approval_pending(question)
             case _:
-                parked = waiting or await self._asked(question, asked, kind)
+                parked = waiting or await self._leave(question, asked, kind)
                 if isinstance(parked, Refusal):
                     return parked
                 return consent_refusals.approval_required(question, parked.grant_id, parked.expires_at, reply.reason)
@@ -154,13 +160,18 @@ class Approvals:
         asked, kind = Asked.of(question), GrantKind.APPROVAL
         if asked is None:
             return consent_refusals.not_showable(question)
-        return await self._known(question, asked, kind) or await self._asked(question, asked, kind)
+        return await self._known(question, asked, kind) or await self._leave(question, asked, kind)
 
     async def _known(self, question: Question, wanted: Asked, kind: GrantKind) -> Grant | None:
         """The latest approval of this very question that still says something."""
         now = self._clock.now()
         for grant in await self._ledger.grants(kind, subject=question.fingerprint, states=_LIVE):
-            if grant.expires_at <= now or grant.principal != question.principal or Asked.read(grant) != wanted:
+            if grant.expires_at <= now or grant.principal != question.principal:
+                continue
+            asked = Asked.read(grant)
+            if not asked.holds_for(wanted, grant.state) or (
+                kind is GrantKind.LIMIT and asked.because != wanted.because
+            ):
                 continue
             if grant.state is GrantState.USED and not await self._came_to_nothing(grant):
                 continue
@@ -171,7 +182,7 @@ class Approvals:
         row = None if grant.call_id is None else await self._ledger.row(grant.call_id)
         return row is not None and row.state in _FREE and not row.answered
 
-    async def _asked(self, question: Question, asked: Asked, kind: GrantKind) -> Grant | Refusal:
+    async def _leave(self, question: Question, asked: Asked, kind: GrantKind) -> Grant | Refusal:
         """The question left for a person outside the host, where there is room for it."""
         try:
             return await self._write(question, asked, kind, GrantState.ASKED, None)

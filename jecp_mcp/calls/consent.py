@@ -7,17 +7,18 @@ from typing import Final
 
 from jecp_mcp.calls import codes, consent_refusals
 from jecp_mcp.calls.approval import Approvals
-from jecp_mcp.calls.orders import Order, Orders
+from jecp_mcp.calls.orders import Order, Orders, Wish
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.records import AlreadyOpen, Undelivered
 
 _NO_CALL: Final = "call_0000"
-_MOST_QUOTES: Final = 3
-"""How often a price may have lapsed while a person thought, before a call is given up."""
+_MOST_LAPSES: Final = 3
+"""How often a price may have lapsed while a person thought, and be another one then, before a call is given up."""
 
 
 class Consents:
@@ -25,49 +26,47 @@ class Consents:
 
     def __init__(self, policy: Policy, ledger: Ledger, orders: Orders, clock: Clock) -> None:
         self._policy = policy
+        self._ledger = ledger
         self._orders = orders
         self._clock = clock
         self._approvals = Approvals(ledger, clock)
 
-    async def obtain(self, order: Order, caller: Caller) -> Order | Refusal:
+    async def obtain(self, order: Order, caller: Caller) -> Order | AlreadyOpen | Undelivered | Refusal:
         """The order with what was consented to, at a price that still holds; or why there is none.
 
         Raises:
             WireError: it could not be sent whatever a person says.
         """
-        for _ in range(_MOST_QUOTES):
-            if order.because is None:
-                return order
-            _try_to_prepare(order, self._clock.now())
-            given = await self._approvals.obtain(order.question(order.because), caller)
-            if isinstance(given, Refusal):
-                return given
-            agreed = replace(order, uses=(*order.uses, given))
-            good_until = order.quote.good_until
-            if good_until is None or self._clock.now() < good_until:
-                return agreed
-            again = await self._orders.place(order.purchase, caller, order.fingerprint)
-            if isinstance(again, Refusal):
-                return again
-            if again.answer is not None or (order.quote.covers(again.quote) and again.permit.hold <= order.permit.hold):
-                return replace(again, uses=agreed.uses)
-            order = replace(again, uses=order.uses)
-        return consent_refusals.price_keeps_changing(order.offer)
+        if order.because is None:
+            return order
+        _try_to_prepare(order, self._clock.now())
+        given = await self._approvals.obtain(order.question(order.because), caller)
+        if isinstance(given, Refusal):
+            return given
+        return await self._renew(replace(order, uses=(*order.uses, given)), caller)
+
+    def spend(self, wish: Wish, uses: tuple[GrantRef, ...], call_id: str) -> None:
+        """What was agreed for a call is used by the identical one that took its place: it buys no other."""
+        if uses:
+            self._ledger.use_grants(uses, wish.fingerprint, wish.principal, call_id)
 
     async def park(self, order: Order, because: str) -> Grant | Refusal:
         """The question whether to buy it, left for a person outside the host; or why it cannot be."""
         return await self._approvals.park(order.question(because))
 
-    async def past_limit(self, order: Order, full: Refusal, label: str, caller: Caller) -> Order | Refusal:
+    async def past_limit(
+        self, order: Order, full: Refusal, label: str, caller: Caller
+    ) -> Order | AlreadyOpen | Undelivered | Refusal:
         """The order let past a full limit, if the operator lets this one call pass; else the refusal.
 
+        Where its price lapsed meanwhile and is another one, it is an order that is not let past any limit.
         Whoever holds the chat is asked only where the operator's settings say so.
         """
         question = order.question(f"The limit {label} is full; this one call would go past it.")
         asked = caller if self._policy.raise_limits_in_host else replace(caller, asker=None)
         given = await self._approvals.obtain(question, asked, GrantKind.LIMIT)
         if isinstance(given, GrantRef):
-            return order.lifted(label, given)
+            return await self._renew(order.lifted(label, given), caller)
         match given.code:
             case codes.APPROVAL_REQUIRED:
                 return replace(full, details={**full.details, **given.details})
@@ -76,6 +75,29 @@ class Consents:
                 return full
             case _:
                 return given
+
+    async def _renew(self, agreed: Order, caller: Caller) -> Order | AlreadyOpen | Undelivered | Refusal:
+        """What a person agreed to, at a price that holds: a new one where it lapsed while they thought.
+
+        Their yes is good for the same at no more. It is withdrawn where the new price is another one, which they are
+        asked for anew.
+        """
+        good_until = agreed.quote.good_until
+        if good_until is None or self._clock.now() < good_until:
+            return agreed
+        again = await self._orders.place(agreed.wish)
+        match again:
+            case Refusal():
+                return again
+            case AlreadyOpen(row) | Undelivered(row):
+                self.spend(agreed.wish, agreed.uses, row.call_id)
+                return again
+        if again.answer is not None or (agreed.quote.covers(again.quote) and again.permit.hold <= agreed.permit.hold):
+            return agreed.renewed(again)
+        self._ledger.withdraw_grants([ref for ref in agreed.uses if ref not in agreed.wish.uses])
+        if agreed.lapses + 1 >= _MOST_LAPSES:
+            return consent_refusals.price_keeps_changing(agreed.offer)
+        return await self.obtain(replace(again, lapses=agreed.lapses + 1), caller)
 
 
 def _try_to_prepare(order: Order, now: UnixMs) -> None:

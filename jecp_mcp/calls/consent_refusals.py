@@ -46,7 +46,7 @@ def approval_denied(question: Question) -> Refusal:
     return Refusal(
         code=codes.APPROVAL_DENIED,
         message=(
-            f"The user refused to pay {'' if question.exact else 'up to '}{format_usdc(question.amount)} USDC for "
+            f"The user refused to pay {'' if question.kind.exact else 'up to '}{format_usdc(question.amount)} USDC for "
             f"{question.action}. Nothing was charged. Do not ask for it again; choose another way or stop."
         ),
         details={"amount_usdc": format_usdc(question.amount)},
@@ -90,6 +90,18 @@ def prepared_unknown() -> Refusal:
     )
 
 
+def prepared_unreadable() -> Refusal:
+    """What was prepared is not as this version writes it."""
+    return Refusal(
+        code=codes.PREPARED_NOT_FOUND,
+        message=(
+            "The prepared call was written by another version of this program and cannot be read. Nothing was charged. "
+            "Prepare the call again."
+        ),
+        source="bridge",
+    )
+
+
 def prepared_expired(expires_at: UnixMs) -> Refusal:
     """The time for which the price was promised is over."""
     return Refusal(
@@ -121,7 +133,7 @@ def price_changed(key: str, then: Quote, now: Quote) -> Refusal:
     return Refusal(
         code=codes.PRICE_CHANGED,
         message=f"{cause} Nothing was charged. Prepare it again to see what it costs now.",
-        details={"was_usdc": _told(was), "now_usdc": _told(costs)},
+        details={"was_usdc": _decimal(was), "now_usdc": _decimal(costs)},
         source="bridge",
     )
 
@@ -153,7 +165,7 @@ def _amount(quote: Quote) -> int | None:
     return None if quote.kind is QuoteKind.UNKNOWN else quote.amount
 
 
-def _told(amount: int | None) -> str | None:
+def _decimal(amount: int | None) -> str | None:
     return None if amount is None else format_usdc(amount)
 
 

@@ -56,6 +56,7 @@ def conclusion(call_id: str, outcome: Outcome, claim: int, now: UnixMs) -> Concl
         charged=outcome.amount if outcome.verdict is Verdict.CHARGED else ZERO,
         claim=claim,
         proven=outcome.proven,
+        refunded=outcome.refunded,
         balance_after=None if outcome.answer is None else outcome.answer.billing.balance_after,
         reference=outcome.reference,
         evidence=evidence,

@@ -22,7 +22,7 @@ from jecp_mcp.mandate.caps import meters_for
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.records import CallRow, Conclusion
-from jecp_mcp.mandate.states import FREE, OPEN, State
+from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.base import OpenCall, Progress, Rail, StoredRequest
 from jecp_mcp.rails.registry import Rails
@@ -74,6 +74,13 @@ class Execution:
             except Exception:
                 self._broken(request.call_id, admitted.claim)
                 raise
+            if journal.reserved and outcome.verdict is not Verdict.NOT_CHARGED:
+                # The ledger takes it for sent, so that no money is lost. Its bytes had no fence.
+                log.error(
+                    "the rail %s sent the call %s without saying so before; that is a fault of this program",
+                    request.rail,
+                    request.call_id,
+                )
         end = await self._conclude(request.call_id, admitted.claim, outcome, request.hold, journal)
         return replace(end, offer=order.offer)
 
@@ -90,7 +97,8 @@ class Execution:
         if fault is not None:
             unasked = replace(standing(row), refusal=refusals.held_back(row, fault, row.look_again_at))
             return elsewhere or unasked
-        if row.provable_until is not None and self._clock.now() >= row.provable_until:
+        lapsed = row.provable_until is not None and self._clock.now() >= row.provable_until
+        if lapsed and row.state in OPEN:
             self._ledger.write_off(row.call_id, "the time in which its payee still knows it has passed")
             return standing(replace(row, state=State.WRITTEN_OFF))
         rail = self._rails.serving(row.rail, row.account)
@@ -139,7 +147,7 @@ class Execution:
         )
         request = StoredRequest(row.rail, row.account, row.call_id, row.held, row.request, row.provable_until)
         entries = await self._entries(row) if row.mark is not None else ()
-        call = OpenCall(request, row.attempts, entries, kept_answer(row))
+        call = OpenCall(request, row.attempts, entries, kept_answer(row), row.state in CHARGED)
         outcome = await rail.find_out(call, journal, progress)
         end = await self._conclude(row.call_id, row.claim, outcome, row.held, journal, row)
         return replace(end, stored=True)
@@ -189,6 +197,8 @@ class Execution:
         overruled = await self._overruled(call_id, claim, outcome, hold, journal)
         if overruled is not None:
             return overruled
+        if row is not None and row.state in CHARGED:
+            return standing(row)
         if row is None or outcome.answer is not None or outcome.verdict not in _UNPROVEN:
             return ended(call_id, None, outcome, hold)
         end = standing(replace(row, attempts=row.attempts + concluded.attempts))
@@ -242,6 +252,11 @@ class Execution:
         self._ledger.conclude(
             Conclusion(row.call_id, Verdict.IN_DOUBT, claim=row.claim, evidence=evidence, attempts=0, look_again_at=at)
         )
+
+
+def may_turn(row: CallRow) -> bool:
+    """Whether a call was charged, and its payee may yet say otherwise."""
+    return row.state in CHARGED and row.look_again_at is not None
 
 
 def is_unfinished(row: CallRow) -> bool:

@@ -39,6 +39,7 @@ class CallJournal:
         held_back: why the last attempt was not let go, if one was not.
         committed: whether it was written down that the next step pays for good.
         taken: whether the call turned out to be another process's by now, or not open any more.
+        reserved: whether its row is only reserved: nothing has left, by its rail's word.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class CallJournal:
         self._since = since
         self._admitted_at = admitted_at
         self._each = admitted_at is None
-        self._reserved = reserved
+        self.reserved = reserved
         self.held_back: NotNow | None = None
         self.taken = self.committed = False
 
@@ -99,7 +100,7 @@ class CallJournal:
         self.committed = self.committed or any(entry.mark is Mark.INTENT for entry in entries)
 
     async def _let_go(self) -> None:
-        if self._reserved:
+        if self.reserved:
             await self._send()
         if self._each:
             self._admitted_at = None
@@ -127,7 +128,7 @@ class CallJournal:
         if not sent:
             self.taken = True
             raise NotNow(refusals.taken_over())
-        self._reserved = False
+        self.reserved = False
 
     async def _admit(self, now: UnixMs) -> None:
         try:

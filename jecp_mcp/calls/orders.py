@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol, Self
 
 from jecp_mcp.calls import refusals, stored
 from jecp_mcp.calls.clock_check import clock_fault
-from jecp_mcp.calls.ports import Caller, Question
+from jecp_mcp.calls.ports import Question
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.purchases import Purchase
+from jecp_mcp.domain.purchases import Principal, Purchase
 from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import names_of
 from jecp_mcp.mandate.grants import GrantRef
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Permit, Policy, authorise, forbids
-from jecp_mcp.mandate.records import Reservation
+from jecp_mcp.mandate.records import AlreadyOpen, Reservation, Undelivered
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.base import Rail, StoredRequest
 from jecp_mcp.rails.registry import Rails
 
 _NO_LIMIT: Final = MicroUSDC(2**53)
+
+
+class Promise(Protocol):
+    """What was promised for a purchase before."""
+
+    def keep(self, order: Order) -> Order | Refusal:
+        """The order for no more than was promised; or why the promise does not hold for it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A purchase on its way to an order.
+
+    Attributes:
+        fingerprint: what makes two purchases the same call.
+        uses: the grants that buying it uses.
+        promise: what was promised for it; None where nothing was.
+    """
+
+    purchase: Purchase
+    principal: Principal
+    fingerprint: str
+    uses: tuple[GrantRef, ...] = ()
+    promise: Promise | None = None
+
+    @classmethod
+    def of(cls, purchase: Purchase, principal: Principal) -> Self:
+        """The wish of a principal."""
+        offer = purchase.offer
+        identity = stored.fingerprint(principal, offer.source, offer.key, purchase.arguments)
+        return cls(purchase, principal, identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +67,29 @@ class Order:
         because: why a person must agree, as one sentence; None when nobody must.
         uses: the grants that paying for it uses.
         answer: the answer, where asking for the price brought it: then there is nothing to pay.
+        let_past: whether a person lets it past a full limit.
+        lapses: how often its price lapsed while a person thought, and was another one then.
     """
 
-    purchase: Purchase
-    principal: str
-    fingerprint: str
+    wish: Wish
     rail: Rail
     quote: Quote
     permit: Permit
     because: str | None = None
     uses: tuple[GrantRef, ...] = ()
     answer: Answer | None = None
+    let_past: bool = False
+    lapses: int = 0
+
+    @property
+    def purchase(self) -> Purchase:
+        """What is bought, as it was asked for."""
+        return self.wish.purchase
 
     @property
     def offer(self) -> Offer:
         """What is bought."""
-        return self.purchase.offer
+        return self.wish.purchase.offer
 
     @property
     def least(self) -> MicroUSDC:
@@ -60,14 +99,14 @@ class Order:
     def question(self, because: str) -> Question:
         """What a person is asked."""
         return Question(
-            principal=self.principal,
+            principal=self.wish.principal,
             payee=self.quote.payee,
             account=self.quote.account,
             action=self.offer.key,
             amount=self.permit.hold,
             kind=self.quote.kind,
             terms=self.quote.terms,
-            fingerprint=self.fingerprint,
+            fingerprint=self.wish.fingerprint,
             because=because,
             arguments=self.purchase.arguments,
         )
@@ -77,7 +116,12 @@ class Order:
         meters = tuple(
             replace(meter, limit=_NO_LIMIT) if meter.label == label else meter for meter in self.permit.meters
         )
-        return replace(self, permit=Permit(self.permit.hold, meters), uses=(*self.uses, by))
+        return replace(self, permit=Permit(self.permit.hold, meters), uses=(*self.uses, by), let_past=True)
+
+    def renewed(self, now: Order) -> Order:
+        """The same order at what it costs now, with what was agreed to for it."""
+        permit = replace(self.permit, hold=now.permit.hold)
+        return replace(self, quote=now.quote, permit=permit, answer=now.answer)
 
     def at_most(self, hold: MicroUSDC) -> Order:
         """The same order for no more than `hold`, micro-USDC: what was promised for it."""
@@ -87,7 +131,7 @@ class Order:
         """What the ledger is asked for."""
         return Reservation(
             call_id=request.call_id,
-            principal=self.principal,
+            principal=self.wish.principal,
             session=session,
             rail=request.rail,
             account=request.account,
@@ -97,7 +141,7 @@ class Order:
             offer=self.offer.key,
             names=names_of(self.offer, self.purchase.tool),
             version=self.offer.version,
-            fingerprint=self.fingerprint,
+            fingerprint=self.wish.fingerprint,
             quoted=self.quote.amount,
             hold=request.hold,
             meters=self.permit.meters,
@@ -119,58 +163,62 @@ class Orders:
         self._rails = rails
         self._clock = clock
 
-    async def place(self, purchase: Purchase, caller: Caller, fingerprint: str) -> Order | Refusal:
-        """An order for this call, whether or not a person must still agree to it.
+    async def place(self, wish: Wish) -> Order | AlreadyOpen | Undelivered | Refusal:
+        """An order for this call, whether or not a person must still agree to it; or the identical call.
 
-        Args:
-            fingerprint: the call's identity (`identity_of`).
+        What is open, or was answered and never delivered, is neither asked for its price anew, for the question may do
+        the work again, nor is a person asked to pay for it: their yes would buy another call.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        rail = self._rails.selling(purchase.offer)
+        purchase, offer = wish.purchase, wish.purchase.offer
+        rail = self._rails.selling(offer)
         if rail is None:
-            return refusals.no_rail(purchase.offer)
+            return refusals.no_rail(offer)
+        known = await self._ledger.identical(wish.fingerprint) if rail.probes else None
+        if known is not None:
+            return known
         fault = rail.ready() or await clock_fault(self._rails, rail.name)
         if fault is None and rail.probes:
             # Who must not be bought from is not asked for a price.
-            fault = forbids(self._policy, purchase.offer, purchase.tool, self._clock.now())
+            fault = forbids(self._policy, offer, purchase.tool, self._clock.now())
         if fault is not None:
             return fault
-        found = await rail.quote(purchase.offer, purchase.arguments)
-        if isinstance(found, Refusal):
-            return found
+        found = await rail.quote(offer, purchase.arguments)
+        order = found if isinstance(found, Refusal) else self._authorise(wish, rail, found)
+        if isinstance(order, Refusal) or order.answer is not None:
+            return order
+        order = replace(order, because=await self._because(order))
+        known = await self._ledger.identical(wish.fingerprint) if order.because is not None else None
+        if known is not None:
+            return known
+        return order if wish.promise is None else wish.promise.keep(order)
+
+    def _authorise(self, wish: Wish, rail: Rail, found: Quote | Free) -> Order | Refusal:
         quote, answer = (found, None) if isinstance(found, Quote) else (_nothing(found), found.answer)
         permit = authorise(
             self._policy,
-            purchase.offer,
-            purchase.tool,
+            wish.purchase.offer,
+            wish.purchase.tool,
             quote,
             now=self._clock.now(),
-            principal=caller.principal,
+            principal=wish.principal,
             session=self._ledger.session,
             most_per_call=rail.most_per_call,
         )
         if isinstance(permit, Refusal):
             return permit
-        because = None if answer is not None else await self._because(caller.principal, rail.name, quote, permit.hold)
-        return Order(
-            purchase=purchase,
-            principal=caller.principal,
-            fingerprint=fingerprint,
-            rail=rail,
-            quote=quote,
-            permit=permit,
-            because=because,
-            answer=answer,
-        )
+        return Order(wish, rail, quote, permit, uses=wish.uses, answer=answer)
 
-    async def _because(self, principal: str, rail: str, quote: Quote, hold: MicroUSDC) -> str | None:
+    async def _because(self, order: Order) -> str | None:
+        """Why a person must agree to it, or None."""
+        quote, hold = order.quote, order.permit.hold
         if self._policy.needs_approval(hold):
             return f"A call that may cost {format_usdc(hold)} USDC needs the approval of a person."
         if not self._policy.approve_new_payees:
             return None
-        if not await self._ledger.has_paid(principal, rail, quote.account, quote.payee):
+        if not await self._ledger.has_paid(order.wish.principal, order.rail.name, quote.account, quote.payee):
             payee = quote.payee or "the Hub itself"
             return f"Nothing was ever bought from {payee} before, which needs the approval of a person."
         return None
@@ -178,8 +226,3 @@ class Orders:
 
 def _nothing(found: Free) -> Quote:
     return Quote(ZERO, QuoteKind.EXACT, found.payee, found.account)
-
-
-def identity_of(purchase: Purchase, principal: str) -> str:
-    """The fingerprint of a purchase: what makes two of them the same call."""
-    return stored.fingerprint(principal, purchase.offer.source, purchase.offer.key, purchase.arguments)

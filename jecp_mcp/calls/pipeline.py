@@ -1,8 +1,9 @@
 """One paid call: place → consent → reserve → execute → conclude. The same call is never bought twice.
 
-Everything from the reservation on runs in the pipeline's own task group, shielded from the request that asked for it:
-a host that cancels, disconnects or times out leaves a call that still ends properly, and whose answer is kept for the
-identical call that usually follows.
+All of it runs in the pipeline's own task group, once for all who ask for the same at once. From the reservation on it
+is shielded from the request that asked for it: a host that cancels, disconnects or times out leaves a call that still
+ends properly, and whose answer is kept for the identical call that usually follows. Before that, what nobody waits for
+any more is not bought.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Self, assert_never
+from dataclasses import replace
+from typing import Final, Self, assert_never
 
 import anyio
 from anyio.abc import TaskGroup
 
-from jecp_mcp.calls import consent_refusals, refusals
+from jecp_mcp.calls import codes, consent_refusals, refusals
 from jecp_mcp.calls.consent import Consents
 from jecp_mcp.calls.ends import refused, standing
-from jecp_mcp.calls.execution import Execution, is_unfinished
-from jecp_mcp.calls.orders import Order, Orders, identity_of
+from jecp_mcp.calls.execution import Execution, is_unfinished, may_turn
+from jecp_mcp.calls.orders import Order, Orders, Wish
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_grant, unusable
 from jecp_mcp.calls.reader import Reader
@@ -31,7 +32,7 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal, Purchase
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import LedgerError, WireError
+from jecp_mcp.errors import LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
@@ -51,19 +52,8 @@ GRACE_SECONDS = 5.0
 Work = Callable[[Run], Awaitable[CallEnd]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """A purchase on its way to an order.
-
-    Attributes:
-        identity: the call's fingerprint.
-        uses: the grants that buying it uses.
-    """
-
-    purchase: Purchase
-    caller: Caller
-    identity: str
-    uses: tuple[GrantRef, ...]
+_NOT_ASKED: Final = frozenset({codes.APPROVAL_REQUIRED, codes.APPROVAL_PENDING})
+"""Why a call was not bought for which somebody else may be asked."""
 
 
 class Calls:
@@ -126,38 +116,43 @@ class Calls:
             log.error("the ledger could not be brought up to date while closing: %s", exc)  # noqa: TRY400 - the cause is in the message
 
     async def pay(self, purchase: Purchase, caller: Caller) -> CallEnd:
-        """Buy one call, or say why not. Raises nothing but cancellation; the call goes on when cancelled."""
-        return await self._buy(purchase, caller)
+        """Buy one call, or say why not. Raises nothing but cancellation; what was reserved goes on when cancelled."""
+        return await self._buy(Wish.of(purchase, caller.principal), caller)
 
-    async def prepare(self, purchase: Purchase, caller: Caller) -> Preparation | Refusal:
-        """Promise a price for a while, and look at what stands in its way. Spends nothing and asks nobody.
+    async def prepare(self, purchase: Purchase, caller: Caller) -> Preparation | CallEnd:
+        """Promise a price for a while, and look at what stands in its way. Spends nothing and asks no person.
 
-        Raises:
-            LedgerError: it cannot be kept.
+        Returns a call's end where there is nothing to promise: why it cannot be bought; how the identical call stands;
+        or the answer, where asking for the price brought it.
         """
-        order = await self._orders.place(purchase, caller, identity_of(purchase, caller.principal))
-        if isinstance(order, Refusal):
-            return order
-        readings = await self._ledger.readings(order.permit.meters)
-        full = tuple(one for one in readings if one.used + order.least > one.meter.limit)
-        approval = None
-        if order.because is not None:
-            parked = await self._consents.park(order, order.because)
-            if isinstance(parked, Refusal):
-                return parked
-            approval = (order.because, parked)
-        call = PreparedCall.of(order)
-        grant = await self._ledger.write_grant(new_grant(order.principal, order.fingerprint, call, self._clock.now()))
-        return Preparation(grant, call, full, approval)
+        wish, made = Wish.of(purchase, caller.principal), list[Preparation]()
 
-    async def prepared(self, prepared_id: str, principal: Principal) -> tuple[Grant, PreparedCall] | None:
-        """A prepared call of this principal by its id.
+        async def work(run: Run) -> CallEnd:
+            run.looking = True
+            found = await self._prepare(wish, run)
+            if isinstance(found, CallEnd):
+                return found
+            made.append(found)
+            return run.end
+
+        end = await self._run_once(wish, caller, work, looking=True)
+        return made[0] if made else end
+
+    async def prepared(self, prepared_id: str, principal: Principal) -> tuple[Grant, PreparedCall] | CallEnd:
+        """A prepared call of this principal by its id; or why there is none, or what came of it that cannot be read.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         grant = await self._ledger.grant(GrantRef(GrantKind.PREPARED, prepared_id))
-        return None if grant is None or grant.principal != principal else (grant, PreparedCall.read(grant))
+        if grant is None or grant.principal != principal:
+            return refused(consent_refusals.prepared_unknown(), None)
+        try:
+            return grant, PreparedCall.read(grant)
+        except LedgerDamaged:
+            used = None if grant.call_id is None else await self.resolve(grant.call_id)
+            paid = used is not None and (used.charge is not Charge.NO or used.answer is not None)
+            return used if used is not None and paid else refused(consent_refusals.prepared_unreadable(), None)
 
     async def execute(self, grant: Grant, purchase: Purchase, caller: Caller) -> CallEnd:
         """Pay for what was prepared, once; again, what it came to.
@@ -175,87 +170,99 @@ class Calls:
                 return replace(end, offer=purchase.offer)
             if grant.expires_at <= self._clock.now():
                 return refused(consent_refusals.prepared_expired(grant.expires_at), purchase.offer)
-        return await self._buy(purchase, caller, grant)
+        call, offer = PreparedCall.read(grant), purchase.offer
+        if not call.is_of(offer):
+            return refused(consent_refusals.price_changed(call.key, call.quote, offer.listed), offer)
+        wish = Wish.of(purchase, caller.principal)
+        return await self._buy(replace(wish, uses=(GrantRef(grant.kind, grant.grant_id),), promise=call), caller)
 
-    async def _buy(self, purchase: Purchase, caller: Caller, grant: Grant | None = None) -> CallEnd:
-        uses = () if grant is None else (GrantRef(grant.kind, grant.grant_id),)
-        wish = _Wish(purchase, caller, identity_of(purchase, caller.principal), uses)
-        try:
-            order = await self._agreed(wish, grant)
-        except LedgerError as exc:
-            return refused(refusals.ledger_trouble(exc), purchase.offer)
-        except WireError as exc:
-            return refused(refusals.unwritable(exc), purchase.offer)
-        if isinstance(order, CallEnd):
-            return order
-        if isinstance(order, Refusal):
-            return refused(order, purchase.offer)
-        return await self._work(replace(wish, uses=order.uses), lambda run: self._complete(order, run))
+    async def _buy(self, wish: Wish, caller: Caller) -> CallEnd:
+        """The way of a call: place → consent → reserve → execute → conclude."""
 
-    async def _agreed(self, wish: _Wish, grant: Grant | None) -> Order | CallEnd | Refusal:
-        """The first half of a call's way: place → consent. Nothing is spent; the identical call is never quoted anew.
+        async def work(run: Run) -> CallEnd:
+            found: Order | Reserved | AlreadyOpen | Undelivered | Refusal = await self._orders.place(wish)
+            if isinstance(found, Order):
+                found = await self._consents.obtain(found, run.caller)
+            if isinstance(found, Order):
+                if run.waiting == 0 and found.answer is None:
+                    # Whoever wanted it has left before anything was reserved.
+                    return run.end
+                found = await self._reservations.reserve(found, run.caller, run.working)
+            match found:
+                case Reserved():
+                    return await self._execution.execute(found, run)
+                case Refusal():
+                    return refused(found, wish.purchase.offer)
+                case AlreadyOpen(row) | Undelivered(row):
+                    self._consents.spend(wish, wish.uses, row.call_id)
+                    return await self._repeat(found, wish.purchase.offer, run)
+                case _:
+                    assert_never(found)
+
+        return await self._run_once(wish, caller, work)
+
+    async def _prepare(self, wish: Wish, run: Run) -> Preparation | CallEnd:
+        """The price of a call and what stands in its way; or how it ends, where there is nothing to prepare.
 
         Raises:
-            LedgerError: the ledger cannot be read, or a consent not be kept.
+            LedgerError: it cannot be kept.
         """
-        purchase, caller = wish.purchase, wish.caller
-        rail = self._rails.selling(purchase.offer)
-        probes = rail is not None and rail.probes and rail.ready() is None
-        known = await self._known(wish) if probes else None
-        if known is not None:
-            return known
-        order = await self._orders.place(purchase, caller, wish.identity)
-        if isinstance(order, Order) and grant is not None:
-            order = _as_promised(order, grant)
-        if isinstance(order, Refusal):
-            return order
-        if order.because is not None or wish.identity in self._running:
-            # Nobody is asked to pay for what is open or was paid for already: the yes would buy another call.
-            known = await self._known(wish)
-        return known or await self._consents.obtain(replace(order, uses=wish.uses), caller)
-
-    async def _complete(self, order: Order, run: Run) -> CallEnd:
-        """The second half, which goes on without whoever asked for it: reserve → execute → conclude."""
-        reserved = await self._reservations.reserve(order, run.caller, run.working)
-        if isinstance(reserved, Refusal):
-            return refused(reserved, order.offer)
-        if isinstance(reserved, Reserved):
-            return await self._execution.execute(reserved, run)
-        return await self._repeat(reserved, order.offer, run)
-
-    async def _known(self, wish: _Wish) -> CallEnd | None:
-        """How the identical call ends that is running, open or not delivered yet; None where there is none."""
-        found = None if wish.identity in self._running else await self._ledger.identical(wish.identity)
-        if found is None and wish.identity not in self._running:
-            return None
-
-        async def repeat(run: Run) -> CallEnd:
-            assert found is not None, "who joins another run does no work"
-            self._spend(wish, found.row.call_id)
-            return await self._repeat(found, wish.purchase.offer, run)
-
-        return await self._work(wish, repeat)
-
-    async def _work(self, wish: _Wish, work: Work) -> CallEnd:
-        """Do it in a task of its own, or join the run of the identical call that was begun meanwhile."""
         offer = wish.purchase.offer
-        running = self._running.get(wish.identity)
-        if running is not None:
-            # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
+        order: Order | Reserved | AlreadyOpen | Undelivered | Refusal = await self._orders.place(wish)
+        if isinstance(order, Order) and order.answer is not None:
+            # It is here already, and must not be asked for twice.
+            order = await self._reservations.reserve(order, run.caller, run.working)
+        match order:
+            case Reserved():
+                return await self._execution.execute(order, run)
+            case Refusal():
+                return refused(order, offer)
+            case AlreadyOpen(row):
+                return replace(standing(row), offer=offer)
+            case Undelivered(row):
+                return self._kept(row, offer)
+        readings = await self._ledger.readings(order.permit.meters)
+        full = tuple(one for one in readings if one.used + order.least > one.meter.limit)
+        approval = None
+        if order.because is not None:
+            parked = await self._consents.park(order, order.because)
+            if isinstance(parked, Refusal):
+                return refused(parked, offer)
+            approval = (order.because, parked)
+        call = PreparedCall.of(order)
+        grant = await self._ledger.write_grant(new_grant(wish.principal, wish.fingerprint, call, self._clock.now()))
+        return Preparation(grant, call, full, approval)
+
+    async def _run_once(self, wish: Wish, caller: Caller, work: Work, *, looking: bool = False) -> CallEnd:
+        """Do it in a task of its own; or have what the run of the identical call comes to that was begun before.
+
+        Nothing of the same call is done twice at once, from asking for its price on. Where the one before bought
+        nothing, for a reason that need not hold for this one, this one is done after it.
+
+        Args:
+            looking: whether nothing is to be bought.
+        """
+        offer = wish.purchase.offer
+        while (running := self._running.get(wish.fingerprint)) is not None:
             end = replace(await running.wait(), offer=offer)
             if end.call_id is not None:
-                self._spend(wish, end.call_id)
-            return replace(end, stored=True) if end.answer is not None else end
+                # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
+                self._consents.spend(wish, wish.uses, end.call_id)
+                return replace(end, stored=True) if end.answer is not None else end
+            unasked = end.refusal is not None and end.refusal.code in _NOT_ASKED and caller.asker is not None
+            if not (looking or running.looking or running.deserted or unasked):
+                return end
         never = refused(refusals.shutting_down(offer), offer)
-        if self._closing or self._tasks is None:
-            return never
-        run = self._running[wish.identity] = Run(wish.caller, never)
-        self._tasks.start_soon(self._run, run, wish.identity, work)
-        return await run.wait_as_caller()
+        run = Run(caller, never)
+        return await run.wait_as_caller() if self._start(run, wish.fingerprint, work) else never
 
-    def _spend(self, wish: _Wish, call_id: str) -> None:
-        """What was agreed for a call is used by the identical one that took its place: it would buy another."""
-        self._reservations.spend(wish.uses, wish.identity, wish.caller.principal, call_id)
+    def _start(self, run: Run, identity: str, work: Work) -> bool:
+        """Begin a run, unless the pipeline is closing."""
+        if self._closing or self._tasks is None:
+            return False
+        self._running[identity] = run
+        self._tasks.start_soon(self._run, run, identity, work)
+        return True
 
     async def _run(self, run: Run, identity: str, work: Work) -> None:
         try:
@@ -272,19 +279,19 @@ class Calls:
 
     async def _repeat(self, found: AlreadyOpen | Undelivered, offer: Offer, run: Run) -> CallEnd:
         """The identical call is there already."""
-        match found:
-            case AlreadyOpen(row):
-                run.end = replace(standing(row), offer=offer)
-                row = await self._execution.taken_over(row, self._working)
-                return replace(await self._found_out(row, run), offer=offer)
-            case Undelivered(row):
-                end = replace(standing(row), offer=offer)
-                if end.answer is None:
-                    # The kept answer cannot be read, and must not stand in the way of a new purchase for ever.
-                    self._ledger.note_delivery(row.call_id)
-                return end
-            case _:
-                assert_never(found)
+        if isinstance(found, Undelivered):
+            return self._kept(found.row, offer)
+        run.end = replace(standing(found.row), offer=offer)
+        row = await self._execution.taken_over(found.row, self._working)
+        return replace(await self._found_out(row, run), offer=offer)
+
+    def _kept(self, row: CallRow, offer: Offer) -> CallEnd:
+        """The answer that was paid for and never delivered."""
+        end = replace(standing(row), offer=offer)
+        if end.answer is None:
+            # The kept answer cannot be read, and must not stand in the way of a new purchase for ever.
+            self._ledger.note_delivery(row.call_id)
+        return end
 
     async def _found_out(self, row: CallRow, run: Run) -> CallEnd:
         """How a call stands, once its payee was asked where that is to be done."""
@@ -318,19 +325,33 @@ class Calls:
             return CallEnd(Charge.UNKNOWN, call_id, refusal=refusals.unreadable(exc))
         if row is None:
             return None
+        return await (self._confirm(row) if may_turn(row) else self._finish(row))
+
+    async def _finish(self, row: CallRow) -> CallEnd:
+        """How a call ended that was open, or stands when nobody waits any longer."""
         row = await self._execution.taken_over(row, self._working)
-        run = self._running.get(row.fingerprint) if row.state in OPEN else None
-        if run is None:
+        with anyio.move_on_after(STATUS_SECONDS):
+            while row.state in OPEN and (running := self._running.get(row.fingerprint)) is not None:
+                end = await running.wait()
+                if end.call_id == row.call_id:
+                    return end
             elsewhere = self._execution.elsewhere(row)
             if elsewhere is not None and row.owner != self._ledger.session:
                 return elsewhere
-            if not is_unfinished(row) or self._closing or self._tasks is None:
-                return standing(row)
-            run = self._running[row.fingerprint] = Run(Caller(Principal(row.principal)), standing(row))
-            self._tasks.start_soon(self._run, run, row.fingerprint, lambda run: self._found_out(row, run))
-        with anyio.move_on_after(STATUS_SECONDS):
-            return await run.wait()
+            run = Run(Caller(Principal(row.principal)), standing(row))
+            if is_unfinished(row) and self._start(run, row.fingerprint, lambda run: self._found_out(row, run)):
+                return await run.wait()
         return standing(row)
+
+    async def _confirm(self, row: CallRow) -> CallEnd:
+        """Find out whether a charge stands, beside whoever buys the same anew: for them this call is over."""
+        run = Run(Caller(Principal(row.principal)), standing(row))
+        mine = row.owner == self._ledger.session and row.call_id not in self._working
+        run.working.add(row.call_id)
+        if mine and self._start(run, f"charge of {row.call_id}", lambda run: self._execution.find_out(row, run.relay)):
+            with anyio.move_on_after(STATUS_SECONDS):
+                await run.done.wait()
+        return run.end
 
     async def recover(self) -> None:
         """Finish what dead processes left open. Never raises; what cannot be finished stays counted as spent."""
@@ -362,11 +383,3 @@ def _failed(known: CallEnd, fault: Exception) -> CallEnd:
     log.error("the call %s failed inside the bridge", known.call_id or "that was not sent", exc_info=fault)
     refusal = refusals.unreadable(fault) if isinstance(fault, LedgerError) else refusals.bridge_fault()
     return CallEnd(Charge.UNKNOWN, known.call_id, known.offer, refusal=refusal, held=known.held)
-
-
-def _as_promised(order: Order, grant: Grant) -> Order | Refusal:
-    """The order for no more than was promised for it when it was prepared."""
-    call = PreparedCall.read(grant)
-    if not call.still(order):
-        return consent_refusals.price_changed(call.key, call.quote, order.quote)
-    return order.at_most(call.hold)

@@ -67,7 +67,7 @@ class Question:
         payee: who would earn the money; ``""`` for the source itself.
         account: which account would pay, at whom.
         action: the offer's key.
-        amount: the price or, when not `exact`, the most it can come to; micro-USDC.
+        amount: the price or, when its kind is not `exact`, the most it can come to; micro-USDC.
         kind: what is known of the price.
         terms: what else would be agreed with it (`jecp_mcp.domain.quotes.Quote.terms`).
         fingerprint: the call's fingerprint (`jecp_mcp.calls.stored.fingerprint`), which binds the arguments.
@@ -85,11 +85,6 @@ class Question:
     fingerprint: str
     because: str
     arguments: Mapping[str, Any]
-
-    @property
-    def exact(self) -> bool:
-        """Whether `amount` is the price itself."""
-        return self.kind is QuoteKind.EXACT
 
     @property
     def digest(self) -> str:

@@ -13,8 +13,10 @@ from jecp_mcp import jsontext
 from jecp_mcp.calls import consent_refusals
 from jecp_mcp.calls.orders import Order
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
 from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC
@@ -51,14 +53,21 @@ class PreparedCall:
 
     @classmethod
     def read(cls, grant: Grant) -> PreparedCall:
-        """What a grant prepares."""
-        told: dict[str, Any] = json.loads(grant.body)
-        amount, kind, payload, *rest = told.pop("quote")
-        payee, account, terms, good_until = rest
-        quote = Quote(
-            MicroUSDC(int(amount)), QuoteKind(kind), payee, account, terms, good_until, base64.b64decode(payload)
-        )
-        return cls(**{**told, "quote": quote, "hold": MicroUSDC(int(told["hold"]))})
+        """What a grant prepares.
+
+        Raises:
+            LedgerDamaged: it is not what `body` writes, perhaps what another version of this program wrote.
+        """
+        try:
+            told: dict[str, Any] = json.loads(grant.body)
+            amount, kind, payload, *rest = told.pop("quote")
+            payee, account, terms, good_until = rest
+            quote = Quote(
+                MicroUSDC(int(amount)), QuoteKind(kind), payee, account, terms, good_until, base64.b64decode(payload)
+            )
+            return cls(**{**told, "quote": quote, "hold": MicroUSDC(int(told["hold"]))})
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise LedgerDamaged(f"what was prepared as {grant.grant_id} cannot be read") from exc
 
     def body(self) -> bytes:
         """As a grant keeps it."""
@@ -70,10 +79,15 @@ class PreparedCall:
         ]  # fmt: skip
         return jsontext.dumps(told)
 
-    def still(self, order: Order) -> bool:
-        """Whether what was prepared is still on offer, for no more than it cost then."""
-        offer, covered = order.offer, order.answer is not None or self.quote.covers(order.quote)
-        return covered and (offer.source, offer.key, offer.version) == (self.source, self.key, self.version)
+    def is_of(self, offer: Offer) -> bool:
+        """Whether it is this offer that was prepared."""
+        return (offer.source, offer.key, offer.version) == (self.source, self.key, self.version)
+
+    def keep(self, order: Order) -> Order | Refusal:
+        """The order for no more than preparing it promised; or a refusal where it is not on offer for that any more."""
+        if not (self.is_of(order.offer) and self.quote.covers(order.quote)):
+            return consent_refusals.price_changed(self.key, self.quote, order.quote)
+        return order.at_most(self.hold)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from jecp_mcp.calls import consent_refusals, refusals
-from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
+from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS, confirmed_skew
 from jecp_mcp.calls.consent import Consents
 from jecp_mcp.calls.orders import Order
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import ClockWentBack, PayeeError
-from jecp_mcp.mandate.grants import GrantRef
+from jecp_mcp.errors import ClockWentBack
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.records import (
     Admission,
@@ -83,11 +82,11 @@ class Reservations:
             working: where the ids of calls go that the asking task works on, before they are in the ledger.
         """
         asked = await self._offer(order, working)
-        if isinstance(asked.admission, OverLimit):
-            over, hold = asked.admission, asked.request.hold
-            full = refusals.limit_reached(over, hold)
+        while isinstance(asked.admission, OverLimit) and not order.let_past:
+            over = asked.admission
+            full = refusals.limit_reached(over, asked.request.hold)
             raised = await self._consents.past_limit(order, full, over.meter.label, caller)
-            if isinstance(raised, Refusal):
+            if not isinstance(raised, Order):
                 return raised
             order = raised
             asked = await self._offer(order, working)
@@ -99,15 +98,10 @@ class Reservations:
             case NotGood() as found:
                 return consent_refusals.not_good(found)
             case AlreadyOpen(row) | Undelivered(row):
-                self.spend(order.uses, order.fingerprint, order.principal, row.call_id)
+                self._consents.spend(order.wish, order.uses, row.call_id)
                 return asked.admission
             case refusal:
                 return refusal
-
-    def spend(self, uses: tuple[GrantRef, ...], fingerprint: str, principal: str, call_id: str) -> None:
-        """What was agreed for a call is used by the identical one that took its place: it buys no other."""
-        if uses:
-            self._ledger.use_grants(uses, fingerprint, principal, call_id)
 
     async def _offer(self, order: Order, working: set[str]) -> _Asked:
         """Ask the ledger. Where the price is only bounded, for as much as the windows have left.
@@ -145,11 +139,7 @@ class Reservations:
             return await self._ledger.reserve(reservation)
         except ClockWentBack as exc:
             # The clock was wrong before or is wrong now; another one tells which.
-            witness = self._rails.witness(rail.name)
-            try:
-                skew = None if witness is None else await witness.skew(fresh=True)
-            except PayeeError:
-                skew = None
+            skew = await confirmed_skew(self._rails, rail.name)
             if skew is None:
                 raise ClockWentBack(f"{exc}. {_UNCONFIRMED}") from exc
             if abs(skew) > MOST_SKEW_SECONDS:

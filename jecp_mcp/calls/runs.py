@@ -76,14 +76,19 @@ class Run:
     Attributes:
         caller: who asked for it first, as the execution reaches them.
         end: how the call stands as far as it is known; final once `done` is set.
+        waiting: how many wait for it. What nobody waits for any more is not bought.
+        deserted: whether who asked first has left, so that nobody can be asked any more.
+        looking: whether it buys nothing.
         working: the ids of the calls that it works on, each from before it is in the ledger.
     """
 
-    __slots__ = ("_asker", "caller", "done", "end", "relay", "working")
+    __slots__ = ("_asker", "caller", "deserted", "done", "end", "looking", "relay", "waiting", "working")
 
     def __init__(self, caller: Caller, end: CallEnd) -> None:
         self.done = anyio.Event()
         self.end = end
+        self.waiting = 0
+        self.deserted = self.looking = False
         self.working: set[str] = set()
         self.relay = Relay(caller.progress)
         self._asker = None if caller.asker is None else Withdrawable(caller.asker)
@@ -91,7 +96,11 @@ class Run:
 
     async def wait(self) -> CallEnd:
         """How it ended. Whoever is cancelled here leaves the execution running."""
-        await self.done.wait()
+        self.waiting += 1
+        try:
+            await self.done.wait()
+        finally:
+            self.waiting -= 1
         return self.end
 
     async def wait_as_caller(self) -> CallEnd:
@@ -99,6 +108,7 @@ class Run:
         try:
             return await self.wait()
         except anyio.get_cancelled_exc_class():
+            self.deserted = True
             self.relay.cut()
             if self._asker is not None:
                 await self._asker.withdraw()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import anyio
 
-from jecp_mcp.calls.clock_check import clock_fault
+from jecp_mcp.calls.clock_check import clock_fault, house_clock_fault
 from jecp_mcp.calls.codes import CLOCK_WRONG
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.refusals import estimated
@@ -87,19 +87,14 @@ class Upkeep:
         Returns whether some were left because their payee answers nobody, or the clock cannot be gone by.
         """
         try:
-            due, fault = await self._due()
+            due, faults = await self._due()
         except LedgerError as exc:
             log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
             return False
-        if fault is None:
-            return await self._finish(due)
-        # Who tells the time for others is not waited for by them.
-        witness = self._rails.witness()
-        others = [row for row in due if witness is None or not self._rails.is_own(witness, row.rail)]
-        left = len(others) < len(due) or fault.code == CLOCK_WRONG
-        if left:
-            log.warning("calls in doubt stay as they are until the next round: %s", fault.message)
-        return await self._finish(others) or left
+        for rail, fault in faults.items():
+            log.warning("calls of %s in doubt stay as they are until the next round: %s", rail, fault.message)
+        left = await self._finish([row for row in due if row.rail not in faults])
+        return left or bool(faults)
 
     async def keep(self) -> None:
         """A round whenever a call is due, and every `ROUND_SECONDS`, until cancelled."""
@@ -120,13 +115,18 @@ class Upkeep:
         """Take what payees gave back into the windows it came from; returns how many calls that was news for.
 
         Raises:
-            PayeeError: a payee does not say.
+            PayeeError: a payee does not say; what the others say was noted all the same.
             LedgerError: it cannot be written down.
         """
-        news = 0
+        news, failed = 0, None
         for rail, account in self._rails.accounts:
             whose = account.account
-            for refund in await account.paid_refunds():
+            try:
+                refunds = await account.paid_refunds()
+            except PayeeError as exc:
+                failed = failed or exc
+                continue
+            for refund in refunds:
                 row = await self._ledger.of_reference(rail, whose, refund.reference)
                 if row is None:
                     continue
@@ -136,11 +136,13 @@ class Upkeep:
                     news += await self._ledger.refund(row.call_id, refund.amount, evidence)
                 except LedgerError as exc:
                     log.warning("a refund of call %s was not taken into the limits: %s", row.call_id, exc)
+        if failed is not None:
+            raise failed
         return news
 
     async def _chores(self) -> None:
         # This also hears anew what the payee says of itself.
-        fault = await clock_fault(self._rails, fresh=True)
+        fault = await house_clock_fault(self._rails)
         if fault is None:
             await self._ledger.prune(UnixMs(self._clock.now() - self._keep_ms))
         else:
@@ -185,30 +187,37 @@ class Upkeep:
     def _ahead(self, row: CallRow) -> bool:
         return row.created_at > self._clock.now() + CLOCK_SLACK_MS
 
-    async def _due(self) -> tuple[Sequence[CallRow], Refusal | None]:
-        """The calls to be asked for now, once nobody's are seen to; and why they cannot be, if they cannot.
+    async def _due(self) -> tuple[Sequence[CallRow], Mapping[str, Refusal]]:
+        """The calls to be asked for now, once nobody's are seen to; and why those of some rails cannot be, by rail.
 
         Raises:
             LedgerError: they cannot be read, or not be taken over.
         """
         rows = await self._ledger.rows(limit=_LISTED, states=OPEN)
-        fault, right = None, False
-        if len(rows) == _LISTED or any(self._in_question(row) for row in rows):
-            fault = await clock_fault(self._rails, fresh=True)
-            if fault is not None and fault.code == CLOCK_WRONG:
-                # What is written down now would carry a time that is none.
-                return (), fault
-            right = fault is None and await self._clock_is_right(rows)
-        return await self._ledger.adopt_orphans(self._rails.serves, self._working, clock_right=right), fault
+        asked = {row.rail for row in rows if self._in_question(row) or len(rows) == _LISTED}
+        found = {rail: await clock_fault(self._rails, rail, fresh=True) for rail in sorted(asked)}
+        faults = {rail: fault for rail, fault in found.items() if fault is not None}
+        if found and all(rail in faults and faults[rail].code == CLOCK_WRONG for rail in found):
+            # What is written down now would carry a time that is none.
+            return (), faults
+        right = bool(found) and not faults and await self._clock_is_right(found, rows)
+        due = await self._ledger.adopt_orphans(self._rails.serves, self._working, clock_right=right)
+        for rail in sorted({row.rail for row in due} - found.keys()):
+            # Of charges that may yet turn, or of what another left open meanwhile.
+            fault = await clock_fault(self._rails, rail, fresh=True)
+            if fault is not None:
+                faults[rail] = fault
+        return due, faults
 
-    async def _clock_is_right(self, rows: Sequence[CallRow]) -> bool:
+    async def _clock_is_right(self, rails: Iterable[str], rows: Sequence[CallRow]) -> bool:
         """Whether a clock in which nobody found a fault can be gone by, for these open calls.
 
         Raises:
             LedgerError: it cannot be written down that it is right.
         """
-        witness = self._rails.witness()
-        if witness is None or await witness.skew() is None:
+        own = [witness for rail in rails if (witness := self._rails.witness(rail)) is not None]
+        told = [await witness.skew() for witness in own] + [one.heard() for one in self._rails.witnesses.values()]
+        if all(skew is None for skew in told):
             # Nobody ever tells the time. That will do, but not where the clock is known to have been wrong.
             return not any(self._ahead(row) for row in rows)
         await self._ledger.trust_clock()
@@ -224,7 +233,7 @@ class Upkeep:
                 continue
             end = await self._resolve(row.call_id)
             charge = Charge.UNKNOWN if end is None else end.charge
-            if charge is not Charge.UNKNOWN:
+            if charge is not Charge.UNKNOWN and row.state in OPEN:
                 log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
             now = await self._as_it_stands(row)
             in_vain[account] = in_vain[account] + 1 if now is None or now.state in OPEN else 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -50,33 +50,36 @@ _SCHEMA: Final = f"""
     PRAGMA application_id = {_MARK};
     PRAGMA user_version = {_FORM};
 """
-# A source's pins change exactly when its generation does.
+_PINS: Final = "SELECT source, key, payee, digest, substance FROM pins"
+# A source's pins change exactly when its generation does, which only grows; so does the sum of several.
 _GENERATION: Final = "SELECT generation FROM generations WHERE source = ?"
 _NEXT_GENERATION: Final = """
     INSERT INTO generations VALUES (?1, 1) ON CONFLICT (source) DO UPDATE SET generation = generation + 1
 """
-_FIRST_GENERATION: Final = "INSERT OR IGNORE INTO generations VALUES (?, 0)"
 # What a comparison came to, while neither the catalog, the tolerance nor the pins are others.
-_REMEMBERED: Final = """
-    SELECT held, marks FROM vetted JOIN generations USING (source, generation)
-    WHERE source = ? AND revision = ? AND rule = ?
-"""
-_FORGET_OLD: Final = """
-    DELETE FROM vetted WHERE source = ?1 AND generation <> (SELECT generation FROM generations WHERE source = ?1)
-"""
-_REMEMBER: Final = """
-    INSERT OR REPLACE INTO vetted SELECT source, ?2, ?3, generation, ?4, ?5 FROM generations WHERE source = ?1
-"""
+_REMEMBERED: Final = "SELECT held, marks FROM vetted WHERE source = ? AND revision = ? AND rule = ? AND generation = ?"
+_FORGET_OLD: Final = "DELETE FROM vetted WHERE source = ? AND generation <> ?"
+_REMEMBER: Final = "INSERT OR REPLACE INTO vetted VALUES (?, ?, ?, ?, ?, ?)"
 _NO_PINS: Final = "the file is no file of pins, or one of another version of jecp-mcp"
 
 
-class PinRow(NamedTuple):
-    """One action as pinned; `substance` as `jecp_mcp.catalog.changes.substance`."""
+PinId = tuple[str, str]
+"""An action's source, and its key there."""
 
+
+class PinRow(NamedTuple):
+    """One action of a source as pinned; `substance` as `jecp_mcp.catalog.changes.substance`."""
+
+    source: str
     key: str
     payee: str
     digest: bytes
     substance: bytes | None
+
+    @property
+    def id(self) -> PinId:
+        """Which it is: two sources may have an action under the same key."""
+        return self.source, self.key
 
 
 def check(path: Path) -> int | None:
@@ -100,10 +103,10 @@ def check(path: Path) -> int | None:
             [(words,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
             if words != "ok":
                 raise PinsUnusable(f"{path}: its structure is damaged: {str(words)[:200]}")
-            pinned: list[Any] = connection.execute("SELECT key FROM pins").fetchall()
-            missing = {key for (key,) in pinned} - {key for (key,) in connection.execute("SELECT key FROM documents")}
+            pinned: list[Any] = connection.execute("SELECT source, key FROM pins").fetchall()
+            missing = set(pinned) - set(connection.execute("SELECT source, key FROM documents"))
             if missing:
-                raise PinsUnusable(f"{path}: the pin of {str(min(missing))[:80]} has no content")
+                raise PinsUnusable(f"{path}: the pin of {str(min(missing)[1])[:80]} has no content")
             if not os.access(path, os.W_OK):
                 raise PinsUnusable(f"{path}: it cannot be written")
     except apsw.Error as exc:
@@ -181,14 +184,17 @@ class Pinned:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def generation(self, source: str) -> int:
-        """Changes exactly when a pin of this source does."""
-        found = self._connection.execute(_GENERATION, (source,)).fetchone()
-        return 0 if found is None else int(found[0])
+    def generation(self, sources: Iterable[str]) -> int:
+        """Changes exactly when a pin of one of these sources does."""
+        found = [self._connection.execute(_GENERATION, (source,)).fetchone() for source in sources]
+        return sum(int(row[0]) for row in found if row is not None)
 
-    def remembered(self, source: str, revision: str, rule: str) -> tuple[dict[str, str], dict[str, str]] | None:
-        """What this catalog's comparison came to under this rule, if no pin changed since: held, and marks."""
-        found = self._connection.execute(_REMEMBERED, (source, revision, rule)).fetchone()
+    def remembered(
+        self, sources: Sequence[str], revision: str, rule: str
+    ) -> tuple[dict[str, str], dict[str, str]] | None:
+        """What the comparison of these sources' catalog came to by this rule, if no pin changed since: held, marks."""
+        known = (_together(sources), revision, rule, self.generation(sources))
+        found = self._connection.execute(_REMEMBERED, known).fetchone()
         if found is None:
             return None
         try:
@@ -198,38 +204,47 @@ class Pinned:
         return held, marks
 
     def remember(
-        self, source: str, revision: str, rule: str, held: Mapping[str, str], marks: Mapping[str, str]
+        self, sources: Sequence[str], revision: str, rule: str, held: Mapping[str, str], marks: Mapping[str, str]
     ) -> None:
         """Keep what a comparison came to."""
-        self._connection.execute(_FIRST_GENERATION, (source,))
-        self._connection.execute(_FORGET_OLD, (source,))
-        self._connection.execute(_REMEMBER, (source, revision, rule, json.dumps(dict(held)), json.dumps(dict(marks))))
+        together, generation = _together(sources), self.generation(sources)
+        self._connection.execute(_FORGET_OLD, (together, generation))
+        told = (json.dumps(dict(held)), json.dumps(dict(marks)))
+        self._connection.execute(_REMEMBER, (together, revision, rule, generation, *told))
 
-    def rows(self, source: str, keys: Iterable[str] | None = None) -> list[PinRow]:
-        """The pins of these keys, or all of the source's."""
-        columns = "SELECT key, payee, digest, substance FROM pins"
-        if keys is None:
-            return [PinRow(*row) for row in self._connection.execute(f"{columns} WHERE source = ?", (source,))]
-        one = f"{columns} WHERE source = ? AND key = ?"
-        return [PinRow(*row) for key in keys for row in self._connection.execute(one, (source, key))]
+    def rows(self, sources: Iterable[str]) -> list[PinRow]:
+        """Every pin of these sources."""
+        return [row for source in sources for row in self._rows("source = ?", (source,))]
 
-    def document(self, source: str, key: str) -> bytes:
+    def find(self, pins: Iterable[PinId]) -> list[PinRow]:
+        """Those of these pins that there are."""
+        return [row for pin in pins for row in self._rows("source = ? AND key = ?", pin)]
+
+    def _rows(self, where: str, values: tuple[str, ...]) -> list[PinRow]:
+        found = self._connection.execute(f"{_PINS} WHERE {where}", values)
+        return [PinRow(*row) for row in found]
+
+    def document(self, pin: PinId) -> bytes:
         """What was pinned. Raises `PinsUnusable` when it is missing."""
-        found = self._connection.execute("SELECT document FROM documents WHERE source = ? AND key = ?", (source, key))
-        for (document,) in found:
+        for (document,) in self._connection.execute("SELECT document FROM documents WHERE source = ? AND key = ?", pin):
             return bytes(document)
-        raise PinsUnusable(f"the pin of {key[:80]} has no content")
+        raise PinsUnusable(f"the pin of {pin[1][:80]} has no content")
 
-    def keep(self, source: str, pins: Iterable[tuple[PinRow, bytes]], now: UnixMs) -> None:
+    def keep(self, pins: Iterable[tuple[PinRow, bytes]], now: UnixMs) -> None:
         """Pin these actions, in the place of what was pinned of them."""
         rows: list[tuple[Any, ...]] = []
         documents: list[tuple[Any, ...]] = []
         for row, document in pins:
-            rows.append((source, row.key, row.payee, row.digest, row.substance, now))
-            documents.append((source, row.key, document))
+            rows.append((*row, now))
+            documents.append((*row.id, document))
         self._connection.executemany("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?)", rows)
         self._connection.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", documents)
-        self._connection.execute(_NEXT_GENERATION, (source,))
+        for source in sorted({row[0] for row in rows}):
+            self._connection.execute(_NEXT_GENERATION, (source,))
+
+
+def _together(sources: Iterable[str]) -> str:
+    return " ".join(sources)
 
 
 def _form(connection: apsw.Connection) -> tuple[int, int]:

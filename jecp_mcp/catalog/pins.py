@@ -27,8 +27,8 @@ from jecp_mcp.catalog.changes import (
 )
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.lookalikes import id_skeleton, near_popular
-from jecp_mcp.catalog.pinfile import PinFile, Pinned, PinRow
-from jecp_mcp.catalog.rows import calls_of
+from jecp_mcp.catalog.pinfile import PinFile, PinId, Pinned, PinRow
+from jecp_mcp.catalog.rows import calls_of, sources_of
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import PinsUnusable, WireError
@@ -76,23 +76,28 @@ class _Seen(NamedTuple):
 
 
 class Pins:
-    """The pins of one source's offers."""
+    """The pins of the offers of some sources, each of which has pins of its own."""
 
     def __init__(
-        self, path: Path, source: str, settings: CatalogSettings, clock: Clock, commands: CommandLine = PLAIN
+        self,
+        path: Path,
+        sources: Iterable[str],
+        settings: CatalogSettings,
+        clock: Clock,
+        commands: CommandLine = PLAIN,
     ) -> None:
         """Look at nothing yet.
 
         Args:
             path: the file, shared by every process of the user.
-            source: where the offers come from; each source has pins of its own.
+            sources: where the offers come from.
             settings: the section ``[catalog]``.
             clock: when something was seen.
             commands: what the operator is told to run.
         """
         self._commands = commands
         self._file = PinFile(path)
-        self._source = source
+        self._sources = tuple(sources)
         self._clock = clock
         self._tolerance = Tolerance(frozenset(settings.tolerate), settings.max_price_rise_percent)
         rule = f"{_RULES} {sorted(settings.tolerate)} {settings.max_price_rise_percent}"
@@ -155,7 +160,7 @@ class Pins:
             return False
         try:
             with self._file.reading() as pinned:
-                return pinned.generation(self._source) != self._generation
+                return pinned.generation(self._sources) != self._generation
         except PinsUnusable:
             return False
 
@@ -169,13 +174,15 @@ class Pins:
         if unseen:
             log.warning("%d actions cannot be fingerprinted and stay held", len(unseen))
         with self._file.reading() as pinned:
-            judge = _Judge(pinned, self._source, self._tolerance, catalog)
+            judge = _Judge(pinned, self._sources, self._tolerance, catalog)
             return sorted((held for _, held in judge.all(seen) if held is not None), key=lambda one: one.key)
 
     def gone(self, catalog: Catalog) -> list[str]:
         """Pinned actions that a catalog does not have. Raises `PinsUnusable`."""
         with self._file.reading() as pinned:
-            return sorted({row.key for row in pinned.rows(self._source)} - catalog.actions.keys())
+            pins = pinned.rows(self._sources)
+        sources = sources_of(catalog.actions)
+        return sorted({row.key for row in pins if sources.get(row.key) != row.source})
 
     def approve(self, actions: Sequence[Offer]) -> None:
         """Pin these actions as they are. For the operator only.
@@ -189,12 +196,12 @@ class Pins:
             document = written(action)
             pins.append((_row(action, document), document))
         with self._file.writing() as pinned:
-            pinned.keep(self._source, pins, self._clock.now())
+            pinned.keep(pins, self._clock.now())
 
     def _remembered(self, catalog: Catalog) -> Vetting | None:
         with self._file.reading() as pinned:
-            found = pinned.remembered(self._source, catalog.revision, self._rule) if catalog.revision else None
-            self._generation = pinned.generation(self._source)
+            found = pinned.remembered(self._sources, catalog.revision, self._rule) if catalog.revision else None
+            self._generation = pinned.generation(self._sources)
         return None if found is None else Vetting(*found)
 
     def _compared(self, catalog: Catalog, actions: Iterable[Offer], held: Mapping[str, str]) -> Vetting:
@@ -205,17 +212,17 @@ class Pins:
             with self._file.writing() as pinned:
                 vetting, first = self._judged(pinned, catalog, seen, rest)
                 if first:
-                    pinned.keep(self._source, ((one.row, one.document) for one in first), self._clock.now())
+                    pinned.keep(((one.row, one.document) for one in first), self._clock.now())
                 if catalog.revision:
-                    pinned.remember(self._source, catalog.revision, self._rule, vetting.held, vetting.marks)
-                self._generation = pinned.generation(self._source)
+                    pinned.remember(self._sources, catalog.revision, self._rule, vetting.held, vetting.marks)
+                self._generation = pinned.generation(self._sources)
             self._unwritten_since = None
         except PinsUnusable as exc:
             # A full disk or a folder that is read only: what is pinned can still be compared.
             log.warning("what is seen for the first time cannot be pinned, and is held: %s", exc)
             with self._file.reading() as pinned:
                 vetting, first = self._judged(pinned, catalog, seen, rest)
-                self._generation = pinned.generation(self._source)
+                self._generation = pinned.generation(self._sources)
             vetting = Vetting({**vetting.held, **{one.row.key: _UNWRITTEN for one in first}}, vetting.marks)
             self._unwritten_since = self._clock.monotonic() if first else None
         self._tell(vetting.held)
@@ -235,14 +242,14 @@ class Pins:
         self, pinned: Pinned, catalog: Catalog, seen: Sequence[_Seen], rest: Mapping[str, str]
     ) -> tuple[Vetting, list[_Seen]]:
         """What is held, and what may be pinned now."""
-        judge = _Judge(pinned, self._source, self._tolerance, catalog)
+        judge = _Judge(pinned, self._sources, self._tolerance, catalog)
         held = dict(rest)
         first: list[_Seen] = []
         for one, found in judge.all(seen):
             held.pop(one.row.key, None)
             if found is not None:
                 held[one.row.key] = _reason(found)
-            elif one.row.key not in judge.known:
+            elif one.row.id not in judge.known:
                 first.append(one)
         return Vetting(held, near_popular(_calls(calls_of(catalog.actions)))), first
 
@@ -251,37 +258,36 @@ class _Judge:
     """Judges actions one after another, inside one transaction.
 
     Attributes:
-        known: the pins there were, by key; of the actions judged at least.
+        known: the pins there were; of the actions judged at least.
     """
 
-    def __init__(self, pinned: Pinned, source: str, tolerance: Tolerance, catalog: Catalog) -> None:
+    def __init__(self, pinned: Pinned, sources: Sequence[str], tolerance: Tolerance, catalog: Catalog) -> None:
         self._pinned = pinned
-        self._source = source
+        self._sources = sources
         self._tolerance = tolerance
         self._catalog = catalog
-        self.known: dict[str, PinRow] = {}
+        self.known: dict[PinId, PinRow] = {}
 
     def all(self, seen: Sequence[_Seen]) -> Iterator[tuple[_Seen, Held | None]]:
         """Each action with what holds it, or None."""
-        if len(seen) > len(self._catalog.actions) // 4:
-            self.known = {row.key: row for row in self._pinned.rows(self._source)}
-        else:
-            self.known = {row.key: row for row in self._pinned.rows(self._source, (one.row.key for one in seen))}
-        new = [one for one in seen if one.row.key not in self.known]
-        held: set[str] = set()
+        many = len(seen) > len(self._catalog.actions) // 4
+        pins = self._pinned.rows(self._sources) if many else self._pinned.find(one.row.id for one in seen)
+        self.known = {row.id: row for row in pins}
+        new = [one for one in seen if one.row.id not in self.known]
+        held: set[PinId] = set()
         for one in seen:
-            pin = self.known.get(one.row.key)
+            pin = self.known.get(one.row.id)
             if pin is None:
                 continue
             found = None if pin.digest == one.row.digest else self._changed(one)
             if found is not None:
-                held.add(one.row.key)
+                held.add(one.row.id)
             yield one, found
         if new:
             yield from self._new(new, held)
 
     def _changed(self, one: _Seen) -> Held | None:
-        before, after = self._read(one.row.key), read(one.document)
+        before, after = self._read(one.row.id), read(one.document)
         return self._untolerated(one.row.key, changes(before, after), before, after)
 
     def _untolerated(self, key: str, found: Sequence[Change], before: Document | None, after: Document) -> Held | None:
@@ -289,17 +295,18 @@ class _Judge:
         kept = [change for change in found if not self._tolerance.accepts(change, either, after)]
         return Held(key, tuple(kept), before, after) if kept else None
 
-    def _new(self, new: list[_Seen], held: set[str]) -> Iterator[tuple[_Seen, Held | None]]:
+    def _new(self, new: list[_Seen], held: set[PinId]) -> Iterator[tuple[_Seen, Held | None]]:
         """Judge what has no pin. What looks like another is held, not the other: the better known goes first."""
-        others = _Others(self._pinned.rows(self._source), self._catalog, held)
+        others = _Others(self._pinned.rows(self._sources), self._catalog, held)
         calls = _calls((one.action.payee, one.action.total_calls or 0) for one in new)
         for one in sorted(new, key=lambda one: (-calls[one.action.payee], one.row.key)):
             after = read(one.document)
             found: list[Change] = []
             before = None
             if (renamed := others.renamed(one.row)) is not None:
-                before = self._read(renamed)
-                found += [Change("rename", f"it seems to be {renamed} under a new name"), *changes(before, after)]
+                before = self._read(renamed.id)
+                where = "of another source" if renamed.key == one.row.key else "under a new name"
+                found += [Change("rename", f"it seems to be {renamed.key} {where}"), *changes(before, after)]
             if (like := others.passes_for(one.row.payee)) is not None:
                 found.append(Change("look_alike", f"its provider's name looks like {like}, which is another provider"))
             if not found:
@@ -309,9 +316,9 @@ class _Judge:
                 others.add(one.row)
             yield one, judged
 
-    def _read(self, key: str) -> Document:
+    def _read(self, pin: PinId) -> Document:
         try:
-            return read(self._pinned.document(self._source, key))
+            return read(self._pinned.document(pin))
         except WireError as exc:
             raise PinsUnusable(str(exc)) from exc
 
@@ -319,34 +326,34 @@ class _Judge:
 class _Others:
     """Every pin, by what a newcomer could borrow from it."""
 
-    def __init__(self, rows: Iterable[PinRow], catalog: Catalog, held: set[str]) -> None:
+    def __init__(self, rows: Iterable[PinRow], catalog: Catalog, held: set[PinId]) -> None:
         self._catalog = catalog
         self._held = held
-        self._substances: dict[bytes | None, list[str]] = {None: []}
-        self._skeletons: dict[str, list[str]] = {}
+        self._substances: dict[bytes | None, list[PinRow]] = {None: []}
+        self._skeletons: dict[str, list[PinRow]] = {}
         self._namespaces: dict[str, str] = {}
         for row in rows:
             self.add(row)
 
     def add(self, row: PinRow) -> None:
         if row.substance is not None:
-            self._substances.setdefault(row.substance, []).append(row.key)
-        self._skeletons.setdefault(id_skeleton(row.key), []).append(row.key)
+            self._substances.setdefault(row.substance, []).append(row)
+        self._skeletons.setdefault(id_skeleton(row.key), []).append(row)
         self._namespaces.setdefault(id_skeleton(row.payee), row.payee)
 
-    def renamed(self, row: PinRow) -> str | None:
+    def renamed(self, row: PinRow) -> PinRow | None:
         """A pinned action that this one takes the place of: it says the same, or has a name that reads the same."""
-        alike = self._substances.get(row.substance, []) + self._skeletons.get(id_skeleton(row.key), [])
-        for key in alike:
+        for pin in self._substances.get(row.substance, []) + self._skeletons.get(id_skeleton(row.key), []):
             # Beside an action that is sold as it was, another is a second offer and hides nothing.
-            if key != row.key and (key in self._held or self._gone(key)):
-                return key
+            if pin.id != row.id and (pin.id in self._held or self._gone(pin)):
+                return pin
         return None
 
-    def _gone(self, key: str) -> bool:
-        action = self._catalog.get(key)
-        end = None if action is None else action.deprecation
-        return action is None or (end is not None and end.status == "sunset")
+    def _gone(self, pin: PinRow) -> bool:
+        action = self._catalog.get(pin.key)
+        if action is None or action.source != pin.source:
+            return True
+        return action.deprecation is not None and action.deprecation.status == "sunset"
 
     def passes_for(self, namespace: str) -> str | None:
         """Another provider whose name reads the same."""
@@ -368,7 +375,7 @@ def _fingerprinted(actions: Iterable[Offer]) -> tuple[list[_Seen], dict[str, str
 
 
 def _row(action: Offer, document: bytes) -> PinRow:
-    return PinRow(action.key, action.payee, digest_of(document), substance(action))
+    return PinRow(action.source, action.key, action.payee, digest_of(document), substance(action))
 
 
 def _calls(counts: Iterable[tuple[str, int]]) -> dict[str, int]:

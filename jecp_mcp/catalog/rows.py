@@ -145,6 +145,13 @@ def calls_of(actions: Mapping[str, Offer]) -> Iterator[tuple[str, int]]:
     return ((action.payee, action.total_calls or 0) for action in actions.values())
 
 
+def sources_of(actions: Mapping[str, Offer]) -> dict[str, str]:
+    """Where each action is on offer, by its key."""
+    if isinstance(actions, Rows):
+        return {key: row.source for key, row in actions.rows.items()}
+    return {key: action.source for key, action in actions.items()}
+
+
 def payee_of(key: str) -> str:
     """The payee in an offer's key; ``""`` for the source itself."""
     namespace, joint, _ = key.partition("/")

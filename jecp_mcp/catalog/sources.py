@@ -87,6 +87,11 @@ class AllOffers:
         for source in self._sources:
             source.subscribe(self._follow)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all sources."""
+        return tuple(source.name for source in self._sources)
+
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """As `OfferSource.subscribe`."""
         return self._subscribers.add(callback)

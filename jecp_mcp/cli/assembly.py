@@ -164,7 +164,7 @@ async def build(
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
         log.error("nothing can be bought: %s; see %s", ledger.fault, start.commands.line("doctor", "--ledger"))
-    pins = Pins(start.state / PINS, hub, settings.catalog, clock, start.commands)
+    pins = Pins(start.state / PINS, source.names, settings.catalog, clock, start.commands)
     registry = ToolRegistry(settings.tools, start.commands)
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)

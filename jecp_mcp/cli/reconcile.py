@@ -162,13 +162,13 @@ def _conclusion(row: CallRow, charged: str | None, amount: MicroUSDC, evidence: 
     from jecp_mcp.clock import iso
     from jecp_mcp.domain.outcomes import Verdict
     from jecp_mcp.mandate.records import Conclusion
-    from jecp_mcp.mandate.states import State, event_of
+    from jecp_mcp.mandate.states import CHARGED, State, event_of
     from jecp_mcp.money import format_usdc
 
     verdict = Verdict.NOT_CHARGED if charged is None else Verdict.CHARGED
     if row.state in {State.RESERVED, State.SENT}:
         raise NotRuled(f"the call {row.call_id} is being paid by a running process; wait until that has ended")
-    if event_of(row.state, verdict) is None:
+    if row.state in CHARGED or event_of(row.state, verdict) is None:
         at = f" at {format_usdc(row.charged)} USDC" if row.charged else ""
         raise NotRuled(f"the call {row.call_id} is {row.state.value}{at} already; nothing was changed")
     until = _found_out_until(row, now)

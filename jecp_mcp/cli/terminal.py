@@ -44,7 +44,7 @@ class Terminal:
 
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return Reply(Decision.UNABLE, "there is no terminal")
-        most = "" if question.exact else "up to "
+        most = "" if question.kind.exact else "up to "
         given = display.arguments(question.arguments, display.MOST_SHOWN)
         # What cannot be shown is refused before anybody is asked.
         assert given is not None

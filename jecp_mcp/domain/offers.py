@@ -35,11 +35,6 @@ class Price:
             return QuoteKind.UNKNOWN
         return QuoteKind.FROM if self.metered else QuoteKind.EXACT
 
-    @property
-    def exact(self) -> bool:
-        """Whether the whole price is known before the call."""
-        return self.kind is QuoteKind.EXACT
-
 
 @dataclass(frozen=True, slots=True)
 class Deprecation:

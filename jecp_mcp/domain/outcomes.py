@@ -9,7 +9,7 @@ from typing import Final
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.money import ZERO, MicroUSDC
 
 UNREAD: Final = "; how much cannot be read"
 """How the evidence ends of a charge whose amount is not the payee's own figure: see `Outcome.estimated`."""
@@ -39,7 +39,9 @@ class Outcome:
         attempts: how many attempts may have reached the payee.
         reference: the payee's own name for the payment, unique within rail and account.
         proven: whether a charge is proven, and not only assumed.
-        look_again_at: with `IN_DOUBT` and `PENDING`: when the payee is worth asking again.
+        look_again_at: when the payee is worth asking again: with `IN_DOUBT` and `PENDING`, and with `CHARGED` where the
+            charge may yet turn. Then the call is found out about until an outcome says no more when.
+        refunded: how much of the charge came back, micro-USDC; all of it where the charge turned out to be void.
     """
 
     verdict: Verdict
@@ -52,6 +54,7 @@ class Outcome:
     estimated: bool = False
     proven: bool = True
     look_again_at: UnixMs | None = None
+    refunded: MicroUSDC = ZERO
 
 
 @dataclass(frozen=True, slots=True)

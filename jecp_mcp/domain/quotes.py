@@ -18,6 +18,11 @@ class QuoteKind(StrEnum):
     FROM = "from"
     UNKNOWN = "unknown"
 
+    @property
+    def exact(self) -> bool:
+        """Whether the whole price is known before the call."""
+        return self is QuoteKind.EXACT
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:

@@ -49,6 +49,8 @@ _counted = _of_call(
 _ending = _of_call("ended_at", "delivered")
 _NO_LOOK: Final = frozenset({Event.REFUND, Event.CORRECTED, chain.NOTE})
 """Events that say nothing of when the payee is asked again."""
+_ENDING: Final = frozenset({Event.WAIT, Event.CONFIRM})
+"""Events that may leave a charge turning, or let it stand, without another state."""
 
 
 class Bodies(NamedTuple):
@@ -280,8 +282,8 @@ class Audit:
         ended_at: int | None = None
         for index, (number, at, kind, _, before, after, *_, facts) in enumerate(events):
             answered, delivered = answered or "answer" in facts, delivered or kind == chain.DELIVER
-            if before != after:
-                ended_at = None if after in OPEN else at
+            if before != after or kind in _ENDING:
+                ended_at = None if after in OPEN or facts.get("look_again_at") is not None else at
             lacks = lacks and name not in facts
             if ended_at is not None and not lacks:
                 until = events[index + 1][0] if index + 1 < len(events) else self._number + 1
@@ -330,8 +332,8 @@ def _fold(events: Sequence[list[Any]]) -> tuple[tuple[Any, ...], dict[str, objec
             owner, claim = who, facts.get("claim")
         elif kind not in _NO_LOOK:
             look_again_at = facts.get("look_again_at")
-        if before != after:
-            ended_at = None if after in OPEN else at
+        if before != after or kind in _ENDING:
+            ended_at = None if after in OPEN or look_again_at is not None else at
     standing = (
         created_at, sent_at, held, session, owner, claim, attempts, balance_after, reference, evidence,
         look_again_at, ended_at, "answer" in bodies, delivered, _mark(events), last[5], last[7], last[8],

@@ -16,7 +16,7 @@ from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import bound_text
 from jecp_mcp.mandate.counting import Meters
 from jecp_mcp.mandate.records import RULED, Conclusion, Note
-from jecp_mcp.mandate.states import OPEN, Event, State, after, event_of, furthest
+from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, Event, State, after, event_of, furthest
 from jecp_mcp.mandate.working_set import Call, Changes, Events, WorkingSet
 from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
 
@@ -78,31 +78,25 @@ class CallRules:
     def conclude(self, end: Conclusion, at: UnixMs) -> None:
         """Write what became of a call. The event follows from where the call stands now.
 
+        Of a call that is only reserved, whatever does not say that it is free says that it was sent without a word. A
+        charge stays, and its amount; while it may yet turn, what came back of it grows.
+
         Raises:
             LedgerError: there is no such call, nothing new is said of it, the claim was lost, or an amount is out of
                 bounds.
         """
         call = self.find(end.call_id)
-        event = event_of(call.state, end.verdict)
-        if event is None:
+        unannounced = call.state is State.RESERVED and end.verdict is not Verdict.NOT_CHARGED
+        event = event_of(State.SENT if unannounced else call.state, end.verdict)
+        if event is None or (call.state in CHARGED and call.look_again_at is None):
             raise LedgerError(
                 f"{end.verdict.value} says nothing new of the call {end.call_id}: it is {call.state.value}"
             )
-        proof = end.verdict is Verdict.CHARGED and end.proven
-        if end.claim is not None and end.claim != call.claim and not proof:
-            raise LedgerError(f"the call {end.call_id} was taken over, so {end.verdict.value} is not believed any more")
-        if end.verdict is Verdict.NOT_CHARGED and end.claim is not None and call.mark is Mark.INTENT:
-            raise LedgerError(f"the call {end.call_id} was about to be paid for good: only a person frees it")
-        if end.charged < 0 or (end.charged and end.verdict is not Verdict.CHARGED):
-            raise LedgerError(f"{end.verdict.value} of the call {end.call_id} cannot carry a charge of {end.charged}")
-        if max(end.charged, abs(end.balance_after or 0), abs(end.attempts)) >= MOST_WHOLE:
-            raise LedgerError("the ledger cannot hold a value: an amount is out of bounds")
-        before, counts = call.state, call.counts
-        call.state, call.charged, call.refunded = _next(before, event), end.charged, 0
-        self._meters.adjust(call, call.counts - counts)
-        is_open = call.state in OPEN
-        call.ended_at = None if is_open else at
-        call.look_again_at = (at if end.look_again_at is None else end.look_again_at) if is_open else None
+        _check(call, end)
+        if unannounced:
+            self.happen(call, Event.SEND)
+        before = call.state
+        self._book(call, event, end, at)
         call.answered = call.answered or end.answer is not None
         call.attempts += end.attempts
         call.balance_after = call.balance_after if end.balance_after is None else end.balance_after
@@ -126,6 +120,19 @@ class CallRules:
                 look_again_at=call.look_again_at,
             ),
         )
+
+    def _book(self, call: Call, event: Event, end: Conclusion, at: UnixMs) -> None:
+        """Move the call's state and amounts, and when its payee is asked again: it has ended when nobody will be."""
+        before, counts = call.state, call.counts
+        call.state = _next(before, event)
+        if before not in CHARGED:
+            call.charged, call.refunded = end.charged, 0
+        call.refunded = max(call.refunded, min(end.refunded, call.charged))
+        self._meters.adjust(call, call.counts - counts)
+        again = None if call.state in FREE else end.look_again_at
+        if again is None and (call.state in OPEN or event is Event.WAIT):
+            again = at
+        call.look_again_at, call.ended_at = again, at if again is None else None
 
     def write_off(self, call_id: str, evidence: str, at: UnixMs) -> None:
         """Let an open call count as spent for good, because its end can no longer be proven.
@@ -230,6 +237,24 @@ class CallRules:
         if found is None:
             raise LedgerError(f"the ledger knows no call {call_id}")
         return found
+
+
+def _check(call: Call, end: Conclusion) -> None:
+    """Whether a conclusion may be believed.
+
+    Raises:
+        LedgerError: it may not.
+    """
+    # What is in the books as charged already needs no proof from whoever lost it.
+    proof = end.verdict is Verdict.CHARGED and end.proven and call.state not in CHARGED
+    if end.claim is not None and end.claim != call.claim and not proof:
+        raise LedgerError(f"the call {end.call_id} was taken over, so {end.verdict.value} is not believed any more")
+    if end.verdict is Verdict.NOT_CHARGED and end.claim is not None and call.mark is Mark.INTENT:
+        raise LedgerError(f"the call {end.call_id} was about to be paid for good: only a person frees it")
+    if min(end.charged, end.refunded) < 0 or (end.charged + end.refunded and end.verdict is not Verdict.CHARGED):
+        raise LedgerError(f"{end.verdict.value} of the call {end.call_id} cannot carry a charge of {end.charged}")
+    if max(end.charged, end.refunded, abs(end.balance_after or 0), abs(end.attempts)) >= MOST_WHOLE:
+        raise LedgerError("the ledger cannot hold a value: an amount is out of bounds")
 
 
 def _next(state: State, event: Event) -> State:

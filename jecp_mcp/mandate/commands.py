@@ -367,3 +367,19 @@ class UseGrants(_Fact):
     def __call__(self, batch: Batch, at: UnixMs) -> None:
         """Make it."""
         batch.grants.use_good(self.refs, self.subject, self.principal, self.call_id, at)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WithdrawGrants(_Fact):
+    """`GrantRules.withdraw`."""
+
+    refs: tuple[GrantRef, ...]
+
+    @property
+    def needs(self) -> Needs:
+        """The grants."""
+        return Needs(grants=self.refs)
+
+    def __call__(self, batch: Batch, at: UnixMs) -> None:
+        """Make it."""
+        batch.grants.withdraw(self.refs, at)

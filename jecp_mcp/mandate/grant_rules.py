@@ -90,6 +90,13 @@ class GrantRules:
             if self.check((ref,), subject, principal, at) is None:
                 self.use(ref, call_id)
 
+    def withdraw(self, refs: Sequence[GrantRef], at: UnixMs) -> None:
+        """Let those grants that something may still come of buy nothing any more."""
+        for ref in refs:
+            grant = self._loaded.grants.get(ref)
+            if grant is not None and (grant.state in WAITING or self._good(grant, grant.subject, grant.principal, at)):
+                self._put(replace(grant, state=GrantState.SUPERSEDED))
+
     def use(self, ref: GrantRef, call_id: str) -> None:
         """Use a grant that is good."""
         grant = self._loaded.grants[ref]

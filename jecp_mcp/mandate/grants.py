@@ -30,7 +30,7 @@ class GrantState(StrEnum):
         asked ──▶ granted ──▶ used        an approval: a person answers, a call uses it
           └─────▶ denied
         granted ──▶ used                  a prepared call is granted from the start
-        asked, granted ──▶ superseded     a newer grant for the same call took its place
+        asked, granted ──▶ superseded     a newer one for the same call took its place, or its price lapsed
     """
 
     ASKED = "asked"
@@ -112,6 +112,13 @@ class Grants(Protocol):
 
     def use_grants(self, refs: Sequence[GrantRef], subject: str, principal: str, call_id: str) -> None:
         """Queue that those which are good are used by a call that was joined instead of bought again.
+
+        Written before whatever this process asks for later.
+        """
+        ...
+
+    def withdraw_grants(self, refs: Sequence[GrantRef]) -> None:
+        """Queue that those which something may still come of buy nothing any more.
 
         Written before whatever this process asks for later.
         """

@@ -148,7 +148,7 @@ class Ledger(Grants, Protocol):
     async def adopt_orphans(
         self, serves: Callable[[str, str], bool], running: Collection[str] = (), *, clock_right: bool = False
     ) -> Sequence[CallRow]:
-        """See to the open rows that nobody works on: those whose process is dead, and this one's own without a task.
+        """See to the unended rows that nobody works on: those whose process is dead, and this one's own without a task.
 
         ``reserved`` is released, ``sent`` becomes ``in_doubt``. What can no longer be proven is written off, and so is
         what was made while the clock was ahead, for its age is not known; neither unless `clock_right`. Whoever's
@@ -160,12 +160,13 @@ class Ledger(Grants, Protocol):
             clock_right: whether somebody else's clock just confirmed this machine's.
 
         Returns:
-            The open rows of this process whose payee is due to be asked, the longest due first, without their bodies.
+            The rows of this process whose payee is due to be asked, be they open or charged for the time being, the
+            longest due first, without their bodies.
         """
         ...
 
     async def next_look(self) -> UnixMs | None:
-        """When the first open row of this process is due to be asked for, or None."""
+        """When the first row of this process is due to be asked for, or None."""
         ...
 
     async def row(self, call_id: str) -> CallRow | None:

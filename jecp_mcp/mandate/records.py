@@ -103,7 +103,8 @@ class CallRow:
         reference: the payee's own name for the payment, unique within rail and account.
         attempts: how many attempts may have reached the payee.
         sent_at: when it was last admitted to be sent; the windows count it from then.
-        look_again_at: when its payee is asked again, while it is open.
+        look_again_at: when its payee is asked again, while it is open or its charge may yet turn.
+        ended_at: when it ended; None while it is open or its charge may yet turn.
         answered: whether an answer was kept; old ones are dropped in time.
         mark: how far its rail wrote down that it has come; None where it wrote nothing.
         request, answer: what was sent, and what came back; None where none is kept (any more). A list leaves them out:
@@ -231,7 +232,8 @@ class Conclusion:
         proven: whether a charge is proven, and not only assumed.
         answer: the answer to keep for a repeat or a status question, None when there is none.
         attempts: how many attempts may have reached the payee since the last conclusion.
-        look_again_at: with `IN_DOUBT` and `PENDING`: when to ask again.
+        look_again_at: when to ask again: with `IN_DOUBT` and `PENDING`, and where a charge may yet turn.
+        refunded: how much of the charge came back, micro-USDC.
     """
 
     call_id: str
@@ -245,6 +247,7 @@ class Conclusion:
     answer: bytes | None = None
     attempts: int = 1
     look_again_at: UnixMs | None = None
+    refunded: MicroUSDC = ZERO
 
 
 @dataclass(frozen=True, slots=True)

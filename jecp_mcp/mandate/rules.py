@@ -174,7 +174,7 @@ class Batch:
         *,
         clock_right: bool,
     ) -> int | None:
-        """See to the open rows that nobody works on, as they were loaded.
+        """See to the rows that nobody works on and that are open or whose charge may yet turn, as they were loaded.
 
         Args:
             served: the rails and accounts that this process can act for.
@@ -191,7 +191,7 @@ class Batch:
             hopeless = self._hopeless(call) if clock_right else None
             if hopeless is not None and call.state in {State.SENT, State.IN_DOUBT}:
                 self.calls.write_off(call.call_id, hopeless, at)
-            elif call.state in OPEN and not mine and (call.rail, call.account) in served:
+            elif call.ended_at is None and not mine and (call.rail, call.account) in served:
                 self.calls.claim(call)
         return last
 
@@ -274,7 +274,7 @@ class Batch:
 
     def _awaits_delivery(self, call: Call, at: UnixMs) -> bool:
         kept = call.state in KEPT and call.answered and not call.delivered
-        return kept and call.ended_at is not None and call.ended_at > at - UNDELIVERED_MS
+        return kept and (call.ended_at is None or call.ended_at > at - UNDELIVERED_MS)
 
 
 def _add(sums: list[int], calls: int, held: int, charged: int, refunded: int) -> None:

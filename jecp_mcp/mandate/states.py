@@ -14,6 +14,8 @@ Whoever concludes a call says what is proven (`Verdict`); which event that is fo
 sent again under its own id (resend), stays what it is. `in_doubt` and `written_off` count as spent. `sent` never
 releases by itself. Proof of a charge also overrules ``reconciled_free`` and ``released``, for who ruled may have been
 wrong. A charged call stays what it is when it is refunded or an operator corrects its amount; what it counts for moves.
+A charge that may yet turn, being provisional or assumed, is looked at again (wait) until it stands (confirm); only then
+has the call ended.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ class Event(StrEnum):
     SEND = "send"
     RESEND = "resend"
     WAIT = "wait"
+    CONFIRM = "confirm"
     SETTLE = "settle"
     RELEASE = "release"
     DOUBT = "doubt"
@@ -83,16 +86,20 @@ _NEXT: dict[tuple[State, Event], State] = {
     (State.WRITTEN_OFF, Event.PROVE_FREE): State.RECONCILED_FREE,
     (State.RELEASED, Event.PROVE_CHARGED): State.RECONCILED_CHARGED,
     (State.RECONCILED_FREE, Event.PROVE_CHARGED): State.RECONCILED_CHARGED,
+    (State.SETTLED, Event.WAIT): State.SETTLED,
+    (State.SETTLED, Event.CONFIRM): State.SETTLED,
     (State.SETTLED, Event.REFUND): State.SETTLED,
     (State.SETTLED, Event.CORRECTED): State.SETTLED,
+    (State.RECONCILED_CHARGED, Event.WAIT): State.RECONCILED_CHARGED,
+    (State.RECONCILED_CHARGED, Event.CONFIRM): State.RECONCILED_CHARGED,
     (State.RECONCILED_CHARGED, Event.REFUND): State.RECONCILED_CHARGED,
     (State.RECONCILED_CHARGED, Event.CORRECTED): State.RECONCILED_CHARGED,
 }
 
 _EVENTS: dict[Verdict, tuple[Event, ...]] = {
-    Verdict.CHARGED: (Event.SETTLE, Event.PROVE_CHARGED),
+    Verdict.CHARGED: (Event.SETTLE, Event.PROVE_CHARGED, Event.CONFIRM),
     Verdict.NOT_CHARGED: (Event.RELEASE, Event.PROVE_FREE),
-    Verdict.IN_DOUBT: (Event.DOUBT,),
+    Verdict.IN_DOUBT: (Event.DOUBT, Event.WAIT),
     Verdict.PENDING: (Event.WAIT,),
 }
 

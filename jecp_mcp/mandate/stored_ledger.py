@@ -251,6 +251,9 @@ class StoredLedger(Ledger, Generic[_Q]):
     def use_grants(self, refs: Sequence[GrantRef], subject: str, principal: str, call_id: str) -> None:
         self._writer.queue(commands.UseGrants(tuple(refs), subject, principal, call_id))
 
+    def withdraw_grants(self, refs: Sequence[GrantRef]) -> None:
+        self._writer.queue(commands.WithdrawGrants(tuple(refs)))
+
     async def questions(self, at: UnixMs, *, skip: int = 0, limit: int = 100) -> OpenQuestions:
         return await self._read(lambda queries: queries.questions(at, skip, limit))
 

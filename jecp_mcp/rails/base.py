@@ -52,12 +52,15 @@ class OpenCall:
         attempts: how many attempts of earlier executions may have reached the payee.
         entries: what its rail wrote down of it, oldest first, without the answer.
         answer: the answer that was written down, if it was and can be read.
+        charged: whether it is in the books as charged. Then nothing of it may leave: it is only looked whether the
+            charge stands (`Outcome.look_again_at`), and what of it came back (`Outcome.refunded`).
     """
 
     request: StoredRequest
     attempts: int = 0
     entries: tuple[Entry, ...] = ()
     answer: Answer | None = None
+    charged: bool = False
 
     def last(self, mark: Mark) -> Entry | None:
         """The latest entry with a mark."""
@@ -90,6 +93,10 @@ class Journal(Protocol):
 
     async def sending(self) -> None:
         """Say that an attempt is about to leave: its connection is up, and no byte of it has left.
+
+        Where `StoredRequest.sent_first` is False, an execution that never said it has only one end without a fault:
+        that nothing was charged. Any other, be it a doubt or an exception, is written down as of a call that was sent,
+        so that no money is lost, and logged as an error.
 
         Raises:
             NotNow: it must not leave.
@@ -132,7 +139,11 @@ class Rail(Protocol):
         ...
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
-        """What this call would cost. Moves no money."""
+        """What this call would cost. Moves no money.
+
+        Asked once for all tasks of a process that want the same, and not at all where the ledger has the identical call
+        open or undelivered. Other processes may ask at the same time.
+        """
         ...
 
     def prepare(
@@ -174,6 +185,9 @@ class Rail(Protocol):
     async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Find out how a call stands of which an earlier attempt, perhaps of another process, may have left.
 
+        Also how a charge stands that may yet turn (`OpenCall.charged`): `CHARGED` again with what came back and when to
+        look again, if at all; any other verdict says that it is not known yet.
+
         Never buys anything that the earlier attempt did not. As `execute` otherwise.
         """
         ...
@@ -181,6 +195,10 @@ class Rail(Protocol):
 
 class Witness(Protocol):
     """Somebody the operator trusts to tell the time."""
+
+    def heard(self) -> float | None:
+        """`skew` as it was last heard; None where nothing was. Asks nobody; a machine that slept since seems ahead."""
+        ...
 
     async def skew(self, *, fresh: bool = False) -> float | None:
         """How far this machine's clock is ahead of theirs, in seconds; None where they do not say.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,16 +69,15 @@ class Rails:
         """Whether this process can act for a rail and account."""
         return self.serving(rail, account) is not None
 
-    def witness(self, rail: str | None = None) -> Witness | None:
-        """Who tells the time for a rail: its own witness, else anybody's."""
-        own = None if rail is None else self._by_name.get(rail)
-        if own is not None and own.witness is not None:
-            return own.witness
-        return next((way.witness for way in self._ways if way.witness is not None), None)
+    def witness(self, rail: str) -> Witness | None:
+        """Who tells the time among a rail's own payees."""
+        way = self._by_name.get(rail)
+        return None if way is None else way.witness
 
-    def is_own(self, witness: Witness, rail: str | None) -> bool:
-        """Whether a witness is the rail's own; for no rail in particular, any is."""
-        return rail is None or (rail in self._by_name and self._by_name[rail].witness is witness)
+    @property
+    def witnesses(self) -> Mapping[str, Witness]:
+        """Who tells the time, by rail."""
+        return {way.rail.name: way.witness for way in self._ways if way.witness is not None}
 
     @property
     def accounts(self) -> Sequence[tuple[str, Account]]:

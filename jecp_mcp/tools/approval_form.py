@@ -36,7 +36,7 @@ def wording(question: Question) -> str | None:
     given = display.arguments(question.arguments, MOST_SHOWN - len(what) - len(payee), lines=False)
     if given is None:
         return None
-    amount = f"{'' if question.exact else 'at most '}{format_usdc(question.amount)} USDC"
+    amount = f"{'' if question.kind.exact else 'at most '}{format_usdc(question.amount)} USDC"
     return (
         f"Buy {what} from {payee} for {amount}? {display.words(question.because)} To approve, type {_word(question)}; "
         f"otherwise nothing is bought. Its input: {given}"

@@ -108,6 +108,6 @@ def _call_fields(asked: Asked) -> dict[str, Any]:
         "action": display.words(asked.action),
         "payee": display.words(asked.payee) or "the Hub",
         "at_most_usdc": format_usdc(asked.amount),
-        "exact": asked.exact,
+        "exact": asked.kind.exact,
         "arguments": asked.arguments,
     }

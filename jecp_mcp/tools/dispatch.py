@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from jecp_mcp.calls import consent_refusals, refusals
+from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
@@ -161,8 +161,8 @@ class ToolDispatcher:
         if problems:
             return free_result(preparation.invalid_arguments(found, problems))
         made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
-        if isinstance(made, Refusal):
-            return self._refuse(_PREPARE, arguments, made, target=found.name, action=found.action)
+        if isinstance(made, CallEnd):
+            return await self._conclude(made, found, caller, (_PREPARE, arguments))
         if made.approval is not None:
             self._note_question(found.action, made.approval[1].grant_id)
         balance = await self._deps.wallet.balance(caller.principal)
@@ -171,8 +171,8 @@ class ToolDispatcher:
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
         known = await self._deps.calls.prepared(arguments["prepared_id"], caller.principal)
-        if known is None:
-            return self._refuse(_EXECUTE, arguments, consent_refusals.prepared_unknown())
+        if isinstance(known, CallEnd):
+            return await self._conclude(known, None, caller, (_EXECUTE, arguments))
         grant, call = known
         found = find_tool(self._deps.registry, call.key)
         if found is None:
@@ -185,19 +185,22 @@ class ToolDispatcher:
         return await self._conclude(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
 
     async def _conclude(
-        self, end: CallEnd, found: PublishedTool, caller: Caller, asked: tuple[str, Mapping[str, Any]]
+        self, end: CallEnd, found: PublishedTool | None, caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
+        name, action = (None, None) if found is None else (found.name, found.action)
         if end.answer is not None:
-            result = await self._deps.results.render(end, ending=self._ending(found.action))
+            result = await self._deps.results.render(end, ending=None if action is None else self._ending(action))
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
                 self._deps.calls.delivered(end)
             return result
-        if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
-            self._alternatives.note_failure(found.action)
-        if end.refusal is not None and (code := end.refusal.details.get("approval_code")) is not None:
-            self._note_question(found.action, str(code))
-        return error_result(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
+        refusal = end.refusal
+        if action is not None and refusal is not None:
+            if refusal.code in _PROVIDER_FAILED:
+                self._alternatives.note_failure(action)
+            if (code := refusal.details.get("approval_code")) is not None:
+                self._note_question(action, str(code))
+        return error_result(end, self._context(*asked, target=name, action=action, refusal=refusal))
 
     def _note_question(self, action: Offer, code: str) -> None:
         """Tell whoever reads the server's own output, which no model does, how a question is answered."""

@@ -81,7 +81,7 @@ def do(name: str) -> None:
 
 async def longest_wait(catalog: Catalog, file: Path) -> float:
     """The longest that the loop stood still while a catalog was compared in a thread, as a share of all of it."""
-    pins = Pins(file, HUB, CatalogSettings(), SystemClock())
+    pins = Pins(file, [HUB], CatalogSettings(), SystemClock())
     longest = 0.0
     over = anyio.Event()
 

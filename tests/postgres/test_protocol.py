@@ -24,6 +24,7 @@ from tests.unit.mandate import (
     test_room,
     test_sent,
     test_settled,
+    test_turning,
     test_windows,
     test_written_off,
     test_wrong_clock,
@@ -34,7 +35,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 SHARED: Final = (
     test_accounts, test_claims, test_corrections, test_in_doubt, test_new_limits, test_pruning,
     test_reconciled_charged, test_reconciled_free, test_refunds, test_released, test_resends, test_reserved, test_room,
-    test_sent, test_settled, test_grants, test_windows, test_written_off, test_wrong_clock,
+    test_sent, test_settled, test_turning, test_grants, test_windows, test_written_off, test_wrong_clock,
 )  # fmt: skip
 OF_THE_FILE: Final = {
     "test_what_was_made_while_the_clock_was_ahead_is_written_off_where_nobody_works_on_it",

@@ -1,7 +1,8 @@
 """Who the tiny rail pays: an echo that does jobs. Its rules are pure; whoever speaks for it gives a method and a body.
 
 A job runs once under its id, while it may still be accepted, for as long as it takes; its answer can be asked for by
-anybody who knows the id. It costs nothing until its answer is acknowledged, which takes the money once.
+anybody who knows the id. It costs nothing until its answer is acknowledged, which takes the money once, if only for the time being: a
+receipt tells whether it was given back.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Job:
     done_at: int
     cost: int
     acknowledged: list[int] = field(default_factory=list)
+    final_at: int = 0
+    void: bool = False
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Payee:
         takes_ms: how long a job takes.
         cost: what a job comes to; None: its price.
         refuses: why no job is done, if none is.
+        final_ms: how long a payment is provisional.
+        voids: whether it is given back then.
     """
 
     now: Callable[[], int]
@@ -47,12 +52,19 @@ class Payee:
     takes_ms: int = 0
     cost: int | None = None
     refuses: str | None = None
+    final_ms: int = 0
+    voids: bool = False
     jobs: dict[str, Job] = field(default_factory=dict)
     asked: int = 0
 
     def charged(self, job_id: str) -> list[int]:
         """What was taken for a job, each time that it was."""
         return self.jobs[job_id].acknowledged if job_id in self.jobs else []
+
+    def returned(self, job_id: str) -> int:
+        """What came back of that."""
+        job = self.jobs.get(job_id)
+        return 0 if job is None or not job.acknowledged else int(self._receipt(job_id, job)["back"])
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """The status and body that answer a request."""
@@ -64,12 +76,18 @@ class Payee:
         job = self.jobs.get(job_id)
         if job is None:
             return 404, {}
-        if step == ["ack"]:
-            job.acknowledged = job.acknowledged or [job.cost]
-            return 200, {"payment": f"pay_{job_id}", "paid": job.acknowledged[0]}
+        if step == ["ack"] and not job.acknowledged:
+            job.acknowledged, job.final_at, job.void = [job.cost], self.now() + self.final_ms, self.voids
+        if step in (["ack"], ["receipt"]):
+            return 200, self._receipt(job_id, job)
         if self.now() < job.done_at:
             return 202, {}
         return 200, {"said": job.text, "cost": job.cost}
+
+    def _receipt(self, job_id: str, job: Job) -> dict[str, Any]:
+        final = self.now() >= job.final_at
+        back = job.acknowledged[0] if final and job.void else 0
+        return {"payment": f"pay_{job_id}", "paid": job.acknowledged[0], "final": final, "back": back}
 
     def _quote(self, wanted: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.asked += 1

@@ -123,6 +123,8 @@ class TinyRail:
         return await self._follow(call, journal, accepted=False)
 
     async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+        if call.charged:
+            return await self._confirm(call)
         intent = call.last(Mark.INTENT)
         if intent is not None:
             assert call.answer is not None, "the answer is written down in one step with what is to be paid for it"
@@ -165,8 +167,23 @@ class TinyRail:
             return self._doubt(f"the payment's answer was lost: {exc}", 1, answer)
         if status != 200:
             return self._doubt(f"the payment was answered with {status}", 1, answer)
-        paid = MicroUSDC(said["paid"])
-        return Outcome(Verdict.CHARGED, paid, answer, None, "acknowledged", reference=said["payment"])
+        return self._paid(said, answer)
+
+    async def _confirm(self, call: OpenCall) -> Outcome:
+        """Whether what was paid for the time being stands."""
+        try:
+            _, said = await self._ask("GET", f"/jobs/{call.request.call_id}/receipt")
+        except ExchangeFailed as exc:
+            return self._doubt(f"the receipt was not heard: {exc}", 0)
+        return self._paid(said, None)
+
+    def _paid(self, said: Mapping[str, Any], answer: Answer | None) -> Outcome:
+        again = None if said["final"] else self._later()
+        back, evidence = MicroUSDC(said["back"]), "paid" if said["final"] else "paid for the time being"
+        return Outcome(
+            Verdict.CHARGED, MicroUSDC(said["paid"]), answer, None, evidence, reference=said["payment"],
+            look_again_at=again, refunded=back,
+        )  # fmt: skip
 
     def _unknown(self, call: OpenCall, *, accepted: bool) -> Outcome:
         until = json.loads(call.request.payload)["until"]

@@ -21,6 +21,7 @@ from jecp_mcp.settings import Settings
 from tests.tiny_rail import rail as tiny
 from tests.tiny_rail.payee import OFFER, Payee
 from tests.tiny_rail.way import listening, open_tiny
+from tests.unit.calls.test_endings import rewrite
 
 pytestmark = pytest.mark.anyio
 
@@ -162,3 +163,31 @@ async def test_a_job_that_costs_more_than_is_held_is_not_paid_and_a_person_rules
         await bridge.ledger.flush()
         [row] = await bridge.ledger.rows()
     assert (row.state.value, row.mark, row.answered, payee.charged(row.call_id)) == ("in_doubt", "result", True, [])
+
+
+async def test_preparing_what_is_free_hands_the_answer_back_and_what_cannot_be_read_is_not_bought_again(
+    tmp_path: Path, url: str, payee: Payee
+) -> None:
+    wanted = {"tool": TOOL, "arguments": {"text": "hello"}}
+    async with house(tmp_path, url) as bridge:
+
+        async def ask(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            return dict((await bridge.dispatcher.call(tool, arguments, ME)).structured or {})
+
+        prepared = await ask("jecp_prepare", wanted)
+        this = {"prepared_id": prepared["prepared_id"]}
+        assert await ask("jecp_execute", this) == {"said": "hello"}
+        await bridge.ledger.flush()
+        rewrite(tmp_path, "UPDATE slip SET body = x'7b7d'")
+        assert await ask("jecp_execute", this) == {"said": "hello"}
+        rewrite(tmp_path, "UPDATE slip SET call_id = NULL, state = 'granted'")
+        unread = await ask("jecp_execute", this)
+        assert (unread["error"]["code"], unread["charged"]) == ("PREPARED_NOT_FOUND", "no")
+        payee.price = None
+        assert await ask("jecp_prepare", wanted) == {"said": "hello"}
+        await bridge.ledger.flush()
+        rows = await bridge.ledger.rows()
+    assert [(row.state.value, row.charged, row.delivered) for row in rows] == [
+        ("released", 0, True), ("settled", 50_000, True),
+    ]  # fmt: skip
+    assert (payee.asked, len(payee.jobs)) == (3, 1)

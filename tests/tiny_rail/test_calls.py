@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,24 +16,26 @@ import pytest
 from jecp_mcp.calls import codes, execution, journal
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
+from jecp_mcp.calls.prepared import Preparation
 from jecp_mcp.domain.answers import Answer
-from jecp_mcp.domain.outcomes import Mark, Outcome, Verdict
+from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import HeldBack, LedgerError, LedgerUnavailable, PayeeError, WireError
+from jecp_mcp.errors import HeldBack, LedgerError, LedgerUnavailable, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
+from jecp_mcp.mandate.grants import QUESTIONS, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import CallRow, Conclusion, Ledger, Note
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails.base import OpenCall
+from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress
 from jecp_mcp.rails.registry import Rails, Way
 from jecp_mcp.settings import MandateSettings
-from tests.rails import PlainRail
 from tests.tiny_rail.payee import Payee
 from tests.tiny_rail.rail import ACCEPTED_FOR_MS, LOOK_MS, TRAVEL_MS, TinyRail
 from tests.tiny_rail.way import ECHO, EchoSource
+from tests.unit.calls.test_endings import rewrite
 from tests.unit.calls.test_pipeline import StillClock
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +50,8 @@ class Direct:
 
     payee: Payee
     faults: dict[str, str] = field(default_factory=dict)
+    held: dict[str, anyio.Event] = field(default_factory=dict)
+    """The answers to these paths wait for their event."""
 
     async def exchange(
         self,
@@ -72,6 +76,8 @@ class Direct:
         if fault == "lost":
             raise ExchangeFailed(sent=True, phase="answer", reason="reset")
         status, said = self.payee.answer(method, path, body or b"")
+        if path in self.held:
+            await self.held[path].wait()
         if fault == "unheard":
             raise ExchangeFailed(sent=True, phase="answer", reason="reset")
         if fault == "dies":
@@ -101,7 +107,7 @@ names = itertools.count(1)
 
 @asynccontextmanager
 async def house(
-    path: Path, payee: Payee, clock: StillClock, mandate: MandateSettings = MANDATE
+    path: Path, payee: Payee, clock: StillClock, mandate: MandateSettings = MANDATE, *, beside: Sequence[Way] = ()
 ) -> AsyncIterator[House]:
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
     wire = Direct(payee)
@@ -111,7 +117,7 @@ async def house(
         await anyio.lowlevel.checkpoint()
 
     rail = TinyRail("http://echo", wire, clock, sleep=sleep)
-    rails = Rails([Way(rail=rail, sources=(EchoSource(),))])
+    rails = Rails([*beside, Way(rail=rail, sources=(EchoSource(),))])
     calls = Calls(
         policy=Policy.from_settings(mandate),
         ledger=ledger,
@@ -179,17 +185,125 @@ async def test_a_price_that_lapsed_while_a_person_thought_is_paid_where_it_is_no
     assert (end.charge, end.amount, thinker.asked, payee.asked) == (Charge.YES, price, [50_000], 2)
 
 
-async def test_a_dearer_one_is_asked_for_anew(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
+async def grants(one: House, *states: GrantState) -> list[tuple[GrantKind, GrantState]]:
+    """The questions that stand so."""
+    await one.ledger.flush()
+    found = [await one.ledger.grants(kind, states=frozenset(states)) for kind in QUESTIONS]
+    return [(grant.kind, grant.state) for some in found for grant in some]
+
+
+async def test_a_dearer_one_is_asked_for_anew_and_the_first_yes_is_withdrawn(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
     thinker = Thinker(later(clock, payee, 60_000))
-    end = await bought(tmp_path, payee, clock, thinker)
+    payee.good_ms = 60_000
+    async with house(tmp_path, payee, clock, APPROVED) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL, asker=thinker))
+        assert await grants(one, *GrantState) == [
+            (GrantKind.APPROVAL, GrantState.USED), (GrantKind.APPROVAL, GrantState.SUPERSEDED),
+        ]  # fmt: skip
     assert (end.charge, end.amount, thinker.asked) == (Charge.YES, 60_000, [50_000, 60_000])
 
 
-async def test_a_price_that_changes_each_time_is_given_up(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
+async def test_a_price_that_changes_each_time_is_given_up_and_no_yes_is_left(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
     thinker = Thinker(*(later(clock, payee, price) for price in (60_000, 70_000, 80_000)))
-    end = await bought(tmp_path, payee, clock, thinker)
+    payee.good_ms = 60_000
+    async with house(tmp_path, payee, clock, APPROVED) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL, asker=thinker))
+        assert await grants(one, GrantState.GRANTED) == []
+        assert end.refusal is not None
+        assert (end.charge, end.refusal.code, payee.jobs) == (Charge.NO, codes.PRICE_KEEPS_CHANGING, {})
+        # At the first price again a person is asked again.
+        payee.price = 50_000
+        await one.calls.pay(BUYING, Caller(LOCAL, asker=thinker))
+    assert thinker.asked == [50_000, 60_000, 70_000, 50_000]
+
+
+PAST_LIMIT = MANDATE.model_copy(update={"daily_usdc": MicroUSDC(75_000), "raise_limits_in_host": True})
+
+
+@pytest.mark.parametrize(("price", "asked"), [(50_000, [50_000]), (40_000, [50_000]), (60_000, [50_000, 60_000])])
+@pytest.mark.parametrize("approved", [False, True])
+async def test_a_price_that_lapsed_while_a_person_thought_of_a_full_limit_is_not_paid(
+    tmp_path: Path, payee: Payee, clock: StillClock, price: int, asked: list[int], approved: bool
+) -> None:
+    mandate = PAST_LIMIT.model_copy(update={"approve_above_usdc": MicroUSDC(10_000)}) if approved else PAST_LIMIT
+    async with house(tmp_path, payee, clock, MANDATE) as one:
+        one.calls.delivered(await one.calls.pay(BUYING, Caller(LOCAL)))
+    payee.good_ms = 60_000
+    limit, payee.asked = later(clock, payee, price), 0
+    thinker = Thinker(*([lambda: None, limit] if approved else [limit]))
+    async with house(tmp_path, payee, clock, mandate) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL, asker=thinker))
+        assert (end.charge, end.amount, end.reserved, payee.asked) == (Charge.YES, price, price, 2)
+        assert await grants(one, GrantState.GRANTED) == []
+    assert thinker.asked == [amount for amount in asked for _ in range(2 if approved else 1)]
+
+
+async def test_a_price_that_changes_each_time_that_a_full_limit_is_asked_about_is_given_up(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    async with house(tmp_path, payee, clock, MANDATE) as one:
+        one.calls.delivered(await one.calls.pay(BUYING, Caller(LOCAL)))
+    payee.good_ms = 60_000
+    thinker = Thinker(*(later(clock, payee, price) for price in (60_000, 70_000, 80_000)))
+    async with house(tmp_path, payee, clock, PAST_LIMIT) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL, asker=thinker))
+        assert await grants(one, GrantState.GRANTED) == []
     assert end.refusal is not None
-    assert (end.charge, end.refusal.code, payee.jobs) == (Charge.NO, codes.PRICE_KEEPS_CHANGING, {})
+    assert (end.refusal.code, thinker.asked) == (codes.PRICE_KEEPS_CHANGING, [50_000, 60_000, 70_000])
+
+
+@pytest.mark.parametrize("mandate", [APPROVED, PAST_LIMIT], ids=["approval", "limit"])
+async def test_what_another_process_bought_while_a_person_thought_is_not_asked_for_its_price_again(
+    tmp_path: Path, payee: Payee, clock: StillClock, mandate: MandateSettings
+) -> None:
+    async with house(tmp_path, payee, clock, MANDATE) as other:
+        if mandate is PAST_LIMIT:
+            payee.price = 30_000
+            other.calls.delivered(await other.calls.pay(BUYING, Caller(LOCAL)))
+            await other.ledger.flush()
+            payee.price = 50_000
+
+        class Slow(Thinker):
+            async def approve(self, question: Question) -> Reply:
+                clock.at += 61_000
+                self.first = await other.calls.pay(BUYING, Caller(LOCAL))
+                await other.ledger.flush()
+                payee.asked = 0
+                return await super().approve(question)
+
+        payee.good_ms, thinker = 60_000, Slow()
+        async with house(tmp_path, payee, clock, mandate) as one:
+            end = await one.calls.pay(BUYING, Caller(LOCAL, asker=thinker))
+            assert await grants(one, GrantState.GRANTED) == [], "the yes is used by what was bought"
+    assert (end.call_id, end.stored, payee.asked) == (thinker.first.call_id, True, 0)
+
+
+async def test_what_was_prepared_and_approved_is_bought_without_another_word_where_it_is_cheaper_by_then(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    async with house(tmp_path, payee, clock, APPROVED) as one:
+        made = await one.calls.prepare(BUYING, Caller(LOCAL))
+        assert isinstance(made, Preparation)
+        assert made.approval is not None
+        _, asked = made.approval
+        assert await one.ledger.answer_grant(GrantRef(asked.kind, asked.grant_id), True, "granted at the terminal")
+        payee.price = 40_000
+        end = await one.calls.execute(made.grant, BUYING, Caller(LOCAL))
+    assert (end.charge, end.amount, end.reserved) == (Charge.YES, 40_000, 40_000)
+
+
+async def test_a_prepared_price_holds_while_a_person_thinks(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
+    payee.good_ms, thinker = 60_000, Thinker(later(clock, payee, 60_000))
+    async with house(tmp_path, payee, clock, APPROVED) as one:
+        made = await one.calls.prepare(BUYING, Caller(LOCAL))
+        assert isinstance(made, Preparation)
+        end = await one.calls.execute(made.grant, BUYING, Caller(LOCAL, asker=thinker))
+    assert end.refusal is not None
+    assert (end.charge, end.refusal.code, thinker.asked, payee.jobs) == (Charge.NO, codes.PRICE_CHANGED, [50_000], {})
 
 
 async def test_what_is_refused_or_free_by_then_is_so(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
@@ -380,9 +494,10 @@ async def test_what_nothing_here_pays_for_is_refused_at_once(tmp_path: Path, pay
     foreign = Purchase("foreign", replace(ECHO, source="somewhere else"), {"text": "hello"})
     async with house(tmp_path, payee, clock) as one:
         end, made = await one.calls.pay(foreign, Caller(LOCAL)), await one.calls.prepare(foreign, Caller(LOCAL))
-        assert isinstance(made, Refusal)
+        assert isinstance(made, CallEnd)
         assert end.refusal is not None
-        assert (end.refusal.code, made.code) == (codes.NO_WAY_TO_PAY, codes.NO_WAY_TO_PAY)
+        assert made.refusal is not None
+        assert (end.refusal.code, made.refusal.code) == (codes.NO_WAY_TO_PAY, codes.NO_WAY_TO_PAY)
         assert (one.calls.most_per_call(foreign.offer), one.calls.most_per_call(ECHO)) == (0, 10_000_000)
 
 
@@ -394,29 +509,6 @@ async def test_a_note_has_a_bound(tmp_path: Path, payee: Payee, clock: StillCloc
         with pytest.raises(LedgerError, match="characters"):
             await one.ledger.note(row.call_id, row.claim, [Note(Mark.ACCEPTED, "x" * 4_001)])
         assert (await one.ledger.audit()).findings == ()
-
-
-async def test_a_hub_that_is_away_keeps_nobody_elses_calls_open(
-    tmp_path: Path, payee: Payee, clock: StillClock
-) -> None:
-    class Away(PlainRail):
-        """A Hub that does not tell the time now."""
-
-        async def skew(self, *, fresh: bool = False) -> float | None:
-            raise PayeeError("HUB_UNREACHABLE", "down")
-
-    async with house(tmp_path, payee, clock) as one:
-        hub = Away()
-        rail = one.calls._rails.selling(ECHO)
-        assert isinstance(rail, TinyRail)
-        ways = Rails([Way(rail=hub, sources=(), account=hub, witness=hub), Way(rail=rail, sources=(EchoSource(),))])  # type: ignore[arg-type]  # it executes nothing here
-        for part in (one.calls._orders, one.calls._execution, one.calls._upkeep):
-            part._rails = ways
-        one.wire.faults["ack"] = "unheard"
-        await one.calls.pay(BUYING, Caller(LOCAL))
-        clock.at += LOOK_MS
-        assert await one.calls._upkeep.recover() is False
-        assert (await one.row()).state is State.RECONCILED_CHARGED
 
 
 async def test_what_fails_here_once_something_left_is_never_told_as_free(
@@ -524,3 +616,261 @@ async def test_a_rail_that_calls_free_what_it_was_about_to_pay_is_not_believed(
         one.ledger.flush = flush  # type: ignore[method-assign]
         assert (end.charge, end.held) == (Charge.UNKNOWN, 50_000)
         assert (await one.row()).state is State.SENT
+
+
+async def test_what_is_asked_for_its_price_by_two_at_once_is_asked_once_and_bought_once(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    ends = list[CallEnd]()
+    async with house(tmp_path, payee, clock) as one:
+        one.wire.held["/quote"] = anyio.Event()
+
+        async def buy() -> None:
+            ends.append(await one.calls.pay(BUYING, Caller(LOCAL)))
+
+        async with anyio.create_task_group() as hosts:
+            for _ in range(3):
+                hosts.start_soon(buy)
+            await anyio.wait_all_tasks_blocked()
+            one.wire.held["/quote"].set()
+        row = await one.row()
+    assert (payee.asked, payee.charged(row.call_id)) == (1, [50_000])
+    assert [end.call_id for end in ends] == [row.call_id] * 3
+
+
+async def test_two_processes_may_both_ask_for_the_price_and_pay_once(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    ends = list[CallEnd]()
+    async with house(tmp_path, payee, clock) as one, house(tmp_path, payee, clock) as other:
+        one.wire.held["/quote"] = other.wire.held["/quote"] = anyio.Event()
+
+        async def buy(calls: Calls) -> None:
+            ends.append(await calls.pay(BUYING, Caller(LOCAL)))
+
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(buy, one.calls)
+            hosts.start_soon(buy, other.calls)
+            await anyio.wait_all_tasks_blocked()
+            one.wire.held["/quote"].set()
+        row = await one.row()
+    assert (payee.asked, list(payee.jobs), payee.charged(row.call_id)) == (2, [row.call_id], [50_000])
+    assert {end.call_id for end in ends} == {row.call_id}
+
+
+@pytest.mark.parametrize("price", [50_000, None], ids=["to be paid", "free"])
+async def test_who_leaves_while_the_price_is_asked_for_buys_nothing_and_what_was_free_is_kept(
+    tmp_path: Path, payee: Payee, clock: StillClock, price: int | None
+) -> None:
+    payee.price = price
+    async with house(tmp_path, payee, clock) as one:
+        one.wire.held["/quote"] = anyio.Event()
+        async with anyio.create_task_group() as host:
+            host.start_soon(one.calls.pay, BUYING, Caller(LOCAL))
+            await anyio.wait_all_tasks_blocked()
+            host.cancel_scope.cancel()
+        one.wire.held.pop("/quote").set()
+        await anyio.wait_all_tasks_blocked()
+        await one.ledger.flush()
+        assert (payee.jobs, len(await one.ledger.rows())) == ({}, 0 if price else 1)
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+    assert (end.answer is not None, end.stored, payee.asked) == (True, price is None, 2 if price else 1)
+
+
+@pytest.mark.parametrize("when", ["open", "undelivered", "unreadable"])
+async def test_what_is_open_or_was_paid_for_is_not_asked_for_its_price_to_prepare_it(
+    tmp_path: Path, payee: Payee, clock: StillClock, when: str
+) -> None:
+    payee.takes_ms = 3_600_000 if when == "open" else 0
+    async with house(tmp_path, payee, clock) as one:
+        first = await one.calls.pay(BUYING, Caller(LOCAL))
+        await one.ledger.flush()
+        if when == "unreadable":
+            rewrite(tmp_path, "UPDATE answer SET body = x'00'")
+        made = await one.calls.prepare(BUYING, Caller(LOCAL))
+        assert isinstance(made, CallEnd)
+        assert (made.call_id, made.offer, payee.asked) == (first.call_id, ECHO, 1)
+        assert (made.answer is not None, made.stored) == (when == "undelivered", True)
+        assert made.charge is (Charge.UNKNOWN if when == "open" else Charge.YES)
+        if when == "unreadable":
+            # It stands in nobody's way for ever.
+            assert isinstance(await one.calls.prepare(BUYING, Caller(LOCAL)), Preparation)
+
+
+async def test_an_answer_in_the_place_of_a_price_is_handed_back_by_preparing_it_and_kept(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    payee.price = None
+    async with house(tmp_path, payee, clock) as one:
+        made, again = [await one.calls.prepare(BUYING, Caller(LOCAL)) for _ in range(2)]
+        assert isinstance(made, CallEnd)
+        assert isinstance(again, CallEnd)
+        assert made.answer is not None
+        assert (made.charge, made.stored, again.stored, again.call_id) == (Charge.NO, False, True, made.call_id)
+        row = await one.row()
+    assert (row.state, row.held, payee.asked) == (State.RELEASED, 0, 1)
+
+
+async def test_what_is_being_bought_is_not_prepared_beside_it_nor_asked_for_its_price_twice_at_once(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    found = dict[str, object]()
+    async with house(tmp_path, payee, clock) as one:
+        one.wire.held["/quote"] = anyio.Event()
+
+        async def prepare(name: str) -> None:
+            found[name] = await one.calls.prepare(BUYING, Caller(LOCAL))
+
+        async def pay() -> None:
+            found["paid"] = await one.calls.pay(BUYING, Caller(LOCAL))
+
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(prepare, "first")
+            await anyio.wait_all_tasks_blocked()
+            hosts.start_soon(pay)
+            await anyio.wait_all_tasks_blocked()
+            hosts.start_soon(prepare, "last")
+            await anyio.wait_all_tasks_blocked()
+            assert payee.asked == 1
+            one.wire.held.pop("/quote").set()
+        row = await one.row()
+        paid, last = found["paid"], found["last"]
+    assert isinstance(found["first"], Preparation)
+    assert isinstance(paid, CallEnd)
+    assert isinstance(last, CallEnd)
+    assert (paid.charge, last.call_id, payee.charged(row.call_id)) == (Charge.YES, row.call_id, [50_000])
+
+
+@pytest.mark.parametrize("what", ["charged", "doubt", "raises"])
+async def test_what_a_rail_sent_without_a_word_is_never_lost(
+    tmp_path: Path,
+    payee: Payee,
+    clock: StillClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+) -> None:
+    execute = TinyRail.execute
+
+    class Deaf:
+        async def sending(self) -> None:
+            return
+
+        async def keep(self, *entries: Entry) -> None:
+            if what != "charged":
+                raise NotNow(Refusal("NOTHING_KEPT", "not written down"))
+
+    async def silent(self: TinyRail, call: OpenCall, _journal: Journal, progress: Progress | None = None) -> Outcome:
+        found = await execute(self, call, Deaf(), progress)
+        if what == "raises":
+            raise ZeroDivisionError
+        return found
+
+    monkeypatch.setattr(TinyRail, "execute", silent)
+    async with house(tmp_path, payee, clock) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        assert (end.charge is Charge.YES, end.charge is Charge.NO) == (what == "charged", False)
+        assert (await one.row()).state is (State.SETTLED if what == "charged" else State.IN_DOUBT)
+        assert ("without saying so" in caplog.text) is (what != "raises")
+        clock.at += 60_000
+        await one.calls.recover()
+        row = await one.row()
+        assert (row.charged, payee.charged(row.call_id)) == (50_000, [50_000])
+        assert (await one.ledger.audit()).findings == ()
+
+
+@pytest.mark.parametrize("voids", [False, True])
+@pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
+async def test_a_payment_for_the_time_being_counts_until_it_stands_or_comes_back(
+    tmp_path: Path, payee: Payee, clock: StillClock, voids: bool, dies: bool
+) -> None:
+    payee.final_ms, payee.voids = 2 * LOOK_MS, voids
+    async with house(tmp_path, payee, clock) as one:
+        end = await one.calls.pay(BUYING, Caller(LOCAL))
+        one.calls.delivered(end)
+        row = await one.row()
+        assert (end.charge, row.state, row.ended_at) == (Charge.YES, State.SETTLED, None)
+        if not dies:
+            clock.at += LOOK_MS
+            one.wire.faults[f"/jobs/{row.call_id}/receipt"] = "unheard"
+            await one.calls.recover()
+            row = await one.row()
+            assert (row.state, row.look_again_at, row.ended_at) == (State.SETTLED, clock.at + LOOK_MS, None)
+            clock.at += LOOK_MS
+            await one.calls.recover()
+            row = await one.row()
+    if dies:
+        clock.at += 2 * LOOK_MS
+        async with house(tmp_path, payee, clock) as other:
+            await other.calls.recover()
+            row = await other.row()
+    back = 50_000 if voids else 0
+    assert (row.state, row.charged, row.refunded, row.look_again_at) == (State.SETTLED, 50_000, back, None)
+    async with house(tmp_path, payee, clock) as last:
+        windows = await last.calls.reader(LOCAL).windows()
+        assert [one.used for one in windows if one.meter.label == "daily_usdc"] == [50_000 - back]
+        assert (await last.ledger.audit()).findings == ()
+    assert payee.charged(row.call_id) == [50_000]
+
+
+async def test_the_same_is_bought_anew_while_a_payment_is_looked_at_and_nobody_waits_for_that(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    payee.final_ms = LOOK_MS
+    async with house(tmp_path, payee, clock) as one:
+        first = await one.calls.pay(BUYING, Caller(LOCAL))
+        one.calls.delivered(first)
+        await one.ledger.flush()
+        path = f"/jobs/{first.call_id}/receipt"
+        one.wire.held[path] = anyio.Event()
+        clock.at += LOOK_MS
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(one.calls.recover)
+            await anyio.wait_all_tasks_blocked()
+            # It is looked at once, whoever asks.
+            assert first.call_id is not None
+            standing = await one.calls.resolve(first.call_id)
+            second = await one.calls.pay(BUYING, Caller(LOCAL))
+            one.wire.held[path].set()
+        await one.ledger.flush()
+        rows = {row.call_id: row for row in await one.ledger.rows()}
+    assert standing is not None
+    assert (standing.charge, second.charge, second.stored) == (Charge.YES, Charge.YES, False)
+    assert second.call_id != first.call_id
+    assert rows[first.call_id].look_again_at is None
+
+
+async def test_who_asks_for_a_call_waits_for_what_is_being_done_with_it_and_for_no_other_than_it_must(
+    tmp_path: Path, payee: Payee, clock: StillClock
+) -> None:
+    ends = list[CallEnd | None]()
+    payee.takes_ms = 3_600_000
+    async with house(tmp_path, payee, clock) as one:
+        first = await one.calls.pay(BUYING, Caller(LOCAL))
+        assert first.call_id is not None
+        payee.jobs[first.call_id].done_at = 0
+        path = f"/jobs/{first.call_id}"
+        one.wire.held[path] = anyio.Event()
+
+        async def ask() -> None:
+            ends.append(await one.calls.resolve(first.call_id or ""))
+
+        async with anyio.create_task_group() as askers:
+            for _ in range(3):
+                askers.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            one.wire.held.pop(path).set()
+    assert [(end.charge, end.call_id) for end in ends if end is not None] == [(Charge.YES, first.call_id)] * 3
+
+
+async def test_a_house_that_closes_looks_at_no_charge_any_more(tmp_path: Path, payee: Payee, clock: StillClock) -> None:
+    payee.final_ms = LOOK_MS
+    async with house(tmp_path, payee, clock) as one:
+        first = await one.calls.pay(BUYING, Caller(LOCAL))
+        await one.ledger.flush()
+        clock.at += LOOK_MS
+        one.calls._closing = True
+        end = await one.calls.resolve(first.call_id or "")
+        row = await one.row()
+    assert end is not None
+    assert (end.charge, row.look_again_at is not None) == (Charge.YES, True)

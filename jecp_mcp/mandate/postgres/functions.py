@@ -124,8 +124,8 @@ BEGIN
         -- Who has said meanwhile that it lives keeps its calls.
         c.owner IN (SELECT d FROM unnest(jecp_mcp.texts(v_orphans->'dead')) AS d WHERE jecp_mcp.dead(d, v_dead_ms))
         OR c.owner = v_me AND c.call_id <> ALL (jecp_mcp.texts(v_orphans->'running'))
-          AND (c.state = 'reserved' OR c.state = 'sent' AND c.look_again_at IS NULL OR c.provable_until <= v_now
-            OR c.created_at > v_now + {CLOCK_SLACK_MS}))
+          AND (c.state = 'reserved' OR c.state = 'sent' AND c.look_again_at IS NULL
+            OR c.{OPEN} AND (c.provable_until <= v_now OR c.created_at > v_now + {CLOCK_SLACK_MS})))
       ORDER BY c.id LIMIT (v_orphans->>'most')::bigint) AS o;
   END IF;
   IF json_array_length(v_asked->'slips') + json_array_length(v_asked->'subjects') > 0 THEN
@@ -155,7 +155,7 @@ BEGIN
     SELECT c.id FROM jecp_mcp.call AS c WHERE c.fingerprint = ANY (v_fingerprints) AND c.{OPEN}
     UNION SELECT c.id FROM jecp_mcp.call AS c
       WHERE c.fingerprint = ANY (v_fingerprints) AND c.{KEPT}
-        AND c.ended_at > v_at - (v_asked->>'undelivered_ms')::bigint
+        AND (c.ended_at IS NULL OR c.ended_at > v_at - (v_asked->>'undelivered_ms')::bigint)
     UNION SELECT c.id FROM jecp_mcp.call AS c WHERE c.call_id = ANY (v_ids || v_used_for)
     UNION SELECT c.id FROM json_to_recordset(v_asked->'references') AS r(call_id text, reference text)
       JOIN jecp_mcp.call AS own ON own.call_id = r.call_id

@@ -111,7 +111,8 @@ class LedgerQueries:
         if found is not None:
             return AlreadyOpen(found)
         since = f"{_NOW} - {UNDELIVERED_MS}"
-        where = f"WHERE c.fingerprint = %s AND c.{KEPT} AND c.ended_at > {since} ORDER BY c.id DESC LIMIT 1"
+        recent = f"(c.ended_at IS NULL OR c.ended_at > {since})"
+        where = f"WHERE c.fingerprint = %s AND c.{KEPT} AND {recent} ORDER BY c.id DESC LIMIT 1"
         found = self._one(where, fingerprint)
         return None if found is None else Undelivered(found)
 

@@ -20,7 +20,6 @@ from jecp_mcp.mandate.needs import Needs
 from jecp_mcp.mandate.postgres.leases import DEAD_MS, RENEW_MS
 from jecp_mcp.mandate.records import Meter, MeterReading
 from jecp_mcp.mandate.rules import UNDELIVERED_MS, Batch
-from jecp_mcp.mandate.sql_conditions import OPEN
 from jecp_mcp.mandate.windows import SLOT_MS, WINDOW_MS, Window, earliest
 from jecp_mcp.mandate.working_set import Feed, MeterState, WorkingSet
 
@@ -61,12 +60,12 @@ class Loaded:
     kept: int
 
 
-_KEPT_BESIDE_OPEN: Final = f"""
+_KEPT_BESIDE_OPEN: Final = """
 SELECT kept - (SELECT coalesce(sum(coalesce((SELECT size FROM jecp_mcp.request WHERE call = c.id), 0)
                                   + coalesce((SELECT size FROM jecp_mcp.answer WHERE call = c.id), 0)), 0)::bigint
-               FROM jecp_mcp.call AS c WHERE c.{OPEN})
+               FROM jecp_mcp.call AS c WHERE c.ended_at IS NULL)
 FROM jecp_mcp.head
-"""  # noqa: S608 a constant
+"""
 
 
 class Store:

@@ -21,7 +21,7 @@ from jecp_mcp.mandate.records import (
 )
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
 from jecp_mcp.mandate.sql_conditions import CHARGED, EXCESSIVE, OPEN, WRITTEN_OFF
-from jecp_mcp.mandate.sqlite.schema import KEPT
+from jecp_mcp.mandate.sqlite.schema import KEPT, UNENDED
 from jecp_mcp.mandate.sqlite.store import READ_GRANT
 from jecp_mcp.mandate.states import HOLDING, State
 
@@ -64,7 +64,9 @@ class LedgerQueries:
         found = self._one(ROW, f"WHERE c.fingerprint = ? AND c.{OPEN}", fingerprint)
         if found is not None:
             return AlreadyOpen(found)
-        where = f"WHERE c.fingerprint = ? AND {KEPT} AND c.ended_at > ? ORDER BY c.id DESC LIMIT 1"
+        where = (
+            f"WHERE c.fingerprint = ? AND {KEPT} AND (c.ended_at IS NULL OR c.ended_at > ?) ORDER BY c.id DESC LIMIT 1"
+        )
         found = self._one(ROW, where, fingerprint, max(now, self.last_at() or now) - UNDELIVERED_MS)
         return None if found is None else Undelivered(found)
 
@@ -86,7 +88,7 @@ class LedgerQueries:
 
         Where the clock is behind the last change, that one's instant is the ledger's.
         """
-        where = f"WHERE c.owner = ? AND c.look_again_at <= ? AND c.{OPEN} ORDER BY c.look_again_at, c.id LIMIT ?"
+        where = "WHERE c.owner = ? AND c.look_again_at <= ? ORDER BY c.look_again_at, c.id LIMIT ?"
         return self._list(where, session, max(now, self.last_at() or now), limit)
 
     def last_at(self) -> UnixMs | None:
@@ -133,8 +135,8 @@ class LedgerQueries:
         return min((int(first) for first in firsts if first is not None), default=2**63 - 1)
 
     def open_owners(self) -> list[tuple[str, str, str]]:
-        """The owners of open calls, with the rail and account of each."""
-        return self._all(f"SELECT DISTINCT owner, rail, account FROM call WHERE {OPEN}")  # noqa: S608 a constant
+        """The owners of calls that are open or whose charge may yet turn, with the rail and account of each."""
+        return self._all(f"SELECT DISTINCT owner, rail, account FROM call WHERE id IN ({UNENDED})")  # noqa: S608 a constant
 
     def totals(self) -> Totals:
         return read_totals(self._all("SELECT state, calls, held, charged - refunded FROM tally"))

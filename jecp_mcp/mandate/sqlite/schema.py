@@ -19,6 +19,9 @@ VERSION = 4
 KEPT = "state IN ('settled', 'released', 'reconciled_charged', 'reconciled_free') AND answered = 1 AND delivered = 0"
 """An answer that nobody has received yet; a free one too, for the repeat might not be free."""
 
+UNENDED = f"SELECT id FROM call WHERE {OPEN} UNION SELECT id FROM call WHERE look_again_at IS NOT NULL"  # noqa: S608 a constant
+"""The calls that are open or whose charge may yet turn, by one index each."""
+
 EVENTS = """
 -- Every change, only ever appended to: its canonical bytes, and a digest that covers them and the one before.
 CREATE TABLE event(

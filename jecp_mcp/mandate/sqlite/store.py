@@ -22,7 +22,7 @@ from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS, Batch
 from jecp_mcp.mandate.sql_conditions import OPEN
 from jecp_mcp.mandate.sqlite.meter_backfill import METER, fed_from, read_feed
-from jecp_mcp.mandate.sqlite.schema import KEPT
+from jecp_mcp.mandate.sqlite.schema import KEPT, UNENDED
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry
 from jecp_mcp.mandate.working_set import (
     Call,
@@ -38,13 +38,13 @@ VACUUMED_AT_ONCE: Final = 1_024
 _CALL: Final = f"SELECT {', '.join(columns.DECIDING)} FROM call "  # noqa: S608 constants of this module
 # Two searches of an index each; as one condition over ids they take ten times as long.
 _SAME: Final = f"""{_CALL} WHERE fingerprint = ?1 AND {OPEN}
-UNION ALL {_CALL} WHERE fingerprint = ?1 AND {KEPT} AND ended_at > ?2
+UNION ALL {_CALL} WHERE fingerprint = ?1 AND {KEPT} AND (ended_at IS NULL OR ended_at > ?2)
 """
-_ORPHANS: Final = f"""{_CALL} WHERE {OPEN} AND id > ?1 AND (
+_ORPHANS: Final = f"""{_CALL} WHERE id IN ({UNENDED}) AND id > ?1 AND (
   owner IN (SELECT value FROM json_each(?2))
   OR owner = ?3 AND call_id NOT IN (SELECT value FROM json_each(?4)) AND (
-    state = 'reserved' OR state = 'sent' AND look_again_at IS NULL OR provable_until <= ?5
-    OR created_at > ?5 + {CLOCK_SLACK_MS}))
+    state = 'reserved' OR state = 'sent' AND look_again_at IS NULL
+    OR {OPEN} AND (provable_until <= ?5 OR created_at > ?5 + {CLOCK_SLACK_MS})))
 ORDER BY id LIMIT ?6
 """  # noqa: S608 likewise
 
@@ -79,7 +79,7 @@ SELECT a.call, length(a.body) FROM answer AS a JOIN call AS c ON c.id = a.call W
 """
 _OPEN_BYTES: Final = f"""
 SELECT coalesce(sum((SELECT coalesce(sum(length(body)), 0) FROM request WHERE call = c.id)
-  + (SELECT coalesce(sum(length(body)), 0) FROM answer WHERE call = c.id)), 0) FROM call AS c WHERE c.{OPEN}
+  + (SELECT coalesce(sum(length(body)), 0) FROM answer WHERE call = c.id)), 0) FROM call AS c WHERE c.id IN ({UNENDED})
 """  # noqa: S608 a constant
 _OLDEST: Final = tuple(sql.format(which) for which in (f"NOT ({KEPT})", KEPT) for sql in (_ENDED, _ENDED_ALONE))
 

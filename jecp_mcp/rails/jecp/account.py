@@ -38,6 +38,10 @@ class HubAccount:
             if one.status in _PAID_REFUNDS and one.transaction_id is not None and one.returned is not None
         ]
 
+    def heard(self) -> float | None:
+        """`skew` as it was last heard; None where nothing was."""
+        return self._client.hub_time.skew()
+
     async def skew(self, *, fresh: bool = False) -> float | None:
         """How far this machine's clock is ahead of the Hub's, in seconds, or None where the Hub does not say.
 

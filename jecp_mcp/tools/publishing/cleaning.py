@@ -212,7 +212,7 @@ def price_words(action: Offer) -> str:
     if price.amount is None:
         reason = safe_text(price.problem, TITLE_LENGTH, one_line=True)
         return f"Price unknown ({reason})" if reason else "Price unknown"
-    if price.exact:
+    if price.kind.exact:
         return f"Costs {format_usdc(price.amount)} USDC per call" if price.amount else "Free"
     unit = _PER.get(price.model) if price.model else None
     return f"Metered{f' per {unit}' if unit else ''}, from {format_usdc(price.amount)} USDC per call"

@@ -265,7 +265,7 @@ def _meta(action: Offer) -> dict[str, Any]:
         "jecp/provider": provider_of(action),
         "jecp/price_usdc": None if action.price.amount is None else format_usdc(action.price.amount),
         "jecp/price_kind": "exact"
-        if action.price.exact
+        if action.price.kind.exact
         else "metered"
         if action.price.amount is not None
         else "unknown",

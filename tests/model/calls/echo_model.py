@@ -31,6 +31,9 @@ class EchoModel:
             good_ms=rng.choice([None, 60_000]),
             takes_ms=rng.choice([0, 0, 10_000, 3_600_000]),
         )
+        # What is paid for the time being, and may come back.
+        self.payee.final_ms = rng.choice([0, 0, 60_000, 3_600_000])
+        self.payee.voids = rng.random() < 0.5
         # What costs more than was quoted is not paid before a person has ruled.
         self.payee.cost = rng.choice([None, 15_000, 15_000, 90_000])
 
@@ -90,8 +93,12 @@ class EchoModel:
         return _answer(status, said)
 
     def taken(self) -> dict[str, int]:
-        """What was taken, by job."""
-        return {job_id: sum(job.acknowledged) for job_id, job in self.payee.jobs.items() if job.acknowledged}
+        """What was taken and has not come back, by job."""
+        return {
+            job_id: sum(job.acknowledged) - self.payee.returned(job_id)
+            for job_id, job in self.payee.jobs.items()
+            if job.acknowledged
+        }
 
 
 def _answer(status: int, said: Mapping[str, Any]) -> HttpAnswer:

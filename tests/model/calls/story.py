@@ -23,7 +23,7 @@ from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.mandate.records import CallRow
-from jecp_mcp.mandate.states import CHARGED, FREE, OPEN, State
+from jecp_mcp.mandate.states import CHARGED, FREE, State
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LimitSettings, MandateSettings
 from tests.model.calls.echo_model import EchoModel
@@ -202,6 +202,7 @@ class Story:
         for row in await ledger.rows(limit=1_000):
             self.seen[row.state.value] += 1
             self.seen[f"{row.rail} {row.state.value}"] += 1
+            self.seen["given back"] += row.refunded > 0
             self.check_end(row, provable)
         report = await ledger.audit()
         if report.findings:
@@ -212,6 +213,8 @@ class Story:
         booked = sum(self.booked(row.call_id))
         if row.state in CHARGED and row.charged != booked:
             raise Broken(f"the Hub took {booked}: {row}")
+        if row.refunded != self.echo.payee.returned(row.call_id):
+            raise Broken(f"{self.echo.payee.returned(row.call_id)} came back: {row}")
         if row.state in FREE and booked:
             raise Broken(f"the Hub took {booked} for what is said to be free: {row}")
         if row.state is State.WRITTEN_OFF and row.call_id in provable:
@@ -225,7 +228,8 @@ class Story:
         ledger = self.alive[-1].ledger
         await ledger.flush()
         # What costs more than is held waits for a person.
-        return [row for row in await ledger.rows(limit=1_000, states=OPEN) if row.mark is not Mark.RESULT]
+        rows = await ledger.rows(limit=1_000)
+        return [row for row in rows if row.ended_at is None and row.mark is not Mark.RESULT]
 
 
 def _end(row: CallRow) -> int:

@@ -15,6 +15,7 @@ FEW = 14
 def test_no_interleaving_charges_twice_passes_a_cap_or_loses_a_charge(folder: Path) -> None:
     ended = live(range(FEW), folder)
     assert set(ended) >= {"settled", "released", "reconciled_charged", "written_off"}
+    assert ended["given back"] > 0
 
 
 @pytest.mark.slow

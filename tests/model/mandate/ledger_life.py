@@ -49,10 +49,16 @@ ROLLS = {Window.HOUR: (HOUR, MINUTE), Window.DAY: (DAY, 10 * MINUTE), Window.MON
 OPEN = {State.RESERVED, State.SENT, State.IN_DOUBT}
 HOLDING = OPEN | {State.WRITTEN_OFF}
 CHARGED = {State.SETTLED, State.RECONCILED_CHARGED}
-ENDED = CHARGED | {State.RELEASED, State.RECONCILED_FREE}
+FREE = {State.RELEASED, State.RECONCILED_FREE}
+ENDED = CHARGED | FREE
 WRITE_OFF = "write off"
 LEADS: dict[State, dict[str, State]] = {
-    State.RESERVED: {Verdict.NOT_CHARGED: State.RELEASED},
+    State.RESERVED: {
+        Verdict.CHARGED: State.SETTLED,
+        Verdict.NOT_CHARGED: State.RELEASED,
+        Verdict.IN_DOUBT: State.IN_DOUBT,
+        Verdict.PENDING: State.SENT,
+    },
     State.SENT: {
         Verdict.CHARGED: State.SETTLED,
         Verdict.NOT_CHARGED: State.RELEASED,
@@ -137,6 +143,11 @@ class Call:
     def waits(self) -> bool:
         """Whether it has an answer that nobody received."""
         return self.state in ENDED and self.answered and not self.delivered
+
+    @property
+    def turns(self) -> bool:
+        """Whether it is charged for the time being."""
+        return self.state in CHARGED and self.look_again_at is not None
 
     def inside(self, window: Window, at: int) -> bool:
         if window not in ROLLS:
@@ -273,7 +284,9 @@ class LedgerLife(RuleBasedStateMachine):
     def judge(self, wanted: Any, admission: Any) -> None:
         same = [call for call in self.calls.values() if call.fingerprint == wanted.fingerprint]
         is_open = [call.call_id for call in same if call.state in OPEN]
-        kept = [call.call_id for call in same if call.waits and (call.ended_at or 0) > self.at - DAY]
+        kept = [
+            call.call_id for call in same if call.waits and (call.ended_at is None or call.ended_at > self.at - DAY)
+        ]
         if is_open:
             assert isinstance(admission, AlreadyOpen)
             assert [admission.row.call_id] == is_open
@@ -343,13 +356,27 @@ class LedgerLife(RuleBasedStateMachine):
         amount=st.integers(0, 40),
         answered=st.booleans(),
         queued=st.booleans(),
+        later=st.booleans(),
+        back=st.integers(0, 50),
         data=st.data(),
     )
-    def conclude(self, which: int, event: str, amount: int, answered: bool, queued: bool, data: st.DataObject) -> None:
+    def conclude(
+        self,
+        which: int,
+        event: str,
+        amount: int,
+        answered: bool,
+        queued: bool,
+        later: bool,
+        back: int,
+        data: st.DataObject,
+    ) -> None:
         ledger, call = self.ledgers[which], self.some_call(data)
         assert call is not None
         state = LEADS.get(call.state, {}).get(event)
         charging = event is Verdict.CHARGED
+        if call.turns and event in {Verdict.CHARGED, Verdict.IN_DOUBT, Verdict.PENDING}:
+            state = call.state
         # What the Hub took; it may be news to us, and once in a while more than was held.
         taken = (amount if call.taken is None else call.taken) if charging else 0
         if event is Verdict.NOT_CHARGED and call.taken is not None:
@@ -359,6 +386,8 @@ class LedgerLife(RuleBasedStateMachine):
         conclusion = Conclusion(
             call.call_id, Verdict(event) if event != WRITE_OFF else Verdict.IN_DOUBT, MicroUSDC(taken),
             answer=b"answer" if answered else None,
+            look_again_at=UnixMs(self.clock.at + HOUR) if later else None,
+            refunded=MicroUSDC(back if charging else 0),
         )  # fmt: skip
         if event == WRITE_OFF:
             ledger.write_off(call.call_id, "too late")
@@ -374,14 +403,24 @@ class LedgerLife(RuleBasedStateMachine):
         if state is None:
             return
         self.last = self.at
+        if call.turns:
+            taken, misruled, refunded = call.charged, call.misruled, call.refunded
+        else:
+            misruled, refunded = event is Verdict.NOT_CHARGED and bool(call.taken), 0
+        look = None
+        if event != WRITE_OFF and state not in FREE:
+            look = conclusion.look_again_at
+            if look is None and (state in OPEN or not charging):
+                look = UnixMs(self.at)
         self.calls[call.call_id] = replace(
             call,
             state=state,
             charged=taken,
-            taken=taken if charging else call.taken,
-            misruled=event is Verdict.NOT_CHARGED and bool(call.taken),
-            ended_at=None if state in OPEN else self.at,
-            look_again_at=self.at if state in OPEN else None,
+            refunded=max(refunded, min(back, taken)) if charging else refunded,
+            taken=taken if charging and not call.turns else call.taken,
+            misruled=misruled,
+            ended_at=self.at if look is None else None,
+            look_again_at=look,
             answered=call.answered or answered,
             answer=call.answer or answered,
         )
@@ -465,7 +504,7 @@ class LedgerLife(RuleBasedStateMachine):
         running = [call.call_id for call in self.calls.values() if call.owner == ledger.session]
         rows = self.run(ledger.adopt_orphans(everything, running))
         for call in list(self.calls.values()):
-            if call.owner in living or call.state not in OPEN:
+            if call.owner in living or not (call.state in OPEN or call.turns):
                 continue
             self.last = self.at
             if call.state is State.RESERVED:

@@ -23,7 +23,6 @@ from jecp_mcp.calls.ports import (
 from jecp_mcp.domain.offers import Price
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL, Purchase
-from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.grants import MOST_QUESTIONS, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Ledger
@@ -121,6 +120,47 @@ async def test_an_approval_is_good_for_nothing_else(tmp_path: Path, other: str) 
     assert rail.sent == []
 
 
+def at_price(price: int) -> Purchase:
+    return replace(buying(), offer=replace(ACTION, price=Price(MicroUSDC(price))))
+
+
+@pytest.mark.parametrize("new_payee", [False, True])
+async def test_an_approval_is_good_for_the_same_at_less(tmp_path: Path, new_payee: bool) -> None:
+    # Of a cheaper one a person is asked for another reason.
+    mandate = DEAR.model_copy(update={"approve_above_usdc": MicroUSDC(90_000 if new_payee else 50_000)})
+    mandate = mandate.model_copy(update={"approve_new_payees": new_payee})
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
+        code = code_of(await calls.pay(buying(), Caller(LOCAL)))
+        assert code_of(await calls.pay(at_price(PRICE - 20_000), Caller(LOCAL))) == code
+        await approve(ledger, code)
+        end = await calls.pay(at_price(PRICE - 20_000), Caller(LOCAL))
+        grant = await ledger.grant(GrantRef(GrantKind.APPROVAL, code))
+    assert grant is not None
+    assert (end.charge, rail.sent[0].hold, grant.call_id) == (Charge.YES, PRICE - 20_000, end.call_id)
+
+
+async def test_what_was_refused_is_refused_for_more_and_asked_for_again_at_less(tmp_path: Path) -> None:
+    person = Person(Decision.DECLINED, Decision.ACCEPTED)
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, _ledger):
+        for price in (PRICE, PRICE + 1):
+            end = await calls.pay(at_price(price), Caller(LOCAL, asker=person))
+            assert refusal_of(end) == codes.APPROVAL_DENIED
+        assert (await calls.pay(at_price(PRICE - 1), Caller(LOCAL, asker=person))).charge is Charge.YES
+    assert [asked.amount for asked in person.asked] == [PRICE, PRICE - 1]
+
+
+async def test_who_lets_one_limit_be_passed_for_so_much_lets_it_for_less_and_no_other(tmp_path: Path) -> None:
+    mandate = MandateSettings(daily_usdc="0.15", hourly_usdc="0.17")
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, ledger):
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
+        code = code_of(await calls.pay(buying(), Caller(LOCAL)))
+        await approve(ledger, code, GrantKind.LIMIT)
+        # Both are full, and only one was spoken of.
+        assert refusal_of(await calls.pay(at_price(PRICE - 10_000), Caller(LOCAL))) == codes.LIMIT_REACHED
+        paid = await calls.pay(at_price(PRICE - 40_000), Caller(LOCAL))
+    assert (paid.charge, len(rail.sent)) == (Charge.YES, 2)
+
+
 async def test_an_approval_that_ran_out_is_asked_for_anew(tmp_path: Path) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_charged, mandate=DEAR, clock=clock) as (calls, rail, ledger):
@@ -149,10 +189,26 @@ async def test_a_yes_in_the_host_buys_the_call_that_was_shown(tmp_path: Path) ->
         end = await calls.pay(buying(x=1), Caller(LOCAL, asker=person))
     assert end.charge is Charge.YES
     (asked,) = person.asked
-    assert (asked.payee, asked.action, asked.amount, asked.exact, asked.arguments) == (
+    assert (asked.payee, asked.action, asked.amount, asked.kind.exact, asked.arguments) == (
         "docs", ACTION.key, PRICE, True, {"x": 1},
     )  # fmt: skip
     assert asked.because == "A call that may cost 0.10 USDC needs the approval of a person."
+
+
+async def test_a_yes_in_the_host_to_what_was_approved_at_the_terminal_meanwhile_is_that_one(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
+        code = code_of(await calls.pay(buying(), Caller(LOCAL)))
+
+        class Both(Person):
+            async def approve(self, question: Question) -> Reply:
+                await approve(ledger, code)
+                return await super().approve(question)
+
+        end = await calls.pay(buying(), Caller(LOCAL, asker=Both(Decision.ACCEPTED)))
+        await ledger.flush()
+        grants = await ledger.grants(GrantKind.APPROVAL, states=EVERY_STATE)
+    assert [(grant.grant_id, grant.state, grant.call_id) for grant in grants] == [(code, GrantState.USED, end.call_id)]
+    assert len(rail.sent) == 1
 
 
 async def test_a_no_in_the_host_stands_for_a_while_and_is_then_asked_again(tmp_path: Path) -> None:
@@ -235,7 +291,7 @@ async def test_a_person_is_told_whether_the_amount_is_the_price_or_only_its_boun
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
         end = await calls.pay(purchase, Caller(LOCAL, asker=person))
     (asked,) = person.asked
-    assert (asked.exact, asked.amount) == (exact, PRICE if exact else 200_000)
+    assert (asked.kind.exact, asked.amount) == (exact, PRICE if exact else 200_000)
     wording = approval_form.wording(asked)
     assert wording is not None
     assert ("at most" in wording) is not exact
@@ -263,75 +319,60 @@ async def test_a_word_for_one_full_limit_does_not_lift_another(tmp_path: Path) -
     assert (refusal_of(end), len(person.asked), len(rail.sent)) == (codes.LIMIT_REACHED, 1, 1)
 
 
-async def test_two_who_agree_to_the_same_at_once_share_one_purchase(tmp_path: Path) -> None:
-    both_asked, ends = anyio.Event(), list[CallEnd]()
+async def test_two_who_want_the_same_at_once_are_asked_once_and_share_one_purchase(tmp_path: Path) -> None:
+    asked, go_on, ends = anyio.Event(), anyio.Event(), list[CallEnd]()
 
-    class Together(Person):
+    class Slow(Person):
         async def approve(self, question: Question) -> Reply:
-            self.asked.append(question)
-            if len(self.asked) == 2:
-                both_asked.set()
-            await both_asked.wait()
-            return Reply(Decision.ACCEPTED)
+            asked.set()
+            await go_on.wait()
+            return await super().approve(question)
 
-    person = Together()
+    person, other = Slow(Decision.ACCEPTED), Person()
     async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, ledger):
 
-        async def one() -> None:
-            ends.append(await calls.pay(buying(), Caller(LOCAL, asker=person)))
+        async def one(asker: Person) -> None:
+            ends.append(await calls.pay(buying(), Caller(LOCAL, asker=asker)))
 
         async with anyio.create_task_group() as hosts:
-            hosts.start_soon(one)
-            hosts.start_soon(one)
-        await ledger.flush()
-        totals = await ledger.totals()
-    assert len(rail.sent) == 1
-    assert [(end.charge, end.call_id) for end in ends] == [(Charge.YES, rail.sent[0].call_id)] * 2
-    assert totals.charged == PRICE
-
-
-async def test_who_agrees_while_the_identical_call_runs_shares_its_one_purchase(tmp_path: Path) -> None:
-    both_asked, later, sent, go_on = anyio.Event(), anyio.Event(), anyio.Event(), anyio.Event()
-    ends = list[CallEnd]()
-
-    class OneAfterTheOther(Person):
-        async def approve(self, question: Question) -> Reply:
-            self.asked.append(question)
-            if len(self.asked) == 2:
-                both_asked.set()
-                await later.wait()
-            else:
-                await both_asked.wait()
-            return Reply(Decision.ACCEPTED)
-
-    async def slow(request: StoredRequest, _replay: bool) -> Outcome:
-        sent.set()
-        await go_on.wait()
-        return charged(request)
-
-    person = OneAfterTheOther()
-    async with opened(tmp_path, slow, mandate=DEAR) as (calls, rail, ledger):
-
-        async def one() -> None:
-            ends.append(await calls.pay(buying(), Caller(LOCAL, asker=person)))
-
-        async with anyio.create_task_group() as hosts:
-            hosts.start_soon(one)
-            hosts.start_soon(one)
-            await sent.wait()
-            later.set()
-            with anyio.fail_after(60):
-                while len(await ledger.grants(GrantKind.APPROVAL, states=EVERY_STATE)) < 2:
-                    await anyio.lowlevel.checkpoint()
+            hosts.start_soon(one, person)
+            await asked.wait()
+            hosts.start_soon(one, other)
             await anyio.wait_all_tasks_blocked()
             go_on.set()
         await ledger.flush()
         totals = await ledger.totals()
         left = await ledger.grants(GrantKind.APPROVAL, states=frozenset({GrantState.GRANTED}))
-    assert list(left) == [], "the second yes has bought its share of the one purchase, and buys no other"
-    assert len(rail.sent) == 1
+    assert (len(person.asked), other.asked, list(left), len(rail.sent)) == (1, [], [], 1)
     assert [(end.charge, end.call_id) for end in ends] == [(Charge.YES, rail.sent[0].call_id)] * 2
     assert totals.charged == PRICE
+
+
+@pytest.mark.parametrize("first", ["leaves", "cannot"])
+async def test_who_waits_for_somebody_elses_person_is_asked_where_they_give_no_word(tmp_path: Path, first: str) -> None:
+    asked, go_on, ends = anyio.Event(), anyio.Event(), list[CallEnd]()
+
+    class Slow(Person):
+        async def approve(self, question: Question) -> Reply:
+            asked.set()
+            await go_on.wait()
+            return await super().approve(question)
+
+    person, other = Slow(Decision.UNABLE), Person(Decision.ACCEPTED)
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, rail, _ledger):
+
+        async def one(asker: Person) -> None:
+            ends.append(await calls.pay(buying(), Caller(LOCAL, asker=asker)))
+
+        async with anyio.create_task_group() as hosts, anyio.create_task_group() as host:
+            host.start_soon(one, person)
+            await asked.wait()
+            hosts.start_soon(one, other)
+            await anyio.wait_all_tasks_blocked()
+            if first == "leaves":
+                host.cancel_scope.cancel()
+            go_on.set()
+    assert (len(other.asked), len(rail.sent), ends[-1].charge) == (1, 1, Charge.YES)
 
 
 LONG = {"text": "x" * MOST_SHOWN}
@@ -347,8 +388,8 @@ async def test_what_cannot_be_shown_whole_cannot_be_approved(tmp_path: Path, giv
         paid = await calls.pay(buying(**given), Caller(LOCAL, asker=person))
         made = await calls.prepare(buying(**given), Caller(LOCAL, asker=person))
         grants = [await ledger.grants(kind, states=EVERY_STATE) for kind in GrantKind]
-    assert isinstance(made, Refusal)
-    assert (refusal_of(paid), made.code) == (codes.NOT_SHOWABLE, codes.NOT_SHOWABLE)
+    assert isinstance(made, CallEnd)
+    assert (refusal_of(paid), refusal_of(made)) == (codes.NOT_SHOWABLE, codes.NOT_SHOWABLE)
     assert (person.asked, grants, rail.sent) == ([], [[], [], []], [])
 
 
@@ -397,8 +438,8 @@ async def test_so_many_questions_wait_for_a_person_and_a_flood_adds_none(tmp_pat
             # Asking again what waits already adds none either, and preparing does not get round it.
             assert code_of(await calls.pay(buying(n=0), Caller(LOCAL))) == waiting_codes[0]
             made = await calls.prepare(buying(n=many), Caller(LOCAL))
-            assert isinstance(made, Refusal)
-            assert made.code == codes.TOO_MANY_QUESTIONS
+            assert isinstance(made, CallEnd)
+            assert refusal_of(made) == codes.TOO_MANY_QUESTIONS
             # Who can be asked in the host is.
             assert (
                 await calls.pay(buying(n=many), Caller(LOCAL, asker=Person(Decision.ACCEPTED)))

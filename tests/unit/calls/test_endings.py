@@ -156,7 +156,7 @@ async def test_a_kept_answer_that_cannot_be_read_is_told_once_and_then_makes_way
     async with opened(tmp_path, always_charged) as (calls, rail, ledger):
         first = await calls.pay(buying(), Caller(LOCAL))
         await ledger.flush()
-        _rewrite(tmp_path, "UPDATE answer SET body = x'00'")
+        rewrite(tmp_path, "UPDATE answer SET body = x'00'")
         told = await calls.pay(buying(), Caller(LOCAL))
         assert (told.charge, told.call_id, told.answer) == (Charge.YES, first.call_id, None)
         assert told.refusal is not None
@@ -181,7 +181,7 @@ async def test_a_hub_that_charges_more_than_its_mandate_is_booked_in_full_and_re
     assert "0.95" in caplog.text
 
 
-def _rewrite(folder: Path, statement: str) -> None:
+def rewrite(folder: Path, statement: str) -> None:
     other = apsw.Connection(str(folder / "ledger.sqlite"))
     other.execute(statement)
     other.close()

@@ -25,11 +25,11 @@ from jecp_mcp.domain.offers import Price
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.domain.quotes import QuoteKind
-from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.grants import GrantKind, GrantRef, GrantState
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import MandateSettings
+from tests.unit.calls.test_endings import rewrite
 from tests.unit.calls.test_pipeline import (
     ACTION,
     PRICE,
@@ -53,7 +53,7 @@ async def prepare(calls: Calls, purchase: Purchase) -> Preparation:
 
 async def execute(calls: Calls, made: Preparation, purchase: Purchase) -> CallEnd:
     found = await calls.prepared(made.grant.grant_id, "local")
-    assert found is not None
+    assert not isinstance(found, CallEnd)
     grant, call = found
     assert call == made.call
     return await calls.execute(grant, purchase, Caller(LOCAL))
@@ -204,8 +204,10 @@ async def test_an_unknown_price_stays_unknown_when_it_is_kept(tmp_path: Path) ->
 async def test_nobody_else_finds_a_prepared_call(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged) as (calls, _rail, _ledger):
         made = await prepare(calls, buying(x=1))
-        assert await calls.prepared(made.grant.grant_id, "another") is None
-        assert await calls.prepared("prep_unknown", "local") is None
+        for whose, prepared_id in (("another", made.grant.grant_id), ("local", "prep_unknown")):
+            found = await calls.prepared(prepared_id, whose)
+            assert isinstance(found, CallEnd)
+            assert code(found) == codes.PREPARED_NOT_FOUND
 
 
 async def test_preparing_tells_what_stands_in_the_way(tmp_path: Path) -> None:
@@ -227,8 +229,8 @@ async def test_what_the_mandate_denies_is_not_prepared(tmp_path: Path) -> None:
     async with opened(tmp_path, always_charged, mandate=MandateSettings(deny=("docs/*",))) as (calls, _rail, ledger):
         made = await calls.prepare(buying(), Caller(LOCAL))
         assert list(await ledger.grants(GrantKind.PREPARED)) == []
-    assert isinstance(made, Refusal)
-    assert made.code == "DENIED_BY_POLICY"
+    assert isinstance(made, CallEnd)
+    assert code(made) == "DENIED_BY_POLICY"
 
 
 async def test_a_prepared_call_that_joined_the_running_one_is_used_by_it(tmp_path: Path) -> None:
@@ -346,3 +348,23 @@ async def test_a_prepared_call_that_was_superseded_just_now_buys_nothing(tmp_pat
         await prepare(calls, buying(x=1))
         end = await calls.execute(first.grant, buying(x=1), Caller(LOCAL))
     assert (code(end), rail.sent) == (codes.PREPARED_SUPERSEDED, [])
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"tool": "t", "quote": []}', b'{"quote": ["1", "exact", "", "p", "a", "", null]}']
+)
+async def test_what_another_version_prepared_is_refused_and_what_it_was_used_for_is_told(
+    tmp_path: Path, body: bytes
+) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, ledger):
+        paid, waiting = await prepare(calls, buying(n=1)), await prepare(calls, buying(n=2))
+        end = await execute(calls, paid, buying(n=1))
+        await ledger.flush()
+        rewrite(tmp_path, f"UPDATE slip SET body = x'{body.hex()}'")
+        used = await calls.prepared(paid.grant.grant_id, "local")
+        unused = await calls.prepared(waiting.grant.grant_id, "local")
+    assert isinstance(used, CallEnd)
+    assert isinstance(unused, CallEnd)
+    assert code(unused) == codes.PREPARED_NOT_FOUND
+    assert (used.charge, used.call_id, used.stored, used.answer) == (Charge.YES, end.call_id, True, end.answer)
+    assert len(rail.sent) == 1

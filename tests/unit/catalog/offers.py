@@ -29,6 +29,7 @@ def offer(key: str = "acme/count:run", price: int | None = 5_000, **more: Any) -
         "title": "Count words",
         "description": f"Counts the words of a text, as {key} always has.",
         "input_schema": SCHEMA,
+        "source": HUB,
     }
     amount = None if price is None else MicroUSDC(price)
     given = more.pop("pricing", Price(amount))
@@ -41,4 +42,4 @@ def catalog(*actions: Offer) -> Catalog:
 
 
 def opened(path: Path, hub: str = HUB, clock: FakeClock | None = None, **settings: Any) -> Pins:
-    return Pins(path / "pins.sqlite", hub, CatalogSettings(**settings), clock or FakeClock())
+    return Pins(path / "pins.sqlite", [hub], CatalogSettings(**settings), clock or FakeClock())

@@ -17,8 +17,9 @@ from jecp_mcp.catalog.pins import BLIND_SECONDS, Pins
 from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.errors import PinsUnusable
 from jecp_mcp.money import MicroUSDC
+from jecp_mcp.settings import CatalogSettings
 from tests.unit.catalog.hubs import FakeClock
-from tests.unit.catalog.offers import SCHEMA, catalog, offer, opened
+from tests.unit.catalog.offers import HUB, SCHEMA, catalog, offer, opened
 
 SEEN = offer()
 OTHER = offer("acme/count:letters", description="Counts the letters of a text, one by one.")
@@ -201,8 +202,55 @@ def test_without_new_in_the_tolerance_each_action_is_approved_once(tmp_path: Pat
 def test_each_hub_has_pins_of_its_own(tmp_path: Path) -> None:
     seen_first(tmp_path, SEEN)
     with pins(tmp_path, hub="https://other.example") as other:
-        assert other.vet(catalog(DEARER)).held == {}
+        assert other.vet(catalog(replace(DEARER, source="https://other.example"))).held == {}
     assert held(tmp_path, DEARER) == {SEEN.key}
+
+
+SHOP = "https://shop.example"
+THEIRS = replace(SEEN, source=SHOP, description="Prints a text as a letter.", price=Price(MicroUSDC(20)))
+
+
+def test_two_sources_with_one_key_never_mix(tmp_path: Path) -> None:
+    with pins(tmp_path) as hub, pins(tmp_path, hub=SHOP) as shop:
+        assert (hub.vet(catalog(SEEN)).held, shop.vet(catalog(THEIRS)).held) == ({}, {})
+        # Each is compared with its own pin, and approved by itself.
+        for one, was, other in ((hub, SEEN, shop), (shop, THEIRS, hub)):
+            dearer = replace(was, price=Price(MicroUSDC(9_000)))
+            assert set(one.vet(catalog(dearer)).held) == {SEEN.key}
+            one.approve([dearer])
+            assert not other.moved()
+            assert one.vet(catalog(dearer)).held == {}
+        assert (hub.gone(catalog()), hub.gone(catalog(THEIRS)), shop.gone(catalog(THEIRS))) == (
+            [SEEN.key],
+            [SEEN.key],
+            [],
+        )
+
+
+def test_a_key_that_another_source_takes_over_is_held(tmp_path: Path) -> None:
+    with both(tmp_path) as first:
+        assert first.vet(catalog(SEEN, OTHER)).held == {}
+        assert first.gone(catalog(SEEN, OTHER)) == []
+    # Looked at whole, and as what has changed alone.
+    with both(tmp_path) as later:
+        assert later.gone(catalog(THEIRS, OTHER)) == [SEEN.key]
+        assert set(later.vet(catalog(THEIRS, OTHER)).held) == {SEEN.key}
+        assert later.vet(catalog(SEEN, OTHER), (SEEN.key,)).held == {}
+        vetting = later.vet(catalog(THEIRS, OTHER), (SEEN.key,))
+        assert "it seems to be acme/count:run of another source" in vetting.held[SEEN.key]
+        later.approve([THEIRS])
+        assert later.vet(catalog(THEIRS, OTHER)).held == {}
+        # What is back is what it was.
+        assert later.vet(catalog(SEEN, OTHER)).held == {}
+
+
+@contextmanager
+def both(path: Path) -> Iterator[Pins]:
+    made = Pins(path / "pins.sqlite", [HUB, SHOP], CatalogSettings(), FakeClock())
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def test_another_tolerance_is_judged_anew(tmp_path: Path) -> None:

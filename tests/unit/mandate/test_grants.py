@@ -91,6 +91,27 @@ async def test_what_was_agreed_for_a_call_that_was_joined_is_used_by_it(ledger: 
     assert isinstance(await ledger.reserve(replace(again, uses=(REF,))), Admitted)
 
 
+async def test_what_was_agreed_and_is_withdrawn_buys_nothing_any_more(ledger: SqliteLedger) -> None:
+    granted = replace(ASKED, state=GrantState.GRANTED)
+    states = {"asked": GrantState.ASKED, "granted": GrantState.GRANTED, "denied": GrantState.DENIED}
+    for name, state in states.items():
+        await ledger.write_grant(replace(ASKED, grant_id=name, subject=name, state=state))
+    for name in ("paid", "free"):
+        await ledger.write_grant(replace(granted, grant_id=name, subject=name))
+        uses = (GrantRef(GrantKind.APPROVAL, name),)
+        wanted = reservation(ledger.session, call_id=name, fingerprint=name)
+        assert isinstance(await ledger.reserve(replace(wanted, uses=uses)), Admitted)
+    await ledger.conclude_now(Conclusion("free", Verdict.NOT_CHARGED))
+    refs = {name: GrantRef(GrantKind.APPROVAL, name) for name in (*states, "paid", "free")}
+    ledger.withdraw_grants([*refs.values(), GrantRef(GrantKind.APPROVAL, "none")])
+    await ledger.flush()
+    found = {name: grant.state.value for name, ref in refs.items() if (grant := await ledger.grant(ref)) is not None}
+    assert found == {
+        "asked": "superseded", "granted": "superseded", "denied": "denied", "paid": "used", "free": "superseded",
+    }  # fmt: skip
+    assert (await ledger.audit()).findings == ()
+
+
 async def test_so_many_questions_of_a_principal_wait_for_a_person_and_no_more(
     ledger: SqliteLedger, clock: HandClock
 ) -> None:

@@ -10,9 +10,11 @@ from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import meter, reservation
 
 
-def test_only_a_refund_or_a_correction_can_happen_to_it_and_it_counts_the_charge() -> None:
+def test_whatever_can_happen_to_it_leaves_it_charged() -> None:
     state = State.RECONCILED_CHARGED
     assert {event: after(state, event) for event in Event if after(state, event)} == {
+        Event.WAIT: state,
+        Event.CONFIRM: state,
         Event.REFUND: state,
         Event.CORRECTED: state,
     }

@@ -43,12 +43,30 @@ async def test_releasing_gives_the_hold_back(ledger: SqliteLedger) -> None:
     assert await ledger.send(wanted.call_id) is False
 
 
+@pytest.mark.parametrize(
+    ("verdict", "charged", "state", "used"),
+    [
+        (Verdict.CHARGED, 5, State.SETTLED, 5),
+        (Verdict.IN_DOUBT, 0, State.IN_DOUBT, 900),
+        (Verdict.PENDING, 0, State.SENT, 900),
+    ],
+)
 @pytest.mark.anyio
-async def test_it_cannot_be_settled(ledger: SqliteLedger) -> None:
-    wanted = reservation(ledger.session, send=False)
+async def test_what_does_not_say_that_it_is_free_says_that_it_was_sent(
+    ledger: SqliteLedger, verdict: Verdict, charged: int, state: State, used: int
+) -> None:
+    cap = meter()
+    wanted = reservation(ledger.session, 900, meters=[cap], send=False)
     await ledger.reserve(wanted)
-    with pytest.raises(LedgerError, match="charged says nothing new"):
-        await ledger.conclude_now(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(5)))
+    with pytest.raises(LedgerError, match="taken over"):
+        await ledger.conclude_now(Conclusion(wanted.call_id, verdict, MicroUSDC(charged), claim=1, proven=False))
+    await ledger.conclude_now(Conclusion(wanted.call_id, verdict, MicroUSDC(charged), claim=0))
+    row = await ledger.row(wanted.call_id)
+    assert row is not None
+    assert row.state is state
+    assert [reading.used for reading in await ledger.readings([cap])] == [used]
+    assert [event.event for event in await ledger.events(wanted.call_id)][:2] == ["reserve", "send"]
+    assert (await ledger.audit()).findings == ()
 
 
 @pytest.mark.anyio

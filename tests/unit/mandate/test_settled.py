@@ -25,8 +25,10 @@ def settle(call_id: str, charged: int = 5_000, answer: bytes | None = b"answer")
     )
 
 
-def test_only_a_refund_or_a_correction_can_happen_to_it_and_leaves_it_settled() -> None:
+def test_whatever_can_happen_to_it_leaves_it_settled() -> None:
     assert {event: after(State.SETTLED, event) for event in Event if after(State.SETTLED, event)} == {
+        Event.WAIT: State.SETTLED,
+        Event.CONFIRM: State.SETTLED,
         Event.REFUND: State.SETTLED,
         Event.CORRECTED: State.SETTLED,
     }

@@ -69,7 +69,7 @@ def test_the_specifications_page_gives_every_action_with_its_price_and_provider(
     actions = by_key(page)
     assert list(actions) == ["deepl/translate:text", "deepl/translate:document"]
     text = actions["deepl/translate:text"]
-    assert (text.price.amount, text.price.exact, text.payee, text.version) == (500, True, "deepl", "2.1.0")
+    assert (text.price.amount, text.price.kind.exact, text.payee, text.version) == (500, True, "deepl", "2.1.0")
     assert (text.tier, text.tier_rank, text.extra["payment_methods"]) == ("silver", 1, ["stripe", "x402"])
     assert (text.capability_name, text.capability_description) == ("Translate", "Words.")
     assert actions["deepl/translate:document"].price.amount == 1_500_000
@@ -106,7 +106,7 @@ def test_the_reference_hubs_page_gives_builtins_and_third_parties_alike() -> Non
 
 def test_a_metered_action_keeps_its_rates_and_is_not_exact() -> None:
     ocr = by_key(read(REFERENCE))["docs/pdf:ocr"]
-    assert (ocr.price.amount, ocr.price.model, ocr.price.exact) == (10_000, PricingModel.PER_TOKEN, False)
+    assert (ocr.price.amount, ocr.price.model, ocr.price.kind.exact) == (10_000, PricingModel.PER_TOKEN, False)
     assert str(ocr.price.rates["input_per_token_usdc"]) == "1E-7"
 
 
@@ -127,14 +127,14 @@ def test_one_capability_by_itself_reads_like_a_page() -> None:
 def test_a_price_that_cannot_be_taken_is_unknown_and_says_why(pricing: dict[str, Any], problem: str) -> None:
     price = priced(**pricing).price
     assert price.amount is None
-    assert not price.exact
+    assert not price.kind.exact
     assert price.problem is not None
     assert problem in price.problem
 
 
 def test_an_unknown_pricing_model_is_never_exact() -> None:
     price = priced(pricing={"base": "$1", "model": "per_moon"}).price
-    assert (price.amount, price.model, price.exact) == (1_000_000, None, False)
+    assert (price.amount, price.model, price.kind.exact) == (1_000_000, None, False)
     assert "per_moon" in (price.problem or "")
 
 
