@@ -108,6 +108,7 @@ def standing(row: CallRow) -> CallEnd:
         reference=row.reference,
         balance_after=row.balance_after,
         stored=True,
+        delivered=row.delivered,
         estimated=refusals.estimated(row),
     )
 

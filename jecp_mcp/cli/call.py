@@ -8,7 +8,7 @@ import json
 import os
 import select
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common_options, start
+from jecp_mcp.cli.saved_files import check_room, remove, save
 from jecp_mcp.errors import JecpMcpError, PaidNotShown, PayeeError
 from jecp_mcp.invisible import escape
 
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
     from jecp_mcp.cli.assembly import Bridge
     from jecp_mcp.tools.types import ToolResult
-
-
-_MOST_ALIKE = 1_000
-"""How many files of one name a folder may have."""
 
 
 class CallFailed(JecpMcpError):
@@ -59,7 +56,7 @@ def command(
     """
     given = start(hub, config, state_dir)
     parsed = _parse_arguments(arguments)
-    _check_room(output)
+    check_room(output)
     check_streams()
     result = anyio.run(_call, given, tool, parsed, output, as_json)
     if result.is_error:
@@ -116,18 +113,6 @@ class Unshown:
         return False
 
 
-def _check_room(output: Path | None) -> None:
-    """Refuse a place that cannot take the file before the call is paid."""
-    if output is None or output.is_dir():
-        return
-    if os.path.lexists(output):
-        raise click.UsageError(
-            f"{output} is there already and is not overwritten; nothing was bought", click.get_current_context()
-        )
-    if not output.parent.is_dir():
-        raise click.UsageError(f"there is no folder {output.parent}; nothing was bought", click.get_current_context())
-
-
 async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path | None, as_json: bool) -> ToolResult:
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
@@ -135,7 +120,7 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.domain.purchases import LOCAL
 
-    store = ArtifactRecorder(given.state / "artifacts", given.settings.artifacts, SystemClock())
+    store = ArtifactRecorder(given.artifacts, given.settings.artifacts, SystemClock())
     async with build(given, store=store) as bridge:
         try:
             await bridge.source.refresh()
@@ -146,7 +131,9 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
-        caller = Caller(LOCAL, asker=Terminal(given.settings.hub.base_url), connection=Unshown())
+        caller = Caller(
+            LOCAL, asker=Terminal(given.settings.hub.base_url), connection=Unshown(), client="jecp-mcp call"
+        )
         result = await bridge.dispatcher.call(tool, arguments, caller)
         _deliver(bridge, store, result, output, as_json)
         return result
@@ -162,7 +149,7 @@ def _deliver(bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output
     receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), result.structured or {})
     call_id, charged = receipt.get("call_id"), receipt.get("charged", "no")
     if output is not None:
-        saved, problems = _save(files.files, output)
+        saved, problems = save(files.files, output)
     else:
         saved, problems = [], [f"{words}; --output PATH saves it" for words in files.not_kept]
     try:
@@ -177,7 +164,7 @@ def _deliver(bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output
     except (OSError, ValueError) as exc:
         _abandon_output()
         problems.append(f"it could not be shown: {getattr(exc, 'strerror', None) or exc}")
-        problems += _remove(saved)
+        problems += remove(saved)
     if not problems:
         if call_id is not None and not result.is_error:
             bridge.ledger.note_delivery(call_id)
@@ -236,73 +223,29 @@ class Terminal:
         return Reply(Decision.UNABLE, "a terminal opens no links", await make())
 
 
-def _save(files: Sequence[tuple[str, bytes]], output: Path) -> tuple[list[Path], list[str]]:
-    """Write files, each a media type and its bytes, to `output`: one to that name, several, or one to a folder.
-
-    Returns those that were written, and what stood in the way: then nothing of them is left there.
-    """
-    from jecp_mcp.tools.artifact_store import extension
-
-    saved: list[Path] = []
-    into_folder = output.is_dir() or len(files) > 1
-    try:
-        if into_folder:
-            output.mkdir(exist_ok=True)
-        for place, (mime_type, data) in enumerate(files):
-            name = f"file-{place}{extension(mime_type)}"
-            saved.append(_write_new(output, name, data) if into_folder else _write(output, data))
-    except OSError as exc:
-        return [], [f"its file could not be written to {output}: {exc.strerror}", *_remove(saved)]
-    return saved, []
-
-
-def _remove(saved: Sequence[Path]) -> list[str]:
-    """Clear the way for the same call again, which saves the same files; what is left is named."""
-    left: list[str] = []
-    for path in saved:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as exc:
-            left.append(f"{path} is left there ({exc.strerror})")
-    return left
-
-
-def _write_new(folder: Path, name: str, data: bytes) -> Path:
-    """Write a file of that name, or of the next one that is free."""
-    stem, dot, ending = name.partition(".")
-    for number in range(2, _MOST_ALIKE):
-        try:
-            return _write(folder / name, data)
-        except FileExistsError:
-            name = f"{stem}-{number}{dot}{ending}"
-    return _write(folder / name, data)
-
-
-def _write(path: Path, data: bytes) -> Path:
-    """Write a file that is not there yet, whole or not at all; what is, a link too, stays as it is.
-
-    Raises:
-        OSError: it is there, or cannot be written.
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-    except BaseException:
-        # Half a file would stand in the way of the same call again.
-        path.unlink(missing_ok=True)
-        raise
-    return path
-
-
 def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:
-    shown: dict[str, Any] = {"ok": not result.is_error, "output": result.structured}
+    shown: dict[str, Any] = {"ok": not result.is_error, "output": _output(result)}
     shown |= {key.rpartition("/")[2]: value for key, value in result.meta.items() if key.endswith("billing")}
     if result.is_error:
         shown = dict(result.structured or {})
+    if kept := _kept(result):
+        shown["files"] = kept
     if saved:
         shown["saved"] = [str(path) for path in saved]
     return shown
+
+
+def _output(result: ToolResult) -> Any:
+    """What was bought, or what a free tool says."""
+    shown = result.structured or {}
+    return shown["output"] if "receipt" in shown else shown
+
+
+def _kept(result: ToolResult) -> list[dict[str, Any]]:
+    """The files of the result that the store keeps."""
+    shown = result.structured or {}
+    files = shown.get("files", ()) if "receipt" in shown else ()
+    return [{key: one[key] for key in one if key != "read_with"} for one in files]
 
 
 def _json(value: Any) -> str:
@@ -317,21 +260,23 @@ def _json(value: Any) -> str:
 
 def _print(result: ToolResult, saved: list[Path]) -> None:
     from jecp_mcp.cli import rich_output
-    from jecp_mcp.tools.types import Text
+    from jecp_mcp.tools.publishing import file_words
 
     if result.is_error:
         return
     out, notes = rich_output.console(), rich_output.console(stderr=True)
-    text = _json(result.structured)
+    text = _json(_output(result))
     if out.is_terminal:
         out.print_json(text, ensure_ascii=text.isascii())
     else:
         print(text)
-    for part in result.blocks[1:]:
-        if isinstance(part, Text):
-            notes.print(rich_output.plain(part.text), style="green" if part.text.startswith("Paid") else "")
+    for line in result.notes:
+        notes.print(rich_output.plain(line), style="green" if line.startswith("Paid") else "")
     for path in saved:
-        notes.print(f"saved to {rich_output.plain(str(path))}")
+        notes.print(f"saved to {rich_output.plain(str(path))}", soft_wrap=True)
+    for one in _kept(result):
+        what = f"{file_words.kind(one['content_type'])}, {file_words.size(one['size_bytes'])}"
+        notes.print(rich_output.plain(f"kept until {one['kept_until'][:10]}: {one['path']} ({what})"), soft_wrap=True)
 
 
 def _why(result: ToolResult) -> str:

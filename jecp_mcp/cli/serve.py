@@ -92,7 +92,7 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
         if weak is not None:
             log.warning("%s", weak)
         notice = _ListChanged()
-        bridge = await stack.enter_async_context(build(given, changed=notice))
+        bridge = await stack.enter_async_context(build(given, changed=notice, shared_disk=transport == "stdio"))
         await _first_catalog(bridge)
         from jecp_mcp.server import transports
         from jecp_mcp.server.elicitation import Askers
