@@ -14,7 +14,20 @@ from jecp_mcp import __version__
 from jecp_mcp.cli.output_filter import install_output_filter
 from jecp_mcp.errors import JecpMcpError, PaidNotShown, SettingsError
 
-COMMANDS = ("serve", "demo", "call", "catalog", "budget", "approve", "deny", "ledger", "reconcile", "doctor", "sandbox")
+COMMANDS = (
+    "serve",
+    "demo",
+    "call",
+    "files",
+    "catalog",
+    "budget",
+    "approve",
+    "deny",
+    "ledger",
+    "reconcile",
+    "doctor",
+    "sandbox",
+)
 """In the order a newcomer reads them."""
 
 _FAILED, _MISUSED, _PAID_NOT_SHOWN, _INTERRUPTED = 1, 2, 3, 130

@@ -24,16 +24,17 @@ def check_room(output: Path | None) -> None:
     """
     if output is None:
         return
-    into_folder = output.is_dir()
-    if not into_folder and os.path.lexists(output):
-        raise click.UsageError(
-            f"{output} is there already and is not overwritten; nothing was bought", click.get_current_context()
-        )
-    if not into_folder and not output.parent.is_dir():
-        raise click.UsageError(f"there is no folder {output.parent}; nothing was bought", click.get_current_context())
-    probe = output / f".jecp-mcp-{secrets.token_hex(8)}" if into_folder else output
     try:
-        write_new(probe, b"").unlink()
+        into_folder = output.is_dir()
+        if not into_folder and os.path.lexists(output):
+            raise click.UsageError(
+                f"{output} is there already and is not overwritten; nothing was bought", click.get_current_context()
+            )
+        if not into_folder and not output.parent.is_dir():
+            raise click.UsageError(
+                f"there is no folder {output.parent}; nothing was bought", click.get_current_context()
+            )
+        write_new(output / f".jecp-mcp-{secrets.token_hex(8)}" if into_folder else output, b"").unlink()
     except OSError as exc:
         raise click.UsageError(
             f"nothing can be written to {output}: {exc.strerror}; nothing was bought", click.get_current_context()
@@ -52,7 +53,7 @@ def save(files: Sequence[tuple[str, bytes]], output: Path) -> tuple[list[Path], 
             output.mkdir(exist_ok=True)
         for place, (mime_type, data) in enumerate(files):
             name = f"file-{place}{extension(mime_type)}"
-            saved.append(_write_beside(output, name, data) if into_folder else write_new(output, data))
+            saved.append(write_beside(output, name, data) if into_folder else write_new(output, data))
     except OSError as exc:
         return [], [f"its file could not be written to {output}: {exc.strerror}", *remove(saved)]
     return saved, []
@@ -69,7 +70,7 @@ def remove(saved: Sequence[Path]) -> list[str]:
     return left
 
 
-def _write_beside(folder: Path, name: str, data: bytes) -> Path:
+def write_beside(folder: Path, name: str, data: bytes) -> Path:
     """Write a file of that name, or of the next one that is free."""
     stem, dot, ending = name.partition(".")
     for number in range(2, _MOST_ALIKE):

@@ -115,10 +115,7 @@ class Results:
         for one in files:
             # What has been delivered is not sent again: its address is.
             _add_block(draft, one, profile, 0 if end.delivered else self._settings.inline_max_bytes)
-        if _longer_than(output, _IN_THREAD):
-            value, text, weight = await anyio.to_thread.run_sync(_serialise, output)
-        else:
-            value, text, weight = _serialise(output)
+        value, text, weight = await _written(output)
         fits = weight <= draft.left or not profile.bounded
         whole: dict[str, Any] = {"output": value}
         short = whole
@@ -156,8 +153,8 @@ class Results:
         draft = _draft(end, caller)
         output, files = await self._take_out_files(draft)
         kept = [one.stored for one in files if one.stored is not None]
-        if _longer_than(output, TWICE):
-            _, text, _ = await anyio.to_thread.run_sync(_serialise, output)
+        _, text, _ = await _written(output)
+        if len(text.encode()) > TWICE:
             stored = await self._keep(draft, text.encode(), _JSON, f"{draft.label} output")
             kept += [] if stored is None else [stored]
         if draft.lost:
@@ -238,6 +235,13 @@ def _add_block(draft: _Draft, one: _TakenOut, profile: ResultProfile, inline_max
         draft.blocks.append(_block(one.found, one.stored))
     elif one.stored is not None and profile.follows_links:
         draft.blocks.append(_link(one.stored))
+
+
+async def _written(output: Any) -> tuple[Any, str, int]:
+    """As `_serialise`; a long output beside everybody's calls."""
+    if _longer_than(output, _IN_THREAD):
+        return await anyio.to_thread.run_sync(_serialise, output)
+    return _serialise(output)
 
 
 def _serialise(output: Any) -> tuple[Any, str, int]:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 OWN = {
     "jecp_search", "jecp_describe", "jecp_call", "jecp_prepare", "jecp_execute", "jecp_status", "jecp_wallet", "jecp_topup",
-    "jecp_refund",
+    "jecp_refund", "jecp_file",
 }  # fmt: skip
 NAME = re.compile(r"^[a-zA-Z0-9_-]{1,48}$")
 

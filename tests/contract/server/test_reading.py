@@ -133,7 +133,9 @@ async def test_a_file_too_large_for_a_message_says_where_it_is(
         "path": str(kept.path),
         "size": len(data),
         "mimeType": "text/plain",
+        "tool": "jecp_file",
     }
+    assert f'jecp_file with {{"uri":"{kept.uri}"}}' in caught.value.error.message
     assert str(kept.path) in caught.value.error.message
     assert kept.path.stat().st_size == len(data)
 

@@ -237,6 +237,7 @@ def test_help_lists_the_commands(run: Any) -> None:
         "serve",
         "demo",
         "call",
+        "files",
         "catalog",
         "budget",
         "approve",

@@ -54,6 +54,14 @@ def test_a_place_that_cannot_take_the_file_is_refused_before_anything_is_bought(
                 check_room(place)
         for fit in (None, tmp_path, tmp_path / "new"):
             check_room(fit)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_a_place_where_nothing_can_be_written_is_refused_before_anything_is_bought(tmp_path: Path) -> None:
+    with click.Context(click.Command("call")):
+        for place in (tmp_path / ("x" * 300), Path("/proc")):
+            with pytest.raises(click.UsageError, match=r"nothing can be written .*; nothing was bought"):
+                check_room(place)
 
 
 def test_several_files_make_a_folder(tmp_path: Path) -> None:
