@@ -7,14 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL, Principal
+from jecp_mcp.errors import LedgerUnavailable
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import ArtifactSettings
+from jecp_mcp.tools.own import wallet
 
 from .shop import Script, Shop, charged, lost, opened
 
@@ -64,10 +67,10 @@ def data_of(piece: dict[str, Any]) -> bytes:
         (PDF, "application/pdf", "base64"),
         (TABLE, "text/csv", "text"),
         (b'"' * 50_000, "text/plain", "text"),
-        (b"{}", "application/json", "text"),
+        pytest.param(b"{}", "application/json", "text", marks=pytest.mark.slow),
         (b"\xff" + TABLE, "text/csv", "base64"),
-        (b"bell \x07" * 9_000, "text/plain", "base64"),
-        (b"%PDF-" + bytes(23_995), "application/pdf", "base64"),
+        pytest.param(b"bell \x07" * 9_000, "text/plain", "base64", marks=pytest.mark.slow),
+        pytest.param(b"%PDF-" + bytes(23_995), "application/pdf", "base64", marks=pytest.mark.slow),
     ],
     ids=["pdf", "table", "quotes", "json", "no-text", "hidden", "one-piece"],
 )
@@ -158,6 +161,26 @@ async def test_a_replay_links_to_the_file_and_says_that_nothing_was_bought_again
     assert again.structured["files"] == first["files"]
     assert again.structured["receipt"] == first["receipt"] | {"note": "Bought earlier; not charged again."}
     assert [type(one).__name__ for one in again.blocks] == ["Text", "Link"]
+
+
+async def test_an_answer_is_shown_though_what_is_left_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a ledger that fails nor one that takes too long keeps a paid answer back."""
+
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise LedgerUnavailable("the disk is gone")
+
+    async def stuck(*_: Any, **__: Any) -> Any:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(wallet, "_PATIENCE_SECONDS", 0.01)
+    async with opened(tmp_path) as shop:
+        for n, readings in enumerate((broken, stuck)):
+            monkeypatch.setattr(shop.calls._ledger, "readings", readings)
+            found = await bought(shop, n=n)
+            assert found["output"] == {"done": True}
+            assert "remaining_usdc" not in found["receipt"]
 
 
 async def test_a_receipt_says_what_the_limits_that_apply_leave(tmp_path: Path) -> None:
