@@ -206,7 +206,7 @@ async def test_a_topup_gives_a_link_for_a_person(seat: Seat) -> None:
 
 
 async def test_a_resource_nobody_stored_is_a_clear_protocol_error(seat: Seat) -> None:
-    with pytest.raises(MCPError, match="artifact"):
+    with pytest.raises(MCPError, match="no such file"):
         await seat.client.read_resource("jecp://artifact/../../etc/passwd")
 
 
