@@ -146,6 +146,7 @@ class Caller:
         connection: tells whether the caller has left without a word; None where leaving cancels the call's handler.
         asker: asks the person behind the host or at the terminal, or None where nobody can be asked.
         host: what kind of host it is, by the name of its profile.
+        client: what the host calls itself; ``""`` where it does not say.
     """
 
     principal: Principal
@@ -153,6 +154,7 @@ class Caller:
     connection: Connection | None = None
     asker: Asker | None = None
     host: str = "open"
+    client: str = ""
 
     async def listening(self) -> bool:
         """Whether an answer given now reaches the caller, as far as it can be told."""
@@ -172,6 +174,7 @@ class CallEnd:
         reserved: what was set aside for the call, micro-USDC; a metered one is charged less.
         reference: the payee's own name for the payment.
         stored: whether this is the kept answer of an earlier call, delivered now at no further cost.
+        delivered: whether that answer had reached a caller before.
     """
 
     charge: Charge
@@ -185,6 +188,7 @@ class CallEnd:
     reference: str | None = None
     balance_after: MicroUSDC | None = None
     stored: bool = False
+    delivered: bool = False
     estimated: bool = False
 
     @property

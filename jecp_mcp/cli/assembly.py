@@ -142,7 +142,11 @@ async def _opened(ways: Iterable[Way]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def build(
-    start: Start, *, changed: Callable[[], None] = lambda: None, store: ArtifactStore | None = None
+    start: Start,
+    *,
+    changed: Callable[[], None] = lambda: None,
+    store: ArtifactStore | None = None,
+    shared_disk: bool = False,
 ) -> AsyncIterator[Bridge]:
     """Open everything a paid call needs; leaving lets running calls end and writes what is queued.
 
@@ -150,6 +154,7 @@ async def build(
         start: settings, state folder and credentials.
         changed: called when the list of published tools changed.
         store: where bought files are kept, if not in the state folder's own store.
+        shared_disk: whether the host can open the paths of that store.
     """
     settings, clock = start.settings, SystemClock()
     hub = settings.hub.base_url
@@ -169,7 +174,7 @@ async def build(
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
     if store is None:
-        store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
+        store = ArtifactStore(start.artifacts, settings.artifacts, clock, shared_disk=shared_disk)
     calls = Calls(
         policy=policy,
         ledger=ledger,
@@ -184,14 +189,15 @@ async def build(
         finder=finder,
         calls=calls,
         wallet=Wallet(calls, policy, clock),
-        results=Results(store, settings.artifacts, links, start.commands),
+        results=Results(store, settings.artifacts, links),
+        store=store,
         hub=client,
         account=credentials,
         links=links,
         clock=clock,
         commands=start.commands,
     )
-    dispatcher = ToolDispatcher(deps, store, ArgumentChecks())
+    dispatcher = ToolDispatcher(deps, ArgumentChecks())
     try:
         async with _opened(ways.values()), calls.open(), anyio.create_task_group() as tasks:
             yield Bridge(

@@ -8,7 +8,7 @@ import json
 import os
 import select
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from jecp_mcp.cli.completion import complete_tools
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.cli.own_tools import CallFailed, fetch_catalog, why
+from jecp_mcp.cli.saved_files import check_room, remove, save
 from jecp_mcp.cli.terminal import ProgressLine, Terminal, Unshown
 from jecp_mcp.errors import PaidNotShown
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 
 Show = Callable[[Mapping[str, Any]], None]
-
-_MOST_ALIKE = 1_000
-"""How many files of one name a folder may have."""
 
 
 @click.command(
@@ -68,7 +66,7 @@ def command(
     """
     given = start(hub, config, state_dir)
     parsed = _parse_arguments(arguments)
-    _check_room(output)
+    check_room(output)
     check_streams()
     result = anyio.run(pay_and_show, given, tool, parsed, output, as_json)
     if result.is_error:
@@ -117,18 +115,6 @@ def _parse_arguments(text: str) -> dict[str, Any]:
     return value
 
 
-def _check_room(output: Path | None) -> None:
-    """Refuse a place that cannot take the file before the call is paid."""
-    if output is None or output.is_dir():
-        return
-    if os.path.lexists(output):
-        raise click.UsageError(
-            f"{output} is there already and is not overwritten; nothing was bought", click.get_current_context()
-        )
-    if not output.parent.is_dir():
-        raise click.UsageError(f"there is no folder {output.parent}; nothing was bought", click.get_current_context())
-
-
 def _show(answer: Mapping[str, Any]) -> None:
     """Print an answer; in colours at a terminal."""
     from jecp_mcp.cli import rich_output
@@ -171,7 +157,7 @@ async def pay_and_show(
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.domain.purchases import LOCAL
 
-    store = ArtifactRecorder(given.state / "artifacts", given.settings.artifacts, SystemClock())
+    store = ArtifactRecorder(given.artifacts, given.settings.artifacts, SystemClock())
     async with at_hub(given) as at, build(at, store=store) as bridge:
         if catalog:
             await fetch_catalog(bridge)
@@ -179,7 +165,7 @@ async def pay_and_show(
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
         progress = ProgressLine()
-        caller = Caller(LOCAL, progress, Unshown(), Terminal(at.settings.hub.base_url))
+        caller = Caller(LOCAL, progress, Unshown(), Terminal(at.settings.hub.base_url), client="jecp-mcp call")
         result = await bridge.dispatcher.call(tool, arguments, caller)
         progress.end()
         _deliver(bridge, store, result, output, as_json, show_free)
@@ -200,14 +186,14 @@ def _deliver(
     receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), told)
     call_id, charged = receipt.get("call_id"), receipt.get("charged", "no")
     if output is not None:
-        saved, problems = _save(files.files, output)
+        saved, problems = save(files.files, output)
     else:
         saved, problems = [], [f"{words}; --output PATH saves it" for words in files.not_kept]
     try:
         if as_json:
             print(_json(_as_json(result, saved)))
         elif not result.is_error:
-            (_show if result.meta else show_free)(result.structured or {})
+            (_show if result.meta else show_free)(_output(result))
             _print_notes(result, saved)
         if output is not None and not files.files and not result.is_error:
             click.echo(f"nothing was saved to {output}: the result has no file", err=True)
@@ -216,7 +202,7 @@ def _deliver(
     except (OSError, ValueError) as exc:
         _abandon_output()
         problems.append(f"it could not be shown: {getattr(exc, 'strerror', None) or exc}")
-        problems += _remove(saved)
+        problems += remove(saved)
     if not problems:
         if call_id is not None and not result.is_error:
             bridge.ledger.note_delivery(call_id)
@@ -240,73 +226,29 @@ def _abandon_output() -> None:
             os.close(null)
 
 
-def _save(files: Sequence[tuple[str, bytes]], output: Path) -> tuple[list[Path], list[str]]:
-    """Write files, each a media type and its bytes, to `output`: one to that name, several, or one to a folder.
-
-    Returns those that were written, and what stood in the way: then nothing of them is left there.
-    """
-    from jecp_mcp.tools.artifact_store import extension
-
-    saved: list[Path] = []
-    into_folder = output.is_dir() or len(files) > 1
-    try:
-        if into_folder:
-            output.mkdir(exist_ok=True)
-        for place, (mime_type, data) in enumerate(files):
-            name = f"file-{place}{extension(mime_type)}"
-            saved.append(_write_new(output, name, data) if into_folder else _write(output, data))
-    except OSError as exc:
-        return [], [f"its file could not be written to {output}: {exc.strerror}", *_remove(saved)]
-    return saved, []
-
-
-def _remove(saved: Sequence[Path]) -> list[str]:
-    """Clear the way for the same call again, which saves the same files; what is left is named."""
-    left: list[str] = []
-    for path in saved:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as exc:
-            left.append(f"{path} is left there ({exc.strerror})")
-    return left
-
-
-def _write_new(folder: Path, name: str, data: bytes) -> Path:
-    """Write a file of that name, or of the next one that is free."""
-    stem, dot, ending = name.partition(".")
-    for number in range(2, _MOST_ALIKE):
-        try:
-            return _write(folder / name, data)
-        except FileExistsError:
-            name = f"{stem}-{number}{dot}{ending}"
-    return _write(folder / name, data)
-
-
-def _write(path: Path, data: bytes) -> Path:
-    """Write a file that is not there yet, whole or not at all; what is, a link too, stays as it is.
-
-    Raises:
-        OSError: it is there, or cannot be written.
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-    except BaseException:
-        # Half a file would stand in the way of the same call again.
-        path.unlink(missing_ok=True)
-        raise
-    return path
-
-
 def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:
-    shown: dict[str, Any] = {"ok": not result.is_error, "output": result.structured}
+    shown: dict[str, Any] = {"ok": not result.is_error, "output": _output(result)}
     shown |= {key.rpartition("/")[2]: value for key, value in result.meta.items() if key.endswith("billing")}
     if result.is_error:
         shown = dict(result.structured or {})
+    if kept := _kept(result):
+        shown["files"] = kept
     if saved:
         shown["saved"] = [str(path) for path in saved]
     return shown
+
+
+def _output(result: ToolResult) -> Any:
+    """What was bought, or what a free tool says."""
+    shown = result.structured or {}
+    return shown["output"] if "receipt" in shown else shown
+
+
+def _kept(result: ToolResult) -> list[dict[str, Any]]:
+    """The files of the result that the store keeps."""
+    shown = result.structured or {}
+    files = shown.get("files", ()) if "receipt" in shown else ()
+    return [{key: one[key] for key in one if key != "read_with"} for one in files]
 
 
 def _json(value: Any) -> str:
@@ -322,13 +264,15 @@ def _json(value: Any) -> str:
 def _print_notes(result: ToolResult, saved: list[Path]) -> None:
     """What stands beside an answer: notices, the receipt, where its files are."""
     from jecp_mcp.cli import rich_output
-    from jecp_mcp.tools.types import Text
+    from jecp_mcp.tools.publishing import file_words
 
-    for part in result.blocks[1:]:
-        if isinstance(part, Text):
-            told = part.text.startswith(("Paid", "Free", "Already paid"))
-            rich_output.say(part.text, rich_output.OK if told else "", stderr=True)
+    for line in result.notes:
+        told = line.startswith(("Paid", "Free", "Already paid"))
+        rich_output.say(line, rich_output.OK if told else "", stderr=True)
     if not result.meta:
         rich_output.say("Free: nothing was charged.", rich_output.OK, stderr=True)
     for path in saved:
         rich_output.say(f"saved to {path}", stderr=True)
+    for one in _kept(result):
+        what = f"{file_words.kind(one['content_type'])}, {file_words.size(one['size_bytes'])}"
+        rich_output.say(f"kept until {one['kept_until'][:10]}: {one['path']} ({what})", stderr=True)

@@ -139,8 +139,8 @@ class DemoScript:
         tool = await self._find_tool("invoice pdf", "invoice")
         before = await self._total_charged()
         result = await self._buy(tool, INVOICE)
-        [pdf] = [part["resource"] for part in result["content"] if part["type"] == "resource"]
-        data = base64.b64decode(pdf["blob"])
+        [kept] = result["structuredContent"]["files"]
+        data = await self._read_file(kept["uri"])
         self._output.mkdir(parents=True, exist_ok=True)
         path = self._output / "invoice.pdf"
         path.write_bytes(data)
@@ -165,7 +165,7 @@ class DemoScript:
         rows = [(hit["tool"], str(hit.get("price_usdc")), str(hit.get("summary", ""))[:60]) for hit in hits]
         self._log.table([("tool", "left"), ("USDC", "right"), ("what it does", "prose")], rows)
         result = await self._buy("jecp_call", {"tool": hits[0]["tool"], "arguments": {"text": TEXT}})
-        first = str(next(iter(result["structuredContent"].values())))
+        first = str(next(iter(result["structuredContent"]["output"].values())))
         self._log.check(any(part in first for part in TEXT.split(". ")), "the summary is made of the text's sentences")
 
     async def _over_the_limit(self) -> None:
@@ -266,12 +266,22 @@ class DemoScript:
         if note:
             self._log.note(note)
         result = await self._call(tool, arguments)
-        self._log.response(result["content"][0]["text"])
+        *lines, output = result["content"][0]["text"].split("\n")
+        self._log.response(output)
         self._log.check(not result.get("isError", False), "the call is answered")
-        for part in result["content"][1:]:
-            if part["type"] == "text":
-                self._log.receipt(part["text"])
+        for line in lines:
+            self._log.receipt(line)
         return result
+
+    async def _read_file(self, uri: str) -> bytes:
+        """A bought file, piece by piece."""
+        data, offset = b"", 0
+        while True:
+            piece = (await self._call("jecp_file", {"uri": uri, "offset": offset}))["structuredContent"]
+            data += base64.b64decode(piece["base64"])
+            if "next_offset" not in piece:
+                return data
+            offset = piece["next_offset"]
 
     async def _expect_refusal(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         result = await self._call(tool, arguments)

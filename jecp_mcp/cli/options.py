@@ -102,6 +102,11 @@ class Start:
         return self.state / "ledger.sqlite"
 
     @property
+    def artifacts(self) -> Path:
+        """Where bought files are kept."""
+        return self.state / "artifacts"
+
+    @property
     def catalog(self) -> Path:
         """Where the last catalog is remembered."""
         return self.state / "catalog.jsonl"

@@ -102,7 +102,7 @@ async def _serve(given: Start, transport: str) -> None:
         if weak is not None:
             log.warning("%s", weak)
         notice = _ListChanged()
-        bridge = await stack.enter_async_context(build(given, changed=notice))
+        bridge = await stack.enter_async_context(build(given, changed=notice, shared_disk=transport == "stdio"))
         notices = PatternNotices(given.settings)
         notices.look(bridge.source.current)
         bridge.source.subscribe(lambda _diff: notices.look(bridge.source.current))

@@ -188,9 +188,16 @@ class _Handlers:
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
         asker = self._askers.of(ctx, params)
-        host = self.profile(ctx.session).name
-        caller = Caller(LOCAL, progress=_ProgressNotices(ctx), connection=_connection(ctx), asker=asker, host=host)
-        result = mcp_json.result(await self._dispatcher.call(params.name, params.arguments or {}, caller))
+        caller = Caller(
+            LOCAL,
+            progress=_ProgressNotices(ctx),
+            connection=_connection(ctx),
+            asker=asker,
+            host=self.profile(ctx.session).name,
+            client=client_name(ctx.session) or "",
+        )
+        made = await self._dispatcher.call(params.name, params.arguments or {}, caller)
+        result = mcp_json.result(made, links=ctx.protocol_version >= mcp_json.LINKS_SINCE)
         return asker.question() or complete_result(ctx, result, cacheable=False)
 
 

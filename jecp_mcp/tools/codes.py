@@ -36,10 +36,10 @@ RESOURCE_NOT_FOUND: Final = "RESOURCE_NOT_FOUND"
 """There is no resource of this address."""
 
 ARTIFACT_NOT_FOUND: Final = "ARTIFACT_NOT_FOUND"
-"""There is no stored file of this id, or not any more."""
+"""Whoever asks has no stored file of this address or call, or not any more. Charged: no. Next: agent."""
 
 ARTIFACT_NOT_STORED: Final = "ARTIFACT_NOT_STORED"
-"""The file is too large to be stored, or the disk refuses it."""
+"""The file is too large to be stored, or the disk refuses it. Charged: no. Next: operator."""
 
 INVALID_CURSOR: Final = "INVALID_CURSOR"
 """The cursor is none that the listing gave out."""

@@ -15,7 +15,6 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
-from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS, TOOL_NOT_FOUND, TOOL_QUARANTINED
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
@@ -64,7 +63,7 @@ class ToolDispatcher:
         resources: what a host can read.
     """
 
-    def __init__(self, deps: ToolDeps, store: ArtifactStore, check: ArgumentChecks) -> None:
+    def __init__(self, deps: ToolDeps, check: ArgumentChecks) -> None:
         self._deps = deps
         self._check = check
         self._own = OwnTools(deps, check)
@@ -76,7 +75,7 @@ class ToolDispatcher:
         }
         self.page: str | None = None
         self._alternatives = Alternatives(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
-        self.resources = Resources(deps, self._own, store)
+        self.resources = Resources(deps, self._own)
         self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
 
     def cards(self, profile: Profile = OPEN) -> tuple[ToolCard, ...]:
@@ -189,7 +188,11 @@ class ToolDispatcher:
     ) -> ToolResult:
         name, action = (None, None) if found is None else (found.name, found.action)
         if end.answer is not None:
-            result = await self._deps.results.render(end, ending=None if action is None else self._ending(action))
+            left, ending = None, None
+            if found is not None:
+                left = await self._deps.wallet.remaining(end, (found.action, found.name), caller)
+                ending = self._ending(found.action)
+            result = await self._deps.results.render(end, caller, ending=ending, remaining=left)
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
                 self._deps.calls.delivered(end)

@@ -451,7 +451,7 @@ def test_over_the_connection_only_the_answer_to_the_open_question_counts_and_onl
         third, newest = host.asked("c")
         for _ in range(3):
             host.says(newest, **typed)
-        assert host.answer(third)["structuredContent"]["words"] == 1
+        assert host.answer(third)["structuredContent"]["output"]["words"] == 1
         fourth, last = host.asked("c")
         host.says(newest, **typed)
         host.says(last, "perhaps", **typed)

@@ -114,5 +114,5 @@ def test_an_answer_that_no_host_ever_read_outlives_the_server(hub: SandboxHub, t
         else:
             found = host.ask("tools/call", **BUY)
         assert stored(found)
-        assert found["structuredContent"]["characters"] == len(BUY["arguments"]["text"])
+        assert found["structuredContent"]["output"]["characters"] == len(BUY["arguments"]["text"])
     assert len(hub.books()["transactions"]) == 1

@@ -188,6 +188,11 @@ def status_of_call(case: Case) -> NextAction:
     return next_action(case, "agent", "Read what became of this call.", call=("jecp_status", given))
 
 
+def call_of_file(case: Case) -> NextAction:
+    """The call that a file came with: its status, or the list of calls where none was named."""
+    return status_of_call(case) if "call_id" in (case.context.arguments or {}) else list_calls(case)
+
+
 def use_account(case: Case) -> NextAction:
     """The account there is, in place of a second one."""
     return next_action(case, "agent", "Look at the wallet of the account there is.", call=("jecp_wallet", {}))

@@ -17,6 +17,7 @@ from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_MISBEHAVED
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
+from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.codes import (
     ALREADY_REGISTERED,
     CALL_NOT_FOUND,
@@ -27,7 +28,7 @@ from jecp_mcp.tools.codes import (
 from jecp_mcp.tools.error_results import message_of, next_action_object
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose
-from jecp_mcp.tools.own import browse, refunds
+from jecp_mcp.tools.own import browse, files, refunds
 from jecp_mcp.tools.own.definitions import OWN, own_cards
 from jecp_mcp.tools.own.registration import AgentAccount
 from jecp_mcp.tools.own.wallet import Wallet, call_summary
@@ -65,6 +66,7 @@ class ToolDeps:
     calls: Calls
     wallet: Wallet
     results: Results
+    store: ArtifactStore
     hub: HubClient
     account: AgentAccount
     links: LinkPolicy
@@ -103,6 +105,9 @@ class OwnTools:
                 if "call_id" in arguments:
                     return await self._status(arguments["call_id"], caller)
                 made = await self.latest(caller)
+            case "jecp_file":
+                deps = self._deps
+                made = await files.piece(deps.calls, deps.store, deps.results, arguments, caller)
             case "jecp_wallet":
                 made = await self._deps.wallet.overview(caller.principal, self._deps.account.free_calls)
             case "jecp_refund":
@@ -154,7 +159,9 @@ class OwnTools:
             )
         action = self._deps.registry.find(row.offer)
         if end.answer is not None:
-            result = await self._deps.results.render(replace(end, offer=action, stored=True))
+            end = replace(end, offer=action, stored=True)
+            left = None if action is None else await self._deps.wallet.remaining(end, (action, row.tool), caller)
+            result = await self._deps.results.render(end, caller, remaining=left)
             if await caller.listening():
                 self._deps.calls.delivered(end)
             return result

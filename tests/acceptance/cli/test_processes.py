@@ -464,6 +464,10 @@ def test_a_call_is_paid_saved_and_entered_in_the_ledger(tmp_path: Path, hub: San
     assert "Paid $0.05" in done.stderr
     assert str(path) in done.stderr
     assert path.read_bytes().startswith(b"%PDF-")
+    # Where the store keeps it is said too; what is said to models is not.
+    [kept] = [line for line in done.stderr.splitlines() if line.startswith("kept until ")]
+    assert Path(kept.partition(": ")[2].partition(" (PDF, ")[0]).read_bytes() == path.read_bytes()
+    assert "jecp_file" not in done.stdout + done.stderr
     [row] = json.loads(command(tmp_path, "ledger", "--json").stdout)
     assert (row["tool"], row["charged_usdc"], row["state"]) == ("inkwell_invoice_render", "0.05", "settled")
     assert row["transaction_id"] in {one["transaction_id"] for one in hub.books()["transactions"]}

@@ -80,7 +80,7 @@ async def test_what_there_is_not_is_a_clear_error(tmp_path: Path, era: str, uri:
 
 async def test_files_come_in_pages_until_all_are_listed_once(tmp_path: Path, era: str) -> None:
     async with reading(tmp_path, era) as at:
-        put = [at.shop.store.put(b"%d" % number, "text/plain", "n", None).uri for number in range(230)]
+        put = [at.shop.store.put(b"%d" % number, "text/plain", "n", None, LOCAL).uri for number in range(230)]
         pages, cursor = list[list[str]](), None
         while True:
             page = await at.client.list_resources(cursor=cursor)
@@ -107,7 +107,7 @@ async def test_text_is_read_as_text_and_anything_else_as_bytes(
     tmp_path: Path, era: str, data: bytes, mime_type: str, text: bool
 ) -> None:
     async with reading(tmp_path, era) as at:
-        kept = at.shop.store.put(data, mime_type, "n", None)
+        kept = at.shop.store.put(data, mime_type, "n", None, LOCAL)
         [content] = (await at.client.read_resource(kept.uri)).contents
     read = content.text.encode() if text else base64.b64decode(content.blob)  # type: ignore[union-attr]
     assert (read, content.mime_type) == (data, mime_type)
@@ -120,7 +120,7 @@ async def test_a_file_too_large_for_a_message_says_where_it_is(
     tmp_path: Path, era: str, data: bytes, fits: bool
 ) -> None:
     async with reading(tmp_path, era) as at:
-        kept = at.shop.store.put(data, "text/plain", "n", None)
+        kept = at.shop.store.put(data, "text/plain", "n", None, LOCAL)
         if fits:
             answer = await at.client.read_resource(kept.uri)
             assert len(answer.model_dump_json(by_alias=True)) < 1024 * 1024
@@ -133,14 +133,16 @@ async def test_a_file_too_large_for_a_message_says_where_it_is(
         "path": str(kept.path),
         "size": len(data),
         "mimeType": "text/plain",
+        "tool": "jecp_file",
     }
+    assert f'jecp_file with {{"uri":"{kept.uri}"}}' in caught.value.error.message
     assert str(kept.path) in caught.value.error.message
     assert kept.path.stat().st_size == len(data)
 
 
 async def test_templates_are_listed_and_their_ids_completed(tmp_path: Path, era: str) -> None:
     async with reading(tmp_path, era) as at:
-        kept = at.shop.store.put(b"x", "text/plain", "n", None)
+        kept = at.shop.store.put(b"x", "text/plain", "n", None, LOCAL)
         templates = [one.uri_template for one in (await at.client.list_resource_templates()).resource_templates]
         action, artifact = (ResourceTemplateReference(uri=uri) for uri in templates)
         invoices = await at.complete(action, "id", "invoice")

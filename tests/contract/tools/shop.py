@@ -178,6 +178,7 @@ async def opened(
     mandate: Mapping[str, Any] | None = None,
     account: Account | None = None,
     artifacts: ArtifactSettings | None = None,
+    shared_disk: bool = True,
     tools: ToolSettings | None = None,
     goods: Sequence[Offer] = ACTIONS,
 ) -> AsyncIterator[Shop]:
@@ -197,7 +198,7 @@ async def opened(
         mint=lambda: f"call_{next(ids):04}",
     )
     links, chosen = LinkPolicy(HUB), artifacts or ArtifactSettings()
-    store = ArtifactStore(path / "artifacts", chosen, clock)
+    store = ArtifactStore(path / "artifacts", chosen, clock, shared_disk=shared_disk)
     deps = ToolDeps(
         views=Views(registry, settings),
         registry=registry,
@@ -205,6 +206,7 @@ async def opened(
         calls=calls,
         wallet=Wallet(calls, policy, clock),
         results=Results(store, chosen, links),
+        store=store,
         hub=account,
         account=account,
         links=links,
@@ -212,7 +214,7 @@ async def opened(
     )
     try:
         async with calls.open():
-            yield Shop(ToolDispatcher(deps, store, ArgumentChecks()), rail, account, clock, registry, calls, store)
+            yield Shop(ToolDispatcher(deps, ArgumentChecks()), rail, account, clock, registry, calls, store)
     finally:
         await ledger.close()
 

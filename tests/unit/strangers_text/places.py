@@ -19,13 +19,14 @@ from unittest.mock import patch
 import anyio
 import click
 
-from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.cli import ledger, main, rich_output
-from jecp_mcp.cli.call import _save
 from jecp_mcp.cli.csv_output import CsvRows
 from jecp_mcp.cli.output_filter import OneMessage, VisibleText
+from jecp_mcp.cli.saved_files import save
 from jecp_mcp.domain.answers import Answer, Billing, Notice
 from jecp_mcp.domain.offers import Deprecation, Offer, Price
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import State
@@ -160,7 +161,7 @@ def as_an_output(text: str) -> str:
     end = CallEnd(Charge.YES, "c", answer=answer, amount=MicroUSDC(5), reference=text)
     with tempfile.TemporaryDirectory() as folder:
         store = ArtifactStore(Path(folder), ArtifactSettings(), FixedClock())
-        result = anyio.run(Results(store, ArtifactSettings(), LINKS).render, end)
+        result = anyio.run(Results(store, ArtifactSettings(), LINKS).render, end, Caller(LOCAL))
     return _json(mcp_json.result(result))
 
 
@@ -186,9 +187,10 @@ def as_an_id(text: str) -> str:
 
 def as_a_file_name(text: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        stored = ArtifactStore(Path(folder) / "kept", ArtifactSettings(), FixedClock()).put(b"x", text, text, None)
+        store = ArtifactStore(Path(folder) / "kept", ArtifactSettings(), FixedClock())
+        stored = store.put(b"x", text, text, None, LOCAL)
         (Path(folder) / "to").mkdir()
-        saved, _ = _save([(text, b"")], Path(folder) / "to")
+        saved, _ = save([(text, b"")], Path(folder) / "to")
         assert [one.parent.name for one in saved] == ["to"]
         return _json([stored.name, stored.path.name, *(one.name for one in saved)])
 
