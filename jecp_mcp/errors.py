@@ -107,8 +107,12 @@ class PaidNotShown(JecpMcpError):
 
 
 class ToolFault(JecpMcpError):
-    """A request to one of the bridge's own tools that cannot be met; carries a code for the model."""
+    """A request to one of the bridge's own tools that cannot be met; carries a code for the model.
 
-    def __init__(self, code: str, message: str) -> None:
-        self.code, self.message = code, message
+    Attributes:
+        retry_after_seconds: when the same request may be met; None where waiting changes nothing.
+    """
+
+    def __init__(self, code: str, message: str, *, retry_after_seconds: int | None = None) -> None:
+        self.code, self.message, self.retry_after_seconds = code, message, retry_after_seconds
         super().__init__(message)

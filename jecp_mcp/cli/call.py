@@ -17,7 +17,7 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.errors import JecpMcpError, PaidNotShown, PayeeError
+from jecp_mcp.errors import JecpMcpError, PaidNotShown
 from jecp_mcp.invisible import escape
 
 if TYPE_CHECKING:
@@ -137,12 +137,8 @@ async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path
 
     store = ArtifactRecorder(given.state / "artifacts", given.settings.artifacts, SystemClock())
     async with build(given, store=store) as bridge:
-        try:
-            await bridge.source.refresh()
-        except PayeeError:
-            # A catalog of an earlier run will do; without any there is nothing to call.
-            if not bridge.known:
-                raise
+        # A catalog of an earlier run will do; what is not in it is refused with the reason.
+        await bridge.source.refresh()
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()

@@ -7,31 +7,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from jecp_mcp.calls import consent_refusals, refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
+from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
 from jecp_mcp.tools.artifact_store import ArtifactStore
-from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS, TOOL_NOT_FOUND, TOOL_QUARANTINED
+from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
 from jecp_mcp.tools.own.definitions import OWN, own_cards
-from jecp_mcp.tools.own.handlers import (
-    REGISTERED,
-    OwnTools,
-    ToolDeps,
-    find_tool,
-    free_result,
-    quarantine_message,
-    version_message,
-)
+from jecp_mcp.tools.own.handlers import REGISTERED, OwnTools, ToolDeps, free_result
+from jecp_mcp.tools.own.lookup import Lookup
 from jecp_mcp.tools.publishing.cleaning import clean, sunset_words
 from jecp_mcp.tools.publishing.host_profiles import OPEN, Profile
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
@@ -67,7 +62,8 @@ class ToolDispatcher:
     def __init__(self, deps: ToolDeps, store: ArtifactStore, check: ArgumentChecks) -> None:
         self._deps = deps
         self._check = check
-        self._own = OwnTools(deps, check)
+        self._lookup = Lookup(deps.registry, deps.offers)
+        self._own = OwnTools(deps, check, self._lookup)
         self._own_cards = {known: own_cards(registered=known) for known in (True, False)}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
@@ -107,7 +103,7 @@ class ToolDispatcher:
             return await self._call(name, arguments, caller)
         except (ToolFault, PayeeError) as exc:
             target = name if exc.code == INVALID_ARGUMENTS else None
-            return self._refuse(name, arguments, Refusal(exc.code, exc.message, source="bridge"), target=target)
+            return self._refuse(name, arguments, _refusal_of(exc), target=target)
         except LedgerError as exc:
             return self._refuse(name, arguments, refusals.ledger_trouble(exc))
         except Exception:
@@ -126,19 +122,26 @@ class ToolDispatcher:
             if buying is not None:
                 return await buying(arguments, caller)
             return await self._own.run(name, arguments, caller)
-        found = self._deps.registry.resolve(name)
+        found = await self._lookup.published(name)
         if found is None:
-            return self._refuse(name, arguments, self._unknown_tool(name))
+            return self._refuse(name, arguments, self._missing(name))
         return await self._buy(found, arguments, caller, (name, arguments))
 
     async def _buy_by_name(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         wanted, inner = arguments["tool"], arguments["arguments"]
         if wanted != _CALL and wanted in self._own.names():
             return await self._call(wanted, inner, caller)
-        found = find_tool(self._deps.registry, wanted)
-        if found is None:
-            return self._refuse(_CALL, arguments, self._unknown_tool(wanted))
+        found = await self._find(wanted)
+        if isinstance(found, Refusal):
+            return self._refuse(_CALL, arguments, found)
         return await self._buy(found, inner, caller, (_CALL, arguments))
+
+    async def _find(self, wanted: str) -> PublishedTool | Refusal:
+        """What a tool name or an action's key stands for, or why nothing can be bought under it."""
+        try:
+            return await self._lookup.find(wanted)
+        except ToolFault as exc:
+            return self._missing(wanted) if wanted == _REGISTER else _refusal_of(exc)
 
     async def _buy(
         self, found: PublishedTool, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
@@ -154,9 +157,9 @@ class ToolDispatcher:
     async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Check, lock the price, and say what stands in the way."""
         wanted, inner = arguments["tool"], arguments["arguments"]
-        found = find_tool(self._deps.registry, wanted)
-        if found is None:
-            return self._refuse(_PREPARE, arguments, self._unknown_tool(wanted))
+        found = await self._find(wanted)
+        if isinstance(found, Refusal):
+            return self._refuse(_PREPARE, arguments, found)
         problems, left = self._check(found.name, found.card.input_schema, inner)
         if problems:
             return free_result(preparation.invalid_arguments(found, problems))
@@ -172,10 +175,9 @@ class ToolDispatcher:
         if known is None:
             return self._refuse(_EXECUTE, arguments, consent_refusals.prepared_unknown())
         grant, call = known
-        found = find_tool(self._deps.registry, call.key)
-        if found is None:
-            sought = {"tool": call.tool, "arguments": call.arguments}
-            return self._refuse(_PREPARE, sought, self._unknown_tool(call.tool))
+        found = await self._find(call.key)
+        if isinstance(found, Refusal):
+            return self._refuse(_PREPARE, {"tool": call.tool, "arguments": call.arguments}, found)
         end = await self._deps.calls.execute(grant, Purchase(call.tool, found.action, call.arguments), caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
         anew = {"tool": found.name, "arguments": call.arguments}
@@ -193,23 +195,22 @@ class ToolDispatcher:
             return result
         if end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
             self._alternatives.note_failure(found.action)
+        end = self._since(end, found.action)
         return error_result(end, self._context(*asked, target=found.name, action=found.action, refusal=end.refusal))
 
-    def _unknown_tool(self, name: str) -> Refusal:
-        """No such tool; or one that is set aside, with the reason; or one that there is no more need of."""
+    def _since(self, end: CallEnd, action: Offer) -> CallEnd:
+        """A refusal for the same trouble that its source has, with the time since when it has."""
+        refusal = end.refusal
+        for away in self._deps.offers.outages:
+            if refusal is not None and (away.source, away.code) == (action.source, refusal.code):
+                return replace(end, refusal=replace(refusal, details={**refusal.details, "since": iso(away.since)}))
+        return end
+
+    def _missing(self, name: str) -> Refusal:
+        """Why there is nothing under a name; or that there is no more need of it."""
         if name == _REGISTER:
             return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
-        aside = quarantine_message(self._deps.registry, name)
-        if aside is not None:
-            return Refusal(TOOL_QUARANTINED, aside, source="bridge")
-        otherwise = version_message(self._deps.registry, name)
-        if otherwise is not None:
-            return Refusal(TOOL_NOT_FOUND, otherwise, source="bridge")
-        return Refusal(
-            TOOL_NOT_FOUND,
-            f"There is no tool {clean(name, _NAME, one_line=True)!r}. Nothing was charged. Search for the action.",
-            source="bridge",
-        )
+        return _refusal_of(self._lookup.missing(name))
 
     def _refuse(
         self,
@@ -259,6 +260,11 @@ class ToolDispatcher:
         if action.deprecation is None or action.deprecation.status == "active":
             return None
         return sunset_words(action.deprecation, self._deps.registry.successor(action))
+
+
+def _refusal_of(fault: ToolFault | PayeeError) -> Refusal:
+    wait = fault.retry_after_seconds if isinstance(fault, ToolFault) else None
+    return Refusal(fault.code, fault.message, retry_after_seconds=wait, source="bridge")
 
 
 def _invalid_arguments(name: str, problems: Sequence[Problem]) -> Refusal:

@@ -111,7 +111,9 @@ def retry(case: Case) -> NextAction:
     return next_action(
         case,
         "agent",
-        f"Wait {wait} s, then repeat this call unchanged." if wait else "Repeat this call unchanged.",
+        (f"Wait {wait} s, then repeat this call unchanged" if wait else "Repeat this call unchanged")
+        # Nobody knows when it is back: a model would wait for ever.
+        + ("; if it fails again, tell the user and stop." if case.refusal.code == HUB_UNREACHABLE else "."),
         call=same_call(case.context),
         wait=wait,
         type_="retry_after",

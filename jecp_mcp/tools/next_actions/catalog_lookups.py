@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from jecp_mcp.jsontext import NOTHING
-from jecp_mcp.tools.next_actions.builders import action_of, ask_operator, next_action
+from jecp_mcp.tools.next_actions.builders import action_of, ask_operator, next_action, retry
 from jecp_mcp.tools.next_actions.case import Case
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
@@ -44,9 +45,16 @@ def cheaper(case: Case, most: str | None) -> NextAction:
 
 def search(case: Case) -> NextAction:
     """A look into the catalog."""
+    offers = case.context.offers
+    if offers is not None and offers.none_known:
+        return next_action(
+            case,
+            "operator",
+            "Tell the user that nothing is on sale here, which only the operator can change. Stop here.",
+            type_="ask_operator",
+        )
     if "jecp_search" not in case.context.own:
         return ask_operator(case)
-    offers = case.context.offers
     near = offers.nearest(_called_name(case), action_of(case)) if offers is not None and case.type in _BY_NAME else ()
     return next_action(
         case,
@@ -55,6 +63,15 @@ def search(case: Case) -> NextAction:
         call=("jecp_search", {"query": _query(case)}),
         alternatives=near,
     )
+
+
+def wait_for_source(case: Case) -> NextAction:
+    """Who sells it is away: the same call after a wait; and what is known here by nearly that name."""
+    step, offers = retry(case), case.context.offers
+    name = _called_name(case)
+    if step.tool is None or offers is None or action_of(case) is not None or name in case.context.own:
+        return step
+    return replace(step, alternatives=offers.nearest(name))
 
 
 def alternative(case: Case) -> NextAction:

@@ -126,6 +126,7 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         call_codes.ACCOUNT_NOT_HERE: builders.other_account,
         call_codes.CALL_OVER: builders.buy_again,
         call_codes.CALL_WRITTEN_OFF: builders.ask_for_ruling,
+        hub_codes.HUB_UNREACHABLE: catalog_lookups.wait_for_source,
         "CAPABILITY_DEPRECATED": catalog_lookups.successor,
         "ACTION_NOT_FOUND": catalog_lookups.gone_action,
         "PROVENANCE_MISMATCH": builders.check_clock,

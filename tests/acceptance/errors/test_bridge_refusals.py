@@ -147,7 +147,31 @@ async def test_a_hub_that_is_away_was_sent_nothing_and_the_same_call_works_when_
     async with seated(f"http://127.0.0.1:{port}", tmp_path, agent=OURS, awaits=PLAIN) as client:
         result = await client.call_tool(PLAIN, EXAMPLE)
         assert told(result) == ("HUB_UNREACHABLE", "no", Step("retry_after", "agent", PLAIN))
+        found = output_of(await client.call_tool("jecp_search", {"query": "desk"}))
+        [away] = found["unreachable"]
+        assert found["results"]
+        assert (away["source"], away["code"]) == (f"http://127.0.0.1:{port}", "HUB_UNREACHABLE")
+        assert away["known_offers"] >= len(found["results"])
+        assert output_of(await client.call_tool("jecp_wallet", {}))["unreachable"][0]["since"] == away["since"]
         with open_stage(port=port):
+            output_of(await follow(client, result))
+
+
+@pytest.mark.slow
+async def test_a_hub_that_is_away_at_the_very_first_start_is_no_empty_catalog_and_sells_when_it_is_there(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    buying = {"tool": PLAIN, "arguments": EXAMPLE}
+    async with seated(f"http://127.0.0.1:{port}", tmp_path, agent=OURS) as client:
+        for tool, arguments in (("jecp_search", {}), ("jecp_describe", {"tool": PLAIN}), ("jecp_call", buying)):
+            result = await client.call_tool(tool, arguments)
+            assert told(result) == ("HUB_UNREACHABLE", "no", Step("retry_after", "agent", tool))
+            assert "nothing of its catalog is known from before" in error_of(result)["error"]["message"]
+        assert output_of(await client.call_tool("jecp_wallet", {}))["unreachable"][0]["known_at"] is None
+        with open_stage(port=port), anyio.fail_after(60):
+            while PLAIN not in await names(client):
+                await anyio.sleep(0.05)
             output_of(await follow(client, result))
 
 

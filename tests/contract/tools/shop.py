@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from jecp_mcp.calls.pipeline import Calls
-from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.contents import Catalog, CatalogDiff
 from jecp_mcp.catalog.search import Finder
+from jecp_mcp.catalog.sources import AllOffers, Outage
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Deprecation, Offer, Price
@@ -160,6 +161,35 @@ def lost() -> Outcome:
 
 
 @dataclass
+class Source:
+    """Where the offers come from: away as long as a test says so; `back` is what its return brings."""
+
+    current: Catalog
+    name: str = ""
+    outage: Outage | None = None
+    back: Callable[[], None] | None = None
+    asked: int = 0
+
+    def subscribe(self, _callback: object) -> Callable[[], None]:
+        return lambda: None
+
+    def until_refresh(self) -> float:
+        return 0.0
+
+    async def refresh(self) -> CatalogDiff:
+        self.asked += 1
+        if self.back is not None:
+            self.outage = None
+            self.back()
+        elif self.outage is not None:
+            raise PayeeError(self.outage.code, self.outage.reason)
+        return CatalogDiff()
+
+    async def keep_fresh(self) -> None:
+        """Nobody keeps it fresh."""
+
+
+@dataclass
 class Shop:
     dispatcher: ToolDispatcher
     rail: Rail
@@ -168,6 +198,8 @@ class Shop:
     registry: ToolRegistry
     calls: Calls
     store: ArtifactStore
+    source: Source
+    published: Catalog
 
 
 @asynccontextmanager
@@ -180,12 +212,15 @@ async def opened(
     artifacts: ArtifactSettings | None = None,
     tools: ToolSettings | None = None,
     goods: Sequence[Offer] = ACTIONS,
+    outage: Outage | None = None,
 ) -> AsyncIterator[Shop]:
     account = account or Account()
     clock, rail, ids = StillClock(), Rail(script, account), itertools.count(1)
     settings = tools or ToolSettings()
     registry = ToolRegistry(settings)
     published = catalog(goods)
+    source = Source(published, outage=outage)
+    shop: Shop
     registry.publish(published)
     policy = Policy.from_settings(MandateSettings(**(mandate or {})))
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
@@ -201,7 +236,8 @@ async def opened(
     deps = ToolDeps(
         views=Views(registry, settings),
         registry=registry,
-        finder=Finder(lambda: published),
+        offers=AllOffers([source]),
+        finder=Finder(lambda: shop.published),
         calls=calls,
         wallet=Wallet(calls, policy, clock),
         results=Results(store, chosen, links),
@@ -212,7 +248,9 @@ async def opened(
     )
     try:
         async with calls.open():
-            yield Shop(ToolDispatcher(deps, store, ArgumentChecks()), rail, account, clock, registry, calls, store)
+            dispatcher = ToolDispatcher(deps, store, ArgumentChecks())
+            shop = Shop(dispatcher, rail, account, clock, registry, calls, store, source, published)
+            yield shop
     finally:
         await ledger.close()
 

@@ -16,15 +16,18 @@ import pytest
 
 from jecp_mcp.catalog import snapshot
 from jecp_mcp.cli.main import _run, jecp_mcp
-from jecp_mcp.clock import UnixMs
+from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.caps import meters_for
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.records import Conclusion, Reservation
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.settings import MandateSettings
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
+from jecp_mcp.settings import CatalogSettings, MandateSettings
+from tests.unit.catalog.hubs import FakeHub, capability
 
+AWAY = "http://127.0.0.1:9"
 LIMITS = '[{"match":"docs/*","daily_usdc":"1.00","per_call_usdc":"0.10"}]'
 
 
@@ -221,6 +224,20 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line_and_status_1(run: Any, a
     assert (status, out) == (1, "")
     assert err.startswith("jecp-mcp: HUB_UNREACHABLE: ")
     assert len(err.splitlines()) == 1
+
+
+def test_what_is_known_of_a_hub_that_is_away_is_listed_and_said_to_be_old(run: Any, state: Path) -> None:
+    hub, remembered = FakeHub([capability("acme/pdf", "make", "merge")]), 2
+    anyio.run(CatalogSource(hub, AWAY, state / "catalog.jsonl", CatalogSettings(), SystemClock()).refresh)
+    for arguments in (("catalog", "--json"), ("catalog", "pdf", "--json")):
+        status, out, err = run(*arguments, "--hub", AWAY)
+        assert (status, len(json.loads(out))) == (0, remembered)
+        [line] = err.splitlines()
+        assert line.startswith(f"HUB_UNREACHABLE: {AWAY} gives no catalog since 2")
+        assert f"Of its offers {remembered} are known from 2" in line
+    status, out, err = run("call", "acme_pdf_make", "{}", "--hub", AWAY)
+    assert (status, out) == (1, "")
+    assert err.startswith("jecp-mcp: CREDENTIALS_MISSING: ")
 
 
 def test_a_sandbox_that_does_not_start_is_told_and_ends_the_server(run: Any, state: Path) -> None:
