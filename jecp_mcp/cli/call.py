@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import click
 
+from jecp_mcp.cli.advice import advice, problems
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.errors import JecpMcpError, PaidNotShown
 from jecp_mcp.invisible import escape
@@ -203,13 +204,18 @@ class Terminal:
     def __init__(self, hub: str) -> None:
         self._hub = hub
 
+    @property
+    def can_ask(self) -> bool:
+        """As `jecp_mcp.calls.ports.Asker.can_ask`."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
     async def approve(self, question: Question) -> Reply:
         """As `jecp_mcp.calls.ports.Asker.approve`."""
         from jecp_mcp.calls import display
         from jecp_mcp.calls.ports import Decision, Reply
         from jecp_mcp.money import format_usdc
 
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not self.can_ask:
             return Reply(Decision.UNABLE, "there is no terminal")
         most = "" if question.exact else "up to "
         given = display.arguments(question.arguments, display.MOST_SHOWN)
@@ -313,12 +319,16 @@ def _json(value: Any) -> str:
 
 def _print(result: ToolResult, saved: list[Path]) -> None:
     from jecp_mcp.cli import rich_output
+    from jecp_mcp.tools.results import META_BILLING
     from jecp_mcp.tools.types import Text
 
     if result.is_error:
         return
     out, notes = rich_output.console(), rich_output.console(stderr=True)
-    text = _json(result.structured)
+    shown = dict(result.structured or {})
+    # What a model is to do next is not what a person is: they are told in their own words.
+    ours = META_BILLING not in result.meta
+    text = _json({key: value for key, value in shown.items() if key != "next_action"} if ours else shown)
     if out.is_terminal:
         out.print_json(text, ensure_ascii=text.isascii())
     else:
@@ -326,13 +336,15 @@ def _print(result: ToolResult, saved: list[Path]) -> None:
     for part in result.blocks[1:]:
         if isinstance(part, Text):
             notes.print(rich_output.plain(part.text), style="green" if part.text.startswith("Paid") else "")
+    if ours and (said := advice(shown)):
+        notes.print(rich_output.plain(said))
     for path in saved:
         notes.print(f"saved to {rich_output.plain(str(path))}")
 
 
 def _why(result: ToolResult) -> str:
-    """The error, and what to do next, in one line."""
+    """The error, all that is wrong with the arguments, and what the person can do, in one line."""
     shown = dict(result.structured or {})
-    error, step = shown.get("error", {}), shown.get("next_action", {})
-    parts = [f"{error.get('code')}: {error.get('message')}", step.get("hint"), step.get("url")]
+    error, wrong = shown.get("error", {}), problems(shown)
+    parts = [f"{error.get('code')}: {error.get('message')}", wrong and f"{wrong}.", advice(shown)]
     return " ".join(str(part) for part in parts if part)

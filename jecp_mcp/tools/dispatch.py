@@ -167,7 +167,7 @@ class ToolDispatcher:
         if isinstance(made, Refusal):
             return self._refuse(_PREPARE, arguments, made, target=found.name, action=found.action)
         balance = await self._deps.wallet.balance(caller.principal)
-        return free_result(preparation.summary(found, made, balance, self.page, left))
+        return free_result(preparation.summary(found, made, balance, self.page, left, can_ask=caller.can_ask))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
@@ -274,7 +274,7 @@ def _invalid_arguments(name: str, problems: Sequence[Problem]) -> Refusal:
     return Refusal(
         INVALID_ARGUMENTS,
         f"The arguments of {name} do not fit its schema: {where}: {clean(first.reason, 200, one_line=True)}. "
-        "Nothing was charged. Mend them and call again.",
+        "Nothing was charged.",
         details={"issues": [{"pointer": one.pointer, "reason": one.reason} for one in problems[:_PROBLEMS]]},
         source="bridge",
     )

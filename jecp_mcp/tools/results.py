@@ -231,7 +231,7 @@ def receipt(end: CallEnd) -> str:
     elif end.stored and not end.excessive:
         said = f"Already paid ${amount} to {payee}{transaction}; not charged again"
     elif end.excessive:
-        said = f"Paid. {payee} says that it took {_excess(end)}{transaction}. Tell the user"
+        said = f"Paid. {payee} says that it took {_excess(end)}{transaction}"
     else:
         most = f" (up to ${format_usdc(end.reserved)} was held)" if end.amount < end.reserved else ""
         said = f"Paid ${amount} to {payee}{most}{transaction}"
@@ -244,7 +244,7 @@ def _excess(end: CallEnd) -> str:
     """What was taken of a call that was not allowed to cost that much: a claim, for a person to look at."""
     return (
         f"${format_usdc(end.amount)} where at most ${format_usdc(end.reserved)} was allowed, which the operator must "
-        "check (`jecp-mcp reconcile`)"
+        "check"
     )
 
 

@@ -99,7 +99,9 @@ def register(case: Case) -> NextAction:
             call=("jecp_register", {}),
         )
     return next_action(
-        case, "operator", "Tell the user: the operator must check JECP_AGENT_ID and JECP_API_KEY, then restart."
+        case,
+        "operator",
+        "Tell the user: the operator must check the agent's credentials, then restart the server. Stop here.",
     )
 
 
@@ -149,15 +151,7 @@ def wait_for_window(case: Case) -> NextAction:
 
 def _past_the_limit(case: Case) -> str:
     code = case.refusal.details.get("approval_code")
-    return (
-        f", or sooner if the operator lets this call past it, {ways_to_answer(code, case.context.page)}" if code else ""
-    )
-
-
-def ways_to_answer(code: object, page: str | None) -> str:
-    """By which roads a person answers what waits under a code, outside the chat; None stands for whatever waits."""
-    command = f"jecp-mcp approve {code}" if code is not None else "jecp-mcp approve"
-    return f"with `{command}` in a terminal{f', or in a browser at {page}' if page else ''}"
+    return f", or sooner if the operator lets this call past it, under the approval code {code}" if code else ""
 
 
 def check_status(case: Case) -> NextAction:
@@ -182,15 +176,17 @@ def list_calls(case: Case) -> NextAction:
 
 
 def status_of_call(case: Case) -> NextAction:
-    """The status of a call that cannot be given back, which says what became of its money."""
+    """The status of a call that the request was about, which says what became of its money."""
     call_id = (case.context.arguments or {}).get("call_id")
     given = {"call_id": call_id} if isinstance(call_id, str) else {}
     return next_action(case, "agent", "Read what became of this call.", call=("jecp_status", given))
 
 
-def use_account(case: Case) -> NextAction:
-    """The account there is, in place of a second one."""
-    return next_action(case, "agent", "Look at the wallet of the account there is.", call=("jecp_wallet", {}))
+def without_refund(case: Case) -> NextAction:
+    """A charged call whose money cannot be asked back here."""
+    return next_action(
+        case, "human", "Tell the user that this server cannot ask for this money back. Stop here.", type_="ask_human"
+    )
 
 
 def outside_mandate(case: Case) -> NextAction:
@@ -228,7 +224,7 @@ def mend_ledger(case: Case) -> NextAction:
     return next_action(
         case,
         "operator",
-        "Tell the user: nothing can be bought before the operator has run `jecp-mcp doctor --ledger`. Stop here.",
+        "Tell the user: nothing can be bought before the operator has mended the spending ledger. Stop here.",
         type_="mend_ledger",
     )
 
@@ -238,7 +234,7 @@ def ask_for_ruling(case: Case) -> NextAction:
     return next_action(
         case,
         "operator",
-        "Tell the user: only the operator can rule on this call, with `jecp-mcp reconcile`. Stop here.",
+        "Tell the user: only the operator can rule on this call, outside the chat. Stop here.",
         type_="ask_operator",
     )
 

@@ -184,6 +184,4 @@ def _amount(text: object) -> MicroUSDC | None:
     try:
         return parse_usdc(text)
     except MoneyError as exc:
-        raise ToolFault(
-            INVALID_ARGUMENTS, f"max_price_usdc: {exc}. Nothing was charged. Give it as decimal text."
-        ) from exc
+        raise ToolFault(INVALID_ARGUMENTS, f"max_price_usdc: {exc}. Nothing was charged.") from exc

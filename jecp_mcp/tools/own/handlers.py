@@ -35,7 +35,7 @@ from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 from jecp_mcp.tools.types import NextAction, Text, ToolResult
 
-REGISTERED: Final = "There is an agent account already. Nothing was changed or charged. Go on with that one."
+REGISTERED: Final = "There is an agent account already. Nothing was changed or charged."
 
 _GIVE_LINK: Final = "Give this link to the user. When they have paid, repeat the call that needed money."
 _AFTER_LINK: Final = {
@@ -155,9 +155,7 @@ class OwnTools:
         row = await self._row(call_id, caller)
         end = None if row is None else await self._deps.calls.resolve(call_id)
         if row is None or end is None:
-            raise ToolFault(
-                CALL_NOT_FOUND, "No call has this id. Nothing was charged. Look it up among the latest calls."
-            )
+            raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
         action = self._deps.registry.find(row.offer)
         if end.answer is not None:
             result = await self._deps.results.render(replace(end, offer=action, stored=True))
@@ -170,8 +168,10 @@ class OwnTools:
         if end.refusal is not None:
             made["message"] = message_of(end.refusal, self._deps.links)
             context = Context(row.tool, None, self.names(), self._deps.links, self._deps.clock.now(), action=action)
-            if end.refusal.code != CALL_OVER or end.charge is not Charge.NO:
-                made["next_action"] = next_action_object(choose(end, context))
+            over = end.refusal.code == CALL_OVER and end.charge is Charge.NO
+            step = None if over else choose(end, context)
+            if step is not None:
+                made["next_action"] = next_action_object(step)
         return free_result(made)
 
     async def _row(self, call_id: str, caller: Caller) -> CallRow | None:
@@ -190,7 +190,7 @@ class OwnTools:
         if not self._deps.account.present():
             raise ToolFault(
                 CREDENTIALS_MISSING,
-                "There is no agent account yet, so there is no wallet. Nothing was charged. Make one first.",
+                "There is no agent account yet, so there is no wallet. Nothing was charged.",
             )
 
         async def checkout() -> str:
@@ -211,7 +211,7 @@ class OwnTools:
             raise ToolFault(
                 HUB_MISBEHAVED,
                 "The Hub's payment link leads to a place the operator has not allowed, so it is not shown. "
-                "Nothing was charged. Tell the user.",
+                "Nothing was charged.",
             )
         return url
 
@@ -227,7 +227,7 @@ class OwnTools:
             why = exc.reason if isinstance(exc, SettingsError) else exc.strerror or type(exc).__name__
             raise ToolFault(
                 CREDENTIALS_NOT_STORED,
-                f"The new account's key could not be stored: {why}. Nothing was charged. Tell the user.",
+                f"The new account's key could not be stored: {why}. Nothing was charged.",
             ) from exc
         shown: dict[str, Any] = {"agent_id": made.agent_id, "credentials": made.kept_in}
         if made.free_calls is not None:

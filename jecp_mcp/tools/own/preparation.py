@@ -15,7 +15,8 @@ from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
-from jecp_mcp.tools.next_actions.builders import topup_amount, ways_to_answer
+from jecp_mcp.tools.next_actions.builders import topup_amount
+from jecp_mcp.tools.next_actions.human_approval import only_the_user
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.schemas.arguments import Problem
@@ -45,7 +46,13 @@ def invalid_arguments(found: PublishedTool, problems: Sequence[Problem]) -> dict
 
 
 def summary(
-    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, left: Sequence[str] = ()
+    found: PublishedTool,
+    made: Preparation,
+    balance: MicroUSDC | None,
+    page: str | None,
+    left: Sequence[str] = (),
+    *,
+    can_ask: bool = False,
 ) -> dict[str, Any]:
     """A prepared call as the model sees it; amounts are decimal text in USDC.
 
@@ -55,6 +62,7 @@ def summary(
         balance: what the wallet holds, where that is known.
         page: where a person can answer in a browser, None where there is no such page.
         left: what could not be checked in these arguments, beyond what the tool's card says.
+        can_ask: whether a person can be asked within the call that executes it.
     """
     call, grant = made.call, made.grant
     issues = [
@@ -74,22 +82,16 @@ def summary(
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = next_action_object(_next(found, made, balance, page))
+    told["next_action"] = next_action_object(_next(found, made, balance, page, can_ask=can_ask))
     return told
 
 
-def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
-    if made.approval is not None:
-        _, asked = made.approval
-        return NextAction(
-            "ask_human",
-            "human",
-            f"Tell the user what it costs and that they approve it {ways_to_answer(asked.grant_id, page)}. "
-            "Or execute it: that asks them here, where this host can ask.",
-            "bridge",
-            url=page,
-        )
+def _next(
+    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, *, can_ask: bool
+) -> NextAction:
     execute = ("jecp_execute", {"prepared_id": made.grant.grant_id})
+    if made.approval is not None and not can_ask:
+        return _ask_outside(made, page)
     never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
     if never:
         return _cheaper(found.action, min(never))
@@ -105,7 +107,25 @@ def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, pa
             tool="jecp_topup",
             arguments={"amount_usd": topup_amount(least - balance)},
         )
-    return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
+    hint = "Execute it to buy it."
+    if made.approval is not None:
+        hint = "Execute it: the user is asked here whether to buy it, before anything is paid."
+    return NextAction("execute", "agent", hint, "bridge", tool=execute[0], arguments=execute[1])
+
+
+def _ask_outside(made: Preparation, page: str | None) -> NextAction:
+    """A person's word, which may come after the price is held no more: it stands by itself."""
+    assert made.approval is not None
+    _, asked = made.approval
+    return NextAction(
+        "ask_human",
+        "human",
+        f"{only_the_user(asked.grant_id, page)} Stop until they say that they did; then execute it. After "
+        f"{iso(made.grant.expires_at)} prepare it again first: at this price their approval stands until "
+        f"{iso(asked.expires_at)}.",
+        "bridge",
+        url=page,
+    )
 
 
 def _cheaper(action: Offer, most: MicroUSDC) -> NextAction:

@@ -19,6 +19,7 @@ from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import PayeeError
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
@@ -200,6 +201,7 @@ class Shop:
     store: ArtifactStore
     source: Source
     published: Catalog
+    ledger: Ledger
 
 
 @asynccontextmanager
@@ -249,7 +251,7 @@ async def opened(
     try:
         async with calls.open():
             dispatcher = ToolDispatcher(deps, store, ArgumentChecks())
-            shop = Shop(dispatcher, rail, account, clock, registry, calls, store, source, published)
+            shop = Shop(dispatcher, rail, account, clock, registry, calls, store, source, published, ledger)
             yield shop
     finally:
         await ledger.close()

@@ -86,7 +86,7 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.standing(row(State.RECONCILED_CHARGED)), "CALL_OVER", "It was charged 0.00003 USDC."),
     (lambda: refusals.standing(row(State.RELEASED)), "CALL_OVER", "ended without an answer. It was not charged."),
     (lambda: refusals.standing(row(State.RECONCILED_FREE)), "CALL_OVER", "It was not charged."),
-    (lambda: refusals.standing(row(State.WRITTEN_OFF)), "CALL_WRITTEN_OFF", "0.00007 USDC count as spent. Tell the user"),
+    (lambda: refusals.standing(row(State.WRITTEN_OFF)), "CALL_WRITTEN_OFF", "0.00007 USDC count as spent."),
     (lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, "no host"), "APPROVAL_REQUIRED", "in the chat: no host. Nothing was"),
     (lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", "in the chat: nobody answered. Nothing"),
     (lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", f"Until {SINCE} the user can"),
@@ -162,21 +162,21 @@ def test_a_full_limit_says_what_is_left_and_when_more_returns() -> None:
         "limit": "daily_usdc", "limit_usdc": "0.0001", "used_usdc": "0.00009", "remaining_usdc": "0.00001",
         "needed_usdc": "0.00002", "resets_at": SINCE,
     }  # fmt: skip
-    assert said.message.endswith(f"Nothing was charged. Call again when enough room returns, at {SINCE}.")
+    assert said.message.endswith(f"Nothing was charged. Enough room returns at {SINCE}.")
 
 
 @pytest.mark.parametrize(
     ("hold", "resets_at", "when"),
     [
-        (100, AT, f"Call again when enough room returns, at {SINCE}."),
-        (100, None, "It does not refill by itself, so tell the user and stop."),
-        (101, AT, "This action costs more than the whole limit: choose a cheaper one, or tell the user."),
+        (100, AT, f"Enough room returns at {SINCE}."),
+        (100, None, "It does not refill by itself."),
+        (101, AT, "That is more than the whole limit."),
     ],
 )
 def test_waiting_is_advised_only_where_it_helps(hold: int, resets_at: int | None, when: str) -> None:
     said = refusals.limit_reached(over(90, 100, resets_at), hold)
     assert said.message.endswith(when)
-    assert ("resets_at" in said.details) is when.startswith("Call again")
+    assert ("resets_at" in said.details) is when.startswith("Enough room")
 
 
 def test_a_limit_that_was_passed_leaves_nothing_and_not_less() -> None:

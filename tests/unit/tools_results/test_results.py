@@ -94,14 +94,14 @@ async def test_an_output_that_is_no_object_is_wrapped_in_one(tmp_path: Path, out
             {"amount": MicroUSDC(900_000_000)},
             (
                 "Paid. docs says that it took $900.00 where at most $0.05 was allowed, which the operator must check "
-                f"(`jecp-mcp reconcile`) (tx tx_9). Tell the user; balance $0.43. Call {CALL_ID}."
+                f"(tx tx_9); balance $0.43. Call {CALL_ID}."
             ),
         ),
         (
             {"amount": MicroUSDC(900_000_000), "stored": True},
             (
                 "Paid. docs says that it took $900.00 where at most $0.05 was allowed, which the operator must check "
-                f"(`jecp-mcp reconcile`) (tx tx_9). Tell the user; balance $0.43. Call {CALL_ID}."
+                f"(tx tx_9); balance $0.43. Call {CALL_ID}."
             ),
         ),
         ({"stored": True}, f"Already paid $0.05 to docs (tx tx_9); not charged again; balance $0.43. Call {CALL_ID}."),
