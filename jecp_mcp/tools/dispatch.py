@@ -21,6 +21,7 @@ from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
+from jecp_mcp.tools.next_actions.builders import LACKING
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
@@ -268,13 +269,15 @@ def _refusal_of(fault: ToolFault | PayeeError) -> Refusal:
 
 
 def _invalid_arguments(name: str, problems: Sequence[Problem]) -> Refusal:
-    """Arguments that do not fit the schema, by JSON pointer."""
-    first = problems[0]
-    where = first.pointer or "the arguments"
+    """Arguments that do not fit the schema: all that is wrong with them, by JSON pointer."""
+    issues = [
+        {"pointer": one.pointer, "reason": one.reason} | ({LACKING: True} if one.lacking else {})
+        for one in problems[:_PROBLEMS]
+    ]
+    many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     return Refusal(
         INVALID_ARGUMENTS,
-        f"The arguments of {name} do not fit its schema: {where}: {clean(first.reason, 200, one_line=True)}. "
-        "Nothing was charged.",
-        details={"issues": [{"pointer": one.pointer, "reason": one.reason} for one in problems[:_PROBLEMS]]},
+        f"The arguments of {name} do not fit its schema ({many}). Nothing was charged.",
+        details={"issues": issues},
         source="bridge",
     )

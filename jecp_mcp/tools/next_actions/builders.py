@@ -27,6 +27,12 @@ TOPUPS_USD: Final = (5, 20, 100)
 MAX_ARGUMENTS: Final = 4_000
 """The longest arguments, in characters of JSON, that an error repeats as a ready call."""
 
+LACKING: Final = "lacking"
+"""Marks an issue with the arguments that takes more than was given."""
+
+DO_NOT_INVENT: Final = " What you do not have, ask the user for: do not invent it."
+"""Follows what to do about arguments that lack something: a model makes up what it was not given."""
+
 _MAX_FOREIGN = 600
 _WORTH_WAITING = 7_200
 """How long an agent may be told to wait, in seconds: enough for an hour's window, not for a day's."""

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from jecp_mcp.jsontext import NOTHING
-from jecp_mcp.tools.next_actions.builders import action_of, ask_operator, next_action, retry
+from jecp_mcp.tools.codes import INVALID_ARGUMENTS
+from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, LACKING, action_of, ask_operator, next_action, retry
 from jecp_mcp.tools.next_actions.case import Case
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
@@ -106,12 +107,12 @@ def describe(case: Case) -> NextAction:
     target = case.context.target
     if target is None or "jecp_describe" not in case.context.own:
         return search(case)
-    return next_action(
-        case,
-        "agent",
-        "Read the input schema, mend the arguments, then call again.",
-        call=("jecp_describe", {"tool": target}),
-    )
+    issues = case.refusal.details.get("issues") if case.refusal.code == INVALID_ARGUMENTS else None
+    hint = "Read the input schema, mend the arguments, then call again."
+    if issues:
+        hint = "Mend the arguments as the issues say, then call again. This shows the whole input schema."
+        hint += DO_NOT_INVENT if any(one.get(LACKING) for one in issues) else ""
+    return next_action(case, "agent", hint, call=("jecp_describe", {"tool": target}))
 
 
 def gone_action(case: Case) -> NextAction:

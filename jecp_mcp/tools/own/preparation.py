@@ -15,7 +15,7 @@ from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
-from jecp_mcp.tools.next_actions.builders import topup_amount
+from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, topup_amount
 from jecp_mcp.tools.next_actions.human_approval import only_the_user
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
@@ -34,10 +34,11 @@ Issue = dict[str, Any]
 def invalid_arguments(found: PublishedTool, problems: Sequence[Problem]) -> dict[str, Any]:
     """What is wrong with the arguments; nothing is prepared."""
     issues = [_argument(problem, found.card.input_schema) for problem in problems[:MAX_ISSUES]]
+    lacking = any(problem.lacking for problem in problems)
     step = NextAction(
         "revise_request",
         "agent",
-        "Mend the arguments as the issues say, then prepare the call again.",
+        f"Mend the arguments as the issues say, then prepare the call again.{DO_NOT_INVENT if lacking else ''}",
         "bridge",
         tool="jecp_describe",
         arguments={"tool": found.name},
@@ -200,7 +201,7 @@ def _left_to_hub(left: Sequence[str]) -> list[Issue]:
 
 def _argument(problem: Problem, schema: Mapping[str, Any]) -> Issue:
     issue = _issue(INVALID_ARGUMENTS, clean(problem.reason, _REASON, one_line=True), location=problem.pointer)
-    expected = _schema_at(schema, problem.pointer)
+    expected = _schema_at(schema, problem.pointer) if problem.schema else {}
     if expected:
         issue["suggested_fix"] = f"Give {problem.pointer or 'an object'} as {jsontext.dumps(expected).decode()}."
     return issue

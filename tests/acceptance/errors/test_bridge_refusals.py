@@ -42,6 +42,8 @@ match = "bolt/desk*"
 total_usdc = "0.015"
 """
 
+NOTHING_LEFT = Step("", "nobody")
+
 # What is asked for: code, and then type, actor, tool.
 ASKED: dict[str, tuple[str, dict[str, Any], str, Step]] = {
     "a price over the cap": ("bolt_shrine_write", EXAMPLE, "PER_CALL_LIMIT", Step("find_cheaper", "agent", "jecp_search")),
@@ -55,7 +57,7 @@ ASKED: dict[str, tuple[str, dict[str, Any], str, Step]] = {
     "a tool that does not exist": ("acme_desk_wriite", EXAMPLE, "TOOL_NOT_FOUND", Step("discover", "agent", "jecp_search")),
     "a name that no action has": ("jecp_call", {"tool": "acme/dask:write", "arguments": EXAMPLE}, "TOOL_NOT_FOUND", Step("discover", "agent", "jecp_search")),
     "an action that is set aside": ("jecp_call", {"tool": "data/union:join", "arguments": EXAMPLE}, "TOOL_QUARANTINED", Step("discover", "agent", "jecp_search")),
-    "a registration when there is one": ("jecp_register", {}, "ALREADY_REGISTERED", Step("use_account", "agent", "jecp_wallet")),
+    "a registration when there is one": ("jecp_register", {}, "ALREADY_REGISTERED", NOTHING_LEFT),
     "a call id that nobody has": ("jecp_status", {"call_id": "call_nobody"}, "CALL_NOT_FOUND", Step("list_calls", "agent", "jecp_status")),
     "an amount that is none": ("jecp_search", {"query": "x", "max_price_usdc": "much"}, "INVALID_ARGUMENTS", Step("fix_input", "agent", "jecp_describe")),
 }  # fmt: skip
@@ -84,7 +86,7 @@ async def strict(
 def told(result: Any) -> tuple[str, str, Step]:
     """An error's code, charge and next step, its shape checked."""
     error = error_of(result)
-    step = error["next_action"]
+    step = error.get("next_action", {"type": "", "actor": "nobody"})
     assert (step["actor"] == "agent") == ("tool" in step)
     return error["error"]["code"], error["charged"], Step(step["type"], step["actor"], step.get("tool"))
 

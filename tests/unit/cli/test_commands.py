@@ -227,7 +227,12 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line_and_status_1(run: Any, a
 
 
 def test_what_is_known_of_a_hub_that_is_away_is_listed_and_said_to_be_old(run: Any, state: Path) -> None:
-    hub, remembered = FakeHub([capability("acme/pdf", "make", "merge")]), 2
+    sold, remembered = capability("acme/pdf", "make", "merge"), 2
+    pages = {"type": "array", "minItems": 2}
+    sold["actions"][1]["input_schema"] = {
+        "type": "object", "properties": {"pages": pages, "quality": {}}, "required": ["pages"], "additionalProperties": False,
+    }  # fmt: skip
+    hub = FakeHub([sold])
     anyio.run(CatalogSource(hub, AWAY, state / "catalog.jsonl", CatalogSettings(), SystemClock()).refresh)
     for arguments in (("catalog", "--json"), ("catalog", "pdf", "--json")):
         status, out, err = run(*arguments, "--hub", AWAY)
@@ -238,6 +243,17 @@ def test_what_is_known_of_a_hub_that_is_away_is_listed_and_said_to_be_old(run: A
     status, out, err = run("call", "acme_pdf_make", "{}", "--hub", AWAY)
     assert (status, out) == (1, "")
     assert err.startswith("jecp-mcp: CREDENTIALS_MISSING: ")
+    assert "`jecp-mcp call jecp_register` makes one" in err
+    _, _, err = run("call", "acme_pdf_merge", '{"pages": [1], "qualty": 1}', "--hub", AWAY)
+    assert err == (
+        "jecp-mcp: INVALID_ARGUMENTS: The arguments of acme_pdf_merge do not fit its schema (2 problems). "
+        "Nothing was charged. /pages: needs at least 2 items, and has 1; "
+        '/qualty: is no property that is known here (the nearest is "quality").\n'
+    )
+    _, _, err = run("call", "acme_pdf_mrge", "{}", "--hub", AWAY)
+    assert err.startswith("jecp-mcp: HUB_UNREACHABLE: 'acme_pdf_mrge' is not among the offers known here.")
+    assert "Did you mean acme_pdf_merge" in err
+    assert "tell the user" not in err
 
 
 def test_a_sandbox_that_does_not_start_is_told_and_ends_the_server(run: Any, state: Path) -> None:
