@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from jecp_mcp.calls import consent_refusals, refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
@@ -75,6 +75,11 @@ class ToolDispatcher:
         self._alternatives = Alternatives(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
         self.resources = Resources(deps, self._own, store)
         self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
+
+    @property
+    def mode(self) -> Literal["direct", "search"]:
+        """How the catalog's actions are published: each as a tool, or found by search."""
+        return self._deps.registry.mode
 
     def cards(self, profile: Profile = OPEN) -> tuple[ToolCard, ...]:
         """Every tool that hosts of a profile are shown: our own first, then the catalog's, each by name.
