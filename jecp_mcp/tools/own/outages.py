@@ -21,12 +21,12 @@ _LONGEST_WAIT: Final = 60
 
 
 def outage_words(outage: Outage) -> str:
-    """One outage for any reader, in two sentences: since when and why, and what is known from before."""
+    """One outage for any reader, in a sentence: since when and why, and what is known from before."""
     source, reason = clean(outage.source, _SOURCE, one_line=True), clean(outage.reason, _REASON, one_line=True)
     known = "nothing of its catalog is known from before"
     if outage.known_at is not None:
-        known = f"{_offers(outage.offers)} known from {iso(outage.known_at)}"
-    return f"{source} gives no catalog since {iso(outage.since)}: {reason}. Of its offers {known}."
+        known = f"{_offers(outage.offers)} known, as of {iso(outage.known_at)}"
+    return f"{source} has given no catalog since {iso(outage.since)}: {reason}; {known}."
 
 
 def outage_notices(outages: Sequence[Outage]) -> list[dict[str, Any]]:
@@ -66,4 +66,4 @@ def _wait(outage: Outage) -> int:
 
 
 def _offers(count: int) -> str:
-    return "1 is" if count == 1 else f"{count} are"
+    return "1 of its offers is" if count == 1 else f"{count} of its offers are"

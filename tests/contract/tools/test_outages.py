@@ -84,7 +84,7 @@ async def test_a_name_that_is_not_known_may_be_on_sale_and_the_nearest_known_one
             given = {"n": 1} if tool != "jecp_call" else BUYING | {"tool": "docs_invoice_rendr"}
             found = error(await shop.dispatcher.call(tool, given, ME))
             assert found["error"]["code"] == "HUB_UNREACHABLE"
-            assert f"Of its offers {len(ACTIONS)} are known from 2026-11-20" in found["error"]["message"]
+            assert f"{len(ACTIONS)} of its offers are known, as of 2026-11-20" in found["error"]["message"]
             assert found["next_action"]["alternatives"][0]["tool"] == "docs_invoice_render"
 
 

@@ -238,8 +238,8 @@ def test_what_is_known_of_a_hub_that_is_away_is_listed_and_said_to_be_old(run: A
         status, out, err = run(*arguments, "--hub", AWAY)
         assert (status, len(json.loads(out))) == (0, remembered)
         [line] = err.splitlines()
-        assert line.startswith(f"HUB_UNREACHABLE: {AWAY} gives no catalog since 2")
-        assert f"Of its offers {remembered} are known from 2" in line
+        assert line.startswith(f"HUB_UNREACHABLE: {AWAY} has given no catalog since 2")
+        assert f"{remembered} of its offers are known, as of 2" in line
     status, out, err = run("call", "acme_pdf_make", "{}", "--hub", AWAY)
     assert (status, out) == (1, "")
     assert err.startswith("jecp-mcp: CREDENTIALS_MISSING: ")
