@@ -128,9 +128,9 @@ class ToolDispatcher:
             if buying is not None:
                 return await buying(arguments, caller)
             return await self._own.run(name, arguments, caller)
-        found = await self._lookup.published(name)
-        if found is None:
-            return self._refuse(name, arguments, self._missing(name))
+        found = await self._find(name)
+        if isinstance(found, Refusal):
+            return self._refuse(name, arguments, found)
         return await self._buy(found, arguments, caller, (name, arguments))
 
     async def _buy_by_name(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
@@ -144,10 +144,13 @@ class ToolDispatcher:
 
     async def _find(self, wanted: str) -> PublishedTool | Refusal:
         """What a tool name or an action's key stands for, or why nothing can be bought under it."""
+        if wanted == _REGISTER:
+            # It is no tool any more, because nobody needs it any more.
+            return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
         try:
             return await self._lookup.find(wanted)
         except ToolFault as exc:
-            return self._missing(wanted) if wanted == _REGISTER else _refusal_of(exc)
+            return _refusal_of(exc)
 
     async def _buy(
         self, found: PublishedTool, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
@@ -211,12 +214,6 @@ class ToolDispatcher:
             if refusal is not None and (away.source, away.code) == (action.source, refusal.code):
                 return replace(end, refusal=replace(refusal, details={**refusal.details, "since": iso(away.since)}))
         return end
-
-    def _missing(self, name: str) -> Refusal:
-        """Why there is nothing under a name; or that there is no more need of it."""
-        if name == _REGISTER:
-            return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
-        return _refusal_of(self._lookup.missing(name))
 
     def _refuse(
         self,

@@ -25,14 +25,6 @@ class Lookup:
         self._registry = registry
         self._offers = offers
 
-    async def published(self, name: str) -> PublishedTool | None:
-        """What a tool name stands for, published one by one or not; None for nothing."""
-        found = self._registry.resolve(name)
-        if found is None and self._offers.outages:
-            await self._offers.look_again()
-            found = self._registry.resolve(name)
-        return found
-
     async def find(self, tool: str) -> PublishedTool:
         """What a tool name, or an action's key, stands for.
 
