@@ -67,7 +67,16 @@ class PayeeError(JecpMcpError):
 
 
 class LedgerError(JecpMcpError):
-    """The ledger cannot do what was asked."""
+    """The ledger cannot do what was asked.
+
+    Attributes:
+        cause: what is wrong, for any reader.
+        mend: what its operator can do about it; for people only, for a model might do it in their place.
+    """
+
+    def __init__(self, cause: str, mend: str = "") -> None:
+        self.cause, self.mend = cause, mend
+        super().__init__(f"{cause}; {mend}" if mend else cause)
 
 
 class LedgerUnavailable(LedgerError):

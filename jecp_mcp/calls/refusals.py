@@ -63,13 +63,13 @@ def ledger_trouble(error: LedgerError) -> Refusal:
     if isinstance(error, ClockWentBack):
         return Refusal(
             code=codes.CLOCK_WRONG,
-            message=(f"This machine's clock went back: {error}. Nothing was sent and nothing was charged."),
+            message=(f"This machine's clock went back: {error.cause}. Nothing was sent and nothing was charged."),
             source="bridge",
         )
     code = codes.LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else codes.LEDGER_UNAVAILABLE
     return Refusal(
         code=code,
-        message=(f"The spending ledger cannot be written: {error}. Nothing was sent and nothing was charged."),
+        message=(f"The spending ledger cannot be written: {error.cause}. Nothing was sent and nothing was charged."),
         source="bridge",
     )
 
@@ -78,7 +78,9 @@ def unreadable(error: LedgerError) -> Refusal:
     """The ledger does not tell what became of a call."""
     return Refusal(
         code=codes.LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else codes.LEDGER_UNAVAILABLE,
-        message=(f"The spending ledger cannot be read: {error}. Whether this call was charged cannot be told now."),
+        message=(
+            f"The spending ledger cannot be read: {error.cause}. Whether this call was charged cannot be told now."
+        ),
         source="bridge",
     )
 

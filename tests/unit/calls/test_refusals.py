@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import anyio
 import pytest
 
 from jecp_mcp.calls import consent_refusals, refusals
@@ -17,8 +19,9 @@ from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, WireError
+from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, LedgerUnavailable, WireError
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.records import CallRow, Meter, NotGood, OverLimit
 from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.mandate.windows import Window
@@ -290,3 +293,27 @@ def test_a_question_is_known_by_everything_that_a_person_agreed_to() -> None:
     ]  # fmt: skip
     assert len({ASKED.digest, *(other.digest for other in others)}) == 9
     assert replace(ASKED, arguments={"x": 1}).digest == ASKED.digest, "the fingerprint stands for the arguments"
+
+
+@pytest.mark.parametrize("told", [refusals.ledger_trouble, refusals.unreadable])
+def test_how_a_ledger_is_mended_is_told_to_no_model_which_might_do_it(
+    told: Callable[[LedgerError], Refusal], tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+
+    async def fault() -> LedgerError | None:
+        first = open_ledger(path)
+        await first.totals()
+        await first.close()
+        path.unlink()
+        ledger = open_ledger(path)
+        try:
+            return ledger.fault
+        finally:
+            await ledger.close()
+
+    found = anyio.run(fault)
+    assert isinstance(found, LedgerDamaged)
+    assert "to begin with nothing spent, remove ledger.sqlite.lock" in str(found)
+    assert f"{path} is gone, though it was written before." in told(found).message
+    assert "remove" not in told(found).message
