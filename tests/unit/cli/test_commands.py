@@ -250,6 +250,9 @@ def test_what_is_known_of_a_hub_that_is_away_is_listed_and_said_to_be_old(run: A
         "Nothing was charged. /pages: needs at least 2 items, and has 1; "
         '/qualty: is no property that is known here (the nearest is "quality").\n'
     )
+    status, out, err = run("call", "jecp_prepare", '{"tool": "acme_pdf_merge", "arguments": {}}', "--hub", AWAY)
+    assert (status, json.loads(out)["issues"][0]["message"], err) == (0, "is missing", "")
+    assert "next_action" not in out
     _, _, err = run("call", "acme_pdf_mrge", "{}", "--hub", AWAY)
     assert err.startswith("jecp-mcp: HUB_UNREACHABLE: 'acme_pdf_mrge' is not among the offers known here.")
     assert "Did you mean acme_pdf_merge" in err
