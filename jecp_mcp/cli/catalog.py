@@ -126,7 +126,7 @@ async def _refresh(bridge: Bridge) -> None:
     await bridge.source.refresh()
     away = bridge.source.outages
     if away and not bridge.source.current.actions:
-        raise PayeeError(away[0].code, " ".join(map(outage_words, away)))
+        raise PayeeError(away[0].code, f"{' '.join(map(outage_words, away))} Give the same command again later.")
     for one in away:
         click.echo(f"{one.code}: {outage_words(one)}", err=True)
 
