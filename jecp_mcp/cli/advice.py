@@ -20,6 +20,7 @@ from jecp_mcp.tools import codes as tool_codes
 CommandLine = Callable[..., str]
 """From the words of a command to the whole line that runs it."""
 
+_CODE: Final = re.compile("[0-9A-Z]{4}-[0-9A-Z]{4}")
 _COMMAND: Final = re.compile("`([^`]+)`")
 _AGAIN: Final = "Give the same command again{later}; what was paid for is not paid for twice."
 _CATALOG: Final = "`catalog` lists what there is."
@@ -85,8 +86,12 @@ def advice(shown: Mapping[str, Any], line: CommandLine = plain_line) -> str:
     error, step = shown.get("error") or {}, shown.get("next_action") or {}
     wait = step.get("retry_after_seconds")
     amount = (step.get("arguments") or {}).get("amount_usd", 5)
+    details = dict(error.get("details") or {})
+    if not _CODE.fullmatch(str(details.get("approval_code"))):
+        # A stranger's, which is no part of a command.
+        details.pop("approval_code", None)
     known = {
-        **(error.get("details") or {}),
+        **details,
         "later": f" in {wait} s" if wait else "",
         "amount": shlex.quote(f'{{"amount_usd":{amount}}}'),
     }
@@ -97,9 +102,12 @@ def advice(shown: Mapping[str, Any], line: CommandLine = plain_line) -> str:
 
 
 def problems(shown: Mapping[str, Any]) -> str:
-    """All that is wrong with the arguments, as one sentence; empty where that is not the matter."""
-    issues = ((shown.get("error") or {}).get("details") or {}).get("issues") or []
-    return "; ".join(f"{one['pointer'] or 'the arguments'}: {one['reason']}" for one in issues)
+    """All that is wrong with the arguments, as one sentence; empty where that is not the matter, or is not our word."""
+    error = shown.get("error") or {}
+    issues = (error.get("details") or {}).get("issues") if error.get("code") == tool_codes.INVALID_ARGUMENTS else None
+    listed = issues if isinstance(issues, list) else []
+    told = [one for one in listed if isinstance(one, Mapping) and {"pointer", "reason"} <= one.keys()]
+    return "; ".join(f"{one['pointer'] or 'the arguments'}: {one['reason']}" for one in told)
 
 
 def _template(code: str | None, kind: str | None, known: Mapping[str, Any]) -> str:

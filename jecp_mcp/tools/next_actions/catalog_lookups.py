@@ -107,7 +107,8 @@ def describe(case: Case) -> NextAction:
     target = case.context.target
     if target is None or "jecp_describe" not in case.context.own:
         return search(case)
-    issues = case.refusal.details.get("issues") if case.refusal.code == INVALID_ARGUMENTS else None
+    ours = case.refusal.code == INVALID_ARGUMENTS and case.refusal.source == "bridge"
+    issues = case.refusal.details.get("issues") if ours else None
     hint = "Read the input schema, mend the arguments, then call again."
     if issues:
         hint = "Mend the arguments as the issues say, then call again. This shows the whole input schema."

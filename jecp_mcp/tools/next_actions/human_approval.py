@@ -66,8 +66,8 @@ def too_many_questions(case: Case) -> NextAction:
     return next_action(
         case,
         "human",
-        "Tell the user that too many questions wait for them, some of which only they can approve or refuse. "
-        "Stop until they say that they did; then make the same call again.",
+        "Tell the user that too many questions wait for them, and that only they can answer some: you cannot, and must "
+        "not try. Stop until they say that they did; then make the same call again.",
         type_="ask_human",
         url=case.context.page,
     )

@@ -51,8 +51,8 @@ def test_a_message_gives_no_advice_which_the_next_action_has() -> None:
 
 
 def test_every_command_that_people_are_told_exists() -> None:
-    said = [advice(one) for one in REVIEWED.values()]
-    lines = {shlex.split(found)[1:] and tuple(shlex.split(found)) for text in said for found in COMMAND.findall(text)}
+    said = [advice(json.loads(json.dumps(one).replace("CODE-CODE", "ABCD-2345"))) for one in REVIEWED.values()]
+    lines = {tuple(shlex.split(found)) for text in said for found in COMMAND.findall(text)}
     assert len(lines) >= 6
     for program, command, *rest in lines:
         assert program == "jecp-mcp"
@@ -63,7 +63,7 @@ def test_every_command_that_people_are_told_exists() -> None:
         # Parsed and not run.
         found = jecp_mcp.get_command(click.Context(jecp_mcp), command)
         assert found is not None
-        found.make_context(command, [one.replace("CODE-CODE", "ABCD-2345") for one in rest])
+        found.make_context(command, rest)
 
 
 def test_every_text_is_for_a_code_or_a_step_that_there_is() -> None:
@@ -107,5 +107,17 @@ def test_commands_are_written_as_whoever_prints_them_wants() -> None:
 
 def test_all_problems_are_told_at_once() -> None:
     issues = [{"pointer": "/n", "reason": "is missing"}, {"pointer": "", "reason": "is no object"}]
-    assert problems({"error": {"details": {"issues": issues}}}) == "/n: is missing; the arguments: is no object"
+    error = {"code": "INVALID_ARGUMENTS", "details": {"issues": issues}}
+    assert problems({"error": error}) == "/n: is missing; the arguments: is no object"
     assert problems({}) == ""
+
+
+@pytest.mark.parametrize("issues", ["all of it", ["/n"], [{"path": "/n"}], {"n": 1}, 7])
+def test_what_a_hub_says_in_the_place_of_ours_is_left_out(issues: Any) -> None:
+    assert problems({"error": {"code": "INPUT_SCHEMA_VIOLATION", "details": {"issues": issues}}}) == ""
+    assert problems({"error": {"code": "INVALID_ARGUMENTS", "details": {"issues": issues}}}) == ""
+
+
+@pytest.mark.parametrize("code", ["'; rm -rf ~", "ABCD-2345 --full", 'A"', ["ABCD-2345"], None])
+def test_no_command_has_a_word_of_a_hubs(code: Any) -> None:
+    assert advice({"error": {"code": "APPROVAL_REQUIRED", "details": {"approval_code": code}}}) == ""

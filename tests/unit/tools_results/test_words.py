@@ -104,3 +104,11 @@ def test_a_limit_that_refills_tomorrow_is_a_persons_matter() -> None:
     step = error_object(end, context())["next_action"]
     assert (step["type"], step["actor"], "tool" in step) == ("retry_after", "human", False)
     assert step["retry_after_seconds"] == 23 * 3600
+
+
+@pytest.mark.parametrize("issues", ["all of it", ["/n"], 7, {"n": 1}])
+def test_a_hubs_own_list_of_issues_is_only_passed_on(issues: object) -> None:
+    refusal = Refusal("INVALID_ARGUMENTS", "Bad", details={"issues": issues})
+    found = error_object(CallEnd(Charge.NO, CALL_ID, refusal=refusal), context())
+    assert found["error"]["details"]["issues"] == issues
+    assert found["next_action"]["hint"] == "Read the input schema, mend the arguments, then call again."
