@@ -115,6 +115,11 @@ class Asker(Protocol):
     question holds nothing that changes by itself, such as the time.
     """
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether whoever is there can be shown a question at all, as far as is known before one is asked."""
+        ...
+
     async def approve(self, question: Question) -> Reply:
         """Ask whether to buy. An answer counts once, for this very question. Raises nothing but cancellation."""
         ...
@@ -155,6 +160,11 @@ class Caller:
     asker: Asker | None = None
     host: str = "open"
     client: str = ""
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person can be asked within the call."""
+        return self.asker is not None and self.asker.can_ask
 
     async def listening(self) -> bool:
         """Whether an answer given now reaches the caller, as far as it can be told."""

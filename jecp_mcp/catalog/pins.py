@@ -387,7 +387,7 @@ def _calls(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def _reason(held: Held) -> str:
-    """Why an action is held, for the model and the log: our own words, no provider's."""
+    """Why an action is held, for any reader: our own words, no provider's."""
     told = "; ".join(dict.fromkeys(change.words for change in held.changes))
     since = "" if held.before is None else " since it was approved or first seen"
     return f"{told}{since}. Its operator can look at it and approve it"

@@ -22,7 +22,7 @@ from jecp_mcp.cli.credential_store import CredentialStore
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.publisher import Publisher
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.errors import LedgerError, PayeeError
+from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
@@ -33,6 +33,7 @@ from jecp_mcp.rails.registry import Parts, Rails, Way
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.own.handlers import ToolDeps
+from jecp_mcp.tools.own.outages import outage_words
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
@@ -76,11 +77,10 @@ class Bridge:
         return self.source.current.fetched_at is not None
 
     async def refresh(self) -> None:
-        """Fetch the catalog once. A Hub that cannot be reached is logged: what is known of it stays."""
-        try:
-            await self.source.refresh()
-        except PayeeError as exc:
-            log.warning("the catalog was not fetched: %s", exc)
+        """Fetch the catalog once. A source that cannot be reached is logged: what is known of it stays."""
+        await self.source.refresh()
+        for outage in self.source.outages:
+            log.warning("the catalog was not fetched: %s", outage_words(outage))
 
     def fresh_seconds(self) -> float:
         """For how long from now the list of tools stays what it is, as far as that is known.
@@ -185,6 +185,7 @@ async def build(
     )
     deps = ToolDeps(
         registry=registry,
+        offers=source,
         views=Views(registry, settings.tools, start.commands),
         finder=finder,
         calls=calls,

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from jecp_mcp.cli.advice import advice
 from jecp_mcp.cli.completion import complete_tools
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.cli.own_tools import CallFailed, fetch_catalog, why
+from jecp_mcp.cli.own_tools import CallFailed, why
 from jecp_mcp.cli.saved_files import check_room, remove, save
 from jecp_mcp.cli.terminal import ProgressLine, Terminal, Unshown
 from jecp_mcp.errors import PaidNotShown
+from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
     from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
@@ -70,7 +72,7 @@ def command(
     check_streams()
     result = anyio.run(pay_and_show, given, tool, parsed, output, as_json)
     if result.is_error:
-        raise CallFailed(why(result))
+        raise CallFailed(why(result, given.commands))
 
 
 def check_streams() -> None:
@@ -160,12 +162,13 @@ async def pay_and_show(
     store = ArtifactRecorder(given.artifacts, given.settings.artifacts, SystemClock())
     async with at_hub(given) as at, build(at, store=store) as bridge:
         if catalog:
-            await fetch_catalog(bridge)
+            # A catalog of an earlier run will do; what is not in it is refused with the reason.
+            await bridge.source.refresh()
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
         progress = ProgressLine()
-        caller = Caller(LOCAL, progress, Unshown(), Terminal(at.settings.hub.base_url), client="jecp-mcp call")
+        caller = Caller(LOCAL, progress, Unshown(), Terminal(at.settings.hub.base_url), client="jecp-mcp-call")
         result = await bridge.dispatcher.call(tool, arguments, caller)
         progress.end()
         _deliver(bridge, store, result, output, as_json, show_free)
@@ -194,7 +197,7 @@ def _deliver(
             print(_json(_as_json(result, saved)))
         elif not result.is_error:
             (_show if result.meta else show_free)(_output(result))
-            _print_notes(result, saved)
+            _print_notes(result, saved, bridge.start.commands)
         if output is not None and not files.files and not result.is_error:
             click.echo(f"nothing was saved to {output}: the result has no file", err=True)
         for stream in (sys.stdout, sys.stderr):
@@ -241,7 +244,8 @@ def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:
 def _output(result: ToolResult) -> Any:
     """What was bought, or what a free tool says."""
     shown = result.structured or {}
-    return shown["output"] if "receipt" in shown else shown
+    # What a model is to do next is not what a person is: they are told in their own words.
+    return shown["output"] if "receipt" in shown else {key: shown[key] for key in shown if key != "next_action"}
 
 
 def _kept(result: ToolResult) -> list[dict[str, Any]]:
@@ -261,7 +265,7 @@ def _json(value: Any) -> str:
     return text
 
 
-def _print_notes(result: ToolResult, saved: list[Path]) -> None:
+def _print_notes(result: ToolResult, saved: list[Path], commands: CommandLine) -> None:
     """What stands beside an answer: notices, the receipt, where its files are."""
     from jecp_mcp.cli import rich_output
     from jecp_mcp.tools.publishing import file_words
@@ -271,6 +275,8 @@ def _print_notes(result: ToolResult, saved: list[Path]) -> None:
         rich_output.say(line, rich_output.OK if told else "", stderr=True)
     if not result.meta:
         rich_output.say("Free: nothing was charged.", rich_output.OK, stderr=True)
+        if said := advice(result.structured or {}, commands):
+            rich_output.say(said, stderr=True)
     for path in saved:
         rich_output.say(f"saved to {path}", stderr=True)
     for one in _kept(result):

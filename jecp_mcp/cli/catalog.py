@@ -101,15 +101,17 @@ def approve(
 async def read(given: Start, limit: int) -> list[dict[str, Any]]:
     """The catalog as JSON; prices are decimal text in USDC.
 
+    Where a source is away, what is known of it from before, which is said on stderr.
+
     Raises:
-        PayeeError: the Hub cannot be reached.
+        PayeeError: a source cannot be reached, and nothing is known from before.
     """
     from jecp_mcp.cli.assembly import build
     from jecp_mcp.cli.hub_process import at_hub
     from jecp_mcp.tools.publishing.views import Views
 
     async with at_hub(given) as at, build(at) as bridge:
-        await bridge.source.refresh()
+        await _refresh(bridge)
         current = bridge.source.current
         found = [current.actions[key] for key in sorted(current.actions)[:limit]]
         aside, views = bridge.registry.quarantined, Views(bridge.registry, given.settings.tools)
@@ -122,18 +124,34 @@ async def read(given: Start, limit: int) -> list[dict[str, Any]]:
         return shown
 
 
-async def read_changes(given: Start) -> dict[str, Any]:
-    """What is held and why, what is gone, and what cannot be published, as JSON.
+async def _refresh(bridge: Bridge) -> None:
+    """Fetch the catalog; say on stderr which source is away, and what is known of it.
 
     Raises:
-        PayeeError: the Hub cannot be reached.
+        PayeeError: nothing is known because of that.
+    """
+    from jecp_mcp.tools.own.outages import outage_words
+
+    await bridge.source.refresh()
+    away = bridge.source.outages
+    if away and not bridge.source.current.actions:
+        raise PayeeError(away[0].code, f"{' '.join(map(outage_words, away))} Give the same command again later.")
+    for one in away:
+        click.echo(f"{one.code}: {outage_words(one)}", err=True)
+
+
+async def read_changes(given: Start) -> dict[str, Any]:
+    """What is held and why, what is gone, and what cannot be published, as JSON. Of a source that is away, as `read`.
+
+    Raises:
+        PayeeError: a source cannot be reached, and nothing is known from before.
         PinsUnusable: what was seen before cannot be read.
     """
     from jecp_mcp.cli.assembly import build
     from jecp_mcp.cli.hub_process import at_hub
 
     async with at_hub(given) as at, build(at) as bridge:
-        await bridge.source.refresh()
+        await _refresh(bridge)
         current = bridge.source.current
         with _doctor_named(given):
             held = bridge.pins.held(current)
@@ -151,14 +169,14 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
     """Show, ask and pin: exactly the actions that were shown, whatever the Hub offers by then.
 
     Raises:
-        PayeeError: the Hub cannot be reached, or one of the keys is not held.
+        PayeeError: one of the keys is not held, or who offers it cannot be reached.
         PinsUnusable: what was approved cannot be written down.
     """
     from jecp_mcp.cli.assembly import build
     from jecp_mcp.cli.hub_process import at_hub
 
     async with at_hub(given) as at, build(at) as bridge:
-        await bridge.source.refresh()
+        await _refresh(bridge)
         current = bridge.source.current
         with _doctor_named(given):
             held = {one.key: one for one in bridge.pins.held(current)}
@@ -171,6 +189,12 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
             print("Nothing is held.")
             return
         actions = [current.actions[one.key] for one in wanted]
+        away = {one.source: one for one in bridge.source.outages}
+        unseen = [one for one in actions if one.source in away]
+        if unseen:
+            hidden = ", ".join(one.key for one in unseen)
+            code = away[unseen[0].source].code
+            raise PayeeError(code, f"what {hidden} is now cannot be seen, so nothing was approved")
         _tell_changes({"held": [_change(one) for one in wanted]}, as_json=False)
         asked = f"Approve {'this' if len(wanted) == 1 else f'these {len(wanted)} actions'} as shown?"
         if yes or await anyio.to_thread.run_sync(lambda: click.confirm(asked, default=False)):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from jecp_mcp.errors import JecpMcpError, PayeeError
+from jecp_mcp.cli.advice import advice, problems
+from jecp_mcp.errors import JecpMcpError
+from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
-    from jecp_mcp.cli.assembly import Bridge
     from jecp_mcp.cli.options import Start
     from jecp_mcp.tools.types import ToolResult
 
@@ -41,7 +42,7 @@ def ask(
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
     if result.is_error:
-        raise CallFailed(why(result))
+        raise CallFailed(why(result, given.commands))
     return told
 
 
@@ -54,26 +55,14 @@ async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool
 
     async with at_hub(given) as at, build(at) as bridge:
         if catalog:
-            await fetch_catalog(bridge)
+            # A catalog of an earlier run will do; what is not in it is refused with the reason.
+            await bridge.source.refresh()
         return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(at.settings.hub.base_url)))
 
 
-async def fetch_catalog(bridge: Bridge) -> None:
-    """Fetch the Hub's catalog; one of an earlier run will do where the Hub is away.
-
-    Raises:
-        PayeeError: there is neither.
-    """
-    try:
-        await bridge.source.refresh()
-    except PayeeError:
-        if not bridge.known:
-            raise
-
-
-def why(result: ToolResult) -> str:
-    """The error, and what to do next, in one line."""
+def why(result: ToolResult, commands: CommandLine) -> str:
+    """The error, all that is wrong with the arguments, and what the person can do, in one line."""
     shown = dict(result.structured or {})
-    error, step = shown.get("error", {}), shown.get("next_action", {})
-    parts = [f"{error.get('code')}: {error.get('message')}", step.get("hint"), step.get("url")]
+    error, wrong = shown.get("error", {}), problems(shown)
+    parts = [f"{error.get('code')}: {error.get('message')}", wrong and f"{wrong}.", advice(shown, commands)]
     return " ".join(str(part) for part in parts if part)

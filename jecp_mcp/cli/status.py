@@ -37,7 +37,7 @@ def command(call_id: str | None, as_json: bool, **given: Any) -> None:
 
     result = anyio.run(pay_and_show, where, "jecp_status", {"call_id": call_id}, None, as_json, False, _print)
     if result.is_error:
-        raise CallFailed(why(result))
+        raise CallFailed(why(result, where.commands))
 
 
 def _list(found: Mapping[str, Any]) -> None:

@@ -36,13 +36,18 @@ class Terminal:
     def __init__(self, hub: str) -> None:
         self._hub = hub
 
+    @property
+    def can_ask(self) -> bool:
+        """As `jecp_mcp.calls.ports.Asker.can_ask`."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
     async def approve(self, question: Question) -> Reply:
         """As `jecp_mcp.calls.ports.Asker.approve`."""
         from jecp_mcp.calls import display
         from jecp_mcp.calls.ports import Decision, Reply
         from jecp_mcp.money import format_usdc
 
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not self.can_ask:
             return Reply(Decision.UNABLE, "there is no terminal")
         most = "" if question.kind.exact else "up to "
         given = display.arguments(question.arguments, display.MOST_SHOWN)

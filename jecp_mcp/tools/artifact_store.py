@@ -140,7 +140,7 @@ class ArtifactStore:
         except OSError as exc:
             raise ToolFault(
                 ARTIFACT_NOT_FOUND,
-                f"This file can no longer be read: {exc.strerror}. Nothing was charged. Look for its call.",
+                f"This file can no longer be read: {exc.strerror}. Nothing was charged.",
             ) from exc
 
     def owned(self, uri: str, owner: Principal) -> StoredArtifact:
@@ -153,8 +153,7 @@ class ArtifactStore:
         if found is None or found.owner != owner:
             raise ToolFault(
                 ARTIFACT_NOT_FOUND,
-                "There is no such file, or not any more: files are kept for some days. Nothing was charged. "
-                "Look for the call that it came with.",
+                "There is no such file, or not any more: files are kept for some days. Nothing was charged.",
             )
         return found
 

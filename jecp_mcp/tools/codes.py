@@ -21,10 +21,16 @@ CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
 """Whoever asks has no call of this id. Charged: no. Next: agent."""
 
 NOT_CHARGED: Final = "NOT_CHARGED"
-"""No money can be asked back: the call was free, or its charge is not proven. Charged: no. Next: agent."""
+"""No money can be asked back, because the call was free. Charged: no. Next: nobody."""
+
+CHARGE_NOT_PROVEN: Final = "CHARGE_NOT_PROVEN"
+"""No money can be asked back before it is known whether the call was charged. Charged: no. Next: agent."""
+
+NOT_REFUNDABLE: Final = "NOT_REFUNDABLE"
+"""No money can be asked back, because the payee named no payment. Charged: no. Next: human."""
 
 ALREADY_REGISTERED: Final = "ALREADY_REGISTERED"
-"""There is an agent account already. Charged: no. Next: agent."""
+"""There is an agent account already. Charged: no. Next: nobody."""
 
 CREDENTIALS_NOT_STORED: Final = "CREDENTIALS_NOT_STORED"
 """An account was made, and its key could not be stored. Charged: no. Next: operator."""

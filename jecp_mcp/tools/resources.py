@@ -22,6 +22,7 @@ from jecp_mcp.tools.artifact_store import LISTED, URI, StoredArtifact
 from jecp_mcp.tools.codes import INVALID_CURSOR, RESOURCE_NOT_FOUND
 from jecp_mcp.tools.next_actions.alternatives import brief
 from jecp_mcp.tools.own.handlers import OwnTools, ToolDeps
+from jecp_mcp.tools.own.outages import outage_notices
 from jecp_mcp.tools.publishing.links import unshowable
 from jecp_mcp.tools.results import FRAME
 
@@ -131,10 +132,11 @@ class Resources:
         if uri.startswith(URI):
             return await self._artifact(uri, caller)
         if uri == WALLET:
-            return _json_content(uri, await self._deps.wallet.overview(caller.principal, self._deps.account.free_calls))
+            return _json_content(uri, await self._own.wallet(caller.principal))
         if uri == RECENT:
             return _json_content(uri, await self._own.latest(caller))
         if uri == CATALOG:
+            await self._deps.offers.look_again()
             return _json_content(uri, self._catalog())
         if uri.startswith(_ACTION):
             return _json_content(uri, await self._own.describe(unquote(uri.removeprefix(_ACTION)), caller))
@@ -190,10 +192,13 @@ class Resources:
 
     def _catalog(self) -> dict[str, Any]:
         found = self._deps.finder.search("", limit=_SHOWN + 1)
+        away = self._deps.offers.outages
         names = [(action, self._deps.registry.name_of(action)) for action in found[:_SHOWN]]
         made: dict[str, Any] = {"actions": [brief(action, name) for action, name in names if name is not None]}
         if len(found) > _SHOWN:
             made["more"] = "jecp_search finds the others"
+        if away:
+            made["unreachable"] = outage_notices(away)
         return made
 
 

@@ -161,7 +161,7 @@ class Results:
             raise ToolFault(
                 ARTIFACT_NOT_STORED,
                 "The server's disk cannot store the file, so it cannot be read in pieces. Nothing was charged for "
-                "asking. Tell the user that the operator must make room.",
+                "asking.",
             )
         return tuple(kept)
 

@@ -147,7 +147,8 @@ async def test_a_person_with_the_pin_approves_one_call(
             error = error_of(await client.call_tool(INVOICE, wanted))
             step, code = error["next_action"], error["error"]["details"]["approval_code"]
             assert (step["type"], step["actor"], step["url"]) == ("ask_human", "human", server.page)
-            assert f"jecp-mcp approve {code}" in step["hint"]
+            assert f"the approval code {code} and the url" in step["hint"]
+            assert "jecp-mcp" not in step["hint"]
             assert server.pin not in str(error)
 
             assert code not in person.open().text
@@ -173,7 +174,7 @@ async def test_what_stands_in_a_prepared_call_s_way_is_answered_on_the_page_too(
             wanted = {"tool": INVOICE, "arguments": await invoice(client)}
             prepared = output_of(await client.call_tool("jecp_prepare", wanted))
             assert prepared["next_action"]["url"] == server.page
-            assert server.page in prepared["next_action"]["hint"]
+            assert prepared["next_action"]["url"] == server.page
             person.open()
             person.unlock(server.pin)
             assert "once" in person.press("Approve").text
@@ -304,15 +305,15 @@ async def test_what_the_agent_holds_opens_nothing(hub: SandboxHub, tmp_path: Pat
 
 
 @pytest.mark.slow
-async def test_a_host_on_stdio_is_sent_to_the_terminal_only(hub: SandboxHub, tmp_path: Path) -> None:
+async def test_a_host_on_stdio_is_sent_to_no_page(hub: SandboxHub, tmp_path: Path) -> None:
     async with connect(Road("stdio", MODERN), hub, tmp_path, settings=ASKING) as client:
         arguments = {"tool": "inkwell/invoice:render"}
         described = output_of(await client.call_tool("jecp_describe", arguments))
         wanted = {**arguments, "arguments": described["examples"][0]["input"]}
         step = error_of(await client.call_tool("jecp_call", wanted))["next_action"]
-    assert "jecp-mcp approve" in step["hint"]
+    assert "approval code" in step["hint"]
     assert "url" not in step
-    assert "browser" not in step["hint"]
+    assert "url" not in step["hint"]
 
 
 async def test_whoever_gives_wrong_pins_cannot_keep_the_operator_out(hub: SandboxHub, tmp_path: Path) -> None:

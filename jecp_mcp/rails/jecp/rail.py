@@ -297,8 +297,7 @@ def _terms(price: Price) -> str:
 def _missing() -> Refusal:
     return Refusal(
         CREDENTIALS_MISSING,
-        "There is no agent account on this machine for the Hub. Nothing was charged. "
-        "Register one, or have the operator set JECP_AGENT_ID and JECP_API_KEY.",
+        "There is no agent account on this machine for the Hub. Nothing was charged.",
         source="bridge",
     )
 
@@ -307,7 +306,7 @@ def _too_late(until: UnixMs) -> Refusal:
     return Refusal(
         TOO_LATE_TO_SEND,
         f"This call could be sent until {iso(until)} and is not any more: the machine slept, or its clock was set. "
-        "Nothing was sent and nothing was charged. Make the call again.",
+        "Nothing was sent and nothing was charged.",
         details={"until": iso(until)},
         source="bridge",
     )
@@ -316,8 +315,7 @@ def _too_late(until: UnixMs) -> Refusal:
 def _unwritable(cause: WireError) -> Refusal:
     return Refusal(
         INVALID_REQUEST,
-        f"The call cannot be written as a request: {cause}. Nothing was sent and nothing was charged. "
-        "Mend the arguments.",
+        f"The call cannot be written as a request: {cause}. Nothing was sent and nothing was charged.",
         source="bridge",
     )
 

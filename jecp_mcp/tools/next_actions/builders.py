@@ -18,7 +18,6 @@ from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
 from jecp_mcp.rails.codes import ACCOUNT_CHANGED
 from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE, TOO_LATE_TO_SEND
-from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.tools.next_actions.case import Case, Context
 from jecp_mcp.tools.types import Actor, NextAction
 
@@ -27,6 +26,12 @@ TOPUPS_USD: Final = (5, 20, 100)
 
 MAX_ARGUMENTS: Final = 4_000
 """The longest arguments, in characters of JSON, that an error repeats as a ready call."""
+
+LACKING: Final = "lacking"
+"""Marks an issue with the arguments that takes more than was given."""
+
+DO_NOT_INVENT: Final = " What you do not have, ask the user for: do not invent it."
+"""Follows what to do about arguments that lack something: a model makes up what it was not given."""
 
 _MAX_FOREIGN = 600
 _WORTH_WAITING = 7_200
@@ -100,7 +105,9 @@ def register(case: Case) -> NextAction:
             call=("jecp_register", {}),
         )
     return next_action(
-        case, "operator", "Tell the user: the operator must check JECP_AGENT_ID and JECP_API_KEY, then restart."
+        case,
+        "operator",
+        "Tell the user: the operator must check the agent's credentials, then restart the server. Stop here.",
     )
 
 
@@ -112,7 +119,9 @@ def retry(case: Case) -> NextAction:
     return next_action(
         case,
         "agent",
-        f"Wait {wait} s, then repeat this call unchanged." if wait else "Repeat this call unchanged.",
+        (f"Wait {wait} s, then repeat this call unchanged" if wait else "Repeat this call unchanged")
+        # Nobody knows when it is back: a model would wait for ever.
+        + ("; if it fails again, tell the user and stop." if case.refusal.code == HUB_UNREACHABLE else "."),
         call=same_call(case.context),
         wait=wait,
         type_="retry_after",
@@ -148,16 +157,7 @@ def wait_for_window(case: Case) -> NextAction:
 
 def _past_the_limit(case: Case) -> str:
     code = case.refusal.details.get("approval_code")
-    if not code:
-        return ""
-    ways = ways_to_answer(code, case.context.page, case.context.commands)
-    return f", or sooner if the operator lets this call past it, {ways}"
-
-
-def ways_to_answer(code: object, page: str | None, commands: CommandLine) -> str:
-    """By which roads a person answers what waits under a code, outside the chat; None stands for whatever waits."""
-    command = commands.line("approve", *([] if code is None else [str(code)]))
-    return f"with `{command}` in a terminal{f', or in a browser at {page}' if page else ''}"
+    return f", or sooner if the operator lets this call past it, under the approval code {code}" if code else ""
 
 
 def check_status(case: Case) -> NextAction:
@@ -182,7 +182,7 @@ def list_calls(case: Case) -> NextAction:
 
 
 def status_of_call(case: Case) -> NextAction:
-    """The status of a call that cannot be given back, which says what became of its money."""
+    """The status of a call that the request was about, which says what became of its money."""
     call_id = (case.context.arguments or {}).get("call_id")
     given = {"call_id": call_id} if isinstance(call_id, str) else {}
     return next_action(case, "agent", "Read what became of this call.", call=("jecp_status", given))
@@ -193,9 +193,11 @@ def call_of_file(case: Case) -> NextAction:
     return status_of_call(case) if "call_id" in (case.context.arguments or {}) else list_calls(case)
 
 
-def use_account(case: Case) -> NextAction:
-    """The account there is, in place of a second one."""
-    return next_action(case, "agent", "Look at the wallet of the account there is.", call=("jecp_wallet", {}))
+def without_refund(case: Case) -> NextAction:
+    """A charged call whose money cannot be asked back here."""
+    return next_action(
+        case, "human", "Tell the user that this server cannot ask for this money back. Stop here.", type_="ask_human"
+    )
 
 
 def outside_mandate(case: Case) -> NextAction:
@@ -230,23 +232,20 @@ def above_listed_price(case: Case) -> NextAction:
 
 def mend_ledger(case: Case) -> NextAction:
     """A ledger that cannot be written."""
-    command = case.context.commands.line("doctor", "--ledger")
     return next_action(
         case,
         "operator",
-        f"Tell the user: nothing can be bought before the operator has run `{command}`, which "
-        "says how to mend it. Stop here.",
+        "Tell the user: nothing can be bought before the operator has mended the spending ledger. Stop here.",
         type_="mend_ledger",
     )
 
 
 def ask_for_ruling(case: Case) -> NextAction:
     """A call that can never be proven."""
-    command = case.context.commands.line("reconcile")
     return next_action(
         case,
         "operator",
-        f"Tell the user: only the operator can rule on this call, with `{command}`. Stop here.",
+        "Tell the user: only the operator can rule on this call, outside the chat. Stop here.",
         type_="ask_operator",
     )
 

@@ -10,7 +10,6 @@ from jecp_mcp.calls.ports import CallEnd
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.wire.jecp.next_actions import HubAction
@@ -34,7 +33,6 @@ class Context:
         successor: the published name of the action that takes its place, if the catalog has one.
         offers: where other actions are looked for; None where the catalog is not at hand.
         page: where a person can answer in a browser, None where there is no such page.
-        commands: what a person is told to run.
     """
 
     tool: str
@@ -47,7 +45,6 @@ class Context:
     successor: str | None = None
     offers: Alternatives | None = None
     page: str | None = None
-    commands: CommandLine = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

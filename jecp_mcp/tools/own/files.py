@@ -49,12 +49,12 @@ async def piece(
     else:
         raise ToolFault(
             INVALID_ARGUMENTS,
-            "Neither the uri of a file nor the call_id of its call is given. Nothing was charged. Give one of them.",
+            "Neither the uri of a file nor the call_id of its call is given. Nothing was charged.",
         )
     if offset > kept.size:
         raise ToolFault(
             INVALID_ARGUMENTS,
-            f"The file has {kept.size} bytes, and none from {offset} on. Nothing was charged. Give a smaller offset.",
+            f"The file has {kept.size} bytes, and none from {offset} on. Nothing was charged.",
         )
     data = await anyio.to_thread.run_sync(partial(store.read, kept, offset, PIECE))
     shown, taken = _shown(kept, data)
@@ -68,14 +68,13 @@ async def _of_call(calls: Calls, results: Results, call_id: str, caller: Caller)
     """The files of a call, at least one; from its kept answer, so that one that was swept is there again."""
     row = await calls.reader(caller.principal).call(call_id)
     if row is None:
-        raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged. Look it up among the latest calls.")
+        raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
     end = standing(row)
     files = await results.files(end, caller) if end.answer is not None else ()
     if not files:
         raise ToolFault(
             ARTIFACT_NOT_FOUND,
-            "This call brought no file, or its answer is no longer kept. Nothing was charged for asking. "
-            "Ask for its status.",
+            "This call brought no file, or its answer is no longer kept. Nothing was charged for asking.",
         )
     return files
 

@@ -13,10 +13,10 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
-from jecp_mcp.tools.next_actions.builders import topup_amount, ways_to_answer
+from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, topup_amount
+from jecp_mcp.tools.next_actions.human_approval import only_the_user
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.schemas.arguments import Problem
@@ -34,10 +34,11 @@ Issue = dict[str, Any]
 def invalid_arguments(found: PublishedTool, problems: Sequence[Problem]) -> dict[str, Any]:
     """What is wrong with the arguments; nothing is prepared."""
     issues = [_argument(problem, found.card.input_schema) for problem in problems[:MAX_ISSUES]]
+    lacking = any(problem.lacking for problem in problems)
     step = NextAction(
         "revise_request",
         "agent",
-        "Mend the arguments as the issues say, then prepare the call again.",
+        f"Mend the arguments as the issues say, then prepare the call again.{DO_NOT_INVENT if lacking else ''}",
         "bridge",
         tool="jecp_describe",
         arguments={"tool": found.name},
@@ -50,8 +51,9 @@ def summary(
     made: Preparation,
     balance: MicroUSDC | None,
     page: str | None,
-    commands: CommandLine,
     left: Sequence[str] = (),
+    *,
+    can_ask: bool = False,
 ) -> dict[str, Any]:
     """A prepared call as the model sees it; amounts are decimal text in USDC.
 
@@ -60,8 +62,8 @@ def summary(
         made: what was prepared.
         balance: what the wallet holds, where that is known.
         page: where a person can answer in a browser, None where there is no such page.
-        commands: what a person is told to run.
         left: what could not be checked in these arguments, beyond what the tool's card says.
+        can_ask: whether a person can be asked within the call that executes it.
     """
     call, grant = made.call, made.grant
     issues = [
@@ -81,24 +83,16 @@ def summary(
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = next_action_object(_next(found, made, balance, page, commands))
+    told["next_action"] = next_action_object(_next(found, made, balance, page, can_ask=can_ask))
     return told
 
 
 def _next(
-    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, commands: CommandLine
+    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, *, can_ask: bool
 ) -> NextAction:
-    if made.approval is not None:
-        _, asked = made.approval
-        return NextAction(
-            "ask_human",
-            "human",
-            f"Tell the user what it costs and that they approve it {ways_to_answer(asked.grant_id, page, commands)}. "
-            "Or execute it: that asks them here, where this host can ask.",
-            "bridge",
-            url=page,
-        )
     execute = ("jecp_execute", {"prepared_id": made.grant.grant_id})
+    if made.approval is not None and not can_ask:
+        return _ask_outside(made, page)
     never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
     if never:
         return _cheaper(found.action, min(never))
@@ -114,7 +108,25 @@ def _next(
             tool="jecp_topup",
             arguments={"amount_usd": topup_amount(least - balance)},
         )
-    return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
+    hint = "Execute it to buy it."
+    if made.approval is not None:
+        hint = "Execute it: the user is asked here whether to buy it, before anything is paid."
+    return NextAction("execute", "agent", hint, "bridge", tool=execute[0], arguments=execute[1])
+
+
+def _ask_outside(made: Preparation, page: str | None) -> NextAction:
+    """A person's word, which may come after the price is held no more: it stands by itself."""
+    assert made.approval is not None
+    _, asked = made.approval
+    return NextAction(
+        "ask_human",
+        "human",
+        f"{only_the_user(asked.grant_id, page)} Stop until they say that they did; then execute it. After "
+        f"{iso(made.grant.expires_at)} prepare it again first: at this price their approval stands until "
+        f"{iso(asked.expires_at)}.",
+        "bridge",
+        url=page,
+    )
 
 
 def _cheaper(action: Offer, most: MicroUSDC) -> NextAction:
@@ -189,7 +201,7 @@ def _left_to_hub(left: Sequence[str]) -> list[Issue]:
 
 def _argument(problem: Problem, schema: Mapping[str, Any]) -> Issue:
     issue = _issue(INVALID_ARGUMENTS, clean(problem.reason, _REASON, one_line=True), location=problem.pointer)
-    expected = _schema_at(schema, problem.pointer)
+    expected = _schema_at(schema, problem.pointer) if problem.schema else {}
     if expected:
         issue["suggested_fix"] = f"Give {problem.pointer or 'an object'} as {jsontext.dumps(expected).decode()}."
     return issue

@@ -225,7 +225,9 @@ def call_summary(row: CallRow) -> dict[str, Any]:
         made |= amount_charged("charged_usdc", row.charged, estimated=refusals.estimated(row))
     if row.state in CHARGED and row.charged > row.held:
         made["allowed_usdc"] = format_usdc(row.held)
-        made["warning"] = "The payee says that it took more than this call was allowed to cost. Tell the user."
+        made["warning"] = (
+            "The payee says that it took more than this call was allowed to cost, which the operator must check."
+        )
     if row.refunded:
         made["refunded_usdc"] = format_usdc(row.refunded)
     if row.state in OPEN and row.provable_until is not None:

@@ -37,7 +37,7 @@ TERMINAL: Final = ResultProfile(structured=True, bounded=False)
 """The command line, which prints what is structured."""
 
 CLIENTS: Final = (
-    ("jecp-mcp call", TERMINAL),
+    ("jecp-mcp-call", TERMINAL),
     ("claude-code", ResultProfile(structured=True, drops_blocks=True)),
     ("codex-mcp-client", ResultProfile(structured=True, drops_blocks=True)),
     ("visual studio code", ResultProfile(structured=True, keeps_files=True)),

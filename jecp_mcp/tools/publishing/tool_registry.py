@@ -109,6 +109,11 @@ class ToolRegistry:
         return True
 
     @property
+    def empty(self) -> bool:
+        """Whether there is nothing at all, be it set aside."""
+        return not self._actions
+
+    @property
     def collisions(self) -> tuple[Collision, ...]:
         """Actions that had the same plain name, and what they are called instead."""
         return self._names().collisions

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from mcp import Client
@@ -20,8 +20,9 @@ from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.server.elicitation import Askers
 from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.mcp_server import build_server
-from jecp_mcp.tools.prompts import INSTRUCTIONS
-from tests.contract.tools.shop import INVOICE, Shop, opened
+from jecp_mcp.settings import ToolSettings
+from jecp_mcp.tools.prompts import instructions
+from tests.contract.tools.shop import ACTIONS, INVOICE, Shop, catalog, opened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ["legacy", "2026-07-28"])]
 
@@ -205,5 +206,23 @@ async def test_prompts_carry_their_arguments_and_name_what_is_missing(tmp_path: 
 async def test_the_instructions_reach_the_host_and_cost_little(tmp_path: Path, era: str) -> None:
     # Only a client that asks what the server is hears them; one that knows the protocol beforehand need not ask.
     async with reading(tmp_path, "legacy" if era == "legacy" else "auto") as at:
-        assert at.client.instructions == INSTRUCTIONS
-    assert len(INSTRUCTIONS) / 4 <= 150
+        assert at.client.instructions == instructions("direct")
+        assert "can be bought at once, by name" in at.client.instructions
+
+
+@pytest.mark.parametrize("mode", ["direct", "search"])
+async def test_the_instructions_fit_how_actions_are_published_when_the_client_asks(
+    tmp_path: Path, era: str, mode: Literal["direct", "search"]
+) -> None:
+    async with opened(tmp_path, tools=ToolSettings(mode="auto", max_tools=2)) as shop:
+        server = build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10))
+        shop.registry.publish(catalog([INVOICE] if mode == "direct" else ACTIONS))
+        async with Client(server, mode="legacy" if era == "legacy" else "auto") as client:
+            said = client.instructions or ""
+            listed = {tool.name for tool in (await client.list_tools()).tools}
+    assert said == instructions(mode)
+    assert ("docs_invoice_render" in listed) == ("The actions in your tool list" in said)
+    assert ("never enters your tool list" in said) == (mode == "search")
+    for part in ("timed out", "jecp_status says which, for free", "cannot be corrected once it is paid for"):
+        assert part in said
+    assert len(said) / 4 <= 220

@@ -392,7 +392,7 @@ async def test_status_lists_the_latest_calls_of_this_principal_only(tmp_path: Pa
 async def test_a_second_account_is_not_made(tmp_path: Path) -> None:
     async with opened(tmp_path) as shop:
         found = error(await shop.dispatcher.call("jecp_register", {}, ME))
-    assert (found["error"]["code"], found["next_action"]["tool"]) == ("ALREADY_REGISTERED", "jecp_wallet")
+    assert (found["error"]["code"], "next_action" in found) == ("ALREADY_REGISTERED", False)
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,18 @@ import pytest
 
 from jecp_mcp.catalog import snapshot
 from jecp_mcp.cli.main import SECTIONS, _run, jecp_mcp
-from jecp_mcp.clock import UnixMs
+from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.caps import meters_for
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.records import Conclusion, Reservation
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.settings import MandateSettings
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
+from jecp_mcp.settings import CatalogSettings, MandateSettings
+from tests.unit.catalog.hubs import FakeHub, capability
 
+AWAY = "http://127.0.0.1:9"
 LIMITS = '[{"match":"docs/*","daily_usdc":"1.00","per_call_usdc":"0.10"}]'
 
 
@@ -245,6 +248,39 @@ def test_what_became_of_a_call_is_known_without_a_hub(run: Any, state: Path) -> 
     status, out, err = run("status", "call_third", "--json", "--hub", "http://127.0.0.1:9")
     assert (status, json.loads(out)["error"]["code"]) == (1, "CALL_NOT_FOUND")
     assert err.startswith("jecp-mcp: CALL_NOT_FOUND")
+
+
+def test_what_is_known_of_a_hub_that_is_away_is_listed_and_said_to_be_old(run: Any, state: Path) -> None:
+    sold, remembered = capability("acme/pdf", "make", "merge"), 2
+    pages = {"type": "array", "minItems": 2}
+    sold["actions"][1]["input_schema"] = {
+        "type": "object", "properties": {"pages": pages, "quality": {}}, "required": ["pages"], "additionalProperties": False,
+    }  # fmt: skip
+    hub = FakeHub([sold])
+    anyio.run(CatalogSource(hub, AWAY, state / "catalog.jsonl", CatalogSettings(), SystemClock()).refresh)
+    for arguments in (("catalog", "--json"),):
+        status, out, err = run(*arguments, "--hub", AWAY)
+        assert (status, len(json.loads(out))) == (0, remembered)
+        [line] = err.splitlines()
+        assert line.startswith(f"HUB_UNREACHABLE: {AWAY} has given no catalog since 2")
+        assert f"{remembered} of its offers are known, as of 2" in line
+    status, out, err = run("call", "acme_pdf_make", "{}", "--hub", AWAY)
+    assert (status, out) == (1, "")
+    assert err.startswith("jecp-mcp: CREDENTIALS_MISSING: ")
+    assert re.search(r"`.*jecp-mcp register .*` makes one", err)
+    _, _, err = run("call", "acme_pdf_merge", '{"pages": [1], "qualty": 1}', "--hub", AWAY)
+    assert err == (
+        "jecp-mcp: INVALID_ARGUMENTS: The arguments of acme_pdf_merge do not fit its schema (2 problems). "
+        "Nothing was charged. /pages: needs at least 2 items, and has 1; "
+        '/qualty: is no property that is known here (the nearest is "quality").\n'
+    )
+    status, out, err = run("call", "jecp_prepare", '{"tool": "acme_pdf_merge", "arguments": {}}', "--hub", AWAY)
+    assert (status, json.loads(out)["issues"][0]["message"], err) == (0, "is missing", "Free: nothing was charged.\n")
+    assert "next_action" not in out
+    _, _, err = run("call", "acme_pdf_mrge", "{}", "--hub", AWAY)
+    assert err.startswith("jecp-mcp: HUB_UNREACHABLE: 'acme_pdf_mrge' is not among the offers known here.")
+    assert "Did you mean acme_pdf_merge" in err
+    assert "tell the user" not in err
 
 
 def test_a_sandbox_that_does_not_start_is_told_and_ends_the_server(run: Any, state: Path) -> None:

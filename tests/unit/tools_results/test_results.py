@@ -44,7 +44,7 @@ DESKTOP, CLAUDE, CODEX, CODE, INSPECTOR, NAMELESS, TERMINAL = (
         "Visual Studio Code",
         "inspector-client",
         "mcp",
-        "jecp-mcp call",
+        "jecp-mcp-call",
     )
 )
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(64)
@@ -125,14 +125,14 @@ async def test_an_output_of_any_kind_stands_beside_the_receipt_and_never_in_its_
             {"amount": MicroUSDC(900_000_000)},
             (
                 "Paid. docs says that it took $900.00 where at most $0.05 was allowed, which the operator must check "
-                f"(`jecp-mcp reconcile`) (tx tx_9). Tell the user; balance $0.43. Call {CALL_ID}."
+                f"(tx tx_9); balance $0.43. Call {CALL_ID}."
             ),
         ),
         (
             {"amount": MicroUSDC(900_000_000), "stored": True},
             (
                 "Paid. docs says that it took $900.00 where at most $0.05 was allowed, which the operator must check "
-                f"(`jecp-mcp reconcile`) (tx tx_9). Tell the user. Call {CALL_ID}."
+                f"(tx tx_9). Call {CALL_ID}."
             ),
         ),
         ({"stored": True}, f"Already paid $0.05 to docs (tx tx_9); not charged again. Call {CALL_ID}."),
