@@ -275,7 +275,8 @@ async def test_a_terminal_lists_the_oldest_question_first_and_how_many_more_ther
 
         status, first = await types("approve")
         assert (status, listed(first)) == (0, codes[:ON_A_PAGE])
-        assert f"1 to {ON_A_PAGE} of {ON_A_PAGE + 2}; 2 more: jecp-mcp approve --page 2" in first
+        assert f"1 to {ON_A_PAGE} of {ON_A_PAGE + 2}; 2 more: " in first
+        assert f"jecp-mcp approve --page 2 --state-dir {tmp_path}" in first
         # There is no page 7, so the last one is listed.
         status, second = await types("approve", "--page", "7")
         assert (status, listed(second)) == (0, codes[ON_A_PAGE:])

@@ -11,10 +11,12 @@ import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jecp_mcp.cli.checks.limit_conflicts import Place
 from jecp_mcp.settings.loading import PREFIX
+
+_ASSIGNMENT: Final = re.compile(r"(\s*([A-Za-z0-9_-]+)\s*=\s*)(\"[^\"]*\"|'[^']*')(\s*(?:#.*)?)")
 
 
 def change_command(place: Place, value: str | None, environ: Mapping[str, str], file: Path) -> str | None:
@@ -48,13 +50,12 @@ def _edit(text: str, place: Place, value: str | None) -> tuple[int, str | None] 
     wanted = _changed(tomllib.loads(text), place, value)
     if wanted is None:
         return None
-    assignment = re.compile(rf"(\s*{re.escape(str(place[-1]))}\s*=\s*)(\"[^\"]*\"|'[^']*')(\s*(?:#.*)?)")
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        found = assignment.fullmatch(line)
-        if found is None:
+        found = _ASSIGNMENT.fullmatch(line)
+        if found is None or found[2] != place[-1]:
             continue
-        new = None if value is None else f'{found[1]}"{value}"{found[3]}'
+        new = None if value is None else f'{found[1]}"{value}"{found[4]}'
         tried = [*lines[:number], new or "", *lines[number + 1 :]]
         if tomllib.loads("\n".join(tried)) == wanted:
             return number + 1, new

@@ -190,7 +190,7 @@ def test_a_newer_ledger_is_refused_and_named(seat: Seat) -> None:
     seat.refuses()
     [fault] = seat.wrong("--ledger").values()
     assert "newer version" in fault["what"]
-    assert "upgrade" in fault["mend"]
+    assert fault["mend"] == "update jecp-mcp"
 
 
 @pytest.mark.slow
@@ -339,9 +339,11 @@ def test_settings_credentials_hub_and_catalog_are_each_named(seat: Seat, tmp_pat
     kept.chmod(0o644)
     fault = seat.wrong()["credentials"]
     assert f"chmod 600 {kept}" in fault["mend"]
-    assert set(seat.wrong("--mend")) == {"catalog"}
+    closed = seat.wrong("--mend")
+    assert set(closed) == {"credentials", "catalog"}
+    assert f"refuses agent agent_1 with the key from {kept}" in closed["credentials"]["what"]
     seat.env["JECP_BASE_URL"] = "http://127.0.0.1:9"
-    assert "does not answer" in seat.wrong()["hub"]["what"]
+    assert "does not answer" in seat.wrong()["sandbox"]["what"]
     assert seat.wrong("--ledger") == {}
     (tmp_path / "wrong.toml").write_text("[mandate]\ndaily_usdc = 5\n")
     found = seat.wrong("--config", str(tmp_path / "wrong.toml"))
