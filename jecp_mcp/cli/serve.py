@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from jecp_mcp.cli.assembly import Bridge
-    from jecp_mcp.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
@@ -125,20 +124,23 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
             serve = transports.serve_http if transport == "http" else transports.serve_sse
             bound = transports.listen(given.settings.server)
             with _signals_for_http():
-                await serve(server, given.settings.server, bound, _approvals(bridge, given.settings.server, bound))
+                await serve(server, given.settings.server, bound, _pages(bridge, given, bound, transport))
         tasks.cancel_scope.cancel()
 
 
-def _approvals(bridge: Bridge, settings: ServerSettings, bound: socket) -> Sequence[Route]:
-    """The page on which a person answers what the host could not ask; its PIN is for whoever reads stderr."""
+def _pages(bridge: Bridge, given: Start, bound: socket, transport: str) -> Sequence[Route]:
+    """The pages for people. One takes answers to what the host could not ask; its PIN is for whoever reads stderr."""
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.server.approvals import PATH, ApprovalsPage, Gate
-    from jecp_mcp.server.transports import origin
+    from jecp_mcp.server.front_page import FrontPage
+    from jecp_mcp.server.transports import PATHS, origin
 
-    gate = Gate(SystemClock())
-    bridge.dispatcher.page = f"{origin(settings, bound)}{PATH}"
+    clock, here = SystemClock(), origin(given.settings.server, bound)
+    gate = Gate(clock)
+    bridge.dispatcher.page = f"{here}{PATH}"
     print(f"approvals are answered at {bridge.dispatcher.page}, PIN {gate.pin}", file=sys.stderr, flush=True)
-    return ApprovalsPage(bridge.ledger, gate, bound.getsockname()[1]).routes()
+    front = FrontPage(transport, here + PATHS[transport], given.settings.hub.base_url, bridge.dispatcher.page)
+    return [*front.routes(), *ApprovalsPage(bridge.ledger, gate, bound.getsockname()[1], clock).routes()]
 
 
 @contextmanager

@@ -155,7 +155,12 @@ def _past_the_limit(case: Case) -> str:
 def ways_to_answer(code: object, page: str | None) -> str:
     """By which roads a person answers what waits under a code, outside the chat; None stands for whatever waits."""
     command = f"jecp-mcp approve {code}" if code is not None else "jecp-mcp approve"
-    return f"with `{command}` in a terminal{f', or in a browser at {page}' if page else ''}"
+    return f"with `{command}` in a terminal{f', or in a browser at {address_of(code, page)}' if page else ''}"
+
+
+def address_of(code: object, page: str | None) -> str | None:
+    """Where a browser opens what waits under a code, or all that waits; None where there is no page."""
+    return f"{page}/{code}" if page is not None and code is not None else page
 
 
 def check_status(case: Case) -> NextAction:

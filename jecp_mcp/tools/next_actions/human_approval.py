@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jecp_mcp.money import parse_usdc
-from jecp_mcp.tools.next_actions.builders import next_action, same_call, wait_for_window, ways_to_answer
+from jecp_mcp.tools.next_actions.builders import address_of, next_action, same_call, wait_for_window, ways_to_answer
 from jecp_mcp.tools.next_actions.case import Case
 from jecp_mcp.tools.next_actions.catalog_lookups import cheaper
 from jecp_mcp.tools.types import NextAction
@@ -18,7 +18,7 @@ def approve(case: Case) -> NextAction:
         "human",
         f"Tell the user what it costs and that {how}. Stop until they say so; then make the same call again.",
         type_="ask_human",
-        url=case.context.page if code else None,
+        url=address_of(code, case.context.page) if code else None,
     )
 
 
@@ -77,7 +77,7 @@ def full_limit(case: Case) -> NextAction:
         "operator",
         f"Tell the user: this limit is full, and only the operator can decide on it, {how}. Stop here.",
         type_="ask_operator",
-        url=case.context.page,
+        url=address_of(code, case.context.page),
     )
 
 

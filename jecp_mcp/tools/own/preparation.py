@@ -15,7 +15,7 @@ from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
-from jecp_mcp.tools.next_actions.builders import topup_amount, ways_to_answer
+from jecp_mcp.tools.next_actions.builders import address_of, topup_amount, ways_to_answer
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.schemas.arguments import Problem
@@ -87,7 +87,7 @@ def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, pa
             f"Tell the user what it costs and that they approve it {ways_to_answer(asked.grant_id, page)}. "
             "Or execute it: that asks them here, where this host can ask.",
             "bridge",
-            url=page,
+            url=address_of(asked.grant_id, page),
         )
     execute = ("jecp_execute", {"prepared_id": made.grant.grant_id})
     never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
