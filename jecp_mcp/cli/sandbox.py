@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from importlib import import_module
@@ -97,16 +96,12 @@ async def _serve_until_stopped(
         loop.add_signal_handler(number, serving.cancel)
     if linger is not None:
         end = partial(loop.call_soon_threadsafe, serving.cancel)
-        threading.Thread(target=_when_unused, args=(record, linger, end), name="users", daemon=True).start()
+        threading.Thread(target=_when_unused, args=(record.users(), linger, end), name="users", daemon=True).start()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
 
 
-def _when_unused(record: HubRecord, linger: float, then: Callable[[], object]) -> None:
-    while True:
-        record.wait_until_unused()
-        time.sleep(linger)
-        if record.close_for_users():
-            break
+def _when_unused(users: int, linger: float, then: Callable[[], object]) -> None:
+    HubRecord.close_when_unused(users, linger)
     with contextlib.suppress(RuntimeError):  # the loop has ended already
         then()
