@@ -23,6 +23,7 @@ from jecp_mcp.mandate.grants import MOST_QUESTIONS
 from jecp_mcp.pages import source_of
 from jecp_mcp.server.approvals import PATH, SESSION_SECONDS, Gate
 from jecp_mcp.server.approvals_html import SCRIPT
+from tests.acceptance.browser import browser, needs_browser
 from tests.acceptance.invoices import ASKING, INVOICE, PRICE, invoice, paid
 from tests.acceptance.roads import (
     LEGACY,
@@ -231,9 +232,34 @@ async def test_an_agent_that_can_reach_the_page_can_approve_nothing(hub: Sandbox
                 httpx2.get(f"{aimed}?answer=approve&token={token}", cookies=cookie),
             ]
             assert [answer.status_code for answer in attempts] == [403] * 9 + [400, 403, 403, 200]
-            assert all("Approve" not in answer.text.replace("Approvals", "") for answer in attempts)
+            assert all("inkwell" not in answer.text for answer in attempts)
             assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "APPROVAL_REQUIRED"
     assert paid(hub) == 0
+
+
+@pytest.mark.slow
+@needs_browser
+async def test_one_pin_opens_every_link_of_a_session_in_a_real_browser(hub: SandboxHub, tmp_path: Path) -> None:
+    with served(hub, tmp_path / "state") as server, browser(tmp_path / "profile") as tab:
+        async with host(server.mcp, MODERN) as client:
+            wanted = await invoice(client)
+            link = error_of(await client.call_tool(INVOICE, wanted))["next_action"]["url"]
+            tab.open(link)
+            tab.wait_for("The PIN is in the output")
+            tab.type("AAAA-AAAA-AAAA-AAAA")
+            tab.wait_for("That is not the PIN.")
+            tab.type(server.pin)
+            tab.wait_for("Back to all")
+            # The style sheet and the script are those that the page's own rules let in.
+            assert tab.evaluate("getComputedStyle(document.querySelector('.amount')).fontWeight") == "700"
+            for address in (server.page, link):
+                tab.open("about:blank")
+                tab.open(address)
+                tab.wait_for("0.05 USDC")
+            assert tab.evaluate("[...document.querySelectorAll('button')].at(1).click()") is None
+            tab.wait_for("Approved inkwell/invoice:render for 0.05 USDC, once, until today")
+            assert not (await client.call_tool(INVOICE, wanted)).is_error
+    assert paid(hub) == 1
 
 
 @pytest.mark.slow
@@ -257,7 +283,7 @@ async def test_a_cookie_that_another_port_of_the_machine_came_by_opens_nothing(h
                 # The page of that other server, in the person's browser, sending the form itself.
                 httpx2.post(server.page, headers=beside, cookies=stolen, data={"token": token}),
             ]
-            assert all(code not in answer.text and token not in answer.text for answer in attempts)
+            assert all("inkwell" not in answer.text and token not in answer.text for answer in attempts)
             assert [answer.status_code for answer in attempts] == [200, 403, 403, 403, 403]
             assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "APPROVAL_REQUIRED"
             # The person's own page still works.
