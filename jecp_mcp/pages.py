@@ -1,7 +1,7 @@
 """How every page for people looks: one style sheet, one frame, one set of headers, one way to write times. No I/O.
 
 Nothing is loaded from elsewhere, and the Content-Security-Policy admits this style sheet alone, by its digest. Colours
-are those of two palettes, light and dark, whose contrast tests compute (WCAG 2.2 §1.4.3, §1.4.11).
+are those of two palettes, light and dark, whose contrast tests compute (WCAG 2.2, level AA).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ form > button { margin-top: 1rem }
 
 
 def source_of(text: str) -> str:
-    """A style sheet or script of ours as a Content-Security-Policy names it (CSP Level 3 §2.3.1)."""
+    """A style sheet or script of ours as a Content-Security-Policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -136,7 +136,7 @@ def price_table(columns: tuple[str, str], rows: Sequence[tuple[str, str]]) -> st
 
 
 def wants_html(accept: str | None) -> bool:
-    """Whether an Accept header asks for a page, as a browser's does, rather than for data (RFC 9110 §12.5.1)."""
+    """Whether an Accept header asks for a page, as a browser's does, rather than for data."""
     wanted: dict[str, float] = {}
     for part in (accept or "").lower().split(","):
         kind, *parameters = (text.strip() for text in part.split(";"))

@@ -8,7 +8,7 @@ answered, so neither another site in the person's browser nor a proxy can reach 
 A browser sends a cookie to every port of a host (RFC 6265 §8.5), so a web server that an agent runs on this machine can
 come by it. The cookie alone therefore shows and answers nothing: each form carries a token beside it, which is given
 only to whoever sends the PIN or the token itself. A script keeps that token in the browser's storage for this very
-origin (HTML §12.2.3), so that the PIN is asked for once a session; without scripts it is asked for by every link.
+origin, so that the PIN is asked for once a session; without scripts it is asked for by every link.
 """
 
 from __future__ import annotations

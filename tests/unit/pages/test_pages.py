@@ -15,9 +15,9 @@ TEXT = [
     ("ink", "ground"), ("ink", "card"), ("soft", "ground"), ("soft", "card"), ("act", "ground"), ("act", "card"),
     ("act-ink", "act"), ("good", "card"), ("note", "note-ground"),
 ]  # fmt: skip
-"""Which colour is written on which: 4.5 to 1 (WCAG 2.2 §1.4.3)."""
+"""Which colour is written on which: 4.5 to 1 (WCAG 2.2, contrast of text)."""
 EDGES = [("edge", "ground"), ("edge", "card"), ("act", "ground"), ("act", "card")]
-"""What shows where a field, a button or the focus is: 3 to 1 (§1.4.11)."""
+"""What shows where a field, a button or the focus is: 3 to 1 (contrast of what is no text)."""
 
 
 def palettes() -> dict[str, dict[str, str]]:
