@@ -16,7 +16,7 @@ from jecp_mcp import extras
 from jecp_mcp.cli.examples import examples
 
 if TYPE_CHECKING:
-    from jecp_mcp.cli.hub_process import SandboxHub
+    from jecp_mcp.cli.hub_record import SandboxHub
 
 PER_CALL, PER_DAY = "0.25", "2.00"
 
@@ -45,12 +45,13 @@ async def _play(folder: Path, output: Path) -> int:
 
     from jecp_mcp.cli.demo_log import DemoLog
     from jecp_mcp.cli.demo_script import DemoScript, Host
-    from jecp_mcp.cli.hub_process import sandbox_hub
+    from jecp_mcp.cli.hub_process import private_hub
+    from jecp_mcp.cli.hub_record import HubRecord
 
     state = folder / "state"
     with (folder / "log").open("w+", encoding="utf-8") as log:
         try:
-            async with sandbox_hub(folder / "hub.sqlite", log=log) as hub:
+            async with private_hub(folder / "hub.sqlite") as hub:
                 server = StdioServerParameters(
                     command=sys.executable,
                     args=["-m", "jecp_mcp", "serve", "--state-dir", str(state)],
@@ -64,6 +65,9 @@ async def _play(folder: Path, output: Path) -> int:
             # What the two processes said is in a folder that is about to go.
             log.seek(0)
             sys.stderr.write(log.read())
+            hub_log = HubRecord(folder / "hub.sqlite").log
+            if hub_log.exists():
+                sys.stderr.write(hub_log.read_text(encoding="utf-8"))
             raise
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.cli import ledger
-from jecp_mcp.cli.hub_process import SandboxHub
+from jecp_mcp.cli.hub_record import SandboxHub
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.sandbox_client import SandboxClient
 from jecp_mcp.http import Http

@@ -1,78 +1,95 @@
-"""A sandbox Hub as a child process: started, waited for, and ended with whoever started it.
+"""A sandbox Hub as a process of its own: joined where one runs on this file, else started.
 
-The child watches its standard input and ends when that closes, so it also ends when this process is killed.
+It belongs to no one of its users: any of them may be killed, the one who started it too. It ends when nobody has used
+it for a while; when it is killed, whoever still uses it starts it again, at the same address with the same books.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+import zlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import Final
 
 import anyio
-import anyio.abc
+import anyio.to_thread
 from pydantic import SecretStr
 
 from jecp_mcp import extras
 from jecp_mcp.cli.codes import SANDBOX_FAILED
+from jecp_mcp.cli.hub_record import HubRecord, SandboxHub
 from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.settings import Credentials
 
-START_SECONDS = 30.0
-_END_SECONDS = 5.0
-_MOST_BYTES = 65_536
-_KEPT = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"})
-_KEPT_STARTS = ("LC_", "PYTHON")
+log = logging.getLogger(__name__)
 
+START_SECONDS: Final = 30.0
+LINGER_SECONDS: Final = 30.0
+"""How long a Hub stays when nobody uses it: a client that starts a server for each call comes again soon."""
 
-@dataclass(frozen=True, slots=True)
-class SandboxHub:
-    """A running sandbox Hub and its test agent."""
-
-    url: str
-    agent_id: str
-    api_key: str = field(repr=False)
-    control_key: str = field(repr=False)
+_WATCH_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.05
+_PORTS: Final = range(20_000, 30_000)
+"""Where a first port is looked for: below those that systems give to outgoing connections."""
+_MOST_PORTS: Final = 50
+_KEPT: Final = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"})
+_KEPT_STARTS: Final = ("LC_", "PYTHON")
 
 
 @asynccontextmanager
-async def sandbox_hub(data: Path, *, log: IO[str] | None = None) -> AsyncIterator[SandboxHub]:
-    """Run a sandbox Hub that keeps its state in `data`.
+async def sandbox_hub(data: Path, *, linger: float = LINGER_SECONDS) -> AsyncIterator[SandboxHub]:
+    """Use the sandbox Hub that keeps its state in `data`; one that runs is joined.
 
     Args:
         data: its SQLite file.
-        log: where its stderr goes; to ours when not given.
+        linger: how many seconds a Hub that is started here stays when nobody uses it any more.
 
     Raises:
         ExtraMissing: what its work needs is not installed.
-        PayeeError: it did not start; its own words are on its stderr.
+        PayeeError: it did not start; with its last words.
+        SettingsError: there is no place for its files.
     """
     extras.SANDBOX.require()
-    data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "jecp_mcp", "sandbox", "--port", "0", "--data", str(data), "--with-parent"]
-    async with await anyio.open_process(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=_environment(os.environ)
-    ) as process:
-        try:
-            with anyio.move_on_after(START_SECONDS) as limit:
-                hub = await _ready(process)
-            if limit.cancelled_caught:
-                raise PayeeError(SANDBOX_FAILED, f"the sandbox Hub was not ready within {START_SECONDS:.0f} s")
+    record = HubRecord(data)
+    record.create()
+    async with AsyncExitStack() as stack:
+        await _use(record, stack)
+        hub = await _join(record, linger, [*filter(None, [record.port]), *_ports_of(record.data)])
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks.start_soon(_keep_running, record, linger, int(hub.url.rpartition(":")[2]))
+        yield hub
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def private_hub(data: Path) -> AsyncIterator[SandboxHub]:
+    """A sandbox Hub for this block alone, which has ended when the block has.
+
+    Raises:
+        ExtraMissing: what its work needs is not installed.
+        PayeeError: it did not start; with its last words.
+    """
+    try:
+        async with sandbox_hub(data, linger=0) as hub:
             yield hub
-        finally:
-            await _end(process)
+    finally:
+        with anyio.move_on_after(START_SECONDS, shield=True):
+            while HubRecord(data).lives():  # noqa: ASYNC110 - another process's lock tells nobody
+                await anyio.sleep(_POLL_SECONDS)
 
 
 @asynccontextmanager
 async def sandbox_start(given: Start) -> AsyncIterator[Start]:
-    """A sandbox Hub in the place of the configured Hub and account, with everything else as it was."""
+    """The state folder's sandbox Hub in the place of the configured Hub and account, with all else as it was."""
     async with sandbox_hub(given.state / "sandbox.sqlite") as hub:
         there = given.settings.hub.model_copy(update={"base_url": hub.url})
         credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="sandbox")
@@ -93,35 +110,106 @@ async def at_hub(given: Start) -> AsyncIterator[Start]:
         yield there
 
 
+async def _use(record: HubRecord, stack: AsyncExitStack) -> None:
+    """Use the Hub until `stack` is left; one that is ending is waited for.
+
+    Raises:
+        PayeeError: it does not end.
+    """
+    with anyio.move_on_after(START_SECONDS):
+        while True:
+            with ExitStack() as attempt:
+                if attempt.enter_context(record.use()):
+                    stack.enter_context(attempt.pop_all())
+                    return
+            await anyio.sleep(_POLL_SECONDS)
+    raise PayeeError(SANDBOX_FAILED, f"the sandbox Hub is ending and did not within {START_SECONDS:.0f} s")
+
+
+async def _join(record: HubRecord, linger: float, ports: Iterable[int]) -> SandboxHub:
+    """The Hub that lives, or is started at the first of `ports` that is free, once it answers.
+
+    Raises:
+        PayeeError: it does not come to that.
+    """
+    started = None
+    with anyio.move_on_after(START_SECONDS):
+        while True:
+            if started is None:
+                started = _start_unless_alive(record, linger, ports)
+                if started is not None:
+                    await anyio.to_thread.run_sync(started.wait)
+            elif not record.lives():
+                words = record.last_words() or "it ended before it was ready"
+                raise PayeeError(SANDBOX_FAILED, f"the sandbox Hub did not start: {words}")
+            if (hub := record.hub) is not None:
+                return hub
+            await anyio.sleep(_POLL_SECONDS)
+    raise PayeeError(SANDBOX_FAILED, f"the sandbox Hub was not ready within {START_SECONDS:.0f} s; see {record.log}")
+
+
+async def _keep_running(record: HubRecord, linger: float, port: int) -> None:
+    """Start the Hub again, where it was, when it was killed."""
+    said = False
+    while True:
+        await anyio.sleep(_RETRY_SECONDS if said else _WATCH_SECONDS)
+        try:
+            if record.lives():
+                said = False
+                continue
+            log.warning("the sandbox Hub has ended; it is started again")
+            await _join(record, linger, [port])
+        except (PayeeError, OSError) as exc:
+            if not said:
+                log.error("calls fail until the sandbox Hub runs again: %s", exc)  # noqa: TRY400 - the cause is in the message
+            said = True
+
+
+def _start_unless_alive(record: HubRecord, linger: float, ports: Iterable[int]) -> subprocess.Popen[bytes] | None:
+    """Start a Hub at the first port that is free, unless one lives.
+
+    Gives the process that starts it in a session of its own and then ends at once, so that no corpse stays here.
+
+    Raises:
+        PayeeError: no port is free.
+    """
+    with record.claim() as alive:
+        if alive is None:
+            return None
+        port = next(filter(_is_free, ports), None)
+        if port is None:
+            raise PayeeError(SANDBOX_FAILED, "another program has taken the sandbox Hub's port")
+        options = {"port": port, "data": record.data, "linger": linger, "alive": alive}
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        with record.new_log() as words:
+            return subprocess.Popen(  # noqa: S603 - ourselves
+                # Not from the current folder (-P), which is whatever the host works on.
+                [sys.executable, "-P", "-m", "jecp_mcp", "sandbox", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=words,
+                env=_environment(os.environ),
+                pass_fds=(alive,),
+            )
+
+
+def _ports_of(data: Path) -> Iterable[int]:
+    """Where to look for a first port: for each file elsewhere, and for the same file in the same order."""
+    first = zlib.crc32(os.fsencode(data))
+    return (_PORTS[(first + step) % len(_PORTS)] for step in range(_MOST_PORTS))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What the child needs to run Python; the real account's key and everything else of ours stays here."""
     return {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_STARTS)}
-
-
-async def _ready(process: anyio.abc.Process) -> SandboxHub:
-    """Read the one line in which the sandbox says where it is."""
-    assert process.stdout is not None
-    line = b""
-    while b"\n" not in line:
-        try:
-            line += await process.stdout.receive()
-        except anyio.EndOfStream as exc:
-            raise PayeeError(SANDBOX_FAILED, "the sandbox Hub ended before it was ready") from exc
-        if len(line) > _MOST_BYTES:
-            raise PayeeError(SANDBOX_FAILED, "the sandbox Hub said something other than where it is")
-    try:
-        said = json.loads(line.partition(b"\n")[0])
-        return SandboxHub(*(str(said[name]) for name in ("hub", "agent_id", "api_key", "control_key")))
-    except (ValueError, KeyError, TypeError) as exc:
-        raise PayeeError(SANDBOX_FAILED, "the sandbox Hub said something other than where it is") from exc
-
-
-async def _end(process: anyio.abc.Process) -> None:
-    with anyio.CancelScope(shield=True):
-        if process.stdin is not None:
-            await process.stdin.aclose()
-        with anyio.move_on_after(_END_SECONDS):
-            await process.wait()
-            return
-        process.kill()
-        await process.wait()

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings import Credentials, Settings, find_credentials, load_settings, state_dir
+from jecp_mcp.settings import Credentials, Settings, find_credentials, load_settings, sandbox_dir, state_dir
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
-from jecp_mcp.settings.places import STATE_VARIABLE, variable_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -157,9 +156,7 @@ def read_settings(hub: str | None, config: Path | None, overrides: Mapping[str, 
 
 def state_folder(state: Path | None) -> Path:
     """The state folder of the running command: the sandbox's own is within everybody's, unless one was named."""
-    folder = state_dir(os.environ, state)
-    own = sandbox_asked() and state is None and not variable_of(os.environ, STATE_VARIABLE)
-    return folder / "sandbox" if own else folder
+    return (sandbox_dir if sandbox_asked() else state_dir)(os.environ, state)
 
 
 def command_line(hub: str | None, config: Path | None, state: Path | None, settings: Settings | None) -> CommandLine:

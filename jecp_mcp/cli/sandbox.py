@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -18,7 +17,9 @@ import click
 
 from jecp_mcp import extras
 from jecp_mcp.cli.examples import examples
-from jecp_mcp.settings import state_dir
+from jecp_mcp.cli.hub_record import HubRecord
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.settings import sandbox_dir
 
 Dialect = Literal["reference", "spec"]
 
@@ -42,43 +43,64 @@ Dialect = Literal["reference", "spec"]
     type=click.Path(path_type=Path, exists=True),
     help="More providers' manifests, as JSON.",
 )
-@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input closes.")
-def command(port: int, dialect: Dialect, data: Path | None, catalog: Path | None, with_parent: bool) -> None:
+@click.option("--linger", metavar="SECONDS", type=float, hidden=True, help="End when nobody has used it for so long.")
+@click.option("--alive", metavar="FD", type=int, hidden=True, help="The lock on the Hub's life, from who starts it.")
+def command(
+    port: int, dialect: Dialect, data: Path | None, catalog: Path | None, linger: float | None, alive: int | None
+) -> None:
     """Run a Hub on this machine that sells real work for test money.
 
     Prints one JSON line, {"hub", "agent_id", "api_key", "control_key"}, when it is ready: the test agent's credentials,
-    and the key to the Hub's own controls (faults, wallets, catalog), which is another at every start.
+    and the key to the Hub's own controls (faults, wallets, catalog), which is another at every start. Its page, at the
+    address of "hub", says how to connect a host, and fills the wallet. "serve --sandbox" joins a Hub that runs on the
+    same file.
     """
     extras.SANDBOX.require()
+    if alive is not None:
+        _detach(alive)
     from jecp_mcp.sandbox.run import SandboxConfig, serve
 
-    if data is None:
-        data = state_dir(os.environ) / "sandbox.sqlite"
-    data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config = SandboxConfig(data=data, dialect=dialect, catalog=catalog)
-    asyncio.run(_serve_until_stopped(partial(serve, config, port, _announce), with_parent))
+    record = HubRecord(sandbox_dir(os.environ) / "sandbox.sqlite" if data is None else data)
+    record.create()
+    if alive is None and not record.claim_for_life():
+        where = f"at {record.hub.url}" if record.hub else "and is not ready yet"
+        raise SettingsError(
+            str(record.data), "", f"a sandbox runs on this file already, {where}; for another one, name another --data"
+        )
+
+    def announce(ready: Mapping[str, str]) -> None:
+        record.write(ready)
+        print(json.dumps(ready), flush=True)
+
+    config = SandboxConfig(data=record.data, dialect=dialect, catalog=catalog)
+    asyncio.run(_serve_until_stopped(partial(serve, config, port, announce), record, linger))
 
 
-def _announce(ready: Mapping[str, str]) -> None:
-    print(json.dumps(ready), flush=True)
+def _detach(alive: int) -> None:
+    """Go on in a process that no other waits for, in a session of its own: signals to a terminal's group miss it."""
+    os.set_inheritable(alive, False)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
 
 
-async def _serve_until_stopped(serve: Callable[[], Coroutine[Any, Any, None]], with_parent: bool) -> None:
-    """Serve until SIGINT, SIGTERM or, `with_parent`, the end of standard input."""
+async def _serve_until_stopped(
+    serve: Callable[[], Coroutine[Any, Any, None]], record: HubRecord, linger: float | None
+) -> None:
+    """Serve until SIGINT, SIGTERM or, with `linger`, until nobody has used the Hub for so many seconds."""
     loop = asyncio.get_running_loop()
     # Told to end once, the Hub ends in its own time; a cancel scope would tell it again at every step.
     serving = loop.create_task(serve())
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)
-    if with_parent:
+    if linger is not None:
         end = partial(loop.call_soon_threadsafe, serving.cancel)
-        threading.Thread(target=_at_end_of_stdin, args=(end,), name="parent", daemon=True).start()
+        threading.Thread(target=_when_unused, args=(record.users(), linger, end), name="users", daemon=True).start()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
 
 
-def _at_end_of_stdin(then: Callable[[], object]) -> None:
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
+def _when_unused(users: int, linger: float, then: Callable[[], object]) -> None:
+    HubRecord.close_when_unused(users, linger)
     with contextlib.suppress(RuntimeError):  # the loop has ended already
         then()

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlencode, urljoin
 
-from jecp_mcp.cli.hub_process import SandboxHub
+from jecp_mcp.cli.hub_record import SandboxHub
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import ExchangeFailed, Http, HttpAnswer
 from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED, HUB_UNREACHABLE

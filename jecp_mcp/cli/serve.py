@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from jecp_mcp.cli.assembly import Bridge
-    from jecp_mcp.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +131,7 @@ async def _serve(given: Start, transport: str) -> None:
             serve = transports.serve_http if transport == "http" else transports.serve_sse
             bound = transports.listen(given.settings.server)
             with _signals_for_http():
-                await serve(server, given.settings.server, bound, _approvals(bridge, given.settings.server, bound))
+                await serve(server, given.settings.server, bound, _pages(bridge, given, bound, transport))
         tasks.cancel_scope.cancel()
 
 
@@ -140,20 +139,27 @@ def _tell_sandbox(given: Start) -> None:
     """Where the Hub with test money is, and how a person fills the wallet there; on stderr, like all for people."""
     hub, account = given.settings.hub.base_url, given.credentials
     assert account is not None, "a sandbox comes with its test agent"
-    fill = f"{hub}/topup?agent_id={account.agent_id}"
-    print(f"the sandbox's Hub is at {hub}; fill the wallet with test money at {fill}", file=sys.stderr, flush=True)
+    print(
+        f"buying with test money from the sandbox Hub at {hub}, whose page shows prices, wallet and calls; fill the "
+        f"wallet with test money at {hub}/topup?agent_id={account.agent_id}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
-def _approvals(bridge: Bridge, settings: ServerSettings, bound: socket) -> Sequence[Route]:
-    """The page on which a person answers what the host could not ask; its PIN is for whoever reads stderr."""
+def _pages(bridge: Bridge, given: Start, bound: socket, transport: str) -> Sequence[Route]:
+    """The pages for people. One takes answers to what the host could not ask; its PIN is for whoever reads stderr."""
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.server.approvals import PATH, ApprovalsPage, Gate
-    from jecp_mcp.server.transports import origin
+    from jecp_mcp.server.front_page import FrontPage
+    from jecp_mcp.server.transports import PATHS, origin
 
-    gate = Gate(SystemClock())
-    bridge.dispatcher.page = f"{origin(settings, bound)}{PATH}"
+    clock, here = SystemClock(), origin(given.settings.server, bound)
+    gate = Gate(clock)
+    bridge.dispatcher.page = f"{here}{PATH}"
     print(f"approvals are answered at {bridge.dispatcher.page}, PIN {gate.pin}", file=sys.stderr, flush=True)
-    return ApprovalsPage(bridge.ledger, gate, bound.getsockname()[1]).routes()
+    front = FrontPage(transport, here + PATHS[transport], given.settings.hub.base_url, bridge.dispatcher.page)
+    return [*front.routes(), *ApprovalsPage(bridge.ledger, gate, bound.getsockname()[1], clock).routes()]
 
 
 @contextmanager

@@ -139,7 +139,7 @@ class CallChecks:
         self._check_money(call, agent, offer, free=free, at=at)
         headers = {
             "content-type": "application/json",
-            "cache-control": "no-database",
+            "cache-control": "no-store",
             **sunset_headers(listing, call.dialect, at),
         }
         return AcceptedCall(call, agent, listing, offer, free, headers)

@@ -12,7 +12,8 @@ from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.dialect import DialectName
 
-OPENING_BALANCE = MicroUSDC(500_000)
+OPENING_BALANCE = MicroUSDC(20_000_000)
+"""Enough for a day of trying: ten times the daily limit that a new mandate has."""
 
 DEFAULT_RATE_LIMITS: Mapping[str, int] = MappingProxyType(
     {"bronze": 60_000, "silver": 120_000, "gold": 300_000, "platinum": 600_000}

@@ -183,7 +183,7 @@ def failed_envelope(refused: Refused, dialect: Dialect, call_id: str | None) -> 
 
 def refusal_reply(refused: Refused, dialect: Dialect, call_id: str | None = None) -> Reply:
     """The whole answer for a refusal."""
-    headers = {"content-type": "application/json", "cache-control": "no-database", **(refused.headers or {})}
+    headers = {"content-type": "application/json", "cache-control": "no-store", **(refused.headers or {})}
     if refused.retry_after is not None:
         headers["retry-after"] = str(refused.retry_after)
     status = refused.status or status_of(refused.code, dialect)

@@ -19,7 +19,7 @@ from jecp_mcp.settings.models import (
     credential_fault,
     is_loopback,
 )
-from jecp_mcp.settings.places import config_file, mount_of, state_dir
+from jecp_mcp.settings.places import config_file, mount_of, sandbox_dir, state_dir
 
 __all__ = [
     "DEFAULT_HUB",
@@ -43,6 +43,7 @@ __all__ = [
     "is_loopback",
     "load_settings",
     "mount_of",
+    "sandbox_dir",
     "state_dir",
     "store_credentials",
     "stored_credentials",

@@ -87,6 +87,15 @@ def state_dir(environ: Mapping[str, str], option: Path | None = None) -> Path:
     return user_state_path(APP, appauthor=False)
 
 
+def sandbox_dir(environ: Mapping[str, str], option: Path | None = None) -> Path:
+    """Where the same is kept of what is bought with test money: a folder within, unless one was named.
+
+    Test money must not use up the limits of the real wallet, nor stand in its books.
+    """
+    folder = state_dir(environ, option)
+    return folder if option is not None or variable_of(environ, STATE_VARIABLE) else folder / "sandbox"
+
+
 def config_file(environ: Mapping[str, str], option: Path | None = None) -> tuple[Path, bool]:
     """The settings file, and whether somebody asked for it by name (then it must exist)."""
     if option is not None:

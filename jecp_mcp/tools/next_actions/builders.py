@@ -160,6 +160,11 @@ def _past_the_limit(case: Case) -> str:
     return f", or sooner if the operator lets this call past it, under the approval code {code}" if code else ""
 
 
+def address_of(code: object, page: str | None) -> str | None:
+    """Where a browser opens what waits under a code, or all that waits; None where there is no page."""
+    return f"{page}/{code}" if page is not None and code is not None else page
+
+
 def check_status(case: Case) -> NextAction:
     """The status of this very call, which never pays twice. The only step while the charge is not known."""
     arguments = {"call_id": case.end.call_id} if case.end.call_id else {}

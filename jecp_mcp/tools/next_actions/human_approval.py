@@ -6,7 +6,7 @@ A model may have a terminal and a browser of its own, so no hint tells it how a 
 from __future__ import annotations
 
 from jecp_mcp.money import parse_usdc
-from jecp_mcp.tools.next_actions.builders import next_action, same_call, wait_for_window
+from jecp_mcp.tools.next_actions.builders import address_of, next_action, same_call, wait_for_window
 from jecp_mcp.tools.next_actions.case import Case
 from jecp_mcp.tools.next_actions.catalog_lookups import cheaper
 from jecp_mcp.tools.types import NextAction
@@ -25,7 +25,7 @@ def only_the_user(code: object, page: str | None) -> str:
 def approve(case: Case) -> NextAction:
     """A call that needs a person, who answers outside the chat; then the same call goes through."""
     code = case.refusal.details.get("approval_code")
-    page = case.context.page if code else None
+    page = address_of(code, case.context.page) if code else None
     return next_action(
         case,
         "human",
@@ -89,7 +89,7 @@ def full_limit(case: Case) -> NextAction:
         f"Tell the user: this limit is full, and only the operator can decide on it, under the approval code {code}. "
         "Stop here.",
         type_="ask_operator",
-        url=case.context.page,
+        url=address_of(code, case.context.page),
     )
 
 

@@ -125,7 +125,7 @@ def _ask_outside(made: Preparation, page: str | None) -> NextAction:
         f"{iso(made.grant.expires_at)} prepare it again first: at this price their approval stands until "
         f"{iso(asked.expires_at)}.",
         "bridge",
-        url=page,
+        url=address_of(asked.grant_id, page),
     )
 
 

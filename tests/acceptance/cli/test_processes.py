@@ -24,9 +24,11 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 
+from jecp_mcp.cli.hub_record import HubRecord
 from jecp_mcp.cli.main import _run
 from jecp_mcp.settings import Settings
 from tests.acceptance.roads import SandboxHub, output_of, running, sandbox
+from tests.hub_users import ended, hub_pid
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -270,10 +272,22 @@ def test_the_sandbox_ends_when_told_and_keeps_its_state(tmp_path: Path) -> None:
     assert seen[0] == seen[1]
 
 
+SHORT_STAY = """
+import sys
+from jecp_mcp.cli import hub_process
+hub_process.sandbox_hub.__wrapped__.__kwdefaults__["linger"] = 0
+from jecp_mcp.cli.main import main
+main()
+"""
+"""The command, but the Hub that it starts ends at once when nobody uses it."""
+
+
 @pytest.mark.slow
-def test_the_sandbox_beside_a_server_dies_with_it_however_it_ends(tmp_path: Path) -> None:
+def test_the_sandbox_beside_a_server_ends_after_it_however_that_ends_and_holds_none_of_its_streams(
+    tmp_path: Path,
+) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "jecp_mcp", "serve", "--sandbox", "--transport", "http", "--port", "0"],
+        [sys.executable, "-c", SHORT_STAY, "serve", "--sandbox", "--transport", "http", "--port", "0"],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -281,20 +295,79 @@ def test_the_sandbox_beside_a_server_dies_with_it_however_it_ends(tmp_path: Path
     )
     with process:
         assert process.stderr
-        told = [process.stderr.readline()]
-        while "listens on" not in told[-1]:
+        said = process.stderr.readline()
+        while "listens on" not in said:
+            said += process.stderr.readline()
             assert process.poll() is None
-            told.append(process.stderr.readline())
+        data = tmp_path / "jecp-mcp" / "sandbox" / "sandbox.sqlite"
+        hub, pid = HubRecord(data).hub, hub_pid(data)
+        assert hub is not None
+        assert f"test money from the sandbox Hub at {hub.url}, whose page" in said
+        assert hub.api_key not in said
         # A person can fill the wallet with what is said there.
-        [fill] = re.findall(r"fill the wallet with test money at (\S+)", "".join(told))
+        [fill] = re.findall(r"fill the wallet with test money at (\S+)", said)
         assert "Agent id" in httpx2.get(fill).raise_for_status().text
-        [child] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.kill()
         process.wait()
-        # The child holds our stderr: it reads as ended only when the child has gone too.
         process.stderr.read()
-        while Path(f"/proc/{child}").exists():
-            os.sched_yield()
+    ended(pid)
+
+
+@pytest.mark.anyio
+@pytest.mark.slow
+async def test_two_servers_share_a_sandbox_and_what_a_crash_of_all_left_open_is_finished(tmp_path: Path) -> None:
+    server = StdioServerParameters(
+        command=sys.executable, args=["-m", "jecp_mcp", "serve", "--sandbox"], env=environment(tmp_path)
+    )
+    data = tmp_path / "jecp-mcp" / "sandbox" / "sandbox.sqlite"
+    state = ("--state-dir", str(data.parent))
+    async with Client(server) as first, Client(server) as second:
+        hub = HubRecord(data).hub
+        assert hub is not None
+        pid = hub_pid(data)
+        for client in (first, second):
+            described = output_of(await client.call_tool("jecp_describe", {"tool": "inkwell/invoice:render"}))
+            wanted = {"tool": "inkwell/invoice:render", "arguments": described["examples"][0]["input"]}
+            output_of(await client.call_tool("jecp_call", wanted))
+        # The answer of the next is lost with the Hub, which has charged it, and with the server that waited for it.
+        body = {"match": "inkwell/invoice:render", "fault": "drop_after_charge", "times": 1}
+        lost = {"match": "inkwell/invoice:render", "fault": "drop_before", "times": 99}
+        for fault in (body, lost):
+            httpx2.post(f"{hub.url}/sandbox/faults", json=fault, headers={"X-Sandbox-Key": hub.control_key})
+        with anyio.move_on_after(120):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(first.call_tool, "jecp_call", wanted)
+                while not [row for row in ledger_rows(tmp_path, state) if row["state"] in {"sent", "in_doubt"}]:
+                    await anyio.sleep(0.1)
+                os.kill(pid, signal.SIGKILL)
+                ended(pid)
+                tasks.cancel_scope.cancel()
+    async with Client(server):
+        again = HubRecord(data).hub
+        assert again is not None
+        assert (again.url, again.agent_id, again.api_key) == (hub.url, hub.agent_id, hub.api_key)
+        with anyio.fail_after(120):
+            while {row["state"] for row in ledger_rows(tmp_path, state)} != {"settled", "reconciled_charged"}:
+                await anyio.sleep(0.2)
+    auth = {"X-Agent-ID": hub.agent_id, "X-API-Key": hub.api_key}
+    books = httpx2.get(f"{hub.url}/sandbox/books", headers=auth).json()
+    assert len(books["transactions"]) == 3
+    os.kill(hub_pid(data), signal.SIGTERM)
+
+
+def ledger_rows(tmp_path: Path, state: tuple[str, ...]) -> list[dict[str, Any]]:
+    return json.loads(command(tmp_path, "ledger", "--json", *state).stdout)
+
+
+@pytest.mark.slow
+def test_a_second_sandbox_on_the_same_file_says_where_the_first_is(tmp_path: Path) -> None:
+    data = str(tmp_path / "hub.sqlite")
+    with running("sandbox", "--port", "0", "--data", data) as process:
+        assert process.stdout
+        ready = json.loads(process.stdout.readline())
+        second = command(tmp_path, "sandbox", "--port", "0", "--data", data)
+        assert (second.returncode, second.stdout) == (2, "")
+        assert f"a sandbox runs on this file already, at {ready['hub']}" in second.stderr
 
 
 @pytest.mark.anyio

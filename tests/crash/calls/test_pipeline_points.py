@@ -16,7 +16,7 @@ import apsw
 import httpx2
 import pytest
 
-from jecp_mcp.cli.hub_process import sandbox_hub
+from jecp_mcp.cli.hub_process import private_hub
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.states import OPEN, State
 from tests.crash.calls import paying
@@ -152,12 +152,11 @@ def keys(account: Account) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, httpx2.AsyncClient]]:
     folder = tmp_path_factory.mktemp("hub")
-    with (folder / "hub.log").open("w") as log:
-        async with (
-            sandbox_hub(folder / "hub.sqlite", log=log) as hub,
-            httpx2.AsyncClient(base_url=hub.url, headers={"X-Sandbox-Key": hub.control_key}) as http,
-        ):
-            yield hub.url, http
+    async with (
+        private_hub(folder / "hub.sqlite") as hub,
+        httpx2.AsyncClient(base_url=hub.url, headers={"X-Sandbox-Key": hub.control_key}) as http,
+    ):
+        yield hub.url, http
 
 
 @pytest.fixture

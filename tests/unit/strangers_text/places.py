@@ -31,6 +31,7 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.pages import ReaderTime
 from jecp_mcp.server import approvals, approvals_html, mcp_json
 from jecp_mcp.settings import ArtifactSettings
 from jecp_mcp.tools.artifact_store import ArtifactStore
@@ -131,9 +132,13 @@ def in_csv(text: str) -> str:
 
 
 def on_the_page(text: str) -> str:
-    fields = ("at_most_usdc", "for", "because", "action", "payee", "arguments", "principal", "expires_at", "code")
-    shown = {**dict.fromkeys(fields, text), "exact": True, "state": "granted"}
-    page = approvals_html.listing([shown], "token", approvals_html.answer_sentence(shown))
+    fields = ("at_most_usdc", "for", "because", "action", "payee", "arguments", "principal", "code")
+    at = dict.fromkeys(("asked_at", "expires_at"), "2026-11-27T12:00:00.000Z")
+    shown = {**dict.fromkeys(fields, text), **at, "exact": True, "state": "granted"}
+    time = ReaderTime.here(0)
+    page = approvals_html.listing(
+        [shown], approvals_html.Session("token", time), approvals_html.answer_sentence(shown, time)
+    )
     return bytes(approvals._page(page).body).decode()
 
 
