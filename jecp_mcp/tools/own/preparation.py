@@ -15,7 +15,7 @@ from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
-from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, topup_amount
+from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, address_of, topup_amount
 from jecp_mcp.tools.next_actions.human_approval import only_the_user
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
