@@ -46,7 +46,8 @@ async def test_it_is_told_that_it_cannot_and_must_not_try_and_nothing_that_it_co
         refused = error(await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME))
         steps = [(await prepared(shop))["next_action"], refused["next_action"]]
     for step in steps:
-        assert (step["type"], step["actor"], step.get("url"), "tool" in step) == ("ask_human", "human", page, False)
+        url = None if page is None else f"{page}/{code_in(step['hint'])}"
+        assert (step["type"], step["actor"], step.get("url"), "tool" in step) == ("ask_human", "human", url, False)
         assert step["hint"].startswith("Only the user can approve it: you cannot, and must not try. Tell them what it")
         assert ("the url" in step["hint"]) == (page is not None)
         assert not RUNNABLE.search(step["hint"] + refused["error"]["message"])
