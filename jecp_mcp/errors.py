@@ -5,6 +5,7 @@
     JecpMcpError
     ├── MoneyError            an amount that is not exact, not positive or not in USDC
     ├── SettingsError         a setting that is wrong, with its source, key and reason
+    ├── ExtraMissing          packages that are needed for this are not installed
     ├── WireError             bytes from a Hub that are not what the protocol says
     ├── PayeeError            a payee could not be reached, or refused something that is not a paid call
     ├── LedgerError
@@ -50,6 +51,18 @@ class SettingsError(JecpMcpError):
         super().__init__(f"{source}: {key}: {reason}" if key else f"{source}: {reason}")
 
 
+class ExtraMissing(JecpMcpError):
+    """Packages of an extra are not installed; the message names them and the command that installs them.
+
+    Attributes:
+        extra: its name.
+    """
+
+    def __init__(self, extra: str, message: str) -> None:
+        self.extra = extra
+        super().__init__(message)
+
+
 class WireError(JecpMcpError):
     """Bytes from a Hub that break the protocol; the message says how, never quoting secrets."""
 
@@ -67,7 +80,16 @@ class PayeeError(JecpMcpError):
 
 
 class LedgerError(JecpMcpError):
-    """The ledger cannot do what was asked."""
+    """The ledger cannot do what was asked.
+
+    Attributes:
+        cause: what is wrong, for any reader.
+        mend: what its operator can do about it; for people only, for a model might do it in their place.
+    """
+
+    def __init__(self, cause: str, mend: str = "") -> None:
+        self.cause, self.mend = cause, mend
+        super().__init__(f"{cause}; {mend}" if mend else cause)
 
 
 class LedgerUnavailable(LedgerError):
@@ -107,8 +129,12 @@ class PaidNotShown(JecpMcpError):
 
 
 class ToolFault(JecpMcpError):
-    """A request to one of the bridge's own tools that cannot be met; carries a code for the model."""
+    """A request to one of the bridge's own tools that cannot be met; carries a code for the model.
 
-    def __init__(self, code: str, message: str) -> None:
-        self.code, self.message = code, message
+    Attributes:
+        retry_after_seconds: when the same request may be met; None where waiting changes nothing.
+    """
+
+    def __init__(self, code: str, message: str, *, retry_after_seconds: int | None = None) -> None:
+        self.code, self.message, self.retry_after_seconds = code, message, retry_after_seconds
         super().__init__(message)

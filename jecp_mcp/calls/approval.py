@@ -152,7 +152,10 @@ class Approvals:
                 return consent_refusals.approval_required(question, parked.grant_id, parked.expires_at, reply.reason)
 
     async def park(self, question: Question) -> Grant | Refusal:
-        """Leave the question for a person outside the host, if it can be; one that is already there stays.
+        """Leave the question for a person outside the host, if it can be; their answer, or the question, may be there.
+
+        Returns:
+            The question or the yes; or the refusal, as long as a no stands.
 
         Raises:
             LedgerError: it cannot be kept.
@@ -160,7 +163,10 @@ class Approvals:
         asked, kind = Asked.of(question), GrantKind.APPROVAL
         if asked is None:
             return consent_refusals.not_showable(question)
-        return await self._known(question, asked, kind) or await self._leave(question, asked, kind)
+        known = await self._known(question, asked, kind)
+        if known is not None and known.state is GrantState.DENIED:
+            return consent_refusals.approval_denied(question)
+        return known or await self._leave(question, asked, kind)
 
     async def _known(self, question: Question, wanted: Asked, kind: GrantKind) -> Grant | None:
         """The latest approval of this very question that still says something."""

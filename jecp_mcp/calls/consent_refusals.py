@@ -35,7 +35,7 @@ def approval_pending(question: Question) -> Refusal:
     """The question is on its way to the person."""
     return Refusal(
         code=codes.APPROVAL_PENDING,
-        message=f"{question.because} The user is being asked. Nothing was charged. Wait for their answer.",
+        message=f"{question.because} The user is being asked. Nothing was charged.",
         details={"amount_usdc": format_usdc(question.amount)},
         source="bridge",
     )
@@ -47,7 +47,7 @@ def approval_denied(question: Question) -> Refusal:
         code=codes.APPROVAL_DENIED,
         message=(
             f"The user refused to pay {'' if question.kind.exact else 'up to '}{format_usdc(question.amount)} USDC for "
-            f"{question.action}. Nothing was charged. Do not ask for it again; choose another way or stop."
+            f"{question.action}. Nothing was charged."
         ),
         details={"amount_usdc": format_usdc(question.amount)},
         source="bridge",
@@ -61,7 +61,7 @@ def not_showable(question: Question) -> Refusal:
         message=(
             f"{question.because} A person approves only what can be shown whole, and these arguments cannot: they come "
             f"to more than {MOST_SHOWN} characters, encoded files aside, or nest deeper than {MOST_DEPTH} levels. "
-            "Nothing was charged. Make them shorter, or split the work into several calls."
+            "Nothing was charged."
         ),
         details={"amount_usdc": format_usdc(question.amount), "most_characters": MOST_SHOWN, "most_depth": MOST_DEPTH},
         source="bridge",
@@ -74,7 +74,7 @@ def too_many_questions(question: Question) -> Refusal:
         code=codes.TOO_MANY_QUESTIONS,
         message=(
             f"{question.because} {MOST_QUESTIONS} other questions wait for the user already, and no more may, so this "
-            "one was not added. Nothing was charged. When the user has answered some, make the same call again."
+            "one was not added. Nothing was charged."
         ),
         details={"amount_usdc": format_usdc(question.amount), "waiting": MOST_QUESTIONS},
         source="bridge",
@@ -85,7 +85,7 @@ def prepared_unknown() -> Refusal:
     """No such prepared call, or somebody else's."""
     return Refusal(
         code=codes.PREPARED_NOT_FOUND,
-        message="No prepared call has this id. Nothing was charged. Prepare the call again.",
+        message="No prepared call has this id. Nothing was charged.",
         source="bridge",
     )
 
@@ -106,7 +106,7 @@ def prepared_expired(expires_at: UnixMs) -> Refusal:
     """The time for which the price was promised is over."""
     return Refusal(
         code=codes.PREPARED_EXPIRED,
-        message=f"The prepared call expired at {iso(expires_at)}. Nothing was charged. Prepare it again.",
+        message=f"The prepared call expired at {iso(expires_at)}. Nothing was charged.",
         details={"expired_at": iso(expires_at)},
         source="bridge",
     )
@@ -116,10 +116,7 @@ def prepared_superseded() -> Refusal:
     """The same call was prepared again since."""
     return Refusal(
         code=codes.PREPARED_SUPERSEDED,
-        message=(
-            "The same call was prepared again later, and only the latest counts. Nothing was charged. "
-            "Execute that one, or prepare the call again."
-        ),
+        message=("The same call was prepared again later, and only the latest counts. Nothing was charged."),
         source="bridge",
     )
 
@@ -132,7 +129,7 @@ def price_changed(key: str, then: Quote, now: Quote) -> Refusal:
         cause = f"{key} has another version or kind of price since it was prepared."
     return Refusal(
         code=codes.PRICE_CHANGED,
-        message=f"{cause} Nothing was charged. Prepare it again to see what it costs now.",
+        message=f"{cause} Nothing was charged.",
         details={"was_usdc": _decimal(was), "now_usdc": _decimal(costs)},
         source="bridge",
     )
@@ -143,8 +140,7 @@ def price_keeps_changing(offer: Offer) -> Refusal:
     return Refusal(
         code=codes.PRICE_KEEPS_CHANGING,
         message=(
-            f"The price of {offer.key} changed again each time while the user was being asked. Nothing was charged. "
-            "Prepare the call to have its price held, or call it again later."
+            f"The price of {offer.key} changed again each time while the user was being asked. Nothing was charged."
         ),
         source="bridge",
     )
@@ -156,7 +152,7 @@ def not_good(found: NotGood) -> Refusal:
         return prepared_unknown() if found.grant is None else prepared_superseded()
     return Refusal(
         code=codes.APPROVAL_SPENT,
-        message="The approval for this call was used or ran out just now. Nothing was charged. Call it again.",
+        message="The approval for this call was used or ran out just now. Nothing was charged.",
         source="bridge",
     )
 

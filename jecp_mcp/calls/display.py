@@ -35,11 +35,14 @@ _MOST_MARKS: Final = 2
 """How many combining marks may sit on one letter: Vietnamese has two."""
 
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
-_LEFT_TO_RIGHT_MARK: Final = "\u200e"
+LEFT_TO_RIGHT_MARK: Final = "\u200e"
 _MARKED: Final = re.compile(
     r'(?<![^\s{\[])("(?:[^"\\\n]|\\.)*"|&quot;(?:[^"&\\\n]|\\(?:&quot;|.)|&(?!quot;))*&quot;)\u200e(?=[:,\s}\]<]|\Z)'
 )
 """A string of JSON that a mark follows, as it stands in a text and in HTML."""
+
+_MEMBER: Final = re.compile(rf'{_INDENT}("(?:[^"\\]|\\.)*"{LEFT_TO_RIGHT_MARK}?): (.*)')
+"""The first line of a member of the outermost object."""
 
 _LEAST_ENCODED: Final = 1_000
 """The shortest encoded data that is abbreviated, in characters."""
@@ -108,18 +111,34 @@ def arguments(given: Mapping[str, Any], most: int, *, lines: bool = True) -> str
     return "".join(parts)
 
 
+def members(text: str) -> list[tuple[str, str]] | None:
+    """The members of what `arguments` wrote, each name and value as they stand there; None for any other text."""
+    lines = text.split("\n")
+    if lines[0] != "{" or lines[-1] != "}":
+        return [] if text == "{}" else None
+    found: list[tuple[str, list[str]]] = []
+    for line in lines[1:-1]:
+        if member := _MEMBER.fullmatch(line):
+            found.append((member[1], [member[2]]))
+        elif found and line.startswith(_INDENT):
+            found[-1][1].append(line.removeprefix(_INDENT))
+        else:
+            return None
+    return [(name, "\n".join(value).removesuffix(",")) for name, value in found]
+
+
 def visible(text: str, escape: Callable[[str], str]) -> str:
     """`text` with what hides in it written out by `escape`, but for the marks behind `arguments`' own strings.
 
     Such a mark passes only where a string of JSON ends that runs from right to left: there it is needed.
     """
-    if _LEFT_TO_RIGHT_MARK not in text:
+    if LEFT_TO_RIGHT_MARK not in text:
         return escape(text)
     parts: list[str] = []
     at = 0
     for found in _MARKED.finditer(text):
         if _turns(found[1]):
-            parts += escape(text[at : found.end(1)]), _LEFT_TO_RIGHT_MARK
+            parts += escape(text[at : found.end(1)]), LEFT_TO_RIGHT_MARK
             at = found.end()
     return "".join(parts) + escape(text[at:])
 
@@ -174,7 +193,7 @@ def _text(text: str, most: int) -> str:
         raise _Unreadable
     shown = f'"{text if _PLAIN.fullmatch(text) else "".join(_escaped(text, _QUOTED))}"'
     # The mark ends what runs from right to left: else the values behind it could change places with it.
-    return shown + _LEFT_TO_RIGHT_MARK if not text.isascii() and _turns(text) else shown
+    return shown + LEFT_TO_RIGHT_MARK if not text.isascii() and _turns(text) else shown
 
 
 _QUOTED: Final = '"\\'

@@ -109,6 +109,7 @@ def standing(row: CallRow) -> CallEnd:
         reference=row.reference,
         balance_after=row.balance_after,
         stored=True,
+        delivered=row.delivered,
         estimated=refusals.estimated(row),
     )
 

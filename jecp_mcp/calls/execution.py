@@ -189,7 +189,7 @@ class Execution:
         self._ledger.conclude(concluded)
         if concluded.charged > hold:
             log.warning(
-                "call %s: its payee charged %s USDC, more than the %s it was allowed; `jecp-mcp reconcile` lists it",
+                "call %s: its payee charged %s USDC, more than the %s it was allowed; the operator must rule on it",
                 call_id,
                 format_usdc(concluded.charged),
                 format_usdc(hold),

@@ -33,7 +33,7 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal, Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged, LedgerError, WireError
-from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.records import AlreadyOpen, CallRow, Undelivered
@@ -239,7 +239,8 @@ class Calls:
             parked = await self._consents.park(order, order.because)
             if isinstance(parked, Refusal):
                 return refused(parked, offer)
-            approval = (order.because, parked)
+            if parked.state is GrantState.ASKED:
+                approval = (order.because, parked)
         call = PreparedCall.of(order)
         grant = await self._ledger.write_grant(new_grant(wish.principal, wish.fingerprint, call, self._clock.now()))
         return Preparation(grant, call, full, approval)

@@ -115,6 +115,11 @@ class Asker(Protocol):
     question holds nothing that changes by itself, such as the time.
     """
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether whoever is there can be shown a question at all, as far as is known before one is asked."""
+        ...
+
     async def approve(self, question: Question) -> Reply:
         """Ask whether to buy. An answer counts once, for this very question. Raises nothing but cancellation."""
         ...
@@ -146,6 +151,7 @@ class Caller:
         connection: tells whether the caller has left without a word; None where leaving cancels the call's handler.
         asker: asks the person behind the host or at the terminal, or None where nobody can be asked.
         host: what kind of host it is, by the name of its profile.
+        client: what the host calls itself; ``""`` where it does not say.
     """
 
     principal: Principal
@@ -153,6 +159,12 @@ class Caller:
     connection: Connection | None = None
     asker: Asker | None = None
     host: str = "open"
+    client: str = ""
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person can be asked within the call."""
+        return self.asker is not None and self.asker.can_ask
 
     async def listening(self) -> bool:
         """Whether an answer given now reaches the caller, as far as it can be told."""
@@ -172,6 +184,7 @@ class CallEnd:
         reserved: what was set aside for the call, micro-USDC; a metered one is charged less.
         reference: the payee's own name for the payment.
         stored: whether this is the kept answer of an earlier call, delivered now at no further cost.
+        delivered: whether that answer had reached a caller before.
     """
 
     charge: Charge
@@ -185,6 +198,7 @@ class CallEnd:
     reference: str | None = None
     balance_after: MicroUSDC | None = None
     stored: bool = False
+    delivered: bool = False
     estimated: bool = False
 
     @property

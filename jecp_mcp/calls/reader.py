@@ -46,14 +46,18 @@ class Reader:
         rows = await self._ledger.excessive(limit=limit)
         return [row for row in rows if row.principal == self._principal]
 
-    async def windows(self, bought: tuple[Offer, str] | None = None) -> Sequence[MeterReading]:
-        """How full the caps are: all of them, or those that apply to an offer under a tool's name."""
+    async def windows(self, bought: tuple[Offer, str] | None = None, *, wait: bool = True) -> Sequence[MeterReading]:
+        """How full the caps are: all of them, or those that apply to an offer under a tool's name.
+
+        Args:
+            wait: as `Ledger.readings` has it.
+        """
         session = self._ledger.session
         if bought is None:
             meters = standing_meters(self._policy, principal=self._principal, session=session)
         else:
             meters = meters_for(self._policy.caps, names_of(*bought), self._principal, session)
-        return await self._ledger.readings(meters)
+        return await self._ledger.readings(meters, wait=wait)
 
     async def totals(self) -> Totals:
         """The sums over the whole ledger."""

@@ -1,6 +1,7 @@
 """Why the bridge itself did not make, or could not finish, a call. Pure: words and codes only.
 
-Every message is one sentence of cause, one about money, one about what happens next.
+Every message says the cause and what became of the money, for a model and for people alike. What to do about it is said
+once, to whoever reads: to a model by its next action, to people by the command line.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ def limit_reached(over: OverLimit, hold: int) -> Refusal:
         "remaining_usdc": format_usdc(left),
         "needed_usdc": format_usdc(hold),
     }
-    when = "It does not refill by itself, so tell the user and stop."
+    when = "It does not refill by itself."
     if hold > limit:
-        when = "This action costs more than the whole limit: choose a cheaper one, or tell the user."
+        when = "That is more than the whole limit."
     elif over.resets_at is not None:
         details["resets_at"] = iso(over.resets_at)
-        when = f"Call again when enough room returns, at {iso(over.resets_at)}."
+        when = f"Enough room returns at {iso(over.resets_at)}."
     return Refusal(
         code=codes.LIMIT_REACHED,
         message=(
@@ -50,8 +51,7 @@ def no_rail(offer: Offer) -> Refusal:
     return Refusal(
         code=codes.NO_WAY_TO_PAY,
         message=(
-            f"This server has no way to pay for {offer.key}. Nothing was charged. Choose another action; only the "
-            "operator can set up a way to pay."
+            f"This server has no way to pay for {offer.key}, which only the operator can set up. Nothing was charged."
         ),
         details={"source": offer.source},
         source="bridge",
@@ -63,19 +63,13 @@ def ledger_trouble(error: LedgerError) -> Refusal:
     if isinstance(error, ClockWentBack):
         return Refusal(
             code=codes.CLOCK_WRONG,
-            message=(
-                f"This machine's clock went back: {error}. Nothing was sent and nothing was charged. The operator must "
-                "set this machine's clock."
-            ),
+            message=(f"This machine's clock went back: {error.cause}. Nothing was sent and nothing was charged."),
             source="bridge",
         )
     code = codes.LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else codes.LEDGER_UNAVAILABLE
     return Refusal(
         code=code,
-        message=(
-            f"The spending ledger cannot be written: {error}. Nothing was sent and nothing was charged. "
-            "The operator runs `jecp-mcp doctor --ledger`, which says how to mend it."
-        ),
+        message=(f"The spending ledger cannot be written: {error.cause}. Nothing was sent and nothing was charged."),
         source="bridge",
     )
 
@@ -85,8 +79,7 @@ def unreadable(error: LedgerError) -> Refusal:
     return Refusal(
         code=codes.LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else codes.LEDGER_UNAVAILABLE,
         message=(
-            f"The spending ledger cannot be read: {error}. Whether this call was charged cannot be told now. "
-            "The operator must mend the ledger; ask for the call's status then."
+            f"The spending ledger cannot be read: {error.cause}. Whether this call was charged cannot be told now."
         ),
         source="bridge",
     )
@@ -103,7 +96,7 @@ def clock_wrong(skew: float) -> Refusal:
         code=codes.CLOCK_WRONG,
         message=(
             f"This machine's clock is {abs(skew):.0f} seconds {where} the Hub's, so what is left of the limits cannot "
-            "be told. Nothing was sent and nothing was charged. The operator must set this machine's clock."
+            "be told. Nothing was sent and nothing was charged."
         ),
         details={"skew_seconds": round(skew)},
         source="bridge",
@@ -114,7 +107,7 @@ def unwritable(error: WireError) -> Refusal:
     """The call does not fit the protocol, so it was never written down."""
     return Refusal(
         code=INVALID_REQUEST,
-        message=f"The call cannot be sent: {error}. Nothing was charged. Change the arguments and call again.",
+        message=f"The call cannot be sent: {error}. Nothing was charged.",
         source="bridge",
     )
 
@@ -124,8 +117,7 @@ def in_progress(row: CallRow) -> Refusal:
     return Refusal(
         code=codes.CALL_IN_PROGRESS,
         message=(
-            f"The identical call is already running (since {iso(row.created_at)}). It was not bought a second time. "
-            "Ask for its status instead of repeating it."
+            f"The identical call is already running (since {iso(row.created_at)}). It was not bought a second time."
         ),
         details={"since": iso(row.created_at)},
         source="bridge",
@@ -136,10 +128,7 @@ def still_running() -> Refusal:
     """The payee works on it, for longer than anybody waits."""
     return Refusal(
         code=codes.CALL_IN_PROGRESS,
-        message=(
-            "The payee is still working on this call. Whether it is charged is not known yet. "
-            "Ask for its status later instead of repeating it."
-        ),
+        message=("The payee is still working on this call. Whether it is charged is not known yet."),
         source="bridge",
     )
 
@@ -150,8 +139,7 @@ def in_doubt(row: CallRow) -> Refusal:
         code=codes.CALL_IN_DOUBT,
         message=(
             f"An identical call of {iso(row.created_at)} was sent and its answer was lost. "
-            f"{format_usdc(row.held)} USDC stay held until it is known whether it was charged. "
-            "Ask for its status later instead of repeating it."
+            f"{format_usdc(row.held)} USDC stay held until it is known whether it was charged."
         ),
         details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held)},
         source="bridge",
@@ -169,8 +157,7 @@ def held_back(row: CallRow, why: Refusal, again_at: UnixMs | None) -> Refusal:
         code=codes.CALL_IN_DOUBT,
         message=(
             f"The call of {iso(row.created_at)} was sent and its answer was lost, and it cannot be sent again now to "
-            f"find out ({why.code}). {format_usdc(row.held)} USDC stay held. The server tries again by itself. "
-            "Ask for its status later instead of repeating it."
+            f"find out ({why.code}). {format_usdc(row.held)} USDC stay held. The server tries again by itself."
         ),
         details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "because": why.code, **when},
         source="bridge",
@@ -184,7 +171,7 @@ def account_not_here(row: CallRow) -> Refusal:
         message=(
             f"The call of {iso(row.created_at)} was sent by another account ({row.account[:200]}) and its answer was "
             f"lost. {format_usdc(row.held)} USDC stay held. Only a server that runs with that account can find out "
-            "whether it was charged, and the operator must start one."
+            "whether it was charged."
         ),
         details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "account": row.account[:200]},
         source="bridge",
@@ -195,10 +182,7 @@ def taken_over() -> Refusal:
     """A call that this process was sending is another one's by now."""
     return Refusal(
         code=codes.CALL_IN_PROGRESS,
-        message=(
-            "Another process has taken this call over. Whether it was charged is not known yet. "
-            "Ask for its status instead of repeating it."
-        ),
+        message=("Another process has taken this call over. Whether it was charged is not known yet."),
         source="bridge",
     )
 
@@ -209,7 +193,7 @@ def clock_set_back() -> Refusal:
         code=codes.CLOCK_WRONG,
         message=(
             "This machine's clock was set back while the call was under way, so how old it is cannot be told. "
-            "Nothing was sent and nothing was charged. The operator must set this machine's clock."
+            "Nothing was sent and nothing was charged."
         ),
         source="bridge",
     )
@@ -219,10 +203,7 @@ def ledger_too_slow() -> Refusal:
     """Each time the ledger had admitted the call, its minute was over already."""
     return Refusal(
         code=codes.LEDGER_UNAVAILABLE,
-        message=(
-            "The spending ledger takes minutes to answer. Nothing was sent and nothing was charged. "
-            "The operator runs `jecp-mcp doctor --ledger`, which says how to mend it."
-        ),
+        message=("The spending ledger takes minutes to answer. Nothing was sent and nothing was charged."),
         source="bridge",
     )
 
@@ -233,35 +214,30 @@ def left_running(hold: int) -> Refusal:
         code=codes.SHUTTING_DOWN,
         message=(
             f"The server shut down while this call was running. Whether it was charged is not known, so "
-            f"{format_usdc(hold)} USDC stay held. The next start finishes it: ask for its status then."
+            f"{format_usdc(hold)} USDC stay held. The next start finishes it."
         ),
         source="bridge",
     )
 
 
-_ASK_WHETHER = "Ask the user whether to buy it again."
-_CALL_AGAIN = "Call it again to have its result."
-
 _ENDED = {
-    State.SETTLED: ("was paid for and its answer was not kept", "It was charged {charged} USDC.", _ASK_WHETHER),
+    State.SETTLED: ("was paid for and its answer was not kept", "It was charged {charged} USDC."),
     State.RECONCILED_CHARGED: (
         "was paid for and its answer was not kept",
         "It was charged {charged} USDC.",
-        _ASK_WHETHER,
     ),
-    State.RELEASED: ("ended without an answer", "It was not charged.", _CALL_AGAIN),
-    State.RECONCILED_FREE: ("ended without an answer", "It was not charged.", _CALL_AGAIN),
+    State.RELEASED: ("ended without an answer", "It was not charged."),
+    State.RECONCILED_FREE: ("ended without an answer", "It was not charged."),
     State.WRITTEN_OFF: (
         "lost its answer, and the Hub no longer remembers it",
         "{held} USDC count as spent.",
-        "Tell the user that the operator must rule on it.",
     ),
 }
 
 
 def standing(row: CallRow) -> Refusal:
     """A call that is over and has no answer to give back."""
-    what, money, action = _ENDED[row.state]
+    what, money = _ENDED[row.state]
     if estimated(row):
         money = "It was charged; how much cannot be read, so {charged} USDC count as spent."
     if row.answered and row.answer is None:
@@ -270,7 +246,7 @@ def standing(row: CallRow) -> Refusal:
         code=codes.CALL_WRITTEN_OFF if row.state is State.WRITTEN_OFF else codes.CALL_OVER,
         message=(
             f"The call of {iso(row.created_at)} {what}. "
-            f"{money.format(charged=format_usdc(row.charged), held=format_usdc(row.held))} {action}"
+            f"{money.format(charged=format_usdc(row.charged), held=format_usdc(row.held))}"
         ),
         details={"since": iso(row.created_at), "state": row.state.value},
         source="bridge",
@@ -288,7 +264,7 @@ def bridge_fault() -> Refusal:
         code=codes.BRIDGE_FAULT,
         message=(
             "The bridge failed while this call was running. Whether it was charged is not known, so its price stays "
-            "held. Ask for its status; the operator finds the cause in the server's log."
+            "held. The server's log has the cause."
         ),
         source="bridge",
     )
@@ -298,9 +274,6 @@ def shutting_down(action: Offer) -> Refusal:
     """The server is ending and takes no new purchase."""
     return Refusal(
         code=codes.SHUTTING_DOWN,
-        message=(
-            f"The server is shutting down, so {action.key} was not called. Nothing was charged. "
-            "Call it again once it is back."
-        ),
+        message=(f"The server is shutting down, so {action.key} was not called. Nothing was charged."),
         source="bridge",
     )

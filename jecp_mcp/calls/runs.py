@@ -44,6 +44,11 @@ class Withdrawable:
         self._idle.set()
         self._withdrawn = False
 
+    @property
+    def can_ask(self) -> bool:
+        """As `jecp_mcp.calls.ports.Asker.can_ask`."""
+        return self._asker.can_ask
+
     async def withdraw(self) -> None:
         """Take back what is being asked, and ask nothing more. Returns when the host was told, cancelled or not."""
         self._withdrawn = True

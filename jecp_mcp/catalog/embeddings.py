@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
+from jecp_mcp.extras import EMBEDDINGS
+
 log = logging.getLogger(__name__)
 
 _PACKAGE: Final = "wordllama"
@@ -77,6 +79,9 @@ def installed() -> Model | None:
     """The model that comes with the extra `embeddings`; None without it. A quarter of a second."""
     found = find_spec(_PACKAGE)
     if found is None or not found.submodule_search_locations:
+        return None
+    if (absence := EMBEDDINGS.absence()) is not None:
+        log.warning("searching by words alone: %s", absence)
         return None
     folder = Path(found.submodule_search_locations[0])
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -60,6 +60,7 @@ _NEXT_GENERATION: Final = """
 _REMEMBERED: Final = "SELECT held, marks FROM vetted WHERE source = ? AND revision = ? AND rule = ? AND generation = ?"
 _FORGET_OLD: Final = "DELETE FROM vetted WHERE source = ? AND generation <> ?"
 _REMEMBER: Final = "INSERT OR REPLACE INTO vetted VALUES (?, ?, ?, ?, ?, ?)"
+_NO_PINS: Final = "the file is no file of pins, or one of another version of jecp-mcp"
 
 
 PinId = tuple[str, str]
@@ -79,6 +80,38 @@ class PinRow(NamedTuple):
     def id(self) -> PinId:
         """Which it is: two sources may have an action under the same key."""
         return self.source, self.key
+
+
+def check(path: Path) -> int | None:
+    """How many actions are pinned in a file, which is not changed; None where there is none.
+
+    Raises:
+        PinsUnusable: it cannot be read whole, or not be written.
+    """
+    import apsw
+
+    if not os.path.lexists(path):
+        return None
+    try:
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+            connection.set_busy_timeout(LONGEST_WAIT_MS)
+            found = _form(connection)
+            if found == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+                return 0
+            if found not in {(_MARK, 1), (_MARK, _FORM)}:
+                raise PinsUnusable(f"{path}: {_NO_PINS}")
+            [(words,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
+            if words != "ok":
+                raise PinsUnusable(f"{path}: its structure is damaged: {str(words)[:200]}")
+            pinned: list[Any] = connection.execute("SELECT source, key FROM pins").fetchall()
+            missing = set(pinned) - set(connection.execute("SELECT source, key FROM documents"))
+            if missing:
+                raise PinsUnusable(f"{path}: the pin of {str(min(missing)[1])[:80]} has no content")
+            if not os.access(path, os.W_OK):
+                raise PinsUnusable(f"{path}: it cannot be written")
+    except apsw.Error as exc:
+        raise PinsUnusable(f"{path}: {exc}") from exc
+    return len(pinned)
 
 
 class PinFile:
@@ -234,4 +267,4 @@ def _create(connection: apsw.Connection) -> None:
         found = _form(connection)
     connection.execute("COMMIT")
     if found != (_MARK, _FORM):
-        raise PinsUnusable("the file is no file of pins, or one of another version of jecp-mcp")
+        raise PinsUnusable(_NO_PINS)

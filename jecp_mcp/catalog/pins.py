@@ -33,6 +33,7 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import PinsUnusable, WireError
 from jecp_mcp.settings import CatalogSettings
+from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +78,24 @@ class _Seen(NamedTuple):
 class Pins:
     """The pins of the offers of some sources, each of which has pins of its own."""
 
-    def __init__(self, path: Path, sources: Iterable[str], settings: CatalogSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sources: Iterable[str],
+        settings: CatalogSettings,
+        clock: Clock,
+        commands: CommandLine = PLAIN,
+    ) -> None:
         """Look at nothing yet.
 
         Args:
             path: the file, shared by every process of the user.
             sources: where the offers come from.
+            settings: the section ``[catalog]``.
+            clock: when something was seen.
+            commands: what the operator is told to run.
         """
+        self._commands = commands
         self._file = PinFile(path)
         self._sources = tuple(sources)
         self._clock = clock
@@ -118,7 +130,11 @@ class Pins:
                 self._vetting = self._compared(catalog, again.values(), self._vetting.held)
             self._blind_since = None
         except PinsUnusable as exc:
-            log.error("no action is sold: what was seen of them before cannot be read: %s", exc)  # noqa: TRY400 - the cause is in the message
+            log.error(  # noqa: TRY400 - the cause is in the message
+                "no action is sold: what was seen of them before cannot be read: %s; see %s",
+                exc,
+                self._commands.line("doctor"),
+            )
             # The next try opens whatever is there by then.
             self._file.close()
             self._vetting, self._blind_since = Vetting(dict.fromkeys(catalog.actions, _BLIND)), self._clock.monotonic()
@@ -216,7 +232,9 @@ class Pins:
         """Log what is held now and was not before."""
         news = [key for key in held if key not in self._vetting.held]
         if news:
-            log.warning("%d actions are held until approved: see jecp-mcp catalog --changes", len(held))
+            log.warning(
+                "%d actions are held until approved: see %s", len(held), self._commands.line("catalog", "--changes")
+            )
         for key in news[:_MOST_LOGGED]:
             log.info("%s is held: %s", key[:120], held[key])
 
@@ -369,7 +387,7 @@ def _calls(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def _reason(held: Held) -> str:
-    """Why an action is held, for the model and the log: our own words, no provider's."""
+    """Why an action is held, for any reader: our own words, no provider's."""
     told = "; ".join(dict.fromkeys(change.words for change in held.changes))
     since = "" if held.before is None else " since it was approved or first seen"
-    return f"{told}{since}. Its operator can look with `jecp-mcp catalog --changes` and approve it"
+    return f"{told}{since}. Its operator can look at it and approve it"

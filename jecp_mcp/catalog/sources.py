@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import anyio
 
 from jecp_mcp.catalog.contents import Catalog, CatalogDiff
 from jecp_mcp.catalog.rows import Rows
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import PayeeError
 
 Callback = Callable[[CatalogDiff], Awaitable[None] | None]
+
+LOOK_AGAIN_SECONDS: Final = 10.0
+"""How often at most whoever wants to see the catalog has sources that are away asked again."""
+
+LOOK_SECONDS: Final = 2.0
+"""How long they wait for that: a source that swallows requests must not hold up the offers of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A source that gives no news: what is on offer there now is not known.
+
+    Attributes:
+        source: its name.
+        code: what kind of trouble it is, as `PayeeError` says it.
+        reason: what came of asking it, as a sentence without its full stop.
+        since: when it failed first after its last answer, or was to be asked for the first one; Unix ms.
+        offers: how many of its offers are known from before.
+        known_at: of when they are, Unix ms; None where nothing of it was ever known here.
+        again_in: seconds until it is asked by itself; 0 while it is, and where nobody keeps it fresh.
+        asks_to_wait: whether it was the source that said how long not to ask it.
+    """
+
+    source: str
+    code: str
+    reason: str
+    since: UnixMs
+    offers: int = 0
+    known_at: UnixMs | None = None
+    again_in: float = 0.0
+    asks_to_wait: bool = False
 
 
 class Subscribers:
@@ -52,6 +85,14 @@ class OfferSource(Protocol):
         """The latest whole catalog; empty at first where nothing is remembered."""
         ...
 
+    @property
+    def outage(self) -> Outage | None:
+        """Why `current` may not be what is on offer now; None where the source answered when it was last asked.
+
+        What is remembered of an earlier run counts as an answer until the source is asked.
+        """
+        ...
+
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Be told of each change, after `current` is the new catalog. Returns what ends the subscription."""
         ...
@@ -83,6 +124,7 @@ class AllOffers:
     def __init__(self, sources: Sequence[OfferSource]) -> None:
         self._sources = tuple(sources)
         self._subscribers = Subscribers()
+        self._look_not_before = -float("inf")
         self.current = self._merged()
         for source in self._sources:
             source.subscribe(self._follow)
@@ -101,19 +143,26 @@ class AllOffers:
         return min((source.until_refresh() for source in self._sources), default=0.0)
 
     async def refresh(self) -> None:
-        """Look for news everywhere, one after the other.
+        """Look for news everywhere, side by side. Who gave none is among the `outages`, and hides nobody else's."""
+        await _refresh(self._sources)
 
-        Raises:
-            PayeeError: one of them gave none; the others were asked all the same.
+    @property
+    def outages(self) -> tuple[Outage, ...]:
+        """The sources that are away, in their order."""
+        return tuple(one.outage for one in self._sources if one.outage is not None)
+
+    async def look_again(self) -> None:
+        """Ask the sources that are away once more, side by side, `LOOK_AGAIN_SECONDS` after the last time at most.
+
+        Waits for `LOOK_SECONDS`. What comes of it is in `current` and `outages`.
         """
-        failed: PayeeError | None = None
-        for source in self._sources:
-            try:
-                await source.refresh()
-            except PayeeError as exc:
-                failed = failed or exc
-        if failed is not None:
-            raise failed
+        away = [one for one in self._sources if one.outage is not None and not one.outage.asks_to_wait]
+        now = anyio.current_time()
+        if not away or now < self._look_not_before:
+            return
+        self._look_not_before = now + LOOK_AGAIN_SECONDS
+        with anyio.move_on_after(LOOK_SECONDS):
+            await _refresh(away)
 
     async def keep_fresh(self) -> None:
         """Keep every source fresh, until cancelled."""
@@ -130,6 +179,17 @@ class AllOffers:
         for other in others:
             first = _beside(first, other)
         return first
+
+
+async def _refresh(sources: Iterable[OfferSource]) -> None:
+    async def look(source: OfferSource) -> None:
+        # Why it gives no news, its `outage` says.
+        with suppress(PayeeError):
+            await source.refresh()
+
+    async with anyio.create_task_group() as tasks:
+        for source in sources:
+            tasks.start_soon(look, source)
 
 
 def _beside(one: Catalog, other: Catalog) -> Catalog:

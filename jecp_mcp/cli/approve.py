@@ -12,13 +12,18 @@ import anyio
 import anyio.to_thread
 import click
 
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
+from jecp_mcp.settings.command_lines import CommandLine
 
 ON_A_PAGE: Final = 10
 """How many questions are listed at once."""
 
 
-@click.command("approve")
+@click.command(
+    "approve",
+    epilog=examples("jecp-mcp approve", "jecp-mcp approve K7QW-2MXB"),
+)
 @click.argument("code", required=False)
 @click.option("--full", is_flag=True, help="With a code: show all arguments, however long, and then ask.")
 @click.option("--page", type=click.IntRange(min=1), default=1, help="Without a code: which page to list.")
@@ -44,7 +49,7 @@ def command(
     elif as_json:
         print(json.dumps(anyio.run(all_questions, given), indent=2, ensure_ascii=False))
     else:
-        _list(*anyio.run(questions_page, given, page))
+        _list(*anyio.run(questions_page, given, page), given.commands)
 
 
 async def questions_page(given: Start, page: int) -> tuple[list[dict[str, Any]], int, int]:
@@ -92,8 +97,12 @@ async def answer(given: Start, code: str, granted: bool, full: bool = False) -> 
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        grant = await approval_queue.find(ledger, code.strip().upper())
-        if granted and not await anyio.to_thread.run_sync(_confirm, approval_queue.readable_question(grant), full):
+        try:
+            grant = await approval_queue.find(ledger, code.strip().upper())
+        except approval_queue.NothingWaits as exc:
+            raise approval_queue.NotAnswered(f"{exc}; `{given.commands.line('approve')}` lists those that do") from exc
+        shown = approval_queue.readable_question(grant)
+        if granted and not await anyio.to_thread.run_sync(_confirm, shown, full, given.commands):
             raise approval_queue.NotAnswered("nothing was approved; the call waits until it is answered or expires")
         return approval_queue.readable_question(
             await approval_queue.answer(ledger, grant, granted, by=f"{user()} at a terminal")
@@ -102,18 +111,19 @@ async def answer(given: Start, code: str, granted: bool, full: bool = False) -> 
         await ledger.close()
 
 
-def _confirm(shown: dict[str, Any], full: bool) -> bool:
+def _confirm(shown: dict[str, Any], full: bool, commands: CommandLine) -> bool:
     from jecp_mcp.tools.approval_queue import SHORT, NotAnswered
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise NotAnswered("an approval is given at a terminal, by a person; here is none, so nothing was approved")
     if shown["arguments"] is None:
-        raise NotAnswered(f"{shown['because']} Nothing was approved; `jecp-mcp deny {shown['code']}` refuses it")
+        refuse = commands.line("deny", shown["code"])
+        raise NotAnswered(f"{shown['because']} Nothing was approved; `{refuse}` refuses it")
     length = len(shown["arguments"])
     if length > SHORT and not full:
         raise NotAnswered(
             f"its arguments come to {length:,} characters, so they were not shown and nothing was approved; "
-            f"`jecp-mcp approve {shown['code']} --full` shows them all and asks"
+            f"`{commands.line('approve', shown['code'], '--full')}` shows them all and asks"
         )
     # The longest first, so that the amount stands beside the question.
     amount = f"{'' if shown['exact'] else 'up to '}{shown['at_most_usdc']} USDC"
@@ -138,24 +148,31 @@ def tell(shown: dict[str, Any], *, json_wanted: bool) -> None:
     if json_wanted:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
         return
+    from jecp_mcp.cli import rich_output
+
     if shown["state"] == "granted":
-        upto = "" if shown["exact"] else "up to "
-        print(f"Approved {shown['action']} for {upto}{shown['at_most_usdc']} USDC, once, until {shown['expires_at']}.")
+        amount = f"{'' if shown['exact'] else 'up to '}{shown['at_most_usdc']} USDC"
+        rich_output.say(f"Approved {shown['action']} for {amount}, once, until {shown['expires_at']}.", rich_output.OK)
         print("Tell the agent to make the same call again.")
     else:
         print(f"Refused {shown['action']}. Nothing is charged.")
 
 
-def _list(shown: list[dict[str, Any]], page: int, total: int) -> None:
+def _list(shown: list[dict[str, Any]], page: int, total: int, commands: CommandLine) -> None:
     from jecp_mcp.cli import rich_output
 
     if not shown:
         print("Nothing waits for an answer.")
         return
-    columns = [("code", "left"), ("action", "left"), ("at most", "right"), ("because", "left"), ("until", "left")]
-    rows = [(one["code"], one["action"], one["at_most_usdc"], one["because"], one["expires_at"][:19]) for one in shown]
-    rich_output.console().print(rich_output.table("Waiting for an answer, the oldest first (USDC, UTC)", columns, rows))
+    columns: list[rich_output.Column] = [("code", "left"), ("action", "left"), ("at most", "right"), ("until", "left")]
+    columns.append(("because", "prose"))
+    rows = [
+        (one["code"], one["action"], one["at_most_usdc"], one["expires_at"][:19].replace("T", " "), one["because"])
+        for one in shown
+    ]
+    rich_output.show(rich_output.Listing("Waiting for an answer, the oldest first (USDC, UTC)", columns, rows))
     first = (page - 1) * ON_A_PAGE + 1
     last = first + len(shown) - 1
-    more = f"; {total - last} more: jecp-mcp approve --page {page + 1}" if last < total else ""
+    following = commands.line("approve", "--page", str(page + 1))
+    more = f"; {total - last} more: {following}" if last < total else ""
     print(f"{first} to {last} of {total}{more}")

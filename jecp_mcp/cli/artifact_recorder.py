@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jecp_mcp.clock import Clock
+from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.settings import ArtifactSettings
 from jecp_mcp.tools.artifact_store import ArtifactStore, StoredArtifact
@@ -19,15 +20,15 @@ class ArtifactRecorder(ArtifactStore):
     """
 
     def __init__(self, directory: Path, settings: ArtifactSettings, clock: Clock) -> None:
-        super().__init__(directory, settings, clock)
+        super().__init__(directory, settings, clock, shared_disk=True)
         self.files: list[tuple[str, bytes]] = []
         self.not_kept: list[str] = []
 
-    def put(self, data: bytes, mime_type: str, name: str, call_id: str | None) -> StoredArtifact:
+    def put(self, data: bytes, mime_type: str, name: str, call_id: str | None, owner: Principal) -> StoredArtifact:
         """As `ArtifactStore.put`."""
         self.files.append((mime_type.lower(), data))
         try:
-            return super().put(data, mime_type, name, call_id)
+            return super().put(data, mime_type, name, call_id, owner)
         except ToolFault as exc:
             self.not_kept.append(str(exc))
             raise

@@ -21,9 +21,8 @@ from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.cli.credential_store import CredentialStore
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.publisher import Publisher
-from jecp_mcp.cli.unmatched_patterns import PatternNotices
 from jecp_mcp.clock import Clock, SystemClock
-from jecp_mcp.errors import LedgerError, PayeeError
+from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
@@ -31,10 +30,10 @@ from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.opening import HubWay
 from jecp_mcp.rails.opening import RAILS
 from jecp_mcp.rails.registry import Parts, Rails, Way
-from jecp_mcp.settings import Settings
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.own.handlers import ToolDeps
+from jecp_mcp.tools.own.outages import outage_words
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
@@ -72,6 +71,7 @@ class Bridge:
     pins: Pins
     publisher: Publisher
     ledger: Ledger
+    wallet: Wallet
     _tasks: TaskGroup
 
     @property
@@ -80,11 +80,10 @@ class Bridge:
         return self.source.current.fetched_at is not None
 
     async def refresh(self) -> None:
-        """Fetch the catalog once. A Hub that cannot be reached is logged: what is known of it stays."""
-        try:
-            await self.source.refresh()
-        except PayeeError as exc:
-            log.warning("the catalog was not fetched: %s", exc)
+        """Fetch the catalog once. A source that cannot be reached is logged: what is known of it stays."""
+        await self.source.refresh()
+        for outage in self.source.outages:
+            log.warning("the catalog was not fetched: %s", outage_words(outage))
 
     def fresh_seconds(self) -> float:
         """For how long from now the list of tools stays what it is, as far as that is known.
@@ -145,7 +144,7 @@ async def _opened(ways: Iterable[Way]) -> AsyncIterator[None]:
 
 
 def _paid_http(
-    ways: Mapping[str, Way], calls: Calls, results: Results, links: LinkPolicy, settings: Settings, clock: Clock
+    ways: Mapping[str, Way], calls: Calls, results: Results, links: LinkPolicy, start: Start, clock: Clock
 ) -> PaidHttpTools | None:
     """The tools that pay merchants, where some are listed and there is a wallet to pay them from."""
     way = ways.get("x402")
@@ -153,12 +152,16 @@ def _paid_http(
         return None
     from jecp_mcp.tools.own.paid_http import PaidHttpTools
 
-    return PaidHttpTools(calls, results, links, settings.paid_http, clock)
+    return PaidHttpTools(calls, results, links, start.settings.paid_http, clock, start.commands)
 
 
 @asynccontextmanager
 async def build(
-    start: Start, *, changed: Callable[[], None] = lambda: None, store: ArtifactStore | None = None
+    start: Start,
+    *,
+    changed: Callable[[], None] = lambda: None,
+    store: ArtifactStore | None = None,
+    shared_disk: bool = False,
 ) -> AsyncIterator[Bridge]:
     """Open everything a paid call needs; leaving lets running calls end and writes what is queued.
 
@@ -166,13 +169,14 @@ async def build(
         start: settings, state folder and credentials.
         changed: called when the list of published tools changed.
         store: where bought files are kept, if not in the state folder's own store.
+        shared_disk: whether the host can open the paths of that store.
     """
     settings, clock = start.settings, SystemClock()
     hub = settings.hub.base_url
     policy = Policy.from_settings(settings.mandate)
     links = LinkPolicy(hub, (*settings.hub.link_origins, *settings.paid_http.merchants))
     credentials = CredentialStore(settings, start.state, start.credentials, lambda: client, changed)
-    parts = Parts(settings, start.catalog, credentials.current, clock, start.state, start.wallet)
+    parts = Parts(settings, start.catalog, credentials.current, clock, start.state, start.wallet, start.commands)
     opened = {name: open_way(parts) for name, open_way in RAILS.items()}
     ways = {name: way for name, way in opened.items() if way is not None}
     at_hub = ways["jecp"]
@@ -180,16 +184,13 @@ async def build(
     client, source = at_hub.client, AllOffers([source for way in ways.values() for source in way.sources])
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
-        log.error("nothing can be bought: %s", ledger.fault)
-    pins = Pins(start.state / PINS, source.names, settings.catalog, clock)
-    notices = PatternNotices(settings)
-    notices.look(source.current)
-    source.subscribe(lambda _diff: notices.look(source.current))
-    registry = ToolRegistry(settings.tools)
+        log.error("nothing can be bought: %s; see %s", ledger.fault, start.commands.line("doctor", "--ledger"))
+    pins = Pins(start.state / PINS, source.names, settings.catalog, clock, start.commands)
+    registry = ToolRegistry(settings.tools, start.commands)
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
     if store is None:
-        store = ArtifactStore(start.state / "artifacts", settings.artifacts, clock)
+        store = ArtifactStore(start.artifacts, settings.artifacts, clock, shared_disk=shared_disk)
     calls = Calls(
         policy=policy,
         ledger=ledger,
@@ -201,22 +202,37 @@ async def build(
     results = Results(store, settings.artifacts, links)
     deps = ToolDeps(
         registry=registry,
-        views=Views(registry, settings.tools),
+        offers=source,
+        views=Views(registry, settings.tools, start.commands),
         finder=finder,
         calls=calls,
         wallet=Wallet(calls, policy, clock),
         results=results,
+        store=store,
         hub=client,
         account=credentials,
         links=links,
         clock=clock,
-        paid_http=_paid_http(ways, calls, results, links, settings, clock),
+        paid_http=_paid_http(ways, calls, results, links, start, clock),
+        commands=start.commands,
     )
-    dispatcher = ToolDispatcher(deps, store, ArgumentChecks())
+    dispatcher = ToolDispatcher(deps, ArgumentChecks())
     try:
         async with _opened(ways.values()), calls.open(), anyio.create_task_group() as tasks:
             yield Bridge(
-                dispatcher, calls, source, registry, finder, policy, start, client, pins, publisher, ledger, tasks
+                dispatcher,
+                calls,
+                source,
+                registry,
+                finder,
+                policy,
+                start,
+                client,
+                pins,
+                publisher,
+                ledger,
+                deps.wallet,
+                tasks,
             )
             tasks.cancel_scope.cancel()
     finally:

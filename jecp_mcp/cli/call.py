@@ -8,35 +8,41 @@ import json
 import os
 import select
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
 import click
 
+from jecp_mcp.cli.advice import advice
+from jecp_mcp.cli.completion import complete_tools
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.errors import JecpMcpError, PaidNotShown, PayeeError
-from jecp_mcp.invisible import escape
+from jecp_mcp.cli.own_tools import CallFailed, why
+from jecp_mcp.cli.saved_files import check_room, remove, save
+from jecp_mcp.cli.terminal import ProgressLine, Terminal, Unshown
+from jecp_mcp.errors import PaidNotShown
+from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
-    from jecp_mcp.calls.ports import Question, Reply
     from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
     from jecp_mcp.cli.assembly import Bridge
     from jecp_mcp.tools.types import ToolResult
 
 
-_MOST_ALIKE = 1_000
-"""How many files of one name a folder may have."""
+Show = Callable[[Mapping[str, Any]], None]
 
 
-class CallFailed(JecpMcpError):
-    """The call was refused or failed; its message says so."""
-
-
-@click.command("call")
-@click.argument("tool")
+@click.command(
+    "call",
+    epilog=examples(
+        """jecp-mcp call text-stats_count '{"text": "one two three"}'""",
+        "jecp-mcp call inkwell/invoice:render - --output invoice.pdf < invoice.json",
+        "jecp-mcp call inkwell.thumbnail.make@2.0.0 - --json < picture.json",
+    ),
+)
+@click.argument("tool", shell_complete=complete_tools)
 @click.argument("arguments", metavar="JSON", default="{}")
 @common_options
 @click.option(
@@ -52,25 +58,28 @@ def command(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Call TOOL with a JSON object of arguments ("-" reads it from standard input).
+    """Buy one call of TOOL, with a JSON object of arguments ("-" reads it from standard input).
+
+    TOOL is a tool's name or an action, such as docs/invoice:create, docs/invoice/create or docs/invoice.create, with
+    @VERSION behind it if you want no other.
 
     The exit status is 0 when the call is done and shown, 1 when it failed, 2 when it was asked for wrongly, and 3 when
     it is paid but could not be shown or saved: the same call again then gives the stored answer and is not charged.
     """
     given = start(hub, config, state_dir)
     parsed = _parse_arguments(arguments)
-    _check_room(output)
+    check_room(output)
     check_streams()
-    result = anyio.run(_call, given, tool, parsed, output, as_json)
+    result = anyio.run(pay_and_show, given, tool, parsed, output, as_json)
     if result.is_error:
-        raise CallFailed(_why(result))
+        raise CallFailed(why(result, given.commands))
 
 
 def check_streams() -> None:
     """See, before anything is paid for, that there is somebody to show it to.
 
     Raises:
-        NotDone: standard output or standard error is closed, its reader has gone, or it cannot be written.
+        CallFailed: standard output or standard error is closed, its reader has gone, or it cannot be written.
     """
     for name, stream in (("output", sys.stdout), ("error", sys.stderr)):
         try:
@@ -108,68 +117,87 @@ def _parse_arguments(text: str) -> dict[str, Any]:
     return value
 
 
-class Unshown:
-    """The presence of a caller that has nothing yet: an answer counts as delivered when it has been shown."""
+def _show(answer: Mapping[str, Any]) -> None:
+    """Print an answer; in colours at a terminal."""
+    from jecp_mcp.cli import rich_output
 
-    async def listening(self) -> bool:
-        """As `jecp_mcp.calls.ports.Connection.listening`."""
-        return False
-
-
-def _check_room(output: Path | None) -> None:
-    """Refuse a place that cannot take the file before the call is paid."""
-    if output is None or output.is_dir():
-        return
-    if os.path.lexists(output):
-        raise click.UsageError(
-            f"{output} is there already and is not overwritten; nothing was bought", click.get_current_context()
-        )
-    if not output.parent.is_dir():
-        raise click.UsageError(f"there is no folder {output.parent}; nothing was bought", click.get_current_context())
+    out, text = rich_output.console(), _json(answer)
+    if out.is_terminal:
+        out.print_json(text, ensure_ascii=text.isascii())
+    else:
+        print(text)
 
 
-async def _call(given: Start, tool: str, arguments: dict[str, Any], output: Path | None, as_json: bool) -> ToolResult:
+async def pay_and_show(
+    given: Start,
+    tool: str,
+    arguments: dict[str, Any],
+    output: Path | None,
+    as_json: bool,
+    catalog: bool = True,
+    show_free: Show = _show,
+) -> ToolResult:
+    """Make a call of a tool, save its files to `output` and print it.
+
+    Args:
+        given: where to buy.
+        tool: its name, or an action in any notation.
+        arguments: what it is called with.
+        output: a file or a folder; None saves nothing.
+        as_json: print for programs.
+        catalog: whether it takes a catalog, as all does that is bought.
+        show_free: prints, for people, what one of the free tools says.
+
+    Raises:
+        PayeeError: there is no catalog, now or from before.
+        CallFailed, PaidNotShown: it could not be shown.
+    """
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.domain.purchases import LOCAL
 
-    store = ArtifactRecorder(given.state / "artifacts", given.settings.artifacts, SystemClock())
-    async with build(given, store=store) as bridge:
-        try:
+    store = ArtifactRecorder(given.artifacts, given.settings.artifacts, SystemClock())
+    async with at_hub(given) as at, build(at, store=store) as bridge:
+        if catalog:
+            # A catalog of an earlier run will do; what is not in it is refused with the reason.
             await bridge.source.refresh()
-        except PayeeError:
-            # A catalog of an earlier run will do; without any there is nothing to call.
-            if not bridge.known:
-                raise
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
-        caller = Caller(LOCAL, asker=Terminal(given.settings.hub.base_url), connection=Unshown())
+        progress = ProgressLine()
+        caller = Caller(LOCAL, progress, Unshown(), Terminal(at.settings.hub.base_url), client="jecp-mcp-call")
         result = await bridge.dispatcher.call(tool, arguments, caller)
-        _deliver(bridge, store, result, output, as_json)
+        progress.end()
+        _deliver(bridge, store, result, output, as_json, show_free)
         return result
 
 
-def _deliver(bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output: Path | None, as_json: bool) -> None:
+def _deliver(
+    bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output: Path | None, as_json: bool, show_free: Show
+) -> None:
     """Save a result's files and show it; only then is the answer delivered.
 
     Raises:
         PaidNotShown: it is paid, or may be, and that could not be done.
-        NotDone: the same of what cost nothing.
+        CallFailed: the same of what cost nothing.
     """
-    receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), result.structured or {})
+    # What a free tool says of a call delivers none of its answer.
+    told = result.structured or {} if result.is_error else {}
+    receipt = next((value for key, value in result.meta.items() if key.endswith("billing")), told)
     call_id, charged = receipt.get("call_id"), receipt.get("charged", "no")
     if output is not None:
-        saved, problems = _save(files.files, output)
+        saved, problems = save(files.files, output)
     else:
         saved, problems = [], [f"{words}; --output PATH saves it" for words in files.not_kept]
     try:
         if as_json:
             print(_json(_as_json(result, saved)))
-        else:
-            _print(result, saved)
+        elif not result.is_error:
+            (_show if result.meta else show_free)(_output(result))
+            _print_notes(result, saved, bridge.start.commands)
         if output is not None and not files.files and not result.is_error:
             click.echo(f"nothing was saved to {output}: the result has no file", err=True)
         for stream in (sys.stdout, sys.stderr):
@@ -177,7 +205,7 @@ def _deliver(bridge: Bridge, files: ArtifactRecorder, result: ToolResult, output
     except (OSError, ValueError) as exc:
         _abandon_output()
         problems.append(f"it could not be shown: {getattr(exc, 'strerror', None) or exc}")
-        problems += _remove(saved)
+        problems += remove(saved)
     if not problems:
         if call_id is not None and not result.is_error:
             bridge.ledger.note_delivery(call_id)
@@ -201,108 +229,30 @@ def _abandon_output() -> None:
             os.close(null)
 
 
-class Terminal:
-    """Asks the person at the terminal; where there is none, nobody consents."""
-
-    def __init__(self, hub: str) -> None:
-        self._hub = hub
-
-    async def approve(self, question: Question) -> Reply:
-        """As `jecp_mcp.calls.ports.Asker.approve`."""
-        from jecp_mcp.calls import display
-        from jecp_mcp.calls.ports import Decision, Reply
-        from jecp_mcp.money import format_usdc
-
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            return Reply(Decision.UNABLE, "there is no terminal")
-        most = "" if question.kind.exact else "up to "
-        given = display.arguments(question.arguments, display.MOST_SHOWN)
-        # What cannot be shown is refused before anybody is asked.
-        assert given is not None
-        click.echo(f"  arguments: {given}", err=True)
-        asked = (
-            f"{question.because} Buy {question.action} for {most}{format_usdc(question.amount)} USDC at {self._hub}?"
-        )
-        # A terminal's own line editor prints a question, past the filter before the streams.
-        asked = escape(asked, one_line=True)
-        said = await anyio.to_thread.run_sync(lambda: click.confirm(asked, default=False, err=True))
-        return Reply(Decision.ACCEPTED if said else Decision.DECLINED)
-
-    async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
-        """Links are printed with the result; nothing is opened."""
-        from jecp_mcp.calls.ports import Decision, Reply
-
-        del purpose, message
-        return Reply(Decision.UNABLE, "a terminal opens no links", await make())
-
-
-def _save(files: Sequence[tuple[str, bytes]], output: Path) -> tuple[list[Path], list[str]]:
-    """Write files, each a media type and its bytes, to `output`: one to that name, several, or one to a folder.
-
-    Returns those that were written, and what stood in the way: then nothing of them is left there.
-    """
-    from jecp_mcp.tools.artifact_store import extension
-
-    saved: list[Path] = []
-    into_folder = output.is_dir() or len(files) > 1
-    try:
-        if into_folder:
-            output.mkdir(exist_ok=True)
-        for place, (mime_type, data) in enumerate(files):
-            name = f"file-{place}{extension(mime_type)}"
-            saved.append(_write_new(output, name, data) if into_folder else _write(output, data))
-    except OSError as exc:
-        return [], [f"its file could not be written to {output}: {exc.strerror}", *_remove(saved)]
-    return saved, []
-
-
-def _remove(saved: Sequence[Path]) -> list[str]:
-    """Clear the way for the same call again, which saves the same files; what is left is named."""
-    left: list[str] = []
-    for path in saved:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as exc:
-            left.append(f"{path} is left there ({exc.strerror})")
-    return left
-
-
-def _write_new(folder: Path, name: str, data: bytes) -> Path:
-    """Write a file of that name, or of the next one that is free."""
-    stem, dot, ending = name.partition(".")
-    for number in range(2, _MOST_ALIKE):
-        try:
-            return _write(folder / name, data)
-        except FileExistsError:
-            name = f"{stem}-{number}{dot}{ending}"
-    return _write(folder / name, data)
-
-
-def _write(path: Path, data: bytes) -> Path:
-    """Write a file that is not there yet, whole or not at all; what is, a link too, stays as it is.
-
-    Raises:
-        OSError: it is there, or cannot be written.
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-    except BaseException:
-        # Half a file would stand in the way of the same call again.
-        path.unlink(missing_ok=True)
-        raise
-    return path
-
-
 def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:
-    shown: dict[str, Any] = {"ok": not result.is_error, "output": result.structured}
+    shown: dict[str, Any] = {"ok": not result.is_error, "output": _output(result)}
     shown |= {key.rpartition("/")[2]: value for key, value in result.meta.items() if key.endswith("billing")}
     if result.is_error:
         shown = dict(result.structured or {})
+    if kept := _kept(result):
+        shown["files"] = kept
     if saved:
         shown["saved"] = [str(path) for path in saved]
     return shown
+
+
+def _output(result: ToolResult) -> Any:
+    """What was bought, or what a free tool says."""
+    shown = result.structured or {}
+    # What a model is to do next is not what a person is: they are told in their own words.
+    return shown["output"] if "receipt" in shown else {key: shown[key] for key in shown if key != "next_action"}
+
+
+def _kept(result: ToolResult) -> list[dict[str, Any]]:
+    """The files of the result that the store keeps."""
+    shown = result.structured or {}
+    files = shown.get("files", ()) if "receipt" in shown else ()
+    return [{key: one[key] for key in one if key != "read_with"} for one in files]
 
 
 def _json(value: Any) -> str:
@@ -315,28 +265,20 @@ def _json(value: Any) -> str:
     return text
 
 
-def _print(result: ToolResult, saved: list[Path]) -> None:
+def _print_notes(result: ToolResult, saved: list[Path], commands: CommandLine) -> None:
+    """What stands beside an answer: notices, the receipt, where its files are."""
     from jecp_mcp.cli import rich_output
-    from jecp_mcp.tools.types import Text
+    from jecp_mcp.tools.publishing import file_words
 
-    if result.is_error:
-        return
-    out, notes = rich_output.console(), rich_output.console(stderr=True)
-    text = _json(result.structured)
-    if out.is_terminal:
-        out.print_json(text, ensure_ascii=text.isascii())
-    else:
-        print(text)
-    for part in result.blocks[1:]:
-        if isinstance(part, Text):
-            notes.print(rich_output.plain(part.text), style="green" if part.text.startswith("Paid") else "")
+    for line in result.notes:
+        told = line.startswith(("Paid", "Free", "Already paid"))
+        rich_output.say(line, rich_output.OK if told else "", stderr=True)
+    if not result.meta:
+        rich_output.say("Free: nothing was charged.", rich_output.OK, stderr=True)
+        if said := advice(result.structured or {}, commands):
+            rich_output.say(said, stderr=True)
     for path in saved:
-        notes.print(f"saved to {rich_output.plain(str(path))}")
-
-
-def _why(result: ToolResult) -> str:
-    """The error, and what to do next, in one line."""
-    shown = dict(result.structured or {})
-    error, step = shown.get("error", {}), shown.get("next_action", {})
-    parts = [f"{error.get('code')}: {error.get('message')}", step.get("hint"), step.get("url")]
-    return " ".join(str(part) for part in parts if part)
+        rich_output.say(f"saved to {path}", stderr=True)
+    for one in _kept(result):
+        what = f"{file_words.kind(one['content_type'])}, {file_words.size(one['size_bytes'])}"
+        rich_output.say(f"kept until {one['kept_until'][:10]}: {one['path']} ({what})", stderr=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ import anyio.to_thread
 import click
 
 from jecp_mcp.cli.codes import NOT_HELD
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.errors import PayeeError
+from jecp_mcp.errors import PayeeError, PinsUnusable
+from jecp_mcp.settings.command_lines import PLAIN
 
 if TYPE_CHECKING:
     from jecp_mcp.catalog.pins import Held
@@ -27,28 +30,36 @@ _MOST_TOLD = 5
 
 
 class _Listing(click.Group):
-    """A group whose listing needs no name: ``catalog QUERY`` is ``catalog list QUERY``."""
+    """A group whose listing needs no name: ``catalog`` is ``catalog list``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put ``list`` before arguments that name no command."""
-        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+        """Put ``list`` before options.
+
+        Raises:
+            click.UsageError: what is named is no command, as when somebody searches.
+        """
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["list", *args]
+        elif args[0] not in self.commands and not args[0].startswith("-"):
+            raise click.UsageError(f"did you mean `{PLAIN.line('search', ' '.join(args)[:80])}`?", ctx)
         return super().parse_args(ctx, args)
 
 
-@click.group("catalog", cls=_Listing)
+@click.group(
+    "catalog",
+    cls=_Listing,
+    epilog=examples("jecp-mcp catalog", "jecp-mcp catalog --changes", "jecp-mcp catalog approve docs/invoice:create"),
+)
 def command() -> None:
-    """Show what the Hub sells; with a QUERY only what matches it, best first. Approve what changed in it."""
+    """Show everything that the Hub sells, and what it costs. Approve what changed in it."""
 
 
-@command.command("list")
-@click.argument("query", required=False, default="")
+@command.command("list", epilog=examples("jecp-mcp catalog list --limit 100 --json"))
 @common_options
 @click.option("--changes", is_flag=True, help="Only what is held until you approve it, and why.")
 @click.option("--limit", type=click.IntRange(1, _MOST), help="At most so many.")
 @as_json
 def listing(
-    query: str,
     hub: str | None,
     config: Path | None,
     state_dir: Path | None,
@@ -56,21 +67,21 @@ def listing(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """Show what the Hub sells; with QUERY only what matches it, best first."""
+    """Show everything that the Hub sells, by name. `jecp-mcp search` finds what you need."""
     given = start(hub, config, state_dir)
     if changes:
-        if query:
-            raise click.UsageError("--changes shows every change; leave out the query", click.get_current_context())
         _tell_changes(anyio.run(read_changes, given), as_json=as_json)
         return
-    shown = anyio.run(read, given, query, limit or _MOST)
+    shown = anyio.run(read, given, limit or _MOST)
     if as_json:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         _print(shown, given)
 
 
-@command.command("approve")
+@command.command(
+    "approve", epilog=examples("jecp-mcp catalog approve docs/invoice:create", "jecp-mcp catalog approve --all")
+)
 @click.argument("keys", nargs=-1, metavar="KEY...")
 @common_options
 @click.option("--all", "everything", is_flag=True, help="Approve everything that is held.")
@@ -78,7 +89,7 @@ def listing(
 def approve(
     keys: tuple[str, ...], hub: str | None, config: Path | None, state_dir: Path | None, everything: bool, yes: bool
 ) -> None:
-    """Accept what changed of the actions KEY, such as docs/invoice:create, after showing it."""
+    """Accept what changed of the actions KEY, such as docs/invoice:create, after showing it. Any notation will do."""
     context = click.get_current_context()
     if bool(keys) == everything:
         raise click.UsageError("name the actions to approve, or give --all", context)
@@ -87,22 +98,22 @@ def approve(
     anyio.run(_approve, start(hub, config, state_dir), keys, yes)
 
 
-async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
+async def read(given: Start, limit: int) -> list[dict[str, Any]]:
     """The catalog as JSON; prices are decimal text in USDC.
 
+    Where a source is away, what is known of it from before, which is said on stderr.
+
     Raises:
-        PayeeError: the Hub cannot be reached.
+        PayeeError: a source cannot be reached, and nothing is known from before.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
     from jecp_mcp.tools.publishing.views import Views
 
-    async with build(given) as bridge:
-        await bridge.source.refresh()
-        if query:
-            found = bridge.finder.search(query, limit=limit)
-        else:
-            current = bridge.source.current
-            found = [current.actions[key] for key in sorted(current.actions)[:limit]]
+    async with at_hub(given) as at, build(at) as bridge:
+        await _refresh(bridge)
+        current = bridge.source.current
+        found = [current.actions[key] for key in sorted(current.actions)[:limit]]
         aside, views = bridge.registry.quarantined, Views(bridge.registry, given.settings.tools)
         shown = [_action_json(bridge, action, aside.get(action.key)) for action in found]
         cut, clashes = set(bridge.registry.cut), {key for one in bridge.registry.collisions for key, _ in one.names}
@@ -113,19 +124,37 @@ async def read(given: Start, query: str, limit: int) -> list[dict[str, Any]]:
         return shown
 
 
-async def read_changes(given: Start) -> dict[str, Any]:
-    """What is held and why, what is gone, and what cannot be published, as JSON.
+async def _refresh(bridge: Bridge) -> None:
+    """Fetch the catalog; say on stderr which source is away, and what is known of it.
 
     Raises:
-        PayeeError: the Hub cannot be reached.
+        PayeeError: nothing is known because of that.
+    """
+    from jecp_mcp.tools.own.outages import outage_words
+
+    await bridge.source.refresh()
+    away = bridge.source.outages
+    if away and not bridge.source.current.actions:
+        raise PayeeError(away[0].code, f"{' '.join(map(outage_words, away))} Give the same command again later.")
+    for one in away:
+        click.echo(f"{one.code}: {outage_words(one)}", err=True)
+
+
+async def read_changes(given: Start) -> dict[str, Any]:
+    """What is held and why, what is gone, and what cannot be published, as JSON. Of a source that is away, as `read`.
+
+    Raises:
+        PayeeError: a source cannot be reached, and nothing is known from before.
         PinsUnusable: what was seen before cannot be read.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
 
-    async with build(given) as bridge:
-        await bridge.source.refresh()
+    async with at_hub(given) as at, build(at) as bridge:
+        await _refresh(bridge)
         current = bridge.source.current
-        held = bridge.pins.held(current)
+        with _doctor_named(given):
+            held = bridge.pins.held(current)
         known = {one.key for one in held}
         # A filter hides actions that are not gone.
         whole = not given.settings.catalog.scope()
@@ -140,23 +169,32 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
     """Show, ask and pin: exactly the actions that were shown, whatever the Hub offers by then.
 
     Raises:
-        PayeeError: the Hub cannot be reached, or one of the keys is not held.
+        PayeeError: one of the keys is not held, or who offers it cannot be reached.
         PinsUnusable: what was approved cannot be written down.
     """
     from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
 
-    async with build(given) as bridge:
-        await bridge.source.refresh()
+    async with at_hub(given) as at, build(at) as bridge:
+        await _refresh(bridge)
         current = bridge.source.current
-        held = {one.key: one for one in bridge.pins.held(current)}
-        strangers = [key for key in keys if key not in held]
+        with _doctor_named(given):
+            held = {one.key: one for one in bridge.pins.held(current)}
+        named = {key: found.key if (found := bridge.registry.find(key)) is not None else key for key in keys}
+        strangers = [key for key in keys if named[key] not in held]
         if strangers:
             raise PayeeError(NOT_HELD, f"nothing is to be approved of {', '.join(strangers)}")
-        wanted = [held[key] for key in keys or held]
+        wanted = [held[key] for key in dict.fromkeys(named.values()) or held]
         if not wanted:
             print("Nothing is held.")
             return
         actions = [current.actions[one.key] for one in wanted]
+        away = {one.source: one for one in bridge.source.outages}
+        unseen = [one for one in actions if one.source in away]
+        if unseen:
+            hidden = ", ".join(one.key for one in unseen)
+            code = away[unseen[0].source].code
+            raise PayeeError(code, f"what {hidden} is now cannot be seen, so nothing was approved")
         _tell_changes({"held": [_change(one) for one in wanted]}, as_json=False)
         asked = f"Approve {'this' if len(wanted) == 1 else f'these {len(wanted)} actions'} as shown?"
         if yes or await anyio.to_thread.run_sync(lambda: click.confirm(asked, default=False)):
@@ -164,6 +202,15 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
             print(f"Approved: {', '.join(one.key for one in wanted)}")
         else:
             print("Nothing was approved.")
+
+
+@contextmanager
+def _doctor_named(given: Start) -> Iterator[None]:
+    """Say who knows what mends pins that cannot be read."""
+    try:
+        yield
+    except PinsUnusable as exc:
+        raise PinsUnusable(f"{exc}; `{given.commands.line('doctor')}` says how to mend it") from exc
 
 
 def _change(held: Held) -> dict[str, Any]:
@@ -246,24 +293,32 @@ def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, 
 
 
 def _print(shown: list[dict[str, Any]], given: Start) -> None:
+    from rich.text import Text
+
     from jecp_mcp.cli import rich_output
+    from jecp_mcp.cli.offer_words import price, purpose
 
-    def price(one: dict[str, Any]) -> str:
-        amount = one["price_usdc"]
-        return "unknown" if amount is None else f"from {amount}" if one["price_kind"] == "metered" else str(amount)
-
-    def words(one: dict[str, Any]) -> str:
+    def words(one: dict[str, Any]) -> Text:
         if one["set_aside"]:
-            return f"set aside: {one['set_aside']}"
-        said = one["title"] or one["description"]
-        return f"{one['caution']} {said}" if one["caution"] else str(said)
+            return Text(f"set aside: {one['set_aside']}", rich_output.WARNING)
+        said = purpose(one["description"], one["title"])
+        return Text(f"{one['caution']} {said}", rich_output.WARNING) if one["caution"] else Text(said)
 
-    rows = [(one["tool"] or f"({one['action']})", price(one), one["trust_tier"], words(one)) for one in shown]
-    columns = [("tool", "left"), ("USDC", "right"), ("tier", "left"), ("what it does", "left")]
+    rows = [
+        (
+            one["tool"] or f"({one['action']})",
+            price(one["price_usdc"], metered=one["price_kind"] == "metered"),
+            one["trust_tier"],
+            words(one),
+        )
+        for one in shown
+    ]
+    columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("tier", "spare")]
+    columns.append(("what it does", "prose"))
     found = "1 action" if len(shown) == 1 else f"{len(shown)} actions"
-    rich_output.console().print(rich_output.table(f"{found} at {given.settings.hub.base_url}", columns, rows))
+    rich_output.show(rich_output.Listing(f"{found} at {given.settings.hub.base_url}", columns, rows))
     for line in _about_hosts(shown):
-        print(line)
+        rich_output.say(line)
 
 
 def _about_hosts(shown: list[dict[str, Any]]) -> Iterator[str]:

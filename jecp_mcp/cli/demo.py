@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
+from jecp_mcp import extras
+from jecp_mcp.cli.examples import examples
+
 if TYPE_CHECKING:
     from jecp_mcp.cli.hub_record import SandboxHub
 
 PER_CALL, PER_DAY = "0.25", "2.00"
 
 
-@click.command("demo")
+@click.command("demo", epilog=examples("jecp-mcp demo --output bought"))
 @click.option(
     "--output",
     metavar="DIR",
@@ -29,6 +32,7 @@ PER_CALL, PER_DAY = "0.25", "2.00"
 )
 def command(output: Path) -> None:
     """Watch the whole story on a Hub with test money: buying, refusals, recovery, and the books at the end."""
+    extras.SANDBOX.require()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="jecp-mcp-demo-") as folder:
         checks = anyio.run(_play, Path(folder), output)

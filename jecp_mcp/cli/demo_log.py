@@ -54,11 +54,9 @@ class DemoLog:
         """Something that happens outside the host."""
         self._line("·", text, "dim")
 
-    def table(self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
+    def table(self, columns: Sequence[rich_output.Column], rows: Sequence[Sequence[str]]) -> None:
         """A table, indented like the lines."""
-        from rich.padding import Padding
-
-        self._out.print(Padding(rich_output.table(None, columns, rows), (0, 0, 0, 4), expand=False))
+        self._out.print(rich_output.Listing(None, columns, rows, indent=4), crop=False)
 
     def check(self, held: bool, claim: str) -> None:
         """State something that holds.

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from jecp_mcp.cli import budget, ledger
+from jecp_mcp.cli import ledger
 from jecp_mcp.cli.hub_record import SandboxHub
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.sandbox_client import SandboxClient
@@ -108,8 +108,8 @@ class DemoScript:
             PayeeError: the sandbox failed.
         """
         self._log.title(
-            "jecp-mcp demo",
-            f"A Hub with test money at {self._hub.url}; `jecp-mcp serve` behind the official MCP client over stdio.",
+            "The whole story",
+            f"A Hub with test money at {self._hub.url}; the server behind the official MCP client over stdio.",
         )
         async with self._http:
             await self._catalog()
@@ -128,7 +128,7 @@ class DemoScript:
         tools = await self._host.tools()
         bought = {name: text for name, text in tools.items() if not name.startswith("jecp_")}
         rows = [(name, text.splitlines()[0]) for name, text in sorted(bought.items())]
-        self._log.table([("tool", "left"), ("first line of its description", "left")], rows)
+        self._log.table([("tool", "left"), ("first line of its description", "prose")], rows)
         self._log.check(bool(bought), f"{len(bought)} actions of the Hub are tools, beside {len(tools) - len(bought)}")
         self._log.check(
             all(PRICE.search(text.splitlines()[0]) for text in bought.values()), "each says its price first"
@@ -139,8 +139,8 @@ class DemoScript:
         tool = await self._find_tool("invoice pdf", "invoice")
         before = await self._total_charged()
         result = await self._buy(tool, INVOICE)
-        [pdf] = [part["resource"] for part in result["content"] if part["type"] == "resource"]
-        data = base64.b64decode(pdf["blob"])
+        [kept] = result["structuredContent"]["files"]
+        data = await self._read_file(kept["uri"])
         self._output.mkdir(parents=True, exist_ok=True)
         path = self._output / "invoice.pdf"
         path.write_bytes(data)
@@ -163,9 +163,9 @@ class DemoScript:
         found = await self._call("jecp_search", {"query": "summary of a text", "limit": 5})
         hits = found["structuredContent"]["results"]
         rows = [(hit["tool"], str(hit.get("price_usdc")), str(hit.get("summary", ""))[:60]) for hit in hits]
-        self._log.table([("tool", "left"), ("USDC", "right"), ("", "left")], rows)
+        self._log.table([("tool", "left"), ("USDC", "right"), ("what it does", "prose")], rows)
         result = await self._buy("jecp_call", {"tool": hits[0]["tool"], "arguments": {"text": TEXT}})
-        first = str(next(iter(result["structuredContent"].values())))
+        first = str(next(iter(result["structuredContent"]["output"].values())))
         self._log.check(any(part in first for part in TEXT.split(". ")), "the summary is made of the text's sentences")
 
     async def _over_the_limit(self) -> None:
@@ -234,28 +234,29 @@ class DemoScript:
         environ = {"JECP_MCP_CONFIG": "/dev/null", "JECP_BASE_URL": self._hub.url}
         given = Start(load_settings(environ=environ), self._state, None)
         ours = [row for row in await ledger.read(given) if row["charged_usdc"] != "0.00" or row["held_usdc"] != "0.00"]
-        spent = await budget.read(given)
+        spent = (await self._host.call("jecp_wallet", {}))["structuredContent"]
         books = await self._sandbox.books()
         theirs = {row["call_id"]: row for row in books["transactions"] if row["amount_micro"]}
         rows = [
             (row["tool"], row["state"], row["charged_usdc"], theirs.get(row["call_id"], {}).get("amount_usdc", "—"))
             for row in reversed(ours)
         ]
-        rows.append(("", "together", spent["totals"]["charged_usdc"], books["charged_usdc"]))
-        heads = [("tool", "left"), ("state", "left"), ("our ledger", "right"), ("the Hub's books", "right")]
-        self._log.table(heads, rows)
-        for window in spent["windows"]:
-            self._log.note(f"{window['label']}: {window['used_usdc']} of {window['limit_usdc']} USDC used")
+        rows.append(("together", "", spent["charged_usdc"], books["charged_usdc"]))
+        self._log.table(
+            [("tool", "left"), ("state", "left"), ("our ledger", "right"), ("the Hub's books", "right")], rows
+        )
+        for limit in spent["limits"]:
+            self._log.note(f"{limit['limit']}: {limit['used_usdc']} of {limit['limit_usdc']} USDC used")
         self._log.check(
             {row["call_id"]: Decimal(row["charged_usdc"]) for row in ours}
             == {call_id: Decimal(row["amount_usdc"]) for call_id, row in theirs.items()},
             "every call stands in both books with the same amount",
         )
         self._log.check(
-            Decimal(spent["totals"]["charged_usdc"]) == Decimal(books["charged_usdc"]),
+            Decimal(spent["charged_usdc"]) == Decimal(books["charged_usdc"]),
             "the sums are equal to the micro-USDC",
         )
-        self._log.check(Decimal(spent["totals"]["held_usdc"]) == 0, "nothing is left held")
+        self._log.check(Decimal(spent["held_usdc"]) == 0, "nothing is left held")
 
     async def _call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._log.request(tool, arguments)
@@ -265,12 +266,22 @@ class DemoScript:
         if note:
             self._log.note(note)
         result = await self._call(tool, arguments)
-        self._log.response(result["content"][0]["text"])
+        *lines, output = result["content"][0]["text"].split("\n")
+        self._log.response(output)
         self._log.check(not result.get("isError", False), "the call is answered")
-        for part in result["content"][1:]:
-            if part["type"] == "text":
-                self._log.receipt(part["text"])
+        for line in lines:
+            self._log.receipt(line)
         return result
+
+    async def _read_file(self, uri: str) -> bytes:
+        """A bought file, piece by piece."""
+        data, offset = b"", 0
+        while True:
+            piece = (await self._call("jecp_file", {"uri": uri, "offset": offset}))["structuredContent"]
+            data += base64.b64decode(piece["base64"])
+            if "next_offset" not in piece:
+                return data
+            offset = piece["next_offset"]
 
     async def _expect_refusal(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         result = await self._call(tool, arguments)

@@ -8,10 +8,11 @@ import anyio
 import click
 
 from jecp_mcp.cli.approve import answer, tell
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import as_json, common_options, start
 
 
-@click.command("deny")
+@click.command("deny", epilog=examples("jecp-mcp deny K7QW-2MXB"))
 @click.argument("code")
 @common_options
 @as_json

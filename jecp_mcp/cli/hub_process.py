@@ -22,6 +22,7 @@ import anyio
 import anyio.to_thread
 from pydantic import SecretStr
 
+from jecp_mcp import extras
 from jecp_mcp.cli.codes import SANDBOX_FAILED
 from jecp_mcp.cli.hub_record import HubRecord, SandboxHub
 from jecp_mcp.cli.options import Start
@@ -53,9 +54,11 @@ async def sandbox_hub(data: Path, *, linger: float = LINGER_SECONDS) -> AsyncIte
         linger: how many seconds a Hub that is started here stays when nobody uses it any more.
 
     Raises:
+        ExtraMissing: what its work needs is not installed.
         PayeeError: it did not start; with its last words.
         SettingsError: there is no place for its files.
     """
+    extras.SANDBOX.require()
     record = HubRecord(data)
     record.create()
     async with AsyncExitStack() as stack:
@@ -72,6 +75,7 @@ async def private_hub(data: Path) -> AsyncIterator[SandboxHub]:
     """A sandbox Hub for this block alone, which has ended when the block has.
 
     Raises:
+        ExtraMissing: what its work needs is not installed.
         PayeeError: it did not start; with its last words.
     """
     try:
@@ -97,6 +101,20 @@ async def sandbox_start(given: Start) -> AsyncIterator[Start]:
             paid_http, wallet = sandbox_paid_http(hub.merchant), await play_wallet(given, hub.merchant)
         settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http})
         yield replace(given, settings=settings, credentials=credentials, play_wallet=wallet)
+
+
+@asynccontextmanager
+async def at_hub(given: Start) -> AsyncIterator[Start]:
+    """What was given, with its sandbox Hub running where it is to buy from one.
+
+    Raises:
+        ExtraMissing, PayeeError: as `sandbox_hub`.
+    """
+    if not given.sandbox:
+        yield given
+        return
+    async with sandbox_start(given) as there:
+        yield there
 
 
 async def _use(record: HubRecord, stack: AsyncExitStack) -> None:

@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -173,21 +174,19 @@ class HubRecord:
         finally:
             os.close(descriptor)
 
-    def wait_until_unused(self) -> None:
-        """Block until nobody uses the Hub. Users may come again at once."""
-        descriptor = _open(self._users)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        finally:
-            os.close(descriptor)
+    def users(self) -> int:
+        """The file that users lock, open: the Hub's own, also once the folder was taken away or replaced."""
+        return _open(self._users)
 
-    def close_for_users(self) -> bool:
-        """Let nobody use the Hub until this process has ended; False when somebody does."""
-        descriptor = _open(self._users)
-        if _lock(descriptor, fcntl.LOCK_EX):
-            return True
-        os.close(descriptor)
-        return False
+    @staticmethod
+    def close_when_unused(descriptor: int, linger: float) -> None:
+        """Block until nobody has used the Hub for `linger` seconds; then let nobody use it until this process ended."""
+        while True:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            time.sleep(linger)
+            if _lock(descriptor, fcntl.LOCK_EX):
+                return
 
     # -- what it says ------------------------------------------------------------------------------------------------
 

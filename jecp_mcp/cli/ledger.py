@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import click
 
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 
 _ON_A_PAGE = 30
@@ -55,7 +56,16 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command("ledger")
+@click.command(
+    "ledger",
+    epilog=examples(
+        "jecp-mcp ledger",
+        "jecp-mcp ledger --statement --by month",
+        "jecp-mcp ledger --export calls.csv",
+        "jecp-mcp ledger --verify",
+        "jecp-mcp ledger --backup ~/ledger-copy.sqlite",
+    ),
+)
 @common_options
 @click.option("--limit", type=click.IntRange(1, _MOST), help=f"At most so many; default {_ON_A_PAGE}, with --json all.")
 @as_json
@@ -65,14 +75,9 @@ def command(
 ) -> int:
     """Show the paid calls, latest first: what was held, charged, and what became of each.
 
-    \x08
-    jecp-mcp ledger --statement --by month
-    jecp-mcp ledger --export calls.csv
-    jecp-mcp ledger --verify                 its head, kept elsewhere, proves the books later
-    jecp-mcp ledger --backup ~/ledger-copy.sqlite
-
-    Amounts are USDC, instants UTC. The exit status is 1 when something does not hold.
-    """  # noqa: D301 - click reads the backspace itself
+    Amounts are USDC, instants UTC. The head that --verify prints, kept elsewhere, proves the books later. The exit
+    status is 1 when something does not hold.
+    """
     task = _task(asked)
     given = start(hub, config, state_dir)
     if task is not None:
@@ -136,22 +141,30 @@ async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
 def _print(calls: list[dict[str, Any]], given: Start) -> None:
     from jecp_mcp.cli import rich_output
 
-    out = rich_output.console()
     if not calls:
-        out.print(rich_output.facts({"no call yet": given.ledger}))
+        rich_output.show(rich_output.Facts({"no call yet": given.ledger}))
         return
-    columns = [("when", "left"), ("tool", "left"), ("state", "left"), ("held", "right"), ("charged", "right")]
-    columns += [("transaction", "left"), ("call", "left")]
+    columns: list[rich_output.Column] = [("call", "left"), ("when", "left"), ("tool", "left"), ("state", "left")]
+    columns += [("held", "right"), ("charged", "right"), ("transaction", "spare")]
     rows = [
         (
+            one["call_id"],
             one["created_at"][:19].replace("T", " "),
             one["tool"],
             rich_output.state(one["state"]),
             one["held_usdc"] if one["held_usdc"] != "0.00" else "",
-            "unreadable" if one["amount_unreadable"] else one["charged_usdc"] if one["charged_usdc"] != "0.00" else "",
+            _charge(one),
             one["transaction_id"] or "",
-            one["call_id"],
         )
         for one in calls
     ]
-    out.print(rich_output.table("Ledger (USDC, UTC)", columns, rows))
+    rich_output.show(rich_output.Listing("Ledger (USDC, UTC)", columns, rows))
+
+
+def _charge(one: dict[str, Any]) -> str:
+    if one["amount_unreadable"]:
+        return "unreadable"
+    if one["charged_usdc"] != "0.00":
+        return str(one["charged_usdc"])
+    # What holds money has not ended yet.
+    return "free" if one["held_usdc"] == "0.00" else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jecp_mcp.cli.options import Start
-from jecp_mcp.errors import LedgerUnavailable
+from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.repair.backup import Copy, Missing
@@ -23,7 +23,10 @@ def backup(given: Start, target: Path, *, force: bool, as_json: bool) -> int:
     from jecp_mcp.mandate.repair.backup import back_up
 
     _file_only(given)
-    copy = back_up(given.ledger, target, force=force)
+    try:
+        copy = back_up(given.ledger, target, force=force)
+    except LedgerDamaged as exc:
+        raise LedgerDamaged(f"{exc}; see `{given.commands.line('doctor', '--ledger')}`") from exc
     findings = copy.report.findings
     if as_json:
         print(json.dumps({"backup": str(copy.path), **_copy(copy)}, indent=2))
@@ -31,7 +34,7 @@ def backup(given: Start, target: Path, *, force: bool, as_json: bool) -> int:
         told = "audited and whole" if not findings else f"kept though {findings[0]}"
         print(f"{copy.path}: {copy.report.calls} calls, {told}.")
         print(f"head: {copy.report.head}")
-        print(f"To put it back: jecp-mcp ledger --restore {copy.path}")
+        print(f"To put it back: {given.commands.line('ledger', '--restore', str(copy.path))}")
     return 1 if findings else 0
 
 

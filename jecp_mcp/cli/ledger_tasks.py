@@ -43,7 +43,7 @@ async def open_ledger(given: Start) -> AsyncIterator[SqliteLedger | PostgresLedg
     if given.settings.ledger.url is None and not given.ledger.exists():
         raise LedgerUnavailable(
             f"there is no ledger at {given.ledger}: nothing was bought from here yet, or it is gone; "
-            "`jecp-mcp doctor --ledger` tells which"
+            f"`{given.commands.line('doctor', '--ledger')}` tells which"
         )
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
@@ -69,19 +69,25 @@ async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
         told |= {"anchored": report.anchored, "findings": findings, "charged_too_much": too_much}
         print(json.dumps(told, indent=2))
         return 1 if findings else 0
+    from jecp_mcp.cli import rich_output
+
     for finding in findings:
-        print(f"does not hold: {finding}")
+        rich_output.say(f"does not hold: {finding}", rich_output.FAULT)
     for words in too_much:
-        print(f"look at it: {words}; `jecp-mcp reconcile` rules on it")
+        ruled = f"`{given.commands.line('reconcile')}` rules on it"
+        rich_output.say(f"look at it: {words}; {ruled}", rich_output.WARNING)
     if not findings:
-        print(f"Everything holds: {report.calls} calls and {report.events} events, every digest and every meter.")
+        counted = f"{report.calls} calls and {report.events} events, every digest and every meter"
+        rich_output.say(f"Everything holds: {counted}.", rich_output.OK)
         if report.anchored:
             print("The given head is in the chain: nothing up to it was rewritten.")
     print(f"head: {report.head}")
     if findings:
-        print("Look with `jecp-mcp doctor --ledger`, and compare with the Hub's own statement.")
+        look = given.commands.line("doctor", "--ledger")
+        print(f"Look with `{look}`, and compare with the Hub's own statement.")
     else:
-        print("Keep the head elsewhere; later `jecp-mcp ledger --verify --head DIGEST` proves that this much stands.")
+        later = given.commands.line("ledger", "--verify", "--head", "DIGEST")
+        print(f"Keep the head elsewhere; later `{later}` proves that this much stands.")
     return 1 if findings else 0
 
 
@@ -127,14 +133,12 @@ def _sums(line: Line) -> dict[str, Any]:
 def _print_statement(by: str, made: Statement, rows: list[dict[str, Any]]) -> None:
     from jecp_mcp.cli import rich_output
 
-    names = ("calls", "charged", "refunded", "net", "held", "in doubt", "uncharged")
-    columns = [(by, "left"), *((name, "right") for name in names)]
-    out = rich_output.console()
-    out.print(
-        rich_output.table("Statement (USDC, UTC)", columns, [[str(cell) for cell in row.values()] for row in rows])
-    )
+    columns: list[rich_output.Column] = [(by, "left"), ("calls", "right"), ("charged", "right"), ("refunded", "right")]
+    columns += [("net", "right"), ("held", "right"), ("in doubt", "right"), ("uncharged", "right")]
+    cells = [[str(cell) for cell in row.values()] for row in rows]
+    rich_output.show(rich_output.Listing("Statement (USDC, UTC)", columns, cells))
     if made.total.held:
-        out.print("held: counts as spent, though nobody knows yet whether it was charged; in doubt is a part of it.")
+        print("held: counts as spent, though nobody knows yet whether it was charged; in doubt is a part of it.")
 
 
 async def export(given: Start, target: str, form: str | None, events: bool) -> int:

@@ -5,30 +5,71 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
-from typing import NoReturn
+from itertools import chain
+from typing import Final, NoReturn
 
 import click
 
 from jecp_mcp import __version__
-from jecp_mcp.cli.output_filter import install_output_filter
-from jecp_mcp.errors import JecpMcpError, PaidNotShown, SettingsError
+from jecp_mcp.cli.examples import examples
+from jecp_mcp.cli.output_filter import colour_stream, colours, install_output_filter
+from jecp_mcp.errors import ExtraMissing, JecpMcpError, PaidNotShown, SettingsError
 
-COMMANDS = (
-    "serve",
-    "demo",
-    "call",
-    "catalog",
-    "budget",
-    "approve",
-    "deny",
-    "ledger",
-    "reconcile",
-    "doctor",
-    "x402",
-    "sandbox",
-)
-"""In the order a newcomer reads them."""
+SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Serve and try": {
+        "serve": "Serve the catalog to an MCP host, under your limits.",
+        "demo": "Watch the whole story, with test money.",
+        "sandbox": "Run a Hub with test money on this machine.",
+    },
+    "Buy": {
+        "search": "Find what is on sale by what it is for.",
+        "catalog": "List what is on sale; approve what changed in it.",
+        "describe": "Show what an action does, takes and costs.",
+        "call": "Buy one call.",
+        "files": "List, copy or open the files that calls produced.",
+        "status": "Show what became of a call, and its answer.",
+        "refund": "Ask for a call's money back.",
+    },
+    "Money": {
+        "wallet": "Show the balance, what limits leave, and what is held.",
+        "topup": "Get a link at which you pay into the wallet.",
+        "approve": "Approve a call that waits for a person.",
+        "deny": "Refuse a call that waits for a person.",
+        "ledger": "List all calls; prove, sum up, export, back up.",
+        "reconcile": "Rule on a call whose outcome was lost.",
+    },
+    "Set up": {
+        "register": "Make an agent account at the Hub.",
+        "x402": "Make the wallet that pays HTTP merchants.",
+        "config": "Show every setting, and where it comes from.",
+        "doctor": "Find out what is wrong, and how to mend it.",
+        "completion": "Print what a shell needs to complete commands.",
+    },
+}
+"""The commands as a newcomer reads them, each with what it is for: the overview imports none of them."""
+
+COMMANDS: Final = tuple(chain.from_iterable(SECTIONS.values()))
+
+_MEANT: Final[Mapping[str, str]] = {
+    "budget": "wallet",
+    "balance": "wallet",
+    "limits": "wallet",
+    "find": "search",
+    "list": "catalog",
+    "show": "describe",
+    "info": "describe",
+    "buy": "call",
+    "run": "call",
+    "history": "ledger",
+    "pay": "topup",
+    "login": "register",
+    "init": "register",
+    "settings": "config",
+    "completions": "completion",
+}
+"""What people type for a command that has another name."""
 
 _FAILED, _MISUSED, _PAID_NOT_SHOWN, _INTERRUPTED = 1, 2, 3, 130
 
@@ -52,22 +93,49 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, with a suggestion for a misspelt command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+            meant = meant_command(args[0])
+            hint = f"did you mean {meant}?" if meant else f"there are {', '.join(COMMANDS)}"
             raise click.UsageError(f"there is no command {args[0][:40]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """The commands under the headings of `SECTIONS`."""
+        for heading, commands in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl(list(commands.items()))
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+
+def meant_command(word: str) -> str | None:
+    """The command that somebody meant who typed a name that none has; None where nobody can tell."""
+    from difflib import get_close_matches
+
+    # A tool's name is the command's, behind the server's.
+    word = word.lower().removeprefix("jecp_").removeprefix("jecp-")
+    if word in COMMANDS:
+        return word
+    close = get_close_matches(word, [*COMMANDS, *_MEANT], n=1)
+    return _MEANT.get(close[0], close[0]) if close else None
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("jecp-mcp demo", "jecp-mcp search 'invoice pdf' --hub https://jecp.dev", "jecp-mcp call --help"),
+)
 @click.version_option(__version__, prog_name="jecp-mcp")
-def jecp_mcp() -> None:
+@click.pass_context
+def jecp_mcp(ctx: click.Context) -> None:
     """Buy from a JECP Hub under a hard spending limit, from any MCP host or this command line."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main() -> NoReturn:
     """Run a command. An error is one line on stderr, and the exit status 1, 2 when it was asked for wrongly, or 3."""
+    if sys.platform == "win32":
+        sys.stderr.write("jecp-mcp runs on Linux and macOS, and not on Windows yet; use it there within WSL.\n")
+        sys.exit(_MISUSED)
     install_output_filter()
     sys.exit(_run())
 
@@ -106,10 +174,14 @@ def _report(error: click.Abort | click.ClickException | JecpMcpError) -> int:
     _say(str(error))
     if isinstance(error, PaidNotShown):
         return _PAID_NOT_SHOWN
-    return _MISUSED if isinstance(error, SettingsError) else _FAILED
+    return _MISUSED if isinstance(error, (SettingsError, ExtraMissing)) else _FAILED
 
 
 def _say(text: str) -> None:
+    name = "jecp-mcp:"
     # A full disk or a reader that has gone changes nothing about how it ended.
     with contextlib.suppress(OSError):
-        print(f"jecp-mcp: {' '.join(text.split())}", file=sys.stderr)
+        if colours(sys.stderr):
+            colour_stream(sys.stderr).write(click.style(name, fg="red"))
+            name = ""
+        print(f"{name} {' '.join(text.split())}", file=sys.stderr)

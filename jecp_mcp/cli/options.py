@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings import (
-    Credentials,
-    Settings,
-    find_credentials,
-    load_settings,
-    sandbox_dir,
-    state_dir,
-)
+from jecp_mcp.settings import Credentials, Settings, find_credentials, load_settings, sandbox_dir, state_dir
+from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 
 if TYPE_CHECKING:
     from jecp_mcp.settings.wallet_key import WalletKey
@@ -49,12 +43,42 @@ _STATE = click.option(
     type=_NamedPath(path_type=Path),
     help="Where the ledger, credentials and artifacts are. Default: $JECP_MCP_STATE_DIR, else your state folder.",
 )
+_SANDBOX_ASKED = "jecp_mcp.sandbox"
+
+
+def _note_sandbox(context: click.Context, _option: click.Parameter, asked: bool) -> None:
+    context.meta[_SANDBOX_ASKED] = asked
+
+
+# Kept with the context and not given to the command: what it changes is where `start` looks.
+_SANDBOX = click.option(
+    "--sandbox",
+    is_flag=True,
+    expose_value=False,
+    callback=_note_sandbox,
+    help="Use a Hub with test money on this machine, and the books of what was bought there.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
 def common_options(command: Command) -> Command:
-    """Give a command ``--hub``, ``--config`` and ``--state-dir``."""
-    return _HUB(_CONFIG(_STATE(command)))
+    """Give a command ``--hub``, ``--config``, ``--state-dir`` and ``--sandbox``."""
+    return _HUB(_CONFIG(_STATE(_SANDBOX(command))))
+
+
+def sandbox_asked() -> bool:
+    """Whether the running command was given ``--sandbox``."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_SANDBOX_ASKED))
+
+
+def start_from(given: Mapping[str, Any]) -> Start:
+    """What the options of `common_options` come to, by their names.
+
+    Raises:
+        SettingsError: something of it is wrong.
+    """
+    return start(given["hub"], given["config"], given["state_dir"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +88,27 @@ class Start:
     Attributes:
         state: the state folder; not yet made.
         credentials: the agent's, or None when there are none.
+        sandbox: whether a sandbox Hub takes the place of the configured Hub and account.
+        commands: what a person is told to run, so that it starts from the same.
         play_wallet: the key to the sandbox's play money, where this program started the sandbox.
     """
 
     settings: Settings
     state: Path
     credentials: Credentials | None
+    sandbox: bool = False
+    commands: CommandLine = PLAIN
     play_wallet: WalletKey | None = None
 
     @property
     def ledger(self) -> Path:
         """The ledger's file."""
         return self.state / "ledger.sqlite"
+
+    @property
+    def artifacts(self) -> Path:
+        """Where bought files are kept."""
+        return self.state / "artifacts"
 
     @property
     def catalog(self) -> Path:
@@ -101,27 +134,59 @@ def start(
     state: Path | None,
     *,
     overrides: Mapping[str, Any] | None = None,
-    sandbox: bool = False,
 ) -> Start:
     """Read settings and credentials.
 
     Args:
         hub, config, state: the options of those names.
         overrides: what other options say, by dotted key.
-        sandbox: whether a sandbox Hub will take the place of the configured Hub and account.
 
     Raises:
         SettingsError: something of it is wrong.
     """
-    given = dict(overrides or {})
-    if hub is not None:
-        given["hub.base_url"] = hub
-    if sandbox:
-        # Test money must not use up the limits of the real wallet, nor stand in its books.
-        given["ledger.url"] = None
-    settings = load_settings(config, environ=os.environ, overrides=given)
-    folder = sandbox_dir(os.environ, state) if sandbox else state_dir(os.environ, state)
+    sandbox = sandbox_asked()
+    settings = read_settings(hub, config, overrides)
+    folder = state_folder(state)
     if folder.exists() and not folder.is_dir():
         raise SettingsError("the state folder", "", f"{folder} is not a folder")
     credentials = None if sandbox else find_credentials(settings, os.environ, Path.home(), folder)
-    return Start(settings, folder, credentials)
+    commands = command_line(hub, config, state, settings)
+    return Start(settings, folder, credentials, sandbox, commands)
+
+
+def read_settings(hub: str | None, config: Path | None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of the running command, as for `start`.
+
+    Raises:
+        SettingsError: something of them is wrong.
+    """
+    given = dict(overrides or {})
+    if hub is not None:
+        given["hub.base_url"] = hub
+    if sandbox_asked():
+        if hub is not None:
+            raise click.UsageError("--sandbox brings its own Hub; leave out --hub", click.get_current_context())
+        # Test money must not use up the limits of the real wallet, nor stand in its books.
+        given["ledger.url"] = None
+    return load_settings(config, environ=os.environ, overrides=given)
+
+
+def state_folder(state: Path | None) -> Path:
+    """The state folder of the running command: the sandbox's own is within everybody's, unless one was named."""
+    return (sandbox_dir if sandbox_asked() else state_dir)(os.environ, state)
+
+
+def command_line(hub: str | None, config: Path | None, state: Path | None, settings: Settings | None) -> CommandLine:
+    """What a person is told to run, so that it looks where the running command does.
+
+    Args:
+        settings: what was read; None where they are wrong.
+    """
+    return CommandLine.of(
+        os.environ,
+        hub=hub,
+        config=config,
+        state=state,
+        sandbox=sandbox_asked(),
+        server=settings is None or settings.ledger.url is not None,
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 from typing import Final, TextIO, cast
 
@@ -98,6 +99,11 @@ def install_output_filter() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneMessage(_FORM))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def colours(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that shows colours, and nobody asked for none (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def colour_stream(stream: TextIO) -> TextIO:

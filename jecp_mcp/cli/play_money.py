@@ -36,10 +36,8 @@ def sandbox_paid_http(merchant: SandboxMerchant) -> PaidHttpSettings:
 
 async def play_wallet(given: Start, merchant: SandboxMerchant) -> WalletKey | None:
     """A wallet of play money in the sandbox's state folder, with what the faucet gives; None where none can be had."""
-    from jecp_mcp.wire.x402.secp256k1 import PrivateKey, missing
+    from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 
-    if missing() is not None:
-        return None
     try:
         found = await anyio.to_thread.run_sync(_wallet, given)
     except (SettingsError, OSError) as exc:

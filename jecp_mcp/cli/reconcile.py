@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.errors import JecpMcpError
 
@@ -28,7 +29,14 @@ class NotRuled(JecpMcpError):
     """Nothing was ruled; its message says why."""
 
 
-@click.command("reconcile")
+@click.command(
+    "reconcile",
+    epilog=examples(
+        "jecp-mcp reconcile",
+        """jecp-mcp reconcile call_5f2c --charged 0.05 --reason "on the Hub's statement of 3 November\"""",
+        'jecp-mcp reconcile call_77ab --free --reason "not on the statement"',
+    ),
+)
 @click.argument("call_id", required=False)
 @click.option(
     "--charged",
@@ -53,18 +61,14 @@ def command(
 ) -> None:
     """Rule whether a call whose outcome was lost was charged; without CALL_ID, list the calls that need it.
 
-    \x08
-    jecp-mcp reconcile call_5f2c --charged 0.05 --reason "on the Hub's statement of 3 November"
-    jecp-mcp reconcile call_77ab --free --reason "not on the statement"
-
     Until you rule, such a call counts as spent. Proof of a charge that comes later overrules "free". A call for which
     the Hub says that it took more than it was allowed to is listed too; a ruling moves what it counts for.
-    """  # noqa: D301 - click reads the backspace itself
+    """
     given = start(hub, config, state_dir)
     if call_id is None:
         if charged is not None or free or reason is not None:
-            raise click.UsageError("a ruling needs a CALL_ID; `jecp-mcp reconcile` lists them")
-        _list(anyio.run(calls_to_rule, given), json_wanted=as_json)
+            raise click.UsageError(f"a ruling needs a CALL_ID; `{given.commands.line('reconcile')}` lists them")
+        _list(anyio.run(calls_to_rule, given), given, json_wanted=as_json)
         return
     if free == (charged is not None):
         raise click.UsageError("say either --charged or --free")
@@ -115,7 +119,7 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
     from jecp_mcp.clock import SystemClock
 
     async with open_ledger(given) as ledger:
-        row = await _find_call(ledger, call_id)
+        row = await _find_call(ledger, call_id, given.commands.line("ledger"))
         amount = _amount(row, charged)
         evidence = _evidence(charged, amount, reason)
         if _excessive(row):
@@ -127,7 +131,7 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
         return _call_json(ruled, SystemClock().now()) | {"reason": ruled.evidence}
 
 
-async def _find_call(ledger: Ledger, call_id: str) -> CallRow:
+async def _find_call(ledger: Ledger, call_id: str, listing: str) -> CallRow:
     from jecp_mcp.mandate.states import State
 
     row = await ledger.row(call_id)
@@ -136,7 +140,7 @@ async def _find_call(ledger: Ledger, call_id: str) -> CallRow:
         await ledger.adopt_orphans(lambda _rail, _account: False)
         row = await ledger.row(call_id)
     if row is None:
-        raise NotRuled(f"the ledger knows no call {call_id[:80]}; `jecp-mcp ledger` lists them")
+        raise NotRuled(f"the ledger knows no call {call_id[:80]}; `{listing}` lists them")
     return row
 
 
@@ -230,7 +234,7 @@ def _tell(ruled: dict[str, Any], *, json_wanted: bool) -> None:
         print(f"Ruled: the call {ruled['call_id']} was charged {ruled['charged_usdc']} USDC.")
 
 
-def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
+def _list(found: dict[str, list[dict[str, Any]]], given: Start, *, json_wanted: bool) -> None:
     if json_wanted:
         print(json.dumps(found, indent=2))
         return
@@ -240,23 +244,23 @@ def _list(found: dict[str, list[dict[str, Any]]], *, json_wanted: bool) -> None:
     if not needs and not found_out:
         print("No call needs a ruling.")
         return
-    out = rich_output.console()
-    columns = [("reserved", "left"), ("tool", "left"), ("state", "left"), ("held", "right"), ("evidence", "left")]
-    columns += [("until", "left"), ("call", "left")]
+    columns: list[rich_output.Column] = [("call", "left"), ("reserved", "left"), ("tool", "left"), ("state", "left")]
+    columns += [("held", "right"), ("until", "left"), ("evidence", "prose")]
     for title, rows in (("Needs a ruling (USDC, UTC)", needs), ("Will still be found out (USDC, UTC)", found_out)):
         cells = [
             (
+                one["call_id"],
                 one["created_at"][:19].replace("T", " "),
                 one["tool"],
                 rich_output.state(one["state"]),
                 one["held_usdc"] if one["state"] not in _ENDED else f"{one['charged_usdc']} taken",
-                one["evidence"] or "",
                 (one["found_out_until"] or "")[:19].replace("T", " "),
-                one["call_id"],
+                one["evidence"] or "",
             )
             for one in rows
         ]
         if cells:
-            out.print(rich_output.table(title, columns, cells))
+            rich_output.show(rich_output.Listing(title, columns, cells))
     if needs:
-        print("Look them up at the Hub, then: jecp-mcp reconcile CALL_ID --charged [AMOUNT] | --free --reason TEXT")
+        ruling = given.commands.line("reconcile", "CALL_ID")
+        print(f"Look them up at the Hub, then: {ruling} --charged [AMOUNT] | --free --reason TEXT")

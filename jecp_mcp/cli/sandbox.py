@@ -8,15 +8,15 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
+from jecp_mcp import extras
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.hub_record import HubRecord
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import sandbox_dir
@@ -24,7 +24,10 @@ from jecp_mcp.settings import sandbox_dir
 Dialect = Literal["reference", "spec"]
 
 
-@click.command("sandbox")
+@click.command(
+    "sandbox",
+    epilog=examples("jecp-mcp sandbox", "jecp-mcp sandbox --port 0 --dialect spec"),
+)
 @click.option("--port", type=click.IntRange(0, 65_535), default=8401, show_default=True, help="0 takes a free one.")
 @click.option(
     "--dialect",
@@ -53,19 +56,11 @@ def command(
     of the merchant, its facilitator, and the nodes and faucet of a chain of test money. "serve --sandbox" joins a Hub
     that runs on the same file.
     """
+    extras.SANDBOX.require()
     if alive is not None:
         _detach(alive)
-    try:
-        # The work's libraries are the extra.
-        import_module("jecp_mcp.sandbox.work")
-        from jecp_mcp.sandbox.run import SandboxConfig, paid_http_beside, serve
-        from jecp_mcp.wire.x402.secp256k1 import missing
-    except ModuleNotFoundError as exc:
-        raise click.UsageError(
-            f"the sandbox needs {exc.name}, which is not installed: pip install 'jecp-mcp[sandbox]'"
-        ) from exc
-    if (install := missing()) is not None:
-        raise click.UsageError(f"the sandbox verifies signatures, and what does that is not installed: {install}")
+    from jecp_mcp.sandbox.run import SandboxConfig, paid_http_beside, serve
+
     record = HubRecord(sandbox_dir(os.environ) / "sandbox.sqlite" if data is None else data)
     record.create()
     if alive is None and not record.claim_for_life():
@@ -101,16 +96,12 @@ async def _serve_until_stopped(
         loop.add_signal_handler(number, serving.cancel)
     if linger is not None:
         end = partial(loop.call_soon_threadsafe, serving.cancel)
-        threading.Thread(target=_when_unused, args=(record, linger, end), name="users", daemon=True).start()
+        threading.Thread(target=_when_unused, args=(record.users(), linger, end), name="users", daemon=True).start()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
 
 
-def _when_unused(record: HubRecord, linger: float, then: Callable[[], object]) -> None:
-    while True:
-        record.wait_until_unused()
-        time.sleep(linger)
-        if record.close_for_users():
-            break
+def _when_unused(users: int, linger: float, then: Callable[[], object]) -> None:
+    HubRecord.close_when_unused(users, linger)
     with contextlib.suppress(RuntimeError):  # the loop has ended already
         then()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from socket import socket
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ import anyio
 import anyio.to_thread
 import click
 
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, common_options, start
 from jecp_mcp.server.log_limits import LogLimits
 from jecp_mcp.settings import empty_variables
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from jecp_mcp.cli.assembly import Bridge
-    from jecp_mcp.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,16 @@ FIRST_CATALOG_SECONDS: Final = 2.5
 
 _HANDLER_POLL_SECONDS: Final = 0.02
 
+_WAITS_FOR_HOST: Final = (
+    "This waits for an MCP host, which speaks to it over standard input; your host starts it by itself when its "
+    "configuration names it. To buy by hand, see `%s`. Ctrl-C ends it."
+)
 
-@click.command("serve")
+
+@click.command(
+    "serve",
+    epilog=examples("jecp-mcp serve", "jecp-mcp serve --sandbox", "jecp-mcp serve --transport http --port 8402"),
+)
 @click.option(
     "--transport",
     type=click.Choice(["stdio", "sse", "http"]),
@@ -52,7 +61,6 @@ _HANDLER_POLL_SECONDS: Final = 0.02
 @click.option("--host", help="The loopback address to listen on. Default: 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Default: 8402; 0 takes a free one.")
 @common_options
-@click.option("--sandbox", is_flag=True, help="Buy with test money, from a Hub that is started here or runs already.")
 def command(
     transport: str,
     host: str | None,
@@ -60,11 +68,8 @@ def command(
     hub: str | None,
     config: Path | None,
     state_dir: Path | None,
-    sandbox: bool,
 ) -> None:
     """Serve the Hub's catalog as MCP tools, paid under the mandate."""
-    if sandbox and hub is not None:
-        raise click.UsageError("--sandbox brings its own Hub; leave out --hub", click.get_current_context())
     for handler in logging.getLogger().handlers:
         handler.addFilter(LogLimits())
     # Starting only makes objects that stay: looking for garbage among them costs a tenth of the start.
@@ -73,32 +78,33 @@ def command(
     overrides = {key: value for key, value in options.items() if value is not None}
     for variable in empty_variables(os.environ):
         log.warning("%s is empty, which counts as not set", variable)
-    given = start(hub, config, state_dir, overrides=overrides, sandbox=sandbox)
+    given = start(hub, config, state_dir, overrides=overrides)
     for path in writable_by_others(os.environ, config, given.state):
-        log.warning("other users may write %s, and so set your limits; run: chmod go-w %s", path, path)
-    anyio.run(_serve, given, transport, sandbox)
+        log.warning("other users may write %s, and so set your limits; run: chmod go-w %s", path, quote(str(path)))
+    if transport == "stdio" and sys.stdin.isatty():
+        print(_WAITS_FOR_HOST % given.commands.line("call", "--help"), file=sys.stderr, flush=True)
+    anyio.run(_serve, given, transport)
 
 
-async def _serve(given: Start, transport: str, sandbox: bool) -> None:
+async def _serve(given: Start, transport: str) -> None:
     async with AsyncExitStack() as stack:
-        if sandbox:
+        if given.sandbox:
             from jecp_mcp.cli.hub_process import sandbox_start
 
             given = await stack.enter_async_context(sandbox_start(given))
-            where = given.settings.hub.base_url
-            print(
-                f"buying with test money from the sandbox Hub at {where}; its page shows and fills the wallet",
-                file=sys.stderr,
-                flush=True,
-            )
+            _tell_sandbox(given)
         from jecp_mcp.cli.assembly import build
+        from jecp_mcp.cli.unmatched_patterns import PatternNotices
         from jecp_mcp.mandate.opening import tls_weakness
 
         weak = tls_weakness(given.settings.ledger)
         if weak is not None:
             log.warning("%s", weak)
         notice = _ListChanged()
-        bridge = await stack.enter_async_context(build(given, changed=notice))
+        bridge = await stack.enter_async_context(build(given, changed=notice, shared_disk=transport == "stdio"))
+        notices = PatternNotices(given.settings)
+        notices.look(bridge.source.current)
+        bridge.source.subscribe(lambda _diff: notices.look(bridge.source.current))
         await _first_catalog(bridge)
         from jecp_mcp.server import transports
         from jecp_mcp.server.elicitation import Askers
@@ -125,20 +131,35 @@ async def _serve(given: Start, transport: str, sandbox: bool) -> None:
             serve = transports.serve_http if transport == "http" else transports.serve_sse
             bound = transports.listen(given.settings.server)
             with _signals_for_http():
-                await serve(server, given.settings.server, bound, _approvals(bridge, given.settings.server, bound))
+                await serve(server, given.settings.server, bound, _pages(bridge, given, bound, transport))
         tasks.cancel_scope.cancel()
 
 
-def _approvals(bridge: Bridge, settings: ServerSettings, bound: socket) -> Sequence[Route]:
-    """The page on which a person answers what the host could not ask; its PIN is for whoever reads stderr."""
+def _tell_sandbox(given: Start) -> None:
+    """Where the Hub with test money is, and how a person fills the wallet there; on stderr, like all for people."""
+    hub, account = given.settings.hub.base_url, given.credentials
+    assert account is not None, "a sandbox comes with its test agent"
+    print(
+        f"buying with test money from the sandbox Hub at {hub}, whose page shows prices, wallet and calls; fill the "
+        f"wallet with test money at {hub}/topup?agent_id={account.agent_id}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _pages(bridge: Bridge, given: Start, bound: socket, transport: str) -> Sequence[Route]:
+    """The pages for people. One takes answers to what the host could not ask; its PIN is for whoever reads stderr."""
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.server.approvals import PATH, ApprovalsPage, Gate
-    from jecp_mcp.server.transports import origin
+    from jecp_mcp.server.front_page import FrontPage
+    from jecp_mcp.server.transports import PATHS, origin
 
-    gate = Gate(SystemClock())
-    bridge.dispatcher.page = f"{origin(settings, bound)}{PATH}"
+    clock, here = SystemClock(), origin(given.settings.server, bound)
+    gate = Gate(clock)
+    bridge.dispatcher.page = f"{here}{PATH}"
     print(f"approvals are answered at {bridge.dispatcher.page}, PIN {gate.pin}", file=sys.stderr, flush=True)
-    return ApprovalsPage(bridge.ledger, gate, bound.getsockname()[1]).routes()
+    front = FrontPage(transport, here + PATHS[transport], given.settings.hub.base_url, bridge.dispatcher.page)
+    return [*front.routes(), *ApprovalsPage(bridge.ledger, gate, bound.getsockname()[1], clock).routes()]
 
 
 @contextmanager

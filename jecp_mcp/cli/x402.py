@@ -6,46 +6,39 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from jecp_mcp.cli.examples import examples
+from jecp_mcp.cli.options import common_options, sandbox_asked, state_folder
 from jecp_mcp.errors import SettingsError, WireError
-from jecp_mcp.settings import state_dir
+from jecp_mcp.extras import X402
 from jecp_mcp.settings.wallet_key import FILE, find_wallet_key, read_wallet_key, store_wallet_key
 
 _MOST_CHARACTERS = 4_096
 
 
-@click.group("x402")
+@click.group("x402", epilog=examples("jecp-mcp x402 key"))
 def command() -> None:
     """Pay HTTP merchants by x402, from a wallet of its own."""
 
 
-@command.command("key")
+@command.command("key", epilog=examples("jecp-mcp x402 key", "jecp-mcp x402 key --stdin < key.txt"))
 @click.option("--stdin", "from_stdin", is_flag=True, help="Take the private key from standard input.")
-@click.option(
-    "--state-dir",
-    "folder",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Where the key is kept. Default: $JECP_MCP_STATE_DIR, else your state folder.",
-)
-def key(from_stdin: bool, folder: Path | None) -> None:
+@common_options
+def key(from_stdin: bool, state_dir: Path | None, **_given: Any) -> None:
     """Make the wallet's key, once, and print its address; the key itself is never shown.
-
-    \x08
-    jecp-mcp x402 key
-    jecp-mcp x402 key --stdin < key.txt
 
     Use a wallet for this alone. Send it USDC and nothing else, and no more than you would lose: what it holds is the
     last limit on what can be spent.
-    """  # noqa: D301 - click reads the backspace itself
-    from jecp_mcp.wire.x402.secp256k1 import PrivateKey, missing
+    """
+    from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 
-    lacking = missing()
-    if lacking is not None:
-        raise click.UsageError(f"paying merchants needs an extra that is not installed: {lacking}")
-    state = state_dir(os.environ, folder)
+    if sandbox_asked():
+        raise click.UsageError("the sandbox makes a wallet of play money by itself; leave out --sandbox")
+    X402.require()
+    state = state_folder(state_dir)
     there = find_wallet_key(os.environ, state)
     if there is not None:
         address = PrivateKey(there.secret).address

@@ -206,8 +206,13 @@ class Ledger(Grants, Protocol):
         """Changes behind number `after`, oldest first: those of one call, or all."""
         ...
 
-    async def readings(self, meters: Sequence[Meter]) -> Sequence[MeterReading]:
-        """How full each cap is now; one that no call has met yet shows what it will begin with."""
+    async def readings(self, meters: Sequence[Meter], *, wait: bool = True) -> Sequence[MeterReading]:
+        """How full each cap is now; one that no call has met yet shows what it will begin with.
+
+        Args:
+            wait: whether what this process has queued is written first; else a call that ended just now may still
+                count with all that was held for it.
+        """
         ...
 
     async def totals(self) -> Totals:

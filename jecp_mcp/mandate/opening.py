@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.errors import SettingsError
+from jecp_mcp.extras import POSTGRES
 from jecp_mcp.mandate.commands import MOST_KEPT_BYTES
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
@@ -37,8 +37,8 @@ def open_configured(
         clock: the clock of every instant written in a file; a server writes its own.
 
     Raises:
-        SettingsError: a server is named, and what speaks to it is not installed; or the file is on a mount that other
-            machines may share.
+        ExtraMissing: a server is named, and what speaks to it is not installed.
+        SettingsError: the file is on a mount that other machines may share.
     """
     if settings.url is None:
         if (refusal := remote_folder(path)) is not None:
@@ -46,8 +46,7 @@ def open_configured(
         if (warning := served_folder(path)) is not None:
             log.warning("%s", warning)
         return open_ledger(path, session, clock, settings.keep_bodies_mb * 2**20)
-    if find_spec("psycopg") is None:
-        raise SettingsError("the settings", "ledger.url", "needs the extra postgres: pip install 'jecp-mcp[postgres]'")
+    POSTGRES.require()
     from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 
     return PostgresLedger(settings.url, session or secrets.token_hex(8), settings.keep_bodies_mb * 2**20)
@@ -78,7 +77,7 @@ def served_folder(path: Path) -> str | None:
 
 def tls_weakness(settings: LedgerSettings) -> str | None:
     """What the operator asked for that leaves the ledger's server unverified, or None."""
-    if settings.url is None or find_spec("psycopg") is None:
+    if settings.url is None or POSTGRES.missing():
         return None
     from jecp_mcp.mandate.postgres.tls import weakness
 

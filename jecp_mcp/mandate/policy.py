@@ -86,14 +86,12 @@ def forbids(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Refusal | N
         return _refuse(
             DENIED_BY_POLICY,
             f"The operator's mandate does not allow {offer.key} to be bought.",
-            "Choose another action, or tell the user that this one is not allowed here.",
             {"action": offer.key},
         )
     if policy.expires_at is not None and now >= policy.expires_at:
         return _refuse(
             MANDATE_EXPIRED,
             f"The operator's mandate ended at {iso(policy.expires_at)}.",
-            "Tell the user that only the operator can renew it.",
             {"expired_at": iso(policy.expires_at)},
         )
     return None
@@ -134,7 +132,6 @@ def authorise(
             return _refuse(
                 PRICE_UNKNOWN,
                 f"The price of {offer.key} is unknown, and the operator's mandate buys nothing at an unknown price.",
-                "Choose an action that shows a price.",
                 {"action": offer.key},
             )
         hold = min(policy.unknown_price, cap.limit)
@@ -143,7 +140,6 @@ def authorise(
             PER_CALL_LIMIT,
             f"The price of {format_usdc(quote.amount)} USDC is above the limit of {format_usdc(cap.limit)} USDC "
             f"for one call ({cap.label}).",
-            "Choose a cheaper action, or tell the user that this one costs more than the mandate allows.",
             {"price": format_usdc(quote.amount), "limit": format_usdc(cap.limit), "cap": cap.label},
         )
     else:
@@ -151,5 +147,5 @@ def authorise(
     return Permit(hold, meters_for(policy.caps, names, principal, session))
 
 
-def _refuse(code: str, cause: str, advice: str, details: dict[str, Any]) -> Refusal:
-    return Refusal(code, f"{cause} Nothing was charged. {advice}", details=details, source="bridge")
+def _refuse(code: str, cause: str, details: dict[str, Any]) -> Refusal:
+    return Refusal(code, f"{cause} Nothing was charged.", details=details, source="bridge")

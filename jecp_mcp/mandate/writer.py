@@ -344,7 +344,7 @@ class Writer:
             if change.future is None:
                 if _is_unwritten(outcome):
                     kept.append(change)
-                    self.trouble = str(outcome)
+                    self.trouble = outcome.cause
                 elif failed and not change.awaited:
                     _LOG.error("a change of the ledger was dropped: %s", outcome)
             elif change.future.cancelled():

@@ -234,6 +234,6 @@ def account_changed() -> Refusal:
     return Refusal(
         ACCOUNT_CHANGED,
         "The agent's account or its Hub changed while this call was being prepared. Nothing was sent and nothing was "
-        "charged. Make the call again.",
+        "charged.",
         source="bridge",
     )

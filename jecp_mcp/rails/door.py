@@ -41,7 +41,7 @@ def _too_late(until: UnixMs) -> Refusal:
     return Refusal(
         TOO_LATE_TO_SEND,
         f"This call could be sent until {iso(until)} and is not any more: the machine slept, or its clock was set. "
-        "Nothing was sent and nothing was charged. Make the call again.",
+        "Nothing was sent and nothing was charged.",
         details={"until": iso(until)},
         source="bridge",
     )

@@ -13,6 +13,7 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.rails.base import Account, Rail, Witness
 from jecp_mcp.settings import Credentials, Settings
+from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
     from jecp_mcp.settings.wallet_key import WalletKey
@@ -28,6 +29,7 @@ class Parts:
         state: the folder for what a way to pay keeps.
         wallet: gives the key of the wallet that pays merchants, None where there is none; raises `SettingsError` for
             one that cannot be used.
+        commands: what a person is told to run.
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Parts:
     clock: Clock
     state: Path
     wallet: Callable[[], WalletKey | None]
+    commands: CommandLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,9 +94,9 @@ def _may_return_to(url: object) -> bool:
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_NAMES))
 
 
-async def show_topup(_hub: Hub, request: Request, _dialect: Dialect) -> Reply:
-    """``GET /topup``, the page a refusal's ``next_action.ui`` leads to."""
-    return html_reply(html_pages.topup_page(request.query_params.get("agent_id", "")[:MAX_NAME]))
+async def show_topup(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
+    """``GET /topup``, the page a refusal's ``next_action.ui`` leads to; the test agent's unless another is named."""
+    return html_reply(html_pages.topup_page(request.query_params.get("agent_id", hub.agent_id)[:MAX_NAME]))
 
 
 async def begin_topup(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
@@ -104,7 +104,8 @@ async def begin_topup(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     form = await read_form(request)
     agent = hub.agents.get(form.get("agent_id", "").strip())
     if agent is None:
-        return html_reply(html_pages.message_page("No such agent", "This Hub has no agent of that id."), 404)
+        words = "This Hub has no agent of that id. Go back and correct it."
+        return html_reply(html_pages.error_page("No such agent", [words]), 404)
     checkout = hub.payments.open_checkout(agent.agent_id, _amount_usd(form.get("amount")), None, hub.clock.now())
     return _see_other(f"/checkout/{checkout.session_id}")
 
@@ -114,7 +115,7 @@ async def show_checkout(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
     checkout = hub.payments.checkout(request.path_params["session"], hub.clock.now())
     agent = hub.agents.get(checkout.agent_id) if checkout else None
     if checkout is None or agent is None:
-        page = html_pages.message_page("No such checkout", "It was never opened here, or it has expired.")
+        page = html_pages.error_page("No such checkout", ["It was never opened here, or it has expired."])
         return html_reply(page, 404)
     return html_reply(html_pages.checkout_page(checkout, agent.name, agent.balance))
 
@@ -135,7 +136,7 @@ async def register_by_page(hub: Hub, request: Request, _dialect: Dialect) -> Rep
     """``POST /register``."""
     name = (await read_form(request)).get("name", "").strip()[:MAX_NAME]
     if not name:
-        return html_reply(html_pages.message_page("A name is needed", "Go back and give the agent a name."), 400)
+        return html_reply(html_pages.error_page("A name is needed", ["Go back and give the agent a name."]), 400)
     agent_id, api_key = hub.agents.register(name, "page", ZERO, hub.config.free_calls, hub.clock.now())
     return html_reply(html_pages.new_agent_page(agent_id, api_key), 201)
 

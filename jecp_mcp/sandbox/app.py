@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from jecp_mcp.pages import ReaderTime
 from jecp_mcp.sandbox import account_endpoints, control_endpoints, discovery, html_pages
 from jecp_mcp.sandbox.catalog_pages import CatalogPages
 from jecp_mcp.sandbox.config import SandboxConfig
@@ -28,15 +31,19 @@ from jecp_mcp.sandbox.endpoints import (
     html_reply,
     json_reply,
     read_body,
+    refusal_for,
     response_of,
     route_endpoint,
 )
-from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
+from jecp_mcp.sandbox.error_answers import Refused, Reply
 from jecp_mcp.sandbox.event_stream import EventStream, ReplayedStream
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.middleware import Connections, LoopbackMiddleware
 
 __all__ = ["SandboxConfig", "build_app", "hub_of"]
+
+_RECENT = 10
+"""How many calls the front page shows."""
 
 
 def build_app(config: SandboxConfig, connections: Connections | None = None) -> Starlette:
@@ -145,6 +152,8 @@ def _catalog(hub: Hub) -> list[Route]:
 
 def _discovery(hub: Hub) -> list[Route]:
     started = time.monotonic()
+    installed = Path(sys.executable).with_name("jecp-mcp")
+    command = str(installed) if installed.exists() else installed.name
 
     async def guide(hub: Hub, _request: Request, dialect: Dialect) -> Reply:
         cached = "public, max-age=300, must-revalidate"
@@ -167,8 +176,22 @@ def _discovery(hub: Hub) -> list[Route]:
         return json_reply(state, 200 if healthy else 503, "no-cache")
 
     async def front(hub: Hub, _request: Request, dialect: Dialect) -> Reply:
-        listings = hub.catalog.listings(builtin=True) + hub.catalog.listings(builtin=False)
-        return html_reply(html_pages.front_page(dialect.origin, hub.config.dialect, hub.agent_id, listings))
+        agent = hub.agents.get(hub.agent_id)
+        assert agent is not None
+        return html_reply(
+            html_pages.front_page(
+                html_pages.Front(
+                    origin=dialect.origin,
+                    dialect=hub.config.dialect,
+                    command=command,
+                    data=hub.config.data,
+                    agent=agent,
+                    listings=hub.catalog.listings(builtin=True) + hub.catalog.listings(builtin=False),
+                    recent=hub.payments.recent_calls(_RECENT),
+                    time=ReaderTime.here(hub.clock.now()),
+                )
+            )
+        )
 
     return [
         _route(hub, "/.well-known/agent-guide.json", guide),
@@ -181,7 +204,7 @@ def _discovery(hub: Hub) -> list[Route]:
 
 def _failing(hub: Hub, refuse: Callable[[Exception], Refused]) -> Callable[[Request, Exception], Response]:
     def answer(request: Request, exc: Exception) -> Response:
-        return response_of(refusal_reply(refuse(exc), dialect_of(hub, request)))
+        return response_of(refusal_for(request, refuse(exc), dialect_of(hub, request)))
 
     return answer
 

@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
+from jecp_mcp.pages import wants_html
 from jecp_mcp.sandbox.dialect import Dialect, Endpoint
-from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
-from jecp_mcp.sandbox.html_pages import HEADERS
+from jecp_mcp.sandbox.error_answers import Refused, Reply, next_action, refusal_reply
+from jecp_mcp.sandbox.html_pages import HEADERS, error_page
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.success_answers import http_date
 from jecp_mcp.wire.jecp.envelope import MAX_REQUEST_BYTES
@@ -44,7 +45,7 @@ def route_endpoint(
             if reply is None:
                 reply = await handler(hub, request, dialect)
         except Refused as refused:
-            reply = refusal_reply(refused, dialect)
+            reply = refusal_for(request, refused, dialect)
         response = response_of(reply) if isinstance(reply, Reply) else reply
         if endpoint == "jecp":
             for name, value in LEGACY_HEADERS.items():
@@ -72,6 +73,17 @@ def json_reply(value: Any, status: int = 200, cache_control: str = "no-store") -
 def html_reply(body: bytes, status: int = 200) -> Reply:
     """A page."""
     return Reply(status, body, HEADERS)
+
+
+def refusal_for(request: Request, refused: Refused, dialect: Dialect) -> Reply:
+    """A refusal as whoever asked reads it: a page in a browser, an envelope for everybody else."""
+    reply = refusal_reply(refused, dialect)
+    if not wants_html(request.headers.get("accept")):
+        return reply
+    action = next_action(refused, dialect) or {}
+    words = [refused.message, str(action.get("hint", action.get("description", "")))]
+    page = error_page(f"{reply.status}: {refused.code}", filter(None, words), action.get("ui"))
+    return Reply(reply.status, page, {**reply.headers, **HEADERS})
 
 
 async def read_body(request: Request, most: int = MAX_REQUEST_BYTES) -> bytes:

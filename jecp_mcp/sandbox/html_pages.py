@@ -1,90 +1,69 @@
-"""Pages for a person, without a script: the front page, registration, topup and the checkout. Pure: no I/O.
+"""Pages for a person, without a script: the front page, registration, topup, the checkout, errors. Pure: no I/O.
 
-Everything shown is escaped; nothing is loaded from elsewhere.
+Everything shown is escaped; how it looks is `jecp_mcp.pages`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
+from pathlib import Path
+from typing import Any, Final
 
-from jecp_mcp.money import format_usdc
+from jecp_mcp import invisible, pages
+from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.sandbox.agents import Agent
 from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD
-from jecp_mcp.sandbox.listing import Listing
-from jecp_mcp.sandbox.payments import Checkout
+from jecp_mcp.sandbox.listing import Listing, Offer
+from jecp_mcp.sandbox.payments import Checkout, RecentCall
+from jecp_mcp.wire.jecp.tiers import TIERS
 
-HEADERS = {
-    "content-type": "text/html; charset=utf-8",
-    "content-security-policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-}
+HEADERS: Final[Mapping[str, str]] = {name.lower(): value for name, value in pages.headers().items()}
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #16202c; --soft: #5a6878; --ground: #f3f5f8; --card: #fff; --line: #d9e0e8;
-  --act: #1f5fbf; --act-ink: #fff; --test: #7a4b00; --test-ground: #fff1d6; --good: #12693a }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8edf3; --soft: #a3b0bf; --ground: #11161c; --card: #1a222b;
-  --line: #303c49; --act: #7fb0ff; --act-ink: #0c1622; --test: #ffd894; --test-ground: #3a2b0d; --good: #7fdca8 } }
-* { box-sizing: border-box }
-body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
-.test { background: var(--test-ground); color: var(--test); text-align: center; padding: .6rem 1rem; font-weight: 600 }
-main { max-width: 30rem; margin: 2.5rem auto; padding: 0 1rem }
-main.wide { max-width: 60rem }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.75rem }
-h1 { font-size: 1.35rem; margin: 0 0 .25rem } h2 { font-size: 1.05rem; margin: 1.75rem 0 .5rem }
-p { margin: .5rem 0 } .soft { color: var(--soft) } .amount { font-size: 2.6rem; font-weight: 700; margin: .75rem 0 }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .35rem 1rem; margin: 1.25rem 0 }
-dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
-code { font: .9em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere }
-label { display: block; margin: .9rem 0 .3rem; color: var(--soft) }
-input, select { width: 100%; padding: .6rem .7rem; font: inherit; color: inherit; background: var(--ground);
-  border: 1px solid var(--line); border-radius: 8px }
-button { width: 100%; margin-top: 1.25rem; padding: .8rem; font: inherit; font-weight: 600; cursor: pointer;
-  color: var(--act-ink); background: var(--act); border: 0; border-radius: 8px }
-a { color: var(--act) } :focus-visible { outline: 3px solid var(--act); outline-offset: 2px }
-.done { color: var(--good); font-weight: 700 } .scroll { overflow-x: auto }
-table { width: 100%; border-collapse: collapse } th, td { text-align: left; padding: .45rem .8rem .45rem 0;
-  border-bottom: 1px solid var(--line); vertical-align: top } th { color: var(--soft); font-weight: 600 }
-td.price { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
-"""
+_TEST_MONEY: Final = "TEST MONEY · nothing here is charged to anyone"
+_DATA_FILE: Final = "sandbox.sqlite"
+"""What a server looks for in its state folder."""
 
 
-def _page(title: str, content: str, *, wide: bool = False) -> bytes:
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        '<div class="test" role="note">TEST MONEY &middot; nothing here is charged to anyone</div>'
-        f'<main{" class=wide" if wide else ""}><div class="card">{content}</div></main></body></html>'
-    ).encode()
+def _page(title: str, content: str) -> bytes:
+    return _encode(pages.document(title, content, banner=_TEST_MONEY))
+
+
+def _encode(page: str) -> bytes:
+    # Names and descriptions are strangers'.
+    return invisible.escape(page).encode()
+
+
+def _usd(amount: int) -> str:
+    return f"${format_usdc(MicroUSDC(amount))}"
 
 
 def checkout_page(checkout: Checkout, agent_name: str, balance: int) -> bytes:
     """The checkout: open, with its button, or paid, with the new balance."""
-    amount = f"${format_usdc(checkout.amount)}"
-    about = (
-        f"<dl><dt>Agent</dt><dd>{escape(agent_name)}<br><code>{escape(checkout.agent_id)}</code></dd>"
-        f"<dt>Wallet now</dt><dd>${format_usdc(balance)}</dd></dl>"
+    amount = _usd(checkout.amount)
+    about = pages.facts(
+        {
+            "Agent": f"{escape(agent_name)}<br><code>{escape(checkout.agent_id)}</code>",
+            "Wallet now": _usd(balance),
+        }
     )
     if checkout.paid_at is None:
         content = (
-            '<h1>Top up a test wallet</h1><p class="soft">JECP sandbox on this machine</p>'
+            '<article><h1>Fill a test wallet</h1><p class="soft">JECP sandbox on this machine</p>'
             f'<p class="amount">{amount}</p>{about}'
             f'<form method="post" action="/checkout/{escape(checkout.session_id)}/pay">'
-            f'<button type="submit">Pay {amount} of test money</button></form>'
-            '<p class="soft">No card is asked for. The agent can spend this in the sandbox only.</p>'
+            f'<button class="main">Pay {amount} of test money</button></form>'
+            '<p class="soft">No card is asked for. The agent can spend this in the sandbox only.</p></article>'
         )
         return _page(f"Pay {amount} of test money", content)
-    back = ""
-    if checkout.return_to:
-        back = f'<p><a href="{escape(checkout.return_to)}" rel="noreferrer">Return to where you came from</a></p>'
+    url = escape(checkout.return_to or "/")
+    words = "Return to where you came from" if checkout.return_to else "To the front page"
     content = (
-        f'<h1 class="done">Paid</h1><p class="amount">{amount}</p>'
-        f"<p>The wallet was credited. You can close this page and let the agent go on.</p>{about}{back}"
+        f'<article><h1 class="good">Paid</h1><p class="amount">{amount}</p>'
+        f"<p>The wallet was credited. You can close this page and let the agent go on.</p>{about}"
+        f'<p><a href="{url}" rel="noreferrer">{words}</a></p></article>'
     )
     return _page("Paid", content)
 
@@ -93,60 +72,140 @@ def topup_page(agent_id: str) -> bytes:
     """Where a person begins a topup with nothing but the agent's id."""
     options = "".join(f'<option value="{usd}">${usd}</option>' for usd in TOPUP_AMOUNTS_USD)
     content = (
-        '<h1>Top up a test wallet</h1><form method="post" action="/topup"><label for="agent">Agent id</label>'
+        '<article><h1>Fill a test wallet</h1><form method="post" action="/topup"><label for="agent">Agent id</label>'
         f'<input id="agent" name="agent_id" required value="{escape(agent_id)}" autocomplete="off" spellcheck="false">'
         f'<label for="amount">Amount</label><select id="amount" name="amount">{options}</select>'
-        '<button type="submit">Go to the checkout</button></form>'
+        '<button class="main">Go to the checkout</button></form></article>'
     )
-    return _page("Top up a test wallet", content)
+    return _page("Fill a test wallet", content)
 
 
 def register_page() -> bytes:
     """Where a person registers an agent."""
     content = (
-        '<h1>Register an agent</h1><p class="soft">It gets a wallet for test money and free calls.</p>'
+        '<article><h1>Register an agent</h1><p class="soft">It gets a wallet for test money and free calls.</p>'
         '<form method="post" action="/register"><label for="name">Name</label>'
         '<input id="name" name="name" required maxlength="100" autocomplete="off">'
-        '<button type="submit">Register</button></form>'
+        '<button class="main">Register</button></form></article>'
     )
     return _page("Register an agent", content)
 
 
 def new_agent_page(agent_id: str, api_key: str) -> bytes:
     """The new agent's credentials, shown this once."""
+    shown = {name: f"<code>{escape(value)}</code>" for name, value in _credentials(agent_id, api_key).items()}
     content = (
-        '<h1 class="done">Registered</h1><p>Keep these; the key is not shown again.</p>'
-        f"<dl><dt>JECP_AGENT_ID</dt><dd><code>{escape(agent_id)}</code></dd>"
-        f"<dt>JECP_API_KEY</dt><dd><code>{escape(api_key)}</code></dd></dl>"
-        f'<p><a href="/topup?agent_id={escape(agent_id)}">Top up its wallet</a></p>'
+        '<article><h1 class="good">Registered</h1><p>Keep these; the key is not shown again.</p>'
+        f'{pages.facts(shown)}<p><a href="/topup?agent_id={escape(agent_id)}">Fill its wallet</a></p></article>'
     )
     return _page("Registered", content)
 
 
-def message_page(title: str, text: str) -> bytes:
-    """A page that says one thing, such as that a checkout is not there."""
-    return _page(title, f'<h1>{escape(title)}</h1><p>{escape(text)}</p><p><a href="/">To the front page</a></p>')
+def error_page(title: str, words: Iterable[str], link: str | None = None) -> bytes:
+    """What went wrong and what to do about it, in plain text; `link` leads there, else to the front page."""
+    return _encode(pages.error_document(title, words, banner=_TEST_MONEY, back=link or "/"))
 
 
-def front_page(origin: str, dialect: str, agent_id: str, listings: Iterable[Listing]) -> bytes:
-    """What this Hub is and what it sells."""
-    rows = "".join(
-        f"<tr><td><code>{escape(listing.id)}</code> {escape(listing.version)}</td><td><code>{escape(offer.id)}</code>"
-        f"<br><span class=soft>{escape(str(offer.raw.get('description', '')))}</span></td>"
-        f"<td>{escape(offer.tier)}</td>"
-        f"<td class=price>{'from ' if offer.tariff.metered else ''}${format_usdc(offer.tariff.base)}</td></tr>"
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What the front page tells.
+
+    Attributes:
+        command: the installed ``jecp-mcp``.
+        data: the Hub's file; None where it has none.
+        recent: the last calls, the newest first.
+    """
+
+    origin: str
+    dialect: str
+    command: str
+    data: Path | None
+    agent: Agent
+    listings: Sequence[Listing]
+    recent: Sequence[RecentCall]
+    time: pages.ReaderTime
+
+
+def front_page(front: Front) -> bytes:
+    """What this Hub is, what is in the wallet, how a host buys here, what was bought and what is on sale."""
+    content = (
+        "<h1>JECP sandbox</h1><p>A Hub on this machine. It does real work, offline, for test money.</p>"
+        f"{_wallet(front)}{_connection(front)}{_recent(front)}"
+        f"<section><h2>For sale</h2>{pages.price_table(('Action', 'Price'), _offers(front.listings))}</section>"
+    )
+    links = (
+        ("/v1/capabilities", "Catalog"),
+        ("/.well-known/agent-guide.json", "Agent guide"),
+        ("/llms.txt", "llms.txt"),
+        ("/health", "Health"),
+        ("/register", "Register an agent"),
+    )
+    footer = " &middot; ".join(f'<a href="{path}">{words}</a>' for path, words in links)
+    return _encode(pages.document("JECP sandbox", content, banner=_TEST_MONEY, footer=f"<nav>{footer}</nav>"))
+
+
+def _wallet(front: Front) -> str:
+    agent = front.agent
+    free = f"<p>and {agent.free_calls} free calls of the Hub's own actions</p>" if agent.free_calls else ""
+    about = pages.facts(
+        {
+            "Hub": f"<code>{escape(front.origin)}</code>",
+            "Test agent": f"<code>{escape(agent.agent_id)}</code>",
+            "Trust tier": escape(agent.tier),
+            "Dialect": escape(front.dialect),
+        }
+    )
+    return (
+        f'<section><h2>Wallet</h2><p class="amount">{_usd(agent.balance)}</p>{free}'
+        f'<div class="ways"><a class="button main" href="/topup?agent_id={escape(agent.agent_id)}">Fill the wallet</a>'
+        f"</div>{about}</section>"
+    )
+
+
+def _connection(front: Front) -> str:
+    server: dict[str, Any] = {"command": front.command, "args": ["serve"]}
+    if front.data is not None and front.data.name == _DATA_FILE:
+        server["args"] += ["--sandbox", "--state-dir", str(front.data.parent)]
+        words = "Put this into the host's configuration. The server joins this Hub, or starts it where it does not run."
+    else:
+        server["env"] = {
+            "JECP_BASE_URL": front.origin,
+            **_credentials(front.agent.agent_id, "<the api_key that the start printed>"),
+        }
+        words = "Put this into the host's configuration. It works while this Hub runs."
+    snippet = json.dumps({"mcpServers": {"jecp": server}}, indent=2, ensure_ascii=False)
+    return f'<section><h2>Connect a host</h2><p>{words}</p><pre class="copy">{escape(snippet)}</pre></section>'
+
+
+def _credentials(agent_id: str, api_key: str) -> dict[str, str]:
+    return {"JECP_AGENT_ID": agent_id, "JECP_API_KEY": api_key}
+
+
+def _recent(front: Front) -> str:
+    if not front.recent:
+        return "<section><h2>Recent calls</h2><p>None yet.</p></section>"
+    rows = [(_recent_call(one, front), _usd(one.amount) if one.amount else "free") for one in front.recent]
+    return f"<section><h2>Recent calls</h2>{pages.price_table(('Action', 'Charged'), rows)}</section>"
+
+
+def _recent_call(call: RecentCall, front: Front) -> str:
+    about = [front.time.element(call.at)]
+    if call.agent_id != front.agent.agent_id:
+        about.append(escape(call.agent_name))
+    if call.refunded:
+        about.append("refunded")
+    return f'<code>{escape(call.action)}</code><br><span class="soft">{", ".join(about)}</span>'
+
+
+def _offers(listings: Iterable[Listing]) -> list[tuple[str, str]]:
+    return [
+        (_offer(listing, offer), f"{'from ' if offer.tariff.metered else ''}{_usd(offer.tariff.base)}")
         for listing in listings
         for offer in listing.offers.values()
-    )
-    content = (
-        "<h1>JECP sandbox</h1><p>A Hub on this machine: it does real work, offline, for test money.</p>"
-        f"<dl><dt>Hub</dt><dd><code>{escape(origin)}</code></dd><dt>Dialect</dt><dd>{escape(dialect)}</dd>"
-        f"<dt>Test agent</dt><dd><code>{escape(agent_id)}</code> &middot; "
-        f'<a href="/topup?agent_id={escape(agent_id)}">top up</a></dd></dl>'
-        '<p><a href="/v1/capabilities">Catalog</a> &middot; <a href="/.well-known/agent-guide.json">Agent guide</a>'
-        ' &middot; <a href="/llms.txt">llms.txt</a> &middot; <a href="/health">Health</a>'
-        ' &middot; <a href="/register">Register an agent</a></p>'
-        "<h2>For sale</h2><div class=scroll><table><thead><tr><th>Capability</th><th>Action</th><th>Tier</th>"
-        f"<th>Price</th></tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-    return _page("JECP sandbox", content, wide=True)
+    ]
+
+
+def _offer(listing: Listing, offer: Offer) -> str:
+    words = escape(str(offer.raw.get("description", "")))
+    tier = f'<br><span class="soft">from the {escape(offer.tier)} tier on</span>' if offer.tier != TIERS[0] else ""
+    return f"<code>{escape(listing.id)}:{escape(offer.id)}</code><br>{words}{tier}"

@@ -31,6 +31,17 @@ class Checkout(NamedTuple):
     paid_at: int | None
 
 
+class RecentCall(NamedTuple):
+    """A call that was sold: its action, when (Unix milliseconds), to whom and for how many micro-USDC."""
+
+    action: str
+    at: int
+    agent_id: str
+    agent_name: str
+    amount: int
+    refunded: bool
+
+
 class Payments:
     """Checkouts, refunds and the books of a `HubDatabase`."""
 
@@ -184,6 +195,15 @@ class Payments:
             self.resolve_refund(refund_id, "auto_approved", "the provider did not answer within 24 hours", at)
 
     # -- the books ---------------------------------------------------------------------------------------------------
+
+    def recent_calls(self, most: int) -> list[RecentCall]:
+        """The last calls of all agents, the newest first."""
+        rows = self._database.rows(
+            "SELECT capability || ':' || action, transactions.created_at, agent_id, name, amount,"
+            " refunded_at IS NOT NULL FROM transactions JOIN agents USING (agent_id) ORDER BY number DESC LIMIT ?",
+            most,
+        )
+        return [RecentCall(*row) for row in rows]
 
     def books(self, agent_id: str) -> dict[str, Any]:
         """Everything that moved an agent's money, with sums; amounts as decimal text and in micro-USDC."""

@@ -3,11 +3,12 @@
 Whoever opens it must give the PIN that the operator was shown on stderr when the server started: an agent can reach
 this address too, and must not be able to approve its own spending. Its 78 random bits cannot be guessed, so wrong PINs
 lock nothing: a lock would let any local process keep the operator out. Only plain requests to the loopback address are
-answered, so neither another site in the person's browser nor a proxy can reach it. It needs no script.
+answered, so neither another site in the person's browser nor a proxy can reach it.
 
 A browser sends a cookie to every port of a host (RFC 6265 §8.5), so a web server that an agent runs on this machine can
 come by it. The cookie alone therefore shows and answers nothing: each form carries a token beside it, which is given
-only to whoever sends the PIN or the token itself.
+only to whoever sends the PIN or the token itself. A script keeps that token in the browser's storage for this very
+origin, so that the PIN is asked for once a session; without scripts it is asked for by every link.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
-from jecp_mcp import invisible
+from jecp_mcp import invisible, pages
 from jecp_mcp.calls import display
 from jecp_mcp.calls.approval import new_code
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.pages import ReaderTime
 from jecp_mcp.server import approvals_html as html
+from jecp_mcp.server.front_page import error_response
 from jecp_mcp.tools import approval_queue
 
 if TYPE_CHECKING:
@@ -41,20 +44,11 @@ _COOKIE: Final = "jecp_approvals"
 _ON_A_PAGE: Final = 10
 _MOST_SESSIONS: Final = 16
 _MOST_BYTES: Final = 4_096
+_MOST_CODE: Final = 64
 _DIGITS: Final = 6
 """The longest number of a page."""
 _PROXIED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "via")
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src '{html.STYLE_HASH}'; form-action 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+_HEADERS: Final = pages.headers(html.SCRIPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +94,10 @@ class Gate:
 class ApprovalsPage:
     """Lists what waits, and takes the answers."""
 
-    def __init__(self, ledger: Ledger, gate: Gate, port: int) -> None:
+    def __init__(self, ledger: Ledger, gate: Gate, port: int, clock: Clock) -> None:
         """Serve the questions of `ledger` on loopback addresses at `port`."""
         self._ledger = ledger
+        self._clock = clock
         self._gate = gate
         names = [f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}"]
         self._hosts = frozenset(names)
@@ -115,31 +110,34 @@ class ApprovalsPage:
         return [
             Route(PATH, self.show, methods=["GET"]),
             Route(PATH, self.enter, methods=["POST"]),
+            Route(f"{PATH}/{{code}}", self.show, methods=["GET"]),
             Route(f"{PATH}/{{code}}", self.answer, methods=["POST"]),
         ]
 
     async def show(self, request: Request) -> Response:
         """The question for the PIN, and nothing else: a plain look carries no token."""
         if not self._is_direct(request):
-            return _refusal(403)
-        return _page(html.pin_page())
+            return error_response(request.headers.get("accept"), 403, "Refused.", _HEADERS)
+        return _page(html.pin_page(code=request.path_params.get("code", "")[:_MOST_CODE]))
 
     async def enter(self, request: Request) -> Response:
-        """Take the PIN and let the browser in; or a token, and list a page anew or show all of one question."""
+        """Take the PIN and let the browser in, or a token; list a page, or show all of one question."""
         given = await self._form(request)
         if given is None:
             return _refusal(403)
         if "token" in given:
-            secret, token = request.cookies.get(_COOKIE), given["token"]
-            if "code" in given:
-                return await self._show_whole(secret, token, given["code"])
-            return await self._list(secret, token, page=_page_of(given))
+            return await self._open(request.cookies.get(_COOKIE), given["token"], given)
         secret = self._gate.let_in(given.get("pin", ""))
         if secret is None:
-            return _page(html.pin_page(html.WRONG_PIN), 403)
-        response = await self._list(secret, self._gate.token(secret) or "")
+            return _page(html.pin_page(html.WRONG_PIN, given.get("code", ""), refused=True), 403)
+        response = await self._open(secret, self._gate.token(secret) or "", given)
         response.set_cookie(_COOKIE, secret, max_age=int(SESSION_SECONDS), path=PATH, httponly=True, samesite="strict")
         return response
+
+    async def _open(self, secret: str | None, token: str, given: Mapping[str, str]) -> Response:
+        if "code" in given:
+            return await self._show_whole(secret, token, given["code"])
+        return await self._list(secret, token, page=_page_of(given))
 
     async def answer(self, request: Request) -> Response:
         """Take the answer to one question."""
@@ -148,7 +146,7 @@ class ApprovalsPage:
             return _refusal(403)
         token = given.get("token", "")
         if not self._gate.admits(secret, token):
-            return _page(html.pin_page(html.PIN_FIRST), 403)
+            return _page(html.pin_page(html.PIN_FIRST, request.path_params["code"], refused=True), 403)
         granted = {"approve": True, "deny": False}.get(given.get("answer", ""))
         if granted is None:
             return _refusal(400)
@@ -157,29 +155,33 @@ class ApprovalsPage:
             answered = await approval_queue.answer(self._ledger, grant, granted, by="a person on the approvals page")
         except (approval_queue.NotAnswered, LedgerError) as exc:
             return await self._list(secret, token, f"Nothing was answered: {exc}.", page=_page_of(given))
-        return await self._list(
-            secret, token, html.answer_sentence(approval_queue.readable_question(answered)), page=_page_of(given)
-        )
+        said = html.answer_sentence(approval_queue.readable_question(answered), self._time())
+        return await self._list(secret, token, said, page=_page_of(given))
 
     async def _list(self, secret: str | None, token: str, said: str = "", *, page: int = 1) -> Response:
         if not self._gate.admits(secret, token):
-            return _page(html.pin_page(html.PIN_FIRST), 403)
+            return _page(html.pin_page(html.PIN_FIRST, refused=True), 403)
+        session = html.Session(token, self._time())
         try:
             found, page = await approval_queue.open_questions(self._ledger, page, _ON_A_PAGE)
         except LedgerError as exc:
-            return _page(html.listing([], token, f"The ledger cannot be read: {exc}."), 503)
+            return _page(html.listing([], session, f"The ledger cannot be read: {exc}."), 503)
         place = html.PagePosition(page, (page - 1) * _ON_A_PAGE, found.total)
-        return _page(html.listing([approval_queue.readable_question(one) for one in found.grants], token, said, place))
+        shown = [approval_queue.readable_question(one) for one in found.grants]
+        return _page(html.listing(shown, session, said, place))
 
     async def _show_whole(self, secret: str | None, token: str, code: str) -> Response:
         """One question with all its arguments, however long they are."""
         if not self._gate.admits(secret, token):
-            return _page(html.pin_page(html.PIN_FIRST), 403)
+            return _page(html.pin_page(html.PIN_FIRST, code, refused=True), 403)
         try:
             shown = approval_queue.readable_question(await approval_queue.find(self._ledger, code))
         except (approval_queue.NotAnswered, LedgerError) as exc:
             return await self._list(secret, token, f"Nothing was answered: {exc}.")
-        return _page(html.whole_question(shown, token))
+        return _page(html.whole_question(shown, html.Session(token, self._time())))
+
+    def _time(self) -> ReaderTime:
+        return ReaderTime.here(self._clock.now())
 
     def _is_direct(self, request: Request) -> bool:
         headers = request.headers

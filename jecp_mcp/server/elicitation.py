@@ -72,6 +72,11 @@ class RequestAsker:
         self._ctx = ctx
         self._patience = patience
 
+    @property
+    def can_ask(self) -> bool:
+        """As `jecp_mcp.calls.ports.Asker.can_ask`."""
+        return _modes(self._ctx)[0] and self._ctx.session.can_send_request
+
     def question(self) -> dict[str, Any] | None:
         """Nothing is ever left to ask with the answer."""
         return None
@@ -133,6 +138,11 @@ class InputRequiredAsker:
             self._question_key = asked
             self._answer = answer if isinstance(answer, ElicitResult) else None
             self._answers, self._links = dict(state["told"]), dict(state["links"])
+
+    @property
+    def can_ask(self) -> bool:
+        """As `jecp_mcp.calls.ports.Asker.can_ask`."""
+        return _modes(self._ctx)[0]
 
     def question(self) -> dict[str, Any] | None:
         """The result that asks, in place of the call's own; None when nobody has to be asked."""

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
+from jecp_mcp.server.front_page import error_response
+
 if TYPE_CHECKING:
+    from starlette.routing import Route
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from jecp_mcp.server.http_limits import HttpLimits
@@ -45,20 +48,20 @@ class HttpGuard:
         limits: HttpLimits,
         origins: Collection[str],
         streams: Collection[str],
-        pages: Collection[str],
+        pages: Collection[Route],
     ) -> None:
         """Guard `app`.
 
         Args:
             origins: the Origins that are let in; one that ends in ``:*`` stands for any port.
             streams: the paths at which a GET is answered by a stream that stays open.
-            pages: the paths of pages for people.
+            pages: pages for people.
         """
         self._app = app
         self._limits = limits
         self._origins = frozenset(origins)
         self._stream_paths = frozenset(streams)
-        self._pages = frozenset(pages)
+        self._pages = tuple(pages)
         self._requests = self._streams = self._large = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +77,7 @@ class HttpGuard:
             stream = self._is_stream(scope)
             self._check_room(stream)
         except _Refused as refused:
-            await _answer(refused, send)
+            await _answer(refused, scope, receive, send)
             return
         self._requests += 1
         self._streams += stream
@@ -95,7 +98,7 @@ class HttpGuard:
         followed = _values(scope, b"sec-fetch-mode") == [b"navigate"] and _values(scope, b"sec-fetch-dest") == [
             b"document"
         ]
-        if followed and scope["method"] == "GET" and scope["path"] in self._pages:
+        if followed and scope["method"] == "GET" and any(_is_at(page, scope) for page in self._pages):
             return
         raise _Refused(403, "Requests from other web sites are refused.")
 
@@ -145,6 +148,12 @@ class HttpGuard:
             self._large -= large
 
 
+def _is_at(page: Route, scope: Scope) -> bool:
+    from starlette.routing import Match
+
+    return page.matches(scope)[0] is Match.FULL
+
+
 def _values(scope: Scope, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key == name]
 
@@ -159,9 +168,9 @@ def _replay_body(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _answer(refused: _Refused, send: Send) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+async def _answer(refused: _Refused, scope: Scope, receive: Receive, send: Send) -> None:
+    accept = b"".join(_values(scope, b"accept")[:1]).decode("latin-1")
+    headers = {"connection": "close"}
     if refused.status == 503:  # noqa: PLR2004  # Service Unavailable, for now
-        headers.append((b"retry-after", str(_RETRY_SECONDS).encode()))
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": refused.words.encode()})
+        headers["retry-after"] = str(_RETRY_SECONDS)
+    await error_response(accept, refused.status, refused.words, headers)(scope, receive, send)

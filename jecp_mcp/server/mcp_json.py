@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from jecp_mcp.tools.types import (
     Audio,
@@ -62,9 +62,18 @@ def block(part: Block) -> dict[str, Any]:
             assert_never(part)
 
 
-def result(given: ToolResult) -> dict[str, Any]:
-    """The result of ``tools/call``."""
-    answer: dict[str, Any] = {"content": [block(part) for part in given.blocks], "isError": given.is_error}
+LINKS_SINCE: Final = "2025-06-18"
+"""The first protocol that has blocks which link to a resource."""
+
+
+def result(given: ToolResult, *, links: bool = True) -> dict[str, Any]:
+    """The result of ``tools/call``.
+
+    Args:
+        links: whether the client knows such blocks: one that it does not know would cost it the whole result.
+    """
+    known = [part for part in given.blocks if links or not isinstance(part, Link)]
+    answer: dict[str, Any] = {"content": [block(part) for part in known], "isError": given.is_error}
     if given.structured is not None:
         answer["structuredContent"] = dict(given.structured)
     if given.meta:

@@ -35,7 +35,7 @@ from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
 from jecp_mcp.server.resource_handlers import ResourceHandlers
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.dispatch import ToolDispatcher
-from jecp_mcp.tools.prompts import INSTRUCTIONS
+from jecp_mcp.tools.prompts import instructions
 from jecp_mcp.tools.publishing.cleaning import safe_text
 from jecp_mcp.tools.publishing.host_profiles import Profile, profile_for
 from jecp_mcp.tools.types import ToolCard
@@ -101,7 +101,22 @@ def _connection(ctx: Context) -> _Connection | None:
 
 
 class BridgeServer(Server[dict[str, Any]]):
-    """The SDK server, advertising that the tool list changes on every transport."""
+    """The SDK server, advertising that the tool list changes on every transport.
+
+    Attributes:
+        tell: what a client is told once, at the moment when it asks: a catalog that arrives late may change it.
+    """
+
+    tell: Callable[[], str]
+
+    @property
+    def instructions(self) -> str:  # the SDK reads it whenever a client asks
+        """As the SDK's attribute."""
+        return self.tell()
+
+    @instructions.setter
+    def instructions(self, _: str | None) -> None:
+        """The SDK sets what it was not given."""
 
     def create_initialization_options(
         self,
@@ -188,9 +203,16 @@ class _Handlers:
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
         asker = self._askers.of(ctx, params)
-        host = self.profile(ctx.session).name
-        caller = Caller(LOCAL, progress=_ProgressNotices(ctx), connection=_connection(ctx), asker=asker, host=host)
-        result = mcp_json.result(await self._dispatcher.call(params.name, params.arguments or {}, caller))
+        caller = Caller(
+            LOCAL,
+            progress=_ProgressNotices(ctx),
+            connection=_connection(ctx),
+            asker=asker,
+            host=self.profile(ctx.session).name,
+            client=client_name(ctx.session) or "",
+        )
+        made = await self._dispatcher.call(params.name, params.arguments or {}, caller)
+        result = mcp_json.result(made, links=ctx.protocol_version >= mcp_json.LINKS_SINCE)
         return asker.question() or complete_result(ctx, result, cacheable=False)
 
 
@@ -222,7 +244,6 @@ def build_server(
         NAME,
         version=__version__,
         title="JECP wallet",
-        instructions=INSTRUCTIONS,
         get_tool_input_schema=dispatcher.input_schema,
         on_list_tools=handlers.list_tools,  # type: ignore[arg-type]  # the SDK takes wire dicts at run time
         on_call_tool=handlers.call_tool,  # type: ignore[arg-type]
@@ -234,6 +255,7 @@ def build_server(
         on_get_prompt=get_prompt,  # type: ignore[arg-type]
         on_subscriptions_listen=notifier.listen,
     )
+    server.tell = lambda: instructions(dispatcher.mode)
     if find_spec("opentelemetry.sdk") is None:
         # Without the SDK that would export them, spans only cost time.
         server.middleware.clear()

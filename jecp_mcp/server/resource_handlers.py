@@ -24,6 +24,7 @@ from jecp_mcp.server.codes import RESOURCE_TOO_LARGE
 from jecp_mcp.server.era import Context, complete_result
 from jecp_mcp.tools.prompts import CALL_ID
 from jecp_mcp.tools.resources import MOST_COMPLETIONS, TEMPLATES, Entry, Resources, TooLarge
+from jecp_mcp.tools.results import FILE_TOOL
 
 
 class ResourceHandlers:
@@ -35,7 +36,7 @@ class ResourceHandlers:
     async def list(self, ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
         """One page: the wallet, the latest calls and the catalog, then stored files, newest first."""
         try:
-            page = await self._resources.page(None if params is None else params.cursor)
+            page = await self._resources.page(None if params is None else params.cursor, Caller(LOCAL))
         except ToolFault as exc:
             raise MCPError(INVALID_PARAMS, str(exc)) from exc
         answer: dict[str, Any] = {"resources": [_entry(one, "uri") for one in page.entries]}
@@ -48,7 +49,7 @@ class ResourceHandlers:
         return complete_result(ctx, {"resourceTemplates": [_entry(one, "uriTemplate") for one in TEMPLATES]})
 
     async def read(self, ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
-        """One resource, whole; what does not fit into a message is an error that says where the file is."""
+        """One resource, whole; what does not fit into a message is an error that says how to have the file."""
         try:
             found = await self._resources.read(params.uri, Caller(LOCAL))
         except ToolFault as exc:
@@ -56,12 +57,7 @@ class ResourceHandlers:
         except LedgerError as exc:
             raise MCPError(INTERNAL_ERROR, ledger_trouble(exc).message) from exc
         if isinstance(found, TooLarge):
-            raise MCPError(
-                INVALID_PARAMS,
-                f"This file has {found.size} bytes, more than one message may carry. Reading it costs nothing: "
-                f"open {found.path} on this machine.",
-                {"code": RESOURCE_TOO_LARGE, "path": str(found.path), "size": found.size, "mimeType": found.mime_type},
-            )
+            raise _too_large(params.uri, found)
         content: dict[str, Any] = {"uri": found.uri, "mimeType": found.mime_type}
         if found.text is not None:
             content["text"] = found.text
@@ -78,13 +74,24 @@ class ResourceHandlers:
     async def _values(self, params: CompleteRequestParams) -> Sequence[str]:
         name, value = params.argument.name, params.argument.value
         if isinstance(params.ref, ResourceTemplateReference):
-            return await self._resources.complete(params.ref.uri, value) if name == "id" else []
+            return await self._resources.complete(params.ref.uri, value, Caller(LOCAL)) if name == "id" else []
         if name != CALL_ID:
             return []
         try:
             return await self._resources.call_ids(value, Caller(LOCAL))
         except LedgerError as exc:
             raise MCPError(INTERNAL_ERROR, ledger_trouble(exc).message) from exc
+
+
+def _too_large(uri: str, found: TooLarge) -> MCPError:
+    opened = "" if found.path is None else f", or open {found.path}"
+    data = {"code": RESOURCE_TOO_LARGE, "size": found.size, "mimeType": found.mime_type, "tool": FILE_TOOL}
+    return MCPError(
+        INVALID_PARAMS,
+        f"This file has {found.size} bytes, more than one message may carry. Reading it costs nothing: "
+        f'call {FILE_TOOL} with {{"uri":"{uri}"}}, which gives it in pieces{opened}.',
+        data if found.path is None else {**data, "path": str(found.path)},
+    )
 
 
 def _entry(one: Entry, address: str) -> dict[str, Any]:

@@ -11,12 +11,13 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 from mcp.server.stdio import stdio_server
 
 from jecp_mcp.errors import SettingsError
+from jecp_mcp.server.front_page import explain_http_errors
 from jecp_mcp.server.http_guard import MOST_BYTES, HttpGuard
 from jecp_mcp.server.invalid_messages import valid_messages
 from jecp_mcp.server.mcp_server import SSE_MESSAGES, BridgeServer
@@ -37,6 +38,8 @@ _BACKLOG = 128
 MOST_SESSIONS = 512
 """How many 2025-era sessions of Streamable HTTP there may be; one ends that is idle for half an hour, or in the way."""
 _DRAIN_SECONDS = 3
+PATHS: Final = {"http": "/mcp", "sse": "/sse"}
+"""Where each HTTP transport is served."""
 
 
 async def serve_stdio(server: BridgeServer) -> None:
@@ -133,9 +136,10 @@ async def serve_http(
         max_request_body_size=MOST_BYTES,
         max_sessions=MOST_SESSIONS,
     )
-    sessions = HttpSessions(app, "/mcp", rules.allowed_hosts[0], MOST_SESSIONS)
+    explain_http_errors(app)
+    sessions = HttpSessions(app, PATHS["http"], rules.allowed_hosts[0], MOST_SESSIONS)
     server.middleware.append(sessions.watch_call)
-    await _serve(sessions, settings, bound, "/mcp", rules, beside)
+    await _serve(sessions, settings, bound, PATHS["http"], rules, beside)
 
 
 async def serve_sse(
@@ -143,7 +147,7 @@ async def serve_sse(
 ) -> None:
     """Serve the 2024-11 HTTP+SSE transport at ``/sse``, and what is `beside` it, until SIGINT or SIGTERM."""
     rules = security(settings, bound.getsockname()[1])
-    await _serve(_sse_app(server, rules, beside), settings, bound, "/sse", rules, beside)
+    await _serve(_sse_app(server, rules, beside), settings, bound, PATHS["sse"], rules, beside)
 
 
 def _sse_app(server: BridgeServer, rules: TransportSecuritySettings, beside: Sequence[Route]) -> Starlette:
@@ -165,13 +169,15 @@ def _sse_app(server: BridgeServer, rules: TransportSecuritySettings, beside: Seq
                     return
                 await server.run(read, write, server.create_initialization_options())
 
-    return Starlette(
+    app = Starlette(
         routes=[
-            Route("/sse", Connect(), methods=["GET"]),
+            Route(PATHS["sse"], Connect(), methods=["GET"]),
             Mount(SSE_MESSAGES, app=transport.handle_post_message),
             *beside,
         ]
     )
+    explain_http_errors(app)
+    return app
 
 
 async def _serve(
@@ -187,9 +193,8 @@ async def _serve(
     from jecp_mcp.server.http_limits import ACCEPTED, Connections, HttpLimits, bounded_protocol
 
     limits = HttpLimits.of_process()
-    pages = [route.path for route in beside]
     config = uvicorn.Config(
-        HttpGuard(app, limits, rules.allowed_origins, streams=[path], pages=pages),
+        HttpGuard(app, limits, rules.allowed_origins, streams=[path], pages=beside),
         http=bounded_protocol(Connections(limits.connections)),
         ws="none",
         backlog=ACCEPTED,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ FILE = "credentials.json"
 ID_VARIABLE = "JECP_AGENT_ID"
 KEY_VARIABLE = "JECP_API_KEY"
 OLD_KEY_VARIABLE = "JECP_AGENT_KEY"
+FROM_ENVIRONMENT = "environment"
+"""The source of credentials that variables gave."""
 ENVIRONMENT = "the environment"
 """The source of a wrong variable, in a `SettingsError`."""
 
@@ -141,7 +144,7 @@ def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
         raise SettingsError(ENVIRONMENT, ID_VARIABLE, f"is not set, but {name} is; both are needed")
     _check(ENVIRONMENT, ID_VARIABLE, agent_id)
     _check(ENVIRONMENT, name, key)
-    return Credentials(agent_id=agent_id, api_key=SecretStr(key), source="environment")
+    return Credentials(agent_id=agent_id, api_key=SecretStr(key), source=FROM_ENVIRONMENT)
 
 
 def _stored(path: Path) -> dict[str, dict[str, str]]:
@@ -201,7 +204,7 @@ def _read_private(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         about = os.fstat(file.fileno())
         if about.st_mode & OTHERS:
-            raise PermissionError(13, f"other users may read it; run: chmod 600 {path}")
+            raise PermissionError(13, f"other users may read it; run: {shlex.join(['chmod', '600', str(path)])}")
         if about.st_uid not in {os.geteuid(), 0}:
             raise PermissionError(13, "it belongs to another user")
         data = file.read(_MOST_BYTES)

@@ -25,6 +25,8 @@ from jecp_mcp.settings.places import CONFIG_VARIABLE, STATE_VARIABLE, config_fil
 PREFIX = "JECP_MCP_"
 HUB_VARIABLE = "JECP_BASE_URL"
 COMMAND_LINE = "the command line"
+VARIABLE_ORIGIN = "the environment variable "
+"""What the source of a value that a variable gave begins with, before the variable's name."""
 
 _PLACES = frozenset({CONFIG_VARIABLE, STATE_VARIABLE})
 _MOST_BYTES = 1_048_576
@@ -110,19 +112,35 @@ def load_settings(
     Raises:
         SettingsError: a file, key or value is wrong.
     """
-    sources = _Sources()
-    path, named = config_file(environ, config)
-    _read_file(sources, path, named)
-    if environ.get(HUB_VARIABLE, "").strip():
-        sources.put("hub", "base_url", environ[HUB_VARIABLE], f"the environment variable {HUB_VARIABLE}")
-    _read_environment(sources, environ)
-    for dotted, value in overrides.items():
-        section, _, key = dotted.partition(".")
-        sources.put(section, key, value, COMMAND_LINE)
+    sources = _read(config, environ, overrides)
     try:
         return Settings.model_validate(sources.values)
     except ValidationError as exc:
         _refuse(sources, exc)
+
+
+def setting_origins(
+    config: Path | None = None, *, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NOTHING
+) -> Mapping[str, str]:
+    """Where each setting comes from that is no default, by dotted key; reads what `load_settings` does.
+
+    Raises:
+        SettingsError: a file, key or variable is wrong.
+    """
+    return _read(config, environ, overrides).origins
+
+
+def _read(config: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> _Sources:
+    sources = _Sources()
+    path, named = config_file(environ, config)
+    _read_file(sources, path, named)
+    if environ.get(HUB_VARIABLE, "").strip():
+        sources.put("hub", "base_url", environ[HUB_VARIABLE], f"{VARIABLE_ORIGIN}{HUB_VARIABLE}")
+    _read_environment(sources, environ)
+    for dotted, value in overrides.items():
+        section, _, key = dotted.partition(".")
+        sources.put(section, key, value, COMMAND_LINE)
+    return sources
 
 
 def _read_file(sources: _Sources, path: Path, named: bool) -> None:
@@ -163,7 +181,7 @@ def _read_environment(sources: _Sources, environ: Mapping[str, str]) -> None:
         name = variable.upper()
         if not name.startswith(PREFIX) or name in _PLACES:
             continue
-        origin = f"the environment variable {variable}"
+        origin = f"{VARIABLE_ORIGIN}{variable}"
         section, _, key = name.removeprefix(PREFIX).lower().partition("__")
         if section not in sources.values:
             raise SettingsError(origin, "", _unknown_section(section))
@@ -251,7 +269,7 @@ def _unknown_section(section: str) -> str:
 def _unknown_key(section: str, key: str, inside: Iterable[str] | None = None) -> str:
     if key in _SECRETS:
         if section == "paid_http":
-            return "a wallet's key is never a setting: make one with jecp-mcp x402 key"
+            return "a wallet's key is never a setting: give JECP_X402_PRIVATE_KEY in the environment"
         return (
             "credentials are never settings: give JECP_AGENT_ID and JECP_API_KEY in the environment, or let "
             "jecp_register store them"

@@ -20,6 +20,10 @@ class NotAnswered(JecpMcpError):
     """Nothing was approved or refused; its message says why."""
 
 
+class NothingWaits(NotAnswered):
+    """There is no question under this code."""
+
+
 async def open_questions(ledger: Ledger, page: int, size: int) -> tuple[OpenQuestions, int]:
     """One page of what waits for a person's answer, oldest first, and which it is: the last one where `page` is behind.
 
@@ -54,7 +58,7 @@ async def find(ledger: Ledger, code: str) -> Grant:
         if grant.expires_at <= SystemClock().now():
             raise NotAnswered(f"{code} ran out at {iso(grant.expires_at)}; let the agent ask again")
         return grant
-    raise NotAnswered(f"no call waits under the code {code}; `jecp-mcp approve` lists those that do")
+    raise NothingWaits(f"no call waits under the code {code}")
 
 
 async def answer(ledger: Ledger, grant: Grant, granted: bool, *, by: str) -> Grant:

@@ -1,8 +1,8 @@
 """Files that paid calls produced, kept on disk where a result can only point at them.
 
 An artifact is two files in one directory: the bytes, under a name a person can open, and a small JSON record. Its id
-is a hash of what it holds, so the same file is kept once and nobody can name one they have not seen. Several
-processes of one user may share the directory.
+is a hash of what it holds and whose it is, so the same file is kept once for each principal and nobody can name one
+they have not seen. Several processes of one user may share the directory.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.clock import Clock, UnixMs, iso
+from jecp_mcp.domain.purchases import LOCAL, Principal
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.settings import ArtifactSettings
 from jecp_mcp.tools.codes import ARTIFACT_NOT_FOUND, ARTIFACT_NOT_STORED
 from jecp_mcp.tools.publishing.cleaning import clean
+from jecp_mcp.tools.publishing.file_words import extension
 
 URI: Final = "jecp://artifact/"
 LISTED: Final = 100
@@ -38,25 +40,6 @@ _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _MIME = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}", re.ASCII)
 _RECORD_VERSION = 1
 _OCTETS = "application/octet-stream"
-_EXTENSIONS: Final = {
-    "application/pdf": ".pdf",
-    "application/json": ".json",
-    "application/zip": ".zip",
-    "text/csv": ".csv",
-    "text/html": ".html.txt",  # never opened by a browser on a double click: the page is a stranger's
-    "text/markdown": ".md",
-    "text/plain": ".txt",
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/gif": ".gif",
-    "image/webp": ".webp",
-    "audio/mpeg": ".mp3",
-    "audio/wav": ".wav",
-    "audio/ogg": ".ogg",
-    "audio/flac": ".flac",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +50,9 @@ class StoredArtifact:
         id: 32 hex digits.
         name: what it is called for people; never used as a path.
         size: in bytes.
+        call_id: the latest call that it came with.
+        owner: whose it is.
+        created_at: when that call brought it.
         path: where the bytes are.
     """
 
@@ -75,6 +61,7 @@ class StoredArtifact:
     mime_type: str
     size: int
     call_id: str | None
+    owner: Principal
     created_at: UnixMs
     path: Path
 
@@ -84,27 +71,23 @@ class StoredArtifact:
         return URI + self.id
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactContent:
-    """An artifact with its bytes."""
-
-    uri: str
-    mime_type: str
-    data: bytes
-
-
 class ArtifactStore:
-    """The kept files of one state directory. Every method touches the disk; none keeps anything in memory for long."""
+    """The kept files of one state directory. Every method touches the disk; none keeps anything in memory for long.
 
-    def __init__(self, directory: Path, settings: ArtifactSettings, clock: Clock) -> None:
+    Attributes:
+        shared_disk: whether whoever reads the results can open the files' paths themselves.
+    """
+
+    def __init__(self, directory: Path, settings: ArtifactSettings, clock: Clock, *, shared_disk: bool = False) -> None:
+        self.shared_disk = shared_disk
         self._directory = directory
         self._settings = settings
         self._clock = clock
         self._swept_at: UnixMs | None = None
         self._grown = 0
 
-    def put(self, data: bytes, mime_type: str, name: str, call_id: str | None) -> StoredArtifact:
-        """Keep a file; the same bytes of the same kind are kept once, with the age of the latest.
+    def put(self, data: bytes, mime_type: str, name: str, call_id: str | None, owner: Principal) -> StoredArtifact:
+        """Keep a file; the same bytes of the same kind are kept once for an owner, with the age of the latest call.
 
         Raises:
             ToolFault: ``ARTIFACT_NOT_STORED`` when it is larger than the whole store may be, or the disk refuses.
@@ -114,13 +97,18 @@ class ArtifactStore:
             raise ToolFault(
                 ARTIFACT_NOT_STORED, f"the file has {len(data)} bytes, more than the artifact store may hold"
             )
-        key = hashlib.sha256(mime_type.encode("ascii") + b"\n" + data).hexdigest()[:32]
+        key = hashlib.sha256(f"{owner}\n{mime_type}\n".encode() + data).hexdigest()[:32]
+        known = self.find(key)
+        if known is not None and known.call_id == call_id and self._still_good(known):
+            # A call's answer is read again: its file is as old as the call.
+            return known
         made = StoredArtifact(
             id=key,
             name=clean(name, _NAME_LENGTH, one_line=True) or "artifact",
             mime_type=mime_type,
             size=len(data),
             call_id=call_id,
+            owner=owner,
             created_at=self._clock.now(),
             path=self._bytes_path(key, mime_type),
         )
@@ -136,30 +124,52 @@ class ArtifactStore:
             ) from exc
         return made
 
-    def get(self, artifact_id: str) -> ArtifactContent:
-        """A kept file, whole.
+    def read(self, kept: StoredArtifact, offset: int = 0, most: int = -1) -> bytes:
+        """The bytes of a kept file, whole or from an offset on.
+
+        Args:
+            most: at most how many bytes; all that there are when negative.
 
         Raises:
-            ToolFault: ``ARTIFACT_NOT_FOUND`` when there is none of that id (any more).
+            ToolFault: ``ARTIFACT_NOT_FOUND`` when they cannot be read (any more).
         """
-        found = self.find(artifact_id)
-        if found is not None:
-            try:
-                return ArtifactContent(found.uri, found.mime_type, found.path.read_bytes())
-            except OSError as exc:
-                raise ToolFault(ARTIFACT_NOT_FOUND, "this artifact can no longer be read") from exc
-        raise ToolFault(ARTIFACT_NOT_FOUND, "there is no such artifact; stored files are deleted after some days")
+        try:
+            with kept.path.open("rb") as file:
+                file.seek(offset)
+                return file.read(most)
+        except OSError as exc:
+            raise ToolFault(
+                ARTIFACT_NOT_FOUND,
+                f"This file can no longer be read: {exc.strerror}. Nothing was charged.",
+            ) from exc
 
-    def read(self, uri: str) -> ArtifactContent:
-        """A kept file by its ``jecp://artifact/{id}``.
+    def owned(self, uri: str, owner: Principal) -> StoredArtifact:
+        """What is known of a file by its ``jecp://artifact/{id}``, if it is the owner's.
 
         Raises:
-            ToolFault: ``ARTIFACT_NOT_FOUND``.
+            ToolFault: ``ARTIFACT_NOT_FOUND`` when they have none of that address (any more).
         """
-        return self.get(uri[len(URI) :] if uri.startswith(URI) else "")
+        found = self.find(uri.removeprefix(URI)) if uri.startswith(URI) else None
+        if found is None or found.owner != owner:
+            raise ToolFault(
+                ARTIFACT_NOT_FOUND,
+                "There is no such file, or not any more: files are kept for some days. Nothing was charged.",
+            )
+        return found
+
+    def kept_until(self, kept: StoredArtifact) -> UnixMs:
+        """Until when a file is kept (UTC), if the store does not fill up before."""
+        return UnixMs(kept.created_at + self._settings.keep_days * _DAY_MS)
+
+    def description(self, kept: StoredArtifact) -> dict[str, Any]:
+        """A file as results show it: its address, type, size in bytes, until when it is kept, and where it lies."""
+        made: dict[str, Any] = {"uri": kept.uri, "content_type": kept.mime_type, "size_bytes": kept.size}
+        if self.shared_disk:
+            made["path"] = str(kept.path)
+        return made | {"kept_until": iso(self.kept_until(kept))}
 
     def find(self, artifact_id: str) -> StoredArtifact | None:
-        """What is known of an artifact, or None."""
+        """What is known of an artifact, whoever's it is, or None."""
         if not _ID.fullmatch(artifact_id):
             return None
         try:
@@ -169,9 +179,13 @@ class ArtifactStore:
             return None
         return self._parse(artifact_id, text)
 
-    def list(self, after: tuple[int, str] | None = None) -> tuple[StoredArtifact, ...]:
-        """At most `LISTED` artifacts, newest first; those that come after an age (Unix ms) and an id, where given."""
-        ranked = sorted(self._all(), key=_rank)
+    def list(self, after: tuple[int, str] | None = None, owner: Principal | None = None) -> tuple[StoredArtifact, ...]:
+        """At most `LISTED` artifacts, newest first; those that come after an age (Unix ms) and an id, where given.
+
+        Args:
+            owner: whose; everybody's where it is None.
+        """
+        ranked = sorted((kept for kept in self._all() if owner is None or kept.owner == owner), key=_rank)
         if after is not None:
             ranked = ranked[bisect.bisect_right(ranked, (-after[0], after[1]), key=_rank) :]
         return tuple(ranked[:LISTED])
@@ -217,6 +231,12 @@ class ArtifactStore:
                 if entry.stat(follow_symlinks=False).st_mtime * 1000 < now - _ORPHAN_MS:
                     Path(entry.path).unlink()
 
+    def _still_good(self, kept: StoredArtifact) -> bool:
+        try:
+            return kept.path.stat().st_size == kept.size and self.kept_until(kept) > self._clock.now()
+        except OSError:
+            return False
+
     def _delete(self, kept: StoredArtifact) -> None:
         # The record first: a record never points at nothing for longer than this takes.
         self._record_path(kept.id).unlink(missing_ok=True)
@@ -252,16 +272,13 @@ class ArtifactStore:
                 mime_type=mime_type,
                 size=size,
                 call_id=None if fields["call_id"] is None else str(fields["call_id"]),
+                # Records of before there was more than one principal name none.
+                owner=Principal(str(fields.get("owner", LOCAL))),
                 created_at=UnixMs(created_at),
                 path=self._bytes_path(artifact_id, mime_type),
             )
         except (ValueError, KeyError, TypeError):
             return None
-
-
-def extension(mime_type: str) -> str:
-    """How the name of a file of this type ends; ``.bin`` for a type that is not known here."""
-    return _EXTENSIONS.get(mime_type, ".bin")
 
 
 def _rank(kept: StoredArtifact) -> tuple[int, str]:
@@ -275,6 +292,7 @@ def _record(made: StoredArtifact) -> bytes:
         "mime_type": made.mime_type,
         "size": made.size,
         "call_id": made.call_id,
+        "owner": made.owner,
         "created_at": made.created_at,
     }
     return json.dumps(fields, separators=(",", ":")).encode("ascii")

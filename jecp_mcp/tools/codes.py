@@ -27,10 +27,16 @@ CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
 """Whoever asks has no call of this id. Charged: no. Next: agent."""
 
 NOT_CHARGED: Final = "NOT_CHARGED"
-"""No money can be asked back: the call was free, or its charge is not proven. Charged: no. Next: agent."""
+"""No money can be asked back, because the call was free. Charged: no. Next: nobody."""
+
+CHARGE_NOT_PROVEN: Final = "CHARGE_NOT_PROVEN"
+"""No money can be asked back before it is known whether the call was charged. Charged: no. Next: agent."""
+
+NOT_REFUNDABLE: Final = "NOT_REFUNDABLE"
+"""No money can be asked back, because the payee named no payment. Charged: no. Next: human."""
 
 ALREADY_REGISTERED: Final = "ALREADY_REGISTERED"
-"""There is an agent account already. Charged: no. Next: agent."""
+"""There is an agent account already. Charged: no. Next: nobody."""
 
 CREDENTIALS_NOT_STORED: Final = "CREDENTIALS_NOT_STORED"
 """An account was made, and its key could not be stored. Charged: no. Next: operator."""
@@ -42,10 +48,10 @@ RESOURCE_NOT_FOUND: Final = "RESOURCE_NOT_FOUND"
 """There is no resource of this address."""
 
 ARTIFACT_NOT_FOUND: Final = "ARTIFACT_NOT_FOUND"
-"""There is no stored file of this id, or not any more."""
+"""Whoever asks has no stored file of this address or call, or not any more. Charged: no. Next: agent."""
 
 ARTIFACT_NOT_STORED: Final = "ARTIFACT_NOT_STORED"
-"""The file is too large to be stored, or the disk refuses it."""
+"""The file is too large to be stored, or the disk refuses it. Charged: no. Next: operator."""
 
 INVALID_CURSOR: Final = "INVALID_CURSOR"
 """The cursor is none that the listing gave out."""

@@ -7,38 +7,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, Literal
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
+from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
 from jecp_mcp.settings.merchants import PAID_HTTP
-from jecp_mcp.tools.artifact_store import ArtifactStore
-from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS, TOOL_NOT_FOUND, TOOL_QUARANTINED
+from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
+from jecp_mcp.tools.next_actions.builders import LACKING
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
-from jecp_mcp.tools.own.definitions import (
-    OWN,
-    PAID_HTTP_EXECUTE,
-    PAID_HTTP_PREPARE,
-    PAID_HTTP_RESULT,
-    own_cards,
-)
-from jecp_mcp.tools.own.handlers import (
-    REGISTERED,
-    OwnTools,
-    ToolDeps,
-    find_tool,
-    free_result,
-    quarantine_message,
-    version_message,
-)
+from jecp_mcp.tools.own.definitions import OWN, PAID_HTTP_EXECUTE, PAID_HTTP_PREPARE, PAID_HTTP_RESULT, own_cards
+from jecp_mcp.tools.own.handlers import REGISTERED, OwnTools, ToolDeps, free_result
+from jecp_mcp.tools.own.lookup import Lookup
 from jecp_mcp.tools.publishing.cleaning import clean, sunset_words
 from jecp_mcp.tools.publishing.host_profiles import OPEN, Profile
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
@@ -71,10 +60,11 @@ class ToolDispatcher:
         resources: what a host can read.
     """
 
-    def __init__(self, deps: ToolDeps, store: ArtifactStore, check: ArgumentChecks) -> None:
+    def __init__(self, deps: ToolDeps, check: ArgumentChecks) -> None:
         self._deps = deps
         self._check = check
-        self._own = OwnTools(deps, check)
+        self._lookup = Lookup(deps.registry, deps.offers)
+        self._own = OwnTools(deps, check, self._lookup)
         self._own_cards = {known: own_cards(registered=known, merchants=deps.merchants) for known in (True, False)}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
@@ -86,8 +76,13 @@ class ToolDispatcher:
         }
         self.page: str | None = None
         self._alternatives = Alternatives(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
-        self.resources = Resources(deps, self._own, store)
+        self.resources = Resources(deps, self._own)
         self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
+
+    @property
+    def mode(self) -> Literal["direct", "search"]:
+        """How the catalog's actions are published: each as a tool, or found by search."""
+        return self._deps.registry.mode
 
     def cards(self, profile: Profile = OPEN) -> tuple[ToolCard, ...]:
         """Every tool that hosts of a profile are shown: our own first, then the catalog's, each by name.
@@ -117,7 +112,7 @@ class ToolDispatcher:
             return await self._call(name, arguments, caller)
         except (ToolFault, PayeeError) as exc:
             target = name if exc.code == INVALID_ARGUMENTS else None
-            return self._refuse(name, arguments, Refusal(exc.code, exc.message, source="bridge"), target=target)
+            return self._refuse(name, arguments, _refusal_of(exc), target=target)
         except LedgerError as exc:
             return self._refuse(name, arguments, refusals.ledger_trouble(exc))
         except Exception:
@@ -136,19 +131,29 @@ class ToolDispatcher:
             if buying is not None:
                 return await buying(arguments, caller)
             return await self._own.run(name, arguments, caller)
-        found = self._deps.registry.resolve(name)
-        if found is None:
-            return self._refuse(name, arguments, self._unknown_tool(name))
+        found = await self._find(name)
+        if isinstance(found, Refusal):
+            return self._refuse(name, arguments, found)
         return await self._buy(found, arguments, caller, (name, arguments))
 
     async def _buy_by_name(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         wanted, inner = arguments["tool"], arguments["arguments"]
         if wanted != _CALL and wanted in self._own.names():
             return await self._call(wanted, inner, caller)
-        found = find_tool(self._deps.registry, wanted)
-        if found is None:
-            return self._refuse(_CALL, arguments, self._unknown_tool(wanted))
+        found = await self._find(wanted)
+        if isinstance(found, Refusal):
+            return self._refuse(_CALL, arguments, found)
         return await self._buy(found, inner, caller, (_CALL, arguments))
+
+    async def _find(self, wanted: str) -> PublishedTool | Refusal:
+        """What a tool name or an action's key stands for, or why nothing can be bought under it."""
+        if wanted == _REGISTER:
+            # It is no tool any more, because nobody needs it any more.
+            return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
+        try:
+            return await self._lookup.find(wanted)
+        except ToolFault as exc:
+            return _refusal_of(exc)
 
     async def _buy(
         self, found: PublishedTool, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
@@ -164,17 +169,19 @@ class ToolDispatcher:
     async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Check, lock the price, and say what stands in the way."""
         wanted, inner = arguments["tool"], arguments["arguments"]
-        found = find_tool(self._deps.registry, wanted)
-        if found is None:
-            return self._refuse(_PREPARE, arguments, self._unknown_tool(wanted))
+        found = await self._find(wanted)
+        if isinstance(found, Refusal):
+            return self._refuse(_PREPARE, arguments, found)
         problems, left = self._check(found.name, found.card.input_schema, inner)
         if problems:
             return free_result(preparation.invalid_arguments(found, problems))
         made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
         if isinstance(made, CallEnd):
             return await self._conclude(made, found, caller, (_PREPARE, arguments))
+        if made.approval is not None:
+            preparation.note_question(found.action, made.approval[1].grant_id, self._deps.commands)
         balance = await self._deps.wallet.balance(caller.principal)
-        return free_result(preparation.summary(found, made, balance, self.page, left))
+        return free_result(preparation.summary(found, made, balance, self.page, left, can_ask=caller.can_ask))
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
@@ -184,10 +191,9 @@ class ToolDispatcher:
         grant, call = known
         if self._deps.paid_http is not None and call.source == PAID_HTTP:
             return await self._paid_http_execute(arguments, caller)
-        found = find_tool(self._deps.registry, call.key)
-        if found is None:
-            sought = {"tool": call.tool, "arguments": call.arguments}
-            return self._refuse(_PREPARE, sought, self._unknown_tool(call.tool))
+        found = await self._find(call.key)
+        if isinstance(found, Refusal):
+            return self._refuse(_PREPARE, {"tool": call.tool, "arguments": call.arguments}, found)
         end = await self._deps.calls.execute(grant, Purchase(call.tool, found.action, call.arguments), caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
         anew = {"tool": found.name, "arguments": call.arguments}
@@ -211,30 +217,31 @@ class ToolDispatcher:
     ) -> ToolResult:
         name, action = (None, None) if found is None else (found.name, found.action)
         if end.answer is not None:
-            result = await self._deps.results.render(end, ending=None if action is None else self._ending(action))
+            left, ending = None, None
+            if found is not None:
+                left = await self._deps.wallet.remaining(end, (found.action, found.name), caller)
+                ending = self._ending(found.action)
+            result = await self._deps.results.render(end, caller, ending=ending, remaining=left)
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
                 self._deps.calls.delivered(end)
             return result
-        if action is not None and end.refusal is not None and end.refusal.code in _PROVIDER_FAILED:
-            self._alternatives.note_failure(action)
+        refusal = end.refusal
+        if action is not None and refusal is not None:
+            if refusal.code in _PROVIDER_FAILED:
+                self._alternatives.note_failure(action)
+            if (code := refusal.details.get("approval_code")) is not None:
+                preparation.note_question(action, str(code), self._deps.commands)
+            end = self._since(end, action)
         return error_result(end, self._context(*asked, target=name, action=action, refusal=end.refusal))
 
-    def _unknown_tool(self, name: str) -> Refusal:
-        """No such tool; or one that is set aside, with the reason; or one that there is no more need of."""
-        if name == _REGISTER:
-            return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
-        aside = quarantine_message(self._deps.registry, name)
-        if aside is not None:
-            return Refusal(TOOL_QUARANTINED, aside, source="bridge")
-        otherwise = version_message(self._deps.registry, name)
-        if otherwise is not None:
-            return Refusal(TOOL_NOT_FOUND, otherwise, source="bridge")
-        return Refusal(
-            TOOL_NOT_FOUND,
-            f"There is no tool {clean(name, _NAME, one_line=True)!r}. Nothing was charged. Search for the action.",
-            source="bridge",
-        )
+    def _since(self, end: CallEnd, action: Offer) -> CallEnd:
+        """A refusal for the same trouble that its source has, with the time since when it has."""
+        refusal = end.refusal
+        for away in self._deps.offers.outages:
+            if refusal is not None and (away.source, away.code) == (action.source, refusal.code):
+                return replace(end, refusal=replace(refusal, details={**refusal.details, "since": iso(away.since)}))
+        return end
 
     def _refuse(
         self,
@@ -286,14 +293,21 @@ class ToolDispatcher:
         return sunset_words(action.deprecation, self._deps.registry.successor(action))
 
 
+def _refusal_of(fault: ToolFault | PayeeError) -> Refusal:
+    wait = fault.retry_after_seconds if isinstance(fault, ToolFault) else None
+    return Refusal(fault.code, fault.message, retry_after_seconds=wait, source="bridge")
+
+
 def _invalid_arguments(name: str, problems: Sequence[Problem]) -> Refusal:
-    """Arguments that do not fit the schema, by JSON pointer."""
-    first = problems[0]
-    where = first.pointer or "the arguments"
+    """Arguments that do not fit the schema: all that is wrong with them, by JSON pointer."""
+    issues = [
+        {"pointer": one.pointer, "reason": one.reason} | ({LACKING: True} if one.lacking else {})
+        for one in problems[:_PROBLEMS]
+    ]
+    many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     return Refusal(
         INVALID_ARGUMENTS,
-        f"The arguments of {name} do not fit its schema: {where}: {clean(first.reason, 200, one_line=True)}. "
-        "Nothing was charged. Mend them and call again.",
-        details={"issues": [{"pointer": one.pointer, "reason": one.reason} for one in problems[:_PROBLEMS]]},
+        f"The arguments of {name} do not fit its schema ({many}). Nothing was charged.",
+        details={"issues": issues},
         source="bridge",
     )

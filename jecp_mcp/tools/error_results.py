@@ -43,7 +43,9 @@ def error_object(end: CallEnd, context: Context) -> dict[str, Any]:
     }
     if end.call_id is not None:
         made["call_id"] = end.call_id
-    made["next_action"] = next_action_object(choose(end, context))
+    step = choose(end, context)
+    if step is not None:
+        made["next_action"] = next_action_object(step)
     return made
 
 

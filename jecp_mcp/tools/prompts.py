@@ -4,19 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Literal
 
 from jecp_mcp.errors import ToolFault
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, PROMPT_NOT_FOUND
 from jecp_mcp.tools.publishing.cleaning import clean
 
-INSTRUCTIONS: Final = """\
+Mode = Literal["direct", "search"]
+
+_HOW: Final[Mapping[Mode, str]] = MappingProxyType(
+    {
+        "direct": (
+            "The actions in your tool list can be bought at once, by name: their schema and price are there. "
+            "Only for others use jecp_search, then jecp_describe, and buy them with jecp_call."
+        ),
+        "search": (
+            "Find actions with jecp_search, read one with jecp_describe, buy it with jecp_call: "
+            "what is found never enters your tool list."
+        ),
+    }
+)
+
+_INSTRUCTIONS: Final = """\
 Buy work from a JECP Hub. Calls are paid from a wallet within limits the operator set; failed calls cost nothing.
-1. Find actions with jecp_search. 2. Read one with jecp_describe: schema, examples, price. \
-3. Buy it by its name, or with jecp_call. 4. Tell the user what the receipt says was paid.
-When a call fails, read charged and next_action. Actor "agent": make the call in next_action. \
-Actor "human" or "operator": tell the user and stop. \
-If charged is "unknown", never repeat the call: ask jecp_status."""
+{how}
+Ask the user first for what cannot be corrected once it is paid for, such as an invoice's number, dates or currency. \
+Tell the user what the receipt says was paid.
+When a call fails, read charged and next_action, if there is one. Actor "agent": make the call in next_action. \
+Actor "human" or "operator": tell the user and stop.
+If a call timed out, or charged is "unknown", it may have been charged or not: do not repeat it. \
+jecp_status says which, for free, and has the result if there is one."""
+
+
+def instructions(mode: Mode) -> str:
+    """What the server tells a model once, by how the catalog's actions are published."""
+    return _INSTRUCTIONS.format(how=_HOW[mode])
+
 
 _LONGEST: Final = 500
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -19,10 +18,11 @@ from jecp_mcp import jsontext
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.tools.artifact_store import LISTED, URI, ArtifactStore, StoredArtifact
+from jecp_mcp.tools.artifact_store import LISTED, URI, StoredArtifact
 from jecp_mcp.tools.codes import INVALID_CURSOR, RESOURCE_NOT_FOUND
 from jecp_mcp.tools.next_actions.alternatives import brief
 from jecp_mcp.tools.own.handlers import OwnTools, ToolDeps
+from jecp_mcp.tools.own.outages import outage_notices
 from jecp_mcp.tools.publishing.links import unshowable
 from jecp_mcp.tools.results import FRAME
 
@@ -73,11 +73,15 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """A file that does not fit into one message; `path` is where its bytes are on this machine, `size` in bytes."""
+    """A file that does not fit into one message; `size` in bytes.
+
+    Attributes:
+        path: where its bytes are, for a host that can open it there; else None.
+    """
 
     mime_type: str
     size: int
-    path: Path
+    path: Path | None
 
 
 _FIXED: Final = (
@@ -96,19 +100,19 @@ TEMPLATES: Final = (
 class Resources:
     """Everything readable. One per process."""
 
-    def __init__(self, deps: ToolDeps, own: OwnTools, store: ArtifactStore) -> None:
+    def __init__(self, deps: ToolDeps, own: OwnTools) -> None:
         self._deps = deps
         self._own = own
-        self._store = store
+        self._store = deps.store
 
-    async def page(self, cursor: str | None) -> Page:
-        """The fixed resources, then the stored files, newest first.
+    async def page(self, cursor: str | None, caller: Caller) -> Page:
+        """The fixed resources, then the caller's stored files, newest first.
 
         Raises:
             ToolFault: the cursor is not one that a page gave out.
         """
         after = None if cursor is None else _parse_cursor(cursor)
-        kept = await self._stored_files(after)
+        kept = await self._stored_files(after, caller)
         entries = tuple(
             Entry(one.uri, one.name, "A file that a paid call produced.", one.mime_type, one.size) for one in kept
         )
@@ -126,26 +130,26 @@ class Resources:
             LedgerError: the books cannot be read.
         """
         if uri.startswith(URI):
-            return await self._artifact(uri)
+            return await self._artifact(uri, caller)
         if uri == WALLET:
-            return _json_content(uri, await self._deps.wallet.overview(caller.principal, self._deps.account.free_calls))
+            return _json_content(uri, await self._own.wallet(caller.principal))
         if uri == RECENT:
             return _json_content(uri, await self._own.latest(caller))
         if uri == CATALOG:
+            await self._deps.offers.look_again()
             return _json_content(uri, self._catalog())
         if uri.startswith(_ACTION):
             return _json_content(uri, await self._own.describe(unquote(uri.removeprefix(_ACTION)), caller))
         raise ToolFault(RESOURCE_NOT_FOUND, "there is no such resource")
 
-    async def complete(self, template: str, value: str) -> Sequence[str]:
+    async def complete(self, template: str, value: str, caller: Caller) -> Sequence[str]:
         """What the `id` of a template may be, given how it begins; the likeliest first.
 
         One more than `MOST_COMPLETIONS` where there are more.
         """
         if template == ARTIFACT_TEMPLATE:
-            return [one.id for one in await self._stored_files(None) if one.id.startswith(value)][
-                : MOST_COMPLETIONS + 1
-            ]
+            ids = [one.id for one in await self._stored_files(None, caller)]
+            return [one for one in ids if one.startswith(value)][: MOST_COMPLETIONS + 1]
         if template == ACTION_TEMPLATE:
             return self._names(value)
         return []
@@ -174,24 +178,27 @@ class Resources:
         rows = await self._deps.calls.reader(caller.principal).latest(limit=MOST_COMPLETIONS)
         return [row.call_id for row in rows if row.call_id.startswith(value)]
 
-    async def _stored_files(self, after: tuple[int, str] | None) -> tuple[StoredArtifact, ...]:
-        return await anyio.to_thread.run_sync(self._store.list, after)
+    async def _stored_files(self, after: tuple[int, str] | None, caller: Caller) -> tuple[StoredArtifact, ...]:
+        return await anyio.to_thread.run_sync(self._store.list, after, caller.principal)
 
-    async def _artifact(self, uri: str) -> Content | TooLarge:
-        known = await anyio.to_thread.run_sync(self._store.find, uri.removeprefix(URI))
+    async def _artifact(self, uri: str, caller: Caller) -> Content | TooLarge:
+        kept = await anyio.to_thread.run_sync(self._store.owned, uri, caller.principal)
         # In base64 three bytes are four characters.
-        if known is not None and known.size * 4 > FRAME * 3:
-            return TooLarge(known.mime_type, known.size, known.path)
-        found = await anyio.to_thread.run_sync(partial(self._store.read, uri))
-        text = _as_text(found.mime_type, found.data)
-        return Content(uri, found.mime_type, text, None if text is not None else found.data)
+        if kept.size * 4 > FRAME * 3:
+            return TooLarge(kept.mime_type, kept.size, kept.path if self._store.shared_disk else None)
+        data = await anyio.to_thread.run_sync(self._store.read, kept)
+        text = _as_text(kept.mime_type, data)
+        return Content(uri, kept.mime_type, text, None if text is not None else data)
 
     def _catalog(self) -> dict[str, Any]:
         found = self._deps.finder.search("", limit=_SHOWN + 1)
+        away = self._deps.offers.outages
         names = [(action, self._deps.registry.name_of(action)) for action in found[:_SHOWN]]
         made: dict[str, Any] = {"actions": [brief(action, name) for action, name in names if name is not None]}
         if len(found) > _SHOWN:
             made["more"] = "jecp_search finds the others"
+        if away:
+            made["unreachable"] = outage_notices(away)
         return made
 
 

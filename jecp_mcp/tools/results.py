@@ -1,8 +1,10 @@
-"""From a paid answer to what the model sees: the output, the files in it, notices, and one receipt line.
+"""From a paid answer to what the model sees: one receipt line first, its files and notices, then the output.
 
-The output is the first block as JSON text and, equal to it, the structured content. Files are taken out of it: each is
-kept by the artifact store, stands in the output as its type, size and address, and follows as a block of its own when
-it is small enough for one frame. A paid answer is always shown, also when the disk refuses to keep its files.
+Text and structured content say the same: the text has the receipt, a line for each file and notice, and the output as
+JSON; the structured content has them as members. An output too long to be sent twice stands whole in the one that the
+client reads and in a file, and is summarised in the other. Files are taken out of the output: each is kept by the
+artifact store, stands in the output as its type, size and address, and follows as a block of its own where that does
+not flood the prompt. A paid answer is always shown, also when the disk refuses to keep its files.
 """
 
 from __future__ import annotations
@@ -11,21 +13,26 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anyio
 
 from jecp_mcp import jsontext
-from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.ports import CallEnd, Caller
+from jecp_mcp.clock import iso
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.errors import ToolFault, WireError
-from jecp_mcp.money import format_usdc
+from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ArtifactSettings
 from jecp_mcp.tools.artifact_store import ArtifactStore, StoredArtifact
-from jecp_mcp.tools.next_actions.selection import amount_charged
-from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text
-from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id, showable, unshowable
+from jecp_mcp.tools.codes import ARTIFACT_NOT_STORED
+from jecp_mcp.tools.publishing import file_words
+from jecp_mcp.tools.publishing.cleaning import clean, safe_text
+from jecp_mcp.tools.publishing.links import LinkPolicy, showable, unshowable
+from jecp_mcp.tools.publishing.result_profiles import ResultProfile, result_profile
+from jecp_mcp.tools.receipts import billing, receipt_line, receipt_object
 from jecp_mcp.tools.types import (
     Audio,
     Block,
@@ -44,6 +51,13 @@ META_BILLING: Final = "jecp-mcp/billing"
 FRAME: Final = 960 * 1024
 """The most characters of content in one result: clients and hosts stop at 1 MiB a message."""
 
+TWICE: Final = 32 * 1024
+"""The most bytes of an output that text and structured content both hold whole."""
+
+FILE_TOOL: Final = "jecp_file"
+
+_JSON = "application/json"
+_READ_WITH = {"read_with": FILE_TOOL}
 _PREVIEW = 2_000
 _NOTICE = 300
 _DATE = len("2027-01-31")
@@ -53,16 +67,30 @@ _IN_THREAD = 65_536
 """Bytes from which a file or an output is written from a worker thread rather than beside everybody's calls."""
 
 
+class _TakenOut(NamedTuple):
+    """A file of an output; `stored` is None where the disk refused it."""
+
+    found: Artifact
+    size: int
+    stored: StoredArtifact | None
+
+
 @dataclass(slots=True)
 class _Draft:
     """A result being put together; `left` is how many characters the frame still takes."""
 
-    end: CallEnd
     answer: Answer
+    call_id: str | None
+    owner: Principal
     label: str
     left: int = FRAME
     blocks: list[Block] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    lost: bool = False
+
+    @property
+    def shows_image(self) -> bool:
+        return any(isinstance(one, Image) for one in self.blocks)
 
 
 class Results:
@@ -73,104 +101,162 @@ class Results:
         self._settings = settings
         self._links = links
 
-    async def render(self, end: CallEnd, *, ending: str | None = None) -> ToolResult:
+    async def render(
+        self, end: CallEnd, caller: Caller, *, ending: str | None = None, remaining: MicroUSDC | None = None
+    ) -> ToolResult:
         """What the model sees of a call that was answered. Raises nothing but cancellation.
 
         Args:
             ending: that the action will not be sold for ever, from the catalog; the Hub may say it too.
+            remaining: what the limits leave for further calls like it, where that is known.
         """
-        answer = end.answer
-        assert answer is not None
-        draft = _Draft(end, answer, _label(end.offer, answer))
-        output, kept = await self._take_out_files(draft, answer.output)
-        if _longer_than(output, _IN_THREAD):
-            structured, text, weight = await anyio.to_thread.run_sync(_serialise, output)
-        else:
-            structured, text, weight = _serialise(output)
-        if weight > draft.left:
-            structured, text = await self._store_whole(draft, text, kept)
+        draft, profile = _draft(end, caller), result_profile(caller.client)
+        output, files = await self._take_out_files(draft)
+        for one in files:
+            # What has been delivered is not sent again: its address is.
+            _add_block(draft, one, profile, 0 if end.delivered else self._settings.inline_max_bytes)
+        value, text, weight = await _written(output)
+        fits = weight <= draft.left or not profile.bounded
+        whole: dict[str, Any] = {"output": value}
+        short = whole
+        if profile.bounded and len(text.encode()) > TWICE:
+            stored = await self._keep(draft, text.encode(), _JSON, f"{draft.label} output")
+            if stored is not None or not fits:
+                short = {"output_summary": self._summary(text, stored)}
+        self._add_notices(draft, ending)
+        kept = [one.stored for one in files if one.stored is not None]
+        head: dict[str, Any] = {"receipt": receipt_object(end, remaining)}
+        if kept:
+            head["files"] = [self._store.description(one) | _READ_WITH for one in kept]
+        if draft.notices:
+            head["notices"] = draft.notices
+        # A client that loses all blocks beside structured content is given none where there is an image to see.
+        as_text = profile.drops_blocks and draft.shows_image
+        structured_is_whole = fits and profile.structured and not as_text
+        text_is_whole = fits and not structured_is_whole
+        receipt, *notices = receipt_line(end, remaining), *(f"Notice: {one}" for one in draft.notices)
+        lines = [receipt, *(self._file_line(one) for one in kept), *notices]
+        lines.append(text if text_is_whole or short is whole else jsontext.dumps(short).decode())
+        return ToolResult(
+            blocks=(Text("\n".join(lines)), *draft.blocks),
+            structured=None if as_text else head | (whole if structured_is_whole else short),
+            meta={META_BILLING: billing(end)},
+            notes=(receipt, *notices),
+        )
+
+    async def files(self, end: CallEnd, caller: Caller) -> tuple[StoredArtifact, ...]:
+        """The files of a kept answer and, where it was too long to be sent twice, its output; stored where need be.
+
+        Raises:
+            ToolFault: ``ARTIFACT_NOT_STORED`` when the disk refuses one.
+        """
+        draft = _draft(end, caller)
+        output, files = await self._take_out_files(draft)
+        kept = [one.stored for one in files if one.stored is not None]
+        _, text, _ = await _written(output)
+        if len(text.encode()) > TWICE:
+            stored = await self._keep(draft, text.encode(), _JSON, f"{draft.label} output")
+            kept += [] if stored is None else [stored]
+        if draft.lost:
+            raise ToolFault(
+                ARTIFACT_NOT_STORED,
+                "The server's disk cannot store the file, so it cannot be read in pieces. Nothing was charged for "
+                "asking.",
+            )
+        return tuple(kept)
+
+    async def _take_out_files(self, draft: _Draft) -> tuple[Any, list[_TakenOut]]:
+        """The output with each file replaced by its type, size and address, and the files."""
+        output, files = draft.answer.output, list[_TakenOut]()
+        while len(files) < _MAX_FILES and (found := artifact_of(output)) is not None and found.data_base64 is not None:
+            data = found.decode()
+            name = clean(f"{draft.label} {found.field}".replace("artifact", "").strip(), 80, one_line=True)
+            stored = await self._keep(draft, data, found.media_type, name)
+            files.append(_TakenOut(found, len(data), stored))
+            described: dict[str, Any] = {"content_type": found.media_type, "size_bytes": len(data)}
+            if stored is not None:
+                described["uri"] = stored.uri
+            if found.note:
+                described["note"] = self._links.safe_text(found.note, _NOTICE)
+            # The description holds no base64, so the next look finds the next file.
+            output = {**output, found.field: described}
+        return output, files
+
+    def _summary(self, text: str, stored: StoredArtifact | None) -> dict[str, Any]:
+        """What an output too long for its place is shown as there: where it is whole, and how it begins."""
+        made: dict[str, Any] = {"content_type": _JSON, "size_bytes": len(text.encode())}
+        if stored is not None:
+            made = self._store.description(stored) | _READ_WITH
+        return made | {"preview": text[:_PREVIEW]}
+
+    def _file_line(self, stored: StoredArtifact) -> str:
+        """A file in words: what it is, how large, where, until when, and how to have it."""
+        what = f"{file_words.kind(stored.mime_type)}, {file_words.size(stored.size)}"
+        where = f", at {stored.path}" if self._store.shared_disk else ""
+        until = iso(self._store.kept_until(stored))[:_DATE]
+        return f'File: {what}{where}, kept until {until}. Read it free: {FILE_TOOL} {{"uri":"{stored.uri}"}}'
+
+    def _add_notices(self, draft: _Draft, ending: str | None) -> None:
         # That an endpoint of the Hub ends is for whoever maintains this client, not for the model.
-        told = [item for item in answer.notices if item.kind != "endpoint_deprecation"]
+        told = [item for item in draft.answer.notices if item.kind != "endpoint_deprecation"]
         if ending is not None:
             # With the successor's tool; the Hub's own words name it by its id, and may know another date.
             told = [one for one in told if one.kind != "deprecation" or (one.at or "")[:_DATE] not in ending]
-            draft.notices.append(f"Notice: {ending}")
-        draft.notices += [f"Notice: {self._links.safe_text(item.text, _NOTICE)}" for item in told[:_MAX_NOTICES]]
-        lines = [Text(line) for line in (*draft.notices, receipt(end))]
-        return ToolResult(
-            blocks=(Text(text), *draft.blocks, *lines), structured=structured, meta={META_BILLING: billing(end)}
-        )
-
-    async def _take_out_files(self, draft: _Draft, output: Any) -> tuple[Any, list[Mapping[str, Any]]]:
-        """The output with each file replaced by its type, size and address, and those descriptions."""
-        kept: list[Mapping[str, Any]] = []
-        while len(kept) < _MAX_FILES and (found := artifact_of(output)) is not None and found.data_base64 is not None:
-            described = await self._one_file(draft, found)
-            if found.note:
-                described["note"] = self._links.safe_text(found.note, _NOTICE)
-            kept.append(described)
-            # The description holds no base64, so the next look finds the next file.
-            output = {**output, found.field: described}
-        return output, kept
-
-    async def _one_file(self, draft: _Draft, found: Artifact) -> dict[str, Any]:
-        data, media_type = found.decode(), found.media_type
-        described: dict[str, Any] = {"content_type": media_type, "size_bytes": len(data)}
-        name = clean(f"{draft.label} {found.field}".replace("artifact", "").strip(), 80, one_line=True)
-        stored = await self._keep(draft, data, media_type, name)
-        if stored is not None:
-            described["uri"] = stored.uri
-        encoded = len(found.data_base64 or "")
-        # Half the frame stays for the output, which comes twice.
-        fits = encoded <= draft.left - FRAME // 4 and encoded > 0
-        if fits and (stored is None or len(data) <= self._settings.inline_max_bytes):
-            draft.left -= encoded
-            draft.blocks.append(_block(found, stored))
-        elif stored is not None:
-            draft.blocks.append(_link(stored))
-        return described
-
-    async def _store_whole(self, draft: _Draft, text: str, kept: list[Mapping[str, Any]]) -> tuple[dict[str, Any], str]:
-        """An output too long for one frame: kept as a file, shown by its beginning."""
-        data = text.encode()
-        stored = await self._keep(draft, data, "application/json", f"{draft.label} output")
-        shown: dict[str, Any] = {
-            "output_too_large": {"content_type": "application/json", "size_bytes": len(data)},
-            "preview": text[:_PREVIEW],
-        }
-        if stored is not None:
-            shown["output_too_large"]["uri"] = stored.uri
-            draft.blocks.append(_link(stored))
-        if kept:
-            shown["files"] = kept
-        return shown, jsontext.dumps(shown).decode()
+            draft.notices.append(ending)
+        draft.notices += [self._links.safe_text(item.text, _NOTICE) for item in told[:_MAX_NOTICES]]
 
     async def _keep(self, draft: _Draft, data: bytes, mime_type: str, name: str) -> StoredArtifact | None:
-        call_id = draft.end.call_id
+        arguments = (data, mime_type, name, draft.call_id, draft.owner)
         try:
             if len(data) < _IN_THREAD:
-                return self._store.put(data, mime_type, name, call_id)
-            return await anyio.to_thread.run_sync(self._store.put, data, mime_type, name, call_id)
+                return self._store.put(*arguments)
+            return await anyio.to_thread.run_sync(self._store.put, *arguments)
         except ToolFault as exc:
-            log.warning("a result of call %s was not stored: %s", call_id, exc)
-            draft.notices.append(f"Notice: {exc}. The call itself is complete; the ledger keeps its answer.")
+            log.warning("a result of call %s was not stored: %s", draft.call_id, exc)
+            if not draft.lost:
+                draft.notices.append(f"{exc}. The ledger keeps the answer: {FILE_TOOL} with this call_id tries again.")
+            draft.lost = True
             return None
 
 
-def _serialise(output: Any) -> tuple[dict[str, Any], str, int]:
-    """The structured content, the equal text, and how many characters both take of a frame."""
+def _draft(end: CallEnd, caller: Caller) -> _Draft:
+    assert end.answer is not None
+    return _Draft(end.answer, end.call_id, caller.principal, _label(end.offer, end.answer))
+
+
+def _add_block(draft: _Draft, one: _TakenOut, profile: ResultProfile, inline_max_bytes: int) -> None:
+    """Send a file beside the text where that does not flood the prompt: as an image, as a file, or as a link."""
+    encoded = len(one.found.data_base64 or "")
+    image = one.found.media_type in MEDIA and one.found.media_type.startswith("image/")
+    # A quarter of the frame stays for the output.
+    fits = 0 < encoded <= draft.left - FRAME // 4
+    if fits and one.size <= inline_max_bytes and (image or profile.keeps_files):
+        draft.left -= encoded
+        draft.blocks.append(_block(one.found, one.stored))
+    elif one.stored is not None and profile.follows_links:
+        draft.blocks.append(_link(one.stored))
+
+
+async def _written(output: Any) -> tuple[Any, str, int]:
+    """As `_serialise`; a long output beside everybody's calls."""
+    if _longer_than(output, _IN_THREAD):
+        return await anyio.to_thread.run_sync(_serialise, output)
+    return _serialise(output)
+
+
+def _serialise(output: Any) -> tuple[Any, str, int]:
+    """An output as plain JSON, the equal text, and how many characters both take of a frame."""
     value = jsontext.plain(output)
-    structured = value if isinstance(value, dict) else {"output": value}
     try:
-        text = jsontext.dumps(structured).decode()
+        text = jsontext.dumps(value).decode()
         # A control character stands escaped in the text, as \u00XX, \b or \f, and a lone surrogate has been replaced.
         if unshowable(text) or any(sign in text for sign in ("\\u00", "\\b", "\\f", "\ufffd")):
-            structured = showable(structured)
-            text = jsontext.dumps(structured).decode()
+            value = showable(value)
+            text = jsontext.dumps(value).decode()
     except WireError as exc:
-        structured = {"output_unreadable": str(exc)}
-        text = jsontext.dumps(structured).decode()
-    return structured, text, len(text.encode()) * 2 + text.count('"') + text.count("\\")
+        value = {"output_unreadable": str(exc)}
+        text = jsontext.dumps(value).decode()
+    return value, text, len(text.encode()) * 2 + text.count('"') + text.count("\\")
 
 
 def _longer_than(value: Any, most: int) -> bool:
@@ -201,71 +287,11 @@ def _block(found: Artifact, stored: StoredArtifact | None) -> Block:
 
 
 def _link(stored: StoredArtifact) -> Link:
-    return Link(stored.uri, stored.name, stored.mime_type, stored.size, "Read this resource to have the whole file.")
+    how = f"Read this resource, or call {FILE_TOOL}, to have the whole file."
+    return Link(stored.uri, stored.name, stored.mime_type, stored.size, how)
 
 
 def _label(action: Offer | None, answer: Answer) -> str:
     if action is not None:
         return clean(action.key.replace("/", " ").replace(":", " "), 60, one_line=True)
     return safe_text(answer.provider or "result", 60, one_line=True)
-
-
-def _payee(end: CallEnd) -> str:
-    if end.offer is not None:
-        return provider_of(end.offer)
-    return safe_text(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
-
-
-def receipt(end: CallEnd) -> str:
-    """One line about the money."""
-    payee, amount = _payee(end), format_usdc(end.amount)
-    known_as = hub_id(end.reference)
-    transaction = f" (tx {known_as[:72]})" if known_as is not None else ""
-    if end.charge is Charge.UNKNOWN:
-        said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
-    elif end.charge is Charge.NO:
-        said = f"Free: {payee} charged nothing"
-    elif end.estimated:
-        paid = f"Already paid {payee}{transaction}, not charged again" if end.stored else f"Paid {payee}{transaction}"
-        said = f"{paid}; how much cannot be read from its answer, so ${amount} counts as spent"
-    elif end.stored and not end.excessive:
-        said = f"Already paid ${amount} to {payee}{transaction}; not charged again"
-    elif end.excessive:
-        said = f"Paid. {payee} says that it took {_excess(end)}{transaction}. Tell the user"
-    else:
-        most = f" (up to ${format_usdc(end.reserved)} was held)" if end.amount < end.reserved else ""
-        said = f"Paid ${amount} to {payee}{most}{transaction}"
-    balance = f"; balance ${format_usdc(end.balance_after)}" if end.balance_after is not None else ""
-    call = f". Call {end.call_id}" if end.call_id else ""
-    return f"{said}{balance}{call}."
-
-
-def _excess(end: CallEnd) -> str:
-    """What was taken of a call that was not allowed to cost that much: a claim, for a person to look at."""
-    return (
-        f"${format_usdc(end.amount)} where at most ${format_usdc(end.reserved)} was allowed, which the operator must "
-        "check (`jecp-mcp reconcile`)"
-    )
-
-
-def billing(end: CallEnd) -> dict[str, Any]:
-    """The receipt for programs; amounts are decimal text in USDC."""
-    amount = amount_charged("amount_usdc", end.amount, estimated=end.estimated)
-    made: dict[str, Any] = {"charged": end.charge.value, **amount, "payee": _payee(end)}
-    if end.call_id is not None:
-        made["call_id"] = end.call_id
-    if end.held:
-        made["held_usdc"] = format_usdc(end.held)
-    if end.charge is Charge.YES and end.amount < end.reserved and not end.estimated:
-        made["reserved_usdc"] = format_usdc(end.reserved)
-    if end.excessive:
-        made["allowed_usdc"] = format_usdc(end.reserved)
-        made["warning"] = "The amount is the payee's word and more than was allowed. The operator must check it."
-    known_as = hub_id(end.reference)
-    if known_as is not None:
-        made["transaction_id"] = known_as
-    if end.balance_after is not None:
-        made["balance_usdc"] = format_usdc(end.balance_after)
-    if end.stored:
-        made["stored"] = True
-    return made

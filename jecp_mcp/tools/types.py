@@ -74,12 +74,17 @@ Block = Text | Image | Audio | Embedded | Link
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool call gives back. Text of the first block and `structured` are equal as JSON."""
+    """What a tool call gives back. The first block is text, and says what `structured` says.
+
+    Of a call that was answered it is the receipt, a line for each file and notice, and the output as JSON on the last
+    line; of everything else it is `structured` as JSON. `notes` are the receipt and the notices once more, for people.
+    """
 
     blocks: tuple[Block, ...]
     structured: Mapping[str, Any] | None = None
     is_error: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 Actor = Literal["agent", "human", "operator"]

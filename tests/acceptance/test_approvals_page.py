@@ -20,7 +20,10 @@ from mcp import Client
 from mcp.client.sse import sse_client
 
 from jecp_mcp.mandate.grants import MOST_QUESTIONS
+from jecp_mcp.pages import source_of
 from jecp_mcp.server.approvals import PATH, SESSION_SECONDS, Gate
+from jecp_mcp.server.approvals_html import SCRIPT
+from tests.acceptance.browser import browser, needs_browser
 from tests.acceptance.invoices import ASKING, INVOICE, PRICE, invoice, paid
 from tests.acceptance.roads import (
     LEGACY,
@@ -77,10 +80,10 @@ class Browser:
     @property
     def codes(self) -> list[str]:
         """The codes that are shown, in their order."""
-        return re.findall(r"<dt>Code</dt><dd>([^<]+)</dd>", self.raw)
+        return re.findall(r'<dt>Code</dt><dd><a href="/approvals/[^"]+">([^<]+)</a></dd>', self.raw)
 
-    def open(self) -> httpx2.Response:
-        return self._seen(self._http.get(self._served.page))
+    def open(self, path: str = "") -> httpx2.Response:
+        return self._seen(self._http.get(self._served.page + path))
 
     def unlock(self, pin: str) -> httpx2.Response:
         return self._seen(self._http.post(self._served.page, data={"pin": pin}))
@@ -146,13 +149,14 @@ async def test_a_person_with_the_pin_approves_one_call(
             wanted = await invoice(client)
             error = error_of(await client.call_tool(INVOICE, wanted))
             step, code = error["next_action"], error["error"]["details"]["approval_code"]
-            assert (step["type"], step["actor"], step["url"]) == ("ask_human", "human", server.page)
-            assert f"jecp-mcp approve {code}" in step["hint"]
+            assert (step["type"], step["actor"], step["url"]) == ("ask_human", "human", f"{server.page}/{code}")
+            assert f"the approval code {code} and the url" in step["hint"]
+            assert "jecp-mcp" not in step["hint"]
             assert server.pin not in str(error)
 
-            assert code not in person.open().text
-            assert person.unlock(server.pin).status_code == 200
-            for shown in (PRICE, "inkwell/invoice:render", code):
+            assert "inkwell" not in person.open(f"/{code}").text
+            assert person.press("Open", pin=server.pin).status_code == 200
+            for shown in (PRICE, "inkwell/invoice:render", code, "Back to all"):
                 assert shown in person.text
             assert "Approved inkwell/invoice:render for 0.05 USDC, once" in person.press("Approve").text
             assert paid(hub) == 0
@@ -172,8 +176,7 @@ async def test_what_stands_in_a_prepared_call_s_way_is_answered_on_the_page_too(
         async with host(server.mcp, MODERN) as client:
             wanted = {"tool": INVOICE, "arguments": await invoice(client)}
             prepared = output_of(await client.call_tool("jecp_prepare", wanted))
-            assert prepared["next_action"]["url"] == server.page
-            assert server.page in prepared["next_action"]["hint"]
+            assert prepared["next_action"]["url"].startswith(f"{server.page}/")
             person.open()
             person.unlock(server.pin)
             assert "once" in person.press("Approve").text
@@ -228,10 +231,35 @@ async def test_an_agent_that_can_reach_the_page_can_approve_nothing(hub: Sandbox
                 # A look at it changes nothing.
                 httpx2.get(f"{aimed}?answer=approve&token={token}", cookies=cookie),
             ]
-            assert [answer.status_code for answer in attempts] == [403] * 9 + [400, 403, 403, 405]
-            assert all(code not in answer.text for answer in attempts)
+            assert [answer.status_code for answer in attempts] == [403] * 9 + [400, 403, 403, 200]
+            assert all("inkwell" not in answer.text for answer in attempts)
             assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "APPROVAL_REQUIRED"
     assert paid(hub) == 0
+
+
+@pytest.mark.slow
+@needs_browser
+async def test_one_pin_opens_every_link_of_a_session_in_a_real_browser(hub: SandboxHub, tmp_path: Path) -> None:
+    with served(hub, tmp_path / "state") as server, browser(tmp_path / "profile") as tab:
+        async with host(server.mcp, MODERN) as client:
+            wanted = await invoice(client)
+            link = error_of(await client.call_tool(INVOICE, wanted))["next_action"]["url"]
+            tab.open(link)
+            tab.wait_for("The PIN is in the output")
+            tab.type("AAAA-AAAA-AAAA-AAAA")
+            tab.wait_for("That is not the PIN.")
+            tab.type(server.pin)
+            tab.wait_for("Back to all")
+            # The style sheet and the script are those that the page's own rules let in.
+            assert tab.evaluate("getComputedStyle(document.querySelector('.amount')).fontWeight") == "700"
+            for address in (server.page, link):
+                tab.open("about:blank")
+                tab.open(address)
+                tab.wait_for("0.05 USDC")
+            assert tab.evaluate("[...document.querySelectorAll('button')].at(1).click()") is None
+            tab.wait_for("Approved inkwell/invoice:render for 0.05 USDC, once, until today")
+            assert not (await client.call_tool(INVOICE, wanted)).is_error
+    assert paid(hub) == 1
 
 
 @pytest.mark.slow
@@ -255,7 +283,7 @@ async def test_a_cookie_that_another_port_of_the_machine_came_by_opens_nothing(h
                 # The page of that other server, in the person's browser, sending the form itself.
                 httpx2.post(server.page, headers=beside, cookies=stolen, data={"token": token}),
             ]
-            assert all(code not in answer.text and token not in answer.text for answer in attempts)
+            assert all("inkwell" not in answer.text and token not in answer.text for answer in attempts)
             assert [answer.status_code for answer in attempts] == [200, 403, 403, 403, 403]
             assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "APPROVAL_REQUIRED"
             # The person's own page still works.
@@ -273,7 +301,7 @@ async def test_whoever_has_the_pin_lets_one_call_past_a_full_limit_and_no_more(h
             assert not (await client.call_tool(INVOICE, wanted)).is_error
             full = error_of(await client.call_tool(INVOICE, wanted))
             assert (full["error"]["code"], full["next_action"]["actor"]) == ("LIMIT_REACHED", "operator")
-            assert full["next_action"]["url"] == server.page
+            assert full["next_action"]["url"].startswith(f"{server.page}/")
             person.unlock(server.pin)
             assert "past a full limit" in person.text
             assert "total_usdc is full" in person.text
@@ -304,15 +332,15 @@ async def test_what_the_agent_holds_opens_nothing(hub: SandboxHub, tmp_path: Pat
 
 
 @pytest.mark.slow
-async def test_a_host_on_stdio_is_sent_to_the_terminal_only(hub: SandboxHub, tmp_path: Path) -> None:
+async def test_a_host_on_stdio_is_sent_to_no_page(hub: SandboxHub, tmp_path: Path) -> None:
     async with connect(Road("stdio", MODERN), hub, tmp_path, settings=ASKING) as client:
         arguments = {"tool": "inkwell/invoice:render"}
         described = output_of(await client.call_tool("jecp_describe", arguments))
         wanted = {**arguments, "arguments": described["examples"][0]["input"]}
         step = error_of(await client.call_tool("jecp_call", wanted))["next_action"]
-    assert "jecp-mcp approve" in step["hint"]
+    assert "approval code" in step["hint"]
     assert "url" not in step
-    assert "browser" not in step["hint"]
+    assert "url" not in step["hint"]
 
 
 async def test_whoever_gives_wrong_pins_cannot_keep_the_operator_out(hub: SandboxHub, tmp_path: Path) -> None:
@@ -345,7 +373,7 @@ async def test_what_a_person_approves_is_shown_whole_first(hub: SandboxHub, tmp_
             assert "somebody else" not in person.text
             assert "Approve " not in person.text
             person.press("Read all of it")
-            assert f'"notes": "{letter}"' in person.text
+            assert f'notes</th><td><pre>\n"{letter}"' in person.text
             assert person.text.index("somebody else") < person.text.index("Approve 0.05 USDC, once")
             assert code in person.press("Back to all").text
             person.press("Read all of it")
@@ -426,12 +454,12 @@ async def test_what_strangers_wrote_is_only_text(hub: SandboxHub, tmp_path: Path
             assert error["error"]["code"] == "APPROVAL_REQUIRED"
             answer = person.unlock(server.pin)
     assert script[:24] in person.text
-    assert "<script" not in person.raw
+    assert re.findall(r"<script.*?</script>", person.raw, re.DOTALL) == [f"<script>{SCRIPT}</script>"]
     assert "<img" not in person.raw
     rules = answer.headers["content-security-policy"]
     assert "default-src 'none'" in rules
     assert "frame-ancestors 'none'" in rules
-    assert "script-src" not in rules
+    assert re.findall(r"script-src [^;]+", rules) == [f"script-src {source_of(SCRIPT)}"]
     assert answer.headers["cache-control"] == "no-store"
 
 

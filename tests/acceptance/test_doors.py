@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.acceptance.roads import _address, running
+from tests.acceptance.roads import address, running
 
 ALLOWED = "https://allowed.example"
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
@@ -44,7 +44,7 @@ def test_foreign_hosts_and_origins_are_refused_and_our_own_are_let_in(tmp_path: 
         running("serve", "--transport", transport, *arguments, env=env) as process,
         httpx2.Client(timeout=60) as client,
     ):
-        url = _address(process)
+        url = address(process)
         base = url.rpartition("/")[0]
         hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}
         doors = [("POST", url, {"json": hello}), ("GET", url, {})]

@@ -14,7 +14,7 @@ import pytest
 from mcp import Client
 from mcp_types import Implementation
 
-from tests.acceptance.roads import LEGACY, MODERN, SandboxHub, _address, output_of, running, server_env
+from tests.acceptance.roads import LEGACY, MODERN, SandboxHub, address, output_of, running, server_env
 from tests.acceptance.test_pins import MANIFEST
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ async def test_two_hosts_on_one_server_each_get_what_they_take(hub: SandboxHub, 
     publish(hub, namespace, input_schema=CHOICE)
     arguments = ["serve", "--transport", "http", "--port", "0", "--state-dir", str(tmp_path)]
     with running(*arguments, env=server_env(hub.url, hub.agent_id, hub.api_key, **SETTINGS)) as process:
-        url = await anyio.to_thread.run_sync(_address, process)
+        url = await anyio.to_thread.run_sync(address, process)
         claude = Client(url, mode=era, client_info=Implementation(name="claude-code", version="2"))
         other = Client(url, mode=era, client_info=Implementation(name="an agent", version="1"))
         async with claude, other:

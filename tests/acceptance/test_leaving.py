@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.acceptance.roads import SandboxHub, _address, running, server_env
+from tests.acceptance.roads import SandboxHub, address, running, server_env
 
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
@@ -31,7 +31,7 @@ def test_an_answer_to_a_closed_connection_is_kept_for_the_repeat_and_not_bought_
 ) -> None:
     env = server_env(hub.url, hub.agent_id, hub.api_key)
     with running("serve", "--transport", "http", "--port", "0", "--state-dir", str(tmp_path), env=env) as process:
-        url = _address(process)
+        url = address(process)
         with httpx2.Client(headers=ACCEPT, timeout=60) as client:
 
             def ask(number: int, **message: Any) -> httpx2.Response:

@@ -98,7 +98,7 @@ async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
         for result in told:
             found = error_of(result)
             assert (found["error"]["code"], found["charged"]) == ("TOOL_QUARANTINED", "no")
-            assert "jecp-mcp catalog" in found["error"]["message"]
+            assert f"jecp-mcp catalog --changes --state-dir {tmp_path}" in found["next_action"]["hint"]
         found = output_of(await client.call_tool("jecp_search", {"query": "count words of a text", "limit": 20}))
         assert TOOL not in {one["tool"] for one in found["results"]}
         assert [one["action"] for one in found["set_aside"]] == [KEY]
@@ -116,7 +116,7 @@ async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
         assert "Nothing was approved" in shown
         assert error_of(await bought(client))["error"]["code"] == "TOOL_QUARANTINED"
         status, shown = await anyio.to_thread.run_sync(
-            lambda: at_a_terminal(hub, tmp_path, "catalog", "approve", KEY, answer="y")
+            lambda: at_a_terminal(hub, tmp_path, "catalog", "approve", KEY.replace(":", "/"), answer="y")
         )
         assert (status, f"Approved: {KEY}" in shown) == (0, True)
         with anyio.fail_after(60):

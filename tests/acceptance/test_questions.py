@@ -46,7 +46,7 @@ async def asked_for(client: Client, settings: Mapping[str, str]) -> tuple[dict[s
     return arguments, 1
 
 
-DAILY = {("consent", "stdio"), ("past a limit", "http")}
+DAILY = {("consent", "stdio")}
 EVERY_WAY = pytest.mark.parametrize(
     ("settings", "transport"),
     [

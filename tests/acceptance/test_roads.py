@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 OWN = {
     "jecp_search", "jecp_describe", "jecp_call", "jecp_prepare", "jecp_execute", "jecp_status", "jecp_wallet", "jecp_topup",
-    "jecp_refund",
+    "jecp_refund", "jecp_file",
 }  # fmt: skip
 NAME = re.compile(r"^[a-zA-Z0-9_-]{1,48}$")
 
@@ -90,17 +90,30 @@ async def test_every_published_action_sells_what_its_example_asks_for(seat: Seat
     assert Decimal(seat.hub.books()["charged_usdc"]) - before == spent > 0
 
 
-async def test_a_binary_artifact_arrives_as_a_block_once(seat: Seat) -> None:
+async def test_a_bought_file_is_told_in_words_and_had_by_path_tool_and_resource(seat: Seat) -> None:
     name = await find(seat, "inkwell/invoice:render")
     result = await call(seat, name, await example(seat, name))
-    output_of(result)
-    [block] = [part for part in result.content if part.type == "resource"]
-    pdf = base64.b64decode(block.resource.blob)
+    output = output_of(result)
+    [text] = [part.text for part in result.content]
+    assert len(text) < 2_000
+    paid, told, _ = text.split("\n")
+    assert paid.startswith("Paid $")
+    [file] = result.structured_content["files"]
+    assert output["artifact"]["uri"] == file["uri"]
+    [content] = (await seat.client.read_resource(file["uri"])).contents
+    pdf = base64.b64decode(content.blob)
     assert pdf.startswith(b"%PDF-")
-    assert block.resource.blob not in result.content[0].text
-    assert "Paid $" in "".join(part.text for part in result.content if part.type == "text")
-    kept = await seat.client.read_resource(block.resource.uri)
-    assert base64.b64decode(kept.contents[0].blob) == pdf
+    piece = output_of(await call(seat, "jecp_file", {"call_id": receipt(result)["call_id"]}))
+    assert base64.b64decode(piece["base64"]) == pdf[:24_000]
+    assert (piece["size_bytes"], "next_offset" in piece) == (len(pdf), len(pdf) > 24_000)
+    assert f'jecp_file {{"uri":"{file["uri"]}"}}' in told
+    assert ("path" in file) is (seat.road.transport == "stdio")
+    if "path" in file:
+        assert await anyio.Path(file["path"]).read_bytes() == pdf
+        assert file["path"] in told
+    again = await call(seat, "jecp_status", {"call_id": receipt(result)["call_id"]})
+    assert again.structured_content["files"] == [file]
+    assert "not charged again" in again.content[0].text.split("\n")[0]
 
 
 async def test_wrong_arguments_are_refused_here_by_pointer_before_anything_is_spent(seat: Seat) -> None:
@@ -193,7 +206,7 @@ async def test_a_topup_gives_a_link_for_a_person(seat: Seat) -> None:
 
 
 async def test_a_resource_nobody_stored_is_a_clear_protocol_error(seat: Seat) -> None:
-    with pytest.raises(MCPError, match="artifact"):
+    with pytest.raises(MCPError, match="no such file"):
         await seat.client.read_resource("jecp://artifact/../../etc/passwd")
 
 

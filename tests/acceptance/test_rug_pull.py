@@ -36,7 +36,8 @@ def publish(hub: SandboxHub, *manifests: dict[str, Any]) -> None:
     hub.http.post("/sandbox/catalog", json={"manifests": list(manifests)}).raise_for_status()
 
 
-@pytest.mark.parametrize("what", ["name", *(pytest.param(one, marks=pytest.mark.slow) for one in PULLS)])
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["name", *PULLS])
 async def test_no_road_leads_to_what_was_changed(hub: SandboxHub, tmp_path: Path, what: str) -> None:
     namespace = f"pull-{what}"
     key, tool = f"{namespace}/counting:count", f"{namespace}_counting_count"

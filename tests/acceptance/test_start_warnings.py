@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_what_others_may_write_and_what_is_empty_is_said_at_the_start_and_by_doctor(tmp_path: Path) -> None:
     config, state = tmp_path / "config.toml", tmp_path / "state"
     config.write_text('[hub]\nbase_url = "http://127.0.0.1:9"\n')

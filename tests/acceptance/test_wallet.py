@@ -44,6 +44,7 @@ async def buy(client: Client, text: str) -> Any:
     return await client.call_tool("jecp_call", {"tool": COUNT, "arguments": {"text": text}})
 
 
+@pytest.mark.slow
 async def test_the_wallet_follows_the_agent_from_its_first_free_call_up_the_tiers(
     fresh: SandboxHub, tmp_path: Path
 ) -> None:

@@ -149,7 +149,7 @@ def bench(path: Path) -> None:
         rest("nothing else", 5, log)
         for name in ("open", "open", "open"):
             measure(name, [__file__, "--do", name, str(path)], log, timed=True)
-        for words in ("budget", "ledger", "reconcile", "ledger --json", "ledger --statement --by month"):
+        for words in ("wallet", "ledger", "reconcile", "ledger --json", "ledger --statement --by month"):
             measure(words, ["-m", "jecp_mcp", *words.split(), "--state-dir", state], log, timed=False)
         for name in ("a new total limit", "verify", "structure", "recount", "trim"):
             measure(name, [__file__, "--do", name, str(path)], log, timed=True)

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from jecp_mcp.cli.budget import read as read_budget
 from jecp_mcp.cli.ledger import read as read_ledger
 from jecp_mcp.cli.options import start
+from jecp_mcp.cli.wallet import read as read_wallet
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable, SettingsError
 from jecp_mcp.mandate.opening import open_configured
@@ -304,8 +304,8 @@ async def test_the_commands_show_the_ledger_that_the_settings_name(
     monkeypatch.setenv("JECP_MCP_LEDGER__URL", database)
     given = start(None, None, tmp_path)
     assert [row["call_id"] for row in await read_ledger(given)] == ["call_1"]
-    budget = await read_budget(given)
-    assert (budget["totals"]["held_usdc"], budget["ledger"]) == ("0.005", place(database))
+    wallet = await read_wallet(given)
+    assert (wallet["held_usdc"], wallet["ledger"]) == ("0.005", place(database))
     assert not given.ledger.exists()
 
 

@@ -52,8 +52,8 @@ async def house(tmp_path: Path, url: str, **mandate: Any) -> AsyncIterator[Bridg
 
 
 async def buy(bridge: Bridge, text: str = "hello") -> dict[str, Any]:
-    found = await bridge.dispatcher.call(TOOL, {"text": text}, ME)
-    return dict(found.structured or {})
+    found = (await bridge.dispatcher.call(TOOL, {"text": text}, ME)).structured or {}
+    return dict(found["output"] if "receipt" in found else found)
 
 
 async def test_it_is_bought_as_a_tool_like_any_other(tmp_path: Path, url: str, payee: Payee) -> None:
@@ -176,15 +176,15 @@ async def test_preparing_what_is_free_hands_the_answer_back_and_what_cannot_be_r
 
         prepared = await ask("jecp_prepare", wanted)
         this = {"prepared_id": prepared["prepared_id"]}
-        assert await ask("jecp_execute", this) == {"said": "hello"}
+        assert (await ask("jecp_execute", this))["output"] == {"said": "hello"}
         await bridge.ledger.flush()
         rewrite(tmp_path, "UPDATE slip SET body = x'7b7d'")
-        assert await ask("jecp_execute", this) == {"said": "hello"}
+        assert (await ask("jecp_execute", this))["output"] == {"said": "hello"}
         rewrite(tmp_path, "UPDATE slip SET call_id = NULL, state = 'granted'")
         unread = await ask("jecp_execute", this)
         assert (unread["error"]["code"], unread["charged"]) == ("PREPARED_NOT_FOUND", "no")
         payee.price = None
-        assert await ask("jecp_prepare", wanted) == {"said": "hello"}
+        assert (await ask("jecp_prepare", wanted))["output"] == {"said": "hello"}
         await bridge.ledger.flush()
         rows = await bridge.ledger.rows()
     assert [(row.state.value, row.charged, row.delivered) for row in rows] == [

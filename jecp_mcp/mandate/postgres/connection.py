@@ -227,8 +227,8 @@ class Connection:
             raise LedgerUnavailable(f"the ledger cannot be kept safely at {place(self._url)}: its fsync is {fsync}")
         if encoding != "UTF8":
             raise LedgerUnavailable(
-                f"the ledger cannot be kept at {place(self._url)}: its encoding is {encoding}; "
-                "create the database with ENCODING 'UTF8'"
+                f"the ledger cannot be kept at {place(self._url)}: its encoding is {encoding}",
+                "create the database with ENCODING 'UTF8'",
             )
         version = self._version() if known else self._lay_out()
         if version != VERSION:
@@ -268,10 +268,10 @@ def of_another_version(version: int) -> LedgerUnavailable:
     """The tables are of a version this program does not know."""
     told = f"its tables are version {version}, this program knows {VERSION}"
     if version > VERSION:
-        return LedgerUnavailable(f"the ledger was written by a newer version of jecp-mcp ({told}); use that version")
+        return LedgerUnavailable(f"the ledger was written by a newer version of jecp-mcp ({told})", "use that version")
     return LedgerUnavailable(
-        f"the ledger was written before the first release of jecp-mcp ({told}), which no release reads; to begin with "
-        "nothing spent, name another database, or rename its schema jecp_mcp"
+        f"the ledger was written before the first release of jecp-mcp ({told}), which no release reads",
+        "to begin with nothing spent, name another database, or rename its schema jecp_mcp",
     )
 
 

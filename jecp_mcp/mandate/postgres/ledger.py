@@ -134,8 +134,9 @@ class PostgresLedger(StoredLedger[LedgerQueries]):
         await self._read_queued()
         return await self._reader.run(lambda: self._server.read(lambda connection: verify.verify(connection, head)))
 
-    async def readings(self, meters: Sequence[Meter]) -> Sequence[MeterReading]:
-        await self._read_queued()
+    async def readings(self, meters: Sequence[Meter], *, wait: bool = True) -> Sequence[MeterReading]:
+        if wait:
+            await self._read_queued()
         return await self._reader.read(lambda connection: Store(connection, self._session, "").readings(meters))
 
     async def write_grant(self, grant: Grant) -> Grant:

@@ -294,7 +294,7 @@ class Server:
         """Remember what is wrong, as it is told to whoever asked."""
         told: LedgerError | None = exc
         if isinstance(exc, ConnectionLost | RolledBack):
-            told = LedgerUnavailable(str(exc))
+            told = LedgerUnavailable(exc.cause, exc.mend)
         if not isinstance(exc, RolledBack):
             self.fault = told
         return told or LedgerError("nothing is wrong")

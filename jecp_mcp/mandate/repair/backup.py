@@ -99,7 +99,7 @@ def back_up(ledger: Path, target: Path, *, force: bool = False) -> Copy:
         if copy.report.findings and not force:
             raise LedgerDamaged(
                 f"nothing was backed up, for the ledger does not hold together: {copy.report.findings[0]}; "
-                "see `jecp-mcp doctor --ledger`, or add --force to keep a copy of it as it is"
+                "add --force to keep a copy of it as it is"
             )
         _place(made, target)
     return copy

@@ -6,6 +6,7 @@ Blocking, and for a process that has the ledger not open: a file's bytes are loo
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -27,9 +28,7 @@ from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
 from jecp_mcp.mandate.sqlite.write_lock import SAFE_FOR_SEVERAL, several_may_write
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import format_usdc
-
-MENDS = "jecp-mcp doctor --ledger --mend"
-RESTORES = "jecp-mcp ledger --restore BACKUP"
+from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 
 _MAGIC = b"SQLite format 3\x00"
 _LITTLE_ROOM, _NO_ROOM = 100 << 20, 8 << 20
@@ -91,30 +90,42 @@ def excessive_in(path: Path) -> Sequence[CallRow]:
     return rows
 
 
-def examine(ledger: Path, clock: Clock) -> list[Finding]:
-    """Look at everything about a ledger's file."""
+def examine(ledger: Path, clock: Clock, commands: CommandLine = PLAIN) -> list[Finding]:
+    """Look at everything about a ledger's file; `commands` is what a person is told to run."""
     ledger = Path(os.path.realpath(ledger))
-    findings = [*_existence(ledger), *_permissions(ledger), *_room(ledger)]
+    findings = [*_existence(ledger, _restores(commands)), *_permissions(ledger), *_room(ledger)]
     if ledger.is_file() and ledger.stat().st_size:
-        inside = list(_inside(ledger, clock))
+        inside = list(_inside(ledger, clock, commands))
         findings += inside
         findings += _locks(ledger, sound=all(one.level is not Level.FAULT for one in [*findings, *inside]))
-    return [*findings, *_sessions(ledger), *_copies(ledger)]
+    return [*findings, *_sessions(ledger, commands), *_copies(ledger, commands)]
+
+
+def _shell(*words: object) -> str:
+    return shlex.join(map(str, words))
+
+
+def _mends(commands: CommandLine) -> str:
+    return commands.line("doctor", "--ledger", "--mend")
+
+
+def _restores(commands: CommandLine) -> str:
+    return commands.line("ledger", "--restore", "BACKUP")
 
 
 def _fault(about: str, what: str, mend: str, money: str = _NOTHING_BOUGHT, safe: Mend | None = None) -> Finding:
     return Finding(Level.FAULT, about, what, money, mend, safe)
 
 
-def _existence(ledger: Path) -> Iterator[Finding]:
+def _existence(ledger: Path, restores: str) -> Iterator[Finding]:
     lock, wal = Path(f"{ledger}.lock"), Path(f"{ledger}-wal")
     written = lock.exists() and lock.stat().st_size > 0
     lost = "nothing can be bought; what the limits have counted is not known, and counts again once it is back"
-    back = f"put the file back, or {RESTORES}; to begin with nothing spent, remove {lock} and {wal.name}"
+    back = f"put the file back, or {restores}; to begin with nothing spent, {_shell('rm', '-f', lock, wal)}"
     if ledger.exists() and not ledger.is_file():
-        yield _fault("file", f"{ledger} is no file", f"move it away, then {RESTORES}")
+        yield _fault("file", f"{ledger} is no file", f"move it away, then {restores}")
     elif ledger.exists() and ledger.stat().st_size == 0 and written:
-        yield _fault("file", f"{ledger} is empty, though it was written before", f"{RESTORES}", lost)
+        yield _fault("file", f"{ledger} is empty, though it was written before", restores, lost)
     elif not ledger.exists() and wal.exists() and wal.stat().st_size:
         yield _fault("file", f"{ledger} is gone, but its journal {wal.name} is still there", back, lost)
     elif not ledger.exists() and written:
@@ -130,21 +141,21 @@ def _permissions(ledger: Path) -> Iterator[Finding]:
         except OSError:
             continue
         if found.st_uid not in {os.geteuid(), 0} and os.geteuid() != 0:
-            yield _fault("permissions", f"{path} belongs to another user", f"sudo chown {os.geteuid()} {path}")
+            yield _fault("permissions", f"{path} belongs to another user", _shell("sudo", "chown", os.geteuid(), path))
         elif stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
             yield Finding(
                 Level.WARNING,
                 "permissions",
                 f"other users can reach {path} (mode {found.st_mode & 0o777:o})",
                 "they may read what you buy, and raise what can be spent where they may write",
-                f"chmod 600 {path}",
+                _shell("chmod", 600, path),
                 Mend.CHMOD,
             )
         if not os.access(path, os.R_OK | os.W_OK) and path == ledger:
-            yield _fault("permissions", f"{path} is read-only", f"chmod 600 {path}", safe=_own(found))
+            yield _fault("permissions", f"{path} is read-only", _shell("chmod", 600, path), safe=_own(found))
     folder = ledger.parent
     if folder.exists() and not os.access(folder, os.W_OK | os.X_OK) and not _read_only(folder):
-        yield _fault("permissions", f"the folder {folder} is read-only", f"chmod 700 {folder}")
+        yield _fault("permissions", f"the folder {folder} is read-only", _shell("chmod", 700, folder))
 
 
 def _own(found: os.stat_result) -> Mend | None:
@@ -168,13 +179,13 @@ def _read_only(folder: Path) -> bool:
     return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
-def _inside(ledger: Path, clock: Clock) -> Iterator[Finding]:
-    restore = f"move it away, then {RESTORES}"
+def _inside(ledger: Path, clock: Clock, commands: CommandLine) -> Iterator[Finding]:
+    restore = f"move it away, then {_restores(commands)}"
     try:
         with ledger.open("rb") as raw:
             header = raw.read(100)
     except OSError as exc:
-        yield _fault("file", f"{ledger} cannot be read: {exc.strerror}", f"chmod 600 {ledger}")
+        yield _fault("file", f"{ledger} cannot be read: {exc.strerror}", _shell("chmod", 600, ledger))
         return
     if header[:16] != _MAGIC:
         yield _fault("contents", f"{ledger} is no database: its beginning is not what SQLite writes", restore)
@@ -185,15 +196,15 @@ def _inside(ledger: Path, clock: Clock) -> Iterator[Finding]:
         if version == 0:
             yield Finding(Level.OK, "contents", "nothing is written in it yet")
         else:
-            yield from file.read(lambda connection: _contents(connection, clock))
+            yield from file.read(lambda connection: _contents(connection, clock, commands))
     except LedgerDamaged as exc:
         if "not a ledger" in str(exc):
             yield _fault("contents", f"{ledger} is another program's database", restore)
         else:
-            yield _broken(_truncation(ledger, header) or str(exc))
+            yield _broken(_truncation(ledger, header) or str(exc), commands)
     except LedgerUnavailable as exc:
         newer, older = "newer version" in str(exc), "before the first release" in str(exc)
-        mend = "pip install --upgrade jecp-mcp" if newer else f"chmod 600 {ledger}, and stop what has locked it"
+        mend = "update jecp-mcp" if newer else f"{_shell('chmod', 600, ledger)}, and stop what has locked it"
         mend = restore if older else mend
         yield _fault("contents", str(exc), mend)
     finally:
@@ -208,21 +219,22 @@ def _truncation(ledger: Path, header: bytes) -> str | None:
     return f"{ledger} is truncated: {actual} of {expected} bytes are there" if actual < expected else None
 
 
-def _broken(what: str) -> Finding:
-    mend = f"{RESTORES}; without a backup: {MENDS} (saves what can still be read, keeps the damaged file)"
+def _broken(what: str, commands: CommandLine) -> Finding:
+    salvages = f"{_mends(commands)} (saves what can still be read, keeps the damaged file)"
+    mend = f"{_restores(commands)}; without a backup: {salvages}"
     return _fault("structure", what, mend, safe=Mend.SALVAGE)
 
 
-def _contents(connection: apsw.Connection, clock: Clock) -> list[Finding]:
+def _contents(connection: apsw.Connection, clock: Clock, commands: CommandLine) -> list[Finding]:
     wrong: list[Any] = connection.execute("PRAGMA integrity_check(5)").fetchall()
     broken = "; ".join(str(words)[:200] for (words,) in wrong if words != "ok")
     if broken:
-        return [_broken(f"its structure is damaged: {broken}")]
+        return [_broken(f"its structure is damaged: {broken}", commands)]
     report = verify.verify(connection, None)
-    return [*_books(report), *_clock(connection, clock), *_open_calls(connection)]
+    return [*_books(report, commands), *_clock(connection, clock), *_open_calls(connection, commands)]
 
 
-def _books(report: AuditReport) -> Iterator[Finding]:
+def _books(report: AuditReport, commands: CommandLine) -> Iterator[Finding]:
     meters = [words for words in report.findings if words.startswith("meter ")]
     chain = [words for words in report.findings if words not in meters]
     if not report.findings:
@@ -230,10 +242,12 @@ def _books(report: AuditReport) -> Iterator[Finding]:
         yield Finding(Level.OK, "books", what)
     if meters:
         money = "the limits count another sum than was spent, so nothing can be bought until they agree"
-        yield _fault("meters", _few(meters), f"{MENDS} (counts them anew from the calls)", money, Mend.RECOUNT)
+        yield _fault(
+            "meters", _few(meters), f"{_mends(commands)} (counts them anew from the calls)", money, Mend.RECOUNT
+        )
     if chain:
         money = "something other than jecp-mcp changed what was written; these amounts are not proven any more"
-        mend = f"compare these calls with the Hub's own statement; or {RESTORES}, a backup from before"
+        mend = f"compare these calls with the Hub's own statement; or {_restores(commands)}, a backup from before"
         yield _fault("chain", _few(chain), mend, money)
 
 
@@ -253,24 +267,25 @@ def _clock(connection: apsw.Connection, clock: Clock) -> Iterator[Finding]:
         )
 
 
-def _open_calls(connection: apsw.Connection) -> Iterator[Finding]:
+def _open_calls(connection: apsw.Connection, commands: CommandLine) -> Iterator[Finding]:
     rows: list[Any] = connection.execute(
         "SELECT state, count(*), sum(held), min(created_at) FROM call "
         "WHERE state IN ('sent', 'in_doubt', 'written_off') GROUP BY state"
     ).fetchall()
+    rules = commands.line("reconcile")
     told = {
         State.SENT: (Level.OK, "are being paid, or were when their process died", "", ""),
         State.IN_DOUBT: (
             Level.WARNING,
             "are in doubt",
             "they count as spent until it is found out whether the Hub charged them",
-            "a running `jecp-mcp serve` finds out while it can; then `jecp-mcp reconcile`",
+            f"a running server finds out while it can; then {rules}",
         ),
         State.WRITTEN_OFF: (
             Level.WARNING,
             "are written off and await a ruling",
             "they count as spent for ever until you rule",
-            "jecp-mcp reconcile",
+            rules,
         ),
     }
     for name, count, held, since in rows:
@@ -282,7 +297,9 @@ def _open_calls(connection: apsw.Connection) -> Iterator[Finding]:
 def _locks(ledger: Path, *, sound: bool) -> Iterator[Finding]:
     lock = Path(f"{ledger}.lock")
     if lock.is_symlink():
-        yield _fault("lock", f"{lock} is a link, and none is followed", f"find out who made it, and rm {lock}")
+        yield _fault(
+            "lock", f"{lock} is a link, and none is followed", f"find out who made it, and {_shell('rm', lock)}"
+        )
         return
     deadline = time.monotonic() + _PATIENCE
     while file_users.is_locked(lock):
@@ -318,7 +335,7 @@ def _locked(lock: Path) -> Finding:
     return _fault("lock", f"{file_users.describe(pids)} holds {lock} and does not let go", kill)
 
 
-def _sessions(ledger: Path) -> Iterator[Finding]:
+def _sessions(ledger: Path, commands: CommandLine) -> Iterator[Finding]:
     sessions = file_users.sessions_of(ledger)
     if sessions.living:
         pids = file_users.holders(list(sessions.living))
@@ -336,20 +353,24 @@ def _sessions(ledger: Path) -> Iterator[Finding]:
             "sessions",
             f"{len(sessions.stale)} owner files were left behind by processes that were killed",
             "nothing: calls they left open count as spent until the next start takes them over",
-            f"{MENDS}, or start `jecp-mcp serve` once",
+            f"{_mends(commands)}, or start a server once",
             Mend.OWNERS,
         )
 
 
-def _copies(ledger: Path) -> Iterator[Finding]:
+def _copies(ledger: Path, commands: CommandLine) -> Iterator[Finding]:
     beside = sorted(ledger.parent.glob("*")) if ledger.parent.is_dir() else []
     damaged = [path for path in beside if path.name.startswith(f"{ledger.name}.damaged-")]
     found = [path for path in beside if path not in {ledger, *damaged} and path.is_file() and _is_copy(path)]
     for path in found[:_MOST_COPIES]:
         when = iso(UnixMs(int(path.stat().st_mtime * 1000)))
-        yield Finding(Level.OK, "backup", f"{path}, of {when}; to use it: jecp-mcp ledger --restore {path}")
+        yield Finding(
+            Level.OK, "backup", f"{path}, of {when}; to use it: {commands.line('ledger', '--restore', str(path))}"
+        )
     if not found:
-        yield Finding(Level.OK, "backup", "none beside the ledger; make one: jecp-mcp ledger --backup FILE")
+        yield Finding(
+            Level.OK, "backup", f"none beside the ledger; make one: {commands.line('ledger', '--backup', 'FILE')}"
+        )
     if damaged:
         yield Finding(Level.OK, "backup", f"{len(damaged)} files of damaged ledgers are kept, such as {damaged[0]}")
 

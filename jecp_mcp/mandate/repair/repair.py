@@ -103,7 +103,7 @@ def _salvage(ledger: Path, clock: Clock) -> list[str]:
     if saved.unexplained:
         done.append(
             f"{format_usdc(saved.unexplained)} USDC that the limits had counted and no call that can be read explains "
-            "are written off: they count as spent until you rule with `jecp-mcp reconcile`"
+            "are written off: they count as spent until you rule on them"
         )
     done += [f"could not be read: {words}" for words in saved.lost]
     done.append("prepared calls and approvals are not taken over; make or ask for them again")

@@ -85,7 +85,7 @@ class LedgerFile:
             if self._closed:
                 raise LedgerUnavailable("the ledger is closed")
             if isinstance(self.fault, LedgerDamaged):
-                raise LedgerDamaged(str(self.fault))
+                raise LedgerDamaged(self.fault.cause, self.fault.mend)
             if self._store is None:
                 self._open(deadline)
             with self._lock.hold(deadline):
@@ -210,8 +210,8 @@ class LedgerFile:
             if self._lock.marked:
                 # Begun anew, it would let everything be spent again.
                 raise LedgerDamaged(
-                    f"the ledger {self.path} is gone, though it was written before; put it back, or restore a backup "
-                    f"(to begin with nothing spent, remove {self.path.name}.lock too)"
+                    f"the ledger {self.path} is gone, though it was written before",
+                    f"put it back, or restore a backup (to begin with nothing spent, remove {self.path.name}.lock too)",
                 )
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -239,9 +239,9 @@ class LedgerFile:
         try:
             found = self.path.stat()
         except OSError as exc:
-            raise LedgerUnavailable(f"the ledger {self.path} is gone ({exc.strerror}); put it back") from exc
+            raise LedgerUnavailable(f"the ledger {self.path} is gone ({exc.strerror})", "put it back") from exc
         if (found.st_dev, found.st_ino) != self._identity:
-            raise LedgerUnavailable(f"the ledger {self.path} was replaced while in use; start again")
+            raise LedgerUnavailable(f"the ledger {self.path} was replaced while in use", "start again")
 
     def _transact_all(self, steps: Sequence[Step], deadline: float) -> list[Any]:
         """Make the steps in their order, in one transaction but for those that must be alone."""

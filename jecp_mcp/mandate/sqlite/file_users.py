@@ -124,7 +124,7 @@ def unused(ledger: Path) -> None:
     pids = holders(files_of(ledger))
     if pids or sessions_of(ledger).living:
         raise LedgerUnavailable(
-            f"the ledger {ledger} is in use by {describe(pids)}; close the hosts that run jecp-mcp and try again"
+            f"the ledger {ledger} is in use by {describe(pids)}", "close the hosts that run jecp-mcp and try again"
         )
 
 

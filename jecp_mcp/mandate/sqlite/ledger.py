@@ -104,8 +104,9 @@ class SqliteLedger(StoredLedger[LedgerQueries]):
         await self._read_queued()
         return await asyncio.to_thread(self._file.read_apart, lambda reader: verify.verify(reader, head))
 
-    async def readings(self, meters: Sequence[Meter]) -> Sequence[MeterReading]:
-        await self._read_queued()
+    async def readings(self, meters: Sequence[Meter], *, wait: bool = True) -> Sequence[MeterReading]:
+        if wait:
+            await self._read_queued()
         now = self._clock.now()
 
         def read(reader: apsw.Connection, most: int | None = None) -> list[MeterReading] | None:

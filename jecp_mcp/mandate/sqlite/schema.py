@@ -198,13 +198,15 @@ def identify(connection: apsw.Connection) -> int:
         if version > VERSION:
             raise LedgerUnavailable(
                 f"the ledger was written by a newer version of jecp-mcp (its tables are version {version}, "
-                f"this program knows {VERSION}); use that version"
+                f"this program knows {VERSION})",
+                "use that version",
             )
         if version < VERSION:
             raise LedgerUnavailable(
                 f"the ledger was written before the first release of jecp-mcp (its tables are version {version}, this "
-                f"program knows {VERSION}), which no release reads; to begin with nothing spent, move it away together "
-                "with the files beside it whose names begin with its own"
+                f"program knows {VERSION}), which no release reads",
+                "to begin with nothing spent, move it away together with the files beside it whose names begin with "
+                "its own",
             )
         return int(version)
     holds = connection.execute("SELECT count(*) FROM sqlite_schema").get

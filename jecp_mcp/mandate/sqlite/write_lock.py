@@ -103,8 +103,8 @@ class WriteLock:
             if self._alone:
                 raise LedgerUnavailable(
                     f"another process has the ledger {self._ledger}, and SQLite {apsw.sqlite_lib_version()} can damage "
-                    "a file that several processes write; stop the other one, or install apsw "
-                    f"{'.'.join(map(str, SAFE_FOR_SEVERAL))} or newer for both"
+                    "a file that several processes write",
+                    f"stop the other one, or install apsw {'.'.join(map(str, SAFE_FOR_SEVERAL))} or newer for both",
                 )
             by = describe(holders([self._path, self._ledger]))
             raise LedgerUnavailable(f"the ledger {self._ledger} has been locked by {by} for {LONGEST_WAIT:.0f} seconds")

@@ -21,7 +21,7 @@ from jecp_mcp.catalog.contents import Catalog, CatalogDiff, difference, merged, 
 from jecp_mcp.catalog.filter import BUILT_IN, CatalogFilter
 from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
-from jecp_mcp.catalog.sources import Callback, Subscribers
+from jecp_mcp.catalog.sources import Callback, Outage, Subscribers
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import PayeeError, WireError
@@ -115,6 +115,9 @@ class CatalogSource:
         self._last = CatalogDiff()
         self._not_before = 0.0
         self._due = 0.0
+        # Until it has answered once, a Hub of which nothing is remembered is away like any other.
+        self._away_since = clock.now()
+        self._fault: PayeeError | None = PayeeError(HUB_UNREACHABLE, "it has not answered yet")
         self._rows = Rows({})
         self.current = Catalog()
         stored = read(snapshot, self._scope, self._base_url) if snapshot is not None else None
@@ -122,6 +125,7 @@ class CatalogSource:
             self._pages = {page.url: page for page in stored.pages}
             self._rows, quarantined = _contents(stored.pages)
             self.current = Catalog(stored.revision, self._rows, quarantined, stored.fetched_at, _excluded(stored.pages))
+            self._fault = None
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Be told of each change, after `current` is the new catalog. Returns what ends the subscription.
@@ -130,6 +134,23 @@ class CatalogSource:
         refresh has ended.
         """
         return self._subscribers.add(callback)
+
+    @property
+    def outage(self) -> Outage | None:
+        """As `OfferSource.outage`."""
+        if self._fault is None:
+            return None
+        asked = self._not_before - self._clock.monotonic()
+        return Outage(
+            self.name,
+            self._fault.code,
+            self._fault.message,
+            self._away_since,
+            len(self._rows),
+            self.current.fetched_at,
+            max(asked, self.until_refresh()),
+            asks_to_wait=asked > 0,
+        )
 
     def until_refresh(self) -> float:
         """Seconds until `keep_fresh` looks for news again; 0 while it does, and before it began."""
@@ -146,11 +167,15 @@ class CatalogSource:
         async with self._lock:
             if self._refreshes != begun:
                 return self._last
-            with anyio.move_on_after(WHOLE_SECONDS):
-                self._last = await self._refresh()
-                self._refreshes += 1
-                return self._last
-        raise PayeeError(HUB_UNREACHABLE, f"the catalog did not arrive within {WHOLE_SECONDS:.0f} seconds")
+            try:
+                self._last = await self._timely_refresh()
+            except PayeeError as exc:
+                if self._fault is None:
+                    self._away_since = self._clock.now()
+                self._fault = exc
+                raise
+            self._refreshes += 1
+            return self._last
 
     async def keep_fresh(self) -> None:
         """Refresh now and then every ``catalog.refresh_seconds``, sooner and then ever later while it fails.
@@ -183,6 +208,11 @@ class CatalogSource:
         asked = self._not_before - self._clock.monotonic()
         return max(pause * jitter, min(asked, _LONGEST_WAIT_SECONDS))
 
+    async def _timely_refresh(self) -> CatalogDiff:
+        with anyio.move_on_after(WHOLE_SECONDS):
+            return await self._refresh()
+        raise PayeeError(HUB_UNREACHABLE, f"the catalog did not arrive within {WHOLE_SECONDS:.0f} seconds")
+
     async def _refresh(self) -> CatalogDiff:
         try:
             pages = await self._walk(await self._ahead())
@@ -192,6 +222,7 @@ class CatalogSource:
             except _CursorGone as exc:
                 raise PayeeError(HUB_MISBEHAVED, "the Hub refuses the cursors it gives out") from exc
         self._arrived.clear()
+        self._fault = None
         now = self._clock.now()
         first = self.current.fetched_at is None
         if not first and pages == list(self._pages.values()):

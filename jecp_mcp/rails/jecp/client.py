@@ -249,16 +249,14 @@ class HubClient:
         try:
             parsed = parse(answer.body, answer.status, answer.headers, self._clock.now(), mask)
         except WireError as exc:
-            raise PayeeError(
-                HUB_MISBEHAVED, f"The Hub's answer cannot be used: {exc}. Nothing was charged. Tell the user."
-            ) from exc
+            raise PayeeError(HUB_MISBEHAVED, f"The Hub's answer cannot be used: {exc}. Nothing was charged.") from exc
         if isinstance(parsed, Refusal):
             raise HubRefused(parsed)
         return parsed
 
 
 def _no_answer(why: str) -> PayeeError:
-    return PayeeError(HUB_UNREACHABLE, f"The Hub did not answer: {why}. Nothing was charged. Try again later.")
+    return PayeeError(HUB_UNREACHABLE, f"The Hub did not answer: {why}. Nothing was charged.")
 
 
 def _headers(identity: Credentials | None, accept: str) -> dict[str, str]:

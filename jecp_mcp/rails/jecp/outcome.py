@@ -262,7 +262,7 @@ def _unreachable(last: Evidence) -> Refusal:
     assert isinstance(last, Lost), "what was answered is no refusal, and so not without doubt"
     return Refusal(
         HUB_UNREACHABLE,
-        f"The Hub could not be reached: {last.reason}. Nothing was sent and nothing was charged. Try again in a while.",
+        f"The Hub could not be reached: {last.reason}. Nothing was sent and nothing was charged.",
         source="bridge",
     )
 
@@ -270,7 +270,6 @@ def _unreachable(last: Evidence) -> Refusal:
 def _in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC, *, replay: bool) -> Refusal:
     """The words for a call in doubt: those of the last attempt that left it so."""
     money = f"Whether it was charged is not known, so {format_usdc(budget)} USDC stay held."
-    step = "Ask for the call's status instead of repeating it."
     doubts = [one for one in attempts if shown(one, replay=False) is Verdict.IN_DOUBT]
     # That the id is known says less than what became of the attempt that made it known, where there is one.
     telling = [one for one in doubts if not _repeats(one)] or (doubts if len(attempts) == 1 and not replay else [])
@@ -281,7 +280,7 @@ def _in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC, *, replay: bool) 
         case Unreadable(status, reason):
             return Refusal(
                 HUB_MISBEHAVED,
-                f"What came back from the Hub is not a JECP answer: {reason}. {money} {step}",
+                f"What came back from the Hub is not a JECP answer: {reason}. {money}",
                 http_status=status,
                 details={"http_status": status},
                 source="bridge",
@@ -291,7 +290,7 @@ def _in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC, *, replay: bool) 
             heard = _last_refusal(attempts)
             return Refusal(
                 HUB_LOST_ANSWER,
-                f"The call was sent and its answer was lost: {reason}. {money} {step}",
+                f"The call was sent and its answer was lost: {reason}. {money}",
                 details=NOTHING if heard is None else {"last_answer": heard.code},
                 source="bridge",
             )

@@ -269,8 +269,7 @@ def _terms(price: Price) -> str:
 def _missing() -> Refusal:
     return Refusal(
         CREDENTIALS_MISSING,
-        "There is no agent account on this machine for the Hub. Nothing was charged. "
-        "Register one, or have the operator set JECP_AGENT_ID and JECP_API_KEY.",
+        "There is no agent account on this machine for the Hub. Nothing was charged.",
         source="bridge",
     )
 
@@ -278,8 +277,7 @@ def _missing() -> Refusal:
 def _unwritable(cause: WireError) -> Refusal:
     return Refusal(
         INVALID_REQUEST,
-        f"The call cannot be written as a request: {cause}. Nothing was sent and nothing was charged. "
-        "Mend the arguments.",
+        f"The call cannot be written as a request: {cause}. Nothing was sent and nothing was charged.",
         source="bridge",
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from jecp_mcp.errors import SettingsError, WireError
+from jecp_mcp.extras import X402
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.rails.registry import Parts, Way
 from jecp_mcp.rails.x402.chain import ChainReader
@@ -16,7 +17,7 @@ from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.settings.wallet_key import WalletKey
 from jecp_mcp.wire.x402.assets import ASSETS, SANDBOX_ASSET, Asset
-from jecp_mcp.wire.x402.secp256k1 import PrivateKey, missing
+from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 
 log = logging.getLogger(__name__)
 
@@ -67,15 +68,15 @@ def check_networks(settings: PaidHttpSettings) -> None:
 
 def _key(parts: Parts) -> PrivateKey | None:
     """The wallet's key; a missing or wrong one is said, and stops nothing but paying."""
-    lacking = missing()
-    if lacking is not None:
-        log.error("merchants cannot be paid: %s", lacking)
+    absence = X402.absence()
+    if absence is not None:
+        log.error("merchants cannot be paid: %s", absence)
         return None
     try:
         found: WalletKey | None = parts.wallet()
         if found is not None:
             return PrivateKey(found.secret)
-        log.error("merchants cannot be paid: there is no wallet key; make one with jecp-mcp x402 key")
+        log.error("merchants cannot be paid: there is no wallet key; make one: %s", parts.commands.line("x402", "key"))
     except (SettingsError, WireError) as exc:
         log.error("merchants cannot be paid: %s", exc)  # noqa: TRY400 - the cause is in the message
     return None

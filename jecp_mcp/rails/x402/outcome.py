@@ -139,8 +139,7 @@ def _lost(heard: Lost, paid: Paid) -> Outcome:
         return _doubt(paid, f"not sent again ({heard.reason})", attempts=0)
     refusal = heard.refusal or Refusal(
         MERCHANT_UNREACHABLE,
-        f"The merchant could not be reached: {heard.reason}. No payment left this machine and nothing was charged. "
-        "Try again later.",
+        f"The merchant could not be reached: {heard.reason}. No payment left this machine and nothing was charged.",
         source="bridge",
     )
     return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, f"never sent: {refusal.code}", attempts=0)
@@ -155,7 +154,7 @@ def _answered(heard: Answered, paid: Paid) -> Outcome:
         refusal = Refusal(
             PAID_AND_REFUSED,
             f"The merchant took the payment of {format_usdc(paid.amount)} USDC and answered with status "
-            f"{heard.status} all the same. It was charged. Tell the user what it answered; do not buy it again.",
+            f"{heard.status} all the same. It was charged.",
             http_status=heard.status,
             details=_details(heard),
             source="bridge",
@@ -181,8 +180,7 @@ def _on_chain(heard: OnChain, paid: Paid) -> Outcome:
         return replace(found, attempts=0, proven=True)
     refusal = Refusal(
         PAYMENT_NEVER_TAKEN,
-        "The merchant never took the payment, and can take it no longer: the chain says so. Nothing was charged. "
-        "Prepare the request again to try once more.",
+        "The merchant never took the payment, and can take it no longer: the chain says so. Nothing was charged.",
         source="bridge",
     )
     return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, "the chain: expired and never taken", attempts=0)
@@ -198,7 +196,7 @@ def _doubt(paid: Paid, reason: str, *, attempts: int = 1, details: dict[str, obj
     refusal = Refusal(
         PAYMENT_IN_DOUBT,
         f"A payment of {format_usdc(paid.amount)} USDC was sent; {reason}. Whether it was taken is not known; it stays "
-        "held and is never paid a second time. Ask for its result later.",
+        "held and is never paid a second time.",
         details=details or {},
         source="bridge",
     )
@@ -209,7 +207,7 @@ def _content_lost(paid: Paid) -> Refusal:
     return Refusal(
         PAID_ANSWER_LOST,
         f"The merchant took the payment of {format_usdc(paid.amount)} USDC, and its answer was lost on the way. It "
-        "was charged. Tell the user; whether to pay again is theirs to decide.",
+        "was charged.",
         source="bridge",
     )
 

@@ -29,8 +29,7 @@ def not_listed() -> Refusal:
     """Why an address is not asked at all."""
     return Refusal(
         MERCHANT_NOT_LISTED,
-        "This address belongs to no merchant that the operator listed. Nothing was sent there and nothing was charged. "
-        "Use a merchant of the list, or tell the user: only the operator can add one.",
+        "This address belongs to no merchant that the operator listed. Nothing was sent there and nothing was charged.",
         source="bridge",
     )
 
@@ -49,7 +48,7 @@ def refused(heard: HttpAnswer) -> Refusal | None:
         said = "sends to another address, which is not followed"
     return Refusal(
         MERCHANT_REFUSED,
-        f"The merchant {said}. No payment was asked for and nothing was charged. Mend the request, or use another.",
+        f"The merchant {said}. No payment was asked for and nothing was charged.",
         http_status=heard.status,
         details=details,
         source="bridge",
@@ -61,7 +60,7 @@ def unreachable(exc: ExchangeFailed) -> Refusal:
     sent = "The request may have arrived, without a payment" if exc.sent else "Nothing was sent"
     return Refusal(
         MERCHANT_UNREACHABLE,
-        f"The merchant gave no whole answer: {exc.reason}. {sent}, and nothing was charged. Try again later.",
+        f"The merchant gave no whole answer: {exc.reason}. {sent}, and nothing was charged.",
         source="bridge",
     )
 
@@ -71,7 +70,7 @@ def not_payable(reason: str, rejected: Sequence[Rejected] = ()) -> Refusal:
     offers = [{"offer": one.label, "why_not": one.reason} for one in rejected[:MOST_OFFERS]]
     return Refusal(
         PAYMENT_NOT_POSSIBLE,
-        f"The merchant cannot be paid: {reason}. Nothing was signed and nothing was charged. Use another merchant.",
+        f"The merchant cannot be paid: {reason}. Nothing was signed and nothing was charged.",
         details={"offers": offers} if offers else {},
         source="bridge",
     )
@@ -81,8 +80,7 @@ def no_wallet() -> Refusal:
     """No key to pay with."""
     return Refusal(
         WALLET_MISSING,
-        "There is no wallet key on this machine that pays merchants. Nothing was charged. Tell the user: only "
-        "the operator can make one and put money on it.",
+        "There is no wallet key on this machine that pays merchants. Nothing was charged.",
         source="bridge",
     )
 
@@ -91,6 +89,6 @@ def unwritable(cause: WireError) -> Refusal:
     """A request that cannot be sent as it is."""
     return Refusal(
         INVALID_REQUEST,
-        f"The request cannot be sent: {cause}. No payment was sent and nothing was charged. Mend the arguments.",
+        f"The request cannot be sent: {cause}. No payment was sent and nothing was charged.",
         source="bridge",
     )

@@ -54,7 +54,7 @@ def _document() -> Iterator[FPDF]:
     page = FPDF(format="A4")
     page.set_margins(_MARGIN, _MARGIN, _MARGIN)
     page.set_auto_page_break(True, _MARGIN)
-    page.set_creator("jecp-mcp sandbox")
+    page.set_creator("the sandbox of jecp-mcp")
     try:
         _add_font(page, "")
         yield page

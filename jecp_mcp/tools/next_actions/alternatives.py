@@ -51,6 +51,11 @@ class Alternatives:
         self._permits = permits
         self._failed: dict[str, float] = {}
 
+    @property
+    def none_known(self) -> bool:
+        """Whether the catalog is empty, so that searching it is of no use."""
+        return self._registry.empty
+
     def note_failure(self, action: Offer) -> None:
         """Remember that an action's provider failed just now."""
         if len(self._failed) >= _MOST_FAILURES:

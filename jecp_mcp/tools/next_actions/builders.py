@@ -27,6 +27,12 @@ TOPUPS_USD: Final = (5, 20, 100)
 MAX_ARGUMENTS: Final = 4_000
 """The longest arguments, in characters of JSON, that an error repeats as a ready call."""
 
+LACKING: Final = "lacking"
+"""Marks an issue with the arguments that takes more than was given."""
+
+DO_NOT_INVENT: Final = " What you do not have, ask the user for: do not invent it."
+"""Follows what to do about arguments that lack something: a model makes up what it was not given."""
+
 _MAX_FOREIGN = 600
 _WORTH_WAITING = 7_200
 """How long an agent may be told to wait, in seconds: enough for an hour's window, not for a day's."""
@@ -99,7 +105,9 @@ def register(case: Case) -> NextAction:
             call=("jecp_register", {}),
         )
     return next_action(
-        case, "operator", "Tell the user: the operator must check JECP_AGENT_ID and JECP_API_KEY, then restart."
+        case,
+        "operator",
+        "Tell the user: the operator must check the agent's credentials, then restart the server. Stop here.",
     )
 
 
@@ -111,7 +119,9 @@ def retry(case: Case) -> NextAction:
     return next_action(
         case,
         "agent",
-        f"Wait {wait} s, then repeat this call unchanged." if wait else "Repeat this call unchanged.",
+        (f"Wait {wait} s, then repeat this call unchanged" if wait else "Repeat this call unchanged")
+        # Nobody knows when it is back: a model would wait for ever.
+        + ("; if it fails again, tell the user and stop." if case.refusal.code == HUB_UNREACHABLE else "."),
         call=same_call(case.context),
         wait=wait,
         type_="retry_after",
@@ -147,15 +157,12 @@ def wait_for_window(case: Case) -> NextAction:
 
 def _past_the_limit(case: Case) -> str:
     code = case.refusal.details.get("approval_code")
-    return (
-        f", or sooner if the operator lets this call past it, {ways_to_answer(code, case.context.page)}" if code else ""
-    )
+    return f", or sooner if the operator lets this call past it, under the approval code {code}" if code else ""
 
 
-def ways_to_answer(code: object, page: str | None) -> str:
-    """By which roads a person answers what waits under a code, outside the chat; None stands for whatever waits."""
-    command = f"jecp-mcp approve {code}" if code is not None else "jecp-mcp approve"
-    return f"with `{command}` in a terminal{f', or in a browser at {page}' if page else ''}"
+def address_of(code: object, page: str | None) -> str | None:
+    """Where a browser opens what waits under a code, or all that waits; None where there is no page."""
+    return f"{page}/{code}" if page is not None and code is not None else page
 
 
 def check_status(case: Case) -> NextAction:
@@ -180,15 +187,22 @@ def list_calls(case: Case) -> NextAction:
 
 
 def status_of_call(case: Case) -> NextAction:
-    """The status of a call that cannot be given back, which says what became of its money."""
+    """The status of a call that the request was about, which says what became of its money."""
     call_id = (case.context.arguments or {}).get("call_id")
     given = {"call_id": call_id} if isinstance(call_id, str) else {}
     return next_action(case, "agent", "Read what became of this call.", call=("jecp_status", given))
 
 
-def use_account(case: Case) -> NextAction:
-    """The account there is, in place of a second one."""
-    return next_action(case, "agent", "Look at the wallet of the account there is.", call=("jecp_wallet", {}))
+def call_of_file(case: Case) -> NextAction:
+    """The call that a file came with: its status, or the list of calls where none was named."""
+    return status_of_call(case) if "call_id" in (case.context.arguments or {}) else list_calls(case)
+
+
+def without_refund(case: Case) -> NextAction:
+    """A charged call whose money cannot be asked back here."""
+    return next_action(
+        case, "human", "Tell the user that this server cannot ask for this money back. Stop here.", type_="ask_human"
+    )
 
 
 def outside_mandate(case: Case) -> NextAction:
@@ -241,7 +255,7 @@ def mend_ledger(case: Case) -> NextAction:
     return next_action(
         case,
         "operator",
-        "Tell the user: nothing can be bought before the operator has run `jecp-mcp doctor --ledger`. Stop here.",
+        "Tell the user: nothing can be bought before the operator has mended the spending ledger. Stop here.",
         type_="mend_ledger",
     )
 
@@ -251,7 +265,7 @@ def ask_for_ruling(case: Case) -> NextAction:
     return next_action(
         case,
         "operator",
-        "Tell the user: only the operator can rule on this call, with `jecp-mcp reconcile`. Stop here.",
+        "Tell the user: only the operator can rule on this call, outside the chat. Stop here.",
         type_="ask_operator",
     )
 

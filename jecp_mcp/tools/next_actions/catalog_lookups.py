@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from jecp_mcp.jsontext import NOTHING
-from jecp_mcp.tools.next_actions.builders import action_of, ask_operator, next_action
+from jecp_mcp.tools.codes import INVALID_ARGUMENTS
+from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, LACKING, action_of, ask_operator, next_action, retry
 from jecp_mcp.tools.next_actions.case import Case
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
@@ -42,19 +44,40 @@ def cheaper(case: Case, most: str | None) -> NextAction:
     )
 
 
-def search(case: Case) -> NextAction:
+def beside_held(case: Case) -> NextAction:
+    """Another action than one that is set aside, which the operator may look at and approve."""
+    return search(case, f"{_FIND} Or tell the user: only the operator can look at this one and approve it.")
+
+
+def search(case: Case, hint: str | None = None) -> NextAction:
     """A look into the catalog."""
+    offers = case.context.offers
+    if offers is not None and offers.none_known:
+        return next_action(
+            case,
+            "operator",
+            "Tell the user that nothing is on sale here, which only the operator can change. Stop here.",
+            type_="ask_operator",
+        )
     if "jecp_search" not in case.context.own:
         return ask_operator(case)
-    offers = case.context.offers
     near = offers.nearest(_called_name(case), action_of(case)) if offers is not None and case.type in _BY_NAME else ()
     return next_action(
         case,
         "agent",
-        _SEARCH_HINTS.get(case.type, _FIND),
+        hint or _SEARCH_HINTS.get(case.type, _FIND),
         call=("jecp_search", {"query": _query(case)}),
         alternatives=near,
     )
+
+
+def wait_for_source(case: Case) -> NextAction:
+    """Who sells it is away: the same call after a wait; and what is known here by nearly that name."""
+    step, offers = retry(case), case.context.offers
+    name = _called_name(case)
+    if step.tool is None or offers is None or action_of(case) is not None or name in case.context.own:
+        return step
+    return replace(step, alternatives=offers.nearest(name))
 
 
 def alternative(case: Case) -> NextAction:
@@ -89,12 +112,13 @@ def describe(case: Case) -> NextAction:
     target = case.context.target
     if target is None or "jecp_describe" not in case.context.own:
         return search(case)
-    return next_action(
-        case,
-        "agent",
-        "Read the input schema, mend the arguments, then call again.",
-        call=("jecp_describe", {"tool": target}),
-    )
+    ours = case.refusal.code == INVALID_ARGUMENTS and case.refusal.source == "bridge"
+    issues = case.refusal.details.get("issues") if ours else None
+    hint = "Read the input schema, mend the arguments, then call again."
+    if issues:
+        hint = "Mend the arguments as the issues say, then call again. This shows the whole input schema."
+        hint += DO_NOT_INVENT if any(one.get(LACKING) for one in issues) else ""
+    return next_action(case, "agent", hint, call=("jecp_describe", {"tool": target}))
 
 
 def gone_action(case: Case) -> NextAction:

@@ -1,24 +1,37 @@
-"""The steps that a person takes: approving, refusing, deciding on a full limit. Pure: no I/O."""
+"""The steps that a person takes: approving, refusing, deciding on a full limit. Pure: no I/O.
+
+A model may have a terminal and a browser of its own, so no hint tells it how a person answers, only under which code.
+"""
 
 from __future__ import annotations
 
 from jecp_mcp.money import parse_usdc
-from jecp_mcp.tools.next_actions.builders import next_action, same_call, wait_for_window, ways_to_answer
+from jecp_mcp.tools.next_actions.builders import address_of, next_action, same_call, wait_for_window
 from jecp_mcp.tools.next_actions.case import Case
 from jecp_mcp.tools.next_actions.catalog_lookups import cheaper
 from jecp_mcp.tools.types import NextAction
 
 
+def only_the_user(code: object, page: str | None) -> str:
+    """Whose word it takes, and what they need to give it, as two sentences; the page stands in the step's ``url``."""
+    needed = [
+        "what it costs",
+        *([] if code is None else [f"the approval code {code}"]),
+        *([] if page is None else ["the url"]),
+    ]
+    return f"Only the user can approve it: you cannot, and must not try. Tell them {' and '.join(needed)}."
+
+
 def approve(case: Case) -> NextAction:
     """A call that needs a person, who answers outside the chat; then the same call goes through."""
     code = case.refusal.details.get("approval_code")
-    how = f"they approve it {ways_to_answer(code, case.context.page)}" if code else "they approve it"
+    page = address_of(code, case.context.page) if code else None
     return next_action(
         case,
         "human",
-        f"Tell the user what it costs and that {how}. Stop until they say so; then make the same call again.",
+        f"{only_the_user(code, page)} Stop until they say that they did; then make the same call again.",
         type_="ask_human",
-        url=case.context.page if code else None,
+        url=page,
     )
 
 
@@ -50,12 +63,11 @@ def shorten(case: Case) -> NextAction:
 
 def too_many_questions(case: Case) -> NextAction:
     """A person has as many questions before them as may wait; they make room by answering some."""
-    how = ways_to_answer(None, case.context.page)
     return next_action(
         case,
         "human",
-        f"Tell the user that too many questions wait for them, and that they answer or refuse some {how}. "
-        "Stop until they say so; then make the same call again.",
+        "Tell the user that too many questions wait for them, and that only they can answer some: you cannot, and must "
+        "not try. Stop until they say that they did; then make the same call again.",
         type_="ask_human",
         url=case.context.page,
     )
@@ -71,13 +83,13 @@ def full_limit(case: Case) -> NextAction:
         return cheaper(case, most)
     if code is None or "resets_at" in case.refusal.details:
         return wait_for_window(case)
-    how = ways_to_answer(code, case.context.page)
     return next_action(
         case,
         "operator",
-        f"Tell the user: this limit is full, and only the operator can decide on it, {how}. Stop here.",
+        f"Tell the user: this limit is full, and only the operator can decide on it, under the approval code {code}. "
+        "Stop here.",
         type_="ask_operator",
-        url=case.context.page,
+        url=address_of(code, case.context.page),
     )
 
 

@@ -24,10 +24,12 @@ from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.next_actions import paired_type, parse_next_action
 
 
-def choose(end: CallEnd, context: Context) -> NextAction:
-    """The next step after a refused call. `end` carries a refusal."""
+def choose(end: CallEnd, context: Context) -> NextAction | None:
+    """The next step after a refused call; None where nothing is left to do. `end` carries a refusal."""
     refusal = end.refusal
     assert refusal is not None
+    if refusal.code in _NOTHING_LEFT:
+        return None
     said = parse_next_action(refusal.next_action)
     if said is not None and not said.type:
         said = None
@@ -42,6 +44,9 @@ def choose(end: CallEnd, context: Context) -> NextAction:
         return _BY_CODE[refusal.code](case)
     return _BY_TYPE.get(kind, builders.foreign)(case)
 
+
+_NOTHING_LEFT: Final = frozenset({tool_codes.ALREADY_REGISTERED, tool_codes.NOT_CHARGED})
+"""What was asked for is there, or there is nothing that could be."""
 
 _RULED_BY_OPERATOR: Final = frozenset(
     {call_codes.CALL_WRITTEN_OFF, call_codes.LEDGER_UNAVAILABLE, call_codes.LEDGER_DAMAGED, call_codes.ACCOUNT_NOT_HERE}
@@ -65,7 +70,8 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         tool_codes.TOOL_QUARANTINED: "discover",
         tool_codes.CALL_NOT_FOUND: "list_calls",
         call_codes.PREPARED_NOT_FOUND: "prepare",
-        tool_codes.NOT_CHARGED: "check_status",
+        tool_codes.CHARGE_NOT_PROVEN: "check_status",
+        tool_codes.ARTIFACT_NOT_FOUND: "check_status",
         call_codes.PREPARED_EXPIRED: "prepare",
         call_codes.PREPARED_SUPERSEDED: "prepare",
         call_codes.PRICE_CHANGED: "prepare",
@@ -75,7 +81,6 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         call_codes.APPROVAL_SPENT: "retry_after",
         call_codes.NOT_SHOWABLE: "fix_input",
         call_codes.TOO_MANY_QUESTIONS: "ask_human",
-        tool_codes.ALREADY_REGISTERED: "use_account",
         rail_codes.ACCOUNT_CHANGED: "retry_after",
         rail_codes.TOO_LATE_TO_SEND: "retry_after",
         hub_codes.HUB_UNREACHABLE: "retry_after",
@@ -125,7 +130,10 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         call_codes.PREPARED_EXPIRED: human_approval.prepare_anew,
         call_codes.PREPARED_SUPERSEDED: human_approval.prepare_anew,
         call_codes.PRICE_CHANGED: human_approval.prepare_anew,
-        tool_codes.NOT_CHARGED: builders.status_of_call,
+        tool_codes.CHARGE_NOT_PROVEN: builders.status_of_call,
+        tool_codes.NOT_REFUNDABLE: builders.without_refund,
+        tool_codes.TOOL_QUARANTINED: catalog_lookups.beside_held,
+        tool_codes.ARTIFACT_NOT_FOUND: builders.call_of_file,
         mandate_codes.DENIED_BY_POLICY: builders.other_action,
         mandate_codes.PRICE_UNKNOWN: builders.other_action,
         "INSUFFICIENT_BUDGET": builders.above_listed_price,
@@ -135,6 +143,7 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         call_codes.ACCOUNT_NOT_HERE: builders.other_account,
         call_codes.CALL_OVER: builders.buy_again,
         call_codes.CALL_WRITTEN_OFF: builders.ask_for_ruling,
+        hub_codes.HUB_UNREACHABLE: catalog_lookups.wait_for_source,
         rail_codes.MERCHANT_NOT_LISTED: builders.other_merchant,
         rail_codes.MERCHANT_REFUSED: builders.revise_request,
         rail_codes.PAYMENT_NOT_POSSIBLE: builders.other_merchant,
@@ -164,7 +173,6 @@ _BY_TYPE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         "fix_input": catalog_lookups.describe,
         "check_status": builders.check_status,
         "list_calls": builders.list_calls,
-        "use_account": builders.use_account,
         "earn_trust": catalog_lookups.earn_trust,
         "upgrade_client": builders.upgrade,
         "drop_streaming_accept": builders.ask_operator,
@@ -197,7 +205,7 @@ def money_sentence(end: CallEnd) -> str:
         if end.excessive:
             return (
                 f"The payee says that it took {format_usdc(end.amount)} USDC, where at most "
-                f"{format_usdc(end.reserved)} was allowed: tell the user that the operator must check it."
+                f"{format_usdc(end.reserved)} was allowed, which the operator must check."
             )
         return f"{format_usdc(end.amount)} USDC were charged."
     if end.held:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.catalog.search import Finder
+from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.errors import MoneyError, ToolFault, WireError
@@ -14,6 +15,8 @@ from jecp_mcp.mandate.codes import DENIED_BY_POLICY
 from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS
 from jecp_mcp.tools.own.definitions import DEFAULT_RESULTS, MAX_RESULTS
+from jecp_mcp.tools.own.lookup import REASON_LENGTH
+from jecp_mcp.tools.own.outages import nothing_known, outage_notices
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.cleaning import (
     clean,
@@ -35,20 +38,25 @@ _MAX_EFFECTS: Final = 8
 _MOST_ASIDE: Final = 3
 _MOST_NEEDED: Final = 8
 _NAME: Final = 40
+_NO_MATCH: Final = "Nothing matches. Try fewer or other words."
+_NOTHING_ON_SALE: Final = "Nothing is on sale here. Searching again finds no more: tell the user."
 MOST_LEFT: Final = 12
 """The most parts of a schema that are named as left to the Hub."""
 
-REASON_LENGTH: Final = 300
-"""The most characters of why an action is set aside."""
-
 
 async def search(
-    registry: ToolRegistry, finder: Finder, wallet: Wallet, arguments: Mapping[str, Any], principal: Principal
+    registry: ToolRegistry,
+    finder: Finder,
+    wallet: Wallet,
+    offers: AllOffers,
+    arguments: Mapping[str, Any],
+    principal: Principal,
 ) -> dict[str, Any]:
     """The matches as ``jecp_search`` shows them; what the mandate denies comes last.
 
     Raises:
-        ToolFault: ``INVALID_ARGUMENTS`` when the price is no amount.
+        ToolFault: ``INVALID_ARGUMENTS`` when the price is no amount; an outage's code when nothing is known because of
+            it, which is not the same as that nothing is on sale.
     """
     most = _amount(arguments.get("max_price_usdc"))
     limit = min(int(arguments.get("limit", DEFAULT_RESULTS)), MAX_RESULTS)
@@ -76,8 +84,13 @@ async def search(
     answer: dict[str, Any] = {"results": entries}
     if aside:
         answer["set_aside"] = aside
+    outages, on_sale = offers.outages, offers.current.actions
+    if outages and not on_sale:
+        raise nothing_known(outages)
+    if outages:
+        answer["unreachable"] = outage_notices(outages)
     if not entries:
-        answer["hint"] = "Nothing matches. Try fewer or other words."
+        answer["hint"] = _NO_MATCH if on_sale else _NOTHING_ON_SALE
     return answer
 
 
@@ -171,6 +184,4 @@ def _amount(text: object) -> MicroUSDC | None:
     try:
         return parse_usdc(text)
     except MoneyError as exc:
-        raise ToolFault(
-            INVALID_ARGUMENTS, f"max_price_usdc: {exc}. Nothing was charged. Give it as decimal text."
-        ) from exc
+        raise ToolFault(INVALID_ARGUMENTS, f"max_price_usdc: {exc}. Nothing was charged.") from exc

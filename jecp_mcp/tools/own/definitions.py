@@ -51,6 +51,21 @@ _CARDS: Final = (
         input_schema=_object({"prepared_id": {"type": "string", "minLength": 6, "maxLength": 64}}, "prepared_id"),
     ),
     ToolCard(
+        name="jecp_file",
+        title="Read a bought file",
+        description="Free. A file's bytes, 24 kB at a time, as text or base64; next_offset reads on.",
+        input_schema=_object(
+            {
+                "uri": {"type": "string", "minLength": 1, "maxLength": 100},
+                "call_id": {"type": "string", "minLength": 4, "maxLength": 64},
+                "offset": {"type": "integer", "minimum": 0},
+            }
+        ),
+        read_only=True,
+        idempotent=True,
+        open_world=False,
+    ),
+    ToolCard(
         name="jecp_prepare",
         title="Prepare a call",
         description="Free. Check a call and lock its price: limits, balance, issues. Then jecp_execute buys it.",

@@ -11,29 +11,27 @@ from jecp_mcp.calls.codes import CALL_OVER
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
 from jecp_mcp.catalog.search import Finder
+from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.clock import Clock
+from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_MISBEHAVED
-from jecp_mcp.tools.codes import (
-    ALREADY_REGISTERED,
-    CALL_NOT_FOUND,
-    CREDENTIALS_NOT_STORED,
-    TOOL_NOT_FOUND,
-    TOOL_QUARANTINED,
-)
+from jecp_mcp.settings.command_lines import PLAIN, CommandLine
+from jecp_mcp.tools.artifact_store import ArtifactStore
+from jecp_mcp.tools.codes import ALREADY_REGISTERED, CALL_NOT_FOUND, CREDENTIALS_NOT_STORED
 from jecp_mcp.tools.error_results import message_of, next_action_object
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose
-from jecp_mcp.tools.own import browse, refunds
+from jecp_mcp.tools.own import browse, files, refunds
 from jecp_mcp.tools.own.definitions import OWN, own_cards
+from jecp_mcp.tools.own.lookup import Lookup
+from jecp_mcp.tools.own.outages import outage_notices
 from jecp_mcp.tools.own.registration import AgentAccount
 from jecp_mcp.tools.own.wallet import Wallet, call_summary
-from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.naming import split_version
-from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
@@ -42,7 +40,7 @@ from jecp_mcp.tools.types import NextAction, Text, ToolResult
 if TYPE_CHECKING:
     from jecp_mcp.tools.own.paid_http import PaidHttpTools
 
-REGISTERED: Final = "There is an agent account already. Nothing was changed or charged. Go on with that one."
+REGISTERED: Final = "There is an agent account already. Nothing was changed or charged."
 
 _GIVE_LINK: Final = "Give this link to the user. When they have paid, repeat the call that needed money."
 _AFTER_LINK: Final = {
@@ -54,24 +52,26 @@ _AFTER_LINK: Final = {
 }
 
 _LATEST: Final = 10
-_KEY: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
 class ToolDeps:
-    """Everything the own tools reach."""
+    """Everything the own tools reach; `commands` is what a person is told to run."""
 
     registry: ToolRegistry
+    offers: AllOffers
     views: Views
     finder: Finder
     calls: Calls
     wallet: Wallet
     results: Results
+    store: ArtifactStore
     hub: HubClient
     account: AgentAccount
     links: LinkPolicy
     clock: Clock
     paid_http: PaidHttpTools | None = None
+    commands: CommandLine = PLAIN
 
     @property
     def merchants(self) -> Sequence[str] | None:
@@ -82,9 +82,10 @@ class ToolDeps:
 class OwnTools:
     """The own tools but ``jecp_call``, which is the dispatcher's."""
 
-    def __init__(self, deps: ToolDeps, check: ArgumentChecks) -> None:
+    def __init__(self, deps: ToolDeps, check: ArgumentChecks, lookup: Lookup) -> None:
         self._deps = deps
         self._check = check
+        self._lookup = lookup
         self._names = {
             known: frozenset(card.name for card in own_cards(registered=known, merchants=deps.merchants))
             for known in (True, False)
@@ -105,7 +106,10 @@ class OwnTools:
         match name:
             case "jecp_search":
                 deps = self._deps
-                made = await browse.search(deps.registry, deps.finder, deps.wallet, arguments, caller.principal)
+                await deps.offers.look_again()
+                made = await browse.search(
+                    deps.registry, deps.finder, deps.wallet, deps.offers, arguments, caller.principal
+                )
                 self._mark(made["results"], caller)
             case "jecp_describe":
                 made = await self.describe(arguments["tool"], caller)
@@ -113,8 +117,11 @@ class OwnTools:
                 if "call_id" in arguments:
                     return await self.status(arguments["call_id"], caller)
                 made = await self.latest(caller)
+            case "jecp_file":
+                deps = self._deps
+                made = await files.piece(deps.calls, deps.store, deps.results, arguments, caller)
             case "jecp_wallet":
-                made = await self._deps.wallet.overview(caller.principal, self._deps.account.free_calls)
+                made = await self.wallet(caller.principal)
             case "jecp_refund":
                 deps = self._deps
                 made = await refunds.refund(deps.calls, deps.hub, arguments, caller, deps.links)
@@ -123,30 +130,38 @@ class OwnTools:
             case "jecp_register":
                 made = await self._register(arguments.get("name"))
             case _:
-                raise ToolFault(TOOL_NOT_FOUND, f"There is no tool {name}. Nothing was charged. Search for the action.")
+                raise self._lookup.missing(name)
         return free_result(made)
 
     async def describe(self, tool: str, caller: Caller) -> dict[str, Any]:
         """One tool or action: what it does, takes and costs, and whether the limits allow it now.
 
         Raises:
-            ToolFault: there is none of this name.
+            ToolFault: there is none of this name, as far as is known.
             LedgerError: the books cannot be read.
         """
         if tool in self.names():
             card = OWN[tool]
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
-        on_shelf = find_tool(self._deps.registry, tool)
-        if on_shelf is None:
-            if (aside := quarantine_message(self._deps.registry, tool)) is not None:
-                raise ToolFault(TOOL_QUARANTINED, aside)
-            if (otherwise := version_message(self._deps.registry, tool)) is not None:
-                raise ToolFault(TOOL_NOT_FOUND, otherwise)
-            raise ToolFault(TOOL_NOT_FOUND, "No action has this name. Nothing was charged. Search for the action.")
+        on_shelf = await self._lookup.find(tool)
         left = self._check.left(on_shelf.name, on_shelf.card.input_schema)
         made = browse.description(on_shelf, self._deps.registry.warning(on_shelf.action), left)
         self._mark([made], caller)
+        away = [one for one in self._deps.offers.outages if one.source == on_shelf.action.source]
+        if away:
+            made["unreachable"] = outage_notices(away)
         return made | await self._deps.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
+
+    async def wallet(self, principal: Principal) -> dict[str, Any]:
+        """The wallet and its limits, and where nothing can be bought because a source is away.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        await self._deps.offers.look_again()
+        made = await self._deps.wallet.overview(principal, self._deps.account.free_calls)
+        away = self._deps.offers.outages
+        return made | ({"unreachable": outage_notices(away)} if away else {})
 
     def _mark(self, hits: Sequence[dict[str, Any]], caller: Caller) -> None:
         """Say of what this host is not shown as a tool why that is so."""
@@ -165,12 +180,12 @@ class OwnTools:
         row = await self._row(call_id, caller)
         end = None if row is None else await self._deps.calls.resolve(call_id)
         if row is None or end is None:
-            raise ToolFault(
-                CALL_NOT_FOUND, "No call has this id. Nothing was charged. Look it up among the latest calls."
-            )
+            raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
         action = self._deps.registry.find(row.offer)
         if end.answer is not None:
-            result = await self._deps.results.render(replace(end, offer=action, stored=True))
+            end = replace(end, offer=action, stored=True)
+            left = None if action is None else await self._deps.wallet.remaining(end, (action, row.tool), caller)
+            result = await self._deps.results.render(end, caller, remaining=left)
             if await caller.listening():
                 self._deps.calls.delivered(end)
             return result
@@ -180,8 +195,10 @@ class OwnTools:
         if end.refusal is not None:
             made["message"] = message_of(end.refusal, self._deps.links)
             context = Context(row.tool, None, self.names(), self._deps.links, self._deps.clock.now(), action=action)
-            if end.refusal.code != CALL_OVER or end.charge is not Charge.NO:
-                made["next_action"] = next_action_object(choose(end, context))
+            over = end.refusal.code == CALL_OVER and end.charge is Charge.NO
+            step = None if over else choose(end, context)
+            if step is not None:
+                made["next_action"] = next_action_object(step)
         return free_result(made)
 
     async def _row(self, call_id: str, caller: Caller) -> CallRow | None:
@@ -200,7 +217,7 @@ class OwnTools:
         if not self._deps.account.present():
             raise ToolFault(
                 CREDENTIALS_MISSING,
-                "There is no agent account yet, so there is no wallet. Nothing was charged. Make one first.",
+                "There is no agent account yet, so there is no wallet. Nothing was charged.",
             )
 
         async def checkout() -> str:
@@ -221,7 +238,7 @@ class OwnTools:
             raise ToolFault(
                 HUB_MISBEHAVED,
                 "The Hub's payment link leads to a place the operator has not allowed, so it is not shown. "
-                "Nothing was charged. Tell the user.",
+                "Nothing was charged.",
             )
         return url
 
@@ -237,47 +254,12 @@ class OwnTools:
             why = exc.reason if isinstance(exc, SettingsError) else exc.strerror or type(exc).__name__
             raise ToolFault(
                 CREDENTIALS_NOT_STORED,
-                f"The new account's key could not be stored: {why}. Nothing was charged. Tell the user.",
+                f"The new account's key could not be stored: {why}. Nothing was charged.",
             ) from exc
         shown: dict[str, Any] = {"agent_id": made.agent_id, "credentials": made.kept_in}
         if made.free_calls is not None:
             shown["free_calls_remaining"] = made.free_calls
         return shown
-
-
-def find_tool(registry: ToolRegistry, tool: str) -> PublishedTool | None:
-    """What a tool name, or an action's key, stands for in the registry; None for nothing."""
-    found = registry.resolve(tool)
-    if found is not None:
-        return found
-    action = registry.find(tool)
-    name = registry.name_of(action) if action is not None else None
-    return registry.resolve(name) if name is not None else None
-
-
-def quarantine_message(registry: ToolRegistry, tool: str) -> str | None:
-    """Why an action that a tool name or key means cannot be bought, as a message; None when it means no such one."""
-    action = registry.find(tool)
-    reason = registry.quarantined.get(action.key) if action is not None else None
-    if action is None or reason is None:
-        return None
-    return (
-        f"The action {clean(action.key, _KEY, one_line=True)} is set aside: "
-        f"{clean(reason, browse.REASON_LENGTH, one_line=True)}. Nothing was charged. Search for another action."
-    )
-
-
-def version_message(registry: ToolRegistry, tool: str) -> str | None:
-    """That an action is sold, but not at the version that was named; None where no version was, or nothing is sold."""
-    wanted, version = split_version(tool)
-    action = registry.find(wanted) if version is not None else None
-    if action is None or version is None:
-        return None
-    key, named, now = (clean(text, _KEY, one_line=True) for text in (action.key, version, action.version or "none"))
-    return (
-        f"{key} is not sold at version {named}; its version is {now}. Nothing was charged. Look at what it is now with "
-        "jecp_describe, and name it without a version."
-    )
 
 
 def free_result(structured: Mapping[str, Any]) -> ToolResult:

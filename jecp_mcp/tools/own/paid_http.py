@@ -26,10 +26,10 @@ from jecp_mcp.rails.x402.payload import Terms
 from jecp_mcp.rails.x402.refusals import not_listed
 from jecp_mcp.rails.x402.request import PaidRequest, listed_by, read_request
 from jecp_mcp.settings import PaidHttpSettings
+from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, PREPARED_INCOMPLETE, PRICE_ABOVE_MAXIMUM
 from jecp_mcp.tools.error_results import error_result, next_action_object
-from jecp_mcp.tools.next_actions.builders import ways_to_answer
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
@@ -52,13 +52,20 @@ class PaidHttpTools:
     """The three tools, where merchants are listed and there is a wallet to pay them."""
 
     def __init__(
-        self, calls: Calls, results: Results, links: LinkPolicy, settings: PaidHttpSettings, clock: Clock
+        self,
+        calls: Calls,
+        results: Results,
+        links: LinkPolicy,
+        settings: PaidHttpSettings,
+        clock: Clock,
+        commands: CommandLine,
     ) -> None:
         self._calls = calls
         self._results = results
         self._links = links
         self._settings = settings
         self._clock = clock
+        self._commands = commands
 
     @property
     def merchants(self) -> Sequence[str]:
@@ -79,9 +86,7 @@ class PaidHttpTools:
         except WireError as exc:
             return _refuse(_unwritable(exc), context(*asked))
         except MoneyError as exc:
-            raise ToolFault(
-                INVALID_ARGUMENTS, f"max_usdc: {exc}. Nothing was charged. Give it as decimal text."
-            ) from exc
+            raise ToolFault(INVALID_ARGUMENTS, f"max_usdc: {exc}. Nothing was charged.") from exc
         if listed_by(self._settings.merchants, request.place) is None:
             return _refuse(not_listed(), context(*asked))
         made = await self._calls.prepare(Purchase(PAID_HTTP_EXECUTE, request.offer, request.arguments), caller)
@@ -92,7 +97,10 @@ class PaidHttpTools:
         if most is not None and made.call.hold > most:
             await self._calls.withdraw(made.grant.grant_id, caller.principal)
             return _refuse(_above(made.call.hold, most), context(*asked))
-        return _free(self._summary(request, made, arguments.get("known_fields", ()), context(*asked).page))
+        if made.approval is not None:
+            preparation.note_question(request.offer, made.approval[1].grant_id, self._commands)
+        step = _next(made, context(*asked).page, can_ask=caller.can_ask)
+        return _free(self._summary(request, made, arguments.get("known_fields", ()), step))
 
     async def execute(self, arguments: Mapping[str, Any], caller: Caller, context: ContextOf) -> ToolResult:
         """Buy what was prepared, once.
@@ -148,16 +156,20 @@ class PaidHttpTools:
     async def _concluded(self, end: CallEnd, caller: Caller, context: Context) -> ToolResult:
         if end.answer is None:
             return error_result(end, context)
-        result = await self._results.render(end)
+        result = await self._results.render(end, caller)
         # An answer that reaches nobody stays for whoever asks the same again.
         if await caller.listening():
             self._calls.delivered(end)
         return result
 
     def _summary(
-        self, request: PaidRequest, made: Preparation, known: Sequence[Mapping[str, Any]], page: str | None
+        self, request: PaidRequest, made: Preparation, known: Sequence[Mapping[str, Any]], whole: NextAction
     ) -> dict[str, Any]:
-        """A prepared request as the model sees it; amounts are decimal text in USDC."""
+        """A prepared request as the model sees it; amounts are decimal text in USDC.
+
+        Args:
+            whole: the next step where the request lacks nothing.
+        """
         call, grant, links = made.call, made.grant, self._links
         terms = Terms.unpack(call.quote.payload)
         hints = with_known(terms.hints, known)
@@ -184,7 +196,7 @@ class PaidHttpTools:
         standing = preparation.standing_issues(made)
         if standing:
             told["issues"] = standing
-        step = _revise() if issues else _next(made, page)
+        step = _revise() if issues else whole
         return told | {"charged": Charge.NO.value, "next_action": next_action_object(step)}
 
 
@@ -200,7 +212,7 @@ def _flat(arguments: Mapping[str, Any]) -> dict[str, Any]:
         return found
     if "body" in found:
         raise ToolFault(
-            INVALID_ARGUMENTS, "There is both body and json. Nothing was charged. Give the one or the other."
+            INVALID_ARGUMENTS, "There is both body and json, and only one of them can be sent. Nothing was charged."
         )
     headers = dict(found.get("headers") or {})
     if all(name.lower() != "content-type" for name in headers):
@@ -220,21 +232,16 @@ def _state(grant: Grant, now: UnixMs) -> str:
     return "expired" if grant.expires_at <= now else "prepared"
 
 
-def _next(made: Preparation, page: str | None) -> NextAction:
+def _next(made: Preparation, page: str | None, *, can_ask: bool) -> NextAction:
     execute = (PAID_HTTP_EXECUTE, {"prepared_id": made.grant.grant_id})
-    if made.approval is not None:
-        how = ways_to_answer(made.approval[1].grant_id, page)
-        hint = (
-            f"Tell the user what it costs and that they approve it {how}. Or execute it: that asks them here, where "
-            "this host can ask."
-        )
-        return NextAction("ask_human", "human", hint, "bridge", url=page)
+    if made.approval is not None and not can_ask:
+        return preparation.ask_outside(made, page)
     if any(one.meter.limit < made.call.hold for one in made.full):
         hint = "This costs more than a whole limit of the operator's. Tell the user, or find a cheaper merchant."
         return NextAction("stop", "operator", hint, "bridge")
     if made.full:
         return preparation.wait_for_room(made, execute)
-    return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
+    return preparation.execute_now(made, execute)
 
 
 def _revise() -> NextAction:
@@ -247,8 +254,7 @@ def _revise() -> NextAction:
 def _incomplete(issues: Sequence[Mapping[str, Any]]) -> Refusal:
     return Refusal(
         PREPARED_INCOMPLETE,
-        "The request lacks what the merchant says that it needs, so it was not paid for. Nothing was charged. Mend it "
-        "as the issues say, and prepare it again.",
+        "The request lacks what the merchant says that it needs, so it was not paid for. Nothing was charged.",
         details={"validation_issues": [dict(one) for one in issues]},
         source="bridge",
     )
@@ -257,8 +263,7 @@ def _incomplete(issues: Sequence[Mapping[str, Any]]) -> Refusal:
 def _above(price: MicroUSDC, most: MicroUSDC) -> Refusal:
     return Refusal(
         PRICE_ABOVE_MAXIMUM,
-        f"It costs {format_usdc(price)} USDC, above the {format_usdc(most)} you gave as the most. Nothing was charged. "
-        "Use a cheaper merchant, or tell the user what it costs.",
+        f"It costs {format_usdc(price)} USDC, above the {format_usdc(most)} you gave as the most. Nothing was charged.",
         details={"price_usdc": format_usdc(price), "max_usdc": format_usdc(most)},
         source="bridge",
     )
@@ -267,7 +272,7 @@ def _above(price: MicroUSDC, most: MicroUSDC) -> Refusal:
 def _unwritable(cause: WireError) -> Refusal:
     return Refusal(
         INVALID_REQUEST,
-        f"The request cannot be sent: {cause}. Nothing was sent and nothing was charged. Mend the arguments.",
+        f"The request cannot be sent: {cause}. Nothing was sent and nothing was charged.",
         source="bridge",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,19 +14,24 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
-from jecp_mcp.tools.next_actions.builders import topup_amount, ways_to_answer
+from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, address_of, topup_amount
+from jecp_mcp.tools.next_actions.human_approval import only_the_user
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.schemas.arguments import Problem
 from jecp_mcp.tools.types import NextAction
+
+log = logging.getLogger(__name__)
 
 MAX_ISSUES: Final = 8
 _REASON: Final = 200
 _KEYWORDS: Final = ("type", "enum", "const", "format", "minimum", "maximum", "minLength", "maxLength", "pattern")
 _FRAGMENT: Final = 400
 _QUERY: Final = 80
+_KEY: Final = 80
 
 Issue = dict[str, Any]
 
@@ -33,10 +39,11 @@ Issue = dict[str, Any]
 def invalid_arguments(found: PublishedTool, problems: Sequence[Problem]) -> dict[str, Any]:
     """What is wrong with the arguments; nothing is prepared."""
     issues = [_argument(problem, found.card.input_schema) for problem in problems[:MAX_ISSUES]]
+    lacking = any(problem.lacking for problem in problems)
     step = NextAction(
         "revise_request",
         "agent",
-        "Mend the arguments as the issues say, then prepare the call again.",
+        f"Mend the arguments as the issues say, then prepare the call again.{DO_NOT_INVENT if lacking else ''}",
         "bridge",
         tool="jecp_describe",
         arguments={"tool": found.name},
@@ -45,7 +52,13 @@ def invalid_arguments(found: PublishedTool, problems: Sequence[Problem]) -> dict
 
 
 def summary(
-    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, left: Sequence[str] = ()
+    found: PublishedTool,
+    made: Preparation,
+    balance: MicroUSDC | None,
+    page: str | None,
+    left: Sequence[str] = (),
+    *,
+    can_ask: bool = False,
 ) -> dict[str, Any]:
     """A prepared call as the model sees it; amounts are decimal text in USDC.
 
@@ -55,6 +68,7 @@ def summary(
         balance: what the wallet holds, where that is known.
         page: where a person can answer in a browser, None where there is no such page.
         left: what could not be checked in these arguments, beyond what the tool's card says.
+        can_ask: whether a person can be asked within the call that executes it.
     """
     call, grant = made.call, made.grant
     issues = standing_issues(made, _low_balance(call.quote.least(call.hold), balance))
@@ -70,7 +84,7 @@ def summary(
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = next_action_object(_next(found, made, balance, page))
+    told["next_action"] = next_action_object(_next(found, made, balance, page, can_ask=can_ask))
     return told
 
 
@@ -79,18 +93,12 @@ def standing_issues(made: Preparation, low_balance: Sequence[Issue] = ()) -> lis
     return [*_full_limits(made.full), *low_balance, *_approval(made)]
 
 
-def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None) -> NextAction:
-    if made.approval is not None:
-        _, asked = made.approval
-        return NextAction(
-            "ask_human",
-            "human",
-            f"Tell the user what it costs and that they approve it {ways_to_answer(asked.grant_id, page)}. "
-            "Or execute it: that asks them here, where this host can ask.",
-            "bridge",
-            url=page,
-        )
+def _next(
+    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, *, can_ask: bool
+) -> NextAction:
     execute = ("jecp_execute", {"prepared_id": made.grant.grant_id})
+    if made.approval is not None and not can_ask:
+        return ask_outside(made, page)
     never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
     if never:
         return _cheaper(found.action, min(never))
@@ -106,7 +114,37 @@ def _next(found: PublishedTool, made: Preparation, balance: MicroUSDC | None, pa
             tool="jecp_topup",
             arguments={"amount_usd": topup_amount(least - balance)},
         )
-    return NextAction("execute", "agent", "Execute it to buy it.", "bridge", tool=execute[0], arguments=execute[1])
+    return execute_now(made, execute)
+
+
+def execute_now(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
+    """Nothing stands in the way but a person's word, where one is needed, which is asked for within the call."""
+    hint = "Execute it to buy it."
+    if made.approval is not None:
+        hint = "Execute it: the user is asked here whether to buy it, before anything is paid."
+    return NextAction("execute", "agent", hint, "bridge", tool=execute[0], arguments=execute[1])
+
+
+def note_question(offer: Offer, code: str, commands: CommandLine) -> None:
+    """Tell whoever reads the server's own output, which no model does, how a question is answered."""
+    log.warning(
+        "%s waits for a person's answer: run %s", clean(offer.key, _KEY, one_line=True), commands.line("approve", code)
+    )
+
+
+def ask_outside(made: Preparation, page: str | None) -> NextAction:
+    """A person's word, which may come after the price is held no more: it stands by itself."""
+    assert made.approval is not None
+    _, asked = made.approval
+    return NextAction(
+        "ask_human",
+        "human",
+        f"{only_the_user(asked.grant_id, page)} Stop until they say that they did; then execute it. After "
+        f"{iso(made.grant.expires_at)} prepare it again first: at this price their approval stands until "
+        f"{iso(asked.expires_at)}.",
+        "bridge",
+        url=address_of(asked.grant_id, page),
+    )
 
 
 def _cheaper(action: Offer, most: MicroUSDC) -> NextAction:
@@ -181,7 +219,7 @@ def _left_to_hub(left: Sequence[str]) -> list[Issue]:
 
 def _argument(problem: Problem, schema: Mapping[str, Any]) -> Issue:
     issue = _issue(INVALID_ARGUMENTS, clean(problem.reason, _REASON, one_line=True), location=problem.pointer)
-    expected = _schema_at(schema, problem.pointer)
+    expected = _schema_at(schema, problem.pointer) if problem.schema else {}
     if expected:
         issue["suggested_fix"] = f"Give {problem.pointer or 'an object'} as {jsontext.dumps(expected).decode()}."
     return issue

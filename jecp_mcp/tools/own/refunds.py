@@ -14,7 +14,7 @@ from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.settings.merchants import PAID_HTTP
-from jecp_mcp.tools.codes import CALL_NOT_FOUND, INVALID_ARGUMENTS, NOT_CHARGED
+from jecp_mcp.tools.codes import CALL_NOT_FOUND, CHARGE_NOT_PROVEN, INVALID_ARGUMENTS, NOT_CHARGED, NOT_REFUNDABLE
 from jecp_mcp.tools.error_results import next_action_object
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id
 from jecp_mcp.tools.types import NextAction
@@ -44,7 +44,7 @@ async def refund(
     if reason is None:
         raise ToolFault(
             INVALID_ARGUMENTS,
-            "A refund needs a reason. Nothing was charged. Ask again with one that a person can judge.",
+            "A refund needs a reason, which a person will judge. Nothing was charged.",
         )
     assert row.reference is not None
     made = _refund_json(await hub.request_refund(row.reference, reason), links)
@@ -63,39 +63,34 @@ async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:
     reader = calls.reader(caller.principal)
     row = await reader.call(call_id)
     if row is None:
-        raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking. List the latest calls.")
+        raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking.")
     if row.source == PAID_HTTP:
         raise ToolFault(
-            NOT_CHARGED,
+            NOT_REFUNDABLE,
             "This call was paid to a merchant by x402, which knows no way to ask for money back. Asking charged "
-            "nothing. Tell the user.",
+            "nothing.",
         )
     if not reader.paid_here(row):
         raise ToolFault(
             ACCOUNT_NOT_HERE,
-            "Another account paid for this call, so this server cannot ask its money back. Nothing was charged. "
-            "Tell the user that the operator must run a server with that account.",
+            "Another account paid for this call, so this server cannot ask its money back. Nothing was charged.",
         )
     if row.state is State.WRITTEN_OFF:
         raise ToolFault(
             CALL_WRITTEN_OFF,
-            "The Hub no longer knows this call, so nothing can be asked back. Whether it was charged stays unknown. "
-            "Tell the user that the operator must rule on it.",
+            "The Hub no longer knows this call, so nothing can be asked back. Whether it was charged stays unknown.",
         )
     if row.state in HOLDING:
         raise ToolFault(
-            NOT_CHARGED,
-            "Nobody knows yet whether this call was charged. Asking charged nothing. Ask for its status first.",
+            CHARGE_NOT_PROVEN,
+            "Nobody knows yet whether this call was charged. Asking charged nothing.",
         )
     if row.state not in CHARGED:
-        raise ToolFault(
-            NOT_CHARGED, "This call was free, so nothing can come back. Nothing was charged. Go on without a refund."
-        )
+        raise ToolFault(NOT_CHARGED, "This call was free, so nothing can come back. Nothing was charged.")
     if row.reference is None:
         raise ToolFault(
-            NOT_CHARGED,
-            "The Hub named no transaction for this call, so nothing can be asked back. Asking charged nothing. "
-            "Tell the user.",
+            NOT_REFUNDABLE,
+            "The Hub named no transaction for this call, so nothing can be asked back. Asking charged nothing.",
         )
     return row
 

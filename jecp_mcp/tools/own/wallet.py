@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import anyio
+
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.codes import LIMIT_REACHED
 from jecp_mcp.calls.ends import charge_of, kept_answer
 from jecp_mcp.calls.pipeline import Calls
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.calls.reader import Reader
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.domain.offers import Offer
@@ -32,6 +35,9 @@ _ROWS: Final = 100
 
 _ANSWERS: Final = 3
 """In how many of the latest answers, and of those of the Hub's own actions, the agent's standing is looked for."""
+
+_PATIENCE_SECONDS: Final = 0.5
+"""How long a paid answer waits for what is left of the limits."""
 
 _HOLDS: Final = 10
 """How many open holds are listed."""
@@ -96,6 +102,23 @@ class Wallet:
         """
         known = await _balance(self._calls.reader(principal))
         return None if known is None else known[0]
+
+    async def remaining(self, end: CallEnd, bought: tuple[Offer, str], caller: Caller) -> MicroUSDC | None:
+        """What the limits leave for further calls of the kind that ended; None where it is unknown or unbounded.
+
+        It waits for the ledger only where the call cost less than was held for it, and not for long: the answer is
+        there, and was paid for.
+
+        Args:
+            bought: the offer, and the tool's name.
+        """
+        less = end.charge is not Charge.YES or end.amount != end.reserved
+        try:
+            with anyio.fail_after(_PATIENCE_SECONDS):
+                readings = await self._calls.reader(caller.principal).windows(bought, wait=less)
+        except (LedgerError, TimeoutError):
+            return None
+        return min((_left(one) for one in readings), default=None)
 
     async def allowance(self, action: Offer, tool: str, principal: Principal) -> dict[str, Any]:
         """Whether the limits would let this action be bought now: ``{"affordable": …}``, with ``why`` when not.
@@ -202,7 +225,9 @@ def call_summary(row: CallRow) -> dict[str, Any]:
         made |= amount_charged("charged_usdc", row.charged, estimated=refusals.estimated(row))
     if row.state in CHARGED and row.charged > row.held:
         made["allowed_usdc"] = format_usdc(row.held)
-        made["warning"] = "The payee says that it took more than this call was allowed to cost. Tell the user."
+        made["warning"] = (
+            "The payee says that it took more than this call was allowed to cost, which the operator must check."
+        )
     if row.refunded:
         made["refunded_usdc"] = format_usdc(row.refunded)
     if row.state in OPEN and row.provable_until is not None:
@@ -225,13 +250,16 @@ def _next_tier(tier: str, rows: Sequence[CallRow]) -> dict[str, Any]:
     return {"tier": following, "calls_to_go_at_most": max(1, TIER_CALLS[following] - max(TIER_CALLS[tier], seen))}
 
 
+def _left(one: MeterReading) -> MicroUSDC:
+    return MicroUSDC(max(0, one.meter.limit - one.used))
+
+
 def _reading(one: MeterReading) -> dict[str, Any]:
-    left = MicroUSDC(max(0, one.meter.limit - one.used))
     made = {
         "limit": one.meter.label,
         "limit_usdc": format_usdc(one.meter.limit),
         "used_usdc": format_usdc(one.used),
-        "remaining_usdc": format_usdc(left),
+        "remaining_usdc": format_usdc(_left(one)),
     }
     if one.resets_at is not None and one.used:
         made["resets_at"] = iso(one.resets_at)

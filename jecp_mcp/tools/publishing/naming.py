@@ -36,6 +36,8 @@ _HASH_LENGTHS: Final = (8, 16, 32)
 _FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 _SOUND: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 _GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
+_BETWEEN_IDS: Final = "/.:"
+_SLASHES: Final = str.maketrans(dict.fromkeys(_BETWEEN_IDS, "/"))
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
 
 
@@ -44,6 +46,31 @@ def split_version(text: str) -> tuple[str, str | None]:
     before, at, after = text.partition("@")
     version, colon, action = after.partition(":")
     return (f"{before}{colon}{action}", version) if at else (text, None)
+
+
+def notations(text: str) -> Iterator[tuple[str, str | None]]:
+    """What a text may name: each a tool name, an action's key or a capability id, and the version that goes with it.
+
+    The key ``docs/pdf:merge`` is also written with any of ``/``, ``.`` and ``:`` between its ids; a version stands
+    behind the capability or at the end, ``docs/pdf@1.0.0.merge`` or ``docs.pdf.merge@1.0.0``.
+    """
+    yield split_version(text)
+    before, at, after = text.partition("@")
+    named: list[tuple[str, str | None]] = [(before, after if at else None)]
+    for joint in _BETWEEN_IDS if at else "":
+        version_before, _, action = after.rpartition(joint)
+        named.append((f"{before}:{action}", version_before))
+    for plain, version in named:
+        match plain.translate(_SLASHES).split("/"):
+            case [capability]:
+                yield capability, version
+            case [first, second]:
+                yield f"{first}:{second}", version
+                yield f"{first}/{second}", version
+            case [namespace, capability, action]:
+                yield f"{namespace}/{capability}:{action}", version
+            case _:
+                pass
 
 
 class Collision(NamedTuple):

@@ -20,6 +20,7 @@ from jecp_mcp.catalog.rows import is_withdrawn, on_sale
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ToolSettings
+from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.publishing.cleaning import (
     TITLE_LENGTH,
     clean,
@@ -29,7 +30,7 @@ from jecp_mcp.tools.publishing.cleaning import (
     title_of,
 )
 from jecp_mcp.tools.publishing.host_profiles import name_lengths
-from jecp_mcp.tools.publishing.naming import Collision, Names, split_version
+from jecp_mcp.tools.publishing.naming import Collision, Names, notations, split_version
 from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.tools.types import ToolCard
 
@@ -61,8 +62,10 @@ class ToolRegistry:
         quarantined: actions set aside, by key or as far as they had one, with the reason.
     """
 
-    def __init__(self, settings: ToolSettings) -> None:
+    def __init__(self, settings: ToolSettings, commands: CommandLine = PLAIN) -> None:
+        """Hold no tool yet; `commands` is what the operator is told to run."""
         self._settings = settings
+        self._listing = commands.line("catalog")
         self._given = Names(name_lengths(settings))
         self._unnamed: Mapping[str, Offer] | None = None
         self._actions: Mapping[str, Offer] = MappingProxyType({})
@@ -106,6 +109,11 @@ class ToolRegistry:
         return True
 
     @property
+    def empty(self) -> bool:
+        """Whether there is nothing at all, be it set aside."""
+        return not self._actions
+
+    @property
     def collisions(self) -> tuple[Collision, ...]:
         """Actions that had the same plain name, and what they are called instead."""
         return self._names().collisions
@@ -134,19 +142,27 @@ class ToolRegistry:
         return made if isinstance(made, PublishedTool) else None
 
     def find(self, text: str) -> Offer | None:
-        """The action that a tool name, a key (``ns/cap:action``), or a capability id with one action means.
+        """The action that a tool name, a key, a capability id with one action or any other of its `notations` means.
 
-        With a version pin it is that version or none: whoever names one wants no other.
+        What means several actions means none. With a version pin it is that version or none: whoever names one wants
+        no other.
         """
         wanted, version = split_version(text)
         key = wanted if wanted in self._actions else self._names().key(wanted)
         if key is not None:
-            found = [self._actions[key]]
+            return self._actions[key] if version in {None, self._actions[key].version} else None
+        meant = {action.key: action for one in notations(text) for action in self._meant(*one)}
+        return next(iter(meant.values())) if len(meant) == 1 else None
+
+    def _meant(self, wanted: str, version: str | None) -> list[Offer]:
+        """The action of a key, or those of a capability id, which has no colon; of one version where that is named."""
+        if ":" in wanted:
+            found = [self._actions[wanted]] if wanted in self._actions else []
         else:
-            # Offer ids have no colon.
             found = [self._actions[key] for key in self._actions if key.rpartition(":")[0] == wanted]
         sold = [action for action in found if not is_withdrawn(action)] or found
-        return sold[0] if len(sold) == 1 and version in {None, sold[0].version} else None
+        # A capability with several actions is none of them, also where only one has that version.
+        return sold if version is None or (len(sold) == 1 and sold[0].version == version) else []
 
     def name_of(self, action: Offer) -> str | None:
         """The tool name of an action of the current catalog; None for any other and for a quarantined one."""
@@ -192,7 +208,7 @@ class ToolRegistry:
             for collision in self._given.collisions:
                 log.warning("tool names collide: %s", "; ".join(f"{key} is {name}" for key, name in collision.names))
             if self._given.cut != cut:
-                log.info("%d names are cut and end in a hash: see jecp-mcp catalog", len(self._given.cut))
+                log.info("%d names are cut and end in a hash: see %s", len(self._given.cut), self._listing)
         return self._given
 
     def _mode_for(self, sold: int) -> Literal["direct", "search"]:

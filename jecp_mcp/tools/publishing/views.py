@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from jecp_mcp.settings import ToolSettings
+from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.publishing.host_profiles import PROFILES, Profile
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.schemas.dialects import Beyond, odd_key, plain
@@ -39,9 +40,11 @@ class View(NamedTuple):
 class Views:
     """The views of one registry. One per process."""
 
-    def __init__(self, registry: ToolRegistry, settings: ToolSettings) -> None:
+    def __init__(self, registry: ToolRegistry, settings: ToolSettings, commands: CommandLine = PLAIN) -> None:
+        """Show a registry's tools; `commands` is what the operator is told to run."""
         self._registry = registry
         self._settings = settings
+        self._listing = commands.line("catalog")
         self._views: dict[str, tuple[Sequence[ToolCard], int, View]] = {}
         self._known: dict[str, _Known] = {}
 
@@ -56,7 +59,7 @@ class Views:
         if made is None or made[0] is not cards or made[1] != own:
             before = made[2].call_only if made is not None else {}
             made = self._views[profile.name] = (cards, own, self._view(profile, cards, own))
-            _tell(profile, made[2].call_only, before)
+            _tell(profile, made[2].call_only, before, self._listing)
         return made[2]
 
     def call_only(self, host: str) -> Mapping[str, str]:
@@ -125,14 +128,15 @@ class _Known:
         return self.schema if made == self.schema else made
 
 
-def _tell(profile: Profile, call_only: Mapping[str, str], before: Mapping[str, str]) -> None:
-    """Log what is not shown now and was before."""
+def _tell(profile: Profile, call_only: Mapping[str, str], before: Mapping[str, str], listing: str) -> None:
+    """Log what is not shown now and was before; the command `listing` says it too."""
     news = [name for name in call_only if name not in before]
     if news:
         log.warning(
-            "%d actions are offered to %s hosts through jecp_call only: see jecp-mcp catalog",
+            "%d actions are offered to %s hosts through jecp_call only: see %s",
             len(call_only),
             profile.name,
+            listing,
         )
     for name in news[:_MOST_LOGGED]:
         log.info("%s: %s", name, call_only[name])

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jecp_mcp.tools.publishing.cleaning import clean
+from jecp_mcp.tools.schemas.problem_words import told
 from jecp_mcp.tools.schemas.publishable_schema import depth_words, loosen
 from jecp_mcp.tools.schemas.references import (
     Node,
@@ -36,7 +37,6 @@ MOST_PROBLEMS: Final = 10
 MAX_DEPTH: Final = 64
 """How deep arguments may nest."""
 
-_REASON_LENGTH: Final = 240
 _POINTER_LENGTH: Final = 200
 _MOST_FOUND: Final = 20_000
 """The most that may be found wrong where all of it is told at once: the checker collects all before it shows any."""
@@ -47,10 +47,19 @@ _BRANCH_NEAREST: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a call's arguments; `pointer` is RFC 6901."""
+    """One thing wrong with a call's arguments.
+
+    Attributes:
+        pointer: where, RFC 6901.
+        reason: what, for models and people alike.
+        lacking: whether it takes more than was given, which must not be made up.
+        schema: whether the place's schema says more of what is wanted.
+    """
 
     pointer: str
     reason: str
+    lacking: bool = False
+    schema: bool = False
 
 
 class Checked(NamedTuple):
@@ -138,7 +147,7 @@ class _Check:
             return
         seen = set()
         for error in self.validator.iter_errors(arguments):
-            for problem in _problems(error):
+            for problem in _problems(error, self._schema):
                 if problem not in seen:
                     seen.add(problem)
                     yield problem
@@ -149,7 +158,7 @@ class _Check:
         try:
             self._silent_validator.validate(arguments)
         except jsonschema_rs.ValidationError as error:
-            yield from _problems(error)
+            yield from _problems(error, self._schema)
 
     @cached_property
     def _visits(self) -> int:
@@ -200,7 +209,7 @@ class ArgumentChecks:
         return check
 
 
-def _problems(error: ValidationError) -> Iterator[Problem]:
+def _problems(error: ValidationError, schema: Node) -> Iterator[Problem]:
     """One error of the checker, taken apart into what the model can mend."""
     here = error.instance_path
     kind = error.kind
@@ -208,20 +217,16 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
     branches = getattr(kind, "context", None)
     if kind.name in {"additionalProperties", "unevaluatedProperties"} and unexpected:
         for name in unexpected[:MOST_PROBLEMS]:
-            yield Problem(_pointer([*here, name]), "this property is not allowed")
-    elif kind.name == "falseSchema":
-        none = error.schema_path[-1:] == ["else"]
-        yield Problem(
-            _pointer(here), "the value fits no alternative, or too many" if none else "this value is not allowed here"
-        )
+            yield Problem(_pointer([*here, name]), *told(error, schema, name=name))
     elif kind.name == "required":
-        yield Problem(_pointer([*here, getattr(kind, "property", "")]), "this property is required and missing")
+        yield Problem(_pointer([*here, getattr(kind, "property", "")]), *told(error, schema))
     elif branches and kind.name in {"anyOf", "oneOf"} and all(branches):
-        yield Problem(_pointer(here), f"the value fits none of the {len(branches)} alternatives; the nearest follows")
+        reason, *more = told(error, schema)
+        yield Problem(_pointer(here), f"{reason}; the nearest follows", *more)
         for inner in min(branches, key=lambda branch: _distance(branch, here))[:_BRANCH_NEAREST]:
-            yield from _problems(inner)
+            yield from _problems(inner, schema)
     else:
-        yield Problem(_pointer(here), clean(error.message, _REASON_LENGTH, one_line=True))
+        yield Problem(_pointer(here), *told(error, schema))
 
 
 def _distance(branch: list[ValidationError], here: list[str | int]) -> tuple[int, int]:

@@ -1,11 +1,10 @@
 """Signatures on secp256k1 as EVM chains read them, and the addresses of their keys. Pure: no I/O.
 
-The libraries are the extra ``jecp-mcp[x402]`` and are imported at the first use: `missing` says whether they are here.
+The libraries are the extra ``jecp-mcp[x402]`` and are imported at the first use.
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Final
 
 from jecp_mcp.errors import WireError
@@ -16,13 +15,6 @@ ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD036414
 _V: Final = 27
 _SIGNATURE_BYTES: Final = 65
 _KEY_BYTES: Final = 32
-
-
-def missing() -> str | None:
-    """What to install before anything can be signed or verified; None where all of it is here."""
-    if find_spec("coincurve") is None or find_spec("Crypto") is None:
-        return "pip install 'jecp-mcp[x402]'"
-    return None
 
 
 def keccak256(data: bytes) -> bytes:

@@ -165,6 +165,7 @@ def test_the_statement_adds_up(state: Path) -> None:
     assert "total" in run(state, "ledger", "--statement", "--by", "month").stdout
 
 
+@pytest.mark.slow
 def test_an_export_is_whole_exact_private_and_no_formula(state: Path, tmp_path: Path) -> None:
     path = tmp_path / "calls.csv"
     assert run(state, "ledger", "--export", str(path)).returncode == 0

@@ -56,7 +56,7 @@ class Seat:
         )  # fmt: skip
 
     def used(self) -> int:
-        day = json.loads(self.run("budget", "--json").stdout)["windows"][0]
+        day = json.loads(self.run("wallet", "--json").stdout)["limits"][0]
         return round(float(day["used_usdc"]) * 1_000_000)
 
     def charged(self) -> int:
@@ -170,6 +170,7 @@ def test_damage_is_refused_named_and_mended(
     assert seat.run("ledger", "--verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_before_the_first_purchase_and_after_it(tmp_path: Path, hub: SandboxHub) -> None:
     new = Seat(tmp_path, hub)
     assert new.wrong() == {}
@@ -189,7 +190,7 @@ def test_a_newer_ledger_is_refused_and_named(seat: Seat) -> None:
     seat.refuses()
     [fault] = seat.wrong("--ledger").values()
     assert "newer version" in fault["what"]
-    assert "upgrade" in fault["mend"]
+    assert fault["mend"] == "update jecp-mcp"
 
 
 @pytest.mark.slow
@@ -322,7 +323,7 @@ def test_calls_in_doubt_and_written_off_are_named_with_the_next_step(seat: Seat)
         await ledger.close()
 
     anyio.run(write_off)
-    assert seat.wrong("--ledger")["calls"]["mend"] == "jecp-mcp reconcile"
+    assert seat.wrong("--ledger")["calls"]["mend"].endswith(f"jecp-mcp reconcile --state-dir {seat.state}")
     assert seat.run("reconcile", "left", "--free", "--reason", "not on the statement").returncode == 0
     assert seat.wrong("--ledger") == {}
 
@@ -338,9 +339,11 @@ def test_settings_credentials_hub_and_catalog_are_each_named(seat: Seat, tmp_pat
     kept.chmod(0o644)
     fault = seat.wrong()["credentials"]
     assert f"chmod 600 {kept}" in fault["mend"]
-    assert set(seat.wrong("--mend")) == {"catalog"}
+    closed = seat.wrong("--mend")
+    assert set(closed) == {"credentials", "catalog"}
+    assert f"refuses agent agent_1 with the key from {kept}" in closed["credentials"]["what"]
     seat.env["JECP_BASE_URL"] = "http://127.0.0.1:9"
-    assert "does not answer" in seat.wrong()["hub"]["what"]
+    assert "does not answer" in seat.wrong()["sandbox"]["what"]
     assert seat.wrong("--ledger") == {}
     (tmp_path / "wrong.toml").write_text("[mandate]\ndaily_usdc = 5\n")
     found = seat.wrong("--config", str(tmp_path / "wrong.toml"))

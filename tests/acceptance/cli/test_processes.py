@@ -6,12 +6,16 @@ import array
 import fcntl
 import json
 import os
+import pty
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from jecp_mcp.cli.hub_record import HubRecord
+from jecp_mcp.cli.main import _run
+from jecp_mcp.settings import Settings
 from tests.acceptance.roads import SandboxHub, output_of, running, sandbox
 from tests.hub_users import ended, hub_pid
 
@@ -48,6 +54,48 @@ def command(tmp_path: Path, *arguments: str, env: dict[str, str] | None = None, 
         check=False,
         env=environment(tmp_path, **(env or {})),
     )
+
+
+@contextmanager
+def at_a_pty(
+    tmp_path: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A command at a terminal of its own, and the descriptor of the person there."""
+    person, terminal = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jecp_mcp", *arguments],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=environment(tmp_path, **(env or {})),
+            start_new_session=True,
+            # Its Ctrl-C is a signal only where the terminal is the session's own.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one thread starts it
+        )
+        os.close(terminal)
+        with process:
+            try:
+                yield process, person
+            finally:
+                process.kill()
+    finally:
+        os.close(person)
+
+
+def seen_until(person: int, words: bytes | None) -> bytes:
+    """What a terminal shows up to some words; None reads to its end."""
+    shown = b""
+    while words is None or words not in shown:
+        try:
+            piece = os.read(person, 4096)
+        except OSError:
+            piece = b""
+        if not piece:
+            assert words is None, shown
+            break
+        shown += piece
+    return shown
 
 
 def account(hub: SandboxHub) -> dict[str, str]:
@@ -163,6 +211,53 @@ def test_serve_imports_nothing_a_host_would_wait_for_in_vain(tmp_path: Path) -> 
         assert name not in imported, name
 
 
+def test_on_windows_a_sentence_says_that_it_does_not_run_there(tmp_path: Path) -> None:
+    # What Windows does not have cannot be imported there.
+    script = (
+        "import sys, click\n"
+        "sys.modules |= dict.fromkeys(('fcntl', 'grp', 'pwd', 'resource', 'termios', 'tty'))\n"
+        "sys.platform = 'win32'\n"
+        "import jecp_mcp.__main__\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment(tmp_path),
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    [line] = ended.stderr.splitlines()
+    assert "not on Windows yet" in line
+
+
+@pytest.mark.slow
+def test_serve_in_a_terminal_says_that_it_waits_for_a_host_and_ends_when_told(tmp_path: Path) -> None:
+    with at_a_pty(tmp_path, "serve", "--hub", NOWHERE) as (process, person):
+        shown = seen_until(person, b"Ctrl-C ends it")
+        assert b"waits for an MCP host" in shown
+        os.write(person, b"\x03")
+        assert b"Traceback" not in seen_until(person, None)
+        # Told to end before it had begun, it ends as interrupted.
+        assert process.wait(60) in {0, 130}
+
+
+@pytest.mark.slow
+def test_a_streaming_call_shows_at_a_terminal_how_it_goes_on(tmp_path: Path, hub: SandboxHub) -> None:
+    hub.fault("lectern/concordance", "pause_midway:2")
+    arguments = json.dumps({"text": "one fish two fish", "keyword": "fish"})
+    with at_a_pty(tmp_path, "call", "lectern/concordance.keyword-in-context", arguments, env=account(hub)) as (
+        process,
+        person,
+    ):
+        seen_until(person, b"1: a piece arrived")
+        # The line is gone before the answer comes.
+        shown = seen_until(person, b"Paid $0.006")
+        assert shown.index(b"\r\x1b[K") < shown.index(b"offset")
+        assert process.wait(60) == 0
+
+
 @pytest.mark.slow
 def test_the_sandbox_ends_when_told_and_keeps_its_state(tmp_path: Path) -> None:
     data = tmp_path / "hub.sqlite"
@@ -207,8 +302,11 @@ def test_the_sandbox_beside_a_server_ends_after_it_however_that_ends_and_holds_n
         data = tmp_path / "jecp-mcp" / "sandbox" / "sandbox.sqlite"
         hub, pid = HubRecord(data).hub, hub_pid(data)
         assert hub is not None
-        assert f"test money from the sandbox Hub at {hub.url}; its page shows and fills the wallet" in said
+        assert f"test money from the sandbox Hub at {hub.url}, whose page" in said
         assert hub.api_key not in said
+        # A person can fill the wallet with what is said there.
+        [fill] = re.findall(r"fill the wallet with test money at (\S+)", said)
+        assert "Agent id" in httpx2.get(fill).raise_for_status().text
         process.kill()
         process.wait()
         process.stderr.read()
@@ -292,15 +390,130 @@ async def test_serve_with_a_sandbox_sells_for_test_money_and_spares_the_real_bud
     assert (row["tool"], row["state"]) == (tool, "settled")
 
 
-def test_the_catalog_is_listed_and_searched(tmp_path: Path, hub: SandboxHub) -> None:
-    listed = json.loads(command(tmp_path, "catalog", "--json", "--hub", hub.url).stdout)
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """As `command`, in this process."""
+
+    def run(*arguments: str, env: Mapping[str, str] | None = None) -> Any:
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("JECP_")]:
+                patch.delenv(name)
+            for name, value in environment(tmp_path, **(env or {})).items():
+                patch.setenv(name, value)
+            patch.setattr("sys.argv", ["jecp-mcp", *arguments])
+            status = _run()
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, out, err)
+
+    return run
+
+
+def test_what_is_on_sale_is_listed_searched_described_and_completed(
+    here: Callable[..., Any], hub: SandboxHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = account(hub)
+    listed = json.loads(here("catalog", "--json", env=env).stdout)
     assert len(listed) >= 14
     assert all(one["tool"] and one["price_usdc"] for one in listed)
-    found = json.loads(command(tmp_path, "catalog", "invoice pdf", "--json", "--hub", hub.url).stdout)
+    people = here("catalog", env=env).stdout
+    assert re.search(r"^inkwell_invoice_render +0\.05 +bronze +Make an invoice PDF \(A4\)$", people, re.MULTILINE)
+    found = json.loads(here("search", "invoice pdf", "--json", env=env).stdout)["results"]
     assert "invoice" in found[0]["tool"]
-    people = command(tmp_path, "catalog", "invoice pdf", "--hub", hub.url)
-    assert found[0]["tool"] in people.stdout
-    assert "\x1b" not in people.stdout
+    people = here("search", "invoice pdf", env=env).stdout
+    assert re.search(r"^inkwell_invoice_render +0\.05 +Make an invoice PDF", people, re.MULTILINE)
+    assert re.search(r"plumbline_report_compile .* per call limit$", people, re.MULTILINE)
+    assert "Nothing matches" in here("search", "zzzz qqqq", env=env).stdout
+    assert [one["tool"] for one in json.loads(here("search", "pdf", "--max-price", "0.03", "--limit", "1", "--json", env=env).stdout)["results"]] == [
+        "inkwell_convert_markdown-to-pdf"
+    ]  # fmt: skip
+    for named in ("inkwell_invoice_render", "inkwell/invoice:render", "inkwell.invoice.render@2.1.0"):
+        assert json.loads(here("describe", named, "--json", env=env).stdout)["tool"] == "inkwell_invoice_render"
+    people = here("describe", "inkwell/invoice/render", env=env).stdout
+    assert re.search(r"^within your limits +yes$", people, re.MULTILINE)
+    assert re.search(r"^number +string +yes +The invoice's number\.$", people, re.MULTILINE)
+    # The example can be typed as it stands.
+    _, tool, arguments = shlex.split(people[people.index("  jecp-mcp call") :])[1:4]
+    assert tool == "inkwell_invoice_render"
+    assert json.loads(arguments) == example_of(hub, "inkwell/invoice", "render")
+    monkeypatch.setenv("_JECP_MCP_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "jecp-mcp describe plumb")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    with pytest.raises(SystemExit) as ended:
+        here(env=env)
+    assert ended.value.code == 0
+    assert "plain,plumbline_csv_profile" in capsys.readouterr().out.splitlines()
+
+
+def test_a_person_registers_buys_tops_up_and_asks_for_money_back(
+    here: Callable[..., Any], hub: SandboxHub, tmp_path: Path
+) -> None:
+    env = {"JECP_BASE_URL": hub.url}
+    made = here("register", "--name", "by hand", env=env)
+    assert made.returncode == 0, made.stderr
+    stored = json.loads((tmp_path / "jecp-mcp" / "credentials.json").read_text())["hubs"][hub.url]
+    assert stored["agent_id"] in made.stdout
+    again = here("register", env=env)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "ALREADY_REGISTERED" in again.stderr
+
+    free = here("call", "text-stats.count@1.0.0", '{"text": "one two"}', env=env)
+    assert (free.returncode, json.loads(free.stdout)["words"]) == (0, 2)
+    assert free.stderr.startswith("Free: the Hub charged nothing")
+    [one] = json.loads(here("status", "--json", env=env).stdout)["calls"]
+    assert (one["tool"], one["charged"]) == ("text-stats_count", "no")
+    for shown in (here("status", env=env).stdout, here("ledger", env=env).stdout):
+        assert re.search(rf"^{one['call_id']} .* free\b", shown, re.MULTILINE)
+    stored_answer = here("status", one["call_id"], env=env)
+    assert json.loads(stored_answer.stdout)["words"] == 2
+    assert "Free" in stored_answer.stderr
+    wallet = json.loads(here("wallet", "--json", env=env).stdout)
+    left = wallet["free_calls_remaining"]
+    assert (left > 0, wallet["calls"], wallet["charged_usdc"]) == (True, 1, "0.00")
+    assert re.search(rf"^free calls left +{left}$", here("wallet", env=env).stdout, re.MULTILINE)
+    refused = here("refund", one["call_id"], "--reason", "why not", env=env)
+    assert (refused.returncode, refused.stdout, "NOT_CHARGED" in refused.stderr) == (1, "", True)
+    assert "nothing was charged" in here("call", "jecp_wallet", "{}", env=env).stderr
+
+    link = here("topup", "20", env=env)
+    assert link.stdout.startswith(f"{hub.url}/checkout/")
+    assert "nothing is charged before that" in link.stderr
+    httpx2.post(f"{link.stdout.strip()}/pay", follow_redirects=True).raise_for_status()
+    arguments = json.dumps(example_of(hub, "inkwell/invoice", "render"))
+    assert "Paid $0.05" in here("call", "inkwell/invoice/render", arguments, env=env).stderr
+    [bought, _] = json.loads(here("status", "--json", env=env).stdout)["calls"]
+    asked = json.loads(here("refund", bought["call_id"], "--reason", "no second page", "--json", env=env).stdout)
+    assert asked["call_id"] == bought["call_id"]
+    for shown in (here("refund", env=env).stdout, here("refund", "--json", env=env).stdout):
+        assert asked["refund_id"] in shown
+
+
+def test_the_settings_are_shown_with_where_they_come_from_and_without_a_secret(
+    here: Callable[..., Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "given.toml"
+    file.write_text('[mandate]\ndaily_usdc = "3.00"\n')
+    env = {"JECP_MCP_LEDGER__URL": "postgresql://me:topsecret@db.example/jecp", "JECP_MCP_TOOLS__MODE": "search"}
+    env |= {"JECP_AGENT_ID": "jdb_ag_thisisanagent00000", "JECP_API_KEY": "jdb_ak_thisisitskey000000"}
+    asked = ("config", "--config", str(file), "--hub", NOWHERE)
+    told = json.loads(here(*asked, "--json", env=env).stdout)
+    settings = told["settings"]
+    assert settings["mandate.daily_usdc"] == {"value": "3.00", "from": str(file)}
+    assert settings["tools.mode"] == {"value": "search", "from": "the environment variable JECP_MCP_TOOLS__MODE"}
+    assert settings["hub.base_url"] == {"value": NOWHERE, "from": "the command line"}
+    assert settings["mandate.per_call_usdc"] == {"value": "0.25", "from": None}
+    assert set(settings) == {f"{name}.{key}" for name, one in Settings() for key in type(one).model_fields}
+    assert told["credentials"] == {
+        "agent_id": env["JECP_AGENT_ID"],
+        "api_key": "********",
+        "from": "environment",
+    }
+    people = here(*asked, env=env).stdout
+    assert re.search(rf"^mandate\.daily_usdc +3\.00 +{re.escape(str(file))}$", people, re.MULTILINE)
+    assert "db.example" in people
+    for shown in (json.dumps(told), people):
+        assert env["JECP_AGENT_ID"] in shown
+        assert "topsecret" not in shown
+        assert env["JECP_API_KEY"] not in shown
 
 
 def example_of(hub: SandboxHub, capability: str, action: str) -> dict[str, Any]:
@@ -324,12 +537,16 @@ def test_a_call_is_paid_saved_and_entered_in_the_ledger(tmp_path: Path, hub: San
     assert "Paid $0.05" in done.stderr
     assert str(path) in done.stderr
     assert path.read_bytes().startswith(b"%PDF-")
+    # Where the store keeps it is said too; what is said to models is not.
+    [kept] = [line for line in done.stderr.splitlines() if line.startswith("kept until ")]
+    assert Path(kept.partition(": ")[2].partition(" (PDF, ")[0]).read_bytes() == path.read_bytes()
+    assert "jecp_file" not in done.stdout + done.stderr
     [row] = json.loads(command(tmp_path, "ledger", "--json").stdout)
     assert (row["tool"], row["charged_usdc"], row["state"]) == ("inkwell_invoice_render", "0.05", "settled")
     assert row["transaction_id"] in {one["transaction_id"] for one in hub.books()["transactions"]}
     assert hub.books()["charged_micro"] - before == 50_000
-    day = json.loads(command(tmp_path, "budget", "--json").stdout)["windows"][0]
-    assert (day["label"], day["used_usdc"]) == ("daily_usdc", "0.05")
+    day = json.loads(command(tmp_path, "wallet", "--json").stdout)["limits"][0]
+    assert (day["limit"], day["used_usdc"]) == ("daily_usdc", "0.05")
 
 
 @pytest.mark.slow
@@ -358,29 +575,14 @@ def test_nobody_consents_where_there_is_no_terminal(tmp_path: Path, hub: Sandbox
     ("answer", "status"), [("y", 0), *(pytest.param(no, 1, marks=pytest.mark.slow) for no in ("n", ""))]
 )
 def test_a_person_at_a_terminal_is_asked(tmp_path: Path, hub: SandboxHub, answer: str, status: int) -> None:
-    import pty
-
     before = hub.books()["charged_micro"]
-    env = environment(tmp_path, **account(hub), JECP_MCP_MANDATE__APPROVE_ABOVE_USDC="0.01")
+    env = account(hub) | {"JECP_MCP_MANDATE__APPROVE_ABOVE_USDC": "0.01"}
     arguments = json.dumps(example_of(hub, "inkwell/invoice", "render"))
-    person, terminal = pty.openpty()
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jecp_mcp", "call", "inkwell_invoice_render", arguments],
-            stdin=terminal,
-            stdout=subprocess.DEVNULL,
-            stderr=terminal,
-            env=env,
-        )
-        os.close(terminal)
-        shown = b""
-        while b"[y/N]" not in shown:
-            shown += os.read(person, 4096)
-        assert b"0.05 USDC" in shown
+    with at_a_pty(tmp_path, "call", "inkwell_invoice_render", arguments, env=env) as (process, person):
+        assert b"0.05 USDC" in seen_until(person, b"[y/N]")
         os.write(person, answer.encode() + b"\n")
+        seen_until(person, None)
         assert process.wait(60) == status
-    finally:
-        os.close(person)
     assert hub.books()["charged_micro"] - before == (50_000 if status == 0 else 0)
 
 
@@ -408,11 +610,18 @@ async def test_an_account_registered_through_a_host_is_kept_for_the_next_start(t
 
 @pytest.mark.slow
 def test_the_key_is_in_no_output_of_any_command(tmp_path: Path, hub: SandboxHub) -> None:
-    for arguments in (("budget",), ("ledger", "--json"), ("catalog", "--json"), ("call", "text-stats_count", "{}")):
+    for arguments in (
+        ("wallet",),
+        ("config", "--json"),
+        ("ledger", "--json"),
+        ("catalog", "--json"),
+        ("call", "text-stats_count", "{}"),
+    ):
         done = command(tmp_path, *arguments, env=account(hub))
         assert hub.api_key not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_holds_in_all_it_claims_and_leaves_only_what_was_bought(tmp_path: Path) -> None:
     done = command(tmp_path, "demo", "--output", str(tmp_path / "bought"), env={"TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout + done.stderr

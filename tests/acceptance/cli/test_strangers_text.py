@@ -89,6 +89,7 @@ def test_an_id_in_the_ledger_forges_no_row_of_an_export_and_json_keeps_it(state:
     assert call["transaction_id"] == DIRTY
 
 
+@pytest.mark.slow
 def test_a_header_that_is_refused_forges_no_line_of_the_log(tmp_path: Path) -> None:
     arguments = ["--port", "0", "--hub", "http://127.0.0.1:9", "--state-dir", str(tmp_path)]
     with running("serve", "--transport", "http", *arguments) as process:

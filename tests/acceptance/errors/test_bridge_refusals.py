@@ -42,6 +42,8 @@ match = "bolt/desk*"
 total_usdc = "0.015"
 """
 
+NOTHING_LEFT = Step("", "nobody")
+
 # What is asked for: code, and then type, actor, tool.
 ASKED: dict[str, tuple[str, dict[str, Any], str, Step]] = {
     "a price over the cap": ("bolt_shrine_write", EXAMPLE, "PER_CALL_LIMIT", Step("find_cheaper", "agent", "jecp_search")),
@@ -55,7 +57,7 @@ ASKED: dict[str, tuple[str, dict[str, Any], str, Step]] = {
     "a tool that does not exist": ("acme_desk_wriite", EXAMPLE, "TOOL_NOT_FOUND", Step("discover", "agent", "jecp_search")),
     "a name that no action has": ("jecp_call", {"tool": "acme/dask:write", "arguments": EXAMPLE}, "TOOL_NOT_FOUND", Step("discover", "agent", "jecp_search")),
     "an action that is set aside": ("jecp_call", {"tool": "data/union:join", "arguments": EXAMPLE}, "TOOL_QUARANTINED", Step("discover", "agent", "jecp_search")),
-    "a registration when there is one": ("jecp_register", {}, "ALREADY_REGISTERED", Step("use_account", "agent", "jecp_wallet")),
+    "a registration when there is one": ("jecp_register", {}, "ALREADY_REGISTERED", NOTHING_LEFT),
     "a call id that nobody has": ("jecp_status", {"call_id": "call_nobody"}, "CALL_NOT_FOUND", Step("list_calls", "agent", "jecp_status")),
     "an amount that is none": ("jecp_search", {"query": "x", "max_price_usdc": "much"}, "INVALID_ARGUMENTS", Step("fix_input", "agent", "jecp_describe")),
 }  # fmt: skip
@@ -84,7 +86,7 @@ async def strict(
 def told(result: Any) -> tuple[str, str, Step]:
     """An error's code, charge and next step, its shape checked."""
     error = error_of(result)
-    step = error["next_action"]
+    step = error.get("next_action", {"type": "", "actor": "nobody"})
     assert (step["actor"] == "agent") == ("tool" in step)
     return error["error"]["code"], error["charged"], Step(step["type"], step["actor"], step.get("tool"))
 
@@ -147,7 +149,31 @@ async def test_a_hub_that_is_away_was_sent_nothing_and_the_same_call_works_when_
     async with seated(f"http://127.0.0.1:{port}", tmp_path, agent=OURS, awaits=PLAIN) as client:
         result = await client.call_tool(PLAIN, EXAMPLE)
         assert told(result) == ("HUB_UNREACHABLE", "no", Step("retry_after", "agent", PLAIN))
+        found = output_of(await client.call_tool("jecp_search", {"query": "desk"}))
+        [away] = found["unreachable"]
+        assert found["results"]
+        assert (away["source"], away["code"]) == (f"http://127.0.0.1:{port}", "HUB_UNREACHABLE")
+        assert away["known_offers"] >= len(found["results"])
+        assert output_of(await client.call_tool("jecp_wallet", {}))["unreachable"][0]["since"] == away["since"]
         with open_stage(port=port):
+            output_of(await follow(client, result))
+
+
+@pytest.mark.slow
+async def test_a_hub_that_is_away_at_the_very_first_start_is_no_empty_catalog_and_sells_when_it_is_there(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    buying = {"tool": PLAIN, "arguments": EXAMPLE}
+    async with seated(f"http://127.0.0.1:{port}", tmp_path, agent=OURS) as client:
+        for tool, arguments in (("jecp_search", {}), ("jecp_describe", {"tool": PLAIN}), ("jecp_call", buying)):
+            result = await client.call_tool(tool, arguments)
+            assert told(result) == ("HUB_UNREACHABLE", "no", Step("retry_after", "agent", tool))
+            assert "nothing of its catalog is known from before" in error_of(result)["error"]["message"]
+        assert output_of(await client.call_tool("jecp_wallet", {}))["unreachable"][0]["known_at"] is None
+        with open_stage(port=port), anyio.fail_after(60):
+            while PLAIN not in await names(client):
+                await anyio.sleep(0.05)
             output_of(await follow(client, result))
 
 

@@ -158,10 +158,7 @@ async def perform(hub: Stage, era: str, state: Path) -> Performance:
 
 
 PAIRS = [
-    pytest.param((REFERENCE, "2025"), marks=pytest.mark.slow),
-    (SPEC, "2026"),
-    pytest.param((REFERENCE, "2026"), marks=pytest.mark.slow),
-    pytest.param((SPEC, "2025"), marks=pytest.mark.slow),
+    pytest.param((dialect, year), marks=pytest.mark.slow) for dialect in (REFERENCE, SPEC) for year in ("2025", "2026")
 ]
 
 
@@ -245,7 +242,7 @@ def test_every_ready_call_is_accepted_and_every_repeated_one_gets_its_answer(per
             case "jecp_topup":
                 assert shown["next_action"]["actor"] == "human"
             case _:
-                assert shown == {"wrote": case.label}, case
+                assert shown["output"] == {"wrote": case.label}, case
 
 
 def test_the_attempts_of_one_call_are_one_request_to_the_byte(performance: Performance) -> None:

@@ -29,7 +29,7 @@ class HeldUp(Pins):
     """Pins that take as long as the test wants."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, HUB, CatalogSettings(), SystemClock())
+        super().__init__(path, [HUB], CatalogSettings(), SystemClock())
         self.gate = threading.Event()
         self.gate.set()
         self.begun = threading.Event()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.cli.checks.paid_http import paid_http_findings
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.paid_http_check import examine_paid_http
 from jecp_mcp.settings import Settings
 from jecp_mcp.settings.wallet_key import FILE, WalletKey, store_wallet_key
 from jecp_mcp.wire.x402 import secp256k1
@@ -21,7 +21,7 @@ SECRET = b"\x05" * 32
 
 
 async def findings(start: Start) -> list[tuple[str, str]]:
-    return [(one.level.value, f"{one.what} {one.mend}") for one in await examine_paid_http(start)]
+    return [(one.level.value, f"{one.what} {one.mend}") for one in await paid_http_findings(start)]
 
 
 async def test_it_says_the_address_and_what_it_holds(tmp_path: Path, shop: PaidHttp) -> None:
@@ -55,6 +55,6 @@ async def test_it_says_what_is_missing_and_how_to_mend_it(tmp_path: Path, monkey
     (tmp_path / FILE).chmod(0o644)
     [(level, what)] = await findings(Start(configured(), tmp_path, None))
     assert (level, "other users" in what) == ("fault", True)
-    monkeypatch.setattr(secp256k1, "find_spec", lambda _: None)
+    monkeypatch.setattr("jecp_mcp.extras.find_spec", lambda _: None)
     [(level, what)] = await findings(Start(configured(), tmp_path, None))
-    assert (level, "pip install" in what) == ("fault", True)
+    assert (level, "[x402]" in what) == ("fault", True)

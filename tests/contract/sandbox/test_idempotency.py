@@ -98,7 +98,7 @@ def test_a_restart_keeps_agents_money_answers_nonces_rates_and_the_catalog(tmp_p
     config = SandboxConfig(data=tmp_path / "state" / "hub.sqlite", dialect=dialect, clock=clock)
     with running(config) as ready, controlled(ready) as http:
         buyer = Buyer(dialect, http, ready["agent_id"], ready["api_key"], clock)
-        assert buyer.books()["balance_usdc"] == "0.50"
+        assert buyer.books()["balance_usdc"] == "20.00"
         assert buyer.books()["free_calls_remaining"] == 100
         buyer.publish(manifest(), manifest(capability="second"), manifest(capability="third"))
         http.post("/sandbox/catalog", json={"remove": "lab/third"}).raise_for_status()

@@ -35,7 +35,7 @@ class AskingDispatcher(ToolDispatcher):
     """A dispatcher whose only purchases are those a person approved."""
 
     def __init__(self, shop: Shop) -> None:
-        super().__init__(shop.dispatcher._deps, shop.store, ArgumentChecks())
+        super().__init__(shop.dispatcher._deps, ArgumentChecks())
         self.price = 750_000
         self.bought = 0
         self.links = 0

@@ -124,7 +124,7 @@ async def test_a_host_that_takes_so_many_tools_is_shown_no_more(tmp_path: Path) 
         for host in ("windsurf-client", "Visual Studio Code", "unknown", "claude-code"):
             async with as_host(server, host, "legacy") as client:
                 counts[host] = len(await tools_of(client))
-    assert counts == {"windsurf-client": 100, "Visual Studio Code": 128, "unknown": 100, "claude-code": 159}
+    assert counts == {"windsurf-client": 100, "Visual Studio Code": 128, "unknown": 100, "claude-code": 160}
 
 
 async def test_where_each_action_is_a_tool_by_the_operators_word_none_is_left_out(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ async def test_where_each_action_is_a_tool_by_the_operators_word_none_is_left_ou
     async with serving(tmp_path, mode="direct") as (shop, _, server):
         shop.registry.publish(catalog(many))
         async with as_host(server, "windsurf-client", "legacy") as client:
-            assert len(await tools_of(client)) == 159
+            assert len(await tools_of(client)) == 160
 
 
 class Told:

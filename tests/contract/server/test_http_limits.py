@@ -15,6 +15,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 import uvicorn
+from starlette.routing import Route
 
 from jecp_mcp.server import http_guard, http_limits
 from jecp_mcp.server.http_guard import HttpGuard
@@ -116,7 +117,9 @@ async def serving(limits: HttpLimits) -> AsyncIterator[Running]:
         running.ended += 1
         await changed()
 
-    running.guard = guard = HttpGuard(app, limits, [OPEN, "http://any.example:*"], streams=["/stream"], pages=["/page"])
+    running.guard = guard = HttpGuard(
+        app, limits, [OPEN, "http://any.example:*"], streams=["/stream"], pages=[Route("/page", app, methods=["GET"])]
+    )
     config = uvicorn.Config(
         guard,
         http=bounded_protocol(running.connections),

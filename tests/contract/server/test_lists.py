@@ -40,4 +40,4 @@ async def test_a_catalog_of_large_schemas_comes_in_pages_below_a_mebibyte(tmp_pa
                     break
     assert sum(sizes) > 1024 * 1024
     assert max(sizes) < 1024 * 1024
-    assert len(names) == len(set(names)) == 40 + 9
+    assert len(names) == len(set(names)) == 40 + 10

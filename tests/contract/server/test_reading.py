@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from mcp import Client
@@ -20,8 +20,9 @@ from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.server.elicitation import Askers
 from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.mcp_server import build_server
-from jecp_mcp.tools.prompts import INSTRUCTIONS
-from tests.contract.tools.shop import INVOICE, Shop, opened
+from jecp_mcp.settings import ToolSettings
+from jecp_mcp.tools.prompts import instructions
+from tests.contract.tools.shop import ACTIONS, INVOICE, Shop, catalog, opened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ["legacy", "2026-07-28"])]
 
@@ -80,7 +81,7 @@ async def test_what_there_is_not_is_a_clear_error(tmp_path: Path, era: str, uri:
 
 async def test_files_come_in_pages_until_all_are_listed_once(tmp_path: Path, era: str) -> None:
     async with reading(tmp_path, era) as at:
-        put = [at.shop.store.put(b"%d" % number, "text/plain", "n", None).uri for number in range(230)]
+        put = [at.shop.store.put(b"%d" % number, "text/plain", "n", None, LOCAL).uri for number in range(230)]
         pages, cursor = list[list[str]](), None
         while True:
             page = await at.client.list_resources(cursor=cursor)
@@ -107,7 +108,7 @@ async def test_text_is_read_as_text_and_anything_else_as_bytes(
     tmp_path: Path, era: str, data: bytes, mime_type: str, text: bool
 ) -> None:
     async with reading(tmp_path, era) as at:
-        kept = at.shop.store.put(data, mime_type, "n", None)
+        kept = at.shop.store.put(data, mime_type, "n", None, LOCAL)
         [content] = (await at.client.read_resource(kept.uri)).contents
     read = content.text.encode() if text else base64.b64decode(content.blob)  # type: ignore[union-attr]
     assert (read, content.mime_type) == (data, mime_type)
@@ -120,7 +121,7 @@ async def test_a_file_too_large_for_a_message_says_where_it_is(
     tmp_path: Path, era: str, data: bytes, fits: bool
 ) -> None:
     async with reading(tmp_path, era) as at:
-        kept = at.shop.store.put(data, "text/plain", "n", None)
+        kept = at.shop.store.put(data, "text/plain", "n", None, LOCAL)
         if fits:
             answer = await at.client.read_resource(kept.uri)
             assert len(answer.model_dump_json(by_alias=True)) < 1024 * 1024
@@ -133,14 +134,16 @@ async def test_a_file_too_large_for_a_message_says_where_it_is(
         "path": str(kept.path),
         "size": len(data),
         "mimeType": "text/plain",
+        "tool": "jecp_file",
     }
+    assert f'jecp_file with {{"uri":"{kept.uri}"}}' in caught.value.error.message
     assert str(kept.path) in caught.value.error.message
     assert kept.path.stat().st_size == len(data)
 
 
 async def test_templates_are_listed_and_their_ids_completed(tmp_path: Path, era: str) -> None:
     async with reading(tmp_path, era) as at:
-        kept = at.shop.store.put(b"x", "text/plain", "n", None)
+        kept = at.shop.store.put(b"x", "text/plain", "n", None, LOCAL)
         templates = [one.uri_template for one in (await at.client.list_resource_templates()).resource_templates]
         action, artifact = (ResourceTemplateReference(uri=uri) for uri in templates)
         invoices = await at.complete(action, "id", "invoice")
@@ -203,5 +206,23 @@ async def test_prompts_carry_their_arguments_and_name_what_is_missing(tmp_path: 
 async def test_the_instructions_reach_the_host_and_cost_little(tmp_path: Path, era: str) -> None:
     # Only a client that asks what the server is hears them; one that knows the protocol beforehand need not ask.
     async with reading(tmp_path, "legacy" if era == "legacy" else "auto") as at:
-        assert at.client.instructions == INSTRUCTIONS
-    assert len(INSTRUCTIONS) / 4 <= 150
+        assert at.client.instructions == instructions("direct")
+        assert "can be bought at once, by name" in at.client.instructions
+
+
+@pytest.mark.parametrize("mode", ["direct", "search"])
+async def test_the_instructions_fit_how_actions_are_published_when_the_client_asks(
+    tmp_path: Path, era: str, mode: Literal["direct", "search"]
+) -> None:
+    async with opened(tmp_path, tools=ToolSettings(mode="auto", max_tools=2)) as shop:
+        server = build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10))
+        shop.registry.publish(catalog([INVOICE] if mode == "direct" else ACTIONS))
+        async with Client(server, mode="legacy" if era == "legacy" else "auto") as client:
+            said = client.instructions or ""
+            listed = {tool.name for tool in (await client.list_tools()).tools}
+    assert said == instructions(mode)
+    assert ("docs_invoice_render" in listed) == ("The actions in your tool list" in said)
+    assert ("never enters your tool list" in said) == (mode == "search")
+    for part in ("timed out", "jecp_status says which, for free", "cannot be corrected once it is paid for"):
+        assert part in said
+    assert len(said) / 4 <= 220

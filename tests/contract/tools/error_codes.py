@@ -22,8 +22,8 @@ _HEAD = """\
 # Error codes
 
 What stands in `error.code` of a failed call, or of an issue, when the bridge itself refuses: by the room that says so.
-"Charged" is what `charged` can be, "next" who can be the actor of `next_action`; a code without them is in no failed call,
-and nothing is charged. The protocol's own codes stand in [codes.py](../jecp_mcp/wire/jecp/codes.py), with what each proves
+"Charged" is what `charged` can be, "next" who can be the actor of `next_action`, or "nobody" where nothing is left to do; a
+code without them is in no failed call, and nothing is charged. The protocol's own codes stand in [codes.py](../jecp_mcp/wire/jecp/codes.py), with what each proves
 about money. Any other code of a Hub passes through unchanged.
 
 `python -m tests.contract.tools.error_codes` writes this page from the rooms' `codes.py`.

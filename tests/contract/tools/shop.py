@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from jecp_mcp.calls.pipeline import Calls
-from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.contents import Catalog, CatalogDiff
 from jecp_mcp.catalog.search import Finder
+from jecp_mcp.catalog.sources import AllOffers, Outage
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import PayeeError
+from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
@@ -160,6 +162,35 @@ def lost() -> Outcome:
 
 
 @dataclass
+class Source:
+    """Where the offers come from: away as long as a test says so; `back` is what its return brings."""
+
+    current: Catalog
+    name: str = ""
+    outage: Outage | None = None
+    back: Callable[[], None] | None = None
+    asked: int = 0
+
+    def subscribe(self, _callback: object) -> Callable[[], None]:
+        return lambda: None
+
+    def until_refresh(self) -> float:
+        return 0.0
+
+    async def refresh(self) -> CatalogDiff:
+        self.asked += 1
+        if self.back is not None:
+            self.outage = None
+            self.back()
+        elif self.outage is not None:
+            raise PayeeError(self.outage.code, self.outage.reason)
+        return CatalogDiff()
+
+    async def keep_fresh(self) -> None:
+        """Nobody keeps it fresh."""
+
+
+@dataclass
 class Shop:
     dispatcher: ToolDispatcher
     rail: Rail
@@ -168,6 +199,9 @@ class Shop:
     registry: ToolRegistry
     calls: Calls
     store: ArtifactStore
+    source: Source
+    published: Catalog
+    ledger: Ledger
 
 
 @asynccontextmanager
@@ -178,14 +212,18 @@ async def opened(
     mandate: Mapping[str, Any] | None = None,
     account: Account | None = None,
     artifacts: ArtifactSettings | None = None,
+    shared_disk: bool = True,
     tools: ToolSettings | None = None,
     goods: Sequence[Offer] = ACTIONS,
+    outage: Outage | None = None,
 ) -> AsyncIterator[Shop]:
     account = account or Account()
     clock, rail, ids = StillClock(), Rail(script, account), itertools.count(1)
     settings = tools or ToolSettings()
     registry = ToolRegistry(settings)
     published = catalog(goods)
+    source = Source(published, outage=outage)
+    shop: Shop
     registry.publish(published)
     policy = Policy.from_settings(MandateSettings(**(mandate or {})))
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
@@ -197,14 +235,16 @@ async def opened(
         mint=lambda: f"call_{next(ids):04}",
     )
     links, chosen = LinkPolicy(HUB), artifacts or ArtifactSettings()
-    store = ArtifactStore(path / "artifacts", chosen, clock)
+    store = ArtifactStore(path / "artifacts", chosen, clock, shared_disk=shared_disk)
     deps = ToolDeps(
         views=Views(registry, settings),
         registry=registry,
-        finder=Finder(lambda: published),
+        offers=AllOffers([source]),
+        finder=Finder(lambda: shop.published),
         calls=calls,
         wallet=Wallet(calls, policy, clock),
         results=Results(store, chosen, links),
+        store=store,
         hub=account,
         account=account,
         links=links,
@@ -212,7 +252,9 @@ async def opened(
     )
     try:
         async with calls.open():
-            yield Shop(ToolDispatcher(deps, store, ArgumentChecks()), rail, account, clock, registry, calls, store)
+            dispatcher = ToolDispatcher(deps, ArgumentChecks())
+            shop = Shop(dispatcher, rail, account, clock, registry, calls, store, source, published, ledger)
+            yield shop
     finally:
         await ledger.close()
 

@@ -30,8 +30,16 @@ def told(result: ToolResult) -> dict[str, Any]:
     """The output of a good result, which is the same in text and structured content."""
     assert isinstance(result.blocks[0], Text)
     assert not result.is_error, result.blocks[0].text
-    assert json.loads(result.blocks[0].text) == result.structured
-    return dict(result.structured or {})
+    shown = dict(result.structured or {})
+    shown = shown["output"] if "receipt" in shown else shown
+    assert json.loads(result.blocks[0].text.split("\n")[-1]) == shown
+    return dict(shown)
+
+
+def receipt(result: ToolResult) -> str:
+    """The first line of a paid result."""
+    assert isinstance(result.blocks[0], Text)
+    return result.blocks[0].text.split("\n")[0]
 
 
 def error(result: ToolResult) -> dict[str, Any]:
@@ -56,7 +64,8 @@ def test_no_argument_of_ours_can_change_policy_approve_or_name_an_idempotency_ke
     arguments = {name for card in OWN.values() for name in card.input_schema["properties"]}
     assert arguments == {
         "tool", "arguments", "name", "query", "namespace", "tags", "max_price_usdc", "limit", "call_id", "amount_usd",
-        "prepared_id", "reason", "url", "method", "headers", "body", "json", "known_fields", "max_usdc", "replaces",
+        "prepared_id", "reason", "uri", "offset", "url", "method", "headers", "body", "json", "known_fields", "max_usdc",
+        "replaces",
     }  # fmt: skip
     assert all(card.input_schema["additionalProperties"] is False for card in OWN.values())
 
@@ -107,7 +116,7 @@ async def test_an_action_is_bought_by_its_own_name_and_by_jecp_call_alike(
     async with opened(tmp_path) as shop:
         result = await shop.dispatcher.call(tool, arguments, ME)
     assert told(result) == {"done": True}
-    assert result.blocks[-1] == Text("Paid $0.05 to docs (tx tx_1); balance $0.43. Call call_0001.")
+    assert receipt(result) == "Paid $0.05 to docs (tx tx_1); balance $0.43; budget left $1.95. Call call_0001."
 
 
 async def test_wrong_arguments_are_refused_before_anything_is_sent_and_the_step_leads_to_the_schema(
@@ -233,8 +242,8 @@ async def test_a_lost_answer_is_fetched_by_its_status_and_paid_once(tmp_path: Pa
         result = await follow(shop, found)
         wallet = told(await shop.dispatcher.call("jecp_wallet", {}, ME))
     assert told(result) == {"done": True}
-    assert result.blocks[-1] == Text(
-        "Already paid $0.05 to docs (tx tx_1); not charged again; balance $0.43. Call call_0001."
+    assert receipt(result) == (
+        "Already paid $0.05 to docs (tx tx_1); not charged again; budget left $1.95. Call call_0001."
     )
     assert shop.rail.sent == [("call_0001", False), ("call_0001", True)]
     assert (wallet["charged_usdc"], wallet["held_usdc"]) == ("0.05", "0.00")
@@ -384,7 +393,7 @@ async def test_status_lists_the_latest_calls_of_this_principal_only(tmp_path: Pa
 async def test_a_second_account_is_not_made(tmp_path: Path) -> None:
     async with opened(tmp_path) as shop:
         found = error(await shop.dispatcher.call("jecp_register", {}, ME))
-    assert (found["error"]["code"], found["next_action"]["tool"]) == ("ALREADY_REGISTERED", "jecp_wallet")
+    assert (found["error"]["code"], "next_action" in found) == ("ALREADY_REGISTERED", False)
 
 
 @pytest.mark.parametrize(
@@ -435,7 +444,7 @@ async def test_a_file_of_a_paid_call_is_listed_and_read_by_its_address(tmp_path:
     output = {"artifact": {"content_type": "application/pdf", "data_base64": base64.b64encode(pdf).decode()}}
     async with opened(tmp_path, lambda request, _: charged(request, output)) as shop:
         shown = told(await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME))
-        *_, listed = (await shop.dispatcher.resources.page(None)).entries
+        *_, listed = (await shop.dispatcher.resources.page(None, ME)).entries
         read = await shop.dispatcher.resources.read(shown["artifact"]["uri"], ME)
         with pytest.raises(ToolFault):
             await shop.dispatcher.resources.read("jecp://artifact/../ledger.sqlite", ME)

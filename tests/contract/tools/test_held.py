@@ -31,7 +31,8 @@ def pull(shop: Shop) -> None:
 
 
 async def told(shop: Shop, tool: str, arguments: dict[str, Any]) -> Any:
-    return (await shop.dispatcher.call(tool, arguments, ME)).structured
+    shown = (await shop.dispatcher.call(tool, arguments, ME)).structured or {}
+    return shown["output"] if "receipt" in shown else shown
 
 
 async def test_no_way_leads_to_a_held_action(tmp_path: Path) -> None:

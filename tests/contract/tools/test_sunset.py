@@ -35,7 +35,8 @@ async def notices(path: Path, tool: str, at: str | None = None) -> list[str]:
     async with opened(path, answer, goods=[*ACTIONS, ENDING, ALONE]) as shop:
         result = await shop.dispatcher.call(tool, {"n": 1}, ME)
     assert not result.is_error
-    return [block.text for block in result.blocks if isinstance(block, Text) and block.text.startswith("Notice")]
+    assert isinstance(result.blocks[0], Text)
+    return [line for line in result.blocks[0].text.split("\n") if line.startswith("Notice")]
 
 
 async def test_the_description_names_the_date_and_the_tool_that_takes_its_place(tmp_path: Path) -> None:

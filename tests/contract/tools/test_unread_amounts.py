@@ -57,7 +57,7 @@ async def test_the_receipt_the_status_and_the_ledger_tell_no_figure_of_the_hubs(
 ) -> None:
     async with opened(tmp_path, saying(amount), mandate={"daily_usdc": "1000"}) as shop:
         bought = await buy(shop)
-        line = words(bought).splitlines()[-1]
+        line = words(bought).splitlines()[0]
         assert f"how much cannot be read from its answer, so ${counts} counts as spent" in line
         assert "Paid $" not in line
         receipt = bought.meta["jecp-mcp/billing"]

@@ -247,7 +247,7 @@ def test_what_is_in_the_file_is_told_by_kind(ledger: Path, tmp_path: Path) -> No
     forgotten(ledger)
     with opened(bought(ledger)) as connection:
         connection.execute("PRAGMA user_version = 9999")
-    assert "pip install --upgrade jecp-mcp" in [one.mend for one in faults(ledger)]
+    assert "update jecp-mcp" in [one.mend for one in faults(ledger)]
     # Beside it lies what is a copy of a ledger, and what cannot be looked at.
     ledger.unlink()
     back_up(bought(tmp_path / "other.sqlite"), ledger.with_name("copy"))

@@ -165,7 +165,7 @@ async def test_what_left_no_trace_is_told_by_number(path: Path) -> None:
     [told] = [words for words in done if "nothing is left" in words]
     assert "calls number 1 to " in told
     [kept] = [words for words in done if "no call that can be read explains" in words]
-    assert "jecp-mcp reconcile" in kept
+    assert "count as spent until you rule on them" in kept
     assert await counted(path) == SPENT
 
 

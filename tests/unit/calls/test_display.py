@@ -8,6 +8,7 @@ import html
 import io
 import json
 import random
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -18,8 +19,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jecp_mcp.calls import display
-from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN, arguments, words
+from jecp_mcp.calls.display import MOST_DEPTH, MOST_SHOWN, arguments, members, words
 from jecp_mcp.cli.output_filter import VisibleText
+from jecp_mcp.pages import ReaderTime
 from jecp_mcp.server import approvals, approvals_html
 
 MARK = "\u200e"
@@ -296,12 +298,19 @@ def on_a_terminal(text: str) -> str:
 
 
 def on_a_page(text: str) -> str:
-    fields = dict.fromkeys(
-        ("because", "action", "payee", "principal", "expires_at", "code", "at_most_usdc", "for"), "x"
-    )
-    shown = approvals_html.whole_question({**fields, "exact": True, "arguments": text}, "token")
+    fields = dict.fromkeys(("because", "action", "payee", "principal", "code", "at_most_usdc", "for"), "x")
+    fields |= dict.fromkeys(("asked_at", "expires_at"), "2026-11-27T12:00:00.000Z")
+    session = approvals_html.Session("token", ReaderTime.here(0))
+    shown = approvals_html.whole_question({**fields, "exact": True, "arguments": text}, session)
     page = bytes(approvals._page(shown).body).decode()
-    return html.unescape(page.partition("<pre>")[2].partition("</pre>")[0])
+    table = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td><pre>\n(.*?)</pre></td></tr>", page, re.DOTALL)
+    if not table:
+        return "{}" if "<h2>Arguments</h2><p>none</p>" in page else html.unescape(page.partition("<pre>\n")[2].partition("</pre>")[0])  # fmt: skip
+    # As the table was made of it: a cell of its own needs no quotes round a name, nor a mark behind it.
+    names = [name for name, _ in members(text) or []]
+    assert [html.unescape(name) for name, _ in table] == [name.rstrip("\u200e")[1:-1] or '""' for name in names]
+    told = ((name, html.unescape(value).replace("\n", "\n  ")) for name, (_, value) in zip(names, table, strict=True))
+    return "{\n" + ",\n".join(f"  {name}: {value}" for name, value in told) + "\n}"
 
 
 @pytest.mark.parametrize("show", [on_a_terminal, on_a_page])
@@ -331,3 +340,22 @@ def test_arguments_reach_a_person_as_they_were_made_visible(
 )
 def test_the_mark_passes_nowhere_else(show: Callable[[str], str], text: str) -> None:
     assert show(text) == text.replace(MARK, r"\u200e")
+
+
+@given(given_=st.dictionaries(st.text(max_size=6), GIVEN | st.text() | st.none() | st.integers()))
+@example({"": [], "a": {}, '": {': ["  "], "b\\": {"c": ["d"]}})
+@example({"\u05d0": "\u05d1", "x": {"\u05d0": "\u05d1,"}})
+def test_a_table_has_every_argument_once_under_its_own_name_and_whole(given_: dict[str, Any]) -> None:
+    shown = arguments(given_, 10**6)
+    assert shown is not None
+    rows = members(shown)
+    assert rows is not None
+    assert [json.loads(name.rstrip(MARK)) for name, _ in rows] == list(given_)
+    for (_, value), one in zip(rows, given_.values(), strict=True):
+        [alone] = members(arguments({"x": one}, 10**6) or "") or []
+        assert value == alone[1]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "x", "{\n}x", '{"a": 1}', "{\n  a: 1\n}", "{\n    1\n}"])
+def test_what_is_no_object_of_lines_has_no_members(text: str) -> None:
+    assert members(text) is None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import anyio
 import pytest
 
 from jecp_mcp.calls import consent_refusals, refusals
@@ -17,8 +19,9 @@ from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerUnavailable, WireError
+from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, LedgerUnavailable, WireError
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.records import CallRow, Meter, NotGood, OverLimit
 from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.mandate.windows import Window
@@ -86,7 +89,7 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.standing(row(State.RECONCILED_CHARGED)), "CALL_OVER", "It was charged 0.00003 USDC."),
     (lambda: refusals.standing(row(State.RELEASED)), "CALL_OVER", "ended without an answer. It was not charged."),
     (lambda: refusals.standing(row(State.RECONCILED_FREE)), "CALL_OVER", "It was not charged."),
-    (lambda: refusals.standing(row(State.WRITTEN_OFF)), "CALL_WRITTEN_OFF", "0.00007 USDC count as spent. Tell the user"),
+    (lambda: refusals.standing(row(State.WRITTEN_OFF)), "CALL_WRITTEN_OFF", "0.00007 USDC count as spent."),
     (lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, "no host"), "APPROVAL_REQUIRED", "in the chat: no host. Nothing was"),
     (lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", "in the chat: nobody answered. Nothing"),
     (lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, ""), "APPROVAL_REQUIRED", f"Until {SINCE} the user can"),
@@ -162,21 +165,21 @@ def test_a_full_limit_says_what_is_left_and_when_more_returns() -> None:
         "limit": "daily_usdc", "limit_usdc": "0.0001", "used_usdc": "0.00009", "remaining_usdc": "0.00001",
         "needed_usdc": "0.00002", "resets_at": SINCE,
     }  # fmt: skip
-    assert said.message.endswith(f"Nothing was charged. Call again when enough room returns, at {SINCE}.")
+    assert said.message.endswith(f"Nothing was charged. Enough room returns at {SINCE}.")
 
 
 @pytest.mark.parametrize(
     ("hold", "resets_at", "when"),
     [
-        (100, AT, f"Call again when enough room returns, at {SINCE}."),
-        (100, None, "It does not refill by itself, so tell the user and stop."),
-        (101, AT, "This action costs more than the whole limit: choose a cheaper one, or tell the user."),
+        (100, AT, f"Enough room returns at {SINCE}."),
+        (100, None, "It does not refill by itself."),
+        (101, AT, "That is more than the whole limit."),
     ],
 )
 def test_waiting_is_advised_only_where_it_helps(hold: int, resets_at: int | None, when: str) -> None:
     said = refusals.limit_reached(over(90, 100, resets_at), hold)
     assert said.message.endswith(when)
-    assert ("resets_at" in said.details) is when.startswith("Call again")
+    assert ("resets_at" in said.details) is when.startswith("Enough room")
 
 
 def test_a_limit_that_was_passed_leaves_nothing_and_not_less() -> None:
@@ -290,3 +293,27 @@ def test_a_question_is_known_by_everything_that_a_person_agreed_to() -> None:
     ]  # fmt: skip
     assert len({ASKED.digest, *(other.digest for other in others)}) == 9
     assert replace(ASKED, arguments={"x": 1}).digest == ASKED.digest, "the fingerprint stands for the arguments"
+
+
+@pytest.mark.parametrize("told", [refusals.ledger_trouble, refusals.unreadable])
+def test_how_a_ledger_is_mended_is_told_to_no_model_which_might_do_it(
+    told: Callable[[LedgerError], Refusal], tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+
+    async def fault() -> LedgerError | None:
+        first = open_ledger(path)
+        await first.totals()
+        await first.close()
+        path.unlink()
+        ledger = open_ledger(path)
+        try:
+            return ledger.fault
+        finally:
+            await ledger.close()
+
+    found = anyio.run(fault)
+    assert isinstance(found, LedgerDamaged)
+    assert "to begin with nothing spent, remove ledger.sqlite.lock" in str(found)
+    assert f"{path} is gone, though it was written before." in told(found).message
+    assert "remove" not in told(found).message

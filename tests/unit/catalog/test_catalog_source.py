@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from jecp_mcp.catalog.contents import CatalogDiff
+from jecp_mcp.catalog.sources import Outage
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import HttpAnswer
 from jecp_mcp.rails.jecp import catalog_source as module
@@ -259,6 +260,47 @@ async def test_a_snapshot_of_another_hub_or_filter_is_not_used(hub, clock, tmp_p
     other = CatalogSource(hub, "https://other.example", path, CatalogSettings(), clock)
     assert dict(other.current.actions) == {}
     assert dict(make(hub, clock, path, namespaces=("acme",)).current.actions) == {}
+
+
+async def test_a_hub_that_never_answered_is_away_until_it_does(hub, clock):
+    source = make(hub, clock)
+    began = clock.now()
+    clock.at += 3_000
+    assert source.outage == Outage(HUB, "HUB_UNREACHABLE", "it has not answered yet", began)
+    hub.before = unreachable
+    with pytest.raises(PayeeError):
+        await source.refresh()
+    assert source.outage.since == began
+    assert source.outage.reason.startswith("the Hub's catalog could not be fetched: the Hub cannot be reached")
+    hub.before = None
+    await source.refresh()
+    assert source.outage is None
+
+
+async def test_an_outage_begins_with_the_first_failure_and_tells_what_is_remembered(hub, clock, tmp_path):
+    await make(hub, clock, tmp_path / "catalog").refresh()
+    known_at = clock.now()
+    source = make(hub, clock, tmp_path / "catalog")
+    assert source.outage is None
+    hub.before = unreachable
+    since = clock.at = clock.at + 60_000
+    for _ in range(2):
+        with pytest.raises(PayeeError):
+            await source.refresh()
+        assert (source.outage.since, source.outage.offers, source.outage.known_at) == (since, 4, known_at)
+        clock.at += 60_000
+
+
+async def test_an_outage_tells_when_the_hub_is_asked_again(hub, clock):
+    hub.before = unreachable
+    source, pauses = await loop_for(hub, clock, 1)
+    clock.ticks -= pauses[0]
+    assert source.outage.again_in == pauses[0]
+    assert not source.outage.asks_to_wait
+    hub.before = lambda *_: HttpAnswer(429, {"retry-after": "500"}, b"")
+    with pytest.raises(PayeeError):
+        await source.refresh()
+    assert (source.outage.code, source.outage.again_in, source.outage.asks_to_wait) == ("RATE_LIMITED", 500, True)
 
 
 async def loop_for(hub: FakeHub, clock: FakeClock, rounds: int, **more) -> tuple[CatalogSource, list[float]]:

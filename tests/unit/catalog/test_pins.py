@@ -79,7 +79,7 @@ def test_a_rug_pull_is_held_by_the_process_that_watched_it(tmp_path: Path, what:
         assert watching.vet(catalog(SEEN, OTHER)).held == {}
         found = watching.vet(catalog(pulled, OTHER), [SEEN.key]).held
         assert set(found) == {SEEN.key}
-        assert "jecp-mcp catalog --changes" in found[SEEN.key]
+        assert "Its operator can look at it and approve it" in found[SEEN.key]
         # What is not touched stays held, and what goes back to what it was does not.
         newcomer = offer("acme/count:lines", description="Counts the lines of a text instead.")
         assert set(watching.vet(catalog(pulled, OTHER, newcomer), [newcomer.key]).held) == {SEEN.key}

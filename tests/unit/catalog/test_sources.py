@@ -10,7 +10,7 @@ import pytest
 
 from jecp_mcp.catalog.contents import Catalog, CatalogDiff
 from jecp_mcp.catalog.rows import Rows
-from jecp_mcp.catalog.sources import AllOffers
+from jecp_mcp.catalog.sources import LOOK_SECONDS, AllOffers, Outage
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.errors import PayeeError
@@ -30,6 +30,7 @@ class Shop:
         self.current = Catalog("r1", Rows.of(offers), (("odd", "no price"),), UnixMs(len(name)), frozenset({name}))
         self.callbacks: list[Callable[[CatalogDiff], Awaitable[None] | None]] = []
         self.refreshed = 0
+        self.outage = None if fault is None else Outage(name, fault.code, fault.message, UnixMs(5))
 
     def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
         self.callbacks.append(callback)
@@ -99,10 +100,42 @@ async def test_a_change_of_one_is_told_with_all_of_them_current() -> None:
 
 
 async def test_every_source_is_asked_though_one_is_away() -> None:
-    away, there = Shop("away", fault=PayeeError("HUB_UNREACHABLE", "down")), Shop("there")
-    with pytest.raises(PayeeError, match="down"):
-        await AllOffers([away, there]).refresh()
+    away, there = Shop("away", fault=PayeeError("HUB_UNREACHABLE", "down")), Shop("there", OTHER)
+    offers = AllOffers([away, there])
+    await offers.refresh()
     assert (away.refreshed, there.refreshed) == (1, 1)
+    assert [(one.source, one.code, one.reason) for one in offers.outages] == [("away", "HUB_UNREACHABLE", "down")]
+    assert OTHER.key in offers.current.actions
+
+
+async def test_only_who_is_away_is_asked_again_and_not_at_every_look() -> None:
+    away, there = Shop("away", fault=PayeeError("HUB_UNREACHABLE", "down")), Shop("there")
+    offers = AllOffers([away, there])
+    await offers.look_again()
+    await offers.look_again()
+    assert (away.refreshed, there.refreshed) == (1, 0)
+
+
+async def test_who_asked_to_be_left_alone_is_not_asked_again() -> None:
+    busy = Shop("busy", fault=PayeeError("RATE_LIMITED", "wait"))
+    assert busy.outage is not None
+    busy.outage = replace(busy.outage, asks_to_wait=True)
+    await AllOffers([busy]).look_again()
+    assert busy.refreshed == 0
+
+
+async def test_a_source_that_swallows_requests_holds_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jecp_mcp.catalog.sources.LOOK_SECONDS", LOOK_SECONDS / 200)
+    away, other = (Shop(name, fault=PayeeError("HUB_UNREACHABLE", "down")) for name in ("away", "other"))
+
+    async def silence() -> CatalogDiff:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    monkeypatch.setattr(away, "refresh", silence)
+    with anyio.fail_after(60):
+        await AllOffers([away, other]).look_again()
+    assert other.refreshed == 1
 
 
 async def test_every_source_is_kept_fresh() -> None:

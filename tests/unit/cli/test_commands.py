@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import re
+import shlex
 import stat
 import sys
 from collections.abc import Iterator
@@ -16,16 +18,19 @@ import click
 import pytest
 
 from jecp_mcp.catalog import snapshot
-from jecp_mcp.cli.main import _run, jecp_mcp
-from jecp_mcp.clock import UnixMs
+from jecp_mcp.cli.main import SECTIONS, _run, jecp_mcp
+from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.caps import meters_for
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.records import Conclusion, Reservation
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.settings import MandateSettings
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
+from jecp_mcp.settings import CatalogSettings, MandateSettings
+from tests.unit.catalog.hubs import FakeHub, capability
 
+AWAY = "http://127.0.0.1:9"
 LIMITS = '[{"match":"docs/*","daily_usdc":"1.00","per_call_usdc":"0.10"}]'
 
 
@@ -136,36 +141,38 @@ def test_the_ledger_can_be_cut(run: Any, state: Path) -> None:
     assert [row["call_id"] for row in json.loads(run("ledger", "--json", "--limit", "2")[1])] == ["call_2", "call_1"]
 
 
-def test_the_budget_shows_every_window_and_the_sums(run: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wallet_shows_every_limit_and_the_sums(run: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JECP_MCP_MANDATE__LIMITS", LIMITS)
     monkeypatch.setenv("JECP_MCP_MANDATE__TOTAL_USDC", "50")
     bought(state, call_id="call_first", price=50_000, charged=30_000)
     bought(state, call_id="call_second", price=70_000, charged=None)
-    status, out, _ = run("budget", "--json")
+    status, out, _ = run("wallet", "--json")
     assert status == 0
     shown = json.loads(out)
-    windows = {one["label"]: one for one in shown["windows"]}
-    assert set(windows) == {"daily_usdc", "total_usdc", "limits[docs/*].daily_usdc"}
-    day = windows["daily_usdc"]
+    limits = {one["limit"]: one for one in shown["limits"]}
+    assert set(limits) == {
+        "daily_usdc",
+        "total_usdc",
+        "limits[docs/*].daily_usdc",
+        "limits[docs/*].per_call_usdc",
+    }
+    day = limits["daily_usdc"]
     assert (day["used_usdc"], day["limit_usdc"], day["remaining_usdc"]) == ("0.10", "2.00", "1.90")
     assert day["resets_at"].endswith("Z")
-    assert windows["limits[docs/*].daily_usdc"]["remaining_usdc"] == "0.90"
-    assert shown["totals"] == {"charged_usdc": "0.03", "held_usdc": "0.07", "in_doubt_usdc": "0.07", "calls": 2}
-    assert {one["label"]: one["limit_usdc"] for one in shown["per_call"]} == {
-        "per_call_usdc": "0.25",
-        "limits[docs/*].per_call_usdc": "0.10",
-    }
-
-
-def test_the_budget_is_a_table_for_people(run: Any) -> None:
-    status, out, _ = run("budget")
-    assert status == 0
-    assert "daily_usdc" in out
-    assert "2.00" in out
+    assert limits["limits[docs/*].daily_usdc"]["remaining_usdc"] == "0.90"
+    assert limits["limits[docs/*].per_call_usdc"] == {"limit": "limits[docs/*].per_call_usdc", "limit_usdc": "0.10"}
+    sums = ("0.03", "0.07", "0.07", 2, "0.25")
+    names = ("charged_usdc", "held_usdc", "in_doubt_usdc", "calls", "per_call_usdc")
+    assert tuple(shown[name] for name in names) == sums
+    assert [one["call_id"] for one in shown["open_holds"]] == ["call_second"]
+    assert (shown["balance_usdc"], shown["ledger"]) == (None, str(state / "ledger.sqlite"))
+    for_people = run("wallet")[1]
+    for words in ("not told yet", "daily_usdc", "1.90", "call_second", "in_doubt", str(state)):
+        assert words in for_people, words
 
 
 def test_the_state_folder_is_private(run: Any, state: Path) -> None:
-    run("budget")
+    run("wallet")
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     assert stat.S_IMODE((state / "ledger.sqlite").stat().st_mode) == 0o600
 
@@ -173,11 +180,17 @@ def test_the_state_folder_is_private(run: Any, state: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("budgt",), "did you mean budget?"),
+        (("walet",), "did you mean wallet?"),
+        (("budget",), "did you mean wallet?"),
+        (("jecp_wallet",), "did you mean wallet?"),
+        (("catalog", "invoice", "pdf"), "did you mean `jecp-mcp search 'invoice pdf'`?"),
+        (("refund", "call_1"), "needs both a CALL_ID and a --reason"),
+        (("topup", "7"), "5, 20, 100 USD"),
+        (("completion", "tcsh"), "tcsh"),
         (("nonsense",), "there are serve, demo"),
-        (("budget", "--bogus"), "--bogus"),
-        (("budget", "--config", "/nonexistent/x.toml"), "/nonexistent/x.toml: there is no such file"),
-        (("budget", "--hub", "http://jecp.dev"), "hub.base_url: plain http"),
+        (("wallet", "--bogus"), "--bogus"),
+        (("wallet", "--config", "/nonexistent/x.toml"), "/nonexistent/x.toml: there is no such file"),
+        (("wallet", "--hub", "http://jecp.dev"), "hub.base_url: plain http"),
         (("serve", "--transport", "carrier-pigeon"), "carrier-pigeon"),
         (("serve", "--sandbox", "--hub", "https://jecp.dev"), "--sandbox brings its own Hub"),
         (("serve", "--port", "99999"), "99999"),
@@ -224,6 +237,53 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line_and_status_1(run: Any, a
     assert len(err.splitlines()) == 1
 
 
+def test_what_became_of_a_call_is_known_without_a_hub(run: Any, state: Path) -> None:
+    bought(state, call_id="call_first", price=50_000, charged=30_000)
+    bought(state, call_id="call_second", price=70_000, charged=None)
+    for arguments in (("status",), ("status", "call_second")):
+        status, out, _ = run(*arguments, "--hub", "http://127.0.0.1:9")
+        assert (status, "call_second" in out, "in_doubt" in out, "not known" in out) == (0, True, True, True)
+    # Its answer is still to come, for whoever asks then.
+    rows = {row["call_id"]: row for row in json.loads(run("ledger", "--json")[1])}
+    assert rows["call_second"]["delivered"] is False
+    status, out, err = run("status", "call_third", "--json", "--hub", "http://127.0.0.1:9")
+    assert (status, json.loads(out)["error"]["code"]) == (1, "CALL_NOT_FOUND")
+    assert err.startswith("jecp-mcp: CALL_NOT_FOUND")
+
+
+def test_what_is_known_of_a_hub_that_is_away_is_listed_and_said_to_be_old(run: Any, state: Path) -> None:
+    sold, remembered = capability("acme/pdf", "make", "merge"), 2
+    pages = {"type": "array", "minItems": 2}
+    sold["actions"][1]["input_schema"] = {
+        "type": "object", "properties": {"pages": pages, "quality": {}}, "required": ["pages"], "additionalProperties": False,
+    }  # fmt: skip
+    hub = FakeHub([sold])
+    anyio.run(CatalogSource(hub, AWAY, state / "catalog.jsonl", CatalogSettings(), SystemClock()).refresh)
+    for arguments in (("catalog", "--json"),):
+        status, out, err = run(*arguments, "--hub", AWAY)
+        assert (status, len(json.loads(out))) == (0, remembered)
+        [line] = err.splitlines()
+        assert line.startswith(f"HUB_UNREACHABLE: {AWAY} has given no catalog since 2")
+        assert f"{remembered} of its offers are known, as of 2" in line
+    status, out, err = run("call", "acme_pdf_make", "{}", "--hub", AWAY)
+    assert (status, out) == (1, "")
+    assert err.startswith("jecp-mcp: CREDENTIALS_MISSING: ")
+    assert re.search(r"`.*jecp-mcp register .*` makes one", err)
+    _, _, err = run("call", "acme_pdf_merge", '{"pages": [1], "qualty": 1}', "--hub", AWAY)
+    assert err == (
+        "jecp-mcp: INVALID_ARGUMENTS: The arguments of acme_pdf_merge do not fit its schema (2 problems). "
+        "Nothing was charged. /pages: needs at least 2 items, and has 1; "
+        '/qualty: is no property that is known here (the nearest is "quality").\n'
+    )
+    status, out, err = run("call", "jecp_prepare", '{"tool": "acme_pdf_merge", "arguments": {}}', "--hub", AWAY)
+    assert (status, json.loads(out)["issues"][0]["message"], err) == (0, "is missing", "Free: nothing was charged.\n")
+    assert "next_action" not in out
+    _, _, err = run("call", "acme_pdf_mrge", "{}", "--hub", AWAY)
+    assert err.startswith("jecp-mcp: HUB_UNREACHABLE: 'acme_pdf_mrge' is not among the offers known here.")
+    assert "Did you mean acme_pdf_merge" in err
+    assert "tell the user" not in err
+
+
 def test_a_sandbox_that_does_not_start_is_told_and_ends_the_server(run: Any, state: Path) -> None:
     (state / "sandbox.sqlite").mkdir(parents=True)
     status, _, err = run("serve", "--sandbox")
@@ -238,27 +298,51 @@ def test_a_sandbox_that_could_verify_no_signature_says_what_to_install(
     monkeypatch.setitem(sys.modules, library, None)
     code, out, err = run("sandbox", "--port", "0")
     assert (code, out) == (2, "")
-    assert "the sandbox verifies signatures" in err
-    assert "pip install 'jecp-mcp[x402]'" in err
+    assert "a Hub with test money needs" in err
+    assert "[sandbox]" in err
 
 
-def test_help_lists_the_commands(run: Any) -> None:
-    status, out, _ = run("--help")
-    assert status == 0
-    assert [line.split()[0] for line in out.split("Commands:")[1].strip().splitlines() if line[2] != " "] == [
-        "serve",
-        "demo",
-        "call",
-        "catalog",
-        "budget",
-        "approve",
-        "deny",
-        "ledger",
-        "reconcile",
-        "doctor",
-        "x402",
-        "sandbox",
-    ]
+@pytest.mark.parametrize("asked", [(), ("--help",), ("-h",)])
+def test_the_bare_command_and_help_show_every_command_with_what_it_is_for(run: Any, asked: tuple[str, ...]) -> None:
+    status, out, err = run(*asked)
+    assert (status, err) == (0, "")
+    for heading, commands in SECTIONS.items():
+        assert f"\n{heading}:\n" in out
+        for name, words in commands.items():
+            assert re.search(rf"^  {name} +{re.escape(words)}$", out, re.MULTILINE), name
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def every_command(group: click.Group = jecp_mcp, start: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The words that name each command, and each within one."""
+    context, found = click.Context(group), [start]
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        found += every_command(command, (*start, name)) if isinstance(command, click.Group) else [(*start, name)]
+    return found
+
+
+def understand(command: click.Command, name: str, typed: list[str], parent: click.Context | None = None) -> None:
+    """Read a command line as click does before it runs the command."""
+    with command.make_context(name, typed, parent=parent) as context:
+        rest = [*context._protected_args, *context.args]
+        if isinstance(command, click.Group) and rest:
+            inner, found, left = command.resolve_command(context, rest)
+            assert found is not None
+            understand(found, str(inner), left, context)
+
+
+@pytest.mark.parametrize("name", every_command(), ids=" ".join)
+def test_every_help_has_examples_that_are_understood_as_they_stand(run: Any, name: tuple[str, ...]) -> None:
+    lines = [line.strip() for line in run(*name, "--help")[1].splitlines() if re.match(r"\s+jecp-mcp ", line)]
+    assert lines, "no example"
+    for line in lines:
+        assert line.split()[1 : len(name) + 1] == list(name)
+        try:
+            # What a shell would take for itself.
+            understand(jecp_mcp, "jecp-mcp", shlex.split(re.sub(r" (<|>>?) .*", "", line))[1:])
+        except click.exceptions.Exit:
+            assert line.endswith(" --help")
 
 
 def test_the_version_is_told(run: Any) -> None:
@@ -272,9 +356,7 @@ def test_a_charge_beyond_what_was_allowed_is_told_until_a_person_has_ruled(run: 
     status, out, _ = run("ledger", "--verify")
     assert (status, words in out, "call_good" in out) == (0, True, False)
     assert json.loads(run("ledger", "--verify", "--json")[1])["charged_too_much"] == [
-        line.removeprefix("look at it: ").removesuffix("; `jecp-mcp reconcile` rules on it")
-        for line in out.splitlines()
-        if words in line
+        line.removeprefix("look at it: ").partition("; `")[0] for line in out.splitlines() if words in line
     ]
     [listed] = json.loads(run("reconcile", "--json")[1])["needs_ruling"]
     assert (listed["call_id"], listed["state"], listed["charged_usdc"]) == ("call_absurd", "settled", "900.00")
@@ -286,7 +368,7 @@ def test_a_charge_beyond_what_was_allowed_is_told_until_a_person_has_ruled(run: 
     # The state stays what it is; what it counts for has moved.
     absurd, good = json.loads(run("ledger", "--json")[1])
     assert (good["call_id"], absurd["state"], absurd["charged_usdc"]) == ("call_good", "settled", "0.004")
-    totals = json.loads(run("budget", "--json")[1])
+    totals = json.loads(run("wallet", "--json")[1])
     assert "0.009" in json.dumps(totals)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -75,16 +77,25 @@ def test_a_record_that_cannot_be_read_is_none(record: HubRecord, text: str) -> N
 
 
 def test_it_closes_for_users_only_when_there_are_none_and_lets_none_in_afterwards(record: HubRecord) -> None:
+    closing = threading.Thread(target=HubRecord.close_when_unused, args=(record.users(), 0), daemon=True)
     with ExitStack() as users:
         assert users.enter_context(record.use())
         assert users.enter_context(record.use())
-        assert not record.close_for_users()
-    record.wait_until_unused()
-    with record.use() as possible:
-        assert possible
-    assert record.close_for_users()
+        closing.start()
+        assert users.enter_context(record.use())
+        assert closing.is_alive()
+    closing.join()
     with record.use() as possible:
         assert not possible
+
+
+def test_it_closes_also_where_its_folder_was_taken_away(record: HubRecord) -> None:
+    users = record.users()
+    shutil.rmtree(record.folder)
+    record.create()
+    with record.use() as another_hubs:
+        assert another_hubs
+        HubRecord.close_when_unused(users, 0)
 
 
 def test_its_last_words_are_the_last_line_of_its_log(record: HubRecord) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 import click
 import pytest
 
-from jecp_mcp.cli.call import _check_room, _remove, _save
+from jecp_mcp.cli import saved_files
+from jecp_mcp.cli.saved_files import check_room, remove
 
 DATA = b"bytes"
 
 
 def save(output: Path, *types: str) -> list[str]:
-    saved, problems = _save([(mime_type, DATA) for mime_type in types], output)
+    saved, problems = saved_files.save([(mime_type, DATA) for mime_type in types], output)
     assert problems == []
     return [one.name for one in saved]
 
@@ -39,7 +40,7 @@ def test_nothing_that_is_there_is_overwritten_and_no_link_is_followed(tmp_path: 
     assert save(folder, "image/png") == ["file-0-3.png"]
     assert mine.read_bytes() == b"mine"
     assert not (tmp_path / "nowhere").exists()
-    saved, (problem,) = _save([("image/png", DATA)], mine)
+    saved, (problem,) = saved_files.save([("image/png", DATA)], mine)
     assert (saved, mine.read_bytes()) == ([], b"mine")
     assert problem.startswith(f"its file could not be written to {mine}: ")
 
@@ -50,9 +51,17 @@ def test_a_place_that_cannot_take_the_file_is_refused_before_anything_is_bought(
     with click.Context(click.Command("call")):
         for place in (tmp_path / "file", tmp_path / "link", tmp_path / "no" / "file"):
             with pytest.raises(click.UsageError, match="nothing was bought"):
-                _check_room(place)
+                check_room(place)
         for fit in (None, tmp_path, tmp_path / "new"):
-            _check_room(fit)
+            check_room(fit)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_a_place_where_nothing_can_be_written_is_refused_before_anything_is_bought(tmp_path: Path) -> None:
+    with click.Context(click.Command("call")):
+        for place in (tmp_path / ("x" * 300), Path("/proc")):
+            with pytest.raises(click.UsageError, match=r"nothing can be written .*; nothing was bought"):
+                check_room(place)
 
 
 def test_several_files_make_a_folder(tmp_path: Path) -> None:
@@ -77,7 +86,7 @@ def test_what_cannot_be_written_whole_leaves_nothing_in_the_way_of_the_same_call
     files = [("image/png", DATA), ("application/pdf", bytes(100_000))]
     with disk_full_after(50_000):
         for place, given in ((tmp_path / "one.pdf", files[1:]), (tmp_path / "folder", files)):
-            saved, (problem,) = _save(given, place)
+            saved, (problem,) = saved_files.save(given, place)
             assert saved == []
             assert problem == f"its file could not be written to {place}: File too large"
     assert list(tmp_path.rglob("*.*")) == []
@@ -86,5 +95,5 @@ def test_what_cannot_be_written_whole_leaves_nothing_in_the_way_of_the_same_call
 
 def test_a_file_that_cannot_be_removed_again_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    (problem,) = _remove([tmp_path / "gone", tmp_path / "folder"])
+    (problem,) = remove([tmp_path / "gone", tmp_path / "folder"])
     assert problem.startswith(f"{tmp_path / 'folder'} is left there (")

@@ -1,4 +1,4 @@
-"""A pattern that matches nothing of today's catalog is named by start, budget and doctor."""
+"""A pattern that matches nothing of today's catalog is named by start, wallet and doctor."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def test_a_running_server_says_once_of_each_pattern_that_it_matches_nothin
     assert caplog.messages == [f"{text} matches none of the actions on sale now" for text in SILENT]
 
 
-def test_budget_and_doctor_name_the_patterns_that_match_nothing(
+def test_wallet_and_doctor_name_the_patterns_that_match_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, state = tmp_path / "given.toml", tmp_path / "state"
@@ -132,9 +132,9 @@ def test_budget_and_doctor_name_the_patterns_that_match_nothing(
         _run()
         return capsys.readouterr().out
 
-    assert json.loads(run("budget", "--json"))["unmatched_patterns"] == SILENT_OF_FILE
+    assert json.loads(run("wallet", "--json"))["unmatched_patterns"] == SILENT_OF_FILE
     for text in SILENT_OF_FILE:
-        assert f"{text} matches none of the actions on sale now" in run("budget")
+        assert f"{text} matches none of the actions on sale now" in run("wallet")
     found = {one["what"]: one["level"] for one in json.loads(run("doctor", "--json"))["findings"]}
     for text in SILENT_OF_FILE:
         assert found[f"{text} matches none of the actions on sale now"] == "warning"

@@ -138,7 +138,7 @@ def test_the_ledger_is_told_what_was_last_heard_of_a_call_in_doubt(attempts: lis
     assert conclude(attempts, replay=False, budget=BUDGET).evidence == evidence
 
 
-def test_whoever_waits_is_told_what_stays_held_and_to_ask_instead_of_repeating() -> None:
+def test_whoever_waits_is_told_what_stays_held() -> None:
     for attempts, cause in (
         ([HTML], "What came back from the Hub is not a JECP answer: the body is not JSON."),
         ([DROPPED], "The call was sent and its answer was lost: the connection was reset."),
@@ -146,10 +146,7 @@ def test_whoever_waits_is_told_what_stays_held_and_to_ask_instead_of_repeating()
         found = conclude(attempts, replay=False, budget=BUDGET).refusal
         assert found is not None
         assert found.source == "bridge"
-        assert found.message == (
-            f"{cause} Whether it was charged is not known, so 0.007 USDC stay held. "
-            "Ask for the call's status instead of repeating it."
-        )
+        assert found.message == (f"{cause} Whether it was charged is not known, so 0.007 USDC stay held.")
 
 
 def test_the_status_of_what_could_not_be_read_is_passed_on() -> None:

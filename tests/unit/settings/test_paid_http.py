@@ -45,7 +45,7 @@ max_valid_seconds = 120
         ('networks = ["base"]', "networks", "CAIP-2"),
         ("networks = []", "networks", ""),
         ("max_valid_seconds = 601", "max_valid_seconds", ""),
-        ('private_key = "0x1"', "private_key", "jecp-mcp x402 key"),
+        ('private_key = "0x1"', "private_key", "JECP_X402_PRIVATE_KEY in the environment"),
         ('pay_to = { "https://other.example" = ["0x209693Bc6afc0C5328bA36FaF03C514EF312287C"] }', "", "not among"),
         ('pay_to = { "https://api.example.com" = ["0x1"] }', "pay_to", "40 hexadecimal"),
         ('rpc = { "eip155:8453" = ["https://one.example"] }', "rpc", ""),

@@ -4,9 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from jecp_mcp.cli.main import jecp_mcp
-from jecp_mcp.errors import SettingsError
+from jecp_mcp.errors import ExtraMissing, SettingsError
 from jecp_mcp.settings.wallet_key import FILE, KEY_VARIABLE, find_wallet_key, store_wallet_key
-from jecp_mcp.wire.x402 import secp256k1
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 
 SECRET = bytes(range(1, 33))
@@ -112,6 +111,7 @@ def test_a_folder_that_cannot_be_made_is_said(run, tmp_path: Path) -> None:
 
 
 def test_without_the_extra_it_says_what_to_install(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secp256k1, "find_spec", lambda _: None)
-    _, _, err = run()
-    assert "pip install 'jecp-mcp[x402]'" in err
+    monkeypatch.setattr("jecp_mcp.extras.find_spec", lambda _: None)
+    failed, _, _ = run()
+    assert isinstance(failed, ExtraMissing)
+    assert "[x402]" in str(failed)

@@ -21,6 +21,7 @@ WHOLE = frozenset({"match", "fullmatch"})
 MADE_LATER = {
     ("tools/schemas/regexes.py", "pattern"): ("_TOKEN", "_MEMBER"),
     ("masking.py", "_spellings"): ("''.join(map(_spellings, 'jdb_ak_0123456789%abcdef'))",),
+    ("cli/checks/settings_edit.py", "place"): ('r"""(\\s*base_url\\s*=\\s*)("[^"]*"|\'[^\']*\')(\\s*(?:#.*)?)"""',),
     ("sandbox/work/concordance.py", "keyword"): (),  # the buyer's words, escaped, with blanks between two of them
 }
 

@@ -18,19 +18,20 @@ from unittest.mock import patch
 
 import anyio
 import click
-from rich.markup import escape as no_markup
 
-from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.cli import ledger, main, rich_output
-from jecp_mcp.cli.call import _save
 from jecp_mcp.cli.csv_output import CsvRows
 from jecp_mcp.cli.output_filter import OneMessage, VisibleText
+from jecp_mcp.cli.saved_files import save
 from jecp_mcp.domain.answers import Answer, Billing, Notice
 from jecp_mcp.domain.offers import Deprecation, Offer, Price
+from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.pages import ReaderTime
 from jecp_mcp.server import approvals, approvals_html, mcp_json
 from jecp_mcp.settings import ArtifactSettings
 from jecp_mcp.tools.artifact_store import ArtifactStore
@@ -81,15 +82,21 @@ def echoed(text: str) -> str:
 
 
 def in_colour(text: str) -> str:
-    return seen(lambda: rich_output.console().print(no_markup(text), style="green"))
+    return seen(lambda: rich_output.say(text, "green"))
 
 
 def in_a_table(text: str) -> str:
-    return seen(lambda: rich_output.console().print(rich_output.table("Ledger", [("tool", "left")], [(text,)])))
+    return seen(lambda: rich_output.show(rich_output.Listing("Ledger", [("tool", "left")], [(text,)])))
+
+
+def in_records(text: str) -> str:
+    with patch.object(rich_output, "_PIPE_WIDTH", 40):
+        columns: list[rich_output.Column] = [("call", "left"), ("tool", "left"), ("what it does", "prose")]
+        return seen(lambda: rich_output.show(rich_output.Listing("Ledger", columns, [(text, text * 4, text * 9)])))
 
 
 def in_facts(text: str) -> str:
-    return seen(lambda: rich_output.console().print(rich_output.facts({"Hub": text})))
+    return seen(lambda: rich_output.show(rich_output.Facts({"Hub": text})))
 
 
 def in_the_ledger(text: str) -> str:
@@ -125,9 +132,13 @@ def in_csv(text: str) -> str:
 
 
 def on_the_page(text: str) -> str:
-    fields = ("at_most_usdc", "for", "because", "action", "payee", "arguments", "principal", "expires_at", "code")
-    shown = {**dict.fromkeys(fields, text), "exact": True, "state": "granted"}
-    page = approvals_html.listing([shown], "token", approvals_html.answer_sentence(shown))
+    fields = ("at_most_usdc", "for", "because", "action", "payee", "arguments", "principal", "code")
+    at = dict.fromkeys(("asked_at", "expires_at"), "2026-11-27T12:00:00.000Z")
+    shown = {**dict.fromkeys(fields, text), **at, "exact": True, "state": "granted"}
+    time = ReaderTime.here(0)
+    page = approvals_html.listing(
+        [shown], approvals_html.Session("token", time), approvals_html.answer_sentence(shown, time)
+    )
     return bytes(approvals._page(page).body).decode()
 
 
@@ -155,7 +166,7 @@ def as_an_output(text: str) -> str:
     end = CallEnd(Charge.YES, "c", answer=answer, amount=MicroUSDC(5), reference=text)
     with tempfile.TemporaryDirectory() as folder:
         store = ArtifactStore(Path(folder), ArtifactSettings(), FixedClock())
-        result = anyio.run(Results(store, ArtifactSettings(), LINKS).render, end)
+        result = anyio.run(Results(store, ArtifactSettings(), LINKS).render, end, Caller(LOCAL))
     return _json(mcp_json.result(result))
 
 
@@ -181,9 +192,10 @@ def as_an_id(text: str) -> str:
 
 def as_a_file_name(text: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        stored = ArtifactStore(Path(folder) / "kept", ArtifactSettings(), FixedClock()).put(b"x", text, text, None)
+        store = ArtifactStore(Path(folder) / "kept", ArtifactSettings(), FixedClock())
+        stored = store.put(b"x", text, text, None, LOCAL)
         (Path(folder) / "to").mkdir()
-        saved, _ = _save([(text, b"")], Path(folder) / "to")
+        saved, _ = save([(text, b"")], Path(folder) / "to")
         assert [one.parent.name for one in saved] == ["to"]
         return _json([stored.name, stored.path.name, *(one.name for one in saved)])
 
@@ -218,12 +230,13 @@ PRINTING = (
     echoed,
     in_colour,
     in_a_table,
+    in_records,
     in_facts,
     in_the_ledger,
     as_an_error,
     as_a_traceback,
     logged,
 )
-ONE_LINE = (in_a_table, in_facts, in_the_ledger, as_an_error, in_csv)
+ONE_LINE = (in_a_table, in_records, in_facts, in_the_ledger, as_an_error, in_csv)
 TO_MODELS = (as_a_tool, as_a_description, as_an_output, as_a_refusal, as_a_status, as_a_refund, as_an_id)
 PLACES = (*PRINTING, in_csv, on_the_page, *TO_MODELS, as_a_file_name)

@@ -50,19 +50,19 @@ def test_arguments_that_fit_have_no_problems():
 def test_problems_point_to_where_they_are():
     found = dict(told(SCHEMA, {"lines": [{}, {"n/o": 0}], "extra": 1}))
     assert set(found) == {"/text", "/lines/1/n~1o", "/extra"}
-    assert "required" in found["/text"]
-    assert "minimum" in found["/lines/1/n~1o"]
+    assert found["/text"] == "is missing"
+    assert found["/lines/1/n~1o"] == "must be at least 1"
 
 
 def test_of_alternatives_the_nearest_is_explained():
     found = told(SCHEMA, {"text": "ok", "shape": {"kind": "square", "side": "2"}})
     assert found[0][0] == "/shape"
-    assert found[1] == ("/shape/side", 'the value is not of type "number"')
+    assert found[1] == ("/shape/side", "must be number, and is string")
 
 
 def test_a_union_at_the_root_is_explained_too():
     schema = published(SCHEMA["properties"]["shape"])
-    assert told(schema, {"kind": "circle"})[-1] == ("/r", "this property is required and missing")
+    assert told(schema, {"kind": "circle"})[-1] == ("/r", "is missing")
     assert told(schema, {"kind": "circle", "r": 1}) == []
 
 
@@ -85,7 +85,7 @@ def test_no_pattern_can_stall_the_check(pattern):
     schema = published({"properties": {"a": {"type": "string", "pattern": pattern}}})
     [(pointer, reason)] = told(schema, {"a": "a" * 50_000 + "!"})
     # It was tried to the end: an engine that tracks back gives up, or never ends.
-    assert (pointer, reason) == ("/a", f'the value does not match "{pattern}"')
+    assert (pointer, reason) == ("/a", f'must match the pattern "{pattern}"')
 
 
 def test_a_recursive_schema_cannot_draw_the_check_out():
@@ -103,14 +103,14 @@ def test_a_recursive_schema_is_checked_as_deep_as_people_go():
         {"properties": {"name": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#"}}}}
     )
     assert told(schema, {"children": [{"children": [{"name": 7}]}]}) == [
-        ("/children/0/children/0/name", 'the value is not of type "string"')
+        ("/children/0/children/0/name", "must be string, and is integer")
     ]
 
 
 def test_a_hundred_thousand_wrong_values_are_one_problem_after_a_look_at_each():
     schema = {"properties": {"a": {"type": "array", "items": {"type": "string"}}}}
     wrong = {"a": [1] * 100_000}
-    assert told(schema, wrong) == [("/a/0", 'the value is not of type "string"')]
+    assert told(schema, wrong) == [("/a/0", "must be string, and is integer")]
     assert steps(lambda: told(schema, wrong)) < 4 * 100_000
 
 
@@ -176,9 +176,7 @@ def test_the_work_is_bounded_however_many_parts_meet_however_many_alternatives(s
 
 def test_a_value_among_thousands_that_fits_no_alternative_is_pointed_to():
     schema = {"properties": {"x": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}}}
-    assert told(schema, {"x": ["a", 1] * 10_000 + [None]}) == [
-        ("/x/20000", "the value fits no alternative, or too many")
-    ]
+    assert told(schema, {"x": ["a", 1] * 10_000 + [None]}) == [("/x/20000", "fits no alternative, or too many")]
 
 
 PARTS = st.recursive(

@@ -116,6 +116,45 @@ def test_a_version_pin_is_met_or_nothing_is_found(text, found):
     assert registry.find(text) is found
 
 
+HUBS_OWN = replace(action("stats:count"), payee="")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"{start}{joint}run" for start in ("other/c", "other.c") for joint in ":/."),
+        *(f"{start}{joint}run@1.0.0" for start in ("other/c", "other.c") for joint in ":/."),
+        *(f"{start}@1.0.0{joint}run" for start in ("other/c", "other.c") for joint in ":/."),
+        "other.c",
+        "other.c@1.0.0",
+        "other_c_run",
+    ],
+)
+def test_every_notation_of_an_action_means_it(text):
+    registry = ToolRegistry(ToolSettings())
+    registry.publish(catalog(A, B, C, HUBS_OWN))
+    assert registry.find(text) is C
+    for wrong in (text.replace("run", "walk"), text.replace("1.0.0", "1.0.1"), f"{text}.run.run"):
+        assert wrong == text or registry.find(wrong) is None, wrong
+
+
+@pytest.mark.parametrize(
+    "text", ["stats:count", "stats/count", "stats.count", "stats@1.0.0/count", "stats", "stats_count"]
+)
+def test_every_notation_means_the_hubs_own_actions_too(text):
+    registry = ToolRegistry(ToolSettings())
+    registry.publish(catalog(A, HUBS_OWN))
+    assert registry.find(text) is HUBS_OWN
+
+
+def test_a_notation_that_means_two_actions_means_none():
+    registry = ToolRegistry(ToolSettings())
+    registry.publish(catalog(HUBS_OWN, action("stats/count:all")))
+    assert registry.find("stats/count") is None
+    assert registry.find("stats:count") is HUBS_OWN
+    assert registry.find("stats/count/all").key == "stats/count:all"
+
+
 def test_a_version_is_never_met_by_an_action_that_has_none():
     registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(replace(C, version=None)))

@@ -17,8 +17,8 @@ from jecp_mcp.rails.opening import RAILS
 from jecp_mcp.rails.registry import Parts, Way
 from jecp_mcp.rails.x402.payload import Payload
 from jecp_mcp.settings import Settings
+from jecp_mcp.settings.command_lines import PLAIN
 from jecp_mcp.settings.wallet_key import FILE, KEY_VARIABLE, SANDBOX_FILE, WalletKey, store_wallet_key
-from jecp_mcp.wire.x402 import secp256k1
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 from tests.unit.rails.x402.test_payload import TERMS
@@ -33,7 +33,7 @@ def settings(**paid_http: Any) -> Settings:
 
 
 def opened(state: Path, given: Settings, key: WalletKey | None = None) -> Way | None:
-    parts = Parts(given, state / "catalog", lambda: None, SystemClock(), state, lambda: key)
+    parts = Parts(given, state / "catalog", lambda: None, SystemClock(), state, lambda: key, PLAIN)
     return RAILS["x402"](parts)
 
 
@@ -68,12 +68,11 @@ def test_a_missing_or_wrong_key_is_said_and_stops_nothing_else(
         assert way is not None
         assert way.rail.ready() is not None
         assert said in caplog.text
-    monkeypatch.setattr(secp256k1, "find_spec", lambda _: None)
-    monkeypatch.setattr("jecp_mcp.rails.x402.opening.missing", secp256k1.missing)
+    monkeypatch.setattr("jecp_mcp.extras.find_spec", lambda _: None)
     way = opened(tmp_path, settings(), WalletKey(OURS, "x"))
     assert way is not None
     assert way.rail.ready() is not None
-    assert "pip install" in caplog.text
+    assert "[x402]" in caplog.text
 
 
 def test_that_a_lost_answer_cannot_be_found_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.x402 import secp256k1
 from jecp_mcp.wire.x402.assets import ASSETS, SANDBOX_ASSET, Asset, find_asset, network_of
 from jecp_mcp.wire.x402.payment import Authorization
 from jecp_mcp.wire.x402.secp256k1 import ORDER, PrivateKey, keccak256, recover
@@ -128,9 +127,3 @@ def test_units_are_rounded_up_to_micro_usdc(decimals: int, units: int, micro: in
     base = ASSETS[0]
     asset = Asset(base.network, "", base.address, "X", "X", "1", decimals, testnet=False)
     assert asset.micro(units) == micro
-
-
-def test_what_is_lacking_is_named_by_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert secp256k1.missing() is None
-    monkeypatch.setattr(secp256k1, "find_spec", lambda _: None)
-    assert secp256k1.missing() == "pip install 'jecp-mcp[x402]'"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import SettingsError, WireError
+from jecp_mcp.extras import X402
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
@@ -15,22 +16,22 @@ from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.opening import KNOWN, check_networks
 from jecp_mcp.settings.wallet_key import FILE, KEY_VARIABLE
 from jecp_mcp.wire.x402.assets import Asset
-from jecp_mcp.wire.x402.secp256k1 import PrivateKey, missing
+from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 
 _ABOUT = "paid HTTP"
 _NOT_PAID = "no merchant can be paid; everything else goes on"
 
 
-async def examine_paid_http(given: Start) -> list[Finding]:
+async def paid_http_findings(given: Start) -> list[Finding]:
     """Look at the settings, the key and the nodes; the key is never shown."""
     settings = given.settings.paid_http
     try:
         check_networks(settings)
     except SettingsError as exc:
         return [Finding(Level.FAULT, _ABOUT, str(exc), _NOT_PAID, "correct that key, or take it out")]
-    lacking = missing()
-    if lacking is not None:
-        return [Finding(Level.FAULT, _ABOUT, "the extra for signing is not installed", _NOT_PAID, lacking)]
+    absence = X402.absence()
+    if absence is not None:
+        return [Finding(Level.FAULT, _ABOUT, absence, _NOT_PAID, X402.install())]
     try:
         found = given.wallet()
         key = None if found is None else PrivateKey(found.secret)
@@ -38,7 +39,7 @@ async def examine_paid_http(given: Start) -> list[Finding]:
         mend = f"leave one of {KEY_VARIABLE} and {given.state / FILE}, and let only its owner read it"
         return [Finding(Level.FAULT, _ABOUT, str(exc), _NOT_PAID, mend)]
     if key is None:
-        return [Finding(Level.FAULT, _ABOUT, "there is no wallet key", _NOT_PAID, "jecp-mcp x402 key")]
+        return [Finding(Level.FAULT, _ABOUT, "there is no wallet key", _NOT_PAID, given.commands.line("x402", "key"))]
     assets: Mapping[str, Asset] = {asset.network: asset for asset in KNOWN if asset.network in settings.networks}
     what = f"{len(settings.merchants)} merchants, paid from {key.address} on {', '.join(settings.networks)}"
     findings = [Finding(Level.OK, _ABOUT, what)]

@@ -1,0 +1,107 @@
+"""The agent's account: whether there are credentials, where they come from, and whether the Hub takes them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from jecp_mcp.cli.checks.configuration import NO_PURCHASE
+from jecp_mcp.cli.options import Start
+from jecp_mcp.clock import SystemClock
+from jecp_mcp.errors import PayeeError, SettingsError
+from jecp_mcp.http import Http
+from jecp_mcp.mandate.repair.diagnose import Finding, Level
+from jecp_mcp.rails.jecp.client import HubClient, HubRefused
+from jecp_mcp.settings import Credentials, Settings, find_credentials
+from jecp_mcp.settings.credentials import (
+    ENVIRONMENT,
+    FILE,
+    FROM_ENVIRONMENT,
+    ID_VARIABLE,
+    KEY_VARIABLE,
+    OLD_KEY_VARIABLE,
+)
+from jecp_mcp.wire.jecp.codes import Retry, lookup
+
+
+def credentials_findings(settings: Settings, state: Path) -> Iterator[Finding]:
+    """What is to be said of the credentials before anybody is asked."""
+    try:
+        found = find_credentials(settings, os.environ, Path.home(), state)
+    except SettingsError as exc:
+        if exc.source == ENVIRONMENT:
+            mend = f"{_unset()}, or give both {ID_VARIABLE} and {KEY_VARIABLE} as the Hub gave them"
+        else:
+            closed = shlex.join(["chmod", "600", str(state / FILE)])
+            mend = f"{closed}, or correct what it names; if others could read the key, have it replaced"
+        yield Finding(Level.FAULT, "credentials", str(exc), NO_PURCHASE, mend)
+        return
+    if found is None:
+        mend = f"set {ID_VARIABLE} and {KEY_VARIABLE}, or let the agent call jecp_register"
+        what = f"there are none for {settings.hub.base_url}"
+        yield Finding(Level.WARNING, "credentials", what, "only free reads work", mend)
+    else:
+        yield Finding(Level.OK, "credentials", f"agent {found.agent_id}, from {_origin(found)}")
+
+
+async def refused_by_hub(given: Start) -> AsyncIterator[Finding]:
+    """Whether the Hub knows these credentials, which a free question with them tells."""
+    settings = given.settings
+    try:
+        found = find_credentials(settings, os.environ, Path.home(), given.state)
+    except SettingsError:
+        return
+    if found is None:
+        return
+    hub = settings.hub.base_url
+    try:
+        async with Http(hub) as http:
+            client = HubClient(hub, http, lambda: found, SystemClock())
+            await client.consult()
+            await client.refunds()
+    except HubRefused as exc:
+        code = lookup(exc.code)
+        if code is None or code.retry is not Retry.CREDENTIALS:
+            return
+        what = f"{hub} refuses agent {found.agent_id} with the key from {_origin(found)} ({code.code})"
+        if found.source == FROM_ENVIRONMENT:
+            mend = f"{_unset()}, or give both as the Hub gave them"
+        else:
+            mend = f"have the key replaced at the Hub, and correct {found.source}"
+        yield Finding(Level.FAULT, "credentials", what, NO_PURCHASE, mend)
+    except PayeeError:
+        # A Hub that cannot be asked has proven nothing; that it does not answer is said by another check.
+        return
+
+
+def close_credentials(state: Path) -> list[str]:
+    """Take the credentials file out of other users' sight; what was done, in words."""
+    path = state / FILE
+    try:
+        found = path.stat()
+        if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            path.chmod(0o600)
+            return [f"{path} is readable by its owner only; if others could read the key, have it replaced"]
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        return [f"not mended: {path}: {exc.strerror}"]
+    return []
+
+
+def _given() -> list[str]:
+    return [name for name in (ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE) if os.environ.get(name, "").strip()]
+
+
+def _unset() -> str:
+    return f"unset {' '.join(_given())}"
+
+
+def _origin(found: Credentials) -> str:
+    if found.source != FROM_ENVIRONMENT:
+        return found.source
+    # The older name of the key is only read where the newer one is not set.
+    names = [name for name in _given() if name != OLD_KEY_VARIABLE or KEY_VARIABLE not in _given()]
+    return " and ".join(names)

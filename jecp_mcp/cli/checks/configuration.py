@@ -1,0 +1,122 @@
+"""The settings: read or refused, empty, open to others, at odds with each other or with what is installed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from jecp_mcp.cli.checks.limit_conflicts import limit_conflicts
+from jecp_mcp.cli.checks.settings_edit import change_command
+from jecp_mcp.cli.options import Start
+from jecp_mcp.clock import Clock, iso
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.extras import EMBEDDINGS, POSTGRES, SANDBOX, Extra
+from jecp_mcp.mandate.repair.diagnose import Finding, Level
+from jecp_mcp.money import format_usdc
+from jecp_mcp.settings import Settings, empty_variables
+from jecp_mcp.settings.credentials import ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE
+from jecp_mcp.settings.exposure import writable_by_others
+from jecp_mcp.settings.loading import VARIABLE_ORIGIN
+from jecp_mcp.settings.patterns import within
+from jecp_mcp.settings.places import config_file
+
+NO_PURCHASE: Final = "nothing can be bought; free reads may go on"
+
+
+def refused(error: SettingsError) -> Finding:
+    """Settings with which nothing starts."""
+    mend = "correct that key, or take it out"
+    if error.source.startswith(VARIABLE_ORIGIN):
+        mend = f"unset {shlex.quote(error.source.removeprefix(VARIABLE_ORIGIN))}, or correct it"
+    return Finding(Level.FAULT, "settings", str(error), NO_PURCHASE, mend)
+
+
+def settings_findings(given: Start, config: Path | None, clock: Clock) -> Iterator[Finding]:
+    """What is to be said of settings that can be read.
+
+    Args:
+        given: what the command starts from.
+        config: the file named by ``--config``.
+        clock: whether the mandate has ended.
+    """
+    yield Finding(Level.OK, "settings", _limits_in_words(given))
+    yield from _empty_variables()
+    yield from _exposed_files(config, given.state)
+    yield from _conflicts(given.settings, config)
+    yield from _no_purchase(given.settings, clock)
+
+
+def missing_extras(given: Start) -> Iterator[Finding]:
+    """The extras that these settings and options need, and that are not installed."""
+    settings = given.settings
+    if given.sandbox:
+        yield from _missing(SANDBOX, Level.FAULT, NO_PURCHASE)
+    if settings.ledger.url is not None:
+        yield from _missing(POSTGRES, Level.FAULT, NO_PURCHASE)
+    if settings.catalog.embeddings and "embeddings" in settings.catalog.model_fields_set:
+        yield from _missing(EMBEDDINGS, Level.WARNING, "nothing: searches go by words alone")
+
+
+def _missing(extra: Extra, level: Level, money: str) -> Iterator[Finding]:
+    missing = extra.missing()
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        what = f"{extra.purpose} needs {', '.join(missing)}, which {verb} not installed"
+        yield Finding(level, f"extra {extra.name}", what, money, extra.install())
+
+
+def _empty_variables() -> Iterator[Finding]:
+    # A start is silent about these: hosts pass an empty text for what their user left out.
+    credentials = [
+        name
+        for name in (ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE)
+        if name in os.environ and not os.environ[name].strip()
+    ]
+    for variable in (*empty_variables(os.environ), *credentials):
+        mend = f"unset {variable}, or give it a value"
+        money = "what it was to say does not hold"
+        yield Finding(Level.WARNING, "settings", f"{variable} is empty, which counts as not set", money, mend)
+
+
+def _exposed_files(config: Path | None, state: Path) -> Iterator[Finding]:
+    for path in writable_by_others(os.environ, config, state):
+        money = "whoever can write there can raise the limits and change what was counted"
+        mend = shlex.join(["chmod", "go-w", str(path)])
+        yield Finding(Level.FAULT, "files", f"other users may write {path}", money, mend)
+
+
+def _limits_in_words(given: Start) -> str:
+    mandate = given.settings.mandate
+    hub = "a Hub with test money" if given.sandbox else given.settings.hub.base_url
+    return (
+        f"at most {format_usdc(mandate.per_call_usdc)} USDC a call and {format_usdc(mandate.daily_usdc)} a day at {hub}"
+    )
+
+
+def _conflicts(settings: Settings, config: Path | None) -> Iterator[Finding]:
+    file, _ = config_file(os.environ, config)
+    for conflict in limit_conflicts(settings.mandate):
+        value = None if conflict.instead is None else format_usdc(conflict.instead)
+        command = change_command(conflict.place, value, os.environ, file)
+        if value is None:
+            mend = "set it lower" if command is None else f"{command}, or set it lower"
+        else:
+            mend = f"{command or f'make it {value} there'}, or raise the other"
+        money = "it has no effect as it is: the other limit holds"
+        yield Finding(Level.WARNING, "limits", conflict.what, money, mend)
+
+
+def _no_purchase(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    """A mandate under which nothing is bought at all."""
+    mandate = settings.mandate
+    if mandate.expires_at is not None and mandate.expires_at <= clock.now():
+        what = f"the mandate ended at {iso(mandate.expires_at)}"
+        yield Finding(Level.FAULT, "limits", what, NO_PURCHASE, "set mandate.expires_at to a later instant")
+    denied = {allow: next((deny for deny in mandate.deny if within(allow, deny)), None) for allow in mandate.allow}
+    if denied and all(denied.values()):
+        pairs = ", ".join(f'"{deny}" takes all of "{allow}"' for allow, deny in denied.items())
+        what = f"mandate.deny leaves nothing of mandate.allow: {pairs}"
+        yield Finding(Level.FAULT, "limits", what, NO_PURCHASE, "narrow mandate.deny, or take it out")

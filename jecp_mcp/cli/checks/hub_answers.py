@@ -1,0 +1,101 @@
+"""The Hub: whether it answers, how far this machine's clock is from its, and whether a sandbox runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import apsw
+
+from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
+from jecp_mcp.cli.options import Start
+from jecp_mcp.clock import SystemClock
+from jecp_mcp.http import ExchangeFailed, Http
+from jecp_mcp.mandate.repair.diagnose import Finding, Level
+from jecp_mcp.rails.jecp.hub_time import HubTime
+from jecp_mcp.settings import is_loopback
+from jecp_mcp.wire.jecp.guide import MAX_GUIDE_BYTES
+
+_SECONDS: Final = 10.0
+_SERVER_ERROR: Final = 500
+_MEANWHILE: Final = "nothing can be bought meanwhile"
+
+
+async def hub_findings(given: Start, *, only_clock: bool) -> AsyncIterator[Finding]:
+    """Whether the Hub answers, and how far this machine's clock is from its.
+
+    Args:
+        given: what the command starts from.
+        only_clock: whether only the clock matters.
+    """
+    url, time = given.settings.hub.base_url, HubTime(SystemClock())
+    try:
+        async with Http(url) as http:
+            answer = await http.exchange(
+                "GET", f"{url}/.well-known/agent-guide.json", timeout=_SECONDS, max_bytes=MAX_GUIDE_BYTES
+            )
+    except ExchangeFailed as exc:
+        if only_clock:
+            yield Finding(Level.OK, "clock", f"not compared with the Hub's: {url} does not answer ({exc})")
+        else:
+            yield _silent(given, url, exc)
+        return
+    if not only_clock:
+        if answer.status >= _SERVER_ERROR:
+            what, mend = f"{url} answers with HTTP {answer.status}", "wait, or ask whoever runs the Hub"
+            yield Finding(Level.FAULT, "hub", what, "calls may fail or stay in doubt meanwhile", mend)
+        else:
+            yield Finding(Level.OK, "hub", f"{url} answers")
+    time.note(answer.headers)
+    yield _clock(time.skew())
+
+
+def _silent(given: Start, url: str, why: ExchangeFailed) -> Finding:
+    what = f"{url} does not answer: {why}"
+    if is_loopback(url) and (port := urlsplit(url).port) is not None:
+        start = given.commands.line("sandbox", "--port", str(port))
+        mend = f"{start}, or see to whatever else is to answer there"
+        return Finding(Level.FAULT, "sandbox", what, _MEANWHILE, mend)
+    return Finding(Level.FAULT, "hub", what, _MEANWHILE, "check the network and hub.base_url")
+
+
+def _clock(skew: float | None) -> Finding:
+    if skew is None:
+        return Finding(Level.OK, "clock", "not compared: the Hub tells no time")
+    if abs(skew) <= MOST_SKEW_SECONDS:
+        return Finding(Level.OK, "clock", f"within {max(abs(skew), 1):.0f} s of the Hub's")
+    what = f"this machine's clock is {abs(skew):.0f} seconds {'ahead of' if skew > 0 else 'behind'} the Hub's"
+    money = "the limits' windows and the mandate's end are judged by a wrong time; calls may be refused"
+    return Finding(Level.FAULT, "clock", what, money, "set the clock of this machine, such as with NTP")
+
+
+def sandbox_findings(given: Start) -> Iterator[Finding]:
+    """Whether a Hub with test money runs on the books of this state folder."""
+    data = given.state / "sandbox.sqlite"
+    if _in_use(data):
+        yield Finding(Level.OK, "sandbox", f"a Hub with test money runs on {data}")
+    else:
+        what = f"no Hub with test money runs on {data}"
+        mend = f"{given.commands.line('serve')}, or start a host that runs it"
+        yield Finding(Level.WARNING, "sandbox", what, _MEANWHILE, mend)
+
+
+def _in_use(data: Path) -> bool:
+    """Whether a sandbox has its file: it locks all others out of it."""
+    if not data.is_file():
+        return False
+    connection = None
+    try:
+        connection = apsw.Connection(str(data), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+    except apsw.BusyError:
+        return True
+    except apsw.Error:
+        # A damaged file is told by whoever starts the sandbox.
+        return False
+    finally:
+        if connection is not None:
+            connection.close()
+    return False

@@ -1,0 +1,102 @@
+"""``jecp-mcp config``: the settings as they hold here, and where each comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from jecp_mcp.cli.examples import examples
+from jecp_mcp.cli.options import Start, as_json, common_options, start_from
+from jecp_mcp.settings.command_lines import CommandLine
+
+if TYPE_CHECKING:
+    from jecp_mcp.cli.rich_output import Column
+
+_MASK: Final = "********"
+
+
+@click.command(
+    "config",
+    epilog=examples("jecp-mcp config", "jecp-mcp config --json"),
+)
+@common_options
+@as_json
+def command(as_json: bool, **given: Any) -> None:
+    """Show every setting as it holds here, and where it comes from. No key and no password is shown."""
+    from jecp_mcp.settings.loading import setting_origins
+    from jecp_mcp.settings.places import config_file
+
+    where = start_from(given)
+    overrides = {} if given["hub"] is None else {"hub.base_url": given["hub"]}
+    origins = setting_origins(given["config"], environ=os.environ, overrides=overrides)
+    path, _ = config_file(os.environ, given["config"])
+    shown: dict[str, Any] = {
+        "file": str(path) if path.exists() else None,
+        "state_dir": str(where.state),
+        "credentials": _credentials(where),
+        "settings": _settings(where, origins),
+    }
+    if as_json:
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        _print(shown, str(path), where.commands)
+
+
+def _credentials(given: Start) -> dict[str, Any] | None:
+    found = given.credentials
+    return None if found is None else {"agent_id": found.agent_id, "api_key": _MASK, "from": found.source}
+
+
+def _settings(given: Start, origins: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """By dotted key, the value as JSON and where it comes from, None for a default; amounts as decimal text in USDC."""
+    made: dict[str, dict[str, Any]] = {}
+    for section, values in given.settings.model_dump(mode="python").items():
+        for key, value in values.items():
+            origin = origins.get(f"{section}.{key}")
+            made[f"{section}.{key}"] = {"value": _readable(section, key, value), "from": origin}
+    return made
+
+
+def _readable(section: str, key: str, value: Any) -> Any:
+    from pydantic import SecretStr
+
+    from jecp_mcp.clock import iso
+    from jecp_mcp.money import format_usdc
+
+    if isinstance(value, SecretStr):
+        from jecp_mcp.mandate.postgres.connection import place
+
+        return place(value.get_secret_value())
+    if isinstance(value, dict):
+        return {name: _readable(section, name, one) for name, one in value.items() if one is not None}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_readable(section, key, one) for one in value]
+    if isinstance(value, int) and not isinstance(value, bool) and key.endswith("_usdc"):
+        return format_usdc(value)
+    if isinstance(value, int) and key == "expires_at":
+        return iso(value)
+    return value
+
+
+def _print(shown: dict[str, Any], path: str, commands: CommandLine) -> None:
+    from jecp_mcp.cli import rich_output
+
+    credentials = shown["credentials"]
+    agent = f"none; `{commands.line('register')}` makes an account"
+    if credentials is not None:
+        agent = f"agent {credentials['agent_id']}, key {credentials['api_key']}, from {credentials['from']}"
+    told = {"settings file": shown["file"] or f"{path} (not there)", "state folder": shown["state_dir"]}
+    rich_output.show(rich_output.Facts({**told, "credentials": agent}))
+    columns: list[Column] = [("setting", "left"), ("value", "prose"), ("from", "prose")]
+    rows = [(key, _text(one["value"]), one["from"] or "") for key, one in shown["settings"].items()]
+    rich_output.show(rich_output.Listing("\nSettings", columns, rows))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "not set"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,68 @@
+"""The bridge's own tools as commands: the code that answers a host answers a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from jecp_mcp.cli.advice import advice, problems
+from jecp_mcp.errors import JecpMcpError
+from jecp_mcp.settings.command_lines import CommandLine
+
+if TYPE_CHECKING:
+    from jecp_mcp.cli.options import Start
+    from jecp_mcp.tools.types import ToolResult
+
+
+class CallFailed(JecpMcpError):
+    """The call was refused or failed; its message says so."""
+
+
+def ask(
+    given: Start, tool: str, arguments: Mapping[str, Any], *, catalog: bool = False, as_json: bool
+) -> dict[str, Any]:
+    """Call one of the own tools that cost nothing, and return what it says; with `as_json` that is printed.
+
+    Args:
+        given: where to ask.
+        tool: its name, such as ``jecp_status``.
+        arguments: as the tool's schema has them; what is None or empty is left out.
+        catalog: whether to fetch the Hub's catalog first.
+        as_json: print the answer, or the error, for programs.
+
+    Raises:
+        CallFailed: it was refused.
+        PayeeError: the catalog is needed and there is none, now or from before.
+    """
+    result = anyio.run(_ask, given, tool, {name: value for name, value in arguments.items() if value}, catalog)
+    told = dict(result.structured or {})
+    if as_json:
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+    if result.is_error:
+        raise CallFailed(why(result, given.commands))
+    return told
+
+
+async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool) -> ToolResult:
+    from jecp_mcp.calls.ports import Caller
+    from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
+    from jecp_mcp.cli.terminal import Terminal
+    from jecp_mcp.domain.purchases import LOCAL
+
+    async with at_hub(given) as at, build(at) as bridge:
+        if catalog:
+            # A catalog of an earlier run will do; what is not in it is refused with the reason.
+            await bridge.source.refresh()
+        return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(at.settings.hub.base_url)))
+
+
+def why(result: ToolResult, commands: CommandLine) -> str:
+    """The error, all that is wrong with the arguments, and what the person can do, in one line."""
+    shown = dict(result.structured or {})
+    error, wrong = shown.get("error", {}), problems(shown)
+    parts = [f"{error.get('code')}: {error.get('message')}", wrong and f"{wrong}.", advice(shown, commands)]
+    return " ".join(str(part) for part in parts if part)

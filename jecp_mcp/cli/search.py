@@ -1,0 +1,70 @@
+"""``jecp-mcp search``: what is on sale for a purpose, best match first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from jecp_mcp.cli.examples import examples
+from jecp_mcp.cli.options import as_json, common_options, start_from
+from jecp_mcp.settings.command_lines import CommandLine
+
+
+@click.command(
+    "search",
+    epilog=examples("jecp-mcp search 'invoice pdf'", "jecp-mcp search csv --max-price 0.05 --json"),
+)
+@click.argument("query")
+@click.option("--namespace", metavar="NAME", help="One provider only.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="With this tag; may be given several times.")
+@click.option("--max-price", metavar="USDC", help="Such as 0.05.")
+@click.option("--limit", type=click.IntRange(1, 20), help="At most so many. Default: 8.")
+@common_options
+@as_json
+def command(
+    query: str,
+    namespace: str | None,
+    tags: tuple[str, ...],
+    max_price: str | None,
+    limit: int | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Find what is on sale by what it is for, best match first. Free.
+
+    `jecp-mcp catalog` lists everything.
+    """
+    from jecp_mcp.cli.own_tools import ask
+
+    asked = {"query": query, "namespace": namespace, "tags": list(tags), "max_price_usdc": max_price, "limit": limit}
+    at = start_from(given)
+    found = ask(at, "jecp_search", asked, catalog=True, as_json=as_json)
+    if not as_json:
+        _print(query, found, at.commands)
+
+
+def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
+    from jecp_mcp.cli import rich_output
+    from jecp_mcp.cli.offer_words import price_of, purpose
+
+    columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("what it does", "prose")]
+    columns.append(("not now, because", "prose"))
+    rows = [
+        (
+            one["tool"],
+            price_of(one),
+            " ".join(filter(None, (one.get("caution"), purpose(one.get("summary", ""), one["title"])))),
+            one.get("why", "").replace("_", " ").lower(),
+        )
+        for one in found["results"]
+    ]
+    if rows:
+        how_many = "1 action" if len(rows) == 1 else f"{len(rows)} actions"
+        rich_output.show(rich_output.Listing(f"{how_many} for {query!r}, best first", columns, rows))
+        rich_output.say(f"`{commands.line('describe', 'TOOL')}` shows what one of them takes.", "dim", stderr=True)
+    else:
+        rich_output.say(found.get("hint", "Nothing matches."))
+    for one in found.get("set_aside", ()):
+        rich_output.say(f"set aside: {one['action']}: {one['reason']}", rich_output.WARNING)

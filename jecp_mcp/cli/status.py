@@ -1,0 +1,78 @@
+"""``jecp-mcp status``: what became of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import click
+
+from jecp_mcp.cli.examples import examples
+from jecp_mcp.cli.options import as_json, common_options, start_from
+
+
+@click.command(
+    "status",
+    epilog=examples("jecp-mcp status", "jecp-mcp status call_0123456789abcdef0123456789abcdef --json"),
+)
+@click.argument("call_id", required=False)
+@common_options
+@as_json
+def command(call_id: str | None, as_json: bool, **given: Any) -> None:
+    """Show what became of a call, and its answer; finish one whose answer was lost, without paying twice. Free.
+
+    Without CALL_ID, show the latest calls. `jecp-mcp ledger` has all of them.
+    """
+    where = start_from(given)
+    if call_id is None:
+        from jecp_mcp.cli.own_tools import ask
+
+        found = ask(where, "jecp_status", {}, as_json=as_json)
+        if not as_json:
+            _list(found)
+        return
+    from jecp_mcp.cli.call import pay_and_show
+    from jecp_mcp.cli.own_tools import CallFailed, why
+
+    result = anyio.run(pay_and_show, where, "jecp_status", {"call_id": call_id}, None, as_json, False, _print)
+    if result.is_error:
+        raise CallFailed(why(result, where.commands))
+
+
+def _list(found: Mapping[str, Any]) -> None:
+    from jecp_mcp.cli import rich_output
+
+    if not found["calls"]:
+        rich_output.say("No call was made from here yet.")
+        return
+    columns: list[rich_output.Column] = [("call", "left"), ("when (UTC)", "left"), ("tool", "left"), ("state", "left")]
+    columns.append(("USDC", "right"))
+    rows = [
+        (
+            one["call_id"],
+            one["created_at"][:19].replace("T", " "),
+            one["tool"],
+            rich_output.state(one["state"]),
+            _amount(one),
+        )
+        for one in found["calls"]
+    ]
+    rich_output.show(rich_output.Listing("Latest calls, the newest first", columns, rows))
+
+
+def _print(one: Mapping[str, Any]) -> None:
+    from jecp_mcp.cli import rich_output
+
+    told = {"call": one["call_id"], "tool": one["tool"], "state": rich_output.state(one["state"])}
+    told |= {"when": one["created_at"], "charged": _amount(one), "held until proven": one.get("held_usdc")}
+    told |= {"refunded": one.get("refunded_usdc"), "transaction": one.get("transaction_id")}
+    told |= {"found out by": one.get("settled_by"), "what happened": one.get("message")}
+    told |= {"next": one.get("next_action", {}).get("hint"), "look at it": one.get("warning")}
+    rich_output.show(rich_output.Facts(told))
+
+
+def _amount(one: Mapping[str, Any]) -> str:
+    if one["charged"] == "no":
+        return "free"
+    return one.get("charged_usdc") or ("not known" if one["charged"] == "unknown" else "unreadable")

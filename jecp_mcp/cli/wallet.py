@@ -1,0 +1,122 @@
+"""``jecp-mcp wallet``: what can still be spent, and what is held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from jecp_mcp.cli.examples import examples
+from jecp_mcp.cli.options import Start, as_json, common_options, start_from
+from jecp_mcp.settings.command_lines import CommandLine
+
+if TYPE_CHECKING:
+    from jecp_mcp.cli.rich_output import Column
+
+
+@click.command(
+    "wallet",
+    epilog=examples("jecp-mcp wallet", "jecp-mcp wallet --json"),
+)
+@common_options
+@as_json
+def command(as_json: bool, **given: Any) -> None:
+    """Show the balance, every limit with what is left of it and when it refills, and the money that is held. Free."""
+    where = start_from(given)
+    shown = anyio.run(read, where)
+    if as_json:
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        _print(shown, where.commands)
+
+
+async def read(given: Start) -> dict[str, Any]:
+    """What ``jecp_wallet`` says, and where this wallet is kept; amounts are decimal text in USDC.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    from jecp_mcp.cli.assembly import build
+    from jecp_mcp.cli.hub_process import at_hub
+    from jecp_mcp.cli.unmatched_patterns import unmatched_patterns
+    from jecp_mcp.domain.purchases import LOCAL
+
+    async with at_hub(given) as at, build(at) as bridge:
+        made = await bridge.wallet.overview(LOCAL)
+        made["unmatched_patterns"] = unmatched_patterns(given.settings, bridge.source.current)
+    made["hub"], made["ledger"], made["state_dir"] = at.settings.hub.base_url, _place(given), str(given.state)
+    return made
+
+
+def _place(given: Start) -> str:
+    """Where the ledger is: a server without its password, or a file."""
+    url = given.settings.ledger.url
+    if url is None:
+        return str(given.ledger)
+    from jecp_mcp.mandate.postgres.connection import place
+
+    return place(url.get_secret_value())
+
+
+def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
+    from rich.text import Text
+
+    from jecp_mcp.cli import rich_output
+
+    balance: str | Text = Text("not told yet; the Hub tells it with its answers", "dim")
+    if shown["balance_usdc"] is not None:
+        balance = f"{shown['balance_usdc']} as of {_instant(shown['balance_at'])}"
+    told: dict[str, Any] = {"balance": balance, "free calls left": shown.get("free_calls_remaining")}
+    told |= {"trust tier": _tier(shown), "charged": shown["charged_usdc"], "held": shown["held_usdc"]}
+    told |= {"in doubt": shown["in_doubt_usdc"], "calls": shown["calls"]}
+    told |= {"ask a person above": shown.get("approval_above_usdc") or "never"}
+    told |= {"mandate ends": _instant(shown["expires_at"]) if "expires_at" in shown else "never"}
+    told |= {"Hub": shown["hub"], "kept in": shown["ledger"]}
+    rich_output.say("Wallet (USDC, UTC)", "bold")
+    rich_output.show(rich_output.Facts(told))
+    columns: list[Column] = [("limit", "left"), ("used", "right"), ("of", "right"), ("left", "right")]
+    columns.append(("refills from", "left"))
+    limits = rich_output.Listing("\nLimits (USDC, UTC)", columns, _limit_rows(shown))
+    holds: list[Column] = [("call", "left"), ("tool", "left"), ("state", "left"), ("held", "right")]
+    held = [
+        (one["call_id"], one["tool"], rich_output.state(one["state"]), one["held_usdc"]) for one in shown["open_holds"]
+    ]
+    more = f" and more: {commands.line('ledger')}" if shown.get("more_holds") else ""
+    rich_output.show(limits, *([rich_output.Listing(f"\nHeld{more}", holds, held)] if held else []))
+    for words in _warnings(shown, commands):
+        rich_output.say(f"warning: {words}", rich_output.WARNING)
+
+
+def _limit_rows(shown: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    if "per_call_usdc" in shown:
+        yield "per_call_usdc", "", shown["per_call_usdc"], "", ""
+    for one in shown["limits"]:
+        resets = _instant(one["resets_at"]) if "resets_at" in one else ""
+        yield one["limit"], one.get("used_usdc", ""), one["limit_usdc"], one.get("remaining_usdc", ""), resets
+
+
+def _warnings(shown: Mapping[str, Any], commands: CommandLine) -> Iterator[str]:
+    if "ledger_trouble" in shown:
+        yield f"the ledger cannot be written: {shown['ledger_trouble']}"
+    for one in shown.get("charged_too_much", ()):
+        yield (
+            f"for the call {one['call_id']} the payee took {one.get('charged_usdc', 'an unreadable amount')} where at "
+            f"most {one['allowed_usdc']} was allowed; `{commands.line('reconcile')}` rules on it"
+        )
+    for text in shown["unmatched_patterns"]:
+        yield f"{text} matches none of the actions on sale now"
+
+
+def _tier(shown: Mapping[str, Any]) -> str | None:
+    following = shown.get("next_tier")
+    if following is None:
+        return shown.get("trust_tier")
+    return f"{shown['trust_tier']}; {following['tier']} after at most {following['calls_to_go_at_most']} more calls"
+
+
+def _instant(text: str) -> str:
+    """An RFC 3339 instant as people read it, in UTC to the second."""
+    return text[:19].replace("T", " ")

@@ -1,0 +1,94 @@
+"""The receipt of a call: one line for the reader, one object for structured content, one for programs. Pure: no I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.tools.next_actions.selection import amount_charged
+from jecp_mcp.tools.publishing.cleaning import provider_of, safe_text
+from jecp_mcp.tools.publishing.links import hub_id
+
+
+def _payee(end: CallEnd) -> str:
+    if end.offer is not None:
+        return provider_of(end.offer)
+    return safe_text(end.answer.provider if end.answer is not None else None, 40, one_line=True) or "the Hub"
+
+
+def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
+    """One line about the money.
+
+    Args:
+        remaining: what the limits leave for further calls like it, where that is known.
+    """
+    payee, amount = _payee(end), format_usdc(end.amount)
+    known_as = hub_id(end.reference)
+    transaction = f" (tx {known_as[:72]})" if known_as is not None else ""
+    if end.charge is Charge.UNKNOWN:
+        said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
+    elif end.charge is Charge.NO:
+        said = f"Free: {payee} charged nothing"
+    elif end.estimated:
+        paid = f"Already paid {payee}{transaction}, not charged again" if end.stored else f"Paid {payee}{transaction}"
+        said = f"{paid}; how much cannot be read from its answer, so ${amount} counts as spent"
+    elif end.stored and not end.excessive:
+        said = f"Already paid ${amount} to {payee}{transaction}; not charged again"
+    elif end.excessive:
+        said = f"Paid. {payee} says that it took {_excess(end)}{transaction}"
+    else:
+        most = f" (up to ${format_usdc(end.reserved)} was held)" if end.amount < end.reserved else ""
+        said = f"Paid ${amount} to {payee}{most}{transaction}"
+    # A kept answer's balance is that of another day.
+    balance = "" if end.stored or end.balance_after is None else f"; balance ${format_usdc(end.balance_after)}"
+    if remaining is not None:
+        balance += f"; budget left ${format_usdc(remaining)}"
+    call = f". Call {end.call_id}" if end.call_id else ""
+    return f"{said}{balance}{call}."
+
+
+def _excess(end: CallEnd) -> str:
+    """What was taken of a call that was not allowed to cost that much: a claim, for a person to look at."""
+    return (
+        f"${format_usdc(end.amount)} where at most ${format_usdc(end.reserved)} was allowed, which the operator must "
+        "check"
+    )
+
+
+def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None) -> dict[str, Any]:
+    """The receipt in structured content, for a model that reads nothing else; amounts are decimal text in USDC."""
+    made: dict[str, Any] = {} if end.call_id is None else {"call_id": end.call_id}
+    made |= {"charged": end.charge.value, **amount_charged("amount_usdc", end.amount, estimated=end.estimated)}
+    if end.held:
+        made["held_usdc"] = format_usdc(end.held)
+    if remaining is not None:
+        made["remaining_usdc"] = format_usdc(remaining)
+    if end.stored and end.charge is not Charge.UNKNOWN:
+        made["note"] = "Bought earlier; not charged again."
+    if end.excessive:
+        made["warning"] = f"{_payee(end)} says that it took {_excess(end)}. Tell the user."
+    return made
+
+
+def billing(end: CallEnd) -> dict[str, Any]:
+    """The receipt for programs; amounts are decimal text in USDC."""
+    amount = amount_charged("amount_usdc", end.amount, estimated=end.estimated)
+    made: dict[str, Any] = {"charged": end.charge.value, **amount, "payee": _payee(end)}
+    if end.call_id is not None:
+        made["call_id"] = end.call_id
+    if end.held:
+        made["held_usdc"] = format_usdc(end.held)
+    if end.charge is Charge.YES and end.amount < end.reserved and not end.estimated:
+        made["reserved_usdc"] = format_usdc(end.reserved)
+    if end.excessive:
+        made["allowed_usdc"] = format_usdc(end.reserved)
+        made["warning"] = "The amount is the payee's word and more than was allowed. The operator must check it."
+    known_as = hub_id(end.reference)
+    if known_as is not None:
+        made["transaction_id"] = known_as
+    if end.balance_after is not None and not end.stored:
+        made["balance_usdc"] = format_usdc(end.balance_after)
+    if end.stored:
+        made["stored"] = True
+    return made

@@ -1,0 +1,93 @@
+"""A real browser, driven over the pipe of its DevTools protocol; tests that need one are skipped where there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_browser = pytest.mark.skipif(PROGRAM is None, reason="there is no browser")
+
+_PIPES = """
+import fcntl, os, sys
+for own, wanted in [(fcntl.fcntl(int(given), fcntl.F_DUPFD, 10), at) for given, at in zip(sys.argv[1:3], (3, 4))]:
+    os.dup2(own, wanted)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+class Tab:
+    """One tab of a browser."""
+
+    def __init__(self, to: int, back: int) -> None:
+        self._to, self._back = to, back
+        self._number = 0
+        self._session: str | None = None
+        made = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._ask("Target.attachToTarget", targetId=made, flatten=True)["sessionId"]
+
+    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._number += 1
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while True:
+            said = b""
+            while (part := os.read(self._back, 1)) != b"\0":
+                assert part, "the browser has gone"
+                said += part
+            answer = json.loads(said)
+            if answer.get("id") == self._number:
+                return dict(answer["result"])
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of an expression of JavaScript on the page."""
+        return self._ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def open(self, url: str) -> None:
+        self._ask("Page.navigate", url=url)
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the page shows a text."""
+        while text not in (self.evaluate("document.body ? document.body.innerText : ''") or ""):
+            os.sched_yield()
+
+    def type(self, text: str) -> None:
+        """Type into whatever has the focus, and press Enter."""
+        self._ask("Input.insertText", text=text)
+        for kind in ("keyDown", "keyUp"):
+            self._ask("Input.dispatchKeyEvent", type=kind, key="Enter", text="\r", windowsVirtualKeyCode=13)
+
+
+@contextmanager
+def browser(folder: Path) -> Iterator[Tab]:
+    """A browser with a profile of its own in `folder`."""
+    theirs, to = os.pipe()
+    back, ours = os.pipe()
+    assert PROGRAM is not None
+    flags = ("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync", f"user-data-dir={folder}", "remote-debugging-pipe")  # fmt: skip
+    command = [PROGRAM, *(f"--{flag}" for flag in flags)]
+    # The protocol's pipe is read from descriptor 3 and written to descriptor 4.
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PIPES, str(theirs), str(ours), *command],
+        pass_fds=(theirs, ours),
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    os.close(ours)
+    try:
+        yield Tab(to, back)
+    finally:
+        os.close(to)
+        os.close(back)
+        process.wait(60)

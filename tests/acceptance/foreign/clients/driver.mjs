@@ -1,0 +1,50 @@
+// What the TypeScript clients' scripts do: they take commands as lines of JSON, several at once, and say what came.
+import { createInterface } from "node:readline";
+
+const say = (message) => console.log(JSON.stringify(message));
+
+export async function serve(client) {
+  const works = {
+    names: async () => {
+      const names = [];
+      let cursor;
+      do {
+        const page = await client.listTools(cursor === undefined ? {} : { cursor });
+        names.push(...page.tools.map((tool) => tool.name));
+        cursor = page.nextCursor;
+      } while (cursor !== undefined);
+      return names;
+    },
+    call: async ({ name, arguments: given }) => {
+      let steps = 0;
+      const options = { timeout: 60_000, onprogress: () => (steps += 1) };
+      const result = await client.callTool({ name, arguments: given }, ...(client.oldStyle ? [undefined, options] : [options]));
+      const texts = result.content.map((block) => block.text ?? block.uri ?? "");
+      return {
+        text: texts.filter((text) => text !== "").join("\n"),
+        kinds: result.content.map((block) => block.type),
+        failed: Boolean(result.isError),
+        structured: result.structuredContent ?? null,
+        steps,
+      };
+    },
+    read: async ({ uri }) => {
+      const [first] = (await client.readResource({ uri })).contents;
+      return { bytes: first.blob === undefined ? Buffer.byteLength(first.text) : Buffer.from(first.blob, "base64").length };
+    },
+  };
+  say({ ready: true });
+  const running = [];
+  for await (const line of createInterface({ input: process.stdin })) {
+    const command = JSON.parse(line);
+    running.push(
+      works[command.what](command).then(
+        (result) => say({ id: command.id, result }),
+        (error) => say({ id: command.id, raised: String(error) }),
+      ),
+    );
+  }
+  await Promise.all(running);
+  await client.close();
+  process.exit(0);
+}

@@ -1,0 +1,123 @@
+"""Models and people read about the same refusals, each what is meant for them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import pytest
+
+import tests.acceptance.errors.snapshot as every_error
+import tests.contract.tools.test_own_refusals as own_refusals
+from jecp_mcp.cli.advice import _BY_CODE, _BY_TYPE, advice, problems
+from jecp_mcp.cli.main import COMMANDS, jecp_mcp
+from jecp_mcp.settings.command_lines import CommandLine
+from jecp_mcp.tools.own.definitions import OWN
+from tests.contract.tools.error_codes import every_code
+
+FOR_MODELS = re.compile(r"[Tt]ell the user|the user\b|[Ss]top here|this call unchanged|\bjecp_(?!topup|register)")
+FOR_PEOPLE = re.compile(r"`|jecp-mcp (?!needs)|\bJECP_[A-Z]|--\w")
+COMMAND = re.compile("`([^`]+)`")
+
+
+def reviewed() -> Iterator[tuple[str, dict[str, Any]]]:
+    yield from json.loads(own_refusals.FILE.read_text(encoding="utf-8")).items()
+    for heading, manners in every_error.read().items():
+        for manner, text in manners.items():
+            yield f"{heading}, {manner}", json.loads(text)
+
+
+REVIEWED = dict(reviewed())
+
+
+def test_no_person_is_told_what_a_model_is_to_do() -> None:
+    assert {name: said for name, one in REVIEWED.items() if FOR_MODELS.search(said := advice(one))} == {}
+
+
+def test_no_model_reads_a_command_that_it_could_run() -> None:
+    for name, one in REVIEWED.items():
+        step = one.get("next_action", {})
+        assert not FOR_PEOPLE.search(f"{one['error']['message']} {step.get('hint', '')}"), name
+
+
+def test_a_message_gives_no_advice_which_the_next_action_has() -> None:
+    advising = re.compile(
+        r"tell the user|ask for its|call (it )?again|try again|mend |stop\b|search for", re.IGNORECASE
+    )
+    assert {name: one["error"]["message"] for name, one in REVIEWED.items() if advising.search(one["error"]["message"])} == {}  # fmt: skip
+
+
+def test_every_command_that_people_are_told_exists() -> None:
+    said = [advice(json.loads(json.dumps(one).replace("CODE-CODE", "ABCD-2345"))) for one in REVIEWED.values()]
+    lines = {tuple(shlex.split(found)) for text in said for found in COMMAND.findall(text)}
+    assert len(lines) >= 6
+    for program, command, *rest in lines:
+        assert program == "jecp-mcp"
+        assert command in COMMANDS
+        if command == "call":
+            assert rest[0] in OWN
+            continue
+        # Parsed and not run.
+        found = jecp_mcp.get_command(click.Context(jecp_mcp), command)
+        assert found is not None
+        found.make_context(command, rest)
+
+
+def test_every_text_is_for_a_code_or_a_step_that_there_is() -> None:
+    assert _BY_CODE.keys() <= every_code().keys()
+    assert _BY_TYPE.keys() <= {one["next_action"]["type"] for one in REVIEWED.values() if "next_action" in one}
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ({}, ""),
+        ({"error": {"code": "APPROVAL_REQUIRED", "details": {}}, "next_action": {"type": "ask_human"}}, ""),
+        (
+            {"error": {"code": "APPROVAL_REQUIRED", "details": {"approval_code": "ABCD-2345"}}},
+            "`jecp-mcp approve ABCD-2345` shows it and asks you; then give this command again.",
+        ),
+        (
+            {"next_action": {"type": "topup", "arguments": {"amount_usd": 20}}},
+            "`jecp-mcp topup 20` gives a payment link.",
+        ),
+        (
+            {"error": {"code": "TOOL_NOT_FOUND"}, "next_action": {"type": "discover", "alternatives": [{"tool": "a_b"}]}},
+            "Did you mean a_b? `jecp-mcp catalog` lists what there is.",
+        ),
+        (
+            {"next_action": {"type": "retry_after", "retry_after_seconds": 15}},
+            "Give the same command again in 15 s; what was paid for is not paid for twice.",
+        ),
+    ],
+)  # fmt: skip
+def test_people_are_told_a_command_with_what_is_known(shown: dict[str, Any], said: str) -> None:
+    assert advice(shown) == said
+
+
+def test_commands_are_written_as_whoever_prints_them_wants() -> None:
+    shown = {"error": {"code": "LEDGER_DAMAGED"}}
+    commands = CommandLine(program=("x",), places=("--sandbox",))
+    assert advice(shown, commands) == "`x doctor --ledger --sandbox` says how to mend it."
+
+
+def test_all_problems_are_told_at_once() -> None:
+    issues = [{"pointer": "/n", "reason": "is missing"}, {"pointer": "", "reason": "is no object"}]
+    error = {"code": "INVALID_ARGUMENTS", "details": {"issues": issues}}
+    assert problems({"error": error}) == "/n: is missing; the arguments: is no object"
+    assert problems({}) == ""
+
+
+@pytest.mark.parametrize("issues", ["all of it", ["/n"], [{"path": "/n"}], {"n": 1}, 7])
+def test_what_a_hub_says_in_the_place_of_ours_is_left_out(issues: Any) -> None:
+    assert problems({"error": {"code": "INPUT_SCHEMA_VIOLATION", "details": {"issues": issues}}}) == ""
+    assert problems({"error": {"code": "INVALID_ARGUMENTS", "details": {"issues": issues}}}) == ""
+
+
+@pytest.mark.parametrize("code", ["'; rm -rf ~", "ABCD-2345 --full", 'A"', ["ABCD-2345"], None])
+def test_no_command_has_a_word_of_a_hubs(code: Any) -> None:
+    assert advice({"error": {"code": "APPROVAL_REQUIRED", "details": {"approval_code": code}}}) == ""

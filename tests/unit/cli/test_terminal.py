@@ -1,0 +1,115 @@
+"""What a person at a terminal is shown while something goes on: progress, errors, completions."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from jecp_mcp.cli import main
+from jecp_mcp.cli.completion import VARIABLE, complete_tools
+from jecp_mcp.cli.terminal import ProgressLine
+
+pytestmark = pytest.mark.anyio
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def at(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, **environ: str) -> io.StringIO:
+    """Have standard error go to `stream`, 30 columns wide."""
+    for name, value in {"TERM": "xterm", "NO_COLOR": "", "COLUMNS": "30", **environ}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", stream)
+    return stream
+
+
+async def test_a_report_of_progress_takes_the_place_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, line = at(Terminal(), monkeypatch), ProgressLine()
+    await line.report(1, None, "a piece arrived")
+    await line.report(2, 5, "x" * 100)
+    line.end()
+    *_, first, second, last = terminal.getvalue().split("\r\x1b[K")
+    assert (first, last) == ("  1: a piece arrived", "")
+    assert second.startswith("  2 of 5: xxx")
+    assert (len(second), second[-1]) == (29, "…")
+
+
+async def test_what_a_provider_reports_commands_no_terminal_and_links_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = at(Terminal(), monkeypatch)
+    await ProgressLine().report(1, None, "\x1b[2J\u202eevil.com\n[B] see https://evil.example/x")
+    shown = terminal.getvalue().replace("\r\x1b[K", "")
+    assert all(sign not in shown for sign in ("\x1b", "\u202e", "\n", "https"))
+
+
+async def test_a_dumb_terminal_has_a_line_for_each_report_and_a_pipe_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ProgressLine()
+    for stream, shown in ((Terminal(), "  1: one\n  2: …\n"), (io.StringIO(), "")):
+        at(stream, monkeypatch, TERM="dumb")
+        await line.report(1, None, "one")
+        await line.report(2, None, None)
+        line.end()
+        assert stream.getvalue() == shown
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "start"),
+    [
+        (Terminal(), {}, "\x1b[31mjecp-mcp:\x1b[0m"),
+        (Terminal(), {"NO_COLOR": "1"}, "jecp-mcp:"),
+        (Terminal(), {"TERM": "dumb"}, "jecp-mcp:"),
+        (io.StringIO(), {}, "jecp-mcp:"),
+    ],
+)
+def test_an_error_is_marked_in_red_where_colours_are_wanted(
+    stream: io.StringIO, environ: dict[str, str], start: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(stream, monkeypatch, **environ)
+    main._say("it failed")
+    assert stream.getvalue() == f"{start} it failed\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_understands_what_is_printed_for_it(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["jecp-mcp", "completion", shell])
+    assert main._run() == 0
+    script = capsys.readouterr().out
+    assert f"{VARIABLE}={shell}_complete" in script
+    if shutil.which(shell) is not None:
+        path = tmp_path / "script"
+        path.write_text(script)
+        subprocess.run([shell, "-n", str(path)], check=True)
+
+
+def test_where_the_settings_are_wrong_no_name_is_completed(tmp_path: Path) -> None:
+    context = click.Context(click.Command("describe"))
+    context.params = {"hub": None, "config": tmp_path / "none.toml", "state_dir": tmp_path}
+    assert complete_tools(context, click.Argument(["tool"]), "") == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("budget", "wallet"),
+        ("Wallet", "wallet"),
+        ("jecp_topup", "topup"),
+        ("serach", "search"),
+        ("buy", "call"),
+        ("qqqq", None),
+    ],
+)
+def test_who_types_another_name_is_told_the_one_that_was_meant(typed: str, meant: str | None) -> None:
+    assert main.meant_command(typed) == meant
+    assert set(main._MEANT.values()) <= set(main.COMMANDS)
+    assert not set(main._MEANT) & set(main.COMMANDS)
