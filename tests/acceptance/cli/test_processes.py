@@ -432,7 +432,8 @@ def test_what_is_on_sale_is_listed_searched_described_and_completed(
     assert re.search(r"^within your limits +yes$", people, re.MULTILINE)
     assert re.search(r"^number +string +yes +The invoice's number\.$", people, re.MULTILINE)
     # The example can be typed as it stands.
-    _, tool, arguments = shlex.split(people[people.index("  jecp-mcp call") :])[1:4]
+    [typed] = re.findall(r"^  (\S*jecp-mcp call .*)$", people, re.MULTILINE)
+    tool, arguments = shlex.split(typed)[2:4]
     assert tool == "inkwell_invoice_render"
     assert json.loads(arguments) == example_of(hub, "inkwell/invoice", "render")
     monkeypatch.setenv("_JECP_MCP_COMPLETE", "bash_complete")
