@@ -98,7 +98,7 @@ async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
         for result in told:
             found = error_of(result)
             assert (found["error"]["code"], found["charged"]) == ("TOOL_QUARANTINED", "no")
-            assert f"jecp-mcp catalog --changes --state-dir {tmp_path}" in found["next_action"]["hint"]
+            assert "only the operator can look at this one and approve it" in found["next_action"]["hint"]
         found = output_of(await client.call_tool("jecp_search", {"query": "count words of a text", "limit": 20}))
         assert TOOL not in {one["tool"] for one in found["results"]}
         assert [one["action"] for one in found["set_aside"]] == [KEY]
