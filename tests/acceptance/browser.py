@@ -70,7 +70,12 @@ class Tab:
         raise AssertionError(f"the page never says {text!r}: {shown[:2_000]}")
 
     def type(self, text: str) -> None:
-        """Type into whatever has the focus, and press Enter."""
+        """Type into the field that has the focus, once one has it, and press Enter."""
+        focus = "document.readyState === 'complete' && document.activeElement.tagName"
+        for _ in range(_MOST_LOOKS):
+            if self.evaluate(focus) == "INPUT":
+                break
+            os.sched_yield()
         self._ask("Input.insertText", text=text)
         for kind in ("keyDown", "keyUp"):
             self._ask("Input.dispatchKeyEvent", type=kind, key="Enter", text="\r", windowsVirtualKeyCode=13)
