@@ -179,9 +179,11 @@ def _report(error: click.Abort | click.ClickException | JecpMcpError) -> int:
 
 def _say(text: str) -> None:
     name = "jecp-mcp:"
+    # Where it is closed, standard output is the only place left to say so.
+    stream = sys.stderr or sys.stdout
     # A full disk or a reader that has gone changes nothing about how it ended.
     with contextlib.suppress(OSError):
-        if colours(sys.stderr):
-            colour_stream(sys.stderr).write(click.style(name, fg="red"))
+        if stream is not None and colours(stream):
+            colour_stream(stream).write(click.style(name, fg="red"))
             name = ""
-        print(f"{name} {' '.join(text.split())}", file=sys.stderr)
+        print(f"{name} {' '.join(text.split())}", file=stream)

@@ -17,6 +17,8 @@ import pytest
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="there is no browser")
 
+_MOST_LOOKS = 50_000
+
 _PIPES = """
 import fcntl, os, sys
 for own, wanted in [(fcntl.fcntl(int(given), fcntl.F_DUPFD, 10), at) for given, at in zip(sys.argv[1:3], (3, 4))]:
@@ -58,12 +60,22 @@ class Tab:
         self._ask("Page.navigate", url=url)
 
     def wait_for(self, text: str) -> None:
-        """Wait until the page shows a text."""
-        while text not in (self.evaluate("document.body ? document.body.innerText : ''") or ""):
+        """Wait until the page shows a text, however slow the machine is: each look is a round trip to the browser."""
+        shown = ""
+        for _ in range(_MOST_LOOKS):
+            shown = self.evaluate("document.body ? document.body.innerText : ''") or ""
+            if text in shown:
+                return
             os.sched_yield()
+        raise AssertionError(f"the page never says {text!r}: {shown[:2_000]}")
 
     def type(self, text: str) -> None:
-        """Type into whatever has the focus, and press Enter."""
+        """Type into the field that has the focus, once one has it, and press Enter."""
+        focus = "document.readyState === 'complete' && document.activeElement.tagName"
+        for _ in range(_MOST_LOOKS):
+            if self.evaluate(focus) == "INPUT":
+                break
+            os.sched_yield()
         self._ask("Input.insertText", text=text)
         for kind in ("keyDown", "keyUp"):
             self._ask("Input.dispatchKeyEvent", type=kind, key="Enter", text="\r", windowsVirtualKeyCode=13)

@@ -113,8 +113,10 @@ async def test_a_host_that_runs_what_the_doctor_names_makes_an_end_of_the_findin
     async with Client(server, mode=LEGACY):
         [found] = await doctor(tmp_path, "--sandbox")
         assert (found["about"], found["level"]) == ("sandbox", "ok")
-    [found] = await doctor(tmp_path, "--sandbox")
-    assert found["level"] == "warning"
+    with anyio.fail_after(120):
+        # It stays for a while after its last user.
+        while found["level"] != "warning":
+            [found] = await doctor(tmp_path, "--sandbox")
 
 
 async def test_the_sandbox_that_the_doctor_names_answers_at_the_hub_s_address(tmp_path: Path) -> None:

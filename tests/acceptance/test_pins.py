@@ -98,7 +98,7 @@ async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
         for result in told:
             found = error_of(result)
             assert (found["error"]["code"], found["charged"]) == ("TOOL_QUARANTINED", "no")
-            assert f"jecp-mcp catalog --changes --state-dir {tmp_path}" in found["next_action"]["hint"]
+            assert "only the operator can look at this one and approve it" in found["next_action"]["hint"]
         found = output_of(await client.call_tool("jecp_search", {"query": "count words of a text", "limit": 20}))
         assert TOOL not in {one["tool"] for one in found["results"]}
         assert [one["action"] for one in found["set_aside"]] == [KEY]
@@ -131,9 +131,7 @@ async def test_where_new_actions_need_approval_nothing_is_sold_before_it(hub: Sa
     config.write_text('[catalog]\ntolerate = ["price_down"]\n[tools]\nmode = "direct"\nmax_tools = 200\n')
     state = tmp_path / "state"
     with_config = ("--config", str(config))
-    status, shown = await anyio.to_thread.run_sync(
-        lambda: operator(hub, state, "text statistics", "--json", *with_config)
-    )
+    status, shown = await anyio.to_thread.run_sync(lambda: operator(hub, state, "--json", *with_config))
     listed = json.loads(shown)
     assert status == 0
     assert listed
@@ -159,7 +157,7 @@ async def test_where_new_actions_need_approval_nothing_is_sold_before_it(hub: Sa
         (("approve", "a/b:c", "--all"), "name the actions"),
         (("approve", "a/b:c"), "no terminal"),
         (("approve", "a/b:c", "--yes"), "NOT_HELD"),
-        (("words", "--changes"), "leave out the query"),
+        (("words", "--changes"), "did you mean"),
     ],
 )
 def test_what_is_asked_for_wrongly_approves_nothing_and_says_why(

@@ -78,7 +78,7 @@ async def test_every_published_action_sells_what_its_example_asks_for(seat: Seat
     spent = Decimal(0)
     skipped = []
     for name in sorted(set(await tools_of(seat)) - OWN):
-        if name.startswith("fresh-"):
+        if name.startswith(("fresh-", "rug_", "rug-")):
             continue
         result = await call(seat, name, await example(seat, name))
         if result.is_error:

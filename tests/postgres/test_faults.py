@@ -13,7 +13,7 @@ from jecp_mcp.cli.ledger import read as read_ledger
 from jecp_mcp.cli.options import start
 from jecp_mcp.cli.wallet import read as read_wallet
 from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable, SettingsError
+from jecp_mcp.errors import ExtraMissing, LedgerDamaged, LedgerError, LedgerUnavailable, SettingsError
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.postgres import server
 from jecp_mcp.mandate.postgres.connection import Connection, place
@@ -291,8 +291,9 @@ def test_a_url_of_something_else_is_refused_without_being_shown(url: str) -> Non
 
 def test_the_sandbox_never_writes_in_the_real_books(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JECP_MCP_LEDGER__URL", "postgresql://db/ledger")
-    assert start(None, None, tmp_path, sandbox=True).settings.ledger.url is None
     assert start(None, None, tmp_path).settings.ledger.url is not None
+    monkeypatch.setattr("jecp_mcp.cli.options.sandbox_asked", lambda: True)
+    assert start(None, None, tmp_path).settings.ledger.url is None
 
 
 async def test_the_commands_show_the_ledger_that_the_settings_name(
@@ -316,8 +317,8 @@ def test_a_url_is_shown_without_what_is_secret() -> None:
 
 
 async def test_a_server_without_the_extra_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("jecp_mcp.mandate.opening.find_spec", lambda _name: None)
-    with pytest.raises(SettingsError, match=r"jecp-mcp\[postgres\]"):
+    monkeypatch.setattr("jecp_mcp.extras.find_spec", lambda name: None if name == "psycopg" else object())
+    with pytest.raises(ExtraMissing, match=r"jecp-mcp\[postgres\]"):
         open_configured(LedgerSettings(url=SecretStr("postgresql://db/ledger")), tmp_path)
 
 

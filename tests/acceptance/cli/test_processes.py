@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -237,8 +238,21 @@ def test_serve_in_a_terminal_says_that_it_waits_for_a_host_and_ends_when_told(tm
     with at_a_pty(tmp_path, "serve", "--hub", NOWHERE) as (process, person):
         shown = seen_until(person, b"Ctrl-C ends it")
         assert b"waits for an MCP host" in shown
+        ended = threading.Event()
+
+        def press_until_it_ends() -> None:
+            while not ended.wait(5):
+                os.write(person, b"\x03")
+
         os.write(person, b"\x03")
-        assert b"Traceback" not in seen_until(person, None)
+        # A first one may be lost among the imports of a start, where Python cannot raise it; a person presses again.
+        pressing = threading.Thread(target=press_until_it_ends)
+        pressing.start()
+        try:
+            assert b"Traceback" not in seen_until(person, None)
+        finally:
+            ended.set()
+            pressing.join()
         # Told to end before it had begun, it ends as interrupted.
         assert process.wait(60) in {0, 130}
 
@@ -432,7 +446,8 @@ def test_what_is_on_sale_is_listed_searched_described_and_completed(
     assert re.search(r"^within your limits +yes$", people, re.MULTILINE)
     assert re.search(r"^number +string +yes +The invoice's number\.$", people, re.MULTILINE)
     # The example can be typed as it stands.
-    _, tool, arguments = shlex.split(people[people.index("  jecp-mcp call") :])[1:4]
+    [typed] = re.findall(r"^  (\S*jecp-mcp call .*)$", people, re.MULTILINE)
+    tool, arguments = shlex.split(typed)[2:4]
     assert tool == "inkwell_invoice_render"
     assert json.loads(arguments) == example_of(hub, "inkwell/invoice", "render")
     monkeypatch.setenv("_JECP_MCP_COMPLETE", "bash_complete")

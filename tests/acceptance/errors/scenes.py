@@ -276,7 +276,7 @@ async def the_mandate_is_renewed(world: World, _ended: Ended) -> None:
 
 async def it_is_ruled_on(world: World, ended: Ended) -> None:
     assert ended.last is not None
-    assert "jecp-mcp reconcile" in ended.last["next_action"]["hint"]
+    assert "only the operator can rule on this call" in ended.last["next_action"]["hint"]
     await world.leave()
     await world.terminal("reconcile", ended.last["call_id"], "--charged", "--reason", "It is on the statement.")
     await world.serve()
@@ -336,7 +336,7 @@ SCENES: dict[str, Scene] = {
     "a price needs a person, whose host answers for them": Scene("human", ("ask_human",), 0, settings=APPROVING, person=says("accept", ""), after=("human", ("ask_human",))),
     "a price needs a person, who approves at a terminal": Scene("human", ("ask_human",), 1, settings=APPROVING, then=is_approved),
     "a price needs a person, who denies at a terminal": Scene("human", ("ask_human",), 0, settings=APPROVING, then=is_denied, after=("human", ("ask_human",))),
-    "a price changes after a person approved it": Scene("human", ("ask_human",), 0, "acme_wavering_count", settings=APPROVING, sold=(tally("wavering"),), rare=True, then=is_approved_and_gets_cheaper, after=("human", ("ask_human",))),
+    "a price falls after a person approved it": Scene("human", ("ask_human",), 1, "acme_wavering_count", settings=APPROVING, sold=(tally("wavering"),), rare=True, then=is_approved_and_gets_cheaper, after=("answered", ())),
     "nothing was ever bought from this provider": Scene("human", ("ask_human",), 1, settings=limits(approve_new_payees="true"), then=is_approved),
     # Prepared calls.
     "a call is prepared": Scene("answered", ("execute",), 1, None, before=to_be_prepared),
