@@ -78,6 +78,7 @@ async def test_a_request_is_prepared_revised_bought_and_looked_up(road: Road, sh
         assert output_of(again) == output_of(bought), "a host that retries by itself pays once"
         found = await client.call_tool("paid_http_result", step["arguments"])
         assert output_of(found) == output_of(bought)
+        assert f"Already paid $0.01 to {shop.url}" in "".join(getattr(one, "text", "") for one in found.content)
         assert shop.chain.paid_by(address) == [10_000]
         refused = error_of(await client.call_tool("paid_http_prepare", {"url": "https://elsewhere.example/"}))
         assert (refused["error"]["code"], refused["charged"]) == ("MERCHANT_NOT_LISTED", "no")
@@ -86,7 +87,7 @@ async def test_a_request_is_prepared_revised_bought_and_looked_up(road: Road, sh
 async def test_a_new_payee_is_approved_in_the_host(road: Road, shop: PaidHttp, tmp_path: Path) -> None:
     async with buyer(road, shop, tmp_path, approve_new_payees="true") as (client, address, asked):
         prepared = output_of(await client.call_tool("paid_http_prepare", {"url": f"{shop.url}/qr-code?text=x"}))
-        assert prepared["next_action"]["actor"] == "human"
+        assert "the user is asked here" in prepared["next_action"]["hint"]
         arguments = {"prepared_id": prepared["prepared_id"]}
         assert output_of(await client.call_tool("paid_http_execute", arguments))["status"] == 200
         assert len(asked) == 1

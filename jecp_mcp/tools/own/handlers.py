@@ -13,6 +13,7 @@ from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.clock import Clock
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.records import CallRow
@@ -170,8 +171,11 @@ class OwnTools:
             if hit["tool"] in call_only:
                 hit["call_only"] = call_only[hit["tool"]]
 
-    async def status(self, call_id: str, caller: Caller) -> ToolResult:
+    async def status(self, call_id: str, caller: Caller, offer: Offer | None = None) -> ToolResult:
         """How a call stands, finished if it can be.
+
+        Args:
+            offer: what was bought, where that stands in no catalog.
 
         Raises:
             ToolFault: the caller has no call of this id.
@@ -183,7 +187,7 @@ class OwnTools:
             raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
         action = self._deps.registry.find(row.offer)
         if end.answer is not None:
-            end = replace(end, offer=action, stored=True)
+            end = replace(end, offer=offer or action, stored=True)
             left = None if action is None else await self._deps.wallet.remaining(end, (action, row.tool), caller)
             result = await self._deps.results.render(end, caller, remaining=left)
             if await caller.listening():

@@ -15,6 +15,7 @@ from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.calls.prepared import Preparation, PreparedCall
 from jecp_mcp.clock import Clock, UnixMs, iso
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import MoneyError, ToolFault, WireError
@@ -45,7 +46,7 @@ _WARNINGS: Final = 600
 Asked = tuple[str, Mapping[str, Any]]
 """A tool's name and its arguments, to be repeated."""
 ContextOf = Callable[[str, Mapping[str, Any]], Context]
-StatusOf = Callable[[str, Caller], Awaitable[ToolResult]]
+StatusOf = Callable[[str, Caller, Offer], Awaitable[ToolResult]]
 
 
 class PaidHttpTools:
@@ -136,7 +137,7 @@ class PaidHttpTools:
             return error_result(known, context(*asked))
         grant, _, request = known
         if grant.call_id is not None:
-            return await status(grant.call_id, caller)
+            return await status(grant.call_id, caller, request.offer)
         state = _state(grant, self._clock.now())
         step = NextAction("execute", "agent", "Execute it to buy it.", "bridge", PAID_HTTP_EXECUTE, dict(arguments))
         if state != "prepared":
