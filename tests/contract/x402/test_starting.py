@@ -37,6 +37,7 @@ def test_a_restart_keeps_places_money_and_answers(tmp_path: Path) -> None:
         assert shop.chain.paid_by(payer.address) == [1_000]
 
 
+@pytest.mark.slow
 def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
     config = PaidHttpConfig(tmp_path / "x402.sqlite")
     with serving(config) as shop:
@@ -49,6 +50,7 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
         assert shop.payer().buy("/offers/v2").answer.status_code == 200
 
 
+@pytest.mark.slow
 def test_a_port_that_another_only_holds_is_no_port_to_listen_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
