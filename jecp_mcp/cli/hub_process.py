@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from jecp_mcp import extras
 from jecp_mcp.cli.codes import SANDBOX_FAILED
-from jecp_mcp.cli.hub_record import HubRecord, SandboxHub
+from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord, SandboxHub
 from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.settings import Credentials
@@ -88,26 +88,19 @@ async def private_hub(data: Path) -> AsyncIterator[SandboxHub]:
 
 
 @asynccontextmanager
-async def sandbox_start(given: Start) -> AsyncIterator[Start]:
-    """The state folder's sandbox Hub in the place of the configured Hub and account, with all else as it was."""
-    async with sandbox_hub(given.state / "sandbox.sqlite") as hub:
-        there = given.settings.hub.model_copy(update={"base_url": hub.url})
-        credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="sandbox")
-        yield replace(given, settings=given.settings.model_copy(update={"hub": there}), credentials=credentials)
-
-
-@asynccontextmanager
 async def at_hub(given: Start) -> AsyncIterator[Start]:
-    """What was given, with its sandbox Hub running where it is to buy from one.
+    """What was given; where it is to buy with test money, with the state folder's Hub and account in their place.
 
     Raises:
-        ExtraMissing, PayeeError: as `sandbox_hub`.
+        ExtraMissing, PayeeError, SettingsError: as `sandbox_hub`.
     """
     if not given.sandbox:
         yield given
         return
-    async with sandbox_start(given) as there:
-        yield there
+    async with sandbox_hub(given.state / DATA_FILE) as hub:
+        there = given.settings.hub.model_copy(update={"base_url": hub.url})
+        credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="sandbox")
+        yield replace(given, settings=given.settings.model_copy(update={"hub": there}), credentials=credentials)
 
 
 async def _use(record: HubRecord, stack: AsyncExitStack) -> None:
