@@ -42,13 +42,18 @@ class Extra:
         """The packages that are not installed."""
         return [package for module, package in self.packages.items() if find_spec(module) is None]
 
-    def absence(self) -> str | None:
-        """What is missing and the command that installs it, in one sentence; None where nothing is."""
+    def lack(self) -> str | None:
+        """What is missing, and for what, in words; None where nothing is."""
         missing = self.missing()
         if not missing:
             return None
         verb = "is" if len(missing) == 1 else "are"
-        return f"{self.purpose} needs {', '.join(missing)}, which {verb} not installed; run: {self.install()}"
+        return f"{self.purpose} needs {', '.join(missing)}, which {verb} not installed"
+
+    def absence(self) -> str | None:
+        """What is missing and the command that installs it, in one sentence; None where nothing is."""
+        lack = self.lack()
+        return None if lack is None else f"{lack}; run: {self.install()}"
 
     def require(self) -> None:
         """See that everything is there. Raises `ExtraMissing`."""

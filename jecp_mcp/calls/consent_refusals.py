@@ -116,7 +116,7 @@ def prepared_superseded() -> Refusal:
     """The same call was prepared again since."""
     return Refusal(
         code=codes.PREPARED_SUPERSEDED,
-        message=("The same call was prepared again later, and only the latest counts. Nothing was charged."),
+        message="The same call was prepared again later, and only the latest counts. Nothing was charged.",
         source="bridge",
     )
 

@@ -151,8 +151,9 @@ class Calls:
             return grant, PreparedCall.read(grant)
         except LedgerDamaged:
             used = None if grant.call_id is None else await self.resolve(grant.call_id)
-            paid = used is not None and (used.charge is not Charge.NO or used.answer is not None)
-            return used if used is not None and paid else refused(consent_refusals.prepared_unreadable(), None)
+            if used is not None and used.took_effect:
+                return used
+            return refused(consent_refusals.prepared_unreadable(), None)
 
     async def withdraw(self, prepared_id: str, principal: Principal) -> None:
         """Let a prepared call of this principal buy nothing any more; one that was used stays what it is.
@@ -177,7 +178,7 @@ class Calls:
             return refused(stale, purchase.offer)
         if grant.call_id is not None:
             end = await self.resolve(grant.call_id)
-            if end is not None and (end.charge is not Charge.NO or end.answer is not None):
+            if end is not None and end.took_effect:
                 return replace(end, offer=purchase.offer)
             if grant.expires_at <= self._clock.now():
                 return refused(consent_refusals.prepared_expired(grant.expires_at), purchase.offer)
@@ -231,7 +232,7 @@ class Calls:
             case AlreadyOpen(row):
                 return replace(standing(row), offer=offer)
             case Undelivered(row):
-                return self._kept(row, offer)
+                return self._undelivered_end(row, offer)
         readings = await self._ledger.readings(order.permit.meters)
         full = tuple(one for one in readings if one.used + order.least > one.meter.limit)
         approval = None
@@ -292,12 +293,12 @@ class Calls:
     async def _repeat(self, found: AlreadyOpen | Undelivered, offer: Offer, run: Run) -> CallEnd:
         """The identical call is there already."""
         if isinstance(found, Undelivered):
-            return self._kept(found.row, offer)
+            return self._undelivered_end(found.row, offer)
         run.end = replace(standing(found.row), offer=offer)
         row = await self._execution.taken_over(found.row, self._working)
         return replace(await self._found_out(row, run), offer=offer)
 
-    def _kept(self, row: CallRow, offer: Offer) -> CallEnd:
+    def _undelivered_end(self, row: CallRow, offer: Offer) -> CallEnd:
         """The answer that was paid for and never delivered."""
         end = replace(standing(row), offer=offer)
         if end.answer is None:

@@ -202,6 +202,11 @@ class CallEnd:
     estimated: bool = False
 
     @property
+    def took_effect(self) -> bool:
+        """Whether it was paid for, may have been, or brought its answer: then it is not made again."""
+        return self.charge is not Charge.NO or self.answer is not None
+
+    @property
     def excessive(self) -> bool:
         """Whether the payee says that it took more than the call was allowed to cost, which a person must look at."""
         return self.charge is Charge.YES and self.amount > self.reserved

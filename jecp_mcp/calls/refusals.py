@@ -63,13 +63,13 @@ def ledger_trouble(error: LedgerError) -> Refusal:
     if isinstance(error, ClockWentBack):
         return Refusal(
             code=codes.CLOCK_WRONG,
-            message=(f"This machine's clock went back: {error.cause}. Nothing was sent and nothing was charged."),
+            message=f"This machine's clock went back: {error.cause}. Nothing was sent and nothing was charged.",
             source="bridge",
         )
     code = codes.LEDGER_DAMAGED if isinstance(error, LedgerDamaged) else codes.LEDGER_UNAVAILABLE
     return Refusal(
         code=code,
-        message=(f"The spending ledger cannot be written: {error.cause}. Nothing was sent and nothing was charged."),
+        message=f"The spending ledger cannot be written: {error.cause}. Nothing was sent and nothing was charged.",
         source="bridge",
     )
 
@@ -128,7 +128,7 @@ def still_running() -> Refusal:
     """The payee works on it, for longer than anybody waits."""
     return Refusal(
         code=codes.CALL_IN_PROGRESS,
-        message=("The payee is still working on this call. Whether it is charged is not known yet."),
+        message="The payee is still working on this call. Whether it is charged is not known yet.",
         source="bridge",
     )
 
@@ -182,7 +182,7 @@ def taken_over() -> Refusal:
     """A call that this process was sending is another one's by now."""
     return Refusal(
         code=codes.CALL_IN_PROGRESS,
-        message=("Another process has taken this call over. Whether it was charged is not known yet."),
+        message="Another process has taken this call over. Whether it was charged is not known yet.",
         source="bridge",
     )
 
@@ -203,7 +203,7 @@ def ledger_too_slow() -> Refusal:
     """Each time the ledger had admitted the call, its minute was over already."""
     return Refusal(
         code=codes.LEDGER_UNAVAILABLE,
-        message=("The spending ledger takes minutes to answer. Nothing was sent and nothing was charged."),
+        message="The spending ledger takes minutes to answer. Nothing was sent and nothing was charged.",
         source="bridge",
     )
 
@@ -274,6 +274,6 @@ def shutting_down(action: Offer) -> Refusal:
     """The server is ending and takes no new purchase."""
     return Refusal(
         code=codes.SHUTTING_DOWN,
-        message=(f"The server is shutting down, so {action.key} was not called. Nothing was charged."),
+        message=f"The server is shutting down, so {action.key} was not called. Nothing was charged.",
         source="bridge",
     )

@@ -149,7 +149,7 @@ async def pay_and_show(
         show_free: prints, for people, what one of the free tools says.
 
     Raises:
-        PayeeError: there is no catalog, now or from before.
+        PayeeError: the sandbox Hub that is to be bought from does not run.
         CallFailed, PaidNotShown: it could not be shown.
     """
     from jecp_mcp.calls.ports import Caller
@@ -234,7 +234,7 @@ def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:
     shown |= {key.rpartition("/")[2]: value for key, value in result.meta.items() if key.endswith("billing")}
     if result.is_error:
         shown = dict(result.structured or {})
-    if kept := _kept(result):
+    if kept := _stored_files(result):
         shown["files"] = kept
     if saved:
         shown["saved"] = [str(path) for path in saved]
@@ -248,7 +248,7 @@ def _output(result: ToolResult) -> Any:
     return shown["output"] if "receipt" in shown else {key: shown[key] for key in shown if key != "next_action"}
 
 
-def _kept(result: ToolResult) -> list[dict[str, Any]]:
+def _stored_files(result: ToolResult) -> list[dict[str, Any]]:
     """The files of the result that the store keeps."""
     shown = result.structured or {}
     files = shown.get("files", ()) if "receipt" in shown else ()
@@ -279,6 +279,6 @@ def _print_notes(result: ToolResult, saved: list[Path], commands: CommandLine) -
             rich_output.say(said, stderr=True)
     for path in saved:
         rich_output.say(f"saved to {path}", stderr=True)
-    for one in _kept(result):
+    for one in _stored_files(result):
         what = f"{file_words.kind(one['content_type'])}, {file_words.size(one['size_bytes'])}"
         rich_output.say(f"kept until {one['kept_until'][:10]}: {one['path']} ({what})", stderr=True)

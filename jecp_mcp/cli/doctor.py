@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 import click
 
+from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import (
     Start,
     as_json,
@@ -25,10 +26,8 @@ from jecp_mcp.settings import Settings
 if TYPE_CHECKING:
     from jecp_mcp.mandate.repair.diagnose import Finding
 
-_COLOURS = {"ok": "green", "warning": "yellow", "fault": "red"}
 
-
-@click.command("doctor")
+@click.command("doctor", epilog=examples("jecp-mcp doctor", "jecp-mcp doctor --ledger --mend"))
 @common_options
 @click.option("--ledger", "only_ledger", is_flag=True, help="Look at the ledger only.")
 @click.option("--mend", is_flag=True, help="Mend what is safe to mend: modes, meters, owner files, a damaged file.")
@@ -38,13 +37,9 @@ def command(
 ) -> int:
     """Check settings, extras, credentials, Hub, catalog and ledger; say what is wrong and how to mend it.
 
-    \x08
-    jecp-mcp doctor
-    jecp-mcp doctor --ledger --mend
-
     Without --mend nothing is changed. A damaged ledger is mended by saving what can still be read; the damaged file is
     kept. The exit status is 0 only if nothing is wrong.
-    """  # noqa: D301 - click reads the backspace itself
+    """
     findings, done = anyio.run(_examine, hub, config, state_dir, only_ledger, mend)
     wrong = any(finding.level.value != "ok" for finding in findings)
     if as_json:
@@ -141,11 +136,12 @@ def _print(findings: list[Finding], done: list[str]) -> None:
     from jecp_mcp.cli import rich_output
 
     out = rich_output.console()
+    styles = {"ok": rich_output.OK, "warning": rich_output.WARNING, "fault": rich_output.FAULT}
     for words in done:
         print(f"{'mended' if not words.startswith('not mended') else 'mend'}   {words}")
     for one in findings:
         level = one.level.value
-        out.print(Text.assemble((f"{level:8}", _COLOURS[level]), f" {one.about}: {one.what}"), soft_wrap=True)
+        out.print(Text.assemble((f"{level:8}", styles[level]), f" {one.about}: {one.what}"), soft_wrap=True)
         if one.money:
             out.print(Text(f"         for the money: {one.money}"), soft_wrap=True)
         if one.mend:

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from jecp_mcp import extras
 from jecp_mcp.cli.codes import SANDBOX_FAILED
-from jecp_mcp.cli.hub_record import HubRecord, SandboxHub
+from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord, SandboxHub
 from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.settings import Credentials, PaidHttpSettings
@@ -88,9 +88,16 @@ async def private_hub(data: Path) -> AsyncIterator[SandboxHub]:
 
 
 @asynccontextmanager
-async def sandbox_start(given: Start) -> AsyncIterator[Start]:
-    """The state folder's sandbox Hub in the place of the configured Hub and account, with all else as it was."""
-    async with sandbox_hub(given.state / "sandbox.sqlite") as hub:
+async def at_hub(given: Start) -> AsyncIterator[Start]:
+    """What was given; where it is to buy with test money, with the state folder's Hub and account in their place.
+
+    Raises:
+        ExtraMissing, PayeeError, SettingsError: as `sandbox_hub`.
+    """
+    if not given.sandbox:
+        yield given
+        return
+    async with sandbox_hub(given.state / DATA_FILE) as hub:
         there = given.settings.hub.model_copy(update={"base_url": hub.url})
         credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="sandbox")
         # Nothing is bought here from the merchants that are configured, nor from the wallet that holds money.
@@ -101,20 +108,6 @@ async def sandbox_start(given: Start) -> AsyncIterator[Start]:
             paid_http, wallet = sandbox_paid_http(hub.merchant), await play_wallet(given, hub.merchant)
         settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http})
         yield replace(given, settings=settings, credentials=credentials, play_wallet=wallet)
-
-
-@asynccontextmanager
-async def at_hub(given: Start) -> AsyncIterator[Start]:
-    """What was given, with its sandbox Hub running where it is to buy from one.
-
-    Raises:
-        ExtraMissing, PayeeError: as `sandbox_hub`.
-    """
-    if not given.sandbox:
-        yield given
-        return
-    async with sandbox_start(given) as there:
-        yield there
 
 
 async def _use(record: HubRecord, stack: AsyncExitStack) -> None:

@@ -21,9 +21,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from jecp_mcp.errors import SettingsError
+
+DATA_FILE: Final = "sandbox.sqlite"
+"""The file of a state folder's own Hub."""
 
 _MOST_BYTES = 65_536
 _HIGHEST_PORT = 65_535

@@ -35,7 +35,7 @@ def ask(
 
     Raises:
         CallFailed: it was refused.
-        PayeeError: the catalog is needed and there is none, now or from before.
+        PayeeError: the sandbox Hub that is to be asked does not run.
     """
     result = anyio.run(_ask, given, tool, {name: value for name, value in arguments.items() if value}, catalog)
     told = dict(result.structured or {})

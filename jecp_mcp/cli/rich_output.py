@@ -152,7 +152,7 @@ class Listing:
             yield _whole(Text(self._margin) + Text(row[0].plain, "bold"))
             for (heading, _), cell in zip(self._columns[1:], row[1:], strict=True):
                 if cell.plain:
-                    yield from _named(f"{self._margin}  ", heading, widest, cell, room + len(self._margin))
+                    yield from _fact_lines(f"{self._margin}  ", heading, widest, cell, room + len(self._margin))
 
 
 class Facts:
@@ -172,10 +172,10 @@ class Facts:
         del console
         widest = max(map(len, self._pairs), default=0)
         for name, value in self._pairs.items():
-            yield from _named(self._margin, name, widest, value, options.max_width)
+            yield from _fact_lines(self._margin, name, widest, value, options.max_width)
 
 
-def _named(margin: str, name: str, widest: int, value: Text, room: int) -> Iterator[Text]:
+def _fact_lines(margin: str, name: str, widest: int, value: Text, room: int) -> Iterator[Text]:
     """A name and its value beside it; or below, where it is too long, in lines that break between words only."""
     before = f"{margin}{name:{widest}}  "
     if len(before) + cell_len(value.plain) <= room:

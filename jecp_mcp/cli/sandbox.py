@@ -17,7 +17,7 @@ import click
 
 from jecp_mcp import extras
 from jecp_mcp.cli.examples import examples
-from jecp_mcp.cli.hub_record import HubRecord
+from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import sandbox_dir
 
@@ -61,7 +61,7 @@ def command(
         _detach(alive)
     from jecp_mcp.sandbox.run import SandboxConfig, paid_http_beside, serve
 
-    record = HubRecord(sandbox_dir(os.environ) / "sandbox.sqlite" if data is None else data)
+    record = HubRecord(sandbox_dir(os.environ) / DATA_FILE if data is None else data)
     record.create()
     if alive is None and not record.claim_for_life():
         where = f"at {record.hub.url}" if record.hub else "and is not ready yet"

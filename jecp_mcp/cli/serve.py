@@ -89,9 +89,9 @@ def command(
 async def _serve(given: Start, transport: str) -> None:
     async with AsyncExitStack() as stack:
         if given.sandbox:
-            from jecp_mcp.cli.hub_process import sandbox_start
+            from jecp_mcp.cli.hub_process import at_hub
 
-            given = await stack.enter_async_context(sandbox_start(given))
+            given = await stack.enter_async_context(at_hub(given))
             _tell_sandbox(given)
         from jecp_mcp.cli.assembly import build
         from jecp_mcp.cli.unmatched_patterns import PatternNotices

@@ -68,7 +68,7 @@ def _print(one: Mapping[str, Any]) -> None:
     told |= {"when": one["created_at"], "charged": _amount(one), "held until proven": one.get("held_usdc")}
     told |= {"refunded": one.get("refunded_usdc"), "transaction": one.get("transaction_id")}
     told |= {"found out by": one.get("settled_by"), "what happened": one.get("message")}
-    told |= {"next": one.get("next_action", {}).get("hint"), "look at it": one.get("warning")}
+    told |= {"look at it": one.get("warning")}
     rich_output.show(rich_output.Facts(told))
 
 

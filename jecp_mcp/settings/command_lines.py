@@ -74,7 +74,7 @@ class CommandLine:
             server: whether its ledger is in PostgreSQL.
         """
         places = ["--sandbox"] if sandbox else []
-        if state is not None or _named(environ, STATE_VARIABLE, "XDG_STATE_HOME"):
+        if state is not None or _any_of(environ, STATE_VARIABLE, "XDG_STATE_HOME"):
             places += ["--state-dir", str(state_dir(environ, state))]
         file, named = config_file(environ, config)
         if named or (variable_of(environ, "XDG_CONFIG_HOME") and file.exists()):
@@ -101,7 +101,7 @@ PLAIN: Final = CommandLine()
 """Of a process that was given nothing of its own."""
 
 
-def _named(environ: Mapping[str, str], *variables: str) -> bool:
+def _any_of(environ: Mapping[str, str], *variables: str) -> bool:
     return any(variable_of(environ, variable) for variable in variables)
 
 

@@ -25,6 +25,7 @@ FILE = "credentials.json"
 ID_VARIABLE = "JECP_AGENT_ID"
 KEY_VARIABLE = "JECP_API_KEY"
 OLD_KEY_VARIABLE = "JECP_AGENT_KEY"
+VARIABLES = (ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE)
 FROM_ENVIRONMENT = "environment"
 """The source of credentials that variables gave."""
 ENVIRONMENT = "the environment"

@@ -10,7 +10,7 @@ not flood the prompt. A paid answer is always shown, also when the disk refuses 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -120,11 +120,11 @@ class Results:
         whole: dict[str, Any] = {"output": value}
         short = whole
         if profile.bounded and len(text.encode()) > TWICE:
-            stored = await self._keep(draft, text.encode(), _JSON, f"{draft.label} output")
+            stored = await self._keep_output(draft, text)
             if stored is not None or not fits:
                 short = {"output_summary": self._summary(text, stored)}
         self._add_notices(draft, ending)
-        kept = [one.stored for one in files if one.stored is not None]
+        kept = _in_store(files)
         head: dict[str, Any] = {"receipt": receipt_object(end, remaining)}
         if kept:
             head["files"] = [self._store.description(one) | _READ_WITH for one in kept]
@@ -152,10 +152,10 @@ class Results:
         """
         draft = _draft(end, caller)
         output, files = await self._take_out_files(draft)
-        kept = [one.stored for one in files if one.stored is not None]
+        kept = _in_store(files)
         _, text, _ = await _written(output)
         if len(text.encode()) > TWICE:
-            stored = await self._keep(draft, text.encode(), _JSON, f"{draft.label} output")
+            stored = await self._keep_output(draft, text)
             kept += [] if stored is None else [stored]
         if draft.lost:
             raise ToolFault(
@@ -205,6 +205,10 @@ class Results:
             draft.notices.append(ending)
         draft.notices += [self._links.safe_text(item.text, _NOTICE) for item in told[:_MAX_NOTICES]]
 
+    async def _keep_output(self, draft: _Draft, text: str) -> StoredArtifact | None:
+        """An output that is too long to be sent twice, kept as a file."""
+        return await self._keep(draft, text.encode(), _JSON, f"{draft.label} output")
+
     async def _keep(self, draft: _Draft, data: bytes, mime_type: str, name: str) -> StoredArtifact | None:
         arguments = (data, mime_type, name, draft.call_id, draft.owner)
         try:
@@ -222,6 +226,10 @@ class Results:
 def _draft(end: CallEnd, caller: Caller) -> _Draft:
     assert end.answer is not None
     return _Draft(end.answer, end.call_id, caller.principal, _label(end.offer, end.answer))
+
+
+def _in_store(files: Iterable[_TakenOut]) -> list[StoredArtifact]:
+    return [one.stored for one in files if one.stored is not None]
 
 
 def _add_block(draft: _Draft, one: _TakenOut, profile: ResultProfile, inline_max_bytes: int) -> None:

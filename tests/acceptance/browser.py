@@ -38,6 +38,7 @@ class Tab:
         self._session = self._ask("Target.attachToTarget", targetId=made, flatten=True)["sessionId"]
 
     def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """The browser's answer; empty where it refuses, as it does for a page that is being left."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -50,11 +51,11 @@ class Tab:
                 said += part
             answer = json.loads(said)
             if answer.get("id") == self._number:
-                return dict(answer["result"])
+                return dict(answer.get("result", {}))
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression of JavaScript on the page."""
-        return self._ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        return self._ask("Runtime.evaluate", expression=expression, returnByValue=True).get("result", {}).get("value")
 
     def open(self, url: str) -> None:
         self._ask("Page.navigate", url=url)

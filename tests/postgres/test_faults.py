@@ -318,7 +318,7 @@ def test_a_url_is_shown_without_what_is_secret() -> None:
 
 async def test_a_server_without_the_extra_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("jecp_mcp.extras.find_spec", lambda name: None if name == "psycopg" else object())
-    with pytest.raises(ExtraMissing, match=r"jecp-mcp\[postgres\]"):
+    with pytest.raises(ExtraMissing, match=r"needs psycopg.*\[postgres\]"):
         open_configured(LedgerSettings(url=SecretStr("postgresql://db/ledger")), tmp_path)
 
 

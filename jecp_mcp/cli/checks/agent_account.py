@@ -22,6 +22,7 @@ from jecp_mcp.settings.credentials import (
     ID_VARIABLE,
     KEY_VARIABLE,
     OLD_KEY_VARIABLE,
+    VARIABLES,
 )
 from jecp_mcp.wire.jecp.codes import Retry, lookup
 
@@ -91,17 +92,17 @@ def close_credentials(state: Path) -> list[str]:
     return []
 
 
-def _given() -> list[str]:
-    return [name for name in (ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE) if os.environ.get(name, "").strip()]
+def _variables_in_use() -> list[str]:
+    return [name for name in VARIABLES if os.environ.get(name, "").strip()]
 
 
 def _unset() -> str:
-    return f"unset {' '.join(_given())}"
+    return f"unset {' '.join(_variables_in_use())}"
 
 
 def _origin(found: Credentials) -> str:
     if found.source != FROM_ENVIRONMENT:
         return found.source
     # The older name of the key is only read where the newer one is not set.
-    names = [name for name in _given() if name != OLD_KEY_VARIABLE or KEY_VARIABLE not in _given()]
-    return " and ".join(names)
+    names = _variables_in_use()
+    return " and ".join(name for name in names if name != OLD_KEY_VARIABLE or KEY_VARIABLE not in names)

@@ -17,7 +17,7 @@ from jecp_mcp.extras import EMBEDDINGS, POSTGRES, SANDBOX, Extra
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import Settings, empty_variables
-from jecp_mcp.settings.credentials import ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE
+from jecp_mcp.settings.credentials import VARIABLES
 from jecp_mcp.settings.exposure import writable_by_others
 from jecp_mcp.settings.loading import VARIABLE_ORIGIN
 from jecp_mcp.settings.patterns import within
@@ -61,20 +61,14 @@ def missing_extras(given: Start) -> Iterator[Finding]:
 
 
 def _missing(extra: Extra, level: Level, money: str) -> Iterator[Finding]:
-    missing = extra.missing()
-    if missing:
-        verb = "is" if len(missing) == 1 else "are"
-        what = f"{extra.purpose} needs {', '.join(missing)}, which {verb} not installed"
-        yield Finding(level, f"extra {extra.name}", what, money, extra.install())
+    lack = extra.lack()
+    if lack is not None:
+        yield Finding(level, f"extra {extra.name}", lack, money, extra.install())
 
 
 def _empty_variables() -> Iterator[Finding]:
     # A start is silent about these: hosts pass an empty text for what their user left out.
-    credentials = [
-        name
-        for name in (ID_VARIABLE, KEY_VARIABLE, OLD_KEY_VARIABLE)
-        if name in os.environ and not os.environ[name].strip()
-    ]
+    credentials = [name for name in VARIABLES if name in os.environ and not os.environ[name].strip()]
     for variable in (*empty_variables(os.environ), *credentials):
         mend = f"unset {variable}, or give it a value"
         money = "what it was to say does not hold"

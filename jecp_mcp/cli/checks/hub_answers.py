@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import apsw
-
 from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
+from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.http import ExchangeFailed, Http
@@ -73,29 +71,10 @@ def _clock(skew: float | None) -> Finding:
 
 def sandbox_findings(given: Start) -> Iterator[Finding]:
     """Whether a Hub with test money runs on the books of this state folder."""
-    data = given.state / "sandbox.sqlite"
-    if _in_use(data):
+    data = given.state / DATA_FILE
+    if HubRecord(data).lives():
         yield Finding(Level.OK, "sandbox", f"a Hub with test money runs on {data}")
     else:
         what = f"no Hub with test money runs on {data}"
         mend = f"{given.commands.line('serve')}, or start a host that runs it"
         yield Finding(Level.WARNING, "sandbox", what, _MEANWHILE, mend)
-
-
-def _in_use(data: Path) -> bool:
-    """Whether a sandbox has its file: it locks all others out of it."""
-    if not data.is_file():
-        return False
-    connection = None
-    try:
-        connection = apsw.Connection(str(data), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
-    except apsw.BusyError:
-        return True
-    except apsw.Error:
-        # A damaged file is told by whoever starts the sandbox.
-        return False
-    finally:
-        if connection is not None:
-            connection.close()
-    return False

@@ -47,7 +47,7 @@ def _replacement(line: str) -> str:
 
 def _edit(text: str, place: Place, value: str | None) -> tuple[int, str | None] | None:
     """The number of the line that sets it, from 1 on, and what it must be instead, None for a comment."""
-    wanted = _changed(tomllib.loads(text), place, value)
+    wanted = _document_with(tomllib.loads(text), place, value)
     if wanted is None:
         return None
     lines = text.split("\n")
@@ -62,7 +62,7 @@ def _edit(text: str, place: Place, value: str | None) -> tuple[int, str | None] 
     return None
 
 
-def _changed(document: Any, place: Place, value: str | None) -> Any:
+def _document_with(document: Any, place: Place, value: str | None) -> Any:
     """A document with another value at a place; None where there is no such place in it."""
     changed = here = deepcopy(document)
     try:

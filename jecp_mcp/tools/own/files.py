@@ -57,7 +57,7 @@ async def piece(
             f"The file has {kept.size} bytes, and none from {offset} on. Nothing was charged.",
         )
     data = await anyio.to_thread.run_sync(partial(store.read, kept, offset, PIECE))
-    shown, taken = _shown(kept, data)
+    shown, taken = _content(kept, data)
     made = store.description(kept) | {"offset": offset, **shown}
     if taken and offset + taken < kept.size:
         made["next_offset"] = offset + taken
@@ -79,7 +79,7 @@ async def _of_call(calls: Calls, results: Results, call_id: str, caller: Caller)
     return files
 
 
-def _shown(kept: StoredArtifact, data: bytes) -> tuple[dict[str, str], int]:
+def _content(kept: StoredArtifact, data: bytes) -> tuple[dict[str, str], int]:
     """A piece as text where it is text that shows everything it says, else as base64; and how many bytes it is."""
     if kept.mime_type.startswith("text/") or kept.mime_type == "application/json":
         # A character may be cut in two by the end of the piece.

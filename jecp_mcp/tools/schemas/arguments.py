@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jecp_mcp.tools.publishing.cleaning import clean
-from jecp_mcp.tools.schemas.problem_words import told
+from jecp_mcp.tools.schemas.problem_words import explain
 from jecp_mcp.tools.schemas.publishable_schema import depth_words, loosen
 from jecp_mcp.tools.schemas.references import (
     Node,
@@ -217,16 +217,16 @@ def _problems(error: ValidationError, schema: Node) -> Iterator[Problem]:
     branches = getattr(kind, "context", None)
     if kind.name in {"additionalProperties", "unevaluatedProperties"} and unexpected:
         for name in unexpected[:MOST_PROBLEMS]:
-            yield Problem(_pointer([*here, name]), *told(error, schema, name=name))
+            yield Problem(_pointer([*here, name]), *explain(error, schema, name=name))
     elif kind.name == "required":
-        yield Problem(_pointer([*here, getattr(kind, "property", "")]), *told(error, schema))
+        yield Problem(_pointer([*here, getattr(kind, "property", "")]), *explain(error, schema))
     elif branches and kind.name in {"anyOf", "oneOf"} and all(branches):
-        reason, *more = told(error, schema)
+        reason, *more = explain(error, schema)
         yield Problem(_pointer(here), f"{reason}; the nearest follows", *more)
         for inner in min(branches, key=lambda branch: _distance(branch, here))[:_BRANCH_NEAREST]:
             yield from _problems(inner, schema)
     else:
-        yield Problem(_pointer(here), *told(error, schema))
+        yield Problem(_pointer(here), *explain(error, schema))
 
 
 def _distance(branch: list[ValidationError], here: list[str | int]) -> tuple[int, int]:

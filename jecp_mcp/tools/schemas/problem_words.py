@@ -96,7 +96,7 @@ TEMPLATES: Final[Mapping[str, Template]] = MappingProxyType(
 """Every kind of error that the checker knows, by its name there; with a keyword where one kind stands for several."""
 
 
-def told(error: ValidationError, schema: Mapping[str, Any], *, name: str | None = None) -> Told:
+def explain(error: ValidationError, schema: Mapping[str, Any], *, name: str | None = None) -> Told:
     """One error of the checker in words.
 
     Args:
@@ -179,7 +179,7 @@ class _Fields(dict[str, str]):
     def _inner(self) -> str:
         """What is wrong with a name within the value."""
         kind: Any = self._error.kind
-        return told(kind.error, self._schema).reason
+        return explain(kind.error, self._schema).reason
 
     def _place(self) -> Mapping[str, Any]:
         """The schema that has the keyword; empty where it cannot be followed."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,12 @@ HERE = Path(__file__).parent
 SDK_1 = tuple((HERE / "python_sdk_1.txt").read_text().split())
 SDK_2 = tuple((HERE / "python_sdk_2.txt").read_text().split())
 """What each environment holds, to the last version: nothing is resolved anew, and a run is like the one before."""
-NODE = ("node@22", "@modelcontextprotocol/sdk@1.32.2", "@modelcontextprotocol/client@2.4.0")
+NODE = (
+    "node@22",
+    "@modelcontextprotocol/sdk@1.32.2",
+    "@modelcontextprotocol/client@2.4.0",
+    "@modelcontextprotocol/inspector@2.12.0",
+)
 
 SCRIPTS = HERE / "clients"
 
@@ -40,11 +45,9 @@ class ForeignClient:
     def command(self) -> list[str]:
         """How its script is run; skips where it cannot be installed, unless it must be."""
         if self.packages is NODE:
-            folder = _made(NODE, _install_node)
-            for script in SCRIPTS.glob("*.mjs"):
-                shutil.copy(script, folder)
+            folder = node_folder()
             return [str(folder / "node_modules" / ".bin" / "node"), str(folder / self.script)]
-        folder = _made(self.packages, _install_python)
+        folder = _environment(self.packages, _install_python)
         return [str(folder / "bin" / "python"), str(SCRIPTS / self.script)]
 
 
@@ -62,11 +65,24 @@ CLIENTS = [
 ]
 
 
+def node_folder() -> Path:
+    """Where Node and the TypeScript clients are, with all scripts of ours beside them."""
+    folder = _environment(NODE, _install_node)
+    for script in (*SCRIPTS.glob("*.mjs"), *HERE.glob("*.mjs")):
+        there = folder / script.name
+        if not there.exists() or there.read_bytes() != script.read_bytes():
+            # Another worker may be running it.
+            beside = folder / f"{script.name}.{os.getpid()}"
+            shutil.copy(script, beside)
+            beside.replace(there)
+    return folder
+
+
 class NotInstalled(Exception):
     """An environment could not be made."""
 
 
-def _made(packages: Sequence[str], install: object) -> Path:
+def _environment(packages: Sequence[str], install: Callable[[Path, Sequence[str]], None]) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jecp-mcp-foreign-clients"
     kind = hashlib.sha256("\n".join([sys.version, *packages]).encode()).hexdigest()[:16]
     folder = cache / kind
@@ -74,7 +90,6 @@ def _made(packages: Sequence[str], install: object) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         being_made = cache / f"{kind}.{os.getpid()}"
         try:
-            assert callable(install)
             install(being_made, packages)
             being_made.rename(folder)
         except (OSError, subprocess.SubprocessError, NotInstalled) as exc:

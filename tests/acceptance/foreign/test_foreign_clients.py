@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,10 +14,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from tests.acceptance.foreign.hub import serving
+from tests.acceptance.foreign.installed import node_folder
 from tests.acceptance.roads import LEGACY, MODERN
-
-HERE = Path(__file__).parent
-PACKAGES = ("@modelcontextprotocol/sdk@1", "@modelcontextprotocol/client@2", "@modelcontextprotocol/inspector@2.12.0")
 
 
 @pytest.fixture(scope="module")
@@ -70,20 +67,9 @@ async def test_the_python_client_takes_the_list(hub: tuple[str, int], tmp_path: 
 
 
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the clients installed, and Node 22 or newer in ``node_modules/.bin`` or on the path."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed, so there are no TypeScript clients to try")
-    folder = tmp_path_factory.mktemp("node")
-    (folder / "package.json").write_text('{"name": "foreign", "private": true, "type": "module"}')
-    wanted = [npm, "install", "--no-audit", "--no-fund", "--loglevel", "error", "node@22", *PACKAGES]
-    done = subprocess.run(wanted, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
-    if done.returncode:
-        pytest.skip(f"the TypeScript clients cannot be installed: {done.stderr[-300:]}")
-    for script in HERE.glob("*.mjs"):
-        shutil.copy(script, folder)
-    return folder
+def node() -> Path:
+    """A folder with the clients installed, and Node in ``node_modules/.bin``."""
+    return node_folder()
 
 
 def run(node: Path, *command: str) -> Any:

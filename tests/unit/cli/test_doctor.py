@@ -19,6 +19,7 @@ from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.cli.catalog import _doctor_named
 from jecp_mcp.cli.checks.limit_conflicts import limit_conflicts
 from jecp_mcp.cli.checks.settings_edit import change_command
+from jecp_mcp.cli.hub_record import HubRecord
 from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import PinsUnusable
 from jecp_mcp.money import format_usdc
@@ -364,8 +365,8 @@ def test_a_sandbox_that_does_not_run_is_started_by_the_command(doctor: Doctor, s
     for data in (b"", b"no database, and long enough to be looked at" * 20):
         (state / "sandbox.sqlite").write_bytes(data)
         assert len(doctor.wrong("sandbox", "--sandbox")) == 1
-    (state / "sandbox.sqlite").unlink()
-    running = apsw.Connection(str(state / "sandbox.sqlite"))
-    running.execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; CREATE TABLE held (x)").fetchall()
-    assert doctor.wrong("sandbox", "--sandbox") == []
-    running.close()
+    running = HubRecord(state / "sandbox.sqlite")
+    running.create()
+    with running.claim() as alive:
+        assert alive is not None
+        assert doctor.wrong("sandbox", "--sandbox") == []

@@ -3,7 +3,20 @@ import { createInterface } from "node:readline";
 
 const say = (message) => console.log(JSON.stringify(message));
 
-export async function serve(client) {
+// Connects a client of whichever SDK these classes are of. Version 1 takes a schema between a call and its options.
+export async function connect({ Client, Stdio, Http, schemaFirst = false }) {
+  const target = JSON.parse(process.argv[2]);
+  const client = new Client({ name: "foreign", version: "1" });
+  if (target.url === undefined) {
+    const [command, ...args] = target.command;
+    await client.connect(new Stdio({ command, args, env: target.env, stderr: "ignore" }));
+  } else {
+    await client.connect(new Http(new URL(target.url)));
+  }
+  await serve(client, schemaFirst ? [undefined] : []);
+}
+
+async function serve(client, beforeOptions) {
   const works = {
     names: async () => {
       const names = [];
@@ -18,7 +31,7 @@ export async function serve(client) {
     call: async ({ name, arguments: given }) => {
       let steps = 0;
       const options = { timeout: 60_000, onprogress: () => (steps += 1) };
-      const result = await client.callTool({ name, arguments: given }, ...(client.oldStyle ? [undefined, options] : [options]));
+      const result = await client.callTool({ name, arguments: given }, ...beforeOptions, options);
       const texts = result.content.map((block) => block.text ?? block.uri ?? "");
       return {
         text: texts.filter((text) => text !== "").join("\n"),

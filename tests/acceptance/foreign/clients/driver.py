@@ -46,6 +46,24 @@ def seen(result: Any) -> dict[str, Any]:
     }
 
 
+class Steps:
+    """Counts the progress that a client tells of."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __call__(self, _done: float, _total: float | None, _message: str | None) -> None:
+        self.count += 1
+
+
+def destination(target: dict[str, Any], process: Callable[..., Any]) -> Any:
+    """What a client connects to: a URL, or a server's process as the client's own class describes one."""
+    if "url" in target:
+        return target["url"]
+    program, *arguments = target["command"]
+    return process(command=program, args=arguments, env=target["env"])
+
+
 def contents(result: Any) -> dict[str, Any]:
     """A resource's bytes."""
     first = (result.contents if hasattr(result, "contents") else result)[0]

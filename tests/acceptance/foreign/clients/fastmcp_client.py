@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
-from driver import contents, main, seen
+from driver import Steps, contents, destination, main, seen
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
@@ -19,13 +20,9 @@ class Session:
         return [tool.name for tool in await self.client.list_tools()]
 
     async def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        steps: list[float] = []
-
-        async def progress(done: float, _total: float | None, _message: str | None) -> None:
-            steps.append(done)
-
-        result = await self.client.call_tool(name, arguments, raise_on_error=False, progress_handler=progress)
-        return {**seen(result), "steps": len(steps)}
+        steps = Steps()
+        result = await self.client.call_tool(name, arguments, raise_on_error=False, progress_handler=steps)
+        return {**seen(result), "steps": steps.count}
 
     async def read(self, uri: str) -> dict[str, Any]:
         return contents(await self.client.read_resource(uri))
@@ -33,12 +30,7 @@ class Session:
 
 @asynccontextmanager
 async def connect(target: dict[str, Any]) -> AsyncIterator[Session]:
-    if "url" in target:
-        to: Any = target["url"]
-    else:
-        program, *arguments = target["command"]
-        to = StdioTransport(command=program, args=arguments, env=target["env"], keep_alive=False)
-    async with Client(to, timeout=60) as client:
+    async with Client(destination(target, partial(StdioTransport, keep_alive=False)), timeout=60) as client:
         yield Session(client)
 
 

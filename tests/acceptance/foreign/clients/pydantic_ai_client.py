@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
-from driver import contents, main
+from driver import contents, destination, main
 from fastmcp.client.transports import StdioTransport
 from pydantic_ai import ModelRetry
 from pydantic_ai.mcp import MCPToolset
@@ -35,11 +36,7 @@ class Session:
 
 @asynccontextmanager
 async def connect(target: dict[str, Any]) -> AsyncIterator[Session]:
-    if "url" in target:
-        to: Any = target["url"]
-    else:
-        program, *arguments = target["command"]
-        to = StdioTransport(command=program, args=arguments, env=target["env"], keep_alive=False)
+    to = destination(target, partial(StdioTransport, keep_alive=False))
     async with MCPToolset(to, init_timeout=60, read_timeout=60) as toolset:
         yield Session(toolset)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from driver import contents, main, seen
+from driver import Steps, contents, destination, main, seen
 from mcp import Client, StdioServerParameters
 
 
@@ -25,12 +25,8 @@ class Session:
                 return names
 
     async def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        steps: list[float] = []
-
-        async def progress(done: float, _total: float | None, _message: str | None) -> None:
-            steps.append(done)
-
-        return {**seen(await self.client.call_tool(name, arguments, progress_callback=progress)), "steps": len(steps)}
+        steps = Steps()
+        return {**seen(await self.client.call_tool(name, arguments, progress_callback=steps)), "steps": steps.count}
 
     async def read(self, uri: str) -> dict[str, Any]:
         return contents(await self.client.read_resource(uri))
@@ -38,12 +34,9 @@ class Session:
 
 @asynccontextmanager
 async def connect(target: dict[str, Any]) -> AsyncIterator[Session]:
-    if "url" in target:
-        to: Any = target["url"]
-    else:
-        program, *arguments = target["command"]
-        to = StdioServerParameters(command=program, args=arguments, env=target["env"])
-    async with Client(to, mode=target["era"], read_timeout_seconds=60) as client:
+    async with Client(
+        destination(target, StdioServerParameters), mode=target["era"], read_timeout_seconds=60
+    ) as client:
         yield Session(client)
 
 
