@@ -361,7 +361,8 @@ async def test_two_servers_share_a_sandbox_and_what_a_crash_of_all_left_open_is_
         assert again is not None
         assert (again.url, again.agent_id, again.api_key) == (hub.url, hub.agent_id, hub.api_key)
         with anyio.fail_after(120):
-            while {row["state"] for row in ledger_rows(tmp_path, state)} != {"settled", "reconciled_charged"}:
+            # A server that was quick has settled the last itself, with the Hub that was started again.
+            while not {row["state"] for row in ledger_rows(tmp_path, state)} <= {"settled", "reconciled_charged"}:
                 await anyio.sleep(0.2)
     auth = {"X-Agent-ID": hub.agent_id, "X-API-Key": hub.api_key}
     books = httpx2.get(f"{hub.url}/sandbox/books", headers=auth).json()
