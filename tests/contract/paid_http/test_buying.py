@@ -143,6 +143,30 @@ async def test_another_recipient_than_was_paid_before_waits_for_a_person(home: H
         home.shop.merchant.change("/qr-code")
 
 
+@pytest.mark.slow
+async def test_of_two_recipients_that_are_new_at_once_one_is_paid_unasked(home: House) -> None:
+    first = await home.prepare("/qr-code?text=one")
+    home.shop.merchant.change("/qr-code", pay_to="0x" + "ab" * 20)
+    second = await home.prepare("/qr-code?text=two")
+    home.shop.merchant.change("/qr-code")
+    assert (await home.execute(first))["status"] == 200
+    refused = await home.execute(second)
+    assert (refused["error"]["code"], refused["charged"]) == ("PAYMENT_NOT_POSSIBLE", "no")
+    assert home.paid == [2_000]
+
+
+@pytest.mark.slow
+async def test_a_recipient_whose_payment_was_lost_is_the_one_that_is_known(home: House) -> None:
+    home.shop.merchant.fault("cut", "/qr-code", times=9, settles=False)
+    await home.buy("/qr-code?text=lost")
+    home.shop.merchant.clear()
+    home.shop.merchant.change("/qr-code", pay_to="0x" + "ab" * 20)
+    try:
+        assert (await home.prepare("/qr-code?text=two"))["issues"][0]["code"] == "APPROVAL_REQUIRED"
+    finally:
+        home.shop.merchant.change("/qr-code")
+
+
 async def test_nothing_a_result_or_the_books_hold_shows_the_key_or_a_signature(home: House, tmp_path: Path) -> None:
     home.shop.merchant.fault("echo", "/abstract")
     await home.buy("/abstract", json=TEXT)
