@@ -3,9 +3,9 @@
     python -m tests.bench.bench_paid_http [--calls 60] [--rounds 7] [--profile N]
 
 The sandbox runs in a process of its own, so that its work is not counted. Of ours everything is: all threads, from the
-dispatcher down, the signature, the ledger's writes. A purchase is ``paid_http_prepare`` and ``paid_http_execute``; the
-yardstick sends the same two requests by the HTTP library alone, with a payment that was signed before. What is left is
-the wallet's own work. They take turns by rounds.
+dispatcher down, the signature, the ledger's writes. ``paid_http_prepare`` makes one unpaid request and
+``paid_http_execute`` one paid request; the yardstick makes the same by the HTTP library alone, with a payment that was
+signed before. What is left of each is the wallet's own part. They take turns by rounds.
 """
 
 from __future__ import annotations
@@ -89,36 +89,41 @@ async def exchange(http: httpx2.AsyncHTTPTransport, url: str, number: int, heade
     return answer.status_code
 
 
-async def bare(http: httpx2.AsyncHTTPTransport, payer: Payer, shop: PaidHttp, numbers: Sequence[int]) -> float:
-    """The CPU seconds of the same requests with nothing around them."""
+async def bare(
+    http: httpx2.AsyncHTTPTransport, payer: Payer, shop: PaidHttp, numbers: Sequence[int]
+) -> tuple[float, float]:
+    """The CPU seconds of the same requests with nothing around them: the unpaid ones, and the paid ones."""
     url = f"{shop.url}{PATH}"
     challenge = payer.challenge(PATH, "POST", json=text_of(0))
     payments = [payment_header(payer.sign(challenge, identifier=f"bench-{secrets.token_hex(8)}")) for _ in numbers]
-    began = time.process_time()
+    asked, paid = 0.0, 0.0
     for number, (name, value) in zip(numbers, payments, strict=True):
+        began = time.process_time()
         assert await exchange(http, url, number, {}) == 402
+        between = time.process_time()
         assert await exchange(http, url, number, {name: value}) == 200
-    return time.process_time() - began
+        asked, paid = asked + between - began, paid + time.process_time() - between
+    return asked, paid
 
 
 async def measure(bridge: Bridge, shop: PaidHttp, given: argparse.Namespace) -> None:
-    """Print what a purchase costs, and the wallet's share of it."""
-    payer, taken = shop.payer(), dict[str, list[float]](prepare=[], execute=[], bare=[], own=[])
+    """Print what each half of a purchase costs, and the wallet's own part of it."""
+    payer, taken = shop.payer(), list[tuple[float, ...]]()
     async with httpx2.AsyncHTTPTransport(trust_env=False) as http:
-        for round_ in range(given.rounds):
+        for round_ in range(-1, given.rounds):
             numbers = range(1_000 + round_ * given.calls, 1_000 + (round_ + 1) * given.calls)
-            prepare, execute = await buy(bridge, shop, numbers)
-            least = await bare(http, payer, shop, numbers)
-            for name, seconds in (
-                ("prepare", prepare), ("execute", execute), ("bare", least), ("own", prepare + execute - least)
-            ):  # fmt: skip
-                taken[name].append(seconds / given.calls * 1000)
-    middle = {name: statistics.median(times) for name, times in taken.items()}
-    for name, times in taken.items():
-        print(f"  {name:<10} {middle[name]:7.3f} ms of CPU, {min(times):.3f} to {max(times):.3f}")
-    whole = (middle["prepare"] + middle["execute"]) / middle["bare"]
-    within = "within" if middle["own"] <= BOUND_MS else "OVER"
-    print(f"  the purchase is {whole:.2f} times its bare requests; the wallet's own part is {within} {BOUND_MS:g} ms")
+            ours, theirs = await buy(bridge, shop, numbers), await bare(http, payer, shop, numbers)
+            if round_ >= 0:
+                taken.append(tuple(seconds / given.calls * 1000 for seconds in (*ours, *theirs)))
+    whole = [[one[which] for one in taken] for which in range(4)]
+    for name, ours_ms, theirs_ms in (("prepare", whole[0], whole[2]), ("execute", whole[1], whole[3])):
+        own = statistics.median(mine - bare_ms for mine, bare_ms in zip(ours_ms, theirs_ms, strict=True))
+        least, most = statistics.median(theirs_ms), statistics.median(ours_ms)
+        within = "within" if own <= BOUND_MS else "OVER"
+        print(
+            f"  paid_http_{name}   {most:7.3f} ms of CPU ({min(ours_ms):.3f} to {max(ours_ms):.3f}); its request bare "
+            f"{least:.3f}; ratio {most / least:.2f}; own part {own:.3f} ms, {within} {BOUND_MS:g}"
+        )
 
 
 def show(profile: cProfile.Profile, count: int) -> None:

@@ -35,6 +35,7 @@ from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
 from jecp_mcp.tools.own.definitions import PAID_HTTP_EXECUTE, PAID_HTTP_PREPARE, PAID_HTTP_RESULT
+from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.types import NextAction, Text, ToolResult
@@ -55,6 +56,7 @@ class PaidHttpTools:
     def __init__(
         self,
         calls: Calls,
+        wallet: Wallet,
         results: Results,
         links: LinkPolicy,
         settings: PaidHttpSettings,
@@ -62,6 +64,7 @@ class PaidHttpTools:
         commands: CommandLine,
     ) -> None:
         self._calls = calls
+        self._wallet = wallet
         self._results = results
         self._links = links
         self._settings = settings
@@ -157,7 +160,8 @@ class PaidHttpTools:
     async def _concluded(self, end: CallEnd, caller: Caller, context: Context) -> ToolResult:
         if end.answer is None:
             return error_result(end, context)
-        result = await self._results.render(end, caller)
+        left = None if end.offer is None else await self._wallet.remaining(end, (end.offer, PAID_HTTP_EXECUTE), caller)
+        result = await self._results.render(end, caller, remaining=left)
         # An answer that reaches nobody stays for whoever asks the same again.
         if await caller.listening():
             self._calls.delivered(end)

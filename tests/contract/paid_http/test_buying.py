@@ -20,13 +20,16 @@ async def test_a_request_is_priced_paid_for_and_answered_once(home: House) -> No
     bought = await home.execute(prepared)
     assert (bought["status"], bought["body"]["total_sentences"]) == (200, 2)
     [transfer] = [one for one in home.shop.chain.transfers() if one["from"] == home.wallet.address]
-    assert f"Paid $0.01 to {home.shop.url} (tx {transfer['hash']})" in home.told
+    assert f"Paid $0.01 to {home.shop.url} (tx {transfer['hash']}); budget left $4.99." in home.told
+    assert home.seen[-1]["receipt"]["remaining_usdc"] == "4.99"
     assert await home.execute(prepared) == bought, "asked again, it gives the same result"
     assert (await home.result(prepared))["body"] == bought["body"]
     assert home.paid == [10_000]
     assert await home.books() == ("settled", 10_000, 10_000)
     row = await home.row()
     assert (row.rail, row.account, row.payee) == ("x402", home.wallet.address, home.shop.url)
+    assert (await home.call("jecp_status", call_id=row.call_id))["body"] == bought["body"]
+    assert f"Already paid $0.01 to {home.shop.url} (tx" in home.told
     assert row.reference == transfer["hash"]
 
 
