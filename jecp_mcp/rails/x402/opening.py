@@ -65,11 +65,14 @@ def check_networks(settings: PaidHttpSettings) -> None:
     """
     key = "paid_http.networks"
     known = {asset.network: asset for asset in KNOWN}
-    for network in settings.networks:
+    # The nodes of a network that is not paid on any more still tell what became of what was paid there.
+    named = dict.fromkeys(settings.networks, key) | dict.fromkeys(settings.rpc, "paid_http.rpc")
+    for network, where in named.items():
         if network not in known:
-            raise SettingsError("the settings", key, f"no token on {network} is known; there are {', '.join(known)}")
-    if len({known[network].testnet for network in settings.networks}) > 1:
-        raise SettingsError("the settings", key, "has networks of test money and of money; take one kind out")
+            raise SettingsError("the settings", where, f"no token on {network} is known; there are {', '.join(known)}")
+    if len({known[network].testnet for network in named}) > 1:
+        reason = "has networks of test money and of money, also by paid_http.rpc; take one kind out"
+        raise SettingsError("the settings", key, reason)
     sandbox = SANDBOX_ASSET.network in settings.networks
     if sandbox != settings.loopback or (sandbox and len(settings.networks) > 1):
         reason = f"{SANDBOX_ASSET.network} is the sandbox's, for merchants on this machine, and they have no other"

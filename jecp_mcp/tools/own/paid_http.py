@@ -196,13 +196,20 @@ class PaidHttpTools:
             told["hints"] = links.data(hints, _HINTS)
         if issues:
             told["validation_issues"] = links.data(issues, _HINTS)
-        if terms.warnings:
-            told["warnings"] = links.data(list(terms.warnings), _WARNINGS)
+        warnings = [*terms.warnings, *self._unproven(terms.network)]
+        if warnings:
+            told["warnings"] = links.data(warnings, _WARNINGS)
         standing = preparation.standing_issues(made)
         if standing:
             told["issues"] = standing
         step = _revise() if issues else whole
         return told | {"charged": Charge.NO.value, "next_action": next_action_object(step)}
+
+    def _unproven(self, network: str) -> Sequence[str]:
+        """What is lost where no node tells what became of a payment."""
+        if network in self._settings.rpc:
+            return ()
+        return (f"No node of {network} is configured here: if its answer is lost, the price stays counted as spent.",)
 
 
 def _flat(arguments: Mapping[str, Any]) -> dict[str, Any]:

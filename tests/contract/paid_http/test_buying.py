@@ -187,6 +187,7 @@ async def test_without_nodes_a_lost_answer_counts_as_spent_once_it_ended(
     async with house(tmp_path, shop, monkeypatch, rpc={}) as home:
         shop.merchant.fault("cut", "/qr-code", times=9, settles=False)
         prepared = await home.prepare("/qr-code?text=lost")
+        assert "stays counted as spent" in prepared["warnings"][0]
         await home.execute(prepared)
         home.pass_time(400)
         found = await home.result(prepared)
