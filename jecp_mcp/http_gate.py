@@ -25,7 +25,7 @@ _ORIGINS: Final = 16
 _ADDRESSES: Final = 4
 """How many addresses of a name are tried."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-# Relays of 6to4, addresses of a site, and for documentation: none of them is anybody's, and Python counts them as global.
+# Relays of 6to4, addresses of a site, and for documentation: nobody's, which not every Python counts so.
 _NOT_PUBLIC: Final = tuple(map(ipaddress.ip_network, ("192.88.99.0/24", "fec0::/10", "3fff::/20")))
 
 _LEAST_SECONDS: Final = 0.001
