@@ -1,8 +1,8 @@
 """The last catalog on disk, so that a start needs no network: written whole or not at all, read with suspicion.
 
-A header line of JSON, then of each page a short row on every action and the actions' bytes, which nobody reads before
-they are needed. A file that is damaged, of another form, or of another source or filter is ignored and later replaced;
-losing it costs one fetch.
+A header line of JSON, then of each page a short row on every action, what the operator's settings leave out, and the
+actions' bytes, which nobody reads before they are needed. A file that is damaged, of another form, or of another source
+or filter is ignored and later replaced; losing it costs one fetch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jecp_mcp.errors import WireError
 
 log = logging.getLogger(__name__)
 
-FORM: Final = 4
+FORM: Final = 5
 MAX_BYTES: Final = 256 * 1024 * 1024
 _MAX_HEADER: Final = 16 * 1024 * 1024
 _MOST_QUARANTINED: Final = 500
@@ -36,6 +36,7 @@ class StoredPage:
         data: the actions, one behind the other.
         rows: what is known of each without reading it, by `Offer.key`, in the order of `data`.
         excluded: the operator's patterns that left an action of the page out.
+        left_out: the keys of the page's actions that the operator's settings leave out, by setting.
     """
 
     url: str
@@ -46,6 +47,7 @@ class StoredPage:
     next_cursor: str | None = None
     has_more: bool = False
     excluded: tuple[str, ...] = ()
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def write(path: Path, snapshot: Snapshot) -> bool:
     Returns:
         Whether it was written; why not is in the log, and harmless.
     """
-    rows = [jsontext.dumps(written(stored.rows)) for stored in snapshot.pages]
+    rows = [jsontext.dumps([written(stored.rows), stored.left_out]) for stored in snapshot.pages]
     parts = [part for row, stored in zip(rows, snapshot.pages, strict=True) for part in (row, stored.data)]
     header = {
         "form": FORM,
@@ -162,15 +164,17 @@ def _page_header(stored: StoredPage, rows: int) -> Mapping[str, Any]:
 
 
 def _stored(header: Mapping[str, Any], rows: bytes, data: bytes, source: str) -> StoredPage:
+    entries, left_out = jsontext.loads(rows, max_bytes=MAX_BYTES, max_marks=None)
     return StoredPage(
         header["url"],
         header["etag"],
         data,
-        unwritten(jsontext.loads(rows, max_bytes=MAX_BYTES, max_marks=None), data, source),
+        unwritten(entries, data, source),
         tuple((str(key), str(reason)) for key, reason in header["quarantined"]),
         header["next_cursor"],
         header["has_more"],
         tuple(str(pattern) for pattern in header["excluded"]),
+        {str(setting): tuple(map(str, keys)) for setting, keys in left_out.items()},
     )
 
 

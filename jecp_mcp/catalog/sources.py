@@ -203,6 +203,10 @@ def _beside(one: Catalog, other: Catalog) -> Catalog:
         quarantined=(*one.quarantined, *other.quarantined, *((key, "another source offers it too") for key in taken)),
         fetched_at=min(fetched, default=None),
         excluded=one.excluded | other.excluded,
+        left_out={
+            setting: (*one.left_out.get(setting, ()), *other.left_out.get(setting, ()))
+            for setting in one.left_out.keys() | other.left_out.keys()
+        },
     )
 
 

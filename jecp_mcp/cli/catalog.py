@@ -125,11 +125,12 @@ async def read(given: Start, limit: int) -> list[dict[str, Any]]:
 
 
 async def _refresh(bridge: Bridge) -> None:
-    """Fetch the catalog; say on stderr which source is away, and what is known of it.
+    """Fetch the catalog; say on stderr which source is away, what is known of it, and what settings leave out.
 
     Raises:
         PayeeError: nothing is known because of that.
     """
+    from jecp_mcp.tools.own.left_out import left_out_words
     from jecp_mcp.tools.own.outages import outage_words
 
     await bridge.source.refresh()
@@ -138,6 +139,9 @@ async def _refresh(bridge: Bridge) -> None:
         raise PayeeError(away[0].code, f"{' '.join(map(outage_words, away))} Give the same command again later.")
     for one in away:
         click.echo(f"{one.code}: {outage_words(one)}", err=True)
+    left_out = left_out_words(bridge.source.current)
+    if left_out is not None:
+        click.echo(left_out, err=True)
 
 
 async def read_changes(given: Start) -> dict[str, Any]:

@@ -66,5 +66,7 @@ def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
         rich_output.say(f"`{commands.line('describe', 'TOOL')}` shows what one of them takes.", "dim", stderr=True)
     else:
         rich_output.say(found.get("hint", "Nothing matches."))
+    if "left_out" in found:
+        rich_output.say(found["left_out"])
     for one in found.get("set_aside", ()):
         rich_output.say(f"set aside: {one['action']}: {one['reason']}", rich_output.WARNING)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from jecp_mcp.catalog.contents import Catalog, CatalogDiff, difference, merged, revision_of
-from jecp_mcp.catalog.filter import BUILT_IN, CatalogFilter
+from jecp_mcp.catalog.filter import CatalogFilter
 from jecp_mcp.catalog.rows import Rows, packed
 from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
 from jecp_mcp.catalog.sources import Callback, Outage, Subscribers
@@ -104,7 +104,6 @@ class CatalogSource:
         self._clock = clock
         self._sleep = sleep
         self._filter = CatalogFilter(settings, None if settings.max_tier is None else TIERS.index(settings.max_tier))
-        self._query = _query(settings)
         self._scope = f"{self._base_url} {settings.scope()}"
         self._pages: dict[str, StoredPage] = {}
         self._arrived: dict[str, StoredPage] = {}
@@ -123,8 +122,8 @@ class CatalogSource:
         stored = read(snapshot, self._scope, self._base_url) if snapshot is not None else None
         if stored is not None:
             self._pages = {page.url: page for page in stored.pages}
-            self._rows, quarantined = _contents(stored.pages)
-            self.current = Catalog(stored.revision, self._rows, quarantined, stored.fetched_at, _excluded(stored.pages))
+            self._rows = merged(page.rows for page in stored.pages)
+            self.current = _catalog(self._rows, stored.pages, stored.revision, stored.fetched_at)
             self._fault = None
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
@@ -242,12 +241,12 @@ class CatalogSource:
 
     def _take(self, pages: list[StoredPage], now: UnixMs) -> CatalogDiff:
         """Make these pages the current catalog, and remember them on disk."""
-        rows, quarantined = _contents(pages)
-        old, first = self._rows, self.current.fetched_at is None
-        diff = difference(old, rows)
+        rows = merged(stored.rows for stored in pages)
+        first = self.current.fetched_at is None
+        diff = difference(self._rows, rows)
         revision = self.current.revision if diff.unchanged and not first else revision_of(rows)
         self._pages = {page.url: page for page in pages}
-        self._rows, self.current = rows, Catalog(revision, rows, quarantined, now, _excluded(pages))
+        self._rows, self.current = rows, _catalog(rows, pages, revision, now)
         if self._path is not None:
             write(self._path, Snapshot(self._scope, revision, now, tuple(pages)))
         return diff
@@ -348,11 +347,14 @@ class CatalogSource:
         page = parse_page(answer.body, source=self._base_url, max_bytes=MAX_PAGE_BYTES)
         kept: list[Offer] = []
         excluded: set[str] = set()
+        left_out: dict[str, list[str]] = {}
         for action in page.actions:
-            excluding = self._filter.excluding(action)
-            excluded.update(excluding)
-            if not excluding and self._filter.passes(action):
+            excluded.update(self._filter.excluding(action))
+            setting = self._filter.leaving_out(action)
+            if setting is None:
                 kept.append(action)
+            else:
+                left_out.setdefault(setting, []).append(action.key)
         data, rows, bad = packed(kept)
         return StoredPage(
             url,
@@ -363,6 +365,7 @@ class CatalogSource:
             page.next_cursor,
             page.has_more,
             tuple(sorted(excluded)),
+            {setting: tuple(keys) for setting, keys in left_out.items()},
         )
 
     def _refused(self, answer: HttpAnswer) -> PayeeError:
@@ -374,26 +377,22 @@ class CatalogSource:
 
     def _url(self, cursor: str | None) -> str:
         # The dialects name the size differently and ignore each other's name.
-        query = {"page_size": str(PAGE_SIZE), "limit": str(PAGE_SIZE), **self._query}
+        query = {"page_size": str(PAGE_SIZE), "limit": str(PAGE_SIZE)}
         if cursor is not None:
             query["cursor"] = cursor
         return f"{self._base_url}/v1/capabilities?{urlencode(query)}"
 
 
-def _query(settings: CatalogSettings) -> dict[str, str]:
-    """What of the filters is asked of the Hub. The specification's dialect ignores it, so all of it is filtered too."""
-    query: dict[str, str] = {}
-    if len(settings.namespaces) == 1 and settings.namespaces[0] != BUILT_IN:
-        query["namespace"] = settings.namespaces[0]
-    if len(settings.tags) == 1:
-        query["tags"] = settings.tags[0]
-    return query
-
-
-def _contents(pages: Iterable[StoredPage]) -> tuple[Rows, tuple[tuple[str, str], ...]]:
-    set_aside = dict.fromkeys(entry for stored in pages for entry in stored.quarantined)
-    return merged(stored.rows for stored in pages), tuple(set_aside)
-
-
-def _excluded(pages: Iterable[StoredPage]) -> frozenset[str]:
-    return frozenset(pattern for stored in pages for pattern in stored.excluded)
+def _catalog(rows: Rows, pages: Sequence[StoredPage], revision: str, fetched_at: UnixMs) -> Catalog:
+    """The pages as one catalog; `rows` are theirs. Of an action of several versions only the whole is left out."""
+    left_out: dict[str, dict[str, None]] = {}
+    for setting, keys in (one for stored in pages for one in stored.left_out.items()):
+        left_out.setdefault(setting, {}).update(dict.fromkeys(key for key in keys if key not in rows))
+    return Catalog(
+        revision,
+        rows,
+        quarantined=tuple(dict.fromkeys(entry for stored in pages for entry in stored.quarantined)),
+        fetched_at=fetched_at,
+        excluded=frozenset(pattern for stored in pages for pattern in stored.excluded),
+        left_out={setting: tuple(keys) for setting, keys in left_out.items() if keys},
+    )

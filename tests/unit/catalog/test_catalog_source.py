@@ -175,19 +175,35 @@ async def test_a_cursor_gone_stale_starts_the_walk_again_once(hub, clock):
         await source.refresh()
 
 
-async def test_one_namespace_and_tag_are_asked_of_the_hub_and_filtered_here_too(clock):
+async def test_what_the_settings_leave_out_is_known_by_the_first_of_them_also_after_a_restart(clock, tmp_path):
     hub = FakeHub(
         [
             capability("acme/a", "do", tags=["pdf"]),
             capability("acme/b", "do"),
             capability("other/c", "do", tags=["pdf"]),
+            capability("acme/d", "do", tags=["pdf"], price="0.5"),
+            capability("acme/e", "do", tags=["pdf"]),
+            capability("acme/e", "do", tags=["pdf"], price="0.5") | {"version": "0.9.0"},
+            capability("other/f", "do", "undo"),
         ]
     )
-    source = make(hub, clock, namespaces=("acme",), tags=("pdf",))
+    path = tmp_path / "catalog.json"
+    chosen = {
+        "namespaces": ("acme",),
+        "tags": ("pdf",),
+        "max_price_usdc": "0.1",
+        "without": ("other/f:undo",),
+    }
+    source = make(hub, clock, path, **chosen)
     await source.refresh()
-    assert "namespace=acme" in hub.asked[0][0]
-    assert "tags=pdf" in hub.asked[0][0]
-    assert set(source.current.actions) == {"acme/a:do"}
+    for one in (source, make(hub, clock, path, **chosen)):
+        assert set(one.current.actions) == {"acme/a:do", "acme/e:do"}
+        assert one.current.left_out == {
+            "catalog.namespaces": ("other/c:do", "other/f:do"),
+            "catalog.tags": ("acme/b:do",),
+            "catalog.max_price_usdc": ("acme/d:do",),
+            "catalog.without": ("other/f:undo",),
+        }
 
 
 async def test_several_namespaces_are_any_of_them_and_built_ins_have_a_name(clock):

@@ -27,7 +27,9 @@ class Shop:
 
     def __init__(self, name: str, *offers: Offer, fault: PayeeError | None = None) -> None:
         self.name, self.fault = name, fault
-        self.current = Catalog("r1", Rows.of(offers), (("odd", "no price"),), UnixMs(len(name)), frozenset({name}))
+        self.current = Catalog(
+            "r1", Rows.of(offers), (("odd", "no price"),), UnixMs(len(name)), frozenset({name}), {"s": (name,)}
+        )
         self.callbacks: list[Callable[[CatalogDiff], Awaitable[None] | None]] = []
         self.refreshed = 0
         self.outage = None if fault is None else Outage(name, fault.code, fault.message, UnixMs(5))
@@ -69,6 +71,7 @@ async def test_offers_of_all_are_there_each_with_its_source() -> None:
         OTHER.key: "other",
     }
     assert (offers.current.fetched_at, offers.current.excluded) == (3, frozenset({"one", "other"}))
+    assert offers.current.left_out == {"s": ("one", "other")}
     assert offers.until_refresh() == 3
     assert len(offers.current.quarantined) == 2
 
