@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from jecp_mcp import jsontext
-from jecp_mcp.catalog.rows import Row, unwritten, written
+from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.rows import Row, Rows, unwritten, written
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import WireError
 
@@ -62,6 +63,21 @@ class Snapshot:
     revision: str
     fetched_at: UnixMs
     pages: tuple[StoredPage, ...]
+
+
+def catalog_of(rows: Rows, pages: Sequence[StoredPage], revision: str, fetched_at: UnixMs) -> Catalog:
+    """The pages as one catalog; `rows` are theirs. Of an action of several versions only the whole is left out."""
+    left_out: dict[str, dict[str, None]] = {}
+    for setting, keys in (one for stored in pages for one in stored.left_out.items()):
+        left_out.setdefault(setting, {}).update(dict.fromkeys(key for key in keys if key not in rows))
+    return Catalog(
+        revision,
+        rows,
+        quarantined=tuple(dict.fromkeys(entry for stored in pages for entry in stored.quarantined)),
+        fetched_at=fetched_at,
+        excluded=frozenset(pattern for stored in pages for pattern in stored.excluded),
+        left_out={setting: tuple(keys) for setting, keys in left_out.items() if keys},
+    )
 
 
 def write(path: Path, snapshot: Snapshot) -> bool:

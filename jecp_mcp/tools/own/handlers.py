@@ -145,6 +145,7 @@ class OwnTools:
         if tool in self.names():
             card = OWN[tool]
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
+        await self._deps.offers.look_again()
         on_shelf = await self._lookup.find(tool)
         left = self._check.left(on_shelf.name, on_shelf.card.input_schema)
         made = browse.description(on_shelf, self._deps.registry.warning(on_shelf.action), left)

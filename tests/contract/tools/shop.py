@@ -169,7 +169,8 @@ class Source:
     name: str = ""
     outage: Outage | None = None
     back: Callable[[], None] | None = None
-    asked: int = 0
+    asked: bool = True
+    times: int = 0
 
     def subscribe(self, _callback: object) -> Callable[[], None]:
         return lambda: None
@@ -178,7 +179,8 @@ class Source:
         return 0.0
 
     async def refresh(self) -> CatalogDiff:
-        self.asked += 1
+        self.times += 1
+        self.asked = True
         if self.back is not None:
             self.outage = None
             self.back()
