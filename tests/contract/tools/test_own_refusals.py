@@ -300,6 +300,7 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     "an offer that nothing here pays for": (words.no_rail(replace(ACTION, source="https://merchant.example")), Charge.NO),
     "a call that fits no request": (words.unwritable(WireError("the input is larger than 5 MB")), Charge.NO),
     "approval of what cannot be shown": (consent_refusals.not_showable(ASKED), Charge.NO),
+    "a prepared call that another version wrote": (consent_refusals.prepared_unreadable(), Charge.NO),
     "an approval that was used up just now": (consent_refusals.not_good(NotGood(GrantRef(GrantKind.APPROVAL, "x"), None)), Charge.NO),
     "the identical call is running": (words.in_progress(row(State.SENT)), Charge.UNKNOWN),
     "an identical call is in doubt": (words.in_doubt(row(State.IN_DOUBT)), Charge.UNKNOWN),
