@@ -21,12 +21,12 @@ from jecp_mcp.tools.own.outages import nothing_known, outage_notices
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.cleaning import (
     clean,
-    price_words,
     provider_of,
     provider_words,
     safe_text,
     title_of,
 )
+from jecp_mcp.tools.publishing.pricing import price_words
 from jecp_mcp.tools.publishing.prompt_injection import find_injection
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
 from jecp_mcp.tools.schemas.json_values import TooMany, Unreadable, Values

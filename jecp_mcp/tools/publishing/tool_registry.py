@@ -24,11 +24,11 @@ from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.publishing.cleaning import (
     TITLE_LENGTH,
     clean,
-    describe,
     look_alike_words,
     provider_of,
     title_of,
 )
+from jecp_mcp.tools.publishing.descriptions import describe
 from jecp_mcp.tools.publishing.host_profiles import name_lengths
 from jecp_mcp.tools.publishing.naming import Collision, Names, notations, split_version
 from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
