@@ -40,7 +40,8 @@ def price_words(offer: Offer, most: MicroUSDC | None = None) -> str:
         return f"Price unknown{f' ({reason})' if reason else ''}{bound}"
     if price.kind.exact:
         return f"Costs {format_usdc(price.amount)} USDC per call" if price.amount else "Free"
-    base = f"from {format_usdc(price.amount)}"
+    # The Hub asks for a budget of that much; what is used may come to less.
+    base = f"listed at {format_usdc(price.amount)}"
     return f"Metered: {metering(price)}; {base}{bound or ' USDC per call'}"
 
 
@@ -50,8 +51,8 @@ def metering(price: Price) -> str:
     if rates:
         (first, unit), *others = rates
         return ", ".join([f"{first} USDC per {unit}", *(f"{rate} per {unit}" for rate, unit in others)])
-    unit = _MODELS.get(price.model or "")
-    return "by use" if unit is None else f"per {unit}"
+    model = _MODELS.get(price.model or "")
+    return "by use" if model is None else f"per {model}"
 
 
 def _rates(price: Price) -> Iterator[tuple[str, str]]:

@@ -33,12 +33,12 @@ def metered(rates: dict[str, Any], model: str | None = "per_token") -> Offer:
         (
             metered(RATES),
             250_000,
-            "Metered: 0.000001 USDC per input token, 0.000004 per output token; from 0.005, at most 0.25 USDC per call",
+            "Metered: 0.000001 USDC per input token, 0.000004 per output token; listed at 0.005, at most 0.25 USDC per call",
         ),
-        (metered(RATES), None, "Metered: 0.000001 USDC per input token, 0.000004 per output token; from 0.005 USDC per call"),
-        (metered({"per_chunk_usdc": 2}, "per_chunk"), None, "Metered: 2 USDC per chunk; from 0.005 USDC per call"),
-        (metered({}, "per_second"), None, "Metered: per second; from 0.005 USDC per call"),
-        (metered({}, None), None, "Metered: by use; from 0.005 USDC per call"),
+        (metered(RATES), None, "Metered: 0.000001 USDC per input token, 0.000004 per output token; listed at 0.005 USDC per call"),
+        (metered({"per_chunk_usdc": 2}, "per_chunk"), None, "Metered: 2 USDC per chunk; listed at 0.005 USDC per call"),
+        (metered({}, "per_second"), None, "Metered: per second; listed at 0.005 USDC per call"),
+        (metered({}, None), None, "Metered: by use; listed at 0.005 USDC per call"),
     ],
 )  # fmt: skip
 def test_a_price_says_its_rates_and_units_and_its_most(one: Offer, most: int | None, words: str) -> None:

@@ -1,4 +1,4 @@
-"""What `[catalog]` leaves out is said by every command at which somebody would miss it."""
+"""What `[catalog]` leaves out is said by every command at which somebody would miss it; a metered price, truly."""
 
 from __future__ import annotations
 
@@ -19,11 +19,22 @@ __all__ = ["run", "state"]
 WORDS = "2 actions of the Hub are left out by the operator's setting catalog.namespaces."
 
 
+METERED = {
+    "base": "0.005",
+    "currency": "USDC",
+    "model": "per_token",
+    "input_per_token_usdc": 0.000001,
+    "output_per_token_usdc": 0.000004,
+}
+
+
 class Hub(BaseHTTPRequestHandler):
     """Two providers, one action each."""
 
     def do_GET(self) -> None:
-        listed = [capability("inkwell/invoice", "render"), capability("data/csv", "read")]
+        metered = capability("data/csv", "read")
+        metered["actions"][0] |= {"pricing": METERED}
+        listed = [capability("inkwell/invoice", "render"), metered]
         body = json.dumps({"jecp": "1.0", "capabilities": listed, "next_cursor": None}).encode()
         self.send_response(200 if self.path.startswith("/v1/capabilities") else 404)
         self.send_header("Content-Length", str(len(body)))
@@ -66,3 +77,17 @@ def test_every_command_says_what_is_left_out_and_the_doctor_names_the_namespace_
             "ACTION_LEFT_OUT: inkwell/invoice:render exists at the Hub, but is left out here by the operator's setting "
             "catalog.namespaces. Nothing was charged."
         ) in " ".join((out + err).split()), command
+
+
+@pytest.mark.slow
+def test_a_metered_price_says_its_rates_and_the_most_it_can_come_to(run: Any, hub: str) -> None:
+    rates = "0.000001 USDC per input token, 0.000004 per output token"
+    _, out, _ = run("catalog", "--json", "--hub", hub)
+    shown = {one["action"]: one for one in json.loads(out)}["data/csv:read"]
+    assert (shown["price_kind"], shown["metering"], shown["at_most_usdc"]) == ("metered", rates, "0.25")
+    for command in (("catalog",), ("search", "csv"), ("describe", "data_csv_read")):
+        _, out, _ = run(*command, "--hub", hub)
+        assert "metered" in out.lower(), command
+        assert "from 0" not in out, command
+        if command != ("search", "csv"):
+            assert rates in " ".join(out.split())
