@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
-from .shop import opened
+from jecp_mcp.cli.checks import catalog_state
+from jecp_mcp.cli.options import Start
+from jecp_mcp.settings import Settings, ToolSettings
+
+from .shop import ACTIONS, catalog, opened
 from .test_dispatch import ME, error, told
 
 pytestmark = pytest.mark.anyio
@@ -63,3 +67,19 @@ async def test_whoever_calls_what_is_left_out_is_told_that_it_exists_and_who_lea
                 assert found["next_action"]["actor"] == "operator"
         other = error(await shop.dispatcher.call("jecp_describe", {"tool": "law/will:draft"}, ME))
     assert other["error"]["code"] == "TOOL_NOT_FOUND"
+
+
+async def test_a_list_that_has_no_room_for_all_actions_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "Your tool list holds 2 of 4 actions: find the others with jecp_search, buy them with jecp_call."
+    for module in ("jecp_mcp.tools.publishing.tool_registry", "jecp_mcp.cli.checks.catalog_state"):
+        monkeypatch.setattr(f"{module}.MOST_DIRECT", 2)
+    for mode, said in (("direct", True), ("search", False)):
+        settings = Settings(tools=ToolSettings(mode=mode))
+        async with opened(tmp_path / mode, tools=settings.tools) as shop:
+            found = told(await shop.dispatcher.call("jecp_search", {"query": "invoice"}, ME))
+            assert (found.get("not_listed") == words) is said
+            assert (words in shop.dispatcher.instructions()) is said
+        findings = catalog_state._settings_findings(Start(settings, tmp_path, None), catalog(ACTIONS))
+        assert [one.what for one in findings] == [
+            "tools.mode is direct, and a tool list holds 2 of the 5 actions on sale"
+        ] * said
