@@ -14,7 +14,8 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
-from jecp_mcp.mandate.records import AlreadyOpen, Undelivered
+from jecp_mcp.mandate.records import AlreadyOpen, Meter, Undelivered
+from jecp_mcp.money import format_usdc
 
 _NO_CALL: Final = "call_0000"
 _MOST_LAPSES: Final = 3
@@ -55,18 +56,19 @@ class Consents:
         return await self._approvals.park(order.question(because))
 
     async def past_limit(
-        self, order: Order, full: Refusal, label: str, caller: Caller
+        self, order: Order, full: Refusal, meter: Meter, caller: Caller
     ) -> Order | AlreadyOpen | Undelivered | Refusal:
-        """The order let past a full limit, if the operator lets this one call pass; else the refusal.
+        """The order let past the full limit of a meter, if the operator lets this one call pass; else the refusal.
 
         Where its price lapsed meanwhile and is another one, it is an order that is not let past any limit.
         Whoever holds the chat is asked only where the operator's settings say so.
         """
-        question = order.question(f"The limit {label} is full; this one call would go past it.")
+        what = f"The limit {meter.label} of {format_usdc(meter.limit)} USDC"
+        question = order.question(f"{what} is full; this one call would go past it.")
         asked = caller if self._policy.raise_limits_in_host else replace(caller, asker=None)
         given = await self._approvals.obtain(question, asked, GrantKind.LIMIT)
         if isinstance(given, GrantRef):
-            return await self._renew(order.lifted(label, given), caller)
+            return await self._renew(order.lifted(meter.label, given), caller)
         match given.code:
             case codes.APPROVAL_REQUIRED:
                 return replace(full, details={**full.details, **given.details})

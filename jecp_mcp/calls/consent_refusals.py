@@ -95,8 +95,7 @@ def prepared_unreadable() -> Refusal:
     return Refusal(
         code=codes.PREPARED_NOT_FOUND,
         message=(
-            "The prepared call was written by another version of this program and cannot be read. Nothing was charged. "
-            "Prepare the call again."
+            "The prepared call was written by another version of this program and cannot be read. Nothing was charged."
         ),
         source="bridge",
     )

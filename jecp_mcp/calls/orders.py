@@ -225,12 +225,18 @@ class Orders:
         if quote.because is not None:
             return quote.because
         if self._policy.needs_approval(hold):
-            return f"A call that may cost {format_usdc(hold)} USDC needs the approval of a person."
+            return (
+                f"A call that may cost {format_usdc(hold)} USDC needs the approval of a person, for the setting "
+                f"mandate.approve_above_usdc is {format_usdc(self._policy.approve_above or ZERO)}."
+            )
         if not self._policy.approve_new_payees:
             return None
         if not await self._ledger.has_paid(order.wish.principal, order.rail.name, quote.account, quote.payee):
             payee = quote.payee or "the Hub itself"
-            return f"Nothing was ever bought from {payee} before, which needs the approval of a person."
+            return (
+                f"Nothing was ever bought from {payee} before, which needs the approval of a person, for the setting "
+                "mandate.approve_new_payees is true."
+            )
         return None
 
 

@@ -85,7 +85,7 @@ class Reservations:
         while isinstance(asked.admission, OverLimit) and not order.let_past:
             over = asked.admission
             full = refusals.limit_reached(over, asked.request.hold)
-            raised = await self._consents.past_limit(order, full, over.meter.label, caller)
+            raised = await self._consents.past_limit(order, full, over.meter, caller)
             if not isinstance(raised, Order):
                 return raised
             order = raised

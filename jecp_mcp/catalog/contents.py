@@ -17,6 +17,10 @@ def _no_actions() -> Mapping[str, Offer]:
     return MappingProxyType({})
 
 
+def _none_left_out() -> Mapping[str, tuple[str, ...]]:
+    return MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """What is on offer.
@@ -27,6 +31,7 @@ class Catalog:
         quarantined: entries set aside while reading: an id as far as there was one, and why.
         fetched_at: when the source last confirmed it, milliseconds since the Unix epoch; None before the first fetch.
         excluded: the operator's patterns that left something out.
+        left_out: the keys of the actions that the operator's settings leave out, by the name of the setting.
     """
 
     revision: str = ""
@@ -34,6 +39,7 @@ class Catalog:
     quarantined: tuple[tuple[str, str], ...] = ()
     fetched_at: UnixMs | None = None
     excluded: frozenset[str] = frozenset()
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=_none_left_out)
 
     def get(self, key: str) -> Offer | None:
         """The action with this key (``namespace/name:action``), or None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from jecp_mcp.domain.offers import Offer
@@ -22,22 +23,37 @@ class CatalogFilter:
         self._only, self._without = settings.only, settings.without
         self._most = settings.max_price_usdc
         self._highest_rank = highest_rank
+        self._tests: Final[tuple[tuple[str, Callable[[Offer], bool]], ...]] = (
+            ("catalog.without", lambda action: not self.excluding(action)),
+            ("catalog.namespaces", self._in_namespaces),
+            ("catalog.tags", self._has_tag),
+            ("catalog.only", self._among_only),
+            ("catalog.max_tier", self._in_tier),
+            ("catalog.max_price_usdc", self._within_price),
+        )
 
     def excluding(self, action: Offer) -> list[str]:
         """The patterns that leave an action out, whatever else is said of it."""
         return [pattern for pattern in self._without if matches(pattern, _ids(action))]
 
-    def passes(self, action: Offer) -> bool:
-        """Whether the operator wants to see this action, as far as nothing excludes it."""
-        if self._namespaces and (action.payee or BUILT_IN) not in self._namespaces:
-            return False
-        if self._tags and self._tags.isdisjoint(action.tags):
-            return False
-        if self._highest_rank is not None and action.tier_rank > self._highest_rank:
-            return False
+    def leaving_out(self, action: Offer) -> str | None:
+        """The first setting that leaves an action out; None for what the operator wants to see."""
+        return next((setting for setting, passes in self._tests if not passes(action)), None)
+
+    def _in_namespaces(self, action: Offer) -> bool:
+        return not self._namespaces or (action.payee or BUILT_IN) in self._namespaces
+
+    def _has_tag(self, action: Offer) -> bool:
+        return not self._tags or not self._tags.isdisjoint(action.tags)
+
+    def _in_tier(self, action: Offer) -> bool:
+        return self._highest_rank is None or action.tier_rank <= self._highest_rank
+
+    def _within_price(self, action: Offer) -> bool:
         amount = action.price.amount
-        if self._most is not None and (amount is None or amount > self._most):
-            return False
+        return self._most is None or (amount is not None and amount <= self._most)
+
+    def _among_only(self, action: Offer) -> bool:
         return not self._only or any(matches(pattern, _ids(action)) for pattern in self._only)
 
 

@@ -1,8 +1,8 @@
 """The last catalog on disk, so that a start needs no network: written whole or not at all, read with suspicion.
 
-A header line of JSON, then of each page a short row on every action and the actions' bytes, which nobody reads before
-they are needed. A file that is damaged, of another form, or of another source or filter is ignored and later replaced;
-losing it costs one fetch.
+A header line of JSON, then of each page a short row on every action, what the operator's settings leave out, and the
+actions' bytes, which nobody reads before they are needed. A file that is damaged, of another form, or of another source
+or filter is ignored and later replaced; losing it costs one fetch.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from jecp_mcp import jsontext
-from jecp_mcp.catalog.rows import Row, unwritten, written
+from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.catalog.rows import Row, Rows, unwritten, written
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import WireError
 
 log = logging.getLogger(__name__)
 
-FORM: Final = 4
+FORM: Final = 5
 MAX_BYTES: Final = 256 * 1024 * 1024
 _MAX_HEADER: Final = 16 * 1024 * 1024
 _MOST_QUARANTINED: Final = 500
@@ -36,6 +37,7 @@ class StoredPage:
         data: the actions, one behind the other.
         rows: what is known of each without reading it, by `Offer.key`, in the order of `data`.
         excluded: the operator's patterns that left an action of the page out.
+        left_out: the keys of the page's actions that the operator's settings leave out, by setting.
     """
 
     url: str
@@ -46,6 +48,7 @@ class StoredPage:
     next_cursor: str | None = None
     has_more: bool = False
     excluded: tuple[str, ...] = ()
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,28 @@ class Snapshot:
     pages: tuple[StoredPage, ...]
 
 
+def catalog_of(rows: Rows, pages: Sequence[StoredPage], revision: str, fetched_at: UnixMs) -> Catalog:
+    """The pages as one catalog; `rows` are theirs. Of an action of several versions only the whole is left out."""
+    left_out: dict[str, dict[str, None]] = {}
+    for setting, keys in (one for stored in pages for one in stored.left_out.items()):
+        left_out.setdefault(setting, {}).update(dict.fromkeys(key for key in keys if key not in rows))
+    return Catalog(
+        revision,
+        rows,
+        quarantined=tuple(dict.fromkeys(entry for stored in pages for entry in stored.quarantined)),
+        fetched_at=fetched_at,
+        excluded=frozenset(pattern for stored in pages for pattern in stored.excluded),
+        left_out={setting: tuple(keys) for setting, keys in left_out.items() if keys},
+    )
+
+
 def write(path: Path, snapshot: Snapshot) -> bool:
     """Replace the file by this snapshot, readable by its owner only.
 
     Returns:
         Whether it was written; why not is in the log, and harmless.
     """
-    rows = [jsontext.dumps(written(stored.rows)) for stored in snapshot.pages]
+    rows = [jsontext.dumps([written(stored.rows), stored.left_out]) for stored in snapshot.pages]
     parts = [part for row, stored in zip(rows, snapshot.pages, strict=True) for part in (row, stored.data)]
     header = {
         "form": FORM,
@@ -162,15 +180,17 @@ def _page_header(stored: StoredPage, rows: int) -> Mapping[str, Any]:
 
 
 def _stored(header: Mapping[str, Any], rows: bytes, data: bytes, source: str) -> StoredPage:
+    entries, left_out = jsontext.loads(rows, max_bytes=MAX_BYTES, max_marks=None)
     return StoredPage(
         header["url"],
         header["etag"],
         data,
-        unwritten(jsontext.loads(rows, max_bytes=MAX_BYTES, max_marks=None), data, source),
+        unwritten(entries, data, source),
         tuple((str(key), str(reason)) for key, reason in header["quarantined"]),
         header["next_cursor"],
         header["has_more"],
         tuple(str(pattern) for pattern in header["excluded"]),
+        {str(setting): tuple(map(str, keys)) for setting, keys in left_out.items()},
     )
 
 

@@ -93,6 +93,11 @@ class OfferSource(Protocol):
         """
         ...
 
+    @property
+    def asked(self) -> bool:
+        """Whether what `current` and `outage` say was found out by this process; False where it is only remembered."""
+        ...
+
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Be told of each change, after `current` is the new catalog. Returns what ends the subscription."""
         ...
@@ -154,9 +159,10 @@ class AllOffers:
     async def look_again(self) -> None:
         """Ask the sources that are away once more, side by side, `LOOK_AGAIN_SECONDS` after the last time at most.
 
-        Waits for `LOOK_SECONDS`. What comes of it is in `current` and `outages`.
+        A source of which there is only what an earlier run remembers is asked too, for it may be away as well. Waits
+        for `LOOK_SECONDS`. What comes of it is in `current` and `outages`.
         """
-        away = [one for one in self._sources if one.outage is not None and not one.outage.asks_to_wait]
+        away = [one for one in self._sources if _is_worth_asking(one)]
         now = anyio.current_time()
         if not away or now < self._look_not_before:
             return
@@ -181,6 +187,11 @@ class AllOffers:
         return first
 
 
+def _is_worth_asking(source: OfferSource) -> bool:
+    outage = source.outage
+    return not source.asked if outage is None else not outage.asks_to_wait
+
+
 async def _refresh(sources: Iterable[OfferSource]) -> None:
     async def look(source: OfferSource) -> None:
         # Why it gives no news, its `outage` says.
@@ -203,6 +214,10 @@ def _beside(one: Catalog, other: Catalog) -> Catalog:
         quarantined=(*one.quarantined, *other.quarantined, *((key, "another source offers it too") for key in taken)),
         fetched_at=min(fetched, default=None),
         excluded=one.excluded | other.excluded,
+        left_out={
+            setting: (*one.left_out.get(setting, ()), *other.left_out.get(setting, ()))
+            for setting in one.left_out.keys() | other.left_out.keys()
+        },
     )
 
 

@@ -27,6 +27,7 @@ _LEDGER: Final = "`doctor --ledger` says how to mend it."
 
 _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
     {
+        tool_codes.ACTION_LEFT_OUT: "Your settings under [catalog] say what of the Hub is shown and sold here.",
         call_codes.ACCOUNT_NOT_HERE: "Give the command again with the credentials of that account.",
         call_codes.APPROVAL_REQUIRED: "`approve {approval_code}` shows it and asks you; then give this command again.",
         tool_codes.CALL_NOT_FOUND: "`ledger` lists the calls.",

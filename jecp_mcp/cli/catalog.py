@@ -125,11 +125,12 @@ async def read(given: Start, limit: int) -> list[dict[str, Any]]:
 
 
 async def _refresh(bridge: Bridge) -> None:
-    """Fetch the catalog; say on stderr which source is away, and what is known of it.
+    """Fetch the catalog; say on stderr which source is away, what is known of it, and what settings leave out.
 
     Raises:
         PayeeError: nothing is known because of that.
     """
+    from jecp_mcp.tools.own.left_out import left_out_words
     from jecp_mcp.tools.own.outages import outage_words
 
     await bridge.source.refresh()
@@ -138,6 +139,9 @@ async def _refresh(bridge: Bridge) -> None:
         raise PayeeError(away[0].code, f"{' '.join(map(outage_words, away))} Give the same command again later.")
     for one in away:
         click.echo(f"{one.code}: {outage_words(one)}", err=True)
+    left_out = left_out_words(bridge.source.current)
+    if left_out is not None:
+        click.echo(left_out, err=True)
 
 
 async def read_changes(given: Start) -> dict[str, Any]:
@@ -269,11 +273,15 @@ def _tell_changes(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, Any]:
+    from jecp_mcp.mandate.caps import names_of, tightest_per_call
     from jecp_mcp.money import format_usdc
     from jecp_mcp.tools.publishing.cleaning import clean, provider_of, provider_words, title_of
+    from jecp_mcp.tools.publishing.pricing import metering
 
     name = bridge.registry.name_of(action)
     price = action.price
+    metered = price.amount is not None and not price.kind.exact
+    cap = tightest_per_call(bridge.policy.caps, names_of(action, name or ""))
     return {
         "tool": name,
         "action": action.key,
@@ -282,7 +290,9 @@ def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, 
         "title": title_of(action) if action.title else "",
         "description": provider_words(action, _WORDS, one_line=True),
         "price_usdc": None if price.amount is None else format_usdc(price.amount),
-        "price_kind": "unknown" if price.amount is None else "exact" if price.kind.exact else "metered",
+        "price_kind": "unknown" if price.amount is None else "metered" if metered else "exact",
+        "metering": metering(price) if metered else None,
+        "at_most_usdc": format_usdc(cap.limit) if metered and cap is not None else None,
         "trust_tier": clean(action.tier, 20, one_line=True),
         "allowed": name is not None and bridge.policy.permits(action, name),
         "streaming": action.streaming,
@@ -302,6 +312,9 @@ def _print(shown: list[dict[str, Any]], given: Start) -> None:
         if one["set_aside"]:
             return Text(f"set aside: {one['set_aside']}", rich_output.WARNING)
         said = purpose(one["description"], one["title"])
+        if one["metering"]:
+            most = f", at most {one['at_most_usdc']} USDC per call" if one["at_most_usdc"] else ""
+            said = f"{said}. Metered: {one['metering']}{most}"
         return Text(f"{one['caution']} {said}", rich_output.WARNING) if one["caution"] else Text(said)
 
     rows = [

@@ -122,7 +122,7 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
         if hub[0].level is Level.OK:
             findings += [one async for one in agent_account.refused_by_hub(given)]
         findings += hub
-        findings += catalog_state.catalog_findings(given)
+        findings += await catalog_state.catalog_findings(given, answers=hub[0].level is Level.OK)
         if given.settings.paid_http.merchants:
             from jecp_mcp.cli.checks.paid_http import paid_http_findings
 

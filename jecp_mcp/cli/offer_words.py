@@ -20,7 +20,7 @@ def price(amount: str | None, *, metered: bool) -> str:
     if amount is None:
         return "unknown"
     if metered:
-        return f"from {amount}"
+        return "metered"
     return "free" if not amount.strip("0.") else amount
 
 

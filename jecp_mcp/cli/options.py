@@ -13,6 +13,7 @@ import click
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import Credentials, Settings, find_credentials, load_settings, sandbox_dir, state_dir
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
+from jecp_mcp.settings.places import home_folder
 
 if TYPE_CHECKING:
     from jecp_mcp.settings.wallet_key import WalletKey
@@ -149,7 +150,7 @@ def start(
     folder = state_folder(state)
     if folder.exists() and not folder.is_dir():
         raise SettingsError("the state folder", "", f"{folder} is not a folder")
-    credentials = None if sandbox else find_credentials(settings, os.environ, Path.home(), folder)
+    credentials = None if sandbox else find_credentials(settings, os.environ, home_folder(), folder)
     commands = command_line(hub, config, state, settings)
     return Start(settings, folder, credentials, sandbox, commands)
 

@@ -63,8 +63,12 @@ def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
     if rows:
         how_many = "1 action" if len(rows) == 1 else f"{len(rows)} actions"
         rich_output.show(rich_output.Listing(f"{how_many} for {query!r}, best first", columns, rows))
-        rich_output.say(f"`{commands.line('describe', 'TOOL')}` shows what one of them takes.", "dim", stderr=True)
+        rates = " and by what it is metered" if any(one.get("metered") for one in found["results"]) else ""
+        what = f"`{commands.line('describe', 'TOOL')}` shows what one of them takes{rates}."
+        rich_output.say(what, "dim", stderr=True)
     else:
         rich_output.say(found.get("hint", "Nothing matches."))
+    if "left_out" in found:
+        rich_output.say(found["left_out"])
     for one in found.get("set_aside", ()):
         rich_output.say(f"set aside: {one['action']}: {one['reason']}", rich_output.WARNING)

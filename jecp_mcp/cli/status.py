@@ -43,6 +43,8 @@ def command(call_id: str | None, as_json: bool, **given: Any) -> None:
 def _list(found: Mapping[str, Any]) -> None:
     from jecp_mcp.cli import rich_output
 
+    if "left_out" in found:
+        rich_output.say(f"Nothing is on sale here: {found['left_out']}", rich_output.WARNING)
     if not found["calls"]:
         rich_output.say("No call was made from here yet.")
         return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.filter import BUILT_IN
+from jecp_mcp.catalog.rows import payee_of
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.domain.offers import Offer
 from jecp_mcp.http import Http
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import Settings
@@ -17,6 +18,8 @@ from jecp_mcp.settings.patterns import Over, can_match, matches
 from jecp_mcp.tools.publishing.naming import Names
 
 log = logging.getLogger(__name__)
+
+_MOST_NEAR: Final = 3
 
 
 def remembered_catalog(given: Start) -> Catalog:
@@ -29,7 +32,7 @@ def unmatched_patterns(settings: Settings, catalog: Catalog) -> list[str]:
     """Each pattern, namespace and tag that fits no action, as its setting and itself; none before a first fetch."""
     if catalog.fetched_at is None:
         return []
-    names = _Names(catalog.actions)
+    names = _Names(catalog)
     mandate, chosen = settings.mandate, settings.catalog
     found = [f"mandate.allow: {pattern}" for pattern in mandate.allow if not names.fit(pattern)]
     found += [f"mandate.deny: {pattern}" for pattern in mandate.deny if not names.fit(pattern)]
@@ -40,6 +43,26 @@ def unmatched_patterns(settings: Settings, catalog: Catalog) -> list[str]:
     found += [f"catalog.without: {pattern}" for pattern in chosen.without if pattern not in catalog.excluded]
     found += [f"tools.pinned: {pattern}" for pattern in settings.tools.pinned if not names.fit(pattern)]
     return list(dict.fromkeys(found))
+
+
+def unmatched_words(text: str, catalog: Catalog) -> str:
+    """That a pattern, as `unmatched_patterns` gives it, matches nothing, and the nearest names where it is a name."""
+    from difflib import get_close_matches
+
+    setting, _, name = text.partition(": ")
+    known: Iterable[str] = ()
+    if setting == "catalog.namespaces":
+        known = namespaces(catalog)
+    elif setting == "catalog.tags":
+        known = {tag for action in catalog.actions.values() for tag in action.tags}
+    near = get_close_matches(name, [one for one in known if one != name], n=_MOST_NEAR)
+    said = f"; the nearest there {'is' if len(near) == 1 else 'are'} {' and '.join(near)}" if near else ""
+    return f"{text} matches none of the actions on sale now{said}"
+
+
+def namespaces(catalog: Catalog) -> set[str]:
+    """The namespaces of all actions that the source has, be they left out or not."""
+    return {payee_of(key) or BUILT_IN for keys in (catalog.actions, *catalog.left_out.values()) for key in keys}
 
 
 class PatternNotices:
@@ -54,14 +77,15 @@ class PatternNotices:
         for text in unmatched_patterns(self._settings, catalog):
             if text not in self._said:
                 self._said.add(text)
-                log.warning("%s matches none of the actions on sale now", text)
+                log.warning("%s", unmatched_words(text, catalog))
 
 
 class _Names:
     """All that a pattern may be meant to match; tools are named only when a pattern could mean one."""
 
-    def __init__(self, actions: Mapping[str, Offer]) -> None:
-        self._keys = actions
+    def __init__(self, catalog: Catalog) -> None:
+        self._keys = catalog.actions
+        self._namespaces = namespaces(catalog)
         self._tools: list[tuple[str, ...]] | None = None
 
     def fit(self, pattern: str) -> bool:
@@ -72,7 +96,7 @@ class _Names:
         )
 
     def hold_namespace(self, name: str) -> bool:
-        return any((key.rpartition("/")[0] or BUILT_IN) == name for key in self._keys)
+        return name in self._namespaces
 
     def hold_tag(self, tag: str) -> bool:
         return any(tag in action.tags for action in self._keys.values())

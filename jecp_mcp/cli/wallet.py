@@ -43,9 +43,13 @@ async def read(given: Start) -> dict[str, Any]:
     from jecp_mcp.cli.hub_process import at_hub
     from jecp_mcp.cli.unmatched_patterns import unmatched_patterns
     from jecp_mcp.domain.purchases import LOCAL
+    from jecp_mcp.tools.own.left_out import left_out_words
 
     async with at_hub(given) as at, build(at) as bridge:
         made = await bridge.wallet.overview(LOCAL)
+        left_out = left_out_words(bridge.source.current)
+        if left_out is not None:
+            made["left_out"] = left_out
         made["unmatched_patterns"] = unmatched_patterns(given.settings, bridge.source.current)
     made["hub"], made["ledger"], made["state_dir"] = at.settings.hub.base_url, _place(given), str(given.state)
     return made
@@ -74,7 +78,7 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
     told |= {"in doubt": shown["in_doubt_usdc"], "calls": shown["calls"]}
     told |= {"ask a person above": shown.get("approval_above_usdc") or "never"}
     told |= {"mandate ends": _instant(shown["expires_at"]) if "expires_at" in shown else "never"}
-    told |= {"Hub": shown["hub"], "kept in": shown["ledger"]}
+    told |= {"Hub": shown["hub"], "not on sale here": shown.get("left_out"), "kept in": shown["ledger"]}
     rich_output.say("Wallet (USDC, UTC)", "bold")
     rich_output.show(rich_output.Facts(told))
     columns: list[Column] = [("limit", "left"), ("used", "right"), ("of", "right"), ("left", "right")]

@@ -199,7 +199,7 @@ def _recent_call(call: RecentCall, front: Front) -> str:
 
 def _offers(listings: Iterable[Listing]) -> list[tuple[str, str]]:
     return [
-        (_offer(listing, offer), f"{'from ' if offer.tariff.metered else ''}{_usd(offer.tariff.base)}")
+        (_offer(listing, offer), "metered" if offer.tariff.metered else _usd(offer.tariff.base))
         for listing in listings
         for offer in listing.offers.values()
     ]
@@ -208,4 +208,5 @@ def _offers(listings: Iterable[Listing]) -> list[tuple[str, str]]:
 def _offer(listing: Listing, offer: Offer) -> str:
     words = escape(str(offer.raw.get("description", "")))
     tier = f'<br><span class="soft">from the {escape(offer.tier)} tier on</span>' if offer.tier != TIERS[0] else ""
-    return f"<code>{escape(listing.id)}:{escape(offer.id)}</code><br>{words}{tier}"
+    rates = f'<br><span class="soft">{escape(offer.tariff.metering)}</span>' if offer.tariff.metered else ""
+    return f"<code>{escape(listing.id)}:{escape(offer.id)}</code><br>{words}{rates}{tier}"

@@ -18,6 +18,13 @@ UNIT_OF_RATE: Mapping[str, str] = {
 }
 """A manifest's unit rates (JECP 04-manifest §5) and the unit each of them prices."""
 
+_UNIT_NAMES: Mapping[str, str] = {
+    "input_tokens": "input token",
+    "output_tokens": "output token",
+    "chunks": "chunk",
+    "audio_seconds": "second of audio",
+}
+
 _METERED = frozenset({"per_token", "per_chunk", "per_second"})
 
 
@@ -52,6 +59,12 @@ class Tariff:
     def metered(self) -> bool:
         """Whether the price is known only after the work."""
         return bool(self.rates)
+
+    @property
+    def metering(self) -> str:
+        """By what a metered price grows, for people, in USD."""
+        rates = (f"${rate.normalize():f} per {_UNIT_NAMES[unit]}" for unit, rate in self.rates.items())
+        return f"{', '.join(rates)}, at most the call's budget"
 
     def charge(self, units: Mapping[str, int], most: MicroUSDC | None) -> MicroUSDC:
         """The price of what was used, rounded up to a whole micro-USDC and never above `most`, the mandate."""

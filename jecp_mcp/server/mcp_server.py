@@ -35,7 +35,6 @@ from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
 from jecp_mcp.server.resource_handlers import ResourceHandlers
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.dispatch import ToolDispatcher
-from jecp_mcp.tools.prompts import instructions
 from jecp_mcp.tools.publishing.cleaning import safe_text
 from jecp_mcp.tools.publishing.host_profiles import Profile, profile_for
 from jecp_mcp.tools.publishing.result_profiles import result_profile
@@ -271,7 +270,7 @@ def build_server(
         on_subscriptions_listen=notifier.listen,
     )
     tasks.Tasks(dispatcher, Caller(LOCAL)).offer(server)
-    server.tell = lambda: instructions(dispatcher.mode)
+    server.tell = dispatcher.instructions
     if find_spec("opentelemetry.sdk") is None:
         # Without the SDK that would export them, spans only cost time.
         server.middleware.clear()

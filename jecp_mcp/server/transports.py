@@ -21,6 +21,7 @@ from jecp_mcp.server.front_page import explain_http_errors
 from jecp_mcp.server.http_guard import MOST_BYTES, HttpGuard
 from jecp_mcp.server.invalid_messages import valid_messages
 from jecp_mcp.server.mcp_server import SSE_MESSAGES, BridgeServer
+from jecp_mcp.server.parent_watch import ParentWatch
 from jecp_mcp.server.stdio import claim_stdio
 from jecp_mcp.settings import ServerSettings
 
@@ -43,12 +44,15 @@ PATHS: Final = {"http": "/mcp", "sse": "/sse"}
 
 
 async def serve_stdio(server: BridgeServer) -> None:
-    """Serve one client over stdin and stdout until it closes stdin, or SIGINT or SIGTERM arrives."""
+    """Serve one client over stdin and stdout until it closes stdin or ends, or SIGINT or SIGTERM arrives."""
+    watch = ParentWatch()
     lines, output = await claim_stdio()
     # The SDK types its parameters as files; it only iterates over the lines, and writes and flushes.
-    source, sink = cast("anyio.AsyncFile[str]", valid_messages(lines, output.say)), cast("anyio.AsyncFile[str]", output)
+    source = cast("anyio.AsyncFile[str]", valid_messages(watch.listen(lines), output.say))
+    sink = cast("anyio.AsyncFile[str]", output)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        tasks.start_soon(_cancel_without_parent, tasks.cancel_scope, watch)
         async with stdio_server(stdin=source, stdout=sink) as (read, write):
             await server.run(read, write, server.create_initialization_options())
             # What is still to be written has this long: a host that closed stdin may never read again.
@@ -58,6 +62,12 @@ async def serve_stdio(server: BridgeServer) -> None:
 
 async def _cancel_after(scope: anyio.CancelScope, seconds: float) -> None:
     await anyio.sleep(seconds)
+    scope.cancel()
+
+
+async def _cancel_without_parent(scope: anyio.CancelScope, watch: ParentWatch) -> None:
+    await watch.wait()
+    log.info("the process that started this one has ended, ending")
     scope.cancel()
 
 
@@ -190,11 +200,13 @@ async def _serve(
 ) -> None:
     import uvicorn
 
+    from jecp_mcp.server.cors import Cors
     from jecp_mcp.server.http_limits import ACCEPTED, Connections, HttpLimits, bounded_protocol
 
     limits = HttpLimits.of_process()
+    guarded = HttpGuard(app, limits, rules.allowed_origins, streams=[path], pages=beside)
     config = uvicorn.Config(
-        HttpGuard(app, limits, rules.allowed_origins, streams=[path], pages=beside),
+        Cors(guarded, rules.allowed_origins, [path, SSE_MESSAGES]),
         http=bounded_protocol(Connections(limits.connections)),
         ws="none",
         backlog=ACCEPTED,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from jecp_mcp.errors import SettingsError
+
 APP = "jecp-mcp"
 CONFIG_VARIABLE = "JECP_MCP_CONFIG"
 STATE_VARIABLE = "JECP_MCP_STATE_DIR"
+
+NO_HOME: Final = Path("/nonexistent")
+"""What stands for the home folder of a user without one as Debian's packages have it; nothing is ever there."""
 
 MOUNTS = Path("/proc/self/mountinfo")
 """Linux's table of mounts (proc_pid_mountinfo(5)); other systems have none, and there no mount is known."""
@@ -76,15 +82,25 @@ def state_dir(environ: Mapping[str, str], option: Path | None = None) -> Path:
     """Where the ledger, the credentials, the catalog's snapshot and the artifacts are kept.
 
     ``--state-dir``, else ``$JECP_MCP_STATE_DIR``, else the platform's folder for state. Nothing is created.
+
+    Raises:
+        SettingsError: none is named, and there is no home folder to have one in.
     """
     if option is not None:
-        return option.expanduser().absolute()
+        return _absolute(option, "--state-dir")
     if named := variable_of(environ, STATE_VARIABLE):
-        return Path(named).expanduser().absolute()
+        return _absolute(Path(named), STATE_VARIABLE)
     # Imported late: most starts name their folder, or look here once.
     from platformdirs import user_state_path
 
-    return user_state_path(APP, appauthor=False)
+    folder = _platform_folder(user_state_path)
+    if folder is None:
+        raise SettingsError(
+            "the state folder",
+            "",
+            f"user {os.getuid()} has no home folder to keep it in; name one with --state-dir or {STATE_VARIABLE}",
+        )
+    return folder
 
 
 def sandbox_dir(environ: Mapping[str, str], option: Path | None = None) -> Path:
@@ -97,14 +113,43 @@ def sandbox_dir(environ: Mapping[str, str], option: Path | None = None) -> Path:
 
 
 def config_file(environ: Mapping[str, str], option: Path | None = None) -> tuple[Path, bool]:
-    """The settings file, and whether somebody asked for it by name (then it must exist)."""
+    """The settings file, and whether somebody asked for it by name (then it must exist).
+
+    Raises:
+        SettingsError: its name begins with a home folder that is not known.
+    """
     if option is not None:
-        return option.expanduser().absolute(), True
+        return _absolute(option, "--config"), True
     if named := variable_of(environ, CONFIG_VARIABLE):
-        return Path(named).expanduser().absolute(), True
+        return _absolute(Path(named), CONFIG_VARIABLE), True
     from platformdirs import user_config_path
 
-    return user_config_path(APP, appauthor=False) / "config.toml", False
+    return (_platform_folder(user_config_path) or NO_HOME) / "config.toml", False
+
+
+def home_folder() -> Path:
+    """The user's home folder; `NO_HOME` where neither ``HOME`` nor the system names one, as for a container's user."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return NO_HOME
+
+
+def _platform_folder(find: Callable[..., Path]) -> Path | None:
+    """A folder of the platform's, None where it would be in a home folder that is not known."""
+    try:
+        folder = find(APP, appauthor=False)
+    except RuntimeError:
+        return None
+    # Older platformdirs leave a tilde that it cannot expand.
+    return None if folder.parts[:1] == ("~",) else folder
+
+
+def _absolute(path: Path, source: str) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as exc:
+        raise SettingsError(source, "", f"{path} begins with a home folder that is not known") from exc
 
 
 def variable_of(environ: Mapping[str, str], variable: str) -> str:

@@ -11,6 +11,9 @@ from typing import Final
 TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
 """There is no tool or action of this name, or none at this version. Charged: no. Next: agent."""
 
+ACTION_LEFT_OUT: Final = "ACTION_LEFT_OUT"
+"""The action exists, and the operator's settings leave it out of the catalog. Charged: no. Next: operator."""
+
 TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
 """The action is set aside: it changed, or cannot be published. Charged: no. Next: agent."""
 

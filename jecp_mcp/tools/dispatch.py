@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
@@ -28,7 +28,9 @@ from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
 from jecp_mcp.tools.own.definitions import OWN, PAID_HTTP_EXECUTE, PAID_HTTP_PREPARE, PAID_HTTP_RESULT, own_cards
 from jecp_mcp.tools.own.handlers import REGISTERED, OwnTools, ToolDeps, free_result
+from jecp_mcp.tools.own.left_out import left_out_words, unlisted_words
 from jecp_mcp.tools.own.lookup import Lookup
+from jecp_mcp.tools.prompts import instructions
 from jecp_mcp.tools.publishing.cleaning import clean, sunset_words
 from jecp_mcp.tools.publishing.host_profiles import OPEN, Profile
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
@@ -80,10 +82,11 @@ class ToolDispatcher:
         self.resources = Resources(deps, self._own)
         self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
 
-    @property
-    def mode(self) -> Literal["direct", "search"]:
-        """How the catalog's actions are published: each as a tool, or found by search."""
-        return self._deps.registry.mode
+    def instructions(self) -> str:
+        """What a model is told once, as things are now."""
+        registry, current = self._deps.registry, self._deps.offers.current
+        left_out = None if current.actions else left_out_words(current)
+        return instructions(registry.mode, unlisted_words(len(registry.cards), registry.unlisted), left_out)
 
     def cards(self, profile: Profile = OPEN) -> tuple[ToolCard, ...]:
         """Every tool that hosts of a profile are shown: our own first, then the catalog's, each by name.

@@ -37,9 +37,13 @@ If a call timed out, or charged is "unknown", it may have been charged or not: d
 jecp_status says which, for free, and has the result if there is one."""
 
 
-def instructions(mode: Mode) -> str:
-    """What the server tells a model once, by how the catalog's actions are published."""
-    return _INSTRUCTIONS.format(how=_HOW[mode])
+def instructions(mode: Mode, *notes: str | None) -> str:
+    """What the server tells a model once, by how the catalog's actions are published.
+
+    Args:
+        notes: sentences on what is not on show, each None where that is nothing.
+    """
+    return _INSTRUCTIONS.format(how=" ".join([_HOW[mode], *filter(None, notes)]))
 
 
 _LONGEST: Final = 500

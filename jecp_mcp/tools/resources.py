@@ -22,6 +22,7 @@ from jecp_mcp.tools.artifact_store import LISTED, URI, StoredArtifact
 from jecp_mcp.tools.codes import INVALID_CURSOR, RESOURCE_NOT_FOUND
 from jecp_mcp.tools.next_actions.alternatives import brief
 from jecp_mcp.tools.own.handlers import OwnTools, ToolDeps
+from jecp_mcp.tools.own.left_out import left_out_words
 from jecp_mcp.tools.own.outages import outage_notices
 from jecp_mcp.tools.publishing.links import unshowable
 from jecp_mcp.tools.results import FRAME
@@ -199,6 +200,9 @@ class Resources:
             made["more"] = "jecp_search finds the others"
         if away:
             made["unreachable"] = outage_notices(away)
+        left_out = left_out_words(self._deps.offers.current)
+        if left_out is not None:
+            made["left_out"] = left_out
         return made
 
 

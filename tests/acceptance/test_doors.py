@@ -11,6 +11,8 @@ import pytest
 from tests.acceptance.roads import address, running
 
 ALLOWED = "https://allowed.example"
+ACCEPT = [("Accept", "application/json, text/event-stream"), ("Content-Type", "application/json")]
+SENT = ("authorization", "content-type", "last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version")
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
 PAGE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 FOREIGN: list[list[tuple[str, str]]] = [
@@ -31,9 +33,22 @@ FOREIGN: list[list[tuple[str, str]]] = [
 
 
 def ask(client: httpx2.Client, method: str, url: str, headers: list[tuple[str, str]], **body: Any) -> int:
-    accept = [("Accept", "application/json, text/event-stream"), ("Content-Type", "application/json")]
-    with client.stream(method, url, headers=[*accept, *headers], **body) as answer:
+    with client.stream(method, url, headers=[*ACCEPT, *headers], **body) as answer:
         return answer.status_code
+
+
+def preflight(client: httpx2.Client, url: str, origin: str, *more: str) -> tuple[int, str | None]:
+    """How a browser is answered that asks for a page whether it may speak MCP: the status, and which origin may."""
+    asked = {
+        "Origin": origin,
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "cors",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": ",".join([*SENT, *more]),
+        "Access-Control-Request-Private-Network": "true",
+    }
+    answer = client.options(url, headers=asked)
+    return answer.status_code, answer.headers.get("access-control-allow-origin")
 
 
 @pytest.mark.parametrize("transport", ["http", "sse"])
@@ -59,6 +74,17 @@ def test_foreign_hosts_and_origins_are_refused_and_our_own_are_let_in(tmp_path: 
         let_in = [[], *([("Origin", origin)] for origin in ours), [("Sec-Fetch-Site", "same-origin")]]
         for headers in [*let_in, [("Origin", ALLOWED), ("Sec-Fetch-Site", "cross-site")]]:
             assert ask(client, method, door, headers, **body) == 200, headers
+        for path in {url, doors[-1][1].partition("?")[0]}:
+            assert preflight(client, path, ALLOWED) == (200, ALLOWED)
+            assert preflight(client, path, base) == (200, base)
+            assert preflight(client, path, "https://evil.example") == (400, None)
+            assert preflight(client, path, ALLOWED, "x-api-key") == (400, ALLOWED)
+        # What people answer is no script's to read, wherever it comes from.
+        assert preflight(client, f"{base}/approvals", ALLOWED)[1] is None
+        with client.stream(method, door, headers=[*ACCEPT, ("Origin", ALLOWED)], **body) as answer:
+            assert answer.headers["access-control-allow-origin"] == ALLOWED
+            assert "Mcp-Session-Id" in answer.headers["access-control-expose-headers"]
+            assert "Origin" in answer.headers["vary"]
         # A link may lead a reader to the page, which answers nothing without the PIN.
         assert client.get(f"{base}/approvals", headers=PAGE).status_code == 200
         assert client.get(f"{base}/approvals", headers=PAGE | {"Sec-Fetch-Dest": "iframe"}).status_code == 403

@@ -39,6 +39,7 @@ class EchoSource:
     name = SOURCE
     current = Catalog("echo-1", Rows.of([ECHO]), (), UnixMs(1))
     outage = None
+    asked = True
 
     def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
         return lambda: None

@@ -24,13 +24,14 @@ from jecp_mcp.settings.credentials import (
     OLD_KEY_VARIABLE,
     VARIABLES,
 )
+from jecp_mcp.settings.places import home_folder
 from jecp_mcp.wire.jecp.codes import Retry, lookup
 
 
 def credentials_findings(settings: Settings, state: Path) -> Iterator[Finding]:
     """What is to be said of the credentials before anybody is asked."""
     try:
-        found = find_credentials(settings, os.environ, Path.home(), state)
+        found = find_credentials(settings, os.environ, home_folder(), state)
     except SettingsError as exc:
         if exc.source == ENVIRONMENT:
             mend = f"{_unset()}, or give both {ID_VARIABLE} and {KEY_VARIABLE} as the Hub gave them"
@@ -51,7 +52,7 @@ async def refused_by_hub(given: Start) -> AsyncIterator[Finding]:
     """Whether the Hub knows these credentials, which a free question with them tells."""
     settings = given.settings
     try:
-        found = find_credentials(settings, os.environ, Path.home(), given.state)
+        found = find_credentials(settings, os.environ, home_folder(), given.state)
     except SettingsError:
         return
     if found is None:

@@ -4,25 +4,76 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+import anyio
 
 from jecp_mcp.catalog import pinfile
+from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.pins import FILE as PINS
+from jecp_mcp.catalog.rows import on_sale
 from jecp_mcp.catalog.snapshot import is_whole
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched_patterns
-from jecp_mcp.clock import iso
-from jecp_mcp.errors import PinsUnusable
+from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched_patterns, unmatched_words
+from jecp_mcp.clock import SystemClock, iso
+from jecp_mcp.errors import PayeeError, PinsUnusable
+from jecp_mcp.http import Http
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
+from jecp_mcp.rails.jecp.catalog_source import CatalogSource
+from jecp_mcp.tools.own.left_out import left_out_words
+from jecp_mcp.tools.publishing.tool_registry import MOST_DIRECT
+
+_FETCH_SECONDS: Final = 20.0
 
 
-def catalog_findings(given: Start) -> Iterator[Finding]:
-    """The catalog of the last fetch, and the operator's patterns against it."""
-    path, known = given.catalog, remembered_catalog(given)
+async def catalog_findings(given: Start, *, answers: bool) -> list[Finding]:
+    """The catalog of the last fetch, and what the operator's settings make of it.
+
+    Args:
+        given: what the command starts from.
+        answers: whether the Hub does. Then a catalog of which nothing is remembered for these settings is fetched.
+    """
+    kept = remembered_catalog(given)
+    known = kept
+    if answers and kept.fetched_at is None and given.settings.catalog.scope():
+        known = await _fetched(given)
+    return [*_settings_findings(given, known), *_file_findings(given.catalog, kept)]
+
+
+async def _fetched(given: Start) -> Catalog:
+    """The catalog as it is now, remembered nowhere; empty where it could not be had."""
+    hub = given.settings.hub.base_url
+    async with Http(hub) as http:
+        source = CatalogSource(http, hub, None, given.settings.catalog, SystemClock())
+        with suppress(PayeeError), anyio.move_on_after(_FETCH_SECONDS):
+            await source.refresh()
+        return source.current
+
+
+def _settings_findings(given: Start, known: Catalog) -> Iterator[Finding]:
+    """What the patterns, the filter and the mode make of a catalog."""
     for text in unmatched_patterns(given.settings, known):
         money = "nothing is denied, limited or let in by it"
         mend = f"correct it, or take it out; {given.commands.line('catalog')} lists what there is"
-        yield Finding(Level.WARNING, "settings", f"{text} matches none of the actions on sale now", money, mend)
+        yield Finding(Level.WARNING, "settings", unmatched_words(text, known), money, mend)
+    left_out = left_out_words(known)
+    if left_out is not None and not known.actions:
+        mend = "take out or change what leaves them out, in the settings' section [catalog]"
+        yield Finding(Level.WARNING, "catalog", f"nothing is on sale: {left_out}", "nothing can be bought", mend)
+    elif left_out is not None:
+        yield Finding(Level.OK, "catalog", left_out)
+    sold = len(on_sale(known.actions)) if given.settings.tools.mode == "direct" else 0
+    if sold > MOST_DIRECT:
+        what = f"tools.mode is direct, and a tool list holds {MOST_DIRECT:,} of the {sold:,} actions on sale"
+        money = "nothing: the others are found with jecp_search and bought with jecp_call"
+        mend = 'set tools.mode to "auto" or "search", or choose with catalog.only'
+        yield Finding(Level.WARNING, "settings", what, money, mend)
+
+
+def _file_findings(path: Path, known: Catalog) -> Iterator[Finding]:
+    """What is remembered, and why nothing is."""
     if known.fetched_at is not None:
         what = f"{len(known.actions)} actions, as of {iso(known.fetched_at)}"
         yield Finding(Level.OK, "catalog", what)

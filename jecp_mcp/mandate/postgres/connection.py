@@ -12,7 +12,6 @@ import contextlib
 import os
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, Self, cast
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +23,7 @@ from jecp_mcp.mandate.postgres.connection_errors import ConnectionLost, RolledBa
 from jecp_mcp.mandate.postgres.functions import FUNCTIONS
 from jecp_mcp.mandate.postgres.schema import TABLES, VERSION
 from jecp_mcp.mandate.postgres.tls import with_verification
+from jecp_mcp.settings.places import home_folder
 
 CONNECT_SECONDS = 3
 """How long to try one address of the server."""
@@ -103,7 +103,7 @@ class Connection:
             LedgerDamaged: the tables are not what they were.
         """
         try:
-            asked = with_verification({**_DEFAULTS, **conninfo_to_dict(url)}, os.environ, Path.home())
+            asked = with_verification({**_DEFAULTS, **conninfo_to_dict(url)}, os.environ, home_folder())
             opened = psycopg.connect(
                 make_conninfo("", **asked), autocommit=True, prepare_threshold=None, cursor_factory=psycopg.ClientCursor
             )

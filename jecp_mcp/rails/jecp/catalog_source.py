@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -18,15 +18,16 @@ import anyio
 import anyio.to_thread
 
 from jecp_mcp.catalog.contents import Catalog, CatalogDiff, difference, merged, revision_of
-from jecp_mcp.catalog.filter import BUILT_IN, CatalogFilter
+from jecp_mcp.catalog.filter import CatalogFilter
 from jecp_mcp.catalog.rows import Rows, packed
-from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, read, write
+from jecp_mcp.catalog.snapshot import Snapshot, StoredPage, catalog_of, read, write
 from jecp_mcp.catalog.sources import Callback, Outage, Subscribers
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import PayeeError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED, HUB_UNREACHABLE
+from jecp_mcp.rails.jecp.reachability import Reachability
 from jecp_mcp.settings import CatalogSettings
 from jecp_mcp.wire.jecp.catalog import parse_page
 from jecp_mcp.wire.jecp.headers import header, retry_after
@@ -88,6 +89,7 @@ class CatalogSource:
         settings: CatalogSettings,
         clock: Clock,
         *,
+        reachability: Reachability | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         """Start from the snapshot, if the file holds one of this Hub; reads the disk and nothing else.
@@ -95,6 +97,7 @@ class CatalogSource:
         Args:
             base_url: the Hub's origin, without a trailing slash.
             snapshot: the file that remembers the catalog, or None to remember nothing.
+            reachability: what others who ask the same Hub know of it; nobody does where it is None.
             sleep: how `keep_fresh` waits, in seconds.
         """
         self._http = http
@@ -104,7 +107,6 @@ class CatalogSource:
         self._clock = clock
         self._sleep = sleep
         self._filter = CatalogFilter(settings, None if settings.max_tier is None else TIERS.index(settings.max_tier))
-        self._query = _query(settings)
         self._scope = f"{self._base_url} {settings.scope()}"
         self._pages: dict[str, StoredPage] = {}
         self._arrived: dict[str, StoredPage] = {}
@@ -115,17 +117,15 @@ class CatalogSource:
         self._last = CatalogDiff()
         self._not_before = 0.0
         self._due = 0.0
-        # Until it has answered once, a Hub of which nothing is remembered is away like any other.
-        self._away_since = clock.now()
-        self._fault: PayeeError | None = PayeeError(HUB_UNREACHABLE, "it has not answered yet")
+        self._reachability = reachability or Reachability(clock)
         self._rows = Rows({})
         self.current = Catalog()
         stored = read(snapshot, self._scope, self._base_url) if snapshot is not None else None
         if stored is not None:
             self._pages = {page.url: page for page in stored.pages}
-            self._rows, quarantined = _contents(stored.pages)
-            self.current = Catalog(stored.revision, self._rows, quarantined, stored.fetched_at, _excluded(stored.pages))
-            self._fault = None
+            self._rows = merged(page.rows for page in stored.pages)
+            self.current = catalog_of(self._rows, stored.pages, stored.revision, stored.fetched_at)
+            self._reachability.remember()
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Be told of each change, after `current` is the new catalog. Returns what ends the subscription.
@@ -138,19 +138,25 @@ class CatalogSource:
     @property
     def outage(self) -> Outage | None:
         """As `OfferSource.outage`."""
-        if self._fault is None:
+        fault = self._reachability.fault
+        if fault is None:
             return None
         asked = self._not_before - self._clock.monotonic()
         return Outage(
             self.name,
-            self._fault.code,
-            self._fault.message,
-            self._away_since,
+            fault.code,
+            fault.message,
+            self._reachability.since,
             len(self._rows),
             self.current.fetched_at,
             max(asked, self.until_refresh()),
             asks_to_wait=asked > 0,
         )
+
+    @property
+    def asked(self) -> bool:
+        """As `OfferSource.asked`."""
+        return self._reachability.asked
 
     def until_refresh(self) -> float:
         """Seconds until `keep_fresh` looks for news again; 0 while it does, and before it began."""
@@ -164,18 +170,18 @@ class CatalogSource:
                 what is no catalog (``HUB_MISBEHAVED``); `current` is what it was.
         """
         begun = self._refreshes
-        async with self._lock:
-            if self._refreshes != begun:
+        try:
+            async with self._lock:
+                if self._refreshes == begun:
+                    self._last = await self._timely_refresh()
+                    self._refreshes += 1
                 return self._last
-            try:
-                self._last = await self._timely_refresh()
-            except PayeeError as exc:
-                if self._fault is None:
-                    self._away_since = self._clock.now()
-                self._fault = exc
-                raise
-            self._refreshes += 1
-            return self._last
+        except PayeeError as exc:
+            self._reachability.note_failure(exc)
+            raise
+        except anyio.get_cancelled_exc_class():
+            self._reachability.note_silence()
+            raise
 
     async def keep_fresh(self) -> None:
         """Refresh now and then every ``catalog.refresh_seconds``, sooner and then ever later while it fails.
@@ -222,7 +228,7 @@ class CatalogSource:
             except _CursorGone as exc:
                 raise PayeeError(HUB_MISBEHAVED, "the Hub refuses the cursors it gives out") from exc
         self._arrived.clear()
-        self._fault = None
+        self._reachability.note_catalog()
         now = self._clock.now()
         first = self.current.fetched_at is None
         if not first and pages == list(self._pages.values()):
@@ -242,12 +248,12 @@ class CatalogSource:
 
     def _take(self, pages: list[StoredPage], now: UnixMs) -> CatalogDiff:
         """Make these pages the current catalog, and remember them on disk."""
-        rows, quarantined = _contents(pages)
-        old, first = self._rows, self.current.fetched_at is None
-        diff = difference(old, rows)
+        rows = merged(stored.rows for stored in pages)
+        first = self.current.fetched_at is None
+        diff = difference(self._rows, rows)
         revision = self.current.revision if diff.unchanged and not first else revision_of(rows)
         self._pages = {page.url: page for page in pages}
-        self._rows, self.current = rows, Catalog(revision, rows, quarantined, now, _excluded(pages))
+        self._rows, self.current = rows, catalog_of(rows, pages, revision, now)
         if self._path is not None:
             write(self._path, Snapshot(self._scope, revision, now, tuple(pages)))
         return diff
@@ -330,6 +336,7 @@ class CatalogSource:
             )
         except ExchangeFailed as exc:
             raise PayeeError(HUB_UNREACHABLE, f"the Hub's catalog could not be fetched: {exc}") from exc
+        self._reachability.note_contact()
         if answer.status == _NOT_MODIFIED and known is not None:
             return known, 0
         if answer.status == _BAD_REQUEST and not first:
@@ -348,11 +355,14 @@ class CatalogSource:
         page = parse_page(answer.body, source=self._base_url, max_bytes=MAX_PAGE_BYTES)
         kept: list[Offer] = []
         excluded: set[str] = set()
+        left_out: dict[str, list[str]] = {}
         for action in page.actions:
-            excluding = self._filter.excluding(action)
-            excluded.update(excluding)
-            if not excluding and self._filter.passes(action):
+            excluded.update(self._filter.excluding(action))
+            setting = self._filter.leaving_out(action)
+            if setting is None:
                 kept.append(action)
+            else:
+                left_out.setdefault(setting, []).append(action.key)
         data, rows, bad = packed(kept)
         return StoredPage(
             url,
@@ -363,6 +373,7 @@ class CatalogSource:
             page.next_cursor,
             page.has_more,
             tuple(sorted(excluded)),
+            {setting: tuple(keys) for setting, keys in left_out.items()},
         )
 
     def _refused(self, answer: HttpAnswer) -> PayeeError:
@@ -374,26 +385,7 @@ class CatalogSource:
 
     def _url(self, cursor: str | None) -> str:
         # The dialects name the size differently and ignore each other's name.
-        query = {"page_size": str(PAGE_SIZE), "limit": str(PAGE_SIZE), **self._query}
+        query = {"page_size": str(PAGE_SIZE), "limit": str(PAGE_SIZE)}
         if cursor is not None:
             query["cursor"] = cursor
         return f"{self._base_url}/v1/capabilities?{urlencode(query)}"
-
-
-def _query(settings: CatalogSettings) -> dict[str, str]:
-    """What of the filters is asked of the Hub. The specification's dialect ignores it, so all of it is filtered too."""
-    query: dict[str, str] = {}
-    if len(settings.namespaces) == 1 and settings.namespaces[0] != BUILT_IN:
-        query["namespace"] = settings.namespaces[0]
-    if len(settings.tags) == 1:
-        query["tags"] = settings.tags[0]
-    return query
-
-
-def _contents(pages: Iterable[StoredPage]) -> tuple[Rows, tuple[tuple[str, str], ...]]:
-    set_aside = dict.fromkeys(entry for stored in pages for entry in stored.quarantined)
-    return merged(stored.rows for stored in pages), tuple(set_aside)
-
-
-def _excluded(pages: Iterable[StoredPage]) -> frozenset[str]:
-    return frozenset(pattern for stored in pages for pattern in stored.excluded)

@@ -20,6 +20,7 @@ from jecp_mcp.http import BeforeSending, ExchangeFailed, HttpAnswer, HttpStream
 from jecp_mcp.masking import Mask
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_MISBEHAVED, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.hub_time import HubTime
+from jecp_mcp.rails.jecp.reachability import Reachability
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.jecp import account
 from jecp_mcp.wire.jecp.guide import ALTERNATIVE_PATHS, MAX_GUIDE_BYTES, AgentGuide, parse_guide
@@ -85,7 +86,8 @@ class HubClient:
     def __init__(self, base_url: str, http: Wire, credentials: Callable[[], Credentials | None], clock: Clock) -> None:
         """Speak to the Hub at `base_url`, an origin; `credentials` is asked at each request.
 
-        `guide_known` tells whether the Hub answered for its guide, be it to say that there is none.
+        `guide_known` tells whether the Hub answered for its guide, be it to say that there is none; `reachability`,
+        whether it answers at all.
         """
         self.origin = base_url.rstrip("/")
         self._http = http
@@ -94,6 +96,7 @@ class HubClient:
         self.guide = AgentGuide()
         self.guide_known = False
         self.hub_time = HubTime(clock)
+        self.reachability = Reachability(clock)
 
     def identity(self) -> Credentials | None:
         """The agent's credentials, if there are any."""

@@ -32,7 +32,7 @@ def open_hub(parts: Parts) -> HubWay:
     client = HubClient(origin, http, parts.credentials, clock)
     jitter = secrets.SystemRandom().random
     account = HubAccount(client)
-    catalog = CatalogSource(http, origin, parts.catalog_file, settings.catalog, clock)
+    catalog = CatalogSource(http, origin, parts.catalog_file, settings.catalog, clock, reachability=client.reachability)
     return HubWay(
         rail=JecpRail(client, timeout_seconds=settings.hub.timeout_seconds, clock=clock, random=jitter),
         sources=(catalog,),

@@ -15,14 +15,14 @@ from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import WireError
+from jecp_mcp.errors import PayeeError, WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import MICRO_PER_USDC, ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.codes import INVALID_REQUEST
 from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
-from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING
+from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, next_wait
 from jecp_mcp.rails.jecp.payload import Payload, pack, unpack
 from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
@@ -125,6 +125,7 @@ class JecpRail:
         assert until is not None, "every request of this rail has a last instant"
         door = Door(until, journal, self._clock)
         ended = await self._ended(call.request, door, replay=replay, progress=progress)
+        self._note(ended)
         if door.closed is not None and ended.verdict is Verdict.NOT_CHARGED and ended.attempts == 0:
             ended = replace(ended, refusal=door.closed.refusal, evidence=f"never sent: {door.closed.refusal.code}")
         if ended.verdict is not Verdict.IN_DOUBT or ended.look_again_at is not None:
@@ -137,6 +138,14 @@ class JecpRail:
             allowed_at=None if door.closed is None else door.closed.again_at,
         )
         return replace(ended, look_again_at=again)
+
+    def _note(self, ended: Outcome) -> None:
+        """Let whoever shows the catalog know whether the Hub answers."""
+        refusal, reachability = ended.refusal, self._client.reachability
+        if ended.answer is not None or (refusal is not None and refusal.source == "payee"):
+            reachability.note_answer()
+        elif refusal is not None and refusal.code == HUB_UNREACHABLE:
+            reachability.note_failure(PayeeError(refusal.code, "a call could not be sent to it"))
 
     async def _ended(self, request: StoredRequest, door: Door, *, replay: bool, progress: Progress | None) -> Outcome:
         identity = self._client.identity()

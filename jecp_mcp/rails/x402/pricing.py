@@ -138,13 +138,14 @@ class Pricing:
         known = self._recipients.of(place.origin)
         if known is None:
             return (
-                f"Who was paid at {place.host} before cannot be read, so its recipient needs the approval of a person."
+                f"Who was paid at {place.host} before cannot be read, so its recipient needs the approval of a person, "
+                f"{_PINNED}."
             )
         if not known or pay_to in known:
             return None
         return (
             f"{place.host} asks for payment to {pay_to}, which is not who was paid there before ({known[-1]}). "
-            "That needs the approval of a person."
+            f"That needs the approval of a person, {_PINNED}."
         )
 
     def wanted(self, merchant: str) -> Wanted:
@@ -159,6 +160,9 @@ class Pricing:
 
     def _listed(self, place: Place) -> bool:
         return listed_by(self._settings.merchants, place) is not None
+
+
+_PINNED: Final = "for the setting paid_http.pin_pay_to is true"
 
 
 def _elsewhere(

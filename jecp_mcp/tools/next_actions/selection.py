@@ -135,6 +135,7 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         tool_codes.TOOL_QUARANTINED: catalog_lookups.beside_held,
         tool_codes.ARTIFACT_NOT_FOUND: builders.call_of_file,
         mandate_codes.DENIED_BY_POLICY: builders.other_action,
+        tool_codes.ACTION_LEFT_OUT: builders.other_action,
         mandate_codes.PRICE_UNKNOWN: builders.other_action,
         "INSUFFICIENT_BUDGET": builders.above_listed_price,
         call_codes.LEDGER_UNAVAILABLE: builders.mend_ledger,

@@ -15,17 +15,18 @@ from jecp_mcp.mandate.codes import DENIED_BY_POLICY
 from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS
 from jecp_mcp.tools.own.definitions import DEFAULT_RESULTS, MAX_RESULTS
+from jecp_mcp.tools.own.left_out import left_out_words, unlisted_words
 from jecp_mcp.tools.own.lookup import REASON_LENGTH
 from jecp_mcp.tools.own.outages import nothing_known, outage_notices
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.cleaning import (
     clean,
-    price_words,
     provider_of,
     provider_words,
     safe_text,
     title_of,
 )
+from jecp_mcp.tools.publishing.pricing import price_words
 from jecp_mcp.tools.publishing.prompt_injection import find_injection
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
 from jecp_mcp.tools.schemas.json_values import TooMany, Unreadable, Values
@@ -89,6 +90,11 @@ async def search(
         raise nothing_known(outages)
     if outages:
         answer["unreachable"] = outage_notices(outages)
+    notes = {
+        "left_out": left_out_words(offers.current),
+        "not_listed": unlisted_words(len(registry.cards), registry.unlisted),
+    }
+    answer |= {name: words for name, words in notes.items() if words is not None}
     if not entries:
         answer["hint"] = _NO_MATCH if on_sale else _NOTHING_ON_SALE
     return answer

@@ -27,6 +27,7 @@ from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose
 from jecp_mcp.tools.own import browse, files, refunds
 from jecp_mcp.tools.own.definitions import OWN, own_cards
+from jecp_mcp.tools.own.left_out import left_out_words
 from jecp_mcp.tools.own.lookup import Lookup
 from jecp_mcp.tools.own.outages import outage_notices
 from jecp_mcp.tools.own.registration import AgentAccount
@@ -144,6 +145,7 @@ class OwnTools:
         if tool in self.names():
             card = OWN[tool]
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
+        await self._deps.offers.look_again()
         on_shelf = await self._lookup.find(tool)
         left = self._check.left(on_shelf.name, on_shelf.card.input_schema)
         made = browse.description(on_shelf, self._deps.registry.warning(on_shelf.action), left)
@@ -161,7 +163,9 @@ class OwnTools:
         """
         await self._deps.offers.look_again()
         made = await self._deps.wallet.overview(principal, self._deps.account.free_calls)
-        away = self._deps.offers.outages
+        away, left_out = self._deps.offers.outages, left_out_words(self._deps.offers.current)
+        if left_out is not None:
+            made["left_out"] = left_out
         return made | ({"unreachable": outage_notices(away)} if away else {})
 
     def _mark(self, hits: Sequence[dict[str, Any]], caller: Caller) -> None:
@@ -210,13 +214,16 @@ class OwnTools:
         return await self._deps.calls.reader(caller.principal).call(call_id)
 
     async def latest(self, caller: Caller) -> dict[str, Any]:
-        """The caller's latest calls, newest first.
+        """The caller's latest calls, newest first; and why there can be no others, where settings leave all out.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         rows = await self._deps.calls.reader(caller.principal).latest(limit=_LATEST)
-        return {"calls": [call_summary(row) for row in rows]}
+        made: dict[str, Any] = {"calls": [call_summary(row) for row in rows]}
+        current = self._deps.offers.current
+        left_out = None if current.actions else left_out_words(current)
+        return made | ({} if left_out is None else {"left_out": left_out})
 
     async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
         if not self._deps.account.present():

@@ -6,7 +6,8 @@ from typing import Final
 
 from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.tools.codes import TOOL_NOT_FOUND, TOOL_QUARANTINED
+from jecp_mcp.tools.codes import ACTION_LEFT_OUT, TOOL_NOT_FOUND, TOOL_QUARANTINED
+from jecp_mcp.tools.own.left_out import left_out_message
 from jecp_mcp.tools.own.outages import nothing_known
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.naming import notations
@@ -47,6 +48,9 @@ class Lookup:
         otherwise = _version_message(self._registry, tool)
         if otherwise is not None:
             return ToolFault(TOOL_NOT_FOUND, otherwise)
+        left_out = left_out_message(self._offers.current, tool)
+        if left_out is not None:
+            return ToolFault(ACTION_LEFT_OUT, left_out)
         shown = repr(clean(tool, _KEY, one_line=True))
         if self._offers.outages:
             return nothing_known(self._offers.outages, shown)

@@ -15,13 +15,10 @@ from typing import Final
 from jecp_mcp.catalog.lookalikes import mixes_scripts
 from jecp_mcp.domain.offers import Deprecation, Offer
 from jecp_mcp.invisible import RANGES
-from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.publishing.prompt_injection import find_suspicion
 
 TITLE_LENGTH: Final = 80
 LINK_WITHHELD: Final = "[link withheld]"
-WORDS_LENGTH: Final = 400
-"""The most characters of a provider's description that are shown."""
 
 # Signs that only some scripts' readers see, format characters beyond the first plane, and the last two of every plane.
 _INVISIBLE_RANGES: Final = (
@@ -64,16 +61,7 @@ _LINK: Final = (
     rf"(?:{_KNOWN_DOMAINS}|xn--[a-z0-9-]{{1,59}})(?![\w-])\S*))"
 )
 _TRAILING: Final = f",;:!?)]}}'\"{_DOTS}"
-_QUOTES: Final = str.maketrans({"«": '"', "»": '"'})
 _RAW_FACTOR: Final = 4
-
-_MOST_LOST: Final = 4
-
-_PER: Final = {
-    "per_token": "token",
-    "per_chunk": "chunk",
-    "per_second": "second",
-}
 
 
 @cache
@@ -164,27 +152,6 @@ def withheld_notice(label: str, whose: str = "provider") -> str:
     return f"[withheld: the {whose}'s text {label}]"
 
 
-def describe(action: Offer, warning: str | None = None, successor: str | None = None, lost: Sequence[str] = ()) -> str:
-    """What the model reads about an action: our own line first, then the provider's words, bounded and marked.
-
-    Args:
-        warning: a sentence of ours that must not be missed.
-        successor: the tool that takes its place.
-        lost: what of the provider's schema the published one does not say.
-    """
-    lines = [f"{price_words(action)}. {_origin_words(action)}"]
-    if warning is not None:
-        lines.append(warning)
-    if action.deprecation is not None and action.deprecation.status != "active":
-        lines.append(sunset_words(action.deprecation, successor))
-    if lost:
-        lines.append(unchecked_words(lost, _MOST_LOST))
-    words = provider_words(action, WORDS_LENGTH, one_line=True)
-    if words:
-        lines.append(f"Provider's words: «{words.translate(_QUOTES)}»")
-    return "\n".join(lines)
-
-
 def provider_words(action: Offer, limit: int, *, one_line: bool = False) -> str:
     """The provider's description of an action, or else of its capability, as `safe_text` passes it on."""
     return safe_text(action.description, limit, one_line=one_line) or safe_text(
@@ -204,18 +171,6 @@ def look_alike_words(action: Offer, famous: str) -> str:
     """A warning about a provider whose name is nearly a better known one's."""
     other = clean(famous, TITLE_LENGTH, one_line=True)
     return f"Caution: {provider_of(action)} is not {other}, a better known provider with nearly the same name."
-
-
-def price_words(action: Offer) -> str:
-    """The price in words: exact, from a base upwards, free or unknown."""
-    price = action.price
-    if price.amount is None:
-        reason = safe_text(price.problem, TITLE_LENGTH, one_line=True)
-        return f"Price unknown ({reason})" if reason else "Price unknown"
-    if price.kind.exact:
-        return f"Costs {format_usdc(price.amount)} USDC per call" if price.amount else "Free"
-    unit = _PER.get(price.model) if price.model else None
-    return f"Metered{f' per {unit}' if unit else ''}, from {format_usdc(price.amount)} USDC per call"
 
 
 def provider_of(action: Offer) -> str:
@@ -244,11 +199,3 @@ def unchecked_words(left: Sequence[str], most: int) -> str:
     """What is not checked before paying, of which no more than `most` parts are named."""
     more = [f"{len(left) - most} more"] if len(left) > most else []
     return f"Only the Hub checks: {'; '.join([*left[:most], *more])}."
-
-
-def _origin_words(action: Offer) -> str:
-    version = clean(action.version, TITLE_LENGTH, one_line=True)
-    tier = clean(action.tier, TITLE_LENGTH, one_line=True)
-    needs = f" Needs trust tier {tier}." if action.tier_rank else ""
-    streams = " Streams progress." if action.streaming else ""
-    return f"Provider: {provider_of(action)}{f', version {version}' if version else ''}.{needs}{streams}"

@@ -24,11 +24,11 @@ from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.publishing.cleaning import (
     TITLE_LENGTH,
     clean,
-    describe,
     look_alike_words,
     provider_of,
     title_of,
 )
+from jecp_mcp.tools.publishing.descriptions import describe
 from jecp_mcp.tools.publishing.host_profiles import name_lengths
 from jecp_mcp.tools.publishing.naming import Collision, Names, notations, split_version
 from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
@@ -59,6 +59,7 @@ class ToolRegistry:
     Attributes:
         mode: how the current catalog is published: each action on its own, or found by search.
         cards: the catalog's published tools, by name. A new tuple exactly when something changed.
+        unlisted: how many actions more would be among them, each on its own, if the list had room.
         quarantined: actions set aside, by key or as far as they had one, with the reason.
     """
 
@@ -74,6 +75,7 @@ class ToolRegistry:
         self._vetting = _UNVETTED
         self.mode: Literal["direct", "search"] = "search" if settings.mode == "search" else "direct"
         self.cards: tuple[ToolCard, ...] = ()
+        self.unlisted = 0
 
     def publish(self, catalog: Catalog, vetting: Vetting = _UNVETTED) -> bool:
         """Take a catalog as the current one.
@@ -103,6 +105,7 @@ class ToolRegistry:
         made = [self._make(catalog.actions[key]) for key in chosen]
         published = sorted((one for one in made if isinstance(one, PublishedTool)), key=lambda one: one.name)
         cards = tuple(one.card for one in published[: self._most()])
+        self.unlisted = len(published) - len(cards) if self.mode == "direct" else 0
         if cards == self.cards:
             return False
         self.cards = cards

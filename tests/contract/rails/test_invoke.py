@@ -48,6 +48,25 @@ async def test_a_bought_answer_reads_the_same_in_either_dialect(body: dict[str, 
     assert found.answer.billing.balance_after == 9_995_000
 
 
+async def test_a_call_tells_whether_the_hub_answers() -> None:
+    async with raw_hub(says(PAID)) as hub, bench(hub.url) as parts:
+        await parts.rail.send(parts.request())
+        assert not parts.client.reachability.asked
+        url = hub.url
+    async with bench(url) as parts:
+        parts.client.reachability.remember()
+        found = await parts.rail.send(parts.request())
+        assert found.refusal is not None
+        fault = parts.client.reachability.fault
+    assert fault is not None
+    assert (found.refusal.code, fault.code) == ("HUB_UNREACHABLE", "HUB_UNREACHABLE")
+    async with raw_hub(says(PAID)) as hub, bench(hub.url) as parts:
+        parts.client.reachability.remember()
+        parts.client.reachability.note_failure(fault)
+        await parts.rail.send(parts.request())
+        assert parts.client.reachability.fault is None
+
+
 async def test_a_request_carries_the_mandate_for_exactly_what_was_reserved_and_the_two_headers() -> None:
     async with raw_hub(says(PAID)) as hub, bench(hub.url) as parts:
         request = parts.request(text="hi")

@@ -42,7 +42,11 @@ def test_the_front_page_shows_wallet_calls_and_prices(fresh: Buyer) -> None:
     assert "(just now)</time>, tester" in newest
     assert '<td class="price">$0.005</td>' in newest
     assert before.partition("Connect a host")[0] == page.partition("Connect a host")[0]
-    assert "Counts a text." in page.partition("For sale")[2]
+    for_sale = page.partition("For sale")[2]
+    assert "Counts a text." in for_sale
+    assert "$0.000001 per input token, $0.000004 per output token, at most the call's budget" in for_sale
+    assert '<td class="price">metered</td>' in for_sale
+    assert "from $" not in for_sale
 
 
 def test_the_configuration_it_shows_is_for_this_very_hub(tmp_path: Path) -> None:

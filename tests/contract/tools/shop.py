@@ -85,8 +85,8 @@ class StillClock:
         return self.at / 1000
 
 
-def catalog(actions: Sequence[Offer]) -> Catalog:
-    return Catalog("r", {one.key: one for one in actions})
+def catalog(actions: Sequence[Offer], left_out: Mapping[str, tuple[str, ...]] | None = None) -> Catalog:
+    return Catalog("r", {one.key: one for one in actions}, left_out=left_out or {})
 
 
 @dataclass
@@ -169,7 +169,8 @@ class Source:
     name: str = ""
     outage: Outage | None = None
     back: Callable[[], None] | None = None
-    asked: int = 0
+    asked: bool = True
+    times: int = 0
 
     def subscribe(self, _callback: object) -> Callable[[], None]:
         return lambda: None
@@ -178,7 +179,8 @@ class Source:
         return 0.0
 
     async def refresh(self) -> CatalogDiff:
-        self.asked += 1
+        self.times += 1
+        self.asked = True
         if self.back is not None:
             self.outage = None
             self.back()
@@ -216,12 +218,13 @@ async def opened(
     tools: ToolSettings | None = None,
     goods: Sequence[Offer] = ACTIONS,
     outage: Outage | None = None,
+    left_out: Mapping[str, tuple[str, ...]] | None = None,
 ) -> AsyncIterator[Shop]:
     account = account or Account()
     clock, rail, ids = StillClock(), Rail(script, account), itertools.count(1)
     settings = tools or ToolSettings()
     registry = ToolRegistry(settings)
-    published = catalog(goods)
+    published = catalog(goods, left_out)
     source = Source(published, outage=outage)
     shop: Shop
     registry.publish(published)

@@ -49,7 +49,7 @@ async def test_with_nothing_known_whoever_asks_is_told_so_and_only_ever_to_ask_t
     async with opened(tmp_path, goods=(), outage=NEVER_SEEN) as shop:
         found = error(await shop.dispatcher.call(tool, ASKING[tool], ME))
         again = error(await follow(shop, found))
-        assert shop.source.asked == 1
+        assert shop.source.times == 1
     assert (found["error"]["code"], found["charged"]) == ("HUB_UNREACHABLE", "no")
     for part in ("since 2026-11-21T09:58:00.000Z", "the connection was refused", "nothing of its catalog is known"):
         assert part in found["error"]["message"]
@@ -117,7 +117,7 @@ async def test_a_source_that_asks_to_wait_is_left_alone_for_as_long(tmp_path: Pa
     busy = replace(NEVER_SEEN, code="RATE_LIMITED", again_in=wait, asks_to_wait=True)
     async with opened(tmp_path, goods=(), outage=busy) as shop:
         found = error(await shop.dispatcher.call("jecp_search", {}, ME))
-        assert shop.source.asked == 0
+        assert shop.source.times == 0
     assert found["error"]["code"] == "RATE_LIMITED"
     assert found["next_action"]["retry_after_seconds"] == max(1, wait)
 

@@ -91,6 +91,7 @@ class Scene:
     account: Callable[[], Account] = Account
     person: Person | None = None
     before: Play | None = None
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def buys(*others: Mapping[str, Any], **more: Any) -> Play:
@@ -203,6 +204,9 @@ SCENES: dict[str, Scene] = {
     "an action that jecp_prepare does not know": Scene("jecp_prepare", BUYING | {"tool": "docs/invioce:render"}),
     "an action that jecp_describe does not know": Scene("jecp_describe", {"tool": "docs/invioce:render"}),
     "an action that is set aside": Scene("jecp_call", BUYING | {"tool": "data/bomb:count"}),
+    "an action that the operator's settings leave out": Scene(
+        "jecp_call", BUYING | {"tool": "law/nda:draft"}, left_out={"catalog.namespaces": ("law/nda:draft",)}
+    ),
     "an action the operator denies": Scene(mandate={"deny": ["docs/*"]}),
     "a price over the cap": Scene(VIDEO),
     "a price over the cap for what it matches": Scene(
@@ -296,6 +300,7 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     "an offer that nothing here pays for": (words.no_rail(replace(ACTION, source="https://merchant.example")), Charge.NO),
     "a call that fits no request": (words.unwritable(WireError("the input is larger than 5 MB")), Charge.NO),
     "approval of what cannot be shown": (consent_refusals.not_showable(ASKED), Charge.NO),
+    "a prepared call that another version wrote": (consent_refusals.prepared_unreadable(), Charge.NO),
     "an approval that was used up just now": (consent_refusals.not_good(NotGood(GrantRef(GrantKind.APPROVAL, "x"), None)), Charge.NO),
     "the identical call is running": (words.in_progress(row(State.SENT)), Charge.UNKNOWN),
     "an identical call is in doubt": (words.in_doubt(row(State.IN_DOUBT)), Charge.UNKNOWN),
@@ -341,7 +346,9 @@ _RANDOM = re.compile(r"\b(?:prep_[0-9A-Za-z_-]{12,}|[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-N
 
 async def told(scene: Scene, path: Path) -> dict[str, Any]:
     """What the refused call of a scene gets."""
-    async with opened(path, scene.script, mandate=scene.mandate, account=scene.account()) as shop:
+    async with opened(
+        path, scene.script, mandate=scene.mandate, account=scene.account(), left_out=scene.left_out
+    ) as shop:
         arguments = scene.arguments
         if scene.before is not None:
             made = await scene.before(shop)

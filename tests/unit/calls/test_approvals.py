@@ -192,7 +192,10 @@ async def test_a_yes_in_the_host_buys_the_call_that_was_shown(tmp_path: Path) ->
     assert (asked.payee, asked.action, asked.amount, asked.kind.exact, asked.arguments) == (
         "docs", ACTION.key, PRICE, True, {"x": 1},
     )  # fmt: skip
-    assert asked.because == "A call that may cost 0.10 USDC needs the approval of a person."
+    assert asked.because == (
+        "A call that may cost 0.10 USDC needs the approval of a person, for the setting mandate.approve_above_usdc is "
+        "0.05."
+    )
 
 
 async def test_a_yes_in_the_host_to_what_was_approved_at_the_terminal_meanwhile_is_that_one(tmp_path: Path) -> None:
@@ -258,9 +261,11 @@ async def test_the_first_purchase_from_a_provider_needs_a_person_where_the_opera
         await ledger.flush()
         second = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
     assert (first.charge, second.charge, len(rail.sent)) == (Charge.YES, Charge.YES, 2)
-    assert [one.because for one in person.asked] == [
-        "Nothing was ever bought from docs before, which needs the approval of a person."
-    ]
+    [asked] = person.asked
+    assert asked.because == (
+        "Nothing was ever bought from docs before, which needs the approval of a person, for the setting "
+        "mandate.approve_new_payees is true."
+    )
 
 
 async def test_a_full_limit_lets_one_call_pass_by_a_word_outside_the_chat_and_counts_it(tmp_path: Path) -> None:
@@ -306,7 +311,9 @@ async def test_where_the_operator_says_so_the_host_may_let_one_call_past_a_limit
     async with opened(tmp_path, always_charged, mandate=mandate) as (calls, _rail, _ledger):
         calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         end = await calls.pay(buying(n=2), Caller(LOCAL, asker=person))
-    assert [one.because for one in person.asked] == ["The limit daily_usdc is full; this one call would go past it."]
+    assert [one.because for one in person.asked] == [
+        "The limit daily_usdc of 0.15 USDC is full; this one call would go past it."
+    ]
     assert (None if end.refusal is None else refusal_of(end)) == code
 
 

@@ -221,7 +221,10 @@ async def test_preparing_tells_what_stands_in_the_way(tmp_path: Path) -> None:
         assert (await execute(calls, made, buying(n=1))).charge is Charge.YES
         await ledger.flush()
         blocked = await prepare(calls, buying(n=2))
-    assert because == "A call that may cost 0.10 USDC needs the approval of a person."
+    assert because == (
+        "A call that may cost 0.10 USDC needs the approval of a person, for the setting mandate.approve_above_usdc is "
+        "0.05."
+    )
     assert [one.meter.label for one in blocked.full] == ["daily_usdc"]
 
 

@@ -88,7 +88,7 @@ def test_a_file_of_another_form_or_hub_is_ignored_with_a_log_line(tmp_path, capl
     write(path, SNAPSHOT)
     with caplog.at_level(logging.INFO):
         assert read(path, "https://other.example") is None
-        path.write_bytes(path.read_bytes().replace(b'{"form":4,"scope"', b'{"form":5,"scope"'))
+        path.write_bytes(path.read_bytes().replace(b'{"form":5,"scope"', b'{"form":6,"scope"'))
         assert read(path, SNAPSHOT.scope) is None
     assert len(caplog.records) == 2
 

@@ -9,11 +9,12 @@ import anyio
 import pytest
 
 from jecp_mcp.catalog.contents import CatalogDiff
-from jecp_mcp.catalog.sources import Outage
+from jecp_mcp.catalog.sources import AllOffers, Outage
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import HttpAnswer
 from jecp_mcp.rails.jecp import catalog_source as module
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
+from jecp_mcp.rails.jecp.reachability import Reachability
 from jecp_mcp.settings import CatalogSettings
 from tests.unit.catalog.hubs import FakeClock, FakeHub, capability, unreachable
 
@@ -175,19 +176,35 @@ async def test_a_cursor_gone_stale_starts_the_walk_again_once(hub, clock):
         await source.refresh()
 
 
-async def test_one_namespace_and_tag_are_asked_of_the_hub_and_filtered_here_too(clock):
+async def test_what_the_settings_leave_out_is_known_by_the_first_of_them_also_after_a_restart(clock, tmp_path):
     hub = FakeHub(
         [
             capability("acme/a", "do", tags=["pdf"]),
             capability("acme/b", "do"),
             capability("other/c", "do", tags=["pdf"]),
+            capability("acme/d", "do", tags=["pdf"], price="0.5"),
+            capability("acme/e", "do", tags=["pdf"]),
+            capability("acme/e", "do", tags=["pdf"], price="0.5") | {"version": "0.9.0"},
+            capability("other/f", "do", "undo"),
         ]
     )
-    source = make(hub, clock, namespaces=("acme",), tags=("pdf",))
+    path = tmp_path / "catalog.json"
+    chosen = {
+        "namespaces": ("acme",),
+        "tags": ("pdf",),
+        "max_price_usdc": "0.1",
+        "without": ("other/f:undo",),
+    }
+    source = make(hub, clock, path, **chosen)
     await source.refresh()
-    assert "namespace=acme" in hub.asked[0][0]
-    assert "tags=pdf" in hub.asked[0][0]
-    assert set(source.current.actions) == {"acme/a:do"}
+    for one in (source, make(hub, clock, path, **chosen)):
+        assert set(one.current.actions) == {"acme/a:do", "acme/e:do"}
+        assert one.current.left_out == {
+            "catalog.namespaces": ("other/c:do", "other/f:do"),
+            "catalog.tags": ("acme/b:do",),
+            "catalog.max_price_usdc": ("acme/d:do",),
+            "catalog.without": ("other/f:undo",),
+        }
 
 
 async def test_several_namespaces_are_any_of_them_and_built_ins_have_a_name(clock):
@@ -364,3 +381,55 @@ async def test_the_loop_waits_as_long_as_the_hub_asks(hub, clock):
     hub.before = lambda *_: HttpAnswer(429, {"retry-after": "500"}, b"")
     _, pauses = await loop_for(hub, clock, 1, refresh_seconds=60)
     assert 499 <= pauses[0] <= 501
+
+
+class Swallowing(FakeHub):
+    """A Hub that answers so many requests and then no more."""
+
+    answers = 0
+
+    async def exchange(self, method, url, **more) -> HttpAnswer:
+        if len(self.asked) >= self.answers:
+            await anyio.sleep_forever()
+        return await super().exchange(method, url, **more)
+
+
+@pytest.mark.parametrize(("answers", "away"), [(0, "it has not answered yet"), (1, None)])
+async def test_the_first_look_at_what_is_only_remembered_ends_with_knowing_whether_the_hub_answers(
+    hub, clock, tmp_path, monkeypatch, answers, away
+):
+    await make(hub, clock, tmp_path / "catalog").refresh()
+    known_at = clock.now()
+    clock.at += 60_000
+    gone = make(FakeHub(before=unreachable), clock, tmp_path / "catalog")
+    offers = AllOffers([gone])
+    assert offers.outages == ()
+    await offers.look_again()
+    assert [(one.code, one.offers, one.known_at) for one in offers.outages] == [("HUB_UNREACHABLE", 4, known_at)]
+    # A large catalog on its way is no outage; a Hub that never says a word is one.
+    monkeypatch.setattr("jecp_mcp.catalog.sources.LOOK_SECONDS", 0.01)
+    slow = Swallowing(hub.capabilities, etags=False)
+    slow.answers = answers
+    offers = AllOffers([make(slow, clock, tmp_path / "catalog")])
+    with anyio.fail_after(60):
+        await offers.look_again()
+    assert [one.reason for one in offers.outages] == ([away] if away else [])
+
+
+async def test_what_a_call_shows_of_the_hub_is_known_of_its_catalog(hub, clock, tmp_path):
+    await make(hub, clock, tmp_path / "catalog").refresh()
+    shared = Reachability(clock)
+    source = CatalogSource(hub, HUB, tmp_path / "catalog", CatalogSettings(), clock, reachability=shared)
+    await source.refresh()
+    shared.note_failure(PayeeError("HUB_UNREACHABLE", "a call could not be sent to it"))
+    assert source.outage.reason == "a call could not be sent to it"
+    shared.note_answer()
+    # What the catalog is now, somebody has to ask.
+    assert (source.outage, source.asked) == (None, False)
+    shared.note_failure(PayeeError("HUB_MISBEHAVED", "no catalog"))
+    shared.note_answer()
+    assert source.outage.code == "HUB_MISBEHAVED"
+    # An answered call brings no catalog to a process that never had one.
+    unknown = Reachability(clock)
+    unknown.note_answer()
+    assert unknown.fault is not None

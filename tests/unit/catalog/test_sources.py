@@ -27,9 +27,12 @@ class Shop:
 
     def __init__(self, name: str, *offers: Offer, fault: PayeeError | None = None) -> None:
         self.name, self.fault = name, fault
-        self.current = Catalog("r1", Rows.of(offers), (("odd", "no price"),), UnixMs(len(name)), frozenset({name}))
+        self.current = Catalog(
+            "r1", Rows.of(offers), (("odd", "no price"),), UnixMs(len(name)), frozenset({name}), {"s": (name,)}
+        )
         self.callbacks: list[Callable[[CatalogDiff], Awaitable[None] | None]] = []
         self.refreshed = 0
+        self.asked = True
         self.outage = None if fault is None else Outage(name, fault.code, fault.message, UnixMs(5))
 
     def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
@@ -41,6 +44,7 @@ class Shop:
 
     async def refresh(self) -> CatalogDiff:
         self.refreshed += 1
+        self.asked = True
         if self.fault is not None:
             raise self.fault
         return CatalogDiff()
@@ -69,6 +73,7 @@ async def test_offers_of_all_are_there_each_with_its_source() -> None:
         OTHER.key: "other",
     }
     assert (offers.current.fetched_at, offers.current.excluded) == (3, frozenset({"one", "other"}))
+    assert offers.current.left_out == {"s": ("one", "other")}
     assert offers.until_refresh() == 3
     assert len(offers.current.quarantined) == 2
 
@@ -114,6 +119,15 @@ async def test_only_who_is_away_is_asked_again_and_not_at_every_look() -> None:
     await offers.look_again()
     await offers.look_again()
     assert (away.refreshed, there.refreshed) == (1, 0)
+
+
+async def test_who_was_not_asked_yet_is_asked_by_the_first_look_and_then_left_to_its_own_pace() -> None:
+    shop = Shop("one", ONE)
+    shop.asked = False
+    offers = AllOffers([shop])
+    await offers.look_again()
+    await offers.look_again()
+    assert shop.refreshed == 1
 
 
 async def test_who_asked_to_be_left_alone_is_not_asked_again() -> None:

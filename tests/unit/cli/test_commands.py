@@ -439,3 +439,24 @@ def test_doctor_tells_a_damaged_catalog_from_one_of_another_filter(run: Any, sta
     assert sound == [whole]
     assert told[whole]["what"] == f"{path} is of another Hub or filter; the next start fetches this one's"
     assert {one["what"] for data, one in told.items() if data != whole} == {f"{path} is damaged"}
+
+
+def test_a_user_without_a_home_folder_gives_folders_or_is_told_to(
+    run: Any, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "JECP_MCP_STATE_DIR"):
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    for command in (("serve",), ("wallet",)):
+        status, _, err = run(*command)
+        assert (status, "has no home folder to keep it in; name one with --state-dir" in err) == (2, True)
+    status, _, err = run("wallet", "--state-dir", "~/there")
+    assert (status, "~/there begins with a home folder that is not known" in err) == (2, True)
+    status, out, _ = run("wallet", "--json", "--state-dir", str(state))
+    assert (status, json.loads(out)["state_dir"]) == (0, str(state))
+    # Nothing is read from, or written to, a folder that is only called as a home folder is.
+    assert not (tmp_path / "~").exists()

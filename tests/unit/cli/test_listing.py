@@ -141,7 +141,7 @@ def test_what_a_thing_does_is_the_first_sentence_of_its_description(description:
     ("amount", "metered", "words"),
     [
         ("0.05", False, "0.05"),
-        ("0.05", True, "from 0.05"),
+        ("0.05", True, "metered"),
         ("0.00", False, "free"),
         ("0", False, "free"),
         (None, False, "unknown"),

@@ -57,10 +57,15 @@ SILENT_OF_FILE = ["mandate.deny: docs/pdff", "mandate.limits: dosc/*", "catalog.
 # What is chosen wrongly leaves an empty catalog; that is no reason to keep quiet.
 CHOSEN_WRONGLY: list[tuple[dict[str, list[str]], list[str]]] = [
     ({"only": ["dcos/*"]}, ["catalog.only: dcos/*"]),
-    ({"namespaces": ["dcos"]}, ["catalog.namespaces: dcos"]),
-    ({"namespaces": ["docs", "dcos", "built-in"]}, ["catalog.namespaces: dcos", "catalog.namespaces: built-in"]),
+    ({"namespaces": ["dcos"]}, ["catalog.namespaces: dcos, nearest docs"]),
+    (
+        {"namespaces": ["docs", "dcos", "built-in"]},
+        ["catalog.namespaces: dcos, nearest docs", "catalog.namespaces: built-in"],
+    ),
     ({"tags": ["no-such-tag"]}, ["catalog.tags: no-such-tag"]),
     ({"namespaces": ["docs"], "only": ["docs/*"]}, []),
+    # What another setting leaves out is no typo.
+    ({"namespaces": ["docs", "data"], "only": ["docs/*"]}, []),
 ]
 
 
@@ -74,8 +79,12 @@ async def test_what_leaves_nothing_of_the_catalog_is_named(
     notices = PatternNotices(settings)
     source.subscribe(lambda _diff: notices.look(source.current))
     await source.refresh()
-    assert unmatched_patterns(settings, source.current) == silent
-    assert caplog.messages == [f"{text} matches none of the actions on sale now" for text in silent]
+    parts = [text.partition(", nearest ") for text in silent]
+    assert unmatched_patterns(settings, source.current) == [text for text, _, _ in parts]
+    assert caplog.messages == [
+        f"{text} matches none of the actions on sale now{f'; the nearest there is {near}' if near else ''}"
+        for text, _, near in parts
+    ]
 
 
 def hub() -> FakeHub:

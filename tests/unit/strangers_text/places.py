@@ -39,7 +39,8 @@ from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.own import wallet
 from jecp_mcp.tools.own.browse import description
 from jecp_mcp.tools.own.refunds import _refund_json
-from jecp_mcp.tools.publishing.cleaning import describe, title_of
+from jecp_mcp.tools.publishing.cleaning import title_of
+from jecp_mcp.tools.publishing.descriptions import describe
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.publishing.tool_registry import _publish
 from jecp_mcp.tools.results import Results

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.tools.publishing.cleaning import clean, describe, hides_something, title_of
+from jecp_mcp.tools.publishing.cleaning import clean, hides_something, title_of
+from jecp_mcp.tools.publishing.descriptions import describe
 
 
 def test_no_invisible_character_of_unicode_passes():
@@ -84,7 +85,7 @@ def test_a_coming_sunset_is_warned_of_in_our_words():
 
 def test_metered_free_and_unknown_prices_say_so():
     assert describe(action(price=Price(MicroUSDC(100), "per_token", metered=True))).startswith(
-        "Metered per token, from 0.0001 USDC per call."
+        "Metered: per token; listed at 0.0001 USDC per call."
     )
     assert describe(action(price=Price(MicroUSDC(0)))).startswith("Free.")
     assert describe(action(price=Price(None, problem="the currency is unknown"))).startswith(

@@ -13,7 +13,8 @@ from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.own.browse import description
 from jecp_mcp.tools.publishing import prompt_injection
-from jecp_mcp.tools.publishing.cleaning import describe, safe_text, title_of
+from jecp_mcp.tools.publishing.cleaning import safe_text, title_of
+from jecp_mcp.tools.publishing.descriptions import describe
 from jecp_mcp.tools.publishing.prompt_injection import find_suspicion
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from tests.unit.catalog.offers import catalog

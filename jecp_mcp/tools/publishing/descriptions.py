@@ -1,0 +1,52 @@
+"""What the model reads about an action: our own line first, then the provider's words. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.tools.publishing.cleaning import (
+    TITLE_LENGTH,
+    clean,
+    provider_of,
+    provider_words,
+    sunset_words,
+    unchecked_words,
+)
+from jecp_mcp.tools.publishing.pricing import price_words
+
+_WORDS: Final = 400
+"""The most characters of a provider's description that are shown."""
+
+_QUOTES: Final = str.maketrans({"«": '"', "»": '"'})
+_MOST_LOST: Final = 4
+
+
+def describe(action: Offer, warning: str | None = None, successor: str | None = None, lost: Sequence[str] = ()) -> str:
+    """What the model reads about an action: our own line first, then the provider's words, bounded and marked.
+
+    Args:
+        warning: a sentence of ours that must not be missed.
+        successor: the tool that takes its place.
+        lost: what of the provider's schema the published one does not say.
+    """
+    lines = [f"{price_words(action)}. {_origin_words(action)}"]
+    if warning is not None:
+        lines.append(warning)
+    if action.deprecation is not None and action.deprecation.status != "active":
+        lines.append(sunset_words(action.deprecation, successor))
+    if lost:
+        lines.append(unchecked_words(lost, _MOST_LOST))
+    words = provider_words(action, _WORDS, one_line=True)
+    if words:
+        lines.append(f"Provider's words: «{words.translate(_QUOTES)}»")
+    return "\n".join(lines)
+
+
+def _origin_words(action: Offer) -> str:
+    version = clean(action.version, TITLE_LENGTH, one_line=True)
+    tier = clean(action.tier, TITLE_LENGTH, one_line=True)
+    needs = f" Needs trust tier {tier}." if action.tier_rank else ""
+    streams = " Streams progress." if action.streaming else ""
+    return f"Provider: {provider_of(action)}{f', version {version}' if version else ''}.{needs}{streams}"
