@@ -20,14 +20,13 @@ from typing import Final
 
 import anyio
 import anyio.to_thread
-from pydantic import SecretStr
 
 from jecp_mcp import extras
 from jecp_mcp.cli.codes import SANDBOX_FAILED
 from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord, SandboxHub
 from jecp_mcp.cli.options import Start
+from jecp_mcp.cli.sandbox_settings import at_sandbox
 from jecp_mcp.errors import PayeeError
-from jecp_mcp.settings import Credentials, PaidHttpSettings
 
 log = logging.getLogger(__name__)
 
@@ -98,16 +97,13 @@ async def at_hub(given: Start) -> AsyncIterator[Start]:
         yield given
         return
     async with sandbox_hub(given.state / DATA_FILE) as hub:
-        there = given.settings.hub.model_copy(update={"base_url": hub.url})
-        credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="sandbox")
-        # Nothing is bought here from the merchants that are configured, nor from the wallet that holds money.
-        paid_http, wallet = PaidHttpSettings(), None
+        wallet = None
         if hub.merchant is not None:
-            from jecp_mcp.cli.play_money import play_wallet, sandbox_paid_http
+            from jecp_mcp.cli.play_money import play_wallet
 
-            paid_http, wallet = sandbox_paid_http(hub.merchant), await play_wallet(given, hub.merchant)
-        settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http})
-        yield replace(given, settings=settings, credentials=credentials, play_wallet=wallet)
+            # Never the wallet that holds money.
+            wallet = await play_wallet(given, hub.merchant)
+        yield replace(at_sandbox(given, hub), play_wallet=wallet)
 
 
 async def _use(record: HubRecord, stack: AsyncExitStack) -> None:

@@ -34,10 +34,25 @@ def check_room(output: Path | None) -> None:
             raise click.UsageError(
                 f"there is no folder {output.parent}; nothing was bought", click.get_current_context()
             )
-        write_new(output / f".jecp-mcp-{secrets.token_hex(8)}" if into_folder else output, b"").unlink()
+        write_new(output / _probe() if into_folder else output, b"").unlink()
     except OSError as exc:
         raise click.UsageError(
             f"nothing can be written to {output}: {exc.strerror}; nothing was bought", click.get_current_context()
+        ) from exc
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder, and refuse one that cannot be made or written into.
+
+    Raises:
+        click.UsageError: it is none, or no file can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_new(folder / _probe(), b"").unlink()
+    except OSError as exc:
+        raise click.UsageError(
+            f"nothing can be written to {folder}: {exc.strerror}", click.get_current_context()
         ) from exc
 
 
@@ -68,6 +83,10 @@ def remove(saved: Sequence[Path]) -> list[str]:
         except OSError as exc:
             left.append(f"{path} is left there ({exc.strerror})")
     return left
+
+
+def _probe() -> str:
+    return f".jecp-mcp-{secrets.token_hex(8)}"
 
 
 def write_beside(folder: Path, name: str, data: bytes) -> Path:

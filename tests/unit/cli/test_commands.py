@@ -183,7 +183,7 @@ def test_the_state_folder_is_private(run: Any, state: Path) -> None:
         (("walet",), "did you mean wallet?"),
         (("budget",), "did you mean wallet?"),
         (("jecp_wallet",), "did you mean wallet?"),
-        (("catalog", "invoice", "pdf"), "did you mean `jecp-mcp search 'invoice pdf'`?"),
+        (("catalog", "invoice", "pdf"), "jecp-mcp search 'invoice pdf'`?"),
         (("refund", "call_1"), "needs both a CALL_ID and a --reason"),
         (("topup", "7"), "5, 20, 100 USD"),
         (("completion", "tcsh"), "tcsh"),
@@ -439,3 +439,55 @@ def test_doctor_tells_a_damaged_catalog_from_one_of_another_filter(run: Any, sta
     assert sound == [whole]
     assert told[whole]["what"] == f"{path} is of another Hub or filter; the next start fetches this one's"
     assert {one["what"] for data, one in told.items() if data != whole} == {f"{path} is damaged"}
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (("pdf", "--sandbox"), "search pdf --sandbox`?"),
+        (("--sandbox", "pdf", "invoice", "--max-price", "1"), "search 'pdf invoice' --sandbox --max-price 1`?"),
+        (
+            ("a query of more than eighty characters " * 3,),
+            f"search {shlex.quote('a query of more than eighty characters ' * 3)}`?",
+        ),
+    ],
+)
+def test_words_given_to_the_catalog_are_told_as_a_search_whole_and_with_their_options(
+    run: Any, given: tuple[str, ...], meant: str
+) -> None:
+    status, _, err = run("catalog", *given)
+    assert (status, " ".join(meant.split()) in err) == (2, True)
+
+
+def test_the_help_of_the_catalog_shows_the_options_of_its_list(run: Any) -> None:
+    _, out, _ = run("catalog", "--help")
+    assert all(option in out for option in ("--sandbox", "--changes", "--limit", "--json"))
+    assert "..." not in out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("place", ["folder", "below-a-file", "gone"])
+def test_a_place_to_write_to_that_cannot_take_it_is_one_line(run: Any, tmp_path: Path, state: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    bought(state, call_id="call_1", price=50_000, charged=50_000)
+    path = {"folder": "/", "below-a-file": str(tmp_path / "file" / "x"), "gone": "/proc/nowhere/x"}[place]
+    for arguments in (
+        ("demo", "--output", path if place != "folder" else str(tmp_path / "file")),
+        ("ledger", "--export", path, "--format", "csv"),
+        ("ledger", "--backup", path),
+        ("sandbox", "--data", path),
+        ("call", "docs_invoice_create", "--output", path if place != "folder" else str(tmp_path / "file")),
+    ):
+        status, out, err = run(*arguments)
+        assert status != 0
+        assert out == ""
+        [line] = err.splitlines()
+        assert line.startswith("jecp-mcp: ")
+
+
+@pytest.mark.parametrize("arguments", [("wallet",), ("files",), ("approve",), ("config",), ("serve",), ("x402", "key")])
+def test_a_state_folder_below_a_file_is_named_and_no_file_within_it(
+    run: Any, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("")
+    status, _, err = run(*arguments, "--state-dir", str(tmp_path / "file" / "x"))
+    assert (status, f"{tmp_path / 'file'} is not a folder" in err, "credentials" in err) == (2, True, False)

@@ -370,3 +370,17 @@ def test_a_sandbox_that_does_not_run_is_started_by_the_command(doctor: Doctor, s
     with running.claim() as alive:
         assert alive is not None
         assert doctor.wrong("sandbox", "--sandbox") == []
+
+
+@pytest.mark.parametrize("within", [(), ("x", "y")])
+def test_a_state_folder_that_is_none_is_the_one_thing_found(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, within: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    monkeypatch.setenv("JECP_MCP_STATE_DIR", str(tmp_path.joinpath("file", *within)))
+    [found] = doctor.wrong("state folder", *NOBODY)
+    assert f"{tmp_path / 'file'} is not a folder" in found["what"]
+    assert doctor.wrong("credentials", *NOBODY) == []
+    doctor.obey(found)
+    assert doctor.wrong("state folder", *NOBODY) == []
+    assert (tmp_path / "file").read_text() == "kept"
