@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,8 @@ import click
 from jecp_mcp.cli.codes import NOT_HELD
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.errors import PayeeError, PinsUnusable
+from jecp_mcp.cli.pins_check import check_pins, doctor_named
+from jecp_mcp.errors import PayeeError
 from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ async def read(given: Start, limit: int) -> Shown:
 
     Raises:
         PayeeError: a source cannot be reached, and nothing is known from before.
+        PinsUnusable: what was seen before cannot be read.
     """
     from jecp_mcp.cli.assembly import build
     from jecp_mcp.cli.hub_process import at_hub
@@ -168,6 +169,7 @@ async def read(given: Start, limit: int) -> Shown:
 
     async with at_hub(given) as at, build(at) as bridge:
         await _refresh(bridge)
+        check_pins(bridge)
         current = bridge.source.current
         found = [current.actions[key] for key in sorted(current.actions)[:limit]]
         aside, views = bridge.registry.quarantined, Views(bridge.registry, given.settings.tools)
@@ -209,7 +211,7 @@ async def read_changes(given: Start) -> dict[str, Any]:
     async with at_hub(given) as at, build(at) as bridge:
         await _refresh(bridge)
         current = bridge.source.current
-        with _doctor_named(given):
+        with doctor_named(given.commands):
             held = bridge.pins.held(current)
         known = {one.key for one in held}
         # A filter hides actions that are not gone.
@@ -234,7 +236,7 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
     async with at_hub(given) as at, build(at) as bridge:
         await _refresh(bridge)
         current = bridge.source.current
-        with _doctor_named(given):
+        with doctor_named(given.commands):
             held = {one.key: one for one in bridge.pins.held(current)}
         named = {key: found.key if (found := bridge.registry.find(key)) is not None else key for key in keys}
         strangers = [key for key in keys if named[key] not in held]
@@ -258,15 +260,6 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
             print(f"Approved: {', '.join(one.key for one in wanted)}")
         else:
             print("Nothing was approved.")
-
-
-@contextmanager
-def _doctor_named(given: Start) -> Iterator[None]:
-    """Say who knows what mends pins that cannot be read."""
-    try:
-        yield
-    except PinsUnusable as exc:
-        raise PinsUnusable(f"{exc}; `{given.commands.line('doctor')}` says how to mend it") from exc
 
 
 def _change(held: Held) -> dict[str, Any]:

@@ -123,7 +123,7 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
     if given.sandbox:
         findings += hub_answers.sandbox_findings(given)
     else:
-        findings += agent_account.credentials_findings(given.settings, given.state)
+        findings += agent_account.credentials_findings(given.settings, given.state, given.commands)
         hub = [one async for one in hub_answers.hub_findings(given, only_clock=False)]
         if hub[0].level is Level.OK:
             findings += [one async for one in agent_account.refused_by_hub(given)]

@@ -175,6 +175,15 @@ def _start_unless_alive(record: HubRecord, linger: float, ports: Iterable[int]) 
         port = next(filter(_is_free, ports), None)
         if port is None:
             raise PayeeError(SANDBOX_FAILED, "another program has taken the sandbox Hub's port")
+        if record.port not in {None, port}:
+            # A Hub is known by its address: to the pins, to the ledger and to whoever looks at its pages.
+            log.warning(
+                "another program has taken port %s, so the sandbox Hub is at port %d from now on: its wallet and calls "
+                "go along; its catalog counts as one seen for the first time, and a call that was open at the old "
+                "address stays open until that is free again",
+                record.port,
+                port,
+            )
         options = {"port": port, "data": record.data, "linger": linger, "alive": alive}
         arguments = [f"--{name}={value}" for name, value in options.items()]
         with record.new_log() as words:

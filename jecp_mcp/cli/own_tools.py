@@ -44,6 +44,7 @@ def ask(
     Raises:
         CallFailed: it was refused.
         PayeeError: the sandbox Hub that is to be asked does not run.
+        PinsUnusable: what was seen of the catalog before cannot be read.
     """
     wanted = {name: value for name, value in arguments.items() if value}
     result = anyio.run(_ask, given, tool, wanted, catalog, from_books)
@@ -59,6 +60,7 @@ async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.assembly import build
     from jecp_mcp.cli.hub_process import at_hub
+    from jecp_mcp.cli.pins_check import check_pins
     from jecp_mcp.cli.terminal import Terminal
     from jecp_mcp.domain.purchases import LOCAL
 
@@ -66,6 +68,7 @@ async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool
         if catalog:
             # A catalog of an earlier run will do; what is not in it is refused with the reason.
             await bridge.source.refresh()
+            check_pins(bridge)
         return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(at.settings.hub.base_url)))
 
 

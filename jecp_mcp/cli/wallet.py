@@ -88,6 +88,8 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
     ]
     more = f" and more: {commands.line('ledger')}" if shown.get("more_holds") else ""
     rich_output.show(limits, *([rich_output.Listing(f"\nHeld{more}", holds, held)] if held else []))
+    about = f"`{commands.line('config')}` says where these limits come from. A host that is given others has its own: "
+    rich_output.say(f"{about}--config FILE, or its variables set here, show those.", "dim", stderr=True)
     if not shown.get("sandbox_running", True):
         rich_output.say(
             f"\nThe sandbox Hub is not running. Whatever buys or looks up starts it, such as "

@@ -42,7 +42,11 @@ def test_the_front_page_shows_wallet_calls_and_prices(fresh: Buyer) -> None:
     assert "(just now)</time>, tester" in newest
     assert '<td class="price">$0.005</td>' in newest
     assert before.partition("Connect a host")[0] == page.partition("Connect a host")[0]
-    assert "Counts a text." in page.partition("For sale")[2]
+    on_sale = page.partition("For sale")[2]
+    assert "Counts a text." in on_sale
+    names = re.findall(r"<td><code>([^<]*)</code>", on_sale)
+    assert len(names) == len(set(names))
+    assert any("@" in name for name in names)
 
 
 def test_the_configuration_it_shows_is_for_this_very_hub(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ import shlex
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import anyio
+import apsw
 import click
 import pytest
 
@@ -491,3 +493,44 @@ def test_a_state_folder_below_a_file_is_named_and_no_file_within_it(
     (tmp_path / "file").write_text("")
     status, _, err = run(*arguments, "--state-dir", str(tmp_path / "file" / "x"))
     assert (status, f"{tmp_path / 'file'} is not a folder" in err, "credentials" in err) == (2, True, False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", "to create"),
+        ("describe", "docs_invoice_create"),
+        ("call", "docs_invoice_create", "{}"),
+        ("catalog",),
+        ("catalog", "--changes"),
+    ],
+)
+def test_pins_that_cannot_be_read_are_what_every_look_into_the_catalog_says(
+    run: Any, state: Path, arguments: tuple[str, ...]
+) -> None:
+    state.mkdir()
+    hub = FakeHub([capability("docs/invoice", "create")])
+    anyio.run(CatalogSource(hub, AWAY, state / "catalog.jsonl", CatalogSettings(), SystemClock()).refresh)
+    (state / "pins.sqlite").write_bytes(b"not a database, and long enough to be looked at" * 20)
+    status, out, err = run(*arguments, "--hub", AWAY)
+    said = err.splitlines()[-1]
+    assert (status, out, "Nothing matches" in err, "catalog --changes" in err) == (1, "", False, False)
+    assert said.startswith("jecp-mcp: no action is sold, and nothing was charged: ")
+    assert re.search(r"`\S*jecp-mcp doctor --state-dir \S+ --hub \S+` says how to mend it$", said)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("wallet",), ("ledger",), ("ledger", "--verify"), ("approve",), ("status",), ("reconcile",)]
+)
+def test_a_ledger_that_no_release_reads_is_told_the_same_way_everywhere_with_the_command_that_moves_it_away(
+    run: Any, state: Path, arguments: tuple[str, ...]
+) -> None:
+    bought(state, call_id="call_1", price=50_000, charged=50_000)
+    with closing(apsw.Connection(str(state / "ledger.sqlite"))) as connection:
+        connection.execute("DROP TABLE meter; PRAGMA user_version = 2")
+    status, out, err = run(*arguments)
+    said = err.splitlines()[-1]
+    assert (status, out, "damaged" in err) == (1, "", False)
+    assert "was written before the first release of jecp-mcp" in said
+    if arguments != ("status",):
+        assert f"to begin with nothing spent, run: mkdir {state}/ledger-of" in said
