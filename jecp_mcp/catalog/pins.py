@@ -106,6 +106,7 @@ class Pins:
         self._vetting = Vetting()
         self._blind_since: float | None = None
         self._unwritten_since: float | None = None
+        self._fault: PinsUnusable | None = None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -128,17 +129,23 @@ class Pins:
             else:
                 again = {key: catalog.actions[key] for key in {*touched, *self._vetting.held} if key in catalog.actions}
                 self._vetting = self._compared(catalog, again.values(), self._vetting.held)
-            self._blind_since = None
+            self._blind_since = self._fault = None
         except PinsUnusable as exc:
             log.error(  # noqa: TRY400 - the cause is in the message
                 "no action is sold: what was seen of them before cannot be read: %s; see %s",
                 exc,
                 self._commands.line("doctor"),
             )
+            self._fault = exc
             # The next try opens whatever is there by then.
             self._file.close()
             self._vetting, self._blind_since = Vetting(dict.fromkeys(catalog.actions, _BLIND)), self._clock.monotonic()
         return self._vetting
+
+    @property
+    def fault(self) -> PinsUnusable | None:
+        """Why the pins could not be read at the last comparison, so that nothing is sold."""
+        return self._fault
 
     @property
     def waiting(self) -> bool:

@@ -18,12 +18,16 @@ from jecp_mcp.rails import codes as rail_codes
 from jecp_mcp.rails.jecp import codes as hub_codes
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools import codes as tool_codes
+from jecp_mcp.wire.jecp.codes import Retry, lookup
 
 _CODE: Final = re.compile("[0-9A-Z]{4}-[0-9A-Z]{4}")
+_NAME: Final = re.compile("(?!jecp_|paid_http_)[A-Za-z0-9_.:/@-]{1,200}")
 _COMMAND: Final = re.compile("`([^`]+)`")
-_AGAIN: Final = "Give the same command again{later}; what was paid for is not paid for twice."
+_AGAIN: Final = "Give the same command again{later}{paid}."
 _CATALOG: Final = "`catalog` lists what there is."
 _LEDGER: Final = "`doctor --ledger` says how to mend it."
+
+_ACCOUNT: Final = "`doctor` says which credentials were sent, and what mends them."
 
 _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -60,6 +64,7 @@ _BY_TYPE: Final[Mapping[str, str]] = MappingProxyType(
         "check_status": _AGAIN,
         "discover": _CATALOG,
         "earn_trust": "It needs trust tier {required}, and this account has {current}; completed calls earn it.",
+        "fix_input": "`describe {described}` shows what it takes.",
         "find_cheaper": "`catalog` lists what costs less.",
         "prepare": "Prepare it again.",
         "retry_after": _AGAIN,
@@ -85,6 +90,7 @@ def advice(shown: Mapping[str, Any], commands: CommandLine = PLAIN) -> str:
     error, step = shown.get("error") or {}, shown.get("next_action") or {}
     wait = step.get("retry_after_seconds")
     amount = (step.get("arguments") or {}).get("amount_usd", 5)
+    described = (step.get("arguments") or {}).get("tool")
     details = dict(error.get("details") or {})
     if not _CODE.fullmatch(str(details.get("approval_code"))):
         # A stranger's, which is no part of a command.
@@ -93,7 +99,11 @@ def advice(shown: Mapping[str, Any], commands: CommandLine = PLAIN) -> str:
         **details,
         "later": f" in {wait} s" if wait else "",
         "amount": amount,
+        # Of what is known to be free there is nothing to say.
+        "paid": "" if shown.get("charged") == "no" else "; what was paid for is not paid for twice",
     }
+    if step.get("tool") == "jecp_describe" and _NAME.fullmatch(str(described)):
+        known["described"] = described
     todo = _COMMAND.sub(
         lambda found: f"`{commands.line(*shlex.split(found[1]))}`",
         _template(error.get("code"), step.get("type"), known),
@@ -112,7 +122,9 @@ def problems(shown: Mapping[str, Any]) -> str:
 
 def _template(code: str | None, kind: str | None, known: Mapping[str, Any]) -> str:
     """The first text that fits and of which everything is known."""
-    for text in (_BY_CODE.get(code or ""), _BY_TYPE.get(kind or "")):
+    hubs = lookup(code or "")
+    account = _ACCOUNT if hubs is not None and hubs.retry is Retry.CREDENTIALS else None
+    for text in (_BY_CODE.get(code or ""), account, _BY_TYPE.get(kind or "")):
         try:
             if text is not None:
                 return text.format_map(known)

@@ -150,12 +150,14 @@ async def pay_and_show(
 
     Raises:
         PayeeError: the sandbox Hub that is to be bought from does not run.
+        PinsUnusable: what was seen of the catalog before cannot be read; nothing was bought.
         CallFailed, PaidNotShown: it could not be shown.
     """
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.artifact_recorder import ArtifactRecorder
     from jecp_mcp.cli.assembly import build
     from jecp_mcp.cli.hub_process import at_hub
+    from jecp_mcp.cli.pins_check import check_pins
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.domain.purchases import LOCAL
 
@@ -164,6 +166,7 @@ async def pay_and_show(
         if catalog:
             # A catalog of an earlier run will do; what is not in it is refused with the reason.
             await bridge.source.refresh()
+            check_pins(bridge)
         await bridge.client.discover()
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ import click
 from jecp_mcp.cli.codes import NOT_HELD
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.errors import PayeeError, PinsUnusable
-from jecp_mcp.settings.command_lines import PLAIN
+from jecp_mcp.cli.pins_check import check_pins, doctor_named
+from jecp_mcp.errors import PayeeError
+from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
     from jecp_mcp.catalog.pins import Held
@@ -38,23 +39,61 @@ class _Listing(click.Group):
         Raises:
             click.UsageError: what is named is no command, as when somebody searches.
         """
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = ["list", *args]
-        elif args[0] not in self.commands and not args[0].startswith("-"):
-            raise click.UsageError(f"did you mean `{PLAIN.line('search', ' '.join(args)[:80])}`?", ctx)
+        if not args or args[0] not in ctx.help_option_names:
+            words = _words(ctx, args, self.commands.values())
+            if words and words[0] not in self.commands:
+                raise click.UsageError(f"did you mean `{_as_search(args, words)}`?", ctx)
+            args = [*(words[:1] or ["list"]), *_without(args, words[:1])]
         return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options of the listing, which needs no name, and then the commands."""
+        self.commands["list"].format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def _words(ctx: click.Context, args: list[str], commands: Iterable[click.Command]) -> list[str]:
+    """Those of `args` that are no options, nor their values, of a command of the catalog or of ``search``."""
+    from jecp_mcp.cli.search import command as search
+
+    options: dict[str | None, click.Parameter] = {
+        one.name: one for command in (search, *commands) for one in command.params if isinstance(one, click.Option)
+    }
+    parser = click.Command("catalog", params=list(options.values())).make_parser(ctx)
+    parser.allow_interspersed_args = True
+    try:
+        return parser.parse_args(list(args))[1]
+    except click.UsageError:
+        # The command itself says what is wrong with its options.
+        return [] if args[0].startswith("-") else args[:1]
+
+
+def _as_search(args: list[str], words: list[str]) -> str:
+    """The search that somebody meant who gave ``catalog`` words to look for, with the options that they gave."""
+    return CommandLine.of({}).line("search", " ".join(words), *_without(args, words))
+
+
+def _without(args: list[str], words: list[str]) -> list[str]:
+    rest = list(args)
+    for word in words:
+        rest.remove(word)
+    return rest
 
 
 @click.group(
     "catalog",
     cls=_Listing,
+    options_metavar="",
+    subcommand_metavar="[OPTIONS] | approve KEY...",
     epilog=examples("jecp-mcp catalog", "jecp-mcp catalog --changes", "jecp-mcp catalog approve docs/invoice:create"),
 )
 def command() -> None:
     """Show everything that the Hub sells, and what it costs. Approve what changed in it."""
 
 
-@command.command("list", epilog=examples("jecp-mcp catalog list --limit 100 --json"))
+@command.command(
+    "list", short_help="The same as without a command.", epilog=examples("jecp-mcp catalog list --limit 100 --json")
+)
 @common_options
 @click.option("--changes", is_flag=True, help="Only what is held until you approve it, and why.")
 @click.option("--limit", type=click.IntRange(1, _MOST), help="At most so many.")
@@ -74,13 +113,15 @@ def listing(
         return
     shown = anyio.run(read, given, limit or _MOST)
     if as_json:
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        print(json.dumps(shown.actions, indent=2, ensure_ascii=False))
     else:
-        _print(shown, given)
+        _print(shown)
 
 
 @command.command(
-    "approve", epilog=examples("jecp-mcp catalog approve docs/invoice:create", "jecp-mcp catalog approve --all")
+    "approve",
+    short_help="Accept what changed of actions, after showing it.",
+    epilog=examples("jecp-mcp catalog approve docs/invoice:create", "jecp-mcp catalog approve --all"),
 )
 @click.argument("keys", nargs=-1, metavar="KEY...")
 @common_options
@@ -98,13 +139,29 @@ def approve(
     anyio.run(_approve, start(hub, config, state_dir), keys, yes)
 
 
-async def read(given: Start, limit: int) -> list[dict[str, Any]]:
-    """The catalog as JSON; prices are decimal text in USDC.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The beginning of a catalog.
+
+    Attributes:
+        hub: whose it is.
+        actions: as JSON; prices are decimal text in USDC.
+        total: how many there are, of which these are the first.
+    """
+
+    hub: str
+    actions: list[dict[str, Any]]
+    total: int
+
+
+async def read(given: Start, limit: int) -> Shown:
+    """The first so many actions of the catalog.
 
     Where a source is away, what is known of it from before, which is said on stderr.
 
     Raises:
         PayeeError: a source cannot be reached, and nothing is known from before.
+        PinsUnusable: what was seen before cannot be read.
     """
     from jecp_mcp.cli.assembly import build
     from jecp_mcp.cli.hub_process import at_hub
@@ -112,6 +169,7 @@ async def read(given: Start, limit: int) -> list[dict[str, Any]]:
 
     async with at_hub(given) as at, build(at) as bridge:
         await _refresh(bridge)
+        check_pins(bridge)
         current = bridge.source.current
         found = [current.actions[key] for key in sorted(current.actions)[:limit]]
         aside, views = bridge.registry.quarantined, Views(bridge.registry, given.settings.tools)
@@ -121,7 +179,7 @@ async def read(given: Start, limit: int) -> list[dict[str, Any]]:
             entry["name_cut"], entry["name_clash"] = entry["action"] in cut, entry["action"] in clashes
             known = bridge.registry.resolve(entry["tool"]) if entry["tool"] else None
             entry["call_only"], entry["other_names"] = views.by_profile(known.card) if known is not None else ({}, {})
-        return shown
+        return Shown(at.settings.hub.base_url, shown, len(current.actions))
 
 
 async def _refresh(bridge: Bridge) -> None:
@@ -157,7 +215,7 @@ async def read_changes(given: Start) -> dict[str, Any]:
     async with at_hub(given) as at, build(at) as bridge:
         await _refresh(bridge)
         current = bridge.source.current
-        with _doctor_named(given):
+        with doctor_named(given.commands):
             held = bridge.pins.held(current)
         known = {one.key for one in held}
         # A filter hides actions that are not gone.
@@ -182,7 +240,7 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
     async with at_hub(given) as at, build(at) as bridge:
         await _refresh(bridge)
         current = bridge.source.current
-        with _doctor_named(given):
+        with doctor_named(given.commands):
             held = {one.key: one for one in bridge.pins.held(current)}
         named = {key: found.key if (found := bridge.registry.find(key)) is not None else key for key in keys}
         strangers = [key for key in keys if named[key] not in held]
@@ -206,15 +264,6 @@ async def _approve(given: Start, keys: Sequence[str], yes: bool) -> None:
             print(f"Approved: {', '.join(one.key for one in wanted)}")
         else:
             print("Nothing was approved.")
-
-
-@contextmanager
-def _doctor_named(given: Start) -> Iterator[None]:
-    """Say who knows what mends pins that cannot be read."""
-    try:
-        yield
-    except PinsUnusable as exc:
-        raise PinsUnusable(f"{exc}; `{given.commands.line('doctor')}` says how to mend it") from exc
 
 
 def _change(held: Held) -> dict[str, Any]:
@@ -302,7 +351,7 @@ def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, 
     }
 
 
-def _print(shown: list[dict[str, Any]], given: Start) -> None:
+def _print(shown: Shown) -> None:
     from rich.text import Text
 
     from jecp_mcp.cli import rich_output
@@ -324,13 +373,15 @@ def _print(shown: list[dict[str, Any]], given: Start) -> None:
             one["trust_tier"],
             words(one),
         )
-        for one in shown
+        for one in shown.actions
     ]
     columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("tier", "spare")]
     columns.append(("what it does", "prose"))
-    found = "1 action" if len(shown) == 1 else f"{len(shown)} actions"
-    rich_output.show(rich_output.Listing(f"{found} at {given.settings.hub.base_url}", columns, rows))
-    for line in _about_hosts(shown):
+    found = "1 action" if shown.total == 1 else f"{shown.total} actions"
+    if len(rows) < shown.total:
+        found = f"{len(rows)} of {found}"
+    rich_output.show(rich_output.Listing(f"{found} at {shown.hub}", columns, rows))
+    for line in _about_hosts(shown.actions):
         rich_output.say(line)
 
 

@@ -47,7 +47,9 @@ def complete_tools(ctx: click.Context, _parameter: click.Parameter, incomplete: 
 
     names = Names()
     try:
-        names.assign(remembered_catalog(start_from(ctx.params)).actions)
+        # What says whether the sandbox is meant is kept with the context, which nobody has entered yet.
+        with ctx.scope(cleanup=False):
+            names.assign(remembered_catalog(start_from(ctx.params)).actions)
     except SettingsError:
         # Whoever runs the command is told; a shell that completes a word is not the place.
         return []

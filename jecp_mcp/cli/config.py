@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from jecp_mcp.cli.rich_output import Column
 
 _MASK: Final = "********"
+_SANDBOX: Final = "the sandbox"
+_OF_THE_SANDBOX: Final = (
+    "hub.base_url", "ledger.url", "paid_http.merchants", "paid_http.networks", "paid_http.rpc",
+)  # fmt: skip
 
 
 @click.command(
@@ -32,7 +36,11 @@ def command(as_json: bool, **given: Any) -> None:
 
     where = start_from(given)
     overrides = {} if given["hub"] is None else {"hub.base_url": given["hub"]}
-    origins = setting_origins(given["config"], environ=os.environ, overrides=overrides)
+    origins = dict(setting_origins(given["config"], environ=os.environ, overrides=overrides))
+    if where.sandbox:
+        # What is configured of these does not hold there.
+        origins = {key: origin for key, origin in origins.items() if not key.startswith("paid_http.")}
+        origins |= dict.fromkeys(_OF_THE_SANDBOX, _SANDBOX)
     path, _ = config_file(os.environ, given["config"])
     shown: dict[str, Any] = {
         "file": str(path) if path.exists() else None,
@@ -43,7 +51,7 @@ def command(as_json: bool, **given: Any) -> None:
     if as_json:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
-        _print(shown, str(path), where.commands)
+        _print(shown, str(path), where.commands, sandbox=where.sandbox)
 
 
 def _credentials(given: Start) -> dict[str, Any] | None:
@@ -58,6 +66,8 @@ def _settings(given: Start, origins: Mapping[str, str]) -> dict[str, dict[str, A
         for key, value in values.items():
             origin = origins.get(f"{section}.{key}")
             made[f"{section}.{key}"] = {"value": _readable(section, key, value), "from": origin}
+    if given.hub is None:
+        made["hub.base_url"] = {"value": None, "from": f"{_SANDBOX}, which has not run yet"}
     return made
 
 
@@ -82,11 +92,13 @@ def _readable(section: str, key: str, value: Any) -> Any:
     return value
 
 
-def _print(shown: dict[str, Any], path: str, commands: CommandLine) -> None:
+def _print(shown: dict[str, Any], path: str, commands: CommandLine, *, sandbox: bool) -> None:
     from jecp_mcp.cli import rich_output
 
     credentials = shown["credentials"]
     agent = f"none; `{commands.line('register')}` makes an account"
+    if sandbox:
+        agent = "the sandbox's own, once it has run"
     if credentials is not None:
         agent = f"agent {credentials['agent_id']}, key {credentials['api_key']}, from {credentials['from']}"
     told = {"settings file": shown["file"] or f"{path} (not there)", "state folder": shown["state_dir"]}

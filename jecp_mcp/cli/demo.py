@@ -14,6 +14,7 @@ import click
 
 from jecp_mcp import extras
 from jecp_mcp.cli.examples import examples
+from jecp_mcp.cli.saved_files import check_folder
 
 if TYPE_CHECKING:
     from jecp_mcp.cli.hub_record import SandboxHub
@@ -33,6 +34,7 @@ PER_CALL, PER_DAY = "0.25", "2.00"
 def command(output: Path) -> None:
     """Watch the whole story on a Hub with test money: buying, refusals, recovery, and the books at the end."""
     extras.SANDBOX.require()
+    check_folder(output)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="jecp-mcp-demo-") as folder:
         checks = anyio.run(_play, Path(folder), output)

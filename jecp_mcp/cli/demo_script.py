@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.cli import ledger
 from jecp_mcp.cli.hub_record import SandboxHub
+from jecp_mcp.cli.ledger_tasks import NotWritten
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.sandbox_client import SandboxClient
+from jecp_mcp.cli.saved_files import write_beside
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.codes import PER_CALL_LIMIT
 from jecp_mcp.settings import load_settings
@@ -105,6 +107,7 @@ class DemoScript:
 
         Raises:
             NotHeld: something was not so.
+        NotWritten: what was bought cannot be saved.
             PayeeError: the sandbox failed.
         """
         self._log.title(
@@ -141,9 +144,10 @@ class DemoScript:
         result = await self._buy(tool, INVOICE)
         [kept] = result["structuredContent"]["files"]
         data = await self._read_file(kept["uri"])
-        self._output.mkdir(parents=True, exist_ok=True)
-        path = self._output / "invoice.pdf"
-        path.write_bytes(data)
+        try:
+            path = write_beside(self._output, "invoice.pdf", data)
+        except OSError as exc:
+            raise NotWritten(f"the invoice cannot be written to {self._output}: {exc.strerror}") from exc
         self._log.note(f"saved to {path} ({len(data)} bytes)")
         self._log.check(data.startswith(b"%PDF-"), "it is a PDF")
         paid = Decimal(_billing(result)["amount_usdc"])

@@ -19,7 +19,9 @@ from jecp_mcp.cli.options import (
     read_settings,
     sandbox_asked,
     state_folder,
+    state_folder_fault,
 )
+from jecp_mcp.cli.sandbox_settings import at_last_sandbox
 from jecp_mcp.errors import JecpMcpError, SettingsError
 from jecp_mcp.settings import Settings
 
@@ -67,6 +69,10 @@ async def _examine(
         findings.append(configuration.refused(exc))
     commands = command_line(hub, config, folder, settings)
     given = Start(settings or Settings(), state_folder(folder), None, sandbox_asked(), commands)
+    if given.sandbox:
+        given = at_last_sandbox(given)
+    if (fault := state_folder_fault(given.state)) is not None:
+        return [*findings, configuration.no_state_folder(fault, given.state, folder)], []
     findings += configuration.missing_extras(given)
     ledger, done = await _books(given, findings, only_ledger=only_ledger, mending=mending)
     if settings is not None:
@@ -113,20 +119,21 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
 
     if only_ledger:
         return [] if given.sandbox else [one async for one in hub_answers.hub_findings(given, only_clock=True)]
-    findings = list(configuration.settings_findings(given, config, SystemClock()))
+    findings, answers = list(configuration.settings_findings(given, config, SystemClock())), False
     if given.sandbox:
         findings += hub_answers.sandbox_findings(given)
     else:
-        findings += agent_account.credentials_findings(given.settings, given.state)
+        findings += agent_account.credentials_findings(given.settings, given.state, given.commands)
         hub = [one async for one in hub_answers.hub_findings(given, only_clock=False)]
-        if hub[0].level is Level.OK:
+        answers = hub[0].level is Level.OK
+        if answers:
             findings += [one async for one in agent_account.refused_by_hub(given)]
         findings += hub
-        findings += await catalog_state.catalog_findings(given, answers=hub[0].level is Level.OK)
         if given.settings.paid_http.merchants:
             from jecp_mcp.cli.checks.paid_http import paid_http_findings
 
             findings += await paid_http_findings(given)
+    findings += await catalog_state.catalog_findings(given, answers=answers)
     return [*findings, *catalog_state.pins_findings(given)]
 
 

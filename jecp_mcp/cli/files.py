@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.cli.saved_files import write_beside, write_new
+from jecp_mcp.cli.saved_files import file_name, write_beside, write_new
 from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.tools.publishing import file_words
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 _ON_A_PAGE: Final = 20
 _MOST: Final = 100_000
 _SHORT_ID: Final = 8
-_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
 class FileFault(JecpMcpError):
@@ -118,8 +116,7 @@ def _copy(store: ArtifactStore, kept: StoredArtifact, output: Path) -> Path:
     try:
         data = store.read(kept)
         if output.is_dir():
-            stem = _NOT_IN_NAMES.sub("-", kept.name).strip("-") or "file"
-            return write_beside(output, f"{stem}{file_words.extension(kept.mime_type)}", data)
+            return write_beside(output, file_name(kept.name, kept.mime_type), data)
         return write_new(output, data)
     except ToolFault as exc:
         raise FileFault(f"{kept.path} cannot be read; it may have been deleted") from exc

@@ -20,14 +20,13 @@ from typing import Final
 
 import anyio
 import anyio.to_thread
-from pydantic import SecretStr
 
 from jecp_mcp import extras
 from jecp_mcp.cli.codes import SANDBOX_FAILED
 from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord, SandboxHub
 from jecp_mcp.cli.options import Start
+from jecp_mcp.cli.sandbox_settings import at_sandbox
 from jecp_mcp.errors import PayeeError
-from jecp_mcp.settings import Credentials, PaidHttpSettings
 
 log = logging.getLogger(__name__)
 
@@ -98,16 +97,13 @@ async def at_hub(given: Start) -> AsyncIterator[Start]:
         yield given
         return
     async with sandbox_hub(given.state / DATA_FILE) as hub:
-        there = given.settings.hub.model_copy(update={"base_url": hub.url})
-        credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="sandbox")
-        # Nothing is bought here from the merchants that are configured, nor from the wallet that holds money.
-        paid_http, wallet = PaidHttpSettings(), None
+        wallet = None
         if hub.merchant is not None:
-            from jecp_mcp.cli.play_money import play_wallet, sandbox_paid_http
+            from jecp_mcp.cli.play_money import play_wallet
 
-            paid_http, wallet = sandbox_paid_http(hub.merchant), await play_wallet(given, hub.merchant)
-        settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http})
-        yield replace(given, settings=settings, credentials=credentials, play_wallet=wallet)
+            # Never the wallet that holds money.
+            wallet = await play_wallet(given, hub.merchant)
+        yield replace(at_sandbox(given, hub), play_wallet=wallet)
 
 
 async def _use(record: HubRecord, stack: AsyncExitStack) -> None:
@@ -179,6 +175,15 @@ def _start_unless_alive(record: HubRecord, linger: float, ports: Iterable[int]) 
         port = next(filter(_is_free, ports), None)
         if port is None:
             raise PayeeError(SANDBOX_FAILED, "another program has taken the sandbox Hub's port")
+        if record.port not in {None, port}:
+            # A Hub is known by its address: to the pins, to the ledger and to whoever looks at its pages.
+            log.warning(
+                "another program has taken port %s, so the sandbox Hub is at port %d from now on: its wallet and calls "
+                "go along; its catalog counts as one seen for the first time, and a call that was open at the old "
+                "address stays open until that is free again",
+                record.port,
+                port,
+            )
         options = {"port": port, "data": record.data, "linger": linger, "alive": alive}
         arguments = [f"--{name}={value}" for name, value in options.items()]
         with record.new_log() as words:

@@ -3,7 +3,7 @@
 Beside the Hub's file stands a folder, ``sandbox.hub`` beside ``sandbox.sqlite``, which only its owner can read. The
 kernel lets go of a lock (flock(2)) however its process ends, so that nothing here outlives what it speaks of:
 
-- ``record.json``: where the Hub is and with which keys; once the Hub has ended, the port it had.
+- ``record.json``: where the Hub is and with which keys; while the next one starts, the last one's stands in it.
 - ``alive`` is locked by the Hub for as long as it lives, and by who starts one until the Hub has it.
 - ``users`` is locked, shared, by whoever uses the Hub; the Hub that nobody uses locks it for itself and ends.
 - the folder itself is locked for the moment of looking, so that one who looks is not taken for a Hub.
@@ -17,7 +17,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from jecp_mcp.errors import SettingsError
 DATA_FILE: Final = "sandbox.sqlite"
 """The file of a state folder's own Hub."""
 
+_LOOK_SECONDS = 5.0
 _MOST_BYTES = 65_536
 _HIGHEST_PORT = 65_535
 
@@ -101,7 +102,7 @@ class HubRecord:
                 mine = _lock(descriptor, fcntl.LOCK_EX)
                 if mine:
                     # What stands there is a dead Hub's: whoever looks next must not go by it.
-                    self._write({"port": self.port})
+                    self._write({"port": self.port, "last": self._last()})
             yield descriptor if mine else None
         finally:
             os.close(descriptor)
@@ -133,14 +134,12 @@ class HubRecord:
     @property
     def hub(self) -> SandboxHub | None:
         """The Hub as it wrote itself down; None before it answers, and once it was found dead."""
-        said = self._read()
-        try:
-            url, agent_id, api_key, control_key = (
-                str(said[name]) for name in ("hub", "agent_id", "api_key", "control_key")
-            )
-            return SandboxHub(url, agent_id, api_key, control_key, _merchant(said.get("x402")))
-        except KeyError:
-            return None
+        return _hub(self._read())
+
+    @property
+    def last(self) -> SandboxHub | None:
+        """The Hub as it last wrote itself down, also where it has ended since; None where none ever did."""
+        return _hub(self._last())
 
     @property
     def port(self) -> int | None:
@@ -151,6 +150,11 @@ class HubRecord:
     def write(self, ready: Mapping[str, Any]) -> None:
         """Write down a Hub that answers: ``{"hub", "agent_id", "api_key", "control_key", "x402"}``."""
         self._write({**ready, "port": int(ready["hub"].rpartition(":")[2]), "pid": os.getpid()})
+
+    def _last(self) -> Mapping[str, Any]:
+        said = self._read()
+        last = said if "hub" in said else said.get("last")
+        return last if isinstance(last, dict) else {}
 
     def _write(self, said: Mapping[str, Any]) -> None:
         beside = self.folder / f"record.{secrets.token_hex(4)}"
@@ -182,12 +186,19 @@ class HubRecord:
         return _open(self._users)
 
     @staticmethod
-    def close_when_unused(descriptor: int, linger: float) -> None:
-        """Block until nobody has used the Hub for `linger` seconds; then let nobody use it until this process ended."""
+    def close_when_unused(descriptor: int, linger: float, stay: Callable[[], float] = lambda: 0) -> None:
+        """Block until nobody has used the Hub for `linger` seconds; then let nobody use it until this process ended.
+
+        Args:
+            descriptor: of `users`.
+            stay: for how many seconds more somebody who is no user may come.
+        """
         while True:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             time.sleep(linger)
+            while (left := stay()) > 0:
+                time.sleep(min(left, _LOOK_SECONDS))
             if _lock(descriptor, fcntl.LOCK_EX):
                 return
 
@@ -203,6 +214,16 @@ class HubRecord:
             lines = self.log.read_text(encoding="utf-8", errors="replace")[-_MOST_BYTES:].splitlines()
             return next((line.removeprefix("jecp-mcp: ") for line in reversed(lines) if line.strip()), "")
         return ""
+
+
+def _hub(said: Mapping[str, Any]) -> SandboxHub | None:
+    try:
+        url, agent_id, api_key, control_key = (
+            str(said[name]) for name in ("hub", "agent_id", "api_key", "control_key")
+        )
+        return SandboxHub(url, agent_id, api_key, control_key, _merchant(said.get("x402")))
+    except KeyError:
+        return None
 
 
 def _merchant(said: Any) -> SandboxMerchant | None:

@@ -239,6 +239,8 @@ def _output(target: str) -> Iterator[TextIO]:
         yield sys.stdout
         return
     path = Path(target)
+    if path.is_dir():
+        raise NotWritten(f"{path} is a folder; name a file")
     made = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         file = io.open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="")  # noqa: SIM115, UP020 - a descriptor made with its permissions

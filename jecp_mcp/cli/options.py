@@ -89,7 +89,7 @@ class Start:
     Attributes:
         state: the state folder; not yet made.
         credentials: the agent's, or None when there are none.
-        sandbox: whether a sandbox Hub takes the place of the configured Hub and account.
+        sandbox: whether a sandbox Hub takes the place of the configured Hub and account: as it last ran, where it has.
         commands: what a person is told to run, so that it starts from the same.
         play_wallet: the key to the sandbox's play money, where this program started the sandbox.
     """
@@ -100,6 +100,11 @@ class Start:
     sandbox: bool = False
     commands: CommandLine = PLAIN
     play_wallet: WalletKey | None = None
+
+    @property
+    def hub(self) -> str | None:
+        """Where is bought; None where that is a sandbox that has not run yet."""
+        return None if self.sandbox and self.credentials is None else self.settings.hub.base_url
 
     @property
     def ledger(self) -> Path:
@@ -147,11 +152,13 @@ def start(
     """
     sandbox = sandbox_asked()
     settings = read_settings(hub, config, overrides)
-    folder = state_folder(state)
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError("the state folder", "", f"{folder} is not a folder")
-    credentials = None if sandbox else find_credentials(settings, os.environ, home_folder(), folder)
+    folder = checked_state_folder(state)
     commands = command_line(hub, config, state, settings)
+    if sandbox:
+        from jecp_mcp.cli.sandbox_settings import at_last_sandbox
+
+        return at_last_sandbox(Start(settings, folder, None, sandbox, commands))
+    credentials = find_credentials(settings, os.environ, home_folder(), folder)
     return Start(settings, folder, credentials, sandbox, commands)
 
 
@@ -175,6 +182,26 @@ def read_settings(hub: str | None, config: Path | None, overrides: Mapping[str, 
 def state_folder(state: Path | None) -> Path:
     """The state folder of the running command: the sandbox's own is within everybody's, unless one was named."""
     return (sandbox_dir if sandbox_asked() else state_dir)(os.environ, state)
+
+
+def checked_state_folder(state: Path | None) -> Path:
+    """The same, which is a folder, or can be made.
+
+    Raises:
+        SettingsError: it can be none.
+    """
+    folder = state_folder(state)
+    if (fault := state_folder_fault(folder)) is not None:
+        raise SettingsError("the state folder", "", fault)
+    return folder
+
+
+def state_folder_fault(folder: Path) -> str | None:
+    """Why a state folder can be none; None where it is one, or can be made."""
+    nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if nearest.is_dir():
+        return None
+    return f"{nearest} is not a folder" + ("" if nearest == folder else f", so {folder} can be none")
 
 
 def command_line(hub: str | None, config: Path | None, state: Path | None, settings: Settings | None) -> CommandLine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -22,7 +23,13 @@ class CallFailed(JecpMcpError):
 
 
 def ask(
-    given: Start, tool: str, arguments: Mapping[str, Any], *, catalog: bool = False, as_json: bool
+    given: Start,
+    tool: str,
+    arguments: Mapping[str, Any],
+    *,
+    catalog: bool = False,
+    from_books: bool = False,
+    as_json: bool,
 ) -> dict[str, Any]:
     """Call one of the own tools that cost nothing, and return what it says; with `as_json` that is printed.
 
@@ -31,13 +38,16 @@ def ask(
         tool: its name, such as ``jecp_status``.
         arguments: as the tool's schema has them; what is None or empty is left out.
         catalog: whether to fetch the Hub's catalog first.
+        from_books: whether all that it says is in the books, so that no sandbox Hub need run.
         as_json: print the answer, or the error, for programs.
 
     Raises:
         CallFailed: it was refused.
         PayeeError: the sandbox Hub that is to be asked does not run.
+        PinsUnusable: what was seen of the catalog before cannot be read.
     """
-    result = anyio.run(_ask, given, tool, {name: value for name, value in arguments.items() if value}, catalog)
+    wanted = {name: value for name, value in arguments.items() if value}
+    result = anyio.run(_ask, given, tool, wanted, catalog, from_books)
     told = dict(result.structured or {})
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
@@ -46,17 +56,19 @@ def ask(
     return told
 
 
-async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool) -> ToolResult:
+async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool, from_books: bool) -> ToolResult:
     from jecp_mcp.calls.ports import Caller
     from jecp_mcp.cli.assembly import build
     from jecp_mcp.cli.hub_process import at_hub
+    from jecp_mcp.cli.pins_check import check_pins
     from jecp_mcp.cli.terminal import Terminal
     from jecp_mcp.domain.purchases import LOCAL
 
-    async with at_hub(given) as at, build(at) as bridge:
+    async with nullcontext(given) if from_books else at_hub(given) as at, build(at) as bridge:
         if catalog:
             # A catalog of an earlier run will do; what is not in it is refused with the reason.
             await bridge.source.refresh()
+            check_pins(bridge)
         return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(at.settings.hub.base_url)))
 
 

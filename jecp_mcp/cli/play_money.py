@@ -1,4 +1,4 @@
-"""The sandbox's merchant in the place of those that are configured, and a wallet of play money to pay it from."""
+"""A wallet of play money, from which the sandbox's merchant is paid."""
 
 from __future__ import annotations
 
@@ -15,23 +15,12 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
-from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import read_place
 from jecp_mcp.settings.wallet_key import SANDBOX_FILE, WalletKey, store_wallet_key, stored_wallet_key
 
 log = logging.getLogger(__name__)
 
 _SECONDS = 10.0
-
-
-def sandbox_paid_http(merchant: SandboxMerchant) -> PaidHttpSettings:
-    """The settings that buy from the sandbox's merchant and nobody else."""
-    from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
-
-    network = SANDBOX_ASSET.network
-    return PaidHttpSettings.model_validate(
-        {"merchants": (merchant.url,), "networks": (network,), "rpc": {network: merchant.rpc}}
-    )
 
 
 async def play_wallet(given: Start, merchant: SandboxMerchant) -> WalletKey | None:

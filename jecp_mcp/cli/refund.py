@@ -54,9 +54,21 @@ def command(call_id: str | None, reason: str | None, as_json: bool, **given: Any
             for one in found["refunds"]
         ]
         rich_output.show(rich_output.Listing("Refunds, amounts in USDC", columns, rows))
+        if any(map(_kept, found["refunds"])):
+            rich_output.say("The Hub keeps a part of what was paid as its fee.", "dim")
+
+
+def _kept(one: Mapping[str, Any]) -> str | None:
+    """What does not come back of what was paid, where that is known and is something."""
+    from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
+
+    if "amount_usdc" not in one or "returns_usdc" not in one:
+        return None
+    kept = parse_usdc(one["amount_usdc"]) - parse_usdc(one["returns_usdc"])
+    return f"{format_usdc(MicroUSDC(kept))}, its fee for a refund" if kept > 0 else None
 
 
 def _words(one: Mapping[str, Any]) -> dict[str, Any]:
     told = {"refund": one.get("refund_id"), "status": one.get("status"), "asked for": one.get("requested_at")}
-    told |= {"amount": one.get("amount_usdc"), "comes back": one.get("returns_usdc")}
+    told |= {"paid": one.get("amount_usdc"), "comes back": one.get("returns_usdc"), "the Hub keeps": _kept(one)}
     return told | {"expected by": one.get("estimated_resolution"), "note": one.get("note")}

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jecp_mcp.cli.examples import examples
-from jecp_mcp.cli.options import as_json, common_options, start_from
+from jecp_mcp.cli.options import as_json, common_options, sandbox_asked, start_from
 
 
 @click.command(
@@ -21,6 +21,8 @@ def command(name: str | None, as_json: bool, **given: Any) -> None:
     """Make an agent account at the Hub, once. Its key is kept in the state folder and never shown. Free."""
     from jecp_mcp.cli.own_tools import ask
 
+    if sandbox_asked():
+        raise click.UsageError("the sandbox brings its own account; leave out --sandbox", click.get_current_context())
     made = ask(start_from(given), "jecp_register", {"name": name}, as_json=as_json)
     if as_json:
         return

@@ -61,6 +61,8 @@ def command(
         _detach(alive)
     from jecp_mcp.sandbox.run import SandboxConfig, paid_http_beside, serve
 
+    if data is not None and data.is_dir():
+        raise click.UsageError(f"--data {data} is a folder; name a file", click.get_current_context())
     record = HubRecord(sandbox_dir(os.environ) / DATA_FILE if data is None else data)
     record.create()
     if alive is None and not record.claim_for_life():
@@ -74,7 +76,12 @@ def command(
         print(json.dumps(ready), flush=True)
 
     config = SandboxConfig(data=record.data, dialect=dialect, catalog=catalog)
-    asyncio.run(_serve_until_stopped(partial(serve, config, port, announce, paid_http_beside(config)), record, linger))
+
+    def stay() -> float:
+        return config.links.stay_seconds(config.clock.now()) if linger else 0
+
+    serving = partial(serve, config, port, announce, paid_http_beside(config))
+    asyncio.run(_serve_until_stopped(serving, record, linger, stay))
 
 
 def _detach(alive: int) -> None:
@@ -86,9 +93,19 @@ def _detach(alive: int) -> None:
 
 
 async def _serve_until_stopped(
-    serve: Callable[[], Coroutine[Any, Any, None]], record: HubRecord, linger: float | None
+    serve: Callable[[], Coroutine[Any, Any, None]],
+    record: HubRecord,
+    linger: float | None,
+    stay: Callable[[], float],
 ) -> None:
-    """Serve until SIGINT, SIGTERM or, with `linger`, until nobody has used the Hub for so many seconds."""
+    """Serve until SIGINT, SIGTERM or, with `linger`, until nobody has used the Hub for so many seconds.
+
+    Args:
+        serve: serves until it is cancelled.
+        record: says who uses the Hub.
+        linger: None where it is not for its users that it runs.
+        stay: as for `HubRecord.close_when_unused`.
+    """
     loop = asyncio.get_running_loop()
     # Told to end once, the Hub ends in its own time; a cancel scope would tell it again at every step.
     serving = loop.create_task(serve())
@@ -96,12 +113,14 @@ async def _serve_until_stopped(
         loop.add_signal_handler(number, serving.cancel)
     if linger is not None:
         end = partial(loop.call_soon_threadsafe, serving.cancel)
-        threading.Thread(target=_when_unused, args=(record.users(), linger, end), name="users", daemon=True).start()
+        threading.Thread(
+            target=_when_unused, args=(record.users(), linger, stay, end), name="users", daemon=True
+        ).start()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
 
 
-def _when_unused(users: int, linger: float, then: Callable[[], object]) -> None:
-    HubRecord.close_when_unused(users, linger)
+def _when_unused(users: int, linger: float, stay: Callable[[], float], then: Callable[[], object]) -> None:
+    HubRecord.close_when_unused(users, linger, stay)
     with contextlib.suppress(RuntimeError):  # the loop has ended already
         then()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from jecp_mcp.tools.publishing.file_words import extension
 
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9]+")
 _MOST_ALIKE: Final = 1_000
 """How many files of one name a folder may have."""
 
@@ -34,15 +36,35 @@ def check_room(output: Path | None) -> None:
             raise click.UsageError(
                 f"there is no folder {output.parent}; nothing was bought", click.get_current_context()
             )
-        write_new(output / f".jecp-mcp-{secrets.token_hex(8)}" if into_folder else output, b"").unlink()
+        write_new(output / _probe() if into_folder else output, b"").unlink()
     except OSError as exc:
         raise click.UsageError(
             f"nothing can be written to {output}: {exc.strerror}; nothing was bought", click.get_current_context()
         ) from exc
 
 
-def save(files: Sequence[tuple[str, bytes]], output: Path) -> tuple[list[Path], list[str]]:
-    """Write files, each a media type and its bytes, to `output`: one to that name, several, or one to a folder.
+def check_folder(folder: Path) -> None:
+    """Make a folder, and refuse one that cannot be made or written into.
+
+    Raises:
+        click.UsageError: it is none, or no file can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_new(folder / _probe(), b"").unlink()
+    except OSError as exc:
+        raise click.UsageError(
+            f"nothing can be written to {folder}: {exc.strerror}", click.get_current_context()
+        ) from exc
+
+
+def file_name(name: str, mime_type: str) -> str:
+    """What a kept file of that name and type is called in a folder of a person's."""
+    return f"{_NOT_IN_NAMES.sub('-', name).strip('-') or 'file'}{extension(mime_type)}"
+
+
+def save(files: Sequence[tuple[str, str, bytes]], output: Path) -> tuple[list[Path], list[str]]:
+    """Write files, each a name, a media type and its bytes, to `output`: one there, several, or one to a folder.
 
     Returns those that were written, and what stood in the way: then nothing of them is left there.
     """
@@ -51,9 +73,9 @@ def save(files: Sequence[tuple[str, bytes]], output: Path) -> tuple[list[Path], 
     try:
         if into_folder:
             output.mkdir(exist_ok=True)
-        for place, (mime_type, data) in enumerate(files):
-            name = f"file-{place}{extension(mime_type)}"
-            saved.append(write_beside(output, name, data) if into_folder else write_new(output, data))
+        for name, mime_type, data in files:
+            called = file_name(name, mime_type)
+            saved.append(write_beside(output, called, data) if into_folder else write_new(output, data))
     except OSError as exc:
         return [], [f"its file could not be written to {output}: {exc.strerror}", *remove(saved)]
     return saved, []
@@ -68,6 +90,10 @@ def remove(saved: Sequence[Path]) -> list[str]:
         except OSError as exc:
             left.append(f"{path} is left there ({exc.strerror})")
     return left
+
+
+def _probe() -> str:
+    return f".jecp-mcp-{secrets.token_hex(8)}"
 
 
 def write_beside(folder: Path, name: str, data: bytes) -> Path:

@@ -28,7 +28,7 @@ def command(call_id: str | None, as_json: bool, **given: Any) -> None:
     if call_id is None:
         from jecp_mcp.cli.own_tools import ask
 
-        found = ask(where, "jecp_status", {}, as_json=as_json)
+        found = ask(where, "jecp_status", {}, from_books=True, as_json=as_json)
         if not as_json:
             _list(found)
         return

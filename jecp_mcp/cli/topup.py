@@ -33,7 +33,17 @@ def command(amount: int, as_json: bool, **given: Any) -> None:
     """Get a link at which a person pays AMOUNT (5, 20 or 100 USD) into the wallet. The link itself charges nothing."""
     from jecp_mcp.cli.own_tools import ask
 
-    made = ask(start_from(given), "jecp_topup", {"amount_usd": amount}, as_json=as_json)
+    where = start_from(given)
+    made = ask(where, "jecp_topup", {"amount_usd": amount}, as_json=as_json)
     if not as_json:
         click.echo("Open this page and pay there; nothing is charged before that:", err=True)
         print(made["checkout_url"])
+        if where.sandbox:
+            from jecp_mcp.sandbox.open_links import LINK_SECONDS
+
+            again = where.commands.line("topup", str(amount))
+            click.echo(
+                f"The sandbox runs for {LINK_SECONDS // 60} minutes more, so that you can; after that run `{again}` "
+                "once more.",
+                err=True,
+            )

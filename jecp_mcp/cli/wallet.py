@@ -40,18 +40,20 @@ async def read(given: Start) -> dict[str, Any]:
         LedgerError: the ledger cannot be read.
     """
     from jecp_mcp.cli.assembly import build
-    from jecp_mcp.cli.hub_process import at_hub
+    from jecp_mcp.cli.sandbox_settings import own_sandbox
     from jecp_mcp.cli.unmatched_patterns import unmatched_patterns
     from jecp_mcp.domain.purchases import LOCAL
     from jecp_mcp.tools.own.left_out import left_out_words
 
-    async with at_hub(given) as at, build(at) as bridge:
+    async with build(given) as bridge:
         made = await bridge.wallet.overview(LOCAL)
         left_out = left_out_words(bridge.source.current)
         if left_out is not None:
             made["left_out"] = left_out
         made["unmatched_patterns"] = unmatched_patterns(given.settings, bridge.source.current)
-    made["hub"], made["ledger"], made["state_dir"] = at.settings.hub.base_url, _place(given), str(given.state)
+    made["hub"], made["ledger"], made["state_dir"] = given.hub, _place(given), str(given.state)
+    if given.sandbox:
+        made["sandbox_running"] = own_sandbox(given).lives()
     return made
 
 
@@ -78,7 +80,8 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
     told |= {"in doubt": shown["in_doubt_usdc"], "calls": shown["calls"]}
     told |= {"ask a person above": shown.get("approval_above_usdc") or "never"}
     told |= {"mandate ends": _instant(shown["expires_at"]) if "expires_at" in shown else "never"}
-    told |= {"Hub": shown["hub"], "not on sale here": shown.get("left_out"), "kept in": shown["ledger"]}
+    told |= {"Hub": shown["hub"] or "a sandbox that has not run yet"}
+    told |= {"not on sale here": shown.get("left_out"), "kept in": shown["ledger"]}
     rich_output.say("Wallet (USDC, UTC)", "bold")
     rich_output.show(rich_output.Facts(told))
     columns: list[Column] = [("limit", "left"), ("used", "right"), ("of", "right"), ("left", "right")]
@@ -90,6 +93,13 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
     ]
     more = f" and more: {commands.line('ledger')}" if shown.get("more_holds") else ""
     rich_output.show(limits, *([rich_output.Listing(f"\nHeld{more}", holds, held)] if held else []))
+    about = f"`{commands.line('config')}` says where these limits come from. A host that is given others has its own: "
+    rich_output.say(f"{about}--config FILE, or its variables set here, show those.", "dim", stderr=True)
+    if not shown.get("sandbox_running", True):
+        rich_output.say(
+            f"\nThe sandbox Hub is not running. Whatever buys or looks up starts it, such as "
+            f"`{commands.line('catalog')}`; `{commands.line('serve')}` does for a host."
+        )
     for words in _warnings(shown, commands):
         rich_output.say(f"warning: {words}", rich_output.WARNING)
 

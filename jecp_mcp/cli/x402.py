@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from jecp_mcp.cli.examples import examples
-from jecp_mcp.cli.options import common_options, sandbox_asked, state_folder
+from jecp_mcp.cli.options import checked_state_folder, common_options, sandbox_asked
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.extras import X402
 from jecp_mcp.settings.wallet_key import FILE, find_wallet_key, read_wallet_key, store_wallet_key
@@ -38,7 +38,7 @@ def key(from_stdin: bool, state_dir: Path | None, **_given: Any) -> None:
     if sandbox_asked():
         raise click.UsageError("the sandbox makes a wallet of play money by itself; leave out --sandbox")
     X402.require()
-    state = state_folder(state_dir)
+    state = checked_state_folder(state_dir)
     there = find_wallet_key(os.environ, state)
     if there is not None:
         address = PrivateKey(there.secret).address

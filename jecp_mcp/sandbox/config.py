@@ -11,6 +11,7 @@ from types import MappingProxyType
 from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.dialect import DialectName
+from jecp_mcp.sandbox.open_links import OpenLinks
 
 OPENING_BALANCE = MicroUSDC(20_000_000)
 """Enough for a day of trying: ten times the daily limit that a new mandate has."""
@@ -36,6 +37,7 @@ class SandboxConfig:
         free_calls: how many free calls a new agent has.
         rate_limits_rpm: calls per minute by trust tier.
         clock: the time; tests pass one they can turn.
+        links: the payment links that this Hub has given.
         control_key: what `jecp_mcp.sandbox.control_endpoints` asks for: printed when the Hub starts, another each time.
     """
 
@@ -46,4 +48,5 @@ class SandboxConfig:
     free_calls: int = 100
     rate_limits_rpm: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATE_LIMITS)
     clock: Clock = field(default_factory=SystemClock)
+    links: OpenLinks = field(default_factory=OpenLinks)
     control_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)

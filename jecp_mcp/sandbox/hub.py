@@ -48,7 +48,7 @@ class Hub:
         self.faults = FaultQueue()
         self.database = HubDatabase(config.data)
         self.agents, self.sales = Agents(self.database), Sales(self.database)
-        self.payments = Payments(self.database, self.agents)
+        self.payments = Payments(self.database, self.agents, config.links)
         self.fulfilment = Fulfilment(self.sales, self.agents, self.clock)
         now, work = self.clock.now(), self.fulfilment.work
         self.catalog = Catalog(work.builtins(), work.manifests(now))

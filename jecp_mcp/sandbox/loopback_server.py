@@ -31,7 +31,8 @@ def listen(port: int) -> socket.socket:
         listener.bind((HOST, port))
     except (OSError, OverflowError) as exc:
         listener.close()
-        raise SettingsError("--port", "", f"{HOST}:{port} cannot be used: {exc}") from exc
+        why = getattr(exc, "strerror", None) or str(exc)
+        raise SettingsError("--port", "", f"{HOST}:{port} cannot be used: {why}; --port 0 takes a free one") from exc
     listener.setblocking(False)
     return listener
 

@@ -10,6 +10,7 @@ from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
 from jecp_mcp.sandbox.agents import Agents
 from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.sandbox.hub_database import HubDatabase
+from jecp_mcp.sandbox.open_links import OpenLinks
 from jecp_mcp.sandbox.pricing import usd
 
 CHECKOUT_MS = 24 * 3_600_000
@@ -45,8 +46,8 @@ class RecentCall(NamedTuple):
 class Payments:
     """Checkouts, refunds and the books of a `HubDatabase`."""
 
-    def __init__(self, database: HubDatabase, agents: Agents) -> None:
-        self._database, self._agents = database, agents
+    def __init__(self, database: HubDatabase, agents: Agents, links: OpenLinks) -> None:
+        self._database, self._agents, self._links = database, agents, links
 
     def open_checkout(self, agent_id: str, amount_usd: int, return_to: str | None, at: int) -> Checkout:
         """Open a checkout over a whole number of USD."""
@@ -55,6 +56,7 @@ class Payments:
         )
         with self._database.atomic():
             self._database.rows("INSERT INTO checkouts VALUES (?, ?, ?, ?, ?, ?)", *checkout)
+        self._links.note(checkout.session_id, at)
         return checkout
 
     def checkout(self, session_id: str, at: int) -> Checkout | None:
@@ -75,6 +77,7 @@ class Payments:
             )
             if paid:
                 self._agents.credit(paid[0][0], "topup", paid[0][1], at)
+                self._links.note_payment(session_id, at)
         return bool(paid)
 
     # -- refunds (the reference Hub's rule, not JECP's): the Hub keeps 10 % ------------------------------------------

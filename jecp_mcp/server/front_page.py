@@ -113,6 +113,8 @@ _MEANING: Final = {
     "address in a new tab, without a proxy in between.",
     404: "There is nothing at this address.",
     405: "This address does not take that method.",
+    406: "This address is for MCP clients, and a browser is none. The front page says what this server is, and what to "
+    "put into a host's configuration.",
     503: "Try again in a moment.",
 }
 """What an HTTP status means here, for a person."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
+from jecp_mcp.pages import wants_html
 from jecp_mcp.server.front_page import error_response
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class HttpGuard:
             body = await self._body(scope, receive)
             if body is None:
                 return  # The client left before its request was whole.
+            self._check_reader(scope)
             stream = self._is_stream(scope)
             self._check_room(stream)
         except _Refused as refused:
@@ -101,6 +103,16 @@ class HttpGuard:
         if followed and scope["method"] == "GET" and any(_is_at(page, scope) for page in self._pages):
             return
         raise _Refused(403, "Requests from other web sites are refused.")
+
+    def _check_reader(self, scope: Scope) -> None:
+        accept = b",".join(_values(scope, b"accept")).decode("latin-1")
+        if (
+            scope["method"] == "GET"
+            and scope["path"] in self._stream_paths
+            and wants_html(accept)
+            and "text/event-stream" not in accept
+        ):
+            raise _Refused(406, "Not Acceptable: this address is for MCP clients")
 
     def _admits(self, origin: str) -> bool:
         return origin in self._origins or f"{origin.rpartition(':')[0]}:*" in self._origins

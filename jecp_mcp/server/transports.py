@@ -110,7 +110,8 @@ def listen(settings: ServerSettings) -> socket.socket:
         bound.listen()
     except OSError as exc:
         bound.close()
-        raise SettingsError("server", "server.port", f"cannot listen on port {settings.port}: {exc.strerror}") from exc
+        why = f"cannot listen on port {settings.port}: {exc.strerror}; --port 0 takes a free one"
+        raise SettingsError("server", "server.port", why) from exc
     return bound
 
 

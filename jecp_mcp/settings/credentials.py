@@ -17,7 +17,14 @@ from typing import Any
 from pydantic import SecretStr
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings.models import DEFAULT_HUB, Credentials, Settings, check_hub_url, credential_fault
+from jecp_mcp.settings.models import (
+    DEFAULT_HUB,
+    Credentials,
+    Settings,
+    check_hub_url,
+    credential_fault,
+    is_placeholder,
+)
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +150,15 @@ def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
         raise SettingsError(ENVIRONMENT, KEY_VARIABLE, f"is not set, but {ID_VARIABLE} is; both are needed")
     if not agent_id:
         raise SettingsError(ENVIRONMENT, ID_VARIABLE, f"is not set, but {name} is; both are needed")
+    unfilled = [variable for variable, value in ((ID_VARIABLE, agent_id), (name, key)) if is_placeholder(value)]
+    if unfilled:
+        held = "are placeholders" if len(unfilled) > 1 else "is a placeholder"
+        raise SettingsError(
+            ENVIRONMENT,
+            " and ".join(unfilled),
+            f"{held} that nobody filled in; give both variables as the Hub gave them, or leave both out: then the "
+            "server starts without an account, and can make one",
+        )
     _check(ENVIRONMENT, ID_VARIABLE, agent_id)
     _check(ENVIRONMENT, name, key)
     return Credentials(agent_id=agent_id, api_key=SecretStr(key), source=FROM_ENVIRONMENT)

@@ -32,7 +32,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:.]{2,45}", re.ASCII)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _HEADER_SAFE = re.compile(r"[!-~]{4,512}", re.ASCII)
-_PLACEHOLDER = re.compile(r"\$\{.*\}|\$\w+|<.*>|%\w+%")
+_PLACEHOLDER = re.compile(r"\$\{.*\}|\$\w+|<.*>|%\w+%|.*(?:\.\.\.|…)")
 
 
 _Glob = Annotated[str, Field(min_length=1, max_length=200)]
@@ -98,12 +98,17 @@ def check_hub_url(url: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, _DEFAULT_PORTS[parts.scheme]} else "")
 
 
+def is_placeholder(value: str) -> bool:
+    """Whether a text stands where a value was to be filled in."""
+    return _PLACEHOLDER.fullmatch(value) is not None
+
+
 def credential_fault(value: str) -> str | None:
     """Why a text can be no agent id or API key: it could not stand in a header, or was never filled in.
 
     Also what a Hub calls a key is held against this, before it is stored. The text itself is never repeated.
     """
-    if _PLACEHOLDER.fullmatch(value):
+    if is_placeholder(value):
         return "is a placeholder that nobody filled in"
     if not _HEADER_SAFE.fullmatch(value):
         return "is no credential: 4 to 512 printable ASCII characters without spaces"

@@ -80,7 +80,9 @@ async def test_a_hub_that_cannot_start_leaves_nothing_behind_but_its_last_words(
 
 
 @pytest.mark.slow
-async def test_another_program_on_its_port_is_no_hub_and_a_first_port_is_found_beside_it(tmp_path: Path) -> None:
+async def test_another_program_on_its_port_is_no_hub_and_a_first_port_is_found_beside_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     data = tmp_path / "hub.sqlite"
     async with private_hub(data) as first:
         pass
@@ -90,6 +92,8 @@ async def test_another_program_on_its_port_is_no_hub_and_a_first_port_is_found_b
         async with private_hub(data) as second:
             assert second.url != first.url
             assert (second.agent_id, second.api_key) == (first.agent_id, first.api_key)
+    moved = f"has taken port {port}, so the sandbox Hub is at port {second.url.rpartition(':')[2]} from now on"
+    assert moved in caplog.text
 
 
 @pytest.mark.slow

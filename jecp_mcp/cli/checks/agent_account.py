@@ -15,6 +15,7 @@ from jecp_mcp.http import Http
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.rails.jecp.client import HubClient, HubRefused
 from jecp_mcp.settings import Credentials, Settings, find_credentials
+from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.settings.credentials import (
     ENVIRONMENT,
     FILE,
@@ -28,7 +29,7 @@ from jecp_mcp.settings.places import home_folder
 from jecp_mcp.wire.jecp.codes import Retry, lookup
 
 
-def credentials_findings(settings: Settings, state: Path) -> Iterator[Finding]:
+def credentials_findings(settings: Settings, state: Path, commands: CommandLine) -> Iterator[Finding]:
     """What is to be said of the credentials before anybody is asked."""
     try:
         found = find_credentials(settings, os.environ, home_folder(), state)
@@ -41,7 +42,7 @@ def credentials_findings(settings: Settings, state: Path) -> Iterator[Finding]:
         yield Finding(Level.FAULT, "credentials", str(exc), NO_PURCHASE, mend)
         return
     if found is None:
-        mend = f"set {ID_VARIABLE} and {KEY_VARIABLE}, or let the agent call jecp_register"
+        mend = f"{commands.line('register')}, or set {ID_VARIABLE} and {KEY_VARIABLE} to those of yours"
         what = f"there are none for {settings.hub.base_url}"
         yield Finding(Level.WARNING, "credentials", what, "only free reads work", mend)
     else:

@@ -21,7 +21,7 @@ from jecp_mcp.settings.credentials import VARIABLES
 from jecp_mcp.settings.exposure import writable_by_others
 from jecp_mcp.settings.loading import VARIABLE_ORIGIN
 from jecp_mcp.settings.patterns import within
-from jecp_mcp.settings.places import config_file
+from jecp_mcp.settings.places import STATE_VARIABLE, config_file, variable_of
 
 NO_PURCHASE: Final = "nothing can be bought; free reads may go on"
 
@@ -32,6 +32,25 @@ def refused(error: SettingsError) -> Finding:
     if error.source.startswith(VARIABLE_ORIGIN):
         mend = f"unset {shlex.quote(error.source.removeprefix(VARIABLE_ORIGIN))}, or correct it"
     return Finding(Level.FAULT, "settings", str(error), NO_PURCHASE, mend)
+
+
+def no_state_folder(fault: str, state: Path, option: Path | None) -> Finding:
+    """A state folder that can be none, so that nothing in it can be looked at.
+
+    Args:
+        fault: why, in words.
+        state: where it was to be.
+        option: what ``--state-dir`` said.
+    """
+    variable = next((name for name in (STATE_VARIABLE, "XDG_STATE_HOME") if variable_of(os.environ, name)), None)
+    if option is not None:
+        mend = "name a folder with --state-dir, or leave it out"
+    elif variable is not None:
+        mend = f"unset {variable}, or set it to a folder"
+    else:
+        there = next(path for path in (state, *state.parents) if os.path.lexists(path))
+        mend = shlex.join(["mv", str(there), f"{there}.aside"])
+    return Finding(Level.FAULT, "state folder", fault, NO_PURCHASE, mend)
 
 
 def settings_findings(given: Start, config: Path | None, clock: Clock) -> Iterator[Finding]:

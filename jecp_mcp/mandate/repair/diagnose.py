@@ -205,8 +205,8 @@ def _inside(ledger: Path, clock: Clock, commands: CommandLine) -> Iterator[Findi
     except LedgerUnavailable as exc:
         newer, older = "newer version" in str(exc), "before the first release" in str(exc)
         mend = "update jecp-mcp" if newer else f"{_shell('chmod', 600, ledger)}, and stop what has locked it"
-        mend = restore if older else mend
-        yield _fault("contents", str(exc), mend)
+        mend = f"{schema.move_away_command(str(ledger))}, or after it {_restores(commands)}" if older else mend
+        yield _fault("contents", exc.cause, mend)
     finally:
         file.close()
 

@@ -316,11 +316,11 @@ class LedgerFile:
                 return
 
     def _open_reader(self) -> apsw.Connection:
-        reader = None
+        reader: apsw.Connection | None = None
         try:
             reader = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
             reader.set_busy_timeout(1000)
-            reader.pragma("user_version")
+            schema.identify(reader)
         except (apsw.CantOpenError, apsw.ReadOnlyError):
             # Without its side files, a database in WAL mode can be read from a folder that cannot be written only
             # when told that nobody else writes it (https://sqlite.org/wal.html, read-only databases).

@@ -5,6 +5,9 @@ Amounts are micro-USDC, instants milliseconds since the Unix epoch (UTC).
 
 from __future__ import annotations
 
+import os
+import shlex
+
 import apsw
 
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
@@ -205,14 +208,19 @@ def identify(connection: apsw.Connection) -> int:
             raise LedgerUnavailable(
                 f"the ledger was written before the first release of jecp-mcp (its tables are version {version}, this "
                 f"program knows {VERSION}), which no release reads",
-                "to begin with nothing spent, move it away together with the files beside it whose names begin with "
-                "its own",
+                f"to begin with nothing spent, run: {move_away_command(connection.filename)}",
             )
         return int(version)
     holds = connection.execute("SELECT count(*) FROM sqlite_schema").get
     if application or version or holds:
         raise LedgerDamaged("the file is a database, but not a ledger of jecp-mcp")
     return 0
+
+
+def move_away_command(ledger: str) -> str:
+    """The shell command that moves a ledger away with the files beside it whose names begin with its own."""
+    aside = os.path.join(os.path.dirname(ledger), "ledger-of-before-the-first-release")  # noqa: PTH118, PTH120 - SQLite's text
+    return f"mkdir {shlex.quote(aside)} && mv {shlex.quote(ledger)}* {shlex.quote(aside)}"
 
 
 def create(connection: apsw.Connection) -> None:

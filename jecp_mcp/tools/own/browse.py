@@ -40,6 +40,7 @@ _MOST_ASIDE: Final = 3
 _MOST_NEEDED: Final = 8
 _NAME: Final = 40
 _NO_MATCH: Final = "Nothing matches. Try fewer or other words."
+_ALL_ASIDE: Final = "What matches is set aside until its operator has looked into it: tell the user."
 _NOTHING_ON_SALE: Final = "Nothing is on sale here. Searching again finds no more: tell the user."
 MOST_LEFT: Final = 12
 """The most parts of a schema that are named as left to the Hub."""
@@ -96,7 +97,8 @@ async def search(
     }
     answer |= {name: words for name, words in notes.items() if words is not None}
     if not entries:
-        answer["hint"] = _NO_MATCH if on_sale else _NOTHING_ON_SALE
+        known = _ALL_ASIDE if aside else _NO_MATCH
+        answer["hint"] = known if on_sale else _NOTHING_ON_SALE
     return answer
 
 

@@ -328,6 +328,28 @@ def test_the_sandbox_beside_a_server_ends_after_it_however_that_ends_and_holds_n
     ended(pid)
 
 
+@pytest.mark.slow
+def test_a_topup_leaves_a_sandbox_at_which_its_link_can_be_opened_and_says_for_how_long(tmp_path: Path) -> None:
+    brief = SHORT_STAY.replace('["linger"] = 0', '["linger"] = 0.01')
+    made = subprocess.run(
+        [sys.executable, "-c", brief, "topup", "5", "--sandbox"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=environment(tmp_path),
+    )
+    assert "runs for 15 minutes more" in made.stderr
+    assert "topup 5 --sandbox" in made.stderr
+    page = httpx2.get(made.stdout.strip()).raise_for_status().text
+    [form] = re.findall(r'action="(\S+)"', page)
+    pid = hub_pid(tmp_path / "jecp-mcp" / "sandbox" / "sandbox.sqlite")
+    paid = httpx2.post(httpx2.URL(made.stdout.strip()).join(form), follow_redirects=True).raise_for_status()
+    assert "The wallet was credited" in paid.text
+    os.kill(pid, signal.SIGTERM)
+    ended(pid)
+
+
 @pytest.mark.anyio
 @pytest.mark.slow
 async def test_two_servers_share_a_sandbox_and_what_a_crash_of_all_left_open_is_finished(tmp_path: Path) -> None:

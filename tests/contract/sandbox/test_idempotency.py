@@ -195,7 +195,7 @@ def test_a_link_in_the_file_s_place_is_not_followed(tmp_path: Path) -> None:
 def test_a_port_that_is_taken_is_refused() -> None:
     with running(SandboxConfig()) as ready:
         port = int(ready["hub"].rsplit(":", 1)[1])
-        with pytest.raises(SettingsError, match="cannot be used"):
+        with pytest.raises(SettingsError, match=r"cannot be used: .*; --port 0 takes a free one$"):
             asyncio.run(serve(SandboxConfig(), port, lambda _: None))
 
 

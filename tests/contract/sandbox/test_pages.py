@@ -47,6 +47,9 @@ def test_the_front_page_shows_wallet_calls_and_prices(fresh: Buyer) -> None:
     assert "$0.000001 per input token, $0.000004 per output token, at most the call's budget" in for_sale
     assert '<td class="price">metered</td>' in for_sale
     assert "from $" not in for_sale
+    names = re.findall(r"<td><code>([^<]*)</code>", for_sale)
+    assert len(names) == len(set(names))
+    assert any("@" in name for name in names)
 
 
 def test_the_configuration_it_shows_is_for_this_very_hub(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_what_is_in_the_file_is_told_by_kind(ledger: Path, tmp_path: Path) -> No
     ledger.unlink()
     earlier(ledger).chmod(0o600)
     [old] = [one for one in faults(ledger) if "are version 2" in one.what]
-    assert old.mend == "move it away, then jecp-mcp ledger --restore BACKUP"
+    assert old.mend.endswith(", or after it jecp-mcp ledger --restore BACKUP")
     ledger.unlink()
     ledger.write_bytes(b"not a database at all" * 99)
     assert "is no database" in faults(ledger)[-1].what

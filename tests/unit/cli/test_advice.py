@@ -93,6 +93,20 @@ def test_every_text_is_for_a_code_or_a_step_that_there_is() -> None:
             {"next_action": {"type": "retry_after", "retry_after_seconds": 15}},
             "Give the same command again in 15 s; what was paid for is not paid for twice.",
         ),
+        (
+            {"charged": "no", "next_action": {"type": "retry_after", "retry_after_seconds": 15}},
+            "Give the same command again in 15 s.",
+        ),
+        (
+            {"error": {"code": "INVALID_API_KEY"}, "next_action": {"type": "ask_operator"}},
+            "`jecp-mcp doctor` says which credentials were sent, and what mends them.",
+        ),
+        (
+            {"next_action": {"type": "fix_input", "tool": "jecp_describe", "arguments": {"tool": "docs/a:b@1"}}},
+            "`jecp-mcp describe docs/a:b@1` shows what it takes.",
+        ),
+        ({"next_action": {"type": "fix_input", "tool": "jecp_describe", "arguments": {"tool": "a` `b"}}}, ""),
+        ({"next_action": {"type": "fix_input", "tool": "jecp_call", "arguments": {"tool": "a_b"}}}, ""),
     ],
 )  # fmt: skip
 def test_people_are_told_a_command_with_what_is_known(shown: dict[str, Any], said: str) -> None:

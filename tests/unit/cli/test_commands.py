@@ -10,10 +10,12 @@ import shlex
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import anyio
+import apsw
 import click
 import pytest
 
@@ -183,7 +185,7 @@ def test_the_state_folder_is_private(run: Any, state: Path) -> None:
         (("walet",), "did you mean wallet?"),
         (("budget",), "did you mean wallet?"),
         (("jecp_wallet",), "did you mean wallet?"),
-        (("catalog", "invoice", "pdf"), "did you mean `jecp-mcp search 'invoice pdf'`?"),
+        (("catalog", "invoice", "pdf"), "jecp-mcp search 'invoice pdf'`?"),
         (("refund", "call_1"), "needs both a CALL_ID and a --reason"),
         (("topup", "7"), "5, 20, 100 USD"),
         (("completion", "tcsh"), "tcsh"),
@@ -270,11 +272,12 @@ def test_what_is_known_of_a_hub_that_is_away_is_listed_and_said_to_be_old(run: A
     assert err.startswith("jecp-mcp: CREDENTIALS_MISSING: ")
     assert re.search(r"`.*jecp-mcp register .*` makes one", err)
     _, _, err = run("call", "acme_pdf_merge", '{"pages": [1], "qualty": 1}', "--hub", AWAY)
-    assert err == (
+    assert err.startswith(
         "jecp-mcp: INVALID_ARGUMENTS: The arguments of acme_pdf_merge do not fit its schema (2 problems). "
         "Nothing was charged. /pages: needs at least 2 items, and has 1; "
-        '/qualty: is no property that is known here (the nearest is "quality").\n'
+        '/qualty: is no property that is known here (the nearest is "quality"). `'
     )
+    assert re.search(r"jecp-mcp describe acme_pdf_merge .*` shows what it takes.\n$", err)
     status, out, err = run("call", "jecp_prepare", '{"tool": "acme_pdf_merge", "arguments": {}}', "--hub", AWAY)
     assert (status, json.loads(out)["issues"][0]["message"], err) == (0, "is missing", "Free: nothing was charged.\n")
     assert "next_action" not in out
@@ -460,3 +463,96 @@ def test_a_user_without_a_home_folder_gives_folders_or_is_told_to(
     assert (status, json.loads(out)["state_dir"]) == (0, str(state))
     # Nothing is read from, or written to, a folder that is only called as a home folder is.
     assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (("pdf", "--sandbox"), "search pdf --sandbox`?"),
+        (("--sandbox", "pdf", "invoice", "--max-price", "1"), "search 'pdf invoice' --sandbox --max-price 1`?"),
+        (
+            ("a query of more than eighty characters " * 3,),
+            f"search {shlex.quote('a query of more than eighty characters ' * 3)}`?",
+        ),
+    ],
+)
+def test_words_given_to_the_catalog_are_told_as_a_search_whole_and_with_their_options(
+    run: Any, given: tuple[str, ...], meant: str
+) -> None:
+    status, _, err = run("catalog", *given)
+    assert (status, " ".join(meant.split()) in err) == (2, True)
+
+
+def test_the_help_of_the_catalog_shows_the_options_of_its_list(run: Any) -> None:
+    _, out, _ = run("catalog", "--help")
+    assert all(option in out for option in ("--sandbox", "--changes", "--limit", "--json"))
+    assert "..." not in out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("place", ["folder", "below-a-file", "gone"])
+def test_a_place_to_write_to_that_cannot_take_it_is_one_line(run: Any, tmp_path: Path, state: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    bought(state, call_id="call_1", price=50_000, charged=50_000)
+    path = {"folder": "/", "below-a-file": str(tmp_path / "file" / "x"), "gone": "/proc/nowhere/x"}[place]
+    for arguments in (
+        ("demo", "--output", path if place != "folder" else str(tmp_path / "file")),
+        ("ledger", "--export", path, "--format", "csv"),
+        ("ledger", "--backup", path),
+        ("sandbox", "--data", path),
+        ("call", "docs_invoice_create", "--output", path if place != "folder" else str(tmp_path / "file")),
+    ):
+        status, out, err = run(*arguments)
+        assert status != 0
+        assert out == ""
+        [line] = err.splitlines()
+        assert line.startswith("jecp-mcp: ")
+
+
+@pytest.mark.parametrize("arguments", [("wallet",), ("files",), ("approve",), ("config",), ("serve",), ("x402", "key")])
+def test_a_state_folder_below_a_file_is_named_and_no_file_within_it(
+    run: Any, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("")
+    status, _, err = run(*arguments, "--state-dir", str(tmp_path / "file" / "x"))
+    assert (status, f"{tmp_path / 'file'} is not a folder" in err, "credentials" in err) == (2, True, False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", "to create"),
+        ("describe", "docs_invoice_create"),
+        ("call", "docs_invoice_create", "{}"),
+        ("catalog",),
+        ("catalog", "--changes"),
+    ],
+)
+def test_pins_that_cannot_be_read_are_what_every_look_into_the_catalog_says(
+    run: Any, state: Path, arguments: tuple[str, ...]
+) -> None:
+    state.mkdir()
+    hub = FakeHub([capability("docs/invoice", "create")])
+    anyio.run(CatalogSource(hub, AWAY, state / "catalog.jsonl", CatalogSettings(), SystemClock()).refresh)
+    (state / "pins.sqlite").write_bytes(b"not a database, and long enough to be looked at" * 20)
+    status, out, err = run(*arguments, "--hub", AWAY)
+    said = err.splitlines()[-1]
+    assert (status, out, "Nothing matches" in err, "catalog --changes" in err) == (1, "", False, False)
+    assert said.startswith("jecp-mcp: no action is sold, and nothing was charged: ")
+    assert re.search(r"`\S*jecp-mcp doctor --state-dir \S+ --hub \S+` says how to mend it$", said)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("wallet",), ("ledger",), ("ledger", "--verify"), ("approve",), ("status",), ("reconcile",)]
+)
+def test_a_ledger_that_no_release_reads_is_told_the_same_way_everywhere_with_the_command_that_moves_it_away(
+    run: Any, state: Path, arguments: tuple[str, ...]
+) -> None:
+    bought(state, call_id="call_1", price=50_000, charged=50_000)
+    with closing(apsw.Connection(str(state / "ledger.sqlite"))) as connection:
+        connection.execute("DROP TABLE meter; PRAGMA user_version = 2")
+    status, out, err = run(*arguments)
+    said = err.splitlines()[-1]
+    assert (status, out, "damaged" in err) == (1, "", False)
+    assert "was written before the first release of jecp-mcp" in said
+    if arguments != ("status",):
+        assert f"to begin with nothing spent, run: mkdir {state}/ledger-of" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,17 +17,16 @@ import apsw
 import pytest
 
 from jecp_mcp.catalog.pins import FILE as PINS
-from jecp_mcp.cli.catalog import _doctor_named
 from jecp_mcp.cli.checks.limit_conflicts import limit_conflicts
 from jecp_mcp.cli.checks.settings_edit import change_command
 from jecp_mcp.cli.hub_record import HubRecord
-from jecp_mcp.cli.options import Start
+from jecp_mcp.cli.pins_check import doctor_named
 from jecp_mcp.errors import PinsUnusable
 from jecp_mcp.money import format_usdc
-from jecp_mcp.settings import MandateSettings, Settings
+from jecp_mcp.settings import MandateSettings
 from jecp_mcp.settings.command_lines import CommandLine
 from tests.unit.catalog.offers import catalog, offer, opened
-from tests.unit.cli.test_commands import run, state
+from tests.unit.cli.test_commands import bought, run, state
 
 __all__ = ["run", "state"]
 
@@ -203,10 +203,9 @@ def test_damaged_pins_are_found_and_moved_out_of_the_way(doctor: Doctor, state: 
 
 
 def test_a_command_that_needs_the_pins_leads_to_the_doctor(state: Path) -> None:
-    given = Start(Settings(), state, None, commands=CommandLine(places=("--state-dir", "/srv")))
     with (
         pytest.raises(PinsUnusable, match="x; `jecp-mcp doctor --state-dir /srv` says how to mend it"),
-        _doctor_named(given),
+        doctor_named(CommandLine(places=("--state-dir", "/srv"))),
     ):
         raise PinsUnusable("x")
 
@@ -370,3 +369,35 @@ def test_a_sandbox_that_does_not_run_is_started_by_the_command(doctor: Doctor, s
     with running.claim() as alive:
         assert alive is not None
         assert doctor.wrong("sandbox", "--sandbox") == []
+
+
+@pytest.mark.parametrize("within", [(), ("x", "y")])
+def test_a_state_folder_that_is_none_is_the_one_thing_found(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, within: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    monkeypatch.setenv("JECP_MCP_STATE_DIR", str(tmp_path.joinpath("file", *within)))
+    [found] = doctor.wrong("state folder", *NOBODY)
+    assert f"{tmp_path / 'file'} is not a folder" in found["what"]
+    assert doctor.wrong("credentials", *NOBODY) == []
+    doctor.obey(found)
+    assert doctor.wrong("state folder", *NOBODY) == []
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_ledger_that_no_release_reads_is_moved_away_whole(doctor: Doctor, state: Path) -> None:
+    bought(state, call_id="call_1", price=50_000, charged=50_000)
+    with closing(apsw.Connection(str(state / "ledger.sqlite"))) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    [found] = doctor.wrong("contents")
+    assert found["what"].endswith("which no release reads")
+    doctor.obey(found)
+    assert doctor.wrong("contents") == []
+    assert doctor.wrong("file") == []
+    moved = {path.name for path in (state / "ledger-of-before-the-first-release").iterdir()}
+    assert {"ledger.sqlite", "ledger.sqlite.lock"} <= moved
+
+
+def test_where_there_are_no_credentials_a_person_is_told_the_command_that_makes_them(doctor: Doctor) -> None:
+    [found] = doctor.wrong("credentials", *NOBODY)
+    assert re.match(r"\S*jecp-mcp register --state-dir \S+ --hub \S+, or set JECP_AGENT_ID", found["mend"])

@@ -19,7 +19,9 @@ DATA = b"bytes"
 
 
 def save(output: Path, *types: str) -> list[str]:
-    saved, problems = saved_files.save([(mime_type, DATA) for mime_type in types], output)
+    saved, problems = saved_files.save(
+        [(f"file {place}", mime_type, DATA) for place, mime_type in enumerate(types)], output
+    )
     assert problems == []
     return [one.name for one in saved]
 
@@ -40,7 +42,7 @@ def test_nothing_that_is_there_is_overwritten_and_no_link_is_followed(tmp_path: 
     assert save(folder, "image/png") == ["file-0-3.png"]
     assert mine.read_bytes() == b"mine"
     assert not (tmp_path / "nowhere").exists()
-    saved, (problem,) = saved_files.save([("image/png", DATA)], mine)
+    saved, (problem,) = saved_files.save([("picture", "image/png", DATA)], mine)
     assert (saved, mine.read_bytes()) == ([], b"mine")
     assert problem.startswith(f"its file could not be written to {mine}: ")
 
@@ -64,6 +66,12 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_anything_is_boug
                 check_room(place)
 
 
+def test_a_file_in_a_folder_is_called_as_the_store_calls_it(tmp_path: Path) -> None:
+    files = [("acme thumbnail make", "image/png", DATA), ("../\u202e", "image/png", DATA)]
+    saved, problems = saved_files.save(files, tmp_path)
+    assert ([one.name for one in saved], problems) == (["acme-thumbnail-make.png", "file.png"], [])
+
+
 def test_several_files_make_a_folder(tmp_path: Path) -> None:
     assert save(tmp_path / "new", "image/png", "image/gif") == ["file-0.png", "file-1.gif"]
     assert os.access(tmp_path / "new" / "file-1.gif", os.R_OK)
@@ -83,7 +91,7 @@ def disk_full_after(size: int) -> Iterator[None]:
 
 
 def test_what_cannot_be_written_whole_leaves_nothing_in_the_way_of_the_same_call(tmp_path: Path) -> None:
-    files = [("image/png", DATA), ("application/pdf", bytes(100_000))]
+    files = [("", "image/png", DATA), ("", "application/pdf", bytes(100_000))]
     with disk_full_after(50_000):
         for place, given in ((tmp_path / "one.pdf", files[1:]), (tmp_path / "folder", files)):
             saved, (problem,) = saved_files.save(given, place)

@@ -67,7 +67,15 @@ def test_empty_variables_are_as_good_as_none(tmp_path: Path) -> None:
         ({"JECP_AGENT_ID": AGENT}, "JECP_API_KEY: is not set"),
         ({"JECP_API_KEY": KEY}, "JECP_AGENT_ID: is not set"),
         ({"JECP_AGENT_ID": AGENT, "JECP_API_KEY": "${JECP_API_KEY}"}, "placeholder"),
-        ({"JECP_AGENT_ID": "<your agent id>", "JECP_API_KEY": KEY}, "placeholder"),
+        ({"JECP_AGENT_ID": "<your agent id>", "JECP_API_KEY": KEY}, "JECP_AGENT_ID: is a placeholder"),
+        (
+            {"JECP_AGENT_ID": "<your agent id>", "JECP_API_KEY": "${KEY}"},
+            "JECP_AGENT_ID and JECP_API_KEY: are placeholders that nobody filled in; .* or leave both out",
+        ),
+        (
+            {"JECP_AGENT_ID": "jdb_ag_…", "JECP_API_KEY": "jdb_ak_..."},
+            "JECP_AGENT_ID and JECP_API_KEY: are placeholders",
+        ),
         ({"JECP_AGENT_ID": AGENT, "JECP_API_KEY": KEY + "\r\nX-Evil: 1"}, "no credential"),
         ({"JECP_AGENT_ID": AGENT, "JECP_API_KEY": KEY + "é"}, "no credential"),
     ],

@@ -1,0 +1,45 @@
+"""The sandbox's Hub, account and merchant in the place of those that are configured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord, SandboxHub, SandboxMerchant
+from jecp_mcp.settings import Credentials, PaidHttpSettings
+
+if TYPE_CHECKING:
+    from jecp_mcp.cli.options import Start
+
+
+def own_sandbox(given: Start) -> HubRecord:
+    """The record of the state folder's own sandbox Hub."""
+    return HubRecord(given.state / DATA_FILE)
+
+
+def at_sandbox(given: Start, hub: SandboxHub) -> Start:
+    """What was given, with a sandbox Hub and its test agent in the place of the configured Hub and account."""
+    there = given.settings.hub.model_copy(update={"base_url": hub.url})
+    # Nothing is bought here from the merchants that are configured.
+    paid_http = PaidHttpSettings() if hub.merchant is None else _paid_http(hub.merchant)
+    settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http})
+    credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="the sandbox")
+    return replace(given, settings=settings, credentials=credentials)
+
+
+def at_last_sandbox(given: Start) -> Start:
+    """The same with the state folder's own sandbox as it last ran; what was given where none has run yet."""
+    hub = own_sandbox(given).last
+    return given if hub is None else at_sandbox(given, hub)
+
+
+def _paid_http(merchant: SandboxMerchant) -> PaidHttpSettings:
+    """The settings that buy from the sandbox's merchant and nobody else."""
+    from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
+
+    network = SANDBOX_ASSET.network
+    return PaidHttpSettings.model_validate(
+        {"merchants": (merchant.url,), "networks": (network,), "rpc": {network: merchant.rpc}}
+    )
