@@ -16,7 +16,8 @@ from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
+from jecp_mcp.errors import LedgerError, MoneyError, PayeeError, ToolFault
+from jecp_mcp.money import parse_usdc
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS
 from jecp_mcp.tools.error_results import error_result
@@ -45,6 +46,7 @@ _CALL: Final = "jecp_call"
 _PREPARE: Final = "jecp_prepare"
 _EXECUTE: Final = "jecp_execute"
 _REGISTER: Final = "jecp_register"
+_OF_PURCHASES: Final = ("max_usdc", "label")
 _PAYING: Final = frozenset({_CALL, _EXECUTE, PAID_HTTP_EXECUTE})
 
 
@@ -134,16 +136,18 @@ class ToolDispatcher:
         found = await self._find(name)
         if isinstance(found, Refusal):
             return self._refuse(name, arguments, found)
-        return await self._buy(found, arguments, caller, (name, arguments))
+        return await self._buy(found, _purchase(found, arguments, {}), caller, (name, arguments))
 
     async def _buy_by_name(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         wanted, inner = arguments["tool"], arguments["arguments"]
         if wanted != _CALL and wanted in self._own.names():
+            if given := [name for name in _OF_PURCHASES if name in arguments]:
+                return self._refuse(_CALL, arguments, _not_for_own(given), target=_CALL)
             return await self._call(wanted, inner, caller)
         found = await self._find(wanted)
         if isinstance(found, Refusal):
             return self._refuse(_CALL, arguments, found)
-        return await self._buy(found, inner, caller, (_CALL, arguments))
+        return await self._buy(found, _purchase(found, inner, arguments), caller, (_CALL, arguments))
 
     async def _find(self, wanted: str) -> PublishedTool | Refusal:
         """What a tool name or an action's key stands for, or why nothing can be bought under it."""
@@ -156,15 +160,15 @@ class ToolDispatcher:
             return _refusal_of(exc)
 
     async def _buy(
-        self, found: PublishedTool, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
+        self, found: PublishedTool, purchase: Purchase, caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
-        problems = self._check(found.name, found.card.input_schema, arguments).problems
+        problems = self._check(found.name, found.card.input_schema, purchase.arguments).problems
         if problems:
             refusal = _invalid_arguments(found.name, problems)
             return self._refuse(*asked, refusal, target=found.name, action=found.action)
-        end = await self._deps.calls.pay(Purchase(found.name, found.action, arguments), caller)
-        return await self._conclude(end, found, caller, asked)
+        end = await self._deps.calls.pay(purchase, caller)
+        return await self._conclude(end, found, caller, asked, purchase.label)
 
     async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Check, lock the price, and say what stands in the way."""
@@ -175,9 +179,10 @@ class ToolDispatcher:
         problems, left = self._check(found.name, found.card.input_schema, inner)
         if problems:
             return free_result(preparation.invalid_arguments(found, problems))
-        made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
+        purchase = _purchase(found, inner, arguments)
+        made = await self._deps.calls.prepare(purchase, caller)
         if isinstance(made, CallEnd):
-            return await self._conclude(made, found, caller, (_PREPARE, arguments))
+            return await self._conclude(made, found, caller, (_PREPARE, arguments), purchase.label)
         if made.approval is not None:
             preparation.note_question(found.action, made.approval[1].grant_id, self._deps.commands)
         balance = await self._deps.wallet.balance(caller.principal)
@@ -194,11 +199,12 @@ class ToolDispatcher:
         found = await self._find(call.key)
         if isinstance(found, Refusal):
             return self._refuse(_PREPARE, {"tool": call.tool, "arguments": call.arguments}, found)
-        end = await self._deps.calls.execute(grant, Purchase(call.tool, found.action, call.arguments), caller)
+        purchase = Purchase(call.tool, found.action, call.arguments, label=call.label)
+        end = await self._deps.calls.execute(grant, purchase, caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
-        anew = {"tool": found.name, "arguments": call.arguments}
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
-        return await self._conclude(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
+        asked = (_PREPARE, call.as_asked(found.name)) if stale else (_EXECUTE, arguments)
+        return await self._conclude(end, found, caller, asked, call.label)
 
     async def _paid_http_prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         assert self._deps.paid_http is not None, "its tools are offered with it alone"
@@ -213,7 +219,12 @@ class ToolDispatcher:
         return await self._deps.paid_http.result(arguments, caller, self._context, self._own.status)
 
     async def _conclude(
-        self, end: CallEnd, found: PublishedTool | None, caller: Caller, asked: tuple[str, Mapping[str, Any]]
+        self,
+        end: CallEnd,
+        found: PublishedTool | None,
+        caller: Caller,
+        asked: tuple[str, Mapping[str, Any]],
+        label: str = "",
     ) -> ToolResult:
         name, action = (None, None) if found is None else (found.name, found.action)
         if end.answer is not None:
@@ -221,6 +232,8 @@ class ToolDispatcher:
             if found is not None:
                 left = await self._deps.wallet.remaining(end, (found.action, found.name), caller)
                 ending = self._ending(found.action)
+            if label:
+                end = await self._deps.wallet.numbered(end, caller)
             result = await self._deps.results.render(end, caller, ending=ending, remaining=left)
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
@@ -291,6 +304,24 @@ class ToolDispatcher:
         if action.deprecation is None or action.deprecation.status == "active":
             return None
         return sunset_words(action.deprecation, self._deps.registry.successor(action))
+
+
+def _purchase(found: PublishedTool, arguments: Mapping[str, Any], bounds: Mapping[str, Any]) -> Purchase:
+    """A purchase of a tool's action within what was asked beside its arguments.
+
+    Raises:
+        ToolFault: the most that it may cost is no amount.
+    """
+    try:
+        most = None if "max_usdc" not in bounds else parse_usdc(bounds["max_usdc"])
+    except MoneyError as exc:
+        raise ToolFault(INVALID_ARGUMENTS, f"max_usdc: {exc}. Nothing was charged.") from exc
+    return Purchase(found.name, found.action, arguments, most, bounds.get("label", ""))
+
+
+def _not_for_own(given: Sequence[str]) -> Refusal:
+    """What is said of a purchase, said of a tool that buys nothing by itself."""
+    return _invalid_arguments(_CALL, [Problem(f"/{one}", "means nothing where nothing is bought") for one in given])
 
 
 def _refusal_of(fault: ToolFault | PayeeError) -> Refusal:

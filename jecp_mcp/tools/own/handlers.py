@@ -10,6 +10,7 @@ from jecp_mcp import jsontext
 from jecp_mcp.calls.codes import CALL_OVER
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
+from jecp_mcp.calls.stored import is_copy
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.clock import Clock
@@ -188,6 +189,8 @@ class OwnTools:
         action = self._deps.registry.find(row.offer)
         if end.answer is not None:
             end = replace(end, offer=offer or action, stored=True)
+            if is_copy(row.fingerprint):
+                end = await self._deps.wallet.numbered(end, caller)
             left = None if action is None else await self._deps.wallet.remaining(end, (action, row.tool), caller)
             result = await self._deps.results.render(end, caller, remaining=left)
             if await caller.listening():

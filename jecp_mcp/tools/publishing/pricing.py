@@ -50,8 +50,8 @@ def metering(price: Price) -> str:
     if rates:
         (first, unit), *others = rates
         return ", ".join([f"{first} USDC per {unit}", *(f"{rate} per {unit}" for rate, unit in others)])
-    unit = _MODELS.get(price.model or "")
-    return "by use" if unit is None else f"per {unit}"
+    model = _MODELS.get(price.model or "")
+    return "by use" if model is None else f"per {model}"
 
 
 def _rates(price: Price) -> Iterator[tuple[str, str]]:
