@@ -11,13 +11,15 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.codes import APPROVAL_REQUIRED, LIMIT_REACHED
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, MoneyError, PayeeError, ToolFault
-from jecp_mcp.money import parse_usdc
+from jecp_mcp.mandate.codes import DENIED_BY_POLICY, MANDATE_EXPIRED, PER_CALL_LIMIT, PRICE_UNKNOWN
+from jecp_mcp.money import MicroUSDC, parse_usdc
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS
 from jecp_mcp.tools.error_results import error_result
@@ -46,6 +48,10 @@ _CALL: Final = "jecp_call"
 _PREPARE: Final = "jecp_prepare"
 _EXECUTE: Final = "jecp_execute"
 _REGISTER: Final = "jecp_register"
+_AGAINST: Final = frozenset(
+    {DENIED_BY_POLICY, MANDATE_EXPIRED, PRICE_UNKNOWN, PER_CALL_LIMIT, LIMIT_REACHED, APPROVAL_REQUIRED}
+)
+"""What is refused before anything is sent, where more may stand in the way."""
 _OF_PURCHASES: Final = ("max_usdc", "label")
 _PAYING: Final = frozenset({_CALL, _EXECUTE, PAID_HTTP_EXECUTE})
 
@@ -165,6 +171,8 @@ class ToolDispatcher:
         """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
         problems = self._check(found.name, found.card.input_schema, purchase.arguments).problems
         if problems:
+            if (forbidden := self._forbidden(found)) is not None:
+                return await self._conclude(forbidden, found, caller, asked)
             refusal = _invalid_arguments(found.name, problems)
             return self._refuse(*asked, refusal, target=found.name, action=found.action)
         end = await self._deps.calls.pay(purchase, caller)
@@ -178,6 +186,8 @@ class ToolDispatcher:
             return self._refuse(_PREPARE, arguments, found)
         problems, left = self._check(found.name, found.card.input_schema, inner)
         if problems:
+            if (forbidden := self._forbidden(found)) is not None:
+                return await self._conclude(forbidden, found, caller, (_PREPARE, arguments))
             return free_result(preparation.invalid_arguments(found, problems))
         purchase = _purchase(found, inner, arguments)
         made = await self._deps.calls.prepare(purchase, caller)
@@ -185,8 +195,17 @@ class ToolDispatcher:
             return await self._conclude(made, found, caller, (_PREPARE, arguments), purchase.label)
         if made.approval is not None:
             preparation.note_question(found.action, made.approval[1].grant_id, self._deps.commands)
-        balance = await self._deps.wallet.balance(caller.principal)
-        return free_result(preparation.summary(found, made, balance, self.page, left, can_ask=caller.can_ask))
+        wallet = self._deps.wallet
+        balance = await wallet.balance(caller.principal)
+        allowed = await wallet.allowance(found.action, found.name, caller.principal, purchase.most)
+        return free_result(
+            preparation.summary(found, made, balance, self.page, left, can_ask=caller.can_ask, allowed=allowed)
+        )
+
+    def _forbidden(self, found: PublishedTool) -> CallEnd | None:
+        """The end of a call that the mandate does not let be bought, whatever its arguments: they need no mending."""
+        against = self._deps.wallet.objections(found.action, found.name)
+        return CallEnd(Charge.NO, offer=found.action, refusal=against[0]) if against else None
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
@@ -246,7 +265,21 @@ class ToolDispatcher:
             if (code := refusal.details.get("approval_code")) is not None:
                 preparation.note_question(action, str(code), self._deps.commands)
             end = self._since(end, action)
+            if found is not None and refusal.code in _AGAINST:
+                end = await self._with_all_against(end, found, caller, asked)
         return error_result(end, self._context(*asked, target=name, action=action, refusal=end.refusal))
+
+    async def _with_all_against(
+        self, end: CallEnd, found: PublishedTool, caller: Caller, asked: tuple[str, Mapping[str, Any]]
+    ) -> CallEnd:
+        """A refusal with everything that stands in the way, where that is more than what it says: not one by one."""
+        most = _most(asked[1]) if asked[0] in {_CALL, _PREPARE} else None
+        made = await self._deps.wallet.allowance(found.action, found.name, caller.principal, most)
+        assert end.refusal is not None
+        blocked = list(dict.fromkeys([end.refusal.code, *made.get("blocked_by", ())]))
+        if len(blocked) == 1:
+            return end
+        return replace(end, refusal=replace(end.refusal, details={**end.refusal.details, "blocked_by": blocked}))
 
     def _since(self, end: CallEnd, action: Offer) -> CallEnd:
         """A refusal for the same trouble that its source has, with the time since when it has."""
@@ -312,11 +345,14 @@ def _purchase(found: PublishedTool, arguments: Mapping[str, Any], bounds: Mappin
     Raises:
         ToolFault: the most that it may cost is no amount.
     """
+    return Purchase(found.name, found.action, arguments, _most(bounds), bounds.get("label", ""))
+
+
+def _most(bounds: Mapping[str, Any]) -> MicroUSDC | None:
     try:
-        most = None if "max_usdc" not in bounds else parse_usdc(bounds["max_usdc"])
+        return None if "max_usdc" not in bounds else parse_usdc(bounds["max_usdc"])
     except MoneyError as exc:
         raise ToolFault(INVALID_ARGUMENTS, f"max_usdc: {exc}. Nothing was charged.") from exc
-    return Purchase(found.name, found.action, arguments, most, bounds.get("label", ""))
 
 
 def _not_for_own(given: Sequence[str]) -> Refusal:

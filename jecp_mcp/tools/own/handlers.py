@@ -147,12 +147,16 @@ class OwnTools:
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
         on_shelf = await self._lookup.find(tool)
         left = self._check.left(on_shelf.name, on_shelf.card.input_schema)
-        made = browse.description(on_shelf, self._deps.registry.warning(on_shelf.action), left)
+        action, wallet = on_shelf.action, self._deps.wallet
+        allowed = await wallet.allowance(action, on_shelf.name, caller.principal)
+        most = wallet.most(action, on_shelf.name)
+        warning = self._deps.registry.warning(action)
+        made = browse.description(on_shelf, warning, left, allowed=allowed, most=most)
         self._mark([made], caller)
-        away = [one for one in self._deps.offers.outages if one.source == on_shelf.action.source]
+        away = [one for one in self._deps.offers.outages if one.source == action.source]
         if away:
             made["unreachable"] = outage_notices(away)
-        return made | await self._deps.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
+        return made
 
     async def wallet(self, principal: Principal) -> dict[str, Any]:
         """The wallet and its limits, and where nothing can be bought because a source is away.
