@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.domain.answers import Answer
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.cleaning import provider_of, safe_text
@@ -31,6 +32,8 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
         said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
     elif end.charge is Charge.NO:
         said = f"Free: {payee} charged nothing"
+        if (left := _free_call(end)) is not None:
+            said += f". It was a free call; {left} left, for the Hub's own actions only"
     elif end.estimated:
         paid = f"Already paid {payee}{transaction}, not charged again" if end.stored else f"Paid {payee}{transaction}"
         said = f"{paid}; how much cannot be read from its answer, so ${amount} counts as spent"
@@ -48,6 +51,20 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
     if end.copy is not None:
         call += f", copy {end.copy} of the same call"
     return f"{said}{balance}{call}."
+
+
+def free_calls_left(answer: Answer) -> int | None:
+    """How many free calls an answer says are left, or None (JECP 01-protocol §4.1)."""
+    left = answer.billing.raw.get("free_calls_remaining")
+    return left if isinstance(left, int) and not isinstance(left, bool) and left >= 0 else None
+
+
+def _free_call(end: CallEnd) -> int | None:
+    """How many free calls are left after one that paid for this; None where none did, or where it is an old answer."""
+    offer = end.offer
+    if end.charge is not Charge.NO or end.stored or end.answer is None or offer is None or offer.payee:
+        return None
+    return free_calls_left(end.answer) if offer.price.amount else None
 
 
 def _metering(end: CallEnd) -> str:
@@ -72,6 +89,8 @@ def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None) -> dict[str
     made |= {"charged": end.charge.value, **amount_charged("amount_usdc", end.amount, estimated=end.estimated)}
     if end.copy is not None:
         made["copy"] = end.copy
+    if (left := _free_call(end)) is not None:
+        made["free_calls_left"] = left
     if end.held:
         made["held_usdc"] = format_usdc(end.held)
     if remaining is not None:

@@ -25,10 +25,11 @@ from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.caps import meters_for, names_of
 from jecp_mcp.mandate.policy import Policy, bound, objections
 from jecp_mcp.mandate.records import CallRow, MeterReading
-from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
+from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, OPEN
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.links import hub_id
+from jecp_mcp.tools.receipts import free_calls_left
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
 TIER_MISSING: Final = "INSUFFICIENT_TRUST"
@@ -248,8 +249,8 @@ async def _account_status(reader: Reader, rows: Sequence[CallRow]) -> dict[str, 
         answer = None if row is None else kept_answer(row)
         if answer is None:
             continue
-        free = answer.billing.raw.get("free_calls_remaining")
-        if isinstance(free, int) and not isinstance(free, bool) and free >= 0:
+        free = free_calls_left(answer)
+        if free is not None:
             made.setdefault("free_calls_remaining", free)
         if answer.standing in TIERS:
             made.setdefault("trust_tier", answer.standing)
@@ -284,7 +285,8 @@ def call_summary(row: CallRow) -> dict[str, Any]:
     made: dict[str, Any] = {
         "call_id": row.call_id,
         "tool": row.tool,
-        "state": row.state.value,
+        # What was answered for nothing was a purchase: it only cost nothing.
+        "state": "free" if row.state in FREE and row.answered else row.state.value,
         "created_at": iso(row.created_at),
     }
     made["charged"] = charge_of(row).value

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from jecp_mcp.calls.ports import Caller
+from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Price
-from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import ToolSettings
 
@@ -117,3 +118,20 @@ async def test_a_stranger_to_the_chat_is_not_asked_for_what_a_lowered_most_leave
         lowered = await shop.dispatcher.call("jecp_call", {**buying, "max_usdc": "0.05"}, Caller(LOCAL))
     assert whole["error"]["code"] == "APPROVAL_REQUIRED"
     assert not lowered.is_error
+
+
+async def test_what_a_free_call_paid_for_says_how_many_are_left_and_is_free_in_the_books(tmp_path: Path) -> None:
+    def given(request: StoredRequest, _replay: bool) -> Outcome:
+        billing = Billing(charged=False, raw={"charged": False, "free_calls_remaining": 6})
+        answer = Answer(request.call_id, {"words": 3}, billing)
+        return Outcome(Verdict.NOT_CHARGED, ZERO, answer, None, "a free call")
+
+    async with opened(tmp_path, given, goods=GOODS) as shop:
+        bought = await shop.dispatcher.call("stats_count", {"n": 1}, ME)
+        books = told(await shop.dispatcher.call("jecp_status", {}, ME))["calls"]
+        rows = told(await shop.dispatcher.call("jecp_search", {"query": "count words"}, ME))["results"]
+    said = "Free: the Hub charged nothing. It was a free call; 6 left, for the Hub's own actions only"
+    assert receipt(bought).startswith(said)
+    assert (bought.structured or {})["receipt"]["free_calls_left"] == 6
+    assert [one["state"] for one in books] == ["free"]
+    assert "6 free calls are left" in next(one for one in rows if one["tool"] == "stats_count")["free_call"]
