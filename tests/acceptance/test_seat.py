@@ -38,8 +38,8 @@ async def test_a_model_lowers_what_a_call_may_cost_copies_it_and_knows_before(
     with anyio.fail_after(120):
         async with Client(stdio_client(command), mode=era) as client:
 
-            async def call(tool: str, **arguments: Any) -> dict[str, Any]:
-                return dict((await client.call_tool(tool, arguments)).structured_content or {})
+            async def call(name: str, /, **arguments: Any) -> dict[str, Any]:
+                return dict((await client.call_tool(name, arguments)).structured_content or {})
 
             listed = {tool.name for tool in (await client.list_tools()).tools}
             rows = (await call("jecp_search", query="", limit=20))["results"]
@@ -60,7 +60,7 @@ async def test_a_model_lowers_what_a_call_may_cost_copies_it_and_knows_before(
     assert prepared["at_most_usdc"] == "0.05"
     assert [one["receipt"]["copy"] for one in bought] == [1, 2]
     assert denied["error"]["code"] == "DENIED_BY_POLICY"
-    assert agent.books()["charges"] == 2
+    assert len(agent.books()["transactions"]) == 2
 
 
 async def example(call: Any, tool: str) -> Any:
