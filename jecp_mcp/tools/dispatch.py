@@ -19,6 +19,7 @@ from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, MoneyError, PayeeError, ToolFault
 from jecp_mcp.mandate.codes import DENIED_BY_POLICY, MANDATE_EXPIRED, PER_CALL_LIMIT, PRICE_UNKNOWN
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.money import MicroUSDC, parse_usdc
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS
@@ -41,7 +42,6 @@ from jecp_mcp.tools.types import ToolCard, ToolResult
 
 log = logging.getLogger(__name__)
 
-
 _PROBLEMS: Final = 8
 _NAME: Final = 80
 _CALL: Final = "jecp_call"
@@ -54,7 +54,6 @@ _AGAINST: Final = frozenset(
 """What is refused before anything is sent, where more may stand in the way."""
 _OF_PURCHASES: Final = ("max_usdc", "label")
 _PAYING: Final = frozenset({_CALL, _EXECUTE, PAID_HTTP_EXECUTE})
-
 
 _PROVIDER_FAILED: Final = frozenset(
     {"PROVIDER_ERROR", "PROVIDER_UNREACHABLE", "PROVIDER_UNAVAILABLE", "PROVIDER_TIMEOUT", "PROVIDER_DISCONNECT"}
@@ -113,6 +112,25 @@ class ToolDispatcher:
             return OWN[name].input_schema
         found = self._deps.registry.resolve(name)
         return None if found is None else found.card.input_schema
+
+    async def call_row(self, call_id: str, caller: Caller) -> CallRow | None:
+        """A call of the caller's, or None.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        return await self._deps.calls.reader(caller.principal).call(call_id)
+
+    async def outcome(self, call_id: str, caller: Caller) -> ToolResult:
+        """What a call of the caller's came to, as its own result; an error where it brought no answer.
+
+        Raises:
+            ToolFault: the caller has no such call.
+            LedgerError: the ledger cannot be read.
+        """
+        made = await self._own.status(call_id, caller)
+        # Only an answer has a receipt.
+        return made if made.notes else replace(made, is_error=True)
 
     async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Call a tool."""
