@@ -9,14 +9,14 @@ from typing import Final
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.clock_check import clock_fault
-from jecp_mcp.calls.ends import conclusion, ended, kept_answer, soon, standing
+from jecp_mcp.calls.ends import conclusion, ended, kept_answer, refused, soon, standing
 from jecp_mcp.calls.journal import CallJournal
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.reserving import Reserved
 from jecp_mcp.calls.runs import Run
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
-from jecp_mcp.errors import LedgerDamaged, LedgerError
+from jecp_mcp.errors import LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.caps import meters_for
 from jecp_mcp.mandate.ledger import Ledger
@@ -262,3 +262,17 @@ def may_turn(row: CallRow) -> bool:
 def is_unfinished(row: CallRow) -> bool:
     """Whether an attempt of a call has ended without a proven end, so that somebody is to look again."""
     return row.state is State.IN_DOUBT or (row.state is State.SENT and row.look_again_at is not None)
+
+
+def failed(known: CallEnd, fault: Exception) -> CallEnd:
+    """How a call ends that failed here, `known` to stand so far.
+
+    It has an id from before anything of it can leave; until then, what the ledger or the request lacks is all there is.
+    """
+    if known.call_id is None and isinstance(fault, LedgerError):
+        return refused(refusals.ledger_trouble(fault), known.offer)
+    if known.call_id is None and isinstance(fault, WireError):
+        return refused(refusals.unwritable(fault), known.offer)
+    log.error("the call %s failed inside the bridge", known.call_id or "that was not sent", exc_info=fault)
+    refusal = refusals.unreadable(fault) if isinstance(fault, LedgerError) else refusals.bridge_fault()
+    return CallEnd(Charge.UNKNOWN, known.call_id, known.offer, refusal=refusal, held=known.held)

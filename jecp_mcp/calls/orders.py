@@ -43,6 +43,7 @@ class Wish:
     """A purchase on its way to an order.
 
     Attributes:
+        identity: what all copies of a call have in common.
         fingerprint: what makes two purchases the same call.
         uses: the grants that buying it uses.
         promise: what was promised for it; None where nothing was.
@@ -50,6 +51,7 @@ class Wish:
 
     purchase: Purchase
     principal: Principal
+    identity: str
     fingerprint: str
     uses: tuple[GrantRef, ...] = ()
     promise: Promise | None = None
@@ -58,8 +60,8 @@ class Wish:
     def of(cls, purchase: Purchase, principal: Principal) -> Self:
         """The wish of a principal."""
         offer = purchase.offer
-        identity = stored.fingerprint(principal, offer.source, offer.key, purchase.arguments)
-        return cls(purchase, principal, identity)
+        identity = stored.identity(principal, offer.source, offer.key, purchase.arguments)
+        return cls(purchase, principal, identity, stored.fingerprint(identity, purchase.label))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class Order:
         return replace(self, quote=now.quote, permit=permit, answer=now.answer)
 
     def at_most(self, hold: MicroUSDC) -> Order:
-        """The same order for no more than `hold`, micro-USDC: what was promised for it."""
+        """The same order for no more than `hold`, micro-USDC."""
         return replace(self, permit=replace(self.permit, hold=min(self.permit.hold, hold)))
 
     def reservation(self, request: StoredRequest, session: str) -> Reservation:
@@ -197,11 +199,14 @@ class Orders:
         order = found if isinstance(found, Refusal) else self._authorise(wish, rail, found)
         if isinstance(order, Refusal) or order.answer is not None:
             return order
+        if wish.promise is not None:
+            # What is asked of a person is what was promised, and no more.
+            order = wish.promise.keep(order)
+            if isinstance(order, Refusal):
+                return order
         order = replace(order, because=await self._because(order))
         known = await self._ledger.identical(wish.fingerprint) if order.because is not None else None
-        if known is not None:
-            return known
-        return order if wish.promise is None else wish.promise.keep(order)
+        return order if known is None else known
 
     def _authorise(self, wish: Wish, rail: Rail, found: Quote | Free) -> Order | Refusal:
         quote, answer = (found, None) if isinstance(found, Quote) else (_nothing(found), found.answer)
@@ -217,7 +222,10 @@ class Orders:
         )
         if isinstance(permit, Refusal):
             return permit
-        return Order(wish, rail, quote, permit, uses=wish.uses, answer=answer)
+        order, most = Order(wish, rail, quote, permit, uses=wish.uses, answer=answer), wish.purchase.most
+        if most is None:
+            return order
+        return refusals.above_maximum(quote.amount, most) if quote.amount > most else order.at_most(most)
 
     async def _because(self, order: Order) -> str | None:
         """Why a person must agree to it, or None."""

@@ -20,8 +20,9 @@ from anyio.abc import TaskGroup
 
 from jecp_mcp.calls import codes, consent_refusals, refusals
 from jecp_mcp.calls.consent import Consents
+from jecp_mcp.calls.copies import Copies
 from jecp_mcp.calls.ends import refused, standing
-from jecp_mcp.calls.execution import Execution, is_unfinished, may_turn
+from jecp_mcp.calls.execution import Execution, failed, is_unfinished, may_turn
 from jecp_mcp.calls.orders import Order, Orders, Wish
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_grant, unusable
@@ -33,7 +34,7 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal, Purchase
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import LedgerDamaged, LedgerError, WireError
+from jecp_mcp.errors import LedgerDamaged, LedgerError
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.policy import Policy
@@ -51,6 +52,7 @@ GRACE_SECONDS = 5.0
 """How long a closing pipeline lets running calls end before it leaves them to the next start."""
 
 Work = Callable[[Run], Awaitable[CallEnd]]
+Placed = Order | AlreadyOpen | Undelivered | Refusal | CallEnd
 
 _NOT_ASKED: Final = frozenset({codes.APPROVAL_REQUIRED, codes.APPROVAL_PENDING})
 """Why a call was not bought for which somebody else may be asked."""
@@ -86,6 +88,7 @@ class Calls:
         self._execution = Execution(policy, ledger, rails, clock)
         self._running: dict[str, Run] = {}
         self._working = Working(self._running)
+        self._copies = Copies(ledger, self._running)
         self._upkeep = Upkeep(
             ledger, rails, clock, self.resolve, working=self._working, keep_bodies_days=keep_bodies_days
         )
@@ -192,7 +195,7 @@ class Calls:
         """The way of a call: place → consent → reserve → execute → conclude."""
 
         async def work(run: Run) -> CallEnd:
-            found: Order | Reserved | AlreadyOpen | Undelivered | Refusal = await self._orders.place(wish)
+            found: Placed | Reserved = await self._place(wish)
             if isinstance(found, Order):
                 found = await self._consents.obtain(found, run.caller)
             if isinstance(found, Order):
@@ -203,6 +206,8 @@ class Calls:
             match found:
                 case Reserved():
                     return await self._execution.execute(found, run)
+                case CallEnd():
+                    return found
                 case Refusal():
                     return refused(found, wish.purchase.offer)
                 case AlreadyOpen(row) | Undelivered(row):
@@ -213,6 +218,11 @@ class Calls:
 
         return await self._run_once(wish, caller, work)
 
+    async def _place(self, wish: Wish) -> Placed:
+        """An order, unless another copy of the call must be found out about first."""
+        found = await self._orders.place(wish)
+        return (await self._copies.unresolved(wish) or found) if isinstance(found, Order) else found
+
     async def _prepare(self, wish: Wish, run: Run) -> Preparation | CallEnd:
         """The price of a call and what stands in its way; or how it ends, where there is nothing to prepare.
 
@@ -220,15 +230,15 @@ class Calls:
             LedgerError: it cannot be kept.
         """
         offer = wish.purchase.offer
-        order: Order | Reserved | AlreadyOpen | Undelivered | Refusal = await self._orders.place(wish)
+        order: Placed | Reserved = await self._place(wish)
         if isinstance(order, Order) and order.answer is not None:
             # It is here already, and must not be asked for twice.
             order = await self._reservations.reserve(order, run.caller, run.working)
         match order:
             case Reserved():
                 return await self._execution.execute(order, run)
-            case Refusal():
-                return refused(order, offer)
+            case CallEnd() | Refusal():
+                return order if isinstance(order, CallEnd) else refused(order, offer)
             case AlreadyOpen(row):
                 return replace(standing(row), offer=offer)
             case Undelivered(row):
@@ -258,15 +268,16 @@ class Calls:
         offer, until = wish.purchase.offer, anyio.current_time() + caller.patience
         while (running := self._running.get(wish.fingerprint)) is not None:
             end = replace(await running.wait(until), offer=offer)
-            if end.call_id is not None:
+            otherwise = running.most != wish.purchase.most and running.done.is_set() and not end.took_effect
+            if end.call_id is not None and not otherwise:
                 # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
                 self._consents.spend(wish, wish.uses, end.call_id)
                 return replace(end, stored=True) if end.answer is not None else end
             unasked = end.refusal is not None and end.refusal.code in _NOT_ASKED and caller.asker is not None
-            if not (looking or running.looking or running.deserted or unasked):
+            if not (looking or running.looking or running.deserted or unasked or otherwise):
                 return end
         never = refused(refusals.shutting_down(offer), offer)
-        run = Run(caller, never)
+        run = Run(caller, never, wish.purchase.most)
         return await run.wait_as_caller(until) if self._start(run, wish.fingerprint, work) else never
 
     def _start(self, run: Run, identity: str, work: Work) -> bool:
@@ -282,7 +293,7 @@ class Calls:
             run.end = await work(run)
         except Exception as exc:  # noqa: BLE001 - it is logged where it is no refusal
             # The task group carries every caller's purchase: one broken call must not cancel the others.
-            run.end = _failed(run.end, exc)
+            run.end = failed(run.end, exc)
         finally:
             del self._running[identity]
             run.finish()
@@ -384,17 +395,3 @@ class Calls:
             LedgerError: it cannot be written down.
         """
         return await self._upkeep.note_refunds()
-
-
-def _failed(known: CallEnd, fault: Exception) -> CallEnd:
-    """How a call ends that failed here, `known` to stand so far.
-
-    It has an id from before anything of it can leave; until then, what the ledger or the request lacks is all there is.
-    """
-    if known.call_id is None and isinstance(fault, LedgerError):
-        return refused(refusals.ledger_trouble(fault), known.offer)
-    if known.call_id is None and isinstance(fault, WireError):
-        return refused(refusals.unwritable(fault), known.offer)
-    log.error("the call %s failed inside the bridge", known.call_id or "that was not sent", exc_info=fault)
-    refusal = refusals.unreadable(fault) if isinstance(fault, LedgerError) else refusals.bridge_fault()
-    return CallEnd(Charge.UNKNOWN, known.call_id, known.offer, refusal=refusal, held=known.held)

@@ -189,6 +189,7 @@ class CallEnd:
         reference: the payee's own name for the payment.
         stored: whether this is the kept answer of an earlier call, delivered now at no further cost.
         delivered: whether that answer had reached a caller before.
+        copy: which copy of its call it is, counted from 1; None where no label told copies apart.
     """
 
     charge: Charge
@@ -204,6 +205,7 @@ class CallEnd:
     stored: bool = False
     delivered: bool = False
     estimated: bool = False
+    copy: int | None = None
 
     @property
     def took_effect(self) -> bool:

@@ -19,7 +19,7 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
 from jecp_mcp.mandate.records import MeterReading
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.money import MicroUSDC, format_usdc
 
 PREPARED_MS: Final = 900_000
 """How long a prepared price holds."""
@@ -34,6 +34,8 @@ class PreparedCall:
         source, key, version: which offer, as it was.
         quote: what it cost then.
         hold: the most that executing it may cost, micro-USDC.
+        most: the most that it was prepared to cost by the model's own word, micro-USDC; None where it said nothing.
+        label: which copy of the call it is; ``""`` for the call itself.
     """
 
     tool: str
@@ -43,13 +45,24 @@ class PreparedCall:
     quote: Quote
     hold: MicroUSDC
     arguments: Mapping[str, Any]
+    most: MicroUSDC | None = None
+    label: str = ""
 
     @classmethod
     def of(cls, order: Order) -> PreparedCall:
         """What preparing an order keeps of it."""
         offer, purchase = order.offer, order.purchase
-        hold = order.permit.hold
-        return cls(purchase.tool, offer.source, offer.key, offer.version, order.quote, hold, purchase.arguments)
+        return cls(
+            tool=purchase.tool,
+            source=offer.source,
+            key=offer.key,
+            version=offer.version,
+            quote=order.quote,
+            hold=order.permit.hold,
+            arguments=purchase.arguments,
+            most=purchase.most,
+            label=purchase.label,
+        )
 
     @classmethod
     def read(cls, grant: Grant) -> PreparedCall:
@@ -78,6 +91,13 @@ class PreparedCall:
             quote.because,
         ]  # fmt: skip
         return jsontext.dumps(told)
+
+    def as_asked(self, tool: str) -> dict[str, Any]:
+        """What it is prepared with again, as a tool of that name."""
+        asked: dict[str, Any] = {"tool": tool, "arguments": self.arguments}
+        if self.most is not None:
+            asked["max_usdc"] = format_usdc(self.most)
+        return asked | ({"label": self.label} if self.label else {})
 
     def is_of(self, offer: Offer) -> bool:
         """Whether it is this offer that was prepared."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from jecp_mcp.calls.ports import CallEnd
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
@@ -58,6 +60,12 @@ class Reader:
         else:
             meters = meters_for(self._policy.caps, names_of(*bought), self._principal, session)
         return await self._ledger.readings(meters, wait=wait)
+
+    async def numbered(self, end: CallEnd) -> CallEnd:
+        """A call's end with the number of the copy that it is, where its label tells it from others."""
+        if end.call_id is None:
+            return end
+        return replace(end, copy=await self._ledger.copy_number(end.call_id) or None)
 
     async def totals(self) -> Totals:
         """The sums over the whole ledger."""

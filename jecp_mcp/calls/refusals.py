@@ -6,6 +6,8 @@ once, to whoever reads: to a model by its next action, to people by the command 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jecp_mcp.calls import codes
 from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.domain.offers import Offer
@@ -14,7 +16,7 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate.records import CallRow, OverLimit
 from jecp_mcp.mandate.states import CHARGED, State
-from jecp_mcp.money import format_usdc
+from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.rails.codes import INVALID_REQUEST
 
 
@@ -42,6 +44,19 @@ def limit_reached(over: OverLimit, hold: int) -> Refusal:
             f"{format_usdc(hold)}. Nothing was charged. {when}"
         ),
         details=details,
+        source="bridge",
+    )
+
+
+def above_maximum(price: MicroUSDC, most: MicroUSDC) -> Refusal:
+    """It costs more than whoever asks wants to pay."""
+    return Refusal(
+        code=codes.PRICE_ABOVE_MAXIMUM,
+        message=(
+            f"It costs {format_usdc(price)} USDC, above the {format_usdc(most)} you gave as the most. "
+            "Nothing was charged."
+        ),
+        details={"price_usdc": format_usdc(price), "max_usdc": format_usdc(most)},
         source="bridge",
     )
 
@@ -162,6 +177,12 @@ def held_back(row: CallRow, why: Refusal, again_at: UnixMs | None) -> Refusal:
         details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "because": why.code, **when},
         source="bridge",
     )
+
+
+def copy_open(row: CallRow) -> Refusal:
+    """Another copy of a call is open, and nobody waits for it: who asks for a further one may mean that one."""
+    known = in_doubt(row) if row.state is State.IN_DOUBT else in_progress(row)
+    return replace(known, message=f"{known.message} No other copy is bought before it is known what became of it.")
 
 
 def account_not_here(row: CallRow) -> Refusal:

@@ -10,6 +10,7 @@ import anyio
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import Asker, CallEnd, Caller, Decision, Question, Reply
+from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Progress
 
 PROGRESS_SECONDS = 2.0
@@ -83,18 +84,22 @@ class Run:
     Attributes:
         caller: who asked for it first, as the execution reaches them.
         end: how the call stands as far as it is known; final once `done` is set.
+        most: the most that it may cost by the word of whoever asked first, micro-USDC; None where they said nothing.
         waiting: how many wait for it. What nobody waits for any more is not bought.
         deserted: whether who asked first has left, so that nobody can be asked any more.
         looking: whether it buys nothing.
         working: the ids of the calls that it works on, each from before it is in the ledger.
     """
 
-    __slots__ = ("_asker", "_named", "caller", "deserted", "done", "end", "looking", "relay", "waiting", "working")
+    __slots__ = (
+        "_asker", "_named", "caller", "deserted", "done", "end", "looking", "most", "relay", "waiting", "working",
+    )  # fmt: skip
 
-    def __init__(self, caller: Caller, end: CallEnd) -> None:
+    def __init__(self, caller: Caller, end: CallEnd, most: MicroUSDC | None = None) -> None:
         self.done = anyio.Event()
         self._named = anyio.Event()
         self.end = end
+        self.most = most
         self.waiting = 0
         self.deserted = self.looking = False
         self.working: set[str] = set()

@@ -18,13 +18,27 @@ _MOST_BYTES: Final = 2 * 50 * 1024 * 1024 + 65_536
 """Twice the longest answer holds an output that its raw envelope does not share."""
 
 
-def fingerprint(principal: str, source: str, offer: str, arguments: Mapping[str, Any]) -> str:
-    """Identify "the same call": one principal asking for one offer of a source with equal arguments (hex SHA-256).
+def identity(principal: str, source: str, offer: str, arguments: Mapping[str, Any]) -> str:
+    """Identify what is asked for: by one principal, one offer of a source with equal arguments (hex SHA-256).
 
     Object keys are sorted, so the order a model writes them in does not matter; every value does. Who pays is not in
     it: under a new account an open call is not bought a second time either.
     """
-    text = json.dumps([principal, source, offer, arguments], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _digest([principal, source, offer, arguments])
+
+
+def fingerprint(identity: str, label: str) -> str:
+    """Identify "the same call": an `identity` and, for a copy that is wanted on purpose, a digest of its label."""
+    return f"{identity}.{_digest([identity, label])}" if label else identity
+
+
+def is_copy(fingerprint: str) -> bool:
+    """Whether a label tells this call from others of its identity."""
+    return "." in fingerprint
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 

@@ -36,6 +36,7 @@ from jecp_mcp.tools.own.handlers import ToolDeps
 from jecp_mcp.tools.own.outages import outage_words
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
+from jecp_mcp.tools.publishing.obstacles import Obstacles
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
@@ -192,7 +193,7 @@ async def build(
     if ledger.fault is not None:
         log.error("nothing can be bought: %s; see %s", ledger.fault, start.commands.line("doctor", "--ledger"))
     pins = Pins(start.state / PINS, source.names, settings.catalog, clock, start.commands)
-    registry = ToolRegistry(settings.tools, start.commands)
+    registry = ToolRegistry(settings.tools, start.commands, Obstacles(policy))
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
     if store is None:
@@ -205,7 +206,8 @@ async def build(
         mint=new_call_id,
         keep_bodies_days=settings.ledger.keep_bodies_days,
     )
-    results, wallet = Results(store, settings.artifacts, links), Wallet(calls, policy, clock)
+    results = Results(store, settings.artifacts, links)
+    wallet = Wallet(calls, policy, clock, lambda: credentials.free_calls)
     deps = ToolDeps(
         registry=registry,
         offers=source,

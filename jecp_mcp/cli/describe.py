@@ -43,8 +43,8 @@ def _print(found: Mapping[str, Any], commands: CommandLine) -> None:
 
     limits = Text("yes", rich_output.OK)
     if found.get("affordable") is False:
-        limits = Text(f"no: {found.get('why')} {found.get('limit', '')}".rstrip(), rich_output.FAULT)
-    elif found.get("approval_needed"):
+        limits = Text(f"no: {', '.join(found['blocked_by'])} {found.get('limit', '')}".rstrip(), rich_output.FAULT)
+    elif found.get("blocked_by"):
         limits = Text("yes, when a person has approved it", rich_output.WARNING)
     end = found.get("deprecation", {})
     told: dict[str, Any] = {"tool": found["tool"], "action": found.get("action"), "version": found.get("version")}

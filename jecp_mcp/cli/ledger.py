@@ -140,6 +140,7 @@ async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
 
 def _print(calls: list[dict[str, Any]], given: Start) -> None:
     from jecp_mcp.cli import rich_output
+    from jecp_mcp.mandate.states import FREE
 
     if not calls:
         rich_output.show(rich_output.Facts({"no call yet": given.ledger}))
@@ -151,7 +152,8 @@ def _print(calls: list[dict[str, Any]], given: Start) -> None:
             one["call_id"],
             one["created_at"][:19].replace("T", " "),
             one["tool"],
-            rich_output.state(one["state"]),
+            # As the model's list has it: what was answered for nothing was a purchase.
+            rich_output.state("free" if one["answer"] and one["state"] in FREE else one["state"]),
             one["held_usdc"] if one["held_usdc"] != "0.00" else "",
             _charge(one),
             one["transaction_id"] or "",

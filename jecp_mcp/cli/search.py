@@ -56,7 +56,7 @@ def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
             one["tool"],
             price_of(one),
             " ".join(filter(None, (one.get("caution"), purpose(one.get("summary", ""), one["title"])))),
-            one.get("why", "").replace("_", " ").lower(),
+            ", ".join(one.get("blocked_by", ())).replace("_", " ").lower(),
         )
         for one in found["results"]
     ]

@@ -95,6 +95,22 @@ class Ledger(Grants, Protocol):
         """The call that a reservation with this fingerprint would repeat, or None."""
         ...
 
+    async def open_copies(self, identity: str, *, wait: bool = True) -> Sequence[CallRow]:
+        """The open calls whose fingerprint is `identity` or begins with it and a point, without their bodies.
+
+        Args:
+            wait: whether what this process has queued is written first; else a call that ended just now may still be
+                among them.
+        """
+        ...
+
+    async def copy_number(self, call_id: str) -> int:
+        """Which copy of its call this one is, counted from 1; 0 where there is no such call.
+
+        Those count that were bought or may have been, among the 10,000 calls before it.
+        """
+        ...
+
     def conclude(self, conclusion: Conclusion) -> None:
         """Queue what became of a call; written in the next batch.
 

@@ -6,6 +6,7 @@ in one step with the reservation.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import CapSet, PerCallCap, meters_for, names_of, tightest_per_call
 from jecp_mcp.mandate.codes import DENIED_BY_POLICY, MANDATE_EXPIRED, PER_CALL_LIMIT, PRICE_UNKNOWN
 from jecp_mcp.mandate.records import Meter
-from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.settings.patterns import matches
 
@@ -70,6 +71,11 @@ class Policy:
             raise_limits_in_host=settings.raise_limits_in_host,
         )
 
+    @property
+    def restricts(self) -> bool:
+        """Whether any action may be one that is not bought at all."""
+        return bool(self.deny) or "*" not in self.allow
+
     def permits(self, offer: Offer, tool: str) -> bool:
         """Whether the allow and deny patterns let this action be bought at all; deny wins."""
         names = names_of(offer, tool)
@@ -82,19 +88,44 @@ class Policy:
 
 def forbids(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Refusal | None:
     """Why an offer is not bought at any price, or None. Its payee need not be asked then."""
-    if not policy.permits(offer, tool):
-        return _refuse(
-            DENIED_BY_POLICY,
-            f"The operator's mandate does not allow {offer.key} to be bought.",
-            {"action": offer.key},
+    return next(_prohibitions(policy, offer, tool, now), None)
+
+
+def objections(
+    policy: Policy, offer: Offer, tool: str, quote: Quote, *, now: UnixMs, most_per_call: MicroUSDC
+) -> tuple[Refusal, ...]:
+    """Every reason why the mandate does not let a call be bought, whatever its windows have left; the first one counts.
+
+    Args: as `authorise` has them.
+    """
+    found = [*_prohibitions(policy, offer, tool, now)]
+    cap = _cap(policy, offer, tool, most_per_call)
+    if quote.kind is QuoteKind.UNKNOWN and policy.unknown_price is None:
+        found.append(
+            _refuse(
+                PRICE_UNKNOWN,
+                f"The price of {offer.key} is unknown, and the operator's mandate buys nothing at an unknown price.",
+                {"action": offer.key},
+            )
         )
-    if policy.expires_at is not None and now >= policy.expires_at:
-        return _refuse(
-            MANDATE_EXPIRED,
-            f"The operator's mandate ended at {iso(policy.expires_at)}.",
-            {"expired_at": iso(policy.expires_at)},
+    elif quote.kind is not QuoteKind.UNKNOWN and quote.amount > cap.limit:
+        found.append(
+            _refuse(
+                PER_CALL_LIMIT,
+                f"The price of {format_usdc(quote.amount)} USDC is above the limit of {format_usdc(cap.limit)} USDC "
+                f"for one call ({cap.label}).",
+                {"price": format_usdc(quote.amount), "limit": format_usdc(cap.limit), "cap": cap.label},
+            )
         )
-    return None
+    return tuple(found)
+
+
+def bound(policy: Policy, offer: Offer, tool: str, quote: Quote, most_per_call: MicroUSDC) -> MicroUSDC:
+    """The most that a call comes to which nothing is objected to, micro-USDC: what is held for it."""
+    cap = _cap(policy, offer, tool, most_per_call).limit
+    if quote.kind is QuoteKind.UNKNOWN:
+        return min(policy.unknown_price or ZERO, cap)
+    return cap if quote.kind is QuoteKind.FROM else quote.amount
 
 
 def authorise(
@@ -120,31 +151,33 @@ def authorise(
         session: the process session, for the caps that last as long as it does.
         most_per_call: the most that one call can cost by its rail, micro-USDC.
     """
-    forbidden = forbids(policy, offer, tool, now)
-    if forbidden is not None:
-        return forbidden
-    names = names_of(offer, tool)
-    cap = tightest_per_call(policy.caps, names)
-    if cap is None or cap.limit > most_per_call:
-        cap = PerCallCap(most_per_call, "the protocol's bound on a mandate")
-    if quote.kind is QuoteKind.UNKNOWN:
-        if policy.unknown_price is None:
-            return _refuse(
-                PRICE_UNKNOWN,
-                f"The price of {offer.key} is unknown, and the operator's mandate buys nothing at an unknown price.",
-                {"action": offer.key},
-            )
-        hold = min(policy.unknown_price, cap.limit)
-    elif quote.amount > cap.limit:
-        return _refuse(
-            PER_CALL_LIMIT,
-            f"The price of {format_usdc(quote.amount)} USDC is above the limit of {format_usdc(cap.limit)} USDC "
-            f"for one call ({cap.label}).",
-            {"price": format_usdc(quote.amount), "limit": format_usdc(cap.limit), "cap": cap.label},
+    against = objections(policy, offer, tool, quote, now=now, most_per_call=most_per_call)
+    if against:
+        return against[0]
+    meters = meters_for(policy.caps, names_of(offer, tool), principal, session)
+    return Permit(bound(policy, offer, tool, quote, most_per_call), meters)
+
+
+def _prohibitions(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Iterator[Refusal]:
+    if not policy.permits(offer, tool):
+        yield _refuse(
+            DENIED_BY_POLICY,
+            f"The operator's mandate does not allow {offer.key} to be bought.",
+            {"action": offer.key},
         )
-    else:
-        hold = cap.limit if quote.kind is QuoteKind.FROM else quote.amount
-    return Permit(hold, meters_for(policy.caps, names, principal, session))
+    if policy.expires_at is not None and now >= policy.expires_at:
+        yield _refuse(
+            MANDATE_EXPIRED,
+            f"The operator's mandate ended at {iso(policy.expires_at)}.",
+            {"expired_at": iso(policy.expires_at)},
+        )
+
+
+def _cap(policy: Policy, offer: Offer, tool: str, most_per_call: MicroUSDC) -> PerCallCap:
+    cap = tightest_per_call(policy.caps, names_of(offer, tool))
+    if cap is None or cap.limit > most_per_call:
+        return PerCallCap(most_per_call, "the protocol's bound on a mandate")
+    return cap
 
 
 def _refuse(code: str, cause: str, details: dict[str, Any]) -> Refusal:

@@ -58,6 +58,10 @@ class Queries(Protocol):
 
     def rows(self, limit: int, states: frozenset[State] | None, principal: str | None) -> Sequence[CallRow]: ...
 
+    def open_copies(self, identity: str) -> Sequence[CallRow]: ...
+
+    def copy_number(self, call_id: str) -> int: ...
+
     def excessive(self, limit: int) -> Sequence[CallRow]: ...
 
     def pages(self, after: int, limit: int) -> Sequence[CallRow]: ...
@@ -220,6 +224,12 @@ class StoredLedger(Ledger, Generic[_Q]):
         self, *, limit: int = 100, states: frozenset[State] | None = None, principal: str | None = None
     ) -> Sequence[CallRow]:
         return await self._read(lambda queries: queries.rows(limit, states, principal))
+
+    async def open_copies(self, identity: str, *, wait: bool = True) -> Sequence[CallRow]:
+        return await (self._read if wait else self._query)(lambda queries: queries.open_copies(identity))
+
+    async def copy_number(self, call_id: str) -> int:
+        return await self._query(lambda queries: queries.copy_number(call_id))
 
     async def excessive(self, *, limit: int = 100) -> Sequence[CallRow]:
         return await self._read(lambda queries: queries.excessive(limit))

@@ -23,9 +23,6 @@ INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
 PREPARED_INCOMPLETE: Final = "PREPARED_INCOMPLETE"
 """What was prepared lacks what its merchant says that it needs. Charged: no. Next: agent."""
 
-PRICE_ABOVE_MAXIMUM: Final = "PRICE_ABOVE_MAXIMUM"
-"""The price is above what the agent itself gave as the most. Charged: no. Next: agent."""
-
 CALL_NOT_FOUND: Final = "CALL_NOT_FOUND"
 """Whoever asks has no call of this id. Charged: no. Next: agent."""
 

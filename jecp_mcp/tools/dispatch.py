@@ -11,13 +11,16 @@ from dataclasses import replace
 from typing import Any, Final
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.codes import APPROVAL_REQUIRED, LIMIT_REACHED
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
+from jecp_mcp.errors import LedgerError, MoneyError, PayeeError, ToolFault
+from jecp_mcp.mandate.codes import DENIED_BY_POLICY, MANDATE_EXPIRED, PER_CALL_LIMIT, PRICE_UNKNOWN
 from jecp_mcp.mandate.records import CallRow
+from jecp_mcp.money import MicroUSDC, parse_usdc
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS
 from jecp_mcp.tools.error_results import error_result
@@ -41,15 +44,18 @@ from jecp_mcp.tools.types import ToolCard, ToolResult
 
 log = logging.getLogger(__name__)
 
-
 _PROBLEMS: Final = 8
 _NAME: Final = 80
 _CALL: Final = "jecp_call"
 _PREPARE: Final = "jecp_prepare"
 _EXECUTE: Final = "jecp_execute"
 _REGISTER: Final = "jecp_register"
+_AGAINST: Final = frozenset(
+    {DENIED_BY_POLICY, MANDATE_EXPIRED, PRICE_UNKNOWN, PER_CALL_LIMIT, LIMIT_REACHED, APPROVAL_REQUIRED}
+)
+"""What is refused before anything is sent, where more may stand in the way."""
+_OF_PURCHASES: Final = ("max_usdc", "label")
 _PAYING: Final = frozenset({_CALL, _EXECUTE, PAID_HTTP_EXECUTE})
-
 
 _PROVIDER_FAILED: Final = frozenset(
     {"PROVIDER_ERROR", "PROVIDER_UNREACHABLE", "PROVIDER_UNAVAILABLE", "PROVIDER_TIMEOUT", "PROVIDER_DISCONNECT"}
@@ -157,16 +163,18 @@ class ToolDispatcher:
         found = await self._find(name)
         if isinstance(found, Refusal):
             return self._refuse(name, arguments, found)
-        return await self._buy(found, arguments, caller, (name, arguments))
+        return await self._buy(found, _purchase(found, arguments, {}), caller, (name, arguments))
 
     async def _buy_by_name(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         wanted, inner = arguments["tool"], arguments["arguments"]
         if wanted != _CALL and wanted in self._own.names():
+            if given := [name for name in _OF_PURCHASES if name in arguments]:
+                return self._refuse(_CALL, arguments, _not_for_own(given), target=_CALL)
             return await self._call(wanted, inner, caller)
         found = await self._find(wanted)
         if isinstance(found, Refusal):
             return self._refuse(_CALL, arguments, found)
-        return await self._buy(found, inner, caller, (_CALL, arguments))
+        return await self._buy(found, _purchase(found, inner, arguments), caller, (_CALL, arguments))
 
     async def _find(self, wanted: str) -> PublishedTool | Refusal:
         """What a tool name or an action's key stands for, or why nothing can be bought under it."""
@@ -179,15 +187,17 @@ class ToolDispatcher:
             return _refusal_of(exc)
 
     async def _buy(
-        self, found: PublishedTool, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
+        self, found: PublishedTool, purchase: Purchase, caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
-        problems = self._check(found.name, found.card.input_schema, arguments).problems
+        problems = self._check(found.name, found.card.input_schema, purchase.arguments).problems
         if problems:
+            if (forbidden := self._forbidden(found)) is not None:
+                return await self._conclude(forbidden, found, caller, asked)
             refusal = _invalid_arguments(found.name, problems)
             return self._refuse(*asked, refusal, target=found.name, action=found.action)
-        end = await self._deps.calls.pay(Purchase(found.name, found.action, arguments), caller)
-        return await self._conclude(end, found, caller, asked)
+        end = await self._deps.calls.pay(purchase, caller)
+        return await self._conclude(end, found, caller, asked, purchase.label)
 
     async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Check, lock the price, and say what stands in the way."""
@@ -197,14 +207,26 @@ class ToolDispatcher:
             return self._refuse(_PREPARE, arguments, found)
         problems, left = self._check(found.name, found.card.input_schema, inner)
         if problems:
+            if (forbidden := self._forbidden(found)) is not None:
+                return await self._conclude(forbidden, found, caller, (_PREPARE, arguments))
             return free_result(preparation.invalid_arguments(found, problems))
-        made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
+        purchase = _purchase(found, inner, arguments)
+        made = await self._deps.calls.prepare(purchase, caller)
         if isinstance(made, CallEnd):
-            return await self._conclude(made, found, caller, (_PREPARE, arguments))
+            return await self._conclude(made, found, caller, (_PREPARE, arguments), purchase.label)
         if made.approval is not None:
             preparation.note_question(found.action, made.approval[1].grant_id, self._deps.commands)
-        balance = await self._deps.wallet.balance(caller.principal)
-        return free_result(preparation.summary(found, made, balance, self.page, left, can_ask=caller.can_ask))
+        wallet = self._deps.wallet
+        balance = await wallet.balance(caller.principal)
+        allowed = await wallet.allowance(found.action, found.name, caller.principal, purchase.most)
+        return free_result(
+            preparation.summary(found, made, balance, self.page, left, can_ask=caller.can_ask, allowed=allowed)
+        )
+
+    def _forbidden(self, found: PublishedTool) -> CallEnd | None:
+        """The end of a call that the mandate does not let be bought, whatever its arguments: they need no mending."""
+        against = self._deps.wallet.objections(found.action, found.name)
+        return CallEnd(Charge.NO, offer=found.action, refusal=against[0]) if against else None
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
@@ -217,11 +239,12 @@ class ToolDispatcher:
         found = await self._find(call.key)
         if isinstance(found, Refusal):
             return self._refuse(_PREPARE, {"tool": call.tool, "arguments": call.arguments}, found)
-        end = await self._deps.calls.execute(grant, Purchase(call.tool, found.action, call.arguments), caller)
+        purchase = Purchase(call.tool, found.action, call.arguments, label=call.label)
+        end = await self._deps.calls.execute(grant, purchase, caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
-        anew = {"tool": found.name, "arguments": call.arguments}
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
-        return await self._conclude(end, found, caller, (_PREPARE, anew) if stale else (_EXECUTE, arguments))
+        asked = (_PREPARE, call.as_asked(found.name)) if stale else (_EXECUTE, arguments)
+        return await self._conclude(end, found, caller, asked, call.label)
 
     async def _paid_http_prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         assert self._deps.paid_http is not None, "its tools are offered with it alone"
@@ -236,7 +259,12 @@ class ToolDispatcher:
         return await self._deps.paid_http.result(arguments, caller, self._context, self._own.status)
 
     async def _conclude(
-        self, end: CallEnd, found: PublishedTool | None, caller: Caller, asked: tuple[str, Mapping[str, Any]]
+        self,
+        end: CallEnd,
+        found: PublishedTool | None,
+        caller: Caller,
+        asked: tuple[str, Mapping[str, Any]],
+        label: str = "",
     ) -> ToolResult:
         name, action = (None, None) if found is None else (found.name, found.action)
         if end.answer is not None:
@@ -244,6 +272,8 @@ class ToolDispatcher:
             if found is not None:
                 left = await self._deps.wallet.remaining(end, (found.action, found.name), caller)
                 ending = self._ending(found.action)
+            if label:
+                end = await self._deps.wallet.numbered(end, caller)
             result = await self._deps.results.render(end, caller, ending=ending, remaining=left)
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
@@ -256,7 +286,21 @@ class ToolDispatcher:
             if (code := refusal.details.get("approval_code")) is not None:
                 preparation.note_question(action, str(code), self._deps.commands)
             end = self._since(end, action)
+            if found is not None and refusal.code in _AGAINST:
+                end = await self._with_all_against(end, found, caller, asked)
         return error_result(end, self._context(*asked, target=name, action=action, refusal=end.refusal))
+
+    async def _with_all_against(
+        self, end: CallEnd, found: PublishedTool, caller: Caller, asked: tuple[str, Mapping[str, Any]]
+    ) -> CallEnd:
+        """A refusal with everything that stands in the way, where that is more than what it says: not one by one."""
+        most = _most(asked[1]) if asked[0] in {_CALL, _PREPARE} else None
+        made = await self._deps.wallet.allowance(found.action, found.name, caller.principal, most)
+        assert end.refusal is not None
+        blocked = list(dict.fromkeys([end.refusal.code, *made.get("blocked_by", ())]))
+        if len(blocked) == 1:
+            return end
+        return replace(end, refusal=replace(end.refusal, details={**end.refusal.details, "blocked_by": blocked}))
 
     def _since(self, end: CallEnd, action: Offer) -> CallEnd:
         """A refusal for the same trouble that its source has, with the time since when it has."""
@@ -314,6 +358,27 @@ class ToolDispatcher:
         if action.deprecation is None or action.deprecation.status == "active":
             return None
         return sunset_words(action.deprecation, self._deps.registry.successor(action))
+
+
+def _purchase(found: PublishedTool, arguments: Mapping[str, Any], bounds: Mapping[str, Any]) -> Purchase:
+    """A purchase of a tool's action within what was asked beside its arguments.
+
+    Raises:
+        ToolFault: the most that it may cost is no amount.
+    """
+    return Purchase(found.name, found.action, arguments, _most(bounds), bounds.get("label", ""))
+
+
+def _most(bounds: Mapping[str, Any]) -> MicroUSDC | None:
+    try:
+        return None if "max_usdc" not in bounds else parse_usdc(bounds["max_usdc"])
+    except MoneyError as exc:
+        raise ToolFault(INVALID_ARGUMENTS, f"max_usdc: {exc}. Nothing was charged.") from exc
+
+
+def _not_for_own(given: Sequence[str]) -> Refusal:
+    """What is said of a purchase, said of a tool that buys nothing by itself."""
+    return _invalid_arguments(_CALL, [Problem(f"/{one}", "means nothing where nothing is bought") for one in given])
 
 
 def _refusal_of(fault: ToolFault | PayeeError) -> Refusal:

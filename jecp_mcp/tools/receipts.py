@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.domain.answers import Answer
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.cleaning import provider_of, safe_text
 from jecp_mcp.tools.publishing.links import hub_id
+from jecp_mcp.tools.publishing.pricing import metering
 
 
 def _payee(end: CallEnd) -> str:
@@ -30,6 +32,8 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
         said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
     elif end.charge is Charge.NO:
         said = f"Free: {payee} charged nothing"
+        if (left := _free_call(end)) is not None:
+            said += f". It was a free call; {left} left, for the Hub's own actions only"
     elif end.estimated:
         paid = f"Already paid {payee}{transaction}, not charged again" if end.stored else f"Paid {payee}{transaction}"
         said = f"{paid}; how much cannot be read from its answer, so ${amount} counts as spent"
@@ -38,14 +42,37 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
     elif end.excessive:
         said = f"Paid. {payee} says that it took {_excess(end)}{transaction}"
     else:
-        most = f" (up to ${format_usdc(end.reserved)} was held)" if end.amount < end.reserved else ""
-        said = f"Paid ${amount} to {payee}{most}{transaction}"
+        said = f"Paid ${amount} to {payee}{_metering(end)}{transaction}"
     # A kept answer's balance is that of another day.
     balance = "" if end.stored or end.balance_after is None else f"; balance ${format_usdc(end.balance_after)}"
     if remaining is not None:
         balance += f"; budget left ${format_usdc(remaining)}"
     call = f". Call {end.call_id}" if end.call_id else ""
+    if end.copy is not None:
+        call += f", copy {end.copy} of the same call"
     return f"{said}{balance}{call}."
+
+
+def free_calls_left(answer: Answer) -> int | None:
+    """How many free calls an answer says are left, or None (JECP 01-protocol §4.1)."""
+    left = answer.billing.raw.get("free_calls_remaining")
+    return left if isinstance(left, int) and not isinstance(left, bool) and left >= 0 else None
+
+
+def _free_call(end: CallEnd) -> int | None:
+    """How many free calls are left after one that paid for this; None where none did, or where it is an old answer."""
+    offer = end.offer
+    if end.charge is not Charge.NO or end.stored or end.answer is None or offer is None or offer.payee:
+        return None
+    return free_calls_left(end.answer) if offer.price.amount else None
+
+
+def _metering(end: CallEnd) -> str:
+    """How a price came about that was not known before; "" for one that was."""
+    most = f"up to ${format_usdc(end.reserved)} was held" if end.amount < end.reserved else ""
+    by = f"metered, {metering(end.offer.price)}" if end.offer is not None and end.offer.price.metered else ""
+    words = "; ".join(filter(None, (by, most)))
+    return f" ({words})" if words else ""
 
 
 def _excess(end: CallEnd) -> str:
@@ -60,6 +87,10 @@ def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None) -> dict[str
     """The receipt in structured content, for a model that reads nothing else; amounts are decimal text in USDC."""
     made: dict[str, Any] = {} if end.call_id is None else {"call_id": end.call_id}
     made |= {"charged": end.charge.value, **amount_charged("amount_usdc", end.amount, estimated=end.estimated)}
+    if end.copy is not None:
+        made["copy"] = end.copy
+    if (left := _free_call(end)) is not None:
+        made["free_calls_left"] = left
     if end.held:
         made["held_usdc"] = format_usdc(end.held)
     if remaining is not None:
@@ -77,6 +108,8 @@ def billing(end: CallEnd) -> dict[str, Any]:
     made: dict[str, Any] = {"charged": end.charge.value, **amount, "payee": _payee(end)}
     if end.call_id is not None:
         made["call_id"] = end.call_id
+    if end.copy is not None:
+        made["copy"] = end.copy
     if end.held:
         made["held_usdc"] = format_usdc(end.held)
     if end.charge is Charge.YES and end.amount < end.reserved and not end.estimated:

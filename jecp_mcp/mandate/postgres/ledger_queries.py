@@ -23,7 +23,7 @@ from jecp_mcp.mandate.records import (
     Undelivered,
 )
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
-from jecp_mcp.mandate.sql_conditions import CHARGED, EXCESSIVE, OPEN, WRITTEN_OFF
+from jecp_mcp.mandate.sql_conditions import CAME_TO_NOTHING, CHARGED, COPIES_AMONG, EXCESSIVE, OPEN, WRITTEN_OFF
 from jecp_mcp.mandate.states import HOLDING, State
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ FROM (SELECT DISTINCT owner, rail, account FROM jecp_mcp.call WHERE ended_at IS 
 _FEW = f"""
 SELECT id FROM jecp_mcp.call WHERE ended_at IS NULL UNION ALL SELECT id FROM jecp_mcp.call WHERE {WRITTEN_OFF}
 """  # noqa: S608 a constant
+_COPY = "(c.fingerprint = %s OR starts_with(c.fingerprint, %s))"
 _WAITING = "state = 'asked' AND kind IN ('approval', 'limit') AND expires_at > %s"
 _NOW = "greatest(jecp_mcp.now_ms(), jecp_mcp.last_at())"
 """The ledger's instant: where the clock went back, time stands still."""
@@ -155,6 +156,25 @@ class LedgerQueries:
             where.append("c.principal = %s")
         chosen = f"WHERE {' AND '.join(where)}" if where else ""
         return self._list(f"{chosen} ORDER BY c.id DESC LIMIT %s", *values, limit)
+
+    def open_copies(self, identity: str) -> list[CallRow]:
+        # Few calls have not ended: begin with them. Texts are compared by a language here, so no range will do.
+        few = "c.id IN (SELECT id FROM jecp_mcp.call WHERE ended_at IS NULL)"
+        return self._list(f"WHERE {few} AND c.{OPEN} AND {_COPY}", identity, f"{identity}.")
+
+    def copy_number(self, call_id: str) -> int:
+        asked = "SELECT id, fingerprint FROM jecp_mcp.call WHERE call_id = %s"
+        own = self._connection.query(asked, (call_id,)) if storable(call_id) else []
+        if not own:
+            return 0
+        ((number, fingerprint),) = own
+        identity = fingerprint.partition(".")[0]
+        where = f"c.id < %s AND c.id >= %s AND {_COPY} AND NOT ({CAME_TO_NOTHING})"
+        ((before,),) = self._connection.query(
+            f"SELECT count(*) FROM jecp_mcp.call AS c WHERE {where}",  # noqa: S608 a constant
+            (number, number - COPIES_AMONG, identity, f"{identity}."),
+        )
+        return 1 + int(before)
 
     def excessive(self, limit: int) -> list[CallRow]:
         where = f"WHERE c.{EXCESSIVE} AND left(coalesce(c.evidence, ''), %s) <> %s"

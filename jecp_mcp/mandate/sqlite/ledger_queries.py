@@ -20,7 +20,7 @@ from jecp_mcp.mandate.records import (
     Undelivered,
 )
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
-from jecp_mcp.mandate.sql_conditions import CHARGED, EXCESSIVE, OPEN, WRITTEN_OFF
+from jecp_mcp.mandate.sql_conditions import CAME_TO_NOTHING, CHARGED, COPIES_AMONG, EXCESSIVE, OPEN, WRITTEN_OFF
 from jecp_mcp.mandate.sqlite.schema import KEPT, UNENDED
 from jecp_mcp.mandate.sqlite.store import READ_GRANT
 from jecp_mcp.mandate.states import HOLDING, State
@@ -116,6 +116,20 @@ class LedgerQueries:
             where.append("c.principal = ?")
         chosen = f"WHERE {' AND '.join(where)}" if where else ""
         return self._list(f"{chosen} ORDER BY c.id DESC LIMIT ?", *values, limit)
+
+    def open_copies(self, identity: str) -> list[CallRow]:
+        # The point is the sign before the slash.
+        return self._list(f"WHERE c.fingerprint >= ? AND c.fingerprint < ? AND {OPEN}", identity, f"{identity}/")
+
+    def copy_number(self, call_id: str) -> int:
+        own = self._connection.execute("SELECT id, fingerprint FROM call WHERE call_id = ?", (call_id,)).get
+        if own is None:
+            return 0
+        number, fingerprint = own
+        identity = fingerprint.partition(".")[0]
+        where = f"id < ? AND id >= ? AND fingerprint >= ? AND fingerprint < ? AND NOT ({CAME_TO_NOTHING})"
+        asked = (number, number - COPIES_AMONG, identity, f"{identity}/")
+        return 1 + int(self._connection.execute(f"SELECT count(*) FROM call WHERE {where}", asked).get)  # noqa: S608 a constant
 
     def excessive(self, limit: int) -> list[CallRow]:
         unruled = "substr(coalesce(c.evidence, ''), 1, ?) <> ?"

@@ -12,7 +12,15 @@ from typing import Any, Final
 
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS
-from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, LACKING, action_of, ask_operator, next_action, retry
+from jecp_mcp.tools.next_actions.builders import (
+    DO_NOT_INVENT,
+    LACKING,
+    action_of,
+    ask_operator,
+    next_action,
+    other_merchant,
+    retry,
+)
 from jecp_mcp.tools.next_actions.case import Case
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
@@ -25,6 +33,14 @@ _WORD: Final = re.compile(r"[^\W_]+")
 def within_call_limit(case: Case) -> NextAction:
     """A price above the cap for one call: something that costs less."""
     most = case.refusal.details.get("limit")
+    return cheaper(case, most if isinstance(most, str) else None)
+
+
+def within_maximum(case: Case) -> NextAction:
+    """A price above what the agent itself gave as the most: something that costs less, where that can be searched."""
+    most = case.refusal.details.get("max_usdc")
+    if case.context.target is None:
+        return other_merchant(case)
     return cheaper(case, most if isinstance(most, str) else None)
 
 

@@ -109,7 +109,7 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         rail_codes.PAYMENT_IN_DOUBT: "check_status",
         rail_codes.PAYMENT_NEVER_TAKEN: "prepare",
         tool_codes.PREPARED_INCOMPLETE: "revise_request",
-        tool_codes.PRICE_ABOVE_MAXIMUM: "stop",
+        call_codes.PRICE_ABOVE_MAXIMUM: "stop",
     }
 )
 """The type for a code when the Hub gave no next_action, where the protocol pairs none or a better one is known.
@@ -150,7 +150,7 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         rail_codes.PAYMENT_NOT_POSSIBLE: builders.other_merchant,
         rail_codes.PAYMENT_NEVER_TAKEN: builders.prepare_once_more,
         tool_codes.PREPARED_INCOMPLETE: builders.revise_request,
-        tool_codes.PRICE_ABOVE_MAXIMUM: builders.other_merchant,
+        call_codes.PRICE_ABOVE_MAXIMUM: catalog_lookups.within_maximum,
         "CAPABILITY_DEPRECATED": catalog_lookups.successor,
         "ACTION_NOT_FOUND": catalog_lookups.gone_action,
         "PROVENANCE_MISMATCH": builders.check_clock,

@@ -79,9 +79,12 @@ async def search(
         needed = action.input_schema.get("required")
         if isinstance(needed, list) and needed:
             made["needs"] = [clean(str(one), _NAME, one_line=True) for one in needed[:_MOST_NEEDED]]
-        # What can be bought, as most can, costs the model no tokens.
-        entries.append(made if allowed == {"affordable": True} else made | allowed)
-    entries.sort(key=lambda entry: entry.get("why") == DENIED_BY_POLICY)
+        if not action.price.kind.exact:
+            made["price"] = price_words(action, wallet.most(action, name))
+        # What stands in the way comes first, and nothing where nothing does, as mostly: that costs the model no tokens.
+        against: dict[str, Any] = {key: allowed[key] for key in ("blocked_by", "limit", "free_call") if key in allowed}
+        entries.append({"tool": made.pop("tool"), **against, **made})
+    entries.sort(key=lambda entry: DENIED_BY_POLICY in entry.get("blocked_by", ()))
     aside = [_set_aside(registry, action) for action, name in names if name is None][:_MOST_ASIDE]
     answer: dict[str, Any] = {"results": entries}
     if aside:
@@ -102,15 +105,25 @@ async def search(
     return answer
 
 
-def description(on_shelf: PublishedTool, warning: str | None, left: Sequence[str] = ()) -> dict[str, Any]:
-    """One action as ``jecp_describe`` shows it, without what the limits say.
+def description(
+    on_shelf: PublishedTool,
+    warning: str | None,
+    left: Sequence[str] = (),
+    *,
+    allowed: Mapping[str, Any],
+    most: MicroUSDC,
+) -> dict[str, Any]:
+    """One action as ``jecp_describe`` shows it.
 
     Args:
         left: what of its schema cannot be checked, beyond what its card says.
+        allowed: whether it could be bought now, as `Wallet.allowance` says it.
+        most: what would be held for a call, micro-USDC.
     """
     action = on_shelf.action
     made = _entry(action, on_shelf.name, warning)
-    made["price"] = price_words(action)
+    made = {"tool": made.pop("tool"), **allowed, **made}
+    made["price"] = price_words(action, most)
     made["action"] = clean(action.key, 200, one_line=True)
     if action.version:
         made["version"] = clean(action.version, 40, one_line=True)

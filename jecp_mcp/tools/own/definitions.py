@@ -25,6 +25,8 @@ def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
 
 
 _TOOL = {"type": "string", "minLength": 1, "maxLength": 300}
+_MOST = {"type": "string", "maxLength": 20}
+_LABEL = {"type": "string", "minLength": 1, "maxLength": 64}
 
 _CARDS: Final = (
     ToolCard(
@@ -32,7 +34,12 @@ _CARDS: Final = (
         title="Buy a call",
         description="Buy one call of any action found with jecp_search. Costs its price; failed calls are free.",
         input_schema=_object(
-            {"tool": {**_TOOL, "description": "Name from jecp_search."}, "arguments": {"type": "object"}},
+            {
+                "tool": {**_TOOL, "description": "Name from jecp_search."},
+                "arguments": {"type": "object"},
+                "max_usdc": {**_MOST, "description": 'The most it may cost, such as "0.03"; lowers limits only.'},
+                "label": {**_LABEL, "description": "Buys one more copy of an identical call, on purpose."},
+            },
             "tool",
             "arguments",
         ),
@@ -70,7 +77,9 @@ _CARDS: Final = (
         name="jecp_prepare",
         title="Prepare a call",
         description="Free. Check a call and lock its price: limits, balance, issues. Then jecp_execute buys it.",
-        input_schema=_object({"tool": _TOOL, "arguments": {"type": "object"}}, "tool", "arguments"),
+        input_schema=_object(
+            {"tool": _TOOL, "arguments": {"type": "object"}, "max_usdc": _MOST, "label": _LABEL}, "tool", "arguments"
+        ),
     ),
     ToolCard(
         name="jecp_refund",
@@ -168,7 +177,7 @@ _PAID_HTTP_CARDS: Final = (
                     "items": {"type": "object"},
                     "description": "What you know of its input: {in: body|query|path, name, type, required}.",
                 },
-                "max_usdc": {"type": "string", "maxLength": 20, "description": "Refuse a higher price."},
+                "max_usdc": {**_MOST, "description": "Refuse a higher price."},
                 "replaces": {"type": "string", "maxLength": 64, "description": "The prepared_id that this revises."},
             },
             "url",

@@ -10,6 +10,7 @@ from jecp_mcp import jsontext
 from jecp_mcp.calls.codes import CALL_OVER
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
+from jecp_mcp.calls.stored import is_copy
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.clock import Clock
@@ -148,12 +149,16 @@ class OwnTools:
         await self._deps.offers.look_again()
         on_shelf = await self._lookup.find(tool)
         left = self._check.left(on_shelf.name, on_shelf.card.input_schema)
-        made = browse.description(on_shelf, self._deps.registry.warning(on_shelf.action), left)
+        action, wallet = on_shelf.action, self._deps.wallet
+        allowed = await wallet.allowance(action, on_shelf.name, caller.principal)
+        most = wallet.most(action, on_shelf.name)
+        warning = self._deps.registry.warning(action)
+        made = browse.description(on_shelf, warning, left, allowed=allowed, most=most)
         self._mark([made], caller)
-        away = [one for one in self._deps.offers.outages if one.source == on_shelf.action.source]
+        away = [one for one in self._deps.offers.outages if one.source == action.source]
         if away:
             made["unreachable"] = outage_notices(away)
-        return made | await self._deps.wallet.allowance(on_shelf.action, on_shelf.name, caller.principal)
+        return made
 
     async def wallet(self, principal: Principal) -> dict[str, Any]:
         """The wallet and its limits, and where nothing can be bought because a source is away.
@@ -193,6 +198,8 @@ class OwnTools:
         if end.answer is not None:
             bought = offer or action or _offer_of(row)
             end = replace(end, offer=bought, stored=True)
+            if is_copy(row.fingerprint):
+                end = await self._deps.wallet.numbered(end, caller)
             left = await self._deps.wallet.remaining(end, (bought, row.tool), caller)
             result = await self._deps.results.render(end, caller, remaining=left)
             if await caller.listening():

@@ -20,7 +20,7 @@ from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import MoneyError, ToolFault, WireError
 from jecp_mcp.mandate.grants import Grant, GrantState
-from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
+from jecp_mcp.money import format_usdc, parse_usdc
 from jecp_mcp.rails.codes import INVALID_REQUEST
 from jecp_mcp.rails.x402.hints import find_issues, with_known
 from jecp_mcp.rails.x402.payload import Terms
@@ -29,7 +29,7 @@ from jecp_mcp.rails.x402.request import PaidRequest, listed_by, read_request
 from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.settings.merchants import PAID_HTTP
-from jecp_mcp.tools.codes import INVALID_ARGUMENTS, PREPARED_INCOMPLETE, PRICE_ABOVE_MAXIMUM
+from jecp_mcp.tools.codes import INVALID_ARGUMENTS, PREPARED_INCOMPLETE
 from jecp_mcp.tools.error_results import error_result, next_action_object
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
@@ -93,14 +93,12 @@ class PaidHttpTools:
             raise ToolFault(INVALID_ARGUMENTS, f"max_usdc: {exc}. Nothing was charged.") from exc
         if listed_by(self._settings.merchants, request.place) is None:
             return _refuse(not_listed(), context(*asked))
-        made = await self._calls.prepare(Purchase(PAID_HTTP_EXECUTE, request.offer, request.arguments), caller)
+        purchase = Purchase(PAID_HTTP_EXECUTE, request.offer, request.arguments, most)
+        made = await self._calls.prepare(purchase, caller)
         if isinstance(made, CallEnd):
             return await self._concluded(replace(made, offer=request.offer), caller, context(*asked))
         if "replaces" in arguments and arguments["replaces"] != made.grant.grant_id:
             await self._calls.withdraw(arguments["replaces"], caller.principal)
-        if most is not None and made.call.hold > most:
-            await self._calls.withdraw(made.grant.grant_id, caller.principal)
-            return _refuse(_above(made.call.hold, most), context(*asked))
         if made.approval is not None:
             preparation.note_question(request.offer, made.approval[1].grant_id, self._commands)
         step = _next(made, context(*asked).page, can_ask=caller.can_ask)
@@ -268,15 +266,6 @@ def _incomplete(issues: Sequence[Mapping[str, Any]]) -> Refusal:
         PREPARED_INCOMPLETE,
         "The request lacks what the merchant says that it needs, so it was not paid for. Nothing was charged.",
         details={"validation_issues": [dict(one) for one in issues]},
-        source="bridge",
-    )
-
-
-def _above(price: MicroUSDC, most: MicroUSDC) -> Refusal:
-    return Refusal(
-        PRICE_ABOVE_MAXIMUM,
-        f"It costs {format_usdc(price)} USDC, above the {format_usdc(most)} you gave as the most. Nothing was charged.",
-        details={"price_usdc": format_usdc(price), "max_usdc": format_usdc(most)},
         source="bridge",
     )
 

@@ -12,6 +12,7 @@ from jecp_mcp.calls.prepared import Preparation
 from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import QuoteKind
+from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.mandate.records import MeterReading
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.settings.command_lines import CommandLine
@@ -19,7 +20,9 @@ from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
 from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, address_of, topup_amount
 from jecp_mcp.tools.next_actions.human_approval import only_the_user
+from jecp_mcp.tools.own.wallet import TIER_MISSING
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
+from jecp_mcp.tools.publishing.pricing import price_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.schemas.arguments import Problem
 from jecp_mcp.tools.types import NextAction
@@ -59,6 +62,7 @@ def summary(
     left: Sequence[str] = (),
     *,
     can_ask: bool = False,
+    allowed: Mapping[str, Any] = NOTHING,
 ) -> dict[str, Any]:
     """A prepared call as the model sees it; amounts are decimal text in USDC.
 
@@ -69,22 +73,31 @@ def summary(
         page: where a person can answer in a browser, None where there is no such page.
         left: what could not be checked in these arguments, beyond what the tool's card says.
         can_ask: whether a person can be asked within the call that executes it.
+        allowed: whether it could be bought now, as `Wallet.allowance` says it.
     """
     call, grant = made.call, made.grant
-    issues = standing_issues(made, _low_balance(call.quote.least(call.hold), balance))
+    free = allowed.get("free_call")
+    balance = balance if free is None else None
+    low_balance = _low_balance(call.quote.least(call.hold), balance)
+    issues = [*standing_issues(made, low_balance), *_missing_tier(found.action, allowed)]
+    blocked = list(dict.fromkeys(one["code"] for one in issues))
     issues += [*_deprecation(found.action), *_left_to_hub([*found.card.left_to_hub, *left])]
     told: dict[str, Any] = {
         "prepared_id": grant.grant_id,
         "tool": found.name,
+        **({"blocked_by": blocked} if blocked else {}),
         "price_usdc": None if call.quote.kind is QuoteKind.UNKNOWN else format_usdc(call.quote.amount),
         "at_most_usdc": format_usdc(call.hold),
+        **({} if call.quote.kind.exact else {"price": price_words(found.action, call.hold)}),
+        **({} if free is None else {"free_call": free}),
         "expires_at": iso(grant.expires_at),
         "provider": _provider_facts(found.action),
     }
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = next_action_object(_next(found, made, balance, page, can_ask=can_ask))
+    tier = clean(found.action.tier, 20, one_line=True) if TIER_MISSING in blocked else None
+    told["next_action"] = next_action_object(_next(found, made, balance, page, can_ask=can_ask, tier=tier))
     return told
 
 
@@ -94,9 +107,17 @@ def standing_issues(made: Preparation, low_balance: Sequence[Issue] = ()) -> lis
 
 
 def _next(
-    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, *, can_ask: bool
+    found: PublishedTool,
+    made: Preparation,
+    balance: MicroUSDC | None,
+    page: str | None,
+    *,
+    can_ask: bool,
+    tier: str | None,
 ) -> NextAction:
     execute = ("jecp_execute", {"prepared_id": made.grant.grant_id})
+    if tier is not None:
+        return NextAction("earn_trust", "human", f"Tell the user: this needs trust tier {tier}. Stop here.", "bridge")
     if made.approval is not None and not can_ask:
         return ask_outside(made, page)
     never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
@@ -193,6 +214,13 @@ def _low_balance(needed: MicroUSDC | None, balance: MicroUSDC | None) -> list[Is
         return []
     text = f"The wallet was last known to hold {format_usdc(balance)} USDC, less than the price."
     return [_issue("INSUFFICIENT_BALANCE", text, location="wallet")]
+
+
+def _missing_tier(action: Offer, allowed: Mapping[str, Any]) -> list[Issue]:
+    if TIER_MISSING not in allowed.get("blocked_by", ()):
+        return []
+    text = f"It needs trust tier {clean(action.tier, 20, one_line=True)}, and the agent's is lower."
+    return [_issue(TIER_MISSING, text, location="account")]
 
 
 def _approval(made: Preparation) -> list[Issue]:

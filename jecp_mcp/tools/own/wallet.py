@@ -6,29 +6,34 @@ No Hub has an endpoint for an agent's standing: balance, trust tier and free cal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.codes import LIMIT_REACHED
+from jecp_mcp.calls.codes import APPROVAL_REQUIRED, LIMIT_REACHED
 from jecp_mcp.calls.ends import charge_of, kept_answer
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.calls.reader import Reader
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.purchases import LOCAL, Principal
+from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.policy import Permit, Policy, authorise
+from jecp_mcp.mandate.caps import meters_for, names_of
+from jecp_mcp.mandate.policy import Policy, bound, objections
 from jecp_mcp.mandate.records import CallRow, MeterReading
-from jecp_mcp.mandate.states import CHARGED, HOLDING, OPEN
+from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, OPEN
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.links import hub_id
+from jecp_mcp.tools.receipts import free_calls_left
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
+
+TIER_MISSING: Final = "INSUFFICIENT_TRUST"
+"""The Hub's code for a trust tier that is too low."""
 
 _ROWS: Final = 100
 """How far back the agent's standing is looked for, in calls."""
@@ -46,8 +51,12 @@ _HOLDS: Final = 10
 class Wallet:
     """Reads the books; changes nothing."""
 
-    def __init__(self, calls: Calls, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self, calls: Calls, policy: Policy, clock: Clock, free_calls: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """Read the books of `calls`; `free_calls` are those that came with a registration in this process."""
         self._calls = calls
+        self._free_calls = free_calls
         self._policy = policy
         self._clock = clock
 
@@ -120,52 +129,113 @@ class Wallet:
             return None
         return min((_left(one) for one in readings), default=None)
 
-    async def allowance(self, action: Offer, tool: str, principal: Principal) -> dict[str, Any]:
-        """Whether the limits would let this action be bought now: ``{"affordable": …}``, with ``why`` when not.
+    async def numbered(self, end: CallEnd, caller: Caller) -> CallEnd:
+        """The end of a call that a label tells from others, with its number among the copies where that is known.
 
-        A caps check without a reservation: what other calls take in the meantime is not in it.
+        It does not wait for the ledger for long either.
         """
-        (made,) = await self.allowances([(action, tool)], principal)
+        try:
+            with anyio.fail_after(_PATIENCE_SECONDS):
+                return await self._calls.reader(caller.principal).numbered(end)
+        except (LedgerError, TimeoutError):
+            return end
+
+    async def allowance(
+        self, action: Offer, tool: str, principal: Principal, most: MicroUSDC | None = None
+    ) -> dict[str, Any]:
+        """Whether this action could be bought now: ``{"affordable": …}``, with ``blocked_by``, everything against it.
+
+        What takes no more than a person's approval is affordable. ``free_call`` says that a free call would pay for it.
+        A caps check without a reservation: what other calls take in the meantime is not in it.
+
+        Args:
+            most: what the call may cost at most by the model's own word, micro-USDC.
+        """
+        (made,) = await self.allowances([(action, tool)], principal, most)
         return made
 
-    async def allowances(self, bought: Sequence[tuple[Offer, str]], principal: Principal) -> list[dict[str, Any]]:
+    async def allowances(
+        self, bought: Sequence[tuple[Offer, str]], principal: Principal, most: MicroUSDC | None = None
+    ) -> list[dict[str, Any]]:
         """`allowance` for several actions, each with its tool's name; the books are read once."""
         try:
             reader = self._calls.reader(principal)
             readings = {one.meter.label: one for one in await reader.windows()}
             known = await _balance(reader)
+            status = await self._status(reader) if any(one.tier_rank or not one.payee for one, _ in bought) else {}
         except LedgerError as exc:
-            return [{"affordable": False, "why": refusals.ledger_trouble(exc).code} for _ in bought]
-        return [self._allowance(self._permit(*one, principal), readings, known) for one in bought]
+            return [{"affordable": False, "blocked_by": [refusals.ledger_trouble(exc).code]} for _ in bought]
+        balance = None if known is None else known[0]
+        return [self._allowance(*one, principal, readings, balance, status, most) for one in bought]
 
     def _allowance(
-        self, permit: Permit | Refusal, readings: Mapping[str, MeterReading], known: tuple[MicroUSDC, int] | None
+        self,
+        action: Offer,
+        tool: str,
+        principal: Principal,
+        readings: Mapping[str, MeterReading],
+        balance: MicroUSDC | None,
+        status: Mapping[str, Any],
+        most: MicroUSDC | None,
     ) -> dict[str, Any]:
-        if isinstance(permit, Refusal):
-            return {"affordable": False, "why": permit.code}
-        for meter in permit.meters:
-            read = readings.get(meter.label)
-            if read is not None and read.used + permit.hold > read.meter.limit:
-                return {"affordable": False, "why": LIMIT_REACHED, "limit": meter.label}
-        if known is not None and known[0] < permit.hold:
-            return {"affordable": False, "why": "INSUFFICIENT_BALANCE"}
-        return {"affordable": True} | ({"approval_needed": True} if self._policy.needs_approval(permit.hold) else {})
+        quote, hold = action.listed, self.most(action, tool)
+        hold = hold if most is None else min(hold, most)
+        least = quote.least(hold)
+        blocked = [one.code for one in self.objections(action, tool)]
+        tier = status.get("trust_tier")
+        if tier is not None and TIERS.index(tier) < action.tier_rank:
+            blocked.append(TIER_MISSING)
+        meters = meters_for(self._policy.caps, names_of(action, tool), principal, "")
+        read = [readings[meter.label] for meter in meters if meter.label in readings]
+        full = next((one.meter.label for one in read if one.used + least > one.meter.limit), None)
+        if full is not None:
+            blocked.append(LIMIT_REACHED)
+        free = free_call_words(action, status.get("free_calls_remaining"))
+        if free is None and balance is not None and balance < least:
+            blocked.append("INSUFFICIENT_BALANCE")
+        made: dict[str, Any] = {"affordable": not blocked}
+        if self._policy.needs_approval(hold):
+            blocked.append(APPROVAL_REQUIRED)
+        if blocked:
+            made["blocked_by"] = blocked
+        if full is not None:
+            made["limit"] = full
+        return made if free is None else made | {"free_call": free}
 
-    def permits(self, action: Offer, tool: str) -> bool:
-        """Whether the mandate lets this action be bought without asking anybody, as long as its windows have room."""
-        return isinstance(self._permit(action, tool, LOCAL), Permit)
-
-    def _permit(self, action: Offer, tool: str, principal: Principal) -> Permit | Refusal:
-        return authorise(
+    def objections(self, action: Offer, tool: str) -> tuple[Refusal, ...]:
+        """Everything that the mandate has against an action, whatever its windows have left."""
+        return objections(
             self._policy,
             action,
             tool,
             action.listed,
             now=self._clock.now(),
-            principal=principal,
-            session="",
             most_per_call=self._calls.most_per_call(action),
         )
+
+    def most(self, action: Offer, tool: str) -> MicroUSDC:
+        """What would be held for a call of an action, micro-USDC."""
+        return bound(self._policy, action, tool, action.listed, self._calls.most_per_call(action))
+
+    async def _status(self, reader: Reader) -> dict[str, Any]:
+        rows = [row for row in await reader.latest(limit=_ROWS) if reader.paid_here(row)]
+        first = {} if rows or (free := self._free_calls()) is None else {"free_calls_remaining": free}
+        return first | await _account_status(reader, rows)
+
+    def permits(self, action: Offer, tool: str) -> bool:
+        """Whether the mandate lets this action be bought without asking anybody, as long as its windows have room."""
+        return not self.objections(action, tool)
+
+
+def free_call_words(action: Offer, left: int | None) -> str | None:
+    """That a call would be one of the Hub's free ones, how many are left, and for what they count; None where not.
+
+    They pay for the Hub's own actions alone (JECP 01-protocol §4.1), and before the wallet does.
+    """
+    if not left or action.payee or action.price.amount == 0:
+        return None
+    calls = "1 free call is" if left == 1 else f"{left} free calls are"
+    return f"This call is free: {calls} left, for the Hub's own actions only."
 
 
 async def _account_status(reader: Reader, rows: Sequence[CallRow]) -> dict[str, Any]:
@@ -179,8 +249,8 @@ async def _account_status(reader: Reader, rows: Sequence[CallRow]) -> dict[str, 
         answer = None if row is None else kept_answer(row)
         if answer is None:
             continue
-        free = answer.billing.raw.get("free_calls_remaining")
-        if isinstance(free, int) and not isinstance(free, bool) and free >= 0:
+        free = free_calls_left(answer)
+        if free is not None:
             made.setdefault("free_calls_remaining", free)
         if answer.standing in TIERS:
             made.setdefault("trust_tier", answer.standing)
@@ -215,7 +285,8 @@ def call_summary(row: CallRow) -> dict[str, Any]:
     made: dict[str, Any] = {
         "call_id": row.call_id,
         "tool": row.tool,
-        "state": row.state.value,
+        # What was answered for nothing was a purchase: it only cost nothing.
+        "state": "free" if row.state in FREE and row.answered else row.state.value,
         "created_at": iso(row.created_at),
     }
     made["charged"] = charge_of(row).value

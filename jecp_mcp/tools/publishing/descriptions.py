@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from jecp_mcp.domain.offers import Offer
+from jecp_mcp.money import MicroUSDC
 from jecp_mcp.tools.publishing.cleaning import (
     TITLE_LENGTH,
     clean,
@@ -23,15 +24,26 @@ _QUOTES: Final = str.maketrans({"«": '"', "»": '"'})
 _MOST_LOST: Final = 4
 
 
-def describe(action: Offer, warning: str | None = None, successor: str | None = None, lost: Sequence[str] = ()) -> str:
+def describe(
+    action: Offer,
+    warning: str | None = None,
+    successor: str | None = None,
+    lost: Sequence[str] = (),
+    *,
+    against: str = "",
+    most: MicroUSDC | None = None,
+) -> str:
     """What the model reads about an action: our own line first, then the provider's words, bounded and marked.
 
     Args:
         warning: a sentence of ours that must not be missed.
         successor: the tool that takes its place.
         lost: what of the provider's schema the published one does not say.
+        against: what keeps it from being bought, or bought at once: the first words.
+        most: the most that a call can come to, micro-USDC.
     """
-    lines = [f"{price_words(action)}. {_origin_words(action)}"]
+    tier = f"Needs trust tier {clean(action.tier, TITLE_LENGTH, one_line=True)}. " if action.tier_rank else ""
+    lines = [f"{against}{tier}{price_words(action, most)}. {_origin_words(action)}"]
     if warning is not None:
         lines.append(warning)
     if action.deprecation is not None and action.deprecation.status != "active":
@@ -46,7 +58,5 @@ def describe(action: Offer, warning: str | None = None, successor: str | None = 
 
 def _origin_words(action: Offer) -> str:
     version = clean(action.version, TITLE_LENGTH, one_line=True)
-    tier = clean(action.tier, TITLE_LENGTH, one_line=True)
-    needs = f" Needs trust tier {tier}." if action.tier_rank else ""
     streams = " Streams progress." if action.streaming else ""
-    return f"Provider: {provider_of(action)}{f', version {version}' if version else ''}.{needs}{streams}"
+    return f"Provider: {provider_of(action)}{f', version {version}' if version else ''}.{streams}"

@@ -31,6 +31,7 @@ from jecp_mcp.tools.publishing.cleaning import (
 from jecp_mcp.tools.publishing.descriptions import describe
 from jecp_mcp.tools.publishing.host_profiles import name_lengths
 from jecp_mcp.tools.publishing.naming import Collision, Names, notations, split_version
+from jecp_mcp.tools.publishing.obstacles import Obstacles
 from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.tools.types import ToolCard
 
@@ -63,9 +64,18 @@ class ToolRegistry:
         quarantined: actions set aside, by key or as far as they had one, with the reason.
     """
 
-    def __init__(self, settings: ToolSettings, commands: CommandLine = PLAIN) -> None:
-        """Hold no tool yet; `commands` is what the operator is told to run."""
+    def __init__(
+        self, settings: ToolSettings, commands: CommandLine = PLAIN, obstacles: Obstacles | None = None
+    ) -> None:
+        """Hold no tool yet.
+
+        Args:
+            settings: which actions are published, and how.
+            commands: what the operator is told to run.
+            obstacles: what the mandate has against an action; what it denies is found, and not published.
+        """
         self._settings = settings
+        self._obstacles = obstacles
         self._listing = commands.line("catalog")
         self._given = Names(name_lengths(settings))
         self._unnamed: Mapping[str, Offer] | None = None
@@ -99,7 +109,7 @@ class ToolRegistry:
             and (action.deprecation is None or action.deprecation.successor is None)
             and marks.get(action.payee) == vetting.marks.get(action.payee)
         }
-        sold = on_sale(catalog.actions)
+        sold = self._permitted(on_sale(catalog.actions))
         self.mode = self._mode_for(len(sold))
         chosen = sold if self.mode == "direct" else self._pinned_keys(sold)
         made = [self._make(catalog.actions[key]) for key in chosen]
@@ -203,6 +213,13 @@ class ToolRegistry:
                 return self._names().name(found.key)
         return None
 
+    def _permitted(self, keys: list[str]) -> list[str]:
+        """Those that may be bought at all; a catalog of which everything may is not looked at."""
+        obstacles, names = self._obstacles, self._names
+        if obstacles is None or not obstacles.any_denied:
+            return keys
+        return [key for key in keys if obstacles.permits(self._actions[key], names().name(key) or key)]
+
     def _names(self) -> Names:
         """The current catalog's names; made when first needed, which a start that only publishes our own does not."""
         if self._unnamed is not None:
@@ -238,14 +255,16 @@ class ToolRegistry:
         name = self._names().name(action.key)
         made: PublishedTool | Unfit = Unfit("the action has no name")
         if name is not None:
-            made = _publish(name, action, self.warning(action), self.successor(action))
+            made = _publish(name, action, self.warning(action), self.successor(action), self._obstacles)
         self._tools[action.key] = (action, made)
         if isinstance(made, Unfit):
             log.warning("%s is not published: %s", clean(action.key, TITLE_LENGTH, one_line=True), made.reason)
         return made
 
 
-def _publish(name: str, action: Offer, warning: str | None, successor: str | None) -> PublishedTool | Unfit:
+def _publish(
+    name: str, action: Offer, warning: str | None, successor: str | None, obstacles: Obstacles | None
+) -> PublishedTool | Unfit:
     if "input_schema" in action.extra and action.extra["input_schema"] is not True:
         return Unfit("the input schema is not an object")
     fitted = fit(action.input_schema)
@@ -254,7 +273,14 @@ def _publish(name: str, action: Offer, warning: str | None, successor: str | Non
     effects = action.side_effects
     card = ToolCard(
         name=name,
-        description=describe(action, warning, successor, fitted.lost),
+        description=describe(
+            action,
+            warning,
+            successor,
+            fitted.lost,
+            against="" if obstacles is None else obstacles.words(action, name),
+            most=None if obstacles is None else obstacles.most(action, name),
+        ),
         input_schema=fitted.schema,
         title=title_of(action),
         # Hosts run read-only tools without asking; that an action changes nothing is only its provider's word.

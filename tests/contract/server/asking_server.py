@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 
 from jecp_mcp.calls.ports import Caller, Decision, Question, Reply
-from jecp_mcp.calls.stored import fingerprint
+from jecp_mcp.calls.stored import identity
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.server import elicitation, transports
@@ -61,7 +61,7 @@ class AskingDispatcher(ToolDispatcher):
         return free_result({"replies": said, "bought": self.bought, "links": self.links})
 
     def question(self, because: str, arguments: Mapping[str, Any]) -> Question:
-        key = fingerprint("local", "hub agent", "docs/invoice:render", arguments)
+        key = identity("local", "hub agent", "docs/invoice:render", arguments)
         return Question(
             "local",
             "docs",

@@ -31,6 +31,7 @@ from jecp_mcp.tools.own.handlers import ToolDeps
 from jecp_mcp.tools.own.registration import RegisteredAccount
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
+from jecp_mcp.tools.publishing.obstacles import Obstacles
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
@@ -223,12 +224,12 @@ async def opened(
     account = account or Account()
     clock, rail, ids = StillClock(), Rail(script, account), itertools.count(1)
     settings = tools or ToolSettings()
-    registry = ToolRegistry(settings)
+    policy = Policy.from_settings(MandateSettings(**(mandate or {})))
+    registry = ToolRegistry(settings, obstacles=Obstacles(policy))
     published = catalog(goods, left_out)
     source = Source(published, outage=outage)
     shop: Shop
     registry.publish(published)
-    policy = Policy.from_settings(MandateSettings(**(mandate or {})))
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
     calls = Calls(
         policy=policy,
@@ -245,7 +246,7 @@ async def opened(
         offers=AllOffers([source]),
         finder=Finder(lambda: shop.published),
         calls=calls,
-        wallet=Wallet(calls, policy, clock),
+        wallet=Wallet(calls, policy, clock, lambda: account.free_calls),
         results=Results(store, chosen, links),
         store=store,
         hub=account,

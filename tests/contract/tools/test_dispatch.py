@@ -65,7 +65,7 @@ def test_no_argument_of_ours_can_change_policy_approve_or_name_an_idempotency_ke
     assert arguments == {
         "tool", "arguments", "name", "query", "namespace", "tags", "max_price_usdc", "limit", "call_id", "amount_usd",
         "prepared_id", "reason", "uri", "offset", "url", "method", "headers", "body", "json", "known_fields", "max_usdc",
-        "replaces",
+        "replaces", "label",
     }  # fmt: skip
     assert all(card.input_schema["additionalProperties"] is False for card in OWN.values())
 
@@ -309,13 +309,13 @@ async def test_search_filters_by_provider_price_and_number(tmp_path: Path) -> No
     ("tool", "mandate", "expected"),
     [
         ("docs_invoice_render", {}, {"affordable": True}),
-        ("media_video_render", {}, {"affordable": False, "why": "PER_CALL_LIMIT"}),
-        ("data_odd_count", {}, {"affordable": False, "why": "PRICE_UNKNOWN"}),
-        ("docs_invoice_render", {"deny": ("docs/*",)}, {"affordable": False, "why": "DENIED_BY_POLICY"}),
+        ("media_video_render", {}, {"affordable": False, "blocked_by": ["PER_CALL_LIMIT"]}),
+        ("data_odd_count", {}, {"affordable": False, "blocked_by": ["PRICE_UNKNOWN"]}),
+        ("docs_invoice_render", {"deny": ("docs/*",)}, {"affordable": False, "blocked_by": ["DENIED_BY_POLICY"]}),
         (
             "docs_invoice_render",
             {"daily_usdc": "0.04"},
-            {"affordable": False, "why": "LIMIT_REACHED", "limit": "daily_usdc"},
+            {"affordable": False, "blocked_by": ["LIMIT_REACHED"], "limit": "daily_usdc"},
         ),
     ],
 )
@@ -344,7 +344,7 @@ async def test_a_ledger_that_cannot_be_read_stops_the_wallet_and_every_purchase_
             assert (found["error"]["code"], found["charged"]) == ("LEDGER_DAMAGED", "no")
             assert found["next_action"]["actor"] == "operator"
         described = told(await shop.dispatcher.call("jecp_describe", {"tool": "docs_invoice_render"}, ME))
-    assert (described["affordable"], described["why"]) == (False, "LEDGER_DAMAGED")
+    assert (described["affordable"], described["blocked_by"]) == (False, ["LEDGER_DAMAGED"])
 
 
 async def test_the_wallet_shows_the_limits_of_patterns_and_an_action_is_measured_by_its_own(tmp_path: Path) -> None:

@@ -214,6 +214,12 @@ SCENES: dict[str, Scene] = {
     ),
     "an action without a price": Scene(ODD),
     "a mandate that has ended": Scene(mandate={"expires_at": "2026-11-01T00:00:00Z"}),
+    "a price above what the agent gave": Scene("jecp_call", BUYING | {"max_usdc": "0.01"}),
+    "a most that is no amount": Scene("jecp_call", BUYING | {"max_usdc": "0.0000001"}),
+    "a label for a tool that buys nothing": Scene("jecp_call", {"tool": "jecp_wallet", "arguments": {}, "label": "2"}),
+    "another copy of a call whose answer was lost": Scene(
+        "jecp_call", BUYING | {"label": "2"}, script=silent, before=buys()
+    ),
     "an hour's limit that is full": Scene(arguments={"n": 2}, mandate={"hourly_usdc": "0.06"}, before=buys()),
     "a day's limit that is full": Scene(arguments={"n": 2}, mandate={"daily_usdc": "0.06"}, before=buys()),
     "a limit for ever that is full": Scene(arguments={"n": 2}, mandate={"total_usdc": "0.06"}, before=buys()),
@@ -337,7 +343,6 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     "a prepared request that lacks a field": (
         paid_http._incomplete([{"location": "body", "field": "text", "code": "missing_required_field"}]), Charge.NO,
     ),
-    "a price above what the agent gave": (paid_http._above(MicroUSDC(20_000), MicroUSDC(10_000)), Charge.NO),
 }  # fmt: skip
 """What a shop does not come to: the real words, in the context of an ordinary call."""
 

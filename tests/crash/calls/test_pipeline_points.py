@@ -16,7 +16,9 @@ import apsw
 import httpx2
 import pytest
 
+from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.cli.hub_process import private_hub
+from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.states import OPEN, State
 from tests.crash.calls import paying
@@ -196,6 +198,27 @@ async def test_a_process_killed_between_the_reservation_and_the_conclusion_pays_
         assert len(await place.books(account)) == 1
     await place.check(folder, account, answered, at)
     assert len(await place.books(account)) == 1
+
+
+@pytest.mark.slow
+async def test_a_killed_process_leaves_a_call_that_no_new_label_buys_again_before_it_is_found_out(
+    place: Market,
+) -> None:
+    folder, account, _ = await place.begin("pay")
+    place.live(folder, account, "pay", EXECUTED)
+    wish = Purchase("text_stats_count", paying.ACTION, {"text": paying.TEXTS[0]}, label="2")
+    async with paying.pipeline(folder, account) as (calls, ledger):
+        (lost,) = await ledger.rows()
+        refused = await calls.pay(wish, Caller(LOCAL))
+        assert (refused.call_id, refused.charge) == (lost.call_id, Charge.UNKNOWN)
+        assert len(await place.books(account)) == 1
+        found = await calls.resolve(lost.call_id)
+        assert found is not None
+        assert found.charge is Charge.YES
+        copy = await calls.pay(wish, Caller(LOCAL))
+        await ledger.flush()
+        assert await ledger.copy_number(str(copy.call_id)) == 2
+    assert set(await place.books(account)) == {lost.call_id, copy.call_id}
 
 
 @pytest.mark.slow

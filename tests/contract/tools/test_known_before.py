@@ -1,0 +1,137 @@
+"""What a model knows before it buys: what stands in the way, all of it at once, what it costs at most, what is free."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jecp_mcp.calls.ports import Caller
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.offers import Price
+from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.purchases import LOCAL
+from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails.base import StoredRequest
+from jecp_mcp.settings import ToolSettings
+
+from .shop import ACTIONS, INVOICE, Account, action, charged, opened
+from .test_dispatch import ME, error, receipt, told
+
+pytestmark = pytest.mark.anyio
+
+METERED = replace(
+    action("text/model", "complete", "0.01", title="Complete a text"),
+    price=Price(MicroUSDC(10_000), "per_token", metered=True, rates={"input_per_token_usdc": Decimal("0.000001")}),
+)
+OWN = action("stats", "count", "0.005", title="Count words")
+GOLD = replace(OWN, action="rank", title="Rank words", tier="gold", tier_rank=2)
+GOODS = (*ACTIONS, METERED, OWN, GOLD)
+MODES = pytest.mark.parametrize("mode", ["direct", "search"])
+
+
+@MODES
+async def test_what_is_denied_is_not_listed_and_is_found_as_blocked_first(tmp_path: Path, mode: Any) -> None:
+    tools = ToolSettings(mode=mode, pinned=("docs/*", "text/*"))
+    async with opened(tmp_path, mandate={"deny": ["docs/*"]}, tools=tools) as shop:
+        listed = {card.name for card in shop.dispatcher.cards()}
+        rows = told(await shop.dispatcher.call("jecp_search", {"query": "render"}, ME))["results"]
+        described = told(await shop.dispatcher.call("jecp_describe", {"tool": "docs_invoice_render"}, ME))
+        bad = {"tool": "docs_invoice_render", "arguments": {"n": "no"}}
+        refused = [error(await shop.dispatcher.call(one, bad, ME)) for one in ("jecp_call", "jecp_prepare")]
+    assert "docs_invoice_render" not in listed
+    assert "text_summary_extract" in listed
+    row = next(one for one in rows if one["tool"] == "docs_invoice_render")
+    for shown in (row, described):
+        assert shown["blocked_by"] == ["DENIED_BY_POLICY"]
+    assert list(row)[:2] == ["tool", "blocked_by"]
+    assert all("affordable" not in one for one in rows)
+    assert [one["error"]["code"] for one in refused] == ["DENIED_BY_POLICY"] * 2, "policy comes before the arguments"
+
+
+async def test_everything_in_the_way_is_said_at_once(tmp_path: Path) -> None:
+    mandate = {"deny": ["media/*"], "approve_above_usdc": "0.02", "daily_usdc": "0.04"}
+    async with opened(tmp_path, mandate=mandate) as shop:
+        described = told(await shop.dispatcher.call("jecp_describe", {"tool": "media_video_render"}, ME))
+        buying = {"tool": "media_video_render", "arguments": {"n": 1}}
+        refused = error(await shop.dispatcher.call("jecp_prepare", buying, ME))
+        buying = {"tool": "docs_invoice_render", "arguments": {"n": 1}}
+        prepared = told(await shop.dispatcher.call("jecp_prepare", buying, ME))
+    everything = ["DENIED_BY_POLICY", "PER_CALL_LIMIT", "LIMIT_REACHED", "APPROVAL_REQUIRED"]
+    assert described["blocked_by"] == refused["error"]["details"]["blocked_by"] == everything
+    assert prepared["blocked_by"] == ["LIMIT_REACHED", "APPROVAL_REQUIRED"]
+
+
+async def test_the_first_words_of_a_description_say_what_stands_in_the_way(tmp_path: Path) -> None:
+    async with opened(tmp_path, mandate={"approve_above_usdc": "0.02"}, goods=GOODS) as shop:
+        words = {card.name: card.description.split(". ")[0] for card in shop.dispatcher.cards()}
+        most = {card.name: card.description.split("\n")[0] for card in shop.dispatcher.cards()}
+    assert words["media_video_render"] == "Blocked: above the operator's limit for one call"
+    assert words["docs_invoice_render"] == "Needs the user's approval"
+    assert words["stats_rank"] == "Needs trust tier gold"
+    assert words["text_summary_extract"] == "Costs 0.01 USDC per call"
+    assert "0.000001 USDC per input token; from 0.01, at most 0.25 USDC per call" in most["text_model_complete"]
+
+
+async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is_shown(tmp_path: Path) -> None:
+    def used(request: StoredRequest, _replay: bool) -> Outcome:
+        return charged(replace(request, hold=MicroUSDC(20_000)))
+
+    buying = {"tool": "text_model_complete", "arguments": {"n": 1}, "max_usdc": "0.03"}
+    async with opened(tmp_path, used, goods=GOODS, mandate={"approve_above_usdc": "0.05"}) as shop:
+        (row,) = told(await shop.dispatcher.call("jecp_search", {"query": "complete"}, ME))["results"][:1]
+        described = told(await shop.dispatcher.call("jecp_describe", {"tool": "text_model_complete"}, ME))
+        prepared = told(await shop.dispatcher.call("jecp_prepare", buying, ME))
+        bought = await shop.dispatcher.call("jecp_call", {**buying, "label": "2"}, ME)
+    rate = "0.000001 USDC per input token"
+    assert all(rate in shown["price"] for shown in (row, described, prepared))
+    assert "at most 0.25 USDC" in row["price"]
+    assert (row["blocked_by"], "blocked_by" in prepared) == (["APPROVAL_REQUIRED"], False)
+    assert (prepared["at_most_usdc"], "at most 0.03 USDC" in prepared["price"]) == ("0.03", True)
+    assert f"Paid $0.02 to text (metered, {rate}; up to $0.03 was held)" in receipt(bought)
+    assert "copy 1 of the same call" in receipt(bought)
+    assert (bought.structured or {})["receipt"]["copy"] == 1
+
+
+@MODES
+async def test_a_free_call_is_announced_with_how_many_are_left_and_for_what(tmp_path: Path, mode: Any) -> None:
+    tools = ToolSettings(mode=mode)
+    words = "This call is free: 7 free calls are left, for the Hub's own actions only."
+    async with opened(tmp_path, goods=GOODS, account=Account(free_calls=7), tools=tools) as shop:
+        rows = told(await shop.dispatcher.call("jecp_search", {"query": ""}, ME))["results"]
+        described = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_count"}, ME))
+        buying = {"tool": "stats_count", "arguments": {"n": 1}}
+        prepared = told(await shop.dispatcher.call("jecp_prepare", buying, ME))
+    found = {one["tool"]: one.get("free_call") for one in rows}
+    assert (found["stats_count"], found[f"{INVOICE.payee}_invoice_render"]) == (words, None)
+    assert described["free_call"] == prepared["free_call"] == words
+
+
+async def test_a_stranger_to_the_chat_is_not_asked_for_what_a_lowered_most_leaves(tmp_path: Path) -> None:
+    mandate = {"approve_above_usdc": "0.05"}
+    async with opened(tmp_path, goods=GOODS, mandate=mandate) as shop:
+        buying = {"tool": "text_model_complete", "arguments": {"n": 1}}
+        whole = error(await shop.dispatcher.call("jecp_call", buying, Caller(LOCAL)))
+        lowered = await shop.dispatcher.call("jecp_call", {**buying, "max_usdc": "0.05"}, Caller(LOCAL))
+    assert whole["error"]["code"] == "APPROVAL_REQUIRED"
+    assert not lowered.is_error
+
+
+async def test_what_a_free_call_paid_for_says_how_many_are_left_and_is_free_in_the_books(tmp_path: Path) -> None:
+    def given(request: StoredRequest, _replay: bool) -> Outcome:
+        billing = Billing(charged=False, raw={"charged": False, "free_calls_remaining": 6})
+        answer = Answer(request.call_id, {"words": 3}, billing)
+        return Outcome(Verdict.NOT_CHARGED, ZERO, answer, None, "a free call")
+
+    async with opened(tmp_path, given, goods=GOODS) as shop:
+        bought = await shop.dispatcher.call("stats_count", {"n": 1}, ME)
+        books = told(await shop.dispatcher.call("jecp_status", {}, ME))["calls"]
+        rows = told(await shop.dispatcher.call("jecp_search", {"query": "count words"}, ME))["results"]
+    said = "Free: the Hub charged nothing. It was a free call; 6 left, for the Hub's own actions only"
+    assert receipt(bought).startswith(said)
+    assert (bought.structured or {})["receipt"]["free_calls_left"] == 6
+    assert [one["state"] for one in books] == ["free"]
+    assert "6 free calls are left" in next(one for one in rows if one["tool"] == "stats_count")["free_call"]
