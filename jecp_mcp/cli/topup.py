@@ -35,5 +35,5 @@ def command(amount: int, as_json: bool, **given: Any) -> None:
 
     made = ask(start_from(given), "jecp_topup", {"amount_usd": amount}, as_json=as_json)
     if not as_json:
-        click.echo("Open this page and pay there; nothing is charged before that:", err=True)
+        click.echo(f"Open this page and pay there; nothing is charged before that. {made['note']}", err=True)
         print(made["checkout_url"])

@@ -181,7 +181,11 @@ class ToolDispatcher:
         if made.approval is not None:
             preparation.note_question(found.action, made.approval[1].grant_id, self._deps.commands)
         balance = await self._deps.wallet.balance(caller.principal)
-        return free_result(preparation.summary(found, made, balance, self.page, left, can_ask=caller.can_ask))
+        return free_result(
+            preparation.summary(
+                found, made, balance, self.page, left, offers=self._alternatives, can_ask=caller.can_ask
+            )
+        )
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""
@@ -295,7 +299,8 @@ class ToolDispatcher:
 
 def _refusal_of(fault: ToolFault | PayeeError) -> Refusal:
     wait = fault.retry_after_seconds if isinstance(fault, ToolFault) else None
-    return Refusal(fault.code, fault.message, retry_after_seconds=wait, source="bridge")
+    details = fault.details if isinstance(fault, ToolFault) else {}
+    return Refusal(fault.code, fault.message, retry_after_seconds=wait, source="bridge", details=details)
 
 
 def _invalid_arguments(name: str, problems: Sequence[Problem]) -> Refusal:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.cleaning import provider_of, safe_text
 from jecp_mcp.tools.publishing.links import hub_id
+
+
+class History(NamedTuple):
+    """What a call of before was given, in short by name, and its listed price in micro-USDC; None where unknown."""
+
+    asked: Mapping[str, str] | None = None
+    listed: MicroUSDC | None = None
+
+
+NO_HISTORY: Final = History()
 
 
 def _payee(end: CallEnd) -> str:
@@ -56,7 +67,7 @@ def _excess(end: CallEnd) -> str:
     )
 
 
-def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None) -> dict[str, Any]:
+def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None, history: History = NO_HISTORY) -> dict[str, Any]:
     """The receipt in structured content, for a model that reads nothing else; amounts are decimal text in USDC."""
     made: dict[str, Any] = {} if end.call_id is None else {"call_id": end.call_id}
     made |= {"charged": end.charge.value, **amount_charged("amount_usdc", end.amount, estimated=end.estimated)}
@@ -65,7 +76,11 @@ def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None) -> dict[str
     if remaining is not None:
         made["remaining_usdc"] = format_usdc(remaining)
     if end.stored and end.charge is not Charge.UNKNOWN:
-        made["note"] = "Bought earlier; not charged again."
+        made["note"] = "Bought earlier, not bought again."
+    if history.listed is not None:
+        made["listed_usdc"] = format_usdc(history.listed)
+    if history.asked is not None:
+        made["asked"] = dict(history.asked)
     if end.excessive:
         made["warning"] = f"{_payee(end)} says that it took {_excess(end)}. Tell the user."
     return made

@@ -17,7 +17,9 @@ from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
+from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, address_of, topup_amount
+from jecp_mcp.tools.next_actions.catalog_lookups import cheaper_found
 from jecp_mcp.tools.next_actions.human_approval import only_the_user
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
@@ -58,6 +60,7 @@ def summary(
     page: str | None,
     left: Sequence[str] = (),
     *,
+    offers: Alternatives,
     can_ask: bool = False,
 ) -> dict[str, Any]:
     """A prepared call as the model sees it; amounts are decimal text in USDC.
@@ -68,6 +71,7 @@ def summary(
         balance: what the wallet holds, where that is known.
         page: where a person can answer in a browser, None where there is no such page.
         left: what could not be checked in these arguments, beyond what the tool's card says.
+        offers: where something cheaper is looked for.
         can_ask: whether a person can be asked within the call that executes it.
     """
     call, grant = made.call, made.grant
@@ -84,7 +88,7 @@ def summary(
     if issues:
         told["issues"] = issues
     told["charged"] = "no"
-    told["next_action"] = next_action_object(_next(found, made, balance, page, can_ask=can_ask))
+    told["next_action"] = next_action_object(_next(found, made, balance, page, offers, can_ask=can_ask))
     return told
 
 
@@ -94,14 +98,20 @@ def standing_issues(made: Preparation, low_balance: Sequence[Issue] = ()) -> lis
 
 
 def _next(
-    found: PublishedTool, made: Preparation, balance: MicroUSDC | None, page: str | None, *, can_ask: bool
+    found: PublishedTool,
+    made: Preparation,
+    balance: MicroUSDC | None,
+    page: str | None,
+    offers: Alternatives,
+    *,
+    can_ask: bool,
 ) -> NextAction:
     execute = ("jecp_execute", {"prepared_id": made.grant.grant_id})
     if made.approval is not None and not can_ask:
         return ask_outside(made, page)
     never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
     if never:
-        return _cheaper(found.action, min(never))
+        return _cheaper(found.action, min(never), offers)
     if made.full:
         return wait_for_room(made, execute)
     least = made.call.quote.least(made.call.hold)
@@ -147,17 +157,10 @@ def ask_outside(made: Preparation, page: str | None) -> NextAction:
     )
 
 
-def _cheaper(action: Offer, most: MicroUSDC) -> NextAction:
+def _cheaper(action: Offer, most: MicroUSDC, offers: Alternatives) -> NextAction:
     """What costs more than a whole limit never has room in it, whatever refills."""
     words = f"{action.capability.rpartition('/')[2]} {action.title or action.action}"
-    return NextAction(
-        "find_cheaper",
-        "agent",
-        "This costs more than a whole limit of the operator's. Search for a cheaper action, or tell the user.",
-        "bridge",
-        tool="jecp_search",
-        arguments={"query": clean(words, _QUERY, one_line=True), "max_price_usdc": format_usdc(most)},
-    )
+    return cheaper_found(offers.within(clean(words, _QUERY, one_line=True), most, action), format_usdc(most))
 
 
 def wait_for_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
