@@ -38,23 +38,27 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
     known_as = hub_id(end.reference)
     transaction = f" (tx {known_as[:72]})" if known_as is not None else ""
     if end.charge is Charge.UNKNOWN:
-        said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
+        said = f"Whether {payee} was paid is not known; {format_usdc(end.held)} USDC stays held"
     elif end.charge is Charge.NO:
         said = f"Free: {payee} charged nothing"
     elif end.estimated:
-        paid = f"Already paid {payee}{transaction}, not charged again" if end.stored else f"Paid {payee}{transaction}"
-        said = f"{paid}; how much cannot be read from its answer, so ${amount} counts as spent"
+        paid = (
+            f"Bought earlier, not bought again: paid {payee}{transaction}"
+            if end.stored
+            else f"Paid {payee}{transaction}"
+        )
+        said = f"{paid}; how much cannot be read from its answer, so {amount} USDC counts as spent"
     elif end.stored and not end.excessive:
-        said = f"Already paid ${amount} to {payee}{transaction}; not charged again"
+        said = f"Bought earlier, not bought again: paid {amount} USDC to {payee}{transaction}"
     elif end.excessive:
         said = f"Paid. {payee} says that it took {_excess(end)}{transaction}"
     else:
-        most = f" (up to ${format_usdc(end.reserved)} was held)" if end.amount < end.reserved else ""
-        said = f"Paid ${amount} to {payee}{most}{transaction}"
+        most = f" (up to {format_usdc(end.reserved)} USDC was held)" if end.amount < end.reserved else ""
+        said = f"Paid {amount} USDC to {payee}{most}{transaction}"
     # A kept answer's balance is that of another day.
-    balance = "" if end.stored or end.balance_after is None else f"; balance ${format_usdc(end.balance_after)}"
+    balance = "" if end.stored or end.balance_after is None else f"; balance {format_usdc(end.balance_after)} USDC"
     if remaining is not None:
-        balance += f"; budget left ${format_usdc(remaining)}"
+        balance += f"; budget left {format_usdc(remaining)} USDC"
     call = f". Call {end.call_id}" if end.call_id else ""
     return f"{said}{balance}{call}."
 
@@ -62,8 +66,8 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
 def _excess(end: CallEnd) -> str:
     """What was taken of a call that was not allowed to cost that much: a claim, for a person to look at."""
     return (
-        f"${format_usdc(end.amount)} where at most ${format_usdc(end.reserved)} was allowed, which the operator must "
-        "check"
+        f"{format_usdc(end.amount)} USDC where at most {format_usdc(end.reserved)} USDC was allowed, which the operator "
+        "must check"
     )
 
 

@@ -20,7 +20,7 @@ async def test_a_request_is_priced_paid_for_and_answered_once(home: House) -> No
     bought = await home.execute(prepared)
     assert (bought["status"], bought["body"]["total_sentences"]) == (200, 2)
     [transfer] = [one for one in home.shop.chain.transfers() if one["from"] == home.wallet.address]
-    assert f"Paid $0.01 to {home.shop.url} (tx {transfer['hash']})" in home.told
+    assert f"Paid 0.01 USDC to {home.shop.url} (tx {transfer['hash']})" in home.told
     assert await home.execute(prepared) == bought, "asked again, it gives the same result"
     assert (await home.result(prepared))["body"] == bought["body"]
     assert home.paid == [10_000]
