@@ -65,10 +65,8 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
 
 def _excess(end: CallEnd) -> str:
     """What was taken of a call that was not allowed to cost that much: a claim, for a person to look at."""
-    return (
-        f"{format_usdc(end.amount)} USDC where at most {format_usdc(end.reserved)} USDC was allowed, which the operator "
-        "must check"
-    )
+    took, allowed = format_usdc(end.amount), format_usdc(end.reserved)
+    return f"{took} USDC where at most {allowed} USDC was allowed, which the operator must check"
 
 
 def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None, history: History = NO_HISTORY) -> dict[str, Any]:
