@@ -146,7 +146,9 @@ class Index:
         self._diversity.weigh(self._ranking.idf)
         self._reader = Reader(self._postings, names=providers - others)
 
-    def search(self, query: str, among: Filter = EVERYTHING, *, offset: int = 0, limit: int = 10) -> Page:
+    def search(
+        self, query: str, among: Filter = EVERYTHING, *, offset: int = 0, limit: int = 10, weak: bool = False
+    ) -> Page:
         """The best matches, best first; without words, all actions, the most called first.
 
         What is no longer sold is found, but never before what is. What matches far worse than the best is left out,
@@ -156,11 +158,12 @@ class Index:
             among: what is searched.
             offset: how many of the best to pass over.
             limit: how many to return.
+            weak: keep what matches badly, for whoever judges it by other means.
         """
         said, wanted = query[:_QUERY_LENGTH], offset + limit
         request = self._reader.read(said)
         if request.asked:
-            scores = self._scores(said, request, among)
+            scores = self._scores(said, request, among, weak=weak)
             chosen = self._diversity.choose(scores, wanted)
             return self._page(chosen, len(scores), offset)
         if terms(query):
@@ -173,7 +176,7 @@ class Index:
     def _page(self, chosen: Sequence[tuple[int, float]], total: int, offset: int) -> Page:
         return Page([Hit(self._actions[self._keys[place]], score) for place, score in chosen[offset:]], total)
 
-    def _scores(self, said: str, request: Request, among: Filter) -> dict[int, float]:
+    def _scores(self, said: str, request: Request, among: Filter, *, weak: bool) -> dict[int, float]:
         """The matches that are no misfits, with their scores."""
         scores = self._ranking.scores(request.asked, sparing=among == EVERYTHING)
         whoever = replace(among, max_price=None)
@@ -184,8 +187,8 @@ class Index:
             scores[place] *= _WRONG_WAY
         best = max(scores.values(), default=0.0)
         closeness, answered = self._ranking.closeness(best, request.asked, request.unanswered)
-        close = answered >= _ENOUGH or closeness >= _CLOSE
-        scores = {place: score for place, score in scores.items() if score >= best * _WEAK} if close else {}
+        close = weak or answered >= _ENOUGH or closeness >= _CLOSE
+        scores = {place: score for place, score in scores.items() if weak or score >= best * _WEAK} if close else {}
         passes = self._passes(among)
         if self._vectors is not None:
             if not scores:
@@ -252,9 +255,11 @@ class Finder:
         self._indexed: tuple[Catalog, Index] | None = None
         self._building = anyio.Lock()
 
-    def search(self, query: str, among: Filter = EVERYTHING, *, offset: int = 0, limit: int = 10) -> Page:
+    def search(
+        self, query: str, among: Filter = EVERYTHING, *, offset: int = 0, limit: int = 10, weak: bool = False
+    ) -> Page:
         """As `Index.search`."""
-        return self._index().search(query, among, offset=offset, limit=limit)
+        return self._index().search(query, among, offset=offset, limit=limit, weak=weak)
 
     def nearest(self, text: str, *, limit: int = _NEAREST) -> list[Offer]:
         """As `Index.nearest`: the actions."""

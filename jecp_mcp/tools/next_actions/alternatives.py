@@ -68,7 +68,7 @@ class Alternatives:
         if not task:
             return ()
         ranked: list[tuple[tuple[bool, int, int, int], Offer]] = []
-        for other in self._finder.search(" ".join(sorted(task)), limit=_CANDIDATES).actions:
+        for other in self._finder.search(" ".join(sorted(task)), limit=_CANDIDATES, weak=True).actions:
             # Rivals share words and inputs; what only shares words is another step with the same material.
             alike = (_dice(task, _task(other)) + _dice(_inputs(action), _inputs(other))) / 2
             tier = other.tier_rank

@@ -198,8 +198,8 @@ def title_of(action: Offer) -> str:
     A title of one word is followed by what the action belongs to.
     """
     title = clean(action.title, TITLE_LENGTH, one_line=True)
-    if title and " " not in title:
-        # A verb alone says little, and several providers have the same.
+    if title.isascii() and title.isalpha():
+        # A verb alone says little, and several providers have the same. Not every script has blanks.
         name = clean(action.capability.rpartition("/")[2], TITLE_LENGTH, one_line=True)
         title = clean(f"{title}: {name.replace('-', ' ').replace('_', ' ')}", TITLE_LENGTH, one_line=True)
     if title and find_suspicion(title) is None and not links_in(title) and not mixes_scripts(title):
