@@ -97,7 +97,7 @@ async def test_a_bought_file_is_told_in_words_and_had_by_path_tool_and_resource(
     [text] = [part.text for part in result.content]
     assert len(text) < 2_000
     paid, told, _ = text.split("\n")
-    assert paid.startswith("Paid $")
+    assert paid.startswith("Paid 0.")
     [file] = result.structured_content["files"]
     assert output["artifact"]["uri"] == file["uri"]
     [content] = (await seat.client.read_resource(file["uri"])).contents

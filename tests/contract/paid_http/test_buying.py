@@ -29,7 +29,7 @@ async def test_a_request_is_priced_paid_for_and_answered_once(home: House) -> No
     row = await home.row()
     assert (row.rail, row.account, row.payee) == ("x402", home.wallet.address, home.shop.url)
     assert (await home.call("jecp_status", call_id=row.call_id))["body"] == bought["body"]
-    assert f"Already paid $0.01 to {home.shop.url} (tx" in home.told
+    assert f"Bought earlier, not bought again: paid 0.01 USDC to {home.shop.url} (tx" in home.told
     assert row.reference == transfer["hash"]
 
 
