@@ -24,6 +24,8 @@ A refused paid call is not an exception: it is a value (`jecp_mcp.domain.refusal
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class JecpMcpError(Exception):
     """The root of the tree."""
@@ -133,8 +135,17 @@ class ToolFault(JecpMcpError):
 
     Attributes:
         retry_after_seconds: when the same request may be met; None where waiting changes nothing.
+        details: what else is known of it, by name.
     """
 
-    def __init__(self, code: str, message: str, *, retry_after_seconds: int | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        retry_after_seconds: int | None = None,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
         self.code, self.message, self.retry_after_seconds = code, message, retry_after_seconds
+        self.details: Mapping[str, str] = details or {}
         super().__init__(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -49,6 +50,9 @@ class PlainRail:
     ) -> StoredRequest:
         until = UnixMs(now + WINDOW_MS)
         return StoredRequest(self.name, self.account, call_id, hold, repr(arguments).encode(), until)
+
+    def asked(self, payload: bytes) -> Mapping[str, Any] | None:
+        return ast.literal_eval(payload.decode())
 
     def heard(self) -> float | None:
         return None

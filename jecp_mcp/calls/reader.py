@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from jecp_mcp.calls.ports import CallEnd
 from jecp_mcp.domain.offers import Offer
@@ -34,6 +35,10 @@ class Reader:
         """One call with its bodies, or None."""
         row = await self._ledger.row(call_id)
         return row if row is not None and row.principal == self._principal else None
+
+    def asked(self, row: CallRow) -> Mapping[str, Any] | None:
+        """What a call with its bodies was given; None where its request is not kept any more, or cannot be read."""
+        return self._rails.asked(row.rail, row.request)
 
     async def latest(self, *, limit: int) -> Sequence[CallRow]:
         """The latest calls, newest first, without their bodies."""

@@ -14,7 +14,8 @@ from itertools import pairwise
 from typing import Final
 
 _K: Final = 1.2
-_STEPS: Final = 255
+FULL_WEIGHT: Final = 255
+"""What a term weighs in a document that it says everything about."""
 _MOST_PREFIXED: Final = 12
 _MOST_LIKE: Final = 24
 _LONG: Final = 8
@@ -140,7 +141,7 @@ class Builder:
                 if posted is None:
                     posted = found[term] = (array("I"), bytearray())
                 posted[0].append(number)
-                posted[1].append(max(1, round(much / (_K + much) * _STEPS)))
+                posted[1].append(max(1, round(much / (_K + much) * FULL_WEIGHT)))
         terms = sorted(found)
         starts, documents, weights = array("I", [0]), array("I"), bytearray()
         for term in terms:

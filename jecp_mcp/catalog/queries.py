@@ -7,11 +7,12 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from jecp_mcp.catalog.postings import Postings
-from jecp_mcp.catalog.words import directed, is_known, joined, meant_together, synonyms, terms, wanted
+from jecp_mcp.catalog.words import directed, is_known, joined, meant_together, names, synonyms, terms, wanted
 
 _MOST_TERMS: Final = 16
 _SYNONYM: Final = 0.55
 _MEANT: Final = 0.85
+_HALF: Final = 0.5
 _PREFIX: Final = 0.75
 _SHORTEST_PREFIX: Final = 3
 _SHORTEST_MISSPELT: Final = 4
@@ -30,6 +31,21 @@ class Asked(NamedTuple):
     says: float
 
 
+class Request(NamedTuple):
+    """A query as it was understood.
+
+    Attributes:
+        asked: its words that something in the index answers.
+        wrong: the terms of what turns things the wrong way round.
+        unanswered: how much its other words say, each from 0 to 1, added up; names decide what is done to whom, and
+            not what is done.
+    """
+
+    asked: list[Asked]
+    wrong: set[str]
+    unanswered: float
+
+
 class Reader:
     """Reads queries in the words of one index."""
 
@@ -38,26 +54,31 @@ class Reader:
         self._postings = postings
         self._names = names
 
-    def read(self, query: str) -> tuple[list[Asked], set[str]]:
-        """What is asked for, and the terms of what turns things the wrong way round.
-
-        Words that nothing in the index answers are left out.
-        """
+    def read(self, query: str) -> Request:
+        """What is asked for; words that nothing in the index answers are only counted."""
         said = dict(islice(wanted(query).items(), _MOST_TERMS))
         answers = {term: self._answers(term) for term in said}
         for parts, one in joined(query):
             if one in self._postings:
                 for part in answers.keys() & parts:
                     answers[part][one] = 1.0
+        lacking = {term: 0.0 if found else 1.0 for term, found in answers.items()}
         for several, meaning in meant_together(query):
+            # Of several words for a thing most will do; with half of them or less it may be another thing.
+            share = sum(map(self._postings.__contains__, meaning)) / max(len(meaning), 1)
+            share = 1.0 if share > _HALF else share
             for part in several & answers.keys():
                 said[part] = 1.0
-                answers[part].update(dict.fromkeys(filter(self._postings.__contains__, meaning - {part}), _MEANT))
+                for other in filter(self._postings.__contains__, meaning - {part}):
+                    answers[part][other] = max(_MEANT * share, answers[part].get(other, 0.0))
+                lacking[part] = min(lacking[part], 1 - share)
         asked = [Asked(found, said[term]) for term, found in answers.items() if found]
         ways = _ways(query, answers)
         known = {way: fit for way, fit in ways.items() if way in self._postings}
         wrong = {">".join(reversed(way.split(">"))) for way in ways} - ways.keys()
-        return ([*asked, Asked(known, 1.0)] if known else asked), wrong
+        named = names(query)
+        unanswered = sum(said[term] * much for term, much in lacking.items() if term not in named)
+        return Request([*asked, Asked(known, 1.0)] if known else asked, wrong, unanswered)
 
     def read_name(self, name: str) -> list[Asked]:
         """The parts of a name as they are written, or nearly so."""

@@ -18,7 +18,7 @@ from operator import add, mul
 from typing import Final, NamedTuple
 
 from jecp_mcp.catalog.embeddings import RARE
-from jecp_mcp.catalog.postings import Postings
+from jecp_mcp.catalog.postings import FULL_WEIGHT, Postings
 from jecp_mcp.catalog.queries import Asked
 
 _COMMON: Final = 1_500
@@ -102,6 +102,17 @@ class Ranking:
         # That a word is rarer than what a few providers sell says nothing more.
         held = min(max(self._postings.count(term), total * RARE), total)
         return math.log(1 + (total - held + 0.5) / (held + 0.5))
+
+    def closeness(self, best: float, asked: Iterable[Asked], unanswered: float) -> tuple[float, float]:
+        """How close the best score comes to the whole query, and how much of the query anything answers; from 0 to 1.
+
+        Args:
+            best: the highest of the `scores`.
+            asked, unanswered: as `jecp_mcp.catalog.queries.Request` has them.
+        """
+        known = sum(self._word(one).most for one in asked)
+        whole = known + unanswered * self.idf("")
+        return best / (whole * FULL_WEIGHT), known / whole
 
     def scores(self, asked: Iterable[Asked], *, sparing: bool = True) -> dict[int, float]:
         """Places with their scores, in no order. `sparing` looks common words up only where rarer ones were found."""

@@ -163,6 +163,11 @@ def is_withdrawn(action: Offer) -> bool:
     return action.deprecation is not None and action.deprecation.status == "sunset"
 
 
+def is_ending(action: Offer) -> bool:
+    """Whether an action is past its sunset, or has been told to end."""
+    return action.deprecation is not None and action.deprecation.status != "active"
+
+
 def fingerprint(seen: bytes) -> str:
     """Sixteen hexadecimal digits that differ where the bytes do."""
     return hashlib.blake2b(seen, digest_size=8).hexdigest()

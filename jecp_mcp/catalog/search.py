@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from itertools import islice, takewhile
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -22,20 +22,29 @@ from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.diversity import Diversity
 from jecp_mcp.catalog.embeddings import Likeness, Model, Vectors
 from jecp_mcp.catalog.postings import Builder, Postings
-from jecp_mcp.catalog.queries import Reader
+from jecp_mcp.catalog.queries import Reader, Request
 from jecp_mcp.catalog.ranking import Ranking
-from jecp_mcp.catalog.rows import is_withdrawn, payee_of
+from jecp_mcp.catalog.rows import is_ending, is_withdrawn, payee_of
+from jecp_mcp.catalog.schema_words import enum_words, example_words, schema_words
 from jecp_mcp.catalog.words import directed, read_thesaurus, terms
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.money import MicroUSDC
 
-_FIELDS: Final = (("name", 3.0, 0.3), ("title", 3.0, 0.3), ("tags", 1.5, 0.3), ("words", 1.5, 0.5), ("rest", 0.3, 0.6))
+_FIELDS: Final = (
+    ("name", 3.0, 0.3),
+    ("title", 3.0, 0.3),
+    ("tags", 1.5, 0.3),
+    ("words", 1.5, 0.5),
+    ("rest", 0.3, 0.6),
+    ("values", 0.2, 0.3),
+)
 """Each field with the weight of a word in it, and how much its length counts."""
 
 _TEXT_LENGTH: Final = 1_000
 _ABOUT: Final = 1_500
 _QUERY_LENGTH: Final = 300
 _PROPERTIES: Final = 24
+_EXAMPLES: Final = 2
 _NEAREST: Final = 5
 _NEAR: Final = 0.45
 _CANDIDATES: Final = 60
@@ -47,6 +56,12 @@ _SURELY: Final = 0.4
 _ALSO_LIKE: Final = 0.6
 """How like a query, as a share of the likest, is an action that has none of its words."""
 _UNKNOWN_PRICE: Final = -1
+_WEAK: Final = 0.2
+"""The share of the best score below which a match is a misfit."""
+_ENOUGH: Final = 0.45
+"""The share of a query from which on it is taken to be understood."""
+_CLOSE: Final = 0.15
+"""How close the best match comes to a query of which less is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,38 @@ class Hit:
 
     action: Offer
     score: float
+
+
+class Page(NamedTuple):
+    """Some of the matches of a query, best first, and how many there are in all."""
+
+    hits: Sequence[Hit]
+    total: int
+
+    @property
+    def actions(self) -> list[Offer]:
+        """What was found."""
+        return [hit.action for hit in self.hits]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What of the catalog is searched.
+
+    Attributes:
+        namespace: only this provider's.
+        tags: only actions with all of them.
+        max_price: only actions whose price, or base price when metered, is known and at most this, micro-USDC.
+        withdrawn: only what is no longer sold, or not for ever.
+    """
+
+    namespace: str | None = None
+    tags: tuple[str, ...] = ()
+    max_price: MicroUSDC | None = None
+    withdrawn: bool = False
+
+
+EVERYTHING: Final = Filter()
 
 
 class Index:
@@ -73,6 +120,7 @@ class Index:
         self._prices, self._calls = array("q"), array("q")
         self._diversity = Diversity()
         self._tags: list[tuple[str, ...]] = []
+        self._ending = bytearray()
         builder = Builder([weight for _, weight, _ in _FIELDS], [even for _, _, even in _FIELDS])
         tagged: dict[tuple[str, ...], tuple[str, ...]] = {}
         shared = Counter(key.rpartition(":")[0] for key in given)
@@ -85,10 +133,11 @@ class Index:
             fields, provider = _fields(action, alone=shared[action.capability] == 1), terms(action.payee)
             providers.update(provider)
             others.update(*fields)
-            builder.add((*fields[:-1], fields[-1] + provider))
+            builder.add((*fields[:-2], fields[-2] + provider, fields[-1]))
             amount = action.price.amount
             self._prices.append(_UNKNOWN_PRICE if amount is None else amount)
             self._calls.append(action.total_calls or 0)
+            self._ending.append(is_ending(action))
             self._tags.append(tagged.setdefault(action.tags, action.tags))
             self._diversity.add({*fields[0], *fields[1]}, withdrawn=is_withdrawn(action))
         self._postings: Postings = builder.built()
@@ -98,50 +147,69 @@ class Index:
         self._reader = Reader(self._postings, names=providers - others)
 
     def search(
-        self,
-        query: str,
-        *,
-        namespace: str | None = None,
-        tags: tuple[str, ...] = (),
-        max_price: MicroUSDC | None = None,
-        limit: int = 10,
-    ) -> list[Hit]:
+        self, query: str, among: Filter = EVERYTHING, *, offset: int = 0, limit: int = 10, weak: bool = False
+    ) -> Page:
         """The best matches, best first; without words, all actions, the most called first.
 
-        What is no longer sold is found, but never before what is.
+        What is no longer sold is found, but never before what is. What matches far worse than the best is left out,
+        also where the best costs too much; and so is everything where nothing comes close.
 
         Args:
-            namespace: only this provider's.
-            tags: only actions with all of them.
-            max_price: only actions whose price, or base price when metered, is known and at most this, micro-USDC.
+            among: what is searched.
+            offset: how many of the best to pass over.
+            limit: how many to return.
+            weak: keep what matches badly, for whoever judges it by other means.
         """
-        asked = frozenset(tags)
+        said, wanted = query[:_QUERY_LENGTH], offset + limit
+        request = self._reader.read(said)
+        if request.asked:
+            scores = self._scores(said, request, among, weak=weak)
+            chosen = self._diversity.choose(scores, wanted)
+            return self._page(chosen, len(scores), offset)
+        if terms(query):
+            scores = self._surely(said, among)
+            return self._page(self._diversity.choose(scores, wanted), len(scores), offset)
+        passing = filter(self._passes(among), range(len(self._keys)))
+        order = sorted(passing, key=lambda at: (self._diversity.is_withdrawn(at), -self._calls[at], at))
+        return self._page([(place, 0.0) for place in order[:wanted]], len(order), offset)
+
+    def _page(self, chosen: Sequence[tuple[int, float]], total: int, offset: int) -> Page:
+        return Page([Hit(self._actions[self._keys[place]], score) for place, score in chosen[offset:]], total)
+
+    def _scores(self, said: str, request: Request, among: Filter, *, weak: bool) -> dict[int, float]:
+        """The matches that are no misfits, with their scores."""
+        scores = self._ranking.scores(request.asked, sparing=among == EVERYTHING)
+        whoever = replace(among, max_price=None)
+        if whoever != EVERYTHING:
+            passes = self._passes(whoever)
+            scores = {place: score for place, score in scores.items() if passes(place)}
+        for place in {place for way in request.wrong for place, _ in self._postings.of(way)} & scores.keys():
+            scores[place] *= _WRONG_WAY
+        best = max(scores.values(), default=0.0)
+        closeness, answered = self._ranking.closeness(best, request.asked, request.unanswered)
+        close = weak or answered >= _ENOUGH or closeness >= _CLOSE
+        scores = {place: score for place, score in scores.items() if weak or score >= best * _WEAK} if close else {}
+        passes = self._passes(among)
+        if self._vectors is not None:
+            if not scores:
+                return self._surely(said, among)
+            scores = _blended(scores, self._vectors.likeness(said), passes)
+        if among.max_price is not None:
+            scores = {place: score for place, score in scores.items() if passes(place)}
+        return scores
+
+    def _passes(self, among: Filter) -> Callable[[int], bool]:
+        namespace, asked, most = among.namespace, frozenset(among.tags), among.max_price
 
         def passes(place: int) -> bool:
             return (
                 (namespace is None or payee_of(self._keys[place]) == namespace)
                 and asked.issubset(self._tags[place])
-                and (max_price is None or _UNKNOWN_PRICE < self._prices[place] <= max_price)
+                and (most is None or _UNKNOWN_PRICE < self._prices[place] <= most)
+                and (not among.withdrawn or bool(self._ending[place]))
             )
 
-        said = query[:_QUERY_LENGTH]
-        groups, wrong = self._reader.read(said)
-        if groups:
-            filtered = bool(namespace or asked or max_price is not None)
-            scores = self._ranking.scores(groups, sparing=not filtered)
-            if filtered:
-                scores = {place: score for place, score in scores.items() if passes(place)}
-            if self._vectors is not None:
-                scores = _blended(scores, self._vectors.likeness(said), passes)
-            for place in {place for way in wrong for place, _ in self._postings.of(way)} & scores.keys():
-                scores[place] *= _WRONG_WAY
-            chosen = self._diversity.choose(scores, limit)
-        elif terms(query):
-            chosen = self._diversity.choose(self._surely(said, passes), limit)
-        else:
-            order = sorted(filter(passes, range(len(self._keys))), key=lambda at: (-self._calls[at], at))
-            chosen = [(place, 0.0) for place in sorted(order, key=self._diversity.is_withdrawn)[:limit]]
-        return [Hit(self._actions[self._keys[place]], score) for place, score in chosen]
+        return passes
 
     def nearest(self, text: str, *, limit: int = _NEAREST) -> list[str]:
         """The action keys that look most like `text`, a key or a tool name nearly right."""
@@ -163,13 +231,13 @@ class Index:
                 near.append((max(ratio, own * 0.95), key))
         return [key for _, key in sorted(near, key=lambda one: (-one[0], one[1]))[:limit]]
 
-    def _surely(self, query: str, passes: Callable[[int], bool]) -> dict[int, float]:
-        """What is surely about the same as a query of which no word is known."""
+    def _surely(self, query: str, among: Filter) -> dict[int, float]:
+        """What is surely about the same as a query to which no word leads."""
         if self._vectors is None:
             return {}
         likeness = self._vectors.likeness(query)
         near = takewhile(lambda place: likeness.of[place] >= _SURELY, likeness.places())
-        return {place: likeness.of[place] for place in islice(filter(passes, near), _POOL)}
+        return {place: likeness.of[place] for place in islice(filter(self._passes(among), near), _POOL)}
 
 
 class Finder:
@@ -188,17 +256,10 @@ class Finder:
         self._building = anyio.Lock()
 
     def search(
-        self,
-        query: str,
-        *,
-        limit: int = 10,
-        namespace: str | None = None,
-        tags: tuple[str, ...] = (),
-        max_price: MicroUSDC | None = None,
-    ) -> list[Offer]:
-        """As `Index.search`: the actions, best first."""
-        hits = self._index().search(query, namespace=namespace, tags=tags, max_price=max_price, limit=limit)
-        return [hit.action for hit in hits]
+        self, query: str, among: Filter = EVERYTHING, *, offset: int = 0, limit: int = 10, weak: bool = False
+    ) -> Page:
+        """As `Index.search`."""
+        return self._index().search(query, among, offset=offset, limit=limit, weak=weak)
 
     def nearest(self, text: str, *, limit: int = _NEAREST) -> list[Offer]:
         """As `Index.nearest`: the actions."""
@@ -259,7 +320,14 @@ def _fields(action: Offer, *, alone: bool) -> tuple[list[str], ...]:
             f"{name} {action.capability_name} {action.capability_description[:_TEXT_LENGTH]} "
             f"{' '.join(_properties(action.input_schema))}"
         ),
+        terms(" ".join(_values(action))[:_TEXT_LENGTH]),
     )
+
+
+def _values(action: Offer) -> list[str]:
+    """What comes back, what can be chosen, and what it is given in its examples."""
+    examples = [word for one in action.examples[:_EXAMPLES] for word in example_words(one)]
+    return [*schema_words(action.output_schema), *enum_words(action.input_schema), *examples]
 
 
 def _terms(text: str) -> list[str]:

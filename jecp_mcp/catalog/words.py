@@ -86,6 +86,16 @@ def joined(query: str) -> list[tuple[tuple[str, str], str]]:
     return [((stem(a), stem(b)), stem(a + b)) for a, b in pairs]
 
 
+def names(query: str) -> set[str]:
+    """The stems of a query's words that name somebody or something: those with a capital within a text, and figures."""
+    words = _WORD.findall(query)
+    return {
+        stem(word.casefold())
+        for at, word in enumerate(words)
+        if word.isascii() and (word.isdecimal() or (at and word[0].isupper() and not word.isupper()))
+    }
+
+
 def directed(text: str) -> list[tuple[str, str]]:
     """What a text says is turned into what, as in "PDF to Word", as stems: which way round makes all the difference."""
     words = _WORD.findall(_folded(text))

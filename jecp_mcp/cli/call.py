@@ -274,7 +274,7 @@ def _print_notes(result: ToolResult, saved: list[Path], commands: CommandLine) -
     from jecp_mcp.tools.publishing import file_words
 
     for line in result.notes:
-        told = line.startswith(("Paid", "Free", "Already paid"))
+        told = line.startswith(("Paid", "Free", "Bought earlier"))
         rich_output.say(line, rich_output.OK if told else "", stderr=True)
     if not result.meta:
         rich_output.say("Free: nothing was charged.", rich_output.OK, stderr=True)

@@ -40,18 +40,18 @@ def _print(found: Mapping[str, Any], commands: CommandLine) -> None:
     from rich.text import Text
 
     from jecp_mcp.cli import rich_output
+    from jecp_mcp.cli.offer_words import ending
 
     limits = Text("yes", rich_output.OK)
     if found.get("affordable") is False:
         limits = Text(f"no: {', '.join(found['blocked_by'])} {found.get('limit', '')}".rstrip(), rich_output.FAULT)
     elif found.get("blocked_by"):
         limits = Text("yes, when a person has approved it", rich_output.WARNING)
-    end = found.get("deprecation", {})
     told: dict[str, Any] = {"tool": found["tool"], "action": found.get("action"), "version": found.get("version")}
     told |= {"provider": found.get("provider"), "tier": found.get("tier"), "price": found.get("price")}
     told |= {"what it does": found.get("providers_words") or found.get("summary")}
     told |= {"effects": ", ".join(found.get("side_effects", ())), "streams": "yes" if found.get("streaming") else None}
-    told |= {"on its way out": ", ".join(f"{name} {text}" for name, text in end.items())}
+    told |= {"gives back": found.get("returns"), "on its way out": ending(found)}
     told |= {"within your limits": limits if "affordable" in found else None}
     told |= {"only the Hub checks": ", ".join(found.get("checked_by_hub_only", ()))}
     told |= {"in hosts": found.get("call_only") and f"bought with jecp_call: {found['call_only']}"}

@@ -15,6 +15,15 @@ def purpose(description: str, title: str) -> str:
     return _SENTENCE.split(description, maxsplit=1)[0].rstrip(".") or title
 
 
+def ending(found: Mapping[str, Any]) -> str | None:
+    """When what was found is sold no more, and what takes its place; None of what stays."""
+    if "withdrawn_at" not in found:
+        return None
+    when = found["withdrawn_at"][: len("2027-01-31")]
+    since = f"no longer sold since {when}" if found.get("withdrawn") else f"sold until {when}"
+    return f"{since}; replaced by {found['replaced_by']}".replace("by none named", "by nothing that is named")
+
+
 def price(amount: str | None, *, metered: bool) -> str:
     """A price in USDC, decimal text, as it stands in a column."""
     if amount is None:

@@ -20,7 +20,9 @@ from jecp_mcp.settings.command_lines import CommandLine
 @click.option("--namespace", metavar="NAME", help="One provider only.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="With this tag; may be given several times.")
 @click.option("--max-price", metavar="USDC", help="Such as 0.05.")
+@click.option("--withdrawn", is_flag=True, help="Only what is, or will be, sold no more.")
 @click.option("--limit", type=click.IntRange(1, 20), help="At most so many. Default: 8.")
+@click.option("--offset", type=click.IntRange(0, 1000), help="Pass over so many of the best.")
 @common_options
 @as_json
 def command(
@@ -28,7 +30,9 @@ def command(
     namespace: str | None,
     tags: tuple[str, ...],
     max_price: str | None,
+    withdrawn: bool,
     limit: int | None,
+    offset: int | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -38,7 +42,8 @@ def command(
     """
     from jecp_mcp.cli.own_tools import ask
 
-    asked = {"query": query, "namespace": namespace, "tags": list(tags), "max_price_usdc": max_price, "limit": limit}
+    asked: dict[str, Any] = {"query": query, "namespace": namespace, "tags": list(tags), "max_price_usdc": max_price}
+    asked |= {"withdrawn": withdrawn, "limit": limit, "offset": offset}
     at = start_from(given)
     found = ask(at, "jecp_search", asked, catalog=True, as_json=as_json)
     if not as_json:
@@ -47,22 +52,23 @@ def command(
 
 def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
     from jecp_mcp.cli import rich_output
-    from jecp_mcp.cli.offer_words import price_of, purpose
+    from jecp_mcp.cli.offer_words import ending, price_of, purpose
 
     columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("what it does", "prose")]
-    columns.append(("not now, because", "prose"))
+    columns.append(("note", "prose"))
     rows = [
         (
             one["tool"],
             price_of(one),
             " ".join(filter(None, (one.get("caution"), purpose(one.get("summary", ""), one["title"])))),
-            ", ".join(one.get("blocked_by", ())).replace("_", " ").lower(),
+            ending(one) or ", ".join(one.get("blocked_by", ())).replace("_", " ").lower(),
         )
         for one in found["results"]
     ]
     if rows:
         how_many = "1 action" if len(rows) == 1 else f"{len(rows)} actions"
-        rich_output.show(rich_output.Listing(f"{how_many} for {query!r}, best first", columns, rows))
+        more = f" of {found['total']}" if found.get("left_off") else ""
+        rich_output.show(rich_output.Listing(f"{how_many}{more} for {query!r}, best first", columns, rows))
         rates = " and by what it is metered" if any(one.get("metered") for one in found["results"]) else ""
         what = f"`{commands.line('describe', 'TOOL')}` shows what one of them takes{rates}."
         rich_output.say(what, "dim", stderr=True)

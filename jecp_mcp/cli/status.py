@@ -49,7 +49,7 @@ def _list(found: Mapping[str, Any]) -> None:
         rich_output.say("No call was made from here yet.")
         return
     columns: list[rich_output.Column] = [("call", "left"), ("when (UTC)", "left"), ("tool", "left"), ("state", "left")]
-    columns.append(("USDC", "right"))
+    columns += [("USDC", "right"), ("asked", "prose")]
     rows = [
         (
             one["call_id"],
@@ -57,10 +57,14 @@ def _list(found: Mapping[str, Any]) -> None:
             one["tool"],
             rich_output.state(one["state"]),
             _amount(one),
+            ", ".join(f"{name}: {text}" for name, text in one.get("asked", {}).items()),
         )
         for one in found["calls"]
     ]
     rich_output.show(rich_output.Listing("Latest calls, the newest first", columns, rows))
+    total = found["total"]
+    held = f", {total['held_usdc']} held" if "held_usdc" in total else ""
+    rich_output.say(f"{total['charged_usdc']} USDC charged by the latest {total['calls']} calls{held}.", "dim")
 
 
 def _print(one: Mapping[str, Any]) -> None:
@@ -68,7 +72,12 @@ def _print(one: Mapping[str, Any]) -> None:
 
     told = {"call": one["call_id"], "tool": one["tool"], "state": rich_output.state(one["state"])}
     told |= {"when": one["created_at"], "charged": _amount(one), "held until proven": one.get("held_usdc")}
-    told |= {"refunded": one.get("refunded_usdc"), "transaction": one.get("transaction_id")}
+    told |= {"asked": ", ".join(f"{name}: {text}" for name, text in one.get("asked", {}).items()) or None}
+    told |= {
+        "listed price": one.get("listed_usdc"),
+        "refunded": one.get("refunded_usdc"),
+        "transaction": one.get("transaction_id"),
+    }
     told |= {"found out by": one.get("settled_by"), "what happened": one.get("message")}
     told |= {"look at it": one.get("warning")}
     rich_output.show(rich_output.Facts(told))

@@ -36,7 +36,7 @@ def command(amount: int, as_json: bool, **given: Any) -> None:
     where = start_from(given)
     made = ask(where, "jecp_topup", {"amount_usd": amount}, as_json=as_json)
     if not as_json:
-        click.echo("Open this page and pay there; nothing is charged before that:", err=True)
+        click.echo(f"Open this page and pay there; nothing is charged before that. {made['note']}", err=True)
         print(made["checkout_url"])
         if where.sandbox:
             from jecp_mcp.sandbox.open_links import LINK_SECONDS

@@ -72,11 +72,14 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
 
     from jecp_mcp.cli import rich_output
 
-    balance: str | Text = Text("not told yet; the Hub tells it with its answers", "dim")
+    unknown = Text("not known: the Hub tells it with its answers", "dim")
+    balance: str | Text = unknown
     if shown["balance_usdc"] is not None:
         balance = f"{shown['balance_usdc']} as of {_instant(shown['balance_at'])}"
-    told: dict[str, Any] = {"balance": balance, "free calls left": shown.get("free_calls_remaining")}
-    told |= {"trust tier": _tier(shown), "charged": shown["charged_usdc"], "held": shown["held_usdc"]}
+    told: dict[str, Any] = {"balance": balance, "can be spent now": shown["can_spend_now_usdc"] or "no limit"}
+    free = shown["free_calls_remaining"]
+    told |= {"free calls left": unknown if free is None else free, "trust tier": _tier(shown) or unknown}
+    told |= {"charged": shown["charged_usdc"], "held": shown["held_usdc"]}
     told |= {"in doubt": shown["in_doubt_usdc"], "calls": shown["calls"]}
     told |= {"ask a person above": shown.get("approval_above_usdc") or "never"}
     told |= {"mandate ends": _instant(shown["expires_at"]) if "expires_at" in shown else "never"}
@@ -84,8 +87,8 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
     told |= {"not on sale here": shown.get("left_out"), "kept in": shown["ledger"]}
     rich_output.say("Wallet (USDC, UTC)", "bold")
     rich_output.show(rich_output.Facts(told))
-    columns: list[Column] = [("limit", "left"), ("used", "right"), ("of", "right"), ("left", "right")]
-    columns.append(("refills from", "left"))
+    columns: list[Column] = [("limit", "left"), ("window", "left"), ("used", "right"), ("of", "right")]
+    columns += [("left", "right"), ("refills from", "left")]
     limits = rich_output.Listing("\nLimits (USDC, UTC)", columns, _limit_rows(shown))
     holds: list[Column] = [("call", "left"), ("tool", "left"), ("state", "left"), ("held", "right")]
     held = [
@@ -106,10 +109,11 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
 
 def _limit_rows(shown: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     if "per_call_usdc" in shown:
-        yield "per_call_usdc", "", shown["per_call_usdc"], "", ""
+        yield "per_call_usdc", "each call", "", shown["per_call_usdc"], "", ""
     for one in shown["limits"]:
         resets = _instant(one["resets_at"]) if "resets_at" in one else ""
-        yield one["limit"], one.get("used_usdc", ""), one["limit_usdc"], one.get("remaining_usdc", ""), resets
+        window, used = one.get("window", "each call"), one.get("used_usdc", "")
+        yield one["limit"], window, used, one["limit_usdc"], one.get("remaining_usdc", ""), resets
 
 
 def _warnings(shown: Mapping[str, Any], commands: CommandLine) -> Iterator[str]:

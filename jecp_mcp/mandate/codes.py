@@ -14,4 +14,4 @@ PRICE_UNKNOWN: Final = "PRICE_UNKNOWN"
 """The action shows no price, and the mandate buys nothing at an unknown one. Charged: no. Next: operator."""
 
 PER_CALL_LIMIT: Final = "PER_CALL_LIMIT"
-"""The price is above the most that one call may cost. Charged: no. Next: agent."""
+"""The price is above the most that one call may cost. Charged: no. Next: agent, human."""

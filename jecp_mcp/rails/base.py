@@ -171,6 +171,10 @@ class Rail(Protocol):
         """
         ...
 
+    def asked(self, payload: bytes) -> Mapping[str, Any] | None:
+        """What a call was given, read from its stored request, for whoever made it; None where it cannot be read."""
+        ...
+
     async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Send the request for the first time, and again where that is safe and useful.
 

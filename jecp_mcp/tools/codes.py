@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
-"""There is no tool or action of this name, or none at this version. Charged: no. Next: agent."""
+"""There is no tool or action of this name. Charged: no. Next: agent."""
+
+VERSION_NOT_AVAILABLE: Final = "VERSION_NOT_AVAILABLE"
+"""The action is not sold at the version that was named; the one that is stands beside. Charged: no. Next: agent."""
 
 ACTION_LEFT_OUT: Final = "ACTION_LEFT_OUT"
 """The action exists, and the operator's settings leave it out of the catalog. Charged: no. Next: operator."""

@@ -219,9 +219,10 @@ class ToolDispatcher:
         wallet = self._deps.wallet
         balance = await wallet.balance(caller.principal)
         allowed = await wallet.allowance(found.action, found.name, caller.principal, purchase.most)
-        return free_result(
-            preparation.summary(found, made, balance, self.page, left, can_ask=caller.can_ask, allowed=allowed)
+        told = preparation.summary(
+            found, made, balance, self.page, left, offers=self._alternatives, can_ask=caller.can_ask, allowed=allowed
         )
+        return free_result(told)
 
     def _forbidden(self, found: PublishedTool) -> CallEnd | None:
         """The end of a call that the mandate does not let be bought, whatever its arguments: they need no mending."""
@@ -383,7 +384,8 @@ def _not_for_own(given: Sequence[str]) -> Refusal:
 
 def _refusal_of(fault: ToolFault | PayeeError) -> Refusal:
     wait = fault.retry_after_seconds if isinstance(fault, ToolFault) else None
-    return Refusal(fault.code, fault.message, retry_after_seconds=wait, source="bridge")
+    details = fault.details if isinstance(fault, ToolFault) else {}
+    return Refusal(fault.code, fault.message, retry_after_seconds=wait, source="bridge", details=details)
 
 
 def _invalid_arguments(name: str, problems: Sequence[Problem]) -> Refusal:

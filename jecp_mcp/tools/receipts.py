@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.answers import Answer
@@ -11,6 +12,16 @@ from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.cleaning import provider_of, safe_text
 from jecp_mcp.tools.publishing.links import hub_id
 from jecp_mcp.tools.publishing.pricing import metering
+
+
+class History(NamedTuple):
+    """What a call of before was given, in short by name, and its listed price in micro-USDC; None where unknown."""
+
+    asked: Mapping[str, str] | None = None
+    listed: MicroUSDC | None = None
+
+
+NO_HISTORY: Final = History()
 
 
 def _payee(end: CallEnd) -> str:
@@ -29,24 +40,28 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
     known_as = hub_id(end.reference)
     transaction = f" (tx {known_as[:72]})" if known_as is not None else ""
     if end.charge is Charge.UNKNOWN:
-        said = f"Whether {payee} was paid is not known; ${format_usdc(end.held)} stays held"
+        said = f"Whether {payee} was paid is not known; {format_usdc(end.held)} USDC stays held"
     elif end.charge is Charge.NO:
         said = f"Free: {payee} charged nothing"
         if (left := _free_call(end)) is not None:
             said += f". It was a free call; {left} left, for the Hub's own actions only"
     elif end.estimated:
-        paid = f"Already paid {payee}{transaction}, not charged again" if end.stored else f"Paid {payee}{transaction}"
-        said = f"{paid}; how much cannot be read from its answer, so ${amount} counts as spent"
+        paid = (
+            f"Bought earlier, not bought again: paid {payee}{transaction}"
+            if end.stored
+            else f"Paid {payee}{transaction}"
+        )
+        said = f"{paid}; how much cannot be read from its answer, so {amount} USDC counts as spent"
     elif end.stored and not end.excessive:
-        said = f"Already paid ${amount} to {payee}{transaction}; not charged again"
+        said = f"Bought earlier, not bought again: paid {amount} USDC to {payee}{transaction}"
     elif end.excessive:
         said = f"Paid. {payee} says that it took {_excess(end)}{transaction}"
     else:
-        said = f"Paid ${amount} to {payee}{_metering(end)}{transaction}"
+        said = f"Paid {amount} USDC to {payee}{_metering(end)}{transaction}"
     # A kept answer's balance is that of another day.
-    balance = "" if end.stored or end.balance_after is None else f"; balance ${format_usdc(end.balance_after)}"
+    balance = "" if end.stored or end.balance_after is None else f"; balance {format_usdc(end.balance_after)} USDC"
     if remaining is not None:
-        balance += f"; budget left ${format_usdc(remaining)}"
+        balance += f"; budget left {format_usdc(remaining)} USDC"
     call = f". Call {end.call_id}" if end.call_id else ""
     if end.copy is not None:
         call += f", copy {end.copy} of the same call"
@@ -69,7 +84,7 @@ def _free_call(end: CallEnd) -> int | None:
 
 def _metering(end: CallEnd) -> str:
     """How a price came about that was not known before; "" for one that was."""
-    most = f"up to ${format_usdc(end.reserved)} was held" if end.amount < end.reserved else ""
+    most = f"up to {format_usdc(end.reserved)} USDC was held" if end.amount < end.reserved else ""
     by = f"metered, {metering(end.offer.price)}" if end.offer is not None and end.offer.price.metered else ""
     words = "; ".join(filter(None, (by, most)))
     return f" ({words})" if words else ""
@@ -77,13 +92,11 @@ def _metering(end: CallEnd) -> str:
 
 def _excess(end: CallEnd) -> str:
     """What was taken of a call that was not allowed to cost that much: a claim, for a person to look at."""
-    return (
-        f"${format_usdc(end.amount)} where at most ${format_usdc(end.reserved)} was allowed, which the operator must "
-        "check"
-    )
+    took, allowed = format_usdc(end.amount), format_usdc(end.reserved)
+    return f"{took} USDC where at most {allowed} USDC was allowed, which the operator must check"
 
 
-def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None) -> dict[str, Any]:
+def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None, history: History = NO_HISTORY) -> dict[str, Any]:
     """The receipt in structured content, for a model that reads nothing else; amounts are decimal text in USDC."""
     made: dict[str, Any] = {} if end.call_id is None else {"call_id": end.call_id}
     made |= {"charged": end.charge.value, **amount_charged("amount_usdc", end.amount, estimated=end.estimated)}
@@ -96,7 +109,11 @@ def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None) -> dict[str
     if remaining is not None:
         made["remaining_usdc"] = format_usdc(remaining)
     if end.stored and end.charge is not Charge.UNKNOWN:
-        made["note"] = "Bought earlier; not charged again."
+        made["note"] = "Bought earlier, not bought again."
+    if history.listed is not None:
+        made["listed_usdc"] = format_usdc(history.listed)
+    if history.asked is not None:
+        made["asked"] = dict(history.asked)
     if end.excessive:
         made["warning"] = f"{_payee(end)} says that it took {_excess(end)}. Tell the user."
     return made

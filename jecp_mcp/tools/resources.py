@@ -165,7 +165,7 @@ class Resources:
             names.update(dict.fromkeys(name for name in called if name is not None))
 
         if len(names) < most:
-            add(finder.search(value, limit=most))
+            add(finder.search(value, limit=most).actions)
         if not names:
             add(finder.nearest(value, limit=most))
         return list(names)[:most]
@@ -192,7 +192,7 @@ class Resources:
         return Content(uri, kept.mime_type, text, None if text is not None else data)
 
     def _catalog(self) -> dict[str, Any]:
-        found = self._deps.finder.search("", limit=_SHOWN + 1)
+        found = self._deps.finder.search("", limit=_SHOWN + 1).actions
         away = self._deps.offers.outages
         names = [(action, self._deps.registry.name_of(action)) for action in found[:_SHOWN]]
         made: dict[str, Any] = {"actions": [brief(action, name) for action, name in names if name is not None]}

@@ -32,7 +32,7 @@ from jecp_mcp.tools.publishing import file_words
 from jecp_mcp.tools.publishing.cleaning import clean, safe_text
 from jecp_mcp.tools.publishing.links import LinkPolicy, showable, unshowable
 from jecp_mcp.tools.publishing.result_profiles import ResultProfile, result_profile
-from jecp_mcp.tools.receipts import billing, receipt_line, receipt_object
+from jecp_mcp.tools.receipts import NO_HISTORY, History, billing, receipt_line, receipt_object
 from jecp_mcp.tools.types import (
     Audio,
     Block,
@@ -102,13 +102,20 @@ class Results:
         self._links = links
 
     async def render(
-        self, end: CallEnd, caller: Caller, *, ending: str | None = None, remaining: MicroUSDC | None = None
+        self,
+        end: CallEnd,
+        caller: Caller,
+        *,
+        ending: str | None = None,
+        remaining: MicroUSDC | None = None,
+        history: History = NO_HISTORY,
     ) -> ToolResult:
         """What the model sees of a call that was answered. Raises nothing but cancellation.
 
         Args:
             ending: that the action will not be sold for ever, from the catalog; the Hub may say it too.
             remaining: what the limits leave for further calls like it, where that is known.
+            history: what is known of a call of before.
         """
         draft, profile = _draft(end, caller), result_profile(caller.client)
         output, files = await self._take_out_files(draft)
@@ -125,7 +132,7 @@ class Results:
                 short = {"output_summary": self._summary(text, stored)}
         self._add_notices(draft, ending)
         kept = _in_store(files)
-        head: dict[str, Any] = {"receipt": receipt_object(end, remaining)}
+        head: dict[str, Any] = {"receipt": receipt_object(end, remaining, history)}
         if kept:
             head["files"] = [self._store.description(one) | _READ_WITH for one in kept]
         if draft.notices:

@@ -75,12 +75,14 @@ async def test_a_request_is_prepared_revised_bought_and_looked_up(road: Road, sh
         step = prepared["next_action"]
         bought = await client.call_tool(step["tool"], step["arguments"])
         assert output_of(bought)["body"]["total_sentences"] == 2
-        assert "Paid $0.01" in "".join(getattr(one, "text", "") for one in bought.content)
+        assert "Paid 0.01 USDC" in "".join(getattr(one, "text", "") for one in bought.content)
         again = await client.call_tool(step["tool"], step["arguments"])
         assert output_of(again) == output_of(bought), "a host that retries by itself pays once"
         found = await client.call_tool("paid_http_result", step["arguments"])
         assert output_of(found) == output_of(bought)
-        assert f"Already paid $0.01 to {shop.url}" in "".join(getattr(one, "text", "") for one in found.content)
+        assert f"Bought earlier, not bought again: paid 0.01 USDC to {shop.url}" in "".join(
+            getattr(one, "text", "") for one in found.content
+        )
         assert shop.chain.paid_by(address) == [10_000]
         refused = error_of(await client.call_tool("paid_http_prepare", {"url": "https://elsewhere.example/"}))
         assert (refused["error"]["code"], refused["charged"]) == ("MERCHANT_NOT_LISTED", "no")

@@ -97,7 +97,7 @@ async def test_a_bought_file_is_told_in_words_and_had_by_path_tool_and_resource(
     [text] = [part.text for part in result.content]
     assert len(text) < 2_000
     paid, told, _ = text.split("\n")
-    assert paid.startswith("Paid $")
+    assert paid.startswith("Paid 0.")
     [file] = result.structured_content["files"]
     assert output["artifact"]["uri"] == file["uri"]
     [content] = (await seat.client.read_resource(file["uri"])).contents
@@ -113,7 +113,7 @@ async def test_a_bought_file_is_told_in_words_and_had_by_path_tool_and_resource(
         assert file["path"] in told
     again = await call(seat, "jecp_status", {"call_id": receipt(result)["call_id"]})
     assert again.structured_content["files"] == [file]
-    assert "not charged again" in again.content[0].text.split("\n")[0]
+    assert "not bought again" in again.content[0].text.split("\n")[0]
 
 
 async def test_wrong_arguments_are_refused_here_by_pointer_before_anything_is_spent(seat: Seat) -> None:
@@ -173,7 +173,7 @@ async def test_a_cancelled_call_is_paid_once_and_its_answer_waits_for_the_repeat
     repeat = await call(seat, name, arguments)
     output_of(repeat)
     assert len(charges(seat)) == before + 1
-    assert "not charged again" in "".join(part.text for part in repeat.content if part.type == "text")
+    assert "not bought again" in "".join(part.text for part in repeat.content if part.type == "text")
     await call(seat, name, arguments)
     assert len(charges(seat)) == before + 2
 

@@ -118,6 +118,6 @@ async def test_what_is_meant_is_found(
 
 def _place(finder: Finder, made: Market, meant: frozenset[str], said: str) -> int | None:
     """Where among the first five what is meant stands."""
-    found = finder.search(said, limit=5)
+    found = finder.search(said, limit=5).actions
     right = [at for at, action in enumerate(found) if meant & {action.key, made.trades.get(action.key, action.key)}]
     return right[0] if right else None

@@ -112,6 +112,15 @@ class JecpRail:
         until = provable_until(now, guide.idempotency_window_seconds)
         return StoredRequest(self.name, self._client.account_id, call_id, hold, pack(payload), until)
 
+    def asked(self, payload: bytes) -> Mapping[str, Any] | None:
+        """The ``input`` of the request."""
+        try:
+            body = jsontext.loads(unpack(payload).body, max_bytes=len(payload), max_marks=None)
+        except WireError:
+            return None
+        given = body.get("input") if isinstance(body, Mapping) else None
+        return given if isinstance(given, Mapping) else None
+
     async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Send the request, and again while that is safe and may prove more."""
         return await self._send(call, journal, progress, replay=False)

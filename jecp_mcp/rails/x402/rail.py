@@ -141,6 +141,14 @@ class X402Rail:
         until = None if self._pays.chain.reads(terms.network) else UnixMs(authorization.valid_before * 1000)
         return StoredRequest(self.name, quote.account, call_id, hold, payload.pack(), until)
 
+    def asked(self, payload: bytes) -> Mapping[str, Any] | None:
+        """The request's method and address, without what may be secret: its query, its headers, its body."""
+        try:
+            request = Payload.unpack(payload)
+        except WireError:
+            return None
+        return {"method": request.method, "url": request.url.partition("?")[0]}
+
     async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Sign, and send the request with its payment, once."""
         del progress

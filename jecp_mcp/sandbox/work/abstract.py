@@ -44,6 +44,7 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="extract",
+            name="Summarise a text",
             description="Pick the sentences that hold a text's most frequent words, in their order.",
             price="0.008",
             work=extract,

@@ -158,6 +158,7 @@ _CORRELATIONS = {
 }
 _PROFILE = Action(
     id="profile",
+    name="Profile a CSV table",
     description="Tell each column's type, gaps, statistics or most frequent values, and correlations.",
     price="0.02",
     work=profile,
@@ -170,6 +171,7 @@ _PROFILE = Action(
 )
 _GROUP_BY = Action(
     id="group-by",
+    name="Group a CSV table",
     description="Group a table's rows by columns and aggregate others; largest by the first aggregate first.",
     price="0.01",
     work=group_by,

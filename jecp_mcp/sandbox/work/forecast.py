@@ -55,6 +55,7 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="project",
+            name="Forecast a series",
             description="Continue a series along its line of least squares; seasons are not looked for.",
             price="0.25",
             work=project,

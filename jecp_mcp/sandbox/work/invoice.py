@@ -108,6 +108,7 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="render",
+            name="Make an invoice PDF",
             description="Make an invoice PDF (A4). Sums, discount and taxes are worked out in decimal arithmetic.",
             price="0.05",
             work=render,

@@ -59,6 +59,7 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="extract",
+            name="Find key phrases",
             description="Find key phrases (RAKE). Tokens are runs of letters or digits and single other signs.",
             price="0.025",
             rates={"input_per_token_usdc": "0.000001", "output_per_token_usdc": "0.000004"},

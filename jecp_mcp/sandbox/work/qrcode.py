@@ -30,6 +30,7 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="encode",
+            name="Make a QR code",
             description="Draw a text or a link as a QR code, PNG.",
             price="0.001",
             work=encode,

@@ -74,6 +74,7 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="compile",
+            name="Compile a data report",
             description="Compile a PDF report on a CSV file: each column's statistics, and correlations.",
             price="1.50",
             work=compile_report,

@@ -37,6 +37,7 @@ CAPABILITY = Capability(
     actions=(
         Action(
             id="count",
+            name="Count words",
             description="Count the characters, words, distinct words, sentences and lines of a text.",
             price="0.0005",
             work=count,

@@ -77,6 +77,7 @@ _SUNSET = (
 )
 _MAKE = Action(
     id="make",
+    name="Make a thumbnail",
     description="Shrink an image into a square, or crop it to fill the square. PNG out.",
     price="0.0025",
     work=make,

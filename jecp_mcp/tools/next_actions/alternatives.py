@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from jecp_mcp.catalog.search import Finder
+from jecp_mcp.catalog.search import Filter, Finder
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.money import format_usdc
+from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.publishing.cleaning import clean, title_of
 from jecp_mcp.tools.publishing.naming import split_version
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
@@ -68,7 +68,7 @@ class Alternatives:
         if not task:
             return ()
         ranked: list[tuple[tuple[bool, int, int, int], Offer]] = []
-        for other in self._finder.search(" ".join(sorted(task)), limit=_CANDIDATES):
+        for other in self._finder.search(" ".join(sorted(task)), limit=_CANDIDATES, weak=True).actions:
             # Rivals share words and inputs; what only shares words is another step with the same material.
             alike = (_dice(task, _task(other)) + _dice(_inputs(action), _inputs(other))) / 2
             tier = other.tier_rank
@@ -79,6 +79,11 @@ class Alternatives:
             # Likeness in steps: a little more of it outweighs no price.
             ranked.append(((self._failed_lately(other), -round(alike * _STEPS), other.price.amount, tier), other))
         return self._entries(other for _, other in sorted(ranked, key=lambda one: one[0]))
+
+    def within(self, query: str, most: MicroUSDC, action: Offer | None = None) -> Sequence[Mapping[str, Any]]:
+        """What a search finds at no more than `most`, but for `action` itself."""
+        found = self._finder.search(query, Filter(max_price=most), limit=SHOWN * 2).actions
+        return self._entries(one for one in found if not _is_sunset(one) and (action is None or one.key != action.key))
 
     def by_name(self, texts: Iterable[str], action: Offer) -> Sequence[Mapping[str, Any]]:
         """The actions that `texts` mean, as keys or capability ids, but for `action` itself."""

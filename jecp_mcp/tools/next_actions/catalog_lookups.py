@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from jecp_mcp.jsontext import NOTHING
+from jecp_mcp.money import parse_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS
 from jecp_mcp.tools.next_actions.builders import (
     DO_NOT_INVENT,
@@ -51,12 +52,36 @@ def cheaper(case: Case, most: str | None) -> NextAction:
         query["max_price_usdc"] = most
     if "jecp_search" not in case.context.own:
         return ask_operator(case)
+    offers = case.context.offers
+    if most is not None and offers is not None:
+        return cheaper_found(offers.within(_query(case), parse_usdc(most), action_of(case)), most)
     return next_action(
         case,
         "agent",
         "Search for an action within the limit, or tell the user what this one costs.",
         call=("jecp_search", query),
         type_="find_cheaper",
+    )
+
+
+def cheaper_found(others: Sequence[Mapping[str, Any]], most: str) -> NextAction:
+    """What came of a search for something that costs at most `most` USDC, decimal text."""
+    if not others:
+        return NextAction(
+            "stop",
+            "human",
+            f"Nothing on sale here does the same for at most {most} USDC; searching again finds no more. Tell the user "
+            "what this one costs, and stop here.",
+            "bridge",
+        )
+    return NextAction(
+        "find_cheaper",
+        "agent",
+        f"These come close and cost at most {most} USDC. Read one, or tell the user what the dearer one costs.",
+        "bridge",
+        tool="jecp_describe",
+        arguments={"tool": others[0]["tool"]},
+        alternatives=others,
     )
 
 
@@ -135,6 +160,19 @@ def describe(case: Case) -> NextAction:
         hint = "Mend the arguments as the issues say, then call again. This shows the whole input schema."
         hint += DO_NOT_INVENT if any(one.get(LACKING) for one in issues) else ""
     return next_action(case, "agent", hint, call=("jecp_describe", {"tool": target}))
+
+
+def sold_version(case: Case) -> NextAction:
+    """The version that is sold, in the place of one that is not."""
+    tool = case.refusal.details.get("tool")
+    if not isinstance(tool, str) or "jecp_describe" not in case.context.own:
+        return search(case)
+    return next_action(
+        case,
+        "agent",
+        "Read the version there is, then call it without naming a version if it will do; or tell the user.",
+        call=("jecp_describe", {"tool": tool}),
+    )
 
 
 def gone_action(case: Case) -> NextAction:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp import jsontext
-from jecp_mcp.catalog.search import Finder
+from jecp_mcp.catalog.rows import is_ending, is_withdrawn
+from jecp_mcp.catalog.search import Filter, Finder
 from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal
@@ -28,6 +29,7 @@ from jecp_mcp.tools.publishing.cleaning import (
 )
 from jecp_mcp.tools.publishing.pricing import price_words
 from jecp_mcp.tools.publishing.prompt_injection import find_injection
+from jecp_mcp.tools.publishing.return_words import return_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
 from jecp_mcp.tools.schemas.json_values import TooMany, Unreadable, Values
 
@@ -39,8 +41,14 @@ _MAX_EFFECTS: Final = 8
 _MOST_ASIDE: Final = 3
 _MOST_NEEDED: Final = 8
 _NAME: Final = 40
-_NO_MATCH: Final = "Nothing matches. Try fewer or other words."
+_TITLE: Final = 80
+_NO_MATCH: Final = (
+    "No close match. Try other words; if those find none either, tell the user that it is not on sale here."
+)
 _ALL_ASIDE: Final = "What matches is set aside until its operator has looked into it: tell the user."
+_NONE_WITHIN: Final = "No close match within these filters. Search without them to see whether there is any."
+_NONE_ENDS: Final = "Nothing that matches is withdrawn or about to be."
+_PAST_THE_END: Final = "There are no more matches."
 _NOTHING_ON_SALE: Final = "Nothing is on sale here. Searching again finds no more: tell the user."
 MOST_LEFT: Final = 12
 """The most parts of a schema that are named as left to the Hub."""
@@ -63,19 +71,15 @@ async def search(
     most = _amount(arguments.get("max_price_usdc"))
     limit = min(int(arguments.get("limit", DEFAULT_RESULTS)), MAX_RESULTS)
     namespace = arguments.get("namespace") or None
+    offset = arguments.get("offset", 0)
     await finder.prepare()
-    found = finder.search(
-        arguments.get("query", ""),
-        limit=limit,
-        namespace=namespace,
-        tags=tuple(arguments.get("tags", ())),
-        max_price=most,
-    )
-    names = [(action, registry.name_of(action)) for action in found]
+    among = Filter(namespace, tuple(arguments.get("tags", ())), most, withdrawn=arguments.get("withdrawn", False))
+    found = finder.search(arguments.get("query", ""), among, offset=offset, limit=limit)
+    names = [(action, registry.name_of(action)) for action in found.actions]
     shown = [(action, name) for action, name in names if name is not None]
     entries: list[dict[str, Any]] = []
     for (action, name), allowed in zip(shown, await wallet.allowances(shown, principal), strict=True):
-        made = _entry(action, name, registry.warning(action))
+        made = _entry(action, name, registry)
         needed = action.input_schema.get("required")
         if isinstance(needed, list) and needed:
             made["needs"] = [clean(str(one), _NAME, one_line=True) for one in needed[:_MOST_NEEDED]]
@@ -86,7 +90,10 @@ async def search(
         entries.append({"tool": made.pop("tool"), **against, **made})
     entries.sort(key=lambda entry: DENIED_BY_POLICY in entry.get("blocked_by", ()))
     aside = [_set_aside(registry, action) for action, name in names if name is None][:_MOST_ASIDE]
-    answer: dict[str, Any] = {"results": entries}
+    answer: dict[str, Any] = {"results": entries, "total": found.total}
+    left_off = found.total - offset - len(found.hits)
+    if left_off > 0:
+        answer |= {"left_off": left_off, "next_offset": offset + len(found.hits)}
     if aside:
         answer["set_aside"] = aside
     outages, on_sale = offers.outages, offers.current.actions
@@ -100,14 +107,25 @@ async def search(
     }
     answer |= {name: words for name, words in notes.items() if words is not None}
     if not entries:
-        known = _ALL_ASIDE if aside else _NO_MATCH
-        answer["hint"] = known if on_sale else _NOTHING_ON_SALE
+        answer["hint"] = _ALL_ASIDE if aside and on_sale else _hint(on_sale, arguments)
     return answer
+
+
+def _hint(on_sale: object, arguments: Mapping[str, Any]) -> str:
+    """Why there is nothing to show, and what to do."""
+    if not on_sale:
+        return _NOTHING_ON_SALE
+    if arguments.get("offset"):
+        return _PAST_THE_END
+    if arguments.get("withdrawn"):
+        return _NONE_ENDS
+    filtered = any(arguments.get(name) for name in ("namespace", "tags", "max_price_usdc"))
+    return _NONE_WITHIN if filtered else _NO_MATCH
 
 
 def description(
     on_shelf: PublishedTool,
-    warning: str | None,
+    registry: ToolRegistry,
     left: Sequence[str] = (),
     *,
     allowed: Mapping[str, Any],
@@ -116,12 +134,14 @@ def description(
     """One action as ``jecp_describe`` shows it.
 
     Args:
+        on_shelf: the tool.
+        registry: where its provider and what takes its place are known.
         left: what of its schema cannot be checked, beyond what its card says.
         allowed: whether it could be bought now, as `Wallet.allowance` says it.
         most: what would be held for a call, micro-USDC.
     """
     action = on_shelf.action
-    made = _entry(action, on_shelf.name, warning)
+    made = _entry(action, on_shelf.name, registry)
     made = {"tool": made.pop("tool"), **allowed, **made}
     made["price"] = price_words(action, most)
     made["action"] = clean(action.key, 200, one_line=True)
@@ -129,10 +149,6 @@ def description(
         made["version"] = clean(action.version, 40, one_line=True)
     if action.streaming:
         made["streaming"] = True
-    if action.deprecation is not None and action.deprecation.status != "active":
-        end = action.deprecation
-        fields = {"status": end.status, "sunset_at": end.sunset_at, "successor": end.successor}
-        made["deprecation"] = {key: safe_text(text, 200, one_line=True) for key, text in fields.items() if text}
     words = provider_words(action, _DESCRIPTION)
     made.pop("summary", None)
     if words:
@@ -140,6 +156,8 @@ def description(
     effects = [safe_text(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
     if effects:
         made["side_effects"] = effects[:_MAX_EFFECTS]
+    if returns := return_words(action):
+        made["returns"] = returns
     made["input_schema"] = jsontext.plain(on_shelf.card.input_schema)
     left = [*on_shelf.card.left_to_hub, *left]
     if left:
@@ -162,7 +180,7 @@ def _set_aside(registry: ToolRegistry, action: Offer) -> dict[str, Any]:
     }
 
 
-def _entry(action: Offer, name: str, warning: str | None) -> dict[str, Any]:
+def _entry(action: Offer, name: str, registry: ToolRegistry) -> dict[str, Any]:
     amount = action.price.amount
     made: dict[str, Any] = {
         "tool": name,
@@ -174,14 +192,24 @@ def _entry(action: Offer, name: str, warning: str | None) -> dict[str, Any]:
         made["metered"] = True
     if action.tier_rank:
         made["tier"] = clean(action.tier, 20, one_line=True)
-    if action.deprecation is not None and action.deprecation.status == "sunset":
-        made["withdrawn"] = True
-    if warning is not None:
+    made |= _ending(action, registry)
+    if (warning := registry.warning(action)) is not None:
         made["caution"] = warning
     summary = provider_words(action, _SUMMARY, one_line=True)
     if summary:
         made["summary"] = summary
     return made
+
+
+def _ending(action: Offer, registry: ToolRegistry) -> dict[str, Any]:
+    """When it is sold no more, and what takes its place; nothing of what stays."""
+    end = action.deprecation
+    if end is None or not is_ending(action):
+        return {}
+    made: dict[str, Any] = {"withdrawn": True} if is_withdrawn(action) else {}
+    made["withdrawn_at"] = safe_text(end.sunset_at, _NAME, one_line=True) or "not said"
+    named = registry.successor(action) or safe_text(end.successor, _TITLE, one_line=True)
+    return made | {"replaced_by": named or "none named"}
 
 
 def _examples(action: Offer) -> list[Any]:

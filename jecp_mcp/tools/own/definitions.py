@@ -15,6 +15,7 @@ from jecp_mcp.tools.types import ToolCard
 
 MAX_RESULTS: Final = 20
 DEFAULT_RESULTS: Final = 8
+MAX_OFFSET: Final = 1_000
 
 
 def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
@@ -113,7 +114,9 @@ _CARDS: Final = (
                 "namespace": {"type": "string", "maxLength": 64, "description": "One provider only."},
                 "tags": {"type": "array", "items": {"type": "string", "maxLength": 64}, "maxItems": 8},
                 "max_price_usdc": {"type": "string", "maxLength": 20, "description": 'Such as "0.05".'},
+                "withdrawn": {"type": "boolean", "description": "Only what is, or will be, sold no more."},
                 "limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS},
+                "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET},
             }
         ),
         read_only=True,
@@ -123,8 +126,8 @@ _CARDS: Final = (
         name="jecp_status",
         title="Status of a call",
         description=(
-            "Free. What became of a call; finishes one whose answer was lost, without paying twice. "
-            "Without call_id: the latest calls."
+            "Free. What became of a call, and its result once more; finishes one whose answer was lost, without paying "
+            "twice. Without call_id: the latest calls, with a total."
         ),
         input_schema=_object({"call_id": {"type": "string", "minLength": 4, "maxLength": 64}}),
         idempotent=True,
@@ -132,7 +135,7 @@ _CARDS: Final = (
     ToolCard(
         name="jecp_topup",
         title="Top up the wallet",
-        description="Get a payment link for the user. Charges nothing by itself: only a person can pay it.",
+        description="Get a payment link for the user. Charges nothing by itself, and raises no limit.",
         input_schema=_object({"amount_usd": {"type": "integer", "enum": list(TOPUPS_USD)}}, "amount_usd"),
     ),
     ToolCard(

@@ -16,6 +16,7 @@ from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.purchases import Principal
+from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.rails.jecp.client import HubClient
@@ -28,6 +29,7 @@ from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose
 from jecp_mcp.tools.own import browse, files, refunds
 from jecp_mcp.tools.own.definitions import OWN, own_cards
+from jecp_mcp.tools.own.history import asked, latest_calls
 from jecp_mcp.tools.own.left_out import left_out_words
 from jecp_mcp.tools.own.lookup import Lookup
 from jecp_mcp.tools.own.outages import outage_notices
@@ -36,6 +38,7 @@ from jecp_mcp.tools.own.wallet import Wallet, call_summary
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
+from jecp_mcp.tools.receipts import History
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 from jecp_mcp.tools.types import NextAction, Text, ToolResult
@@ -45,16 +48,22 @@ if TYPE_CHECKING:
 
 REGISTERED: Final = "There is an agent account already. Nothing was changed or charged."
 
-_GIVE_LINK: Final = "Give this link to the user. When they have paid, repeat the call that needed money."
+_GIVE_LINK: Final = "Give this link to the user."
+_THEN: Final = (
+    "When they say that they have paid, repeat the call that needed money, if one did; the balance that is shown "
+    "changes with the next answer."
+)
+_TOPUP_NOTE: Final = (
+    "This puts money into the wallet and raises no limit: those are the operator's. The link is the payment page's own "
+    "and works once, as a rule for a day; ask for another when it has ended."
+)
 _AFTER_LINK: Final = {
     Decision.ACCEPTED: (
         "await_payment",
-        "The payment page is open at the user's. When they say that they have paid, repeat the call that needed money.",
+        f"The payment page is open at the user's. {_THEN}",
     ),
     Decision.DECLINED: ("stop", "The user does not want to pay now. Stop here."),
 }
-
-_LATEST: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +161,7 @@ class OwnTools:
         action, wallet = on_shelf.action, self._deps.wallet
         allowed = await wallet.allowance(action, on_shelf.name, caller.principal)
         most = wallet.most(action, on_shelf.name)
-        warning = self._deps.registry.warning(action)
-        made = browse.description(on_shelf, warning, left, allowed=allowed, most=most)
+        made = browse.description(on_shelf, self._deps.registry, left, allowed=allowed, most=most)
         self._mark([made], caller)
         away = [one for one in self._deps.offers.outages if one.source == action.source]
         if away:
@@ -201,13 +209,18 @@ class OwnTools:
             if is_copy(row.fingerprint):
                 end = await self._deps.wallet.numbered(end, caller)
             left = await self._deps.wallet.remaining(end, (bought, row.tool), caller)
-            result = await self._deps.results.render(end, caller, remaining=left)
+            given = await asked(self._deps.calls.reader(caller.principal), row)
+            listed = None if row.kind == QuoteKind.UNKNOWN else row.quoted
+            result = await self._deps.results.render(end, caller, remaining=left, history=History(given, listed))
             if await caller.listening():
                 self._deps.calls.delivered(end)
             return result
         # Resolving may have moved the row on.
-        made = call_summary(await self._row(call_id, caller) or row)
+        row = await self._row(call_id, caller) or row
+        made = call_summary(row)
         made["charged"] = end.charge.value
+        if (given := await asked(self._deps.calls.reader(caller.principal), row)) is not None:
+            made["asked"] = given
         if end.refusal is not None:
             made["message"] = message_of(end.refusal, self._deps.links)
             context = Context(row.tool, None, self.names(), self._deps.links, self._deps.clock.now(), action=action)
@@ -221,14 +234,14 @@ class OwnTools:
         return await self._deps.calls.reader(caller.principal).call(call_id)
 
     async def latest(self, caller: Caller) -> dict[str, Any]:
-        """The caller's latest calls, newest first; and why there can be no others, where settings leave all out.
+        """The caller's latest calls, newest first, with a total; and why there can be no others, where all is left out.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        rows = await self._deps.calls.reader(caller.principal).latest(limit=_LATEST)
-        made: dict[str, Any] = {"calls": [call_summary(row) for row in rows]}
-        current = self._deps.offers.current
+        deps = self._deps
+        made = await latest_calls(deps.calls.reader(caller.principal), deps.store, caller)
+        current = deps.offers.current
         left_out = None if current.actions else left_out_words(current)
         return made | ({} if left_out is None else {"left_out": left_out})
 
@@ -247,9 +260,10 @@ class OwnTools:
         else:
             message = f"Open the Hub's payment page, to put {amount_usd} USD into the wallet?"
             reply = await caller.asker.show_link(f"topup {amount_usd}", message, checkout)
-        type_, hint = _AFTER_LINK.get(reply.decision, ("open_url", _GIVE_LINK))
+        type_, hint = _AFTER_LINK.get(reply.decision, ("open_url", f"{_GIVE_LINK} {_THEN}"))
         step = NextAction(type=type_, actor="human", hint=hint, source="bridge", url=reply.url)
-        return {"amount_usd": amount_usd, "checkout_url": reply.url, "next_action": next_action_object(step)}
+        made = {"amount_usd": amount_usd, "checkout_url": reply.url, "note": _TOPUP_NOTE}
+        return made | {"next_action": next_action_object(step)}
 
     async def _checkout(self, amount_usd: int) -> str:
         url = self._deps.links.checkout(await self._deps.hub.topup(amount_usd))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from jecp_mcp.catalog.rows import is_withdrawn
 from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.tools.codes import ACTION_LEFT_OUT, TOOL_NOT_FOUND, TOOL_QUARANTINED
+from jecp_mcp.tools.codes import ACTION_LEFT_OUT, TOOL_NOT_FOUND, TOOL_QUARANTINED, VERSION_NOT_AVAILABLE
 from jecp_mcp.tools.own.left_out import left_out_message
 from jecp_mcp.tools.own.outages import nothing_known
 from jecp_mcp.tools.publishing.cleaning import clean
@@ -45,9 +46,9 @@ class Lookup:
         aside = quarantine_message(self._registry, tool)
         if aside is not None:
             return ToolFault(TOOL_QUARANTINED, aside)
-        otherwise = _version_message(self._registry, tool)
+        otherwise = _other_version(self._registry, tool)
         if otherwise is not None:
-            return ToolFault(TOOL_NOT_FOUND, otherwise)
+            return otherwise
         left_out = left_out_message(self._offers.current, tool)
         if left_out is not None:
             return ToolFault(ACTION_LEFT_OUT, left_out)
@@ -77,11 +78,16 @@ def quarantine_message(registry: ToolRegistry, tool: str) -> str | None:
     )
 
 
-def _version_message(registry: ToolRegistry, tool: str) -> str | None:
-    """That an action is sold, but not at the version that was named; None where no version was, or nothing is sold."""
+def _other_version(registry: ToolRegistry, tool: str) -> ToolFault | None:
+    """That an action is not sold at the version that was named; None where no version was, or nothing is sold."""
     pinned = ((registry.find(wanted), version) for wanted, version in notations(tool) if version is not None)
     action, version = next(((action, version) for action, version in pinned if action is not None), (None, None))
     if action is None:
         return None
     key, named, now = (clean(text, _KEY, one_line=True) for text in (action.key, version, action.version or "none"))
-    return f"{key} is not sold at version {named}; its version is {now}. Nothing was charged."
+    sold = "which is no longer sold either" if is_withdrawn(action) else "which is sold"
+    return ToolFault(
+        VERSION_NOT_AVAILABLE,
+        f"{key} is not sold here at version {named}; its version is {now}, {sold}. Nothing was charged.",
+        details={"asked_version": named, "version": now, "tool": registry.name_of(action) or key},
+    )

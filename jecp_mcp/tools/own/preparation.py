@@ -18,7 +18,9 @@ from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
+from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, address_of, topup_amount
+from jecp_mcp.tools.next_actions.catalog_lookups import cheaper_found
 from jecp_mcp.tools.next_actions.human_approval import only_the_user
 from jecp_mcp.tools.own.wallet import TIER_MISSING
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
@@ -61,6 +63,7 @@ def summary(
     page: str | None,
     left: Sequence[str] = (),
     *,
+    offers: Alternatives,
     can_ask: bool = False,
     allowed: Mapping[str, Any] = NOTHING,
 ) -> dict[str, Any]:
@@ -72,6 +75,7 @@ def summary(
         balance: what the wallet holds, where that is known.
         page: where a person can answer in a browser, None where there is no such page.
         left: what could not be checked in these arguments, beyond what the tool's card says.
+        offers: where something cheaper is looked for.
         can_ask: whether a person can be asked within the call that executes it.
         allowed: whether it could be bought now, as `Wallet.allowance` says it.
     """
@@ -97,7 +101,7 @@ def summary(
         told["issues"] = issues
     told["charged"] = "no"
     tier = clean(found.action.tier, 20, one_line=True) if TIER_MISSING in blocked else None
-    told["next_action"] = next_action_object(_next(found, made, balance, page, can_ask=can_ask, tier=tier))
+    told["next_action"] = next_action_object(_next(found, made, balance, page, offers, can_ask=can_ask, tier=tier))
     return told
 
 
@@ -111,6 +115,7 @@ def _next(
     made: Preparation,
     balance: MicroUSDC | None,
     page: str | None,
+    offers: Alternatives,
     *,
     can_ask: bool,
     tier: str | None,
@@ -122,7 +127,7 @@ def _next(
         return ask_outside(made, page)
     never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
     if never:
-        return _cheaper(found.action, min(never))
+        return _cheaper(found.action, min(never), offers)
     if made.full:
         return wait_for_room(made, execute)
     least = made.call.quote.least(made.call.hold)
@@ -168,17 +173,10 @@ def ask_outside(made: Preparation, page: str | None) -> NextAction:
     )
 
 
-def _cheaper(action: Offer, most: MicroUSDC) -> NextAction:
+def _cheaper(action: Offer, most: MicroUSDC, offers: Alternatives) -> NextAction:
     """What costs more than a whole limit never has room in it, whatever refills."""
     words = f"{action.capability.rpartition('/')[2]} {action.title or action.action}"
-    return NextAction(
-        "find_cheaper",
-        "agent",
-        "This costs more than a whole limit of the operator's. Search for a cheaper action, or tell the user.",
-        "bridge",
-        tool="jecp_search",
-        arguments={"query": clean(words, _QUERY, one_line=True), "max_price_usdc": format_usdc(most)},
-    )
+    return cheaper_found(offers.within(clean(words, _QUERY, one_line=True), most, action), format_usdc(most))
 
 
 def wait_for_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:

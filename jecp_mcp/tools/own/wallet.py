@@ -20,12 +20,14 @@ from jecp_mcp.calls.reader import Reader
 from jecp_mcp.clock import Clock, iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal
+from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.caps import meters_for, names_of
 from jecp_mcp.mandate.policy import Policy, bound, objections
 from jecp_mcp.mandate.records import CallRow, MeterReading
 from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, OPEN
+from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.links import hub_id
@@ -46,6 +48,23 @@ _PATIENCE_SECONDS: Final = 0.5
 
 _HOLDS: Final = 10
 """How many open holds are listed."""
+
+
+_TOLD_BY_HUB: Final = ("balance_usdc", "free_calls_remaining", "trust_tier")
+_NEVER_CALLED: Final = "the Hub tells them with its answers, and none was bought from here yet."
+_NOT_TOLD: Final = "no answer of the Hub's, of those that are kept, has told them."
+
+_WINDOWS: Final[Mapping[Window, str]] = {
+    Window.SESSION: "while this server runs",
+    Window.HOUR: "rolling hour",
+    Window.DAY: "rolling 24 hours",
+    Window.MONTH: "rolling 30 days",
+    Window.TOTAL: "for good",
+}
+_LIMITS_NOTE: Final = (
+    "A rolling limit gets each amount back when its call is as old as the window, the first of it at resets_at. Only "
+    "the operator changes limits, in this server's settings and outside the chat: no tool here can, nor does a top-up."
+)
 
 
 class Wallet:
@@ -78,9 +97,14 @@ class Wallet:
             made["balance_usdc"], made["balance_at"] = format_usdc(known[0]), iso(known[1])
         else:
             made["balance_usdc"] = None
+        account = await _account_status(reader, rows)
         if free_calls is not None and not rows:
-            made["free_calls_remaining"] = free_calls
-        made |= await _account_status(reader, rows)
+            account.setdefault("free_calls_remaining", free_calls)
+        made |= {"free_calls_remaining": None, "trust_tier": None} | account
+        if unknown := [name for name in _TOLD_BY_HUB if made[name] is None]:
+            made["not_known"] = f"{', '.join(unknown)}: {_NOT_TOLD if rows else _NEVER_CALLED}"
+        readings = await reader.windows()
+        made["can_spend_now_usdc"] = self._spendable(readings, known)
         general = next((cap.per_call for cap in self._policy.caps if cap.pattern is None), None)
         if general is not None:
             made["per_call_usdc"] = format_usdc(general)
@@ -89,7 +113,8 @@ class Wallet:
             for cap in self._policy.caps
             if cap.pattern is not None and cap.per_call is not None
         ]
-        made["limits"] = [*special, *(_reading(one) for one in await reader.windows())]
+        made["limits"] = [*special, *(_reading(one) for one in readings)]
+        made["limits_note"] = _LIMITS_NOTE
         if self._policy.expires_at is not None:
             made["expires_at"] = iso(self._policy.expires_at)
         if self._policy.approve_above is not None:
@@ -102,6 +127,17 @@ class Wallet:
         if reader.trouble is not None:
             made["ledger_trouble"] = reader.trouble
         return made
+
+    def _spendable(self, readings: Sequence[MeterReading], known: tuple[MicroUSDC, int] | None) -> str | None:
+        """What all calls from now on may cost together before a limit on every call, or the wallet, ends it.
+
+        None where nothing that is known ends it.
+        """
+        if self._policy.expires_at is not None and self._policy.expires_at <= self._clock.now():
+            return format_usdc(0)
+        ends = [_left(one) for one in readings if one.meter.pattern is None]
+        least = min([*ends, *([] if known is None else [known[0]])], default=None)
+        return None if least is None else format_usdc(least)
 
     async def balance(self, principal: Principal) -> MicroUSDC | None:
         """The balance the Hub last told, or None.
@@ -289,6 +325,8 @@ def call_summary(row: CallRow) -> dict[str, Any]:
         "state": "free" if row.state in FREE and row.answered else row.state.value,
         "created_at": iso(row.created_at),
     }
+    if row.kind != QuoteKind.UNKNOWN:
+        made["listed_usdc"] = format_usdc(row.quoted)
     made["charged"] = charge_of(row).value
     if row.state in HOLDING:
         made["held_usdc"] = format_usdc(row.held)
@@ -328,6 +366,7 @@ def _left(one: MeterReading) -> MicroUSDC:
 def _reading(one: MeterReading) -> dict[str, Any]:
     made = {
         "limit": one.meter.label,
+        "window": _WINDOWS[one.meter.window],
         "limit_usdc": format_usdc(one.meter.limit),
         "used_usdc": format_usdc(one.used),
         "remaining_usdc": format_usdc(_left(one)),

@@ -160,8 +160,15 @@ def provider_words(action: Offer, limit: int, *, one_line: bool = False) -> str:
 
 
 def title_of(action: Offer) -> str:
-    """A name for people: the provider's title of the action, or its ids where there is none fit to be shown."""
+    """A name for people: the provider's title of the action, or its ids where there is none fit to be shown.
+
+    A title of one word is followed by what the action belongs to.
+    """
     title = clean(action.title, TITLE_LENGTH, one_line=True)
+    if title.isascii() and title.isalpha():
+        # A verb alone says little, and several providers have the same. Not every script has blanks.
+        name = clean(action.capability.rpartition("/")[2], TITLE_LENGTH, one_line=True)
+        title = clean(f"{title}: {name.replace('-', ' ').replace('_', ' ')}", TITLE_LENGTH, one_line=True)
     if title and find_suspicion(title) is None and not links_in(title) and not mixes_scripts(title):
         return title
     return clean(action.key, TITLE_LENGTH, one_line=True)

@@ -268,7 +268,7 @@ def test_a_streaming_call_shows_at_a_terminal_how_it_goes_on(tmp_path: Path, hub
     ):
         seen_until(person, b"1: a piece arrived")
         # The line is gone before the answer comes.
-        shown = seen_until(person, b"Paid $0.006")
+        shown = seen_until(person, b"Paid 0.006 USDC")
         assert shown.index(b"\r\x1b[K") < shown.index(b"offset")
         assert process.wait(60) == 0
 
@@ -518,7 +518,7 @@ def test_a_person_registers_buys_tops_up_and_asks_for_money_back(
     assert "nothing is charged before that" in link.stderr
     httpx2.post(f"{link.stdout.strip()}/pay", follow_redirects=True).raise_for_status()
     arguments = json.dumps(example_of(hub, "inkwell/invoice", "render"))
-    assert "Paid $0.05" in here("call", "inkwell/invoice/render", arguments, env=env).stderr
+    assert "Paid 0.05 USDC" in here("call", "inkwell/invoice/render", arguments, env=env).stderr
     [bought, _] = json.loads(here("status", "--json", env=env).stdout)["calls"]
     asked = json.loads(here("refund", bought["call_id"], "--reason", "no second page", "--json", env=env).stdout)
     assert asked["call_id"] == bought["call_id"]
@@ -573,7 +573,7 @@ def test_a_call_is_paid_saved_and_entered_in_the_ledger(tmp_path: Path, hub: San
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)
-    assert "Paid $0.05" in done.stderr
+    assert "Paid 0.05 USDC" in done.stderr
     assert str(path) in done.stderr
     assert path.read_bytes().startswith(b"%PDF-")
     # Where the store keeps it is said too; what is said to models is not.

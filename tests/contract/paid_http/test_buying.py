@@ -20,7 +20,7 @@ async def test_a_request_is_priced_paid_for_and_answered_once(home: House) -> No
     bought = await home.execute(prepared)
     assert (bought["status"], bought["body"]["total_sentences"]) == (200, 2)
     [transfer] = [one for one in home.shop.chain.transfers() if one["from"] == home.wallet.address]
-    assert f"Paid $0.01 to {home.shop.url} (tx {transfer['hash']}); budget left $4.99." in home.told
+    assert f"Paid 0.01 USDC to {home.shop.url} (tx {transfer['hash']}); budget left 4.99 USDC." in home.told
     assert home.seen[-1]["receipt"]["remaining_usdc"] == "4.99"
     assert await home.execute(prepared) == bought, "asked again, it gives the same result"
     assert (await home.result(prepared))["body"] == bought["body"]
@@ -29,7 +29,7 @@ async def test_a_request_is_priced_paid_for_and_answered_once(home: House) -> No
     row = await home.row()
     assert (row.rail, row.account, row.payee) == ("x402", home.wallet.address, home.shop.url)
     assert (await home.call("jecp_status", call_id=row.call_id))["body"] == bought["body"]
-    assert f"Already paid $0.01 to {home.shop.url} (tx" in home.told
+    assert f"Bought earlier, not bought again: paid 0.01 USDC to {home.shop.url} (tx" in home.told
     assert row.reference == transfer["hash"]
 
 

@@ -19,7 +19,21 @@ from jecp_mcp.tools.own.definitions import OWN
 from jecp_mcp.tools.resources import Content
 from jecp_mcp.tools.types import Text, ToolResult
 
-from .shop import ACTIONS, INVOICE, Account, Shop, catalog, charged, lost, opened, refusing, unreachable
+from .shop import (
+    ACTIONS,
+    INVOICE,
+    SUMMARY,
+    VIDEO,
+    Account,
+    Shop,
+    action,
+    catalog,
+    charged,
+    lost,
+    opened,
+    refusing,
+    unreachable,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +79,7 @@ def test_no_argument_of_ours_can_change_policy_approve_or_name_an_idempotency_ke
     assert arguments == {
         "tool", "arguments", "name", "query", "namespace", "tags", "max_price_usdc", "limit", "call_id", "amount_usd",
         "prepared_id", "reason", "uri", "offset", "url", "method", "headers", "body", "json", "known_fields", "max_usdc",
-        "replaces", "label",
+        "replaces", "label", "withdrawn",
     }  # fmt: skip
     assert all(card.input_schema["additionalProperties"] is False for card in OWN.values())
 
@@ -116,7 +130,9 @@ async def test_an_action_is_bought_by_its_own_name_and_by_jecp_call_alike(
     async with opened(tmp_path) as shop:
         result = await shop.dispatcher.call(tool, arguments, ME)
     assert told(result) == {"done": True}
-    assert receipt(result) == "Paid $0.05 to docs (tx tx_1); balance $0.43; budget left $1.95. Call call_0001."
+    assert (
+        receipt(result) == "Paid 0.05 USDC to docs (tx tx_1); balance 0.43 USDC; budget left 1.95 USDC. Call call_0001."
+    )
 
 
 async def test_wrong_arguments_are_refused_before_anything_is_sent_and_the_step_leads_to_the_schema(
@@ -185,12 +201,25 @@ async def test_without_credentials_the_step_registers_and_the_same_call_then_wor
 
 
 async def test_a_price_over_the_cap_leads_to_cheaper_ones_and_never_to_the_cap(tmp_path: Path) -> None:
-    async with opened(tmp_path) as shop:
+    cheap = action("media/clip", "render", "0.10", title="Render a video clip")
+    async with opened(tmp_path, goods=(*ACTIONS, cheap)) as shop:
         found = error(await shop.dispatcher.call("media_video_render", {"n": 1}, ME))
-        results = told(await follow(shop, found))["results"]
-    assert (found["error"]["code"], found["next_action"]["type"]) == ("PER_CALL_LIMIT", "find_cheaper")
-    assert results
-    assert all(float(one["price_usdc"]) <= 0.25 for one in results)
+        step, described = found["next_action"], told(await follow(shop, found))
+    assert (found["error"]["code"], step["type"]) == ("PER_CALL_LIMIT", "find_cheaper")
+    assert step["alternatives"][0]["tool"] == described["tool"]
+    assert all(float(one["price_usdc"]) <= 0.25 for one in step["alternatives"])
+
+
+async def test_where_nothing_like_it_costs_less_that_is_said_and_nobody_is_sent_searching(tmp_path: Path) -> None:
+    async with opened(tmp_path, goods=(VIDEO, SUMMARY)) as shop:
+        step = error(await shop.dispatcher.call("media_video_render", {"n": 1}, ME))["next_action"]
+        mandate = {"daily_usdc": "0.20", "per_call_usdc": "5.00"}
+    async with opened(tmp_path / "prepared", goods=(VIDEO, SUMMARY), mandate=mandate) as shop:
+        asked = {"tool": "media_video_render", "arguments": {"n": 1}}
+        prepared = told(await shop.dispatcher.call("jecp_prepare", asked, ME))["next_action"]
+    assert (step["type"], step["actor"], "tool" in step) == ("stop", "human", False)
+    assert "for at most 0.25 USDC" in step["hint"]
+    assert (prepared["type"], "for at most 0.20 USDC" in prepared["hint"]) == ("stop", True)
 
 
 async def test_an_empty_wallet_leads_to_a_link_that_a_person_opens(tmp_path: Path) -> None:
@@ -243,7 +272,7 @@ async def test_a_lost_answer_is_fetched_by_its_status_and_paid_once(tmp_path: Pa
         wallet = told(await shop.dispatcher.call("jecp_wallet", {}, ME))
     assert told(result) == {"done": True}
     assert receipt(result) == (
-        "Already paid $0.05 to docs (tx tx_1); not charged again; budget left $1.95. Call call_0001."
+        "Bought earlier, not bought again: paid 0.05 USDC to docs (tx tx_1); budget left 1.95 USDC. Call call_0001."
     )
     assert shop.rail.sent == [("call_0001", False), ("call_0001", True)]
     assert (wallet["charged_usdc"], wallet["held_usdc"]) == ("0.05", "0.00")
@@ -292,10 +321,11 @@ async def test_search_filters_by_provider_price_and_number(tmp_path: Path) -> No
             result = await shop.dispatcher.call("jecp_search", {"query": "render summary", **arguments}, ME)
             return [one["tool"] for one in told(result)["results"]]
 
-        assert len(await names()) == 4
+        assert await names() == ["text_summary_extract"]
+        assert len(await names(query="render")) == 3
         assert await names(namespace="text") == ["text_summary_extract"]
         assert await names(max_price_usdc="0.015") == ["text_summary_extract"]
-        assert len(await names(limit=1)) == 1
+        assert len(await names(query="render", limit=1)) == 1
         assert len(await names(query="")) == 5
         assert await names(tags=["nothing"]) == []
         result = told(await shop.dispatcher.call("jecp_search", {"query": "bill"}, ME))["results"]
@@ -458,7 +488,7 @@ async def test_the_free_calls_of_a_registration_are_shown_until_the_first_purcha
         before = told(await shop.dispatcher.call("jecp_wallet", {}, ME))
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
         after = told(await shop.dispatcher.call("jecp_wallet", {}, ME))
-    assert (before["free_calls_remaining"], "free_calls_remaining" in after) == (100, False)
+    assert (before["free_calls_remaining"], after["free_calls_remaining"]) == (100, None)
 
 
 async def test_what_the_hub_does_not_tell_of_the_agent_is_not_shown(tmp_path: Path) -> None:
@@ -466,12 +496,13 @@ async def test_what_the_hub_does_not_tell_of_the_agent_is_not_shown(tmp_path: Pa
         outcome = charged(request)
         assert outcome.answer is not None
         billing = replace(outcome.answer.billing, raw={"free_calls_remaining": -1})
-        return replace(outcome, answer=replace(outcome.answer, billing=billing, trust_tier="emperor"))
+        return replace(outcome, answer=replace(outcome.answer, billing=billing, standing="emperor"))
 
     async with opened(tmp_path, odd) as shop:
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
         wallet = told(await shop.dispatcher.call("jecp_wallet", {}, ME))
-    assert not {"trust_tier", "next_tier", "free_calls_remaining"} & set(wallet)
+    assert (wallet["trust_tier"], wallet["free_calls_remaining"], "next_tier" in wallet) == (None, None, False)
+    assert wallet["not_known"].startswith("free_calls_remaining, trust_tier: ")
 
 
 async def test_the_open_holds_are_listed_newest_first_and_no_more_than_ten(tmp_path: Path) -> None:
@@ -480,7 +511,7 @@ async def test_the_open_holds_are_listed_newest_first_and_no_more_than_ten(tmp_p
             await shop.dispatcher.call("docs_invoice_render", {"n": number}, ME)
         wallet = told(await shop.dispatcher.call("jecp_wallet", {}, ME))
         status = told(await shop.dispatcher.call("jecp_status", {}, ME))
-    assert wallet["open_holds"] == status["calls"]
+    assert wallet["open_holds"] == [{k: v for k, v in one.items() if k != "asked"} for one in status["calls"]]
     assert (len(wallet["open_holds"]), wallet["more_holds"], wallet["held_usdc"]) == (10, True, "0.55")
     newest = wallet["open_holds"][0]
     assert (newest["call_id"], newest["state"], newest["held_usdc"]) == ("call_0011", "in_doubt", "0.05")

@@ -159,7 +159,7 @@ async def test_a_replay_links_to_the_file_and_says_that_nothing_was_bought_again
         again = await shop.dispatcher.call("jecp_status", {"call_id": "call_0001"}, ME)
     assert again.structured is not None
     assert again.structured["files"] == first["files"]
-    assert again.structured["receipt"] == first["receipt"] | {"note": "Bought earlier; not charged again."}
+    assert again.structured["receipt"] == first["receipt"] | {"note": "Bought earlier, not bought again."}
     assert [type(one).__name__ for one in again.blocks] == ["Text", "Link"]
 
 

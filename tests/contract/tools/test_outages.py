@@ -126,7 +126,7 @@ async def test_an_empty_catalog_is_told_as_such_and_nobody_is_sent_to_search_it(
     async with opened(tmp_path, goods=()) as shop:
         found = told(await shop.dispatcher.call("jecp_search", {"query": "invoice"}, ME))
         assert found == {
-            "results": [], "hint": "Nothing is on sale here. Searching again finds no more: tell the user.",
+            "results": [], "total": 0, "hint": "Nothing is on sale here. Searching again finds no more: tell the user.",
         }  # fmt: skip
         step = error(await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME))["next_action"]
     assert (step["actor"], "tool" in step) == ("operator", False)
@@ -134,5 +134,5 @@ async def test_an_empty_catalog_is_told_as_such_and_nobody_is_sent_to_search_it(
 
 async def test_what_is_set_aside_or_sold_at_another_version_is_no_matter_of_the_outage(tmp_path: Path) -> None:
     async with opened(tmp_path, outage=SEEN_BEFORE) as shop:
-        for tool, code in (("data/bomb:count", "TOOL_QUARANTINED"), ("docs/invoice@9.0.0", "TOOL_NOT_FOUND")):
+        for tool, code in (("data/bomb:count", "TOOL_QUARANTINED"), ("docs/invoice@9.0.0", "VERSION_NOT_AVAILABLE")):
             assert error(await shop.dispatcher.call("jecp_describe", {"tool": tool}, ME))["error"]["code"] == code

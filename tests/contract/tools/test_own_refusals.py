@@ -248,6 +248,7 @@ SCENES: dict[str, Scene] = {
     "a prepared call whose price rose": Scene(
         "jecp_execute", None, before=offered_instead(price=Price(MicroUSDC(60_000)))
     ),
+    "a version that is not sold": Scene("jecp_call", {"tool": "docs/invoice@9.0.0", "arguments": GIVEN}),
     "a prepared call of an older version": Scene("jecp_execute", None, before=offered_instead(version="2.0.0")),
     "a prepared call that is not sold any more": Scene("jecp_execute", None, before=withdrawn),
     "no account": Scene(script=good, account=lambda: Account(registered=False)),

@@ -58,8 +58,8 @@ async def test_the_receipt_the_status_and_the_ledger_tell_no_figure_of_the_hubs(
     async with opened(tmp_path, saying(amount), mandate={"daily_usdc": "1000"}) as shop:
         bought = await buy(shop)
         line = words(bought).splitlines()[0]
-        assert f"how much cannot be read from its answer, so ${counts} counts as spent" in line
-        assert "Paid $" not in line
+        assert f"how much cannot be read from its answer, so {counts} USDC counts as spent" in line
+        assert "Paid 0" not in line
         receipt = bought.meta["jecp-mcp/billing"]
         assert "amount_usdc" not in receipt
         assert (receipt["amount_unreadable"], receipt["counts_as_usdc"], receipt["charged"]) == (True, counts, "yes")
@@ -71,7 +71,7 @@ async def test_the_receipt_the_status_and_the_ledger_tell_no_figure_of_the_hubs(
         assert (told["charged_usdc"], told["amount_unreadable"]) == (counts, True)
         # Said again, from the ledger alone.
         again = await shop.dispatcher.call("jecp_status", {"call_id": row.call_id}, ME)
-        assert "Already paid docs (tx tx_1), not charged again; how much cannot be read" in words(again)
+        assert "Bought earlier, not bought again: paid docs (tx tx_1); how much cannot be read" in words(again)
         (day,) = await shop.calls.reader(LOCAL).windows()
         assert day.used == row.charged
 
@@ -81,7 +81,7 @@ async def test_an_amount_finer_than_a_micro_is_told_rounded_up(tmp_path: Path, a
     async with opened(tmp_path, saying(amount), mandate={"daily_usdc": "1000"}) as shop:
         bought = await buy(shop)
         assert bought.meta["jecp-mcp/billing"]["amount_usdc"] == "5.000001"
-        assert "docs says that it took $5.000001 where at most $0.05 was allowed" in words(bought)
+        assert "docs says that it took 5.000001 USDC where at most 0.05 USDC was allowed" in words(bought)
         assert (await status(shop))["charged_usdc"] == "5.000001"
 
 

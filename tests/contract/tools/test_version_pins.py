@@ -17,11 +17,13 @@ async def test_a_version_that_is_not_what_is_sold_is_refused_and_nothing_is_boug
     async with opened(tmp_path) as shop:
         for own in ("jecp_call", "jecp_prepare"):
             found = error(await shop.dispatcher.call(own, {"tool": tool, "arguments": {"n": 1}}, ME))
-            assert (found["error"]["code"], found["charged"]) == ("TOOL_NOT_FOUND", "no")
-            assert "docs/invoice:render is not sold at version" in found["error"]["message"]
-            assert "its version is 1.0.0" in found["error"]["message"]
+            assert (found["error"]["code"], found["charged"]) == ("VERSION_NOT_AVAILABLE", "no")
+            assert "docs/invoice:render is not sold here at version" in found["error"]["message"]
+            assert "its version is 1.0.0, which is sold" in found["error"]["message"]
+            assert found["error"]["details"]["version"] == "1.0.0"
+            assert found["next_action"]["arguments"] == {"tool": "docs_invoice_render"}
         described = error(await shop.dispatcher.call("jecp_describe", {"tool": tool}, ME))
-        assert "is not sold at version" in described["error"]["message"]
+        assert "is not sold here at version" in described["error"]["message"]
         assert shop.rail.sent == []
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from jecp_mcp.catalog.contents import Catalog
-from jecp_mcp.catalog.search import Finder, Index
+from jecp_mcp.catalog.search import Filter, Finder, Index
 from jecp_mcp.domain.offers import Deprecation, Offer, Price
 from jecp_mcp.money import MicroUSDC
 from tests.steps import steps
@@ -34,8 +34,8 @@ JAPANESE = action("nihon/docs:make", description="請求書を作成します")
 INDEX = Index([INVOICE, IMAGE, CSV, FORECAST, OLD, JAPANESE])
 
 
-def keys(query: str, **more) -> list[str]:
-    return [hit.action.key for hit in INDEX.search(query, **more)]
+def keys(query: str, limit: int = 10, **among) -> list[str]:
+    return [one.key for one in INDEX.search(query, Filter(**among), limit=limit).actions]
 
 
 def test_a_name_weighs_more_than_a_mention_and_what_is_no_longer_sold_comes_last():
@@ -43,9 +43,9 @@ def test_a_name_weighs_more_than_a_mention_and_what_is_no_longer_sold_comes_last
 
 
 def test_scores_fall_from_the_first_hit_on():
-    scores = [hit.score for hit in Index([INVOICE, IMAGE, CSV]).search("invoice pdf finance")]
+    scores = [hit.score for hit in Index([INVOICE, IMAGE, CSV]).search("invoice statistics").hits]
     assert scores == sorted(scores, reverse=True)
-    assert len(scores) == 3
+    assert len(scores) == 2
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_actions_full_of_nonsense_are_indexed():
     nasty = action(
         "acme/x:y", title="\ud800\x00", description='"' * 5_000, input_schema={"properties": {"a": 1, "b\ud800": 2}}
     )
-    found = Index([nasty, INVOICE]).search("acme")
-    assert {hit.action.key for hit in found} == {nasty.key, INVOICE.key}
+    found = Index([nasty, INVOICE]).search("acme").actions
+    assert {one.key for one in found} == {nasty.key, INVOICE.key}
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_nothing_near_is_nothing(text):
 def test_the_finder_follows_the_catalog_and_indexes_once():
     catalogs = [Catalog("1", {INVOICE.key: INVOICE}), Catalog("2", {CSV.key: CSV})]
     finder = Finder(lambda: catalogs[0])
-    assert finder.search("finance") == [INVOICE]
+    assert finder.search("finance").actions == [INVOICE]
     assert finder._index() is finder._index()
     catalogs.pop(0)
-    assert finder.search("finance") == [CSV]
+    assert finder.search("finance").actions == [CSV]
     assert finder.nearest("data-house/tables:analyze-csv", limit=1) == [CSV]
 
 
@@ -151,3 +151,60 @@ def test_indexing_takes_as_many_steps_for_each_action_whether_there_are_forty_or
     ]
     for count in (40, 1_000):
         assert steps(lambda some=many[:count]: Index(some).search("thing", limit=1)) < 750 * count
+
+
+TABLE = action(
+    "acme/table:profile",
+    description="Looks at each column.",
+    output_schema={"type": "object", "properties": {"columns": {"type": "array", "items": {"properties": {"outliers": {}}}}}},
+)  # fmt: skip
+DISTANCE = action(
+    "acme/measure:turn",
+    description="Gives the same in another measure.",
+    input_schema={"type": "object", "properties": {"of": {"enum": ["mi", "km", "ft"]}}},
+)
+SEASON = action("acme/garden:advise", description="Says what to do.", examples=({"input": {"plant": "Rhubarb"}},))
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"), [("outliers", TABLE.key), ("miles to km", DISTANCE.key), ("rhubarb", SEASON.key)]
+)
+def test_fields_that_come_back_values_to_choose_from_and_examples_are_found(query, expected):
+    found = Index([INVOICE, TABLE, DISTANCE, SEASON, IMAGE]).search(query)
+    assert [one.key for one in found.actions] == [expected]
+
+
+def test_what_matches_far_worse_than_the_best_is_left_out_and_so_is_a_rest_that_costs_less():
+    mention = action(
+        "acme/post:send", 100, description="Sends a letter, " + "and so on " * 40 + "with an invoice or not"
+    )
+    index = Index([INVOICE, mention])
+    assert [one.key for one in index.search("invoice pdf finance").actions] == [INVOICE.key]
+    assert index.search("invoice pdf finance", Filter(max_price=MicroUSDC(500))).total == 0
+
+
+def test_where_most_of_what_is_said_is_known_of_nothing_there_is_no_close_match():
+    texts = [action(f"acme/text-{at}:read", description="Works on a text.", tags=("text",)) for at in range(8)]
+    assert len(Index(texts).search("text", limit=8).hits) == 8
+    assert Index(texts).search("text my boss about tomorrow's lunch by sms", limit=8).total == 0
+
+
+def test_names_and_figures_are_no_part_of_what_is_to_be_done():
+    index = Index([INVOICE, IMAGE, CSV, FORECAST])
+    assert index.search("an invoice for Ockham Brothers in Reykjavik, 4711").actions[0].key == INVOICE.key
+
+
+def test_pages_follow_each_other_without_a_gap_or_a_repeat():
+    many = Index([action(f"acme/text-{at}:read", title=f"Read a text {at}", description="Text.") for at in range(25)])
+    for query in ("read text", ""):
+        pages = [many.search(query, offset=offset, limit=10) for offset in (0, 10, 20, 30)]
+        assert [len(page.hits) for page in pages] == [10, 10, 5, 0]
+        assert {page.total for page in pages} == {25}
+        assert len({one.key for page in pages for one in page.actions}) == 25
+
+
+def test_what_ends_is_found_by_itself():
+    soon = action("acme/soon:make-invoice", deprecation=Deprecation("deprecated", "2027-01-01T00:00:00Z"))
+    index = Index([INVOICE, soon, OLD])
+    for query in ("", "invoice"):
+        assert [one.key for one in index.search(query, Filter(withdrawn=True)).actions] == [soon.key, OLD.key]

@@ -10,7 +10,7 @@ import pytest
 from jecp_mcp.catalog import embeddings
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.embeddings import Model, Vectors
-from jecp_mcp.catalog.search import Finder, Index
+from jecp_mcp.catalog.search import Filter, Finder, Index
 from tests.unit.catalog.test_catalog_search import action
 
 MEANINGS = {
@@ -49,7 +49,7 @@ OFFERS = [PICTURES, WEATHER, LAWYER]
 
 
 def found(query: str, **more) -> list[str]:
-    return [hit.action.key for hit in Index(OFFERS, MODEL).search(query, **more)]
+    return [one.key for one in Index(OFFERS, MODEL).search(query, Filter(**more)).actions]
 
 
 def test_texts_about_the_same_are_alike_whatever_their_length_and_case():
@@ -77,12 +77,12 @@ def test_a_stranger_s_endless_text_costs_no_more_than_a_long_one():
 
 def test_nothing_can_be_like_a_query_where_there_are_no_texts():
     assert Vectors(MODEL, []).likeness("photo").of == []
-    assert Index([], MODEL).search("photo") == []
+    assert Index([], MODEL).search("photo").total == 0
 
 
 def test_what_shares_no_word_with_the_query_is_found_by_what_it_is_about():
     assert found("parasol") == [WEATHER.key]
-    assert Index(OFFERS).search("parasol") == []
+    assert Index(OFFERS).search("parasol").total == 0
 
 
 def test_words_that_are_there_count_beside_what_an_action_is_about():

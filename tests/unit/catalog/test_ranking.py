@@ -153,5 +153,5 @@ def test_where_all_actions_are_of_one_template_a_search_takes_few_steps_for_each
         for i in range(COUNT)
     )
     query = "convert an invoice document from Word to PDF and translate the text to German"
-    assert len(index.search(query)) == 10
+    assert len(index.search(query).hits) == 10
     assert steps(lambda: index.search(query)) < 10 * COUNT

@@ -33,7 +33,7 @@ from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.pages import ReaderTime
 from jecp_mcp.server import approvals, approvals_html, mcp_json
-from jecp_mcp.settings import ArtifactSettings
+from jecp_mcp.settings import ArtifactSettings, ToolSettings
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.own import wallet
@@ -42,7 +42,7 @@ from jecp_mcp.tools.own.refunds import _refund_json
 from jecp_mcp.tools.publishing.cleaning import title_of
 from jecp_mcp.tools.publishing.descriptions import describe
 from jecp_mcp.tools.publishing.links import LinkPolicy
-from jecp_mcp.tools.publishing.tool_registry import _publish
+from jecp_mcp.tools.publishing.tool_registry import ToolRegistry, _publish
 from jecp_mcp.tools.results import Results
 from jecp_mcp.wire.jecp import ids
 from jecp_mcp.wire.jecp.account import Refund
@@ -147,7 +147,7 @@ def action_of(text: str) -> Offer:
     return Offer(
         "docs/pdf", "make", "docs", Price(MicroUSDC(1), None, text), "1.0.0", text, text, text, text, (text,),
         {"type": "object", "title": text, "description": text, "properties": {"a": {"default": text, "examples": [text]}}},
-        {}, ({"input": {text: text}},), side_effects={text: True}, deprecation=Deprecation("deprecated", text, text),
+        {"properties": {text: {"enum": [text]}}}, ({"input": {text: text}},), side_effects={text: True}, deprecation=Deprecation("deprecated", text, text),
     )  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def as_a_tool(text: str) -> str:
 
 def as_a_description(text: str) -> str:
     made: Any = _publish("docs_pdf_make", action_of(text), None, None)
-    return _json(description(made, None))
+    return _json(description(made, ToolRegistry(ToolSettings())))
 
 
 def as_an_output(text: str) -> str:

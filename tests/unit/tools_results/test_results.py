@@ -120,29 +120,29 @@ async def test_an_output_of_any_kind_stands_beside_the_receipt_and_never_in_its_
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, f"Paid $0.05 to docs (tx tx_9); balance $0.43. Call {CALL_ID}."),
+        ({}, f"Paid 0.05 USDC to docs (tx tx_9); balance 0.43 USDC. Call {CALL_ID}."),
         (
             {"amount": MicroUSDC(900_000_000)},
             (
-                "Paid. docs says that it took $900.00 where at most $0.05 was allowed, which the operator must check "
-                f"(tx tx_9); balance $0.43. Call {CALL_ID}."
+                "Paid. docs says that it took 900.00 USDC where at most 0.05 USDC was allowed, which the operator must check "
+                f"(tx tx_9); balance 0.43 USDC. Call {CALL_ID}."
             ),
         ),
         (
             {"amount": MicroUSDC(900_000_000), "stored": True},
             (
-                "Paid. docs says that it took $900.00 where at most $0.05 was allowed, which the operator must check "
+                "Paid. docs says that it took 900.00 USDC where at most 0.05 USDC was allowed, which the operator must check "
                 f"(tx tx_9). Call {CALL_ID}."
             ),
         ),
-        ({"stored": True}, f"Already paid $0.05 to docs (tx tx_9); not charged again. Call {CALL_ID}."),
+        ({"stored": True}, f"Bought earlier, not bought again: paid 0.05 USDC to docs (tx tx_9). Call {CALL_ID}."),
         (
             {"charge": Charge.NO, "amount": MicroUSDC(0), "reference": None, "balance_after": None},
             f"Free: docs charged nothing. Call {CALL_ID}.",
         ),
         (
             {"charge": Charge.UNKNOWN, "held": MicroUSDC(50_000), "balance_after": None},
-            f"Whether docs was paid is not known; $0.05 stays held. Call {CALL_ID}.",
+            f"Whether docs was paid is not known; 0.05 USDC stays held. Call {CALL_ID}.",
         ),
     ],
 )
@@ -157,7 +157,7 @@ async def test_an_amount_beyond_what_was_allowed_is_the_payees_word_to_programs_
     billing = result.meta["jecp-mcp/billing"]
     assert (billing["amount_usdc"], billing["allowed_usdc"]) == ("900.00", "0.05")
     assert "The operator must check it." in billing["warning"]
-    assert "at most $0.05 was allowed" in result.structured["receipt"]["warning"]
+    assert "at most 0.05 USDC was allowed" in result.structured["receipt"]["warning"]
 
 
 async def test_billing_for_programs_is_in_meta(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ async def test_no_result_outgrows_a_frame_whatever_its_output(tmp_path: Path, si
     for client in (ME,) if size > 1_000_000 else (ME, CLAUDE):
         result = await results_in(tmp_path).render(paid({"text": filler * size}), client)
         assert frame(result) < 1_048_576
-        assert texts(result)[0].startswith("Paid $0.05")
+        assert texts(result)[0].startswith("Paid 0.05 USDC")
         assert result.structured["receipt"]["call_id"] == CALL_ID
 
 
@@ -286,7 +286,7 @@ async def test_up_to_32_kb_both_say_the_same_and_beyond_the_one_that_is_read_is_
     summary = other["output_summary"]
     assert json.loads(kept(results, summary["uri"])) == bought
     assert len(json.dumps(other)) < 4_000
-    assert texts(result)[0].startswith("Paid $0.05")
+    assert texts(result)[0].startswith("Paid 0.05 USDC")
     assert result.structured["receipt"]["call_id"] == CALL_ID
 
 
@@ -341,7 +341,7 @@ async def test_an_image_stays_an_image_also_where_structured_content_would_hide_
     result = await results_in(tmp_path).render(paid(wrapped(PNG, "image/png")), client)
     assert [type(block) for block in result.blocks[1:]] == [Image]
     assert (result.structured is None) is (client in (CODEX, CLAUDE))
-    assert texts(result)[0].startswith("Paid $0.05")
+    assert texts(result)[0].startswith("Paid 0.05 USDC")
 
 
 @pytest.mark.parametrize("client", [ME, CLAUDE, INSPECTOR])
@@ -352,7 +352,7 @@ async def test_what_was_delivered_is_not_sent_again_its_link_is(tmp_path: Path, 
     again = await results.render(paid(bought, stored=True, delivered=True), client)
     assert (Image in map(type, never.blocks)) is (data is PNG)
     assert [type(block) for block in again.blocks[1:]] == [Link]
-    assert again.structured["receipt"]["note"] == "Bought earlier; not charged again."
+    assert again.structured["receipt"]["note"] == "Bought earlier, not bought again."
     assert again.blocks[1].uri == again.structured["files"][0]["uri"]
     assert again.blocks[1].uri in texts(again)[1]
 
@@ -419,7 +419,7 @@ async def test_an_api_key_in_an_output_reaches_neither_text_nor_structured_conte
 async def test_an_output_that_is_no_json_says_so_and_keeps_its_receipt(tmp_path: Path) -> None:
     result = await results_in(tmp_path).render(paid({"x": float("nan")}), ME)
     assert set(output(result)) == {"output_unreadable"}
-    assert texts(result)[0].startswith("Paid $0.05")
+    assert texts(result)[0].startswith("Paid 0.05 USDC")
 
 
 class Watched(dict[str, Any]):

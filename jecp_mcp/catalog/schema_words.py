@@ -1,0 +1,96 @@
+"""What the schemas and examples of an action say in words: fields, what they are, values to choose from. Pure: no I/O.
+
+A query such as "outliers" or "miles to km" is often answered by nothing else. Everything is a stranger's: bounded in
+depth, breadth and length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+_DEPTH: Final = 5
+_MEMBERS: Final = 24
+"""The most members of one object or list that are looked at."""
+_MOST: Final = 64
+"""The most pieces of text that are taken from one schema or example."""
+_LONGEST: Final = 120
+_LONGEST_VALUE: Final = 24
+"""A longer value of an example is material, and says nothing about what is done with it."""
+_WITHIN: Final = ("properties", "$defs")
+_BESIDE: Final = ("items", "additionalProperties", "oneOf", "anyOf", "allOf", "prefixItems")
+
+
+def schema_words(schema: Mapping[str, Any]) -> list[str]:
+    """The names of a schema's fields, their descriptions, and the values they may take."""
+    return list(islice(_said(schema, _DEPTH), _MOST))
+
+
+def enum_words(schema: Mapping[str, Any]) -> list[str]:
+    """The values among which a schema lets somebody choose, at any place in it."""
+    return list(islice(_choices(schema, _DEPTH), _MOST))
+
+
+def example_words(example: object) -> list[str]:
+    """The short values of an example."""
+    return list(islice(_values(example, _DEPTH), _MOST))
+
+
+def _said(schema: object, depth: int) -> Iterator[str]:
+    if isinstance(schema, Mapping) and depth:
+        yield from _texts((schema.get("description"),))
+        yield from _own_choices(schema)
+        for key in _WITHIN:
+            for name, inner in _members(schema.get(key)):
+                yield name[:_LONGEST]
+                yield from _said(inner, depth - 1)
+        for inner in _parts(schema):
+            yield from _said(inner, depth - 1)
+
+
+def _choices(schema: object, depth: int) -> Iterator[str]:
+    if isinstance(schema, Mapping) and depth:
+        yield from _own_choices(schema)
+        for key in _WITHIN:
+            for _, inner in _members(schema.get(key)):
+                yield from _choices(inner, depth - 1)
+        for inner in _parts(schema):
+            yield from _choices(inner, depth - 1)
+
+
+def _own_choices(schema: Mapping[str, Any]) -> Iterator[str]:
+    among = schema.get("enum")
+    yield from _texts(among if isinstance(among, list | tuple) else ())
+    yield from _texts((schema.get("const"),))
+
+
+def _values(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, str) and len(value) <= _LONGEST_VALUE:
+        yield value
+    elif isinstance(value, Mapping) and depth:
+        for _, inner in _members(value):
+            yield from _values(inner, depth - 1)
+    elif isinstance(value, list | tuple) and depth:
+        for inner in value[:_MEMBERS]:
+            yield from _values(inner, depth - 1)
+
+
+def _parts(schema: Mapping[str, Any]) -> Iterator[object]:
+    """The schemas beside a schema's fields: of a list's items, of either of several."""
+    for key in _BESIDE:
+        inner = schema.get(key)
+        yield from inner[:_MEMBERS] if isinstance(inner, list | tuple) else (inner,)
+
+
+def _members(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for name, inner in islice(value.items(), _MEMBERS):
+            if isinstance(name, str):
+                yield name, inner
+
+
+def _texts(values: Any) -> Iterator[str]:
+    for value in islice(values, _MEMBERS):
+        if isinstance(value, str):
+            yield value[:_LONGEST]

@@ -1,0 +1,115 @@
+"""What a model sees of what was bought, of what is left to spend, and of what is about to go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jecp_mcp.calls.ports import Caller
+from jecp_mcp.domain.offers import Deprecation
+from jecp_mcp.domain.purchases import Principal
+
+from .shop import ACTIONS, INVOICE, SUMMARY, Shop, lost, opened
+from .test_dispatch import ME, told
+
+pytestmark = pytest.mark.anyio
+
+ANY = {"type": "object"}
+KEYED = replace(SUMMARY, input_schema=ANY)
+GIVEN = {"api_key": "sk-1234", "login": {"password": "hunter2", "user": "ann"}, "text": "a b\u200bc" + "x" * 500}
+
+
+async def ask(shop: Shop, name: str, **arguments: Any) -> dict[str, Any]:
+    return told(await shop.dispatcher.call(name, arguments, ME))
+
+
+async def test_the_history_says_what_was_asked_at_which_price_and_what_it_came_to(tmp_path: Path) -> None:
+    async with opened(tmp_path, goods=(INVOICE, KEYED)) as shop:
+        await shop.dispatcher.call("docs_invoice_render", {"n": 7}, ME)
+        await shop.dispatcher.call("text_summary_extract", GIVEN, ME)
+        await shop.dispatcher.call("docs_invoice_render", {"n": 8}, Caller(Principal("somebody else")))
+        found = await ask(shop, "jecp_status")
+    summary, invoice = found["calls"]
+    assert (invoice["asked"], invoice["listed_usdc"], invoice["charged_usdc"]) == ({"n": "7"}, "0.05", "0.05")
+    assert summary["asked"]["api_key"] == "[masked]"
+    assert "ann" in summary["asked"]["login"]
+    assert summary["asked"]["text"] == "a bc" + "x" * 55 + "…"
+    assert "hunter2" not in str(found)
+    assert found["total"] == {"calls": 2, "charged_usdc": "0.06"}
+
+
+async def test_a_call_in_doubt_and_a_delivered_one_say_what_was_asked(tmp_path: Path) -> None:
+    async with opened(tmp_path) as shop:
+        await shop.dispatcher.call("docs_invoice_render", {"n": 7}, ME)
+        again = (await shop.dispatcher.call("jecp_status", {"call_id": "call_0001"}, ME)).structured
+        shop.rail.script = lambda *_: lost()
+        await shop.dispatcher.call("docs_invoice_render", {"n": 8}, ME)
+        doubtful = await ask(shop, "jecp_status", call_id="call_0002")
+        total = (await ask(shop, "jecp_status"))["total"]
+    assert again is not None
+    assert again["receipt"]["asked"] == {"n": "7"}
+    assert again["receipt"]["note"] == "Bought earlier, not bought again."
+    assert (doubtful["state"], doubtful["asked"]) == ("in_doubt", {"n": "8"})
+    assert total == {"calls": 2, "charged_usdc": "0.05", "held_usdc": "0.05"}
+
+
+async def test_the_wallet_says_what_can_be_spent_now_and_why_it_does_not_know_the_rest(tmp_path: Path) -> None:
+    async with opened(tmp_path, mandate={"daily_usdc": "0.60", "hourly_usdc": "1.00"}) as shop:
+        before = await ask(shop, "jecp_wallet")
+        await shop.dispatcher.call("docs_invoice_render", {"n": 7}, ME)
+        after = await ask(shop, "jecp_wallet")
+    assert (before["balance_usdc"], before["trust_tier"], before["free_calls_remaining"]) == (None, None, None)
+    assert "none was bought from here yet" in before["not_known"]
+    assert before["can_spend_now_usdc"] == "0.60"
+    # The balance is the least now.
+    assert (after["balance_usdc"], after["can_spend_now_usdc"]) == ("0.43", "0.43")
+    windows = {one["limit"]: one["window"] for one in after["limits"]}
+    assert (windows["daily_usdc"], windows["hourly_usdc"]) == ("rolling 24 hours", "rolling hour")
+    assert "Only the operator changes limits" in after["limits_note"]
+
+
+async def test_nothing_can_be_spent_when_the_mandate_is_over(tmp_path: Path) -> None:
+    async with opened(tmp_path, mandate={"expires_at": "2026-11-20T00:00:00Z"}) as shop:
+        assert (await ask(shop, "jecp_wallet"))["can_spend_now_usdc"] == "0.00"
+
+
+async def test_a_payment_link_says_that_it_raises_no_limit_and_how_long_it_lives(tmp_path: Path) -> None:
+    async with opened(tmp_path) as shop:
+        made = await ask(shop, "jecp_topup", amount_usd=5)
+    assert "raises no limit" in made["note"]
+    assert "for a day" in made["note"]
+    assert "if one did" in made["next_action"]["hint"]
+
+
+async def test_what_ends_says_when_and_what_replaces_it_and_is_found_by_itself(tmp_path: Path) -> None:
+    soon = replace(
+        SUMMARY, deprecation=Deprecation("deprecated", "2027-01-01T00:00:00Z"), output_schema={"properties": {"gist": {"type": "string"}}},
+    )  # fmt: skip
+    goods = [*(one for one in ACTIONS if one.key != SUMMARY.key), soon]
+    async with opened(tmp_path, goods=goods) as shop:
+        found = await ask(shop, "jecp_search", withdrawn=True)
+        described = await ask(shop, "jecp_describe", tool="text_summary_extract")
+        none = await ask(shop, "jecp_search", query="video", withdrawn=True)
+    rows = {one["tool"]: one for one in found["results"]}
+    assert set(rows) == {"docs_bill_render", "text_summary_extract"}
+    bill, summary = rows["docs_bill_render"], rows["text_summary_extract"]
+    assert (bill["withdrawn"], bill["replaced_by"]) == (True, "docs_invoice_render")
+    assert (summary["withdrawn_at"], summary["replaced_by"]) == ("2027-01-01T00:00:00Z", "none named")
+    assert "withdrawn" not in summary
+    assert described["returns"] == "gist (string)"
+    assert none["hint"] == "Nothing that matches is withdrawn or about to be."
+
+
+async def test_pages_of_a_search_say_how_many_there_are_and_where_the_next_begins(tmp_path: Path) -> None:
+    async with opened(tmp_path) as shop:
+        first = await ask(shop, "jecp_search", limit=4)
+        last = await ask(shop, "jecp_search", limit=4, offset=first["next_offset"])
+        past = await ask(shop, "jecp_search", offset=100)
+        nothing = await ask(shop, "jecp_search", query="book a hotel in Rome")
+    assert (first["total"], first["left_off"], first["next_offset"]) == (6, 2, 4)
+    assert (last["total"], "left_off" in last, "next_offset" in last) == (6, False, False)
+    assert (past["results"], past["hint"]) == ([], "There are no more matches.")
+    assert (nothing["total"], nothing["hint"].startswith("No close match.")) == (0, True)
