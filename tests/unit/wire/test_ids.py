@@ -41,6 +41,11 @@ def test_ids_of_any_vendor_are_recognised_by_kind() -> None:
     assert not ids.valid_agent_id("toolongvendor_ag_0123456789abcdef")
 
 
+def test_what_is_no_id_is_told_on_one_line_and_cut() -> None:
+    assert ids.label("a\nb") == "a\\u000ab"
+    assert ids.label("x" * 300) == "x" * 200
+
+
 def test_versions_order_as_semantic_versions_do() -> None:
     ordered = [None, "nonsense", "1.0.0-rc.1", "1.0.0", "1.2.0", "1.10.0", "2.0.0"]
     assert sorted({*ordered}, key=version_order) == ordered
