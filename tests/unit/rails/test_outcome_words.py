@@ -11,17 +11,8 @@ from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.jecp.outcome import (
-    Evidence,
-    Lost,
-    Replied,
-    Unreadable,
-    answering,
-    conclude,
-    doubtful,
-    next_wait,
-    shown,
-)
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable, answering, conclude, doubtful, shown
+from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.wire.jecp.errors import parse_refusal
 
 BUDGET = MicroUSDC(7_000)
