@@ -268,6 +268,11 @@ def test_a_row_is_told_as_charged_free_or_unknown_and_never_as_more_than_is_prov
     assert end.refusal.code.startswith("CALL_IN_" if state in OPEN else ("CALL_OVER", "CALL_WRITTEN_OFF"))
 
 
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_row_says_whether_its_answer_was_delivered(delivered: bool) -> None:
+    assert standing(replace(row(State.SETTLED), delivered=delivered)).delivered is delivered
+
+
 def test_a_kept_answer_is_told_instead_of_a_refusal() -> None:
     end = standing(row(State.SETTLED, answer=dump_answer(ANSWER)))
     assert end.answer is not None

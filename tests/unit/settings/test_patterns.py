@@ -37,7 +37,7 @@ NOTHING = [
     "docs/[",
     "docs/PDF:*",
 ]
-SOMETHING = ["*", "docs/*", "docs/pdf", "docs/pdf:*", "*:merge", "docs_pdf_merge", "docs_*", "?*", "[!a]*", "*/*", "d[o]cs/*", "**"]  # fmt: skip
+SOMETHING = ["*", "docs/*", "docs/pdf", "docs/pdf:*", "*:merge", "docs_pdf_merge", "docs_*", "?*", "[!a]*", "*/*", "d[o]cs/*", "**", "[!]a]b", "[]a]b", "[ab]c[de]"]  # fmt: skip
 
 
 def keys_of(text: str) -> list[tuple[str, str]]:
@@ -86,6 +86,7 @@ def test_what_was_meant_is_said_where_it_can_be_guessed(tmp_path: Path, pattern:
 
 def test_a_tool_s_name_is_no_pattern_of_the_catalog_and_a_capability_no_pin(tmp_path: Path) -> None:
     path = tmp_path / "given.toml"
+    assert can_match("*/*", Over.KEYS_AND_TOOLS)
     for text in ('[catalog]\nwithout = ["docs_pdf"]\n', '[tools]\npinned = ["docs/pdf"]\n'):
         path.write_text(text)
         with pytest.raises(SettingsError, match="matches no action there can be"):
