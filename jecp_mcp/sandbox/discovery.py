@@ -13,6 +13,7 @@ from jecp_mcp.sandbox.config import SandboxConfig
 from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD
 from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS
+from jecp_mcp.sandbox.revenue_split import HUB_PERCENT, PAYMENT_PERCENT, PROVIDER_PERCENT
 from jecp_mcp.sandbox.success_answers import ENGINE
 from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES
 
@@ -66,7 +67,11 @@ def agent_guide(config: SandboxConfig, catalog: Catalog, dialect: Dialect) -> di
         "topup": {"allowed_amounts_usd": list(TOPUP_AMOUNTS_USD)},
         "extensions": {
             "x-sandbox": {"test_money": True, "dialect": config.dialect, "streaming_protocol": "SSE"},
-            "x-revenue_split": {"provider": 0.85, "hub": 0.10, "payment": 0.05},
+            "x-revenue_split": {
+                "provider": PROVIDER_PERCENT / 100,
+                "hub": HUB_PERCENT / 100,
+                "payment": PAYMENT_PERCENT / 100,
+            },
         },
     }
 

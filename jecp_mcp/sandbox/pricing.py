@@ -1,11 +1,11 @@
-"""What an action costs and who gets it. Pure: no I/O. Amounts are micro-USDC."""
+"""What an action costs. Pure: no I/O. Amounts are micro-USDC."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from jecp_mcp.errors import MoneyError
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc, parse_price
@@ -26,20 +26,6 @@ _UNIT_NAMES: Mapping[str, str] = {
 }
 
 _METERED = frozenset({"per_token", "per_chunk", "per_second"})
-
-
-class Split(NamedTuple):
-    """Who gets what of a price: 85 % provider, 10 % Hub, 5 % payment. The parts sum to the price exactly."""
-
-    provider: MicroUSDC
-    hub: MicroUSDC
-    payment: MicroUSDC
-
-
-def split(price: MicroUSDC) -> Split:
-    """Divide a price; what does not divide goes to the payment's part."""
-    provider, hub = price * 85 // 100, price * 10 // 100
-    return Split(MicroUSDC(provider), MicroUSDC(hub), MicroUSDC(price - provider - hub))
 
 
 @dataclass(frozen=True, slots=True)

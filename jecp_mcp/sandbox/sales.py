@@ -11,7 +11,7 @@ from uuid import uuid4
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.agents import tier_after
 from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS, HubDatabase
-from jecp_mcp.sandbox.pricing import Split, split
+from jecp_mcp.sandbox.revenue_split import Split, split
 
 
 class StoredAnswer(NamedTuple):

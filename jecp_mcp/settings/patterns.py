@@ -7,6 +7,7 @@ that can match none of them would let everything through in silence, so it is re
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Iterator
 from enum import Enum
@@ -92,9 +93,7 @@ def check_pattern(pattern: str, over: Over) -> str:
     """
     if can_match(pattern, over):
         return pattern
-    nearest = pattern.strip().lower()
-    version = nearest.partition("@")[2].partition(":")[0]
-    nearest = nearest.replace(f"@{version}", "")
+    nearest = re.sub("@[^:]*", "", pattern.strip().lower())
     hint = f'; did you mean "{nearest}"?' if nearest and can_match(nearest, over) else ""
     raise ValueError(
         'matches no action there can be: ids are like "docs/pdf:merge", in lower case and without a version' + hint

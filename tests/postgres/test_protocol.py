@@ -15,6 +15,7 @@ from tests.unit.mandate import (
     test_grants,
     test_in_doubt,
     test_new_limits,
+    test_notes,
     test_pruning,
     test_reconciled_charged,
     test_reconciled_free,
@@ -34,7 +35,7 @@ from tests.unit.mandate import (
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SHARED: Final = (
-    test_accounts, test_claims, test_copies, test_corrections, test_in_doubt, test_new_limits, test_pruning,
+    test_accounts, test_claims, test_copies, test_corrections, test_in_doubt, test_new_limits, test_notes, test_pruning,
     test_reconciled_charged, test_reconciled_free, test_refunds, test_released, test_resends, test_reserved, test_room,
     test_sent, test_settled, test_turning, test_grants, test_windows, test_written_off, test_wrong_clock,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import assert_never
 
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
@@ -18,25 +18,9 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.jecp.codes import HUB_LOST_ANSWER, HUB_MISBEHAVED, HUB_UNREACHABLE
-from jecp_mcp.wire.jecp.codes import Proof, Retry, lookup
+from jecp_mcp.wire.jecp.codes import Proof
 from jecp_mcp.wire.jecp.envelope import billing_of, bills
 from jecp_mcp.wire.jecp.errors import charge_proof
-
-MAX_REPLAYS: Final = 3
-"""The most attempts of one execution that may have reached the Hub, after the first one."""
-
-MAX_UNSENT: Final = 3
-"""The most attempts of which no byte left."""
-
-LONGEST_WAIT_SECONDS: Final = 5
-"""The longest Retry-After that is waited for inside a call; a longer one is passed on."""
-
-SHORTEST_ATTEMPT_SECONDS: Final = 1.0
-"""What an attempt must have left to be worth beginning."""
-
-_BACKOFF_SECONDS: Final = (0.2, 0.6, 1.8)
-_STREAM_PATIENCE: Final = 5
-"""How much longer than usual to wait while an earlier attempt's stream still runs, as a factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,28 +89,6 @@ def doubtful(attempts: Sequence[Evidence], *, replay: bool) -> bool:
     return replay or any(shown(one, replay=False) is not Verdict.NOT_CHARGED for one in attempts)
 
 
-def next_wait(
-    attempts: Sequence[Evidence], *, replay: bool, jitter: float, left: float, provenance: bool = False
-) -> float | None:
-    """How long to wait before the identical request is worth sending again, in seconds; None when it is not.
-
-    Args:
-        attempts: what happened so far, oldest first; at least one.
-        replay: whether an attempt before these may have reached the Hub.
-        jitter: a random number from 0 to 1.
-        left: how much of the call's time is left, in seconds.
-        provenance: whether the request carries a provenance hash. What a Hub has recorded is not reachable then (JECP
-            ADR-0001), so once the provider's failure is proven free, another attempt could only blur that.
-    """
-    wait = _wanted_wait(attempts, replay=replay, jitter=jitter)
-    last = attempts[-1]
-    if provenance and isinstance(last, Replied) and isinstance(last.reply, Refusal):
-        entry = lookup(last.reply.code)
-        if entry is not None and entry.retry is Retry.SAME_ID and not doubtful(attempts, replay=replay):
-            return None
-    return None if wait is None or wait + SHORTEST_ATTEMPT_SECONDS > left else wait
-
-
 def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -> Outcome:
     """Fold the attempts of one call into what is proven.
 
@@ -140,7 +102,7 @@ def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -
         if isinstance(one, Replied) and isinstance(one.reply, Answer):
             again = doubtful(attempts[:index], replay=replay)
             return _success(one.reply, _shown_by_answer(one.reply, replay=again), budget, count)
-        if isinstance(one, Replied) and isinstance(one.reply, Refusal) and _says_charged(one.reply) is True:
+        if isinstance(one, Replied) and isinstance(one.reply, Refusal) and says_charged(one.reply) is True:
             return _charged_refusal(one.reply, budget, count)
     if not doubtful(attempts, replay=replay):
         refusal = _last_refusal(attempts) or _unreachable(attempts[-1])
@@ -159,7 +121,7 @@ def _shown_by_answer(answer: Answer, *, replay: bool) -> Verdict:
 
 
 def _shown_by_refusal(refusal: Refusal) -> Verdict:
-    said = _says_charged(refusal)
+    said = says_charged(refusal)
     if said is True:
         return Verdict.CHARGED
     if bills(refusal.raw):
@@ -177,58 +139,11 @@ def _shown_by_refusal(refusal: Refusal) -> Verdict:
             assert_never(other)
 
 
-def _says_charged(refusal: Refusal) -> bool | None:
+def says_charged(refusal: Refusal) -> bool | None:
     """What a failed envelope says of the charge in so many words; a code is weaker than that."""
     billing = refusal.raw.get("billing")
     said = billing.get("charged") if isinstance(billing, Mapping) else None
     return said if isinstance(said, bool) else None
-
-
-def _wanted_wait(attempts: Sequence[Evidence], *, replay: bool, jitter: float) -> float | None:
-    last = attempts[-1]
-    unsent = sum(isinstance(one, Lost) and not one.sent for one in attempts)
-    sent = len(attempts) - unsent + replay
-    match last:
-        case Lost(sent=False):
-            return _backoff(unsent, jitter) if last.again and unsent < MAX_UNSENT else None
-        case Replied(Answer()):
-            return None
-        case _ if sent > MAX_REPLAYS:
-            return None
-        case Replied(Refusal() as refusal):
-            ours = doubtful(attempts[:-1], replay=replay)
-            return _wait_after(refusal, sent, jitter, doubt=doubtful(attempts, replay=replay), ours=ours)
-        case Lost(again=False):
-            return None
-        case _:
-            return _backoff(sent, jitter)
-
-
-def _wait_after(refusal: Refusal, sent: int, jitter: float, *, doubt: bool, ours: bool) -> float | None:
-    """Likewise, after a refusal; `ours` where an attempt before it may have reached the Hub."""
-    entry = lookup(refusal.code)
-    if entry is None or entry.charge is Proof.FIRST_CALL or _says_charged(refusal) is True:
-        return None
-    asked = refusal.retry_after_seconds
-    if ours and entry.code == "STREAM_IN_PROGRESS":
-        # It is this very call that is still running: worth all the time that is left.
-        return _no_sooner(asked, _backoff(sent, jitter) * _STREAM_PATIENCE, jitter)
-    if asked is not None and asked > LONGEST_WAIT_SECONDS:
-        return None
-    if entry.retry not in {Retry.AFTER_WAIT, Retry.SAME_ID}:
-        return None
-    # An uncharged failure of the provider is worth one more try; to find out about money, all of them.
-    if entry.retry is Retry.SAME_ID and not doubt and sent > 1:
-        return None
-    return _no_sooner(asked, _backoff(sent, jitter), jitter)
-
-
-def _no_sooner(asked: int | None, wait: float, jitter: float) -> float:
-    return wait if asked is None else max(wait, asked + jitter / 2)
-
-
-def _backoff(sent: int, jitter: float) -> float:
-    return _BACKOFF_SECONDS[min(sent, len(_BACKOFF_SECONDS)) - 1] * (0.5 + jitter)
 
 
 def _success(answer: Answer, verdict: Verdict, budget: MicroUSDC, count: int) -> Outcome:

@@ -23,8 +23,9 @@ from jecp_mcp.rails.codes import INVALID_REQUEST
 from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_UNREACHABLE
-from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, next_wait
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful
 from jecp_mcp.rails.jecp.payload import Payload, pack, unpack
+from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
 from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost, read_reply, read_stream
 from jecp_mcp.settings import Credentials

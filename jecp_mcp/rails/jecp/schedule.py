@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.rails.jecp.outcome import MAX_REPLAYS
+from jecp_mcp.rails.jecp.retries import MAX_REPLAYS
 
 _LONGEST_WINDOW_MS: Final = 86_400_000
 _MARGIN_MS: Final = 300_000

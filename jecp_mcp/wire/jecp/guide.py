@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
-from jecp_mcp.jsontext import NOTHING, JSONObject
 from jecp_mcp.wire.jecp.tiers import TIERS
 
 MAX_GUIDE_BYTES = 1024 * 1024
@@ -38,38 +37,21 @@ _WINDOW_KEYS = ("idempotency_window_seconds", "idempotency_ttl_seconds", "window
 _LONGEST_WINDOW = 30 * 86_400
 
 
-def _nothing() -> JSONObject:
-    return NOTHING
-
-
 @dataclass(frozen=True, slots=True)
 class AgentGuide:
-    """What a Hub says about itself.
+    """What a Hub says about itself that bears on a call.
 
     Attributes:
-        vendor_prefix: how its ids begin, None when it does not say.
         paths: endpoint name to path on the configured origin, defaults filled in.
-        provenance_versions: what it verifies; ``v1`` may be listed and is never sent.
         provenance_required_tier: the trust tier from which it demands provenance, None when it demands none.
         provenance_required_for: capability patterns it demands provenance for, where it lists some.
-        rate_limits_rpm: requests per minute by trust tier; a hint, answers rule.
         idempotency_window_seconds: how long a call id is remembered, as far as advertised.
-        raw: the whole guide.
     """
 
-    version: str | None = None
-    vendor_prefix: str | None = None
-    hub_name: str | None = None
-    hub_url: str | None = None
     paths: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_PATHS))
-    provenance_versions: tuple[str, ...] = ("v2",)
     provenance_required_tier: str | None = TIERS[-1]
     provenance_required_for: tuple[str, ...] = ()
-    rate_limits_rpm: Mapping[str, int] = field(default_factory=dict)
-    payment_methods: tuple[str, ...] = ("stripe",)
     idempotency_window_seconds: int = LEAST_IDEMPOTENCY_WINDOW_SECONDS
-    x402: JSONObject | None = None
-    raw: JSONObject = field(default_factory=_nothing)
 
     def requires_provenance(self, capability: str, trust_tier_required: str) -> bool:
         """Whether a call must carry a provenance hash.
@@ -95,20 +77,11 @@ def parse_guide(body: bytes) -> AgentGuide:
     trust = guide.get("trust_policy")
     trust = trust if isinstance(trust, dict) else {}
     return AgentGuide(
-        version=_text(guide.get("version")),
-        vendor_prefix=_text(guide.get("vendor_prefix")),
-        hub_name=_text(guide.get("hub_name")),
-        hub_url=_text(guide.get("hub_url")),
         paths=_paths(guide),
-        provenance_versions=_texts(guide.get("provenance_versions_supported")) or ("v2",),
         provenance_required_tier=_required_tier(trust),
         provenance_required_for=_texts(trust.get("provenance_required_for"))
         or _texts(guide.get("provenance_required_for")),
-        rate_limits_rpm=_rates(guide),
-        payment_methods=_texts(guide.get("payment_methods_supported")) or ("stripe",),
         idempotency_window_seconds=_window(guide),
-        x402=guide["x402"] if isinstance(guide.get("x402"), dict) else None,
-        raw=guide,
     )
 
 
@@ -152,14 +125,6 @@ def _path(url: object) -> str | None:
     return parts.path if plain and safe and "/../" not in f"{parts.path}/" else None
 
 
-def _rates(guide: Mapping[str, Any]) -> Mapping[str, int]:
-    for key in ("rate_limits_default_rpm", "rate_limits_rpm", "rate_limits"):
-        rates = guide.get(key)
-        if isinstance(rates, dict):
-            return {tier: rate for tier, rate in rates.items() if tier in TIERS and _positive(rate)}
-    return {}
-
-
 def _window(guide: Mapping[str, Any]) -> int:
     places = [guide]
     places += [guide[key] for key in ("idempotency", "limits") if isinstance(guide.get(key), dict)]
@@ -172,10 +137,6 @@ def _window(guide: Mapping[str, Any]) -> int:
 
 def _positive(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _texts(value: object) -> tuple[str, ...]:

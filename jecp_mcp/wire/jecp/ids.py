@@ -9,7 +9,7 @@ from jecp_mcp.domain.versions import valid_version
 from jecp_mcp.errors import WireError
 from jecp_mcp.invisible import escape
 
-_CREDENTIAL = re.compile(r"([a-z]{2,8})_(ag|ak|pr|pk)_[A-Za-z0-9]{16,}")
+_AGENT_ID = re.compile(r"[a-z]{2,8}_ag_[A-Za-z0-9]{16,}")
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{4,64}")
 _CAPABILITY = re.compile(r"[a-z][a-z0-9-]*(?:/[a-z][a-z0-9-]*)?")
 _ACTION = re.compile(r"[a-z][a-z0-9-]*")
@@ -75,20 +75,4 @@ def split_capability(text: str) -> CapabilityId:
 
 def valid_agent_id(text: object) -> bool:
     """Whether `text` is an agent id of any Hub: ``<vendor>_ag_…``."""
-    return _kind(text) == "ag"
-
-
-def valid_api_key(text: object) -> bool:
-    """Whether `text` is an agent's API key of any Hub: ``<vendor>_ak_…``."""
-    return _kind(text) == "ak"
-
-
-def vendor_prefix(text: str) -> str | None:
-    """The Hub's vendor prefix in an id or key, or None when it is neither."""
-    match = _CREDENTIAL.fullmatch(text)
-    return match.group(1) if match else None
-
-
-def _kind(text: object) -> str | None:
-    match = _CREDENTIAL.fullmatch(text) if isinstance(text, str) else None
-    return match.group(2) if match else None
+    return isinstance(text, str) and _AGENT_ID.fullmatch(text) is not None

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import NOTHING, JSONObject
 from jecp_mcp.wire.jecp.codes import canonical
 
@@ -69,90 +68,47 @@ class HubAction:
     """A next_action in normal form.
 
     Attributes:
-        type: the canonical type; an unknown one as it stood.
-        wire_type: the type as it stood; ``""`` when the Hub gave none and `type` comes from the code.
-        source: ``hub`` when the Hub said it, ``bridge`` when it is concluded from the code.
-        extra: every field without a place here.
-        raw: the whole object as it came.
+        type: the canonical type; an unknown one as it stood, ``""`` where the Hub gave none.
+        raw: the whole object as it came, with what has no place here.
     """
 
     type: str
-    wire_type: str = ""
-    source: str = "hub"
     ui: str | None = None
-    api: str | None = None
-    method: str | None = None
-    headers: tuple[str, ...] = ()
-    body_example: Any = None
     allowed_amounts_usd: tuple[Any, ...] = ()
-    hint: str | None = None
-    description: str | None = None
-    spec: str | None = None
     url: str | None = None
-    schema_url: str | None = None
     retry_after_seconds: int | None = None
     current_tier: str | None = None
     required_tier: str | None = None
     fallback: JSONObject | None = None
     alternative: Any = None
-    extensions: JSONObject | None = None
-    extra: JSONObject = field(default_factory=_nothing)
     raw: JSONObject = field(default_factory=_nothing)
 
 
 _KINDS: Mapping[str, type] = {
-    **dict.fromkeys(
-        ("ui", "api", "method", "hint", "description", "spec", "url", "schema_url", "current_tier", "required_tier"),
-        str,
-    ),
+    **dict.fromkeys(("ui", "url", "current_tier", "required_tier"), str),
     "fallback": Mapping,
-    "extensions": Mapping,
-    "body_example": object,
     "alternative": object,
 }
 
 
 def parse_next_action(raw: object) -> HubAction | None:
-    """Read a next_action; None when it is no object. A field of the wrong kind stays in `extra`, whole."""
+    """Read a next_action; None when it is no object. A field of the wrong kind stays in `raw` alone."""
     if not isinstance(raw, Mapping):
         return None
-    rest = dict(raw)
-    fields: dict[str, Any] = {}
-    wire_type = rest.pop("type", "")
-    if not isinstance(wire_type, str):
-        rest["type"], wire_type = wire_type, ""
-    for name, kind in _KINDS.items():
-        if name in rest and isinstance(rest[name], kind):
-            fields[name] = rest.pop(name)
-    wait = rest.get("retry_after_seconds")
+    fields: dict[str, Any] = {
+        name: raw[name] for name, kind in _KINDS.items() if name in raw and isinstance(raw[name], kind)
+    }
+    wait = raw.get("retry_after_seconds")
     if isinstance(wait, int) and not isinstance(wait, bool) and wait >= 0:
-        fields["retry_after_seconds"] = rest.pop("retry_after_seconds")
-    for name in ("allowed_amounts_usd", "headers"):
-        listed = rest.get(name)
-        if isinstance(listed, list) and (name != "headers" or all(isinstance(item, str) for item in listed)):
-            fields[name] = tuple(rest.pop(name))
-    return HubAction(
-        type=TYPE_ALIASES.get(wire_type, wire_type), wire_type=wire_type, extra=rest or NOTHING, raw=raw, **fields
-    )
+        fields["retry_after_seconds"] = wait
+    offered = raw.get("allowed_amounts_usd")
+    if isinstance(offered, list):
+        fields["allowed_amounts_usd"] = tuple(offered)
+    said = raw.get("type")
+    kind = said if isinstance(said, str) else ""
+    return HubAction(type=TYPE_ALIASES.get(kind, kind), raw=raw, **fields)
 
 
 def paired_type(code: str) -> str | None:
     """The type that goes with an error code or alias when the Hub names none; None where nothing helps."""
     return PAIRED.get(canonical(code))
-
-
-def action_for(refusal: Refusal) -> HubAction | None:
-    """The Hub's next_action for `refusal` or, where it gave none, the one its code calls for, marked as ours."""
-    said = parse_next_action(refusal.next_action)
-    if said is not None and said.type:
-        return said
-    kind = paired_type(refusal.code)
-    if kind is None:
-        return said
-    return HubAction(
-        type=kind,
-        source="bridge",
-        retry_after_seconds=refusal.retry_after_seconds,
-        raw=said.raw if said else NOTHING,
-        extra=said.extra if said else NOTHING,
-    )

@@ -15,7 +15,7 @@ from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.rails.jecp.client import HubClient
-from jecp_mcp.rails.jecp.outcome import MAX_REPLAYS
+from jecp_mcp.rails.jecp.retries import MAX_REPLAYS
 from tests.faults.rails.raw_hub import (
     ACTION,
     IDENTITY,

@@ -161,8 +161,6 @@ def test_a_binary_answer_is_an_artifact(buyer: Buyer) -> None:
 
 def test_the_hub_describes_itself_in_every_place_a_client_looks(buyer: Buyer) -> None:
     guide = parse_guide(buyer.http.get("/.well-known/agent-guide.json").content)
-    assert guide.vendor_prefix == "sbx"
-    assert guide.provenance_versions == ("v2",)
     assert guide.idempotency_window_seconds == 86_400
     made = buyer.http.post(guide.paths["register"], json={"name": "a"})
     assert made.json()["free_calls_remaining"] == 100

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.sandbox.pricing import split
+from jecp_mcp.sandbox.revenue_split import split
 from tests.contract.sandbox.conftest import Buyer, action, cost, error, manifest, output
 
 DAY_MS = 86_400_000

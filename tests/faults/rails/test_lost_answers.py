@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from jecp_mcp.domain.outcomes import Outcome, Verdict
-from jecp_mcp.rails.jecp.outcome import MAX_REPLAYS
+from jecp_mcp.rails.jecp.retries import MAX_REPLAYS
 from tests.faults.rails.raw_hub import (
     ACTION,
     KEY,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -20,9 +21,13 @@ from jecp_mcp.calls.ports import (
     Question,
     Reply,
 )
-from jecp_mcp.domain.offers import Price
+from jecp_mcp.calls.prepared import Preparation
+from jecp_mcp.calls.runs import Withdrawable
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL, Purchase
+from jecp_mcp.domain.quotes import Free, Quote
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged
 from jecp_mcp.mandate.grants import MOST_QUESTIONS, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.ledger import Ledger
@@ -50,6 +55,8 @@ EVERY_STATE = frozenset(GrantState)
 
 class Person:
     """Answers what it is asked, and remembers the questions."""
+
+    can_ask = True
 
     def __init__(self, *words: Decision, reason: str = "") -> None:
         self.words, self.reason, self.asked = list(words), reason, list[Question]()
@@ -526,3 +533,43 @@ async def test_nobody_is_asked_to_pay_for_a_call_in_doubt(tmp_path: Path) -> Non
     assert ends[0].call_id == ends[1].call_id
     assert len(person.asked) == 1
     assert len(rail.sent) == 2
+
+
+async def test_who_prepares_is_told_of_a_person_only_while_they_have_not_answered(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged, mandate=DEAR) as (calls, _rail, ledger):
+        asked = await calls.prepare(buying(x=1), Caller(LOCAL))
+        assert isinstance(asked, Preparation)
+        assert asked.approval is not None
+        because, grant = asked.approval
+        assert "needs the approval of a person" in because
+        await approve(ledger, grant.grant_id)
+        agreed = await calls.prepare(buying(x=1), Caller(LOCAL))
+        refusing = Caller(LOCAL, asker=Person(Decision.DECLINED))
+        assert refusal_of(await calls.pay(buying(x=2), refusing)) == codes.APPROVAL_DENIED
+        denied = await calls.prepare(buying(x=2), Caller(LOCAL))
+    assert isinstance(agreed, Preparation)
+    assert agreed.approval is None
+    assert isinstance(denied, CallEnd)
+    assert refusal_of(denied) == codes.APPROVAL_DENIED
+
+
+async def test_a_person_is_asked_whatever_it_costs_where_the_rail_says_why(tmp_path: Path) -> None:
+    person = Person(Decision.ACCEPTED)
+    async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
+        quote = rail.quote
+
+        async def quote_with_reason(offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
+            found = await quote(offer, arguments)
+            assert isinstance(found, Quote)
+            return replace(found, because="The payee wants your address.")
+
+        rail.quote = quote_with_reason  # type: ignore[method-assign]
+        assert (await calls.pay(buying(), Caller(LOCAL, asker=person))).charge is Charge.YES
+    assert [question.because for question in person.asked] == ["The payee wants your address."]
+
+
+@pytest.mark.parametrize("can_ask", [True, False])
+async def test_a_question_that_can_be_withdrawn_reaches_whom_its_asker_reaches(can_ask: bool) -> None:
+    person = Person()
+    person.can_ask = can_ask
+    assert Caller(LOCAL, asker=Withdrawable(person)).can_ask is can_ask

@@ -23,7 +23,7 @@ from jecp_mcp.calls.ports import (
 from jecp_mcp.calls.prepared import PREPARED_MS, Preparation
 from jecp_mcp.domain.offers import Price
 from jecp_mcp.domain.outcomes import Outcome
-from jecp_mcp.domain.purchases import LOCAL, Purchase
+from jecp_mcp.domain.purchases import LOCAL, Principal, Purchase
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.grants import GrantKind, GrantRef, GrantState
 from jecp_mcp.money import MicroUSDC
@@ -371,3 +371,17 @@ async def test_what_another_version_prepared_is_refused_and_what_it_was_used_for
     assert code(unused) == codes.PREPARED_NOT_FOUND
     assert (used.charge, used.call_id, used.stored, used.answer) == (Charge.YES, end.call_id, True, end.answer)
     assert len(rail.sent) == 1
+
+
+async def test_what_its_own_principal_withdraws_buys_nothing_any_more(tmp_path: Path) -> None:
+    async with opened(tmp_path, always_charged) as (calls, rail, ledger):
+        made = await prepare(calls, buying())
+        await calls.withdraw("prep_unknown", LOCAL)
+        for principal, state in ((Principal("another"), GrantState.GRANTED), (LOCAL, GrantState.SUPERSEDED)):
+            await calls.withdraw(made.grant.grant_id, principal)
+            await ledger.flush()
+            kept = await ledger.grant(GrantRef(GrantKind.PREPARED, made.grant.grant_id))
+            assert kept is not None
+            assert kept.state is state
+        end = await execute(calls, made, buying())
+    assert (code(end), rail.sent) == (codes.PREPARED_SUPERSEDED, [])

@@ -16,7 +16,7 @@ from jecp_mcp.calls.stored import dump_answer
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Offer, Price
-from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, LedgerUnavailable, WireError
@@ -73,6 +73,9 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.unreadable(LedgerUnavailable("gone")), "LEDGER_UNAVAILABLE", "cannot be read: gone. Whether"),
     (lambda: refusals.clock_wrong(400.4), "CLOCK_WRONG", "is 400 seconds ahead of the Hub's"),
     (lambda: refusals.clock_wrong(-400.4), "CLOCK_WRONG", "is 400 seconds behind the Hub's"),
+    (lambda: refusals.clock_wrong(0.7), "CLOCK_WRONG", "is 1 seconds ahead of the Hub's"),
+    (lambda: refusals.no_rail(ACTION), "NO_WAY_TO_PAY", "no way to pay for docs/pdf:make, which only"),
+    (refusals.still_running, "CALL_IN_PROGRESS", "still working on this call. Whether it is charged is not known"),
     (lambda: refusals.unwritable(WireError("too large")), "INVALID_REQUEST", "cannot be sent: too large. Nothing was"),
     (lambda: refusals.in_progress(row(State.SENT)), "CALL_IN_PROGRESS", f"already running (since {SINCE})"),
     (lambda: refusals.in_doubt(row(State.IN_DOUBT)), "CALL_IN_DOUBT", f"call of {SINCE} was sent and its answer was"),
@@ -86,6 +89,8 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.shutting_down(ACTION), "SHUTTING_DOWN", "docs/pdf:make was not called. Nothing was charged."),
     (lambda: refusals.limit_reached(over(30, 100, None), 90), "LIMIT_REACHED", "leaves 0.00007 USDC and this call needs 0.00009."),
     (lambda: refusals.standing(row(State.SETTLED)), "CALL_OVER", "its answer was not kept. It was charged 0.00003 USDC."),
+    (lambda: refusals.standing(replace(row(State.SETTLED), answered=True)), "CALL_OVER", f"of {SINCE} was paid for and its answer was not kept, and its answer was dropped since ("),
+    (lambda: refusals.standing(replace(row(State.SETTLED), evidence=f"so{UNREAD}")), "CALL_OVER", ". It was charged; how much cannot be read, so 0.00003 USDC count"),
     (lambda: refusals.standing(row(State.RECONCILED_CHARGED)), "CALL_OVER", "It was charged 0.00003 USDC."),
     (lambda: refusals.standing(row(State.RELEASED)), "CALL_OVER", "ended without an answer. It was not charged."),
     (lambda: refusals.standing(row(State.RECONCILED_FREE)), "CALL_OVER", "It was not charged."),
@@ -137,6 +142,11 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
             lambda: refusals.account_not_here(row(State.IN_DOUBT)),
             {"since": SINCE, "held_usdc": "0.00007", "account": "hub agent"},
         ),
+        (
+            lambda: refusals.account_not_here(replace(row(State.IN_DOUBT), account="a" * 201)),
+            {"since": SINCE, "held_usdc": "0.00007", "account": "a" * 200},
+        ),
+        (lambda: refusals.no_rail(ACTION), {"source": ACTION.source}),
         (lambda: refusals.standing(row(State.WRITTEN_OFF)), {"since": SINCE, "state": "written_off"}),
         (
             lambda: consent_refusals.approval_required(ASKED, "AB-CD", AT, ""),
@@ -256,6 +266,11 @@ def test_a_row_is_told_as_charged_free_or_unknown_and_never_as_more_than_is_prov
     assert end.answer is None
     assert end.refusal is not None
     assert end.refusal.code.startswith("CALL_IN_" if state in OPEN else ("CALL_OVER", "CALL_WRITTEN_OFF"))
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_row_says_whether_its_answer_was_delivered(delivered: bool) -> None:
+    assert standing(replace(row(State.SETTLED), delivered=delivered)).delivered is delivered
 
 
 def test_a_kept_answer_is_told_instead_of_a_refusal() -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from jecp_mcp.calls import codes, pipeline, upkeep
-from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.mandate.grants import GrantKind
 from jecp_mcp.mandate.opening import open_ledger
@@ -274,3 +276,40 @@ async def test_a_call_in_doubt_is_left_to_the_living_process_that_owns_it(tmp_pa
         assert asked is not None
         assert (asked.charge, repeated.charge, others_rail.sent) == (Charge.UNKNOWN, Charge.UNKNOWN, [])
         assert len(rail.sent) == 1
+
+
+async def test_a_call_that_another_left_is_found_out_though_the_same_is_asked_for_here_and_gets_no_price(
+    tmp_path: Path,
+) -> None:
+    asked, go_on, ends = anyio.Event(), anyio.Event(), list[CallEnd | None]()
+
+    async def no_price(*_: Any) -> Refusal:
+        asked.set()
+        await go_on.wait()
+        return Refusal("NO_PRICE", "The payee names no price.")
+
+    async def find_out(request: StoredRequest, _replay: bool) -> Outcome:
+        return charged(request)
+
+    async with opened(tmp_path, find_out) as (calls, rail, ledger):
+        rail.quote = no_price  # type: ignore[method-assign]
+
+        async def resolve(call_id: str) -> None:
+            ends.append(await calls.resolve(call_id))
+
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(calls.pay, buying(), Caller(LOCAL))
+            await asked.wait()
+            async with opened(tmp_path, always_lost) as (others, _rail, _ledger):
+                left = await others.pay(buying(), Caller(LOCAL))
+            assert left.call_id is not None
+            hosts.start_soon(resolve, left.call_id)
+            with anyio.fail_after(60):
+                while (row := await ledger.row(left.call_id)) is None or row.owner != ledger.session:
+                    await anyio.lowlevel.checkpoint()
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+    (end,) = ends
+    assert end is not None
+    assert (end.charge, end.call_id) == (Charge.YES, left.call_id)
+    assert [request.call_id for request in rail.sent] == [left.call_id]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from jecp_mcp.calls.stored import dump_answer, load_answer
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, conclude, next_wait
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, conclude
+from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.wire.jecp.codes import CODES
 from jecp_mcp.wire.jecp.envelope import parse_answer
 

@@ -14,16 +14,8 @@ from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.jecp.outcome import (
-    MAX_REPLAYS,
-    MAX_UNSENT,
-    Evidence,
-    Lost,
-    Replied,
-    Unreadable,
-    conclude,
-    next_wait,
-)
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable, conclude
+from jecp_mcp.rails.jecp.retries import MAX_REPLAYS, MAX_UNSENT, next_wait
 from jecp_mcp.wire.jecp.codes import CODES
 from jecp_mcp.wire.jecp.envelope import parse_answer
 from jecp_mcp.wire.jecp.errors import parse_refusal

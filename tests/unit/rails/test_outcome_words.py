@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,17 +11,8 @@ from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.jecp.outcome import (
-    Evidence,
-    Lost,
-    Replied,
-    Unreadable,
-    answering,
-    conclude,
-    doubtful,
-    next_wait,
-    shown,
-)
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable, answering, conclude, doubtful, shown
+from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.wire.jecp.errors import parse_refusal
 
 BUDGET = MicroUSDC(7_000)
@@ -103,6 +95,10 @@ def test_a_charged_failure_names_its_transaction_and_counts_the_hold_where_no_am
     found = conclude([DROPPED, refusal("PROVIDER_ERROR", billing=said)], replay=False, budget=BUDGET)
     assert (found.verdict, found.amount, found.reference) == (Verdict.CHARGED, BUDGET, "tx_2")
     assert (found.evidence, found.attempts) == ("refused, and yet charged: PROVIDER_ERROR; how much cannot be read", 2)
+    told = conclude(
+        [refusal("PROVIDER_ERROR", billing={**said, "amount_usdc": Decimal("0.5")})], replay=False, budget=BUDGET
+    )
+    assert (told.evidence, told.amount) == ("refused, and yet charged: PROVIDER_ERROR", 500_000)
 
 
 def test_a_proven_charge_outweighs_a_later_refusal_and_a_lost_attempt() -> None:

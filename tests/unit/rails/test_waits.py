@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, next_wait
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied
+from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.wire.jecp.codes import CODES
 from jecp_mcp.wire.jecp.envelope import parse_answer
 from jecp_mcp.wire.jecp.errors import parse_refusal

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import load_settings
-from jecp_mcp.settings.patterns import Over, can_match, within
+from jecp_mcp.settings.patterns import Over, can_match, check_pattern, within
 
 KEYS = st.from_regex(r"\A([a-z][a-z0-9-]{0,4}/)?[a-z][a-z0-9-]{0,4}:[a-z][a-z0-9-]{0,4}\Z")
 CAPABILITIES = st.from_regex(r"\A([a-z][a-z0-9-]{0,4}/)?[a-z][a-z0-9-]{0,4}\Z")
@@ -35,7 +37,7 @@ NOTHING = [
     "docs/[",
     "docs/PDF:*",
 ]
-SOMETHING = ["*", "docs/*", "docs/pdf", "docs/pdf:*", "*:merge", "docs_pdf_merge", "docs_*", "?*", "[!a]*", "*/*", "d[o]cs/*", "**"]  # fmt: skip
+SOMETHING = ["*", "docs/*", "docs/pdf", "docs/pdf:*", "*:merge", "docs_pdf_merge", "docs_*", "?*", "[!a]*", "*/*", "d[o]cs/*", "**", "[!]a]b", "[]a]b", "[ab]c[de]"]  # fmt: skip
 
 
 def keys_of(text: str) -> list[tuple[str, str]]:
@@ -68,7 +70,13 @@ def test_a_pattern_that_can_match_something_is_taken(tmp_path: Path, pattern: st
 
 
 @pytest.mark.parametrize(
-    ("pattern", "meant"), [("Docs/*", "docs/*"), ("docs/pdf@1.0.0:merge", "docs/pdf:merge"), (" docs/* ", "docs/*")]
+    ("pattern", "meant"),
+    [
+        ("Docs/*", "docs/*"),
+        ("docs/pdf@1.0.0", "docs/pdf"),
+        ("docs/pdf@1.0.0:merge", "docs/pdf:merge"),
+        (" docs/* ", "docs/*"),
+    ],
 )
 def test_what_was_meant_is_said_where_it_can_be_guessed(tmp_path: Path, pattern: str, meant: str) -> None:
     with pytest.raises(SettingsError, match="did you mean") as caught:
@@ -78,6 +86,7 @@ def test_what_was_meant_is_said_where_it_can_be_guessed(tmp_path: Path, pattern:
 
 def test_a_tool_s_name_is_no_pattern_of_the_catalog_and_a_capability_no_pin(tmp_path: Path) -> None:
     path = tmp_path / "given.toml"
+    assert can_match("*/*", Over.KEYS_AND_TOOLS)
     for text in ('[catalog]\nwithout = ["docs_pdf"]\n', '[tools]\npinned = ["docs/pdf"]\n'):
         path.write_text(text)
         with pytest.raises(SettingsError, match="matches no action there can be"):
@@ -101,3 +110,39 @@ def test_whatever_is_made_of_a_name_by_wildcards_can_match(name: str, data: st.D
 def test_what_a_narrower_pattern_matches_the_wider_one_matches_too(narrow: str, wide: str, name: str) -> None:
     if within(narrow, wide) and fnmatchcase(name, narrow):
         assert fnmatchcase(name, wide)
+
+
+@pytest.mark.parametrize("pattern", ["docs/pdf:merge:all", "", "@1.0.0"])
+def test_nothing_is_guessed_where_nothing_comes_near(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"^matches no action .* and without a version$"):
+        check_pattern(pattern, Over.EVERY_NAME)
+
+
+NAME = "[a-z][a-z0-9-]*"
+ID = rf"{NAME}(/{NAME})?"
+GRAMMARS = {
+    Over.IDS: rf"{ID}(:{NAME})?",
+    Over.TOOLS: "[a-z][a-z0-9_-]*",
+    Over.KEYS_AND_TOOLS: rf"{ID}:{NAME}|[a-z][a-z0-9_-]*",
+    Over.EVERY_NAME: rf"{ID}(:{NAME})?|[a-z][a-z0-9_-]*|paid-http/[a-z0-9.-]+(:[a-z]+)?",
+}
+SHORT = ["".join(chars) for length in range(3) for chars in product("a0:./_-", repeat=length)]
+LONGER = ["a.b", "a.b:get", "a.b:get:", "ab:", "a.b:g0", "ab/cd:ef", "ab/cd/e", "a:b/c", "a_b:c"]
+
+
+@pytest.mark.parametrize("over", GRAMMARS)
+def test_a_name_can_be_matched_just_where_it_is_one(over: Over) -> None:
+    heads = ("paid-http/", "paid-httq/", "paid-http") if over is Over.EVERY_NAME else ()
+    for name in [*SHORT, *LONGER, *(head + name for head in heads for name in [*SHORT[:8], *LONGER])]:
+        assert can_match(name, over) is (re.fullmatch(GRAMMARS[over], name) is not None), name
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "surely"),
+    [
+        ("docs/X", "docs/X*", True), ("docs/*", "*", True), ("[ab]c", "[ab]c", True), ("ab", "a?", False),
+        ("ab", "[a]b", False), ("a[b]", "a*", False), ("a?", "a*", True), ("*", "a*", False),
+    ],
+)  # fmt: skip
+def test_a_pattern_is_within_another_only_where_that_is_sure(narrow: str, wide: str, surely: bool) -> None:
+    assert within(narrow, wide) is surely

@@ -247,3 +247,29 @@ def test_of_an_answer_with_too_many_parts_the_charge_is_read_all_the_same(result
 def test_where_the_charge_may_be_in_what_was_not_read_nothing_is_proven(body: bytes) -> None:
     with pytest.raises(WireError):
         envelope.parse_answer(body, {}, 200, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        {"result": None, "error": {}},
+        {"result": None, "status": "failed"},
+        {"output": None, "status": "failed"},
+        {"status": "success"},
+        {},
+    ],
+)
+def test_an_outline_that_may_be_no_success_proves_nothing(outline: dict[str, Any]) -> None:
+    with pytest.raises(WireError, match="commas and brackets"):
+        envelope.without_output(outline)
+
+
+@pytest.mark.parametrize("place", ["result", "output"])
+def test_an_outline_of_a_success_says_that_its_output_was_not_read(place: str) -> None:
+    outline = {"status": "success", "billing": {"charged": True}, place: None}
+    read_so_far = envelope.without_output(outline)
+    assert f"more than {jsontext.MAX_MARKS} commas and brackets" in read_so_far.pop(place)["output_unreadable"]
+    assert read_so_far == {"status": "success", "billing": {"charged": True}}
+    assert envelope.without_output({**outline, place: "short"}) == {**outline, place: "short"}
+    with pytest.raises(WireError, match="about the charge was too long"):
+        envelope.without_output({**outline, "billing": None})

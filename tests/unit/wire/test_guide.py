@@ -18,22 +18,15 @@ def test_an_empty_guide_is_the_same_as_none_at_all() -> None:
 
 def test_a_full_guide_is_read() -> None:
     guide = read(
-        version="1.0.2", vendor_prefix="acme", hub_name="Acme", hub_url="https://hub.acme.example",
+        version="1.0.2", vendor_prefix="acme",
         endpoints={"invoke": "https://elsewhere.example/api/v1/invoke", "topup": "/pay", "custom": "https://h.example/x"},
-        register_endpoint="https://hub.acme.example/agents/new", provenance_versions_supported=["v1", "v2"],
-        rate_limits_default_rpm={"bronze": 10, "gold": "many", "wood": 5}, payment_methods_supported=["stripe", "x402"],
-        x402={"x402_version": 1}, trust_policy={"provenance_v2_required": "gold"}, idempotency={"window_seconds": 86400},
+        register_endpoint="https://hub.acme.example/agents/new", trust_policy={"provenance_v2_required": "gold"},
+        idempotency={"window_seconds": 86400},
     )  # fmt: skip
-    assert (guide.vendor_prefix, guide.hub_name, guide.version) == ("acme", "Acme", "1.0.2")
     assert guide.paths["invoke"] == "/api/v1/invoke"
     assert (guide.paths["register"], guide.paths["topup"], guide.paths["custom"]) == ("/agents/new", "/pay", "/x")
     assert guide.paths["refunds"] == "/v1/refunds"
-    assert guide.rate_limits_rpm == {"bronze": 10}
-    assert (guide.payment_methods, guide.x402, guide.idempotency_window_seconds) == (
-        ("stripe", "x402"),
-        {"x402_version": 1},
-        86_400,
-    )
+    assert (guide.provenance_required_tier, guide.idempotency_window_seconds) == ("gold", 86_400)
 
 
 @pytest.mark.parametrize(
@@ -57,16 +50,7 @@ def test_an_endpoint_that_is_no_plain_path_gets_the_default(url: Any) -> None:
 
 
 def test_fields_of_the_wrong_kind_get_their_defaults() -> None:
-    wrong = read(
-        vendor_prefix=5,
-        endpoints=[],
-        trust_policy="x",
-        rate_limits_default_rpm=1,
-        payment_methods_supported="x",
-        x402=True,
-        idempotency=1,
-    )
-    assert wrong == AgentGuide(raw=wrong.raw)
+    assert read(endpoints=[], trust_policy="x", provenance_required_for="x", idempotency=1) == AgentGuide()
 
 
 @pytest.mark.parametrize(

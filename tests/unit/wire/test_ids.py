@@ -36,11 +36,14 @@ def test_ids_of_any_vendor_are_recognised_by_kind() -> None:
     agent, key = "acme_ag_0123456789abcdef", "jdb_ak_0123456789abcdefXYZ"
     assert ids.valid_agent_id(agent)
     assert not ids.valid_agent_id(key)
-    assert ids.valid_api_key(key)
-    assert not ids.valid_api_key(agent)
-    assert (ids.vendor_prefix(agent), ids.vendor_prefix(key), ids.vendor_prefix("nothing")) == ("acme", "jdb", None)
+    assert not ids.valid_agent_id(None)
     assert not ids.valid_agent_id("acme_ag_short")
     assert not ids.valid_agent_id("toolongvendor_ag_0123456789abcdef")
+
+
+def test_what_is_no_id_is_told_on_one_line_and_cut() -> None:
+    assert ids.label("a\nb") == "a\\u000ab"
+    assert ids.label("x" * 300) == "x" * 200
 
 
 def test_versions_order_as_semantic_versions_do() -> None:
