@@ -25,7 +25,14 @@ from jecp_mcp.tools.next_actions.builders import LACKING
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
-from jecp_mcp.tools.own.definitions import OWN, PAID_HTTP_EXECUTE, PAID_HTTP_PREPARE, PAID_HTTP_RESULT, own_cards
+from jecp_mcp.tools.own.definitions import (
+    OURS,
+    OWN,
+    PAID_HTTP_EXECUTE,
+    PAID_HTTP_PREPARE,
+    PAID_HTTP_RESULT,
+    own_cards,
+)
 from jecp_mcp.tools.own.handlers import REGISTERED, OwnTools, ToolDeps, free_result
 from jecp_mcp.tools.own.lookup import Lookup
 from jecp_mcp.tools.publishing.cleaning import clean, sunset_words
@@ -33,6 +40,7 @@ from jecp_mcp.tools.publishing.host_profiles import OPEN, Profile
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.publishing.views import View
 from jecp_mcp.tools.resources import Resources
+from jecp_mcp.tools.results import with_notices
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks, Problem
 from jecp_mcp.tools.types import ToolCard, ToolResult
 
@@ -124,13 +132,15 @@ class ToolDispatcher:
 
     async def _call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         if name in self._own.names():
-            problems = self._check(name, OWN[name].input_schema, arguments).problems
-            if problems:
-                return self._refuse(name, arguments, _invalid_arguments(name, problems), target=name)
+            checked = self._check(name, OWN[name].input_schema, arguments, OURS)
+            if checked.problems:
+                return self._refuse(name, arguments, _invalid_arguments(name, checked.problems), target=name)
             buying = self._buying.get(name)
             if buying is not None:
-                return await buying(arguments, caller)
-            return await self._own.run(name, arguments, caller)
+                result = await buying(checked.arguments, caller)
+            else:
+                result = await self._own.run(name, checked.arguments, caller)
+            return with_notices(result, checked.notices)
         found = await self._find(name)
         if isinstance(found, Refusal):
             return self._refuse(name, arguments, found)
@@ -159,12 +169,12 @@ class ToolDispatcher:
         self, found: PublishedTool, arguments: Mapping[str, Any], caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
-        problems = self._check(found.name, found.card.input_schema, arguments).problems
-        if problems:
-            refusal = _invalid_arguments(found.name, problems)
+        checked = self._check(found.name, found.card.input_schema, arguments)
+        if checked.problems:
+            refusal = _invalid_arguments(found.name, checked.problems)
             return self._refuse(*asked, refusal, target=found.name, action=found.action)
-        end = await self._deps.calls.pay(Purchase(found.name, found.action, arguments), caller)
-        return await self._conclude(end, found, caller, asked)
+        end = await self._deps.calls.pay(Purchase(found.name, found.action, checked.arguments), caller)
+        return with_notices(await self._conclude(end, found, caller, asked), checked.notices)
 
     async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Check, lock the price, and say what stands in the way."""
@@ -172,16 +182,18 @@ class ToolDispatcher:
         found = await self._find(wanted)
         if isinstance(found, Refusal):
             return self._refuse(_PREPARE, arguments, found)
-        problems, left = self._check(found.name, found.card.input_schema, inner)
-        if problems:
-            return free_result(preparation.invalid_arguments(found, problems))
-        made = await self._deps.calls.prepare(Purchase(found.name, found.action, inner), caller)
+        checked = self._check(found.name, found.card.input_schema, inner)
+        if checked.problems:
+            return free_result(preparation.invalid_arguments(found, checked.problems))
+        made = await self._deps.calls.prepare(Purchase(found.name, found.action, checked.arguments), caller)
         if isinstance(made, CallEnd):
-            return await self._conclude(made, found, caller, (_PREPARE, arguments))
+            result = await self._conclude(made, found, caller, (_PREPARE, arguments))
+            return with_notices(result, checked.notices)
         if made.approval is not None:
             preparation.note_question(found.action, made.approval[1].grant_id, self._deps.commands)
         balance = await self._deps.wallet.balance(caller.principal)
-        return free_result(preparation.summary(found, made, balance, self.page, left, can_ask=caller.can_ask))
+        summary = preparation.summary(found, made, balance, self.page, checked.left, can_ask=caller.can_ask)
+        return with_notices(free_result(summary), checked.notices)
 
     async def _execute(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Buy what was prepared."""

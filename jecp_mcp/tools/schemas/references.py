@@ -78,6 +78,12 @@ def find(root: Node, ref: str) -> Node | None:
     return found if isinstance(found, dict) else None
 
 
+def names_at_root(root: Node) -> frozenset[str]:
+    """The names of the properties that a clean schema has for the arguments themselves, in any of its alternatives."""
+    targets = _targets(root)
+    return frozenset(name for node in _postorder([root], targets, _IN_PLACE) for name in node.get("properties", ()))
+
+
 def drop_unused(root: Node) -> frozenset[str]:
     """Take away the definitions that nothing refers to, and name them; they would cost every reader their length."""
     defs = root.get("$defs")
