@@ -74,6 +74,7 @@ class ToolDispatcher:
         self._lookup = Lookup(deps.registry, deps.offers)
         self._own = OwnTools(deps, check, self._lookup)
         self._own_cards = {known: own_cards(registered=known, merchants=deps.merchants) for known in (True, False)}
+        self._own_by_profile: dict[tuple[bool, str], tuple[ToolCard, ...]] = {}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
             _PREPARE: self._prepare,
@@ -97,7 +98,7 @@ class ToolDispatcher:
 
         The same object until one of them changes.
         """
-        own = self._own_cards[self._deps.account.present()]
+        own = self._own_shown(profile)
         view = self._deps.views.of(profile, own=len(own))
         known = self._lists.get(profile.name)
         if known is None or known[0] is not view or known[1] is not own:
@@ -106,6 +107,12 @@ class ToolDispatcher:
                 cards = known[2]
             known = self._lists[profile.name] = (view, own, cards)
         return known[2]
+
+    def _own_shown(self, profile: Profile) -> tuple[ToolCard, ...]:
+        known = (self._deps.account.present(), profile.name)
+        if known not in self._own_by_profile:
+            self._own_by_profile[known] = self._deps.views.own(profile, self._own_cards[known[0]])
+        return self._own_by_profile[known]
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """The input schema of a published tool, or None."""
