@@ -260,7 +260,7 @@ class Http:
             parsed, host = _parsed(url), {}
             if address is not None:
                 extensions["sni_hostname"], host = parsed.host, {"Host": parsed.netloc.decode("ascii")}
-                parsed = parsed.copy_with(host=address)
+                parsed = _at(url, address)
             sent = {**host, **_HEADERS, **(headers or {})}
             request = httpx2.Request(method, parsed, headers=sent, content=body, extensions=extensions)
             return await transport.handle_async_request(request)
@@ -309,6 +309,12 @@ def _parsed(url: str) -> httpx2.URL:
     import httpx2
 
     return httpx2.URL(url)
+
+
+@lru_cache(maxsize=64)
+def _at(url: str, address: str) -> httpx2.URL:
+    """The URL with an IP address in its host's place."""
+    return _parsed(url).copy_with(host=address)
 
 
 async def _close(response: httpx2.Response) -> None:

@@ -25,6 +25,8 @@ _ORIGINS: Final = 16
 _ADDRESSES: Final = 4
 """How many addresses of a name are tried."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# Relays of 6to4, addresses of a site, and for documentation: nobody's, which not every Python counts so.
+_NOT_PUBLIC: Final = tuple(map(ipaddress.ip_network, ("192.88.99.0/24", "fec0::/10", "3fff::/20")))
 
 _LEAST_SECONDS: Final = 0.001
 _VETTED_SECONDS: Final = 30.0
@@ -182,6 +184,8 @@ def _may_be_asked(address: str, *, loopback: bool) -> bool:
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if any(address in network for network in _NOT_PUBLIC if network.version == address.version):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_private)
 
 

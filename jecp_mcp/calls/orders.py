@@ -8,7 +8,7 @@ from typing import Final, Protocol, Self
 from jecp_mcp.calls import refusals, stored
 from jecp_mcp.calls.clock_check import clock_fault
 from jecp_mcp.calls.ports import Question
-from jecp_mcp.clock import Clock
+from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal, Purchase
@@ -28,6 +28,10 @@ _NO_LIMIT: Final = MicroUSDC(2**53)
 
 class Promise(Protocol):
     """What was promised for a purchase before."""
+
+    def quote_at(self, now: UnixMs) -> Quote | None:
+        """The payee's quote where it is still good, so that it need not be asked again; else None."""
+        ...
 
     def keep(self, order: Order) -> Order | Refusal:
         """The order for no more than was promised; or why the promise does not hold for it."""
@@ -185,7 +189,11 @@ class Orders:
             fault = forbids(self._policy, offer, purchase.tool, self._clock.now())
         if fault is not None:
             return fault
-        found = await rail.quote(offer, purchase.arguments)
+        found: Quote | Free | Refusal | None = (
+            None if wish.promise is None else wish.promise.quote_at(self._clock.now())
+        )
+        if found is None:
+            found = await rail.quote(offer, purchase.arguments)
         order = found if isinstance(found, Refusal) else self._authorise(wish, rail, found)
         if isinstance(order, Refusal) or order.answer is not None:
             return order

@@ -61,10 +61,9 @@ class PreparedCall:
         try:
             told: dict[str, Any] = json.loads(grant.body)
             amount, kind, payload, *rest = told.pop("quote")
-            payee, account, terms, good_until = rest
-            quote = Quote(
-                MicroUSDC(int(amount)), QuoteKind(kind), payee, account, terms, good_until, base64.b64decode(payload)
-            )
+            payee, account, terms, good_until, because = rest
+            seen = base64.b64decode(payload)
+            quote = Quote(MicroUSDC(int(amount)), QuoteKind(kind), payee, account, terms, good_until, seen, because)
             return cls(**{**told, "quote": quote, "hold": MicroUSDC(int(told["hold"]))})
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise LedgerDamaged(f"what was prepared as {grant.grant_id} cannot be read") from exc
@@ -76,12 +75,18 @@ class PreparedCall:
         payload = base64.b64encode(quote.payload).decode("ascii")
         told["quote"] = [
             quote.amount, quote.kind, payload, quote.payee, quote.account, quote.terms, quote.good_until,
+            quote.because,
         ]  # fmt: skip
         return jsontext.dumps(told)
 
     def is_of(self, offer: Offer) -> bool:
         """Whether it is this offer that was prepared."""
         return (offer.source, offer.key, offer.version) == (self.source, self.key, self.version)
+
+    def quote_at(self, now: UnixMs) -> Quote | None:
+        """The quote that it was prepared by, as long as its payee stands by it."""
+        good_until = self.quote.good_until
+        return self.quote if good_until is not None and now < good_until else None
 
     def keep(self, order: Order) -> Order | Refusal:
         """The order for no more than preparing it promised; or a refusal where it is not on offer for that any more."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from jecp_mcp.calls import codes as call_codes
 from jecp_mcp.mandate import codes as mandate_codes
+from jecp_mcp.rails import codes as rail_codes
 from jecp_mcp.rails.jecp import codes as hub_codes
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools import codes as tool_codes
@@ -39,11 +40,15 @@ _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
         call_codes.LEDGER_UNAVAILABLE: _LEDGER,
         call_codes.LIMIT_REACHED: "`approve {approval_code}` lets this one call past it; your settings have the limit.",
         mandate_codes.MANDATE_EXPIRED: "Your setting mandate.expires_at says until when anything may be bought.",
+        rail_codes.MERCHANT_NOT_LISTED: (
+            'Add its origin to your setting paid_http.merchants, as in merchants = ["https://api.example.com"].'
+        ),
         call_codes.NOT_SHOWABLE: "Give it shorter arguments, or several commands.",
         mandate_codes.PER_CALL_LIMIT: "Your settings have the limit.",
         mandate_codes.PRICE_UNKNOWN: "Your setting mandate.unknown_price says up to what an unknown price may be paid.",
         tool_codes.TOOL_QUARANTINED: "`catalog --changes` shows what is held, and why.",
         call_codes.TOO_MANY_QUESTIONS: "`approve` lists them.",
+        rail_codes.WALLET_MISSING: "`x402 key` makes one.",
     }
 )
 """By what we refuse with, where that says more than the kind of the next step. Between backticks stands a command."""

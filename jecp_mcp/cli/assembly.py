@@ -144,7 +144,13 @@ async def _opened(ways: Iterable[Way]) -> AsyncIterator[None]:
 
 
 def _paid_http(
-    ways: Mapping[str, Way], calls: Calls, results: Results, links: LinkPolicy, start: Start, clock: Clock
+    ways: Mapping[str, Way],
+    calls: Calls,
+    wallet: Wallet,
+    results: Results,
+    links: LinkPolicy,
+    start: Start,
+    clock: Clock,
 ) -> PaidHttpTools | None:
     """The tools that pay merchants, where some are listed and there is a wallet to pay them from."""
     way = ways.get("x402")
@@ -152,7 +158,7 @@ def _paid_http(
         return None
     from jecp_mcp.tools.own.paid_http import PaidHttpTools
 
-    return PaidHttpTools(calls, results, links, start.settings.paid_http, clock, start.commands)
+    return PaidHttpTools(calls, wallet, results, links, start.settings.paid_http, clock, start.commands)
 
 
 @asynccontextmanager
@@ -199,21 +205,21 @@ async def build(
         mint=new_call_id,
         keep_bodies_days=settings.ledger.keep_bodies_days,
     )
-    results = Results(store, settings.artifacts, links)
+    results, wallet = Results(store, settings.artifacts, links), Wallet(calls, policy, clock)
     deps = ToolDeps(
         registry=registry,
         offers=source,
         views=Views(registry, settings.tools, start.commands),
         finder=finder,
         calls=calls,
-        wallet=Wallet(calls, policy, clock),
+        wallet=wallet,
         results=results,
         store=store,
         hub=client,
         account=credentials,
         links=links,
         clock=clock,
-        paid_http=_paid_http(ways, calls, results, links, start, clock),
+        paid_http=_paid_http(ways, calls, wallet, results, links, start, clock),
         commands=start.commands,
     )
     dispatcher = ToolDispatcher(deps, ArgumentChecks())

@@ -52,6 +52,7 @@ class Place:
         return self.host in _LOOPBACK
 
 
+@lru_cache(maxsize=256)
 def read_place(url: str) -> Place:
     """Take an address apart.
 

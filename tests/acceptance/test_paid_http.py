@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -95,6 +97,25 @@ async def test_a_new_payee_is_approved_in_the_host(road: Road, shop: PaidHttp, t
         assert shop.chain.paid_by(address) == [2_000]
         once_more = output_of(await client.call_tool("paid_http_prepare", {"url": f"{shop.url}/qr-code?text=y"}))
         assert once_more["next_action"]["tool"] == "paid_http_execute", "who was paid once is known"
+
+
+@pytest.mark.parametrize(
+    ("section", "used"), [("", False), ("[paid_http]\nmerchants = ['https://a.example.com']", True)]
+)
+def test_a_start_that_pays_no_merchant_imports_nothing_of_it(tmp_path: Path, section: str, used: bool) -> None:
+    (tmp_path / "config.toml").write_text(section)
+    code = (
+        "import sys, anyio; from pathlib import Path; from jecp_mcp.cli.assembly import build\n"
+        "from jecp_mcp.cli.options import start\n"
+        "async def main():\n"
+        "    async with build(start(None, Path('config.toml'), Path('state'))): pass\n"
+        "anyio.run(main)\n"
+        "rooms = ('jecp_mcp.rails.x402', 'jecp_mcp.wire.x402', 'jecp_mcp.http_gate', 'coincurve', 'Crypto', 'httpx2')\n"
+        "print([one for one in sys.modules if one.startswith(rooms)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ("jecp_mcp.rails.x402.rail" in done.stdout) is used, done.stderr
+    assert used or done.stdout.strip() == "[]"
 
 
 async def test_a_lost_answer_is_finished_with_one_transfer(road: Road, shop: PaidHttp, tmp_path: Path) -> None:

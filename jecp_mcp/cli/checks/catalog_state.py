@@ -48,7 +48,9 @@ def pins_findings(given: Start) -> Iterator[Finding]:
         )
         yield Finding(Level.FAULT, "pins", str(exc), money, _set_aside(path))
         return
-    yield Finding(Level.OK, "pins", "nothing was seen yet" if count is None else f"{count} actions are as first seen")
+    yield Finding(
+        Level.OK, "pins", "nothing was seen yet" if count is None else f"{count} actions and merchants are known"
+    )
 
 
 def _set_aside(path: Path) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 from jecp_mcp.errors import SettingsError, WireError
@@ -12,7 +13,7 @@ from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.rails.registry import Parts, Way
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.rail import Pays, X402Rail
-from jecp_mcp.rails.x402.recipients import FILE, Recipients
+from jecp_mcp.rails.x402.recipients import Recipients
 from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.settings.wallet_key import WalletKey
@@ -35,7 +36,7 @@ def open_x402(parts: Parts) -> Way:
     check_networks(settings)
     gate = HttpGate(parts.clock, loopback=settings.loopback)
     chain = ChainReader(gate, settings.rpc, settings.confirmations)
-    recipients = Recipients(parts.state / FILE)
+    recipients = Recipients(parts.state, parts.clock)
     pays = Pays(_key(parts), KNOWN, chain, recipients)
     unproven = [network for network in settings.networks if not chain.reads(network)]
     if unproven:
@@ -44,7 +45,16 @@ def open_x402(parts: Parts) -> Way:
             ", ".join(unproven),
         )
     rail = X402Rail(gate, settings, pays, parts.clock)
-    return Way(rail=rail, sources=(), sells=(PAID_HTTP,), opened=gate)
+    return Way(rail=rail, sources=(), sells=(PAID_HTTP,), opened=_opened(gate, recipients))
+
+
+@asynccontextmanager
+async def _opened(gate: HttpGate, recipients: Recipients) -> AsyncIterator[None]:
+    async with gate:
+        try:
+            yield
+        finally:
+            recipients.close()
 
 
 def check_networks(settings: PaidHttpSettings) -> None:
@@ -55,11 +65,14 @@ def check_networks(settings: PaidHttpSettings) -> None:
     """
     key = "paid_http.networks"
     known = {asset.network: asset for asset in KNOWN}
-    for network in settings.networks:
+    # The nodes of a network that is not paid on any more still tell what became of what was paid there.
+    named = dict.fromkeys(settings.networks, key) | dict.fromkeys(settings.rpc, "paid_http.rpc")
+    for network, where in named.items():
         if network not in known:
-            raise SettingsError("the settings", key, f"no token on {network} is known; there are {', '.join(known)}")
-    if len({known[network].testnet for network in settings.networks}) > 1:
-        raise SettingsError("the settings", key, "has networks of test money and of money; take one kind out")
+            raise SettingsError("the settings", where, f"no token on {network} is known; there are {', '.join(known)}")
+    if len({known[network].testnet for network in named}) > 1:
+        reason = "has networks of test money and of money, also by paid_http.rpc; take one kind out"
+        raise SettingsError("the settings", key, reason)
     sandbox = SANDBOX_ASSET.network in settings.networks
     if sandbox != settings.loopback or (sandbox and len(settings.networks) > 1):
         reason = f"{SANDBOX_ASSET.network} is the sandbox's, for merchants on this machine, and they have no other"

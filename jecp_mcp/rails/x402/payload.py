@@ -33,6 +33,8 @@ class Terms:
         hints: what the merchant says that the request needs (`jecp_mcp.rails.x402.hints`).
         warnings: what is odd about the challenge, in our words.
         asked_at: when it was asked, Unix ms.
+        agreed: whether its recipient may be paid whoever was paid at the merchant before: the settings say so, or a
+            person must, of whom it is asked.
     """
 
     version: int
@@ -48,6 +50,7 @@ class Terms:
     hints: JSONObject = field(default_factory=nothing)
     warnings: Sequence[str] = ()
     asked_at: int = 0
+    agreed: bool = False
 
     def pack(self) -> bytes:
         """As a quote keeps it."""

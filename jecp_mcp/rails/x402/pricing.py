@@ -104,6 +104,8 @@ class Pricing:
         if elsewhere is not None and not elsewhere[1]:
             return not_payable(elsewhere[0])
         option = found.option
+        listed = not self._settings.pin_pay_to or merchant in self._settings.pay_to
+        because = None if listed else self._stranger(request.place, option.pay_to)
         terms = Terms(
             version=challenge.version,
             network=found.asset.network,
@@ -118,6 +120,7 @@ class Pricing:
             hints=read_hints(challenge, option),
             warnings=[] if elsewhere is None else [elsewhere[0]],
             asked_at=self._clock.now(),
+            agreed=listed or because is not None,
         )
         return Quote(
             found.amount,
@@ -127,13 +130,11 @@ class Pricing:
             terms=jsontext.dumps([option.scheme, found.asset.network, found.asset.address, option.pay_to]).decode(),
             good_until=UnixMs(self._clock.now() + QUOTE_MS),
             payload=terms.pack(),
-            because=self._stranger(request.place, option.pay_to),
+            because=because,
         )
 
     def _stranger(self, place: Place, pay_to: str) -> str | None:
         """Why a person must agree to a recipient; None where nobody must."""
-        if not self._settings.pin_pay_to or self._pay_to(place) is not None:
-            return None
         known = self._recipients.of(place.origin)
         if known is None:
             return (
@@ -145,10 +146,6 @@ class Pricing:
             f"{place.host} asks for payment to {pay_to}, which is not who was paid there before ({known[-1]}). "
             "That needs the approval of a person."
         )
-
-    def _pay_to(self, place: Place) -> Sequence[str] | None:
-        merchant = listed_by(self._settings.merchants, place)
-        return None if merchant is None else self._settings.pay_to.get(merchant)
 
     def wanted(self, merchant: str) -> Wanted:
         """What a merchant of the list may be paid with."""

@@ -28,7 +28,7 @@ from jecp_mcp.rails.x402.outcome import Answered, Evidence, Lost, OnChain, Paid,
 from jecp_mcp.rails.x402.payload import Payload, Terms, nonce_of
 from jecp_mcp.rails.x402.pricing import OUR_HEADERS, PAYMENT_REQUIRED, Pricing
 from jecp_mcp.rails.x402.recipients import Recipients
-from jecp_mcp.rails.x402.refusals import no_wallet, unwritable
+from jecp_mcp.rails.x402.refusals import no_wallet, not_payable, unwritable
 from jecp_mcp.rails.x402.request import listed_by, read_request
 from jecp_mcp.rails.x402.schedule import MARGIN_SECONDS, SAFE_TO_SEND_SECONDS, look_again_at, proven_at, valid_seconds
 from jecp_mcp.rails.x402.selection import MOST_PER_CALL, judge
@@ -57,7 +57,7 @@ class Pays:
         key: signs; None where there is none, and then nothing is bought.
         assets: the tokens that are known here.
         chain: asks what became of payments.
-        recipients: who was paid before.
+        recipients: who was paid before, and who may be paid.
     """
 
     key: PrivateKey | None
@@ -187,15 +187,16 @@ class X402Rail:
         checked = self._checked(call, payload, key)
         if isinstance(checked, str):
             return self._never(call, payload, unwritable(WireError(checked)), first=first)
+        origin, terms = read_place(payload.url).origin, payload.terms
+        admitted = await self._pays.recipients.admit(origin, terms.pay_to, agreed=terms.agreed)
+        if first and not admitted:
+            return self._never(call, payload, not_payable("another recipient was paid there first"), first=first)
         until = UnixMs((payload.authorization.valid_before - SAFE_TO_SEND_SECONDS) * 1000)
         door = Door(until, journal, self._clock)
         heard = await self._exchanged(payload, checked, key, door)
         if isinstance(heard, Lost) and door.closed is not None:
             heard = replace(heard, refusal=door.closed.refusal)
-        found = conclude(heard, paid)
-        if found.verdict is Verdict.CHARGED:
-            self._pays.recipients.note(read_place(payload.url).origin, payload.terms.pay_to)
-        return self._looked_at_later(call, payload, found)
+        return self._looked_at_later(call, payload, conclude(heard, paid))
 
     async def _exchanged(self, payload: Payload, asset: Asset, key: PrivateKey, door: Door) -> Evidence:
         terms = payload.terms
@@ -244,8 +245,9 @@ class X402Rail:
         found = judge(option, terms.version, self._pricing.wanted(merchant))
         if isinstance(found, str):
             return found
-        agreed = (key.address, option.pay_to, option.amount, found.asset.network, found.asset.address)
-        if agreed != (signed.sender, signed.to, signed.value, terms.network, terms.asset):
+        nonce = nonce_of(call.request.call_id)
+        agreed = (nonce, key.address, option.pay_to, option.amount, found.asset.network, found.asset.address)
+        if agreed != (signed.nonce, signed.sender, signed.to, signed.value, terms.network, terms.asset):
             return "what would be signed is not what was agreed"
         if found.amount != call.request.hold:
             return "it would move another amount than is held"

@@ -1,70 +1,94 @@
-"""Who was paid at each merchant: another recipient there waits for a person. A file of the state folder."""
+"""Who was paid at each merchant first, or since by a person's word: another recipient there waits for a person.
+
+They stand among the pins of the state folder (`jecp_mcp.catalog.pinfile`), under the merchant's origin. A recipient is
+pinned before the first payment to it leaves, so that of two that are new at once a merchant gets one.
+"""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
-import os
-import secrets
 from pathlib import Path
 from typing import Final
 
+import anyio.to_thread
+
+from jecp_mcp import jsontext
+from jecp_mcp.catalog.pinfile import PinFile, Pinned, PinRow
+from jecp_mcp.catalog.pins import FILE
+from jecp_mcp.clock import Clock
+from jecp_mcp.errors import PinsUnusable, WireError
+from jecp_mcp.settings.merchants import PAID_HTTP
+
 log = logging.getLogger(__name__)
 
-FILE: Final = "paid-http-recipients.json"
-_MOST_BYTES: Final = 1_048_576
+_MOST_BYTES: Final = 65_536
 _MOST_RECIPIENTS: Final = 50
 
 
 class Recipients:
-    """The recipients that were paid, by the merchant's origin. Every process of a user adds to the same file."""
+    """The recipients that were paid, by the merchant's origin, the latest last. Every process of a user shares them."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, state: Path, clock: Clock) -> None:
+        """Look at nothing yet; `state` is the folder of the pins."""
+        self._path = state / FILE
+        self._file = PinFile(self._path)
+        self._clock = clock
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
     def of(self, origin: str) -> tuple[str, ...] | None:
-        """Those that were paid at an origin; None where it cannot be read, which is said in the log."""
-        known = self._read()
-        return None if known is None else tuple(known.get(origin, ()))
+        """Those that were paid at an origin; None where that cannot be read, which is said in the log."""
+        try:
+            with self._file.reading() as pinned:
+                return _read(pinned, origin)
+        except PinsUnusable as exc:
+            log.warning("who was paid before cannot be read: %s", exc)
+            self._file.close()
+            return None
 
-    def note(self, origin: str, pay_to: str) -> None:
-        """Remember a recipient that was paid. One that cannot be written is asked for again."""
-        import fcntl
+    async def admit(self, origin: str, pay_to: str, *, agreed: bool) -> bool:
+        """Whether a recipient may be paid; it is pinned then.
 
+        Args:
+            agreed: whether it may be paid whoever was before: a person or the settings say so.
+        """
         if pay_to in (self.of(origin) or ()):
-            return
+            return True
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                known = self._read() or {}
-                known[origin] = [*known.get(origin, []), pay_to][-_MOST_RECIPIENTS:]
-                self._write(known)
-            finally:
-                os.close(lock)
-        except OSError as exc:
-            log.warning("that %s was paid at %s was not written down: %s", pay_to, origin, exc)
+            return await anyio.to_thread.run_sync(self._pin, origin, pay_to, agreed)
+        except PinsUnusable as exc:
+            log.warning("that %s is paid at %s cannot be written down: %s", pay_to, origin, exc)
+            return agreed
 
-    def _write(self, known: dict[str, list[str]]) -> None:
-        beside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(6)}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(known, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-
-    def _read(self) -> dict[str, list[str]] | None:
+    def _pin(self, origin: str, pay_to: str, agreed: bool) -> bool:
+        # The connection that reads beside everybody's calls is not this thread's to use.
+        file = PinFile(self._path)
         try:
-            with self._path.open("rb") as file:
-                found = json.loads(file.read(_MOST_BYTES))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as exc:
-            log.warning("who was paid before cannot be read from %s: %s", self._path, exc)
-            return None
-        if not isinstance(found, dict):
-            log.warning("who was paid before cannot be read from %s: it is no object", self._path)
-            return None
-        return {str(origin): [str(one) for one in some] for origin, some in found.items() if isinstance(some, list)}
+            with file.writing() as pinned:
+                known = _read(pinned, origin)
+                if pay_to in known:
+                    return True
+                if known and not agreed:
+                    return False
+                document = jsontext.dumps([*known, pay_to][-_MOST_RECIPIENTS:])
+                row = PinRow(PAID_HTTP, origin, pay_to, hashlib.sha256(document).digest(), None)
+                pinned.keep([(row, document)], self._clock.now())
+                return True
+        finally:
+            file.close()
+
+
+def _read(pinned: Pinned, origin: str) -> tuple[str, ...]:
+    """Raises `PinsUnusable`."""
+    if not pinned.find([(PAID_HTTP, origin)]):
+        return ()
+    try:
+        found = jsontext.loads(pinned.document((PAID_HTTP, origin)), max_bytes=_MOST_BYTES)
+    except WireError as exc:
+        raise PinsUnusable(f"the recipients of {origin}: {exc}") from exc
+    if not isinstance(found, list) or not found:
+        raise PinsUnusable(f"the recipients of {origin} are no list")
+    return tuple(map(str, found))

@@ -27,6 +27,14 @@ _OURS: Final = frozenset(
         "referer", "sign-in-with-x", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "via", "x-payment",
     }
 )  # fmt: skip
+# By one of these words in its name a header proves or pays, under whatever name a server expects it.
+_OUR_WORDS: Final = frozenset(
+    {
+        "apikey", "auth", "authentication", "authorization", "bearer", "cookie", "credential", "credentials", "dpop",
+        "jwt", "key", "password", "payment", "secret", "session", "sig", "signature", "token",
+    }
+)  # fmt: skip
+_NOT_PROOF: Final = frozenset({"idempotency-key"})
 _OUR_STARTS: Final = (
     "payment-",
     "proxy-",
@@ -35,8 +43,8 @@ _OUR_STARTS: Final = (
     "x-forwarded-",
     "x-real-ip",
     "x-http-method",
+    "x-method-",
     "x-original-",
-    "x-api-key",
     "x-auth",
 )
 
@@ -114,7 +122,7 @@ def _headers(given: Mapping[str, Any]) -> Mapping[str, str]:
         name = written.strip().lower()
         if _NAME.fullmatch(name) is None:
             raise WireError(f"{name[:40]!a} is no header's name")
-        if name in _OURS or name.startswith(_OUR_STARTS):
+        if _is_ours(name):
             raise WireError(f"the header {name} is not yours to set: it pays, authenticates or frames the request")
         if name in found:
             raise WireError(f"the header {name} is there twice")
@@ -123,3 +131,11 @@ def _headers(given: Mapping[str, Any]) -> Mapping[str, str]:
             raise WireError(f"the value of the header {name} is 1 to 1000 printable ASCII characters")
         found[name] = text
     return dict(sorted(found.items()))
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a header pays, proves who somebody is, or frames the message. Servers may read ``_`` as ``-``."""
+    read = name.replace("_", "-")
+    if read in _OURS or read.startswith(_OUR_STARTS):
+        return True
+    return read not in _NOT_PROOF and not _OUR_WORDS.isdisjoint(read.split("-"))

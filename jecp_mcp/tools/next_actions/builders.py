@@ -231,6 +231,12 @@ def other_merchant(case: Case) -> NextAction:
     return next_action(case, "agent", "Use another merchant, or tell the user and stop. Do not repeat this call.")
 
 
+def listed_merchant(case: Case) -> NextAction:
+    """A merchant that the operator has not listed."""
+    hint = "Only the operator can add a merchant. Use one that is listed, or tell the user and stop."
+    return next_action(case, "agent", f"{hint} Do not repeat this call.")
+
+
 def revise_request(case: Case) -> NextAction:
     """A request that its merchant will not take as it is."""
     return next_action(case, "agent", "Mend the request as the details say, and prepare it again.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, Final
 
 from jecp_mcp.tools.next_actions.builders import TOPUPS_USD
@@ -157,7 +158,8 @@ PAID_HTTP_EXECUTE: Final = "paid_http_execute"
 PAID_HTTP_RESULT: Final = "paid_http_result"
 
 _MOST_NAMED: Final = 8
-"""How many merchants are named to the model, which cannot know otherwise whom it may ask."""
+_NAMES_LENGTH: Final = 320
+"""How many merchants are named to the model, which cannot know otherwise whom it may ask, in how many characters."""
 
 _PREPARED: Final = _object({"prepared_id": _PREPARED_ID}, "prepared_id")
 
@@ -226,7 +228,15 @@ def own_cards(*, registered: bool, merchants: Sequence[str] | None = None) -> tu
     cards = tuple(card for card in _CARDS if not (registered and card.name == "jecp_register"))
     if merchants is None:
         return cards
-    more = f" and {len(merchants) - _MOST_NAMED} more" if len(merchants) > _MOST_NAMED else ""
-    named = f" Listed: {', '.join(merchants[:_MOST_NAMED])}{more}."
     prepare, *others = _PAID_HTTP_CARDS
-    return (*cards, replace(prepare, description=prepare.description + named), *others)
+    return (*cards, replace(prepare, description=f"{prepare.description} Listed: {_names(merchants)}."), *others)
+
+
+def _names(merchants: Sequence[str]) -> str:
+    """The first merchants, as many as there is room for, and how many there are beside them."""
+    lengths = accumulate(len(merchant) + 2 for merchant in merchants[:_MOST_NAMED])
+    named = merchants[: sum(length <= _NAMES_LENGTH for length in lengths)]
+    left = len(merchants) - len(named)
+    if not named:
+        return f"{left}, too long to be named here"
+    return ", ".join(named) + (f" and {left} more" if left else "")

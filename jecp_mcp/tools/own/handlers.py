@@ -13,7 +13,7 @@ from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.clock import Clock
-from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.records import CallRow
@@ -182,13 +182,14 @@ class OwnTools:
             LedgerError: the ledger cannot be read.
         """
         row = await self._row(call_id, caller)
-        end = None if row is None else await self._deps.calls.resolve(call_id)
+        end = None if row is None else await self._deps.calls.resolve(call_id, caller.patience)
         if row is None or end is None:
             raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
         action = self._deps.registry.find(row.offer)
         if end.answer is not None:
-            end = replace(end, offer=offer or action, stored=True)
-            left = None if action is None else await self._deps.wallet.remaining(end, (action, row.tool), caller)
+            bought = offer or action or _offer_of(row)
+            end = replace(end, offer=bought, stored=True)
+            left = await self._deps.wallet.remaining(end, (bought, row.tool), caller)
             result = await self._deps.results.render(end, caller, remaining=left)
             if await caller.listening():
                 self._deps.calls.delivered(end)
@@ -264,6 +265,12 @@ class OwnTools:
         if made.free_calls is not None:
             shown["free_calls_remaining"] = made.free_calls
         return shown
+
+
+def _offer_of(row: CallRow) -> Offer:
+    """What was bought, as far as the books know it: it stands in no catalog, or not any more."""
+    capability, _, action = row.offer.rpartition(":")
+    return Offer(capability, action, row.payee, Price(None), row.version, source=row.source)
 
 
 def free_result(structured: Mapping[str, Any]) -> ToolResult:

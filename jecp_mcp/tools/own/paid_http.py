@@ -35,6 +35,7 @@ from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
 from jecp_mcp.tools.own.definitions import PAID_HTTP_EXECUTE, PAID_HTTP_PREPARE, PAID_HTTP_RESULT
+from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.types import NextAction, Text, ToolResult
@@ -55,6 +56,7 @@ class PaidHttpTools:
     def __init__(
         self,
         calls: Calls,
+        wallet: Wallet,
         results: Results,
         links: LinkPolicy,
         settings: PaidHttpSettings,
@@ -62,6 +64,7 @@ class PaidHttpTools:
         commands: CommandLine,
     ) -> None:
         self._calls = calls
+        self._wallet = wallet
         self._results = results
         self._links = links
         self._settings = settings
@@ -157,7 +160,8 @@ class PaidHttpTools:
     async def _concluded(self, end: CallEnd, caller: Caller, context: Context) -> ToolResult:
         if end.answer is None:
             return error_result(end, context)
-        result = await self._results.render(end, caller)
+        left = None if end.offer is None else await self._wallet.remaining(end, (end.offer, PAID_HTTP_EXECUTE), caller)
+        result = await self._results.render(end, caller, remaining=left)
         # An answer that reaches nobody stays for whoever asks the same again.
         if await caller.listening():
             self._calls.delivered(end)
@@ -192,13 +196,20 @@ class PaidHttpTools:
             told["hints"] = links.data(hints, _HINTS)
         if issues:
             told["validation_issues"] = links.data(issues, _HINTS)
-        if terms.warnings:
-            told["warnings"] = links.data(list(terms.warnings), _WARNINGS)
+        warnings = [*terms.warnings, *self._unproven(terms.network)]
+        if warnings:
+            told["warnings"] = links.data(warnings, _WARNINGS)
         standing = preparation.standing_issues(made)
         if standing:
             told["issues"] = standing
         step = _revise() if issues else whole
         return told | {"charged": Charge.NO.value, "next_action": next_action_object(step)}
+
+    def _unproven(self, network: str) -> Sequence[str]:
+        """What is lost where no node tells what became of a payment."""
+        if network in self._settings.rpc:
+            return ()
+        return (f"No node of {network} is configured here: if its answer is lost, the price stays counted as spent.",)
 
 
 def _flat(arguments: Mapping[str, Any]) -> dict[str, Any]:

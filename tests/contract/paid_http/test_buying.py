@@ -20,13 +20,16 @@ async def test_a_request_is_priced_paid_for_and_answered_once(home: House) -> No
     bought = await home.execute(prepared)
     assert (bought["status"], bought["body"]["total_sentences"]) == (200, 2)
     [transfer] = [one for one in home.shop.chain.transfers() if one["from"] == home.wallet.address]
-    assert f"Paid $0.01 to {home.shop.url} (tx {transfer['hash']})" in home.told
+    assert f"Paid $0.01 to {home.shop.url} (tx {transfer['hash']}); budget left $4.99." in home.told
+    assert home.seen[-1]["receipt"]["remaining_usdc"] == "4.99"
     assert await home.execute(prepared) == bought, "asked again, it gives the same result"
     assert (await home.result(prepared))["body"] == bought["body"]
     assert home.paid == [10_000]
     assert await home.books() == ("settled", 10_000, 10_000)
     row = await home.row()
     assert (row.rail, row.account, row.payee) == ("x402", home.wallet.address, home.shop.url)
+    assert (await home.call("jecp_status", call_id=row.call_id))["body"] == bought["body"]
+    assert f"Already paid $0.01 to {home.shop.url} (tx" in home.told
     assert row.reference == transfer["hash"]
 
 
@@ -143,6 +146,30 @@ async def test_another_recipient_than_was_paid_before_waits_for_a_person(home: H
         home.shop.merchant.change("/qr-code")
 
 
+@pytest.mark.slow
+async def test_of_two_recipients_that_are_new_at_once_one_is_paid_unasked(home: House) -> None:
+    first = await home.prepare("/qr-code?text=one")
+    home.shop.merchant.change("/qr-code", pay_to="0x" + "ab" * 20)
+    second = await home.prepare("/qr-code?text=two")
+    home.shop.merchant.change("/qr-code")
+    assert (await home.execute(first))["status"] == 200
+    refused = await home.execute(second)
+    assert (refused["error"]["code"], refused["charged"]) == ("PAYMENT_NOT_POSSIBLE", "no")
+    assert home.paid == [2_000]
+
+
+@pytest.mark.slow
+async def test_a_recipient_whose_payment_was_lost_is_the_one_that_is_known(home: House) -> None:
+    home.shop.merchant.fault("cut", "/qr-code", times=9, settles=False)
+    await home.buy("/qr-code?text=lost")
+    home.shop.merchant.clear()
+    home.shop.merchant.change("/qr-code", pay_to="0x" + "ab" * 20)
+    try:
+        assert (await home.prepare("/qr-code?text=two"))["issues"][0]["code"] == "APPROVAL_REQUIRED"
+    finally:
+        home.shop.merchant.change("/qr-code")
+
+
 async def test_nothing_a_result_or_the_books_hold_shows_the_key_or_a_signature(home: House, tmp_path: Path) -> None:
     home.shop.merchant.fault("echo", "/abstract")
     await home.buy("/abstract", json=TEXT)
@@ -160,6 +187,7 @@ async def test_without_nodes_a_lost_answer_counts_as_spent_once_it_ended(
     async with house(tmp_path, shop, monkeypatch, rpc={}) as home:
         shop.merchant.fault("cut", "/qr-code", times=9, settles=False)
         prepared = await home.prepare("/qr-code?text=lost")
+        assert "stays counted as spent" in prepared["warnings"][0]
         await home.execute(prepared)
         home.pass_time(400)
         found = await home.result(prepared)

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from jecp_mcp.rails.x402.pricing import QUOTE_MS
 from tests.contract.paid_http.test_buying import Person
 from tests.daily import mostly_slow
 from tests.paid_http_house import TEXT, House, house
@@ -177,6 +178,7 @@ async def test_7_what_was_approved_is_what_is_signed_or_nothing_is(
 ) -> None:
     async with house(tmp_path, shop, monkeypatch, mandate={"approve_above_usdc": "0.001"}) as home:
         prepared = await home.prepare(QR)
+        home.pass_time(QUOTE_MS // 1000)
         shop.merchant.change("/qr-code", **change)
         try:
             refused = await home.execute(prepared, Person(home))
@@ -185,6 +187,33 @@ async def test_7_what_was_approved_is_what_is_signed_or_nothing_is(
         assert refused["charged"] == "no"
         assert refused["error"]["code"] in {"PRICE_CHANGED", "PAYMENT_NOT_POSSIBLE"}
         assert (home.paid, await home.rows()) == ([], [])
+
+
+@pytest.mark.parametrize("change", CHANGES[:2], ids=lambda change: next(iter(change)))
+@pytest.mark.slow
+async def test_7_a_merchant_that_changes_its_mind_at_once_gets_what_was_prepared_or_nothing(
+    home: House, change: dict[str, str]
+) -> None:
+    prepared = await home.prepare(QR)
+    asked = home.shop.merchant.visits()[-1]["headers"]
+    home.shop.merchant.change("/qr-code", **change)
+    try:
+        doubted = await home.execute(prepared)
+    finally:
+        home.shop.merchant.change("/qr-code")
+    assert (doubted["error"]["code"], doubted["charged"]) == ("PAYMENT_IN_DOUBT", "unknown")
+    assert "payment-signature" not in asked
+    assert home.paid == []
+    assert (await home.execute(prepared))["status"] == 200, "the same payment is good for what it was signed for"
+    assert home.paid == [2_000]
+
+
+async def test_a_price_is_asked_for_once_as_long_as_it_is_good(home: House) -> None:
+    before = len(home.shop.merchant.visits())
+    await home.buy(QR)
+    asked, paid = (one["headers"].keys() for one in home.shop.merchant.visits()[before:])
+    assert "payment-signature" not in asked
+    assert "payment-signature" in paid
 
 
 @pytest.mark.parametrize("route", UNPAYABLE)

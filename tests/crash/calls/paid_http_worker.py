@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 
 from jecp_mcp.calls.ports import Caller
+from jecp_mcp.calls.prepared import PreparedCall
 from jecp_mcp.cli import assembly
 from jecp_mcp.cli.assembly import build
 from jecp_mcp.cli.options import Start
@@ -37,10 +38,16 @@ def die() -> None:
 def kill_at(point: str) -> None:
     """Put the end of this process where a payment is on its way."""
     quote, exchange, opened = X402Rail.quote, HttpGate.exchange, Door.open
-    send, conclude = X402Rail._send, StoredLedger.conclude
+    send, conclude, quote_at = X402Rail._send, StoredLedger.conclude, PreparedCall.quote_at
 
     async def quoting(self: Any, *given: Any) -> Any:
         found = await quote(self, *given)
+        if point == "quoted":
+            die()
+        return found
+
+    def finding(self: Any, *given: Any) -> Any:
+        found = quote_at(self, *given)
         if point == "quoted":
             die()
         return found
@@ -70,7 +77,7 @@ def kill_at(point: str) -> None:
 
     X402Rail.quote, X402Rail._send = quoting, sending  # type: ignore[method-assign]
     Door.open, HttpGate.exchange = opening, exchanging  # type: ignore[method-assign]
-    StoredLedger.conclude = concluding  # type: ignore[method-assign]
+    StoredLedger.conclude, PreparedCall.quote_at = concluding, finding  # type: ignore[method-assign]
 
 
 async def main(folder: str, where: str, secret: str, ahead: str, point: str, task: str, argument: str = "") -> None:

@@ -65,6 +65,9 @@ async def refused(gate: HttpGate, url: str = SHOP.url) -> str:
         "fd00:ec2::254",
         "ff02::1",
         "2001:db8::1",
+        "3fff::1",
+        "fec0::1",
+        "192.88.99.1",
         "not an address",
     ],
 )

@@ -46,6 +46,8 @@ def test_without_a_merchant_there_is_no_such_way_to_pay(tmp_path: Path) -> None:
     [
         ({"networks": ["eip155:424242"]}, "no token"),
         ({"networks": ["eip155:8453", "eip155:84532"]}, "test money and of money"),
+        ({"rpc": {"eip155:424242": NODES["eip155:8453"]}}, "no token"),
+        ({"rpc": NODES | {"eip155:84532": NODES["eip155:8453"]}}, "test money and of money"),
         ({"networks": [SANDBOX_ASSET.network]}, "the sandbox's"),
         ({**HERE, "networks": ["eip155:8453"]}, "the sandbox's"),
         ({**HERE, "networks": [SANDBOX_ASSET.network, "eip155:84532"]}, "the sandbox's"),

@@ -48,6 +48,23 @@ def test_what_cannot_be_sent_is_refused(wrong: dict[str, object]) -> None:
         read_request(wrong)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api-key", "X_API_KEY", "apikey", "x-access-token", "X-Amz-Security-Token", "signature-input", "dpop",
+        "payment_signature", "X_PAYMENT", "content_length", "x-method-override", "x-session-id", "ocp-apim-key",
+    ],
+)  # fmt: skip
+def test_a_header_that_pays_or_proves_or_frames_is_ours_in_every_spelling(name: str) -> None:
+    with pytest.raises(WireError, match="not yours to set"):
+        read_request({"url": URL, "headers": {name: "x"}})
+
+
+@pytest.mark.parametrize("name", ["accept", "x-trace-id", "idempotency-key", "x-monkey", "if-none-match"])
+def test_any_other_header_goes_along(name: str) -> None:
+    assert read_request({"url": URL, "headers": {name: "x"}}).headers == {name: "x"}
+
+
 def test_a_merchant_is_found_in_the_list() -> None:
     merchants = ["https://*.example.org", "https://api.example.com/v1"]
     assert listed_by(merchants, read_place("https://api.example.com/v1/x")) == merchants[1]
