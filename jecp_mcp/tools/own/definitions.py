@@ -168,12 +168,12 @@ _PAID_HTTP_CARDS: Final = (
         name=PAID_HTTP_PREPARE,
         title="Price a paid HTTP request",
         description=(
-            "Ask one of the operator's HTTP merchants (x402) what a request costs and lacks. Sends it once, unpaid; an "
-            "answer without a price is handed back. Then paid_http_execute buys it."
+            "Ask one of the operator's merchants (x402) what a request costs and lacks. Sends it once, unpaid; an "
+            "answer without a price comes back. paid_http_execute buys it."
         ),
         input_schema=_object(
             {
-                "url": {"type": "string", "minLength": 8, "maxLength": 2048, "description": "Address."},
+                "url": {"type": "string", "maxLength": 2048, "description": "Address."},
                 "method": {
                     "enum": ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
                     "description": "Verb.",
@@ -184,7 +184,7 @@ _PAID_HTTP_CARDS: Final = (
                     "description": "Headers.",
                 },
                 "body": {"type": "string", "maxLength": 262_144, "description": "Body."},
-                "json": {"type": ["object", "array"], "description": "Body as JSON."},
+                "json": {"type": ["object", "array"], "description": "As JSON."},
                 "known_fields": {
                     "type": "array",
                     "maxItems": 24,
@@ -192,7 +192,7 @@ _PAID_HTTP_CARDS: Final = (
                     "description": "Its known input: {in: body|query|path, name, type, required}.",
                 },
                 "max_usdc": {**_USDC, "description": "At most."},
-                "replaces": {**_PREPARED_ID, "description": "prepared_id it revises."},
+                "replaces": {**_PREPARED_ID, "description": "What it revises."},
             },
             "url",
         ),
