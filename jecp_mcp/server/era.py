@@ -6,6 +6,8 @@ from typing import Any
 
 from mcp.server.context import ServerRequestContext
 from mcp.server.session import ServerSession
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, PaginatedRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 Context = ServerRequestContext[dict[str, Any], Any]
@@ -20,6 +22,16 @@ def client_name(session: ServerSession) -> str | None:
     """What a client calls itself, in either era; None where it does not say."""
     params = session.client_params
     return None if params is None else params.client_info.name
+
+
+def cursor_of(params: PaginatedRequestParams | None) -> str | None:
+    """The cursor that a client sends; None for the first page, which some ask for by an empty one."""
+    return None if params is None else params.cursor or None
+
+
+def unknown_cursor(method: str) -> MCPError:
+    """The error for a cursor that no page gave out."""
+    return MCPError(INVALID_PARAMS, f"this cursor is not one that {method} gave out; without one it begins anew")
 
 
 def complete_result(ctx: Context, answer: dict[str, Any], *, cacheable: bool = True) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 The SDK refuses a session too many until one of the others has been idle for half an hour, so a few hundred requests
 that open one would lock all new clients out. Here the idlest ends instead, first of those that were never used again.
 None does while a request or a call of it is open: not even one whose client has left, for it may be buying.
+
+Of a session that ended here its client is told so, and opens another. One that was never here, as after a restart, its
+client may never let go of: what it asks is served without a session.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ _HEADER = MCP_SESSION_ID_HEADER.encode()
 _VERSION = b"mcp-protocol-version"
 _REFUSED = 400
 _GONE = 404
+_MOST_ENDED = 4_096
 
 
 @dataclass
@@ -38,19 +42,22 @@ class _Session:
 class HttpSessions:
     """ASGI middleware that ends idle sessions; `watch_call` is its counterpart among the server's."""
 
-    def __init__(self, app: ASGIApp, path: str, host: str, most: int) -> None:
+    def __init__(self, app: ASGIApp, path: str, host: str, most: int, without: ASGIApp) -> None:
         """Keep to `most` sessions.
 
         Args:
             app: the SDK's application, which ends a session that is deleted.
             path: where it serves them.
             host: a Host that it lets in.
+            without: serves a request without a session.
         """
+        self._without = without
         self._app, self._path, self._host, self._most = app, path, host.encode(), most
         self._opening = 0
         # In the order of their last use.
         self._sessions: dict[str, _Session] = {}
         self._ending: set[str] = set()
+        self._ended: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -65,11 +72,14 @@ class HttpSessions:
         elif given in self._ending:
             await send({"type": "http.response.start", "status": _GONE, "headers": []})
             await send({"type": "http.response.body", "body": b"Session not found"})
+        elif scope["method"] == "POST" and given not in self._sessions and given not in self._ended:
+            headers = [(name, value) for name, value in scope["headers"] if name != _HEADER]
+            await self._without({**scope, "headers": headers}, receive, send)
         else:
             with self._busy(given):
                 status = await self._serve(scope, receive, send)
             if status == _GONE or (scope["method"] == "DELETE" and status < _REFUSED):
-                self._sessions.pop(given, None)
+                self._forget(given)
 
     async def watch_call(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Let no session end while a message of it is being handled, whether or not its client still waits."""
@@ -137,8 +147,15 @@ class HttpSessions:
             self._ending.discard(given)
         gone = status < _REFUSED or status == _GONE
         if gone:
-            self._sessions.pop(given, None)
+            self._forget(given)
         return gone
+
+    def _forget(self, given: str) -> None:
+        """Note of a session of ours that it has ended."""
+        if self._sessions.pop(given, None) is not None:
+            self._ended[given] = None
+            if len(self._ended) > _MOST_ENDED:
+                del self._ended[next(iter(self._ended))]
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Have a request answered; with what status."""

@@ -13,6 +13,10 @@ from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 
 _REASON: Final = 200
+_REASONS: Final = 600
+_PLACE: Final = 100
+_MOST_PLACES: Final = 3
+_TYPES: Final = frozenset({"str", "int", "float", "bool", "dict", "list"})
 
 
 async def valid_messages(lines: AsyncIterable[str], answer: Callable[[str], Awaitable[None]]) -> AsyncIterator[str]:
@@ -44,6 +48,19 @@ def error_for(line: str, fault: ValidationError) -> dict[str, Any] | None:
         return None
     reason = fault.errors(include_url=False, include_input=False, include_context=False)[0]["msg"]
     return _error(asked if known else None, INVALID_REQUEST, reason)
+
+
+def invalid_params(method: str, fault: ValidationError) -> str:
+    """What is wrong with a request's parameters, where, and that it cost nothing."""
+    reasons: dict[str, list[str]] = {}
+    for one in fault.errors(include_url=False, include_input=False, include_context=False):
+        # Of what may be of several types, the last step names the type.
+        steps = [str(step) for step in one["loc"] if step not in _TYPES]
+        reasons.setdefault("/".join(["params", *steps])[:_PLACE], []).append(one["msg"][:1].lower() + one["msg"][1:])
+    found = [f"{place}: {' or '.join(dict.fromkeys(said))}" for place, said in list(reasons.items())[:_MOST_PLACES]]
+    return (
+        f"{method} was not understood. {'; '.join(found)[:_REASONS]}. Nothing was charged. Send it again without that."
+    )
 
 
 def _error(asked: str | int | None, code: int, reason: str) -> dict[str, Any]:

@@ -29,7 +29,8 @@ from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.server import mcp_json, tasks
 from jecp_mcp.server.elicitation import Askers, boundary
-from jecp_mcp.server.era import Context, client_name, complete_result
+from jecp_mcp.server.era import Context, client_name, complete_result, cursor_of, unknown_cursor
+from jecp_mcp.server.invalid_messages import invalid_params
 from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
 from jecp_mcp.server.resource_handlers import ResourceHandlers
@@ -60,7 +61,8 @@ _KEPT = frozenset({"initialize", "subscriptions/listen"})
 _MOST_KEPT = 16_384
 """What a client may say of itself, in characters: it is kept for as long as the client stays."""
 _CACHED_PAGES = 64
-_LONGEST_CURSOR = 128
+_AFTER = "after:"
+_LONGEST_CURSOR = len(_AFTER) + 128
 _PROGRESS = 400
 
 
@@ -152,14 +154,15 @@ class _Handlers:
         return profile_for(self._tools, client_name(session))
 
     async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
-        """One page of the tool list, in a stable order: a cursor is the last name of the page before."""
+        """One page of the tool list, in a stable order: a cursor has the last name of the page before."""
         cards = self._dispatcher.cards(self.profile(ctx.session))
         start = 0
-        if params is not None and params.cursor is not None:
-            ranks = [_rank(card.name) for card in cards]
-            start = bisect.bisect_right(ranks, _rank(params.cursor))
-            if not 0 < len(params.cursor) <= _LONGEST_CURSOR or start == 0:
-                raise MCPError(INVALID_PARAMS, "this cursor is not one that tools/list gave out")
+        if (cursor := cursor_of(params)) is not None:
+            name = cursor.removeprefix(_AFTER)
+            if not 0 < len(name) < len(cursor) <= _LONGEST_CURSOR:
+                raise unknown_cursor("tools/list")
+            # It may have gone meanwhile: what came after it has not.
+            start = bisect.bisect_right([_rank(card.name) for card in cards], _rank(name))
         page: list[dict[str, Any]] = []
         room = PAGE_CHARACTERS
         for card in cards[start : start + PAGE]:
@@ -170,7 +173,7 @@ class _Handlers:
             page.append(entry)
         answer: dict[str, Any] = {"tools": page}
         if start + len(page) < len(cards):
-            answer["nextCursor"] = page[-1]["name"]
+            answer["nextCursor"] = _AFTER + page[-1]["name"]
         return complete_result(ctx, answer)
 
     async def guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
@@ -179,8 +182,10 @@ class _Handlers:
             raise MCPError(INVALID_PARAMS, f"{ctx.method} says more than {_MOST_KEPT} characters")
         try:
             return await (self._cached_page(ctx, call_next) if ctx.method == "tools/list" else call_next(ctx))
-        except (MCPError, ValidationError):
+        except MCPError:
             raise
+        except ValidationError as exc:
+            raise MCPError(INVALID_PARAMS, invalid_params(ctx.method, exc)) from None
         except Exception:
             # The last boundary before the wire; nothing above it would catch what a handler did not expect.
             log.exception("handling %s failed", ctx.method)

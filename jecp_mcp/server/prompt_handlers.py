@@ -8,12 +8,14 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, GetPromptRequestParams, PaginatedRequestParams
 
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.server.era import Context, complete_result
+from jecp_mcp.server.era import Context, complete_result, cursor_of, unknown_cursor
 from jecp_mcp.tools.prompts import PROMPTS, Prompt, fill
 
 
-async def list_prompts(ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
+async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
     """Every prompt; they fit on one page."""
+    if cursor_of(params) is not None:
+        raise unknown_cursor("prompts/list")
     return complete_result(ctx, {"prompts": [_entry(prompt) for prompt in PROMPTS.values()]})
 
 

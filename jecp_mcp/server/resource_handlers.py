@@ -21,7 +21,7 @@ from jecp_mcp.calls.refusals import ledger_trouble
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import LedgerError, ToolFault
 from jecp_mcp.server.codes import RESOURCE_TOO_LARGE
-from jecp_mcp.server.era import Context, complete_result
+from jecp_mcp.server.era import Context, complete_result, cursor_of, unknown_cursor
 from jecp_mcp.tools.prompts import CALL_ID
 from jecp_mcp.tools.resources import MOST_COMPLETIONS, TEMPLATES, Entry, Resources, TooLarge
 from jecp_mcp.tools.results import FILE_TOOL
@@ -36,7 +36,7 @@ class ResourceHandlers:
     async def list(self, ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
         """One page: the wallet, the latest calls and the catalog, then stored files, newest first."""
         try:
-            page = await self._resources.page(None if params is None else params.cursor, Caller(LOCAL))
+            page = await self._resources.page(cursor_of(params), Caller(LOCAL))
         except ToolFault as exc:
             raise MCPError(INVALID_PARAMS, str(exc)) from exc
         answer: dict[str, Any] = {"resources": [_entry(one, "uri") for one in page.entries]}
@@ -44,8 +44,10 @@ class ResourceHandlers:
             answer["nextCursor"] = page.cursor
         return complete_result(ctx, answer)
 
-    async def templates(self, ctx: Context, _params: PaginatedRequestParams | None) -> dict[str, Any]:
-        """How an action and an artifact are addressed."""
+    async def templates(self, ctx: Context, params: PaginatedRequestParams | None) -> dict[str, Any]:
+        """How an action and an artifact are addressed; they fit on one page."""
+        if cursor_of(params) is not None:
+            raise unknown_cursor("resources/templates/list")
         return complete_result(ctx, {"resourceTemplates": [_entry(one, "uriTemplate") for one in TEMPLATES]})
 
     async def read(self, ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:

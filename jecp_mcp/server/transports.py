@@ -137,6 +137,9 @@ async def serve_http(
     server: BridgeServer, settings: ServerSettings, bound: socket.socket, beside: Sequence[Route] = ()
 ) -> None:
     """Serve Streamable HTTP at ``/mcp``, and what is `beside` it, until SIGINT or SIGTERM."""
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+    from jecp_mcp.server.http_accept import AnyAccept
     from jecp_mcp.server.http_sessions import HttpSessions
 
     rules = security(settings, bound.getsockname()[1])
@@ -148,9 +151,13 @@ async def serve_http(
         max_sessions=MOST_SESSIONS,
     )
     explain_http_errors(app)
-    sessions = HttpSessions(app, PATHS["http"], rules.allowed_hosts[0], MOST_SESSIONS)
+    without = StreamableHTTPSessionManager(
+        server, stateless=True, security_settings=rules, max_request_body_size=MOST_BYTES
+    )
+    sessions = HttpSessions(app, PATHS["http"], rules.allowed_hosts[0], MOST_SESSIONS, without.handle_request)
     server.middleware.append(sessions.watch_call)
-    await _serve(sessions, settings, bound, PATHS["http"], rules, beside)
+    async with without.run():
+        await _serve(AnyAccept(sessions, PATHS["http"]), settings, bound, PATHS["http"], rules, beside)
 
 
 async def serve_sse(

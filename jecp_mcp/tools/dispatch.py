@@ -6,7 +6,7 @@ Nothing here raises but cancellation: every failure is a result in the one error
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,19 +17,24 @@ from jecp_mcp.clock import iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import LedgerError, MoneyError, PayeeError, ToolFault
+from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
 from jecp_mcp.mandate.codes import DENIED_BY_POLICY, MANDATE_EXPIRED, PER_CALL_LIMIT, PRICE_UNKNOWN
 from jecp_mcp.mandate.records import CallRow
-from jecp_mcp.money import MicroUSDC, parse_usdc
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
-from jecp_mcp.tools.next_actions.builders import LACKING
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import PREPARE_ANEW
 from jecp_mcp.tools.own import preparation
-from jecp_mcp.tools.own.definitions import OWN, PAID_HTTP_EXECUTE, PAID_HTTP_PREPARE, PAID_HTTP_RESULT, own_cards
+from jecp_mcp.tools.own.definitions import (
+    OURS,
+    OWN,
+    PAID_HTTP_EXECUTE,
+    PAID_HTTP_PREPARE,
+    PAID_HTTP_RESULT,
+    own_cards,
+)
 from jecp_mcp.tools.own.handlers import REGISTERED, OwnTools, ToolDeps, free_result
 from jecp_mcp.tools.own.left_out import left_out_words, unlisted_words
 from jecp_mcp.tools.own.lookup import Lookup
@@ -38,13 +43,14 @@ from jecp_mcp.tools.publishing.cleaning import clean, sunset_words
 from jecp_mcp.tools.publishing.host_profiles import OPEN, Profile
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.publishing.views import View
+from jecp_mcp.tools.requests import invalid_arguments, most_of, not_for_own, purchase_of, refusal_of
 from jecp_mcp.tools.resources import Resources
-from jecp_mcp.tools.schemas.arguments import ArgumentChecks, Problem
+from jecp_mcp.tools.results import with_notices
+from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 from jecp_mcp.tools.types import ToolCard, ToolResult
 
 log = logging.getLogger(__name__)
 
-_PROBLEMS: Final = 8
 _NAME: Final = 80
 _CALL: Final = "jecp_call"
 _PREPARE: Final = "jecp_prepare"
@@ -75,6 +81,7 @@ class ToolDispatcher:
         self._lookup = Lookup(deps.registry, deps.offers)
         self._own = OwnTools(deps, check, self._lookup)
         self._own_cards = {known: own_cards(registered=known, merchants=deps.merchants) for known in (True, False)}
+        self._own_by_profile: dict[tuple[bool, str], tuple[ToolCard, ...]] = {}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
             _PREPARE: self._prepare,
@@ -99,7 +106,7 @@ class ToolDispatcher:
 
         The same object until one of them changes.
         """
-        own = self._own_cards[self._deps.account.present()]
+        own = self._own_shown(profile)
         view = self._deps.views.of(profile, own=len(own))
         known = self._lists.get(profile.name)
         if known is None or known[0] is not view or known[1] is not own:
@@ -108,6 +115,12 @@ class ToolDispatcher:
                 cards = known[2]
             known = self._lists[profile.name] = (view, own, cards)
         return known[2]
+
+    def _own_shown(self, profile: Profile) -> tuple[ToolCard, ...]:
+        known = (self._deps.account.present(), profile.name)
+        if known not in self._own_by_profile:
+            self._own_by_profile[known] = self._deps.views.own(profile, self._own_cards[known[0]])
+        return self._own_by_profile[known]
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """The input schema of a published tool, or None."""
@@ -141,7 +154,7 @@ class ToolDispatcher:
             return await self._call(name, arguments, caller)
         except (ToolFault, PayeeError) as exc:
             target = name if exc.code == INVALID_ARGUMENTS else None
-            return self._refuse(name, arguments, _refusal_of(exc), target=target)
+            return self._refuse(name, arguments, refusal_of(exc), target=target)
         except LedgerError as exc:
             return self._refuse(name, arguments, refusals.ledger_trouble(exc))
         except Exception:
@@ -153,28 +166,30 @@ class ToolDispatcher:
 
     async def _call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         if name in self._own.names():
-            problems = self._check(name, OWN[name].input_schema, arguments).problems
-            if problems:
-                return self._refuse(name, arguments, _invalid_arguments(name, problems), target=name)
+            checked = self._check(name, OWN[name].input_schema, arguments, OURS)
+            if checked.problems:
+                return self._refuse(name, arguments, invalid_arguments(name, checked.problems), target=name)
             buying = self._buying.get(name)
             if buying is not None:
-                return await buying(arguments, caller)
-            return await self._own.run(name, arguments, caller)
+                result = await buying(checked.arguments, caller)
+            else:
+                result = await self._own.run(name, checked.arguments, caller)
+            return with_notices(result, checked.notices)
         found = await self._find(name)
         if isinstance(found, Refusal):
             return self._refuse(name, arguments, found)
-        return await self._buy(found, _purchase(found, arguments, {}), caller, (name, arguments))
+        return await self._buy(found, purchase_of(found, arguments, {}), caller, (name, arguments))
 
     async def _buy_by_name(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         wanted, inner = arguments["tool"], arguments["arguments"]
         if wanted != _CALL and wanted in self._own.names():
             if given := [name for name in _OF_PURCHASES if name in arguments]:
-                return self._refuse(_CALL, arguments, _not_for_own(given), target=_CALL)
+                return self._refuse(_CALL, arguments, not_for_own(_CALL, given), target=_CALL)
             return await self._call(wanted, inner, caller)
         found = await self._find(wanted)
         if isinstance(found, Refusal):
             return self._refuse(_CALL, arguments, found)
-        return await self._buy(found, _purchase(found, inner, arguments), caller, (_CALL, arguments))
+        return await self._buy(found, purchase_of(found, inner, arguments), caller, (_CALL, arguments))
 
     async def _find(self, wanted: str) -> PublishedTool | Refusal:
         """What a tool name or an action's key stands for, or why nothing can be bought under it."""
@@ -184,20 +199,20 @@ class ToolDispatcher:
         try:
             return await self._lookup.find(wanted)
         except ToolFault as exc:
-            return _refusal_of(exc)
+            return refusal_of(exc)
 
     async def _buy(
         self, found: PublishedTool, purchase: Purchase, caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> ToolResult:
         """Check, pay and render. `asked` is the call as the model made it, to be repeated in an error."""
-        problems = self._check(found.name, found.card.input_schema, purchase.arguments).problems
-        if problems:
+        checked = self._check(found.name, found.card.input_schema, purchase.arguments)
+        if checked.problems:
             if (forbidden := self._forbidden(found)) is not None:
                 return await self._conclude(forbidden, found, caller, asked)
-            refusal = _invalid_arguments(found.name, problems)
+            refusal = invalid_arguments(found.name, checked.problems)
             return self._refuse(*asked, refusal, target=found.name, action=found.action)
-        end = await self._deps.calls.pay(purchase, caller)
-        return await self._conclude(end, found, caller, asked, purchase.label)
+        end = await self._deps.calls.pay(replace(purchase, arguments=checked.arguments), caller)
+        return with_notices(await self._conclude(end, found, caller, asked, purchase.label), checked.notices)
 
     async def _prepare(self, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Check, lock the price, and say what stands in the way."""
@@ -205,24 +220,25 @@ class ToolDispatcher:
         found = await self._find(wanted)
         if isinstance(found, Refusal):
             return self._refuse(_PREPARE, arguments, found)
-        problems, left = self._check(found.name, found.card.input_schema, inner)
-        if problems:
+        checked = self._check(found.name, found.card.input_schema, inner)
+        if checked.problems:
             if (forbidden := self._forbidden(found)) is not None:
                 return await self._conclude(forbidden, found, caller, (_PREPARE, arguments))
-            return free_result(preparation.invalid_arguments(found, problems))
-        purchase = _purchase(found, inner, arguments)
+            return free_result(preparation.invalid_arguments(found, checked.problems))
+        purchase = purchase_of(found, checked.arguments, arguments)
         made = await self._deps.calls.prepare(purchase, caller)
         if isinstance(made, CallEnd):
-            return await self._conclude(made, found, caller, (_PREPARE, arguments), purchase.label)
+            result = await self._conclude(made, found, caller, (_PREPARE, arguments), purchase.label)
+            return with_notices(result, checked.notices)
         if made.approval is not None:
             preparation.note_question(found.action, made.approval[1].grant_id, self._deps.commands)
-        wallet = self._deps.wallet
+        wallet, left = self._deps.wallet, checked.left
         balance = await wallet.balance(caller.principal)
         allowed = await wallet.allowance(found.action, found.name, caller.principal, purchase.most)
         told = preparation.summary(
             found, made, balance, self.page, left, offers=self._alternatives, can_ask=caller.can_ask, allowed=allowed
         )
-        return free_result(told)
+        return with_notices(free_result(told), checked.notices)
 
     def _forbidden(self, found: PublishedTool) -> CallEnd | None:
         """The end of a call that the mandate does not let be bought, whatever its arguments: they need no mending."""
@@ -295,7 +311,7 @@ class ToolDispatcher:
         self, end: CallEnd, found: PublishedTool, caller: Caller, asked: tuple[str, Mapping[str, Any]]
     ) -> CallEnd:
         """A refusal with everything that stands in the way, where that is more than what it says: not one by one."""
-        most = _most(asked[1]) if asked[0] in {_CALL, _PREPARE} else None
+        most = most_of(asked[1]) if asked[0] in {_CALL, _PREPARE} else None
         made = await self._deps.wallet.allowance(found.action, found.name, caller.principal, most)
         assert end.refusal is not None
         blocked = list(dict.fromkeys([end.refusal.code, *made.get("blocked_by", ())]))
@@ -359,45 +375,3 @@ class ToolDispatcher:
         if action.deprecation is None or action.deprecation.status == "active":
             return None
         return sunset_words(action.deprecation, self._deps.registry.successor(action))
-
-
-def _purchase(found: PublishedTool, arguments: Mapping[str, Any], bounds: Mapping[str, Any]) -> Purchase:
-    """A purchase of a tool's action within what was asked beside its arguments.
-
-    Raises:
-        ToolFault: the most that it may cost is no amount.
-    """
-    return Purchase(found.name, found.action, arguments, _most(bounds), bounds.get("label", ""))
-
-
-def _most(bounds: Mapping[str, Any]) -> MicroUSDC | None:
-    try:
-        return None if "max_usdc" not in bounds else parse_usdc(bounds["max_usdc"])
-    except MoneyError as exc:
-        raise ToolFault(INVALID_ARGUMENTS, f"max_usdc: {exc}. Nothing was charged.") from exc
-
-
-def _not_for_own(given: Sequence[str]) -> Refusal:
-    """What is said of a purchase, said of a tool that buys nothing by itself."""
-    return _invalid_arguments(_CALL, [Problem(f"/{one}", "means nothing where nothing is bought") for one in given])
-
-
-def _refusal_of(fault: ToolFault | PayeeError) -> Refusal:
-    wait = fault.retry_after_seconds if isinstance(fault, ToolFault) else None
-    details = fault.details if isinstance(fault, ToolFault) else {}
-    return Refusal(fault.code, fault.message, retry_after_seconds=wait, source="bridge", details=details)
-
-
-def _invalid_arguments(name: str, problems: Sequence[Problem]) -> Refusal:
-    """Arguments that do not fit the schema: all that is wrong with them, by JSON pointer."""
-    issues = [
-        {"pointer": one.pointer, "reason": one.reason} | ({LACKING: True} if one.lacking else {})
-        for one in problems[:_PROBLEMS]
-    ]
-    many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return Refusal(
-        INVALID_ARGUMENTS,
-        f"The arguments of {name} do not fit its schema ({many}). Nothing was charged.",
-        details={"issues": issues},
-        source="bridge",
-    )

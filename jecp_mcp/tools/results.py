@@ -10,8 +10,8 @@ not flood the prompt. A paid answer is always shown, also when the disk refuses 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -228,6 +228,28 @@ class Results:
                 draft.notices.append(f"{exc}. The ledger keeps the answer: {FILE_TOOL} with this call_id tries again.")
             draft.lost = True
             return None
+
+
+def with_notices(result: ToolResult, notices: Sequence[str]) -> ToolResult:
+    """A good result that says also these things, behind its receipt where it has one."""
+    if not notices or result.is_error or not isinstance(first := result.blocks[0], Text):
+        return result
+    shown = result.structured
+    if shown is not None:
+        head = {key: shown[key] for key in ("receipt", "files") if key in shown}
+        shown = {**head, "notices": [*notices, *shown.get("notices", ())], **_without(shown, "notices", *head)}
+    if META_BILLING not in result.meta:
+        text = jsontext.dumps(shown).decode()
+        return replace(result, blocks=(Text(text), *result.blocks[1:]), structured=shown)
+    lines = tuple(f"Notice: {one}" for one in notices)
+    receipt, _, rest = first.text.partition("\n")
+    text = "\n".join((receipt, *lines, rest))
+    notes = (*result.notes[:1], *lines, *result.notes[1:])
+    return replace(result, blocks=(Text(text), *result.blocks[1:]), structured=shown, notes=notes)
+
+
+def _without(shown: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in shown.items() if key not in keys}
 
 
 def _draft(end: CallEnd, caller: Caller) -> _Draft:

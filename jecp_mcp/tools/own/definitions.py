@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 from jecp_mcp.tools.next_actions.builders import TOPUPS_USD
+from jecp_mcp.tools.schemas.reading import Leniency
 from jecp_mcp.tools.types import ToolCard
 
 MAX_RESULTS: Final = 20
@@ -25,9 +26,16 @@ def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
     return schema
 
 
-_TOOL = {"type": "string", "minLength": 1, "maxLength": 300}
-_MOST = {"type": "string", "maxLength": 20}
-_LABEL = {"type": "string", "minLength": 1, "maxLength": 64}
+_TOOL = {"type": "string", "minLength": 1, "maxLength": 300, "description": "Name from jecp_search."}
+_CALL_ID = {"type": "string", "minLength": 4, "maxLength": 64, "description": "From the call's receipt."}
+_PREPARED_ID = {"type": "string", "minLength": 6, "maxLength": 64, "description": "From what was prepared."}
+_USDC = {"type": "string", "maxLength": 20, "pattern": "^[^$]+$"}
+_LABEL = {"type": "string", "minLength": 1, "maxLength": 64, "description": "One more copy of an identical call."}
+# That it is open keeps clients that close every object, so that a model may name no more than is listed, from this one.
+_ARGUMENTS = {"type": "object", "additionalProperties": True, "description": "As the tool's input schema says."}
+
+OURS: Final = Leniency(empty=True, money=frozenset({"amount_usd", "max_price_usdc", "max_usdc"}))
+"""What is read of the arguments of every own tool beyond what is read of a provider's."""
 
 _CARDS: Final = (
     ToolCard(
@@ -36,10 +44,10 @@ _CARDS: Final = (
         description="Buy one call of any action found with jecp_search. Costs its price; failed calls are free.",
         input_schema=_object(
             {
-                "tool": {**_TOOL, "description": "Name from jecp_search."},
-                "arguments": {"type": "object"},
-                "max_usdc": {**_MOST, "description": 'The most it may cost, such as "0.03"; lowers limits only.'},
-                "label": {**_LABEL, "description": "Buys one more copy of an identical call, on purpose."},
+                "tool": _TOOL,
+                "arguments": _ARGUMENTS,
+                "max_usdc": {**_USDC, "description": 'The most it may cost, such as "0.03"; lowers limits only.'},
+                "label": _LABEL,
             },
             "tool",
             "arguments",
@@ -57,7 +65,7 @@ _CARDS: Final = (
         name="jecp_execute",
         title="Buy a prepared call",
         description="Buy what jecp_prepare promised, at that price, once. Asked again, it gives the same result.",
-        input_schema=_object({"prepared_id": {"type": "string", "minLength": 6, "maxLength": 64}}, "prepared_id"),
+        input_schema=_object({"prepared_id": _PREPARED_ID}, "prepared_id"),
     ),
     ToolCard(
         name="jecp_file",
@@ -65,9 +73,9 @@ _CARDS: Final = (
         description="Free. A file's bytes, 24 kB at a time, as text or base64; next_offset reads on.",
         input_schema=_object(
             {
-                "uri": {"type": "string", "minLength": 1, "maxLength": 100},
-                "call_id": {"type": "string", "minLength": 4, "maxLength": 64},
-                "offset": {"type": "integer", "minimum": 0},
+                "uri": {"type": "string", "minLength": 1, "maxLength": 100, "description": "The file's address."},
+                "call_id": {**_CALL_ID, "description": "In place of uri: the call it came with."},
+                "offset": {"type": "integer", "minimum": 0, "description": "First byte."},
             }
         ),
         read_only=True,
@@ -79,7 +87,14 @@ _CARDS: Final = (
         title="Prepare a call",
         description="Free. Check a call and lock its price: limits, balance, issues. Then jecp_execute buys it.",
         input_schema=_object(
-            {"tool": _TOOL, "arguments": {"type": "object"}, "max_usdc": _MOST, "label": _LABEL}, "tool", "arguments"
+            {
+                "tool": _TOOL,
+                "arguments": _ARGUMENTS,
+                "max_usdc": {**_USDC, "description": "At most."},
+                "label": _LABEL,
+            },
+            "tool",
+            "arguments",
         ),
     ),
     ToolCard(
@@ -91,8 +106,8 @@ _CARDS: Final = (
         ),
         input_schema=_object(
             {
-                "call_id": {"type": "string", "minLength": 4, "maxLength": 64},
-                "reason": {"type": "string", "minLength": 1, "maxLength": 500},
+                "call_id": _CALL_ID,
+                "reason": {"type": "string", "minLength": 1, "maxLength": 500, "description": "What went wrong."},
             }
         ),
     ),
@@ -102,7 +117,7 @@ _CARDS: Final = (
         description=(
             "Make an agent account at the Hub, once, so that calls can be bought. Its key is stored here, never shown."
         ),
-        input_schema=_object({"name": {"type": "string", "minLength": 1, "maxLength": 64}}),
+        input_schema=_object({"name": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Any name."}}),
     ),
     ToolCard(
         name="jecp_search",
@@ -112,11 +127,16 @@ _CARDS: Final = (
             {
                 "query": {"type": "string", "maxLength": 200, "description": "Keywords."},
                 "namespace": {"type": "string", "maxLength": 64, "description": "One provider only."},
-                "tags": {"type": "array", "items": {"type": "string", "maxLength": 64}, "maxItems": 8},
-                "max_price_usdc": {"type": "string", "maxLength": 20, "description": 'Such as "0.05".'},
+                "tags": {
+                    "type": "array",
+                    "items": {"type": "string", "maxLength": 64},
+                    "maxItems": 8,
+                    "description": "All must match.",
+                },
+                "max_price_usdc": {**_USDC, "description": 'Such as "0.05".'},
                 "withdrawn": {"type": "boolean", "description": "Only what is, or will be, sold no more."},
-                "limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS},
-                "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET},
+                "limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS, "description": "How many."},
+                "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "description": "From next_offset."},
             }
         ),
         read_only=True,
@@ -129,14 +149,16 @@ _CARDS: Final = (
             "Free. What became of a call, and its result once more; finishes one whose answer was lost, without paying "
             "twice. Without call_id: the latest calls, with a total."
         ),
-        input_schema=_object({"call_id": {"type": "string", "minLength": 4, "maxLength": 64}}),
+        input_schema=_object({"call_id": _CALL_ID}),
         idempotent=True,
     ),
     ToolCard(
         name="jecp_topup",
         title="Top up the wallet",
         description="Get a payment link for the user. Charges nothing by itself, and raises no limit.",
-        input_schema=_object({"amount_usd": {"type": "integer", "enum": list(TOPUPS_USD)}}, "amount_usd"),
+        input_schema=_object(
+            {"amount_usd": {"type": "integer", "enum": list(TOPUPS_USD), "description": "Dollars."}}, "amount_usd"
+        ),
     ),
     ToolCard(
         name="jecp_wallet",
@@ -157,31 +179,38 @@ _MOST_NAMED: Final = 8
 _NAMES_LENGTH: Final = 320
 """How many merchants are named to the model, which cannot know otherwise whom it may ask, in how many characters."""
 
-_PREPARED: Final = _object({"prepared_id": {"type": "string", "minLength": 6, "maxLength": 64}}, "prepared_id")
+_PREPARED: Final = _object({"prepared_id": _PREPARED_ID}, "prepared_id")
 
 _PAID_HTTP_CARDS: Final = (
     ToolCard(
         name=PAID_HTTP_PREPARE,
         title="Price a paid HTTP request",
         description=(
-            "Ask one of the operator's HTTP merchants (x402) what a request costs and lacks. Sends it once, unpaid; an "
-            "answer without a price is handed back. Then paid_http_execute buys it."
+            "Ask one of the operator's merchants (x402) what a request costs and lacks. Sends it once, unpaid; an "
+            "answer without a price comes back. paid_http_execute buys it."
         ),
         input_schema=_object(
             {
-                "url": {"type": "string", "minLength": 8, "maxLength": 2048},
-                "method": {"enum": ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]},
-                "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-                "body": {"type": "string", "maxLength": 262_144},
-                "json": {"type": ["object", "array"], "description": "A JSON body, in place of body."},
+                "url": {"type": "string", "maxLength": 2048, "description": "Address."},
+                "method": {
+                    "enum": ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
+                    "description": "Verb.",
+                },
+                "headers": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                    "description": "Headers.",
+                },
+                "body": {"type": "string", "maxLength": 262_144, "description": "Body."},
+                "json": {"type": ["object", "array"], "description": "As JSON."},
                 "known_fields": {
                     "type": "array",
                     "maxItems": 24,
                     "items": {"type": "object"},
-                    "description": "What you know of its input: {in: body|query|path, name, type, required}.",
+                    "description": "Its known input: {in: body|query|path, name, type, required}.",
                 },
-                "max_usdc": {**_MOST, "description": "Refuse a higher price."},
-                "replaces": {"type": "string", "maxLength": 64, "description": "The prepared_id that this revises."},
+                "max_usdc": {**_USDC, "description": "At most."},
+                "replaces": {**_PREPARED_ID, "description": "What it revises."},
             },
             "url",
         ),

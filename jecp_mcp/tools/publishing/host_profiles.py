@@ -7,11 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final, get_args
 
 from jecp_mcp.settings import HostProfile, ToolSettings
 from jecp_mcp.tools.publishing.naming import LONGEST_NAME, NAME_LENGTH
+
+
+class Dialect(Enum):
+    """Which schemas a kind of host takes."""
+
+    WHOLE = auto()
+    """All that is published."""
+    TYPED = auto()
+    """The same, with the type beside a reference to what is of one: else a model may send an object as text."""
+    PLAIN = auto()
+    """What the models of all makers read, for a host that hands schemas to several."""
+    GEMINI = auto()
+    """Of that, what Gemini's API takes from a host that hands it on as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +36,7 @@ class Profile:
         total: the most characters of a tool's name together with what the host puts before it.
         around: how many of these the host spends beside the server's name; None where it puts nothing before a name.
         most_tools: how many tools it takes, where that is bounded.
-        plain: whether it hands schemas to models of several makers, so that only what all of them read may be in one.
+        dialect: what may be in a schema.
         plain_keys: whether arguments may only have names that every model's API takes.
     """
 
@@ -30,7 +44,7 @@ class Profile:
     total: int
     around: int | None
     most_tools: int | None = None
-    plain: bool = True
+    dialect: Dialect = Dialect.PLAIN
     plain_keys: bool = True
 
     def name_length(self, server_name: str) -> int:
@@ -42,11 +56,11 @@ class Profile:
 
 _HOSTS: Final = (
     # mcp__server__tool, within what the model's API takes.
-    Profile("claude", 64, 7, plain=False),
+    Profile("claude", 64, 7, dialect=Dialect.TYPED),
     # The server, a colon and the tool.
     Profile("cursor", 60, 1),
     # mcp_server_tool
-    Profile("gemini", 63, 5),
+    Profile("gemini", 63, 5, dialect=Dialect.GEMINI),
     Profile("vscode", 64, 5, most_tools=128),
     Profile("windsurf", 64, 5, most_tools=100),
 )
@@ -58,9 +72,12 @@ STRICT: Final = Profile(
     0,
     most_tools=min(host.most_tools for host in _HOSTS if host.most_tools is not None),
 )
-"""What every known host takes: for a client that does not say what it is, or is not known."""
+"""What every known host takes, for a client that does not say what it is, or is not known.
 
-OPEN: Final = Profile("open", LONGEST_NAME, None, plain=False, plain_keys=False)
+But for what Gemini's API alone refuses: agents that use it turn schemas into its dialect by themselves.
+"""
+
+OPEN: Final = Profile("open", LONGEST_NAME, None, dialect=Dialect.WHOLE, plain_keys=False)
 """No host's rules, only the protocol's (MCP, tools: names)."""
 
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType({one.name: one for one in (STRICT, *_HOSTS, OPEN)})

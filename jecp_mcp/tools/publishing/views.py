@@ -13,9 +13,11 @@ from typing import Any, Final, NamedTuple
 
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
-from jecp_mcp.tools.publishing.host_profiles import PROFILES, Profile
+from jecp_mcp.tools.publishing.host_profiles import PROFILES, Dialect, Profile
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.schemas.dialects import Beyond, odd_key, plain
+from jecp_mcp.tools.schemas.gemini import for_gemini
+from jecp_mcp.tools.schemas.references import with_types
 from jecp_mcp.tools.types import ToolCard
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,14 @@ class Views:
             made = self._views[profile.name] = (cards, own, self._view(profile, cards, own))
             _tell(profile, made[2].call_only, before, self._listing)
         return made[2]
+
+    def own(self, profile: Profile, cards: tuple[ToolCard, ...]) -> tuple[ToolCard, ...]:
+        """The bridge's own tools as hosts of a profile take them: none is missing for any host."""
+        if profile.dialect is not Dialect.GEMINI:
+            return cards
+        schemas = [_Known(card.input_schema).gemini for card in cards]
+        fitting = [schema for schema in schemas if not isinstance(schema, Beyond)]
+        return tuple(replace(card, input_schema=one) for card, one in zip(cards, fitting, strict=True))
 
     def call_only(self, host: str) -> Mapping[str, str]:
         """What hosts of the profile of this name are not shown, as it was when they last listed the tools."""
@@ -108,7 +118,7 @@ class Views:
             known = self._known[card.name] = _Known(card.input_schema)
         if profile.plain_keys and known.odd is not None:
             return known.odd
-        return known.plain if profile.plain else card.input_schema
+        return known.within(profile.dialect)
 
 
 class _Known:
@@ -120,6 +130,26 @@ class _Known:
     @cached_property
     def odd(self) -> Beyond | None:
         return odd_key(self.schema)
+
+    def within(self, dialect: Dialect) -> Mapping[str, Any] | Beyond:
+        """The schema in a dialect, or why it cannot be put into it."""
+        match dialect:
+            case Dialect.WHOLE:
+                return self.schema
+            case Dialect.TYPED:
+                return self.typed
+            case Dialect.PLAIN:
+                return self.plain
+            case Dialect.GEMINI:
+                return self.gemini
+
+    @cached_property
+    def typed(self) -> Mapping[str, Any]:
+        return with_types(self.schema)
+
+    @cached_property
+    def gemini(self) -> Mapping[str, Any] | Beyond:
+        return self.plain if isinstance(self.plain, Beyond) else for_gemini(self.plain)
 
     @cached_property
     def plain(self) -> Mapping[str, Any] | Beyond:

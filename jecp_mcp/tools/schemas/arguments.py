@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from jecp_mcp.tools.publishing.cleaning import clean
-from jecp_mcp.tools.schemas.problem_words import explain
+from jecp_mcp.tools.schemas.problem_words import explain, pointer
 from jecp_mcp.tools.schemas.publishable_schema import depth_words, loosen
+from jecp_mcp.tools.schemas.reading import PROVIDERS, Leniency, read
 from jecp_mcp.tools.schemas.references import (
     Node,
     deepest,
     growth,
+    names_at_root,
     recursive,
     silence_unions,
     visits,
@@ -37,7 +38,6 @@ MOST_PROBLEMS: Final = 10
 MAX_DEPTH: Final = 64
 """How deep arguments may nest."""
 
-_POINTER_LENGTH: Final = 200
 _MOST_FOUND: Final = 20_000
 """The most that may be found wrong where all of it is told at once: the checker collects all before it shows any."""
 
@@ -66,12 +66,20 @@ class Checked(NamedTuple):
     """What a check of arguments found.
 
     Attributes:
+        arguments: as they are meant, which is as they were sent wherever that fits.
         problems: what is wrong with them, most important first.
         left: what could not be checked and is left to the Hub, in our own words.
+        notices: what was read otherwise than it was sent, in our own words.
     """
 
+    arguments: Mapping[str, Any]
     problems: tuple[Problem, ...] = ()
     left: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+class _TooDeep(Exception):  # turned into a problem by `ArgumentCheck`, never seen outside this module
+    """Arguments that nest deeper than `MAX_DEPTH`."""
 
 
 class ArgumentCheck:
@@ -80,25 +88,50 @@ class ArgumentCheck:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.schema = schema
 
-    def __call__(self, arguments: Mapping[str, Any]) -> Checked:
-        """What is wrong with the arguments, at most `MOST_PROBLEMS` things, and what was not checked.
+    def __call__(self, arguments: Mapping[str, Any], leniency: Leniency = PROVIDERS) -> Checked:
+        """The arguments as they are meant, what is wrong with them, and what was not checked.
+
+        At most `MOST_PROBLEMS` things are said to be wrong: of what is left after reading, as far as something could
+        be read; the arguments are then as they were sent.
+        """
+        try:
+            look = self._look(arguments)
+            if look.check.validator.is_valid(arguments):
+                return Checked(arguments, left=look.left)
+
+            def errors(value: Mapping[str, Any]) -> list[ValidationError]:
+                nonlocal look
+                look = look if value is arguments else self._look(value)
+                return list(look.check.errors(value, look.depth, look.parts))
+
+            found = read(arguments, errors, self._named, leniency)
+            if not found.errors:
+                return Checked(found.arguments, left=look.left, notices=found.notices)
+            problems = islice(look.check.problems(found.errors), MOST_PROBLEMS)
+            return Checked(arguments, tuple(problems), look.left)
+        except _TooDeep:
+            return Checked(arguments, (Problem("", f"the arguments nest deeper than {MAX_DEPTH} levels"),))
+        except ValueError as exc:
+            # Text that is not Unicode, or a value JSON has no word for.
+            return Checked(arguments, (Problem("", f"the arguments are not JSON: {type(exc).__name__}"),))
+
+    def _look(self, arguments: Mapping[str, Any]) -> _Look:
+        """How these arguments are checked.
 
         A recursive schema could draw out the check of deep arguments beyond measure. These are checked against what
         the schema says without repeating itself.
         """
         depth, parts = _extent(arguments)
         if depth > MAX_DEPTH:
-            return Checked((Problem("", f"the arguments nest deeper than {MAX_DEPTH} levels"),))
+            raise _TooDeep
         check, left = self._whole
         if self._deepest is not None and depth > self._deepest:
             check, left = self._without_recursion, (*left, depth_words(self._deepest))
-        try:
-            if check.validator.is_valid(arguments):
-                return Checked(left=left)
-            return Checked(tuple(islice(check.problems(arguments, depth, parts), MOST_PROBLEMS)), left)
-        except ValueError as exc:
-            # Text that is not Unicode, or a value JSON has no word for.
-            return Checked((Problem("", f"the arguments are not JSON: {type(exc).__name__}"),))
+        return _Look(check, left, depth, parts)
+
+    @cached_property
+    def _named(self) -> frozenset[str]:
+        return names_at_root(self._schema)
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -128,6 +161,15 @@ class ArgumentCheck:
         return _Check(loosen(self._schema, without=_PATTERNS if self.left else frozenset(), cut=cut))
 
 
+class _Look(NamedTuple):
+    """How arguments of some depth and number of parts are checked, and what that leaves to the Hub."""
+
+    check: _Check
+    left: tuple[str, ...]
+    depth: int
+    parts: int
+
+
 class _Check:
     """A schema compiled: once to see whether arguments fit, and again to say what is wrong with many of them."""
 
@@ -135,30 +177,31 @@ class _Check:
         self._schema = schema
         self.validator = _compile(schema)
 
-    def problems(self, arguments: Mapping[str, Any], depth: int, parts: int) -> Iterator[Problem]:
-        """What is wrong with arguments that do not fit: all of it, or the first thing where there may be too much.
+    def errors(self, arguments: Mapping[str, Any], depth: int, parts: int) -> Iterator[ValidationError]:
+        """What the checker finds wrong with arguments: all of it, or the first thing where there may be too much.
 
         Args:
             depth: how deep the arguments nest.
             parts: how many there are.
         """
-        if parts * self._visits * self._growth**depth > _MOST_FOUND:
-            yield from self._first(arguments)
+        if parts * self._visits * self._growth**depth <= _MOST_FOUND:
+            yield from self.validator.iter_errors(arguments)
             return
-        seen = set()
-        for error in self.validator.iter_errors(arguments):
-            for problem in _problems(error, self._schema):
-                if problem not in seen:
-                    seen.add(problem)
-                    yield problem
-
-    def _first(self, arguments: Mapping[str, Any]) -> Iterator[Problem]:
         import jsonschema_rs
 
         try:
             self._silent_validator.validate(arguments)
         except jsonschema_rs.ValidationError as error:
-            yield from _problems(error, self._schema)
+            yield error
+
+    def problems(self, errors: Iterable[ValidationError]) -> Iterator[Problem]:
+        """What was found in words, each once."""
+        seen = set()
+        for error in errors:
+            for problem in _problems(error, self._schema):
+                if problem not in seen:
+                    seen.add(problem)
+                    yield problem
 
     @cached_property
     def _visits(self) -> int:
@@ -191,9 +234,15 @@ class ArgumentChecks:
         self._capacity = capacity
         self._checks: OrderedDict[str, ArgumentCheck] = OrderedDict()
 
-    def __call__(self, name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Checked:
-        """What is wrong with `arguments` for the tool `name`, whose schema now is `schema`."""
-        return self._check(name, schema)(arguments)
+    def __call__(
+        self,
+        name: str,
+        schema: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        leniency: Leniency = PROVIDERS,
+    ) -> Checked:
+        """What `arguments` are for the tool `name`, whose schema now is `schema`, and what is wrong with them."""
+        return self._check(name, schema)(arguments, leniency)
 
     def left(self, name: str, schema: Mapping[str, Any]) -> Sequence[str]:
         """What of the schema cannot be checked in any arguments."""
@@ -217,16 +266,16 @@ def _problems(error: ValidationError, schema: Node) -> Iterator[Problem]:
     branches = getattr(kind, "context", None)
     if kind.name in {"additionalProperties", "unevaluatedProperties"} and unexpected:
         for name in unexpected[:MOST_PROBLEMS]:
-            yield Problem(_pointer([*here, name]), *explain(error, schema, name=name))
+            yield Problem(pointer([*here, name]), *explain(error, schema, name=name))
     elif kind.name == "required":
-        yield Problem(_pointer([*here, getattr(kind, "property", "")]), *explain(error, schema))
+        yield Problem(pointer([*here, getattr(kind, "property", "")]), *explain(error, schema))
     elif branches and kind.name in {"anyOf", "oneOf"} and all(branches):
         reason, *more = explain(error, schema)
-        yield Problem(_pointer(here), f"{reason}; the nearest follows", *more)
+        yield Problem(pointer(here), f"{reason}; the nearest follows", *more)
         for inner in min(branches, key=lambda branch: _distance(branch, here))[:_BRANCH_NEAREST]:
             yield from _problems(inner, schema)
     else:
-        yield Problem(_pointer(here), *explain(error, schema))
+        yield Problem(pointer(here), *explain(error, schema))
 
 
 def _distance(branch: list[ValidationError], here: list[str | int]) -> tuple[int, int]:
@@ -234,11 +283,6 @@ def _distance(branch: list[ValidationError], here: list[str | int]) -> tuple[int
     of_another_kind = sum(error.kind.name in {"type", "const", "enum"} for error in branch)
     at_the_top = sum(error.kind.name == "type" and error.instance_path == here for error in branch)
     return at_the_top * 2 + of_another_kind, len(branch)
-
-
-def _pointer(path: list[str | int]) -> str:
-    text = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
-    return clean(text, _POINTER_LENGTH, one_line=True)
 
 
 def _extent(arguments: Mapping[str, Any]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ private: only how much of it there is. One table has all of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
 
 _REASON_LENGTH: Final = 240
+_POINTER_LENGTH: Final = 200
 _PART_LENGTH: Final = 60
 _MOST_OPTIONS: Final = 12
 _OPTIONS_LENGTH: Final = 180
@@ -94,6 +95,12 @@ TEMPLATES: Final[Mapping[str, Template]] = MappingProxyType(
     }
 )
 """Every kind of error that the checker knows, by its name there; with a keyword where one kind stands for several."""
+
+
+def pointer(path: Sequence[str | int]) -> str:
+    """A place in the arguments as a JSON pointer (RFC 6901), short enough to be shown."""
+    text = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+    return clean(text, _POINTER_LENGTH, one_line=True)
 
 
 def explain(error: ValidationError, schema: Mapping[str, Any], *, name: str | None = None) -> Told:

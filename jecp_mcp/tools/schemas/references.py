@@ -78,6 +78,31 @@ def find(root: Node, ref: str) -> Node | None:
     return found if isinstance(found, dict) else None
 
 
+def names_at_root(root: Node) -> frozenset[str]:
+    """The names of the properties that a clean schema has for the arguments themselves, in any of its alternatives."""
+    targets = _targets(root)
+    return frozenset(name for node in _postorder([root], targets, _IN_PLACE) for name in node.get("properties", ()))
+
+
+def with_types(root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same condition, with the type of what it leads to beside a reference; the same object where none is added."""
+    targets = _targets(dict(root))
+    if not targets:
+        return root
+    made = copy.deepcopy(dict(root))
+    targets, added = _targets(made), False
+    for node in _all(made):
+        target = targets.get(id(node))
+        seen = {id(node)}
+        while target is not None and "type" not in target and id(target) not in seen:
+            seen.add(id(target))
+            target = targets.get(id(target))
+        if id(node) in targets and "type" not in node and target is not None and "type" in target:
+            node["type"] = target["type"]
+            added = True
+    return made if added else root
+
+
 def drop_unused(root: Node) -> frozenset[str]:
     """Take away the definitions that nothing refers to, and name them; they would cost every reader their length."""
     defs = root.get("$defs")

@@ -40,7 +40,9 @@ def call(
     hub: SandboxHub, state: Path, *arguments: str, redirect: str = "", **more: str
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command with its streams redirected as a shell writes it."""
-    command = [sys.executable, "-m", "jecp_mcp", "call", TOOL, json.dumps({"text": f"a {WORD}"}), *arguments]
+    # With a null for what is left out, as a program may write it.
+    sent = json.dumps({"text": f"a {WORD}", "language": None})
+    command = [sys.executable, "-m", "jecp_mcp", "call", TOOL, sent, *arguments]
     shell = ["/bin/sh", "-c", f'exec "$@" {redirect}', "sh", *command]
     env = environment(state, **account(hub), **more)
     return subprocess.run(shell, capture_output=True, timeout=120, check=False, env=env, stdin=subprocess.DEVNULL)

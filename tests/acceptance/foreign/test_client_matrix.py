@@ -105,8 +105,8 @@ class Place:
             self.hub.url, self.hub.agent_id, self.hub.api_key, tools__mode="direct", tools__max_tools="200", **mandate
         )
 
-    def drive(self) -> Driver:
-        """A new process of the client, connected."""
+    def drive(self, **options: Any) -> Driver:
+        """A new process of the client, connected; `options` are what its script is told beside."""
         if self.url is not None:
             target: dict[str, Any] = {"url": self.url}
         else:
@@ -115,7 +115,7 @@ class Place:
         log = self.state / f"client-{len(self.drivers)}.log"
         with log.open("w") as errors:
             process = subprocess.Popen(
-                [*self.client.command(), json.dumps({**target, "era": self.client.era})],
+                [*self.client.command(), json.dumps({**target, **options, "era": self.client.era})],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -290,3 +290,16 @@ def test_a_clients_user_gets_what_the_ledger_says(
 ) -> None:
     with placed(client, transport, hub, tmp_path) as place:
         SCENES[scene](place)
+
+
+@pytest.mark.slow
+def test_a_model_that_must_name_every_argument_finds_and_buys(hub: SandboxHub, tmp_path: Path) -> None:
+    """OpenAI's strict schemas make every optional required; what a tool takes freely must not be closed by them."""
+    (client,) = [one for one in CLIENTS if one.name == "openai-agents"]
+    with placed(client, "stdio", hub, tmp_path) as place:
+        driver = place.drive(strict=True)
+        assert COUNT in driver.call("jecp_search", {"query": "count words"})["text"]
+        bought = driver.call("jecp_call", {"tool": COUNT, "arguments": {"text": "one two"}})
+        (row,) = place.rows()
+        assert row["call_id"] in bought["text"]
+        assert row["call_id"] in driver.call("jecp_status", {})["text"]

@@ -11,8 +11,10 @@ import anyio
 import httpx2
 import pytest
 from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types import CallToolResult
 
+from jecp_mcp.server.http_accept import AnyAccept
 from jecp_mcp.server.http_sessions import HttpSessions
 from jecp_mcp.server.transports import security
 from jecp_mcp.settings import ServerSettings
@@ -61,12 +63,14 @@ async def serving() -> AsyncIterator[Served]:
     server: Server[Any] = Server("test", on_call_tool=call)
     rules = security(ServerSettings(), 80)
     app = server.streamable_http_app(transport_security=rules, max_sessions=3)
-    sessions = HttpSessions(app, "/mcp", rules.allowed_hosts[0], 3)
+    without = StreamableHTTPSessionManager(server, stateless=True, security_settings=rules)
+    sessions = HttpSessions(app, "/mcp", rules.allowed_hosts[0], 3, without.handle_request)
     server.middleware.append(sessions.watch_call)
     headers = {"Accept": "application/json, text/event-stream", "Host": "127.0.0.1:80"}
-    transport = httpx2.ASGITransport(sessions)
+    transport = httpx2.ASGITransport(AnyAccept(sessions, "/mcp"))
     async with (
         app.router.lifespan_context(app),
+        without.run(),
         httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client,
     ):
         served = Served(client, sessions)
@@ -154,3 +158,56 @@ async def test_what_can_open_no_session_ends_none() -> None:
         assert len(served.sessions) == 3
         for session in opened:
             assert await served.ping(session) == 200
+
+
+async def test_a_session_that_was_never_here_is_served_without_one() -> None:
+    async with serving() as served:
+        served.hold.set()
+        assert await served.call("of-another-day") == 200
+        answer = await served.say("tools/call", {"name": "slow"}, **{SESSION: "of-another-day"})
+        assert '"content":[]' in answer.text
+        assert SESSION not in answer.headers
+        assert len(served.sessions) == 0
+        for method in ("GET", "DELETE"):
+            assert (await served.client.request(method, "/mcp", headers={SESSION: "of-another-day"})).status_code == 404
+        evil = await served.say("ping", **{SESSION: "of-another-day", "Host": "evil.example"})
+        assert evil.status_code == 421
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/json", "application/*;q=0.5, text/html", "text/event-stream", "", "*/*"]
+)
+async def test_a_client_is_answered_in_what_it_accepts(accept: str) -> None:
+    async with serving() as served:
+        served.hold.set()
+        opened = await served.say("initialize", HELLO, Accept=accept)
+        session = opened.headers[SESSION]
+        bought = await served.say("tools/call", {"name": "slow"}, **{SESSION: session, "Accept": accept})
+        for answer in (opened, bought):
+            assert answer.status_code == 200
+            if accept.startswith("application/"):
+                assert answer.headers["content-type"] == "application/json"
+                assert "result" in answer.json()
+            else:
+                assert answer.headers["content-type"].startswith("text/event-stream")
+        unheard = await served.client.post("/mcp", content=b"{", headers={SESSION: session, "Accept": accept})
+        assert unheard.status_code == 400
+
+
+async def test_a_client_that_accepts_something_else_alone_is_refused() -> None:
+    async with serving() as served:
+        assert (await served.say("initialize", HELLO, Accept="text/html")).status_code == 406
+        assert (await served.client.get("/mcp", headers={"Accept": "application/json"})).status_code == 406
+
+
+async def test_a_stream_that_ends_without_an_answer_is_no_answer() -> None:
+    async def cut_off(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        notice = b'event: message\ndata: {"jsonrpc":"2.0","method":"notifications/message","params":{}}\n\n'
+        await send({"type": "http.response.body", "body": notice + b"data: {", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    transport = httpx2.ASGITransport(AnyAccept(cut_off, "/mcp"))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://a.example") as client:
+        answer = await client.post("/mcp", json={}, headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.content) == (502, b"")

@@ -100,6 +100,42 @@ def test_a_line_that_is_no_message_gets_an_error(host: Host, line: bytes, asked:
     assert (found["id"], found["error"]["code"]) == (asked, code)
 
 
+SEARCH = '"method":"tools/call","params":{"name":"jecp_search"'
+
+
+@pytest.mark.parametrize(
+    ("request_", "place", "reason"),
+    [
+        (f'{SEARCH},"arguments":[]}}', "params/arguments", "dictionary"),
+        (f'{SEARCH},"arguments":"{{}}"}}', "params/arguments", "dictionary"),
+        (f'{SEARCH},"_meta":{{"progressToken":null}}}}', "params/_meta/progressToken", "string or input"),
+        ('"method":"tools/list","params":{"cursor":5}', "params/cursor", "string"),
+        ('"method":"tools/list","params":{"cursor":"jecp_search"}', "tools/list", "cursor"),
+        ('"method":"tools/list","params":{"cursor":"after:"}', "tools/list", "cursor"),
+        ('"method":"prompts/list","params":{"cursor":"1"}', "prompts/list", "cursor"),
+        ('"method":"resources/list","params":{"cursor":"1"}', "resources/list", "cursor"),
+        ('"method":"resources/templates/list","params":{"cursor":"1"}', "resources/templates/list", "cursor"),
+    ],
+)
+def test_parameters_of_the_wrong_kind_get_an_error_that_says_which(
+    host: Host, request_: str, place: str, reason: str
+) -> None:
+    host.write(f'{{"jsonrpc":"2.0","id":8,{request_}}}'.encode())
+    found = host.read()
+    assert (found["id"], found["error"]["code"]) == (8, -32602)
+    assert place in found["error"]["message"]
+    assert reason in found["error"]["message"]
+
+
+@pytest.mark.parametrize("what", ["tools", "prompts", "resources", "resources/templates"])
+def test_an_empty_cursor_asks_for_the_first_page(host: Host, what: str) -> None:
+    pages = []
+    for params in ("{}", '{"cursor":""}'):
+        host.write(f'{{"jsonrpc":"2.0","id":9,"method":"{what}/list","params":{params}}}'.encode())
+        pages.append(host.read()["result"])
+    assert pages[0] == pages[1]
+
+
 def test_a_notification_that_cannot_be_read_and_an_empty_line_get_none(host: Host) -> None:
     host.write(b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"a":"\\ud800"}}')
     host.write(b"")

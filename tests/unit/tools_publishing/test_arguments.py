@@ -55,7 +55,7 @@ def test_problems_point_to_where_they_are():
 
 
 def test_of_alternatives_the_nearest_is_explained():
-    found = told(SCHEMA, {"text": "ok", "shape": {"kind": "square", "side": "2"}})
+    found = told(SCHEMA, {"text": "ok", "shape": {"kind": "square", "side": "two"}})
     assert found[0][0] == "/shape"
     assert found[1] == ("/shape/side", "must be number, and is string")
 

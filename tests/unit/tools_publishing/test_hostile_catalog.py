@@ -21,6 +21,7 @@ from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.cleaning import hides_something
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.schemas.dialects import Beyond, plain
+from jecp_mcp.tools.schemas.gemini import for_gemini
 from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.tools.types import ToolCard
 from tests.steps import steps
@@ -28,6 +29,7 @@ from tests.unit.tools_publishing.hostile import CASES as BY_HAND
 from tests.unit.tools_publishing.hostile import Case, act
 from tests.unit.tools_publishing.hostile_families import FAMILIES, ORDERS
 from tests.unit.tools_publishing.test_dialects import check_dialect
+from tests.unit.tools_publishing.test_gemini import check_gemini
 
 CASES = BY_HAND + FAMILIES
 BATCH = 25
@@ -143,6 +145,9 @@ def check_reduced(case: Case) -> None:
     else:
         check_dialect(reduced)
         jsonschema_rs.validator_for(reduced)
+        less = for_gemini(reduced)
+        if not isinstance(less, Beyond):
+            check_gemini(less)
 
 
 @pytest.mark.parametrize("case", [one for one in FAMILIES if one.name.startswith("order-")], ids=lambda case: case.name)

@@ -129,13 +129,15 @@ def compare(raw: Any, arguments: list[dict[str, Any]]) -> None:
     assert not check.left
     parts = in_parts(made.schema)
     for value in arguments:
-        assert check(value).problems or all(part.is_valid(value) for part in parts)
+        read = check(value)
+        assert read.problems or all(part.is_valid(read.arguments) for part in parts)
     for original in originals(raw):
         for value in arguments:
-            problems, left = check(value)
+            meant, problems, left, _ = check(value)
             if original.is_valid(value):
                 assert not problems, (made, value, problems)
-            elif not problems:
+                assert meant is value
+            elif not problems and not original.is_valid(meant):
                 assert made.lost or made.unchecked or left, (made, value)
 
 

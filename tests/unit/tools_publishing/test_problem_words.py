@@ -55,7 +55,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Any, str]] = {
     "Pattern": ({"pattern": "^[A-Z]{3}$"}, "eur", 'must match the pattern "^[A-Z]{3}$"'),
     "PropertyNames": ({"propertyNames": {"maxLength": 3}}, {"abcd": 1}, "has a property whose name takes at most 3 characters, and has 4"),
     "Required": ({"required": ["currency"]}, {}, "is missing"),
-    "Type": ({"type": ["integer", "null"]}, "7", "must be null or integer, and is string"),
+    "Type": ({"type": ["integer", "null"]}, "seven", "must be null or integer, and is string"),
     "UnevaluatedItems": ({"prefixItems": [{}], "unevaluatedItems": False}, [1, 2], "has items that are not allowed"),
     "UnevaluatedProperties": (KNOWN | {"unevaluatedProperties": False}, {"Currencies": 1}, 'is no property that is known here (the nearest is "currency")'),
     "UniqueItems": ({"uniqueItems": True}, [1, 1], "has an item twice, and must not"),

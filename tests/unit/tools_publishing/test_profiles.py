@@ -3,7 +3,8 @@
 import pytest
 
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.publishing.host_profiles import PROFILES, STRICT, name_lengths, profile_for
+from jecp_mcp.tools.publishing.host_profiles import PROFILES, STRICT, Dialect, name_lengths, profile_for
+from jecp_mcp.tools.schemas.references import with_types
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,23 @@ def test_a_client_is_what_it_says_it_is_and_else_the_strictest(said: str | None,
 @pytest.mark.parametrize("name", PROFILES)
 def test_the_operators_choice_counts_whatever_the_client_says(name: str) -> None:
     assert profile_for(ToolSettings(host_profile=name), "claude-ai").name == name
+
+
+def test_beside_a_reference_stands_the_type_of_what_it_leads_to() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/b"}, "n": {"type": "integer"}, "c": {"$ref": "#/$defs/open"}},
+        "$defs": {"b": {"$ref": "#/$defs/c"}, "c": {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}},
+                  "open": {"minLength": 1}},
+    }  # fmt: skip
+    made = with_types(schema)
+    assert made["properties"] == {
+        "a": {"$ref": "#/$defs/b", "type": "object"}, "n": {"type": "integer"}, "c": {"$ref": "#/$defs/open"},
+    }  # fmt: skip
+    assert made["$defs"]["c"]["properties"]["a"]["type"] == "object"
+    assert schema["properties"]["a"] == {"$ref": "#/$defs/b"}
+    assert with_types(made) is made
+    assert PROFILES["claude"].dialect is Dialect.TYPED
 
 
 @pytest.mark.parametrize("server", ["jecp", "j", "a-wallet-for-everybody", "x" * 32])
