@@ -13,7 +13,7 @@ from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.clock import Clock
-from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.records import CallRow
@@ -187,7 +187,7 @@ class OwnTools:
             raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
         action = self._deps.registry.find(row.offer)
         if end.answer is not None:
-            end = replace(end, offer=offer or action, stored=True)
+            end = replace(end, offer=offer or action or _bought(row), stored=True)
             left = None if action is None else await self._deps.wallet.remaining(end, (action, row.tool), caller)
             result = await self._deps.results.render(end, caller, remaining=left)
             if await caller.listening():
@@ -269,3 +269,9 @@ class OwnTools:
 def free_result(structured: Mapping[str, Any]) -> ToolResult:
     """What a free tool of our own says."""
     return ToolResult((Text(jsontext.dumps(structured).decode()),), structured=structured)
+
+
+def _bought(row: CallRow) -> Offer:
+    """What was bought, as the ledger has it: in no catalog, or not any more."""
+    capability, _, action = row.offer.rpartition(":")
+    return Offer(capability, action, row.payee, Price(None), version=row.version, source=row.source)

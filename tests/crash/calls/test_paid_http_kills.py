@@ -33,6 +33,8 @@ pytestmark = pytest.mark.anyio
 CHILDREN = multiprocessing.get_context("forkserver")
 CHILDREN.set_forkserver_preload(["tests.crash.calls.paid_http_worker"])
 
+ROOM = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""A folder in memory, where there is one: a kill leaves the system's own copies of files as they are."""
 PRICE = 2_000
 SLOW = {"accept_then_timeout", "slow_answer"}
 """Modes that are waited for; then a second is enough."""
@@ -156,8 +158,7 @@ class Market:
 
     async def buy(self, mode: str, lasts: list[int | str], *, callers: int = 1, then: int | str = 0) -> list[Child]:
         """Prepare, execute in as many processes as there are `lasts`, recover in one more, and close the books."""
-        memory = Path("/dev/shm")
-        with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        with tempfile.TemporaryDirectory(dir=ROOM) as name:
             self.folder, self.secret = Path(name), secrets.token_bytes(32)
             self.auditor.look_at(self.folder, PrivateKey(self.secret).address)
             self.seconds = 1.0 if mode in SLOW else 10.0
