@@ -53,7 +53,7 @@ class Execution:
         order, request, admitted = reserved.order, reserved.request, reserved.admitted
         # What whoever waits hears if this process ends before the payee has answered.
         left = refusals.left_running(request.hold)
-        run.end = CallEnd(Charge.UNKNOWN, request.call_id, order.offer, refusal=left, held=request.hold)
+        run.stand(CallEnd(Charge.UNKNOWN, request.call_id, order.offer, refusal=left, held=request.hold))
         journal = CallJournal(
             self._ledger,
             self._clock,

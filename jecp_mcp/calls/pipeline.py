@@ -9,6 +9,7 @@ any more is not bought.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -50,7 +51,6 @@ GRACE_SECONDS = 5.0
 """How long a closing pipeline lets running calls end before it leaves them to the next start."""
 
 Work = Callable[[Run], Awaitable[CallEnd]]
-
 
 _NOT_ASKED: Final = frozenset({codes.APPROVAL_REQUIRED, codes.APPROVAL_PENDING})
 """Why a call was not bought for which somebody else may be asked."""
@@ -177,7 +177,7 @@ class Calls:
         if stale is not None:
             return refused(stale, purchase.offer)
         if grant.call_id is not None:
-            end = await self.resolve(grant.call_id)
+            end = await self.resolve(grant.call_id, caller.patience)
             if end is not None and end.took_effect:
                 return replace(end, offer=purchase.offer)
             if grant.expires_at <= self._clock.now():
@@ -255,9 +255,9 @@ class Calls:
         Args:
             looking: whether nothing is to be bought.
         """
-        offer = wish.purchase.offer
+        offer, until = wish.purchase.offer, anyio.current_time() + caller.patience
         while (running := self._running.get(wish.fingerprint)) is not None:
-            end = replace(await running.wait(), offer=offer)
+            end = replace(await running.wait(until), offer=offer)
             if end.call_id is not None:
                 # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
                 self._consents.spend(wish, wish.uses, end.call_id)
@@ -267,7 +267,7 @@ class Calls:
                 return end
         never = refused(refusals.shutting_down(offer), offer)
         run = Run(caller, never)
-        return await run.wait_as_caller() if self._start(run, wish.fingerprint, work) else never
+        return await run.wait_as_caller(until) if self._start(run, wish.fingerprint, work) else never
 
     def _start(self, run: Run, identity: str, work: Work) -> bool:
         """Begin a run, unless the pipeline is closing."""
@@ -285,7 +285,7 @@ class Calls:
             run.end = _failed(run.end, exc)
         finally:
             del self._running[identity]
-            run.done.set()
+            run.finish()
             if run.end.charge is Charge.UNKNOWN:
                 # It may be due to be asked for again sooner than anything before it.
                 self._upkeep.wake()
@@ -294,7 +294,7 @@ class Calls:
         """The identical call is there already."""
         if isinstance(found, Undelivered):
             return self._undelivered_end(found.row, offer)
-        run.end = replace(standing(found.row), offer=offer)
+        run.stand(replace(standing(found.row), offer=offer))
         row = await self._execution.taken_over(found.row, self._working)
         return replace(await self._found_out(row, run), offer=offer)
 
@@ -327,23 +327,25 @@ class Calls:
         if end.call_id is not None and end.answer is not None:
             self._ledger.note_delivery(end.call_id)
 
-    async def resolve(self, call_id: str) -> CallEnd | None:
+    async def resolve(self, call_id: str, patience: float = math.inf) -> CallEnd | None:
         """Try to finish a call whose end is not proven, by its rail's own way.
 
-        Returns how it ended, or stands after at most `STATUS_SECONDS`; None for an unknown id.
+        Returns how it ended, or stands after at most `STATUS_SECONDS` or `patience`, in seconds, the lesser; None for
+        an unknown id.
         """
+        seconds = min(STATUS_SECONDS, patience)
         try:
             row = await self._ledger.row(call_id)
         except LedgerError as exc:
             return CallEnd(Charge.UNKNOWN, call_id, refusal=refusals.unreadable(exc))
         if row is None:
             return None
-        return await (self._confirm(row) if may_turn(row) else self._finish(row))
+        return await (self._confirm(row, seconds) if may_turn(row) else self._finish(row, seconds))
 
-    async def _finish(self, row: CallRow) -> CallEnd:
+    async def _finish(self, row: CallRow, seconds: float) -> CallEnd:
         """How a call ended that was open, or stands when nobody waits any longer."""
         row = await self._execution.taken_over(row, self._working)
-        with anyio.move_on_after(STATUS_SECONDS):
+        with anyio.move_on_after(seconds):
             while row.state in OPEN and (running := self._running.get(row.fingerprint)) is not None:
                 end = await running.wait()
                 if end.call_id == row.call_id:
@@ -356,13 +358,13 @@ class Calls:
                 return await run.wait()
         return standing(row)
 
-    async def _confirm(self, row: CallRow) -> CallEnd:
+    async def _confirm(self, row: CallRow, seconds: float) -> CallEnd:
         """Find out whether a charge stands, beside whoever buys the same anew: for them this call is over."""
         run = Run(Caller(Principal(row.principal)), standing(row))
         mine = row.owner == self._ledger.session and row.call_id not in self._working
         run.working.add(row.call_id)
         if mine and self._start(run, f"charge of {row.call_id}", lambda run: self._execution.find_out(row, run.relay)):
-            with anyio.move_on_after(STATUS_SECONDS):
+            with anyio.move_on_after(seconds):
                 await run.done.wait()
         return run.end
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -152,6 +153,8 @@ class Caller:
         asker: asks the person behind the host or at the terminal, or None where nobody can be asked.
         host: what kind of host it is, by the name of its profile.
         client: what the host calls itself; ``""`` where it does not say.
+        patience: how long the caller waits for an answer, in seconds. A call that takes longer goes on, and is
+            answered by its id.
     """
 
     principal: Principal
@@ -160,6 +163,7 @@ class Caller:
     asker: Asker | None = None
     host: str = "open"
     client: str = ""
+    patience: float = math.inf
 
     @property
     def can_ask(self) -> bool:

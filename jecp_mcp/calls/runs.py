@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 import anyio
 
+from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import Asker, CallEnd, Caller, Decision, Question, Reply
 from jecp_mcp.rails.base import Progress
 
@@ -87,10 +89,11 @@ class Run:
         working: the ids of the calls that it works on, each from before it is in the ledger.
     """
 
-    __slots__ = ("_asker", "caller", "deserted", "done", "end", "looking", "relay", "waiting", "working")
+    __slots__ = ("_asker", "_named", "caller", "deserted", "done", "end", "looking", "relay", "waiting", "working")
 
     def __init__(self, caller: Caller, end: CallEnd) -> None:
         self.done = anyio.Event()
+        self._named = anyio.Event()
         self.end = end
         self.waiting = 0
         self.deserted = self.looking = False
@@ -99,25 +102,45 @@ class Run:
         self._asker = None if caller.asker is None else Withdrawable(caller.asker)
         self.caller = replace(caller, asker=self._asker)
 
-    async def wait(self) -> CallEnd:
-        """How it ended. Whoever is cancelled here leaves the execution running."""
+    def stand(self, end: CallEnd) -> None:
+        """Let it be known how the call stands that is worked on, from now on under its id."""
+        self.end = end
+        self._named.set()
+
+    def finish(self) -> None:
+        """Let everybody have `end`, who waits for it."""
+        self.done.set()
+        self._named.set()
+
+    async def wait(self, until: float = math.inf) -> CallEnd:
+        """How it ended; or, from `until` on, how it stands, as soon as it has an id under which it is found again.
+
+        Whoever is cancelled here, or does not wait to the end, leaves the execution running.
+
+        Args:
+            until: an instant of the event loop's clock, in seconds.
+        """
         self.waiting += 1
         try:
-            await self.done.wait()
+            with anyio.CancelScope(deadline=until):
+                await self.done.wait()
+            if not self.done.is_set():
+                await self._named.wait()
         finally:
             self.waiting -= 1
-        return self.end
+        return self.end if self.done.is_set() else replace(self.end, refusal=refusals.still_running())
 
-    async def wait_as_caller(self) -> CallEnd:
-        """As `wait`, for who asked first: a cancel also cuts off the progress and withdraws the question."""
+    async def wait_as_caller(self, until: float = math.inf) -> CallEnd:
+        """As `wait`, for who asked first: leaving cuts off the progress, and a cancel also withdraws the question."""
         try:
-            return await self.wait()
+            return await self.wait(until)
         except anyio.get_cancelled_exc_class():
-            self.deserted = True
-            self.relay.cut()
             if self._asker is not None:
                 await self._asker.withdraw()
             raise
+        finally:
+            self.deserted = not self.done.is_set()
+            self.relay.cut()
 
 
 class Working(Collection[str]):

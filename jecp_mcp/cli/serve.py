@@ -118,7 +118,12 @@ async def _serve(given: Start, transport: str) -> None:
         bridge.check_ledger()
         asking = Askers(patience=given.settings.server.ask_seconds)
         server = build_server(
-            bridge.dispatcher, notifier, asking, tools=given.settings.tools, fresh_seconds=bridge.fresh_seconds
+            bridge.dispatcher,
+            notifier,
+            asking,
+            tools=given.settings.tools,
+            answer_seconds=given.settings.server.answer_seconds,
+            fresh_seconds=bridge.fresh_seconds,
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(notifier.run)

@@ -34,6 +34,9 @@ STATE_SECONDS: Final = 600.0
 _OUTSTANDING: Final = 1_024
 """The most questions open at once; the oldest are forgotten beyond that, and so cannot be answered any more."""
 
+PERSON_SECONDS: float = 1.0
+"""A no that comes sooner is the host's own: the person, who has not read the question, can be asked outside it."""
+
 _NO_FORM: Final = "this host cannot ask"
 _NO_LINK: Final = "this host cannot open links"
 
@@ -47,22 +50,20 @@ class OutstandingStates:
     """The states that were given out and have not come back."""
 
     def __init__(self) -> None:
-        self._states: OrderedDict[str, None] = OrderedDict()
+        self._states: OrderedDict[str, float] = OrderedDict()
 
     def issue(self) -> str:
         """A new one."""
         made = secrets.token_urlsafe(16)
-        self._states[made] = None
+        self._states[made] = anyio.current_time()
         if len(self._states) > _OUTSTANDING:
             self._states.popitem(last=False)
         return made
 
-    def redeem(self, state: object) -> bool:
-        """Whether this one was outstanding; it no longer is."""
-        if not isinstance(state, str) or state not in self._states:
-            return False
-        del self._states[state]
-        return True
+    def redeem(self, state: object) -> float | None:
+        """For how long this one was outstanding, in seconds, or None; it no longer is."""
+        issued = self._states.pop(state, None) if isinstance(state, str) else None
+        return None if issued is None else anyio.current_time() - issued
 
 
 class RequestAsker:
@@ -88,9 +89,11 @@ class RequestAsker:
         message = wording(question)
         if message is None:
             return Reply(Decision.UNABLE, TOO_LONG)
-        session, related = self._ctx.session, self._ctx.request_id
+        session, related, asked_at = self._ctx.session, self._ctx.request_id, anyio.current_time()
         said = await self._send(lambda: session.elicit_form(message, form(question), related))
-        return said if isinstance(said, Reply) else judge(question, said.action, said.content)
+        if isinstance(said, Reply):
+            return said
+        return _by_a_person(judge(question, said.action, said.content), anyio.current_time() - asked_at)
 
     async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
         """As `jecp_mcp.calls.ports.Asker.show_link`."""
@@ -133,7 +136,8 @@ class InputRequiredAsker:
         self._answers: dict[str, str] = {}
         self._links: dict[str, str] = {}
         self._question_key: str | None = None
-        if outstanding.redeem(state.get("nonce")) and isinstance(asked, str):
+        self._seconds = outstanding.redeem(state.get("nonce"))
+        if self._seconds is not None and isinstance(asked, str):
             answer = (params.input_responses or {}).get(asked)
             self._question_key = asked
             self._answer = answer if isinstance(answer, ElicitResult) else None
@@ -166,7 +170,7 @@ class InputRequiredAsker:
         key = question.digest
         said = self._take_answer(key)
         if said is not None:
-            reply = judge(question, said.action, said.content)
+            reply = _by_a_person(judge(question, said.action, said.content), self._seconds or 0.0)
         elif key in self._answers:
             return Reply(Decision(self._answers[key]))
         else:
@@ -227,6 +231,13 @@ def _modes(ctx: Context) -> tuple[bool, bool]:
     if elicitation is None:
         return False, False
     return elicitation.form is not None or elicitation.url is None, elicitation.url is not None
+
+
+def _by_a_person(reply: Reply, seconds: float) -> Reply:
+    """A reply as it counts that took so long: no person reads a question and refuses it at once."""
+    if reply.decision is Decision.DECLINED and seconds < PERSON_SECONDS:
+        return Reply(Decision.CANCELLED, "the host declined by itself, sooner than a person can")
+    return reply
 
 
 def _link_reply(said: ElicitResult, url: str) -> Reply:

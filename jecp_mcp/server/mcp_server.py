@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from jecp_mcp import __version__
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.server import mcp_json
+from jecp_mcp.server import mcp_json, tasks
 from jecp_mcp.server.elicitation import Askers, boundary
 from jecp_mcp.server.era import Context, client_name, complete_result
 from jecp_mcp.server.list_changed import ListChangedNotifier
@@ -38,6 +38,7 @@ from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.prompts import instructions
 from jecp_mcp.tools.publishing.cleaning import safe_text
 from jecp_mcp.tools.publishing.host_profiles import Profile, profile_for
+from jecp_mcp.tools.publishing.result_profiles import result_profile
 from jecp_mcp.tools.types import ToolCard
 
 if TYPE_CHECKING:
@@ -133,11 +134,17 @@ class _Handlers:
     """The handlers. One per process; every connection and transport shares it."""
 
     def __init__(
-        self, dispatcher: ToolDispatcher, askers: Askers, tools: ToolSettings, fresh_seconds: Callable[[], float]
+        self,
+        dispatcher: ToolDispatcher,
+        askers: Askers,
+        tools: ToolSettings,
+        answer_seconds: float | None,
+        fresh_seconds: Callable[[], float],
     ) -> None:
         self._dispatcher = dispatcher
         self._askers = askers
         self._tools = tools
+        self._answer_seconds = answer_seconds
         self._fresh_seconds = fresh_seconds
         self._pages: dict[tuple[str, str | None, str], tuple[tuple[ToolCard, ...], HandlerResult]] = {}
 
@@ -202,16 +209,22 @@ class _Handlers:
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
-        asker = self._askers.of(ctx, params)
+        asker, client = self._askers.of(ctx, params), client_name(ctx.session) or ""
+        knows_tasks = tasks.declared(ctx)
         caller = Caller(
             LOCAL,
             progress=_ProgressNotices(ctx),
             connection=_connection(ctx),
             asker=asker,
             host=self.profile(ctx.session).name,
-            client=client_name(ctx.session) or "",
+            client=client,
+            patience=tasks.PATIENCE if knows_tasks else self._answer_seconds or result_profile(client).answer_seconds,
         )
         made = await self._dispatcher.call(params.name, params.arguments or {}, caller)
+        if knows_tasks and made.goes_on is not None:
+            row = await self._dispatcher.call_row(made.goes_on, caller)
+            if row is not None:
+                return tasks.created(row)
         result = mcp_json.result(made, links=ctx.protocol_version >= mcp_json.LINKS_SINCE)
         return asker.question() or complete_result(ctx, result, cacheable=False)
 
@@ -227,6 +240,7 @@ def build_server(
     askers: Askers,
     *,
     tools: ToolSettings | None = None,
+    answer_seconds: float | None = None,
     fresh_seconds: Callable[[], float] = lambda: 0.0,
 ) -> BridgeServer:
     """The server for `dispatcher`.
@@ -235,9 +249,10 @@ def build_server(
         notifier: carries its change notices.
         askers: carry its questions to people.
         tools: what the operator says of the hosts.
+        answer_seconds: after how long a call that is still running is answered by its id; None goes by the host.
         fresh_seconds: for how long from now the list of tools is surely what it is.
     """
-    handlers = _Handlers(dispatcher, askers, tools or ToolSettings(), fresh_seconds)
+    handlers = _Handlers(dispatcher, askers, tools or ToolSettings(), answer_seconds, fresh_seconds)
     readable = ResourceHandlers(dispatcher.resources)
     notifier.bind(handlers.profile, dispatcher.cards)
     server = BridgeServer(
@@ -255,6 +270,7 @@ def build_server(
         on_get_prompt=get_prompt,  # type: ignore[arg-type]
         on_subscriptions_listen=notifier.listen,
     )
+    tasks.Tasks(dispatcher, Caller(LOCAL)).offer(server)
     server.tell = lambda: instructions(dispatcher.mode)
     if find_spec("opentelemetry.sdk") is None:
         # Without the SDK that would export them, spans only cost time.

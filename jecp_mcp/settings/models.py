@@ -243,11 +243,13 @@ class ServerSettings(Section):
     Attributes:
         ask_seconds: how long a 2025-era host may take with a person's answer before the question is left for them
             outside it. Hosts give a tool call a minute.
+        answer_seconds: after how long a call that is still running is answered by its id; None goes by the host.
     """
 
     host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
     port: Whole = Field(default=8402, ge=0, le=65_535)
     ask_seconds: Seconds = Field(default=45.0, gt=0, le=600, allow_inf_nan=False)
+    answer_seconds: Seconds | None = Field(default=None, gt=0, le=3_600, allow_inf_nan=False)
     allowed_hosts: Words = ()
     allowed_origins: Words = ()
 

@@ -17,6 +17,7 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS
 from jecp_mcp.tools.error_results import error_result
@@ -105,6 +106,25 @@ class ToolDispatcher:
             return OWN[name].input_schema
         found = self._deps.registry.resolve(name)
         return None if found is None else found.card.input_schema
+
+    async def call_row(self, call_id: str, caller: Caller) -> CallRow | None:
+        """A call of the caller's, or None.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        return await self._deps.calls.reader(caller.principal).call(call_id)
+
+    async def outcome(self, call_id: str, caller: Caller) -> ToolResult:
+        """What a call of the caller's came to, as its own result; an error where it brought no answer.
+
+        Raises:
+            ToolFault: the caller has no such call.
+            LedgerError: the ledger cannot be read.
+        """
+        made = await self._own.status(call_id, caller)
+        # Only an answer has a receipt.
+        return made if made.notes else replace(made, is_error=True)
 
     async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Call a tool."""

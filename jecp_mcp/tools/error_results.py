@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from jecp_mcp import jsontext
+from jecp_mcp.calls.codes import CALL_IN_PROGRESS
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.tools.next_actions.case import Context
@@ -22,7 +24,9 @@ _DETAILS = 1_000
 
 def error_result(end: CallEnd, context: Context) -> ToolResult:
     """The result for a refused call. `end` carries a refusal."""
-    return as_result(error_object(end, context))
+    made = as_result(error_object(end, context))
+    running = end.refusal is not None and end.refusal.code == CALL_IN_PROGRESS
+    return replace(made, goes_on=end.call_id) if running else made
 
 
 def as_result(found: Mapping[str, Any]) -> ToolResult:

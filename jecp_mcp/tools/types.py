@@ -78,6 +78,7 @@ class ToolResult:
 
     Of a call that was answered it is the receipt, a line for each file and notice, and the output as JSON on the last
     line; of everything else it is `structured` as JSON. `notes` are the receipt and the notices once more, for people.
+    `goes_on` is the id of the call that was asked for, where it takes longer than is waited for.
     """
 
     blocks: tuple[Block, ...]
@@ -85,6 +86,7 @@ class ToolResult:
     is_error: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    goes_on: str | None = None
 
 
 Actor = Literal["agent", "human", "operator"]

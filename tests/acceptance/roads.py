@@ -18,6 +18,11 @@ import httpx2
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
+from jecp_mcp.server.elicitation import PERSON_SECONDS
+
+PATIENT = {"JECP_MCP_SERVER__ANSWER_SECONDS": "600"}
+"""What makes a server wait for its calls on the most loaded machine: the official client is taken for an impatient one."""
+
 LEGACY = "legacy"
 MODERN = "2026-07-28"
 
@@ -132,7 +137,7 @@ def sandbox(data: Path, *options: str) -> Iterator[SandboxHub]:
 def server_env(hub_url: str, agent_id: str, api_key: str, **settings: str) -> dict[str, str]:
     """The environment a host gives the server; settings as ``mandate__daily_usdc="5"``."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("JECP_")}
-    env |= {"JECP_BASE_URL": hub_url, "JECP_AGENT_ID": agent_id, "JECP_API_KEY": api_key}
+    env |= {"JECP_BASE_URL": hub_url, "JECP_AGENT_ID": agent_id, "JECP_API_KEY": api_key} | PATIENT
     return env | {f"JECP_MCP_{key.upper()}": value for key, value in settings.items()}
 
 
@@ -166,6 +171,11 @@ def address(process: subprocess.Popen[str]) -> str:
             drained(process)
             return line.split("listens on ")[1].strip()
     raise AssertionError("the server did not start: " + "".join(seen))
+
+
+async def read_by_a_person() -> None:
+    """Let the time pass in which no person has read a question: a host that says no sooner is not believed."""
+    await anyio.sleep(PERSON_SECONDS * 1.1)  # Time itself is what tells them apart.
 
 
 def error_of(result: Any) -> dict[str, Any]:

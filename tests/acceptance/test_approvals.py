@@ -26,7 +26,7 @@ from jecp_mcp.settings import ServerSettings
 from jecp_mcp.tools.approval_form import FIELD
 from tests.acceptance.errors.seats import ERAS, YEARS, Person
 from tests.acceptance.errors.world import PRICE, TALLY, World, opened, tally
-from tests.acceptance.roads import SandboxHub, error_of, output_of, server_env
+from tests.acceptance.roads import SandboxHub, error_of, output_of, read_by_a_person, server_env
 from tests.acceptance.terminal import at_a_terminal
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +38,8 @@ NO = ElicitResult(action="decline")
 
 def always(answer: ElicitResult) -> Person:
     async def person(_context: Any, _asked: Any) -> ElicitResult:
+        if answer is NO:
+            await read_by_a_person()
         return answer
 
     return person
@@ -133,6 +135,7 @@ async def test_a_yes_is_good_for_one_call_and_no_other(host: Host) -> None:
 
 NOT_A_YES: dict[str, tuple[Person, str]] = {
     "declines": (always(NO), "APPROVAL_DENIED"),
+    "has its host decline": (always(ElicitResult(action="decline")), "APPROVAL_REQUIRED"),
     "cancels": (always(ElicitResult(action="cancel")), "APPROVAL_REQUIRED"),
     "accepts without a word": (accepts(None), "APPROVAL_REQUIRED"),
     "accepts an empty form": (accepts({}), "APPROVAL_REQUIRED"),
@@ -336,6 +339,8 @@ async def test_an_old_answer_is_none(modern: Host, said: ElicitResult) -> None:
     before = modern.world.paid()
     text = f"old {said.action}"
     key, state = await modern.question(text)
+    if said is NO:
+        await read_by_a_person()
     first = await modern.raw(text, input_responses={key: said}, request_state=state)
     assert isinstance(first, CallToolResult)
     assert first.is_error is not (said is YES)
@@ -442,6 +447,7 @@ def test_over_the_connection_only_the_answer_to_the_open_question_counts_and_onl
         for nobodys in (question + 1, question + 2, "nobody", -1):
             host.says(nobodys, **typed)
         assert paid(hub) == 0
+        anyio.run(read_by_a_person)
         host.says(question, "decline")
         assert code(host.answer(first)) == "APPROVAL_DENIED"
         second, newer = host.asked("b")

@@ -19,7 +19,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from jecp_mcp.tools.results import META_BILLING
-from tests.acceptance.roads import LEGACY, SandboxHub, error_of, output_of
+from tests.acceptance.roads import LEGACY, PATIENT, SandboxHub, error_of, output_of
 from tests.acceptance.terminal import another_terminal, typed_as_told
 from tests.postgres.cluster import Cluster, new_cluster
 
@@ -39,7 +39,7 @@ def database() -> Iterator[Cluster]:
 def started(kind: str, home: Path, hub: SandboxHub, request: pytest.FixtureRequest) -> tuple[list[str], dict[str, str]]:
     """The options and the environment that a host gives a server of this kind."""
     folder = home / "it's a folder"
-    env = another_terminal(home) | {"JECP_MCP_MANDATE__APPROVE_ABOVE_USDC": "0.0001"}
+    env = another_terminal(home) | PATIENT | {"JECP_MCP_MANDATE__APPROVE_ABOVE_USDC": "0.0001"}
     at_hub = {"JECP_BASE_URL": hub.url, "JECP_AGENT_ID": hub.agent_id, "JECP_API_KEY": hub.api_key}
     match kind:
         case "sandbox":

@@ -12,7 +12,7 @@ from mcp import Client
 from mcp_types import ElicitResult
 
 from tests.acceptance.invoices import ASKING, INVOICE, PRICE, invoice, paid
-from tests.acceptance.roads import LEGACY, Road, SandboxHub, connect, error_of
+from tests.acceptance.roads import LEGACY, Road, SandboxHub, connect, error_of, read_by_a_person
 from tests.acceptance.terminal import at_a_terminal
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +30,7 @@ class SilentPerson:
     async def __call__(self, _context: Any, _question: Any) -> ElicitResult:
         self.asked.set()
         if self.word is not None:
+            await read_by_a_person()
             return self.word
         try:
             await anyio.sleep_forever()

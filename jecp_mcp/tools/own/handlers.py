@@ -182,7 +182,7 @@ class OwnTools:
             LedgerError: the ledger cannot be read.
         """
         row = await self._row(call_id, caller)
-        end = None if row is None else await self._deps.calls.resolve(call_id)
+        end = None if row is None else await self._deps.calls.resolve(call_id, caller.patience)
         if row is None or end is None:
             raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
         action = self._deps.registry.find(row.offer)

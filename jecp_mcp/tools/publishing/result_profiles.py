@@ -7,6 +7,7 @@ in which of these reach the model. A profile decides only how an answer is laid 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,7 @@ class ResultProfile:
         keeps_files: whether files inside a result stay out of the prompt, or enter it as files.
         follows_links: whether a block that links to a resource does no harm.
         bounded: whether a message has a largest size.
+        answer_seconds: after how long a call must be answered, if by no more than its id: before the client gives up.
     """
 
     structured: bool = False
@@ -28,12 +30,13 @@ class ResultProfile:
     keeps_files: bool = False
     follows_links: bool = True
     bounded: bool = True
+    answer_seconds: float = 50.0
 
 
 UNKNOWN: Final = ResultProfile()
 """For a client that does not say what it is, or is not known: the text is whole, and no file is in it."""
 
-TERMINAL: Final = ResultProfile(structured=True, bounded=False)
+TERMINAL: Final = ResultProfile(structured=True, bounded=False, answer_seconds=math.inf)
 """The command line, which prints what is structured."""
 
 CLIENTS: Final = (
@@ -43,14 +46,18 @@ CLIENTS: Final = (
     ("visual studio code", ResultProfile(structured=True, keeps_files=True)),
     ("inspector-client", ResultProfile(keeps_files=True)),
     ("mcp-inspector", ResultProfile(keeps_files=True)),
+    ("conformance", ResultProfile(keeps_files=True)),
+    # Gives up after half a minute.
+    ("@librechat", ResultProfile(answer_seconds=25.0)),
 )
 """How the names begin that clients give themselves in ``clientInfo``."""
 
 NAMELESS: Final = "mcp"
 """What the Python SDK calls a client that has no name of its own, as those of most agent frameworks have none."""
 
-FRAMEWORK: Final = ResultProfile(follows_links=False)
-"""Some send a link to a model's API as the address of an image or a file, which refuses the whole request."""
+FRAMEWORK: Final = ResultProfile(follows_links=False, answer_seconds=4.0)
+"""Some send a link to a model's API as the address of an image or a file, which refuses the whole request. Some give up
+after five seconds, and then call again."""
 
 
 def result_profile(client: str) -> ResultProfile:

@@ -28,7 +28,7 @@ from mcp import Client, StdioServerParameters
 from jecp_mcp.cli.hub_record import HubRecord
 from jecp_mcp.cli.main import _run
 from jecp_mcp.settings import Settings
-from tests.acceptance.roads import SandboxHub, output_of, running, sandbox
+from tests.acceptance.roads import PATIENT, SandboxHub, output_of, running, sandbox
 from tests.hub_users import ended, hub_pid
 
 NOWHERE = "http://127.0.0.1:9"
@@ -42,7 +42,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxHub]:
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("JECP_")}
-    return kept | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)} | more
+    places = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    return kept | places | PATIENT | more
 
 
 def command(tmp_path: Path, *arguments: str, env: dict[str, str] | None = None, text: str = "") -> Any:

@@ -14,6 +14,7 @@ from jecp_mcp.tools.approval_form import FIELD
 from tests.acceptance.errors.mechanical import BILLING, Asked, Ended
 from tests.acceptance.errors.seats import Person
 from tests.acceptance.errors.world import PRICE, TALLY, World, tally
+from tests.acceptance.roads import read_by_a_person
 
 Play = Callable[[World], Awaitable[None]]
 
@@ -34,6 +35,8 @@ def says(action: Any, typed: str | None = None) -> Person:
     """A person who always answers the same."""
 
     async def answer(_context: Any, _asked: Any) -> ElicitResult:
+        if action == "decline":
+            await read_by_a_person()
         return ElicitResult(action=action, content=None if typed is None else {FIELD: typed})
 
     return answer

@@ -25,6 +25,7 @@ NODE = (
     "@modelcontextprotocol/sdk@1.32.2",
     "@modelcontextprotocol/client@2.4.0",
     "@modelcontextprotocol/inspector@2.12.0",
+    "@modelcontextprotocol/conformance@0.2.0-alpha.12",
     "@x402/core@2.27.0",
     "@x402/evm@2.27.0",
     "@x402/express@2.27.0",

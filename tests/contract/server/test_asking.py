@@ -18,6 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
 from jecp_mcp.tools.approval_form import FIELD, MOST_SHOWN, TOO_LONG
+from tests.acceptance.roads import read_by_a_person
 from tests.daily import mostly_slow
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +41,9 @@ def accepting(content: dict[str, Any] | None) -> Answer:
 
 
 def saying(action: Any) -> Answer:
-    async def answer(_asked: Any) -> ElicitResult:
+    async def answer(asked: Any) -> ElicitResult:
+        if action == "decline" and not hasattr(asked, "url"):
+            await read_by_a_person()
         return ElicitResult(action=action)
 
     return answer
@@ -182,8 +185,13 @@ async def test_a_person_who_cannot_be_shown_all_arguments_is_not_asked(at: Host,
     assert (said["bought"], len(at.asked)) == (before, asked)
 
 
+async def declining_at_once(_asked: Any) -> ElicitResult:
+    return ElicitResult(action="decline")
+
+
 NO: dict[str, tuple[Answer, str]] = {
     "declines": (saying("decline"), "declined"),
+    "declines by itself": (declining_at_once, "cancelled"),
     "cancels": (saying("cancel"), "cancelled"),
     "accepts without a word": (saying("accept"), "cancelled"),
     "accepts an empty form": (accepting({}), "cancelled"),
@@ -221,6 +229,7 @@ async def test_two_questions_in_one_call_are_both_needed(at: Host) -> None:
 
     async def yes_then_no(asked: Any) -> ElicitResult:
         if "It is new." in asked.message:
+            await read_by_a_person()
             return ElicitResult(action="decline")
         return await typing_the_amount(asked)
 
@@ -314,6 +323,7 @@ async def test_a_refusal_cannot_be_answered_again(modern: Host) -> None:
     before = await modern.bought()
     key, state = await question(modern)
     no = ElicitResult(action="decline")
+    await read_by_a_person()
     assert isinstance(await modern.raw(input_responses={key: no}, request_state=state), CallToolResult)
     assert isinstance(await modern.raw(input_responses={key: YES}, request_state=state), InputRequiredResult)
     assert await modern.bought() == before

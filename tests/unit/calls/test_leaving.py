@@ -6,18 +6,22 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
+from jecp_mcp.calls import codes
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.runs import Run
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.grants import GrantKind, GrantState
+from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.base import StoredRequest
+from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest
 from jecp_mcp.settings import MandateSettings
-from tests.unit.calls.test_pipeline import ACTION, always_charged, buying, charged, lost, opened
+from tests.rails import alone
+from tests.unit.calls.test_pipeline import ACTION, ScriptedRail, always_charged, buying, charged, lost, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -91,3 +95,61 @@ async def test_what_holds_money_without_a_proven_end_is_listed_and_nothing_else(
     async with opened(tmp_path, one_is_lost) as (calls, _rail, _ledger):
         ends = [await calls.pay(buying(x=number), Caller(LOCAL)) for number in (1, 2, 3)]
         assert [row.call_id for row in await calls.reader(LOCAL).holding(limit=9)] == [ends[1].call_id]
+
+
+class Listener:
+    """A host that hears of progress."""
+
+    def __init__(self) -> None:
+        self.heard = list[str | None]()
+
+    async def report(self, done: float, total: float | None, message: str | None) -> None:
+        self.heard.append(message)
+
+
+async def test_a_call_that_outlasts_its_hosts_patience_is_answered_by_its_id_and_bought_once(tmp_path: Path) -> None:
+    go_on, host = anyio.Event(), Listener()
+
+    class Slow(ScriptedRail):
+        async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+            self.sent.append(call.request)
+            await go_on.wait()
+            assert progress is not None
+            await progress.report(1, 1, "done")
+            return charged(call.request)
+
+    rail = Slow(always_charged)
+    async with opened(tmp_path, always_charged) as (calls, _, ledger):
+        calls._orders._rails = alone(rail)
+        first = await calls.pay(buying(), Caller(LOCAL, progress=host, patience=0))
+        again = await calls.pay(buying(), Caller(LOCAL, patience=0))
+        asked = await calls.resolve(first.call_id or "", 0)
+        for end in (first, again, asked):
+            assert end is not None
+            assert end.refusal is not None
+            assert (end.call_id, end.charge) == (rail.sent[0].call_id, Charge.UNKNOWN)
+            assert end.refusal.code == codes.CALL_IN_PROGRESS
+        go_on.set()
+        while (row := await ledger.row(first.call_id or "")) is None or row.state is not State.SETTLED:
+            await anyio.lowlevel.checkpoint()
+        late = await calls.pay(buying(), Caller(LOCAL, patience=0))
+    assert (late.call_id, late.charge, late.answer is not None) == (first.call_id, Charge.YES, True)
+    assert (len(rail.sent), host.heard) == (1, [])
+
+
+async def test_nobody_is_answered_before_there_is_an_id_under_which_the_call_is_found(tmp_path: Path) -> None:
+    person, mandate = Thinker(), MandateSettings(daily_usdc="0.15", raise_limits_in_host=True)
+    async with opened(tmp_path, always_charged, mandate=mandate) as (calls, rail, _ledger):
+        calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL, patience=0)))
+        ends = list[CallEnd]()
+
+        async def host() -> None:
+            ends.append(await calls.pay(buying(n=2), Caller(LOCAL, asker=person, patience=0)))
+
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(host)
+            await person.asked.wait()
+            await anyio.wait_all_tasks_blocked()
+            assert ends == []
+            hosts.cancel_scope.cancel()
+    assert (ends, len(rail.sent)) == ([], 1)
