@@ -75,5 +75,7 @@ def _environment() -> dict[str, str]:
     return kept | {
         "JECP_MCP_MANDATE__PER_CALL_USDC": PER_CALL,
         "JECP_MCP_MANDATE__DAILY_USDC": PER_DAY,
+        # The demo waits for each answer itself, also on a machine that is busy.
+        "JECP_MCP_SERVER__ANSWER_SECONDS": "600",
         "JECP_MCP_CONFIG": os.devnull,
     }
