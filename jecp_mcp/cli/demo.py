@@ -1,4 +1,4 @@
-"""``jecp-mcp demo``: a real MCP client, the real server and a sandbox Hub, each a process, telling the whole story."""
+"""``jecp-mcp demo``: a real MCP client, the real server and a sandbox, each a process, telling the whole story."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 import click
@@ -15,9 +14,6 @@ import click
 from jecp_mcp import extras
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.saved_files import check_folder
-
-if TYPE_CHECKING:
-    from jecp_mcp.cli.hub_record import SandboxHub
 
 PER_CALL, PER_DAY = "0.25", "2.00"
 
@@ -32,7 +28,7 @@ PER_CALL, PER_DAY = "0.25", "2.00"
     help="Where the bought files are saved.",
 )
 def command(output: Path) -> None:
-    """Watch the whole story on a Hub with test money: buying, refusals, recovery, and the books at the end."""
+    """Watch the whole story with test money, at a Hub and at a merchant: buying, refusals, recovery, and the books."""
     extras.SANDBOX.require()
     check_folder(output)
     begun = time.monotonic()
@@ -45,42 +41,43 @@ async def _play(folder: Path, output: Path) -> int:
     from mcp import Client, StdioServerParameters
     from mcp.client.stdio import stdio_client
 
+    from jecp_mcp.cli.demo_host import Host
     from jecp_mcp.cli.demo_log import DemoLog
-    from jecp_mcp.cli.demo_script import DemoScript, Host
+    from jecp_mcp.cli.demo_script import DemoScript
     from jecp_mcp.cli.hub_process import private_hub
-    from jecp_mcp.cli.hub_record import HubRecord
+    from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord
 
     state = folder / "state"
+    data = state / DATA_FILE
     with (folder / "log").open("w+", encoding="utf-8") as log:
         try:
-            async with private_hub(folder / "hub.sqlite") as hub:
+            async with private_hub(data) as hub:
                 server = StdioServerParameters(
                     command=sys.executable,
-                    args=["-m", "jecp_mcp", "serve", "--state-dir", str(state)],
-                    env=_environment(hub),
+                    args=["-m", "jecp_mcp", "serve", "--sandbox", "--state-dir", str(state)],
+                    env=_environment(),
                 )
                 async with Client(stdio_client(server, errlog=log)) as client:
                     demo_log = DemoLog()
-                    await DemoScript(Host(client), hub, demo_log, state, output, PER_CALL).run()
+                    await DemoScript(Host(client, demo_log), hub, demo_log, state, output, PER_CALL).run()
                     return demo_log.checks
         except BaseException:
             # What the two processes said is in a folder that is about to go.
             log.seek(0)
             sys.stderr.write(log.read())
-            hub_log = HubRecord(folder / "hub.sqlite").log
+            hub_log = HubRecord(data).log
             if hub_log.exists():
                 sys.stderr.write(hub_log.read_text(encoding="utf-8"))
             raise
 
 
-def _environment(hub: SandboxHub) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """What a host gives the server: this machine's own JECP settings stay out of the story."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("JECP_")}
     return kept | {
-        "JECP_BASE_URL": hub.url,
-        "JECP_AGENT_ID": hub.agent_id,
-        "JECP_API_KEY": hub.api_key,
         "JECP_MCP_MANDATE__PER_CALL_USDC": PER_CALL,
         "JECP_MCP_MANDATE__DAILY_USDC": PER_DAY,
+        # The demo waits for each answer itself, also on a machine that is busy.
+        "JECP_MCP_SERVER__ANSWER_SECONDS": "600",
         "JECP_MCP_CONFIG": os.devnull,
     }

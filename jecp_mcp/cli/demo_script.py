@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.cli import ledger
+from jecp_mcp.cli.demo_host import Host, billing
+from jecp_mcp.cli.demo_merchant import MerchantChapter
 from jecp_mcp.cli.hub_record import SandboxHub
 from jecp_mcp.cli.ledger_tasks import NotWritten
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.sandbox_client import SandboxClient
+from jecp_mcp.cli.sandbox_client import MerchantClient, SandboxClient
 from jecp_mcp.cli.saved_files import write_beside
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.codes import PER_CALL_LIMIT
+from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.settings import load_settings
 
 if TYPE_CHECKING:
-    from mcp import Client
-
     from jecp_mcp.cli.demo_log import DemoLog
 
 INVOICE: Final[Mapping[str, Any]] = {
@@ -65,30 +66,6 @@ ATTEMPTS: Final = 8
 """More attempts than the server makes for one call."""
 
 
-class Host:
-    """An MCP host with the official client."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def tools(self) -> dict[str, str]:
-        """Every published tool with its description."""
-        listed: dict[str, str] = {}
-        cursor = None
-        while True:
-            page = await self._client.list_tools(cursor=cursor)
-            listed |= {tool.name: tool.description or "" for tool in page.tools}
-            cursor = page.next_cursor
-            if cursor is None:
-                return listed
-
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Call a tool; returns the result as plain data, as it came over the wire."""
-        result = await self._client.call_tool(tool, dict(arguments))
-        shown: dict[str, Any] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return shown
-
-
 class DemoScript:
     """The steps, in order, each checked."""
 
@@ -99,8 +76,10 @@ class DemoScript:
         self._state = state
         self._output = output
         self._per_call = per_call
-        self._http = Http(hub.url)
+        assert hub.merchant is not None, "the demo's sandbox has a merchant"
+        self._http, self._shop, self._chain = Http(hub.url), Http(hub.merchant.url), Http(hub.merchant.chain)
         self._sandbox = SandboxClient(hub, self._http)
+        self._merchant = MerchantClient(hub.merchant, hub.control_key, self._shop, self._chain)
 
     async def run(self) -> None:
         """Tell it.
@@ -112,9 +91,10 @@ class DemoScript:
         """
         self._log.title(
             "The whole story",
-            f"A Hub with test money at {self._hub.url}; the server behind the official MCP client over stdio.",
+            f"A Hub with test money at {self._hub.url}, and a merchant at {self._merchant.url}; the server behind the "
+            "official MCP client over stdio.",
         )
-        async with self._http:
+        async with self._http, self._shop, self._chain:
             await self._catalog()
             await self._invoice()
             await self._csv()
@@ -123,13 +103,14 @@ class DemoScript:
             await self._unknown_tool()
             await self._empty_wallet()
             await self._lost_answer()
+            await MerchantChapter(self._host, self._merchant, self._log, TEXT, self._per_call).run()
             await self._books()
         self._log.end("Everything held.")
 
     async def _catalog(self) -> None:
         self._log.step("The Hub's live catalog, as tools")
         tools = await self._host.tools()
-        bought = {name: text for name, text in tools.items() if not name.startswith("jecp_")}
+        bought = {name: text for name, text in tools.items() if not name.startswith(("jecp_", "paid_http_"))}
         rows = [(name, text.splitlines()[0]) for name, text in sorted(bought.items())]
         self._log.table([("tool", "left"), ("first line of its description", "prose")], rows)
         self._log.check(bool(bought), f"{len(bought)} actions of the Hub are tools, beside {len(tools) - len(bought)}")
@@ -141,7 +122,7 @@ class DemoScript:
         self._log.step("Buy an invoice as PDF")
         tool = await self._find_tool("invoice pdf", "invoice")
         before = await self._total_charged()
-        result = await self._buy(tool, INVOICE)
+        result = await self._host.buy(tool, INVOICE)
         [kept] = result["structuredContent"]["files"]
         data = await self._read_file(kept["uri"])
         try:
@@ -150,7 +131,7 @@ class DemoScript:
             raise NotWritten(f"the invoice cannot be written to {self._output}: {exc.strerror}") from exc
         self._log.note(f"saved to {path} ({len(data)} bytes)")
         self._log.check(data.startswith(b"%PDF-"), "it is a PDF")
-        paid = Decimal(_billing(result)["amount_usdc"])
+        paid = Decimal(billing(result)["amount_usdc"])
         self._log.check(
             await self._total_charged() - before == paid > 0, f"the Hub charged the {paid} USDC of the receipt"
         )
@@ -158,27 +139,27 @@ class DemoScript:
     async def _csv(self) -> None:
         self._log.step("Have a CSV analysed")
         tool = await self._find_tool("csv columns statistics", "csv")
-        result = await self._buy(tool, {"csv": CSV})
+        result = await self._host.buy(tool, {"csv": CSV})
         text = json.dumps(result["structuredContent"])
         self._log.check("visitors" in text and "rain_days" in text, "the answer is about the columns that were sent")
 
     async def _search(self) -> None:
         self._log.step("Search for what else there is, and use the best match")
-        found = await self._call("jecp_search", {"query": "summary of a text", "limit": 5})
+        found = await self._host.ask("jecp_search", {"query": "summary of a text", "limit": 5})
         hits = found["structuredContent"]["results"]
         rows = [(hit["tool"], str(hit.get("price_usdc")), str(hit.get("summary", ""))[:60]) for hit in hits]
         self._log.table([("tool", "left"), ("USDC", "right"), ("what it does", "prose")], rows)
-        result = await self._buy("jecp_call", {"tool": hits[0]["tool"], "arguments": {"text": TEXT}})
+        result = await self._host.buy("jecp_call", {"tool": hits[0]["tool"], "arguments": {"text": TEXT}})
         first = str(next(iter(result["structuredContent"]["output"].values())))
         self._log.check(any(part in first for part in TEXT.split(". ")), "the summary is made of the text's sentences")
 
     async def _over_the_limit(self) -> None:
         self._log.step("A price over the limit")
-        found = await self._call("jecp_search", {"query": "report", "limit": 20})
+        found = await self._host.ask("jecp_search", {"query": "report", "limit": 20})
         dear = next(hit for hit in found["structuredContent"]["results"] if Decimal(hit["price_usdc"]) > 1)
         before = await self._total_charged()
         example = await self._example(dear["tool"])
-        error = await self._expect_refusal("jecp_call", {"tool": dear["tool"], "arguments": example})
+        error = await self._host.expect_refusal("jecp_call", {"tool": dear["tool"], "arguments": example})
         self._log.check(
             error["error"]["code"] == PER_CALL_LIMIT, f"{dear['price_usdc']} USDC is over the limit of a call"
         )
@@ -186,36 +167,36 @@ class DemoScript:
         step = error["next_action"]
         self._log.check(step.get("tool") in {None, "jecp_search"}, "the model is not coached to raise its own limit")
         if step["actor"] == "agent":
-            cheaper = (await self._follow(step))["structuredContent"]["results"]
+            cheaper = (await self._host.follow(step))["structuredContent"]["results"]
             within = all(Decimal(hit["price_usdc"]) <= Decimal(self._per_call) for hit in cheaper)
             self._log.check(within, f"what it is offered instead is within the limit: {len(cheaper)} actions")
 
     async def _unknown_tool(self) -> None:
         self._log.step("A name the model made up, recovered by following next_action")
-        error = await self._expect_refusal("text_statistic_counter", {})
+        error = await self._host.expect_refusal("text_statistic_counter", {})
         self._log.check(error["next_action"]["actor"] == "agent", "the agent can act itself")
-        found = await self._follow(error["next_action"])
+        found = await self._host.follow(error["next_action"])
         tool = found["structuredContent"]["results"][0]["tool"]
         self._log.check(bool(tool), f"the search that came with the error finds {tool}")
-        await self._buy(tool, await self._example(tool))
+        await self._host.buy(tool, await self._example(tool))
 
     async def _empty_wallet(self) -> None:
         self._log.step("An empty wallet, topped up by the human")
         await self._sandbox.empty_wallet()
         self._log.note("the wallet is emptied behind the scenes")
         tool = await self._find_tool("invoice pdf", "invoice")
-        error = await self._expect_refusal(tool, {**INVOICE, "number": "2026-118"})
+        error = await self._host.expect_refusal(tool, {**INVOICE, "number": "2026-118"})
         self._log.check(error["error"]["code"] == "INSUFFICIENT_BALANCE", "the Hub refuses, and the error says why")
         self._log.check(error["charged"] == "no", "nothing was charged")
         step = error["next_action"]
         if step["actor"] == "agent":
-            step = (await self._follow(step))["structuredContent"]["next_action"]
+            step = (await self._host.follow(step))["structuredContent"]["next_action"]
         self._log.check(step["actor"] == "human" and bool(step["url"]), "the human gets a payment link")
         self._log.note(f"the human opens {step['url']} and pays")
         await self._sandbox.pay(step["url"])
         books = await self._sandbox.books()
         self._log.check(Decimal(books["balance_usdc"]) > 0, f"the wallet holds {books['balance_usdc']} USDC")
-        await self._buy(tool, {**INVOICE, "number": "2026-118"})
+        await self._host.buy(tool, {**INVOICE, "number": "2026-118"})
 
     async def _lost_answer(self) -> None:
         self._log.step("A paid answer is lost on its way; the same call again")
@@ -224,83 +205,59 @@ class DemoScript:
         action = await self._action_of(tool)
         await self._sandbox.lose_answers(action, ATTEMPTS)
         self._log.note("the Hub will do the work, charge, and then lose the connection")
-        error = await self._expect_refusal(tool, arguments)
+        error = await self._host.expect_refusal(tool, arguments)
         self._log.check(error["charged"] == "unknown", "the error admits that it is not known whether it was charged")
         paid = await self._total_charged() - before
         self._log.check(paid > 0, f"the Hub did charge {paid} USDC")
         await self._sandbox.forget_faults()
-        result = await self._buy(tool, arguments, note="the same call again")
-        self._log.check(_billing(result).get("call_id") == error["call_id"], "the answer is that of the first call")
+        result = await self._host.buy(tool, arguments, note="the same call again")
+        self._log.check(billing(result).get("call_id") == error["call_id"], "the answer is that of the first call")
         self._log.check(await self._total_charged() - before == paid, "the Hub charged once")
 
     async def _books(self) -> None:
-        self._log.step("The books: ours, and the Hub's beside them")
+        self._log.step("The books: ours, and beside them the Hub's and the chain's")
         environ = {"JECP_MCP_CONFIG": "/dev/null", "JECP_BASE_URL": self._hub.url}
         given = Start(load_settings(environ=environ), self._state, None)
         ours = [row for row in await ledger.read(given) if row["charged_usdc"] != "0.00" or row["held_usdc"] != "0.00"]
         spent = (await self._host.call("jecp_wallet", {}))["structuredContent"]
         books = await self._sandbox.books()
-        theirs = {row["call_id"]: row for row in books["transactions"] if row["amount_micro"]}
+        theirs = {row["call_id"]: Decimal(row["amount_usdc"]) for row in books["transactions"] if row["amount_micro"]}
+        transfers = await self._merchant.transfers()
+        paid = {
+            row["call_id"]: Decimal(format_usdc(transfers.pop(row["transaction_id"])))
+            for row in ours
+            if row["transaction_id"] in transfers
+        }
+        self._log.check(not transfers, "every transfer on the chain is one of ours")
+        theirs |= paid
+        together = format_usdc(MicroUSDC(int(sum(theirs.values()) * 1_000_000)))
         rows = [
-            (row["tool"], row["state"], row["charged_usdc"], theirs.get(row["call_id"], {}).get("amount_usdc", "—"))
+            (row["tool"], row["state"], row["charged_usdc"], format(theirs.get(row["call_id"], "—")))
             for row in reversed(ours)
         ]
-        rows.append(("together", "", spent["charged_usdc"], books["charged_usdc"]))
-        self._log.table(
-            [("tool", "left"), ("state", "left"), ("our ledger", "right"), ("the Hub's books", "right")], rows
-        )
+        rows.append(("together", "", spent["charged_usdc"], together))
+        self._log.table([("tool", "left"), ("state", "left"), ("our ledger", "right"), ("their books", "right")], rows)
         for limit in spent["limits"]:
             self._log.note(f"{limit['limit']}: {limit['used_usdc']} of {limit['limit_usdc']} USDC used")
         self._log.check(
-            {row["call_id"]: Decimal(row["charged_usdc"]) for row in ours}
-            == {call_id: Decimal(row["amount_usdc"]) for call_id, row in theirs.items()},
+            {row["call_id"]: Decimal(row["charged_usdc"]) for row in ours} == theirs,
             "every call stands in both books with the same amount",
         )
         self._log.check(
-            Decimal(spent["charged_usdc"]) == Decimal(books["charged_usdc"]),
+            Decimal(spent["charged_usdc"]) == Decimal(books["charged_usdc"]) + sum(paid.values()),
             "the sums are equal to the micro-USDC",
         )
         self._log.check(Decimal(spent["held_usdc"]) == 0, "nothing is left held")
-
-    async def _call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        self._log.request(tool, arguments)
-        return await self._host.call(tool, arguments)
-
-    async def _buy(self, tool: str, arguments: Mapping[str, Any], note: str = "") -> dict[str, Any]:
-        if note:
-            self._log.note(note)
-        result = await self._call(tool, arguments)
-        *lines, output = result["content"][0]["text"].split("\n")
-        self._log.response(output)
-        self._log.check(not result.get("isError", False), "the call is answered")
-        for line in lines:
-            self._log.receipt(line)
-        return result
 
     async def _read_file(self, uri: str) -> bytes:
         """A bought file, piece by piece."""
         data, offset = b"", 0
         while True:
-            piece = (await self._call("jecp_file", {"uri": uri, "offset": offset}))["structuredContent"]
+            piece = (await self._host.ask("jecp_file", {"uri": uri, "offset": offset}))["structuredContent"]
             data += base64.b64decode(piece["base64"])
             if "next_offset" not in piece:
                 return data
             offset = piece["next_offset"]
-
-    async def _expect_refusal(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        result = await self._call(tool, arguments)
-        self._log.check(bool(result.get("isError")), "the call is refused")
-        error: dict[str, Any] = result["structuredContent"]
-        step = error["next_action"]
-        self._log.receipt(f"{error['error']['code']}: {error['error']['message']}")
-        self._log.receipt(f"charged: {error['charged']}; next_action: {step['type']} by the {step['actor']}")
-        return error
-
-    async def _follow(self, step: Mapping[str, Any]) -> dict[str, Any]:
-        """Do what a next_action says, knowing nothing else."""
-        result = await self._call(step["tool"], step["arguments"])
-        self._log.check(not result.get("isError", False), "the server accepts the call that came with the error")
-        return result
 
     async def _find_tool(self, query: str, part: str) -> str:
         found = await self._host.call("jecp_search", {"query": query})
@@ -318,10 +275,3 @@ class DemoScript:
 
     async def _total_charged(self) -> Decimal:
         return Decimal((await self._sandbox.books())["charged_usdc"])
-
-
-def _billing(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The receipt of a result, as programs read it."""
-    meta: Mapping[str, Any] = result["_meta"]
-    found: Mapping[str, Any] = next(value for key, value in meta.items() if key.endswith("/billing"))
-    return found

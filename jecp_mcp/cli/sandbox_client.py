@@ -1,4 +1,4 @@
-"""The demo's human: opens a sandbox Hub's checkout page and presses its button, and asks the sandbox for its books."""
+"""The demo's human at a sandbox: pays at the Hub's checkout, asks Hub and chain for their books, and breaks things."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlencode, urljoin
 
-from jecp_mcp.cli.hub_record import SandboxHub
+from jecp_mcp.cli.hub_record import SandboxHub, SandboxMerchant
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import ExchangeFailed, Http, HttpAnswer
+from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED, HUB_UNREACHABLE
 
 _ERROR = 400
@@ -47,15 +48,17 @@ class SandboxClient:
             PayeeError: there is no form, or the Hub did not take it.
         """
         page = _Form()
-        page.feed((await self._ask("GET", url)).body.decode())
+        page.feed((await _ask(self._http, "GET", url)).body.decode())
         if page.action is None:
             raise PayeeError(HUB_MISBEHAVED, "the checkout page has no form")
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        await self._ask("POST", urljoin(url, page.action), form, urlencode(page.fields).encode())
+        await _ask(self._http, "POST", urljoin(url, page.action), form, urlencode(page.fields).encode())
 
     async def books(self) -> dict[str, Any]:
         """The Hub's books about this agent."""
-        answer = await self._ask("GET", f"{self._hub.url}/sandbox/books?agent_id={self._hub.agent_id}", self._agent)
+        answer = await _ask(
+            self._http, "GET", f"{self._hub.url}/sandbox/books?agent_id={self._hub.agent_id}", self._agent
+        )
         books: dict[str, Any] = json.loads(answer.body)
         return books
 
@@ -71,19 +74,50 @@ class SandboxClient:
 
     async def forget_faults(self) -> None:
         """Let everything work again."""
-        await self._ask("DELETE", f"{self._hub.url}/sandbox/faults", self._agent)
+        await _ask(self._http, "DELETE", f"{self._hub.url}/sandbox/faults", self._agent)
 
     async def _post(self, path: str, body: dict[str, Any]) -> None:
         headers = {**self._agent, "Content-Type": "application/json"}
-        await self._ask("POST", self._hub.url + path, headers, json.dumps(body).encode())
+        await _ask(self._http, "POST", self._hub.url + path, headers, json.dumps(body).encode())
 
-    async def _ask(
-        self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None
-    ) -> HttpAnswer:
-        try:
-            answer = await self._http.exchange(method, url, headers=headers, body=body)
-        except ExchangeFailed as exc:
-            raise PayeeError(HUB_UNREACHABLE, f"{url}: {exc}") from exc
-        if answer.status >= _ERROR:
-            raise PayeeError(HUB_MISBEHAVED, f"{url} answered HTTP {answer.status}: {answer.body[:200].decode()}")
-        return answer
+
+class MerchantClient:
+    """What a test does at the sandbox's merchant and its chain beside the protocol."""
+
+    def __init__(self, merchant: SandboxMerchant, control_key: str, shop: Http, chain: Http) -> None:
+        """Speak to the merchant through `shop`, to the chain through `chain`."""
+        self.url = merchant.url
+        self._chain_url = merchant.chain
+        self._shop = shop
+        self._chain = chain
+        self._headers = {"X-Sandbox-Key": control_key, "Content-Type": "application/json"}
+
+    async def lose_answer(self, route: str) -> None:
+        """Let the next payment for a route be taken, and the connection break in the middle of the answer."""
+        await self._post("/sandbox/faults", {"mode": "cut", "route": route})
+
+    async def ask_for(self, route: str, price: MicroUSDC) -> None:
+        """Let a route cost something else from now on."""
+        await self._post("/sandbox/terms", {"route": route, "amount": str(price)})
+
+    async def transfers(self) -> dict[str, MicroUSDC]:
+        """What was paid on the chain, by transaction."""
+        books = json.loads((await _ask(self._chain, "GET", f"{self._chain_url}/sandbox/transfers")).body)
+        # The faucet's gifts have no authorization.
+        paid = (one for one in books["transfers"] if one["nonce"] and one["succeeded"])
+        return {one["hash"]: MicroUSDC(int(one["value"])) for one in paid}
+
+    async def _post(self, path: str, body: dict[str, Any]) -> None:
+        await _ask(self._shop, "POST", self.url + path, self._headers, json.dumps(body).encode())
+
+
+async def _ask(
+    http: Http, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None
+) -> HttpAnswer:
+    try:
+        answer = await http.exchange(method, url, headers=headers, body=body)
+    except ExchangeFailed as exc:
+        raise PayeeError(HUB_UNREACHABLE, f"{url}: {exc}") from exc
+    if answer.status >= _ERROR:
+        raise PayeeError(HUB_MISBEHAVED, f"{url} answered HTTP {answer.status}: {answer.body[:200].decode()}")
+    return answer

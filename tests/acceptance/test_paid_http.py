@@ -128,5 +128,7 @@ async def test_a_lost_answer_is_finished_with_one_transfer(road: Road, shop: Pai
         lost = error_of(await client.call_tool("paid_http_execute", arguments))
         assert (lost["error"]["code"], lost["charged"]) == ("PAYMENT_IN_DOUBT", "unknown")
         step = lost["next_action"]
-        assert output_of(await client.call_tool(step["tool"], step["arguments"]))["status"] == 200
+        found = await client.call_tool(step["tool"], step["arguments"])
+        assert output_of(found)["status"] == 200
+        assert f"Already paid $0.01 to {shop.url}" in "".join(getattr(one, "text", "") for one in found.content)
         assert shop.chain.paid_by(address) == [10_000]

@@ -26,6 +26,13 @@ NODE = (
     "@modelcontextprotocol/client@2.4.0",
     "@modelcontextprotocol/inspector@2.12.0",
     "@modelcontextprotocol/conformance@0.2.0-alpha.12",
+    "@x402/core@2.27.0",
+    "@x402/evm@2.27.0",
+    "@x402/express@2.27.0",
+    "@x402/fetch@2.27.0",
+    "express@5",
+    "viem@2.57.20",
+    "ethers@6.17.0",
 )
 
 SCRIPTS = HERE / "clients"
@@ -66,10 +73,10 @@ CLIENTS = [
 ]
 
 
-def node_folder() -> Path:
-    """Where Node and the TypeScript clients are, with all scripts of ours beside them."""
+def node_folder(*scripts: Path) -> Path:
+    """Where Node and what others made for it are, with all scripts of ours beside them, and these."""
     folder = _environment(NODE, _install_node)
-    for script in (*SCRIPTS.glob("*.mjs"), *HERE.glob("*.mjs")):
+    for script in (*SCRIPTS.glob("*.mjs"), *HERE.glob("*.mjs"), *scripts):
         there = folder / script.name
         if not there.exists() or there.read_bytes() != script.read_bytes():
             # Another worker may be running it.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,9 @@ from jecp_mcp import jsontext
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.payment import payment_json
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
+from tests.acceptance.foreign.installed import node_folder
 from tests.contract.x402.test_facilitator import REFUSALS, SIGNED, Asked
-from tests.lacking import lacking
+from tests.foreign_facilitator import SandboxChain, require
 from tests.x402_sandbox import PaidHttp, Payer, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
@@ -34,8 +33,7 @@ def served() -> Iterator[PaidHttp]:
 
 @pytest.fixture(autouse=True)
 def judges() -> None:
-    if any(find_spec(name) is None for name in ("x402", "x402conf", "eth_account")):
-        lacking("the extra 'judges' is not installed", "REQUIRE_JUDGES")
+    require()
 
 
 @pytest.fixture
@@ -126,55 +124,6 @@ async def test_a_foreign_merchants_client_has_payments_verified_and_settled(paye
         await client.aclose()
 
 
-class OurChain:
-    """What x402's facilitator asks of a chain, asked of the sandbox's node."""
-
-    def __init__(self, payer: Payer) -> None:
-        self._payer, self._chain = payer, payer.shop.chain
-
-    def get_addresses(self) -> list[str]:
-        return ["0x94943c204FF0A19c2C0BcF8378AaF75d11214f1B"]
-
-    def get_chain_id(self) -> int:
-        return int(self._chain.ask("eth_chainId"), 16)
-
-    def get_code(self, address: str) -> bytes:
-        return bytes.fromhex(self._chain.ask("eth_getCode", address, "latest")[2:])
-
-    def get_balance(self, _address: str, _token: str) -> int:
-        return self._payer.balance()
-
-    def verify_typed_data(
-        self, address: str, domain: Any, types: dict[str, Any], primary: str, message: dict[str, Any], signature: bytes
-    ) -> bool:
-        from eth_account import Account
-        from eth_account.messages import encode_typed_data
-
-        assert primary == "TransferWithAuthorization"
-        fields = {name: [{"name": each.name, "type": each.type} for each in found] for name, found in types.items()}
-        named = {
-            "name": domain.name,
-            "version": domain.version,
-            "chainId": domain.chain_id,
-            "verifyingContract": domain.verifying_contract,
-        }
-        signed = encode_typed_data(domain_data=named, message_types=fields, message_data=message)
-        try:
-            return Account.recover_message(signed, signature=signature).lower() == address.lower()
-        except Exception:  # noqa: BLE001  # whatever a library says of bytes that are no signature
-            return False
-
-    def read_contract(self, _address: str, _abi: Any, function: str, *args: Any) -> Any:
-        assert function == "transferWithAuthorization", function
-        used = self._chain.ask(
-            "eth_call",
-            {"to": SANDBOX_ASSET.address, "data": f"0xe94a0102{args[0][2:].lower():0>64}{args[5].hex()}"},
-            "latest",
-        )
-        if int(used, 16) or self._payer.balance() < args[2]:
-            raise RuntimeError("execution reverted")
-
-
 STRICTER = {"another scheme is asked for", "another name", "another version", "permit2", "no price"}
 """What ours refuses and theirs leaves to whoever asks it, or to a simulation on the chain."""
 FOREIGN_CHECKS = [name for name in REFUSALS if name not in STRICTER]
@@ -193,7 +142,7 @@ def test_a_foreign_facilitator_comes_to_the_same_verdict(payer: Payer, change: s
     elif change == "used":
         assert asked.post("/settle")["success"]
     judge = x402FacilitatorSync()
-    register_exact_evm_facilitator(judge, OurChain(payer), [SANDBOX_ASSET.network, "eip155:8453"])
+    register_exact_evm_facilitator(judge, SandboxChain(payer.shop), [SANDBOX_ASSET.network, "eip155:8453"])
     body = asked.body()
     ours = asked.post("/verify")
     try:
@@ -227,26 +176,16 @@ def test_the_facilitator_conforms(shop: PaidHttp) -> None:
     assert not failed, failed
 
 
-PACKAGES = ("@x402/fetch@2.27.0", "@x402/evm@2.27.0", "@x402/core@2.27.0", "viem@2")
-
-
-def test_the_typescript_client_buys(shop: PaidHttp, tmp_path: Path) -> None:
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("npm is not installed, so there is no TypeScript client to try")
-    (tmp_path / "package.json").write_text('{"name": "foreign", "private": true, "type": "module"}')
-    install = [npm, "install", "--no-audit", "--no-fund", "--loglevel", "error", *PACKAGES]
-    done = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
-    if done.returncode:
-        pytest.skip(f"the TypeScript client cannot be installed: {done.stderr[-300:]}")
-    shutil.copy(Path(__file__).with_name("buy.mjs"), tmp_path)
+def test_the_typescript_client_buys(shop: PaidHttp) -> None:
+    folder = node_folder(Path(__file__).with_name("buy.mjs"))
     key = secrets.token_bytes(32)
     shop.http.post(shop.where["faucet"], json={"address": PrivateKey(key).address}).raise_for_status()
     sold = {"/offers/v2": "GET", "/offers/both": "GET", "/offers/solana-first": "GET", "/abstract": "POST"}
     asked = [part for path, method in sold.items() for part in (method, f"{shop.url}{path}")]
+    node = str(folder / "node_modules" / ".bin" / "node")
     ran = subprocess.run(
         [node, "buy.mjs", f"0x{key.hex()}", str(shop.where["facilitator"]), *asked],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-2_000:]
     found = json.loads(ran.stdout)

@@ -1,14 +1,14 @@
-"""A process that buys from the sandbox's merchant, and may kill itself on the way.
+"""A process that buys from the sandbox's merchant, or finishes what another left, until it kills itself at a point.
 
-python -m tests.crash.calls.paid_http_worker FOLDER WHERE SECRET AHEAD POINT TASK [ARGUMENT]
+Its points are those of the ledger (see `tests.crash.mandate.dying`), every event of the HTTP library's trace, the
+signing, and the moments before and after a conclusion is queued.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
+import logging
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,99 +16,86 @@ from typing import Any
 import anyio
 
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.calls.prepared import PreparedCall
 from jecp_mcp.cli import assembly
 from jecp_mcp.cli.assembly import build
 from jecp_mcp.cli.options import Start
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.http_gate import HttpGate
-from jecp_mcp.mandate.stored_ledger import StoredLedger
-from jecp_mcp.rails.door import Door
-from jecp_mcp.rails.x402.rail import X402Rail
+from jecp_mcp.rails.x402 import opening
 from jecp_mcp.settings.wallet_key import WalletKey
+from jecp_mcp.tools.own import paid_http
+from jecp_mcp.wire.x402.secp256k1 import PrivateKey
+from tests.crash.calls.paying import lay
+from tests.crash.mandate.dying import Fuse
 from tests.paid_http_house import TurnedClock, sandbox_settings
 
-POINTS = ("none", "quoted", "prepared", "at the door", "after the door", "answered", "concluded")
+IMPORTED = (opening, paid_http, PrivateKey(b"\x01" * 32).address)
+"""What a server imports when it first pays, here before a process is forked from this one."""
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+@dataclass(frozen=True)
+class Life:
+    """What a process is to do, as which wallet.
+
+    Attributes:
+        url, rpc: the merchant's, and the chain's nodes.
+        ahead: how far the chain's time is before the machine's, in seconds.
+        timeout_seconds: how long an answer is waited for.
+        prepared_id: what is executed, by `callers` at once; ``""`` to finish what is open instead.
+        last: the point to die at, by number or name; 0 to live.
+    """
+
+    folder: Path
+    secret: bytes
+    url: str
+    rpc: list[str]
+    ahead: int
+    timeout_seconds: float
+    prepared_id: str
+    callers: int
+    last: int | str
 
 
-def kill_at(point: str) -> None:
-    """Put the end of this process where a payment is on its way."""
-    quote, exchange, opened = X402Rail.quote, HttpGate.exchange, Door.open
-    send, conclude, quote_at = X402Rail._send, StoredLedger.conclude, PreparedCall.quote_at
+def live(life: Life, tell: Connection) -> None:
+    """Do it; says ``("died", point)``, or ``("passed", points)`` and ``("heard", [result])``."""
+    logging.disable(logging.CRITICAL)
+    fuse = Fuse(life.last, tell)
+    fuse.lay()
+    lay(fuse)
+    sign = PrivateKey.sign
 
-    async def quoting(self: Any, *given: Any) -> Any:
-        found = await quote(self, *given)
-        if point == "quoted":
-            die()
-        return found
+    def signing(self: PrivateKey, digest: bytes) -> bytes:
+        fuse.passing("before the signature")
+        signed = sign(self, digest)
+        fuse.passing("after the signature")
+        return signed
 
-    def finding(self: Any, *given: Any) -> Any:
-        found = quote_at(self, *given)
-        if point == "quoted":
-            die()
-        return found
-
-    async def sending(self: Any, *given: Any, **more: Any) -> Any:
-        if point == "prepared":
-            die()
-        return await send(self, *given, **more)
-
-    async def opening(self: Any) -> None:
-        if point == "at the door":
-            die()
-        await opened(self)
-        if point == "after the door":
-            die()
-
-    async def exchanging(self: Any, method: str, place: Any, **more: Any) -> Any:
-        found = await exchange(self, method, place, **more)
-        if point == "answered" and more.get("before_sending") is not None:
-            die()
-        return found
-
-    def concluding(self: Any, *given: Any) -> Any:
-        if point == "concluded":
-            die()
-        return conclude(self, *given)
-
-    X402Rail.quote, X402Rail._send = quoting, sending  # type: ignore[method-assign]
-    Door.open, HttpGate.exchange = opening, exchanging  # type: ignore[method-assign]
-    StoredLedger.conclude, PreparedCall.quote_at = concluding, finding  # type: ignore[method-assign]
-
-
-async def main(folder: str, where: str, secret: str, ahead: str, point: str, task: str, argument: str = "") -> None:
-    shop = SimpleNamespace(**json.loads(where))
+    PrivateKey.sign = signing  # type: ignore[method-assign]
     clock = TurnedClock()
-    clock.ahead = int(ahead)
+    clock.ahead = life.ahead
     assembly.SystemClock = lambda: clock  # type: ignore[assignment, misc]
-    settings = sandbox_settings(shop, None, timeout_seconds=10)  # type: ignore[arg-type]
-    if point != "quoted" or task != "prepare":
-        kill_at(point)
-    async with build(
-        Start(settings, Path(folder), None, play_wallet=WalletKey(bytes.fromhex(secret), "test"))
-    ) as bridge:
-        caller = Caller(LOCAL)
-        if task == "prepare":
-            found = await bridge.dispatcher.call("paid_http_prepare", {"url": argument}, caller)
-            print(json.dumps(dict(found.structured or {})), flush=True)
-        elif task == "execute":
-            found = await bridge.dispatcher.call("paid_http_execute", {"prepared_id": argument}, caller)
-            made = dict(found.structured or {})
-            print(json.dumps(made.get("output", made)), flush=True)
-        else:
-            await bridge.calls.recover()
+    shop: Any = SimpleNamespace(url=life.url, rpc=life.rpc)
+    settings = sandbox_settings(shop, timeout_seconds=life.timeout_seconds)
+    heard: list[Any] = []
+
+    async def do() -> None:
+        start = Start(settings, life.folder, None, play_wallet=WalletKey(life.secret, "test"))
+        async with build(start) as bridge:
+            fuse.lit = True
+            if not life.prepared_id:
+                await bridge.calls.recover()
+
+            async def execute() -> None:
+                found = await bridge.dispatcher.call(
+                    "paid_http_execute", {"prepared_id": life.prepared_id}, Caller(LOCAL)
+                )
+                heard.append(dict(found.structured or {}))
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(life.callers if life.prepared_id else 0):
+                    tasks.start_soon(execute)
             await bridge.ledger.flush()
-            rows = [
-                {"state": row.state.value, "held": row.held, "charged": row.charged, "refunded": row.refunded}
-                for row in await bridge.ledger.rows()
-            ]
-            report = await bridge.ledger.audit()
-            print(json.dumps({"rows": rows, "findings": [str(one) for one in report.findings]}), flush=True)
+            fuse.lit = False
 
-
-if __name__ == "__main__":
-    anyio.run(main, *sys.argv[1:])
+    anyio.run(do)
+    tell.send(("passed", fuse.passed))
+    tell.send(("heard", heard))

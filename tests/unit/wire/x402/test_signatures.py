@@ -1,4 +1,4 @@
-"""Signatures and digests, byte for byte as eth-account 0.14 makes them (written down in signatures.json)."""
+"""Signatures and digests, byte for byte as eth-account 0.14, viem and ethers make them (written down beside)."""
 
 import json
 import pickle
@@ -12,8 +12,10 @@ from jecp_mcp.wire.x402.assets import ASSETS, SANDBOX_ASSET, Asset, find_asset, 
 from jecp_mcp.wire.x402.payment import Authorization
 from jecp_mcp.wire.x402.secp256k1 import ORDER, PrivateKey, keccak256, recover
 from jecp_mcp.wire.x402.typed_data import authorization_digest, domain_separator
+from tests.unit.wire.x402.javascript_vectors import FILE, payments, signed
 
 VECTORS = json.loads(Path(__file__).with_name("signatures.json").read_text(encoding="utf-8"))
+JAVASCRIPT = json.loads(FILE.read_text(encoding="utf-8"))["signed"]
 ALL = (*ASSETS, SANDBOX_ASSET)
 SECRET = b"\x01" * 32
 # What the contracts themselves answer to DOMAIN_SEPARATOR().
@@ -45,6 +47,24 @@ def test_a_signature_is_the_same_byte_for_byte(vector: dict[str, Any]) -> None:
     assert key.address == vector["from"]
     assert key.sign(digest).hex() == vector["signature"]
     assert recover(digest, bytes.fromhex(vector["signature"])) == key.address
+
+
+@pytest.mark.parametrize("library", ["viem", "ethers"])
+def test_what_javascript_signs_is_the_same_byte_for_byte(library: str) -> None:
+    assert [{name: one[name] for name in ("key", "domain", "message")} for one in JAVASCRIPT] == payments()
+    for vector in JAVASCRIPT:
+        asset = find_asset(ALL, f"eip155:{vector['domain']['chainId']}", vector["domain"]["verifyingContract"])
+        assert asset is not None
+        said = vector["message"]
+        digest = authorization_digest(asset, authorization(said | {"nonce": said["nonce"][2:]}))
+        assert f"0x{digest.hex()}" == vector[library]["digest"]
+        key = PrivateKey(bytes.fromhex(vector["key"][2:]))
+        assert f"0x{key.sign(digest).hex()}" == vector[library]["signature"]
+
+
+@pytest.mark.slow
+def test_javascript_signs_what_was_written_down() -> None:
+    assert signed() == JAVASCRIPT
 
 
 def test_every_token_of_the_table_has_a_vector_and_a_domain_of_its_own() -> None:
