@@ -32,7 +32,7 @@ _PREPARED_ID = {"type": "string", "minLength": 6, "maxLength": 64, "description"
 _USDC = {"type": "string", "maxLength": 20, "pattern": "^[^$]+$"}
 _LABEL = {"type": "string", "minLength": 1, "maxLength": 64, "description": "One more copy of an identical call."}
 # That it is open keeps clients that close every object, so that a model may name no more than is listed, from this one.
-_ARGUMENTS = {"type": "object", "additionalProperties": True, "description": "As the tool's input schema says."}
+_ARGUMENTS = {"type": "object", "additionalProperties": True, "description": "As its schema says."}
 
 OURS: Final = Leniency(empty=True, money=frozenset({"amount_usd", "max_price_usdc", "max_usdc"}))
 """What is read of the arguments of every own tool beyond what is read of a provider's."""
@@ -46,7 +46,7 @@ _CARDS: Final = (
             {
                 "tool": _TOOL,
                 "arguments": _ARGUMENTS,
-                "max_usdc": {**_USDC, "description": 'The most it may cost, such as "0.03"; lowers limits only.'},
+                "max_usdc": {**_USDC, "description": 'Most it may cost, such as "0.03"; only lowers limits.'},
                 "label": _LABEL,
             },
             "tool",
@@ -102,7 +102,7 @@ _CARDS: Final = (
         title="Refunds",
         description=(
             "Ask for a charged call's money back, with a reason a person will read. "
-            "Without call_id: the refunds so far and what became of them."
+            "Without call_id: the refunds so far."
         ),
         input_schema=_object(
             {
@@ -114,9 +114,7 @@ _CARDS: Final = (
     ToolCard(
         name="jecp_register",
         title="Register an agent",
-        description=(
-            "Make an agent account at the Hub, once, so that calls can be bought. Its key is stored here, never shown."
-        ),
+        description="Make an agent account at the Hub, once, to buy with. Its key is kept here, never shown.",
         input_schema=_object({"name": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Any name."}}),
     ),
     ToolCard(

@@ -73,7 +73,7 @@ async def test_the_first_words_of_a_description_say_what_stands_in_the_way(tmp_p
     assert words["docs_invoice_render"] == "Needs the user's approval"
     assert words["stats_rank"] == "Needs trust tier gold"
     assert words["text_summary_extract"] == "Costs 0.01 USDC per call"
-    assert "0.000001 USDC per input token; from 0.01, at most 0.25 USDC per call" in most["text_model_complete"]
+    assert "0.000001 USDC per input token; listed at 0.01, at most 0.25 USDC per call" in most["text_model_complete"]
 
 
 async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is_shown(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
     assert "at most 0.25 USDC" in row["price"]
     assert (row["blocked_by"], "blocked_by" in prepared) == (["APPROVAL_REQUIRED"], False)
     assert (prepared["at_most_usdc"], "at most 0.03 USDC" in prepared["price"]) == ("0.03", True)
-    assert f"Paid $0.02 to text (metered, {rate}; up to $0.03 was held)" in receipt(bought)
+    assert f"Paid 0.02 USDC to text (metered, {rate}; up to 0.03 USDC was held)" in receipt(bought)
     assert "copy 1 of the same call" in receipt(bought)
     assert (bought.structured or {})["receipt"]["copy"] == 1
 

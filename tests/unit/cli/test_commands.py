@@ -169,7 +169,7 @@ def test_the_wallet_shows_every_limit_and_the_sums(run: Any, state: Path, monkey
     assert [one["call_id"] for one in shown["open_holds"]] == ["call_second"]
     assert (shown["balance_usdc"], shown["ledger"]) == (None, str(state / "ledger.sqlite"))
     for_people = run("wallet")[1]
-    for words in ("not told yet", "daily_usdc", "1.90", "call_second", "in_doubt", str(state)):
+    for words in ("not known: the Hub tells it", "daily_usdc", "1.90", "call_second", "in_doubt", str(state)):
         assert words in for_people, words
 
 

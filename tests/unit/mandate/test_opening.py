@@ -94,7 +94,7 @@ async def test_a_ledger_from_before_the_first_release_is_refused_by_name(ledger:
     older = open_ledger(ledger.path)
     assert isinstance(older.fault, LedgerUnavailable)
     assert f"version {version}" in str(older.fault)
-    assert "move it away" in str(older.fault)
+    assert "was written before the first release of jecp-mcp" in str(older.fault)
     await older.close()
 
 

@@ -102,7 +102,7 @@ def in_facts(text: str) -> str:
 
 def in_the_ledger(text: str) -> str:
     given: Any = type("Given", (), {"ledger": Path("ledger.sqlite")})
-    call = {"created_at": "2026-11-26T00:00:00Z", "tool": text, "state": "settled", "held_usdc": "0.00"}
+    call = {"created_at": "2026-11-26T00:00:00Z", "tool": text, "state": "settled", "held_usdc": "0.00", "answer": "kept"}
     call |= {"charged_usdc": "0.05", "amount_unreadable": False, "transaction_id": text, "call_id": "c"}
     return seen(lambda: ledger._print([call], given))
 
@@ -152,14 +152,14 @@ def action_of(text: str) -> Offer:
 
 
 def as_a_tool(text: str) -> str:
-    made: Any = _publish("docs_pdf_make", action_of(text), None, None)
+    made: Any = _publish("docs_pdf_make", action_of(text), None, None, None)
     action = action_of(text)
     return _json([mcp_json.tool(made.card), describe(action), title_of(action)])
 
 
 def as_a_description(text: str) -> str:
-    made: Any = _publish("docs_pdf_make", action_of(text), None, None)
-    return _json(description(made, ToolRegistry(ToolSettings())))
+    made: Any = _publish("docs_pdf_make", action_of(text), None, None, None)
+    return _json(description(made, ToolRegistry(ToolSettings()), allowed={}, most=ZERO))
 
 
 def as_an_output(text: str) -> str:
@@ -178,7 +178,7 @@ def as_a_refusal(text: str) -> str:
 
 def as_a_status(text: str) -> str:
     row: Any = dict.fromkeys(CallRow.__dataclass_fields__)
-    row |= {"call_id": "c", "tool": "t", "state": State.SETTLED, "created_at": 0, "charged": ZERO, "held": ZERO}
+    row |= {"call_id": "c", "tool": "t", "state": State.SETTLED, "created_at": 0, "charged": ZERO, "held": ZERO, "quoted": ZERO}
     return _json(wallet.call_summary(CallRow(**(row | {"refunded": ZERO, "reference": text, "answered": True}))))
 
 
@@ -196,7 +196,7 @@ def as_a_file_name(text: str) -> str:
         store = ArtifactStore(Path(folder) / "kept", ArtifactSettings(), FixedClock())
         stored = store.put(b"x", text, text, None, LOCAL)
         (Path(folder) / "to").mkdir()
-        saved, _ = save([(text, b"")], Path(folder) / "to")
+        saved, _ = save([(text, text, b"")], Path(folder) / "to")
         assert [one.parent.name for one in saved] == ["to"]
         return _json([stored.name, stored.path.name, *(one.name for one in saved)])
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.domain.offers import Offer, Price
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.own.browse import description
 from jecp_mcp.tools.publishing import prompt_injection
@@ -101,7 +101,9 @@ def test_an_order_is_withheld_and_the_action_still_sold(text: str) -> None:
     registry = ToolRegistry(ToolSettings())
     registry.publish(catalog(made))
     (card,) = registry.cards
-    shown = [card.description, str(card.input_schema), str(description(registry.resolve(card.name), registry))]  # type: ignore[arg-type]
+    found = registry.resolve(card.name)
+    assert found is not None
+    shown = [card.description, str(card.input_schema), str(description(found, registry, allowed={}, most=ZERO))]
     assert not [one for one in shown if text in one]
     assert "withheld" in card.description
     assert "Costs 0.005 USDC" in card.description
@@ -116,7 +118,7 @@ def test_an_encoded_block_is_no_description_but_may_be_an_example() -> None:
     registry.publish(catalog(action(examples=({"input": {"image": block}},))))
     found = registry.resolve(registry.cards[0].name)
     assert found is not None
-    assert description(found, registry)["examples"] == [{"input": {"image": block}}]
+    assert description(found, registry, allowed={}, most=ZERO)["examples"] == [{"input": {"image": block}}]
 
 
 @pytest.mark.parametrize("text", DESCRIPTIONS)
