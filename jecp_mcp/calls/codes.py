@@ -44,7 +44,7 @@ ACCOUNT_NOT_HERE: Final = "ACCOUNT_NOT_HERE"
 """Another account sent the call, and only its server can ask. Charged: no, unknown. Next: operator."""
 
 PRICE_ABOVE_MAXIMUM: Final = "PRICE_ABOVE_MAXIMUM"
-"""The price is above what the agent itself gave as the most. Charged: no. Next: agent."""
+"""The price is above what the agent itself gave as the most. Charged: no. Next: agent, human."""
 
 APPROVAL_REQUIRED: Final = "APPROVAL_REQUIRED"
 """A person must approve the call, and did not do so in the host. Charged: no. Next: human."""

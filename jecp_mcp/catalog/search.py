@@ -211,8 +211,13 @@ class Index:
 
         return passes
 
-    def nearest(self, text: str, *, limit: int = _NEAREST) -> list[str]:
-        """The action keys that look most like `text`, a key or a tool name nearly right."""
+    def nearest(self, text: str, *, limit: int = _NEAREST, least: float = _NEAR) -> list[str]:
+        """The action keys that look most like `text`, a key or a tool name nearly right.
+
+        Args:
+            limit: how many to return.
+            least: how like it they must look, from 0 to 1.
+        """
         from difflib import SequenceMatcher
 
         sought = _squeezed(text[:_QUERY_LENGTH])
@@ -227,7 +232,7 @@ class Index:
             ratio = matcher.ratio()
             matcher.set_seq1(_squeezed(key.rpartition(":")[2]))
             own = matcher.ratio()
-            if max(ratio, own) >= _NEAR:
+            if max(ratio, own) >= least:
                 near.append((max(ratio, own * 0.95), key))
         return [key for _, key in sorted(near, key=lambda one: (-one[0], one[1]))[:limit]]
 
@@ -261,10 +266,10 @@ class Finder:
         """As `Index.search`."""
         return self._index().search(query, among, offset=offset, limit=limit, weak=weak)
 
-    def nearest(self, text: str, *, limit: int = _NEAREST) -> list[Offer]:
+    def nearest(self, text: str, *, limit: int = _NEAREST, least: float = _NEAR) -> list[Offer]:
         """As `Index.nearest`: the actions."""
         catalog = self._current()
-        found = (catalog.get(key) for key in self._index().nearest(text, limit=limit))
+        found = (catalog.get(key) for key in self._index().nearest(text, limit=limit, least=least))
         return [action for action in found if action is not None]
 
     async def prepare(self) -> None:

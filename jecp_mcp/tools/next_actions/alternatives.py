@@ -70,9 +70,9 @@ class Alternatives:
         ranked: list[tuple[tuple[bool, int, int, int], Offer]] = []
         for other in self._finder.search(" ".join(sorted(task)), limit=_CANDIDATES, weak=True).actions:
             # Rivals share words and inputs; what only shares words is another step with the same material.
-            alike = (_dice(task, _task(other)) + _dice(_inputs(action), _inputs(other))) / 2
+            alike = _likeness(action, other)
             tier = other.tier_rank
-            if other.key == action.key or alike < _LEAST_ALIKE or other.price.amount is None or _is_sunset(other):
+            if other.key == action.key or alike < _LEAST_ALIKE or other.price.amount is None or not _is_sold(other):
                 continue
             if other.payee == action.payee if highest_tier is None else tier > _rank(highest_tier):
                 continue
@@ -81,9 +81,17 @@ class Alternatives:
         return self._entries(other for _, other in sorted(ranked, key=lambda one: one[0]))
 
     def within(self, query: str, most: MicroUSDC, action: Offer | None = None) -> Sequence[Mapping[str, Any]]:
-        """What a search finds at no more than `most`, but for `action` itself."""
-        found = self._finder.search(query, Filter(max_price=most), limit=SHOWN * 2).actions
-        return self._entries(one for one in found if not _is_sunset(one) and (action is None or one.key != action.key))
+        """What does the same as `action` at no more than `most`, and what a search finds at that."""
+        among = Filter(max_price=most)
+        found = {one.key: one for one in self._finder.search(query, among, limit=SHOWN * 2).actions}
+        if action is not None:
+            # A search by the name of the one would miss rivals, who are told by what they do and take.
+            task = " ".join(sorted(_task(action)))
+            close = self._finder.search(task, among, limit=_CANDIDATES, weak=True).actions
+            rivals = {one.key: one for one in close if _likeness(action, one) >= _LEAST_ALIKE}
+            found = rivals | found
+            found.pop(action.key, None)
+        return self._entries(filter(_is_sold, found.values()))
 
     def by_name(self, texts: Iterable[str], action: Offer) -> Sequence[Mapping[str, Any]]:
         """The actions that `texts` mean, as keys or capability ids, but for `action` itself."""
@@ -126,6 +134,11 @@ def _inputs(action: Offer) -> frozenset[str]:
     return frozenset(properties) if isinstance(properties, Mapping) else frozenset()
 
 
+def _likeness(action: Offer, other: Offer) -> float:
+    """How much two actions do, and take, the same, from 0 to 1."""
+    return (_dice(_task(action), _task(other)) + _dice(_inputs(action), _inputs(other))) / 2
+
+
 def _dice(one: frozenset[str], other: frozenset[str]) -> float:
     """How much two sets have in common, from 0 to 1 (Dice's coefficient); half where both say nothing."""
     both = len(one) + len(other)
@@ -145,5 +158,5 @@ def _rank(tier: str) -> int:
     return TIERS.index(tier) if tier in TIERS else len(TIERS)
 
 
-def _is_sunset(action: Offer) -> bool:
-    return action.deprecation is not None and action.deprecation.status == "sunset"
+def _is_sold(action: Offer) -> bool:
+    return action.deprecation is None or action.deprecation.status != "sunset"

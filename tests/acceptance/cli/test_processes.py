@@ -459,8 +459,9 @@ def test_what_is_on_sale_is_listed_searched_described_and_completed(
     assert "invoice" in found[0]["tool"]
     people = here("search", "invoice pdf", env=env).stdout
     assert re.search(r"^inkwell_invoice_render +0\.05 +Make an invoice PDF", people, re.MULTILINE)
-    assert re.search(r"plumbline_report_compile .* per call limit$", people, re.MULTILINE)
-    assert "Nothing matches" in here("search", "zzzz qqqq", env=env).stdout
+    dear = here("search", "report", env=env).stdout
+    assert re.search(r"plumbline_report_compile .* per call limit$", dear, re.MULTILINE)
+    assert "No close match" in here("search", "zzzz qqqq", env=env).stdout
     assert [one["tool"] for one in json.loads(here("search", "pdf", "--max-price", "0.03", "--limit", "1", "--json", env=env).stdout)["results"]] == [
         "inkwell_convert_markdown-to-pdf"
     ]  # fmt: skip

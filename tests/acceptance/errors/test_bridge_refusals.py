@@ -46,7 +46,7 @@ NOTHING_LEFT = Step("", "nobody")
 
 # What is asked for: code, and then type, actor, tool.
 ASKED: dict[str, tuple[str, dict[str, Any], str, Step]] = {
-    "a price over the cap": ("bolt_shrine_write", EXAMPLE, "PER_CALL_LIMIT", Step("find_cheaper", "agent", "jecp_search")),
+    "a price over the cap": ("bolt_shrine_write", EXAMPLE, "PER_CALL_LIMIT", Step("find_cheaper", "agent", "jecp_describe")),
     "a price that needs a person": ("bolt_vault_seal", EXAMPLE, "APPROVAL_REQUIRED", Step("ask_human", "human")),
     "an action the operator denies": ("cold_storage_freeze", EXAMPLE, "DENIED_BY_POLICY", Step("ask_operator", "operator")),
     "an action without a price": ("bolt_yard_haul", EXAMPLE, "PRICE_UNKNOWN", Step("ask_operator", "operator")),
@@ -116,9 +116,11 @@ async def test_a_limit_that_refills_says_when_and_repeats_the_very_call(strict: 
 
 
 async def test_a_search_for_a_cheaper_action_finds_only_what_the_limit_allows(strict: Client) -> None:
-    found = output_of(await follow(strict, await strict.call_tool("bolt_shrine_write", EXAMPLE)))
-    assert found["results"]
-    assert all(Decimal(hit["price_usdc"]) <= Decimal("0.05") for hit in found["results"])
+    refused = await strict.call_tool("bolt_shrine_write", EXAMPLE)
+    others = error_of(refused)["next_action"]["alternatives"]
+    shown = output_of(await follow(strict, refused))
+    assert shown["tool"] == others[0]["tool"]
+    assert all(Decimal(one["price_usdc"]) <= Decimal("0.05") for one in (shown, *others))
 
 
 @pytest.mark.slow

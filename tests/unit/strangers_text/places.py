@@ -102,7 +102,13 @@ def in_facts(text: str) -> str:
 
 def in_the_ledger(text: str) -> str:
     given: Any = type("Given", (), {"ledger": Path("ledger.sqlite")})
-    call = {"created_at": "2026-11-26T00:00:00Z", "tool": text, "state": "settled", "held_usdc": "0.00", "answer": "kept"}
+    call = {
+        "created_at": "2026-11-26T00:00:00Z",
+        "tool": text,
+        "state": "settled",
+        "held_usdc": "0.00",
+        "answer": "kept",
+    }
     call |= {"charged_usdc": "0.05", "amount_unreadable": False, "transaction_id": text, "call_id": "c"}
     return seen(lambda: ledger._print([call], given))
 
@@ -178,7 +184,15 @@ def as_a_refusal(text: str) -> str:
 
 def as_a_status(text: str) -> str:
     row: Any = dict.fromkeys(CallRow.__dataclass_fields__)
-    row |= {"call_id": "c", "tool": "t", "state": State.SETTLED, "created_at": 0, "charged": ZERO, "held": ZERO, "quoted": ZERO}
+    row |= {
+        "call_id": "c",
+        "tool": "t",
+        "state": State.SETTLED,
+        "created_at": 0,
+        "charged": ZERO,
+        "held": ZERO,
+        "quoted": ZERO,
+    }
     return _json(wallet.call_summary(CallRow(**(row | {"refunded": ZERO, "reference": text, "answered": True}))))
 
 
