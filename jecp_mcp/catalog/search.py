@@ -47,6 +47,8 @@ _PROPERTIES: Final = 24
 _EXAMPLES: Final = 2
 _NEAREST: Final = 5
 _NEAR: Final = 0.45
+_NEARLY: Final = 0.8
+"""How like a query the name of an action is that was meant by it, from 0 to 1."""
 _CANDIDATES: Final = 60
 _POOL: Final = 200
 _WRONG_WAY: Final = 0.5
@@ -264,7 +266,12 @@ class Finder:
         self, query: str, among: Filter = EVERYTHING, *, offset: int = 0, limit: int = 10, weak: bool = False
     ) -> Page:
         """As `Index.search`."""
-        return self._index().search(query, among, offset=offset, limit=limit, weak=weak)
+        found = self._index().search(query, among, offset=offset, limit=limit, weak=weak)
+        if found.total or among != EVERYTHING:
+            return found
+        # A name that is nearly right has words that nothing has.
+        near = self.nearest(query, limit=limit, least=_NEARLY)
+        return Page([Hit(action, 0.0) for action in near], len(near))
 
     def nearest(self, text: str, *, limit: int = _NEAREST, least: float = _NEAR) -> list[Offer]:
         """As `Index.nearest`: the actions."""

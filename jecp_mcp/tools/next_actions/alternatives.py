@@ -99,6 +99,10 @@ class Alternatives:
         found = (self._registry.find(split_version(text)[0]) for text in texts)
         return self._entries(one for one in found if one is not None and one.key != action.key)
 
+    def finds(self, query: str) -> bool:
+        """Whether a search finds anything that can be bought."""
+        return bool(self._entries(self._finder.search(query, limit=_CANDIDATES).actions))
+
     def nearest(self, text: str, action: Offer | None = None) -> Sequence[Mapping[str, Any]]:
         """Actions whose names look most like `text`; those of `action`'s own capability come first."""
         found = self._finder.nearest(text, limit=SHOWN * 2)

@@ -103,6 +103,8 @@ def search(case: Case, hint: str | None = None) -> NextAction:
     if "jecp_search" not in case.context.own:
         return ask_operator(case)
     near = offers.nearest(_called_name(case), action_of(case)) if offers is not None and case.type in _BY_NAME else ()
+    if offers is not None and hint is None and not near and not offers.finds(_query(case)):
+        return next_action(case, "human", _NONE_LIKE_IT, type_="stop")
     return next_action(
         case,
         "agent",
@@ -248,6 +250,7 @@ def _query(case: Case) -> str:
 _BY_NAME: Final = frozenset({"discover", "see_manifest"})
 """The types that say that a name was wrong; whatever else sends the agent searching, names help nobody."""
 
+_NONE_LIKE_IT: Final = "Nothing like it is on sale here; searching again finds no more. Tell the user, and stop here."
 _FIND: Final = "Search the catalog, then call what fits."
 _SEARCH_HINTS: Final[Mapping[str, str]] = {
     "try_alternative_provider": "Search for another provider's action that does the same.",

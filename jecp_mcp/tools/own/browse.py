@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.catalog.rows import is_ending, is_withdrawn
-from jecp_mcp.catalog.search import EVERYTHING, Filter, Finder, Hit, Page
+from jecp_mcp.catalog.search import Filter, Finder
 from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal
@@ -41,8 +41,6 @@ _MAX_EFFECTS: Final = 8
 _MOST_ASIDE: Final = 3
 _MOST_NEEDED: Final = 8
 _NAME: Final = 40
-_NEARLY: Final = 0.8
-"""How like a query the name of an action is that was meant by it, from 0 to 1."""
 _TITLE: Final = 80
 _NO_MATCH: Final = (
     "No close match. Try other words; if those find none either, tell the user that it is not on sale here."
@@ -76,12 +74,7 @@ async def search(
     offset = arguments.get("offset", 0)
     await finder.prepare()
     among = Filter(namespace, tuple(arguments.get("tags", ())), most, withdrawn=arguments.get("withdrawn", False))
-    query = arguments.get("query", "")
-    found = finder.search(query, among, offset=offset, limit=limit)
-    if found.total == 0 and among == EVERYTHING:
-        # A name that is nearly right has words that nothing has.
-        near = finder.nearest(query, limit=limit, least=_NEARLY)
-        found = Page([Hit(action, 0.0) for action in near], len(near))
+    found = finder.search(arguments.get("query", ""), among, offset=offset, limit=limit)
     names = [(action, registry.name_of(action)) for action in found.actions]
     shown = [(action, name) for action, name in names if name is not None]
     entries: list[dict[str, Any]] = []

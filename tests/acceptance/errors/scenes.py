@@ -316,7 +316,7 @@ SCENES: dict[str, Scene] = {
     "the input is wrong": Scene("answered", ("fix_input",), 1, (TALLY, {"text": 7})),
     "the action is gone": Scene("answered", ("discover",), 1, "acme_leaving_count", sold=(tally("leaving"),), before=told("/sandbox/catalog", remove="acme/leaving")),
     "the action is sunset and has a successor": Scene("answered", ("use_successor",), 1, "acme_fading_count", sold=(tally("fading"),), before=sells(tally("fading", deprecation=GONE), tally("fading", version="2.0.0"))),
-    "the action cannot be published": Scene("nobody", ("discover",) * 3, 0, ("jecp_call", {"tool": "acme/odd:count", "arguments": {"text": "odd"}}), sold=(tally("odd", action={"input_schema": {"type": "array"}}),)),
+    "the action cannot be published": Scene("nobody", ("discover",) * 3, 0, ("jecp_call", {"tool": "acme/odd:count", "arguments": {"text": "odd"}}), sold=(tally("odd", action={"input_schema": {"type": "array"}}),), after=("nobody", ("discover",) * 3)),
     "the action is quarantined for what changed": Scene("answered", ("discover",), 1, "acme_rug_count", sold=(tally("rug"),), rare=True, before=pulled_from_under),
     # Who may.
     "the trust tier is too low": Scene("human", ("earn_trust",), 1, None, settings=limits(per_call_usdc="2.00"), before=too_high_a_tier, then=it_is_earned),
