@@ -103,12 +103,13 @@ def test_what_the_hub_itself_offers_comes_first(word: dict[str, Any]) -> None:
     assert said["source"] == "hub"
 
 
-def test_where_nothing_does_the_same_the_catalog_is_searched() -> None:
+def test_where_nothing_does_the_same_nobody_is_sent_to_search_for_it() -> None:
     lonely = replace(ACTION, capability="docs/seal", action="stamp", title="Stamp a seal")
     found = error_object(
         refused(Refusal("PROVIDER_ERROR", "No.")), context(offers=offers(), action=lonely, target="docs_seal_stamp")
     )
-    assert found["next_action"]["tool"] == "jecp_search"
+    assert (found["next_action"]["type"], found["next_action"]["actor"]) == ("stop", "human")
+    assert "tool" not in found["next_action"]
 
 
 def test_what_only_shares_the_material_does_not_do_the_same() -> None:
