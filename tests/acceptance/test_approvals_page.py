@@ -304,7 +304,7 @@ async def test_whoever_has_the_pin_lets_one_call_past_a_full_limit_and_no_more(h
             assert full["next_action"]["url"].startswith(f"{server.page}/")
             person.unlock(server.pin)
             assert "past a full limit" in person.text
-            assert "total_usdc is full" in person.text
+            assert "total_usdc of 0.05 USDC is full" in person.text
             person.press("Approve")
             assert not (await client.call_tool(INVOICE, wanted)).is_error
             assert error_of(await client.call_tool(INVOICE, wanted))["error"]["code"] == "LIMIT_REACHED"

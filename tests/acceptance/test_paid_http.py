@@ -130,5 +130,7 @@ async def test_a_lost_answer_is_finished_with_one_transfer(road: Road, shop: Pai
         step = lost["next_action"]
         found = await client.call_tool(step["tool"], step["arguments"])
         assert output_of(found)["status"] == 200
-        assert f"Already paid $0.01 to {shop.url}" in "".join(getattr(one, "text", "") for one in found.content)
+        assert f"Bought earlier, not bought again: paid 0.01 USDC to {shop.url}" in "".join(
+            getattr(one, "text", "") for one in found.content
+        )
         assert shop.chain.paid_by(address) == [10_000]
