@@ -95,9 +95,8 @@ def full_limit(case: Case) -> NextAction:
 
 def prepare_first(case: Case) -> NextAction:
     """A prepared call that nobody has: what was to be prepared is not known here."""
-    return next_action(
-        case, "agent", "Prepare the call again; this says how.", call=("jecp_describe", {"tool": "jecp_prepare"})
-    )
+    tool = "paid_http_prepare" if case.context.tool.startswith("paid_http_") else "jecp_prepare"
+    return next_action(case, "agent", "Prepare the call again; this says how.", call=("jecp_describe", {"tool": tool}))
 
 
 def prepare_anew(case: Case) -> NextAction:

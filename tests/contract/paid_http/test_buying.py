@@ -215,6 +215,7 @@ async def test_the_other_tools_know_these_calls_too(home: House) -> None:
 async def test_an_id_that_nobody_prepared_is_refused(home: House, tool: str) -> None:
     refused = await home.call(tool, prepared_id="prep_nobody")
     assert (refused["error"]["code"], refused["charged"]) == ("PREPARED_NOT_FOUND", "no")
+    assert refused["next_action"]["arguments"] == {"tool": "paid_http_prepare"}
 
 
 @pytest.mark.slow
