@@ -101,7 +101,7 @@ class Market:
             {"merchants": ["https://api.example.com"], "networks": ["eip155:8453"]}
         )
         gate: Any = self.gate
-        pays = Pays(Signer(b"\x07" * 32), KNOWN, ChainReader(gate, {}, 12), Recipients(folder / "recipients.json"))
+        pays = Pays(Signer(b"\x07" * 32), KNOWN, ChainReader(gate, {}, 12), Recipients(folder, self.clock))
         self.rail = X402Rail(gate, settings, pays, self.clock)
         self.ends: Counter[str] = Counter()
 
