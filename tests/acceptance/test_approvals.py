@@ -436,6 +436,7 @@ def paid(hub: SandboxHub) -> int:
     return len(hub.books()["transactions"])
 
 
+@pytest.mark.slow
 def test_over_the_connection_only_the_answer_to_the_open_question_counts_and_only_once(
     selling: SandboxHub, tmp_path: Path
 ) -> None:

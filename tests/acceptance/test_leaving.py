@@ -26,6 +26,7 @@ def wait_for_a_charge(hub: SandboxHub) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_an_answer_to_a_closed_connection_is_kept_for_the_repeat_and_not_bought_again(
     hub: SandboxHub, tmp_path: Path
 ) -> None:

@@ -126,6 +126,7 @@ async def test_a_rug_pull_is_not_sold_until_the_operator_approves_it(
     assert len(hub.books()["transactions"]) == paid + 1
 
 
+@pytest.mark.slow
 async def test_where_new_actions_need_approval_nothing_is_sold_before_it(hub: SandboxHub, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('[catalog]\ntolerate = ["price_down"]\n[tools]\nmode = "direct"\nmax_tools = 200\n')

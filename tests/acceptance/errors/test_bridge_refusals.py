@@ -143,6 +143,7 @@ async def test_without_an_account_the_agent_registers_and_then_buys(hub: Stage, 
         assert "jecp_register" not in await names(client)
 
 
+@pytest.mark.slow
 async def test_a_hub_that_is_away_was_sent_nothing_and_the_same_call_works_when_it_is_back(tmp_path: Path) -> None:
     port = free_port()
     with open_stage(port=port) as before:
@@ -190,6 +191,7 @@ LOST = {
 }
 
 
+@pytest.mark.slow
 async def test_a_lost_answer_stays_in_doubt_until_the_hub_proves_it_and_is_paid_once(tmp_path: Path) -> None:
     async def lose(client: Client, hub: Stage, kind: str) -> None:
         first = await client.call_tool(PLAIN, {"text": kind})

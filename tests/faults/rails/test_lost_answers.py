@@ -222,6 +222,7 @@ async def test_a_broken_stream_alone_proves_nothing(label: str) -> None:
     assert found.verdict is Verdict.IN_DOUBT
 
 
+@pytest.mark.slow
 async def test_a_pre_flight_answer_that_drips_does_not_get_a_streams_patience() -> None:
     async with raw_hub(drips) as hub, bench(hub.url, seconds=1.5) as parts:
         with anyio.fail_after(60):

@@ -43,6 +43,7 @@ def _steps(expression: Expression, text: str, most: int) -> int:
     return counter.search_all() if expression.searches else counter.match_whole()
 
 
+@pytest.mark.slow
 def test_every_expression_takes_linear_steps_for_any_text() -> None:
     found = expressions()
     assert len(found) > 40
