@@ -12,7 +12,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from tests.acceptance.roads import LEGACY, MODERN, SandboxHub
+from tests.acceptance.roads import LEGACY, MODERN, PATIENT, SandboxHub
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -34,7 +34,9 @@ async def test_a_model_lowers_what_a_call_may_cost_copies_it_and_knows_before(
         "JECP_MCP_MANDATE__APPROVE_ABOVE_USDC": "0.20",
         "JECP_MCP_MANDATE__DENY": '["text-stats*"]',
     }
-    command = StdioServerParameters(command=sys.executable, args=["-m", "jecp_mcp", "serve"], env={**os.environ, **env})
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "jecp_mcp", "serve"], env={**os.environ, **PATIENT, **env}
+    )
     with anyio.fail_after(120):
         async with Client(stdio_client(command), mode=era) as client:
 
