@@ -21,7 +21,7 @@ from jecp_mcp.errors import LedgerError, PayeeError, ToolFault
 from jecp_mcp.mandate.codes import DENIED_BY_POLICY, MANDATE_EXPIRED, PER_CALL_LIMIT, PRICE_UNKNOWN
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.settings.merchants import PAID_HTTP
-from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS
+from jecp_mcp.tools.codes import ALREADY_REGISTERED, INVALID_ARGUMENTS, TOOL_NOT_FOUND
 from jecp_mcp.tools.error_results import error_result
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.next_actions.case import Context
@@ -61,6 +61,10 @@ _AGAINST: Final = frozenset(
 )
 """What is refused before anything is sent, where more may stand in the way."""
 _OF_PURCHASES: Final = ("max_usdc", "label")
+_NO_PAID_HTTP: Final = (
+    "HTTP requests cannot be paid for here: that takes a merchant whom the operator lists, and a wallet's key. "
+    "Nothing was charged."
+)
 _PAYING: Final = frozenset({_CALL, _EXECUTE, PAID_HTTP_EXECUTE})
 
 _PROVIDER_FAILED: Final = frozenset(
@@ -196,6 +200,9 @@ class ToolDispatcher:
         if wanted == _REGISTER:
             # It is no tool any more, because nobody needs it any more.
             return Refusal(ALREADY_REGISTERED, REGISTERED, source="bridge")
+        if wanted in {PAID_HTTP_PREPARE, PAID_HTTP_EXECUTE, PAID_HTTP_RESULT}:
+            # It is one only where there is whom to pay, and what with.
+            return Refusal(TOOL_NOT_FOUND, _NO_PAID_HTTP, source="bridge")
         try:
             return await self._lookup.find(wanted)
         except ToolFault as exc:

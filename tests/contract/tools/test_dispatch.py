@@ -523,3 +523,15 @@ async def test_no_open_hold_is_an_empty_list_and_another_principals_is_not_liste
         assert told(await shop.dispatcher.call("jecp_wallet", {}, ME))["open_holds"] == []
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, Caller(Principal("somebody else")))
         assert told(await shop.dispatcher.call("jecp_wallet", {}, ME))["open_holds"] == []
+
+
+@pytest.mark.parametrize("tool", ["paid_http_prepare", "paid_http_execute", "paid_http_result"])
+async def test_a_request_is_not_paid_for_where_nobody_is_listed_and_that_is_said(tmp_path: Path, tool: str) -> None:
+    async with opened(tmp_path) as shop:
+        said = [await shop.dispatcher.call(tool, {}, ME)]
+        said.append(await shop.dispatcher.call("jecp_call", {"tool": tool, "arguments": {}}, ME))
+    for one in said:
+        assert one.structured is not None
+        assert one.structured["error"]["code"] == "TOOL_NOT_FOUND"
+        assert "a merchant whom the operator lists" in one.structured["error"]["message"]
+        assert one.structured["next_action"]["actor"] == "human"
