@@ -61,6 +61,7 @@ EVERY_WAY = pytest.mark.parametrize(
 
 
 @EVERY_WAY
+@pytest.mark.slow
 async def test_a_question_is_withdrawn_when_its_request_is_cancelled(
     hub: SandboxHub, tmp_path: Path, transport: str, settings: Mapping[str, str]
 ) -> None:

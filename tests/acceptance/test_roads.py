@@ -211,6 +211,7 @@ async def test_a_resource_nobody_stored_is_a_clear_protocol_error(seat: Seat) ->
         await seat.client.read_resource("jecp://artifact/../../etc/passwd")
 
 
+@pytest.mark.slow
 async def test_a_changed_catalog_is_announced_and_listed(seat: Seat) -> None:
     namespace = f"fresh-{seat.road}".replace("2025", "old").replace("2026", "new")
     manifest = {

@@ -97,6 +97,7 @@ async def test_a_provider_that_tells_no_tier_leaves_the_one_last_told(fresh: San
         assert (await wallet(client))["trust_tier"] == "silver"
 
 
+@pytest.mark.slow
 async def test_a_call_in_doubt_is_listed_as_a_hold_until_it_is_resolved(fresh: SandboxHub, tmp_path: Path) -> None:
     wallet_at(fresh, balance_usdc="3.00")
     async with connect(Road("stdio", MODERN), fresh, tmp_path) as client:

@@ -154,6 +154,7 @@ async def test_templates_are_listed_and_their_ids_completed(tmp_path: Path, era:
     assert (files, none) == ([kept.id], [])
 
 
+@pytest.mark.slow
 async def test_of_ten_thousand_actions_a_hundred_names_are_offered_and_the_list_stays_short(
     tmp_path: Path, era: str
 ) -> None:

@@ -217,6 +217,7 @@ DAILY = {"half a page", "a flood"}
 
 
 @pytest.mark.parametrize("label", mostly_slow(CATALOGS, DAILY))
+@pytest.mark.slow
 async def test_a_broken_catalog_leaves_the_server_answering(tmp_path: Path, hub: HostileHub, label: str) -> None:
     hub.catalog = CATALOGS[label]
     async with Client(parameters(hub, tmp_path), mode=LEGACY, read_timeout_seconds=60) as client:
