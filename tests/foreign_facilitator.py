@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from typing import Any
 
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from tests.lacking import lacking
+from tests.served import served
 from tests.x402_sandbox import PaidHttp
 
 
@@ -146,12 +146,5 @@ def serving_facilitator(shop: PaidHttp) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, name="foreign facilitator")
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(30)
+    with served(Handler) as url:
+        yield url

@@ -51,7 +51,7 @@ class PlainRail:
         until = UnixMs(now + WINDOW_MS)
         return StoredRequest(self.name, self.account, call_id, hold, repr(arguments).encode(), until)
 
-    def asked(self, payload: bytes) -> Mapping[str, Any] | None:
+    def arguments_of(self, payload: bytes) -> Mapping[str, Any] | None:
         return ast.literal_eval(payload.decode())
 
     def heard(self) -> float | None:

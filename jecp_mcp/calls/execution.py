@@ -264,7 +264,7 @@ def is_unfinished(row: CallRow) -> bool:
     return row.state is State.IN_DOUBT or (row.state is State.SENT and row.look_again_at is not None)
 
 
-def failed(known: CallEnd, fault: Exception) -> CallEnd:
+def failure_end(known: CallEnd, fault: Exception) -> CallEnd:
     """How a call ends that failed here, `known` to stand so far.
 
     It has an id from before anything of it can leave; until then, what the ledger or the request lacks is all there is.

@@ -22,7 +22,7 @@ from jecp_mcp.calls import codes, consent_refusals, refusals
 from jecp_mcp.calls.consent import Consents
 from jecp_mcp.calls.copies import Copies
 from jecp_mcp.calls.ends import refused, standing
-from jecp_mcp.calls.execution import Execution, failed, is_unfinished, may_turn
+from jecp_mcp.calls.execution import Execution, failure_end, is_unfinished, may_turn
 from jecp_mcp.calls.orders import Order, Orders, Wish
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.calls.prepared import Preparation, PreparedCall, new_grant, unusable
@@ -293,7 +293,7 @@ class Calls:
             run.end = await work(run)
         except Exception as exc:  # noqa: BLE001 - it is logged where it is no refusal
             # The task group carries every caller's purchase: one broken call must not cancel the others.
-            run.end = failed(run.end, exc)
+            run.end = failure_end(run.end, exc)
         finally:
             del self._running[identity]
             run.finish()

@@ -36,9 +36,9 @@ class Reader:
         row = await self._ledger.row(call_id)
         return row if row is not None and row.principal == self._principal else None
 
-    def asked(self, row: CallRow) -> Mapping[str, Any] | None:
+    def arguments_of(self, row: CallRow) -> Mapping[str, Any] | None:
         """What a call with its bodies was given; None where its request is not kept any more, or cannot be read."""
-        return self._rails.asked(row.rail, row.request)
+        return self._rails.arguments_of(row.rail, row.request)
 
     async def latest(self, *, limit: int) -> Sequence[CallRow]:
         """The latest calls, newest first, without their bodies."""
@@ -66,7 +66,7 @@ class Reader:
             meters = meters_for(self._policy.caps, names_of(*bought), self._principal, session)
         return await self._ledger.readings(meters, wait=wait)
 
-    async def numbered(self, end: CallEnd) -> CallEnd:
+    async def with_copy_number(self, end: CallEnd) -> CallEnd:
         """A call's end with the number of the copy that it is, where its label tells it from others."""
         if end.call_id is None:
             return end

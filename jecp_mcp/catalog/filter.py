@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from jecp_mcp.domain.offers import Offer
@@ -24,7 +24,6 @@ class CatalogFilter:
         self._most = settings.max_price_usdc
         self._highest_rank = highest_rank
         self._tests: Final[tuple[tuple[str, Callable[[Offer], bool]], ...]] = (
-            ("catalog.without", lambda action: not self.excluding(action)),
             ("catalog.namespaces", self._in_namespaces),
             ("catalog.tags", self._has_tag),
             ("catalog.only", self._among_only),
@@ -36,8 +35,14 @@ class CatalogFilter:
         """The patterns that leave an action out, whatever else is said of it."""
         return [pattern for pattern in self._without if matches(pattern, _ids(action))]
 
-    def leaving_out(self, action: Offer) -> str | None:
-        """The first setting that leaves an action out; None for what the operator wants to see."""
+    def leaving_out(self, action: Offer, excluding: Sequence[str]) -> str | None:
+        """The first setting that leaves an action out; None for what the operator wants to see.
+
+        Args:
+            excluding: what `excluding` gave for it.
+        """
+        if excluding:
+            return "catalog.without"
         return next((setting for setting, passes in self._tests if not passes(action)), None)
 
     def _in_namespaces(self, action: Offer) -> bool:

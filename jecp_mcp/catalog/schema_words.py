@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from jecp_mcp.jsontext import NOTHING
+
 _DEPTH: Final = 5
 _MEMBERS: Final = 24
 """The most members of one object or list that are looked at."""
@@ -24,12 +26,12 @@ _BESIDE: Final = ("items", "additionalProperties", "oneOf", "anyOf", "allOf", "p
 
 def schema_words(schema: Mapping[str, Any]) -> list[str]:
     """The names of a schema's fields, their descriptions, and the values they may take."""
-    return list(islice(_said(schema, _DEPTH), _MOST))
+    return list(islice(_words(schema), _MOST))
 
 
 def enum_words(schema: Mapping[str, Any]) -> list[str]:
     """The values among which a schema lets somebody choose, at any place in it."""
-    return list(islice(_choices(schema, _DEPTH), _MOST))
+    return list(islice((one for _, inner in _places(None, schema, _DEPTH) for one in _own_choices(inner)), _MOST))
 
 
 def example_words(example: object) -> list[str]:
@@ -37,26 +39,23 @@ def example_words(example: object) -> list[str]:
     return list(islice(_values(example, _DEPTH), _MOST))
 
 
-def _said(schema: object, depth: int) -> Iterator[str]:
-    if isinstance(schema, Mapping) and depth:
-        yield from _texts((schema.get("description"),))
-        yield from _own_choices(schema)
-        for key in _WITHIN:
-            for name, inner in _members(schema.get(key)):
-                yield name[:_LONGEST]
-                yield from _said(inner, depth - 1)
-        for inner in _parts(schema):
-            yield from _said(inner, depth - 1)
+def _words(schema: Mapping[str, Any]) -> Iterator[str]:
+    for name, inner in _places(None, schema, _DEPTH):
+        if name is not None:
+            yield name[:_LONGEST]
+        yield from _texts((inner.get("description"),))
+        yield from _own_choices(inner)
 
 
-def _choices(schema: object, depth: int) -> Iterator[str]:
-    if isinstance(schema, Mapping) and depth:
-        yield from _own_choices(schema)
-        for key in _WITHIN:
-            for _, inner in _members(schema.get(key)):
-                yield from _choices(inner, depth - 1)
-        for inner in _parts(schema):
-            yield from _choices(inner, depth - 1)
+def _places(name: str | None, schema: object, depth: int) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
+    """A schema and those within it, each with the name of the field that it is of; empty where it is none."""
+    inner = schema if isinstance(schema, Mapping) and depth else NOTHING
+    yield name, inner
+    for key in _WITHIN:
+        for field, one in _members(inner.get(key)):
+            yield from _places(field, one, depth - 1)
+    for one in _parts(inner):
+        yield from _places(None, one, depth - 1)
 
 
 def _own_choices(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -78,8 +77,7 @@ def _values(value: object, depth: int) -> Iterator[str]:
 
 def _parts(schema: Mapping[str, Any]) -> Iterator[object]:
     """The schemas beside a schema's fields: of a list's items, of either of several."""
-    for key in _BESIDE:
-        inner = schema.get(key)
+    for inner in filter(None, map(schema.get, _BESIDE)):
         yield from inner[:_MEMBERS] if isinstance(inner, list | tuple) else (inner,)
 
 

@@ -94,7 +94,7 @@ class OfferSource(Protocol):
         ...
 
     @property
-    def asked(self) -> bool:
+    def was_asked(self) -> bool:
         """Whether what `current` and `outage` say was found out by this process; False where it is only remembered."""
         ...
 
@@ -189,7 +189,7 @@ class AllOffers:
 
 def _is_worth_asking(source: OfferSource) -> bool:
     outage = source.outage
-    return not source.asked if outage is None else not outage.asks_to_wait
+    return not source.was_asked if outage is None else not outage.asks_to_wait
 
 
 async def _refresh(sources: Iterable[OfferSource]) -> None:

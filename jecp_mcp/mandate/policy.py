@@ -98,8 +98,13 @@ def objections(
 
     Args: as `authorise` has them.
     """
+    return _objections(policy, offer, tool, quote, now, _cap(policy, offer, tool, most_per_call))
+
+
+def _objections(
+    policy: Policy, offer: Offer, tool: str, quote: Quote, now: UnixMs, cap: PerCallCap
+) -> tuple[Refusal, ...]:
     found = [*_prohibitions(policy, offer, tool, now)]
-    cap = _cap(policy, offer, tool, most_per_call)
     if quote.kind is QuoteKind.UNKNOWN and policy.unknown_price is None:
         found.append(
             _refuse(
@@ -122,7 +127,10 @@ def objections(
 
 def bound(policy: Policy, offer: Offer, tool: str, quote: Quote, most_per_call: MicroUSDC) -> MicroUSDC:
     """The most that a call comes to which nothing is objected to, micro-USDC: what is held for it."""
-    cap = _cap(policy, offer, tool, most_per_call).limit
+    return _bound(policy, quote, _cap(policy, offer, tool, most_per_call).limit)
+
+
+def _bound(policy: Policy, quote: Quote, cap: MicroUSDC) -> MicroUSDC:
     if quote.kind is QuoteKind.UNKNOWN:
         return min(policy.unknown_price or ZERO, cap)
     return cap if quote.kind is QuoteKind.FROM else quote.amount
@@ -151,11 +159,12 @@ def authorise(
         session: the process session, for the caps that last as long as it does.
         most_per_call: the most that one call can cost by its rail, micro-USDC.
     """
-    against = objections(policy, offer, tool, quote, now=now, most_per_call=most_per_call)
+    cap = _cap(policy, offer, tool, most_per_call)
+    against = _objections(policy, offer, tool, quote, now, cap)
     if against:
         return against[0]
     meters = meters_for(policy.caps, names_of(offer, tool), principal, session)
-    return Permit(bound(policy, offer, tool, quote, most_per_call), meters)
+    return Permit(_bound(policy, quote, cap.limit), meters)
 
 
 def _prohibitions(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Iterator[Refusal]:

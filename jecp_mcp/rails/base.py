@@ -171,7 +171,7 @@ class Rail(Protocol):
         """
         ...
 
-    def asked(self, payload: bytes) -> Mapping[str, Any] | None:
+    def arguments_of(self, payload: bytes) -> Mapping[str, Any] | None:
         """What a call was given, read from its stored request, for whoever made it; None where it cannot be read."""
         ...
 

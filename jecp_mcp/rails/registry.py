@@ -80,10 +80,10 @@ class Rails:
         way = self._by_name.get(rail)
         return way.rail if way is not None and way.rail.serves(account) else None
 
-    def asked(self, rail: str, payload: bytes) -> Mapping[str, Any] | None:
+    def arguments_of(self, rail: str, payload: bytes) -> Mapping[str, Any] | None:
         """What a call was given, from its stored request; None where that cannot be read here (any more)."""
         way = self._by_name.get(rail)
-        return way.rail.asked(payload) if way is not None and payload else None
+        return way.rail.arguments_of(payload) if way is not None and payload else None
 
     def serves(self, rail: str, account: str) -> bool:
         """Whether this process can act for a rail and account."""

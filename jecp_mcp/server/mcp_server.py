@@ -214,7 +214,7 @@ class _Handlers:
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         """Run one tool call. Refusals are results with ``isError``, so that the model sees them."""
         asker, client = self._askers.of(ctx, params), client_name(ctx.session) or ""
-        knows_tasks = tasks.declared(ctx)
+        knows_tasks = tasks.knows_tasks(ctx)
         caller = Caller(
             LOCAL,
             progress=_ProgressNotices(ctx),
@@ -228,7 +228,7 @@ class _Handlers:
         if knows_tasks and made.goes_on is not None:
             row = await self._dispatcher.call_row(made.goes_on, caller)
             if row is not None:
-                return tasks.created(row)
+                return tasks.create_result(row)
         result = mcp_json.result(made, links=ctx.protocol_version >= mcp_json.LINKS_SINCE)
         return asker.question() or complete_result(ctx, result, cacheable=False)
 

@@ -49,13 +49,13 @@ class TaskParams(RequestParams):
     task_id: str = Field(max_length=200)
 
 
-def declared(ctx: Context) -> bool:
+def knows_tasks(ctx: Context) -> bool:
     """Whether the client that asks knows tasks, as its request or its session says."""
     capabilities = ctx.session.client_capabilities
     return is_modern(ctx) and EXTENSION in ((capabilities and capabilities.extensions) or {})
 
 
-def created(row: CallRow) -> dict[str, Any]:
+def create_result(row: CallRow) -> dict[str, Any]:
     """The answer to ``tools/call`` for a call that goes on."""
     return {"resultType": "task", **_task(row, "working", _IN_WORK)}
 
@@ -85,7 +85,7 @@ class Tasks:
         try:
             result = mcp_json.result(await self._dispatcher.outcome(row.call_id, self._caller))
         except (ToolFault, LedgerError) as exc:
-            raise _failed(exc) from exc
+            raise _protocol_error(exc) from exc
         return {"resultType": "complete", **_task(row, "completed"), "result": result}
 
     async def update(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class Tasks:
         return {"resultType": "complete"}
 
     async def _row(self, ctx: Context, params: TaskParams) -> CallRow:
-        if not declared(ctx):
+        if not knows_tasks(ctx):
             raise MCPError(
                 MISSING_REQUIRED_CLIENT_CAPABILITY,
                 f"the client has not declared the extension {EXTENSION}",
@@ -115,13 +115,13 @@ class Tasks:
         try:
             row = await self._dispatcher.call_row(params.task_id, self._caller)
         except LedgerError as exc:
-            raise _failed(exc) from exc
+            raise _protocol_error(exc) from exc
         if row is None:
             raise MCPError(INVALID_PARAMS, "there is no such task")
         return row
 
 
-def _failed(fault: ToolFault | LedgerError) -> MCPError:
+def _protocol_error(fault: ToolFault | LedgerError) -> MCPError:
     return MCPError(INTERNAL_ERROR, ledger_trouble(fault).message if isinstance(fault, LedgerError) else str(fault))
 
 

@@ -94,7 +94,7 @@ class TinyRail:
         payload = json.dumps({"id": call_id, "text": _text(arguments), "most": hold, "until": until}).encode()
         return StoredRequest(self.name, self.account, call_id, hold, payload, None, sent_first=False)
 
-    def asked(self, payload: bytes) -> Mapping[str, Any] | None:
+    def arguments_of(self, payload: bytes) -> Mapping[str, Any] | None:
         return {"text": json.loads(payload)["text"]}
 
     async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import anyio
 
@@ -16,6 +15,7 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.http import Http
 from jecp_mcp.rails.registry import Parts, Way
+from tests.served import served
 from tests.tiny_rail.payee import Payee
 from tests.tiny_rail.rail import TinyRail
 
@@ -39,7 +39,7 @@ class EchoSource:
     name = SOURCE
     current = Catalog("echo-1", Rows.of([ECHO]), (), UnixMs(1))
     outage = None
-    asked = True
+    was_asked = True
 
     def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
         return lambda: None
@@ -85,13 +85,5 @@ def listening(payee: Payee) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(Handler) as url:
+        yield url

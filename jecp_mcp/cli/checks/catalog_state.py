@@ -38,11 +38,11 @@ async def catalog_findings(given: Start, *, answers: bool) -> list[Finding]:
     kept = remembered_catalog(given)
     known = kept
     if answers and kept.fetched_at is None and given.settings.catalog.scope():
-        known = await _fetched(given)
+        known = await _fetch(given)
     return [*_settings_findings(given, known), *_file_findings(given.catalog, kept)]
 
 
-async def _fetched(given: Start) -> Catalog:
+async def _fetch(given: Start) -> Catalog:
     """The catalog as it is now, remembered nowhere; empty where it could not be had."""
     hub = given.settings.hub.base_url
     async with Http(hub) as http:

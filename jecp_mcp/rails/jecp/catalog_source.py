@@ -154,9 +154,9 @@ class CatalogSource:
         )
 
     @property
-    def asked(self) -> bool:
-        """As `OfferSource.asked`."""
-        return self._reachability.asked
+    def was_asked(self) -> bool:
+        """As `OfferSource.was_asked`."""
+        return self._reachability.was_asked
 
     def until_refresh(self) -> float:
         """Seconds until `keep_fresh` looks for news again; 0 while it does, and before it began."""
@@ -357,8 +357,9 @@ class CatalogSource:
         excluded: set[str] = set()
         left_out: dict[str, list[str]] = {}
         for action in page.actions:
-            excluded.update(self._filter.excluding(action))
-            setting = self._filter.leaving_out(action)
+            excluding = self._filter.excluding(action)
+            excluded.update(excluding)
+            setting = self._filter.leaving_out(action, excluding)
             if setting is None:
                 kept.append(action)
             else:

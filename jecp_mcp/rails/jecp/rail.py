@@ -113,7 +113,7 @@ class JecpRail:
         until = provable_until(now, guide.idempotency_window_seconds)
         return StoredRequest(self.name, self._client.account_id, call_id, hold, pack(payload), until)
 
-    def asked(self, payload: bytes) -> Mapping[str, Any] | None:
+    def arguments_of(self, payload: bytes) -> Mapping[str, Any] | None:
         """The ``input`` of the request."""
         try:
             body = jsontext.loads(unpack(payload).body, max_bytes=len(payload), max_marks=None)

@@ -27,7 +27,7 @@ class Reachability:
         self._known = False
         self.since = clock.now()
         self.fault: PayeeError | None = PayeeError(HUB_UNREACHABLE, _SILENT)
-        self.asked = False
+        self.was_asked = False
 
     def remember(self) -> None:
         """Take a catalog of an earlier run for an answer until the Hub is asked."""
@@ -35,21 +35,21 @@ class Reachability:
 
     def note_contact(self) -> None:
         """The Hub answers for its catalog, though all of it is not here yet."""
-        self.asked = True
+        self.was_asked = True
 
     def note_catalog(self) -> None:
         """The whole catalog is here."""
-        self._known, self.asked, self.fault = True, True, None
+        self._known, self.was_asked, self.fault = True, True, None
 
     def note_failure(self, fault: PayeeError) -> None:
         """Neither catalog nor answer could be had."""
         if self.fault is None:
             self.since = self._clock.now()
-        self.fault, self.asked = fault, True
+        self.fault, self.was_asked = fault, True
 
     def note_silence(self) -> None:
         """Whoever waited for the Hub's first answer waits no longer."""
-        if self.fault is None and not self.asked:
+        if self.fault is None and not self.was_asked:
             self.since = self._clock.now()
             self.fault = PayeeError(HUB_UNREACHABLE, _SILENT)
 
@@ -57,4 +57,4 @@ class Reachability:
         """The Hub answered a call: it is back, and what its catalog is now has to be asked."""
         if self.fault is not None and self.fault.code == HUB_UNREACHABLE:
             self.fault = None if self._known else self.fault
-            self.asked = False
+            self.was_asked = False

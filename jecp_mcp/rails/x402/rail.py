@@ -141,7 +141,7 @@ class X402Rail:
         until = None if self._pays.chain.reads(terms.network) else UnixMs(authorization.valid_before * 1000)
         return StoredRequest(self.name, quote.account, call_id, hold, payload.pack(), until)
 
-    def asked(self, payload: bytes) -> Mapping[str, Any] | None:
+    def arguments_of(self, payload: bytes) -> Mapping[str, Any] | None:
         """The request's method and address, without what may be secret: its query, its headers, its body."""
         try:
             request = Payload.unpack(payload)

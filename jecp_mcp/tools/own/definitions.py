@@ -34,6 +34,18 @@ _LABEL = {"type": "string", "minLength": 1, "maxLength": 64, "description": "One
 # That it is open keeps clients that close every object, so that a model may name no more than is listed, from this one.
 _ARGUMENTS = {"type": "object", "additionalProperties": True, "description": "As its schema says."}
 
+
+def _purchase(most: str) -> dict[str, Any]:
+    """What a call of an action takes; `most` describes the most that it may cost."""
+    properties = {
+        "tool": _TOOL,
+        "arguments": _ARGUMENTS,
+        "max_usdc": {**_USDC, "description": most},
+        "label": _LABEL,
+    }
+    return _object(properties, "tool", "arguments")
+
+
 OURS: Final = Leniency(empty=True, money=frozenset({"amount_usd", "max_price_usdc", "max_usdc"}))
 """What is read of the arguments of every own tool beyond what is read of a provider's."""
 
@@ -42,16 +54,7 @@ _CARDS: Final = (
         name="jecp_call",
         title="Buy a call",
         description="Buy one call of any action found with jecp_search. Costs its price; failed calls are free.",
-        input_schema=_object(
-            {
-                "tool": _TOOL,
-                "arguments": _ARGUMENTS,
-                "max_usdc": {**_USDC, "description": 'Most it may cost, such as "0.03"; only lowers limits.'},
-                "label": _LABEL,
-            },
-            "tool",
-            "arguments",
-        ),
+        input_schema=_purchase('Most it may cost, such as "0.03"; only lowers limits.'),
     ),
     ToolCard(
         name="jecp_describe",
@@ -86,16 +89,7 @@ _CARDS: Final = (
         name="jecp_prepare",
         title="Prepare a call",
         description="Free. Check a call and lock its price: limits, balance, issues. Then jecp_execute buys it.",
-        input_schema=_object(
-            {
-                "tool": _TOOL,
-                "arguments": _ARGUMENTS,
-                "max_usdc": {**_USDC, "description": "At most."},
-                "label": _LABEL,
-            },
-            "tool",
-            "arguments",
-        ),
+        input_schema=_purchase("At most."),
     ),
     ToolCard(
         name="jecp_refund",

@@ -29,7 +29,7 @@ from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose
 from jecp_mcp.tools.own import browse, files, refunds
 from jecp_mcp.tools.own.definitions import OWN, own_cards
-from jecp_mcp.tools.own.history import asked, latest_calls
+from jecp_mcp.tools.own.history import arguments_in_short, latest_calls
 from jecp_mcp.tools.own.left_out import left_out_words
 from jecp_mcp.tools.own.lookup import Lookup
 from jecp_mcp.tools.own.outages import outage_notices
@@ -175,7 +175,7 @@ class OwnTools:
             LedgerError: the ledger cannot be read.
         """
         await self._deps.offers.look_again()
-        made = await self._deps.wallet.overview(principal, self._deps.account.free_calls)
+        made = await self._deps.wallet.overview(principal)
         away, left_out = self._deps.offers.outages, left_out_words(self._deps.offers.current)
         if left_out is not None:
             made["left_out"] = left_out
@@ -207,9 +207,9 @@ class OwnTools:
             bought = offer or action or _offer_of(row)
             end = replace(end, offer=bought, stored=True)
             if is_copy(row.fingerprint):
-                end = await self._deps.wallet.numbered(end, caller)
+                end = await self._deps.wallet.with_copy_number(end, caller)
             left = await self._deps.wallet.remaining(end, (bought, row.tool), caller)
-            given = await asked(self._deps.calls.reader(caller.principal), row)
+            given = await arguments_in_short(self._deps.calls.reader(caller.principal), row)
             listed = None if row.kind == QuoteKind.UNKNOWN else row.quoted
             result = await self._deps.results.render(end, caller, remaining=left, history=History(given, listed))
             if await caller.listening():
@@ -219,7 +219,7 @@ class OwnTools:
         row = await self._row(call_id, caller) or row
         made = call_summary(row)
         made["charged"] = end.charge.value
-        if (given := await asked(self._deps.calls.reader(caller.principal), row)) is not None:
+        if (given := await arguments_in_short(self._deps.calls.reader(caller.principal), row)) is not None:
             made["asked"] = given
         if end.refusal is not None:
             made["message"] = message_of(end.refusal, self._deps.links)

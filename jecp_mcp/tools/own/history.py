@@ -45,21 +45,21 @@ async def call_history(reader: Reader, row: CallRow, files: Mapping[str, Sequenc
         files: addresses by call.
     """
     made = call_summary(row)
-    if (given := await asked(reader, row)) is not None:
+    if (given := await arguments_in_short(reader, row)) is not None:
         made["asked"] = given
     if found := files.get(row.call_id):
         made["files"] = list(found[:_MOST_FILES])
     return made
 
 
-async def asked(reader: Reader, row: CallRow) -> dict[str, str] | None:
+async def arguments_in_short(reader: Reader, row: CallRow) -> dict[str, str] | None:
     """What a call was given, in short; None where that is not kept any more."""
     try:
         whole = row if row.request else await reader.call(row.call_id)
     except LedgerError:
         # A request that cannot be read takes nothing from what the list says of the money.
         return None
-    given = None if whole is None else reader.asked(whole)
+    given = None if whole is None else reader.arguments_of(whole)
     return None if given is None else argument_words(given)
 
 

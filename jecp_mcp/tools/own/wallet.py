@@ -79,17 +79,14 @@ class Wallet:
         self._policy = policy
         self._clock = clock
 
-    async def overview(self, principal: Principal, free_calls: int | None = None) -> dict[str, Any]:
+    async def overview(self, principal: Principal) -> dict[str, Any]:
         """The wallet as ``jecp_wallet`` shows it; amounts are decimal text in USDC.
-
-        Args:
-            free_calls: what the Hub gave with the registration, where that was in this process.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         reader = self._calls.reader(principal)
-        rows = [row for row in await reader.latest(limit=_ROWS) if reader.paid_here(row)]
+        rows = await _rows(reader)
         totals = await reader.totals()
         made: dict[str, Any] = {}
         known = await _balance(reader)
@@ -97,10 +94,7 @@ class Wallet:
             made["balance_usdc"], made["balance_at"] = format_usdc(known[0]), iso(known[1])
         else:
             made["balance_usdc"] = None
-        account = await _account_status(reader, rows)
-        if free_calls is not None and not rows:
-            account.setdefault("free_calls_remaining", free_calls)
-        made |= {"free_calls_remaining": None, "trust_tier": None} | account
+        made |= {"free_calls_remaining": None, "trust_tier": None} | await self._status(reader, rows)
         if unknown := [name for name in _TOLD_BY_HUB if made[name] is None]:
             made["not_known"] = f"{', '.join(unknown)}: {_NOT_TOLD if rows else _NEVER_CALLED}"
         readings = await reader.windows()
@@ -165,14 +159,14 @@ class Wallet:
             return None
         return min((_left(one) for one in readings), default=None)
 
-    async def numbered(self, end: CallEnd, caller: Caller) -> CallEnd:
+    async def with_copy_number(self, end: CallEnd, caller: Caller) -> CallEnd:
         """The end of a call that a label tells from others, with its number among the copies where that is known.
 
         It does not wait for the ledger for long either.
         """
         try:
             with anyio.fail_after(_PATIENCE_SECONDS):
-                return await self._calls.reader(caller.principal).numbered(end)
+                return await self._calls.reader(caller.principal).with_copy_number(end)
         except (LedgerError, TimeoutError):
             return end
 
@@ -198,7 +192,8 @@ class Wallet:
             reader = self._calls.reader(principal)
             readings = {one.meter.label: one for one in await reader.windows()}
             known = await _balance(reader)
-            status = await self._status(reader) if any(one.tier_rank or not one.payee for one, _ in bought) else {}
+            told = any(one.tier_rank or not one.payee for one, _ in bought)
+            status = await self._status(reader, await _rows(reader)) if told else {}
         except LedgerError as exc:
             return [{"affordable": False, "blocked_by": [refusals.ledger_trouble(exc).code]} for _ in bought]
         balance = None if known is None else known[0]
@@ -253,8 +248,8 @@ class Wallet:
         """What would be held for a call of an action, micro-USDC."""
         return bound(self._policy, action, tool, action.listed, self._calls.most_per_call(action))
 
-    async def _status(self, reader: Reader) -> dict[str, Any]:
-        rows = [row for row in await reader.latest(limit=_ROWS) if reader.paid_here(row)]
+    async def _status(self, reader: Reader, rows: Sequence[CallRow]) -> dict[str, Any]:
+        """What the Hub's answers tell of the account; before the first, what came with its registration."""
         first = {} if rows or (free := self._free_calls()) is None else {"free_calls_remaining": free}
         return first | await _account_status(reader, rows)
 
@@ -272,6 +267,11 @@ def free_call_words(action: Offer, left: int | None) -> str | None:
         return None
     calls = "1 free call is" if left == 1 else f"{left} free calls are"
     return f"This call is free: {calls} left, for the Hub's own actions only."
+
+
+async def _rows(reader: Reader) -> Sequence[CallRow]:
+    """The latest calls that an account of this process paid for."""
+    return [row for row in await reader.latest(limit=_ROWS) if reader.paid_here(row)]
 
 
 async def _account_status(reader: Reader, rows: Sequence[CallRow]) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.money import format_usdc
+from tests.served import served
 from tests.unit.tools_publishing.hostile import CASES
 from tests.unit.tools_publishing.hostile_families import FAMILIES
 from tests.unit.tools_publishing.hostile_pages import GOOD, RAW
@@ -88,12 +88,5 @@ def serving() -> Iterator[tuple[str, int]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", len(entries)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(Handler) as url:
+        yield url, len(entries)

@@ -51,7 +51,7 @@ async def test_a_bought_answer_reads_the_same_in_either_dialect(body: dict[str, 
 async def test_a_call_tells_whether_the_hub_answers() -> None:
     async with raw_hub(says(PAID)) as hub, bench(hub.url) as parts:
         await parts.rail.send(parts.request())
-        assert not parts.client.reachability.asked
+        assert not parts.client.reachability.was_asked
         url = hub.url
     async with bench(url) as parts:
         parts.client.reachability.remember()

@@ -170,7 +170,7 @@ class Source:
     name: str = ""
     outage: Outage | None = None
     back: Callable[[], None] | None = None
-    asked: bool = True
+    was_asked: bool = True
     times: int = 0
 
     def subscribe(self, _callback: object) -> Callable[[], None]:
@@ -181,7 +181,7 @@ class Source:
 
     async def refresh(self) -> CatalogDiff:
         self.times += 1
-        self.asked = True
+        self.was_asked = True
         if self.back is not None:
             self.outage = None
             self.back()

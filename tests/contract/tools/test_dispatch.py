@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,7 @@ async def test_a_price_over_the_cap_leads_to_cheaper_ones_and_never_to_the_cap(t
         step, described = found["next_action"], told(await follow(shop, found))
     assert (found["error"]["code"], step["type"]) == ("PER_CALL_LIMIT", "find_cheaper")
     assert step["alternatives"][0]["tool"] == described["tool"]
-    assert all(float(one["price_usdc"]) <= 0.25 for one in step["alternatives"])
+    assert all(Decimal(one["price_usdc"]) <= Decimal("0.25") for one in step["alternatives"])
 
 
 async def test_where_nothing_like_it_costs_less_that_is_said_and_nobody_is_sent_searching(tmp_path: Path) -> None:

@@ -425,7 +425,7 @@ async def test_what_a_call_shows_of_the_hub_is_known_of_its_catalog(hub, clock, 
     assert source.outage.reason == "a call could not be sent to it"
     shared.note_answer()
     # What the catalog is now, somebody has to ask.
-    assert (source.outage, source.asked) == (None, False)
+    assert (source.outage, source.was_asked) == (None, False)
     shared.note_failure(PayeeError("HUB_MISBEHAVED", "no catalog"))
     shared.note_answer()
     assert source.outage.code == "HUB_MISBEHAVED"

@@ -32,7 +32,7 @@ class Shop:
         )
         self.callbacks: list[Callable[[CatalogDiff], Awaitable[None] | None]] = []
         self.refreshed = 0
-        self.asked = True
+        self.was_asked = True
         self.outage = None if fault is None else Outage(name, fault.code, fault.message, UnixMs(5))
 
     def subscribe(self, callback: Callable[[CatalogDiff], Awaitable[None] | None]) -> Callable[[], None]:
@@ -44,7 +44,7 @@ class Shop:
 
     async def refresh(self) -> CatalogDiff:
         self.refreshed += 1
-        self.asked = True
+        self.was_asked = True
         if self.fault is not None:
             raise self.fault
         return CatalogDiff()
@@ -123,7 +123,7 @@ async def test_only_who_is_away_is_asked_again_and_not_at_every_look() -> None:
 
 async def test_who_was_not_asked_yet_is_asked_by_the_first_look_and_then_left_to_its_own_pace() -> None:
     shop = Shop("one", ONE)
-    shop.asked = False
+    shop.was_asked = False
     offers = AllOffers([shop])
     await offers.look_again()
     await offers.look_again()
