@@ -67,7 +67,7 @@ class RateLimitError(JecpError):
 
 
 class CapabilityNotFoundError(JecpError):
-    """The Hub has no such capability."""
+    """The Hub has no such capability, or no such provider."""
 
 
 class ActionNotFoundError(JecpError):
@@ -161,6 +161,7 @@ _BY_CODE: Final[Mapping[str, type[JecpError]]] = MappingProxyType(
         "MANDATE_EXPIRED": MandateExpiredError,
         "RATE_LIMITED": RateLimitError,
         "CAPABILITY_NOT_FOUND": CapabilityNotFoundError,
+        "PROVIDER_NOT_FOUND": CapabilityNotFoundError,
         "ACTION_NOT_FOUND": ActionNotFoundError,
         "INSUFFICIENT_TRUST": InsufficientTrustError,
         "PROVIDER_ERROR": ProviderError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import anyio
 
@@ -30,14 +30,14 @@ class JecpStream:
     Attributes:
         request_id: the call's idempotency id, under which `JecpClient.invoke` finds out what became of a stream that
             broke off.
-        text: the text that has come so far; it stays where the stream breaks off.
+        deltas: the pieces of the output that have come so far; they stay where the stream breaks off.
         result: what the call brought, once it has ended well.
     """
 
     def __init__(self, answer: HttpStream, request_id: str, budget: MicroUSDC, now: UnixMs, mask: Mask) -> None:
         """Read `answer`, of which only the head has come."""
         self.request_id = request_id
-        self.text = ""
+        self.deltas: list[Any] = []
         self.result: InvokeResult | None = None
         self._answer, self._budget, self._now, self._mask = answer, budget, now, mask
         self._evidence: Evidence = Lost(sent=True, reason="the stream was not read to its end")
@@ -55,6 +55,11 @@ class JecpStream:
         """
         return await anext(self._events)
 
+    @property
+    def text(self) -> str:
+        """The pieces that are text, joined."""
+        return "".join(one for one in self.deltas if isinstance(one, str))
+
     async def aclose(self) -> None:
         """Stop reading. Whether an unfinished call is charged is not known then."""
         await self._events.aclose()
@@ -62,8 +67,8 @@ class JecpStream:
     async def _read(self) -> AsyncGenerator[StreamEvent, None]:
         if is_event_stream(self._answer.headers):
             async for event in self._listen():
-                if isinstance(event, Delta) and isinstance(event.delta, str):
-                    self.text += event.delta
+                if isinstance(event, Delta):
+                    self.deltas.append(event.delta)
                 yield event
         else:
             await self._read_plain()

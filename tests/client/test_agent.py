@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -163,7 +164,8 @@ async def test_a_stream_that_breaks_off_keeps_what_came(hub: JecpClient, agent: 
         with pytest.raises(CallInDoubtError) as broken:
             _ = [event async for event in events]
     assert (broken.value.charged, broken.value.request_id, events.result) == (None, "stream-0001", None)
-    assert events.text
+    assert len(events.deltas) == 1
+    assert events.text == "".join(one for one in events.deltas if isinstance(one, str))
     found = await hub.invoke(*STREAMED, budget="0.05", request_id="stream-0001", replay=True)
     assert found.charged is True
     assert len(charges(agent)) == 1
@@ -284,3 +286,26 @@ def test_the_package_exports_what_its_stub_says_and_imports_it_late() -> None:
     )
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["jecp_mcp", "False"]
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "python-client.md"
+
+
+def test_each_row_of_the_comparison_names_its_test() -> None:
+    rows = [line.split("|")[1:4] for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    for theirs, ours, test in rows[1:]:
+        assert (test.strip(" `") in globals()) is (ours.strip() != "not built"), theirs
+
+
+@pytest.mark.slow
+async def test_the_documented_program_runs(agent: SandboxHub, tmp_path: Path) -> None:
+    program = tmp_path / "buy.py"
+    program.write_text(DOCUMENT.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0], encoding="utf-8")
+    env = os.environ | {
+        "JECP_AGENT_ID": agent.agent_id,
+        "JECP_API_KEY": agent.api_key,
+        "JECP_BASE_URL": agent.url,
+    }
+    done = await anyio.run_process([sys.executable, str(program)], env=env)
+    assert done.stdout.decode().startswith("{'characters': 7")
+    assert len(charges(agent)) == 1
