@@ -22,7 +22,7 @@ from jecp_mcp.cli.options import (
     state_folder_fault,
 )
 from jecp_mcp.cli.sandbox_settings import at_last_sandbox
-from jecp_mcp.errors import JecpMcpError, SettingsError
+from jecp_mcp.errors import JecpMcpError, LedgerDamaged, SettingsError
 from jecp_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ async def _books(
         done += [] if only_ledger else agent_account.close_credentials(given.state)
         try:
             done += await anyio.to_thread.run_sync(mend, given.ledger, ledger, clock)
+        except LedgerDamaged as exc:
+            done.append(f"not mended: {exc}: {given.commands.line('ledger', '--new')}")
         except JecpMcpError as exc:
             done.append(f"not mended: {exc}")
         ledger = await anyio.to_thread.run_sync(examine, given.ledger, clock, given.commands)
