@@ -14,6 +14,11 @@ _NOT_ITS_OWN: Final = (apsw.NotADBError, apsw.CorruptError, apsw.SQLError, IsADi
 """What is raised where the file is damaged, or somebody else's: another one in its place is begun anew."""
 
 
+def is_lost(error: BaseException | None) -> bool:
+    """Whether what was raised for a file says that it is damaged, or is somebody else's."""
+    return isinstance(error, _NOT_ITS_OWN)
+
+
 def database_fault(path: Path | None, holds: str, error: apsw.Error | OSError) -> SettingsError:
     """What to raise for an error of opening, reading or writing a file.
 
@@ -25,6 +30,6 @@ def database_fault(path: Path | None, holds: str, error: apsw.Error | OSError) -
     if isinstance(error, apsw.BusyError):
         return SettingsError(str(path), "", "another sandbox is using this file")
     reason = f"this file cannot hold {holds}: {error}"
-    if path is not None and isinstance(error, _NOT_ITS_OWN):
+    if path is not None and is_lost(error):
         reason += f"; to begin anew, which loses test money and nothing else, run: {set_aside_command(path)}"
     return SettingsError(str(path), "", reason)
