@@ -59,7 +59,7 @@ async def _examine(
     hub: str | None, config: Path | None, folder: Path | None, only_ledger: bool, mending: bool
 ) -> tuple[list[Finding], list[str]]:
     """Look at everything; with `mending`, mend what can be and look again. Returns findings and what was done."""
-    from jecp_mcp.cli.checks import books, configuration
+    from jecp_mcp.cli.checks import books, budget, configuration
 
     findings: list[Finding] = []
     settings: Settings | None = None
@@ -78,7 +78,10 @@ async def _examine(
     ledger, done = await _books(given, findings, only_ledger=only_ledger, mending=mending)
     if settings is not None:
         findings += await _all_but_books(given, config, only_ledger=only_ledger)
-    findings += [*ledger, *([] if _unreachable(given) else await books.charges_findings(given))]
+    findings += ledger
+    if not _unreachable(given):
+        findings += await books.charges_findings(given)
+        findings += [] if settings is None else await budget.budget_findings(given)
     return _worst_of_each(findings), done
 
 

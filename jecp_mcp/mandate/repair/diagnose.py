@@ -9,7 +9,7 @@ import os
 import shlex
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,9 +18,9 @@ from typing import Any
 
 import apsw
 
-from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
+from jecp_mcp.clock import Clock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.records import AuditReport, CallRow
+from jecp_mcp.mandate.records import AuditReport
 from jecp_mcp.mandate.repair.kept_files import MAGIC, backups_beside, declared_size, put_aside
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.sqlite import file_users, schema, verify
@@ -34,7 +34,6 @@ from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 _LITTLE_ROOM, _NO_ROOM = 100 << 20, 8 << 20
 _PATIENCE = 1.5
 _MOST_COPIES = 20
-_MOST_CHARGES = 100
 
 _NOTHING_BOUGHT = "nothing can be bought until it is mended; free reads go on"
 
@@ -74,20 +73,6 @@ class Finding:
     money: str = ""
     mend: str = ""
     safe: Mend | None = None
-
-
-def excessive_in(path: Path) -> Sequence[CallRow]:
-    """The calls of a ledger's file that were charged more than they were allowed to cost.
-
-    Raises:
-        LedgerError: they cannot be read.
-    """
-    file = LedgerFile(path, "nobody", SystemClock())
-    try:
-        rows: list[CallRow] = file.read(lambda reader: LedgerQueries(reader).excessive(_MOST_CHARGES))
-    finally:
-        file.close()
-    return rows
 
 
 def examine(ledger: Path, clock: Clock, commands: CommandLine = PLAIN) -> list[Finding]:
