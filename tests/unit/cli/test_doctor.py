@@ -121,14 +121,16 @@ def test_credentials_of_the_environment_that_are_none_are_named_by_their_variabl
 
 
 def test_credentials_that_the_hub_refuses_are_named_by_their_variables(
-    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, hub: str
+    doctor: Doctor, run: Any, monkeypatch: pytest.MonkeyPatch, hub: str
 ) -> None:
     monkeypatch.setenv("JECP_AGENT_ID", "agent_1")
     monkeypatch.setenv("JECP_AGENT_KEY", "jdb_ak_forgotten")
     monkeypatch.setenv("JECP_API_KEY", Hub.key)
     assert doctor.wrong("credentials", "--hub", hub) == []
     monkeypatch.setenv("JECP_API_KEY", "jdb_ak_a_wrong_one")
-    [found] = doctor.wrong("credentials", "--hub", hub)
+    shown = json.loads(run("doctor", "--json", "--hub", hub)[1])["findings"]
+    # Nothing is well about a matter with which something is wrong.
+    [found] = [one for one in shown if one["about"] == "credentials"]
     assert found["what"] == (
         f"{hub} refuses agent agent_1 with the key from JECP_AGENT_ID and JECP_API_KEY (INVALID_API_KEY)"
     )

@@ -16,9 +16,9 @@ from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.paid_http.database import FILE_SUFFIX, Database
 from jecp_mcp.settings.wallet_key import FILE, KEY_VARIABLE, SANDBOX_FILE
 from tests.unit.cli.test_commands import run, state
-from tests.unit.cli.test_doctor import ALONE, NOBODY, Doctor, Hub, doctor, hub
+from tests.unit.cli.test_doctor import ALONE, NOBODY, Doctor, doctor
 
-__all__ = ["doctor", "hub", "run", "state"]
+__all__ = ["doctor", "run", "state"]
 
 GARBAGE = b"no database, and long enough to be looked at" * 100
 KEY = f"0x{5:064x}"
@@ -28,6 +28,11 @@ def level_of(run: Any, about: str, *options: str) -> list[str]:
     return [
         one["level"] for one in json.loads(run("doctor", "--json", *options)[1])["findings"] if one["about"] == about
     ]
+
+
+def seldom(*cases: Any) -> list[Any]:
+    """Second looks at what other cases show every day."""
+    return [pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow) for case in cases]
 
 
 def _folder(path: Path) -> None:
@@ -51,8 +56,15 @@ FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("the Hub's", "garbage"),
+        ("the chain's", "a page overwritten"),
+        *seldom(("the Hub's", "a page overwritten"), ("the chain's", "garbage")),
+        *seldom(*((file, "a folder") for file in FILES)),
+    ],
+)
 def test_a_damaged_file_of_the_sandbox_is_moved_aside_by_the_command_and_begun_anew(
     doctor: Doctor, run: Any, state: Path, file: str, damage: str
 ) -> None:
@@ -107,7 +119,7 @@ def test_a_sandbox_that_merely_does_not_run_is_nothing_wrong(doctor: Doctor, run
     assert f"serve --sandbox --state-dir {state} starts it, as does whatever buys there" in what
 
 
-@pytest.mark.parametrize("junk", ["junk", "0" * 64])
+@pytest.mark.parametrize("junk", ["0" * 64, *seldom("junk")])
 def test_a_key_to_play_money_that_is_none_is_found_before_it_is_used(doctor: Doctor, state: Path, junk: str) -> None:
     state.mkdir()
     path = state / SANDBOX_FILE
@@ -122,6 +134,7 @@ def test_a_key_to_play_money_that_is_none_is_found_before_it_is_used(doctor: Doc
     assert doctor.wrong("sandbox") == []
 
 
+@pytest.mark.slow
 def test_a_sandbox_that_stood_on_books_of_its_own_is_started_on_those(
     doctor: Doctor, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,17 +170,17 @@ def faults(doctor: Doctor) -> list[dict[str, str]]:
 def test_a_wallet_key_in_the_environment_that_is_none_is_taken_out_there(
     doctor: Doctor, payer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for junk in ("junk", "0" * 64):
-        monkeypatch.setenv(KEY_VARIABLE, junk)
-        [found] = faults(doctor)
-        assert KEY_VARIABLE in found["what"]
-        assert str(payer) not in found["what"] + found["mend"]
-        doctor.obey(found)
-        assert [one["what"] for one in faults(doctor)] == ["there is no wallet key"]
+    monkeypatch.setenv(KEY_VARIABLE, "0" * 64)
+    [found] = faults(doctor)
+    assert KEY_VARIABLE in found["what"]
+    assert str(payer) not in found["what"] + found["mend"]
+    doctor.obey(found)
+    assert [one["what"] for one in faults(doctor)] == ["there is no wallet key"]
 
 
 @pytest.mark.parametrize(
-    ("variable", "stored", "command"), [(KEY, "junk", "mv"), ("junk", KEY, "unset"), (KEY, KEY, "unset")]
+    ("variable", "stored", "command"),
+    [(KEY, "junk", "mv"), *seldom(("junk", KEY, "unset"), (KEY, KEY, "unset"))],
 )
 def test_of_two_wallet_keys_it_is_said_which_can_be_used(
     doctor: Doctor, payer: Path, monkeypatch: pytest.MonkeyPatch, variable: str, stored: str, command: str
@@ -197,7 +210,7 @@ def test_a_wallet_key_file_that_is_none_is_put_aside_for_a_new_wallet(doctor: Do
     assert payer.with_name(f"{FILE}.damaged-1").read_text() == "junk"
 
 
-@pytest.mark.parametrize("text", ['{"hubs": ', "{}", '{"hubs": {"http://127.0.0.1:9": {}}}'])
+@pytest.mark.parametrize("text", ['{"hubs": ', *seldom("{}", '{"hubs": {"http://127.0.0.1:9": {}}}')])
 def test_stored_credentials_that_are_damaged_are_put_aside(doctor: Doctor, state: Path, text: str) -> None:
     state.mkdir()
     path = state / "credentials.json"
@@ -213,7 +226,7 @@ def test_stored_credentials_that_are_damaged_are_put_aside(doctor: Doctor, state
     assert path.with_name("credentials.json.damaged-1").read_text() == text
 
 
-@pytest.mark.parametrize("named", ["by an option", "by a variable", "by nobody"])
+@pytest.mark.parametrize("named", ["by a variable", *seldom("by an option", "by nobody")])
 def test_a_settings_file_that_is_no_toml_is_named_with_its_line(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str
 ) -> None:
@@ -272,13 +285,3 @@ def test_a_state_folder_that_cannot_be_made_is_the_one_thing_found(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert doctor.wrong("state folder", *NOBODY) == []
     assert not (tmp_path / "home").exists()
-
-
-def test_each_matter_has_one_line_the_worst(
-    doctor: Doctor, run: Any, monkeypatch: pytest.MonkeyPatch, hub: str
-) -> None:
-    monkeypatch.setenv("JECP_AGENT_ID", "agent_1")
-    monkeypatch.setenv("JECP_API_KEY", Hub.key)
-    assert level_of(run, "credentials", "--hub", hub) == ["ok"]
-    monkeypatch.setenv("JECP_API_KEY", "jdb_ak_a_wrong_one")
-    assert level_of(run, "credentials", "--hub", hub) == ["fault"]

@@ -23,7 +23,7 @@ __all__ = ["run", "state"]
 CALL = "call_0123456789abcdef0123456789abcdef"
 
 
-@pytest.fixture(params=["to the sandbox's", "to the real wallet's"])
+@pytest.fixture(params=["to the sandbox's", pytest.param("to the real wallet's", marks=pytest.mark.slow)])
 def elsewhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Any]:
     """The folder of the books that nobody asks, and the options that ask the other ones."""
     monkeypatch.delenv("JECP_MCP_STATE_DIR")
