@@ -8,7 +8,7 @@ from typing import Final
 from jecp_mcp.mandate.sqlite import schema
 
 MAGIC: Final = b"SQLite format 3\x00"
-"""What a database begins with (SQLite file format §1.2)."""
+"""What a database begins with (SQLite file format §1.3)."""
 
 DAMAGED, REPLACED = "damaged", "replaced"
 """What a ledger that was moved aside is called, after its own name."""
