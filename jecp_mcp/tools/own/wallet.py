@@ -159,14 +159,14 @@ class Wallet:
             return None
         return min((_left(one) for one in readings), default=None)
 
-    async def with_copy_number(self, end: CallEnd, caller: Caller) -> CallEnd:
-        """The end of a call that a label tells from others, with its number among the copies where that is known.
+    async def with_copy_number(self, end: CallEnd, caller: Caller, *, labelled: bool = False) -> CallEnd:
+        """The end of a call with its number among the copies, where that says something and is known.
 
         It does not wait for the ledger for long either.
         """
         try:
             with anyio.fail_after(_PATIENCE_SECONDS):
-                return await self._calls.reader(caller.principal).with_copy_number(end)
+                return await self._calls.reader(caller.principal).with_copy_number(end, labelled=labelled)
         except (LedgerError, TimeoutError):
             return end
 
