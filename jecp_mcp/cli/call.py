@@ -20,7 +20,7 @@ from jecp_mcp.cli.completion import complete_tools
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.cli.own_tools import CallFailed, why
-from jecp_mcp.cli.saved_files import check_room, remove, save
+from jecp_mcp.cli.saved_files import TargetPath, check_room, remove, save
 from jecp_mcp.cli.terminal import ProgressLine, Terminal, Unshown
 from jecp_mcp.errors import PaidNotShown
 from jecp_mcp.settings.command_lines import CommandLine
@@ -46,7 +46,7 @@ Show = Callable[[Mapping[str, Any]], None]
 @click.argument("arguments", metavar="JSON", default="{}")
 @common_options
 @click.option(
-    "--output", metavar="PATH", type=click.Path(path_type=Path), help="Save the file the call produces (or a folder)."
+    "--output", metavar="PATH", type=TargetPath(path_type=Path), help="Save the file the call produces (or a folder)."
 )
 @as_json
 def command(

@@ -508,6 +508,20 @@ def test_a_place_to_write_to_that_cannot_take_it_is_one_line(run: Any, tmp_path:
         assert line.startswith("jecp-mcp: ")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("call", "docs_invoice_create", "--output"), ("files", "3f9a", "--output"), ("ledger", "--export"),
+     ("ledger", "--backup"), ("sandbox", "--data")],
+)  # fmt: skip
+def test_a_slash_at_the_end_means_a_folder_and_is_refused_where_there_is_none(
+    run: Any, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    status, out, err = run(*arguments, f"{tmp_path}/new/")
+    assert (status, out) == (2, "")
+    assert f"there is no folder {tmp_path}/new/; make it, or leave the slash out" in err
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("arguments", [("wallet",), ("files",), ("approve",), ("config",), ("serve",), ("x402", "key")])
 def test_a_state_folder_below_a_file_is_named_and_no_file_within_it(
     run: Any, tmp_path: Path, arguments: tuple[str, ...]
