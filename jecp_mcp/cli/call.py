@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from jecp_mcp.cli.advice import advice
+from jecp_mcp.cli.advice import advice, for_person
 from jecp_mcp.cli.completion import complete_tools
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
@@ -275,7 +275,7 @@ def _print_notes(result: ToolResult, saved: list[Path], commands: CommandLine) -
 
     for line in result.notes:
         told = line.startswith(("Paid", "Free", "Bought earlier"))
-        rich_output.say(line, rich_output.OK if told else "", stderr=True)
+        rich_output.say(for_person(line), rich_output.OK if told else "", stderr=True)
     if not result.meta:
         rich_output.say("Free: nothing was charged.", rich_output.OK, stderr=True)
         if said := advice(result.structured or {}, commands):

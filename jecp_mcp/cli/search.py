@@ -52,6 +52,7 @@ def command(
 
 def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
     from jecp_mcp.cli import rich_output
+    from jecp_mcp.cli.advice import for_person
     from jecp_mcp.cli.offer_words import ending, price_of, purpose
 
     columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("what it does", "prose")]
@@ -73,8 +74,8 @@ def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
         what = f"`{commands.line('describe', 'TOOL')}` shows what one of them takes{rates}."
         rich_output.say(what, "dim", stderr=True)
     else:
-        rich_output.say(found.get("hint", "Nothing matches."))
+        rich_output.say(for_person(found.get("hint", "Nothing matches.")))
     if "left_out" in found:
-        rich_output.say(found["left_out"])
+        rich_output.say(for_person(found["left_out"]))
     for one in found.get("set_aside", ()):
-        rich_output.say(f"set aside: {one['action']}: {one['reason']}", rich_output.WARNING)
+        rich_output.say(f"set aside: {one['action']}: {for_person(one['reason'])}", rich_output.WARNING)

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import click
 
+from jecp_mcp.cli.advice import for_person
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import as_json, common_options, start_from
 
@@ -44,7 +45,7 @@ def _list(found: Mapping[str, Any]) -> None:
     from jecp_mcp.cli import rich_output
 
     if "left_out" in found:
-        rich_output.say(f"Nothing is on sale here: {found['left_out']}", rich_output.WARNING)
+        rich_output.say(f"Nothing is on sale here: {for_person(found['left_out'])}", rich_output.WARNING)
     if not found["calls"]:
         rich_output.say("No call was made from here yet.")
         return
@@ -78,8 +79,8 @@ def _print(one: Mapping[str, Any]) -> None:
         "refunded": one.get("refunded_usdc"),
         "transaction": one.get("transaction_id"),
     }
-    told |= {"found out by": one.get("settled_by"), "what happened": one.get("message")}
-    told |= {"look at it": one.get("warning")}
+    told |= {"found out by": one.get("settled_by"), "what happened": for_person(one.get("message", ""))}
+    told |= {"look at it": for_person(one.get("warning", ""))}
     rich_output.show(rich_output.Facts(told))
 
 
