@@ -13,8 +13,8 @@ import anyio
 import anyio.to_thread
 import click
 
-from jecp_mcp.cli.codes import NOT_HELD
 from jecp_mcp.cli.advice import for_person
+from jecp_mcp.cli.codes import NOT_HELD
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.cli.pins_check import check_pins, doctor_named
