@@ -203,6 +203,7 @@ def test_the_state_folder_is_private(run: Any, state: Path) -> None:
         (("call",), "TOOL"),
         (("call", "docs_invoice_create", "{"), "not JSON"),
         (("call", "docs_invoice_create", "[]"), "JSON object"),
+        (("call", "docs_invoice_create", "{}", "--max-usdc", "much"), "'much' is not an amount in USDC"),
         (("sandbox", "--dialect", "klingon"), "klingon"),
     ],
 )
