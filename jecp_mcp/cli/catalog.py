@@ -19,6 +19,7 @@ from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.cli.pins_check import check_pins, doctor_named
 from jecp_mcp.errors import PayeeError
+from jecp_mcp.plurals import counted
 from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
@@ -378,7 +379,7 @@ def _print(shown: Shown) -> None:
     ]
     columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("tier", "spare")]
     columns.append(("what it does", "prose"))
-    found = "1 action" if shown.total == 1 else f"{shown.total} actions"
+    found = counted(shown.total, "action")
     if len(rows) < shown.total:
         found = f"{len(rows)} of {found}"
     rich_output.show(rich_output.Listing(f"{found} at {shown.hub}", columns, rows))

@@ -17,6 +17,7 @@ from jecp_mcp.cli.csv_output import CsvRows
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.saved_files import new_text_file
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.plurals import are, counted
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.ledger import PostgresLedger
@@ -75,8 +76,8 @@ async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
         ruled = f"`{given.commands.line('reconcile')}` rules on it"
         rich_output.say(f"look at it: {words}; {ruled}", rich_output.WARNING)
     if not findings:
-        counted = f"{report.calls} calls and {report.events} events, every digest and every meter"
-        rich_output.say(f"Everything holds: {counted}.", rich_output.OK)
+        what = f"{counted(report.calls, 'call')} and {counted(report.events, 'event')}, every digest and every meter"
+        rich_output.say(f"Everything holds: {what}.", rich_output.OK)
         if report.anchored:
             print("The given head is in the chain: nothing up to it was rewritten.")
     print(f"head: {report.head}")
@@ -133,10 +134,15 @@ def _print_statement(by: str, made: Statement, rows: list[dict[str, Any]]) -> No
 
     columns: list[rich_output.Column] = [(by, "left"), ("calls", "right"), ("charged", "right"), ("refunded", "right")]
     columns += [("net", "right"), ("held", "right"), ("in doubt", "right"), ("uncharged", "right")]
-    cells = [[str(cell) for cell in row.values()] for row in rows]
+    # A column of noughts takes no room; what is paid to nobody else is the Hub's.
+    cells = [[key or "the Hub itself", str(calls), *map(_said, sums)] for key, calls, *sums in map(dict.values, rows)]
     rich_output.show(rich_output.Listing("Statement (USDC, UTC)", columns, cells))
     if made.total.held:
         print("held: counts as spent, though nobody knows yet whether it was charged; in doubt is a part of it.")
+
+
+def _said(amount: str | int) -> str:
+    return "" if amount in {"0.00", 0} else str(amount)
 
 
 async def export(given: Start, target: str, form: str | None, events: bool, *, overwrite: bool) -> int:
@@ -158,7 +164,7 @@ async def export(given: Start, target: str, form: str | None, events: bool, *, o
                 after, written = page[-1].number, written + len(page)
             write.end()
     if target != "-":
-        print(f"{written} {'events' if events else 'calls'} are in {target}.")
+        print(f"{counted(written, 'event' if events else 'call')} {are(written)} in {target}.")
     return 0
 
 
@@ -173,7 +179,7 @@ async def prune(given: Start, json_wanted: bool) -> int:
     if json_wanted:
         print(json.dumps({"pruned_calls": dropped, "ended_before": iso(before), "keep_bodies_days": days}, indent=2))
     else:
-        print(f"The request and answer of {dropped} calls that ended before {iso(before)} are gone; their rows stay.")
+        print(f"{counted(dropped, 'call')} that ended before {iso(before)} lost request and answer; the rows stay.")
     return 0
 
 

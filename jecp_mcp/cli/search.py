@@ -9,6 +9,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import as_json, common_options, start_from
+from jecp_mcp.plurals import counted
 from jecp_mcp.settings.command_lines import CommandLine
 
 
@@ -67,7 +68,7 @@ def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
         for one in found["results"]
     ]
     if rows:
-        how_many = "1 action" if len(rows) == 1 else f"{len(rows)} actions"
+        how_many = counted(len(rows), "action")
         more = f" of {found['total']}" if found.get("left_off") else ""
         rich_output.show(rich_output.Listing(f"{how_many}{more} for {query!r}, best first", columns, rows))
         rates = " and by what it is metered" if any(one.get("metered") for one in found["results"]) else ""

@@ -11,6 +11,7 @@ import click
 from jecp_mcp.cli.advice import for_person
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import as_json, common_options, start_from
+from jecp_mcp.plurals import counted
 
 
 @click.command(
@@ -65,7 +66,9 @@ def _list(found: Mapping[str, Any]) -> None:
     rich_output.show(rich_output.Listing("Latest calls, the newest first", columns, rows))
     total = found["total"]
     held = f", {total['held_usdc']} held" if "held_usdc" in total else ""
-    rich_output.say(f"{total['charged_usdc']} USDC charged by the latest {total['calls']} calls{held}.", "dim")
+    rich_output.say(
+        f"{total['charged_usdc']} USDC charged by the latest {counted(total['calls'], 'call')}{held}.", "dim"
+    )
 
 
 def _print(one: Mapping[str, Any]) -> None:

@@ -29,6 +29,7 @@ from jecp_mcp.mandate.records import CallRow, MeterReading
 from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, OPEN
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.plurals import are, counted
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.links import hub_id
 from jecp_mcp.tools.receipts import free_calls_left
@@ -265,7 +266,7 @@ def free_call_words(action: Offer, left: int | None) -> str | None:
     """
     if not left or action.payee or action.price.amount == 0:
         return None
-    calls = "1 free call is" if left == 1 else f"{left} free calls are"
+    calls = f"{counted(left, 'free call')} {are(left)}"
     return f"This call is free: {calls} left, for the Hub's own actions only."
 
 

@@ -266,7 +266,7 @@ def test_a_backup_taken_while_hosts_spend_is_whole_and_can_be_spent_on(state: Pa
 
     unforced = run(state, "ledger", "--restore", str(copy))
     assert unforced.returncode == 1
-    assert "knows 1 calls" in unforced.stderr
+    assert "knows 1 call " in unforced.stderr
     assert used(state) == before
     forced = run(state, "ledger", "--restore", str(copy), "--force", "--json")
     assert forced.returncode == 0, forced.stderr

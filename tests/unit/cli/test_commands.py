@@ -509,6 +509,12 @@ def test_a_place_to_write_to_that_cannot_take_it_is_one_line(run: Any, tmp_path:
         assert line.startswith("jecp-mcp: ")
 
 
+def test_a_bare_group_of_commands_shows_its_help_as_it_is_laid_out(run: Any) -> None:
+    status, out, err = run("x402")
+    assert (status, out) == (2, "")
+    assert "\nCommands:\n  key  Make the wallet's key, once, and print its address.\n" in err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("call", "docs_invoice_create", "--output"), ("files", "3f9a", "--output"), ("ledger", "--export"),
