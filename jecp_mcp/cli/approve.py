@@ -14,6 +14,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
+from jecp_mcp.cli.terminal import set_in
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.settings.command_lines import CommandLine
 
@@ -156,7 +157,7 @@ def _confirm(shown: dict[str, Any], full: bool, commands: CommandLine) -> bool:
     facts = {"arguments": shown["arguments"], "because": shown["because"], "action": shown["action"]}
     facts |= {"payee": shown["payee"], "amount": amount, "answer until": shown["expires_at"]}
     for name, value in facts.items():
-        click.echo(f"  {name}: {value}", err=True)
+        click.echo(set_in(name, str(value)), err=True)
     return click.confirm("Approve this one call?", default=False, err=True)
 
 

@@ -14,7 +14,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.cli.saved_files import file_name, write_beside, write_new
+from jecp_mcp.cli.saved_files import TargetPath, file_name, taken, write_beside, write_new
 from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.tools.publishing import file_words
 
@@ -40,7 +40,7 @@ class FileFault(JecpMcpError):
 )
 @click.argument("file", required=False)
 @common_options
-@click.option("--output", metavar="PATH", type=click.Path(path_type=Path), help="Copy FILE to PATH (or into a folder).")
+@click.option("--output", metavar="PATH", type=TargetPath(path_type=Path), help="Copy FILE to PATH (or into a folder).")
 @click.option("--open", "opened", is_flag=True, help="Open FILE with the program this machine has for it.")
 @click.option("--limit", type=click.IntRange(1, _MOST), help=f"At most so many; default {_ON_A_PAGE}, with --json all.")
 @as_json
@@ -133,7 +133,7 @@ def _copy(store: ArtifactStore, kept: StoredArtifact, output: Path) -> Path:
     except ToolFault as exc:
         raise FileFault(f"{kept.path} cannot be read; it may have been deleted") from exc
     except FileExistsError as exc:
-        raise FileFault(f"{output} is there already and is not overwritten; name another place") from exc
+        raise FileFault(f"{taken(output)}; name another place") from exc
     except OSError as exc:
         raise FileFault(f"the file cannot be written to {output}: {exc.strerror}") from exc
 

@@ -11,6 +11,7 @@ import click
 
 from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.plurals import counted
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.repair.backup import Copy, Missing
@@ -47,7 +48,7 @@ def backup(given: Start, target: Path, *, force: bool, as_json: bool) -> int:
         print(json.dumps({"backup": str(copy.path), **_copy(copy)}, indent=2))
     else:
         told = "audited and whole" if not findings else f"kept though {findings[0]}"
-        print(f"{copy.path}: {copy.report.calls} calls, {told}.")
+        print(f"{copy.path}: {counted(copy.report.calls, 'call')}, {told}.")
         print(f"head: {copy.report.head}")
         print(f"To put it back: {given.commands.line('ledger', '--restore', str(copy.path))}")
     return 1 if findings else 0
@@ -67,7 +68,7 @@ def restore(given: Start, source: Path, *, force: bool, as_json: bool) -> int:
         told = {"ledger": str(given.ledger), "replaced": kept, **_copy(copy), "not_in_it": missing}
         print(json.dumps(told, indent=2))
         return 1 if copy.report.findings else 0
-    print(f"{given.ledger} holds the {copy.report.calls} calls of {copy.path} now.")
+    print(f"{given.ledger} holds what is in {copy.path} now: {counted(copy.report.calls, 'call')}.")
     if aside is not None:
         print(f"What it replaced is kept as {aside}.")
     since = "the beginning" if copy.last_at is None else iso(copy.last_at)
@@ -79,7 +80,7 @@ def restore(given: Start, source: Path, *, force: bool, as_json: bool) -> int:
     elif done.missing.calls:
         lost = _missing(done.missing)
         print(
-            f"Not in it: {lost['calls']} calls from {lost['from']} to {lost['to']}, which counted for "
+            f"Not in it: {counted(lost['calls'], 'call')} from {lost['from']} to {lost['to']}, which counted for "
             f"{lost['counted_usdc']} USDC; that much can be spent once more within the limits."
         )
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from jecp_mcp.cli.advice import advice, problems
+from jecp_mcp.cli.advice import advice, for_person, problems
 from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.settings.command_lines import CommandLine
 
@@ -91,5 +91,6 @@ def why(result: ToolResult, commands: CommandLine) -> str:
     """The error, all that is wrong with the arguments, and what the person can do, in one line."""
     shown = dict(result.structured or {})
     error, wrong = shown.get("error", {}), problems(shown)
-    parts = [f"{error.get('code')}: {error.get('message')}", wrong and f"{wrong}.", advice(shown, commands)]
+    said = f"{error.get('code')}: {for_person(str(error.get('message')))}"
+    parts = [said, wrong and f"{wrong}.", advice(shown, commands)]
     return " ".join(str(part) for part in parts if part)

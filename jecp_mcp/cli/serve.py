@@ -22,6 +22,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, common_options, start
+from jecp_mcp.cli.output_filter import log_as_server
 from jecp_mcp.server.log_limits import LogLimits
 from jecp_mcp.settings import empty_variables
 from jecp_mcp.settings.exposure import writable_by_others
@@ -70,6 +71,7 @@ def command(
     state_dir: Path | None,
 ) -> None:
     """Serve the Hub's catalog as MCP tools, paid under the mandate."""
+    log_as_server()
     for handler in logging.getLogger().handlers:
         handler.addFilter(LogLimits())
     # Starting only makes objects that stay: looking for garbage among them costs a tenth of the start.

@@ -296,8 +296,7 @@ class ToolDispatcher:
             if found is not None:
                 left = await self._deps.wallet.remaining(end, (found.action, found.name), caller)
                 ending = self._ending(found.action)
-            if label:
-                end = await self._deps.wallet.with_copy_number(end, caller)
+            end = await self._deps.wallet.with_copy_number(end, caller, labelled=bool(label))
             result = await self._deps.results.render(end, caller, ending=ending, remaining=left)
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():

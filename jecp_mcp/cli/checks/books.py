@@ -10,6 +10,7 @@ from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.opening import open_configured, open_for_reading, remote_folder, served_folder, tls_weakness
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
+from jecp_mcp.plurals import counted
 
 
 def folder_findings(ledger: Path) -> list[Finding]:
@@ -36,7 +37,7 @@ async def server_findings(given: Start) -> list[Finding]:
     weak = tls_weakness(given.settings.ledger)
     mend = "take sslmode out of the URL and PGSSLMODE out of the environment, or make it verify-full"
     lines = [] if weak is None else [Finding(Level.WARNING, "ledger", weak, "limits hold only if nobody does", mend)]
-    told = f"{report.calls} calls and {report.events} events in PostgreSQL"
+    told = f"{counted(report.calls, 'call')} and {counted(report.events, 'event')} in PostgreSQL"
     if not report.findings:
         return [*lines, Finding(Level.OK, "books", f"{told}; every digest and meter agrees (head {report.head})")]
     rule = given.commands.line("reconcile")

@@ -22,6 +22,7 @@ from jecp_mcp.damaged_files import set_aside_command
 from jecp_mcp.errors import PayeeError, PinsUnusable
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
+from jecp_mcp.plurals import counted
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.tools.own.left_out import left_out_words
 from jecp_mcp.tools.publishing.tool_registry import MOST_DIRECT
@@ -76,7 +77,7 @@ def _settings_findings(given: Start, known: Catalog) -> Iterator[Finding]:
 def _file_findings(path: Path, known: Catalog) -> Iterator[Finding]:
     """What is remembered, and why nothing is."""
     if known.fetched_at is not None:
-        what = f"{len(known.actions)} actions, as of {iso(known.fetched_at)}"
+        what = f"{counted(len(known.actions), 'action')}, as of {iso(known.fetched_at)}"
         yield Finding(Level.OK, "catalog", what)
     elif path.exists() and is_whole(path):
         yield Finding(Level.OK, "catalog", f"{path} is of another Hub or filter; the next start fetches this one's")
@@ -100,6 +101,5 @@ def pins_findings(given: Start) -> Iterator[Finding]:
         )
         yield Finding(Level.FAULT, "pins", str(exc), money, set_aside_command(path))
         return
-    yield Finding(
-        Level.OK, "pins", "nothing was seen yet" if count is None else f"{count} actions and merchants are known"
-    )
+    seen = "nothing was seen yet" if count is None else f"{counted(count, 'pin')} of actions and merchants"
+    yield Finding(Level.OK, "pins", seen)

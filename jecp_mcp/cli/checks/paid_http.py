@@ -15,6 +15,7 @@ from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.money import format_usdc
+from jecp_mcp.plurals import counted
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.opening import KNOWN, check_networks
 from jecp_mcp.settings.wallet_key import FILE, KEY_VARIABLE, WalletKey, read_wallet_key, stored_wallet_key
@@ -43,7 +44,7 @@ async def paid_http_findings(given: Start) -> list[Finding]:
     if key is None:
         return [Finding(Level.FAULT, _ABOUT, "there is no wallet key", _NOT_PAID, given.commands.line("x402", "key"))]
     assets: Mapping[str, Asset] = {asset.network: asset for asset in KNOWN if asset.network in settings.networks}
-    what = f"{len(settings.merchants)} merchants, paid from {key.address} on {', '.join(settings.networks)}"
+    what = f"{counted(len(settings.merchants), 'merchant')}, paid from {key.address} on {', '.join(settings.networks)}"
     findings = [Finding(Level.OK, _ABOUT, what)]
     async with HttpGate(SystemClock(), loopback=settings.loopback) as gate:
         chain = ChainReader(gate, settings.rpc, settings.confirmations)

@@ -24,6 +24,7 @@ from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
 from jecp_mcp.mandate.sqlite.write_lock import MARK
 from jecp_mcp.mandate.states import State, counted_amount
+from jecp_mcp.plurals import counted
 
 _SIDES = ("", "-wal", "-shm")
 
@@ -210,8 +211,8 @@ def _compare(ledger: Path, made: Path, copy: Copy, *, force: bool) -> Missing | 
     if missing.calls and not force:
         since = "" if copy.last_at is None else f", whose last change is of {iso(copy.last_at)}"
         raise LedgerUnavailable(
-            f"the present ledger knows {missing.calls} calls that the backup{since} does not know, or not as they "
-            f"ended, from {iso(missing.first or 0)} to {iso(missing.last or 0)}; a restore would let their money be "
+            f"the present ledger knows {counted(missing.calls, 'call')} that the backup{since} does not know, or knows "
+            f"otherwise, from {iso(missing.first or 0)} to {iso(missing.last or 0)}; a restore would let that money be "
             "spent again. To do so all the same, add --force"
         )
     return missing

@@ -29,6 +29,7 @@ from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
 from jecp_mcp.mandate.sqlite.write_lock import SAFE_FOR_SEVERAL, several_may_write
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import format_usdc
+from jecp_mcp.plurals import are, counted
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 
 _LITTLE_ROOM, _NO_ROOM = 100 << 20, 8 << 20
@@ -226,8 +227,8 @@ def _books(report: AuditReport, commands: CommandLine) -> Iterator[Finding]:
     meters = [words for words in report.findings if words.startswith("meter ")]
     chain = [words for words in report.findings if words not in meters]
     if not report.findings:
-        what = f"{report.calls} calls and {report.events} events; every digest and meter agrees (head {report.head})"
-        yield Finding(Level.OK, "books", what)
+        what = f"{counted(report.calls, 'call')} and {counted(report.events, 'event')}"
+        yield Finding(Level.OK, "books", f"{what}; every digest and meter agrees (head {report.head})")
     if meters:
         money = "the limits count another sum than was spent, so nothing can be bought until they agree"
         yield _fault(
@@ -262,23 +263,24 @@ def _open_calls(connection: apsw.Connection, commands: CommandLine) -> Iterator[
     ).fetchall()
     rules = commands.line("reconcile")
     told = {
-        State.SENT: (Level.OK, "are being paid, or were when their process died", "", ""),
+        State.SENT: (Level.OK, "sent and open, or left so by a process that died", "", ""),
         State.IN_DOUBT: (
             Level.WARNING,
-            "are in doubt",
+            "in doubt",
             "they count as spent until it is found out whether the Hub charged them",
             f"a running server finds out while it can; then {rules}",
         ),
         State.WRITTEN_OFF: (
             Level.WARNING,
-            "are written off and await a ruling",
+            "written off and await a ruling",
             "they count as spent for ever until you rule",
             rules,
         ),
     }
     for name, count, held, since in rows:
         level, words, money, mend = told[State(name)]
-        what = f"{count} calls {words}: {format_usdc(held)} USDC held, the oldest since {iso(since)}"
+        of = f"{format_usdc(held)} USDC held, the oldest since {iso(since)}"
+        what = f"{counted(count, 'call')} {are(count)} {words}: {of}"
         yield Finding(level, "calls", what, money, mend)
 
 
@@ -358,4 +360,4 @@ def _kept(ledger: Path, commands: CommandLine) -> Iterator[Finding]:
             Level.OK, "backup", f"none beside the ledger; make one: {commands.line('ledger', '--backup', 'FILE')}"
         )
     if aside := put_aside(ledger):
-        yield Finding(Level.OK, "kept", f"{len(aside)} ledgers that were damaged or replaced, such as {aside[-1]}")
+        yield Finding(Level.OK, "kept", f"{counted(len(aside), 'damaged or replaced ledger')}, such as {aside[-1]}")

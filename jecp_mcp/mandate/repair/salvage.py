@@ -32,6 +32,7 @@ from jecp_mcp.mandate.states import OPEN, Event, State, counted_amount
 from jecp_mcp.mandate.windows import Window, slot_start
 from jecp_mcp.mandate.working_set import MeterState
 from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.plurals import counted
 
 UNREADABLE = "unreadable"
 """What stands for a text that is lost."""
@@ -373,7 +374,7 @@ def _at_least(row: CallRow, events: list[EventRow]) -> CallRow:
 
 def _few(calls: list[str]) -> str:
     named = ", ".join(calls[:_NAMED])
-    return f"{len(calls)} calls ({named}{', ...' if len(calls) > _NAMED else ''})"
+    return f"{counted(len(calls), 'call')} ({named}{', ...' if len(calls) > _NAMED else ''})"
 
 
 def _ranges(numbers: list[int]) -> str:
