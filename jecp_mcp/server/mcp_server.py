@@ -147,7 +147,7 @@ class _Handlers:
         self._tools = tools
         self._answer_seconds = answer_seconds
         self._fresh_seconds = fresh_seconds
-        self._pages: dict[tuple[str, str | None, str], tuple[tuple[ToolCard, ...], HandlerResult]] = {}
+        self._pages: dict[tuple[str, str | None, str, bool], tuple[tuple[ToolCard, ...], HandlerResult]] = {}
 
     def profile(self, session: ServerSession) -> Profile:
         """What the client of a session takes."""
@@ -163,10 +163,11 @@ class _Handlers:
                 raise unknown_cursor("tools/list")
             # It may have gone meanwhile: what came after it has not.
             start = bisect.bisect_right([_rank(card.name) for card in cards], _rank(name))
+        outputs = _takes_outputs(ctx)
         page: list[dict[str, Any]] = []
         room = PAGE_CHARACTERS
         for card in cards[start : start + PAGE]:
-            entry = mcp_json.tool(card)
+            entry = mcp_json.tool(card, outputs=outputs)
             room -= len(json.dumps(entry))
             if page and room < 0:
                 break
@@ -200,7 +201,7 @@ class _Handlers:
             return await call_next(ctx)
         profile = self.profile(ctx.session)
         cards = self._dispatcher.cards(profile)
-        key = (ctx.protocol_version, cursor, profile.name)
+        key = (ctx.protocol_version, cursor, profile.name, _takes_outputs(ctx))
         known = self._pages.get(key)
         if known is None or known[0] is not cards:
             if len(self._pages) >= _CACHED_PAGES:
@@ -231,6 +232,11 @@ class _Handlers:
                 return tasks.create_result(row)
         result = mcp_json.result(made, links=ctx.protocol_version >= mcp_json.LINKS_SINCE)
         return asker.question() or complete_result(ctx, result, cacheable=False)
+
+
+def _takes_outputs(ctx: Context) -> bool:
+    """Whether the client always gets structured content, without which some throw away a result that has a schema."""
+    return not result_profile(client_name(ctx.session) or "").drops_blocks
 
 
 def _rank(name: str) -> tuple[bool, str]:
