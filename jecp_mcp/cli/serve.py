@@ -110,9 +110,13 @@ async def _serve(given: Start, transport: str) -> None:
         from jecp_mcp.server.elicitation import Askers
         from jecp_mcp.server.list_changed import ListChangedNotifier
         from jecp_mcp.server.mcp_server import build_server
+        from jecp_mcp.server.resource_updates import ResourceUpdates
 
         notifier = ListChangedNotifier()
         notice.tell = notifier.note_change
+        updates = ResourceUpdates(notifier.publish)
+        bridge.calls.ended = updates.note_call
+        bridge.source.subscribe(lambda _diff: updates.note_catalog())
         bridge.keep_fresh()
         bridge.recover()
         bridge.check_ledger()
@@ -124,9 +128,11 @@ async def _serve(given: Start, transport: str) -> None:
             tools=given.settings.tools,
             answer_seconds=given.settings.server.answer_seconds,
             fresh_seconds=bridge.fresh_seconds,
+            updates=updates,
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(notifier.run)
+        tasks.start_soon(updates.run)
         gc.freeze()
         gc.set_threshold(*_GARBAGE)
         gc.enable()

@@ -34,6 +34,7 @@ from jecp_mcp.server.invalid_messages import invalid_params
 from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
 from jecp_mcp.server.resource_handlers import ResourceHandlers
+from jecp_mcp.server.resource_updates import ResourceUpdates
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.publishing.cleaning import safe_text
@@ -252,6 +253,7 @@ def build_server(
     tools: ToolSettings | None = None,
     answer_seconds: float | None = None,
     fresh_seconds: Callable[[], float] = lambda: 0.0,
+    updates: ResourceUpdates | None = None,
 ) -> BridgeServer:
     """The server for `dispatcher`.
 
@@ -261,7 +263,9 @@ def build_server(
         tools: what the operator says of the hosts.
         answer_seconds: after how long a call that is still running is answered by its id; None goes by the host.
         fresh_seconds: for how long from now the list of tools is surely what it is.
+        updates: who watches which resource; None tells of none.
     """
+    updates = updates or ResourceUpdates(notifier.publish)
     handlers = _Handlers(dispatcher, askers, tools or ToolSettings(), answer_seconds, fresh_seconds)
     readable = ResourceHandlers(dispatcher.resources)
     notifier.bind(handlers.profile, dispatcher.cards)
@@ -275,6 +279,8 @@ def build_server(
         on_list_resources=readable.list,  # type: ignore[arg-type]
         on_list_resource_templates=readable.templates,  # type: ignore[arg-type]
         on_read_resource=readable.read,  # type: ignore[arg-type]
+        on_subscribe_resource=updates.subscribe,  # type: ignore[arg-type]
+        on_unsubscribe_resource=updates.unsubscribe,  # type: ignore[arg-type]
         on_completion=readable.complete,  # type: ignore[arg-type]
         on_list_prompts=list_prompts,  # type: ignore[arg-type]
         on_get_prompt=get_prompt,  # type: ignore[arg-type]
