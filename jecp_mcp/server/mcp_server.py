@@ -32,6 +32,7 @@ from jecp_mcp.server.elicitation import Askers, boundary
 from jecp_mcp.server.era import Context, client_name, complete_result, cursor_of, unknown_cursor
 from jecp_mcp.server.invalid_messages import invalid_params
 from jecp_mcp.server.list_changed import ListChangedNotifier
+from jecp_mcp.server.log_messages import LogMessages
 from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
 from jecp_mcp.server.resource_handlers import ResourceHandlers
 from jecp_mcp.server.resource_updates import ResourceUpdates
@@ -68,15 +69,21 @@ _PROGRESS = 400
 
 
 class _ProgressNotices:
-    """Reports the progress of a call as MCP progress notifications, while the client is there."""
+    """Reports the progress of a call as MCP progress notifications, and in the log, while the client is there."""
 
-    def __init__(self, ctx: Context) -> None:
-        self._session = ctx.session
+    def __init__(self, ctx: Context, tool: str, logs: LogMessages) -> None:
+        self._ctx = ctx
+        self._tool = tool
+        self._logs = logs
 
     async def report(self, done: float, total: float | None, message: str | None) -> None:
         """Send one notice; a client that has gone needs none."""
         try:
-            await self._session.report_progress(done, total, message and safe_text(message, _PROGRESS, one_line=True))
+            await self._ctx.session.report_progress(
+                done, total, message and safe_text(message, _PROGRESS, one_line=True)
+            )
+            if message:
+                await self._logs.tell(self._ctx, f"{self._tool}: {message}")
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, MCPError):
             log.debug("a progress notice had no receiver")
 
@@ -142,12 +149,14 @@ class _Handlers:
         tools: ToolSettings,
         answer_seconds: float | None,
         fresh_seconds: Callable[[], float],
+        logs: LogMessages,
     ) -> None:
         self._dispatcher = dispatcher
         self._askers = askers
         self._tools = tools
         self._answer_seconds = answer_seconds
         self._fresh_seconds = fresh_seconds
+        self._logs = logs
         self._pages: dict[tuple[str, str | None, str, bool], tuple[tuple[ToolCard, ...], HandlerResult]] = {}
 
     def profile(self, session: ServerSession) -> Profile:
@@ -219,7 +228,7 @@ class _Handlers:
         knows_tasks = tasks.knows_tasks(ctx)
         caller = Caller(
             LOCAL,
-            progress=_ProgressNotices(ctx),
+            progress=_ProgressNotices(ctx, params.name, self._logs),
             connection=_connection(ctx),
             asker=asker,
             host=self.profile(ctx.session).name,
@@ -254,6 +263,7 @@ def build_server(
     answer_seconds: float | None = None,
     fresh_seconds: Callable[[], float] = lambda: 0.0,
     updates: ResourceUpdates | None = None,
+    logs: LogMessages | None = None,
 ) -> BridgeServer:
     """The server for `dispatcher`.
 
@@ -264,9 +274,10 @@ def build_server(
         answer_seconds: after how long a call that is still running is answered by its id; None goes by the host.
         fresh_seconds: for how long from now the list of tools is surely what it is.
         updates: who watches which resource; None tells of none.
+        logs: who reads the log.
     """
-    updates = updates or ResourceUpdates(notifier.publish)
-    handlers = _Handlers(dispatcher, askers, tools or ToolSettings(), answer_seconds, fresh_seconds)
+    updates, logs = updates or ResourceUpdates(notifier.publish), logs or LogMessages()
+    handlers = _Handlers(dispatcher, askers, tools or ToolSettings(), answer_seconds, fresh_seconds, logs)
     readable = ResourceHandlers(dispatcher.resources)
     notifier.bind(handlers.profile, dispatcher.cards)
     server = BridgeServer(
@@ -281,6 +292,7 @@ def build_server(
         on_read_resource=readable.read,  # type: ignore[arg-type]
         on_subscribe_resource=updates.subscribe,  # type: ignore[arg-type]
         on_unsubscribe_resource=updates.unsubscribe,  # type: ignore[arg-type]
+        on_set_logging_level=logs.set_level,  # type: ignore[arg-type]
         on_completion=readable.complete,  # type: ignore[arg-type]
         on_list_prompts=list_prompts,  # type: ignore[arg-type]
         on_get_prompt=get_prompt,  # type: ignore[arg-type]
