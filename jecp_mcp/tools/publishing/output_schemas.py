@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jecp_mcp.domain.offers import Offer
+from jecp_mcp.tools.publishing.cleaning import safe_text
 from jecp_mcp.tools.schemas.dialects import Beyond, plain
 from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.wire.jecp.artifacts import may_hold_file
@@ -22,6 +23,8 @@ Schema = Mapping[str, Any]
 
 MAX_BYTES: Final = 8 * 1024
 """The most bytes of what one provider says of its output; what is longer is not published."""
+
+_WORDS: Final = frozenset({"title", "description"})
 
 TEXT: Final[Schema] = {"type": "string"}
 COUNT: Final[Schema] = {"type": "integer"}
@@ -121,9 +124,22 @@ def _output(schema: Schema) -> dict[str, Any] | None:
     if isinstance(fitted, Unfit):
         return None
     made = plain(fitted.schema)
-    if isinstance(made, Beyond) or not (members := made["properties"]):
+    if isinstance(made, Beyond) or not (members := made["properties"]) or not _is_harmless(made):
         return None
     # Where a file stood there is its description now.
     shown = {name: {"anyOf": [FILE, one]} if may_hold_file(name) else one for name, one in members.items()}
     made = {**made, "properties": shown}
     return made if len(json.dumps(made)) <= MAX_BYTES else None
+
+
+def _is_harmless(value: Any) -> bool:
+    """Whether no name and no value in a schema leads anywhere; its words have been cleaned."""
+    match value:
+        case str():
+            return safe_text(value, len(value), one_line=True) == value
+        case list():
+            return all(_is_harmless(one) for one in value)
+        case dict():
+            shown = {name: one for name, one in value.items() if not (name in _WORDS and isinstance(one, str))}
+            return all(map(_is_harmless, [*value, *shown.values()]))
+    return True
