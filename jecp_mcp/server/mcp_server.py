@@ -21,6 +21,7 @@ from mcp_types import (
     CallToolRequestParams,
     NotificationParams,
     PaginatedRequestParams,
+    SetLevelRequestParams,
 )
 from pydantic import ValidationError
 
@@ -292,12 +293,13 @@ def build_server(
         on_read_resource=readable.read,  # type: ignore[arg-type]
         on_subscribe_resource=updates.subscribe,  # type: ignore[arg-type]
         on_unsubscribe_resource=updates.unsubscribe,  # type: ignore[arg-type]
-        on_set_logging_level=logs.set_level,  # type: ignore[arg-type]
         on_completion=readable.complete,  # type: ignore[arg-type]
         on_list_prompts=list_prompts,  # type: ignore[arg-type]
         on_get_prompt=get_prompt,  # type: ignore[arg-type]
         on_subscriptions_listen=notifier.listen,
     )
+    # As an argument it would be warned of, since the later protocol has none.
+    server.add_request_handler("logging/setLevel", SetLevelRequestParams, logs.set_level)
     tasks.Tasks(dispatcher, Caller(LOCAL)).offer(server)
     server.tell = dispatcher.instructions
     if find_spec("opentelemetry.sdk") is None:
