@@ -46,6 +46,7 @@ from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 from jecp_mcp.tools.types import ToolResult
+from jecp_mcp.wire.jecp.account import TopupSession
 from tests.rails import PlainRail, alone
 
 HUB = "https://jecp.dev"
@@ -119,11 +120,11 @@ class Account:
         self.registered = True
         return RegisteredAccount(f"jdb_ag_{name or 'agent'}0123456789abcdef", 100, "the platform's keyring")
 
-    async def topup(self, amount_usd: int) -> str:
+    async def topup(self, amount_usd: int) -> TopupSession:
         if self.fault is not None:
             raise self.fault
         self.topups.append(amount_usd)
-        return self.checkout
+        return TopupSession(self.checkout)
 
 
 Script = Callable[[StoredRequest, bool], Outcome]
