@@ -60,7 +60,14 @@ async def test_the_statements_of_a_purchase_are_compiled_once(ledger: SqliteLedg
     async def purchase(number: int) -> None:
         fingerprint, cap = f"f{number}", meter(limit=1_000)
         promise = Grant(
-            GrantKind.PREPARED, f"g{number}", "local", fingerprint, GrantState.GRANTED, b"", START, UnixMs(START + 60_000)
+            GrantKind.PREPARED,
+            f"g{number}",
+            "local",
+            fingerprint,
+            GrantState.GRANTED,
+            b"",
+            START,
+            UnixMs(START + 60_000),
         )
         assert await ledger.identical(fingerprint) is None
         await ledger.write_grant(promise)
