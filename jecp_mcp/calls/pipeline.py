@@ -170,23 +170,23 @@ class Calls:
         if grant is not None and grant.principal == principal:
             self._ledger.withdraw_grants((ref,))
 
-    async def execute(self, grant: Grant, purchase: Purchase, caller: Caller) -> CallEnd:
+    async def execute(self, known: tuple[Grant, PreparedCall], purchase: Purchase, caller: Caller) -> CallEnd:
         """Pay for what was prepared, once; again, what it came to.
 
         Args:
-            grant: what `prepared` gave.
+            known: what `prepared` gave.
             purchase: the same purchase, as the catalog offers it now.
         """
+        (grant, call), offer = known, purchase.offer
         stale = unusable(grant, self._clock.now())
         if stale is not None:
-            return refused(stale, purchase.offer)
+            return refused(stale, offer)
         if grant.call_id is not None:
             end = await self.resolve(grant.call_id, caller.patience)
             if end is not None and end.took_effect:
-                return replace(end, offer=purchase.offer)
+                return replace(end, offer=offer)
             if grant.expires_at <= self._clock.now():
-                return refused(consent_refusals.prepared_expired(grant.expires_at), purchase.offer)
-        call, offer = PreparedCall.read(grant), purchase.offer
+                return refused(consent_refusals.prepared_expired(grant.expires_at), offer)
         if not call.is_of(offer):
             return refused(consent_refusals.price_changed(call.key, call.quote, offer.listed), offer)
         wish = Wish.of(purchase, caller.principal)

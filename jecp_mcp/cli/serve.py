@@ -141,9 +141,7 @@ async def _serve(given: Start, transport: str) -> None:
         tasks.start_soon(notifier.run)
         tasks.start_soon(updates.run)
         tasks.start_soon(logs.run)
-        gc.freeze()
-        gc.set_threshold(*_GARBAGE)
-        gc.enable()
+        tune_garbage_collection()
         if transport == "stdio":
             await transports.serve_stdio(server)
         else:
@@ -152,6 +150,13 @@ async def _serve(given: Start, transport: str) -> None:
             with _signals_for_http():
                 await serve(server, given.settings.server, bound, _pages(bridge, given, bound, transport))
         tasks.cancel_scope.cancel()
+
+
+def tune_garbage_collection() -> None:
+    """Look for garbage as rarely as becomes a server, and never among what has been made until now."""
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
+    gc.enable()
 
 
 def _tell_sandbox(given: Start) -> None:

@@ -257,14 +257,14 @@ class ToolDispatcher:
         known = await self._deps.calls.prepared(arguments["prepared_id"], caller.principal)
         if isinstance(known, CallEnd):
             return await self._conclude(known, None, caller, (_EXECUTE, arguments))
-        grant, call = known
+        _, call = known
         if self._deps.paid_http is not None and call.source == PAID_HTTP:
             return await self._paid_http_execute(arguments, caller)
         found = await self._find(call.key)
         if isinstance(found, Refusal):
             return self._refuse(_PREPARE, {"tool": call.tool, "arguments": call.arguments}, found)
         purchase = Purchase(call.tool, found.action, call.arguments, label=call.label)
-        end = await self._deps.calls.execute(grant, purchase, caller)
+        end = await self._deps.calls.execute(known, purchase, caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
         asked = (_PREPARE, call.as_asked(found.name)) if stale else (_EXECUTE, arguments)

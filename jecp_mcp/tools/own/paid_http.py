@@ -114,13 +114,13 @@ class PaidHttpTools:
         known = await self._prepared(arguments["prepared_id"], caller)
         if isinstance(known, CallEnd):
             return error_result(known, context(*asked))
-        grant, call, request = known
+        (grant, call), request = known
         again = (PAID_HTTP_PREPARE, _written(request))
         if grant.call_id is None:
             lacking = find_issues(request, Terms.unpack(call.quote.payload).hints)
             if lacking:
                 return _refuse(_incomplete(lacking), context(*again))
-        end = await self._calls.execute(grant, Purchase(call.tool, request.offer, call.arguments), caller)
+        end = await self._calls.execute((grant, call), Purchase(call.tool, request.offer, call.arguments), caller)
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
         return await self._concluded(end, caller, context(*(again if stale else asked)))
 
@@ -136,7 +136,7 @@ class PaidHttpTools:
         known = await self._prepared(arguments["prepared_id"], caller)
         if isinstance(known, CallEnd):
             return error_result(known, context(*asked))
-        grant, call, request = known
+        (grant, call), request = known
         if grant.call_id is not None:
             return await status(grant.call_id, caller, request.offer)
         state = _state(grant, self._clock.now())
@@ -149,14 +149,16 @@ class PaidHttpTools:
             step = _revise()
         return _free(told | {"next_action": next_action_object(step)})
 
-    async def _prepared(self, prepared_id: str, caller: Caller) -> tuple[Grant, PreparedCall, PaidRequest] | CallEnd:
+    async def _prepared(
+        self, prepared_id: str, caller: Caller
+    ) -> tuple[tuple[Grant, PreparedCall], PaidRequest] | CallEnd:
         found = await self._calls.prepared(prepared_id, caller.principal)
         if isinstance(found, CallEnd):
             return found
-        grant, call = found
+        _, call = found
         if call.source != PAID_HTTP:
             return CallEnd(Charge.NO, refusal=consent_refusals.prepared_unknown())
-        return grant, call, read_request(call.arguments)
+        return found, read_request(call.arguments)
 
     async def _concluded(self, end: CallEnd, caller: Caller, context: Context) -> ToolResult:
         if end.answer is None:

@@ -181,4 +181,4 @@ def test_what_was_damaged_or_replaced_is_not_offered_as_a_backup(doctor: Doctor,
     shown = json.loads(run("doctor", *LEDGER, "--json")[1])["findings"]
     assert [one["what"].partition(",")[0] for one in shown if one["about"] == "backup"] == [str(copy)]
     [kept] = [one["what"] for one in shown if one["about"] == "kept"]
-    assert kept.startswith("2 ledgers that were damaged or replaced")
+    assert kept.startswith("2 damaged or replaced ledgers")
