@@ -1,7 +1,7 @@
 """What a host's client gets and what the ledger says, for each client, transport and scene.
 
 A cell holds only when both are as they should be: the row of the call, and what the client itself received and would hand
-to its model. `.ci/run` buys once through each client; `.ci/full long` takes all.
+to its model. `.ci/run` buys once through each client; `.ci/full long` takes the rest. `docs/hosts.md` says what holds.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ def is_streamed(place: Place) -> None:
 def are_two_at_once(place: Place) -> None:
     driver = place.driver
     asked = [driver.ask("call", name=HTML, arguments={"markdown": f"# Number {at}"}) for at in (1, 2)]
-    texts = [driver.got(number)["result"]["text"] for number in asked]
+    texts = [driver.result(number)["text"] for number in asked]
     rows = {row["call_id"]: row for row in place.rows()}
     assert [row["state"] for row in rows.values()] == ["settled", "settled"]
     for at, text in enumerate(texts, 1):
@@ -288,11 +288,24 @@ def is_daily(client: ForeignClient, transport: str) -> bool:
     return not client.large and transport == ("stdio", "http")[CLIENTS.index(client) % 2]
 
 
+RAISES_OVER_HTTP = "crewai"
+
+
+def faults_of(client: ForeignClient, transport: str) -> list[pytest.MarkDecorator]:
+    """Why no result can reach this client's model, if so; where one does all the same, its cell fails too."""
+    if (client.name, transport) == (RAISES_OVER_HTTP, "http") and sys.version_info < (3, 12):
+        # It enters the connection's task group within asyncio.wait_for, which is another task before Python 3.12.
+        reason = "crewai raises as it leaves the connection, in another task than it entered it in, whatever came by it"
+        return [pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True)]
+    return []
+
+
 def cells() -> Iterator[Any]:
     for at in PLACES:
         for scene in SCENES:
             mark = pytest.mark.slow if scene == "bought" and is_daily(*at) else pytest.mark.long
-            yield pytest.param(at, scene, id=f"{at[0]}-{at[1]}-{scene}", marks=mark)
+            faults = [] if scene == "listed" else faults_of(*at)
+            yield pytest.param(at, scene, id=f"{at[0]}-{at[1]}-{scene}", marks=[mark, *faults])
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +325,7 @@ def test_a_clients_user_gets_what_the_ledger_says(place: Place, scene: str) -> N
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("client", "transport"), PLACES)
+@pytest.mark.parametrize(("client", "transport"), [pytest.param(*at, marks=faults_of(*at)) for at in PLACES])
 def test_what_a_client_paid_for_that_was_cut_off_is_given_to_the_next_that_asks(
     hub: SandboxHub, tmp_path: Path, client: ForeignClient, transport: str
 ) -> None:
@@ -335,6 +348,20 @@ def test_what_a_client_paid_for_that_was_cut_off_is_given_to_the_next_that_asks(
         assert row["state"] in {"settled", "reconciled_charged"}
         assert "Cut off" in got["text"]
     assert len(hub.books()["transactions"]) == 1
+
+
+def test_the_page_on_hosts_says_what_holds_for_which_version_of_each_client() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "hosts.md").read_text()
+    lines = iter(page.partition("# Which clients were tried")[2].splitlines())
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    head, _, *rows = table[: 2 + len(CLIENTS)]
+    assert head == ["client", "package", *SCENES, "cut off"]
+    for client, (name, package, listed, *others) in zip(CLIENTS, rows, strict=True):
+        joined = package.replace("`", "").split()
+        assert (name, listed) == (client.name, "yes")
+        assert {"==".join(joined), "@".join(joined)} & set(client.packages)
+        holds = "stdio only" if client.name == RAISES_OVER_HTTP else "yes"
+        assert set(others) == {holds}
 
 
 @pytest.mark.slow
