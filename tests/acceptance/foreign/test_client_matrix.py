@@ -325,7 +325,10 @@ def test_a_clients_user_gets_what_the_ledger_says(place: Place, scene: str) -> N
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("client", "transport"), [pytest.param(*at, marks=faults_of(*at)) for at in PLACES])
+@pytest.mark.parametrize(
+    ("client", "transport"),
+    [pytest.param(*at, id=f"{at[0]}-{at[1]}", marks=faults_of(*at)) for at in PLACES],
+)
 def test_what_a_client_paid_for_that_was_cut_off_is_given_to_the_next_that_asks(
     hub: SandboxHub, tmp_path: Path, client: ForeignClient, transport: str
 ) -> None:
