@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -305,21 +305,33 @@ def cells() -> Iterator[Any]:
         for scene in SCENES:
             mark = pytest.mark.slow if scene == "bought" and is_daily(*at) else pytest.mark.long
             faults = [] if scene == "listed" else faults_of(*at)
-            yield pytest.param(at, scene, id=f"{at[0]}-{at[1]}-{scene}", marks=[mark, *faults])
+            yield pytest.param(*at, scene, id=f"{at[0]}-{at[1]}-{scene}", marks=[mark, *faults])
 
 
 @pytest.fixture(scope="module")
-def place(
-    request: pytest.FixtureRequest, first_agent: SandboxHub, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
-    """One process of a client, and one server, for all scenes: what takes long is to start them."""
-    client, transport = request.param
-    with placed(client, transport, first_agent.new_agent(), tmp_path_factory.mktemp("place")) as made:
-        yield made
+def place_of(
+    first_agent: SandboxHub, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[ForeignClient, str], Place]]:
+    """One process of a client, and one server, for all scenes that follow each other: to start them takes longest."""
+    there: dict[tuple[ForeignClient, str], Place] = {}
+    with ExitStack() as stack:
+
+        def place_of(client: ForeignClient, transport: str) -> Place:
+            if (client, transport) not in there:
+                stack.close()
+                there.clear()
+                opened = placed(client, transport, first_agent.new_agent(), tmp_path_factory.mktemp("place"))
+                there[client, transport] = stack.enter_context(opened)
+            return there[client, transport]
+
+        yield place_of
 
 
-@pytest.mark.parametrize(("place", "scene"), list(cells()), indirect=["place"])
-def test_a_clients_user_gets_what_the_ledger_says(place: Place, scene: str) -> None:
+@pytest.mark.parametrize(("client", "transport", "scene"), list(cells()))
+def test_a_clients_user_gets_what_the_ledger_says(
+    place_of: Callable[[ForeignClient, str], Place], client: ForeignClient, transport: str, scene: str
+) -> None:
+    place = place_of(client, transport)
     place.earlier |= {row["call_id"] for row in place.rows()}
     SCENES[scene](place)
 
