@@ -16,9 +16,9 @@ from jecp_mcp.cli.options import Start, as_json, common_options, start
 _ON_A_PAGE = 30
 _MOST = 100_000
 _BY = ("tool", "provider", "principal", "action", "day", "month")
-_TASKS = ("verify", "export", "statement", "backup", "restore", "prune")
+_TASKS = ("verify", "export", "statement", "backup", "restore", "new", "prune")
 _FOR = {"head": "verify", "form": "export or --statement", "events": "export", "by": "statement"}
-_FOR |= {"since": "statement", "until": "statement", "force": "backup or --restore"}
+_FOR |= {"since": "statement", "until": "statement", "force": "backup or --restore", "yes": "new"}
 
 
 def _instant(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -48,6 +48,8 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--format", "form", type=click.Choice(("csv", "json")), help="For --export and --statement."),
             click.option("--backup", metavar="FILE", type=file, help="Copy the ledger, while others spend."),
             click.option("--restore", metavar="FILE", type=file, help="Put a backup in the ledger's place."),
+            click.option("--new", is_flag=True, help="Begin a ledger in the place of one that is lost. Asks first."),
+            click.option("--yes", is_flag=True, help="With --new: do not ask."),
             click.option("--force", is_flag=True, help="With --backup, --restore: though that loses something."),
             click.option("--prune", is_flag=True, help="Drop old requests and answers (ledger.keep_bodies_days)."),
         )
@@ -105,7 +107,7 @@ def _task(asked: dict[str, Any]) -> str | None:
 
 
 def _perform(task: str, given: Start, asked: dict[str, Any], *, as_json: bool) -> int:
-    from jecp_mcp.cli import ledger_backup, ledger_tasks
+    from jecp_mcp.cli import ledger_tasks
 
     if task == "verify":
         return anyio.run(ledger_tasks.verify, given, asked["head"], as_json)
@@ -117,8 +119,16 @@ def _perform(task: str, given: Start, asked: dict[str, Any], *, as_json: bool) -
         return anyio.run(ledger_tasks.export, given, asked["export"], form, asked["events"])
     if task == "prune":
         return anyio.run(ledger_tasks.prune, given, as_json)
+    return _replace(task, given, asked, as_json=as_json)
+
+
+def _replace(task: str, given: Start, asked: dict[str, Any], *, as_json: bool) -> int:
+    from jecp_mcp.cli import ledger_backup
+
     if task == "backup":
         return ledger_backup.backup(given, asked["backup"], force=asked["force"], as_json=as_json)
+    if task == "new":
+        return ledger_backup.begin_anew(given, unasked=asked["yes"], as_json=as_json)
     return ledger_backup.restore(given, asked["restore"], force=asked["force"], as_json=as_json)
 
 

@@ -51,6 +51,10 @@ def ask(
     told = dict(result.structured or {})
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
+    if result.is_error and (call_id := wanted.get("call_id")) is not None:
+        options = [word for name in wanted.keys() - {"call_id"} for word in (f"--{name}", str(wanted[name]))]
+        words = (tool.removeprefix("jecp_"), call_id, *options)
+        raise CallFailed(anyio.run(why_or_where, given, result, call_id, *words))
     if result.is_error:
         raise CallFailed(why(result, given.commands))
     return told
@@ -70,6 +74,17 @@ async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool
             await bridge.source.refresh()
             check_pins(bridge)
         return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(at.settings.hub.base_url)))
+
+
+async def why_or_where(given: Start, result: ToolResult, call_id: str, *words: str) -> str:
+    """As `why`; of a call that these books do not know, also whether others of this user do, and the command there."""
+    from jecp_mcp.cli.other_books import call_elsewhere
+    from jecp_mcp.tools.codes import CALL_NOT_FOUND
+
+    told = why(result, given.commands)
+    if (result.structured or {}).get("error", {}).get("code") != CALL_NOT_FOUND:
+        return told
+    return told + await call_elsewhere(given, call_id, *words)
 
 
 def why(result: ToolResult, commands: CommandLine) -> str:

@@ -33,11 +33,11 @@ def command(call_id: str | None, as_json: bool, **given: Any) -> None:
             _list(found)
         return
     from jecp_mcp.cli.call import pay_and_show
-    from jecp_mcp.cli.own_tools import CallFailed, why
+    from jecp_mcp.cli.own_tools import CallFailed, why_or_where
 
     result = anyio.run(pay_and_show, where, "jecp_status", {"call_id": call_id}, None, as_json, False, _print)
     if result.is_error:
-        raise CallFailed(why(result, where.commands))
+        raise CallFailed(anyio.run(why_or_where, where, result, call_id, "status", call_id))
 
 
 def _list(found: Mapping[str, Any]) -> None:

@@ -330,7 +330,9 @@ class ToolDispatcher:
         """A refusal for the same trouble that its source has, with the time since when it has."""
         refusal = end.refusal
         for away in self._deps.offers.outages:
-            if refusal is not None and (away.source, away.code) == (action.source, refusal.code):
+            if away.since is None or refusal is None:
+                continue
+            if (away.source, away.code) == (action.source, refusal.code):
                 return replace(end, refusal=replace(refusal, details={**refusal.details, "since": iso(away.since)}))
         return end
 

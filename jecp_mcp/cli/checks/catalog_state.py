@@ -18,6 +18,7 @@ from jecp_mcp.catalog.snapshot import is_whole
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched_patterns, unmatched_words
 from jecp_mcp.clock import SystemClock, iso
+from jecp_mcp.damaged_files import set_aside_command
 from jecp_mcp.errors import PayeeError, PinsUnusable
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
@@ -97,19 +98,8 @@ def pins_findings(given: Start) -> Iterator[Finding]:
             "no action is sold; without the file all that is on offer counts as first seen, also what was changed "
             f"since: look at it with {given.commands.line('catalog')}"
         )
-        yield Finding(Level.FAULT, "pins", str(exc), money, _set_aside(path))
+        yield Finding(Level.FAULT, "pins", str(exc), money, set_aside_command(path))
         return
     yield Finding(
         Level.OK, "pins", "nothing was seen yet" if count is None else f"{count} actions and merchants are known"
     )
-
-
-def _set_aside(path: Path) -> str:
-    """The command that moves the file out of the way with what belongs to it, over nothing that is there."""
-    number = 1
-    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    # SQLite would play a journal that is left behind into the next file of that name.
-    journal = path.with_name(f"{path.name}-journal")
-    moves = [(path, kept), *([(journal, kept.with_name(f"{kept.name}-journal"))] if journal.exists() else [])]
-    return " && ".join(shlex.join(["mv", str(old), str(new)]) for old, new in moves)

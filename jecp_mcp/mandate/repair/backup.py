@@ -18,6 +18,7 @@ import apsw
 from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate.records import AuditReport
+from jecp_mcp.mandate.repair.kept_files import REPLACED
 from jecp_mcp.mandate.sqlite import file_users, schema, verify
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
@@ -133,7 +134,7 @@ def restore(ledger: Path, source: Path, *, force: bool = False, clock: Clock | N
             if copy.report.findings and not force:
                 raise LedgerDamaged(f"the backup {source} does not hold together: {copy.report.findings[0]}")
             missing = _compare(ledger, made, copy, force=force)
-            aside = put_in_place(ledger, made, lock, "replaced", clock.now())
+            aside = put_in_place(ledger, made, lock, REPLACED, clock.now())
     except OSError as exc:
         raise LedgerUnavailable(f"{ledger} cannot be replaced: {exc.strerror or exc}") from exc
     return Restored(copy, aside, missing)
@@ -196,7 +197,7 @@ def put_in_place(ledger: Path, made: Path, lock: int, label: str, at: UnixMs) ->
 
 def _compare(ledger: Path, made: Path, copy: Copy, *, force: bool) -> Missing | None:
     """What the present ledger knows and the copy does not; refuses to forget it unless forced."""
-    if not ledger.exists():
+    if not ledger.is_file():
         return None
     try:
         missing: Missing = _reading(ledger, lambda connection: _missing(connection, made))
