@@ -145,14 +145,13 @@ class Place:
         found = json.loads(self.command("ledger", "--json"))
         return [row for row in found if row["call_id"] not in self.earlier]
 
-    def ended_row(self) -> dict[str, Any]:
-        """The row of the one call there is, once nothing of it is open any more."""
+    def rows_once(self, holds: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """The rows, once this holds of each: what ends a call is written when its answer is on the way already."""
         for _ in range(10 * PATIENCE):
-            (row,) = self.rows()
-            if row["state"] not in {"reserved", "sent", "in_doubt"}:
-                return row
+            if all(map(holds, rows := self.rows())):
+                return rows
             time.sleep(0.1)  # Another process writes it, and tells nobody here.
-        raise AssertionError(f"the call did not end: {row}")
+        raise AssertionError(f"that does not come to hold: {rows}")
 
     def command(self, *arguments: str) -> str:
         """What a command of ours prints, run in this process: so many cells need so many of them."""
@@ -187,6 +186,14 @@ def placed(client: ForeignClient, transport: str, hub: SandboxHub, folder: Path)
         place.close()
 
 
+def is_ended(row: dict[str, Any]) -> bool:
+    return row["state"] not in {"reserved", "sent", "in_doubt"}
+
+
+def is_delivered(row: dict[str, Any]) -> bool:
+    return is_ended(row) and row["delivered"] is True
+
+
 def is_listed(place: Place) -> None:
     names = place.driver.names()
     assert {"jecp_search", "jecp_call", COUNT, HTML, STREAM} <= set(names)
@@ -195,10 +202,9 @@ def is_listed(place: Place) -> None:
 
 def is_bought(place: Place) -> None:
     got = place.driver.call(HTML, {"markdown": "# A heading"})
-    (row,) = place.rows()
+    (row,) = place.rows_once(is_delivered)
     assert (row["state"], row["tool"]) == ("settled", HTML)
     assert row["charged_usdc"] == row["quoted_usdc"] != "0.00"
-    assert row["delivered"]
     assert "A heading" in got["text"]
     assert row["call_id"] in got["text"]
 
@@ -207,13 +213,13 @@ def is_refused_and_recovers(place: Place) -> None:
     driver = place.driver
     got = driver.call("jecp_call", {"tool": "text-stats_counting", "arguments": {"text": "one two"}})
     assert got["failed"] in {True, None}
-    assert place.rows() == []
+    assert place.rows_once(is_delivered) == []
     assert '"charged":"no"' in got["text"]
     suggested = json.loads(got["text"][got["text"].index("{") :])["next_action"]
     found = driver.call(suggested["tool"], suggested["arguments"])
     assert COUNT in found["text"]
     assert '"words":2' in driver.call(COUNT, {"text": "one two"})["text"].replace("'", '"').replace(": ", ":")
-    assert len(place.rows()) == 1
+    assert len(place.rows_once(is_delivered)) == 1
 
 
 def is_fetched(place: Place) -> None:
@@ -222,7 +228,7 @@ def is_fetched(place: Place) -> None:
     # Words that do not repeat, so that no encoding makes them small.
     long = " ".join(f"{at * 104_729 % 999_983:x}" for at in range(5_600))
     got = driver.call("inkwell_convert_markdown-to-pdf", {"markdown": long})
-    (row,) = place.rows()
+    (row,) = place.rows_once(is_delivered)
     assert row["state"] == "settled"
     assert row["call_id"] in got["text"]
     pieces: list[bytes] = []
@@ -238,12 +244,12 @@ def is_fetched(place: Place) -> None:
     assert len(whole) == said["size_bytes"]
     assert whole.startswith(b"%PDF-")
     assert whole.rstrip().endswith(b"%%EOF")
-    assert len(place.rows()) == 1
+    assert len(place.rows_once(is_delivered)) == 1
 
 
 def is_streamed(place: Place) -> None:
     got = place.driver.call(STREAM, {"text": "the sea, the sea, the open sea", "keyword": "sea"})
-    (row,) = place.rows()
+    (row,) = place.rows_once(is_delivered)
     assert row["state"] == "settled"
     assert row["call_id"] in got["text"]
     if place.client.script in {"sdk_python.py", "fastmcp_client.py", "sdk_typescript_1.mjs", "sdk_typescript_2.mjs"}:
@@ -254,7 +260,7 @@ def are_two_at_once(place: Place) -> None:
     driver = place.driver
     asked = [driver.ask("call", name=HTML, arguments={"markdown": f"# Number {at}"}) for at in (1, 2)]
     texts = [driver.result(number)["text"] for number in asked]
-    rows = {row["call_id"]: row for row in place.rows()}
+    rows = {row["call_id"]: row for row in place.rows_once(is_delivered)}
     assert [row["state"] for row in rows.values()] == ["settled", "settled"]
     for at, text in enumerate(texts, 1):
         assert f"Number {at}" in text
@@ -264,7 +270,7 @@ def are_two_at_once(place: Place) -> None:
 def are_nulls_left_out(place: Place) -> None:
     """Hosts whose models must name every property send null for those they leave out."""
     got = place.driver.call(PICTURE, {"text": "hello", "error_correction": None})
-    (row,) = place.rows()
+    (row,) = place.rows_once(is_delivered)
     assert row["state"] in {"settled", "released"}
     assert row["call_id"] in got["text"]
 
@@ -332,7 +338,7 @@ def test_a_clients_user_gets_what_the_ledger_says(
     place_of: Callable[[ForeignClient, str], Place], client: ForeignClient, transport: str, scene: str
 ) -> None:
     place = place_of(client, transport)
-    place.earlier |= {row["call_id"] for row in place.rows()}
+    place.earlier |= {row["call_id"] for row in place.rows_once(is_ended)}
     SCENES[scene](place)
 
 
@@ -355,7 +361,7 @@ def test_what_a_client_paid_for_that_was_cut_off_is_given_to_the_next_that_asks(
         asked = after.ask("call", name=HTML, arguments={"markdown": "# Cut off"})
         held.let_go.set()
         got = after.result(asked)
-        row = place.ended_row()
+        (row,) = place.rows_once(is_ended)
         if "Cut off" not in got["text"]:
             # It was still at work when it was asked for again: its id leads there.
             assert row["call_id"] in got["text"]
@@ -387,6 +393,6 @@ def test_a_model_that_must_name_every_argument_finds_and_buys(hub: SandboxHub, t
         driver = place.drive(strict=True)
         assert COUNT in driver.call("jecp_search", {"query": "count words"})["text"]
         bought = driver.call("jecp_call", {"tool": COUNT, "arguments": {"text": "one two"}})
-        (row,) = place.rows()
+        (row,) = place.rows_once(is_delivered)
         assert row["call_id"] in bought["text"]
         assert row["call_id"] in driver.call("jecp_status", {})["text"]
