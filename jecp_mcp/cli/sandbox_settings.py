@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord, SandboxHub, SandboxMerchant
-from jecp_mcp.settings import Credentials, PaidHttpSettings
+from jecp_mcp.settings import AjpSettings, Credentials, PaidHttpSettings
 
 if TYPE_CHECKING:
     from jecp_mcp.cli.options import Start
@@ -22,9 +22,9 @@ def own_sandbox(given: Start) -> HubRecord:
 def at_sandbox(given: Start, hub: SandboxHub) -> Start:
     """What was given, with a sandbox Hub and its test agent in the place of the configured Hub and account."""
     there = given.settings.hub.model_copy(update={"base_url": hub.url})
-    # Nothing is bought here from the merchants that are configured.
+    # Nothing is bought here from the merchants that are configured, and none of the configured agents is hired.
     paid_http = PaidHttpSettings() if hub.merchant is None else _paid_http(hub.merchant)
-    settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http})
+    settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http, "ajp": AjpSettings()})
     credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="the sandbox")
     return replace(given, settings=settings, credentials=credentials)
 
