@@ -17,11 +17,10 @@ import httpx2
 import pytest
 
 from tests.contract.ajp_server.hirer import SECRET, by_secret, declaration, offer
-from tests.contract.ajp_server.house import AGENT_ID, AGENT_KEY
+from tests.contract.ajp_server.house import AGENT_ID, AGENT_KEY, until
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "ajp-server.md"
 _BLOCKING = """
-import time
 from pathlib import Path
 
 import anyio
@@ -29,8 +28,8 @@ import anyio
 done = count
 
 async def count(job):
-    Path("began").write_text(str(job.attempt))
-    await anyio.to_thread.run_sync(lambda: [time.sleep(0.01) for _ in iter(Path("go").exists, True)])
+    await anyio.to_thread.run_sync(Path("began").write_text, str(job.attempt))
+    await anyio.to_thread.run_sync(Path("go").read_text)
     return await done(job)
 """
 
@@ -53,10 +52,12 @@ async def test_the_documented_lines_are_hired_and_declared(monkeypatch: pytest.M
         async with app.router.lifespan_context(app):
             raw = by_secret(offer(int(time.time() * 1000), AGENT_ID))
             assert (await client.post("/ajp/jobs", content=raw)).status_code == 202
-            for _ in range(5_000):
+
+            async def completed() -> Any:
                 report = (await client.get("/ajp/jobs/job_0000000000000001")).json()
-                if report["status"] == "completed":
-                    break
+                return report if report["status"] == "completed" else None
+
+            report = await until(completed)
             assert (report["output"], report["usage"]["cost_usd"]) == ({"words": 3}, 0.01)
             declared = (await client.get("/.well-known/provenance.json")).json()
         told = {key: declared[key] for key in ("name", "description", "capabilities", "constraints", "ajp")}
@@ -83,12 +84,11 @@ def _served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], httpx2.Client
             process.kill()
 
 
-def _report(client: httpx2.Client, status: str) -> bytes:
-    for _ in range(3_000):
+def _result(client: httpx2.Client) -> bytes:
+    for _ in range(10_000):
         answer = client.get("/ajp/jobs/job_0000000000000001")
-        if answer.json()["status"] == status:
+        if answer.json()["status"] == "completed":
             return answer.content
-        time.sleep(0.02)
     raise AssertionError(answer.json())
 
 
@@ -96,22 +96,25 @@ def _report(client: httpx2.Client, status: str) -> bytes:
 def test_a_server_that_is_killed_in_the_middle_of_a_job_finishes_it_when_it_starts_again(tmp_path: Path) -> None:
     before, after = _example().split("identity =")
     (tmp_path / "words.py").write_text(f"{before}{_BLOCKING}\nidentity ={after}")
+    began, go = tmp_path / "began", tmp_path / "go"
+    os.mkfifo(began)
+    os.mkfifo(go)
     raw = by_secret(offer(int(time.time() * 1000), AGENT_ID))
     with _served(tmp_path) as (process, client):
         assert client.post("/ajp/jobs", content=raw).status_code == 202
-        _report(client, "running")
+        assert began.read_text() == "1"
         process.send_signal(signal.SIGKILL)
         process.wait()
     with _served(tmp_path) as (process, client):
-        (tmp_path / "go").touch()
-        report = _report(client, "completed")
-        assert (tmp_path / "began").read_text() == "2"
+        assert began.read_text() == "2"
+        go.write_text("go")
+        report = _result(client)
         assert client.post("/ajp/jobs", content=raw).json() == {"job_id": "job_0000000000000001", "status": "accepted"}
         assert client.post("/ajp/jobs/job_0000000000000001/ack").json()["settled"] is True
         process.send_signal(signal.SIGKILL)
         process.wait()
     with _served(tmp_path) as (process, client):
-        assert _report(client, "completed") == report
+        assert _result(client) == report
         assert client.post("/ajp/jobs/job_0000000000000001/ack").json()["settled"] is True
         process.send_signal(signal.SIGTERM)
         assert process.wait() in {0, -signal.SIGTERM}
