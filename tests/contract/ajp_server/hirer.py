@@ -11,16 +11,28 @@ from typing import Any
 
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+)
 
 SECRET = "correct horse"
 
 
 class Key:
-    """An Ed25519 key that is the same for the same name."""
+    """An Ed25519 key: the same for the same name, or a given one."""
 
-    def __init__(self, name: str) -> None:
-        self.key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
+    def __init__(self, name: str, given: str | None = None) -> None:
+        if given is None:
+            self.key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
+        else:
+            found = load_der_private_key(base64.b64decode(given), None)
+            assert isinstance(found, Ed25519PrivateKey)
+            self.key = found
         der = self.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         self.private = base64.b64encode(der).decode()
         self._spki = self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -32,11 +44,22 @@ class Key:
 
     def verifies(self, message: dict[str, Any]) -> bool:
         """Whether a message is signed over all of it."""
-        rest = {key: value for key, value in message.items() if key != "signature"}
-        kind, _, signature = message["signature"].partition(":")
-        assert kind == "ed25519"
-        self.key.public_key().verify(base64.b64decode(signature), rfc8785.dumps(rest))
+        verify(self.key.public_key(), message)
         return True
+
+
+def verify(key: Any, message: dict[str, Any]) -> None:
+    """See that a message is signed over all of it; raises where it is not."""
+    rest = {name: value for name, value in message.items() if name != "signature"}
+    kind, _, signature = message["signature"].partition(":")
+    assert kind == "ed25519"
+    key.verify(base64.b64decode(signature), rfc8785.dumps(rest))
+
+
+def public_key(declared: dict[str, Any]) -> tuple[Any, str]:
+    """The key of a declaration, and its fingerprint."""
+    der = base64.b64decode(declared["identity"]["public_key"])
+    return load_der_public_key(der), hashlib.sha256(der).hexdigest()
 
 
 def iso(ms: int) -> str:
