@@ -133,6 +133,16 @@ class Start:
             return self.play_wallet or stored_wallet_key(self.state / SANDBOX_FILE)
         return find_wallet_key(os.environ, self.state)
 
+    def agent_key(self) -> str | None:
+        """The text of the key that signs jobs' offers.
+
+        Raises:
+            SettingsError: it cannot be used.
+        """
+        from jecp_mcp.settings.agent_key import find_agent_key
+
+        return find_agent_key(os.environ, self.state)
+
 
 def start(
     hub: str | None,

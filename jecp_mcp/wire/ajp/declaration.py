@@ -89,7 +89,7 @@ def read_declaration(raw: bytes) -> Declaration:
         name=values.text(body.get("name"), "name", 100),
         description=values.text(body.get("description"), "description", 1_000),
         key=key,
-        endpoint=values.optional_text(ajp.get("endpoint"), "ajp.endpoint", 2_048),
+        endpoint=values.optional_text(ajp.get("endpoint"), "ajp.endpoint", 1_500),
         capabilities=_listed(body.get("capabilities"), "capabilities", _CAPABILITY),
         constraints=_listed(body.get("constraints"), "constraints", _CONSTRAINT),
         covers=Coverage.DECLARATION if whole else Coverage.IDENTITY,
