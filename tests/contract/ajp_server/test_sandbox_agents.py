@@ -105,6 +105,7 @@ async def test_the_agents_work_overcharge_change_their_key_and_are_busy_as_they_
         assert (await here.http.get(f"http://{nobody}")).status_code == 404
 
 
+@pytest.mark.slow
 async def test_the_slow_one_takes_its_time_also_across_a_restart_at_the_same_address(tmp_path: Path) -> None:
     time, folder = Time(), tmp_path / "sandbox.ajp"
     async with sandbox(folder, time) as here:
