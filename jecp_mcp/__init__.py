@@ -1,3 +1,52 @@
-"""jecp-mcp: an MCP server that buys from JECP Hubs under a hard spending limit."""
+"""jecp-mcp: an MCP server that buys from JECP Hubs under a hard spending limit.
+
+A Python program buys at a Hub by `JecpClient`. What is exported here is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_ERRORS = (
+    "ActionNotFoundError",
+    "AuthError",
+    "CallInDoubtError",
+    "CapabilityDeprecatedError",
+    "CapabilityNotFoundError",
+    "DuplicateRequestError",
+    "HubUnreachableError",
+    "InputSchemaViolationError",
+    "InsufficientBalanceError",
+    "InsufficientBudgetError",
+    "InsufficientTrustError",
+    "JecpError",
+    "MandateExpiredError",
+    "ProviderError",
+    "RateLimitError",
+    "RotationCapError",
+    "UnsupportedMediaTypeError",
+    "UrlBlockedError",
+)
+_EXPORTED = {
+    "JecpClient": "client.agent",
+    "Retry": "client.agent",
+    "InvokeResult": "client.results",
+    "JecpStream": "client.streams",
+    **dict.fromkeys(_ERRORS, "client.errors"),
+}
+
+__all__ = [*_EXPORTED]  # noqa: PLE0604  # names, each a text
+
+
+def __getattr__(name: str) -> Any:
+    module = _EXPORTED.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_EXPORTED])

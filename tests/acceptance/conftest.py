@@ -27,6 +27,13 @@ def hub(first_agent: SandboxHub) -> SandboxHub:
     return first_agent.new_agent()
 
 
+@pytest.fixture(scope="module")
+def own_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxHub]:
+    """A sandbox Hub for one file alone, which may publish there what would be in others' way."""
+    with sandbox(tmp_path_factory.mktemp("own") / "hub.sqlite") as hub:
+        yield hub
+
+
 @dataclass
 class Seat:
     """A host's place: a connected client, its Hub, and where its server keeps its state."""

@@ -35,7 +35,8 @@ def publish(hub: SandboxHub, namespace: str, **changes: Any) -> None:
 
 @pytest.mark.parametrize("era", [pytest.param(LEGACY, marks=pytest.mark.slow), MODERN])
 @pytest.mark.slow
-async def test_two_hosts_on_one_server_each_get_what_they_take(hub: SandboxHub, tmp_path: Path, era: str) -> None:
+async def test_two_hosts_on_one_server_each_get_what_they_take(own_hub: SandboxHub, tmp_path: Path, era: str) -> None:
+    hub = own_hub.new_agent()
     namespace = f"choice-{'old' if era == LEGACY else 'new'}"
     tool = f"{namespace}_counting_count"
     publish(hub, namespace, input_schema=CHOICE)

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Protocol, TypeVar
+from urllib.parse import quote
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.refusals import Refusal
@@ -180,33 +181,56 @@ class HubClient:
         ) as answer:
             yield replace(answer, headers=_headers_without(answer.headers, identity))
 
-    async def register(self, name: str) -> account.Registration:
+    async def register(
+        self, name: str, *, agent_type: str = "mcp", description: str | None = None
+    ) -> account.Registration:
         """Make an agent account.
 
         Raises:
             PayeeError: the Hub refused, or could not be reached.
         """
-        answer = await self._account("register", account.register_body(name), None)
+        body = account.register_body(name, agent_type=agent_type, description=description)
+        answer = await self._account("register", body, None)
         return self._read(account.parse_registration, answer, None)
 
-    async def topup(self, amount_usd: int) -> str:
-        """Open a checkout page for `amount_usd` whole USD and return its URL, unchecked.
+    async def topup(self, amount_usd: int, return_to: str | None = None) -> account.TopupSession:
+        """Open a checkout page for `amount_usd` whole USD; its URL is unchecked.
 
         Raises:
             PayeeError: the Hub refused, could not be reached, or there are no credentials.
         """
         identity = self._required()
-        answer = await self._account("topup", account.topup_body(amount_usd), identity)
-        return self._read(account.parse_topup, answer, identity).url
+        answer = await self._account("topup", account.topup_body(amount_usd, return_to), identity)
+        return self._read(account.parse_topup, answer, identity)
 
-    async def request_refund(self, transaction_id: str, reason: str) -> account.Refund:
+    async def rotate_key(self, grace_seconds: int | None = None) -> account.KeyRotation:
+        """Have the key replaced by a new one, which this client does not take up by itself.
+
+        Raises:
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        identity = self._required()
+        answer = await self._ask("POST", self.guide.paths["rotate_key"], account.rotation_body(grace_seconds), identity)
+        return self._read(account.parse_rotation, answer, identity)
+
+    async def request_refund(self, transaction_id: str, reason: str, evidence_url: str | None = None) -> account.Refund:
         """Ask for the money of one transaction back; the Hub keeps a tenth (the reference Hub's rule, not JECP's).
 
         Raises:
             PayeeError: the Hub refused, could not be reached, or there are no credentials.
         """
-        body, identity = account.refund_body(transaction_id, reason), self._required()
+        body, identity = account.refund_body(transaction_id, reason, evidence_url), self._required()
         answer = await self._ask("POST", self.guide.paths["refunds"], body, identity)
+        return self._read(account.parse_refund, answer, identity)
+
+    async def refund(self, refund_id: str) -> account.Refund:
+        """How one refund stands.
+
+        Raises:
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        identity = self._required()
+        answer = await self._ask("GET", f"{self.guide.paths['refunds']}/{quote(refund_id, safe='')}", None, identity)
         return self._read(account.parse_refund, answer, identity)
 
     async def refunds(self) -> tuple[account.Refund, ...]:

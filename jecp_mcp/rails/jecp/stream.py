@@ -24,6 +24,7 @@ from jecp_mcp.wire.jecp.stream import (
     Cancelled,
     Completed,
     Delta,
+    Ending,
     Failed,
     Metered,
     Progressed,
@@ -102,9 +103,14 @@ async def _follow(answer: HttpStream, call: CallStream, progress: Progress | Non
         await _listen(answer, call, progress, patience, longest)
     if patience.cancelled_caught and call.ending is None:
         return Lost(sent=True, reason=f"nothing was said of the call for {longest:g} s")
-    match call.end():
+    return ending_evidence(call.end(), answer.headers)
+
+
+def ending_evidence(ending: Ending, headers: Mapping[str, str]) -> Evidence:
+    """How a stream ended, as evidence; `headers` are those of its answer."""
+    match ending:
         case Completed(found):
-            return Replied(replace(found, notices=(*found.notices, *notices(answer.headers))))
+            return Replied(replace(found, notices=(*found.notices, *notices(headers))))
         case Failed(refusal):
             return Replied(refusal)
         case Cancelled(reason, said=False):

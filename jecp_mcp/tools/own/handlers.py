@@ -266,7 +266,7 @@ class OwnTools:
         return made | {"next_action": next_action_object(step)}
 
     async def _checkout(self, amount_usd: int) -> str:
-        url = self._deps.links.checkout(await self._deps.hub.topup(amount_usd))
+        url = self._deps.links.checkout((await self._deps.hub.topup(amount_usd)).url)
         if url is None:
             raise ToolFault(
                 HUB_MISBEHAVED,

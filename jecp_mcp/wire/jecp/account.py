@@ -46,6 +46,18 @@ class TopupSession:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRotation:
+    """A new key. `api_key` is shown this once and stays out of every repr.
+
+    Attributes:
+        previous_key_valid_until: until when the old one is taken too, RFC 3339 text as the Hub gave it.
+    """
+
+    api_key: str = field(repr=False)
+    previous_key_valid_until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refund:
     """A refund asked for: requested, approved, auto_approved or denied, in the Hub's words.
 
@@ -89,6 +101,32 @@ def refund_body(transaction_id: str, reason: str, evidence_url: str | None = Non
     if evidence_url is not None:
         body["evidence_url"] = evidence_url
     return jsontext.dumps(body)
+
+
+def rotation_body(grace_seconds: int | None) -> bytes:
+    """The request of a new key; the old one is taken for `grace_seconds` more, None leaves that to the Hub."""
+    return jsontext.dumps({} if grace_seconds is None else {"grace_seconds": grace_seconds})
+
+
+def parse_rotation(
+    body: bytes,
+    status: int,
+    headers: Mapping[str, str] = NOTHING,
+    now: UnixMs | None = None,
+    mask: Mask | None = None,
+) -> KeyRotation | Refusal:
+    """Read the answer to the rotation of a key.
+
+    Raises:
+        WireError: it is neither a key nor a JECP error. The message never quotes the body, which may hold a key.
+    """
+    data = _object(body, status, headers, now, mask, ("agent", "data"))
+    if isinstance(data, Refusal):
+        return data
+    api_key = data.get("api_key")
+    if not isinstance(api_key, str) or credential_fault(api_key):
+        raise WireError("the Hub's answer to the rotation holds no API key")
+    return KeyRotation(api_key, _text(data.get("previous_key_valid_until")))
 
 
 def parse_registration(

@@ -27,6 +27,7 @@ DEFAULT_PATHS: Mapping[str, str] = {
     "health": "/health",
     "register": "/api/agents/register",
     "topup": "/api/agents/topup",
+    "rotate_key": "/v1/agents/me/rotate-key",
 }
 """Where the reference Hub keeps things."""
 

@@ -1,0 +1,445 @@
+"""`JecpClient`: what a Python program asks of a JECP Hub (JECP 01-protocol, 02-authentication, 05-discovery)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote, urlencode
+
+import anyio
+from pydantic import SecretStr
+
+from jecp_mcp import jsontext
+from jecp_mcp.client.errors import JecpError, error_of, error_without_answer
+from jecp_mcp.client.results import InvokeResult, result_of
+from jecp_mcp.client.streams import JecpStream
+from jecp_mcp.clock import Clock, SystemClock, UnixMs
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import PayeeError, WireError
+from jecp_mcp.http import ExchangeFailed, Http, HttpAnswer
+from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, parse_usdc
+from jecp_mcp.rails.base import OpenCall, StoredRequest
+from jecp_mcp.rails.jecp.client import HubClient, HubRefused, mask_of
+from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED, HUB_UNREACHABLE
+from jecp_mcp.rails.jecp.outcome import conclude
+from jecp_mcp.rails.jecp.payload import Payload, pack
+from jecp_mcp.rails.jecp.rail import JecpRail
+from jecp_mcp.rails.jecp.schedule import provable_until
+from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost
+from jecp_mcp.settings import DEFAULT_HUB, Credentials, credential_fault
+from jecp_mcp.wire.jecp.account import KeyRotation, Refund, Registration, TopupSession
+from jecp_mcp.wire.jecp.catalog import MAX_PAGE_BYTES, CatalogPage, parse_page
+from jecp_mcp.wire.jecp.envelope import request_body, with_mandate
+from jecp_mcp.wire.jecp.errors import parse_refusal
+from jecp_mcp.wire.jecp.guide import AgentGuide
+from jecp_mcp.wire.jecp.ids import split_capability
+from jecp_mcp.wire.jecp.provenance import build
+
+T = TypeVar("T")
+Amount = str | int | Decimal
+"""An amount in USDC: decimal text, a whole number or a `Decimal`; never a float."""
+
+_MOST: Final = MicroUSDC(1_000 * MICRO_PER_USDC)
+_CATALOG_SECONDS: Final = 30.0
+_ERROR_STATUS: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A call that is sent again under its id: after `wait_seconds`; `number` counts from 1."""
+
+    request_id: str
+    number: int
+    wait_seconds: float
+
+
+class JecpClient:
+    """Without a mandate of the caller's own, no spending limit of ours applies here: each call may cost its `budget`.
+
+    One agent at one Hub::
+
+        async with JecpClient(agent_id, api_key) as hub:
+            result = await hub.invoke("text-stats", "count", {"text": "one two"}, budget="0.01")
+
+    Whatever of a call is not certainly unpaid is sent again under the same id, at most three times and within its
+    time; the Hub charges an id once. Amounts that come back are whole micro-USDC (1 USDC = 1,000,000).
+    """
+
+    def __init__(
+        self,
+        agent_id: str,
+        api_key: str,
+        *,
+        base_url: str = DEFAULT_HUB,
+        timeout: float = 30.0,
+        on_retry: Callable[[Retry], None] | None = None,
+    ) -> None:
+        """Buy as `agent_id` at the Hub at `base_url`.
+
+        Args:
+            base_url: an https origin, or plain http on this machine.
+            timeout: how long one attempt of a call may take, in seconds, up to 300.
+            on_retry: hears of each call that is about to be sent again.
+
+        Raises:
+            ValueError: the Hub is no such origin, the timeout none, or the id or the key could stand in no header.
+        """
+        for name, value in (("agent_id", agent_id), ("api_key", api_key)):
+            if (fault := credential_fault(value)) is not None:
+                raise ValueError(f"{name} {fault}")
+        if not 0 < timeout <= 300:  # noqa: PLR2004  # the longest call, JECP 01-protocol §2
+            raise ValueError("timeout is more than 0 and at most 300 seconds")
+        self._identity = Credentials(agent_id=agent_id, api_key=SecretStr(api_key), source="the program")
+        self._http = Http(base_url)
+        self._clock: Clock = SystemClock()
+        self._hub = HubClient(base_url, self._http, lambda: self._identity, self._clock)
+        self._timeout = timeout
+        self._on_retry = on_retry
+        self._reading_guide = anyio.Lock()
+
+    @classmethod
+    def from_environment(cls, **options: Any) -> Self:
+        """The agent that ``JECP_AGENT_ID``, ``JECP_API_KEY`` and ``JECP_BASE_URL`` name; `options` as for the class.
+
+        Raises:
+            ValueError: one of the first two is missing.
+        """
+        agent_id, api_key = os.environ.get("JECP_AGENT_ID"), os.environ.get("JECP_API_KEY")
+        if not agent_id or not api_key:
+            raise ValueError("JECP_AGENT_ID and JECP_API_KEY must both be set")
+        return cls(agent_id, api_key, **{"base_url": os.environ.get("JECP_BASE_URL") or DEFAULT_HUB, **options})
+
+    @classmethod
+    async def register(
+        cls, name: str, *, base_url: str = DEFAULT_HUB, agent_type: str = "python", description: str | None = None
+    ) -> Registration:
+        """Make an agent account. Its key is shown this once: keep it.
+
+        Raises:
+            JecpError: the Hub refused, or could not be reached.
+        """
+        async with Http(base_url) as http:
+            hub = HubClient(base_url, http, lambda: None, SystemClock())
+            return await _asked(hub.register(name, agent_type=agent_type, description=description))
+
+    @property
+    def agent_id(self) -> str:
+        """Who buys."""
+        return self._identity.agent_id
+
+    async def __aenter__(self) -> Self:
+        """Nothing to open yet: the first request does."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections; a later request would open others."""
+        await self._http.aclose()
+
+    async def guide(self) -> AgentGuide:
+        """What the Hub says of itself; the protocol's defaults where it says nothing.
+
+        Raises:
+            JecpError: it could not be reached, or does not say now whether it has a guide.
+        """
+        async with self._reading_guide:
+            if not self._hub.guide_known:
+                await _asked(self._hub.consult())
+        return self._hub.guide
+
+    async def invoke(
+        self,
+        capability: str,
+        action: str,
+        arguments: Mapping[str, Any],
+        *,
+        budget: Amount | None = None,
+        expires_at: UnixMs | None = None,
+        request_id: str | None = None,
+        replay: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - of one attempt, not of the call
+    ) -> InvokeResult:
+        """Buy one call and wait for its answer.
+
+        A cancelled call may have been charged; whoever cancels gives a `request_id` of their own, to find out.
+
+        Args:
+            capability: ``namespace/name``, or the Hub's own ``name``; with ``@1.2.3`` at that version.
+            budget: the most it may cost, USDC; the Hub refuses what costs more. None leaves it to the Hub's price.
+            expires_at: an instant after which it must not be sent, nor be accepted.
+            request_id: the idempotency id, 4 to 64 letters, digits, ``-`` or ``_``; None makes one.
+            replay: whether a call under this id may have reached the Hub before: then this one finds out what became
+                of it, and only an answer about that one counts as proof.
+            timeout: how long one attempt may take, in seconds.
+
+        Raises:
+            JecpError: it was refused or not answered; `JecpError.charged` says what is known of the money.
+            ValueError: the request could not be written.
+        """
+        known = await self._guide_or_defaults()
+        call_id = request_id or f"call_{secrets.token_hex(16)}"
+        payload = self._payload(known, call_id, capability, action, arguments, timeout or self._timeout)
+        now = self._clock.now()
+        until = provable_until(now, known.idempotency_window_seconds)
+        until = until if expires_at is None else min(until, expires_at)
+        hold = _budget(budget)
+        request = StoredRequest(JecpRail.name, self._hub.account_id, call_id, hold, pack(payload), until)
+        call = OpenCall(request, attempts=int(replay))
+        rail = self._rail(call_id)
+        ended = await (rail.find_out if replay else rail.execute)(call, _Unwritten())
+        return result_of(ended, call_id)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        capability: str,
+        action: str,
+        arguments: Mapping[str, Any],
+        *,
+        budget: Amount | None = None,
+        expires_at: UnixMs | None = None,
+        request_id: str | None = None,
+    ) -> AsyncGenerator[JecpStream, None]:
+        """Buy one call and hear of it while it runs.
+
+        ::
+
+            async with hub.stream("lectern/concordance", "keyword-in-context", {...}) as events:
+                async for event in events:
+                    ...
+            events.result
+
+        It is sent once. A stream that breaks off raises `CallInDoubtError`; `invoke` under the same `request_id` with
+        ``replay=True`` then brings the plain answer. The other arguments are those of `invoke`.
+
+        Raises:
+            JecpError: it was refused or could not be sent.
+            ValueError: the request could not be written.
+        """
+        known = await self._guide_or_defaults()
+        call_id, hold, identity = request_id or f"call_{secrets.token_hex(16)}", _budget(budget), self._identity
+        payload = self._payload(known, call_id, capability, action, arguments, SILENCE_SECONDS)
+        key, now = identity.api_key.get_secret_value(), self._clock.now()
+        proof = build(identity.agent_id, key, at=now, nonce=secrets.token_hex(16)) if payload.provenance else None
+        until = provable_until(now, known.idempotency_window_seconds)
+        body = with_mandate(
+            payload.body,
+            agent_id=identity.agent_id,
+            api_key=key,
+            budget=hold,
+            expires_at=until if expires_at is None else min(until, expires_at),
+            provenance_hash=proof,
+        )
+        opening = self._hub.open_stream(
+            payload.path, body, identity, silence=SILENCE_SECONDS, before_sending=_Unwritten().sending
+        )
+        try:
+            async with opening as answer:
+                made = JecpStream(answer, call_id, hold, self._clock.now(), mask_of(identity))
+                async with aclosing(made):
+                    yield made
+        except ExchangeFailed as exc:
+            result_of(conclude([lost(exc)], replay=False, budget=hold), call_id)
+
+    async def catalog_page(
+        self,
+        cursor: str | None = None,
+        *,
+        page_size: int = 100,
+        namespace: str | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> CatalogPage:
+        """One page of what the Hub sells.
+
+        Raises:
+            JecpError: the Hub refused, could not be reached, or what came is no catalog.
+        """
+        query = {"page_size": str(page_size), "limit": str(page_size)}
+        chosen = {"cursor": cursor, "namespace": namespace, "tags": ",".join(tags) or None}
+        query |= {name: value for name, value in chosen.items() if value is not None}
+        return await self._read_catalog(f"/v1/capabilities?{urlencode(query)}")
+
+    async def catalog_pages(
+        self, *, page_size: int = 100, namespace: str | None = None, tags: tuple[str, ...] = ()
+    ) -> AsyncIterator[CatalogPage]:
+        """Every page of what the Hub sells, one after the other. A Hub repeats what is its own on each.
+
+        Raises:
+            JecpError: as `catalog_page`; also where the pages lead round in a circle.
+        """
+        cursor: str | None = None
+        seen: set[str] = set()
+        while True:
+            page = await self.catalog_page(cursor, page_size=page_size, namespace=namespace, tags=tags)
+            yield page
+            cursor = page.next_cursor
+            if cursor is None or not page.has_more:
+                return
+            if cursor in seen:
+                raise error_without_answer(HUB_MISBEHAVED, "The Hub's catalog leads round in a circle.")
+            seen.add(cursor)
+
+    async def catalog(self, *, namespace: str | None = None, tags: tuple[str, ...] = ()) -> list[Offer]:
+        """Everything the Hub sells, each action once.
+
+        Raises:
+            JecpError: as `catalog_pages`.
+        """
+        found: dict[str, Offer] = {}
+        async for page in self.catalog_pages(namespace=namespace, tags=tags):
+            found.update({offer.key: offer for offer in page.actions})
+        return list(found.values())
+
+    async def capability(self, capability: str) -> tuple[Offer, ...]:
+        """The actions of one capability.
+
+        Raises:
+            JecpError: as `catalog_page`.
+        """
+        page = await self._read_catalog(f"/v1/capabilities/{quote(capability, safe='/@')}")
+        return page.actions
+
+    async def topup(self, amount_usd: int, *, return_to: str | None = None) -> TopupSession:
+        """Open a checkout page, where a person pays `amount_usd` whole USD (5, 20 or 100 at the reference Hub).
+
+        Raises:
+            JecpError: the Hub refused, or could not be reached.
+        """
+        return await _asked(self._hub.topup(amount_usd, return_to))
+
+    async def request_refund(self, transaction_id: str, reason: str, *, evidence_url: str | None = None) -> Refund:
+        """Ask for the money of one transaction back.
+
+        Raises:
+            JecpError: the Hub refused, or could not be reached.
+        """
+        return await _asked(self._hub.request_refund(transaction_id, reason, evidence_url))
+
+    async def refund(self, refund_id: str) -> Refund:
+        """How one refund stands.
+
+        Raises:
+            JecpError: the Hub refused, or could not be reached.
+        """
+        return await _asked(self._hub.refund(refund_id))
+
+    async def refunds(self) -> tuple[Refund, ...]:
+        """The refunds asked for so far.
+
+        Raises:
+            JecpError: the Hub refused, or could not be reached.
+        """
+        return await _asked(self._hub.refunds())
+
+    async def rotate_key(self, *, grace_seconds: int | None = None) -> KeyRotation:
+        """Have the key replaced. This client uses the new one from then on; it is shown this once: keep it.
+
+        Args:
+            grace_seconds: how long the old one is taken too.
+
+        Raises:
+            JecpError: the Hub refused, or could not be reached.
+        """
+        made = await _asked(self._hub.rotate_key(grace_seconds))
+        self._identity = self._identity.model_copy(update={"api_key": SecretStr(made.api_key)})
+        return made
+
+    async def _guide_or_defaults(self) -> AgentGuide:
+        try:
+            return await self.guide()
+        except JecpError:
+            # Whether the Hub is away is for the call itself to find; without a guide the defaults hold.
+            return self._hub.guide
+
+    def _rail(self, call_id: str) -> JecpRail:
+        number = 0
+
+        async def wait(seconds: float) -> None:
+            nonlocal number
+            number += 1
+            if self._on_retry is not None:
+                self._on_retry(Retry(call_id, number, seconds))
+            await anyio.sleep(seconds)
+
+        jitter = secrets.SystemRandom().random
+        return JecpRail(self._hub, timeout_seconds=self._timeout, clock=self._clock, random=jitter, sleep=wait)
+
+    def _payload(
+        self,
+        guide: AgentGuide,
+        call_id: str,
+        capability: str,
+        action: str,
+        arguments: Mapping[str, Any],
+        seconds: float,
+    ) -> Payload:
+        try:
+            wanted = split_capability(capability)
+            body = request_body(call_id, wanted.capability, action, wanted.version, arguments)
+        except WireError as exc:
+            raise ValueError(f"the call cannot be written as a request: {exc}") from exc
+        # Which tier an action takes only the catalog says: where a workflow may need the proof, it is given.
+        proof = guide.requires_provenance(wanted.capability, guide.provenance_required_tier or "")
+        path = guide.paths["invoke" if "/" in wanted.capability else "invoke_legacy_alias"]
+        return Payload(path, body, timeout_seconds=seconds, provenance=proof)
+
+    async def _read_catalog(self, path: str) -> CatalogPage:
+        try:
+            answer = await self._http.exchange(
+                "GET",
+                self._hub.origin + path,
+                headers={"Accept": "application/json"},
+                timeout=_CATALOG_SECONDS,
+                max_bytes=MAX_PAGE_BYTES,
+            )
+        except ExchangeFailed as exc:
+            raise error_without_answer(HUB_UNREACHABLE, f"The Hub's catalog could not be fetched: {exc}.") from exc
+        try:
+            if answer.status >= _ERROR_STATUS:
+                raise error_of(self._refusal(answer))
+            return await anyio.to_thread.run_sync(lambda: parse_page(answer.body, source=self._hub.origin))
+        except WireError as exc:
+            raise error_without_answer(HUB_MISBEHAVED, f"The Hub's catalog cannot be read: {exc}.") from exc
+
+    def _refusal(self, answer: HttpAnswer) -> Refusal:
+        body = jsontext.loads_forgiving(answer.body, max_bytes=MAX_PAGE_BYTES)
+        if not isinstance(body, dict):
+            raise WireError("the answer is not a JSON object")
+        return parse_refusal(body, status=answer.status, headers=answer.headers, now=self._clock.now())
+
+
+class _Unwritten:
+    """The journal of a program that keeps its own books."""
+
+    async def sending(self) -> None:
+        """Let it leave."""
+
+    async def keep(self, *entries: Any) -> None:
+        """Keep nothing."""
+
+
+async def _asked(request: Awaitable[T]) -> T:
+    """What the Hub answers to what is no call. Raises `JecpError`."""
+    try:
+        return await request
+    except HubRefused as exc:
+        raise error_of(exc.refusal) from exc
+    except PayeeError as exc:
+        raise error_without_answer(exc.code, exc.message) from exc
+
+
+def _budget(budget: Amount | None) -> MicroUSDC:
+    """The most a call may cost, micro-USDC; without a word the most that a mandate can carry."""
+    return _MOST if budget is None else min(parse_usdc(budget), _MOST)

@@ -1,0 +1,197 @@
+"""What a call by `jecp_mcp.JecpClient` raises: one class a kind of refusal, by the Hub's code (JECP 03-errors §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import JecpMcpError
+from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.wire.jecp.codes import canonical
+
+
+class JecpError(JecpMcpError):
+    """A request that the Hub did not fulfil, or that could not be brought to it.
+
+    Attributes:
+        code: the canonical code, such as ``INSUFFICIENT_BALANCE``; one that no version knows passes through as it is.
+        message: what happened, for a person.
+        status: the HTTP status it came with; None where no answer arrived, or it came within a stream.
+        charged: False, True, or None where it is not known: the call then counts as charged until it is found out.
+        request_id: the call's idempotency id; None for what is no call.
+        next_action: what the Hub proposes, whole, as it sent it.
+        details: what else the Hub says of it.
+        documentation_url: where the Hub explains the code. Text from the Hub: judge it before following it.
+        retry_after_seconds: when the same request may succeed.
+        raw: the whole parsed answer, without the key.
+    """
+
+    def __init__(self, refusal: Refusal, *, charged: bool | None = False, request_id: str | None = None) -> None:
+        self.code = refusal.code
+        self.message = refusal.message
+        self.status = refusal.http_status
+        self.charged = charged
+        self.request_id = request_id
+        self.next_action = refusal.next_action
+        self.details: JSONObject = refusal.details
+        self.documentation_url = refusal.documentation_url
+        self.retry_after_seconds = refusal.retry_after_seconds
+        self.raw: JSONObject = refusal.raw
+        super().__init__(f"{refusal.code}: {refusal.message}")
+
+    def _detail(self, name: str) -> str | None:
+        value = self.details.get(name)
+        return value if isinstance(value, str) else None
+
+
+class AuthError(JecpError):
+    """The Hub does not know the agent or its key."""
+
+
+class InsufficientBalanceError(JecpError):
+    """The wallet holds less than the call costs."""
+
+
+class InsufficientBudgetError(JecpError):
+    """The call costs more than the budget that was given with it."""
+
+
+class MandateExpiredError(JecpError):
+    """The mandate's time was over when it arrived."""
+
+
+class RateLimitError(JecpError):
+    """Too many requests; `retry_after_seconds` says when the next one is welcome."""
+
+
+class CapabilityNotFoundError(JecpError):
+    """The Hub has no such capability, or no such provider."""
+
+
+class ActionNotFoundError(JecpError):
+    """The capability has no such action."""
+
+
+class InsufficientTrustError(JecpError):
+    """The agent's trust tier is too low for this action."""
+
+    @property
+    def required(self) -> str | None:
+        """The tier it takes."""
+        return self._detail("required")
+
+    @property
+    def current(self) -> str | None:
+        """The tier the agent has."""
+        return self._detail("current")
+
+
+class ProviderError(JecpError):
+    """The provider could not be reached, or failed."""
+
+
+class UnsupportedMediaTypeError(JecpError):
+    """Something on the way changed the request's content type."""
+
+
+class DuplicateRequestError(JecpError):
+    """The id was used before, for another request (JECP ADR-0001); what that one cost stands."""
+
+
+class CapabilityDeprecatedError(JecpError):
+    """The capability is no longer sold."""
+
+    @property
+    def sunset_at(self) -> str | None:
+        """When it ended, RFC 3339 text as the Hub gave it."""
+        return self._detail("sunset_at")
+
+    @property
+    def successor(self) -> str | None:
+        """What took its place, if anything is named."""
+        return self._detail("successor") or self._detail("successor_version")
+
+
+class InputSchemaViolationError(JecpError):
+    """The input is not what the action's schema asks for."""
+
+    @property
+    def errors(self) -> Sequence[Mapping[str, Any]]:
+        """Each fault as the Hub tells it: ``instance_path``, ``schema_path``, ``reason``."""
+        found = self.details.get("errors")
+        return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+class UrlBlockedError(JecpError):
+    """The Hub does not go to a URL that was given to it; ``details`` says to which, and why."""
+
+
+class RotationCapError(JecpError):
+    """The key was rotated as often as a day allows."""
+
+
+class CallInDoubtError(JecpError):
+    """Whether the call was charged is not known: its answer was lost, cut short, or no JECP answer.
+
+    Send it again under the same `request_id` with ``replay=True``: the Hub says what became of it, and charges at most
+    once.
+    """
+
+
+class HubUnreachableError(JecpError):
+    """Nothing left this machine: the Hub could not be reached. Nothing was charged."""
+
+
+_IN_DOUBT: Final = (
+    "Whether the call was charged is not known. Send it again under the same request_id with replay=True to find out; "
+    "it is charged at most once."
+)
+
+_BY_CODE: Final[Mapping[str, type[JecpError]]] = MappingProxyType(
+    {
+        "AUTH_REQUIRED": AuthError,
+        "INVALID_API_KEY": AuthError,
+        "AGENT_NOT_FOUND": AuthError,
+        "INSUFFICIENT_BALANCE": InsufficientBalanceError,
+        "PAYMENT_REQUIRED": InsufficientBalanceError,
+        "FREE_TIER_EXHAUSTED": InsufficientBalanceError,
+        "INSUFFICIENT_BUDGET": InsufficientBudgetError,
+        "MANDATE_EXPIRED": MandateExpiredError,
+        "RATE_LIMITED": RateLimitError,
+        "CAPABILITY_NOT_FOUND": CapabilityNotFoundError,
+        "PROVIDER_NOT_FOUND": CapabilityNotFoundError,
+        "ACTION_NOT_FOUND": ActionNotFoundError,
+        "INSUFFICIENT_TRUST": InsufficientTrustError,
+        "PROVIDER_ERROR": ProviderError,
+        "PROVIDER_UNREACHABLE": ProviderError,
+        "PROVIDER_UNAVAILABLE": ProviderError,
+        "PROVIDER_TIMEOUT": ProviderError,
+        "UNSUPPORTED_MEDIA_TYPE": UnsupportedMediaTypeError,
+        "DUPLICATE_REQUEST": DuplicateRequestError,
+        "CAPABILITY_DEPRECATED": CapabilityDeprecatedError,
+        "INPUT_SCHEMA_VIOLATION": InputSchemaViolationError,
+        "URL_BLOCKED_SSRF": UrlBlockedError,
+        "ROTATION_24H_CAP": RotationCapError,
+        "HUB_UNREACHABLE": HubUnreachableError,
+    }
+)
+
+
+def error_of(refusal: Refusal, *, charged: bool | None = False, request_id: str | None = None) -> JecpError:
+    """The error of the class that belongs to a refusal's code.
+
+    Where it is not known whether a call was charged, and no answer of the Hub explains it, it is `CallInDoubtError`.
+    """
+    if charged is None and refusal.source == "bridge":
+        details = {**refusal.details, "cause": refusal.message.partition(". ")[0]}
+        told = Refusal(refusal.code, _IN_DOUBT, details=details, source="bridge")
+        return CallInDoubtError(told, charged=None, request_id=request_id)
+    kind = _BY_CODE.get(canonical(refusal.code), CallInDoubtError if charged is None else JecpError)
+    return kind(refusal, charged=charged, request_id=request_id)
+
+
+def error_without_answer(code: str, message: str) -> JecpError:
+    """The error of a request that is no call and got no answer of the Hub's protocol."""
+    return error_of(Refusal(code, message, details=NOTHING, source="bridge"))

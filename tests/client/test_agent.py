@@ -1,0 +1,311 @@
+"""`JecpClient` at a real sandbox Hub, in both dialects."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import jecp_mcp
+from jecp_mcp import (
+    AuthError,
+    CallInDoubtError,
+    CapabilityNotFoundError,
+    DuplicateRequestError,
+    HubUnreachableError,
+    InputSchemaViolationError,
+    InsufficientBalanceError,
+    InsufficientBudgetError,
+    InvokeResult,
+    JecpClient,
+    JecpError,
+    JecpStream,
+    Retry,
+)
+from jecp_mcp.client.errors import error_of
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import MoneyError
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.wire.jecp.codes import CODES
+from jecp_mcp.wire.jecp.stream import Delta
+from tests.acceptance.roads import SandboxHub, sandbox
+from tests.faults.rails.raw_hub import fails, raw_hub, says
+
+pytestmark = pytest.mark.anyio
+
+COUNT = ("text-stats", "count", {"text": "one two three"})
+STREAMED = ("lectern/concordance", "keyword-in-context", {"text": "the mill and the reed", "keyword": "the"})
+
+
+@pytest.fixture(scope="module", params=["reference", pytest.param("spec", marks=pytest.mark.slow)])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxHub]:
+    with sandbox(tmp_path_factory.mktemp("hub") / "hub.sqlite", "--dialect", request.param) as hub:
+        yield hub
+
+
+@pytest.fixture
+def agent(place: SandboxHub) -> SandboxHub:
+    return place.new_agent()
+
+
+@pytest.fixture
+async def hub(agent: SandboxHub) -> AsyncIterator[JecpClient]:
+    async with JecpClient(agent.agent_id, agent.api_key, base_url=agent.url) as made:
+        yield made
+
+
+def charges(agent: SandboxHub) -> list[Any]:
+    return agent.books()["transactions"]
+
+
+async def test_a_call_is_bought_with_its_price_its_id_and_its_balance(hub: JecpClient, agent: SandboxHub) -> None:
+    result = await hub.invoke(*COUNT, budget="0.01")
+    assert result.output["words"] == 3
+    assert (result.charged, result.cost, result.attempts) == (True, MicroUSDC(500), 1)
+    assert result.billing.balance_after == MicroUSDC(9_999_500)
+    assert result.raw["id"] == result.request_id
+    assert len(charges(agent)) == 1
+
+
+async def test_the_same_id_is_charged_once_and_another_request_under_it_is_refused(
+    hub: JecpClient, agent: SandboxHub
+) -> None:
+    first = await hub.invoke(*COUNT, budget="0.01", request_id="mine-0001")
+    again = await hub.invoke(*COUNT, budget="0.01", request_id="mine-0001", replay=True)
+    assert (again.output, again.request_id) == (first.output, "mine-0001")
+    with pytest.raises(DuplicateRequestError) as refused:
+        await hub.invoke("text-stats", "count", {"text": "another"}, budget="0.01", request_id="mine-0001")
+    assert refused.value.charged is None
+    assert len(charges(agent)) == 1
+
+
+async def test_a_lost_answer_is_asked_for_again_under_the_same_id(agent: SandboxHub) -> None:
+    heard: list[Retry] = []
+    agent.fault("text-stats", "drop_after_charge")
+    async with JecpClient(agent.agent_id, agent.api_key, base_url=agent.url, on_retry=heard.append) as hub:
+        result = await hub.invoke(*COUNT, budget=Decimal("0.01"))
+    assert (result.charged, result.attempts) == (True, 2)
+    assert [(one.request_id, one.number) for one in heard] == [(result.request_id, 1)]
+    assert len(charges(agent)) == 1
+
+
+async def test_a_call_whose_answers_are_all_lost_is_in_doubt_until_its_id_is_asked_for(
+    hub: JecpClient, agent: SandboxHub
+) -> None:
+    agent.fault("text-stats", "drop_after_charge", times=4)
+    with pytest.raises(CallInDoubtError, match="Whether the call was charged is not known") as lost:
+        await hub.invoke(*COUNT, budget="0.01")
+    assert (lost.value.charged, lost.value.code) == (None, "HUB_LOST_ANSWER")
+    assert lost.value.request_id is not None
+    found = await hub.invoke(*COUNT, budget="0.01", request_id=lost.value.request_id, replay=True)
+    assert (found.charged, found.output["words"]) == (True, 3)
+    assert len(charges(agent)) == 1
+
+
+async def test_refusals_are_errors_of_their_kind_and_cost_nothing(hub: JecpClient, agent: SandboxHub) -> None:
+    with pytest.raises(InsufficientBudgetError) as over:
+        await hub.invoke("plumbline/csv", "profile", {"csv": "a\n1\n"}, budget="0.001")
+    assert (over.value.charged, over.value.status) == (False, 402)
+    with pytest.raises(CapabilityNotFoundError):
+        await hub.invoke("no-such/thing", "do", {})
+    with pytest.raises(InputSchemaViolationError) as wrong:
+        await hub.invoke("plumbline/csv", "profile", {"csv": 7}, budget="0.10")
+    assert wrong.value.errors[0]["instance_path"] == "/csv"
+    agent.fund("0.00")
+    with pytest.raises(InsufficientBalanceError) as empty:
+        await hub.invoke(*COUNT, budget="0.01")
+    assert empty.value.next_action is not None
+    assert empty.value.next_action["type"] == "topup"
+    assert charges(agent) == []
+
+
+async def test_what_cannot_be_written_is_said_before_anything_is_sent(hub: JecpClient, agent: SandboxHub) -> None:
+    with pytest.raises(ValueError, match="not an action id"):
+        await hub.invoke("text-stats", "COUNT IT", {})
+    with pytest.raises(ValueError, match="call id"):
+        await hub.invoke(*COUNT, request_id="no")
+    with pytest.raises(MoneyError, match="decimal text"):
+        await hub.invoke(*COUNT, budget=0.01)  # type: ignore[arg-type]
+    for options, fault in (({"timeout": 0}, "timeout"), ({"base_url": "http://hub.example"}, "https")):
+        with pytest.raises(ValueError, match=fault):
+            JecpClient(agent.agent_id, agent.api_key, **options)
+    with pytest.raises(ValueError, match="api_key is no credential"):
+        JecpClient(agent.agent_id, "two words")
+    assert charges(agent) == []
+
+
+async def test_a_stream_tells_its_pieces_and_ends_with_its_result(hub: JecpClient, agent: SandboxHub) -> None:
+    async with hub.stream(*STREAMED, budget="0.05") as events:
+        seen = [event async for event in events]
+    assert any(isinstance(event, Delta) for event in seen)
+    assert isinstance(seen[-1], InvokeResult)
+    assert seen[-1] is events.result
+    assert (events.result.charged, events.result.request_id) == (True, events.request_id)
+    assert len(charges(agent)) == 1
+
+
+async def heard_to_its_end(stream: AbstractAsyncContextManager[JecpStream]) -> list[object]:
+    async with stream as events:
+        return [event async for event in events]
+
+
+async def test_a_stream_that_breaks_off_keeps_what_came(hub: JecpClient, agent: SandboxHub) -> None:
+    agent.fault("lectern/concordance", "drop_midway")
+    async with hub.stream(*STREAMED, budget="0.05", request_id="stream-0001") as events:
+        with pytest.raises(CallInDoubtError) as broken:
+            _ = [event async for event in events]
+    assert (broken.value.charged, broken.value.request_id, events.result) == (None, "stream-0001", None)
+    assert len(events.deltas) == 1
+    assert events.text == "".join(one for one in events.deltas if isinstance(one, str))
+    found = await hub.invoke(*STREAMED, budget="0.05", request_id="stream-0001", replay=True)
+    assert found.charged is True
+    assert len(charges(agent)) == 1
+
+
+async def test_a_stream_that_ends_unheard_is_charged_once(hub: JecpClient, agent: SandboxHub) -> None:
+    agent.fault("lectern/concordance", "drop_after_charge")
+    with pytest.raises(CallInDoubtError):
+        await heard_to_its_end(hub.stream(*STREAMED, budget="0.05", request_id="stream-0002"))
+    found = await hub.invoke(*STREAMED, budget="0.05", request_id="stream-0002", replay=True)
+    assert found.charged is True
+    assert len(charges(agent)) == 1
+
+
+async def test_a_stream_that_is_refused_before_it_begins_says_why(hub: JecpClient, agent: SandboxHub) -> None:
+    with pytest.raises(InsufficientBudgetError):
+        await heard_to_its_end(hub.stream(*STREAMED, budget="0.001"))
+    agent.fault("lectern/concordance", "drop_before")
+    with pytest.raises(CallInDoubtError):
+        await heard_to_its_end(hub.stream(*STREAMED, budget="0.05"))
+    assert charges(agent) == []
+
+
+async def test_the_catalog_comes_by_pages_at_once_and_by_capability(hub: JecpClient) -> None:
+    every = {offer.key: offer for offer in await hub.catalog()}
+    paged = [offer.key async for page in hub.catalog_pages(page_size=2) for offer in page.actions]
+    assert set(paged) == every.keys()
+    assert every["text-stats:count"].price.amount == MicroUSDC(500)
+    (only,) = await hub.capability("text-stats")
+    assert only.key == "text-stats:count"
+    with pytest.raises(JecpError) as gone:
+        await hub.catalog_page("no-such-cursor")
+    assert gone.value.code == "INVALID_CURSOR"
+    with pytest.raises(CapabilityNotFoundError):
+        await hub.capability("no-such/thing")
+
+
+async def test_an_account_is_made_filled_refunded_and_its_key_replaced(place: SandboxHub) -> None:
+    made = await JecpClient.register("newcomer", base_url=place.url)
+    async with JecpClient(made.agent_id, made.api_key, base_url=place.url) as hub:
+        assert (await hub.guide()).paths["invoke"] == "/v1/invoke"
+        assert (await hub.topup(20)).url.startswith(place.url)
+        SandboxHub(place.url, made.agent_id, made.api_key, place.http).fund("1.00")
+        bought = await hub.invoke(*COUNT, budget="0.01")
+        assert bought.billing.reference is not None
+        asked = await hub.request_refund(bought.billing.reference, "tried it")
+        assert [one.refund_id for one in await hub.refunds()] == [asked.refund_id]
+        assert (await hub.refund(asked.refund_id)).transaction_id == bought.billing.reference
+        key = await hub.rotate_key(grace_seconds=3600)
+        assert key.api_key not in repr(key)
+        assert (await hub.invoke(*COUNT, budget="0.01")).charged
+        with pytest.raises(JecpError):
+            await hub.refund("rf_nothing")
+    async with JecpClient(made.agent_id, "sbx_ak_" + "x" * 24, base_url=place.url) as stranger:
+        with pytest.raises(AuthError):
+            await stranger.refunds()
+
+
+async def test_what_is_away_or_no_hub_is_said_and_nothing_is_charged(agent: SandboxHub) -> None:
+    async with JecpClient(agent.agent_id, agent.api_key, base_url="http://127.0.0.1:9") as hub:
+        for request in (hub.invoke(*COUNT), hub.refunds(), hub.catalog(), hub.guide()):
+            with pytest.raises(HubUnreachableError) as away:
+                await request
+            assert away.value.charged is False
+    page = says(b"<html>", "200 OK", kind="text/html")
+    async with (
+        raw_hub(page, page, fails, page) as raw,
+        JecpClient(agent.agent_id, agent.api_key, base_url=raw.url) as hub,
+    ):
+        with pytest.raises(JecpError, match="HUB_MISBEHAVED"):
+            await hub.catalog()
+
+
+async def test_a_cancelled_call_ends_at_once_and_is_found_by_its_id(hub: JecpClient, agent: SandboxHub) -> None:
+    agent.fault("text-stats", "drop_after_charge", times=4)
+    with anyio.CancelScope() as scope:
+        hub._on_retry = lambda _: scope.cancel()
+        await hub.invoke(*COUNT, budget="0.01", request_id="cut-0001")
+    assert scope.cancelled_caught
+    agent.http.delete("/sandbox/faults")
+    assert (await hub.invoke(*COUNT, budget="0.01", request_id="cut-0001", replay=True)).charged
+    assert len(charges(agent)) == 1
+
+
+def test_the_environment_names_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JECP_AGENT_ID", "JECP_API_KEY", "JECP_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="JECP_AGENT_ID"):
+        JecpClient.from_environment()
+    monkeypatch.setenv("JECP_AGENT_ID", "jdb_ag_0123456789abcdef")
+    monkeypatch.setenv("JECP_API_KEY", "jdb_ak_0123456789abcdef")
+    made = JecpClient.from_environment(timeout=5)
+    assert made.agent_id == "jdb_ag_0123456789abcdef"
+    assert "jdb_ak" not in repr(vars(made))
+
+
+def test_each_code_makes_an_error_and_says_what_is_known_of_the_money() -> None:
+    for code in CODES:
+        for charged in (True, False, None):
+            made = error_of(Refusal(code, "why", details={"required": "gold"}), charged=charged, request_id="call_1")
+            assert (made.code, made.charged, made.request_id) == (code, charged, "call_1")
+            assert isinstance(made, JecpError)
+    assert type(error_of(Refusal("NOT_KNOWN_YET", "why"))) is JecpError
+    assert type(error_of(Refusal("NOT_KNOWN_YET", "why"), charged=None)) is CallInDoubtError
+
+
+def test_the_package_exports_what_its_stub_says_and_imports_it_late() -> None:
+    stub = Path(jecp_mcp.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    named = {line.rpartition(" ")[2] for line in stub.splitlines() if " as " in line}
+    assert named == set(jecp_mcp.__all__)
+    for name in jecp_mcp.__all__:
+        assert inspect.isclass(getattr(jecp_mcp, name))
+    assert set(jecp_mcp.__all__) <= set(dir(jecp_mcp))
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = jecp_mcp.Nothing  # type: ignore[attr-defined]
+    loaded = (
+        "import sys, jecp_mcp; print(*(n for n in sys.modules if n.startswith('jecp_mcp')), 'httpx2' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["jecp_mcp", "False"]
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "python-client.md"
+
+
+def test_each_row_of_the_comparison_names_its_test() -> None:
+    rows = [line.split("|")[1:4] for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    for theirs, ours, test in rows[1:]:
+        assert (test.strip(" `") in globals()) is (ours.strip() != "not built"), theirs
+
+
+@pytest.mark.slow
+async def test_the_documented_program_runs(agent: SandboxHub, tmp_path: Path) -> None:
+    program = tmp_path / "buy.py"
+    program.write_text(DOCUMENT.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0], encoding="utf-8")
+    env = os.environ | {
+        "JECP_AGENT_ID": agent.agent_id,
+        "JECP_API_KEY": agent.api_key,
+        "JECP_BASE_URL": agent.url,
+    }
+    done = await anyio.run_process([sys.executable, str(program)], env=env)
+    assert done.stdout.decode().startswith("{'characters': 7")
+    assert len(charges(agent)) == 1
