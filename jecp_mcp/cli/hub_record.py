@@ -148,7 +148,7 @@ class HubRecord:
         return port if isinstance(port, int) and 0 < port <= _HIGHEST_PORT else None
 
     def write(self, ready: Mapping[str, Any]) -> None:
-        """Write down a Hub that answers: ``{"hub", "agent_id", "api_key", "control_key", "x402"}``."""
+        """Write down a Hub that answers: ``{"hub", "agent_id", "api_key", "control_key", "x402", "ajp"}``."""
         self._write({**ready, "port": int(ready["hub"].rpartition(":")[2]), "pid": os.getpid()})
 
     def _last(self) -> Mapping[str, Any]:
