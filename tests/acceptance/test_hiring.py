@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from mcp import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_types import ElicitResult
 
 from jecp_mcp.settings.agent_key import FILE
 from jecp_mcp.settings.key_file import store_key
 from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
 from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, error_of, output_of
+from tests.acceptance.terminal import another_terminal
 from tests.ajp_agent import Agent, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -104,6 +106,26 @@ async def test_a_new_agent_is_approved_in_the_host(road: Road, agent: Agent, tmp
         assert output_of(await client.call_tool(TOOL, TASK)) == {"words": 3}
         assert len(asked) == 1
         assert agent.endpoint in asked[0]
+
+
+async def test_the_sandbox_has_agents_to_hire_the_good_and_the_bad(road: Road, tmp_path: Path) -> None:
+    environment = another_terminal(tmp_path)
+    server = StdioServerParameters(
+        command=sys.executable, args=["-m", "jecp_mcp", "serve", "--sandbox"], env=environment
+    )
+    text = {"text": "One two. Three four five. Six."}
+    async with Client(stdio_client(server), mode=road.era) as client:
+
+        async def hire(name: str) -> Any:
+            return await client.call_tool(f"ajp_hire_{name}", {"instruction": "Do it", "input": text})
+
+        assert output_of(await hire("counter"))["words"] == 6
+        assert output_of(await hire("summariser"))["total_sentences"] == 3
+        dear = await hire("overcharger")
+        assert "not acknowledged: it asks for 0.02 USDC, where at most 0.01 was offered" in text_of(dear)
+        stranger, busy = error_of(await hire("stranger")), error_of(await hire("busy"))
+        assert (stranger["error"]["code"], stranger["charged"]) == ("AGENT_NOT_TRUSTED", "no")
+        assert (busy["error"]["code"], busy["charged"]) == ("AGENT_BUSY", "no")
 
 
 def test_a_start_that_hires_nobody_imports_nothing_of_it(tmp_path: Path) -> None:
