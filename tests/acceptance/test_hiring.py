@@ -119,6 +119,10 @@ async def test_the_sandbox_has_agents_to_hire_the_good_and_the_bad(road: Road, t
         async def hire(name: str) -> Any:
             return await client.call_tool(f"ajp_hire_{name}", {"instruction": "Do it", "input": text})
 
+        tools = {tool.name for tool in (await client.list_tools()).tools}
+        assert {one.split("_")[0] for one in tools} > {"ajp", "jecp", "paid"}, (
+            "the Hub's actions are there from the start"
+        )
         assert output_of(await hire("counter"))["words"] == 6
         assert output_of(await hire("summariser"))["total_sentences"] == 3
         dear = await hire("overcharger")
