@@ -207,12 +207,14 @@ def _beside(one: Catalog, other: Catalog) -> Catalog:
     """Both as one catalog; `one` has what both offer under the same key."""
     mine, theirs = _rows(one), _rows(other)
     taken = sorted(theirs.rows.keys() & mine.rows.keys())
+    known = None not in {one.fetched_at, other.fetched_at}
     fetched = [at for at in (one.fetched_at, other.fetched_at) if at is not None]
     return Catalog(
         revision=f"{one.revision}+{other.revision}",
         actions=Rows({**theirs.rows, **mine.rows}),
         quarantined=(*one.quarantined, *other.quarantined, *((key, "another source offers it too") for key in taken)),
-        fetched_at=min(fetched, default=None),
+        # Where one was never fetched, what is on offer is not known.
+        fetched_at=min(fetched) if known else None,
         excluded=one.excluded | other.excluded,
         left_out={
             setting: (*one.left_out.get(setting, ()), *other.left_out.get(setting, ()))

@@ -327,11 +327,11 @@ def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, 
     from jecp_mcp.mandate.caps import names_of, tightest_per_call
     from jecp_mcp.money import format_usdc
     from jecp_mcp.tools.publishing.cleaning import clean, provider_of, provider_words, title_of
-    from jecp_mcp.tools.publishing.pricing import metering
+    from jecp_mcp.tools.publishing.pricing import metering, price_kind
 
     name = bridge.registry.name_of(action)
     price = action.price
-    metered = price.amount is not None and not price.kind.exact
+    metered = price.amount is not None and price.metered
     cap = tightest_per_call(bridge.policy.caps, names_of(action, name or ""))
     return {
         "tool": name,
@@ -341,7 +341,7 @@ def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, 
         "title": title_of(action) if action.title else "",
         "description": provider_words(action, _WORDS, one_line=True),
         "price_usdc": None if price.amount is None else format_usdc(price.amount),
-        "price_kind": "unknown" if price.amount is None else "metered" if metered else "exact",
+        "price_kind": price_kind(price),
         "metering": metering(price) if metered else None,
         "at_most_usdc": format_usdc(cap.limit) if metered and cap is not None else None,
         "trust_tier": clean(action.tier, 20, one_line=True),

@@ -109,7 +109,7 @@ class DemoScript:
     async def _catalog(self) -> None:
         self._log.step("The Hub's live catalog, as tools")
         tools = await self._host.tools()
-        bought = {name: text for name, text in tools.items() if not name.startswith(("jecp_", "paid_http_"))}
+        bought = {name: text for name, text in tools.items() if not name.startswith(("jecp_", "paid_http_", "ajp_"))}
         rows = [(name, text.splitlines()[0]) for name, text in sorted(bought.items())]
         self._log.table([("tool", "left"), ("first line of its description", "prose")], rows)
         self._log.check(bool(bought), f"{len(bought)} actions of the Hub are tools, beside {len(tools) - len(bought)}")
@@ -143,12 +143,13 @@ class DemoScript:
         self._log.check("visitors" in text and "rain_days" in text, "the answer is about the columns that were sent")
 
     async def _search(self) -> None:
-        self._log.step("Search for what else there is, and use the best match")
+        self._log.step("Search for what else there is, and use the Hub's best match")
         found = await self._host.ask("jecp_search", {"query": "summary of a text", "limit": 5})
         hits = found["structuredContent"]["results"]
         rows = [(hit["tool"], str(hit.get("price_usdc")), str(hit.get("summary", ""))[:60]) for hit in hits]
         self._log.table([("tool", "left"), ("USDC", "right"), ("what it does", "prose")], rows)
-        result = await self._host.buy("jecp_call", {"tool": hits[0]["tool"], "arguments": {"text": TEXT}})
+        best = next(hit["tool"] for hit in hits if not hit["tool"].startswith("ajp_"))
+        result = await self._host.buy("jecp_call", {"tool": best, "arguments": {"text": TEXT}})
         first = str(next(iter(result["structuredContent"]["output"].values())))
         self._log.check(any(part in first for part in TEXT.split(". ")), "the summary is made of the text's sentences")
 
