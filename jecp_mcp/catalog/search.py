@@ -160,7 +160,7 @@ class Index:
             among: what is searched.
             offset: how many of the best to pass over.
             limit: how many to return.
-            weak: keep what matches badly, for whoever judges it by other means.
+            weak: go by words alone and keep what matches badly, for whoever judges it by other means.
         """
         said, wanted = query[:_QUERY_LENGTH], offset + limit
         request = self._reader.read(said)
@@ -168,7 +168,7 @@ class Index:
             scores = self._scores(said, request, among, weak=weak)
             chosen = self._diversity.choose(scores, wanted)
             return self._page(chosen, len(scores), offset)
-        if terms(query):
+        if terms(query) and not weak:
             scores = self._surely(said, among)
             return self._page(self._diversity.choose(scores, wanted), len(scores), offset)
         passing = filter(self._passes(among), range(len(self._keys)))
@@ -192,7 +192,7 @@ class Index:
         close = weak or answered >= _ENOUGH or closeness >= _CLOSE
         scores = {place: score for place, score in scores.items() if weak or score >= best * _WEAK} if close else {}
         passes = self._passes(among)
-        if self._vectors is not None:
+        if self._vectors is not None and not weak:
             if not scores:
                 return self._surely(said, among)
             scores = _blended(scores, self._vectors.likeness(said), passes)

@@ -165,11 +165,10 @@ class DemoScript:
         )
         self._log.check(error["charged"] == "no" and await self._total_charged() == before, "nothing was charged")
         step = error["next_action"]
-        self._log.check(step.get("tool") in {None, "jecp_search"}, "the model is not coached to raise its own limit")
-        if step["actor"] == "agent":
-            cheaper = (await self._host.follow(step))["structuredContent"]["results"]
-            within = all(Decimal(hit["price_usdc"]) <= Decimal(self._per_call) for hit in cheaper)
-            self._log.check(within, f"what it is offered instead is within the limit: {len(cheaper)} actions")
+        self._log.check(
+            step["actor"] == "human" and "tool" not in step, "the model is told that nothing else does the same"
+        )
+        self._log.check("rais" not in step["hint"], "and is not coached to raise its own limit")
 
     async def _unknown_tool(self) -> None:
         self._log.step("A name the model made up, recovered by following next_action")

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from jecp_mcp.catalog.search import Filter, Finder
+from jecp_mcp.catalog.search import EVERYTHING, Filter, Finder
+from jecp_mcp.catalog.words import directed, synonyms, terms, wanted
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.money import MicroUSDC, format_usdc
@@ -64,34 +65,37 @@ class Alternatives:
 
     def same_task(self, action: Offer, *, highest_tier: str | None = None) -> Sequence[Mapping[str, Any]]:
         """Actions that do the same, best first: of other providers or, with `highest_tier`, of any within that tier."""
-        task = _task(action)
-        if not task:
-            return ()
         ranked: list[tuple[tuple[bool, int, int, int], Offer]] = []
-        for other in self._finder.search(" ".join(sorted(task)), limit=_CANDIDATES, weak=True).actions:
-            # Rivals share words and inputs; what only shares words is another step with the same material.
-            alike = _likeness(action, other)
+        for alike, amount, other in self._rivals(action):
             tier = other.tier_rank
-            if other.key == action.key or alike < _LEAST_ALIKE or other.price.amount is None or not _is_sold(other):
-                continue
             if other.payee == action.payee if highest_tier is None else tier > _rank(highest_tier):
                 continue
             # Likeness in steps: a little more of it outweighs no price.
-            ranked.append(((self._failed_lately(other), -round(alike * _STEPS), other.price.amount, tier), other))
+            ranked.append(((self._failed_lately(other), -round(alike * _STEPS), amount, tier), other))
         return self._entries(other for _, other in sorted(ranked, key=lambda one: one[0]))
 
-    def within(self, query: str, most: MicroUSDC, action: Offer | None = None) -> Sequence[Mapping[str, Any]]:
-        """What does the same as `action` at no more than `most`, and what a search finds at that."""
-        among = Filter(max_price=most)
-        found = {one.key: one for one in self._finder.search(query, among, limit=SHOWN * 2).actions}
-        if action is not None:
-            # A search by the name of the one would miss rivals, who are told by what they do and take.
-            task = " ".join(sorted(_task(action)))
-            close = self._finder.search(task, among, limit=_CANDIDATES, weak=True).actions
-            rivals = {one.key: one for one in close if _likeness(action, one) >= _LEAST_ALIKE}
-            found = rivals | found
-            found.pop(action.key, None)
-        return self._entries(filter(_is_sold, found.values()))
+    def within(self, most: MicroUSDC, action: Offer) -> Sequence[Mapping[str, Any]]:
+        """What does the same as `action` at no more than `most`, of any provider, the likest first."""
+        rivals = sorted(self._rivals(action, Filter(max_price=most)), key=lambda one: -one[0])
+        return self._entries(other for _, _, other in rivals)
+
+    def _rivals(self, action: Offer, among: Filter = EVERYTHING) -> list[tuple[float, MicroUSDC, Offer]]:
+        """What is sold and does the same: how alike, its price, and the action.
+
+        Words lead to them and not what they are about: a row of misfits is likest to something, too.
+        """
+        task = " ".join(sorted(_task(action)))
+        if not task:
+            return []
+        found: list[tuple[float, MicroUSDC, Offer]] = []
+        for other in self._finder.search(task, among, limit=_CANDIDATES, weak=True).actions:
+            alike, amount = _likeness(action, other), other.price.amount
+            # Rivals share words and inputs; what only shares words is another step with the same material.
+            if other.key == action.key or alike < _LEAST_ALIKE or amount is None or not _is_sold(other):
+                continue
+            if not _does_another_thing(action, other):
+                found.append((alike, amount, other))
+        return found
 
     def by_name(self, texts: Iterable[str], action: Offer) -> Sequence[Mapping[str, Any]]:
         """The actions that `texts` mean, as keys or capability ids, but for `action` itself."""
@@ -141,6 +145,30 @@ def _inputs(action: Offer) -> frozenset[str]:
 def _likeness(action: Offer, other: Offer) -> float:
     """How much two actions do, and take, the same, from 0 to 1."""
     return (_dice(_task(action), _task(other)) + _dice(_inputs(action), _inputs(other))) / 2
+
+
+def _does_another_thing(action: Offer, other: Offer) -> bool:
+    """Whether two actions that are much alike turn one thing into different ones, or each names what the other has not.
+
+    So do "Holidays in Spain" and "Holidays in Poland", and "PDF to HTML" and "HTML to PDF".
+    """
+    ways, others = _ways(action), _ways(other)
+    if ways and others and ways.isdisjoint(others):
+        return True
+    return _names_more(action, other) and _names_more(other, action)
+
+
+def _ways(action: Offer) -> frozenset[tuple[str, str]]:
+    """What an action turns into what."""
+    return frozenset((*directed(action.action), *directed(action.title)))
+
+
+def _names_more(action: Offer, other: Offer) -> bool:
+    """Whether the title of the one has a word for which the other has none in all that it says."""
+    text = f"{other.capability} {other.action} {other.title} {other.description} {' '.join(other.tags)}"
+    said = frozenset((*terms(text), *terms(" ".join(_inputs(other)))))
+    named = wanted(action.title or action.action)
+    return any(word not in said and said.isdisjoint(synonyms(word)) for word in named)
 
 
 def _dice(one: frozenset[str], other: frozenset[str]) -> float:

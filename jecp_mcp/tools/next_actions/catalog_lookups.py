@@ -52,9 +52,9 @@ def cheaper(case: Case, most: str | None) -> NextAction:
         query["max_price_usdc"] = most
     if "jecp_search" not in case.context.own:
         return ask_operator(case)
-    offers = case.context.offers
-    if most is not None and offers is not None:
-        return cheaper_found(offers.within(_query(case), parse_usdc(most), action_of(case)), most)
+    offers, action = case.context.offers, action_of(case)
+    if most is not None and offers is not None and action is not None:
+        return cheaper_found(offers.within(parse_usdc(most), action), most)
     return next_action(
         case,
         "agent",
@@ -65,7 +65,7 @@ def cheaper(case: Case, most: str | None) -> NextAction:
 
 
 def cheaper_found(others: Sequence[Mapping[str, Any]], most: str) -> NextAction:
-    """What came of a search for something that costs at most `most` USDC, decimal text."""
+    """What comes of there being these `others` that do the same for at most `most` USDC, decimal text."""
     if not others:
         return NextAction(
             "stop",
@@ -77,7 +77,7 @@ def cheaper_found(others: Sequence[Mapping[str, Any]], most: str) -> NextAction:
     return NextAction(
         "find_cheaper",
         "agent",
-        f"These come close and cost at most {most} USDC. Read one, or tell the user what the dearer one costs.",
+        f"These do the same for at most {most} USDC: read one and call it, or tell the user what this one costs.",
         "bridge",
         tool="jecp_describe",
         arguments={"tool": others[0]["tool"]},

@@ -35,7 +35,6 @@ MAX_ISSUES: Final = 8
 _REASON: Final = 200
 _KEYWORDS: Final = ("type", "enum", "const", "format", "minimum", "maximum", "minLength", "maxLength", "pattern")
 _FRAGMENT: Final = 400
-_QUERY: Final = 80
 _KEY: Final = 80
 
 Issue = dict[str, Any]
@@ -175,8 +174,7 @@ def ask_outside(made: Preparation, page: str | None) -> NextAction:
 
 def _cheaper(action: Offer, most: MicroUSDC, offers: Alternatives) -> NextAction:
     """What costs more than a whole limit never has room in it, whatever refills."""
-    words = f"{action.capability.rpartition('/')[2]} {action.title or action.action}"
-    return cheaper_found(offers.within(clean(words, _QUERY, one_line=True), most, action), format_usdc(most))
+    return cheaper_found(offers.within(most, action), format_usdc(most))
 
 
 def wait_for_room(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:

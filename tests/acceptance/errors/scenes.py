@@ -27,6 +27,7 @@ LIMITS = [
     {"match": "acme/dear", "per_call_usdc": "0.0007"},
     {"match": "acme/never", "hourly_usdc": "0.0007"},
 ]
+CHEAP = tally("cheap", price="$0.0006")
 LIMITED = {"mandate__limits": json.dumps(LIMITS), "mandate__deny": "acme/denied"}
 """A limit of its own for each of these capabilities."""
 
@@ -306,8 +307,8 @@ SCENES: dict[str, Scene] = {
     "a cap for ever is reached and the operator raises it": Scene("operator", ("ask_operator",), 2, settings=limits(total_usdc=PRICE), before=bought(TALLY), then=the_limit_is_raised),
     "an hour's window is full and resets": Scene("answered", ("retry_after",), 2, "acme_hourly_count", settings=LIMITED, before=bought("acme_hourly_count"), meanwhile=World.an_hour_passes),
     "a day's window is full": Scene("human", ("retry_after",), 2, "acme_daily_count", settings=LIMITED, before=bought("acme_daily_count"), then=a_day_is_waited),
-    "a limit is smaller than the price": Scene("answered", ("find_cheaper",), 1, "acme_never_count", settings=LIMITED),
-    "the price is above the cap for one call": Scene("answered", ("find_cheaper",), 1, "acme_dear_count", settings=LIMITED),
+    "a limit is smaller than the price": Scene("answered", ("find_cheaper",), 1, "acme_never_count", sold=(CHEAP,), settings=LIMITED),
+    "the price is above the cap for one call": Scene("answered", ("find_cheaper",), 1, "acme_dear_count", sold=(CHEAP,), settings=LIMITED),
     "the operator denies the action": Scene("operator", ("ask_operator",), 0, "acme_denied_count", settings=LIMITED, after=("operator", ("ask_operator",))),
     "the mandate has ended": Scene("operator", ("refresh_mandate",), 1, settings=limits(expires_at="2026-01-01T00:00:00Z"), then=the_mandate_is_renewed),
     "the price has risen at the Hub": Scene("operator", ("increase_mandate",), 0, "acme_rising_count", sold=(tally("rising"),), before=sells(tally("rising", price="$0.002")), after=("operator", ("increase_mandate",))),
@@ -344,7 +345,7 @@ SCENES: dict[str, Scene] = {
     # Prepared calls.
     "a call is prepared": Scene("answered", ("execute",), 1, None, before=to_be_prepared),
     "a call is prepared with the wrong input": Scene("answered", ("revise_request", "execute"), 1, ("jecp_prepare", {"tool": TALLY, "arguments": {}})),
-    "a call is prepared that costs more than a limit": Scene("answered", ("find_cheaper", "execute"), 1, None, settings=LIMITED, before=dear_to_be_prepared),
+    "a call is prepared that costs more than a limit": Scene("answered", ("find_cheaper", "execute"), 1, None, sold=(CHEAP,), settings=LIMITED, before=dear_to_be_prepared),
     "a call is prepared that a full limit has no room for": Scene("human", ("retry_after",), 2, None, settings=LIMITED, before=to_be_prepared_beyond_the_hour, then=an_hour_is_waited, after=("answered", ("execute",))),
     "a prepared call is executed by the next process": Scene("answered", (), 1, None, alone=True, before=prepared(restarted)),
     "a prepared call is executed twice": Scene("answered", (), 1, None, before=prepared_and_executed),

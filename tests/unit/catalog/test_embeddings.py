@@ -102,6 +102,14 @@ def test_what_is_about_something_else_is_not_offered_where_no_word_is_known():
 
 
 @pytest.mark.anyio
+def test_whoever_judges_matches_by_other_means_is_given_those_of_words_alone():
+    for query in ("photo", "photo weather", "outlook"):
+        given = [
+            [hit.action.key for hit in Index(OFFERS, model).search(query, weak=True).hits] for model in (MODEL, None)
+        ]
+        assert given[0] == given[1]
+
+
 async def test_the_finder_asks_for_the_model_when_it_first_needs_it():
     asked = []
 

@@ -122,6 +122,24 @@ def test_what_only_shares_the_material_does_not_do_the_same() -> None:
     assert [one["tool"] for one in at.same_task(count)] == ["acme_stats_count"]
 
 
+def kept(title: str, price: int, *, by: str = "acme") -> Offer:
+    name = title.lower().replace(" ", "-")
+    schema = {"type": "object", "properties": {"file": {"type": "string"}}}
+    return replace(other(f"{by}/conversion", price, name=name, title=title, tags=("pdf",)), input_schema=schema)
+
+
+@pytest.mark.parametrize(
+    ("asked", "misfit"),
+    [("HTML to PDF", "PDF to HTML"), ("Holidays in Spain", "Holidays in Poland"), ("Protect a PDF", "Unlock a PDF")],
+)
+def test_what_is_cheaper_does_the_very_same(asked: str, misfit: str) -> None:
+    dear = kept(asked, 90_000)
+    at = offers(also=(dear, kept(misfit, 10), kept(asked, 60_000, by="bolt"), kept(asked, 20_000, by="crown")))
+    limit = MicroUSDC(50_000)
+    assert [one["tool"].partition("_")[0] for one in at.within(limit, dear)] == ["crown"]
+    assert at.within(limit, replace(dear, capability="acme/other", action="compile", title="Compile a report")) == []
+
+
 def test_a_tier_too_low_says_what_it_takes_and_what_can_be_had_now() -> None:
     said = step("INSUFFICIENT_TRUST", offers(), details={"required": "gold", "current": "silver"})
     assert (said["actor"], said["tool"], said["arguments"]) == (
