@@ -110,7 +110,7 @@ class DemoScript:
     async def _catalog(self) -> None:
         self._log.step("The Hub's live catalog, as tools")
         tools = await self._host.tools()
-        bought = {name: text for name, text in tools.items() if not name.startswith(("jecp_", "paid_http_"))}
+        bought = {name: text for name, text in tools.items() if not name.startswith(("jecp_", "paid_http_", "ajp_"))}
         rows = [(name, text.splitlines()[0]) for name, text in sorted(bought.items())]
         self._log.table([("tool", "left"), ("first line of its description", "prose")], rows)
         self._log.check(bool(bought), f"{len(bought)} actions of the Hub are tools, beside {len(tools) - len(bought)}")

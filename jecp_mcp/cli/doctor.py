@@ -133,6 +133,10 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
             from jecp_mcp.cli.checks.paid_http import paid_http_findings
 
             findings += await paid_http_findings(given)
+        if given.settings.ajp.agents:
+            from jecp_mcp.cli.checks.agents import agent_findings
+
+            findings += await agent_findings(given)
     findings += await catalog_state.catalog_findings(given, answers=answers)
     return [*findings, *catalog_state.pins_findings(given)]
 

@@ -43,6 +43,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Set up": {
         "register": "Make an agent account at the Hub.",
         "x402": "Make the wallet that pays HTTP merchants.",
+        "identity": "Say who hires agents, and publish it.",
         "config": "Show every setting, and where it comes from.",
         "doctor": "Find out what is wrong, and how to mend it.",
         "completion": "Print what a shell needs to complete commands.",

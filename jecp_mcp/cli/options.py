@@ -92,6 +92,7 @@ class Start:
         sandbox: whether a sandbox Hub takes the place of the configured Hub and account: as it last ran, where it has.
         commands: what a person is told to run, so that it starts from the same.
         play_wallet: the key to the sandbox's play money, where this program started the sandbox.
+        play_hirer: the key of who hires the sandbox's agents.
     """
 
     settings: Settings
@@ -100,6 +101,7 @@ class Start:
     sandbox: bool = False
     commands: CommandLine = PLAIN
     play_wallet: WalletKey | None = None
+    play_hirer: str | None = None
 
     @property
     def hub(self) -> str | None:
@@ -134,14 +136,14 @@ class Start:
         return find_wallet_key(os.environ, self.state)
 
     def agent_key(self) -> str | None:
-        """The text of the key that signs jobs' offers.
+        """The text of the key that signs jobs' offers. The sandbox's agents are hired with its own.
 
         Raises:
             SettingsError: it cannot be used.
         """
         from jecp_mcp.settings.agent_key import find_agent_key
 
-        return find_agent_key(os.environ, self.state)
+        return self.play_hirer if self.sandbox else find_agent_key(os.environ, self.state)
 
 
 def start(

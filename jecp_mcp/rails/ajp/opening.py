@@ -20,14 +20,15 @@ from jecp_mcp.wire.ajp.signatures import PrivateKey, SharedSecret
 
 log = logging.getLogger(__name__)
 
-_PINS: Final = "ajp-agents"
+PINS: Final = "ajp-agents"
+"""Tells the pins of agents from others."""
 
 
 def open_ajp(parts: Parts) -> Way:
     """Read ``[ajp]``; nothing is asked yet."""
     settings, clock = parts.settings.ajp, parts.clock
     gate = HttpGate(clock, loopback=settings.loopback)
-    pins = PayeePins(parts.state, _PINS, clock)
+    pins = PayeePins(parts.state, PINS, clock)
     declarations = Declarations(gate, pins, clock, loopback=settings.loopback)
     rail = AjpRail(gate, settings, declarations, open_keyring(parts), clock)
     return Way(rail=rail, sources=(AgentSource(settings, clock),), opened=_opened(gate, pins))

@@ -27,11 +27,14 @@ from typing import Any, Final
 from jecp_mcp.domain.answers import Answer, Billing, Notice
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import WireError
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.codes import (
     AGENT_BUSY,
+    AGENT_KEY_MISSING,
     AGENT_REFUSED,
     AGENT_UNREACHABLE,
+    INVALID_REQUEST,
     JOB_FAILED,
     JOB_IN_DOUBT,
     LEGACY_SIGNATURE,
@@ -45,6 +48,20 @@ REFUSED: Final = frozenset({400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 41
 
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
+
+
+def no_key(reason: str) -> Refusal:
+    """There is nothing to sign an offer with."""
+    return Refusal(AGENT_KEY_MISSING, f"Nobody can be hired: {reason}. Nothing was charged.", source="bridge")
+
+
+def unwritable(cause: WireError | str) -> Refusal:
+    """A job that cannot be offered as it is."""
+    return Refusal(
+        INVALID_REQUEST,
+        f"The job cannot be offered: {cause}. Nothing was sent and nothing was charged.",
+        source="bridge",
+    )
 
 
 def never_sent(reason: str, refusal: Refusal | None) -> Outcome:

@@ -28,7 +28,6 @@ from jecp_mcp.rails.ajp.declarations import Declarations, distrusted
 from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.payload import Payload, bounds_of, job_id_of
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
-from jecp_mcp.rails.codes import AGENT_KEY_MISSING, INVALID_REQUEST
 from jecp_mcp.rails.door import Door
 from jecp_mcp.settings.ajp import AjpSettings
 from jecp_mcp.settings.merchants import Place, read_place
@@ -101,7 +100,7 @@ class AjpRail:
 
     def ready(self) -> Refusal | None:
         """What is missing before anybody can be hired, or None."""
-        return None if self._keys.fault is None else _no_key(self._keys.fault)
+        return None if self._keys.fault is None else outcome.no_key(self._keys.fault)
 
     def serves(self, account: str) -> bool:
         """Whether it can act for an account: a job is asked for and acknowledged by its id, whoever offered it."""
@@ -111,12 +110,12 @@ class AjpRail:
         """The most that the job may cost, and who the agent is now by its declaration."""
         agent = self._agents.get(offer.action)
         if agent is None:
-            return _unwritable(_UNLISTED)
+            return outcome.unwritable(_UNLISTED)
         try:
             self._keys.signer(agent)
             bounds = bounds_of(agent, arguments)
         except WireError as exc:
-            return _no_key(str(exc)) if self._keys.lacks(agent) else _unwritable(exc)
+            return outcome.no_key(str(exc)) if self._keys.lacks(agent) else outcome.unwritable(exc)
         found = await self._declarations.identify(agent)
         if isinstance(found, Refusal):
             return found
@@ -205,12 +204,12 @@ class AjpRail:
             stored = Payload.unpack(call.request.payload)
             agent = self._agents.get(stored.agent)
             if agent is None or agent.id != stored.agent_id:
-                return outcome.never_sent("", _unwritable(_UNLISTED))
+                return outcome.never_sent("", outcome.unwritable(_UNLISTED))
             if self._keys.account(agent) != call.request.account:
                 return outcome.never_sent("", account_changed())
             raw = seal(stored.message, self._keys.signer(agent))
         except WireError as exc:
-            return outcome.never_sent("", _unwritable(exc))
+            return outcome.never_sent("", outcome.unwritable(exc))
         if not await self._declarations.admit(agent, stored.pin, agreed=stored.agreed):
             return outcome.never_sent("", distrusted(agent, "another key or endpoint of it was hired first"))
         return await self._offer(call, stored, raw, journal)
@@ -388,15 +387,3 @@ def _quoted(payload: bytes) -> dict[str, Any]:
 def _retry_after(heard: HttpAnswer) -> int | None:
     text = heard.headers.get("retry-after", "")
     return min(int(text), 86_400) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
-
-
-def _no_key(reason: str) -> Refusal:
-    return Refusal(AGENT_KEY_MISSING, f"Nobody can be hired: {reason}. Nothing was charged.", source="bridge")
-
-
-def _unwritable(cause: WireError | str) -> Refusal:
-    return Refusal(
-        INVALID_REQUEST,
-        f"The job cannot be offered: {cause}. Nothing was sent and nothing was charged.",
-        source="bridge",
-    )

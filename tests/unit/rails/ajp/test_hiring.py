@@ -14,6 +14,7 @@ import pytest
 
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
+from jecp_mcp.calls.upkeep import FRUITLESS
 from jecp_mcp.cli.assembly import new_call_id
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.errors import HeldBack
@@ -278,6 +279,7 @@ async def test_a_result_that_nothing_proves_is_withheld_and_not_acknowledged(
     assert (row.state.value, row.held, agent.acknowledged) == ("in_doubt", HOLD, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["failed", "expired", "rejected"])
 async def test_a_job_that_was_not_done_is_free(tmp_path: Path, agent: Agent, clock: StillClock, status: str) -> None:
     agent.status, agent.reports = status, {"message": "no words in there"}
@@ -293,7 +295,9 @@ async def test_a_job_that_was_not_done_is_free(tmp_path: Path, agent: Agent, clo
     assert (row.state.value, f"the agent says {status}; not acknowledged" in row.evidence) == ("released", True)
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 422, 429])
+@pytest.mark.parametrize(
+    "status", [401, 404, 429, *(pytest.param(one, marks=pytest.mark.slow) for one in (400, 402, 403, 405, 422))]
+)
 async def test_an_offer_that_was_refused_is_free(tmp_path: Path, agent: Agent, clock: StillClock, status: int) -> None:
     said = {"error": "not today", "code": "NO_PUBLIC_KEY"} if status == 403 else {"error": "not today"}
     agent.answers = [(status, said), (status, said)]
@@ -389,6 +393,7 @@ async def test_a_lost_look_leaves_a_taken_job_pending_until_it_is_late(
     assert (row.state.value, row.charged, len(agent.offers)) == ("reconciled_charged", 20_000, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [{"status": "done"}, {"job_id": "job_of_somebody_else"}, {"status": 7}])
 async def test_what_cannot_be_read_of_a_job_moves_nothing(
     tmp_path: Path, agent: Agent, clock: StillClock, said: dict[str, Any]
@@ -399,6 +404,26 @@ async def test_what_cannot_be_read_of_a_job_moves_nothing(
         assert (await one.row()).state is State.SENT
         agent.reports = {}
         assert (await one.look()).state is State.SETTLED
+
+
+async def test_every_job_that_is_worked_on_is_asked_for_however_many_there_are(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    agent.polls = 10_000
+    async with house(tmp_path, agent, clock) as one:
+        for number in range(FRUITLESS + 3):
+            await one.hire(input={"text": "a " * number}, max_usdc="0.02")
+        await one.ledger.flush()
+        clock.at += 60_000
+        rows = await one.ledger.rows()
+        agent.polls, before = 10_000, dict(agent.asked)
+        await one.calls.recover()
+        assert [agent.asked[job] - before[job] for job in before] == [1] * len(rows), "each was asked for, once"
+        agent.polls = 0
+        clock.at += 60_000
+        await one.calls.recover()
+        await one.ledger.flush()
+        assert {row.state for row in await one.ledger.rows()} == {State.SETTLED}
 
 
 async def test_a_forgotten_job_stays_in_doubt_and_is_written_off_at_what_is_held(
@@ -550,6 +575,7 @@ async def test_an_agent_that_is_not_what_the_settings_ask_for_is_not_hired(
     assert said in end.refusal.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -571,6 +597,7 @@ async def test_a_declaration_that_proves_nothing_hires_nobody(
     assert said in end.refusal.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "endpoint", [None, "https://agent.example/ajp", "ftp://x", "http://127.0.0.1:8409/words/agent?x=1"]
 )
@@ -587,6 +614,7 @@ async def test_an_endpoint_that_may_not_be_asked_hires_nobody(
     assert (end.charge, end.refusal and end.refusal.code, agent.offers) == (Charge.NO, "AGENT_NOT_TRUSTED", [])
 
 
+@pytest.mark.slow
 async def test_a_declaration_that_cannot_be_fetched_hires_nobody(
     tmp_path: Path, agent: Agent, clock: StillClock
 ) -> None:
@@ -611,6 +639,7 @@ async def test_a_person_signs_with_the_secret_they_share(tmp_path: Path, agent: 
     assert row.account == f"human:local>{agent.id}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"secret_env": "WORDS_SECRET"}])
 async def test_nobody_is_hired_without_what_signs(
     tmp_path: Path, agent: Agent, clock: StillClock, changes: dict[str, Any]
