@@ -1,4 +1,4 @@
-"""`JecpClient`: what a Python program asks of a JECP Hub (JECP 01-protocol, 02-authentication, 05-discovery)."""
+"""`JecpClient`: what a Python program asks of a JECP Hub."""
 
 from __future__ import annotations
 
