@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
-"""There is no tool or action of this name. Charged: no. Next: agent."""
+"""There is no tool or action of this name. Charged: no. Next: agent, human."""
 
 VERSION_NOT_AVAILABLE: Final = "VERSION_NOT_AVAILABLE"
 """The action is not sold at the version that was named; the one that is stands beside. Charged: no. Next: agent."""
@@ -18,7 +18,7 @@ ACTION_LEFT_OUT: Final = "ACTION_LEFT_OUT"
 """The action exists, and the operator's settings leave it out of the catalog. Charged: no. Next: operator."""
 
 TOOL_QUARANTINED: Final = "TOOL_QUARANTINED"
-"""The action is set aside: it changed, or cannot be published. Charged: no. Next: agent."""
+"""The action is set aside: it changed, or cannot be published. Charged: no. Next: agent, human."""
 
 INVALID_ARGUMENTS: Final = "INVALID_ARGUMENTS"
 """The arguments do not fit the tool's schema. Charged: no. Next: agent."""

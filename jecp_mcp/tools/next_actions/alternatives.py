@@ -103,13 +103,15 @@ class Alternatives:
         found = (self._registry.find(split_version(text)[0]) for text in texts)
         return self._entries(one for one in found if one is not None and one.key != action.key)
 
-    def finds(self, query: str) -> bool:
-        """Whether a search finds anything that can be bought."""
-        return bool(self._entries(self._finder.search(query, limit=_CANDIDATES).actions))
+    def finds(self, query: str, besides: Offer | None = None) -> bool:
+        """Whether a search finds anything that can be bought, `besides` what cannot."""
+        found = self._finder.search(query, limit=_CANDIDATES).actions
+        unfit = None if besides is None else besides.key
+        return bool(self._entries(one for one in found if one.key != unfit and _is_sold(one)))
 
     def nearest(self, text: str, action: Offer | None = None) -> Sequence[Mapping[str, Any]]:
-        """Actions whose names look most like `text`; those of `action`'s own capability come first."""
-        found = self._finder.nearest(text, limit=SHOWN * 2)
+        """Actions on sale whose names look most like `text`; those of `action`'s own capability come first."""
+        found = list(filter(_is_sold, self._finder.nearest(text, limit=SHOWN * 2)))
         if action is not None:
             found = [one for one in found if one.key != action.key]
             found = sorted(found, key=lambda one: one.capability != action.capability)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import parse_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS
@@ -23,6 +24,7 @@ from jecp_mcp.tools.next_actions.builders import (
     retry,
 )
 from jecp_mcp.tools.next_actions.case import Case
+from jecp_mcp.tools.publishing.naming import split_version
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
@@ -87,11 +89,18 @@ def cheaper_found(others: Sequence[Mapping[str, Any]], most: str) -> NextAction:
 
 def beside_held(case: Case) -> NextAction:
     """Another action than one that is set aside, which the operator may look at and approve."""
-    return search(case, f"{_FIND} Or tell the user: only the operator can look at this one and approve it.")
+    return search(
+        case, _FIND, f"Or tell the user: {_HELD}", f"Nothing else like it is on sale here. Tell the user: {_HELD}"
+    )
 
 
-def search(case: Case, hint: str | None = None) -> NextAction:
-    """A look into the catalog."""
+def search(case: Case, hint: str | None = None, also: str = "", none: str | None = None) -> NextAction:
+    """A look into the catalog, where it finds something; else the names nearly right, or an end.
+
+    Args:
+        hint: why to search, where the type does not say it; `also` is what may be done instead.
+        none: what to do where nothing else like it is on sale.
+    """
     offers = case.context.offers
     if offers is not None and offers.none_known:
         return next_action(
@@ -103,13 +112,16 @@ def search(case: Case, hint: str | None = None) -> NextAction:
     if "jecp_search" not in case.context.own:
         return ask_operator(case)
     near = offers.nearest(_called_name(case), action_of(case)) if offers is not None and case.type in _BY_NAME else ()
-    if offers is not None and hint is None and not near and not offers.finds(_query(case)):
-        return next_action(case, "human", _NONE_LIKE_IT, type_="stop")
+    said = f"{hint or _SEARCH_HINTS.get(case.type, _FIND)} {also}".rstrip()
+    if offers is None or offers.finds(_query(case), action_of(case)):
+        return next_action(case, "agent", said, call=("jecp_search", {"query": _query(case)}), alternatives=near)
+    if not near:
+        return next_action(case, "human", none or _NONE_LIKE_IT, type_="stop")
     return next_action(
         case,
         "agent",
-        hint or _SEARCH_HINTS.get(case.type, _FIND),
-        call=("jecp_search", {"query": _query(case)}),
+        f"These have names like it; searching finds no more. Read one that fits, then call it. {also}".rstrip(),
+        call=("jecp_describe", {"tool": near[0]["tool"]}),
         alternatives=near,
     )
 
@@ -183,22 +195,37 @@ def gone_action(case: Case) -> NextAction:
 
 
 def successor(case: Case) -> NextAction:
-    """What takes the place of a withdrawn action."""
-    if case.context.successor is None or "jecp_describe" not in case.context.own:
+    """What takes the place of a withdrawn action: what is named, or else what does the same."""
+    offers, action = case.context.offers, action_of(case)
+    named = case.context.successor
+    if named is not None and "jecp_describe" in case.context.own:
         return next_action(
             case,
             "agent",
-            "This action was withdrawn. Search for one that does the same.",
-            call=("jecp_search", {"query": _query(case)}),
+            "This action was withdrawn. Read its successor, then call that instead.",
+            call=("jecp_describe", {"tool": named}),
             type_="use_successor",
         )
-    return next_action(
-        case,
-        "agent",
-        "This action was withdrawn. Read its successor, then call that instead.",
-        call=("jecp_describe", {"tool": case.context.successor}),
-        type_="use_successor",
+    found = replace(alternative(case), type="use_successor")
+    if found.actor == "agent":
+        return replace(found, hint=f"This action was withdrawn. {found.hint}")
+    if offers is None or action is None or not _follows_itself(case, action):
+        return replace(
+            found, hint="This action was withdrawn, and nothing like it is on sale here. Tell the user; stop."
+        )
+    return replace(
+        found,
+        hint="This version was withdrawn, and the newer one is not known here yet. Tell the user to ask again later; "
+        "until then stop here.",
     )
+
+
+def _follows_itself(case: Case, action: Offer) -> bool:
+    """Whether what takes the place of a withdrawn action is a newer version of it, under the same name."""
+    named = case.refusal.details.get("successor")
+    if named is None and action.deprecation is not None:
+        named = action.deprecation.successor
+    return isinstance(named, str) and split_version(named)[0] in {action.capability, action.key}
 
 
 def earn_trust(case: Case) -> NextAction:
@@ -251,6 +278,7 @@ _BY_NAME: Final = frozenset({"discover", "see_manifest"})
 """The types that say that a name was wrong; whatever else sends the agent searching, names help nobody."""
 
 _NONE_LIKE_IT: Final = "Nothing like it is on sale here; searching again finds no more. Tell the user, and stop here."
+_HELD: Final = "only the operator can look at this one and approve it."
 _FIND: Final = "Search the catalog, then call what fits."
 _SEARCH_HINTS: Final[Mapping[str, str]] = {
     "try_alternative_provider": "Search for another provider's action that does the same.",

@@ -315,10 +315,10 @@ SCENES: dict[str, Scene] = {
     # What is asked for.
     "the action's name is wrong": Scene("answered", ("discover",), 1, "acme_taly_count"),
     "the input is wrong": Scene("answered", ("fix_input",), 1, (TALLY, {"text": 7})),
-    "the action is gone": Scene("nobody", ("discover",) * 3, 0, "acme_leaving_count", sold=(tally("leaving"),), before=told("/sandbox/catalog", remove="acme/leaving"), after=("nobody", ("discover",) * 3)),
-    "the action is sunset and has a successor": Scene("nobody", ("use_successor",) * 3, 0, "acme_fading_count", sold=(tally("fading"),), before=sells(tally("fading", deprecation=GONE), tally("fading", version="2.0.0")), after=("nobody", ("use_successor",) * 3)),
-    "the action cannot be published": Scene("nobody", ("discover",) * 3, 0, ("jecp_call", {"tool": "acme/odd:count", "arguments": {"text": "odd"}}), sold=(tally("odd", action={"input_schema": {"type": "array"}}),), after=("nobody", ("discover",) * 3)),
-    "the action is quarantined for what changed": Scene("nobody", ("discover",) * 3, 0, "acme_rug_count", sold=(tally("rug"),), rare=True, before=pulled_from_under, after=("nobody", ("discover",) * 3)),
+    "the action is gone": Scene("answered", ("discover",), 1, "acme_leaving_count", sold=(tally("leaving"),), before=told("/sandbox/catalog", remove="acme/leaving")),
+    "the action is sunset and has a successor": Scene("answered", ("use_successor",), 1, "acme_fading_count", sold=(tally("fading"),), before=sells(tally("fading", deprecation=GONE), tally("fading", version="2.0.0"))),
+    "the action cannot be published": Scene("answered", ("discover",), 1, ("jecp_call", {"tool": "acme/odd:count", "arguments": {"text": "odd"}}), sold=(tally("odd", action={"input_schema": {"type": "array"}}),)),
+    "the action is quarantined for what changed": Scene("answered", ("discover",), 1, "acme_rug_count", sold=(tally("rug"),), rare=True, before=pulled_from_under),
     # Who may.
     "the trust tier is too low": Scene("human", ("earn_trust",), 1, None, settings=limits(per_call_usdc="2.00"), before=too_high_a_tier, then=it_is_earned),
     "there is no account": Scene("answered", ("register",), 0, "text-stats_count", account="none"),

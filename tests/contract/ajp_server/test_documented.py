@@ -68,7 +68,7 @@ async def test_the_documented_lines_are_hired_and_declared(monkeypatch: pytest.M
 def _served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], httpx2.Client]]:
     """The document's agent in a process, as the document says to serve it, on a free port."""
     environment = {**os.environ, "PROVENANCE_PRIVATE_KEY": AGENT_KEY.private, "AJP_SECRET": SECRET}
-    command = [sys.executable, "-m", "uvicorn", "words:app", "--port", "0"]
+    command = [sys.executable, "-m", "uvicorn", "words:app", "--no-access-log", "--port", "0"]
     with (
         subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process,
         httpx2.Client(timeout=60) as client,

@@ -189,7 +189,9 @@ async def test_an_action_set_aside_says_why_and_is_not_called(tmp_path: Path) ->
         assert shop.rail.sent == []
         assert "data_bomb_count" not in {card.name for card in shop.dispatcher.cards()}
     assert (found["error"]["code"], found["charged"]) == ("TOOL_QUARANTINED", "no")
-    assert found["next_action"]["tool"] == "jecp_search"
+    # A search finds nothing but itself.
+    assert (found["next_action"]["type"], found["next_action"]["actor"]) == ("stop", "human")
+    assert "only the operator can" in found["next_action"]["hint"]
 
 
 async def test_without_credentials_the_step_registers_and_the_same_call_then_works(tmp_path: Path) -> None:

@@ -172,3 +172,38 @@ def test_a_payment_by_signature_is_answered_with_what_is_configured(kind: str) -
     said = step("PAYMENT_REQUIRED", offers(), next_action={"type": kind})
     assert (said["type"], said["actor"], said["source"]) == (kind, "operator", "hub")
     assert "no x402 signer is configured" in said["hint"]
+
+
+LONELY = replace(ACTION, capability="docs/sealing", action="stamp", title="Stamp a seal")
+
+
+def lonely(code: str, *also: Offer, **details: Any) -> Mapping[str, Any]:
+    """The step after a refusal of what nothing else on sale is like."""
+    at = offers(also=(LONELY, *also))
+    where = context(offers=at, action=LONELY, target="docs_sealing_stamp", tool="docs_sealing_stamp")
+    return dict(error_object(refused(Refusal(code, "No.", source="hub", details=details)), where)["next_action"])
+
+
+def test_nobody_is_sent_to_a_search_that_finds_only_what_cannot_be_had() -> None:
+    for code in ("ACTION_NOT_FOUND", "CAPABILITY_DEPRECATED", "PROVIDER_ERROR"):
+        step = lonely(code)
+        assert step.get("tool") != "jecp_search", code
+        # A name that is nearly right can be read at once.
+        if "tool" in step:
+            assert (step["tool"], step["arguments"]) == ("jecp_describe", {"tool": step["alternatives"][0]["tool"]})
+        else:
+            assert (step["actor"], "Tell the user" in step["hint"]) == ("human", True)
+
+
+def test_a_withdrawn_action_leads_to_what_does_the_same_and_to_no_search_for_itself() -> None:
+    rival = replace(LONELY, capability="acme/sealing", payee="acme")
+    step = lonely("CAPABILITY_DEPRECATED", rival)
+    assert (step["type"], step["tool"], step["arguments"]) == (
+        "use_successor",
+        "jecp_describe",
+        {"tool": "acme_sealing_stamp"},
+    )
+    # The newer version of itself is no other tool.
+    step = lonely("CAPABILITY_DEPRECATED", successor="docs/sealing@2.0.0")
+    assert (step["type"], step["actor"], "tool" in step) == ("use_successor", "human", False)
+    assert "ask again later" in step["hint"]
