@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -148,8 +148,7 @@ class DemoScript:
         hits = found["structuredContent"]["results"]
         rows = [(hit["tool"], str(hit.get("price_usdc")), str(hit.get("summary", ""))[:60]) for hit in hits]
         self._log.table([("tool", "left"), ("USDC", "right"), ("what it does", "prose")], rows)
-        best = next(hit["tool"] for hit in hits if not hit["tool"].startswith("ajp_"))
-        result = await self._host.buy("jecp_call", {"tool": best, "arguments": {"text": TEXT}})
+        result = await self._host.buy("jecp_call", {"tool": _of_hub(hits), "arguments": {"text": TEXT}})
         first = str(next(iter(result["structuredContent"]["output"].values())))
         self._log.check(any(part in first for part in TEXT.split(". ")), "the summary is made of the text's sentences")
 
@@ -175,7 +174,7 @@ class DemoScript:
         error = await self._host.expect_refusal("text_statistic_counter", {})
         self._log.check(error["next_action"]["actor"] == "agent", "the agent can act itself")
         found = await self._host.follow(error["next_action"])
-        tool = found["structuredContent"]["results"][0]["tool"]
+        tool = _of_hub(found["structuredContent"]["results"])
         self._log.check(bool(tool), f"the search that came with the error finds {tool}")
         await self._host.buy(tool, await self._example(tool))
 
@@ -274,3 +273,8 @@ class DemoScript:
 
     async def _total_charged(self) -> Decimal:
         return Decimal((await self._sandbox.books())["charged_usdc"])
+
+
+def _of_hub(hits: Sequence[Mapping[str, Any]]) -> str:
+    """The best match among the Hub's own actions, beside which agents are found."""
+    return next(str(hit["tool"]) for hit in hits if not str(hit["tool"]).startswith("ajp_"))
