@@ -59,7 +59,7 @@ _NOT_ASKED: Final = frozenset({codes.APPROVAL_REQUIRED, codes.APPROVAL_PENDING})
 
 
 class Calls:
-    """The pipeline. It takes calls while `open` runs."""
+    """The pipeline. It takes calls while `open` runs. `ended` is told whenever a call ended, or was looked into."""
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class Calls:
             mint: makes a new idempotency id from randomness.
             keep_bodies_days: how long the request and answer of a call that has ended are kept.
         """
+        self.ended: Callable[[], None] = lambda: None
         self._policy = policy
         self._ledger = ledger
         self._rails = rails
@@ -297,6 +298,7 @@ class Calls:
         finally:
             del self._running[identity]
             run.finish()
+            self.ended()
             if run.end.charge is Charge.UNKNOWN:
                 # It may be due to be asked for again sooner than anything before it.
                 self._upkeep.wake()

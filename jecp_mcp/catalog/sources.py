@@ -31,7 +31,7 @@ class Outage:
         source: its name.
         code: what kind of trouble it is, as `PayeeError` says it.
         reason: what came of asking it, as a sentence without its full stop.
-        since: when it failed first after its last answer, or was to be asked for the first one; Unix ms.
+        since: when it failed first after its last answer, Unix ms; None where it was never reached from here.
         offers: how many of its offers are known from before.
         known_at: of when they are, Unix ms; None where nothing of it was ever known here.
         again_in: seconds until it is asked by itself; 0 while it is, and where nobody keeps it fresh.
@@ -41,7 +41,7 @@ class Outage:
     source: str
     code: str
     reason: str
-    since: UnixMs
+    since: UnixMs | None
     offers: int = 0
     known_at: UnixMs | None = None
     again_in: float = 0.0

@@ -14,10 +14,9 @@ from jecp_mcp.cli import ledger
 from jecp_mcp.cli.demo_host import Host, billing
 from jecp_mcp.cli.demo_merchant import MerchantChapter
 from jecp_mcp.cli.hub_record import SandboxHub
-from jecp_mcp.cli.ledger_tasks import NotWritten
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.sandbox_client import MerchantClient, SandboxClient
-from jecp_mcp.cli.saved_files import write_beside
+from jecp_mcp.cli.saved_files import NotWritten, write_beside
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.codes import PER_CALL_LIMIT
 from jecp_mcp.money import MicroUSDC, format_usdc

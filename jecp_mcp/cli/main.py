@@ -167,6 +167,10 @@ def _report(error: click.Abort | click.ClickException | JecpMcpError) -> int:
     if isinstance(error, click.Abort):
         _say("interrupted")
         return _INTERRUPTED
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        # Its message is the help, which is to be read as it is laid out.
+        click.echo(error.format_message(), err=True)
+        return _MISUSED
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         _say(error.format_message() + (f" (see {context.command_path} --help)" if context is not None else ""))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _NamedPath(click.Path):
+class NamedPath(click.Path):
     """A path that is no empty text, which would mean the folder somebody happens to be in."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -35,13 +35,13 @@ _HUB = click.option("--hub", metavar="URL", help="The Hub's origin. Default: htt
 _CONFIG = click.option(
     "--config",
     metavar="FILE",
-    type=_NamedPath(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="The settings file. Default: $JECP_MCP_CONFIG, else config.toml in your config folder.",
 )
 _STATE = click.option(
     "--state-dir",
     metavar="DIR",
-    type=_NamedPath(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Where the ledger, credentials and artifacts are. Default: $JECP_MCP_STATE_DIR, else your state folder.",
 )
 _SANDBOX_ASKED = "jecp_mcp.sandbox"

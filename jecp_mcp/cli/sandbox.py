@@ -18,6 +18,7 @@ import click
 from jecp_mcp import extras
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord
+from jecp_mcp.cli.saved_files import TargetPath
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import sandbox_dir
 
@@ -36,7 +37,7 @@ Dialect = Literal["reference", "spec"]
     show_default=True,
     help="Answer as the reference Hub does, or as the specification says.",
 )
-@click.option("--data", metavar="FILE", type=click.Path(path_type=Path), help="Where the Hub keeps its state.")
+@click.option("--data", metavar="FILE", type=TargetPath(path_type=Path), help="Where the Hub keeps its state.")
 @click.option(
     "--catalog",
     metavar="FILE",

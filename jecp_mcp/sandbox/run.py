@@ -10,6 +10,7 @@ from jecp_mcp.sandbox.app import SandboxConfig, build_app, hub_of
 from jecp_mcp.sandbox.loopback_server import HOST, listen, serve_app, url_of
 from jecp_mcp.sandbox.middleware import Connections
 from jecp_mcp.sandbox.paid_http.config import PaidHttpConfig
+from jecp_mcp.sandbox.paid_http.database import FILE_SUFFIX
 
 Ready = dict[str, Any]
 """``{"hub", "agent_id", "api_key", "control_key", "x402"?}``; see `jecp_mcp.sandbox.paid_http.run` for the last."""
@@ -54,7 +55,7 @@ async def serve(
 
 def paid_http_beside(config: SandboxConfig) -> PaidHttpConfig:
     """How what sells by x402 runs beside a Hub: its file lies beside the Hub's, its controls have the same key."""
-    data = None if config.data is None else config.data.with_suffix(".x402.sqlite")
+    data = None if config.data is None else config.data.with_suffix(FILE_SUFFIX)
     return PaidHttpConfig(data, clock=config.clock, control_key=config.control_key)
 
 

@@ -54,12 +54,12 @@ def find_wallet_key(environ: Mapping[str, str], state: Path) -> WalletKey | None
         SettingsError: there are both, or it is no key, or other users can read it.
     """
     given = environ.get(KEY_VARIABLE, "").strip()
-    stored = stored_wallet_key(state / FILE)
-    if given and stored is not None:
-        raise SettingsError(
-            ENVIRONMENT, KEY_VARIABLE, f"is set, and {state / FILE} is there too; which wallet pays is not clear"
-        )
-    return read_wallet_key(given, f"the environment variable {KEY_VARIABLE}") if given else stored
+    if not given:
+        return stored_wallet_key(state / FILE)
+    if os.path.lexists(state / FILE):
+        reason = f"is set, and {state / FILE} is there too; neither is used, for which wallet is to pay is not clear"
+        raise SettingsError(ENVIRONMENT, KEY_VARIABLE, reason)
+    return read_wallet_key(given, f"the environment variable {KEY_VARIABLE}")
 
 
 def stored_wallet_key(path: Path) -> WalletKey | None:

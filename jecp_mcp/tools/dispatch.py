@@ -296,8 +296,7 @@ class ToolDispatcher:
             if found is not None:
                 left = await self._deps.wallet.remaining(end, (found.action, found.name), caller)
                 ending = self._ending(found.action)
-            if label:
-                end = await self._deps.wallet.with_copy_number(end, caller)
+            end = await self._deps.wallet.with_copy_number(end, caller, labelled=bool(label))
             result = await self._deps.results.render(end, caller, ending=ending, remaining=left)
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
@@ -330,7 +329,9 @@ class ToolDispatcher:
         """A refusal for the same trouble that its source has, with the time since when it has."""
         refusal = end.refusal
         for away in self._deps.offers.outages:
-            if refusal is not None and (away.source, away.code) == (action.source, refusal.code):
+            if away.since is None or refusal is None:
+                continue
+            if (away.source, away.code) == (action.source, refusal.code):
                 return replace(end, refusal=replace(refusal, details={**refusal.details, "since": iso(away.since)}))
         return end
 

@@ -211,7 +211,7 @@ class LedgerFile:
                 # Begun anew, it would let everything be spent again.
                 raise LedgerDamaged(
                     f"the ledger {self.path} is gone, though it was written before",
-                    f"put it back, or restore a backup (to begin with nothing spent, remove {self.path.name}.lock too)",
+                    "put it back, or restore a backup; without one, a new ledger can be begun",
                 )
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

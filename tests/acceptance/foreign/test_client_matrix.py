@@ -96,13 +96,20 @@ class Place:
     hub: SandboxHub
     state: Path
     url: str | None
+    profile: str = "auto"
     drivers: list[Driver] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
         mandate = {"mandate__per_call_usdc": "1.00", "mandate__daily_usdc": "5"}
         return server_env(
-            self.hub.url, self.hub.agent_id, self.hub.api_key, tools__mode="direct", tools__max_tools="200", **mandate
+            self.hub.url,
+            self.hub.agent_id,
+            self.hub.api_key,
+            tools__mode="direct",
+            tools__max_tools="200",
+            tools__host_profile=self.profile,
+            **mandate,
         )
 
     def drive(self, **options: Any) -> Driver:
@@ -146,9 +153,11 @@ class Place:
 
 
 @contextmanager
-def placed(client: ForeignClient, transport: str, hub: SandboxHub, folder: Path) -> Iterator[Place]:
+def placed(
+    client: ForeignClient, transport: str, hub: SandboxHub, folder: Path, profile: str = "auto"
+) -> Iterator[Place]:
     client.command()
-    place = Place(client, hub, folder / "state", None)
+    place = Place(client, hub, folder / "state", None, profile)
     # A server does not make a host wait for a slow Hub; one that was there before has the catalog at once.
     place._command("catalog", "--json")
     try:
@@ -290,6 +299,43 @@ def test_a_clients_user_gets_what_the_ledger_says(
 ) -> None:
     with placed(client, transport, hub, tmp_path) as place:
         SCENES[scene](place)
+
+
+CHECKING = ("typescript-sdk-1", "typescript-sdk-2", "fastmcp", "pydantic-ai")
+"""Clients that check or convert what they receive by the tools' output schemas; so does the Python SDK."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("client", [one for one in CLIENTS if one.name in CHECKING], ids=str)
+def test_a_client_that_checks_results_loses_none(hub: SandboxHub, tmp_path: Path, client: ForeignClient) -> None:
+    """Some check errors too, and some compile every schema before they show any tool."""
+    with placed(client, "stdio", hub, tmp_path, "open") as place:
+        driver = place.drive()
+        if client.name.startswith("typescript"):
+            assert {"jecp_search", "jecp_call", "jecp_status", COUNT, PICTURE} <= set(
+                driver.got(driver.ask("typed"))["result"]
+            )
+        assert COUNT in driver.names()
+        paid = [
+            (COUNT, {"text": "one two"}),
+            (PICTURE, {"text": "hello"}),
+            ("inkwell_convert_markdown-to-pdf", {"markdown": "# A heading"}),
+            (STREAM, {"text": "the sea " * 4_000, "keyword": "sea"}),
+            ("jecp_call", {"tool": HTML, "arguments": {"markdown": "# A heading"}}),
+        ]
+        for name, arguments in paid:
+            got = driver.got(driver.ask("call", name=name, arguments=arguments))
+            assert "raised" not in got, got
+            assert not got["result"]["failed"], got
+        rows = place.rows()
+        assert [row["state"] for row in rows] == ["settled"] * len(paid)
+        free = [("jecp_search", {}), ("jecp_wallet", {}), ("jecp_describe", {"tool": COUNT})]
+        free += [("jecp_status", {}), *(("jecp_status", {"call_id": row["call_id"]}) for row in rows)]
+        for name, arguments in free:
+            got = driver.got(driver.ask("call", name=name, arguments=arguments))
+            assert "raised" not in got, got
+        for name in (COUNT, "jecp_call", "jecp_describe"):
+            assert '"charged":"no"' in driver.call(name, {})["text"]
 
 
 @pytest.mark.slow

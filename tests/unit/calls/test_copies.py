@@ -150,7 +150,7 @@ async def test_labels_asked_for_at_once_are_each_bought_and_the_same_label_once(
                     together.start_soon(pay, label)
         numbers = {end.call_id: await ledger.copy_number(str(end.call_id)) for end in ends}
         reader = calls.reader(LOCAL)
-        assert (await reader.with_copy_number(ends[0])).copy == numbers[ends[0].call_id]
+        assert (await reader.with_copy_number(ends[0], labelled=True)).copy == numbers[ends[0].call_id]
         assert await ledger.copy_number("nobody") == 0
     assert all(end.charge is Charge.YES for end in ends)
     assert len(rail.sent) == len(numbers) == 3
