@@ -56,7 +56,7 @@ ASKED: dict[str, tuple[str, dict[str, Any], str, Step]] = {
     "arguments of a tool of ours": ("jecp_topup", {"amount_usd": 7}, "INVALID_ARGUMENTS", Step("fix_input", "agent", "jecp_describe")),
     "a tool that does not exist": ("acme_desk_wriite", EXAMPLE, "TOOL_NOT_FOUND", Step("discover", "agent", "jecp_search")),
     "a name that no action has": ("jecp_call", {"tool": "acme/dask:write", "arguments": EXAMPLE}, "TOOL_NOT_FOUND", Step("discover", "agent", "jecp_search")),
-    "an action that is set aside": ("jecp_call", {"tool": "data/union:join", "arguments": EXAMPLE}, "TOOL_QUARANTINED", Step("discover", "agent", "jecp_search")),
+    "an action that is set aside": ("jecp_call", {"tool": "data/union:join", "arguments": EXAMPLE}, "TOOL_QUARANTINED", Step("discover", "agent", "jecp_describe")),
     "a registration when there is one": ("jecp_register", {}, "ALREADY_REGISTERED", NOTHING_LEFT),
     "a call id that nobody has": ("jecp_status", {"call_id": "call_nobody"}, "CALL_NOT_FOUND", Step("list_calls", "agent", "jecp_status")),
     "an amount that is none": ("jecp_search", {"query": "x", "max_price_usdc": "much"}, "INVALID_ARGUMENTS", Step("fix_input", "agent", "jecp_describe")),
