@@ -15,6 +15,7 @@ from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.rows import on_sale
 from jecp_mcp.catalog.snapshot import is_whole
+from jecp_mcp.cli.advice import for_person
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched_patterns, unmatched_words
 from jecp_mcp.clock import SystemClock, iso
@@ -60,7 +61,7 @@ def _settings_findings(given: Start, known: Catalog) -> Iterator[Finding]:
         money = "nothing is denied, limited or let in by it"
         mend = f"correct it, or take it out; {given.commands.line('catalog')} lists what there is"
         yield Finding(Level.WARNING, "settings", unmatched_words(text, known), money, mend)
-    left_out = left_out_words(known)
+    left_out = None if (said := left_out_words(known)) is None else for_person(said)
     if left_out is not None and not known.actions:
         mend = "take out or change what leaves them out, in the settings' section [catalog]"
         yield Finding(Level.WARNING, "catalog", f"nothing is on sale: {left_out}", "nothing can be bought", mend)
