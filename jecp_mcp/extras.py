@@ -95,8 +95,10 @@ def _source() -> tuple[str, bool]:
 
 
 _SIGNATURES: Final = {"coincurve": "coincurve", "Crypto": "pycryptodome"}
+_AGENTS: Final = {"cryptography": "cryptography", "rfc8785": "rfc8785"}
 
 X402: Final = Extra("x402", "paying HTTP merchants", MappingProxyType(_SIGNATURES))
+AJP: Final = Extra("ajp", "hiring agents", MappingProxyType(_AGENTS))
 SANDBOX: Final = Extra(
     "sandbox",
     "a Hub with test money",
@@ -110,6 +112,7 @@ SANDBOX: Final = Extra(
             "docx": "python-docx",
             "segno": "segno",
             **_SIGNATURES,
+            **_AGENTS,
         }
     ),
 )
@@ -122,7 +125,7 @@ EMBEDDINGS: Final = Extra(
     ),
 )
 
-EXTRAS: Final = (SANDBOX, X402, POSTGRES, EMBEDDINGS)
+EXTRAS: Final = (SANDBOX, X402, AJP, POSTGRES, EMBEDDINGS)
 
 
 def uvx(*names: str) -> list[str] | None:

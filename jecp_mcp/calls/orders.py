@@ -225,7 +225,7 @@ class Orders:
         order, most = Order(wish, rail, quote, permit, uses=wish.uses, answer=answer), wish.purchase.most
         if most is None:
             return order
-        return refusals.above_maximum(quote.amount, most) if quote.amount > most else order.at_most(most)
+        return refusals.above_maximum(quote, most) if quote.amount > most else order.at_most(most)
 
     async def _because(self, order: Order) -> str | None:
         """Why a person must agree to it, or None."""

@@ -59,7 +59,7 @@ _NOT_ASKED: Final = frozenset({codes.APPROVAL_REQUIRED, codes.APPROVAL_PENDING})
 
 
 class Calls:
-    """The pipeline. It takes calls while `open` runs."""
+    """The pipeline. It takes calls while `open` runs. `ended` is told whenever a call ended, or was looked into."""
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class Calls:
             mint: makes a new idempotency id from randomness.
             keep_bodies_days: how long the request and answer of a call that has ended are kept.
         """
+        self.ended: Callable[[], None] = lambda: None
         self._policy = policy
         self._ledger = ledger
         self._rails = rails
@@ -169,23 +170,23 @@ class Calls:
         if grant is not None and grant.principal == principal:
             self._ledger.withdraw_grants((ref,))
 
-    async def execute(self, grant: Grant, purchase: Purchase, caller: Caller) -> CallEnd:
+    async def execute(self, known: tuple[Grant, PreparedCall], purchase: Purchase, caller: Caller) -> CallEnd:
         """Pay for what was prepared, once; again, what it came to.
 
         Args:
-            grant: what `prepared` gave.
+            known: what `prepared` gave.
             purchase: the same purchase, as the catalog offers it now.
         """
+        (grant, call), offer = known, purchase.offer
         stale = unusable(grant, self._clock.now())
         if stale is not None:
-            return refused(stale, purchase.offer)
+            return refused(stale, offer)
         if grant.call_id is not None:
             end = await self.resolve(grant.call_id, caller.patience)
             if end is not None and end.took_effect:
-                return replace(end, offer=purchase.offer)
+                return replace(end, offer=offer)
             if grant.expires_at <= self._clock.now():
-                return refused(consent_refusals.prepared_expired(grant.expires_at), purchase.offer)
-        call, offer = PreparedCall.read(grant), purchase.offer
+                return refused(consent_refusals.prepared_expired(grant.expires_at), offer)
         if not call.is_of(offer):
             return refused(consent_refusals.price_changed(call.key, call.quote, offer.listed), offer)
         wish = Wish.of(purchase, caller.principal)
@@ -297,6 +298,7 @@ class Calls:
         finally:
             del self._running[identity]
             run.finish()
+            self.ended()
             if run.end.charge is Charge.UNKNOWN:
                 # It may be due to be asked for again sooner than anything before it.
                 self._upkeep.wake()

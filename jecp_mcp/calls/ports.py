@@ -189,7 +189,7 @@ class CallEnd:
         reference: the payee's own name for the payment.
         stored: whether this is the kept answer of an earlier call, delivered now at no further cost.
         delivered: whether that answer had reached a caller before.
-        copy: which copy of its call it is, counted from 1; None where no label told copies apart.
+        copy: which copy of its call it is, counted from 1; None for the first one without a label.
     """
 
     charge: Charge

@@ -66,11 +66,12 @@ class Reader:
             meters = meters_for(self._policy.caps, names_of(*bought), self._principal, session)
         return await self._ledger.readings(meters, wait=wait)
 
-    async def with_copy_number(self, end: CallEnd) -> CallEnd:
-        """A call's end with the number of the copy that it is, where its label tells it from others."""
+    async def with_copy_number(self, end: CallEnd, *, labelled: bool) -> CallEnd:
+        """A call's end with the number of the copy that it is, where it is a further one or has a label."""
         if end.call_id is None:
             return end
-        return replace(end, copy=await self._ledger.copy_number(end.call_id) or None)
+        number = await self._ledger.copy_number(end.call_id)
+        return replace(end, copy=number if number > 1 or (labelled and number) else None)
 
     async def totals(self) -> Totals:
         """The sums over the whole ledger."""

@@ -12,6 +12,7 @@ from jecp_mcp.calls import codes
 from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.outcomes import UNREAD
+from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate.records import CallRow, OverLimit
@@ -48,15 +49,16 @@ def limit_reached(over: OverLimit, hold: int) -> Refusal:
     )
 
 
-def above_maximum(price: MicroUSDC, most: MicroUSDC) -> Refusal:
-    """It costs more than whoever asks wants to pay."""
+def above_maximum(quote: Quote, most: MicroUSDC) -> Refusal:
+    """It costs more than whoever asks wants to pay; or it may come to less, and must be allowed more all the same."""
+    price = format_usdc(quote.amount)
+    says = f"It costs {price} USDC"
+    if quote.kind is QuoteKind.FROM:
+        says = f"It may come to less, but is sold only where its listed price of {price} USDC is allowed"
     return Refusal(
         code=codes.PRICE_ABOVE_MAXIMUM,
-        message=(
-            f"It costs {format_usdc(price)} USDC, above the {format_usdc(most)} you gave as the most. "
-            "Nothing was charged."
-        ),
-        details={"price_usdc": format_usdc(price), "max_usdc": format_usdc(most)},
+        message=f"{says}, above the {format_usdc(most)} you gave as the most. Nothing was charged.",
+        details={"price_usdc": price, "max_usdc": format_usdc(most)},
         source="bridge",
     )
 

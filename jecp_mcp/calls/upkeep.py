@@ -21,7 +21,7 @@ from jecp_mcp.errors import LedgerError, PayeeError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
-from jecp_mcp.mandate.states import OPEN
+from jecp_mcp.mandate.states import OPEN, State
 from jecp_mcp.rails.registry import Rails
 
 log = logging.getLogger(__name__)
@@ -236,7 +236,9 @@ class Upkeep:
             if charge is not Charge.UNKNOWN and row.state in OPEN:
                 log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
             now = await self._as_it_stands(row)
-            in_vain[account] = in_vain[account] + 1 if now is None or now.state in OPEN else 0
+            # Who is known to work on a call was not asked in vain.
+            vain = now is None or (now.state in OPEN and not _worked_on(now))
+            in_vain[account] = in_vain[account] + 1 if vain else 0
         for (_, account_id), number in left.items():
             log.warning("%d calls of %s stay in doubt until the next round", number, account_id)
         return bool(left)
@@ -247,3 +249,7 @@ class Upkeep:
         except LedgerError as exc:
             log.error("call %s cannot be read: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
             return row
+
+
+def _worked_on(row: CallRow) -> bool:
+    return row.state is State.SENT and row.look_again_at is not None

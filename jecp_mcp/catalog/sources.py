@@ -31,7 +31,7 @@ class Outage:
         source: its name.
         code: what kind of trouble it is, as `PayeeError` says it.
         reason: what came of asking it, as a sentence without its full stop.
-        since: when it failed first after its last answer, or was to be asked for the first one; Unix ms.
+        since: when it failed first after its last answer, Unix ms; None where it was never reached from here.
         offers: how many of its offers are known from before.
         known_at: of when they are, Unix ms; None where nothing of it was ever known here.
         again_in: seconds until it is asked by itself; 0 while it is, and where nobody keeps it fresh.
@@ -41,7 +41,7 @@ class Outage:
     source: str
     code: str
     reason: str
-    since: UnixMs
+    since: UnixMs | None
     offers: int = 0
     known_at: UnixMs | None = None
     again_in: float = 0.0
@@ -207,12 +207,14 @@ def _beside(one: Catalog, other: Catalog) -> Catalog:
     """Both as one catalog; `one` has what both offer under the same key."""
     mine, theirs = _rows(one), _rows(other)
     taken = sorted(theirs.rows.keys() & mine.rows.keys())
+    known = None not in {one.fetched_at, other.fetched_at}
     fetched = [at for at in (one.fetched_at, other.fetched_at) if at is not None]
     return Catalog(
         revision=f"{one.revision}+{other.revision}",
         actions=Rows({**theirs.rows, **mine.rows}),
         quarantined=(*one.quarantined, *other.quarantined, *((key, "another source offers it too") for key in taken)),
-        fetched_at=min(fetched, default=None),
+        # Where one was never fetched, what is on offer is not known.
+        fetched_at=min(fetched) if known else None,
         excluded=one.excluded | other.excluded,
         left_out={
             setting: (*one.left_out.get(setting, ()), *other.left_out.get(setting, ()))

@@ -44,7 +44,10 @@ def _row(o: Offer) -> list[Any]:
     end = o.deprecation
     return [
         o.capability, o.action, o.payee,
-        [o.price.amount, o.price.model, o.price.problem, o.price.rates, o.price.metered],
+        [
+            o.price.amount, o.price.model, o.price.problem, o.price.rates, o.price.metered,
+            *([True] if o.price.bounded else []),
+        ],
         o.version, o.title, o.description, o.capability_name, o.capability_description, o.tags,
         o.input_schema, o.output_schema, o.examples, o.streaming, o.tier, o.tier_rank,
         o.timeout_ms, o.side_effects,
@@ -54,12 +57,12 @@ def _row(o: Offer) -> list[Any]:
 
 def _unrow(row: list[Any], source: str) -> Offer:
     (
-        capability, action, payee, (amount, model, problem, rates, metered), version, title, description, cap_name,
-        cap_text, tags, input_schema, output_schema, examples, streaming, tier, rank, timeout_ms, effects, end,
-        total_calls, extra,
+        capability, action, payee, (amount, model, problem, rates, metered, *bounded), version, title, description,
+        cap_name, cap_text, tags, input_schema, output_schema, examples, streaming, tier, rank, timeout_ms, effects,
+        end, total_calls, extra,
     ) = row  # fmt: skip
     return Offer(
-        capability, action, payee, Price(amount, model, problem, rates or NOTHING, metered),
+        capability, action, payee, Price(amount, model, problem, rates or NOTHING, metered, bool(bounded)),
         version, title, description, cap_name, cap_text, tuple(tags), input_schema or NOTHING, output_schema or NOTHING,
         tuple(examples), streaming, tier, rank, timeout_ms, effects or NOTHING,
         None if end is None else Deprecation(*end), total_calls, extra or NOTHING, source,

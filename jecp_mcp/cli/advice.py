@@ -1,7 +1,7 @@
-"""What the person at the terminal can do about a refused call. Pure: words only.
+"""What is written for a model, as the person at the terminal reads it, and what they can do. Pure: words only.
 
 The hints of the error object are for models, which have tools and no terminal. People get commands, which no model is
-to read: it could run them.
+to read: it could run them. Whoever sits at the terminal is the user that a model speaks of, and the operator.
 """
 
 from __future__ import annotations
@@ -27,6 +27,34 @@ _AGAIN: Final = "Give the same command again{later}{paid}."
 _CATALOG: Final = "`catalog` lists what there is."
 _LEDGER: Final = "`doctor --ledger` says how to mend it."
 
+_RAISE: Final = "To allow more, raise your setting {setting}: `config` shows where it is set, and the settings file."
+_LIMIT: Final = re.compile(r"(limits\[.+\]\.)?[a-z_]+_usdc", re.DOTALL)
+
+_QUOTED: Final = re.compile('("[^"]*")')
+_THEIRS: Final = "The Hub says: "
+_PERSONAL: Final = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (r": tell the user(?=\.|$)", ""),
+        (r" Tell the user\.", ""),
+        (r"\btell the user that ", ""),
+        (r" outside the chat\b", ""),
+        (r"\bin the chat\b", "here"),
+        (r"\b(another \w+|a \w+|those are)( of)? the operator's\b", r"\1\2 yours"),
+        (r"\b(?:the|its) (?:operator|user)'s\b", "your"),
+        (r"\bThe (?:operator|user)'s\b", "Your"),
+        (r"\b(?:the|its) operator has\b", "you have"),
+        (r"\b(?:the|its) operator does\b", "you do"),
+        (r"\b(?:the|its) operator lists\b", "you list"),
+        (r"\b(?:the|its) operator changes\b", "you change"),
+        (r"\bthe user (?:is|was) being\b", "you were being"),
+        (r"\bThe user is being\b", "You are being"),
+        (r"\b(?:the|its) (?:operator|user)\b", "you"),
+        (r"\b(?:The|Its) (?:operator|user)\b", "You"),
+    )
+)
+"""The turns of phrase of our texts for models, and what they are to the person who is both user and operator."""
+
 _ACCOUNT: Final = "`doctor` says which credentials were sent, and what mends them."
 
 _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
@@ -43,13 +71,13 @@ _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
         mandate_codes.DENIED_BY_POLICY: "Your settings mandate.allow and mandate.deny say what may be bought.",
         call_codes.LEDGER_DAMAGED: _LEDGER,
         call_codes.LEDGER_UNAVAILABLE: _LEDGER,
-        call_codes.LIMIT_REACHED: "`approve {approval_code}` lets this one call past it; your settings have the limit.",
+        call_codes.LIMIT_REACHED: "`approve {approval_code}` lets this one call past it. " + _RAISE,
         mandate_codes.MANDATE_EXPIRED: "Your setting mandate.expires_at says until when anything may be bought.",
         rail_codes.MERCHANT_NOT_LISTED: (
             'Add its origin to your setting paid_http.merchants, as in merchants = ["https://api.example.com"].'
         ),
         call_codes.NOT_SHOWABLE: "Give it shorter arguments, or several commands.",
-        mandate_codes.PER_CALL_LIMIT: "Your settings have the limit.",
+        mandate_codes.PER_CALL_LIMIT: _RAISE,
         mandate_codes.PRICE_UNKNOWN: "Your setting mandate.unknown_price says up to what an unknown price may be paid.",
         tool_codes.TOOL_QUARANTINED: "`catalog --changes` shows what is held, and why.",
         call_codes.TOO_MANY_QUESTIONS: "`approve` lists them.",
@@ -102,6 +130,9 @@ def advice(shown: Mapping[str, Any], commands: CommandLine = PLAIN) -> str:
         # Of what is known to be free there is nothing to say.
         "paid": "" if shown.get("charged") == "no" else "; what was paid for is not paid for twice",
     }
+    limit = str(details.get("cap", details.get("limit")))
+    if _LIMIT.fullmatch(limit):
+        known["setting"] = f"mandate.{limit}"
     if step.get("tool") == "jecp_describe" and _NAME.fullmatch(str(described)):
         known["described"] = described
     todo = _COMMAND.sub(
@@ -109,6 +140,16 @@ def advice(shown: Mapping[str, Any], commands: CommandLine = PLAIN) -> str:
         _template(error.get("code"), step.get("type"), known),
     )
     return " ".join(one for one in (_near(step), todo, step.get("url")) if one)
+
+
+def for_person(text: str) -> str:
+    """One of our texts for a model as whoever sits at the terminal reads it; what it quotes stays as it is."""
+    if text.startswith(_THEIRS):
+        return text
+    parts = _QUOTED.split(text)
+    for pattern, words in _PERSONAL:
+        parts[::2] = [pattern.sub(words, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def problems(shown: Mapping[str, Any]) -> str:
@@ -137,6 +178,8 @@ def _near(step: Mapping[str, Any]) -> str:
     names = [one["tool"] for one in step.get("alternatives") or ()]
     if step.get("type") in {"try_alternative_provider", "retry_or_alternative", "earn_trust"}:
         return f"These do the same: {', '.join(names)}." if names else ""
+    if step.get("type") == "find_cheaper":
+        return f"These cost less: {', '.join(names)}." if names else ""
     if step.get("type") == "use_successor" and step.get("tool") == "jecp_describe":
         return f"{step['arguments']['tool']} takes its place."
     return f"Did you mean {' or '.join(names)}?" if names else ""

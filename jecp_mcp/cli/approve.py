@@ -14,6 +14,8 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
+from jecp_mcp.cli.terminal import set_in
+from jecp_mcp.errors import LedgerError
 from jecp_mcp.settings.command_lines import CommandLine
 
 ON_A_PAGE: Final = 10
@@ -100,7 +102,9 @@ async def answer(given: Start, code: str, granted: bool, full: bool = False) -> 
         try:
             grant = await approval_queue.find(ledger, code.strip().upper())
         except approval_queue.NothingWaits as exc:
-            raise approval_queue.NotAnswered(f"{exc}; `{given.commands.line('approve')}` lists those that do") from exc
+            elsewhere = await _elsewhere(given, code, "approve" if granted else "deny")
+            listing = given.commands.line("approve")
+            raise approval_queue.NotAnswered(f"{exc}; `{listing}` lists those that do.{elsewhere}") from exc
         shown = approval_queue.readable_question(grant)
         if granted and not await anyio.to_thread.run_sync(_confirm, shown, full, given.commands):
             raise approval_queue.NotAnswered("nothing was approved; the call waits until it is answered or expires")
@@ -109,6 +113,29 @@ async def answer(given: Start, code: str, granted: bool, full: bool = False) -> 
         )
     finally:
         await ledger.close()
+
+
+async def _elsewhere(given: Start, code: str, command: str) -> str:
+    """That the other books have a question, and the command that answers it there; empty where they have not."""
+    from jecp_mcp.cli.other_books import where_else
+    from jecp_mcp.mandate.opening import open_ledger
+    from jecp_mcp.tools import approval_queue
+
+    async def has(other: Start) -> bool:
+        if not other.ledger.is_file():
+            return False
+        ledger = open_ledger(other.ledger)
+        try:
+            await approval_queue.find(ledger, code.strip().upper())
+        except (approval_queue.NothingWaits, LedgerError):
+            return False
+        except approval_queue.NotAnswered:
+            pass  # It was answered there, or ran out; that command says so.
+        finally:
+            await ledger.close()
+        return True
+
+    return await where_else(given, has, command, code)
 
 
 def _confirm(shown: dict[str, Any], full: bool, commands: CommandLine) -> bool:
@@ -130,7 +157,7 @@ def _confirm(shown: dict[str, Any], full: bool, commands: CommandLine) -> bool:
     facts = {"arguments": shown["arguments"], "because": shown["because"], "action": shown["action"]}
     facts |= {"payee": shown["payee"], "amount": amount, "answer until": shown["expires_at"]}
     for name, value in facts.items():
-        click.echo(f"  {name}: {value}", err=True)
+        click.echo(set_in(name, str(value)), err=True)
     return click.confirm("Approve this one call?", default=False, err=True)
 
 

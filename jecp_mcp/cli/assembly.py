@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -183,7 +184,17 @@ async def build(
     policy = Policy.from_settings(settings.mandate)
     links = LinkPolicy(hub, (*settings.hub.link_origins, *settings.paid_http.merchants))
     credentials = CredentialStore(settings, start.state, start.credentials, lambda: client, changed)
-    parts = Parts(settings, start.catalog, credentials.current, clock, start.state, start.wallet, start.commands)
+    parts = Parts(
+        settings,
+        start.catalog,
+        credentials.current,
+        clock,
+        start.state,
+        start.wallet,
+        start.commands,
+        start.agent_key,
+        os.environ,
+    )
     opened = {name: open_way(parts) for name, open_way in RAILS.items()}
     ways = {name: way for name, way in opened.items() if way is not None}
     at_hub = ways["jecp"]

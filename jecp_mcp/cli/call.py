@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from jecp_mcp.cli.advice import advice
+from jecp_mcp.cli.advice import advice, for_person
 from jecp_mcp.cli.completion import complete_tools
 from jecp_mcp.cli.examples import examples
-from jecp_mcp.cli.options import Start, as_json, common_options, start
+from jecp_mcp.cli.options import Start, as_json, common_options, start_from
 from jecp_mcp.cli.own_tools import CallFailed, why
-from jecp_mcp.cli.saved_files import check_room, remove, save
+from jecp_mcp.cli.saved_files import TargetPath, check_room, remove, save
 from jecp_mcp.cli.terminal import ProgressLine, Terminal, Unshown
-from jecp_mcp.errors import PaidNotShown
+from jecp_mcp.errors import MoneyError, PaidNotShown
 from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
@@ -34,29 +34,42 @@ if TYPE_CHECKING:
 Show = Callable[[Mapping[str, Any]], None]
 
 
+def _amount(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """An amount in USDC, as `jecp_call` takes it."""
+    from jecp_mcp.money import format_usdc, parse_usdc
+
+    try:
+        return None if value is None else format_usdc(parse_usdc(value.removeprefix("$")))
+    except MoneyError as exc:
+        raise click.BadParameter(str(exc), param=parameter) from exc
+
+
 @click.command(
     "call",
     epilog=examples(
         """jecp-mcp call text-stats_count '{"text": "one two three"}'""",
         "jecp-mcp call inkwell/invoice:render - --output invoice.pdf < invoice.json",
         "jecp-mcp call inkwell.thumbnail.make@2.0.0 - --json < picture.json",
+        """jecp-mcp call lectern/keywords:extract '{"text": "one two three"}' --max-usdc 0.05""",
     ),
 )
 @click.argument("tool", shell_complete=complete_tools)
 @click.argument("arguments", metavar="JSON", default="{}")
 @common_options
 @click.option(
-    "--output", metavar="PATH", type=click.Path(path_type=Path), help="Save the file the call produces (or a folder)."
+    "--output", metavar="PATH", type=TargetPath(path_type=Path), help="Save the file the call produces (or a folder)."
 )
+@click.option("--max-usdc", metavar="USDC", callback=_amount, help="What it may cost at most; only lowers the limits.")
+@click.option("--label", metavar="TEXT", help="Buy a further copy of an identical call, told apart by TEXT.")
 @as_json
 def command(
     tool: str,
     arguments: str,
-    hub: str | None,
-    config: Path | None,
-    state_dir: Path | None,
     output: Path | None,
+    max_usdc: str | None,
+    label: str | None,
     as_json: bool,
+    **where: Any,
 ) -> None:
     """Buy one call of TOOL, with a JSON object of arguments ("-" reads it from standard input).
 
@@ -66,10 +79,13 @@ def command(
     The exit status is 0 when the call is done and shown, 1 when it failed, 2 when it was asked for wrongly, and 3 when
     it is paid but could not be shown or saved: the same call again then gives the stored answer and is not charged.
     """
-    given = start(hub, config, state_dir)
+    given = start_from(where)
     parsed = _parse_arguments(arguments)
     check_room(output)
     check_streams()
+    asked = {name: value for name, value in (("max_usdc", max_usdc), ("label", label)) if value is not None}
+    if asked:
+        tool, parsed = "jecp_call", {"tool": tool, "arguments": parsed, **asked}
     result = anyio.run(pay_and_show, given, tool, parsed, output, as_json)
     if result.is_error:
         raise CallFailed(why(result, given.commands))
@@ -275,7 +291,7 @@ def _print_notes(result: ToolResult, saved: list[Path], commands: CommandLine) -
 
     for line in result.notes:
         told = line.startswith(("Paid", "Free", "Bought earlier"))
-        rich_output.say(line, rich_output.OK if told else "", stderr=True)
+        rich_output.say(for_person(line), rich_output.OK if told else "", stderr=True)
     if not result.meta:
         rich_output.say("Free: nothing was charged.", rich_output.OK, stderr=True)
         if said := advice(result.structured or {}, commands):

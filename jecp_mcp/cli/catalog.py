@@ -13,11 +13,13 @@ import anyio
 import anyio.to_thread
 import click
 
+from jecp_mcp.cli.advice import for_person
 from jecp_mcp.cli.codes import NOT_HELD
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
 from jecp_mcp.cli.pins_check import check_pins, doctor_named
 from jecp_mcp.errors import PayeeError
+from jecp_mcp.plurals import counted
 from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
@@ -199,7 +201,7 @@ async def _refresh(bridge: Bridge) -> None:
         click.echo(f"{one.code}: {outage_words(one)}", err=True)
     left_out = left_out_words(bridge.source.current)
     if left_out is not None:
-        click.echo(left_out, err=True)
+        click.echo(for_person(left_out), err=True)
 
 
 async def read_changes(given: Start) -> dict[str, Any]:
@@ -310,7 +312,7 @@ def _tell_changes(found: dict[str, Any], *, as_json: bool) -> None:
         print("Nothing is held: every action is as it was first seen or approved, or within what you tolerate.")
     for one in found["held"]:
         print(f"{one['action']}  [{', '.join(one['changes'])}]")
-        print(f"  {one['reason']}")
+        print(f"  {for_person(one['reason'])}")
         for name in one["after"].keys() | (one["before"] or {}).keys():
             if one["before"] is not None:
                 print(f"  - {name}: {one['before'].get(name, '(none)')}")
@@ -325,11 +327,11 @@ def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, 
     from jecp_mcp.mandate.caps import names_of, tightest_per_call
     from jecp_mcp.money import format_usdc
     from jecp_mcp.tools.publishing.cleaning import clean, provider_of, provider_words, title_of
-    from jecp_mcp.tools.publishing.pricing import metering
+    from jecp_mcp.tools.publishing.pricing import metering, price_kind
 
     name = bridge.registry.name_of(action)
     price = action.price
-    metered = price.amount is not None and not price.kind.exact
+    metered = price.amount is not None and price.metered
     cap = tightest_per_call(bridge.policy.caps, names_of(action, name or ""))
     return {
         "tool": name,
@@ -339,7 +341,7 @@ def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, 
         "title": title_of(action) if action.title else "",
         "description": provider_words(action, _WORDS, one_line=True),
         "price_usdc": None if price.amount is None else format_usdc(price.amount),
-        "price_kind": "unknown" if price.amount is None else "metered" if metered else "exact",
+        "price_kind": price_kind(price),
         "metering": metering(price) if metered else None,
         "at_most_usdc": format_usdc(cap.limit) if metered and cap is not None else None,
         "trust_tier": clean(action.tier, 20, one_line=True),
@@ -377,7 +379,7 @@ def _print(shown: Shown) -> None:
     ]
     columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("tier", "spare")]
     columns.append(("what it does", "prose"))
-    found = "1 action" if shown.total == 1 else f"{shown.total} actions"
+    found = counted(shown.total, "action")
     if len(rows) < shown.total:
         found = f"{len(rows)} of {found}"
     rich_output.show(rich_output.Listing(f"{found} at {shown.hub}", columns, rows))

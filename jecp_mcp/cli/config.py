@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MASK: Final = "********"
 _SANDBOX: Final = "the sandbox"
 _OF_THE_SANDBOX: Final = (
-    "hub.base_url", "ledger.url", "paid_http.merchants", "paid_http.networks", "paid_http.rpc",
+    "hub.base_url", "ledger.url", "paid_http.merchants", "paid_http.networks", "paid_http.rpc", "ajp.agents",
 )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def command(as_json: bool, **given: Any) -> None:
     origins = dict(setting_origins(given["config"], environ=os.environ, overrides=overrides))
     if where.sandbox:
         # What is configured of these does not hold there.
-        origins = {key: origin for key, origin in origins.items() if not key.startswith("paid_http.")}
+        origins = {key: origin for key, origin in origins.items() if not key.startswith(("paid_http.", "ajp."))}
         origins |= dict.fromkeys(_OF_THE_SANDBOX, _SANDBOX)
     path, _ = config_file(os.environ, given["config"])
     shown: dict[str, Any] = {

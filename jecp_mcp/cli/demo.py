@@ -32,7 +32,7 @@ def command(output: Path) -> None:
     extras.SANDBOX.require()
     check_folder(output)
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="jecp-mcp-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="jecp-") as folder:
         checks = anyio.run(_play, Path(folder), output)
     print(f"\n{checks} checks held in {time.monotonic() - begun:.1f} s.")
 

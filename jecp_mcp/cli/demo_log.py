@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from jecp_mcp.cli import rich_output
 from jecp_mcp.errors import JecpMcpError
 
 _LONGEST = 110
+_INDENT = 6
 
 
 class CheckFailed(JecpMcpError):
@@ -40,11 +42,11 @@ class DemoLog:
     def request(self, tool: str, arguments: Mapping[str, Any]) -> None:
         """A tool call as the host makes it."""
         shown = json.dumps(arguments, ensure_ascii=False)
-        self._line("→", f"{tool} {_cut(shown)}", "cyan")
+        self._line("→", self._cut(f"{tool} {shown}"), "cyan")
 
     def response(self, text: str) -> None:
         """What came back, by its beginning."""
-        self._line("←", _cut(text), "")
+        self._line("←", self._cut(text), "")
 
     def receipt(self, text: str) -> None:
         """A line that stands beside an answer, whole."""
@@ -76,8 +78,13 @@ class DemoLog:
         self._out.print(Text(text, "bold green"))
 
     def _line(self, sign: str, text: str, style: str) -> None:
-        self._out.print(Text(f"    {sign} {text}", style), soft_wrap=True)
+        """Text in lines that fit, set in below its sign; what must be copied whole, an id or a path, stays so."""
+        room = self._out.width - _INDENT
+        lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+        shown = f"\n{' ' * _INDENT}".join(lines)
+        self._out.print(Text(f"    {sign} {shown}", style), soft_wrap=True)
 
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    def _cut(self, text: str) -> str:
+        """The beginning of a text, on one line."""
+        longest = min(_LONGEST, self._out.width - _INDENT)
+        return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,10 +14,9 @@ from jecp_mcp.cli import ledger
 from jecp_mcp.cli.demo_host import Host, billing
 from jecp_mcp.cli.demo_merchant import MerchantChapter
 from jecp_mcp.cli.hub_record import SandboxHub
-from jecp_mcp.cli.ledger_tasks import NotWritten
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.sandbox_client import MerchantClient, SandboxClient
-from jecp_mcp.cli.saved_files import write_beside
+from jecp_mcp.cli.saved_files import NotWritten, write_beside
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.codes import PER_CALL_LIMIT
 from jecp_mcp.money import MicroUSDC, format_usdc
@@ -110,7 +109,7 @@ class DemoScript:
     async def _catalog(self) -> None:
         self._log.step("The Hub's live catalog, as tools")
         tools = await self._host.tools()
-        bought = {name: text for name, text in tools.items() if not name.startswith(("jecp_", "paid_http_"))}
+        bought = {name: text for name, text in tools.items() if not name.startswith(("jecp_", "paid_http_", "ajp_"))}
         rows = [(name, text.splitlines()[0]) for name, text in sorted(bought.items())]
         self._log.table([("tool", "left"), ("first line of its description", "prose")], rows)
         self._log.check(bool(bought), f"{len(bought)} actions of the Hub are tools, beside {len(tools) - len(bought)}")
@@ -144,12 +143,12 @@ class DemoScript:
         self._log.check("visitors" in text and "rain_days" in text, "the answer is about the columns that were sent")
 
     async def _search(self) -> None:
-        self._log.step("Search for what else there is, and use the best match")
+        self._log.step("Search for what else there is, and use the Hub's best match")
         found = await self._host.ask("jecp_search", {"query": "summary of a text", "limit": 5})
         hits = found["structuredContent"]["results"]
         rows = [(hit["tool"], str(hit.get("price_usdc")), str(hit.get("summary", ""))[:60]) for hit in hits]
         self._log.table([("tool", "left"), ("USDC", "right"), ("what it does", "prose")], rows)
-        result = await self._host.buy("jecp_call", {"tool": hits[0]["tool"], "arguments": {"text": TEXT}})
+        result = await self._host.buy("jecp_call", {"tool": _of_hub(hits), "arguments": {"text": TEXT}})
         first = str(next(iter(result["structuredContent"]["output"].values())))
         self._log.check(any(part in first for part in TEXT.split(". ")), "the summary is made of the text's sentences")
 
@@ -175,7 +174,7 @@ class DemoScript:
         error = await self._host.expect_refusal("text_statistic_counter", {})
         self._log.check(error["next_action"]["actor"] == "agent", "the agent can act itself")
         found = await self._host.follow(error["next_action"])
-        tool = found["structuredContent"]["results"][0]["tool"]
+        tool = _of_hub(found["structuredContent"]["results"])
         self._log.check(bool(tool), f"the search that came with the error finds {tool}")
         await self._host.buy(tool, await self._example(tool))
 
@@ -274,3 +273,8 @@ class DemoScript:
 
     async def _total_charged(self) -> Decimal:
         return Decimal((await self._sandbox.books())["charged_usdc"])
+
+
+def _of_hub(hits: Sequence[Mapping[str, Any]]) -> str:
+    """The best match among the Hub's own actions, beside which agents are found."""
+    return next(str(hit["tool"]) for hit in hits if not str(hit["tool"]).startswith("ajp_"))

@@ -22,7 +22,7 @@ from jecp_mcp.cli.options import (
     state_folder_fault,
 )
 from jecp_mcp.cli.sandbox_settings import at_last_sandbox
-from jecp_mcp.errors import JecpMcpError, SettingsError
+from jecp_mcp.errors import JecpMcpError, LedgerDamaged, SettingsError
 from jecp_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,25 +59,36 @@ async def _examine(
     hub: str | None, config: Path | None, folder: Path | None, only_ledger: bool, mending: bool
 ) -> tuple[list[Finding], list[str]]:
     """Look at everything; with `mending`, mend what can be and look again. Returns findings and what was done."""
-    from jecp_mcp.cli.checks import books, configuration
+    from jecp_mcp.cli.checks import books, budget, configuration
 
     findings: list[Finding] = []
     settings: Settings | None = None
     try:
         settings = read_settings(hub, config)
     except SettingsError as exc:
-        findings.append(configuration.refused(exc))
+        findings.append(configuration.refused(exc, config))
     commands = command_line(hub, config, folder, settings)
     given = Start(settings or Settings(), state_folder(folder), None, sandbox_asked(), commands)
     if given.sandbox:
         given = at_last_sandbox(given)
-    if (fault := state_folder_fault(given.state)) is not None:
+    fault = state_folder_fault(given.state) or configuration.unmakeable(given.state)
+    if fault is not None:
         return [*findings, configuration.no_state_folder(fault, given.state, folder)], []
     findings += configuration.missing_extras(given)
     ledger, done = await _books(given, findings, only_ledger=only_ledger, mending=mending)
     if settings is not None:
         findings += await _all_but_books(given, config, only_ledger=only_ledger)
-    return [*findings, *ledger, *([] if _unreachable(given) else await books.charges_findings(given))], done
+    findings += ledger
+    if not _unreachable(given):
+        findings += await books.charges_findings(given)
+        findings += [] if settings is None else await budget.budget_findings(given)
+    return _worst_of_each(findings), done
+
+
+def _worst_of_each(findings: list[Finding]) -> list[Finding]:
+    """The same without what is well about a matter with which something is wrong."""
+    wrong = {one.about for one in findings if one.level.value != "ok"}
+    return [one for one in findings if one.level.value != "ok" or one.about not in wrong]
 
 
 def _unreachable(given: Start) -> bool:
@@ -105,6 +116,8 @@ async def _books(
         done += [] if only_ledger else agent_account.close_credentials(given.state)
         try:
             done += await anyio.to_thread.run_sync(mend, given.ledger, ledger, clock)
+        except LedgerDamaged as exc:
+            done.append(f"not mended: {exc}: {given.commands.line('ledger', '--new')}")
         except JecpMcpError as exc:
             done.append(f"not mended: {exc}")
         ledger = await anyio.to_thread.run_sync(examine, given.ledger, clock, given.commands)
@@ -113,7 +126,7 @@ async def _books(
 
 async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool) -> list[Finding]:
     """What is found in settings that can be read, and in all that they lead to."""
-    from jecp_mcp.cli.checks import agent_account, catalog_state, configuration, hub_answers
+    from jecp_mcp.cli.checks import agent_account, catalog_state, configuration, hub_answers, sandbox
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.mandate.repair.diagnose import Level
 
@@ -121,7 +134,7 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
         return [] if given.sandbox else [one async for one in hub_answers.hub_findings(given, only_clock=True)]
     findings, answers = list(configuration.settings_findings(given, config, SystemClock())), False
     if given.sandbox:
-        findings += hub_answers.sandbox_findings(given)
+        findings += sandbox.sandbox_findings(given)
     else:
         findings += agent_account.credentials_findings(given.settings, given.state, given.commands)
         hub = [one async for one in hub_answers.hub_findings(given, only_clock=False)]
@@ -133,6 +146,10 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
             from jecp_mcp.cli.checks.paid_http import paid_http_findings
 
             findings += await paid_http_findings(given)
+        if given.settings.ajp.agents:
+            from jecp_mcp.cli.checks.agents import agent_findings
+
+            findings += await agent_findings(given)
     findings += await catalog_state.catalog_findings(given, answers=answers)
     return [*findings, *catalog_state.pins_findings(given)]
 

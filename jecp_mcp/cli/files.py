@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
-from jecp_mcp.cli.saved_files import file_name, write_beside, write_new
+from jecp_mcp.cli.saved_files import TargetPath, file_name, taken, write_beside, write_new
 from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.tools.publishing import file_words
 
@@ -39,7 +40,7 @@ class FileFault(JecpMcpError):
 )
 @click.argument("file", required=False)
 @common_options
-@click.option("--output", metavar="PATH", type=click.Path(path_type=Path), help="Copy FILE to PATH (or into a folder).")
+@click.option("--output", metavar="PATH", type=TargetPath(path_type=Path), help="Copy FILE to PATH (or into a folder).")
 @click.option("--open", "opened", is_flag=True, help="Open FILE with the program this machine has for it.")
 @click.option("--limit", type=click.IntRange(1, _MOST), help=f"At most so many; default {_ON_A_PAGE}, with --json all.")
 @as_json
@@ -61,11 +62,12 @@ def command(
         raise click.UsageError(f"--{'open' if opened else 'output'} needs a FILE", click.get_current_context())
     if file is not None and limit is not None:
         raise click.UsageError("--limit goes with the list, not with a FILE", click.get_current_context())
-    store = _store(start(hub, config, state_dir))
+    given = start(hub, config, state_dir)
+    store = _store(given)
     if file is None:
         _list(store, limit or (_MOST if as_json else _ON_A_PAGE), as_json=as_json)
         return
-    kept = _find(store, file)
+    kept = _find(given, store, file)
     shown = _row(store, kept)
     if output is not None:
         shown["saved"] = str(_copy(store, kept, output))
@@ -92,22 +94,32 @@ def _all(store: ArtifactStore) -> Iterator[StoredArtifact]:
         page = store.list((page[-1].created_at, page[-1].id))
 
 
-def _find(store: ArtifactStore, named: str) -> StoredArtifact:
+def _find(given: Start, store: ArtifactStore, named: str) -> StoredArtifact:
     """The one file that is meant.
 
     Raises:
         FileFault: there is none, or several could be meant.
     """
-    from jecp_mcp.tools.artifact_store import URI
-
-    begins = named.removeprefix(URI)
-    found = [one for one in _all(store) if begins and (one.id.startswith(begins) or one.call_id == named)]
+    found = _named(store, named)
     if not found:
-        raise FileFault(f"no kept file has an id that begins with {named[:64]!r}, or came with such a call")
+        from jecp_mcp.cli.other_books import where_else
+
+        async def has(other: Start) -> bool:
+            return other.artifacts.is_dir() and bool(_named(_store(other), named))
+
+        elsewhere = anyio.run(where_else, given, has, "files", named)
+        raise FileFault(f"no kept file has an id that begins with {named[:64]!r}, or came with such a call.{elsewhere}")
     if len(found) > 1:
         ids = ", ".join(one.id for one in found[:4])
         raise FileFault(f"{named[:64]!r} could be {len(found)} files ({ids}); give more of the id")
     return found[0]
+
+
+def _named(store: ArtifactStore, named: str) -> list[StoredArtifact]:
+    from jecp_mcp.tools.artifact_store import URI
+
+    begins = named.removeprefix(URI)
+    return [one for one in _all(store) if begins and (one.id.startswith(begins) or one.call_id == named)]
 
 
 def _copy(store: ArtifactStore, kept: StoredArtifact, output: Path) -> Path:
@@ -121,7 +133,7 @@ def _copy(store: ArtifactStore, kept: StoredArtifact, output: Path) -> Path:
     except ToolFault as exc:
         raise FileFault(f"{kept.path} cannot be read; it may have been deleted") from exc
     except FileExistsError as exc:
-        raise FileFault(f"{output} is there already and is not overwritten; name another place") from exc
+        raise FileFault(f"{taken(output)}; name another place") from exc
     except OSError as exc:
         raise FileFault(f"the file cannot be written to {output}: {exc.strerror}") from exc
 

@@ -51,14 +51,30 @@ class SandboxMerchant:
 
 
 @dataclass(frozen=True, slots=True)
+class SandboxAgents:
+    """Who can be hired by AJP beside a sandbox Hub, and who hires them.
+
+    Attributes:
+        hirer: the id of who hires.
+        key: the key that they sign with, which is worth nothing elsewhere.
+        agents: each as `jecp_mcp.sandbox.ajp.run` says it.
+    """
+
+    hirer: str
+    key: str = field(repr=False)
+    agents: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxHub:
-    """A running sandbox Hub and its test agent; the merchant beside it, where it has one."""
+    """A running sandbox Hub and its test agent; the merchant and the agents beside it, where it has them."""
 
     url: str
     agent_id: str
     api_key: str = field(repr=False)
     control_key: str = field(repr=False)
     merchant: SandboxMerchant | None = None
+    agents: SandboxAgents | None = None
 
 
 class HubRecord:
@@ -148,7 +164,7 @@ class HubRecord:
         return port if isinstance(port, int) and 0 < port <= _HIGHEST_PORT else None
 
     def write(self, ready: Mapping[str, Any]) -> None:
-        """Write down a Hub that answers: ``{"hub", "agent_id", "api_key", "control_key", "x402"}``."""
+        """Write down a Hub that answers: ``{"hub", "agent_id", "api_key", "control_key", "x402", "ajp"}``."""
         self._write({**ready, "port": int(ready["hub"].rpartition(":")[2]), "pid": os.getpid()})
 
     def _last(self) -> Mapping[str, Any]:
@@ -221,7 +237,8 @@ def _hub(said: Mapping[str, Any]) -> SandboxHub | None:
         url, agent_id, api_key, control_key = (
             str(said[name]) for name in ("hub", "agent_id", "api_key", "control_key")
         )
-        return SandboxHub(url, agent_id, api_key, control_key, _merchant(said.get("x402")))
+        beside = _merchant(said.get("x402")), _agents(said.get("ajp"))
+        return SandboxHub(url, agent_id, api_key, control_key, *beside)
     except KeyError:
         return None
 
@@ -235,6 +252,18 @@ def _merchant(said: Any) -> SandboxMerchant | None:
     if said is None:
         return None
     return SandboxMerchant(str(said["merchant"]), tuple(map(str, said["rpc"])), str(said["faucet"]), str(said["chain"]))
+
+
+def _agents(said: Any) -> SandboxAgents | None:
+    """The agents as they were written down.
+
+    Raises:
+        KeyError: they were not written down in whole.
+    """
+    if said is None:
+        return None
+    hirer = said["hirer"]
+    return SandboxAgents(str(hirer["id"]), str(hirer["private_key"]), tuple(said["agents"]))
 
 
 def _open(path: Path, also: int = 0) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start
+from jecp_mcp.cli.saved_files import TargetPath
 
 _ON_A_PAGE = 30
 _MOST = 100_000
 _BY = ("tool", "provider", "principal", "action", "day", "month")
-_TASKS = ("verify", "export", "statement", "backup", "restore", "prune")
+_TASKS = ("verify", "export", "statement", "backup", "restore", "new", "prune")
 _FOR = {"head": "verify", "form": "export or --statement", "events": "export", "by": "statement"}
-_FOR |= {"since": "statement", "until": "statement", "force": "backup or --restore"}
+_FOR |= {"since": "statement", "until": "statement", "force": "backup or --restore or --export", "yes": "new"}
 
 
 def _instant(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -34,7 +36,7 @@ def _instant(_context: click.Context, parameter: click.Parameter, value: str | N
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of the tasks, in the order of the help."""
-    file = click.Path(path_type=Path)
+    file, target = click.Path(path_type=Path), TargetPath(path_type=Path)
     for option in reversed(
         (
             click.option("--verify", is_flag=True, help="Prove that nothing was changed; print the chain's head."),
@@ -43,12 +45,21 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--by", type=click.Choice(_BY), help="With --statement: a line for each. Default: tool."),
             click.option("--since", metavar="INSTANT", callback=_instant, help="With --statement: from then on."),
             click.option("--until", metavar="INSTANT", callback=_instant, help="With --statement: before then."),
-            click.option("--export", metavar="FILE", help="Write every call to FILE.csv or FILE.json, or - (stdout)."),
+            click.option(
+                "--export",
+                metavar="FILE",
+                type=TargetPath(),
+                help="Write every call to FILE.csv or FILE.json, or - (stdout).",
+            ),
             click.option("--events", is_flag=True, help="With --export: every event of the chain instead."),
             click.option("--format", "form", type=click.Choice(("csv", "json")), help="For --export and --statement."),
-            click.option("--backup", metavar="FILE", type=file, help="Copy the ledger, while others spend."),
+            click.option("--backup", metavar="FILE", type=target, help="Copy the ledger, while others spend."),
             click.option("--restore", metavar="FILE", type=file, help="Put a backup in the ledger's place."),
-            click.option("--force", is_flag=True, help="With --backup, --restore: though that loses something."),
+            click.option("--new", is_flag=True, help="Begin a ledger in the place of one that is lost. Asks first."),
+            click.option("--yes", is_flag=True, help="With --new: do not ask."),
+            click.option(
+                "--force", is_flag=True, help="With --backup, --restore, --export: though that loses something."
+            ),
             click.option("--prune", is_flag=True, help="Drop old requests and answers (ledger.keep_bodies_days)."),
         )
     ):
@@ -105,7 +116,7 @@ def _task(asked: dict[str, Any]) -> str | None:
 
 
 def _perform(task: str, given: Start, asked: dict[str, Any], *, as_json: bool) -> int:
-    from jecp_mcp.cli import ledger_backup, ledger_tasks
+    from jecp_mcp.cli import ledger_tasks
 
     if task == "verify":
         return anyio.run(ledger_tasks.verify, given, asked["head"], as_json)
@@ -114,11 +125,20 @@ def _perform(task: str, given: Start, asked: dict[str, Any], *, as_json: bool) -
         return anyio.run(ledger_tasks.statement, given, asked["by"] or "tool", asked["since"], asked["until"], form)
     if task == "export":
         form = "json" if as_json else asked["form"]
-        return anyio.run(ledger_tasks.export, given, asked["export"], form, asked["events"])
+        writing = partial(ledger_tasks.export, overwrite=asked["force"])
+        return anyio.run(writing, given, asked["export"], form, asked["events"])
     if task == "prune":
         return anyio.run(ledger_tasks.prune, given, as_json)
+    return _replace(task, given, asked, as_json=as_json)
+
+
+def _replace(task: str, given: Start, asked: dict[str, Any], *, as_json: bool) -> int:
+    from jecp_mcp.cli import ledger_backup
+
     if task == "backup":
         return ledger_backup.backup(given, asked["backup"], force=asked["force"], as_json=as_json)
+    if task == "new":
+        return ledger_backup.begin_anew(given, unasked=asked["yes"], as_json=as_json)
     return ledger_backup.restore(given, asked["restore"], force=asked["force"], as_json=as_json)
 
 

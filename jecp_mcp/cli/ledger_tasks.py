@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
-import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -18,7 +15,9 @@ import click
 from jecp_mcp.cli.call_rows import call_json, excess_in_words
 from jecp_mcp.cli.csv_output import CsvRows
 from jecp_mcp.cli.options import Start
-from jecp_mcp.errors import JecpMcpError, LedgerDamaged, LedgerUnavailable
+from jecp_mcp.cli.saved_files import new_text_file
+from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
+from jecp_mcp.plurals import are, counted
 
 if TYPE_CHECKING:
     from jecp_mcp.mandate.postgres.ledger import PostgresLedger
@@ -77,8 +76,8 @@ async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
         ruled = f"`{given.commands.line('reconcile')}` rules on it"
         rich_output.say(f"look at it: {words}; {ruled}", rich_output.WARNING)
     if not findings:
-        counted = f"{report.calls} calls and {report.events} events, every digest and every meter"
-        rich_output.say(f"Everything holds: {counted}.", rich_output.OK)
+        what = f"{counted(report.calls, 'call')} and {counted(report.events, 'event')}, every digest and every meter"
+        rich_output.say(f"Everything holds: {what}.", rich_output.OK)
         if report.anchored:
             print("The given head is in the chain: nothing up to it was rewritten.")
     print(f"head: {report.head}")
@@ -135,13 +134,18 @@ def _print_statement(by: str, made: Statement, rows: list[dict[str, Any]]) -> No
 
     columns: list[rich_output.Column] = [(by, "left"), ("calls", "right"), ("charged", "right"), ("refunded", "right")]
     columns += [("net", "right"), ("held", "right"), ("in doubt", "right"), ("uncharged", "right")]
-    cells = [[str(cell) for cell in row.values()] for row in rows]
+    # A column of noughts takes no room; what is paid to nobody else is the Hub's.
+    cells = [[key or "the Hub itself", str(calls), *map(_said, sums)] for key, calls, *sums in map(dict.values, rows)]
     rich_output.show(rich_output.Listing("Statement (USDC, UTC)", columns, cells))
     if made.total.held:
         print("held: counts as spent, though nobody knows yet whether it was charged; in doubt is a part of it.")
 
 
-async def export(given: Start, target: str, form: str | None, events: bool) -> int:
+def _said(amount: str | int) -> str:
+    return "" if amount in {"0.00", 0} else str(amount)
+
+
+async def export(given: Start, target: str, form: str | None, events: bool, *, overwrite: bool) -> int:
     """Write every call, or every event, to a file or stdout, page by page."""
     suffix = Path(target).suffix.lower().removeprefix(".")
     form = form or (suffix if suffix in {"csv", "json"} else None)
@@ -149,7 +153,7 @@ async def export(given: Start, target: str, form: str | None, events: bool) -> i
         raise click.UsageError("name a file that ends in .csv or .json, or say --format csv or json")
     written = 0
     async with open_ledger(given) as ledger:
-        with _output(target) as out:
+        with _output(target, overwrite=overwrite) as out:
             write = _Csv(out) if form == "csv" else _Json(out)
             after = 0
             read: Callable[..., Any] = ledger.events if events else ledger.pages
@@ -160,7 +164,7 @@ async def export(given: Start, target: str, form: str | None, events: bool) -> i
                 after, written = page[-1].number, written + len(page)
             write.end()
     if target != "-":
-        print(f"{written} {'events' if events else 'calls'} are in {target}.")
+        print(f"{counted(written, 'event' if events else 'call')} {are(written)} in {target}.")
     return 0
 
 
@@ -175,7 +179,7 @@ async def prune(given: Start, json_wanted: bool) -> int:
     if json_wanted:
         print(json.dumps({"pruned_calls": dropped, "ended_before": iso(before), "keep_bodies_days": days}, indent=2))
     else:
-        print(f"The request and answer of {dropped} calls that ended before {iso(before)} are gone; their rows stay.")
+        print(f"{counted(dropped, 'call')} that ended before {iso(before)} lost request and answer; the rows stay.")
     return 0
 
 
@@ -233,26 +237,10 @@ def _event(row: EventRow) -> dict[str, Any]:
 
 
 @contextmanager
-def _output(target: str) -> Iterator[TextIO]:
-    """Where an export goes: stdout, or a file of this user's own that is there whole or not at all."""
+def _output(target: str, *, overwrite: bool) -> Iterator[TextIO]:
+    """Where an export goes: stdout, or a new file."""
     if target == "-":
         yield sys.stdout
         return
-    path = Path(target)
-    if path.is_dir():
-        raise NotWritten(f"{path} is a folder; name a file")
-    made = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        file = io.open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="")  # noqa: SIM115, UP020 - a descriptor made with its permissions
-        try:
-            with file:
-                yield file
-            made.replace(path)
-        finally:
-            made.unlink(missing_ok=True)
-    except OSError as exc:
-        raise NotWritten(f"{path} cannot be written: {exc.strerror or exc}") from exc
-
-
-class NotWritten(JecpMcpError):
-    """The file that was asked for cannot be written."""
+    with new_text_file(Path(target), overwrite=overwrite) as file:
+        yield file

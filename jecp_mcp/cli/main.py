@@ -43,6 +43,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Set up": {
         "register": "Make an agent account at the Hub.",
         "x402": "Make the wallet that pays HTTP merchants.",
+        "identity": "Say who hires agents, and publish it.",
         "config": "Show every setting, and where it comes from.",
         "doctor": "Find out what is wrong, and how to mend it.",
         "completion": "Print what a shell needs to complete commands.",
@@ -167,6 +168,10 @@ def _report(error: click.Abort | click.ClickException | JecpMcpError) -> int:
     if isinstance(error, click.Abort):
         _say("interrupted")
         return _INTERRUPTED
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        # Its message is the help, which is to be read as it is laid out.
+        click.echo(error.format_message(), err=True)
+        return _MISUSED
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         _say(error.format_message() + (f" (see {context.command_path} --help)" if context is not None else ""))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _NamedPath(click.Path):
+class NamedPath(click.Path):
     """A path that is no empty text, which would mean the folder somebody happens to be in."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -35,13 +35,13 @@ _HUB = click.option("--hub", metavar="URL", help="The Hub's origin. Default: htt
 _CONFIG = click.option(
     "--config",
     metavar="FILE",
-    type=_NamedPath(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="The settings file. Default: $JECP_MCP_CONFIG, else config.toml in your config folder.",
 )
 _STATE = click.option(
     "--state-dir",
     metavar="DIR",
-    type=_NamedPath(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Where the ledger, credentials and artifacts are. Default: $JECP_MCP_STATE_DIR, else your state folder.",
 )
 _SANDBOX_ASKED = "jecp_mcp.sandbox"
@@ -92,6 +92,7 @@ class Start:
         sandbox: whether a sandbox Hub takes the place of the configured Hub and account: as it last ran, where it has.
         commands: what a person is told to run, so that it starts from the same.
         play_wallet: the key to the sandbox's play money, where this program started the sandbox.
+        play_hirer: the key of who hires the sandbox's agents.
     """
 
     settings: Settings
@@ -100,6 +101,7 @@ class Start:
     sandbox: bool = False
     commands: CommandLine = PLAIN
     play_wallet: WalletKey | None = None
+    play_hirer: str | None = None
 
     @property
     def hub(self) -> str | None:
@@ -132,6 +134,16 @@ class Start:
         if self.settings.paid_http.loopback:
             return self.play_wallet or stored_wallet_key(self.state / SANDBOX_FILE)
         return find_wallet_key(os.environ, self.state)
+
+    def agent_key(self) -> str | None:
+        """The text of the key that signs jobs' offers. The sandbox's agents are hired with its own.
+
+        Raises:
+            SettingsError: it cannot be used.
+        """
+        from jecp_mcp.settings.agent_key import find_agent_key
+
+        return self.play_hirer if self.sandbox else find_agent_key(os.environ, self.state)
 
 
 def start(

@@ -13,8 +13,10 @@ import sys
 from typing import Final, TextIO, cast
 
 from jecp_mcp.invisible import escape
+from jecp_mcp.tools.question_log import QUESTIONS
 
-_FORM: Final = "jecp-mcp %(levelname)s %(name)s: %(message)s"
+_SERVER_FORM: Final = "jecp-mcp %(levelname)s %(name)s: %(message)s"
+_PERSON_FORM: Final = "jecp-mcp: %(message)s"
 _LONGEST: Final = 4_000
 """The most characters of one message of the log; a header that a stranger sends may have a hundred thousand."""
 
@@ -97,8 +99,22 @@ def install_output_filter() -> None:
             )
             setattr(sys, name, guarded)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneMessage(_FORM))
+    handler.setFormatter(OneMessage(_PERSON_FORM))
+    handler.addFilter(_told_anyway)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _told_anyway(record: logging.LogRecord) -> bool:
+    """Drop, of what a command logs, the question that its error tells as well, with how it is answered."""
+    return record.name != QUESTIONS
+
+
+def log_as_server() -> None:
+    """Have the log say what each line is about and how bad it is, with the questions that a host's user may not see."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, OneMessage):
+            handler.setFormatter(OneMessage(_SERVER_FORM))
+            handler.removeFilter(_told_anyway)
 
 
 def colours(stream: TextIO) -> bool:

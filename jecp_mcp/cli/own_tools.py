@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from jecp_mcp.cli.advice import advice, problems
+from jecp_mcp.cli.advice import advice, for_person, problems
 from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.settings.command_lines import CommandLine
 
@@ -51,6 +51,10 @@ def ask(
     told = dict(result.structured or {})
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
+    if result.is_error and (call_id := wanted.get("call_id")) is not None:
+        options = [word for name in wanted.keys() - {"call_id"} for word in (f"--{name}", str(wanted[name]))]
+        words = (tool.removeprefix("jecp_"), call_id, *options)
+        raise CallFailed(anyio.run(why_or_where, given, result, call_id, *words))
     if result.is_error:
         raise CallFailed(why(result, given.commands))
     return told
@@ -72,9 +76,21 @@ async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool
         return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(at.settings.hub.base_url)))
 
 
+async def why_or_where(given: Start, result: ToolResult, call_id: str, *words: str) -> str:
+    """As `why`; of a call that these books do not know, also whether others of this user do, and the command there."""
+    from jecp_mcp.cli.other_books import call_elsewhere
+    from jecp_mcp.tools.codes import CALL_NOT_FOUND
+
+    told = why(result, given.commands)
+    if (result.structured or {}).get("error", {}).get("code") != CALL_NOT_FOUND:
+        return told
+    return told + await call_elsewhere(given, call_id, *words)
+
+
 def why(result: ToolResult, commands: CommandLine) -> str:
     """The error, all that is wrong with the arguments, and what the person can do, in one line."""
     shown = dict(result.structured or {})
     error, wrong = shown.get("error", {}), problems(shown)
-    parts = [f"{error.get('code')}: {error.get('message')}", wrong and f"{wrong}.", advice(shown, commands)]
+    said = f"{error.get('code')}: {for_person(str(error.get('message')))}"
+    parts = [said, wrong and f"{wrong}.", advice(shown, commands)]
     return " ".join(str(part) for part in parts if part)

@@ -12,7 +12,7 @@ import anyio.to_thread
 from jecp_mcp.cli.hub_record import SandboxMerchant
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.errors import SettingsError
+from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.settings.merchants import read_place
@@ -29,10 +29,11 @@ async def play_wallet(given: Start, merchant: SandboxMerchant) -> WalletKey | No
 
     try:
         found = await anyio.to_thread.run_sync(_wallet, given)
-    except (SettingsError, OSError) as exc:
-        log.error("the sandbox's merchant cannot be paid: %s", exc)  # noqa: TRY400 - the cause is in the message
+        body = json.dumps({"address": PrivateKey(found.secret).address}).encode()
+    except (SettingsError, WireError, OSError) as exc:
+        mend = given.commands.line("doctor")
+        log.error("the sandbox's merchant cannot be paid: %s; `%s` says what mends it", exc, mend)  # noqa: TRY400 - the cause is in the message
         return None
-    body = json.dumps({"address": PrivateKey(found.secret).address}).encode()
     async with HttpGate(SystemClock(), loopback=True) as gate:
         try:
             headers = {"Content-Type": "application/json"}

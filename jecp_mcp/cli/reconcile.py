@@ -116,10 +116,13 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
         LedgerError: the ruling cannot be written.
     """
     from jecp_mcp.cli.ledger_tasks import open_ledger
+    from jecp_mcp.cli.other_books import call_elsewhere
     from jecp_mcp.clock import SystemClock
 
+    if not given.ledger.exists() and (elsewhere := await call_elsewhere(given, call_id, "reconcile")):
+        raise NotRuled(f"no call is known here yet.{elsewhere}")
     async with open_ledger(given) as ledger:
-        row = await _find_call(ledger, call_id, given.commands.line("ledger"))
+        row = await _find_call(ledger, call_id, given)
         amount = _amount(row, charged)
         evidence = _evidence(charged, amount, reason)
         if _excessive(row):
@@ -131,7 +134,8 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
         return _call_json(ruled, SystemClock().now()) | {"reason": ruled.evidence}
 
 
-async def _find_call(ledger: Ledger, call_id: str, listing: str) -> CallRow:
+async def _find_call(ledger: Ledger, call_id: str, given: Start) -> CallRow:
+    from jecp_mcp.cli.other_books import call_elsewhere
     from jecp_mcp.mandate.states import State
 
     row = await ledger.row(call_id)
@@ -140,7 +144,8 @@ async def _find_call(ledger: Ledger, call_id: str, listing: str) -> CallRow:
         await ledger.adopt_orphans(lambda _rail, _account: False)
         row = await ledger.row(call_id)
     if row is None:
-        raise NotRuled(f"the ledger knows no call {call_id[:80]}; `{listing}` lists them")
+        listing, elsewhere = given.commands.line("ledger"), await call_elsewhere(given, call_id, "reconcile")
+        raise NotRuled(f"the ledger knows no call {call_id[:80]}; `{listing}` lists them.{elsewhere}")
     return row
 
 

@@ -18,6 +18,7 @@ import click
 from jecp_mcp import extras
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord
+from jecp_mcp.cli.saved_files import TargetPath
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import sandbox_dir
 
@@ -36,7 +37,7 @@ Dialect = Literal["reference", "spec"]
     show_default=True,
     help="Answer as the reference Hub does, or as the specification says.",
 )
-@click.option("--data", metavar="FILE", type=click.Path(path_type=Path), help="Where the Hub keeps its state.")
+@click.option("--data", metavar="FILE", type=TargetPath(path_type=Path), help="Where the Hub keeps its state.")
 @click.option(
     "--catalog",
     metavar="FILE",
@@ -48,18 +49,18 @@ Dialect = Literal["reference", "spec"]
 def command(
     port: int, dialect: Dialect, data: Path | None, catalog: Path | None, linger: float | None, alive: int | None
 ) -> None:
-    """Run a Hub on this machine that sells real work for test money, and beside it a merchant who does by x402.
+    """Run a Hub on this machine that sells real work for test money, and beside it a merchant and agents.
 
-    Prints one JSON line, {"hub", "agent_id", "api_key", "control_key", "x402"}, when it is ready: the test agent's
-    credentials, and the key to the sandbox's own controls (faults, wallets, catalog), which is another at every start.
-    The Hub's page, at the address of "hub", says how to connect a host, and fills the wallet; "x402" has the addresses
-    of the merchant, its facilitator, and the nodes and faucet of a chain of test money. "serve --sandbox" joins a Hub
-    that runs on the same file.
+    Prints one JSON line, {"hub", "agent_id", "api_key", "control_key", "x402", "ajp"}, when it is ready: the test
+    agent's credentials, and the key to the sandbox's own controls (faults, wallets, catalog), which is another at every
+    start. The Hub's page, at the address of "hub", says how to connect a host, and fills the wallet; "x402" has the
+    addresses of the merchant, its facilitator, and the nodes and faucet of a chain of test money; "ajp" has the agents
+    that can be hired, and the key of who may hire them. "serve --sandbox" joins a Hub that runs on the same file.
     """
     extras.SANDBOX.require()
     if alive is not None:
         _detach(alive)
-    from jecp_mcp.sandbox.run import SandboxConfig, paid_http_beside, serve
+    from jecp_mcp.sandbox.run import SandboxConfig, agents_beside, paid_http_beside, serve
 
     if data is not None and data.is_dir():
         raise click.UsageError(f"--data {data} is a folder; name a file", click.get_current_context())
@@ -80,7 +81,7 @@ def command(
     def stay() -> float:
         return config.links.stay_seconds(config.clock.now()) if linger else 0
 
-    serving = partial(serve, config, port, announce, paid_http_beside(config))
+    serving = partial(serve, config, port, announce, paid_http_beside(config), agents_beside(config))
     asyncio.run(_serve_until_stopped(serving, record, linger, stay))
 
 

@@ -1,4 +1,4 @@
-"""The sandbox's Hub, account and merchant in the place of those that are configured."""
+"""The sandbox's Hub, account, merchant and agents in the place of those that are configured."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord, SandboxHub, SandboxMerchant
-from jecp_mcp.settings import Credentials, PaidHttpSettings
+from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord, SandboxAgents, SandboxHub, SandboxMerchant
+from jecp_mcp.settings import AjpSettings, Credentials, PaidHttpSettings
 
 if TYPE_CHECKING:
     from jecp_mcp.cli.options import Start
@@ -22,11 +22,13 @@ def own_sandbox(given: Start) -> HubRecord:
 def at_sandbox(given: Start, hub: SandboxHub) -> Start:
     """What was given, with a sandbox Hub and its test agent in the place of the configured Hub and account."""
     there = given.settings.hub.model_copy(update={"base_url": hub.url})
-    # Nothing is bought here from the merchants that are configured.
+    # Nothing is bought here from the merchants that are configured, and none of the configured agents is hired.
     paid_http = PaidHttpSettings() if hub.merchant is None else _paid_http(hub.merchant)
-    settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http})
+    ajp = AjpSettings() if hub.agents is None else _ajp(hub.agents)
+    settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http, "ajp": ajp})
     credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="the sandbox")
-    return replace(given, settings=settings, credentials=credentials)
+    hirer = None if hub.agents is None else hub.agents.key
+    return replace(given, settings=settings, credentials=credentials, play_hirer=hirer)
 
 
 def at_last_sandbox(given: Start) -> Start:
@@ -43,3 +45,19 @@ def _paid_http(merchant: SandboxMerchant) -> PaidHttpSettings:
     return PaidHttpSettings.model_validate(
         {"merchants": (merchant.url,), "networks": (network,), "rpc": {network: merchant.rpc}}
     )
+
+
+def _ajp(there: SandboxAgents) -> AjpSettings:
+    """The settings that hire the sandbox's agents and nobody else."""
+    agents = [
+        {
+            "name": one["name"],
+            "id": one["id"],
+            "description": one["description"],
+            "max_usdc": one["price_usd"],
+            "max_seconds": one["max_seconds"],
+            "fingerprint": one["fingerprint"],
+        }
+        for one in there.agents
+    ]
+    return AjpSettings.model_validate({"identity": there.hirer, "agents": agents})

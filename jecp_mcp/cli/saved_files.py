@@ -1,21 +1,44 @@
-"""Saving bought files where the user says: what is there already is never overwritten, and no link is followed."""
+"""Saving files where the user says: what is there already is not overwritten unasked, and no link is followed."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TextIO
 
 import click
 
+from jecp_mcp.cli.options import NamedPath
+from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.tools.publishing.file_words import extension
 
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9]+")
 _MOST_ALIKE: Final = 1_000
 """How many files of one name a folder may have."""
+
+
+class NotWritten(JecpMcpError):
+    """The file that was asked for cannot be written."""
+
+
+class TargetPath(NamedPath):
+    """Where a file is written. What ends in a slash means a folder, and never a file of that name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's."""
+        if isinstance(value, str) and value.endswith(os.sep) and not os.path.isdir(value):  # noqa: PTH112 - a Path has no slash
+            self.fail(f"there is no folder {value}; make it, or leave the slash out to name a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def taken(path: Path) -> str:
+    """What is said of a place where something is already."""
+    return f"{path} is there already and is not overwritten"
 
 
 def check_room(output: Path | None) -> None:
@@ -29,9 +52,7 @@ def check_room(output: Path | None) -> None:
     try:
         into_folder = output.is_dir()
         if not into_folder and os.path.lexists(output):
-            raise click.UsageError(
-                f"{output} is there already and is not overwritten; nothing was bought", click.get_current_context()
-            )
+            raise click.UsageError(f"{taken(output)}; nothing was bought", click.get_current_context())
         if not into_folder and not output.parent.is_dir():
             raise click.UsageError(
                 f"there is no folder {output.parent}; nothing was bought", click.get_current_context()
@@ -122,3 +143,27 @@ def write_new(path: Path, data: bytes) -> Path:
         path.unlink(missing_ok=True)
         raise
     return path
+
+
+@contextmanager
+def new_text_file(path: Path, *, overwrite: bool) -> Iterator[TextIO]:
+    """A text file of this user's own that is there whole or not at all.
+
+    Raises:
+        NotWritten: it is there already and is not to be overwritten, or it cannot be written.
+    """
+    if path.is_dir():
+        raise NotWritten(f"{path} is a folder; name a file")
+    if os.path.lexists(path) and not overwrite:
+        raise NotWritten(f"{taken(path)}; name another file, or add --force")
+    made = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        file = io.open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="")  # noqa: SIM115, UP020 - a descriptor made with its permissions
+        try:
+            with file:
+                yield file
+            made.replace(path)
+        finally:
+            made.unlink(missing_ok=True)
+    except OSError as exc:
+        raise NotWritten(f"{path} cannot be written: {exc.strerror or exc}") from exc

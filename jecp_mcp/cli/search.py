@@ -9,6 +9,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import as_json, common_options, start_from
+from jecp_mcp.plurals import counted
 from jecp_mcp.settings.command_lines import CommandLine
 
 
@@ -52,6 +53,7 @@ def command(
 
 def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
     from jecp_mcp.cli import rich_output
+    from jecp_mcp.cli.advice import for_person
     from jecp_mcp.cli.offer_words import ending, price_of, purpose
 
     columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("what it does", "prose")]
@@ -66,15 +68,15 @@ def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
         for one in found["results"]
     ]
     if rows:
-        how_many = "1 action" if len(rows) == 1 else f"{len(rows)} actions"
+        how_many = counted(len(rows), "action")
         more = f" of {found['total']}" if found.get("left_off") else ""
         rich_output.show(rich_output.Listing(f"{how_many}{more} for {query!r}, best first", columns, rows))
         rates = " and by what it is metered" if any(one.get("metered") for one in found["results"]) else ""
         what = f"`{commands.line('describe', 'TOOL')}` shows what one of them takes{rates}."
         rich_output.say(what, "dim", stderr=True)
     else:
-        rich_output.say(found.get("hint", "Nothing matches."))
+        rich_output.say(for_person(found.get("hint", "Nothing matches.")))
     if "left_out" in found:
-        rich_output.say(found["left_out"])
+        rich_output.say(for_person(found["left_out"]))
     for one in found.get("set_aside", ()):
-        rich_output.say(f"set aside: {one['action']}: {one['reason']}", rich_output.WARNING)
+        rich_output.say(f"set aside: {one['action']}: {for_person(one['reason'])}", rich_output.WARNING)

@@ -22,6 +22,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, common_options, start
+from jecp_mcp.cli.output_filter import log_as_server
 from jecp_mcp.server.log_limits import LogLimits
 from jecp_mcp.settings import empty_variables
 from jecp_mcp.settings.exposure import writable_by_others
@@ -70,6 +71,7 @@ def command(
     state_dir: Path | None,
 ) -> None:
     """Serve the Hub's catalog as MCP tools, paid under the mandate."""
+    log_as_server()
     for handler in logging.getLogger().handlers:
         handler.addFilter(LogLimits())
     # Starting only makes objects that stay: looking for garbage among them costs a tenth of the start.
@@ -109,10 +111,18 @@ async def _serve(given: Start, transport: str) -> None:
         from jecp_mcp.server import transports
         from jecp_mcp.server.elicitation import Askers
         from jecp_mcp.server.list_changed import ListChangedNotifier
+        from jecp_mcp.server.log_messages import LogMessages
         from jecp_mcp.server.mcp_server import build_server
+        from jecp_mcp.server.resource_updates import ResourceUpdates
 
         notifier = ListChangedNotifier()
         notice.tell = notifier.note_change
+        updates, logs = ResourceUpdates(notifier.publish), LogMessages()
+        for handler in logging.getLogger().handlers:
+            # Behind the limits, which keep back what they keep back from both.
+            handler.addFilter(logs.take)
+        bridge.calls.ended = updates.note_call
+        bridge.source.subscribe(lambda _diff: updates.note_catalog())
         bridge.keep_fresh()
         bridge.recover()
         bridge.check_ledger()
@@ -124,12 +134,14 @@ async def _serve(given: Start, transport: str) -> None:
             tools=given.settings.tools,
             answer_seconds=given.settings.server.answer_seconds,
             fresh_seconds=bridge.fresh_seconds,
+            updates=updates,
+            logs=logs,
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(notifier.run)
-        gc.freeze()
-        gc.set_threshold(*_GARBAGE)
-        gc.enable()
+        tasks.start_soon(updates.run)
+        tasks.start_soon(logs.run)
+        tune_garbage_collection()
         if transport == "stdio":
             await transports.serve_stdio(server)
         else:
@@ -138,6 +150,13 @@ async def _serve(given: Start, transport: str) -> None:
             with _signals_for_http():
                 await serve(server, given.settings.server, bound, _pages(bridge, given, bound, transport))
         tasks.cancel_scope.cancel()
+
+
+def tune_garbage_collection() -> None:
+    """Look for garbage as rarely as becomes a server, and never among what has been made until now."""
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
+    gc.enable()
 
 
 def _tell_sandbox(given: Start) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import anyio
 import click
 
+from jecp_mcp.cli.advice import for_person
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import as_json, common_options, start_from
+from jecp_mcp.plurals import counted
 
 
 @click.command(
@@ -33,18 +35,18 @@ def command(call_id: str | None, as_json: bool, **given: Any) -> None:
             _list(found)
         return
     from jecp_mcp.cli.call import pay_and_show
-    from jecp_mcp.cli.own_tools import CallFailed, why
+    from jecp_mcp.cli.own_tools import CallFailed, why_or_where
 
     result = anyio.run(pay_and_show, where, "jecp_status", {"call_id": call_id}, None, as_json, False, _print)
     if result.is_error:
-        raise CallFailed(why(result, where.commands))
+        raise CallFailed(anyio.run(why_or_where, where, result, call_id, "status", call_id))
 
 
 def _list(found: Mapping[str, Any]) -> None:
     from jecp_mcp.cli import rich_output
 
     if "left_out" in found:
-        rich_output.say(f"Nothing is on sale here: {found['left_out']}", rich_output.WARNING)
+        rich_output.say(f"Nothing is on sale here: {for_person(found['left_out'])}", rich_output.WARNING)
     if not found["calls"]:
         rich_output.say("No call was made from here yet.")
         return
@@ -64,7 +66,9 @@ def _list(found: Mapping[str, Any]) -> None:
     rich_output.show(rich_output.Listing("Latest calls, the newest first", columns, rows))
     total = found["total"]
     held = f", {total['held_usdc']} held" if "held_usdc" in total else ""
-    rich_output.say(f"{total['charged_usdc']} USDC charged by the latest {total['calls']} calls{held}.", "dim")
+    rich_output.say(
+        f"{total['charged_usdc']} USDC charged by the latest {counted(total['calls'], 'call')}{held}.", "dim"
+    )
 
 
 def _print(one: Mapping[str, Any]) -> None:
@@ -78,8 +82,8 @@ def _print(one: Mapping[str, Any]) -> None:
         "refunded": one.get("refunded_usdc"),
         "transaction": one.get("transaction_id"),
     }
-    told |= {"found out by": one.get("settled_by"), "what happened": one.get("message")}
-    told |= {"look at it": one.get("warning")}
+    told |= {"found out by": one.get("settled_by"), "what happened": for_person(one.get("message", ""))}
+    told |= {"look at it": for_person(one.get("warning", ""))}
     rich_output.show(rich_output.Facts(told))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 400
 _CLEAR_LINE: Final = "\r\x1b[K"
+
+
+def set_in(name: str, text: str) -> str:
+    """A name and its text for a person to read before they agree: beside it, or all of it set in below."""
+    return f"  {name}:\n{textwrap.indent(text, '    ')}" if "\n" in text else f"  {name}: {text}"
 
 
 class Unshown:
@@ -53,7 +59,7 @@ class Terminal:
         given = display.arguments(question.arguments, display.MOST_SHOWN)
         # What cannot be shown is refused before anybody is asked.
         assert given is not None
-        click.echo(f"  arguments: {given}", err=True)
+        click.echo(set_in("arguments", given), err=True)
         asked = (
             f"{question.because} Buy {question.action} for {most}{format_usdc(question.amount)} USDC at {self._hub}?"
         )

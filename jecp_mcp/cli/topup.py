@@ -31,12 +31,14 @@ class _Amount(click.ParamType[int]):
 @as_json
 def command(amount: int, as_json: bool, **given: Any) -> None:
     """Get a link at which a person pays AMOUNT (5, 20 or 100 USD) into the wallet. The link itself charges nothing."""
+    from jecp_mcp.cli.advice import for_person
     from jecp_mcp.cli.own_tools import ask
 
     where = start_from(given)
     made = ask(where, "jecp_topup", {"amount_usd": amount}, as_json=as_json)
     if not as_json:
-        click.echo(f"Open this page and pay there; nothing is charged before that. {made['note']}", err=True)
+        note = for_person(made["note"])
+        click.echo(f"Open this page and pay there; nothing is charged before that. {note}", err=True)
         print(made["checkout_url"])
         if where.sandbox:
             from jecp_mcp.sandbox.open_links import LINK_SECONDS

@@ -71,6 +71,7 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
     from rich.text import Text
 
     from jecp_mcp.cli import rich_output
+    from jecp_mcp.cli.advice import for_person
 
     unknown = Text("not known: the Hub tells it with its answers", "dim")
     balance: str | Text = unknown
@@ -84,7 +85,7 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
     told |= {"ask a person above": shown.get("approval_above_usdc") or "never"}
     told |= {"mandate ends": _instant(shown["expires_at"]) if "expires_at" in shown else "never"}
     told |= {"Hub": shown["hub"] or "a sandbox that has not run yet"}
-    told |= {"not on sale here": shown.get("left_out"), "kept in": shown["ledger"]}
+    told |= {"not on sale here": for_person(shown.get("left_out", "")), "kept in": shown["ledger"]}
     rich_output.say("Wallet (USDC, UTC)", "bold")
     rich_output.show(rich_output.Facts(told))
     columns: list[Column] = [("limit", "left"), ("window", "left"), ("used", "right"), ("of", "right")]

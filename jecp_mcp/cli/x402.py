@@ -24,7 +24,11 @@ def command() -> None:
     """Pay HTTP merchants by x402, from a wallet of its own."""
 
 
-@command.command("key", epilog=examples("jecp-mcp x402 key", "jecp-mcp x402 key --stdin < key.txt"))
+@command.command(
+    "key",
+    short_help="Make the wallet's key, once, and print its address.",
+    epilog=examples("jecp-mcp x402 key", "jecp-mcp x402 key --stdin < key.txt"),
+)
 @click.option("--stdin", "from_stdin", is_flag=True, help="Take the private key from standard input.")
 @common_options
 def key(from_stdin: bool, state_dir: Path | None, **_given: Any) -> None:

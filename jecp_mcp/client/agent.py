@@ -1,33 +1,29 @@
-"""`JecpClient`: what a Python program asks of a JECP Hub (JECP 01-protocol, 02-authentication, 05-discovery)."""
+"""`JecpClient`: what a Python program asks of a JECP Hub."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import quote, urlencode
 
 import anyio
 from pydantic import SecretStr
 
-from jecp_mcp import jsontext
+from jecp_mcp.client.catalog import Catalog
 from jecp_mcp.client.errors import JecpError, error_of, error_without_answer
 from jecp_mcp.client.results import InvokeResult, result_of
 from jecp_mcp.client.streams import JecpStream
 from jecp_mcp.clock import Clock, SystemClock, UnixMs
-from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import PayeeError, WireError
-from jecp_mcp.http import ExchangeFailed, Http, HttpAnswer
+from jecp_mcp.http import ExchangeFailed, Http
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, parse_usdc
 from jecp_mcp.rails.base import OpenCall, StoredRequest
 from jecp_mcp.rails.jecp.client import HubClient, HubRefused, mask_of
-from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.outcome import conclude
 from jecp_mcp.rails.jecp.payload import Payload, pack
 from jecp_mcp.rails.jecp.rail import JecpRail
@@ -35,9 +31,7 @@ from jecp_mcp.rails.jecp.schedule import provable_until
 from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost
 from jecp_mcp.settings import DEFAULT_HUB, Credentials, credential_fault
 from jecp_mcp.wire.jecp.account import KeyRotation, Refund, Registration, TopupSession
-from jecp_mcp.wire.jecp.catalog import MAX_PAGE_BYTES, CatalogPage, parse_page
 from jecp_mcp.wire.jecp.envelope import request_body, with_mandate
-from jecp_mcp.wire.jecp.errors import parse_refusal
 from jecp_mcp.wire.jecp.guide import AgentGuide
 from jecp_mcp.wire.jecp.ids import split_capability
 from jecp_mcp.wire.jecp.provenance import build
@@ -47,8 +41,6 @@ Amount = str | int | Decimal
 """An amount in USDC: decimal text, a whole number or a `Decimal`; never a float."""
 
 _MOST: Final = MicroUSDC(1_000 * MICRO_PER_USDC)
-_CATALOG_SECONDS: Final = 30.0
-_ERROR_STATUS: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +62,9 @@ class JecpClient:
 
     Whatever of a call is not certainly unpaid is sent again under the same id, at most three times and within its
     time; the Hub charges an id once. Amounts that come back are whole micro-USDC (1 USDC = 1,000,000).
+
+    Attributes:
+        catalog: what the Hub sells.
     """
 
     def __init__(
@@ -103,6 +98,7 @@ class JecpClient:
         self._timeout = timeout
         self._on_retry = on_retry
         self._reading_guide = anyio.Lock()
+        self.catalog = Catalog(self._http, self._hub.origin, self._clock)
 
     @classmethod
     def from_environment(cls, **options: Any) -> Self:
@@ -253,64 +249,6 @@ class JecpClient:
         except ExchangeFailed as exc:
             result_of(conclude([lost(exc)], replay=False, budget=hold), call_id)
 
-    async def catalog_page(
-        self,
-        cursor: str | None = None,
-        *,
-        page_size: int = 100,
-        namespace: str | None = None,
-        tags: tuple[str, ...] = (),
-    ) -> CatalogPage:
-        """One page of what the Hub sells.
-
-        Raises:
-            JecpError: the Hub refused, could not be reached, or what came is no catalog.
-        """
-        query = {"page_size": str(page_size), "limit": str(page_size)}
-        chosen = {"cursor": cursor, "namespace": namespace, "tags": ",".join(tags) or None}
-        query |= {name: value for name, value in chosen.items() if value is not None}
-        return await self._read_catalog(f"/v1/capabilities?{urlencode(query)}")
-
-    async def catalog_pages(
-        self, *, page_size: int = 100, namespace: str | None = None, tags: tuple[str, ...] = ()
-    ) -> AsyncIterator[CatalogPage]:
-        """Every page of what the Hub sells, one after the other. A Hub repeats what is its own on each.
-
-        Raises:
-            JecpError: as `catalog_page`; also where the pages lead round in a circle.
-        """
-        cursor: str | None = None
-        seen: set[str] = set()
-        while True:
-            page = await self.catalog_page(cursor, page_size=page_size, namespace=namespace, tags=tags)
-            yield page
-            cursor = page.next_cursor
-            if cursor is None or not page.has_more:
-                return
-            if cursor in seen:
-                raise error_without_answer(HUB_MISBEHAVED, "The Hub's catalog leads round in a circle.")
-            seen.add(cursor)
-
-    async def catalog(self, *, namespace: str | None = None, tags: tuple[str, ...] = ()) -> list[Offer]:
-        """Everything the Hub sells, each action once.
-
-        Raises:
-            JecpError: as `catalog_pages`.
-        """
-        found: dict[str, Offer] = {}
-        async for page in self.catalog_pages(namespace=namespace, tags=tags):
-            found.update({offer.key: offer for offer in page.actions})
-        return list(found.values())
-
-    async def capability(self, capability: str) -> tuple[Offer, ...]:
-        """The actions of one capability.
-
-        Raises:
-            JecpError: as `catalog_page`.
-        """
-        page = await self._read_catalog(f"/v1/capabilities/{quote(capability, safe='/@')}")
-        return page.actions
-
     async def topup(self, amount_usd: int, *, return_to: str | None = None) -> TopupSession:
         """Open a checkout page, where a person pays `amount_usd` whole USD (5, 20 or 100 at the reference Hub).
 
@@ -394,30 +332,6 @@ class JecpClient:
         proof = guide.requires_provenance(wanted.capability, guide.provenance_required_tier or "")
         path = guide.paths["invoke" if "/" in wanted.capability else "invoke_legacy_alias"]
         return Payload(path, body, timeout_seconds=seconds, provenance=proof)
-
-    async def _read_catalog(self, path: str) -> CatalogPage:
-        try:
-            answer = await self._http.exchange(
-                "GET",
-                self._hub.origin + path,
-                headers={"Accept": "application/json"},
-                timeout=_CATALOG_SECONDS,
-                max_bytes=MAX_PAGE_BYTES,
-            )
-        except ExchangeFailed as exc:
-            raise error_without_answer(HUB_UNREACHABLE, f"The Hub's catalog could not be fetched: {exc}.") from exc
-        try:
-            if answer.status >= _ERROR_STATUS:
-                raise error_of(self._refusal(answer))
-            return await anyio.to_thread.run_sync(lambda: parse_page(answer.body, source=self._hub.origin))
-        except WireError as exc:
-            raise error_without_answer(HUB_MISBEHAVED, f"The Hub's catalog cannot be read: {exc}.") from exc
-
-    def _refusal(self, answer: HttpAnswer) -> Refusal:
-        body = jsontext.loads_forgiving(answer.body, max_bytes=MAX_PAGE_BYTES)
-        if not isinstance(body, dict):
-            raise WireError("the answer is not a JSON object")
-        return parse_refusal(body, status=answer.status, headers=answer.headers, now=self._clock.now())
 
 
 class _Unwritten:

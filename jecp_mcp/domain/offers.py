@@ -20,6 +20,7 @@ class Price:
         metered: whether the call's work decides what it comes to.
         problem: why the amount is unknown, for the operator.
         rates: the payee's unit rates as it states them, where metered.
+        bounded: whether `amount` is the most that a call can come to, and what it came to is known afterwards.
     """
 
     amount: MicroUSDC | None
@@ -27,12 +28,15 @@ class Price:
     problem: str | None = None
     rates: JSONObject = field(default_factory=nothing)
     metered: bool = False
+    bounded: bool = False
 
     @property
     def kind(self) -> QuoteKind:
         """What is known of it."""
         if self.amount is None:
             return QuoteKind.UNKNOWN
+        if self.bounded:
+            return QuoteKind.MAX
         return QuoteKind.FROM if self.metered else QuoteKind.EXACT
 
 

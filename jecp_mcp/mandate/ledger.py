@@ -107,7 +107,7 @@ class Ledger(Grants, Protocol):
     async def copy_number(self, call_id: str) -> int:
         """Which copy of its call this one is, counted from 1; 0 where there is no such call.
 
-        Those count that were bought or may have been, among the 10,000 calls before it.
+        Those count that were bought or may have been, among the 1,000 calls before it.
         """
         ...
 

@@ -52,6 +52,18 @@ def open_configured(
     return PostgresLedger(settings.url, session or secrets.token_hex(8), settings.keep_bodies_mb * 2**20)
 
 
+def open_for_reading(settings: LedgerSettings, path: Path) -> SqliteLedger | PostgresLedger:
+    """The same for one who writes nothing: no file is made, checked or begun, and nobody is kept out of it.
+
+    Raises:
+        ExtraMissing: as `open_configured`.
+    """
+    if settings.url is not None:
+        return open_configured(settings, path)
+    session, clock = secrets.token_hex(8), SystemClock()
+    return SqliteLedger(LedgerFile(path, session, clock), SessionLocks(Path(f"{path}.owners")), session, clock)
+
+
 def remote_folder(path: Path) -> str | None:
     """Why a ledger's file may not be at `path`: no lock there keeps other machines from spending the same money."""
     mount = mount_of(path)

@@ -114,11 +114,12 @@ def _objections(
             )
         )
     elif quote.kind is not QuoteKind.UNKNOWN and quote.amount > cap.limit:
+        less = " A call may come to less, but is sold only where that much is allowed."
         found.append(
             _refuse(
                 PER_CALL_LIMIT,
                 f"The price of {format_usdc(quote.amount)} USDC is above the limit of {format_usdc(cap.limit)} USDC "
-                f"for one call ({cap.label}).",
+                f"for one call ({cap.label}).{less if quote.kind is QuoteKind.FROM else ''}",
                 {"price": format_usdc(quote.amount), "limit": format_usdc(cap.limit), "cap": cap.label},
             )
         )

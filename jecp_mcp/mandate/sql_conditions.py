@@ -16,5 +16,5 @@ COUNTED = (
 """`jecp_mcp.mandate.states.counted_amount`, for sums over many calls."""
 CAME_TO_NOTHING = "state IN ('released', 'reconciled_free') AND NOT answered"
 """Nothing was bought, be it for nothing."""
-COPIES_AMONG = 10_000
-"""How many calls before one are looked at for its copies."""
+COPIES_AMONG = 1_000
+"""How many calls before one are looked at for its copies: no index leads to them, and each purchase asks."""

@@ -39,3 +39,30 @@ PAID_ANSWER_LOST: Final = "PAID_ANSWER_LOST"
 
 PAYMENT_NEVER_TAKEN: Final = "PAYMENT_NEVER_TAKEN"
 """The payment can no longer be taken, and the chain shows that it never was. Charged: no. Next: agent."""
+
+AGENT_KEY_MISSING: Final = "AGENT_KEY_MISSING"
+"""There is no key, or no shared secret, to sign a job's offer with. Charged: no. Next: operator."""
+
+AGENT_UNREACHABLE: Final = "AGENT_UNREACHABLE"
+"""The agent or its declaration could not be reached, and no job was offered. Charged: no. Next: agent."""
+
+AGENT_NOT_TRUSTED: Final = "AGENT_NOT_TRUSTED"
+"""The agent's declaration is not what the settings ask for, or proves nothing. Charged: no. Next: operator."""
+
+AGENT_REFUSED: Final = "AGENT_REFUSED"
+"""The agent did not take the job. Charged: no. Next: agent."""
+
+AGENT_BUSY: Final = "AGENT_BUSY"
+"""The agent has too much to do to take the job. Charged: no. Next: agent."""
+
+JOB_FAILED: Final = "JOB_FAILED"
+"""The agent took the job and did not do it; nothing was acknowledged. Charged: no. Next: agent."""
+
+JOB_IN_DOUBT: Final = "JOB_IN_DOUBT"
+"""A job was offered, and how it stands is not known; what it may cost stays held. Charged: unknown. Next: agent."""
+
+RESULT_UNVERIFIED: Final = "RESULT_UNVERIFIED"
+"""A job's result came that nothing proves to be its agent's; it is withheld. Charged: unknown. Next: agent."""
+
+LEGACY_SIGNATURE: Final = "LEGACY_SIGNATURE"
+"""A job's result is signed so that next to nothing of it is covered; it is withheld. Charged: unknown. Next: agent."""

@@ -18,10 +18,19 @@ def _open_x402(parts: Parts) -> Way | None:
     return open_x402(parts)
 
 
+def _open_ajp(parts: Parts) -> Way | None:
+    if not parts.settings.ajp.agents:
+        return None
+    from jecp_mcp.rails.ajp.opening import open_ajp
+
+    return open_ajp(parts)
+
+
 RAILS: Mapping[str, Callable[[Parts], Way | None]] = MappingProxyType(
     {
         "jecp": open_hub,
         "x402": _open_x402,
+        "ajp": _open_ajp,
     }
 )
 """Opens each way to pay; None where the settings ask for none of it."""

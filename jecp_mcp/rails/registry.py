@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,9 @@ class Parts:
         wallet: gives the key of the wallet that pays merchants, None where there is none; raises `SettingsError` for
             one that cannot be used.
         commands: what a person is told to run.
+        agent_key: gives the text of the key that signs jobs' offers, None where there is none; raises `SettingsError`
+            for one that cannot be used.
+        environ: the environment's variables, of which settings name those that hold secrets.
     """
 
     settings: Settings
@@ -39,6 +42,8 @@ class Parts:
     state: Path
     wallet: Callable[[], WalletKey | None]
     commands: CommandLine
+    agent_key: Callable[[], str | None] = lambda: None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,7 +186,7 @@ def _discovery(hub: Hub) -> list[Route]:
                     command=command,
                     data=hub.config.data,
                     agent=agent,
-                    listings=hub.catalog.listings(builtin=True) + hub.catalog.listings(builtin=False),
+                    listings=hub.catalog.current(),
                     recent=hub.payments.recent_calls(_RECENT),
                     time=ReaderTime.here(hub.clock.now()),
                 )

@@ -87,6 +87,11 @@ class Catalog:
             if (not listing.namespace) is builtin
         ]
 
+    def current(self) -> list[Listing]:
+        """The version of each capability that is meant where none is named, the Hub's own ones first."""
+        every = [*self.listings(builtin=True), *self.listings(builtin=False)]
+        return [one for one in every if self.find(one.id) is one]
+
     def find(self, capability_id: str) -> Listing:
         """The listing a request means: ``id`` for the current version, ``id@1.2.3`` for that one.
 

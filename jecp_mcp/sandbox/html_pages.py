@@ -6,7 +6,6 @@ Everything shown is escaped; how it looks is `jecp_mcp.pages`.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -199,21 +198,16 @@ def _recent_call(call: RecentCall, front: Front) -> str:
 
 
 def _offers(listings: Iterable[Listing]) -> list[tuple[str, str]]:
-    sold = [(listing, offer) for listing in listings for offer in listing.offers.values()]
-    versions = Counter((listing.id, offer.id) for listing, offer in sold)
     return [
-        (
-            _offer(listing, offer, several=versions[listing.id, offer.id] > 1),
-            "metered" if offer.tariff.metered else _usd(offer.tariff.base),
-        )
-        for listing, offer in sold
+        (_offer(listing, offer), "metered" if offer.tariff.metered else _usd(offer.tariff.base))
+        for listing in listings
+        for offer in listing.offers.values()
     ]
 
 
-def _offer(listing: Listing, offer: Offer, *, several: bool) -> str:
-    """An action in a cell, with its version where it is sold in several."""
+def _offer(listing: Listing, offer: Offer) -> str:
+    """An action in a cell, as it is called."""
     words = escape(str(offer.raw.get("description", "")))
     tier = f'<br><span class="soft">from the {escape(offer.tier)} tier on</span>' if offer.tier != TIERS[0] else ""
     rates = f'<br><span class="soft">{escape(offer.tariff.metering)}</span>' if offer.tariff.metered else ""
-    version = f"@{escape(listing.version)}" if several else ""
-    return f"<code>{escape(listing.id)}:{escape(offer.id)}{version}</code><br>{words}{rates}{tier}"
+    return f"<code>{escape(listing.id)}:{escape(offer.id)}</code><br>{words}{rates}{tier}"

@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from jecp_mcp.errors import SettingsError
+from jecp_mcp.sandbox.database_faults import database_fault
 from jecp_mcp.sandbox.hub_tables import SCHEMA
 
 ANSWER_WINDOW_MS = 24 * 3_600_000
@@ -50,10 +50,8 @@ class HubDatabase:
             self._db.execute("PRAGMA synchronous = NORMAL")
             with self.atomic():
                 self._db.execute(SCHEMA)
-        except apsw.BusyError as exc:
-            raise SettingsError(str(path), "", "another sandbox is using this file") from exc
         except (apsw.Error, OSError) as exc:
-            raise SettingsError(str(path), "", f"this file cannot hold a sandbox's state: {exc}") from exc
+            raise database_fault(path, "a sandbox's state", exc) from exc
 
     def close(self) -> None:
         """Close the file."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -16,6 +19,9 @@ from jecp_mcp.sandbox.middleware import Connection, Connections
 
 HOST = "127.0.0.1"
 _GRACE_SECONDS = 2
+_PORTS = range(10_000, 20_000)
+"""Where a first port is looked for: below those that systems give to outgoing connections, so that it stays free."""
+_MOST_PORTS = 50
 
 
 def listen(port: int) -> socket.socket:
@@ -35,6 +41,37 @@ def listen(port: int) -> socket.socket:
         raise SettingsError("--port", "", f"{HOST}:{port} cannot be used: {why}; --port 0 takes a free one") from exc
     listener.setblocking(False)
     return listener
+
+
+def likely_ports(data: Path | None, place: int, places: int) -> Iterator[int]:
+    """Where to look for a port at a first start: for each file elsewhere, and again there at the next.
+
+    What is kept in memory comes to no port again.
+
+    Args:
+        data: the file, or folder.
+        place: which of its `places` ports this is.
+    """
+    if data is not None:
+        first = zlib.crc32(os.fsencode(data.absolute())) + place
+        yield from (_PORTS[(first + step * places) % len(_PORTS)] for step in range(_MOST_PORTS))
+
+
+def listen_first(ports: Iterable[int]) -> socket.socket:
+    """Listen on the first port that is free, or on any."""
+    for port in ports:
+        try:
+            listener = listen(port)
+        except SettingsError:
+            continue
+        try:
+            # Two that only hold a port may hold the same.
+            listener.listen()
+        except OSError:
+            listener.close()
+        else:
+            return listener
+    return listen(0)
 
 
 def url_of(listener: socket.socket) -> str:

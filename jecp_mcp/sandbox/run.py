@@ -1,4 +1,4 @@
-"""Serving the sandbox on loopback: the Hub, and beside it what sells by x402."""
+"""Serving the sandbox on loopback: the Hub, and beside it what sells by x402 and who is hired by AJP."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+from jecp_mcp.sandbox.ajp.config import AgentsConfig
 from jecp_mcp.sandbox.app import SandboxConfig, build_app, hub_of
 from jecp_mcp.sandbox.loopback_server import HOST, listen, serve_app, url_of
 from jecp_mcp.sandbox.middleware import Connections
 from jecp_mcp.sandbox.paid_http.config import PaidHttpConfig
+from jecp_mcp.sandbox.paid_http.database import FILE_SUFFIX
 
 Ready = dict[str, Any]
-"""``{"hub", "agent_id", "api_key", "control_key", "x402"?}``; see `jecp_mcp.sandbox.paid_http.run` for the last."""
+"""``{"hub", "agent_id", "api_key", "control_key", "x402"?, "ajp"?}``; see `jecp_mcp.sandbox.paid_http.run` and
+`jecp_mcp.sandbox.ajp.run` for the last two."""
 
 
 async def serve(
-    config: SandboxConfig, port: int, announce: Callable[[Ready], None], paid_http: PaidHttpConfig | None = None
+    config: SandboxConfig,
+    port: int,
+    announce: Callable[[Ready], None],
+    paid_http: PaidHttpConfig | None = None,
+    agents: AgentsConfig | None = None,
 ) -> None:
     """Serve a sandbox until cancelled. Signals are the caller's business.
 
@@ -25,7 +32,8 @@ async def serve(
         port: the Hub's, on 127.0.0.1; 0 takes a free one.
         announce: called once, when requests are being answered, with the Hub's URL, its test agent and the key to the
             sandbox's controls.
-        paid_http: how the merchant, its facilitator and their chain run, on free ports; None for a Hub alone.
+        paid_http: how the merchant, its facilitator and their chain run, on free ports; None for none.
+        agents: how the agents to be hired run, on a free port; None for none.
 
     Raises:
         SettingsError: the port is taken, or a file of the configuration cannot be used.
@@ -40,6 +48,10 @@ async def serve(
             from jecp_mcp.sandbox.paid_http.run import serve_paid_http
 
             beside["x402"] = await stack.enter_async_context(serve_paid_http(paid_http))
+        if agents is not None:
+            from jecp_mcp.sandbox.ajp.run import serve_agents
+
+            beside["ajp"] = await stack.enter_async_context(serve_agents(agents))
         app = build_app(config, connections)
         hub = hub_of(app)
         line: Ready = {
@@ -54,8 +66,22 @@ async def serve(
 
 def paid_http_beside(config: SandboxConfig) -> PaidHttpConfig:
     """How what sells by x402 runs beside a Hub: its file lies beside the Hub's, its controls have the same key."""
-    data = None if config.data is None else config.data.with_suffix(".x402.sqlite")
+    data = None if config.data is None else config.data.with_suffix(FILE_SUFFIX)
     return PaidHttpConfig(data, clock=config.clock, control_key=config.control_key)
 
 
-__all__ = ["HOST", "PaidHttpConfig", "Ready", "SandboxConfig", "paid_http_beside", "serve"]
+def agents_beside(config: SandboxConfig) -> AgentsConfig:
+    """How the agents run beside a Hub: the folder of their jobs lies beside the Hub's file."""
+    return AgentsConfig(None if config.data is None else config.data.with_suffix(".ajp"), clock=config.clock)
+
+
+__all__ = [
+    "HOST",
+    "AgentsConfig",
+    "PaidHttpConfig",
+    "Ready",
+    "SandboxConfig",
+    "agents_beside",
+    "paid_http_beside",
+    "serve",
+]

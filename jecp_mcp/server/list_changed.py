@@ -15,7 +15,7 @@ from typing import Any, Final
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.session import ServerSession
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ServerEvent, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from mcp_types import NotificationParams, SubscriptionsListenRequestParams, SubscriptionsListenResult
 
@@ -90,6 +90,11 @@ class ListChangedNotifier:
         self._sessions[id(session)] = _Listener(session, profile, self._cards(profile))
         # The SDK keeps the connection private to the session and offers no other hook for its end.
         session._connection.exit_stack.callback(self._sessions.pop, id(session), None)  # noqa: SLF001
+
+    async def publish(self, event: ServerEvent) -> None:
+        """Send an event on every 2026-era stream that asked for its kind."""
+        for streams in list(self._streams.values()):
+            await streams.bus.publish(event)
 
     def note_change(self) -> None:
         """Note that the published list may have changed; `run` tells the clients whose list did."""

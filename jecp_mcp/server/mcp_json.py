@@ -16,8 +16,12 @@ from jecp_mcp.tools.types import (
 )
 
 
-def tool(card: ToolCard) -> dict[str, Any]:
-    """One entry of ``tools/list``."""
+def tool(card: ToolCard, *, outputs: bool = True) -> dict[str, Any]:
+    """One entry of ``tools/list``.
+
+    Args:
+        outputs: whether a client that was given an output schema is always given structured content.
+    """
     entry: dict[str, Any] = {
         "name": card.name,
         "description": card.description,
@@ -31,6 +35,8 @@ def tool(card: ToolCard) -> dict[str, Any]:
     }
     if card.title:
         entry["title"] = card.title
+    if outputs and card.output_schema is not None:
+        entry["outputSchema"] = dict(card.output_schema)
     if card.meta:
         entry["_meta"] = dict(card.meta)
     return entry

@@ -21,6 +21,7 @@ from mcp_types import (
     CallToolRequestParams,
     NotificationParams,
     PaginatedRequestParams,
+    SetLevelRequestParams,
 )
 from pydantic import ValidationError
 
@@ -32,8 +33,10 @@ from jecp_mcp.server.elicitation import Askers, boundary
 from jecp_mcp.server.era import Context, client_name, complete_result, cursor_of, unknown_cursor
 from jecp_mcp.server.invalid_messages import invalid_params
 from jecp_mcp.server.list_changed import ListChangedNotifier
+from jecp_mcp.server.log_messages import LogMessages
 from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
 from jecp_mcp.server.resource_handlers import ResourceHandlers
+from jecp_mcp.server.resource_updates import ResourceUpdates
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.publishing.cleaning import safe_text
@@ -67,15 +70,21 @@ _PROGRESS = 400
 
 
 class _ProgressNotices:
-    """Reports the progress of a call as MCP progress notifications, while the client is there."""
+    """Reports the progress of a call as MCP progress notifications, and in the log, while the client is there."""
 
-    def __init__(self, ctx: Context) -> None:
-        self._session = ctx.session
+    def __init__(self, ctx: Context, tool: str, logs: LogMessages) -> None:
+        self._ctx = ctx
+        self._tool = tool
+        self._logs = logs
 
     async def report(self, done: float, total: float | None, message: str | None) -> None:
         """Send one notice; a client that has gone needs none."""
         try:
-            await self._session.report_progress(done, total, message and safe_text(message, _PROGRESS, one_line=True))
+            await self._ctx.session.report_progress(
+                done, total, message and safe_text(message, _PROGRESS, one_line=True)
+            )
+            if message:
+                await self._logs.tell(self._ctx, f"{self._tool}: {message}")
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, MCPError):
             log.debug("a progress notice had no receiver")
 
@@ -141,13 +150,15 @@ class _Handlers:
         tools: ToolSettings,
         answer_seconds: float | None,
         fresh_seconds: Callable[[], float],
+        logs: LogMessages,
     ) -> None:
         self._dispatcher = dispatcher
         self._askers = askers
         self._tools = tools
         self._answer_seconds = answer_seconds
         self._fresh_seconds = fresh_seconds
-        self._pages: dict[tuple[str, str | None, str], tuple[tuple[ToolCard, ...], HandlerResult]] = {}
+        self._logs = logs
+        self._pages: dict[tuple[str, str | None, str, bool], tuple[tuple[ToolCard, ...], HandlerResult]] = {}
 
     def profile(self, session: ServerSession) -> Profile:
         """What the client of a session takes."""
@@ -163,10 +174,11 @@ class _Handlers:
                 raise unknown_cursor("tools/list")
             # It may have gone meanwhile: what came after it has not.
             start = bisect.bisect_right([_rank(card.name) for card in cards], _rank(name))
+        outputs = _takes_outputs(ctx)
         page: list[dict[str, Any]] = []
         room = PAGE_CHARACTERS
         for card in cards[start : start + PAGE]:
-            entry = mcp_json.tool(card)
+            entry = mcp_json.tool(card, outputs=outputs)
             room -= len(json.dumps(entry))
             if page and room < 0:
                 break
@@ -200,7 +212,7 @@ class _Handlers:
             return await call_next(ctx)
         profile = self.profile(ctx.session)
         cards = self._dispatcher.cards(profile)
-        key = (ctx.protocol_version, cursor, profile.name)
+        key = (ctx.protocol_version, cursor, profile.name, _takes_outputs(ctx))
         known = self._pages.get(key)
         if known is None or known[0] is not cards:
             if len(self._pages) >= _CACHED_PAGES:
@@ -217,7 +229,7 @@ class _Handlers:
         knows_tasks = tasks.knows_tasks(ctx)
         caller = Caller(
             LOCAL,
-            progress=_ProgressNotices(ctx),
+            progress=_ProgressNotices(ctx, params.name, self._logs),
             connection=_connection(ctx),
             asker=asker,
             host=self.profile(ctx.session).name,
@@ -233,6 +245,11 @@ class _Handlers:
         return asker.question() or complete_result(ctx, result, cacheable=False)
 
 
+def _takes_outputs(ctx: Context) -> bool:
+    """Whether the client always gets structured content, without which some throw away a result that has a schema."""
+    return not result_profile(client_name(ctx.session) or "").drops_blocks
+
+
 def _rank(name: str) -> tuple[bool, str]:
     """The order of the list: the bridge's own tools first, then the catalog's by name."""
     return (not name.startswith("jecp_"), name)
@@ -246,6 +263,8 @@ def build_server(
     tools: ToolSettings | None = None,
     answer_seconds: float | None = None,
     fresh_seconds: Callable[[], float] = lambda: 0.0,
+    updates: ResourceUpdates | None = None,
+    logs: LogMessages | None = None,
 ) -> BridgeServer:
     """The server for `dispatcher`.
 
@@ -255,8 +274,11 @@ def build_server(
         tools: what the operator says of the hosts.
         answer_seconds: after how long a call that is still running is answered by its id; None goes by the host.
         fresh_seconds: for how long from now the list of tools is surely what it is.
+        updates: who watches which resource; None tells of none.
+        logs: who reads the log.
     """
-    handlers = _Handlers(dispatcher, askers, tools or ToolSettings(), answer_seconds, fresh_seconds)
+    updates, logs = updates or ResourceUpdates(notifier.publish), logs or LogMessages()
+    handlers = _Handlers(dispatcher, askers, tools or ToolSettings(), answer_seconds, fresh_seconds, logs)
     readable = ResourceHandlers(dispatcher.resources)
     notifier.bind(handlers.profile, dispatcher.cards)
     server = BridgeServer(
@@ -269,11 +291,15 @@ def build_server(
         on_list_resources=readable.list,  # type: ignore[arg-type]
         on_list_resource_templates=readable.templates,  # type: ignore[arg-type]
         on_read_resource=readable.read,  # type: ignore[arg-type]
+        on_subscribe_resource=updates.subscribe,  # type: ignore[arg-type]
+        on_unsubscribe_resource=updates.unsubscribe,  # type: ignore[arg-type]
         on_completion=readable.complete,  # type: ignore[arg-type]
         on_list_prompts=list_prompts,  # type: ignore[arg-type]
         on_get_prompt=get_prompt,  # type: ignore[arg-type]
         on_subscriptions_listen=notifier.listen,
     )
+    # As an argument it would be warned of, since the later protocol has none.
+    server.add_request_handler("logging/setLevel", SetLevelRequestParams, logs.set_level)
     tasks.Tasks(dispatcher, Caller(LOCAL)).offer(server)
     server.tell = dispatcher.instructions
     if find_spec("opentelemetry.sdk") is None:

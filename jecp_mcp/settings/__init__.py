@@ -1,5 +1,6 @@
 """The operator's settings and the agent's credentials: their shapes, and where they are read from."""
 
+from jecp_mcp.settings.ajp import AjpSettings
 from jecp_mcp.settings.credentials import check_storable, find_credentials, store_credentials, stored_credentials
 from jecp_mcp.settings.loading import empty_variables, load_settings
 from jecp_mcp.settings.models import (
@@ -24,6 +25,7 @@ from jecp_mcp.settings.places import config_file, mount_of, sandbox_dir, state_d
 
 __all__ = [
     "DEFAULT_HUB",
+    "AjpSettings",
     "ArtifactSettings",
     "CatalogSettings",
     "Credentials",

@@ -11,16 +11,18 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from jecp_mcp.extras import uvx
 from jecp_mcp.settings.loading import HUB_VARIABLE
-from jecp_mcp.settings.places import APP, STATE_VARIABLE, config_file, state_dir, variable_of
+from jecp_mcp.settings.places import APP, STATE_VARIABLE, config_file, sandbox_dir, state_dir, variable_of
 
 LEDGER_VARIABLE: Final = "JECP_MCP_LEDGER__URL"
+SANDBOX_OPTION: Final = "--sandbox"
+STATE_OPTION: Final = "--state-dir"
 _HUB_SETTING: Final = "JECP_MCP_HUB__BASE_URL"
 
 _OF_THE_SERVER: Final = (
@@ -73,9 +75,9 @@ class CommandLine:
             sandbox: whether it buys from a sandbox of its own, whose books are never on a server.
             server: whether its ledger is in PostgreSQL.
         """
-        places = ["--sandbox"] if sandbox else []
+        places = [SANDBOX_OPTION] if sandbox else []
         if state is not None or _any_of(environ, STATE_VARIABLE, "XDG_STATE_HOME"):
-            places += ["--state-dir", str(state_dir(environ, state))]
+            places += [STATE_OPTION, str((sandbox_dir if sandbox else state_dir)(environ, state))]
         file, named = config_file(environ, config)
         if named or (variable_of(environ, "XDG_CONFIG_HOME") and file.exists()):
             places += ["--config", str(file)]
@@ -86,6 +88,18 @@ class CommandLine:
             ("--hub", without_password(at)) if at and not sandbox else (),
             tuple(_server(environ)) if server and not sandbox else (),
         )
+
+    def at_other_books(self, folder: Path) -> Self:
+        """The same for the sandbox's books where these are the real wallet's, and the other way round.
+
+        Args:
+            folder: where the other books are.
+        """
+        places = [word for word in self.places if word != SANDBOX_OPTION]
+        if STATE_OPTION in places:
+            places[places.index(STATE_OPTION) + 1] = str(folder)
+        also = () if SANDBOX_OPTION in self.places else (SANDBOX_OPTION,)
+        return replace(self, places=(*also, *places), hub=())
 
     def line(self, *words: str) -> str:
         """A whole command, such as of ``"approve", "K7QW-2MXB"``; each word is quoted where it must be."""

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, get_origin
 from pydantic import ValidationError
 
 from jecp_mcp.errors import SettingsError
+from jecp_mcp.settings.ajp import AgentSettings
 from jecp_mcp.settings.models import LimitSettings, Settings
 from jecp_mcp.settings.patterns import within
 from jecp_mcp.settings.places import CONFIG_VARIABLE, STATE_VARIABLE, config_file
@@ -208,6 +209,8 @@ def _value(origin: str, dotted: str, text: str, field: Any) -> Any:
     """What a variable's text says of a key."""
     if get_origin(field.annotation) is dict:
         raise SettingsError(origin, dotted, "is a table, which only the settings file can give")
+    if dotted == "ajp.agents":
+        raise SettingsError(origin, dotted, "is given in the settings file only: it names who may be hired")
     if dotted == "mandate.limits":
         return _json(origin, dotted, text)
     return _listed(origin, dotted, text) if isinstance(field.default, tuple) else text
@@ -245,7 +248,8 @@ def _refuse(sources: _Sources, error: ValidationError) -> NoReturn:
     section, *rest = (str(part) for part in found["loc"])
     origin = sources.origin(".".join([section, *rest]))
     if found["type"] == "extra_forbidden":
-        inside = LimitSettings.model_fields if len(rest) > 1 else None
+        entry = AgentSettings if section == "ajp" else LimitSettings
+        inside = entry.model_fields if len(rest) > 1 else None
         reason = _unknown_key(section, rest[-1], inside)
     else:
         reason = found["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
@@ -268,6 +272,8 @@ def _unknown_section(section: str) -> str:
 
 def _unknown_key(section: str, key: str, inside: Iterable[str] | None = None) -> str:
     if key in _SECRETS:
+        if section == "ajp":
+            return "a key is never a setting: give PROVENANCE_PRIVATE_KEY in the environment, or name secret_env"
         if section == "paid_http":
             return "a wallet's key is never a setting: give JECP_X402_PRIVATE_KEY in the environment"
         return (

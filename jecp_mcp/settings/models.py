@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from jecp_mcp.money import MicroUSDC
+from jecp_mcp.settings.ajp import AjpSettings
 from jecp_mcp.settings.fields import Amount, Instant, Seconds, Section, Whole, Words, read_price_to_assume
 from jecp_mcp.settings.origins import check_host, check_origin
 from jecp_mcp.settings.paid_http import PaidHttpSettings
@@ -310,6 +311,7 @@ class Settings(Section):
     server: ServerSettings = Field(default_factory=ServerSettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
     paid_http: PaidHttpSettings = Field(default_factory=PaidHttpSettings)
+    ajp: AjpSettings = Field(default_factory=AjpSettings)
 
 
 class Credentials(BaseModel):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings.credentials import ENVIRONMENT, OTHERS
+from jecp_mcp.settings.credentials import ENVIRONMENT
+from jecp_mcp.settings.key_file import store_key, stored_key
 
 KEY_VARIABLE: Final = "JECP_X402_PRIVATE_KEY"
 FILE: Final = "x402.key"
@@ -20,7 +20,6 @@ SANDBOX_FILE: Final = "x402-sandbox.key"
 """The sandbox's throw-away key."""
 
 _HEX: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{64})", re.ASCII)
-_MOST_BYTES: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +53,12 @@ def find_wallet_key(environ: Mapping[str, str], state: Path) -> WalletKey | None
         SettingsError: there are both, or it is no key, or other users can read it.
     """
     given = environ.get(KEY_VARIABLE, "").strip()
-    stored = stored_wallet_key(state / FILE)
-    if given and stored is not None:
-        raise SettingsError(
-            ENVIRONMENT, KEY_VARIABLE, f"is set, and {state / FILE} is there too; which wallet pays is not clear"
-        )
-    return read_wallet_key(given, f"the environment variable {KEY_VARIABLE}") if given else stored
+    if not given:
+        return stored_wallet_key(state / FILE)
+    if os.path.lexists(state / FILE):
+        reason = f"is set, and {state / FILE} is there too; neither is used, for which wallet is to pay is not clear"
+        raise SettingsError(ENVIRONMENT, KEY_VARIABLE, reason)
+    return read_wallet_key(given, f"the environment variable {KEY_VARIABLE}")
 
 
 def stored_wallet_key(path: Path) -> WalletKey | None:
@@ -68,19 +67,8 @@ def stored_wallet_key(path: Path) -> WalletKey | None:
     Raises:
         SettingsError: it cannot be read, is no key, or others than its owner can read it.
     """
-    try:
-        with path.open("rb") as file:
-            about = os.fstat(file.fileno())
-            data = file.read(_MOST_BYTES)
-    except FileNotFoundError:
-        return None
-    except OSError as exc:
-        raise SettingsError(str(path), "", f"cannot be read: {exc.strerror or type(exc).__name__}") from exc
-    if about.st_mode & OTHERS:
-        raise SettingsError(str(path), "", f"other users may read it; run: chmod 600 {path}")
-    if about.st_uid not in {os.geteuid(), 0}:
-        raise SettingsError(str(path), "", "it belongs to another user")
-    return read_wallet_key(data.decode("ascii", "replace"), str(path))
+    text = stored_key(path)
+    return None if text is None else read_wallet_key(text, str(path))
 
 
 def store_wallet_key(path: Path, secret: bytes) -> None:
@@ -90,20 +78,4 @@ def store_wallet_key(path: Path, secret: bytes) -> None:
         FileExistsError: there is one already; a wallet with money in it is never overwritten.
         OSError: it cannot be written.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"0x{secret.hex()}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        # A link is made only where nothing is: what is there stays.
-        os.link(beside, path)
-    finally:
-        beside.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    store_key(path, f"0x{secret.hex()}")

@@ -257,14 +257,14 @@ class ToolDispatcher:
         known = await self._deps.calls.prepared(arguments["prepared_id"], caller.principal)
         if isinstance(known, CallEnd):
             return await self._conclude(known, None, caller, (_EXECUTE, arguments))
-        grant, call = known
+        _, call = known
         if self._deps.paid_http is not None and call.source == PAID_HTTP:
             return await self._paid_http_execute(arguments, caller)
         found = await self._find(call.key)
         if isinstance(found, Refusal):
             return self._refuse(_PREPARE, {"tool": call.tool, "arguments": call.arguments}, found)
         purchase = Purchase(call.tool, found.action, call.arguments, label=call.label)
-        end = await self._deps.calls.execute(grant, purchase, caller)
+        end = await self._deps.calls.execute(known, purchase, caller)
         # What cannot be executed any more is prepared anew, with what it was prepared with.
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
         asked = (_PREPARE, call.as_asked(found.name)) if stale else (_EXECUTE, arguments)
@@ -296,8 +296,7 @@ class ToolDispatcher:
             if found is not None:
                 left = await self._deps.wallet.remaining(end, (found.action, found.name), caller)
                 ending = self._ending(found.action)
-            if label:
-                end = await self._deps.wallet.with_copy_number(end, caller)
+            end = await self._deps.wallet.with_copy_number(end, caller, labelled=bool(label))
             result = await self._deps.results.render(end, caller, ending=ending, remaining=left)
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():
@@ -330,7 +329,9 @@ class ToolDispatcher:
         """A refusal for the same trouble that its source has, with the time since when it has."""
         refusal = end.refusal
         for away in self._deps.offers.outages:
-            if refusal is not None and (away.source, away.code) == (action.source, refusal.code):
+            if away.since is None or refusal is None:
+                continue
+            if (away.source, away.code) == (action.source, refusal.code):
                 return replace(end, refusal=replace(refusal, details={**refusal.details, "since": iso(away.since)}))
         return end
 

@@ -9,6 +9,7 @@ from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import MoneyError, PayeeError, ToolFault
 from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.plurals import counted
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS
 from jecp_mcp.tools.next_actions.builders import LACKING
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
@@ -56,7 +57,7 @@ def invalid_arguments(name: str, problems: Sequence[Problem]) -> Refusal:
         {"pointer": one.pointer, "reason": one.reason} | ({LACKING: True} if one.lacking else {})
         for one in problems[:_PROBLEMS]
     ]
-    many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    many = counted(len(problems), "problem")
     return Refusal(
         INVALID_ARGUMENTS,
         f"The arguments of {name} do not fit its schema ({many}). Nothing was charged.",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 class ToolCard:
     """One published tool. `input_schema` is clean: its root is an object and it resolves nothing remote.
 
+    `output_schema` is what its structured content meets, whatever comes of a call; None where that is not shown.
     `left_to_hub` is what of the provider's schema is not checked here before paying, in our own words.
     """
 
@@ -23,6 +24,7 @@ class ToolCard:
     idempotent: bool = False
     open_world: bool = True
     meta: Mapping[str, Any] = field(default_factory=dict)
+    output_schema: Mapping[str, Any] | None = None
     left_to_hub: tuple[str, ...] = ()
 
 

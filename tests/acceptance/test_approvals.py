@@ -239,7 +239,9 @@ def test_a_person_who_buys_at_a_terminal_is_shown_the_arguments(selling: Sandbox
     call = ("call", TALLY, json.dumps({"text": "one \u202etwo"}), "--config", str(config))
     status, seen = at_a_terminal(hub, tmp_path, *call, answer="n")
     assert (status, paid(hub)) == (1, 0), seen
-    assert 0 < seen.find('"text": "one \\u202etwo"') < seen.find("[y/N]"), seen
+    assert 0 < seen.find('    {\r\n      "text": "one \\u202etwo"\r\n    }') < seen.find("[y/N]"), seen
+    # What is logged for a server's operator stands in the error here, once and without a module's name.
+    assert (seen.count("jecp-mcp:"), seen.count("WARNING")) == (1, 0), seen
 
 
 async def test_what_no_terminal_can_show_is_not_asked_for(selling: SandboxHub, tmp_path: Path) -> None:

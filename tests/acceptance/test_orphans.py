@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.errors.seats import ledger
+from tests.acceptance.held_hub import holding
 from tests.acceptance.roads import SandboxHub, server_env
 
 # A host that starts something else, which inherits the server's end of the pipe, and is killed during a call.
@@ -42,29 +43,27 @@ server.stdout.readline()
 def test_a_server_whose_host_was_killed_ends_though_something_else_holds_its_pipe(
     hub: SandboxHub, tmp_path: Path, call: bool
 ) -> None:
-    if call:
-        hub.fault("text-stats:count", "delay:30")
-    asked = {"name": "text-stats_count", "arguments": {"text": "to nobody"}}
-    read, write = os.pipe()
-    env = server_env(hub.url, hub.agent_id, hub.api_key)
-    host = subprocess.Popen(
-        [sys.executable, "-c", HOST, str(write), json.dumps(asked if call else {"name": "jecp_wallet"}), str(tmp_path)],
-        stdout=subprocess.PIPE, pass_fds=[write], env=env,
-    )  # fmt: skip
-    os.close(write)
-    assert host.stdout is not None
-    other = int(host.stdout.readline())
-    try:
-        if call:
-            while not [row for row in ledger(hub.url, tmp_path) if row["state"] == "sent"]:
-                pass
-        host.send_signal(signal.SIGKILL)
-        host.wait()
-        with os.fdopen(read) as errors:
-            # Its end is the server's, which alone still holds the other side.
-            errors.read()
-        rows = ledger(hub.url, tmp_path)
-    finally:
-        os.kill(other, signal.SIGKILL)
-        host.stdout.close()
+    with holding(hub) as held:
+        asked = {"name": "text-stats_count", "arguments": {"text": "to nobody"}}
+        read, write = os.pipe()
+        env = server_env(held.hub.url, hub.agent_id, hub.api_key)
+        host = subprocess.Popen(
+            [sys.executable, "-c", HOST, str(write), json.dumps(asked if call else {"name": "jecp_wallet"}), str(tmp_path)],
+            stdout=subprocess.PIPE, pass_fds=[write], env=env,
+        )  # fmt: skip
+        os.close(write)
+        assert host.stdout is not None
+        other = int(host.stdout.readline())
+        try:
+            if call:
+                held.wait()
+            host.send_signal(signal.SIGKILL)
+            host.wait()
+            with os.fdopen(read) as errors:
+                # Its end is the server's, which alone still holds the other side.
+                errors.read()
+            rows = ledger(hub.url, tmp_path)
+        finally:
+            os.kill(other, signal.SIGKILL)
+            host.stdout.close()
     assert [row["state"] in {"sent", "in_doubt", "settled"} for row in rows] == [True] * call

@@ -5,7 +5,8 @@
 The sandbox runs in a process of its own, so that its work is not counted. Of ours everything is: all threads, from the
 dispatcher down, the signature, the ledger's writes. ``paid_http_prepare`` makes one unpaid request and
 ``paid_http_execute`` one paid request; the yardstick makes the same by the HTTP library alone, with a payment that was
-signed before. What is left of each is the wallet's own part. They take turns by rounds.
+signed before. What is left of each is the wallet's own part. They take turns by rounds. Garbage is looked for as rarely as
+in a server.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import httpx2
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.cli.assembly import Bridge, build
 from jecp_mcp.cli.options import Start
+from jecp_mcp.cli.serve import tune_garbage_collection
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.settings.wallet_key import WalletKey
 from jecp_mcp.wire.x402.payment import payment_header
@@ -141,6 +143,7 @@ async def main(given: argparse.Namespace) -> None:
         start = Start(sandbox_settings(shop, ROOM), folder / "state", None, play_wallet=WalletKey(secret, "bench"))
         async with build(start) as bridge:
             await buy(bridge, shop, range(WARM_UP))
+            tune_garbage_collection()
             if given.profile:
                 with cProfile.Profile() as profile:
                     await buy(bridge, shop, range(100, 100 + given.calls))

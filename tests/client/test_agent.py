@@ -190,17 +190,17 @@ async def test_a_stream_that_is_refused_before_it_begins_says_why(hub: JecpClien
 
 
 async def test_the_catalog_comes_by_pages_at_once_and_by_capability(hub: JecpClient) -> None:
-    every = {offer.key: offer for offer in await hub.catalog()}
-    paged = [offer.key async for page in hub.catalog_pages(page_size=2) for offer in page.actions]
+    every = {offer.key: offer for offer in await hub.catalog.offers()}
+    paged = [offer.key async for page in hub.catalog.pages(page_size=2) for offer in page.actions]
     assert set(paged) == every.keys()
     assert every["text-stats:count"].price.amount == MicroUSDC(500)
-    (only,) = await hub.capability("text-stats")
+    (only,) = await hub.catalog.capability("text-stats")
     assert only.key == "text-stats:count"
     with pytest.raises(JecpError) as gone:
-        await hub.catalog_page("no-such-cursor")
+        await hub.catalog.page("no-such-cursor")
     assert gone.value.code == "INVALID_CURSOR"
     with pytest.raises(CapabilityNotFoundError):
-        await hub.capability("no-such/thing")
+        await hub.catalog.capability("no-such/thing")
 
 
 async def test_an_account_is_made_filled_refunded_and_its_key_replaced(place: SandboxHub) -> None:
@@ -226,7 +226,7 @@ async def test_an_account_is_made_filled_refunded_and_its_key_replaced(place: Sa
 
 async def test_what_is_away_or_no_hub_is_said_and_nothing_is_charged(agent: SandboxHub) -> None:
     async with JecpClient(agent.agent_id, agent.api_key, base_url="http://127.0.0.1:9") as hub:
-        for request in (hub.invoke(*COUNT), hub.refunds(), hub.catalog(), hub.guide()):
+        for request in (hub.invoke(*COUNT), hub.refunds(), hub.catalog.offers(), hub.guide()):
             with pytest.raises(HubUnreachableError) as away:
                 await request
             assert away.value.charged is False
@@ -236,7 +236,7 @@ async def test_what_is_away_or_no_hub_is_said_and_nothing_is_charged(agent: Sand
         JecpClient(agent.agent_id, agent.api_key, base_url=raw.url) as hub,
     ):
         with pytest.raises(JecpError, match="HUB_MISBEHAVED"):
-            await hub.catalog()
+            await hub.catalog.offers()
 
 
 async def test_a_cancelled_call_ends_at_once_and_is_found_by_its_id(hub: JecpClient, agent: SandboxHub) -> None:

@@ -292,7 +292,7 @@ async def test_what_was_prepared_and_approved_is_bought_without_another_word_whe
         _, asked = made.approval
         assert await one.ledger.answer_grant(GrantRef(asked.kind, asked.grant_id), True, "granted at the terminal")
         payee.price = 40_000
-        end = await one.calls.execute(made.grant, BUYING, Caller(LOCAL))
+        end = await one.calls.execute((made.grant, made.call), BUYING, Caller(LOCAL))
     assert (end.charge, end.amount, end.reserved) == (Charge.YES, 40_000, 40_000)
 
 
@@ -301,7 +301,7 @@ async def test_a_prepared_price_holds_while_a_person_thinks(tmp_path: Path, paye
     async with house(tmp_path, payee, clock, APPROVED) as one:
         made = await one.calls.prepare(BUYING, Caller(LOCAL))
         assert isinstance(made, Preparation)
-        end = await one.calls.execute(made.grant, BUYING, Caller(LOCAL, asker=thinker))
+        end = await one.calls.execute((made.grant, made.call), BUYING, Caller(LOCAL, asker=thinker))
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, thinker.asked, payee.jobs) == (Charge.NO, codes.PRICE_CHANGED, [50_000], {})
 

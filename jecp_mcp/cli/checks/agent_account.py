@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from jecp_mcp.cli.checks.configuration import NO_PURCHASE
+from jecp_mcp.cli.checks.private_files import access_mend
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
+from jecp_mcp.damaged_files import set_aside_command
 from jecp_mcp.errors import PayeeError, SettingsError
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
@@ -37,8 +38,7 @@ def credentials_findings(settings: Settings, state: Path, commands: CommandLine)
         if exc.source == ENVIRONMENT:
             mend = f"{_unset()}, or give both {ID_VARIABLE} and {KEY_VARIABLE} as the Hub gave them"
         else:
-            closed = shlex.join(["chmod", "600", str(state / FILE)])
-            mend = f"{closed}, or correct what it names; if others could read the key, have it replaced"
+            mend = _file_mend(state / FILE)
         yield Finding(Level.FAULT, "credentials", str(exc), NO_PURCHASE, mend)
         return
     if found is None:
@@ -47,6 +47,14 @@ def credentials_findings(settings: Settings, state: Path, commands: CommandLine)
         yield Finding(Level.WARNING, "credentials", what, "only free reads work", mend)
     else:
         yield Finding(Level.OK, "credentials", f"agent {found.agent_id}, from {_origin(found)}")
+
+
+def _file_mend(path: Path) -> str:
+    access = access_mend(path)
+    if access is not None:
+        return f"{access}; if others could read the key, have it replaced"
+    kept = "what it held is kept there, and only those keys reach the wallets that they are for"
+    return f"{set_aside_command(path)}, or put it right, such as from a copy; {kept}"
 
 
 async def refused_by_hub(given: Start) -> AsyncIterator[Finding]:

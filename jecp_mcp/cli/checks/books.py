@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anyio.to_thread
-
 from jecp_mcp.cli.call_rows import excess_in_words
 from jecp_mcp.cli.checks.configuration import NO_PURCHASE
-from jecp_mcp.cli.ledger_tasks import open_ledger
 from jecp_mcp.cli.options import Start
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.opening import open_configured, remote_folder, served_folder, tls_weakness
-from jecp_mcp.mandate.repair.diagnose import Finding, Level, excessive_in
+from jecp_mcp.mandate.opening import open_configured, open_for_reading, remote_folder, served_folder, tls_weakness
+from jecp_mcp.mandate.repair.diagnose import Finding, Level
+from jecp_mcp.plurals import counted
 
 
 def folder_findings(ledger: Path) -> list[Finding]:
@@ -39,7 +37,7 @@ async def server_findings(given: Start) -> list[Finding]:
     weak = tls_weakness(given.settings.ledger)
     mend = "take sslmode out of the URL and PGSSLMODE out of the environment, or make it verify-full"
     lines = [] if weak is None else [Finding(Level.WARNING, "ledger", weak, "limits hold only if nobody does", mend)]
-    told = f"{report.calls} calls and {report.events} events in PostgreSQL"
+    told = f"{counted(report.calls, 'call')} and {counted(report.events, 'event')} in PostgreSQL"
     if not report.findings:
         return [*lines, Finding(Level.OK, "books", f"{told}; every digest and meter agrees (head {report.head})")]
     rule = given.commands.line("reconcile")
@@ -50,16 +48,14 @@ async def server_findings(given: Start) -> list[Finding]:
 
 async def charges_findings(given: Start) -> list[Finding]:
     """The calls for which a payee took more than they were allowed to cost, until a person has ruled on them."""
+    ledger = open_for_reading(given.settings.ledger, given.ledger)
     try:
-        if given.settings.ledger.url is None:
-            # Looking changes nothing, and opening a ledger for writing closes it to others' eyes.
-            rows = await anyio.to_thread.run_sync(excessive_in, given.ledger)
-        else:
-            async with open_ledger(given) as ledger:
-                rows = await ledger.excessive()
+        rows = await ledger.excessive()
     except LedgerError:
         # What is wrong with the ledger is said by those who looked at it whole.
         return []
+    finally:
+        await ledger.close()
     money = "it counts against the limits until you rule"
     return [
         Finding(

@@ -15,12 +15,15 @@ from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.rows import on_sale
 from jecp_mcp.catalog.snapshot import is_whole
+from jecp_mcp.cli.advice import for_person
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched_patterns, unmatched_words
 from jecp_mcp.clock import SystemClock, iso
+from jecp_mcp.damaged_files import set_aside_command
 from jecp_mcp.errors import PayeeError, PinsUnusable
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
+from jecp_mcp.plurals import counted
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.tools.own.left_out import left_out_words
 from jecp_mcp.tools.publishing.tool_registry import MOST_DIRECT
@@ -58,7 +61,7 @@ def _settings_findings(given: Start, known: Catalog) -> Iterator[Finding]:
         money = "nothing is denied, limited or let in by it"
         mend = f"correct it, or take it out; {given.commands.line('catalog')} lists what there is"
         yield Finding(Level.WARNING, "settings", unmatched_words(text, known), money, mend)
-    left_out = left_out_words(known)
+    left_out = None if (said := left_out_words(known)) is None else for_person(said)
     if left_out is not None and not known.actions:
         mend = "take out or change what leaves them out, in the settings' section [catalog]"
         yield Finding(Level.WARNING, "catalog", f"nothing is on sale: {left_out}", "nothing can be bought", mend)
@@ -75,7 +78,7 @@ def _settings_findings(given: Start, known: Catalog) -> Iterator[Finding]:
 def _file_findings(path: Path, known: Catalog) -> Iterator[Finding]:
     """What is remembered, and why nothing is."""
     if known.fetched_at is not None:
-        what = f"{len(known.actions)} actions, as of {iso(known.fetched_at)}"
+        what = f"{counted(len(known.actions), 'action')}, as of {iso(known.fetched_at)}"
         yield Finding(Level.OK, "catalog", what)
     elif path.exists() and is_whole(path):
         yield Finding(Level.OK, "catalog", f"{path} is of another Hub or filter; the next start fetches this one's")
@@ -97,19 +100,7 @@ def pins_findings(given: Start) -> Iterator[Finding]:
             "no action is sold; without the file all that is on offer counts as first seen, also what was changed "
             f"since: look at it with {given.commands.line('catalog')}"
         )
-        yield Finding(Level.FAULT, "pins", str(exc), money, _set_aside(path))
+        yield Finding(Level.FAULT, "pins", str(exc), money, set_aside_command(path))
         return
-    yield Finding(
-        Level.OK, "pins", "nothing was seen yet" if count is None else f"{count} actions and merchants are known"
-    )
-
-
-def _set_aside(path: Path) -> str:
-    """The command that moves the file out of the way with what belongs to it, over nothing that is there."""
-    number = 1
-    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    # SQLite would play a journal that is left behind into the next file of that name.
-    journal = path.with_name(f"{path.name}-journal")
-    moves = [(path, kept), *([(journal, kept.with_name(f"{kept.name}-journal"))] if journal.exists() else [])]
-    return " && ".join(shlex.join(["mv", str(old), str(new)]) for old, new in moves)
+    seen = "nothing was seen yet" if count is None else f"{counted(count, 'pin')} of actions and merchants"
+    yield Finding(Level.OK, "pins", seen)

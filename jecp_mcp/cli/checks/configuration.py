@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -19,19 +21,46 @@ from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import Settings, empty_variables
 from jecp_mcp.settings.credentials import VARIABLES
 from jecp_mcp.settings.exposure import writable_by_others
-from jecp_mcp.settings.loading import VARIABLE_ORIGIN
+from jecp_mcp.settings.loading import COMMAND_LINE, VARIABLE_ORIGIN
 from jecp_mcp.settings.patterns import within
-from jecp_mcp.settings.places import STATE_VARIABLE, config_file, variable_of
+from jecp_mcp.settings.places import CONFIG_VARIABLE, STATE_VARIABLE, config_file, variable_of
+
+_LINE: Final = re.compile(r"at line (\d+)")
 
 NO_PURCHASE: Final = "nothing can be bought; free reads may go on"
 
 
-def refused(error: SettingsError) -> Finding:
-    """Settings with which nothing starts."""
-    mend = "correct that key, or take it out"
+def refused(error: SettingsError, config: Path | None) -> Finding:
+    """Settings with which nothing starts.
+
+    Args:
+        error: why.
+        config: the file named by ``--config``.
+    """
     if error.source.startswith(VARIABLE_ORIGIN):
         mend = f"unset {shlex.quote(error.source.removeprefix(VARIABLE_ORIGIN))}, or correct it"
+    elif error.source == COMMAND_LINE:
+        mend = "correct that option, or leave it out"
+    elif error.key:
+        mend = f"correct that key in {error.source}, or take it out"
+    else:
+        mend = _file_mend(error, config)
     return Finding(Level.FAULT, "settings", str(error), NO_PURCHASE, mend)
+
+
+def _file_mend(error: SettingsError, config: Path | None) -> str:
+    """What mends a settings file that cannot be read as a whole; its mistakes are a person's to correct."""
+    named = None if config is None else "leave out --config"
+    if config is None and variable_of(os.environ, CONFIG_VARIABLE):
+        named = f"unset {CONFIG_VARIABLE}"
+    otherwise = "" if named is None else f", or {named}: then your usual settings hold, or the defaults"
+    path = Path(error.source)
+    if not path.is_file():
+        return f"name a settings file that is there{otherwise}"
+    if not os.access(path, os.R_OK):
+        return f"{shlex.join(['chmod', 'u+r', str(path)])}{otherwise}"
+    line = _LINE.search(error.reason)
+    return f"correct {path}{f' in line {line[1]}' if line else ''}{otherwise}"
 
 
 def no_state_folder(fault: str, state: Path, option: Path | None) -> Finding:
@@ -43,14 +72,28 @@ def no_state_folder(fault: str, state: Path, option: Path | None) -> Finding:
         option: what ``--state-dir`` said.
     """
     variable = next((name for name in (STATE_VARIABLE, "XDG_STATE_HOME") if variable_of(os.environ, name)), None)
+    there = next(path for path in (state, *state.parents) if os.path.lexists(path))
     if option is not None:
         mend = "name a folder with --state-dir, or leave it out"
     elif variable is not None:
         mend = f"unset {variable}, or set it to a folder"
+    elif there.is_dir():
+        mend = f"let yourself write into {there}, or name another folder with --state-dir or {STATE_VARIABLE}"
     else:
-        there = next(path for path in (state, *state.parents) if os.path.lexists(path))
         mend = shlex.join(["mv", str(there), f"{there}.aside"])
     return Finding(Level.FAULT, "state folder", fault, NO_PURCHASE, mend)
+
+
+def unmakeable(folder: Path) -> str | None:
+    """Why a state folder that is not there cannot be made, found out by trying it beside; None where it can be."""
+    if folder.is_dir():
+        return None
+    there = next(path for path in folder.parents if path.is_dir())
+    try:
+        Path(tempfile.mkdtemp(prefix=".jecp-mcp-", dir=there)).rmdir()
+    except OSError as exc:
+        return f"{folder} is not there, and no folder can be made in {there}: {exc.strerror}"
+    return None
 
 
 def settings_findings(given: Start, config: Path | None, clock: Clock) -> Iterator[Finding]:

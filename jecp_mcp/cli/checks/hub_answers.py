@@ -1,13 +1,13 @@
-"""The Hub: whether it answers, how far this machine's clock is from its, and whether a sandbox runs."""
+"""The Hub: whether it answers, how far this machine's clock is from its, and what starts it if it is a sandbox."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import urlsplit
 
 from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
-from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord
+from jecp_mcp.cli.checks.sandbox import start_line
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.http import ExchangeFailed, Http
@@ -53,8 +53,7 @@ async def hub_findings(given: Start, *, only_clock: bool) -> AsyncIterator[Findi
 def _silent(given: Start, url: str, why: ExchangeFailed) -> Finding:
     what = f"{url} does not answer: {why}"
     if is_loopback(url) and (port := urlsplit(url).port) is not None:
-        start = given.commands.line("sandbox", "--port", str(port))
-        mend = f"{start}, or see to whatever else is to answer there"
+        mend = f"{start_line(given, port)}, or see to whatever else is to answer there"
         return Finding(Level.FAULT, "sandbox", what, _MEANWHILE, mend)
     return Finding(Level.FAULT, "hub", what, _MEANWHILE, "check the network and hub.base_url")
 
@@ -67,14 +66,3 @@ def _clock(skew: float | None) -> Finding:
     what = f"this machine's clock is {abs(skew):.0f} seconds {'ahead of' if skew > 0 else 'behind'} the Hub's"
     money = "the limits' windows and the mandate's end are judged by a wrong time; calls may be refused"
     return Finding(Level.FAULT, "clock", what, money, "set the clock of this machine, such as with NTP")
-
-
-def sandbox_findings(given: Start) -> Iterator[Finding]:
-    """Whether a Hub with test money runs on the books of this state folder."""
-    data = given.state / DATA_FILE
-    if HubRecord(data).lives():
-        yield Finding(Level.OK, "sandbox", f"a Hub with test money runs on {data}")
-    else:
-        what = f"no Hub with test money runs on {data}"
-        mend = f"{given.commands.line('serve')}, or start a host that runs it"
-        yield Finding(Level.WARNING, "sandbox", what, _MEANWHILE, mend)

@@ -18,11 +18,13 @@ import apsw
 from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate.records import AuditReport
+from jecp_mcp.mandate.repair.kept_files import REPLACED
 from jecp_mcp.mandate.sqlite import file_users, schema, verify
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
 from jecp_mcp.mandate.sqlite.write_lock import MARK
 from jecp_mcp.mandate.states import State, counted_amount
+from jecp_mcp.plurals import counted
 
 _SIDES = ("", "-wal", "-shm")
 
@@ -133,7 +135,7 @@ def restore(ledger: Path, source: Path, *, force: bool = False, clock: Clock | N
             if copy.report.findings and not force:
                 raise LedgerDamaged(f"the backup {source} does not hold together: {copy.report.findings[0]}")
             missing = _compare(ledger, made, copy, force=force)
-            aside = put_in_place(ledger, made, lock, "replaced", clock.now())
+            aside = put_in_place(ledger, made, lock, REPLACED, clock.now())
     except OSError as exc:
         raise LedgerUnavailable(f"{ledger} cannot be replaced: {exc.strerror or exc}") from exc
     return Restored(copy, aside, missing)
@@ -196,7 +198,7 @@ def put_in_place(ledger: Path, made: Path, lock: int, label: str, at: UnixMs) ->
 
 def _compare(ledger: Path, made: Path, copy: Copy, *, force: bool) -> Missing | None:
     """What the present ledger knows and the copy does not; refuses to forget it unless forced."""
-    if not ledger.exists():
+    if not ledger.is_file():
         return None
     try:
         missing: Missing = _reading(ledger, lambda connection: _missing(connection, made))
@@ -209,8 +211,8 @@ def _compare(ledger: Path, made: Path, copy: Copy, *, force: bool) -> Missing | 
     if missing.calls and not force:
         since = "" if copy.last_at is None else f", whose last change is of {iso(copy.last_at)}"
         raise LedgerUnavailable(
-            f"the present ledger knows {missing.calls} calls that the backup{since} does not know, or not as they "
-            f"ended, from {iso(missing.first or 0)} to {iso(missing.last or 0)}; a restore would let their money be "
+            f"the present ledger knows {counted(missing.calls, 'call')} that the backup{since} does not know, or knows "
+            f"otherwise, from {iso(missing.first or 0)} to {iso(missing.last or 0)}; a restore would let that money be "
             "spent again. To do so all the same, add --force"
         )
     return missing

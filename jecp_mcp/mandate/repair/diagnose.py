@@ -9,7 +9,7 @@ import os
 import shlex
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,9 +18,10 @@ from typing import Any
 
 import apsw
 
-from jecp_mcp.clock import Clock, SystemClock, UnixMs, iso
+from jecp_mcp.clock import Clock, UnixMs, iso
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.records import AuditReport, CallRow
+from jecp_mcp.mandate.records import AuditReport
+from jecp_mcp.mandate.repair.kept_files import MAGIC, backups_beside, declared_size, put_aside
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.sqlite import file_users, schema, verify
 from jecp_mcp.mandate.sqlite.database import LedgerFile
@@ -28,13 +29,12 @@ from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
 from jecp_mcp.mandate.sqlite.write_lock import SAFE_FOR_SEVERAL, several_may_write
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import format_usdc
+from jecp_mcp.plurals import are, counted
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 
-_MAGIC = b"SQLite format 3\x00"
 _LITTLE_ROOM, _NO_ROOM = 100 << 20, 8 << 20
 _PATIENCE = 1.5
 _MOST_COPIES = 20
-_MOST_CHARGES = 100
 
 _NOTHING_BOUGHT = "nothing can be bought until it is mended; free reads go on"
 
@@ -76,29 +76,15 @@ class Finding:
     safe: Mend | None = None
 
 
-def excessive_in(path: Path) -> Sequence[CallRow]:
-    """The calls of a ledger's file that were charged more than they were allowed to cost.
-
-    Raises:
-        LedgerError: they cannot be read.
-    """
-    file = LedgerFile(path, "nobody", SystemClock())
-    try:
-        rows: list[CallRow] = file.read(lambda reader: LedgerQueries(reader).excessive(_MOST_CHARGES))
-    finally:
-        file.close()
-    return rows
-
-
 def examine(ledger: Path, clock: Clock, commands: CommandLine = PLAIN) -> list[Finding]:
     """Look at everything about a ledger's file; `commands` is what a person is told to run."""
     ledger = Path(os.path.realpath(ledger))
-    findings = [*_existence(ledger, _restores(commands)), *_permissions(ledger), *_room(ledger)]
+    findings = [*_existence(ledger, commands), *_permissions(ledger), *_room(ledger)]
     if ledger.is_file() and ledger.stat().st_size:
         inside = list(_inside(ledger, clock, commands))
         findings += inside
         findings += _locks(ledger, sound=all(one.level is not Level.FAULT for one in [*findings, *inside]))
-    return [*findings, *_sessions(ledger, commands), *_copies(ledger, commands)]
+    return [*findings, *_sessions(ledger, commands), *_kept(ledger, commands)]
 
 
 def _shell(*words: object) -> str:
@@ -113,19 +99,28 @@ def _restores(commands: CommandLine) -> str:
     return commands.line("ledger", "--restore", "BACKUP")
 
 
+def _replaces(ledger: Path, commands: CommandLine) -> str:
+    """What mends a ledger of which nothing can be saved: each command moves aside what is there, whatever it is."""
+    copies = backups_beside(ledger)
+    restore = commands.line("ledger", "--restore", str(copies[-1])) if copies else _restores(commands)
+    new = f"{commands.line('ledger', '--new')} (asks first; each limit counts as used up until you rule)"
+    return f"{restore}; without a backup: {new}"
+
+
 def _fault(about: str, what: str, mend: str, money: str = _NOTHING_BOUGHT, safe: Mend | None = None) -> Finding:
     return Finding(Level.FAULT, about, what, money, mend, safe)
 
 
-def _existence(ledger: Path, restores: str) -> Iterator[Finding]:
+def _existence(ledger: Path, commands: CommandLine) -> Iterator[Finding]:
     lock, wal = Path(f"{ledger}.lock"), Path(f"{ledger}-wal")
     written = lock.exists() and lock.stat().st_size > 0
     lost = "nothing can be bought; what the limits have counted is not known, and counts again once it is back"
-    back = f"put the file back, or {restores}; to begin with nothing spent, {_shell('rm', '-f', lock, wal)}"
+    replaces = _replaces(ledger, commands)
+    back = f"put the file back, or {replaces}"
     if ledger.exists() and not ledger.is_file():
-        yield _fault("file", f"{ledger} is no file", f"move it away, then {restores}")
+        yield _fault("file", f"{ledger} is no file", replaces)
     elif ledger.exists() and ledger.stat().st_size == 0 and written:
-        yield _fault("file", f"{ledger} is empty, though it was written before", restores, lost)
+        yield _fault("file", f"{ledger} is empty, though it was written before", replaces, lost)
     elif not ledger.exists() and wal.exists() and wal.stat().st_size:
         yield _fault("file", f"{ledger} is gone, but its journal {wal.name} is still there", back, lost)
     elif not ledger.exists() and written:
@@ -180,15 +175,15 @@ def _read_only(folder: Path) -> bool:
 
 
 def _inside(ledger: Path, clock: Clock, commands: CommandLine) -> Iterator[Finding]:
-    restore = f"move it away, then {_restores(commands)}"
+    replaces = _replaces(ledger, commands)
     try:
         with ledger.open("rb") as raw:
             header = raw.read(100)
     except OSError as exc:
         yield _fault("file", f"{ledger} cannot be read: {exc.strerror}", _shell("chmod", 600, ledger))
         return
-    if header[:16] != _MAGIC:
-        yield _fault("contents", f"{ledger} is no database: its beginning is not what SQLite writes", restore)
+    if header[:16] != MAGIC:
+        yield _fault("contents", f"{ledger} is no database: its beginning is not what SQLite writes", replaces)
         return
     file = LedgerFile(ledger, "doctor", clock)
     try:
@@ -199,9 +194,11 @@ def _inside(ledger: Path, clock: Clock, commands: CommandLine) -> Iterator[Findi
             yield from file.read(lambda connection: _contents(connection, clock, commands))
     except LedgerDamaged as exc:
         if "not a ledger" in str(exc):
-            yield _fault("contents", f"{ledger} is another program's database", restore)
+            yield _fault("contents", f"{ledger} is another program's database", replaces)
         else:
-            yield _broken(_truncation(ledger, header) or str(exc), commands)
+            size = declared_size(header)
+            short = f"{ledger} is truncated: {ledger.stat().st_size} of {size} bytes are there"
+            yield _broken(short if ledger.stat().st_size < size else str(exc), commands)
     except LedgerUnavailable as exc:
         newer, older = "newer version" in str(exc), "before the first release" in str(exc)
         mend = "update jecp-mcp" if newer else f"{_shell('chmod', 600, ledger)}, and stop what has locked it"
@@ -209,14 +206,6 @@ def _inside(ledger: Path, clock: Clock, commands: CommandLine) -> Iterator[Findi
         yield _fault("contents", exc.cause, mend)
     finally:
         file.close()
-
-
-def _truncation(ledger: Path, header: bytes) -> str | None:
-    """That pages are missing at the end, in words (SQLite file format §1.3)."""
-    size = int.from_bytes(header[16:18], "big")
-    expected = int.from_bytes(header[28:32], "big") * (65_536 if size == 1 else size)
-    actual = ledger.stat().st_size
-    return f"{ledger} is truncated: {actual} of {expected} bytes are there" if actual < expected else None
 
 
 def _broken(what: str, commands: CommandLine) -> Finding:
@@ -238,8 +227,8 @@ def _books(report: AuditReport, commands: CommandLine) -> Iterator[Finding]:
     meters = [words for words in report.findings if words.startswith("meter ")]
     chain = [words for words in report.findings if words not in meters]
     if not report.findings:
-        what = f"{report.calls} calls and {report.events} events; every digest and meter agrees (head {report.head})"
-        yield Finding(Level.OK, "books", what)
+        what = f"{counted(report.calls, 'call')} and {counted(report.events, 'event')}"
+        yield Finding(Level.OK, "books", f"{what}; every digest and meter agrees (head {report.head})")
     if meters:
         money = "the limits count another sum than was spent, so nothing can be bought until they agree"
         yield _fault(
@@ -274,23 +263,24 @@ def _open_calls(connection: apsw.Connection, commands: CommandLine) -> Iterator[
     ).fetchall()
     rules = commands.line("reconcile")
     told = {
-        State.SENT: (Level.OK, "are being paid, or were when their process died", "", ""),
+        State.SENT: (Level.OK, "sent and open, or left so by a process that died", "", ""),
         State.IN_DOUBT: (
             Level.WARNING,
-            "are in doubt",
+            "in doubt",
             "they count as spent until it is found out whether the Hub charged them",
             f"a running server finds out while it can; then {rules}",
         ),
         State.WRITTEN_OFF: (
             Level.WARNING,
-            "are written off and await a ruling",
+            "written off and await a ruling",
             "they count as spent for ever until you rule",
             rules,
         ),
     }
     for name, count, held, since in rows:
         level, words, money, mend = told[State(name)]
-        what = f"{count} calls {words}: {format_usdc(held)} USDC held, the oldest since {iso(since)}"
+        of = f"{format_usdc(held)} USDC held, the oldest since {iso(since)}"
+        what = f"{counted(count, 'call')} {are(count)} {words}: {of}"
         yield Finding(level, "calls", what, money, mend)
 
 
@@ -358,27 +348,16 @@ def _sessions(ledger: Path, commands: CommandLine) -> Iterator[Finding]:
         )
 
 
-def _copies(ledger: Path, commands: CommandLine) -> Iterator[Finding]:
-    beside = sorted(ledger.parent.glob("*")) if ledger.parent.is_dir() else []
-    damaged = [path for path in beside if path.name.startswith(f"{ledger.name}.damaged-")]
-    found = [path for path in beside if path not in {ledger, *damaged} and path.is_file() and _is_copy(path)]
-    for path in found[:_MOST_COPIES]:
+def _kept(ledger: Path, commands: CommandLine) -> Iterator[Finding]:
+    copies = backups_beside(ledger)
+    for path in copies[-_MOST_COPIES:]:
         when = iso(UnixMs(int(path.stat().st_mtime * 1000)))
         yield Finding(
             Level.OK, "backup", f"{path}, of {when}; to use it: {commands.line('ledger', '--restore', str(path))}"
         )
-    if not found:
+    if not copies:
         yield Finding(
             Level.OK, "backup", f"none beside the ledger; make one: {commands.line('ledger', '--backup', 'FILE')}"
         )
-    if damaged:
-        yield Finding(Level.OK, "backup", f"{len(damaged)} files of damaged ledgers are kept, such as {damaged[0]}")
-
-
-def _is_copy(path: Path) -> bool:
-    try:
-        with path.open("rb") as raw:
-            header = raw.read(100)
-    except OSError:
-        return False
-    return header[:16] == _MAGIC and header[68:72] == schema.APPLICATION_ID.to_bytes(4, "big")
+    if aside := put_aside(ledger):
+        yield Finding(Level.OK, "kept", f"{counted(len(aside), 'damaged or replaced ledger')}, such as {aside[-1]}")

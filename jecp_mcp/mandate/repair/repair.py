@@ -17,11 +17,13 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate.repair import backup
 from jecp_mcp.mandate.repair.diagnose import Finding, Mend
+from jecp_mcp.mandate.repair.kept_files import DAMAGED
 from jecp_mcp.mandate.repair.salvage import salvage
 from jecp_mcp.mandate.sqlite import file_users, schema
 from jecp_mcp.mandate.sqlite.session_locks import SessionLocks
 from jecp_mcp.mandate.sqlite.store import Store
 from jecp_mcp.money import format_usdc
+from jecp_mcp.plurals import are, counted
 
 
 def mend(ledger: Path, findings: Iterable[Finding], clock: Clock) -> list[str]:
@@ -95,11 +97,13 @@ def _salvage(ledger: Path, clock: Clock) -> list[str]:
         # Whatever is salvaged holds together; a fault of ours that broke that must not be put in place.
         if copy.report.findings:  # pragma: no cover
             raise LedgerDamaged(f"what was saved does not hold together: {copy.report.findings[0]}")
-        aside = backup.put_in_place(ledger, made, lock, "damaged", clock.now())
-    done = [f"{saved.calls} calls are saved in a new ledger; the damaged one is kept as {aside}"]
+        aside = backup.put_in_place(ledger, made, lock, DAMAGED, clock.now())
+    done = [
+        f"{counted(saved.calls, 'call')} {are(saved.calls)} saved in a new ledger; the damaged one is kept as {aside}"
+    ]
     if saved.rebuilt:
         named = ", ".join(saved.rebuilt[:10]) + (", ..." * (len(saved.rebuilt) > 10))  # noqa: PLR2004 - as many as a line holds
-        done.append(f"made anew from their events, without names: {len(saved.rebuilt)} calls ({named})")
+        done.append(f"made anew from their events, without names: {counted(len(saved.rebuilt), 'call')} ({named})")
     if saved.unexplained:
         done.append(
             f"{format_usdc(saved.unexplained)} USDC that the limits had counted and no call that can be read explains "

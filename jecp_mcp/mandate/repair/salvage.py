@@ -22,17 +22,23 @@ from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.columns import row_values
-from jecp_mcp.mandate.records import CallRow, EventRow
+from jecp_mcp.mandate.records import CallRow, EventRow, Meter
 from jecp_mcp.mandate.repair import read_damaged
 from jecp_mcp.mandate.repair.read_damaged import Table
-from jecp_mcp.mandate.repair.unaccounted import Part
+from jecp_mcp.mandate.repair.unaccounted import Part, Unexplained
 from jecp_mcp.mandate.sqlite import schema
 from jecp_mcp.mandate.sqlite.store import INSERT
 from jecp_mcp.mandate.states import OPEN, Event, State, counted_amount
+from jecp_mcp.mandate.windows import Window, slot_start
+from jecp_mcp.mandate.working_set import MeterState
 from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.plurals import counted
 
 UNREADABLE = "unreadable"
 """What stands for a text that is lost."""
+
+LIMITS_UNKNOWN = "what the limits had counted is lost with the ledger before, so that each counts as used up"
+"""Why a new ledger begins with a call that nobody made."""
 
 _NAMED = 5
 """How many calls are named where many have lost the same."""
@@ -86,12 +92,14 @@ def salvage(ledger: Path, made: Path, clock: Clock) -> Salvaged:
             old.config(apsw.SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1)
             calls, events = read_damaged.calls(old), read_damaged.events(old)
             if not calls.rows and not events.rows:
-                raise LedgerDamaged(f"nothing can be read of {ledger} any more; restore a backup")
+                raise LedgerDamaged(
+                    f"nothing can be read of {ledger} any more; restore a backup, or begin a new ledger"
+                )
             with closing(apsw.Connection(str(made), flags=apsw.SQLITE_OPEN_READWRITE)) as new:
                 schema.configure(new)
                 schema.create(new)
                 new.execute("BEGIN")
-                saved = _Salvage(old, new, calls, events).run(clock.now())
+                saved = _Salvage(old, new, calls, events, read_damaged.meters(old)).run(clock.now())
                 new.execute("COMMIT")
                 # One file, without a journal beside it, is put in the place of the other.
                 new.pragma("journal_mode", "delete")
@@ -100,10 +108,51 @@ def salvage(ledger: Path, made: Path, clock: Clock) -> Salvaged:
         raise LedgerUnavailable(f"what can be read of {ledger} cannot be written beside it: {exc}") from exc
 
 
+def begin_with_limits_used_up(made: Path, meters: Sequence[Meter], clock: Clock) -> MicroUSDC:
+    """Begin a ledger in `made`, an empty file, in which each meter has counted up to its limit.
+
+    Returns what is written off for that, in one call for each principal, micro-USDC.
+
+    Raises:
+        LedgerUnavailable: `made` cannot be written.
+    """
+    now = clock.now()
+    # Everything of a session's own ended with it.
+    lasting = [meter for meter in meters if meter.window is not Window.SESSION]
+    states = [
+        MeterState(number, one.key, one.window, one.principal, one.pattern, None, 0, 0, one.limit)
+        for number, one in enumerate(lasting, 1)
+    ]
+    slots = [(state.number, slot_start(state.window, now), state.used) for state in states]
+    nothing = Table({}, whole=True)
+    try:
+        with (
+            closing(apsw.Connection(":memory:")) as none,
+            closing(apsw.Connection(str(made), flags=apsw.SQLITE_OPEN_READWRITE)) as new,
+        ):
+            schema.create(none)
+            schema.configure(new)
+            schema.create(new)
+            with new:
+                begun = _Salvage(none, new, nothing, nothing, Unexplained(slots, states), LIMITS_UNKNOWN).run(now)
+            new.pragma("journal_mode", "delete")
+            return MicroUSDC(begun.unexplained)
+    except apsw.Error as exc:
+        raise LedgerUnavailable(f"a new ledger cannot be written to {made.parent}: {exc}") from exc
+
+
 class _Salvage:
     """One salvage under way."""
 
-    def __init__(self, old: apsw.Connection, new: apsw.Connection, calls: Table, events: Table) -> None:
+    def __init__(
+        self,
+        old: apsw.Connection,
+        new: apsw.Connection,
+        calls: Table,
+        events: Table,
+        unexplained: Unexplained,
+        why: str = "the limits had counted it, and no call that can be read explains it",
+    ) -> None:
         self._old = old
         self._new = new
         self._calls = calls
@@ -113,7 +162,8 @@ class _Salvage:
         self._head = chain.GENESIS
         self._bodies: dict[str, list[str]] = {"request": [], "answer": []}
         self._rebuilt: list[str] = []
-        self._unexplained = read_damaged.meters(old)
+        self._unexplained = unexplained
+        self._why = why
 
     def run(self, now: UnixMs) -> Salvaged:
         """Write every call, and that it was saved."""
@@ -263,7 +313,7 @@ class _Salvage:
             refunded=ZERO,
             balance_after=None,
             reference=None,
-            evidence="the limits had counted it, and no call that can be read explains it",
+            evidence=self._why,
             attempts=0,
             created_at=part.at,
             sent_at=part.at,
@@ -324,7 +374,7 @@ def _at_least(row: CallRow, events: list[EventRow]) -> CallRow:
 
 def _few(calls: list[str]) -> str:
     named = ", ".join(calls[:_NAMED])
-    return f"{len(calls)} calls ({named}{', ...' if len(calls) > _NAMED else ''})"
+    return f"{counted(len(calls), 'call')} ({named}{', ...' if len(calls) > _NAMED else ''})"
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -112,9 +112,7 @@ class SqliteLedger(StoredLedger[LedgerQueries]):
         def read(reader: apsw.Connection, most: int | None = None) -> list[MeterReading] | None:
             # Where the clock is behind the last change, time stands still.
             at = max(now, LedgerQueries(reader).last_at() or now)
-            if most is not None and meter_backfill.lag(reader, meters, at) > most:
-                return None
-            return meter_backfill.read(reader, meters, self._session, at)
+            return meter_backfill.read(reader, meters, self._session, at, most)
 
         found = self._file.read(lambda reader: read(reader, FEED_AT_ONCE))
         if found is None:

@@ -20,39 +20,39 @@ METER: Final = f"SELECT {', '.join(METER_COLUMNS)} FROM meter "  # noqa: S608 a 
 """A meter, for `read_meter`."""
 
 
-def read(connection: apsw.Connection, meters: Sequence[Meter], session: str, at: UnixMs) -> list[MeterReading]:
+def read(
+    connection: apsw.Connection, meters: Sequence[Meter], session: str, at: UnixMs, most: int | None = None
+) -> list[MeterReading] | None:
     """How full each cap is at `at`, what a meter has yet to count included.
 
     Needs no transaction of its own: what has expired is left out, not removed.
+
+    Args:
+        most: how many calls may have to be added up for one of these caps; None where however many may.
+
+    Returns:
+        None where there are more.
     """
     last = connection.execute("SELECT max(id) FROM call").get or 0
-    readings = []
+    states: list[MeterState] = []
     for meter in meters:
         found = connection.execute(f"{METER} WHERE key = ?", (meter.key,)).get
-        slots: list[Any] = []
-        if found is None:
-            state = new_meter(meter, 0, session, last=last, fed=fed_from(connection, meter.window, at, last))
-        else:
+        if found is not None:
             state = read_meter(found)
-            slots = connection.execute(
-                "SELECT start, amount FROM slot WHERE meter = ? AND (expires IS NULL OR expires > ?)",
-                (state.number, at),
-            ).fetchall()
-        missed = read_feed(connection, state, state.fed, last, earliest(state.window, at))
-        readings.append(reading(meter, state, slots, missed))
-    return readings
+        else:
+            state = new_meter(meter, 0, session, last=last, fed=fed_from(connection, meter.window, at, last))
+        if most is not None and last - state.fed > most:
+            return None
+        states.append(state)
+    return [_reading(connection, *one, at, last) for one in zip(meters, states, strict=True)]
 
 
-def lag(connection: apsw.Connection, meters: Sequence[Meter], at: UnixMs) -> int:
-    """How many calls `read` may have to add up for one of these caps."""
-    last = connection.execute("SELECT max(id) FROM call").get or 0
-    most = 0
-    for meter in meters:
-        fed = connection.execute("SELECT fed FROM meter WHERE key = ?", (meter.key,)).get
-        if fed is None and meter.window is not Window.SESSION:
-            fed = fed_from(connection, meter.window, at, last)
-        most = max(most, last - (last if fed is None else fed))
-    return most
+def _reading(connection: apsw.Connection, meter: Meter, state: MeterState, at: UnixMs, last: int) -> MeterReading:
+    """How full a cap is; a meter that is not stored has no slots."""
+    slots: list[Any] = connection.execute(
+        "SELECT start, amount FROM slot WHERE meter = ? AND (expires IS NULL OR expires > ?)", (state.number, at)
+    ).fetchall()
+    return reading(meter, state, slots, read_feed(connection, state, state.fed, last, earliest(state.window, at)))
 
 
 def read_feed(
@@ -62,6 +62,8 @@ def read_feed(
 
     Only those of the meter's principal and session that were sent at `since` or later; the pattern is not asked here.
     """
+    if behind >= upto:
+        return []
     length = SLOT_MS.get(state.window)
     start = "0" if length is None else f"sent_at - sent_at % {length}"
     rows: list[Any] = connection.execute(

@@ -81,6 +81,11 @@ class Wire(Protocol):
         ...
 
 
+def account_name(origin: str, identity: Credentials | None) -> str:
+    """Who pays at a Hub, as the ledger names it: the Hub's origin and the agent's id."""
+    return f"{origin} {identity.agent_id if identity is not None else '-'}"
+
+
 class HubClient:
     """Requests to one Hub."""
 
@@ -110,7 +115,7 @@ class HubClient:
 
     def account_of(self, identity: Credentials | None) -> str:
         """The account of an agent at this Hub: its origin and the agent's id."""
-        return f"{self.origin} {identity.agent_id if identity is not None else '-'}"
+        return account_name(self.origin, identity)
 
     async def discover(self) -> AgentGuide:
         """As `consult`, where an answer can be waited for until later: what is known of the guide stays."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from jecp_mcp.clock import Clock
+from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
 
@@ -17,7 +17,7 @@ class Reachability:
     Attributes:
         fault: why it gives no news, None while nothing is known to be wrong. A Hub of which nothing is remembered is
             away until it has given its catalog.
-        since: when the fault began, Unix ms.
+        since: when the fault began after an answer, Unix ms; None where nothing was ever heard of it here.
         asked: whether it answered for its catalog, or was found to be away, since this process began or since a call
             showed that it is back.
     """
@@ -25,7 +25,7 @@ class Reachability:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._known = False
-        self.since = clock.now()
+        self.since: UnixMs | None = None
         self.fault: PayeeError | None = PayeeError(HUB_UNREACHABLE, _SILENT)
         self.was_asked = False
 

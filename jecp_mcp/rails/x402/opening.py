@@ -10,10 +10,10 @@ from typing import Final
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.extras import X402
 from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.registry import Parts, Way
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.rail import Pays, X402Rail
-from jecp_mcp.rails.x402.recipients import Recipients
 from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.settings.wallet_key import WalletKey
@@ -36,7 +36,7 @@ def open_x402(parts: Parts) -> Way:
     check_networks(settings)
     gate = HttpGate(parts.clock, loopback=settings.loopback)
     chain = ChainReader(gate, settings.rpc, settings.confirmations)
-    recipients = Recipients(parts.state, parts.clock)
+    recipients = PayeePins(parts.state, PAID_HTTP, parts.clock)
     pays = Pays(_key(parts), KNOWN, chain, recipients)
     unproven = [network for network in settings.networks if not chain.reads(network)]
     if unproven:
@@ -49,7 +49,7 @@ def open_x402(parts: Parts) -> Way:
 
 
 @asynccontextmanager
-async def _opened(gate: HttpGate, recipients: Recipients) -> AsyncIterator[None]:
+async def _opened(gate: HttpGate, recipients: PayeePins) -> AsyncIterator[None]:
     async with gate:
         try:
             yield

@@ -13,10 +13,10 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.x402.answers import answer_of
 from jecp_mcp.rails.x402.hints import read_hints
 from jecp_mcp.rails.x402.payload import Terms
-from jecp_mcp.rails.x402.recipients import Recipients
 from jecp_mcp.rails.x402.refusals import MOST_OFFERS, not_listed, not_payable, refused, unreachable, unwritable
 from jecp_mcp.rails.x402.request import PaidRequest, listed_by, read_request
 from jecp_mcp.rails.x402.selection import Wanted, choose
@@ -44,7 +44,7 @@ class Pricing:
         settings: PaidHttpSettings,
         assets: Sequence[Asset],
         payer: str,
-        recipients: Recipients,
+        recipients: PayeePins,
         clock: Clock,
     ) -> None:
         """Ask through `gate`.

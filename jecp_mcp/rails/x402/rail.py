@@ -22,12 +22,12 @@ from jecp_mcp.masking import Mask
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.door import Door
+from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.x402.answers import answer_of, words_of
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.outcome import Answered, Evidence, Lost, OnChain, Paid, conclude, confirm
 from jecp_mcp.rails.x402.payload import Payload, Terms, nonce_of
 from jecp_mcp.rails.x402.pricing import OUR_HEADERS, PAYMENT_REQUIRED, Pricing
-from jecp_mcp.rails.x402.recipients import Recipients
 from jecp_mcp.rails.x402.refusals import no_wallet, not_payable, unwritable
 from jecp_mcp.rails.x402.request import listed_by, read_request
 from jecp_mcp.rails.x402.schedule import MARGIN_SECONDS, SAFE_TO_SEND_SECONDS, look_again_at, proven_at, valid_seconds
@@ -63,7 +63,7 @@ class Pays:
     key: PrivateKey | None
     assets: Sequence[Asset]
     chain: ChainReader
-    recipients: Recipients
+    recipients: PayeePins
 
 
 class X402Rail:

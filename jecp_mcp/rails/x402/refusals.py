@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ MOST_OFFERS: Final = 8
 """How many ways to pay are named that may not be used."""
 _REDIRECTS: Final = range(300, 400)
 _LONGEST_LOCATION: Final = 300
+_METHOD_NOT_ALLOWED: Final = 405
+_METHOD: Final = re.compile("[A-Z]{1,20}")
+_LONGEST_ALLOW: Final = 100
+_LONGEST_WAIT: Final = 40
 
 
 def not_listed() -> Refusal:
@@ -43,6 +48,12 @@ def refused(heard: HttpAnswer) -> Refusal | None:
     if words:
         details["merchant_says"] = words
     said = f"answered with status {heard.status}"
+    methods = _METHOD.findall(heard.headers.get("allow", "")[:_LONGEST_ALLOW])
+    if heard.status == _METHOD_NOT_ALLOWED and methods:
+        details["allowed_methods"] = methods
+        said += f": it takes {' and '.join(methods)} there, no other method"
+    if "retry-after" in heard.headers:
+        details["retry_after"] = heard.headers["retry-after"][:_LONGEST_WAIT]
     if heard.status in _REDIRECTS:
         details["redirects_to"] = heard.headers.get("location", "")[:_LONGEST_LOCATION]
         said = "sends to another address, which is not followed"

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import apsw
 
-from jecp_mcp.errors import SettingsError
+from jecp_mcp.sandbox.database_faults import database_fault
 from jecp_mcp.sandbox.paid_http.chain.transactions import Mined, Transaction, Transfer
 
 MOST_ANSWERS = 1_000
+
+FILE_SUFFIX = ".x402.sqlite"
+"""What the file's name ends with in the place of the ending of the Hub's, beside which it lies."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS transactions (
@@ -48,10 +51,8 @@ class Database:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
             with self._db:
                 self._db.execute(_SCHEMA)
-        except apsw.BusyError as exc:
-            raise SettingsError(str(path), "", "another sandbox is using this file") from exc
         except (apsw.Error, OSError) as exc:
-            raise SettingsError(str(path), "", f"this file cannot hold the test chain: {exc}") from exc
+            raise database_fault(path, "the test chain", exc) from exc
 
     def close(self) -> None:
         """Close the file."""

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
-import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +17,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.sandbox.loopback_server import listen, serve_app, url_of
+from jecp_mcp.sandbox.loopback_server import likely_ports, listen_first, serve_app, url_of
 from jecp_mcp.sandbox.middleware import Connections
 from jecp_mcp.sandbox.paid_http.apps import NODES, chain_app, facilitator_app, merchant_app
 from jecp_mcp.sandbox.paid_http.chain.chain import Chain
@@ -31,9 +29,6 @@ from jecp_mcp.wire.x402.assets import ASSETS, Asset
 
 _KEPT_PORTS: Final = "ports"
 _LISTENERS: Final = 3
-_PORTS: Final = range(10_000, 20_000)
-"""Where a first port is looked for: below those that systems give to outgoing connections, so that it stays free."""
-_MOST_PORTS: Final = 50
 
 Served = dict[str, Any]
 """``{"merchant", "facilitator", "rpc": [node, node], "faucet", "chain", "network", "asset"}``: URLs, and what is paid
@@ -94,33 +89,11 @@ def refuse_real(asset: Asset) -> None:
 def _listen_again(database: Database, data: Path | None) -> list[socket.socket]:
     """Take the ports of the last start, or others; they are kept for the next."""
     kept = json.loads(database.fact(_KEPT_PORTS) or "[]")
-    listeners = [_listen_first([*kept[place : place + 1], *_likely_ports(data, place)]) for place in range(_LISTENERS)]
+    listeners = [
+        listen_first([*kept[place : place + 1], *likely_ports(data, place, _LISTENERS)]) for place in range(_LISTENERS)
+    ]
     database.set_fact(_KEPT_PORTS, json.dumps([listener.getsockname()[1] for listener in listeners]))
     return listeners
-
-
-def _likely_ports(data: Path | None, place: int) -> Iterator[int]:
-    """Where to look at a first start: for each file elsewhere. What is kept in memory comes to no port again."""
-    if data is not None:
-        first = zlib.crc32(os.fsencode(data.absolute())) + place
-        yield from (_PORTS[(first + step * _LISTENERS) % len(_PORTS)] for step in range(_MOST_PORTS))
-
-
-def _listen_first(ports: Iterable[int]) -> socket.socket:
-    """Listen on the first port that is free."""
-    for port in ports:
-        try:
-            listener = listen(port)
-        except SettingsError:
-            continue
-        try:
-            # Two that only hold a port may hold the same.
-            listener.listen()
-        except OSError:
-            listener.close()
-        else:
-            return listener
-    return listen(0)
 
 
 @asynccontextmanager

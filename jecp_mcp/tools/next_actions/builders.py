@@ -237,6 +237,11 @@ def listed_merchant(case: Case) -> NextAction:
     return next_action(case, "agent", f"{hint} Do not repeat this call.")
 
 
+def other_agent(case: Case) -> NextAction:
+    """An agent that did not take a job, or did not do it."""
+    return next_action(case, "agent", "Mend the job as the details say, use another agent, or tell the user and stop.")
+
+
 def revise_request(case: Case) -> NextAction:
     """A request that its merchant will not take as it is."""
     return next_action(case, "agent", "Mend the request as the details say, and prepare it again.")

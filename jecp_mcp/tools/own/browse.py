@@ -188,7 +188,7 @@ def _entry(action: Offer, name: str, registry: ToolRegistry) -> dict[str, Any]:
         "price_usdc": None if amount is None else format_usdc(amount),
         "provider": provider_of(action),
     }
-    if amount is not None and not action.price.kind.exact:
+    if amount is not None and action.price.metered:
         made["metered"] = True
     if action.tier_rank:
         made["tier"] = clean(action.tier, 20, one_line=True)

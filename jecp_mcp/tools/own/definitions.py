@@ -11,6 +11,8 @@ from itertools import accumulate
 from typing import Any, Final
 
 from jecp_mcp.tools.next_actions.builders import TOPUPS_USD
+from jecp_mcp.tools.own import output_schemas
+from jecp_mcp.tools.publishing.output_schemas import PURCHASE
 from jecp_mcp.tools.schemas.reading import Leniency
 from jecp_mcp.tools.types import ToolCard
 
@@ -55,6 +57,7 @@ _CARDS: Final = (
         title="Buy a call",
         description="Buy one call of any action found with jecp_search. Costs its price; failed calls are free.",
         input_schema=_purchase('Most it may cost, such as "0.03"; only lowers limits.'),
+        output_schema=PURCHASE,
     ),
     ToolCard(
         name="jecp_describe",
@@ -63,12 +66,14 @@ _CARDS: Final = (
         input_schema=_object({"tool": _TOOL}, "tool"),
         read_only=True,
         idempotent=True,
+        output_schema=output_schemas.DESCRIBE,
     ),
     ToolCard(
         name="jecp_execute",
         title="Buy a prepared call",
         description="Buy what jecp_prepare promised, at that price, once. Asked again, it gives the same result.",
         input_schema=_object({"prepared_id": _PREPARED_ID}, "prepared_id"),
+        output_schema=PURCHASE,
     ),
     ToolCard(
         name="jecp_file",
@@ -84,12 +89,14 @@ _CARDS: Final = (
         read_only=True,
         idempotent=True,
         open_world=False,
+        output_schema=output_schemas.FILE_PIECE,
     ),
     ToolCard(
         name="jecp_prepare",
         title="Prepare a call",
         description="Free. Check a call and lock its price: limits, balance, issues. Then jecp_execute buys it.",
         input_schema=_purchase("At most."),
+        output_schema=output_schemas.PREPARE,
     ),
     ToolCard(
         name="jecp_refund",
@@ -133,6 +140,7 @@ _CARDS: Final = (
         ),
         read_only=True,
         idempotent=True,
+        output_schema=output_schemas.SEARCH,
     ),
     ToolCard(
         name="jecp_status",
@@ -143,6 +151,7 @@ _CARDS: Final = (
         ),
         input_schema=_object({"call_id": _CALL_ID}),
         idempotent=True,
+        output_schema=output_schemas.STATUS,
     ),
     ToolCard(
         name="jecp_topup",
@@ -160,6 +169,7 @@ _CARDS: Final = (
         read_only=True,
         idempotent=True,
         open_world=False,
+        output_schema=output_schemas.WALLET,
     ),
 )
 
@@ -212,6 +222,7 @@ _PAID_HTTP_CARDS: Final = (
         title="Buy a prepared request",
         description="Pay for what paid_http_prepare priced, once, and get its answer. Asked again: the same result.",
         input_schema=_PREPARED,
+        output_schema=PURCHASE,
     ),
     ToolCard(
         name=PAID_HTTP_RESULT,
@@ -219,6 +230,7 @@ _PAID_HTTP_CARDS: Final = (
         description="Free. What became of a prepared request; finishes one whose answer was lost, never paying twice.",
         input_schema=_PREPARED,
         idempotent=True,
+        output_schema=output_schemas.STATUS,
     ),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from jecp_mcp.catalog.contents import Catalog
+from jecp_mcp.plurals import are, counted
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.naming import Names, notations
 
@@ -17,7 +18,7 @@ def left_out_words(catalog: Catalog) -> str | None:
     total = sum(counts.values())
     if not total:
         return None
-    several = "1 action of the Hub is" if total == 1 else f"{total:,} actions of the Hub are"
+    several = f"{counted(total, 'action')} of the Hub {are(total)}"
     if len(counts) == 1:
         return f"{several} left out by the operator's setting {next(iter(counts))}."
     *first, last = (f"{setting} ({count:,})" for setting, count in counts.items())

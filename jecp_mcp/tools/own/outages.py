@@ -12,6 +12,7 @@ from typing import Any, Final
 from jecp_mcp.catalog.sources import LOOK_AGAIN_SECONDS, Outage
 from jecp_mcp.clock import iso
 from jecp_mcp.errors import ToolFault
+from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
 from jecp_mcp.tools.publishing.cleaning import clean
 
 _SOURCE: Final = 80
@@ -23,10 +24,16 @@ _LONGEST_WAIT: Final = 60
 def outage_words(outage: Outage) -> str:
     """One outage for any reader, in a sentence: since when and why, and what is known from before."""
     source, reason = clean(outage.source, _SOURCE, one_line=True), clean(outage.reason, _REASON, one_line=True)
+    if outage.since is not None:
+        since = f"{source} has given no catalog since {iso(outage.since)}"
+    elif outage.code == HUB_UNREACHABLE:
+        since = f"{source} was never reached from here"
+    else:
+        since = f"{source} has never given its catalog here"
     known = "nothing of its catalog is known from before"
     if outage.known_at is not None:
         known = f"{_offers(outage.offers)} known, as of {iso(outage.known_at)}"
-    return f"{source} has given no catalog since {iso(outage.since)}: {reason}; {known}."
+    return f"{since}: {reason}; {known}."
 
 
 def outage_notices(outages: Sequence[Outage]) -> list[dict[str, Any]]:
@@ -35,7 +42,7 @@ def outage_notices(outages: Sequence[Outage]) -> list[dict[str, Any]]:
         {
             "source": clean(one.source, _SOURCE, one_line=True),
             "code": one.code,
-            "since": iso(one.since),
+            "since": None if one.since is None else iso(one.since),
             "known_offers": one.offers,
             "known_at": None if one.known_at is None else iso(one.known_at),
             "retry_after_seconds": _wait(one),

@@ -114,13 +114,13 @@ class PaidHttpTools:
         known = await self._prepared(arguments["prepared_id"], caller)
         if isinstance(known, CallEnd):
             return error_result(known, context(*asked))
-        grant, call, request = known
+        (grant, call), request = known
         again = (PAID_HTTP_PREPARE, _written(request))
         if grant.call_id is None:
             lacking = find_issues(request, Terms.unpack(call.quote.payload).hints)
             if lacking:
                 return _refuse(_incomplete(lacking), context(*again))
-        end = await self._calls.execute(grant, Purchase(call.tool, request.offer, call.arguments), caller)
+        end = await self._calls.execute((grant, call), Purchase(call.tool, request.offer, call.arguments), caller)
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
         return await self._concluded(end, caller, context(*(again if stale else asked)))
 
@@ -136,29 +136,35 @@ class PaidHttpTools:
         known = await self._prepared(arguments["prepared_id"], caller)
         if isinstance(known, CallEnd):
             return error_result(known, context(*asked))
-        grant, _, request = known
+        (grant, call), request = known
         if grant.call_id is not None:
             return await status(grant.call_id, caller, request.offer)
         state = _state(grant, self._clock.now())
+        told: dict[str, Any] = {"prepared_id": grant.grant_id, "state": state, "charged": Charge.NO.value}
         step = NextAction("execute", "agent", "Execute it to buy it.", "bridge", PAID_HTTP_EXECUTE, dict(arguments))
         if state != "prepared":
             step = NextAction("prepare", "agent", "Prepare it again.", "bridge", PAID_HTTP_PREPARE, _written(request))
-        told = {"prepared_id": grant.grant_id, "state": state, "charged": Charge.NO.value}
+        elif lacking := find_issues(request, Terms.unpack(call.quote.payload).hints):
+            told |= {"state": "incomplete", "validation_issues": self._links.data(lacking, _HINTS)}
+            step = _revise()
         return _free(told | {"next_action": next_action_object(step)})
 
-    async def _prepared(self, prepared_id: str, caller: Caller) -> tuple[Grant, PreparedCall, PaidRequest] | CallEnd:
+    async def _prepared(
+        self, prepared_id: str, caller: Caller
+    ) -> tuple[tuple[Grant, PreparedCall], PaidRequest] | CallEnd:
         found = await self._calls.prepared(prepared_id, caller.principal)
         if isinstance(found, CallEnd):
             return found
-        grant, call = found
+        _, call = found
         if call.source != PAID_HTTP:
             return CallEnd(Charge.NO, refusal=consent_refusals.prepared_unknown())
-        return grant, call, read_request(call.arguments)
+        return found, read_request(call.arguments)
 
     async def _concluded(self, end: CallEnd, caller: Caller, context: Context) -> ToolResult:
         if end.answer is None:
             return error_result(end, context)
         left = None if end.offer is None else await self._wallet.remaining(end, (end.offer, PAID_HTTP_EXECUTE), caller)
+        end = await self._wallet.with_copy_number(end, caller)
         result = await self._results.render(end, caller, remaining=left)
         # An answer that reaches nobody stays for whoever asks the same again.
         if await caller.listening():
@@ -180,7 +186,7 @@ class PaidHttpTools:
         price = format_usdc(call.quote.amount)
         told: dict[str, Any] = {
             "prepared_id": grant.grant_id,
-            "kind": "ready",
+            "kind": "incomplete" if issues else "ready",
             "protocol": "x402",
             "x402_version": terms.version,
             "cost_summary": f"Costs {price} USDC on {terms.network} (exact).",
@@ -256,7 +262,8 @@ def _next(made: Preparation, page: str | None, *, can_ask: bool) -> NextAction:
 
 def _revise() -> NextAction:
     hint = (
-        "Mend the request as the issues say and prepare it again, with this id as replaces. Do not execute it as it is."
+        "It cannot be bought as it is: the merchant needs what validation_issues names. Prepare it again with that, "
+        "and with this id as replaces."
     )
     return NextAction("revise_request", "agent", hint, "bridge", tool=None)
 

@@ -26,10 +26,11 @@ from jecp_mcp.tools.own.wallet import TIER_MISSING
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
 from jecp_mcp.tools.publishing.pricing import price_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
+from jecp_mcp.tools.question_log import QUESTIONS
 from jecp_mcp.tools.schemas.arguments import Problem
 from jecp_mcp.tools.types import NextAction
 
-log = logging.getLogger(__name__)
+_questions = logging.getLogger(QUESTIONS)
 
 MAX_ISSUES: Final = 8
 _REASON: Final = 200
@@ -152,7 +153,7 @@ def execute_now(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> Ne
 
 def note_question(offer: Offer, code: str, commands: CommandLine) -> None:
     """Tell whoever reads the server's own output, which no model does, how a question is answered."""
-    log.warning(
+    _questions.warning(
         "%s waits for a person's answer: run %s", clean(offer.key, _KEY, one_line=True), commands.line("approve", code)
     )
 

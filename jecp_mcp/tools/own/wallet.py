@@ -29,6 +29,7 @@ from jecp_mcp.mandate.records import CallRow, MeterReading
 from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, OPEN
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC, format_usdc
+from jecp_mcp.plurals import are, counted
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.links import hub_id
 from jecp_mcp.tools.receipts import free_calls_left
@@ -159,14 +160,14 @@ class Wallet:
             return None
         return min((_left(one) for one in readings), default=None)
 
-    async def with_copy_number(self, end: CallEnd, caller: Caller) -> CallEnd:
-        """The end of a call that a label tells from others, with its number among the copies where that is known.
+    async def with_copy_number(self, end: CallEnd, caller: Caller, *, labelled: bool = False) -> CallEnd:
+        """The end of a call with its number among the copies, where that says something and is known.
 
         It does not wait for the ledger for long either.
         """
         try:
             with anyio.fail_after(_PATIENCE_SECONDS):
-                return await self._calls.reader(caller.principal).with_copy_number(end)
+                return await self._calls.reader(caller.principal).with_copy_number(end, labelled=labelled)
         except (LedgerError, TimeoutError):
             return end
 
@@ -265,7 +266,7 @@ def free_call_words(action: Offer, left: int | None) -> str | None:
     """
     if not left or action.payee or action.price.amount == 0:
         return None
-    calls = "1 free call is" if left == 1 else f"{left} free calls are"
+    calls = f"{counted(left, 'free call')} {are(left)}"
     return f"This call is free: {calls} left, for the Hub's own actions only."
 
 

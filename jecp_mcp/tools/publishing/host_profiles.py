@@ -37,6 +37,7 @@ class Profile:
         around: how many of these the host spends beside the server's name; None where it puts nothing before a name.
         most_tools: how many tools it takes, where that is bounded.
         dialect: what may be in a schema.
+        outputs: whether it is shown what tools give back: a host that is hands it to the model, or has no use for it.
         plain_keys: whether arguments may only have names that every model's API takes.
     """
 
@@ -46,6 +47,7 @@ class Profile:
     most_tools: int | None = None
     dialect: Dialect = Dialect.PLAIN
     plain_keys: bool = True
+    outputs: bool = False
 
     def name_length(self, server_name: str) -> int:
         """The longest name of a tool: the usual length wherever there is room, so that names are the same all over."""
@@ -77,8 +79,8 @@ STRICT: Final = Profile(
 But for what Gemini's API alone refuses: agents that use it turn schemas into its dialect by themselves.
 """
 
-OPEN: Final = Profile("open", LONGEST_NAME, None, dialect=Dialect.WHOLE, plain_keys=False)
-"""No host's rules, only the protocol's (MCP, tools: names)."""
+OPEN: Final = Profile("open", LONGEST_NAME, None, dialect=Dialect.WHOLE, plain_keys=False, outputs=True)
+"""No host's rules, only the protocol's (MCP, tools: names): for programs, which also want to know what comes back."""
 
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType({one.name: one for one in (STRICT, *_HOSTS, OPEN)})
 

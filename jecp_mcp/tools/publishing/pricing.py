@@ -27,7 +27,7 @@ _LARGEST: Final = 9
 
 
 def price_words(offer: Offer, most: MicroUSDC | None = None) -> str:
-    """An offer's price in words: exact, metered with its rates and units, free or unknown.
+    """An offer's price in words: exact, its most, metered with its rates and units, free or unknown.
 
     Args:
         most: the most that a call can come to, micro-USDC, said of a price that is not exact; None where the bound is
@@ -40,9 +40,20 @@ def price_words(offer: Offer, most: MicroUSDC | None = None) -> str:
         return f"Price unknown{f' ({reason})' if reason else ''}{bound}"
     if price.kind.exact:
         return f"Costs {format_usdc(price.amount)} USDC per call" if price.amount else "Free"
+    if price.bounded:
+        return f"Costs up to {format_usdc(price.amount)} USDC per call"
     # The Hub asks for a budget of that much; what is used may come to less.
     base = f"listed at {format_usdc(price.amount)}"
     return f"Metered: {metering(price)}; {base}{bound or ' USDC per call'}"
+
+
+def price_kind(price: Price) -> str:
+    """What is known of a price, in one word: ``exact``, ``most``, ``metered`` or ``unknown``."""
+    if price.amount is None:
+        return "unknown"
+    if price.kind.exact:
+        return "exact"
+    return "most" if price.bounded else "metered"
 
 
 def metering(price: Price) -> str:

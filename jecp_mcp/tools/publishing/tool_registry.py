@@ -32,6 +32,7 @@ from jecp_mcp.tools.publishing.descriptions import describe
 from jecp_mcp.tools.publishing.host_profiles import name_lengths
 from jecp_mcp.tools.publishing.naming import Collision, Names, notations, split_version
 from jecp_mcp.tools.publishing.obstacles import Obstacles
+from jecp_mcp.tools.publishing.pricing import price_kind
 from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
 from jecp_mcp.tools.types import ToolCard
 
@@ -298,11 +299,7 @@ def _meta(action: Offer) -> dict[str, Any]:
         "jecp/action": clean(action.key, TITLE_LENGTH * 4, one_line=True),
         "jecp/provider": provider_of(action),
         "jecp/price_usdc": None if action.price.amount is None else format_usdc(action.price.amount),
-        "jecp/price_kind": "exact"
-        if action.price.kind.exact
-        else "metered"
-        if action.price.amount is not None
-        else "unknown",
+        "jecp/price_kind": price_kind(action.price),
         "jecp/trust_tier": clean(action.tier, TITLE_LENGTH, one_line=True),
     }
     if action.version is not None:

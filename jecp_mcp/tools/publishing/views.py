@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.publishing.host_profiles import PROFILES, Dialect, Profile
+from jecp_mcp.tools.publishing.output_schemas import purchase_output
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.schemas.dialects import Beyond, odd_key, plain
 from jecp_mcp.tools.schemas.gemini import for_gemini
@@ -49,6 +50,7 @@ class Views:
         self._listing = commands.line("catalog")
         self._views: dict[str, tuple[Sequence[ToolCard], int, View]] = {}
         self._known: dict[str, _Known] = {}
+        self._outputs: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
 
     def of(self, profile: Profile, *, own: int = 0) -> View:
         """What hosts of a profile are shown.
@@ -66,6 +68,8 @@ class Views:
 
     def own(self, profile: Profile, cards: tuple[ToolCard, ...]) -> tuple[ToolCard, ...]:
         """The bridge's own tools as hosts of a profile take them: none is missing for any host."""
+        if not profile.outputs:
+            cards = tuple(replace(card, output_schema=None) for card in cards)
         if profile.dialect is not Dialect.GEMINI:
             return cards
         schemas = [_Known(card.input_schema).gemini for card in cards]
@@ -98,8 +102,9 @@ class Views:
             name = self._registry.name_within(card.name, length)
             if name != card.name:
                 renamed[card.name] = name
-            same = name == card.name and schema is card.input_schema
-            shown.append(card if same else replace(card, name=name, input_schema=schema))
+            output = self._output_schema(card) if profile.outputs else None
+            same = name == card.name and schema is card.input_schema and output is None
+            shown.append(card if same else replace(card, name=name, input_schema=schema, output_schema=output))
         # The operator's word that each action is a tool stands, whatever a host then makes of so many.
         if profile.most_tools is not None and self._settings.mode != "direct":
             room = max(profile.most_tools - own, 0)
@@ -108,6 +113,19 @@ class Views:
                 call_only[usual.get(card.name, card.name)] = f"this host takes {profile.most_tools} tools at most"
             del shown[room:]
         return View(tuple(sorted(shown, key=lambda card: card.name)), call_only, renamed)
+
+    def _output_schema(self, card: ToolCard) -> Mapping[str, Any] | None:
+        """What a card's tool gives back, made anew where the provider says something else of it."""
+        found = self._registry.resolve(card.name)
+        if found is None:
+            return None
+        said = found.action.output_schema
+        known = self._outputs.get(card.name)
+        if known is None or known[0] != said:
+            if len(self._outputs) > 2 * len(self._registry.cards):
+                self._outputs.clear()
+            known = self._outputs[card.name] = (said, purchase_output(found.action))
+        return known[1]
 
     def _schema(self, profile: Profile, card: ToolCard) -> Mapping[str, Any] | Beyond:
         """A card's schema as hosts of a profile take it, or why they do not."""

@@ -90,6 +90,11 @@ def artifact_of(output: Any) -> Artifact | None:
     return None
 
 
+def may_hold_file(field: str) -> bool:
+    """Whether `artifact_of` may find a binary part under this name."""
+    return field == "artifact" or _bare(field) in _FIELDS
+
+
 def _wrapped(artifact: Mapping[str, Any]) -> Artifact | None:
     said, note, size, data = (artifact.get(key) for key in ("content_type", "note", "size_bytes", "data_base64"))
     if not isinstance(said, str) and not isinstance(data, str):

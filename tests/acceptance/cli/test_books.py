@@ -184,6 +184,17 @@ def test_an_export_is_whole_exact_private_and_no_formula(state: Path, tmp_path: 
 
 
 @pytest.mark.usefixtures("state")
+def test_an_export_overwrites_nothing_unasked(here: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "calls.csv"
+    path.write_text("mine")
+    refused = here("ledger", "--export", str(path))
+    assert (refused.returncode, path.read_text()) == (1, "mine")
+    assert f"{path} is there already and is not overwritten; name another file, or add --force" in refused.stderr
+    assert here("ledger", "--export", str(path), "--force").returncode == 0
+    assert len(list(csv.DictReader(io.StringIO(path.read_text())))) == 4
+
+
+@pytest.mark.usefixtures("state")
 def test_tasks_do_not_mix(here: Callable[..., Any]) -> None:
     for wrong in (
         ["--verify", "--prune"],
@@ -255,7 +266,7 @@ def test_a_backup_taken_while_hosts_spend_is_whole_and_can_be_spent_on(state: Pa
 
     unforced = run(state, "ledger", "--restore", str(copy))
     assert unforced.returncode == 1
-    assert "knows 1 calls" in unforced.stderr
+    assert "knows 1 call " in unforced.stderr
     assert used(state) == before
     forced = run(state, "ledger", "--restore", str(copy), "--force", "--json")
     assert forced.returncode == 0, forced.stderr

@@ -217,3 +217,16 @@ def test_that_a_result_has_no_file_is_said(tmp_path: Path, hub: SandboxHub) -> N
         assert done.returncode == 0
         assert f"nothing was saved to {path}: the result has no file" in done.stderr.decode()
     assert not path.exists()
+
+
+@pytest.mark.slow
+def test_a_call_is_bought_for_no_more_than_it_is_given_and_as_the_copy_it_is_labelled(
+    tmp_path: Path, hub: SandboxHub
+) -> None:
+    before = paid(hub)
+    refused = call(hub, tmp_path, "--max-usdc", "0.000001")
+    assert (refused.returncode, b"PRICE_ABOVE_MAXIMUM" in refused.stderr) == (1, True)
+    assert paid(hub) == before
+    told = [json.loads(call(hub, tmp_path, "--json", "--label", "two", "--max-usdc", "0.01").stdout) for _ in range(2)]
+    assert [one["billing"]["copy"] for one in told] == [1, 2]
+    assert paid(hub) == before + 2

@@ -77,6 +77,7 @@ def _sold() -> dict[str, dict[str, Any]]:
     made["json/schema:tool-2020-12"]["input_schema"] = _DIALECT
     made["slow:compute"]["input_schema"] = _SLOW
     made["test/tool:with-progress"] = action("with-progress", input_schema=_NOTHING, streaming=True)
+    made["test/tool:with-logging"] = action("with-logging", input_schema=_NOTHING, streaming=True)
     made["test/error:handling"] = action("handling", input_schema=_NOTHING)
     made["failing:job"] = action("job", input_schema=_NOTHING)
     message = {"type": "object", "properties": {"message": {"type": "string"}}}
@@ -131,7 +132,8 @@ class Shop(HostileHub):
 
 
 async def _stream(done: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-    events = [("progress", {"progress": part, "total": 100}) for part in (0, 50, 100)]
+    steps = ("started", "halfway", "completed")
+    events = [("progress", {"progress": at * 50, "total": 100, "step": step}) for at, step in enumerate(steps)]
     said = [("open", {"id": done["id"]}), *events, ("completed", done)]
     lines = "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in said)
     writer.write(http("200 OK", lines.encode(), "Content-Type: text/event-stream"))

@@ -26,6 +26,7 @@ EXPECTED = tomllib.loads((Path(__file__).parent / "expected.toml").read_text())
 
 PUBLISHED = {
     "test_tool_with_progress": "test_tool_with-progress",
+    "test_tool_with_logging": "test_tool_with-logging",
     "test_multiple_content_types": "test_multiple_content-types",
     "json_schema_2020_12_tool": "json_schema_tool-2020-12",
     "test_input_required_result_request_state": "test_input_required-result-request-state",

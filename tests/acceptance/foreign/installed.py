@@ -19,6 +19,7 @@ import pytest
 HERE = Path(__file__).parent
 SDK_1 = tuple((HERE / "python_sdk_1.txt").read_text().split())
 SDK_2 = tuple((HERE / "python_sdk_2.txt").read_text().split())
+CREWAI = tuple((HERE / "python_crewai.txt").read_text().split())
 """What each environment holds, to the last version: nothing is resolved anew, and a run is like the one before."""
 NODE = (
     "node@22",
@@ -46,6 +47,8 @@ class ForeignClient:
     script: str
     packages: tuple[str, ...]
     era: str = ""
+    large: bool = False
+    """Whether it takes a gigabyte to install, which only `.ci/full` does."""
 
     def __str__(self) -> str:
         return self.name
@@ -70,6 +73,8 @@ CLIENTS = [
     ForeignClient("llama-index", "llama_index_client.py", SDK_2),
     ForeignClient("langchain", "langchain_client.py", SDK_1),
     ForeignClient("google-adk", "google_adk.py", SDK_1),
+    ForeignClient("crewai", "crewai_native.py", CREWAI, large=True),
+    ForeignClient("crewai-adapter", "crewai_adapter.py", CREWAI, large=True),
 ]
 
 

@@ -5,11 +5,11 @@ import Ajv2020 from "ajv/dist/2020.js";
 
 const [command, ...args] = process.argv.slice(2);
 const client = new Client({ name: "foreign", version: "1" });
-await client.connect(new StdioClientTransport({ command, args, env: process.env, stderr: "ignore" }));
+await client.connect(new StdioClientTransport({ command, args, env: process.env, stderr: "ignore" }), { timeout: 600_000 });
 const tools = [];
 let cursor;
 do {
-  const page = await client.listTools(cursor === undefined ? {} : { cursor });
+  const page = await client.listTools(cursor === undefined ? {} : { cursor }, { timeout: 600_000 });
   tools.push(...page.tools);
   cursor = page.nextCursor;
 } while (cursor !== undefined);

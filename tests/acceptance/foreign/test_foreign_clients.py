@@ -17,6 +17,9 @@ from tests.acceptance.foreign.hub import serving
 from tests.acceptance.foreign.installed import node_folder
 from tests.acceptance.roads import LEGACY, MODERN
 
+PATIENCE = 600
+"""Seconds after which a client or server that says nothing is given up: a bound, not a measure."""
+
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[tuple[str, int]]:
@@ -33,7 +36,7 @@ def server(url: str, folder: Path, profile: str) -> list[str]:
     places = (f"JECP_MCP_CONFIG={config}", f"JECP_MCP_STATE_DIR={folder / 'state'}")
     program = ["env", *places, sys.executable, "-m", "jecp_mcp"]
     # A server does not make a host wait for a slow Hub; one that was there before has the catalog at once.
-    subprocess.run([*program, "catalog", "--json"], capture_output=True, timeout=60, check=True)
+    subprocess.run([*program, "catalog", "--json"], capture_output=True, timeout=PATIENCE, check=True)
     return [*program, "serve"]
 
 
@@ -54,7 +57,7 @@ async def test_the_python_client_takes_the_list(hub: tuple[str, int], tmp_path: 
     url, listed = hub
     program, *arguments = server(url, tmp_path, profile)
     command = StdioServerParameters(command=program, args=arguments)
-    async with Client(command, mode=era, read_timeout_seconds=60) as client:
+    async with Client(command, mode=era, read_timeout_seconds=PATIENCE) as client:
         names: list[str] = []
         cursor = None
         while True:
@@ -76,7 +79,13 @@ def run(node: Path, *command: str) -> Any:
     programs = node / "node_modules" / ".bin"
     env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
     done = subprocess.run(
-        [str(programs / "node"), *command], cwd=node, env=env, capture_output=True, text=True, timeout=120, check=False
+        [str(programs / "node"), *command],
+        cwd=node,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
     return json.loads(done.stdout)
@@ -98,6 +107,11 @@ def test_the_inspector_finds_nothing_amiss(
 ) -> None:
     url, listed = hub
     inspector = "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+    program, *arguments = server(url, tmp_path, profile)
+    # Left to itself it gives a server 15 seconds to start. A connection timeout of 0 is none; a request has one always.
+    patient = {"connectionTimeout": 0, "requestTimeout": PATIENCE * 1_000}
+    config = tmp_path / "inspector.json"
+    config.write_text(json.dumps({"mcpServers": {"ours": {"command": program, "args": arguments, **patient}}}))
     options = ("--method", "tools/list", "--strict", "--protocol-era", era, "--format", "json")
-    found = run(node, inspector, "--cli", *server(url, tmp_path, profile), *options)
+    found = run(node, inspector, "--cli", "--config", str(config), "--server", "ours", *options)
     check([tool["name"] for tool in found["result"]["tools"]], listed)

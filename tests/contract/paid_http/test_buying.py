@@ -36,7 +36,10 @@ async def test_a_request_is_priced_paid_for_and_answered_once(home: House) -> No
 async def test_a_missing_field_is_named_and_revised_before_anything_is_paid(home: House) -> None:
     lacking = await home.prepare("/abstract", json={"sentences": 1})
     assert [(one["code"], one["field"]) for one in lacking["validation_issues"]] == [("missing_required_field", "text")]
-    assert lacking["next_action"]["type"] == "revise_request"
+    for shown in (lacking, looked := await home.result(lacking)):
+        assert shown["next_action"]["type"] == "revise_request"
+        assert shown["validation_issues"] == lacking["validation_issues"]
+    assert (lacking["kind"], looked["state"]) == ("incomplete", "incomplete")
     refused = await home.execute(lacking)
     assert (refused["error"]["code"], refused["charged"]) == ("PREPARED_INCOMPLETE", "no")
     mended = await home.prepare("/abstract", json=TEXT, replaces=lacking["prepared_id"])

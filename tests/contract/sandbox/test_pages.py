@@ -49,7 +49,10 @@ def test_the_front_page_shows_wallet_calls_and_prices(fresh: Buyer) -> None:
     assert "from $" not in for_sale
     names = re.findall(r"<td><code>([^<]*)</code>", for_sale)
     assert len(names) == len(set(names))
-    assert any("@" in name for name in names)
+    # What is called by no version, as on the page, is the current one; an older one is not what a bridge buys.
+    assert "inkwell/thumbnail:make" in names
+    assert not [name for name in names if "@" in name]
+    assert "Replaced by 2.0.0" not in for_sale
 
 
 def test_the_configuration_it_shows_is_for_this_very_hub(tmp_path: Path) -> None:

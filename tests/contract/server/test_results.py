@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.server.elicitation import Askers
 from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.mcp_server import BridgeServer, build_server
-from tests.contract.tools.shop import Shop, charged, opened
+from jecp_mcp.settings import ToolSettings
+from tests.contract.tools.shop import INVOICE, Shop, charged, opened, refusing
 
 pytestmark = pytest.mark.anyio
 
@@ -101,3 +103,31 @@ async def test_a_client_of_an_older_protocol_gets_no_block_that_it_does_not_know
         tasks.cancel_scope.cancel()
     kinds = [part["type"] for part in answer.message.result["content"]]
     assert kinds == (["text", "resource_link"] if links else ["text"])
+
+
+@pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
+async def test_a_program_that_checks_results_loses_none(tmp_path: Path, era: str) -> None:
+    """The SDK's client raises instead of giving a result that does not meet what its tool said it would give back."""
+    said = {"type": "object", "properties": {"words": {"type": "integer"}}, "required": ["words"]}
+    outputs: dict[int, Any] = {1: {"words": 2}, 2: {"words": "two"}, 3: ["odd"], 4: {"words": 4, "long": "a" * 40_000}}
+    outputs[5] = {"png": base64.b64encode(FILES["png"]).decode()}
+
+    def script(request: StoredRequest, _replay: bool) -> Outcome:
+        given = int(request.call_id.removeprefix("call_"))
+        return charged(request, outputs[given]) if given in outputs else refusing("PROVIDER_ERROR")
+
+    open_profile = ToolSettings(host_profile="open")
+    async with opened(tmp_path, script, goods=[replace(INVOICE, output_schema=said)], tools=open_profile) as shop:
+        server = build_server(shop.dispatcher, ListChangedNotifier(), Askers(patience=10), tools=open_profile)
+        async with Client(server, mode=era) as client:
+            schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
+            assert (schemas[TOOL] or {})["properties"]["output"]["anyOf"] == [said, {}]
+            got = [await client.call_tool(TOOL, {"n": given}) for given in (*outputs, 6)]
+            got.append(await client.call_tool("jecp_status", {"call_id": "call_0002"}))
+            got.append(await client.call_tool("jecp_search", {}))
+        # Such a client loses an image beside structured content, and would lose a purchase without.
+        blind = Implementation(name="codex-mcp-client", version="1")
+        async with Client(server, mode=era, client_info=blind) as client:
+            assert {tool.output_schema for tool in (await client.list_tools()).tools} == {None}
+    assert [result.is_error for result in got] == [*[False] * 5, True, False, False]
+    assert schemas["jecp_search"] is not None

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
+
+from jecp_mcp import jsontext
 from jecp_mcp.calls.pipeline import Calls
+from jecp_mcp.calls.ports import Caller
 from jecp_mcp.catalog.contents import Catalog, CatalogDiff
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.sources import AllOffers, Outage
@@ -27,15 +33,20 @@ from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest
 from jecp_mcp.settings import ArtifactSettings, MandateSettings, ToolSettings
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.dispatch import ToolDispatcher
+from jecp_mcp.tools.own.definitions import OWN
 from jecp_mcp.tools.own.handlers import ToolDeps
 from jecp_mcp.tools.own.registration import RegisteredAccount
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.publishing.obstacles import Obstacles
+from jecp_mcp.tools.publishing.output_schemas import PURCHASE
+from jecp_mcp.tools.publishing.result_profiles import result_profile
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
+from jecp_mcp.tools.types import ToolResult
+from jecp_mcp.wire.jecp.account import TopupSession
 from tests.rails import PlainRail, alone
 
 HUB = "https://jecp.dev"
@@ -109,11 +120,11 @@ class Account:
         self.registered = True
         return RegisteredAccount(f"jdb_ag_{name or 'agent'}0123456789abcdef", 100, "the platform's keyring")
 
-    async def topup(self, amount_usd: int) -> str:
+    async def topup(self, amount_usd: int) -> TopupSession:
         if self.fault is not None:
             raise self.fault
         self.topups.append(amount_usd)
-        return self.checkout
+        return TopupSession(self.checkout)
 
 
 Script = Callable[[StoredRequest, bool], Outcome]
@@ -193,6 +204,31 @@ class Source:
         """Nobody keeps it fresh."""
 
 
+@cache
+def _validator(schema: str) -> Any:
+    return jsonschema_rs.validator_for(schema)
+
+
+def check_output(schema: Mapping[str, Any], result: ToolResult, client: str = "") -> None:
+    """See that a client which knows a tool's output schema keeps the result."""
+    if result.structured is None:
+        # It is shown no such schema.
+        assert result_profile(client).drops_blocks
+    else:
+        _validator(json.dumps(schema)).validate(json.loads(jsontext.dumps(result.structured)))
+
+
+class CheckedDispatcher(ToolDispatcher):
+    """The dispatcher, each of whose results meets what its tool says that it gives back."""
+
+    async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
+        result = await super().call(name, arguments, caller)
+        schema = PURCHASE if name not in OWN else OWN[name].output_schema
+        if schema is not None:
+            check_output(schema, result, caller.client)
+        return result
+
+
 @dataclass
 class Shop:
     dispatcher: ToolDispatcher
@@ -256,7 +292,7 @@ async def opened(
     )
     try:
         async with calls.open():
-            dispatcher = ToolDispatcher(deps, ArgumentChecks())
+            dispatcher = CheckedDispatcher(deps, ArgumentChecks())
             shop = Shop(dispatcher, rail, account, clock, registry, calls, store, source, published, ledger)
             yield shop
     finally:

@@ -86,6 +86,10 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
         described = told(await shop.dispatcher.call("jecp_describe", {"tool": "text_model_complete"}, ME))
         prepared = told(await shop.dispatcher.call("jecp_prepare", buying, ME))
         bought = await shop.dispatcher.call("jecp_call", {**buying, "label": "2"}, ME)
+        further = [
+            await shop.dispatcher.call("jecp_call", {**buying, **label}, ME) for label in ({}, {}, {"label": "3"})
+        ]
+        other = await shop.dispatcher.call("jecp_call", {**buying, "arguments": {"n": 2}}, ME)
     rate = "0.000001 USDC per input token"
     assert all(rate in shown["price"] for shown in (row, described, prepared))
     assert "at most 0.25 USDC" in row["price"]
@@ -94,6 +98,9 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
     assert f"Paid 0.02 USDC to text (metered, {rate}; up to 0.03 USDC was held)" in receipt(bought)
     assert "copy 1 of the same call" in receipt(bought)
     assert (bought.structured or {})["receipt"]["copy"] == 1
+    assert [(one.structured or {})["receipt"]["copy"] for one in further] == [2, 3, 4]
+    assert "copy 3 of the same call" in receipt(further[1])
+    assert "copy" not in (other.structured or {})["receipt"]
 
 
 @MODES

@@ -36,15 +36,20 @@ from jecp_mcp.mandate.records import NotGood
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails import door
+from jecp_mcp.rails.ajp import outcome as hiring
+from jecp_mcp.rails.ajp.declarations import distrusted
 from jecp_mcp.rails.base import StoredRequest, account_changed
 from jecp_mcp.rails.jecp import rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
 from jecp_mcp.rails.x402 import outcome as x402
 from jecp_mcp.rails.x402 import refusals as merchants
 from jecp_mcp.rails.x402.selection import Rejected
+from jecp_mcp.settings.ajp import AgentSettings
 from jecp_mcp.tools.error_results import error_object
 from jecp_mcp.tools.own import paid_http
 from jecp_mcp.tools.types import Text
+from jecp_mcp.wire.ajp.report import JobRefusal, JobReport, JobStatus
+from jecp_mcp.wire.ajp.signatures import Coverage
 from jecp_mcp.wire.x402.settlement import Settlement
 from tests.unit.calls.test_refusals import row
 from tests.unit.tools_results.scene import ACTION, context, refused
@@ -53,6 +58,8 @@ from .error_codes import every_code
 from .shop import ACTIONS, INVOICE, SUMMARY, Account, Script, Shop, catalog, charged, good, lost, opened
 
 PAID = x402.Paid(MicroUSDC(10_000), 10_000, "0x" + "a1" * 20, frozenset({"eip155:8453"}), first=True)
+AGENT = AgentSettings(name="words", id="provenance:domain:agent.example")
+HELD = MicroUSDC(50_000)
 FILE = Path(__file__).with_name("own_refusals.json")
 TOOL, VIDEO, ODD = "docs_invoice_render", "media_video_render", "data_odd_count"
 GIVEN = {"n": 1}
@@ -341,6 +348,16 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     ),
     "a payment that was taken and brought nothing": (x402.conclude(x402.OnChain(True), PAID).refusal, Charge.YES),
     "a payment that was never taken": (x402.conclude(x402.OnChain(False), PAID).refusal, Charge.NO),
+    "nothing to sign an offer with": (hiring.no_key("there is no key to sign offers with"), Charge.NO),
+    "an agent that cannot be reached": (hiring.never_sent("connection refused", None).refusal, Charge.NO),
+    "an agent whose key is another": (distrusted(AGENT, "its key is abc, and the setting fingerprint names another"), Charge.NO),
+    "an agent that takes no job": (hiring.refused(403, JobRefusal("not today", "NO_PUBLIC_KEY"), None).refusal, Charge.NO),
+    "an agent that takes no signature over the whole offer": (hiring.refused(401, JobRefusal(), None).refusal, Charge.NO),
+    "an agent that is busy": (hiring.refused(429, JobRefusal("full"), 30).refusal, Charge.NO),
+    "a job that was not done": (hiring.failed(JobReport("job_00000001", JobStatus.FAILED, None, message="no")).refusal, Charge.NO),
+    "a job whose offer was lost": (hiring.in_doubt("no answer came (reset)", HELD).refusal, Charge.UNKNOWN),
+    "a result by another key": (hiring.unproven(Coverage.WRONG, another=False, hold=HELD).refusal, Charge.UNKNOWN),
+    "a result signed as before 0.3": (hiring.unproven(Coverage.LEGACY, another=False, hold=HELD).refusal, Charge.UNKNOWN),
     "a prepared request that lacks a field": (
         paid_http._incomplete([{"location": "body", "field": "text", "code": "missing_required_field"}]), Charge.NO,
     ),

@@ -16,7 +16,7 @@ import pytest
 from jecp_mcp.clock import SystemClock, UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerUnavailable
-from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.opening import open_for_reading, open_ledger
 from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.mandate.repair import diagnose
 from jecp_mcp.mandate.repair.backup import back_up, restore
@@ -26,6 +26,7 @@ from jecp_mcp.mandate.repair.salvage import salvage
 from jecp_mcp.mandate.sqlite import file_users
 from jecp_mcp.mandate.sqlite.session_locks import SessionLocks
 from jecp_mcp.money import MicroUSDC
+from jecp_mcp.settings import LedgerSettings
 from tests.unit.mandate.reservations import meter, reservation
 
 CLOCK = SystemClock()
@@ -375,8 +376,16 @@ def test_what_was_charged_beyond_its_hold_is_found_in_a_file_that_nobody_has_ope
         await opened.conclude_now(Conclusion("second", Verdict.CHARGED, MicroUSDC(5_001)))
         await opened.close()
 
+    async def look() -> list[tuple[str, int, int]]:
+        found = open_for_reading(LedgerSettings(), ledger)
+        try:
+            return [(row.call_id, row.charged, row.held) for row in await found.excessive()]
+        finally:
+            await found.close()
+
     anyio.run(charge)
-    assert [(row.call_id, row.charged, row.held) for row in diagnose.excessive_in(ledger)] == [("second", 5_001, 5_000)]
+    assert anyio.run(look) == [("second", 5_001, 5_000)]
+    assert file_users.sessions_of(ledger) == file_users.Sessions((), ())
 
 
 def test_amounts_that_somebody_changed_are_named_and_cannot_be_mended(ledger: Path) -> None:

@@ -239,7 +239,7 @@ async def test_of_two_calls_that_cannot_both_be_one_is_made_anew_or_told_as_lost
             "UPDATE call SET call_id = 'buy_10' WHERE call_id = 'buy_6';"
         )
     done = salvaged(path)
-    assert any("1 calls (buy_4)" in words for words in done if "made anew" in words)
+    assert any("1 call (buy_4)" in words for words in done if "made anew" in words)
     assert any("of the calls number 11 nothing is left" in words for words in done)
     assert await counted(path) == SPENT
 

@@ -19,13 +19,14 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.rails.base import OpenCall
+from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.opening import KNOWN
 from jecp_mcp.rails.x402.payload import Payload, Terms
 from jecp_mcp.rails.x402.rail import Pays, X402Rail
-from jecp_mcp.rails.x402.recipients import Recipients
 from jecp_mcp.rails.x402.request import read_request
 from jecp_mcp.settings import PaidHttpSettings
+from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.wire.x402.challenge import Challenge, PaymentOption, read_challenge
 from jecp_mcp.wire.x402.payment import read_payment
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
@@ -101,7 +102,7 @@ class Market:
             {"merchants": ["https://api.example.com"], "networks": ["eip155:8453"]}
         )
         gate: Any = self.gate
-        pays = Pays(Signer(b"\x07" * 32), KNOWN, ChainReader(gate, {}, 12), Recipients(folder, self.clock))
+        pays = Pays(Signer(b"\x07" * 32), KNOWN, ChainReader(gate, {}, 12), PayeePins(folder, PAID_HTTP, self.clock))
         self.rail = X402Rail(gate, settings, pays, self.clock)
         self.ends: Counter[str] = Counter()
 

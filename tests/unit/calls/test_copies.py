@@ -74,7 +74,7 @@ async def test_a_lowered_most_needs_no_approval_that_the_whole_would_need(tmp_pa
         assert (made.call.hold, made.approval) == (60_000, None)
         _, call = known = await calls.prepared(made.grant.grant_id, LOCAL)
         assert call.as_asked("t") == {"tool": "t", "arguments": {"n": 2}, "max_usdc": "0.06"}
-        assert (await calls.execute(known[0], asking(2), ME)).charge is Charge.YES
+        assert (await calls.execute(known, asking(2), ME)).charge is Charge.YES
     assert [one.hold for one in rail.sent] == [50_000, 60_000]
 
 
@@ -150,7 +150,7 @@ async def test_labels_asked_for_at_once_are_each_bought_and_the_same_label_once(
                     together.start_soon(pay, label)
         numbers = {end.call_id: await ledger.copy_number(str(end.call_id)) for end in ends}
         reader = calls.reader(LOCAL)
-        assert (await reader.with_copy_number(ends[0])).copy == numbers[ends[0].call_id]
+        assert (await reader.with_copy_number(ends[0], labelled=True)).copy == numbers[ends[0].call_id]
         assert await ledger.copy_number("nobody") == 0
     assert all(end.charge is Charge.YES for end in ends)
     assert len(rail.sent) == len(numbers) == 3
@@ -221,8 +221,8 @@ async def test_a_prepared_copy_is_bought_as_that_copy(tmp_path: Path) -> None:
         assert isinstance(made, Preparation)
         known = await calls.prepared(made.grant.grant_id, LOCAL)
         assert isinstance(known, tuple)
-        grant, call = known
-        end = await calls.execute(grant, labelled(call.label, n=1), ME)
+        _, call = known
+        end = await calls.execute(known, labelled(call.label, n=1), ME)
         row = await ledger.row(str(end.call_id))
     assert row is not None
     assert row.fingerprint == fingerprint(identity(LOCAL, ACTION.source, ACTION.key, {"n": 1}), "2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,7 @@ from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.mandate import codes as mandate_codes
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
@@ -88,3 +90,17 @@ async def test_calls_that_come_at_once_share_what_is_left_and_never_pass_the_lim
     assert len(rail.sent) >= 2
     assert all(request.hold >= BASE for request in rail.sent)
     assert all(end.refusal is not None for end in ends)
+
+
+@pytest.mark.parametrize(("most", "limit"), [(MicroUSDC(9_999), "0.25"), (None, "0.009")])
+async def test_a_metered_call_that_may_come_to_less_is_refused_below_its_listed_price_and_told_why(
+    tmp_path: Path, most: MicroUSDC | None, limit: str
+) -> None:
+    async with opened(tmp_path, metered, mandate=MandateSettings(per_call_usdc=limit)) as (calls, rail, _):
+        refusal = (await calls.pay(replace(asking(1), most=most), Caller(LOCAL))).refusal
+        if most is not None:
+            assert (await calls.pay(replace(asking(1), most=BASE), Caller(LOCAL))).refusal != refusal
+            assert [one.hold for one in rail.sent] == [BASE]
+    assert refusal is not None
+    assert refusal.code == (mandate_codes.PER_CALL_LIMIT if most is None else codes.PRICE_ABOVE_MAXIMUM)
+    assert "may come to less" in refusal.message

@@ -54,9 +54,8 @@ async def prepare(calls: Calls, purchase: Purchase) -> Preparation:
 async def execute(calls: Calls, made: Preparation, purchase: Purchase) -> CallEnd:
     found = await calls.prepared(made.grant.grant_id, "local")
     assert not isinstance(found, CallEnd)
-    grant, call = found
-    assert call == made.call
-    return await calls.execute(grant, purchase, Caller(LOCAL))
+    assert found[1] == made.call
+    return await calls.execute(found, purchase, Caller(LOCAL))
 
 
 def code(end: CallEnd) -> str:
@@ -349,7 +348,7 @@ async def test_a_prepared_call_that_was_superseded_just_now_buys_nothing(tmp_pat
     async with opened(tmp_path, always_charged) as (calls, rail, _ledger):
         first = await prepare(calls, buying(x=1))
         await prepare(calls, buying(x=1))
-        end = await calls.execute(first.grant, buying(x=1), Caller(LOCAL))
+        end = await calls.execute((first.grant, first.call), buying(x=1), Caller(LOCAL))
     assert (code(end), rail.sent) == (codes.PREPARED_SUPERSEDED, [])
 
 

@@ -66,6 +66,13 @@ async def test_one_source_is_the_catalog_itself() -> None:
     assert AllOffers([shop]).current is shop.current
 
 
+async def test_what_is_on_offer_is_not_known_while_one_source_was_never_fetched() -> None:
+    never, other = Shop("one", ONE), Shop("other", OTHER)
+    never.current = replace(never.current, fetched_at=None)
+    assert AllOffers([never, other]).current.fetched_at is None
+    assert AllOffers([other, never]).current.fetched_at is None
+
+
 async def test_offers_of_all_are_there_each_with_its_source() -> None:
     offers = AllOffers([Shop("one", ONE), Shop("other", OTHER)])
     assert {offer.key: offer.source for offer in offers.current.actions.values()} == {

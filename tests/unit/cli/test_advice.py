@@ -13,9 +13,10 @@ import pytest
 
 import tests.acceptance.errors.snapshot as every_error
 import tests.contract.tools.test_own_refusals as own_refusals
-from jecp_mcp.cli.advice import _BY_CODE, _BY_TYPE, advice, problems
+from jecp_mcp.cli.advice import _BY_CODE, _BY_TYPE, advice, for_person, problems
 from jecp_mcp.cli.main import COMMANDS, jecp_mcp
 from jecp_mcp.settings.command_lines import CommandLine
+from jecp_mcp.tools.own import browse
 from jecp_mcp.tools.own.definitions import OWN
 from tests.contract.tools.error_codes import every_code
 
@@ -36,6 +37,27 @@ REVIEWED = dict(reviewed())
 
 def test_no_person_is_told_what_a_model_is_to_do() -> None:
     assert {name: said for name, one in REVIEWED.items() if FOR_MODELS.search(said := advice(one))} == {}
+
+
+def test_messages_and_hints_speak_to_the_person_who_reads_them() -> None:
+    hints = [text for name, text in vars(browse).items() if name.startswith(("_NO", "_ALL")) and isinstance(text, str)]
+    waits = "it has changed. Its operator can look at it and approve it"
+    said = [for_person(text) for text in (*hints, waits, *(str(one["error"]["message"]) for one in REVIEWED.values()))]
+    assert [text for text in said if re.search(r"operator|the user|in the chat", text, re.IGNORECASE)] == []
+    assert "You can look at it and approve it" in said[len(hints)]
+    assert "No close match. Try other words; if those find none either, it is not on sale here." in said
+
+
+def test_what_is_quoted_is_not_put_into_other_words() -> None:
+    for quoted in ("The Hub says: tell the user that the operator's limit is full.", 'It has a field "the user".'):
+        assert for_person(quoted) == quoted
+
+
+def test_a_limit_is_told_with_the_setting_that_has_it_and_where_it_is_changed() -> None:
+    error = {"code": "PER_CALL_LIMIT", "details": {"cap": "limits[docs/*].per_call_usdc"}}
+    told = "raise your setting mandate.limits[docs/*].per_call_usdc: `jecp-mcp config` shows where it is set"
+    assert told in advice({"error": error})
+    assert advice({"error": {"code": "PER_CALL_LIMIT", "details": {"cap": "the protocol's bound on a mandate"}}}) == ""
 
 
 def test_no_model_reads_a_command_that_it_could_run() -> None:

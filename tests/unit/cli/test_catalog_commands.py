@@ -16,7 +16,7 @@ from tests.unit.cli.test_commands import run, state
 
 __all__ = ["run", "state"]
 
-WORDS = "2 actions of the Hub are left out by the operator's setting catalog.namespaces."
+WORDS = "2 actions of the Hub are left out by your setting catalog.namespaces."
 
 
 METERED = {
@@ -74,7 +74,7 @@ def test_every_command_says_what_is_left_out_and_the_doctor_names_the_namespace_
         status, out, err = run(*command, *at)
         assert status == 1
         assert (
-            "ACTION_LEFT_OUT: inkwell/invoice:render exists at the Hub, but is left out here by the operator's setting "
+            "ACTION_LEFT_OUT: inkwell/invoice:render exists at the Hub, but is left out here by your setting "
             "catalog.namespaces. Nothing was charged."
         ) in " ".join((out + err).split()), command
 

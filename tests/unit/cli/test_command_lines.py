@@ -65,6 +65,9 @@ def test_a_folder_that_the_desktop_moved_is_named(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, value)
     if sys.platform == "linux":
         assert CommandLine.of(moved).line("ledger") == f"jecp-mcp ledger --state-dir {tmp_path}/jecp-mcp"
+        # A folder that is named is the sandbox's own, and none is within it.
+        sandbox = CommandLine.of(moved, sandbox=True)
+        assert sandbox.line("ledger") == f"jecp-mcp ledger --sandbox --state-dir {tmp_path}/jecp-mcp/sandbox"
         (tmp_path / "jecp-mcp").mkdir()
         (tmp_path / "jecp-mcp" / "config.toml").touch()
         assert CommandLine.of(moved).line("ledger").endswith(f"--config {tmp_path}/jecp-mcp/config.toml")

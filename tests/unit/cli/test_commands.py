@@ -203,6 +203,7 @@ def test_the_state_folder_is_private(run: Any, state: Path) -> None:
         (("call",), "TOOL"),
         (("call", "docs_invoice_create", "{"), "not JSON"),
         (("call", "docs_invoice_create", "[]"), "JSON object"),
+        (("call", "docs_invoice_create", "{}", "--max-usdc", "much"), "'much' is not an amount in USDC"),
         (("sandbox", "--dialect", "klingon"), "klingon"),
     ],
 )
@@ -506,6 +507,26 @@ def test_a_place_to_write_to_that_cannot_take_it_is_one_line(run: Any, tmp_path:
         assert out == ""
         [line] = err.splitlines()
         assert line.startswith("jecp-mcp: ")
+
+
+def test_a_bare_group_of_commands_shows_its_help_as_it_is_laid_out(run: Any) -> None:
+    status, out, err = run("x402")
+    assert (status, out) == (2, "")
+    assert "\nCommands:\n  key  Make the wallet's key, once, and print its address.\n" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("call", "docs_invoice_create", "--output"), ("files", "3f9a", "--output"), ("ledger", "--export"),
+     ("ledger", "--backup"), ("sandbox", "--data")],
+)  # fmt: skip
+def test_a_slash_at_the_end_means_a_folder_and_is_refused_where_there_is_none(
+    run: Any, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    status, out, err = run(*arguments, f"{tmp_path}/new/")
+    assert (status, out) == (2, "")
+    assert f"there is no folder {tmp_path}/new/; make it, or leave the slash out" in err
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("arguments", [("wallet",), ("files",), ("approve",), ("config",), ("serve",), ("x402", "key")])

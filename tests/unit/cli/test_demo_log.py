@@ -1,5 +1,7 @@
 """The demo's transcript ends at the first claim that does not hold."""
 
+import io
+
 import pytest
 
 from jecp_mcp.cli.demo_log import CheckFailed, DemoLog
@@ -27,3 +29,22 @@ def test_a_stranger_s_text_is_never_markup(capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert "[bold red]paid[/] [link=https://evil.example]here[/link]" in out
     assert "[blink]x" in out
+
+
+def test_in_a_terminal_no_line_is_wider_than_it_and_no_id_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    shown = Terminal()
+    for name, value in {"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdout", shown)
+    log, call = DemoLog(), f"call_{'5' * 32}."
+    log.receipt(f"Paid 0.05 USDC to inkwell (tx {'a' * 36}); balance 19.95 USDC; budget left 1.95 USDC. Call {call}")
+    log.request("inkwell_invoice_render", {"seller": "Fjordline Bookbinding " * 9})
+    log.response("x " * 200)
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line[:6] for line in lines] == ["    ← ", "      ", "      ", "    → ", "    ← "]
+    assert lines[2].endswith(call)

@@ -160,7 +160,7 @@ def test_what_uv_runs_once_is_run_again_with_the_extra(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "prefix", "/home/u/.cache/uv/archive-v0/3tiInBbi6APtFlBm")
     monkeypatch.setattr(sys, "argv", ["/bin/jecp-mcp", "serve", "--sandbox"])
     monkeypatch.setattr("importlib.metadata.distribution", lambda _name: Installed(None))
-    lack(monkeypatch, "docx", "coincurve", "psycopg", "tokenizers")
+    lack(monkeypatch, "docx", "coincurve", "rfc8785", "psycopg", "tokenizers")
     assert SANDBOX.install() == "uvx --from 'jecp-mcp[sandbox]' jecp-mcp serve --sandbox"
     assert CommandLine.of({}).line("ledger") == "uvx jecp-mcp ledger"
     # What it was started with stays.

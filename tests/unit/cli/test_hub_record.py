@@ -62,6 +62,21 @@ def test_the_merchant_beside_it_is_written_down_with_it(record: HubRecord) -> No
     assert record.hub is None
 
 
+def test_the_agents_beside_a_hub_are_told_with_who_hires_them(tmp_path: Path) -> None:
+    record = HubRecord(tmp_path / "sandbox.sqlite")
+    record.create()
+    agent = {"name": "counter", "id": "provenance:domain:127.0.0.1:9/counter"}
+    hirer = {"id": "provenance:domain:127.0.0.1:9/hirer", "private_key": "worthless"}
+    record.write({**READY, "ajp": {"agents": [agent], "hirer": hirer}})
+    found = record.last
+    assert found is not None
+    assert found.agents is not None
+    assert (found.agents.hirer, found.agents.agents) == (hirer["id"], (agent,))
+    assert "worthless" not in repr(found)
+    record.write({**READY, "ajp": {"agents": [agent]}})
+    assert record.last is None
+
+
 def test_nobody_else_can_read_it_and_no_key_is_shown_by_accident(record: HubRecord) -> None:
     record.write(READY)
     with record.claim(), record.use(), record.new_log():

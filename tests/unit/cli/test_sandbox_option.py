@@ -112,7 +112,7 @@ def test_the_doctor_holds_patterns_against_its_catalog(
     found = json.loads(run("doctor", "--sandbox", "--json")[1])["findings"]
     what = [one["what"] for one in found if one["about"] in {"settings", "catalog"}]
     assert any("mandate.deny: nothing/like-it matches none" in one for one in what)
-    assert any("1 actions, as of" in one for one in what)
+    assert any("1 action, as of" in one for one in what)
 
 
 def test_a_hub_that_nobody_uses_stays_for_whoever_may_still_come(record: HubRecord) -> None:

@@ -11,9 +11,12 @@ from pathlib import Path
 import click
 import pytest
 
-from jecp_mcp.cli import main
+from jecp_mcp.cli import ledger_tasks, main
 from jecp_mcp.cli.completion import VARIABLE, complete_tools
 from jecp_mcp.cli.terminal import ProgressLine
+from jecp_mcp.mandate.statement import Line, Statement
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.plurals import are, counted
 
 pytestmark = pytest.mark.anyio
 
@@ -113,3 +116,24 @@ def test_who_types_another_name_is_told_the_one_that_was_meant(typed: str, meant
     assert main.meant_command(typed) == meant
     assert set(main._MEANT.values()) <= set(main.COMMANDS)
     assert not set(main._MEANT) & set(main.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 calls are"), (1, "1 call is"), (2, "2 calls are"), (1000, "1,000 calls are")]
+)
+def test_one_is_not_told_as_several(number: int, said: str) -> None:
+    assert f"{counted(number, 'call')} {are(number)}" == said
+
+
+def test_a_statement_names_the_hub_and_takes_no_room_for_noughts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    made = Statement({"": Line(calls=1, uncharged=1), "inkwell": Line(calls=2, charged=MicroUSDC(16_000))}, Line())
+    rows = [{"provider": name, **ledger_tasks._sums(line)} for name, line in made.lines.items()]
+    ledger_tasks._print_statement("provider", made, rows)
+    assert [line.split() for line in capsys.readouterr().out.splitlines() if "─" not in line][1:] == [
+        ["provider", "calls", "charged", "net", "uncharged"],
+        ["the", "Hub", "itself", "1", "1"],
+        ["inkwell", "2", "0.016", "0.016"],
+    ]

@@ -7,12 +7,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands, writer
-from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.records import (
     Admitted,
@@ -45,6 +47,47 @@ async def test_a_lone_caller_is_served_without_leaving_its_thread(ledger: Sqlite
     with pytest.raises(StopIteration) as done:
         waiting.send(None)
     assert isinstance(done.value.value, Admitted)
+
+
+@pytest.mark.anyio
+async def test_the_statements_of_a_purchase_are_compiled_once(ledger: SqliteLedger) -> None:
+    compiled: list[tuple[int, str | None]] = []
+
+    def compiling(code: int, what: str | None, *_: str | None) -> int:
+        compiled.append((code, what))
+        return apsw.SQLITE_OK
+
+    async def purchase(number: int) -> None:
+        fingerprint, cap = f"f{number}", meter(limit=1_000)
+        promise = Grant(
+            GrantKind.PREPARED,
+            f"g{number}",
+            "local",
+            fingerprint,
+            GrantState.GRANTED,
+            b"",
+            START,
+            UnixMs(START + 60_000),
+        )
+        assert await ledger.identical(fingerprint) is None
+        await ledger.write_grant(promise)
+        assert await ledger.grant(GrantRef(GrantKind.PREPARED, f"g{number}")) is not None
+        await ledger.readings([cap])
+        wanted = reservation(ledger.session, 7, fingerprint=fingerprint, meters=[cap])
+        assert isinstance(await ledger.reserve(wanted), Admitted)
+        ledger.conclude(Conclusion(wanted.call_id, Verdict.CHARGED, MicroUSDC(7), answer=b"{}"))
+        ledger.note_delivery(wanted.call_id)
+        assert (await ledger.readings([cap]))[0].used == 7 * (number + 1)
+
+    await purchase(0)
+    for connection in (ledger._file._connection, ledger._file._reader):
+        assert connection is not None
+        connection.set_authorizer(compiling)
+    await purchase(1)
+    assert compiled, "an authorizer is asked when a statement is compiled"
+    compiled.clear()
+    await purchase(2)
+    assert [found for found in compiled if found[0] != apsw.SQLITE_TRANSACTION] == []
 
 
 @pytest.mark.anyio

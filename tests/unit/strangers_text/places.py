@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -42,6 +43,7 @@ from jecp_mcp.tools.own.refunds import _refund_json
 from jecp_mcp.tools.publishing.cleaning import title_of
 from jecp_mcp.tools.publishing.descriptions import describe
 from jecp_mcp.tools.publishing.links import LinkPolicy
+from jecp_mcp.tools.publishing.output_schemas import purchase_output
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry, _publish
 from jecp_mcp.tools.results import Results
 from jecp_mcp.wire.jecp import ids
@@ -160,7 +162,9 @@ def action_of(text: str) -> Offer:
 def as_a_tool(text: str) -> str:
     made: Any = _publish("docs_pdf_make", action_of(text), None, None, None)
     action = action_of(text)
-    return _json([mcp_json.tool(made.card), describe(action), title_of(action)])
+    said = [action, replace(action, output_schema=action.input_schema)]
+    cards = [replace(made.card, output_schema=purchase_output(one)) for one in said]
+    return _json([*map(mcp_json.tool, cards), describe(action), title_of(action)])
 
 
 def as_a_description(text: str) -> str:

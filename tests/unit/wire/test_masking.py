@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from jecp_mcp.masking import Mask
 from jecp_mcp.wire.jecp import account
 from jecp_mcp.wire.jecp.envelope import parse_answer
 from jecp_mcp.wire.jecp.stream import CallStream, Completed
+from tests.steps import steps
 
 KEYS = st.text("abcdefghijklmnopqrstuvwxyzABCDEF0123456789_-+/=%.", min_size=12, max_size=40)
 SPELLINGS = st.lists(st.sampled_from(["plain", "u", "U", "x", "%", "%25", "nested"]), min_size=40, max_size=40)
@@ -74,6 +76,15 @@ def test_what_is_not_the_key_stays_as_it_is(key: str, text: str) -> None:
 def test_a_key_too_short_to_be_one_masks_nothing() -> None:
     assert Mask("short").value({"short": "\\u0073hort"}) == {"short": "\\u0073hort"}
     assert not Mask("short").concerns("short")
+
+
+def test_the_spellings_of_a_payment_are_compiled_only_where_it_begins() -> None:
+    """One is masked in one answer, which may well hold a percent sign or a backslash."""
+    text = r"100% of C:\new, https://merchant.example/a%20b"
+    assert steps(lambda: Mask(f"eyJ4{secrets.token_hex(600)}").text(text)) < 100
+    assert steps(lambda: Mask(secrets.token_hex(65)).text(text)) < 20_000
+    secret = f"eyJ4{secrets.token_hex(65)}"
+    assert Mask(secret).text(rf"{text} %65yJ4{secret[4:]}") == f"{text} {'*' * len(secret)}"
 
 
 def test_no_repr_shows_the_key() -> None:

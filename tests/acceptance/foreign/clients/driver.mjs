@@ -28,6 +28,7 @@ async function serve(client, beforeOptions) {
       } while (cursor !== undefined);
       return names;
     },
+    typed: async () => (await client.listTools()).tools.filter((tool) => tool.outputSchema !== undefined).map((tool) => tool.name),
     call: async ({ name, arguments: given }) => {
       let steps = 0;
       const options = { timeout: 60_000, onprogress: () => (steps += 1) };

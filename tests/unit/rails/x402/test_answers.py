@@ -5,6 +5,7 @@ import pytest
 from jecp_mcp.http import HttpAnswer
 from jecp_mcp.masking import Mask
 from jecp_mcp.rails.x402.answers import output_of, words_of
+from jecp_mcp.rails.x402.refusals import refused
 
 SECRET = "c2lnbmF0dXJlLXRoYXQtcGF5cw=="
 
@@ -60,3 +61,26 @@ def test_the_words_of_an_error_are_its_beginning() -> None:
     assert words_of(heard(b"x" * 5_000, "text/plain")) == "x" * 600
     assert words_of(heard(b"\x89PNG", "image/png")) == ""
     assert words_of(heard(b"", "text/plain")) == ""
+
+
+@pytest.mark.parametrize(
+    ("allow", "named"),
+    [
+        ("GET, HEAD", ["GET", "HEAD"]),
+        ("POST", ["POST"]),
+        ("", None),
+        ("pay me now; ,", None),
+        ("A" * 90_000, ["A" * 20]),
+    ],
+)
+def test_a_method_that_is_not_allowed_is_answered_with_those_that_are(allow: str, named: list[str] | None) -> None:
+    refusal = refused(HttpAnswer(405, {"allow": allow, "retry-after": "120"}, b""))
+    assert refusal is not None
+    assert refusal.details["retry_after"] == "120"
+    if named is None:
+        assert "allowed_methods" not in refusal.details
+        assert "status 405. No payment" in refusal.message
+    else:
+        assert refusal.details["allowed_methods"][: len(named)] == named
+        assert f"it takes {' and '.join(named)}" in refusal.message
+        assert len(refusal.message) < 400

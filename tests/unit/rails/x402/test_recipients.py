@@ -7,15 +7,16 @@ import pytest
 from jecp_mcp.catalog.pinfile import PinFile, check
 from jecp_mcp.catalog.pins import FILE
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.rails.x402.recipients import Recipients
+from jecp_mcp.rails.payee_pins import PayeePins
+from jecp_mcp.settings.merchants import PAID_HTTP
 
 pytestmark = pytest.mark.anyio
 
 SHOP, ONE, TWO = "https://api.example.com", "0x" + "a1" * 20, "0x" + "b2" * 20
 
 
-def recipients(state: Path) -> Recipients:
-    return Recipients(state, SystemClock())
+def recipients(state: Path) -> PayeePins:
+    return PayeePins(state, PAID_HTTP, SystemClock())
 
 
 async def test_who_was_paid_first_is_known_to_every_process_and_another_waits_for_a_person(tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+"""Who sent an offer: proven by the key that their declaration publishes, or by the secret that people share."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import Final, Protocol
+
+from jecp_mcp.ajp_server.refusals import Refused
+from jecp_mcp.ajp_server.work import StandingUnknown, Trust
+from jecp_mcp.clock import Clock
+from jecp_mcp.errors import WireError
+from jecp_mcp.http import ExchangeFailed
+from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.jsontext import JSONObject
+from jecp_mcp.settings.merchants import read_place
+from jecp_mcp.wire.ajp import declaration as declarations
+from jecp_mcp.wire.ajp.declaration import Declaration
+from jecp_mcp.wire.ajp.offer import JobOffer, SenderType
+from jecp_mcp.wire.ajp.report import LEGACY_SIGNATURE
+from jecp_mcp.wire.ajp.signatures import Coverage, SharedSecret, Verifier, coverage
+
+_FETCH_SECONDS: Final = 8.0
+_AT_ONCE: Final = 8
+"""How many declarations are fetched at the same time: who is asked for more is asked to come again."""
+_KEPT_SECONDS: Final = 300.0
+_MOST_KEPT: Final = 256
+_AGAIN_SECONDS: Final = 5
+
+_log = logging.getLogger(__name__)
+
+
+class Pins(Protocol):
+    """Remembers the first key of a sender."""
+
+    def pin(self, sender: str, fingerprint: str) -> str:
+        """The fingerprint of a sender's first key: this one, where none is kept yet."""
+        ...
+
+
+class Senders:
+    """Proves who sent an offer, and says whether they are trusted."""
+
+    def __init__(
+        self, trust: Trust, secret: SharedSecret | None, pins: Pins, gate: HttpGate, clock: Clock, *, loopback: bool
+    ) -> None:
+        """Ask about senders.
+
+        Args:
+            trust: who is trusted.
+            secret: what people sign with.
+            pins: what was seen of them before.
+            gate: through which their declarations are fetched.
+            clock: says how old a declaration is.
+            loopback: whether all of them are on this machine, as in the sandbox.
+        """
+        self._trust, self._pins, self._gate, self._clock, self._loopback = trust, pins, gate, clock, loopback
+        self._secret = secret
+        self._kept: OrderedDict[tuple[str, str], tuple[float, Declaration]] = OrderedDict()
+        self._fetching = 0
+
+    async def check(self, offer: JobOffer, body: JSONObject) -> None:
+        """See that an offer is signed by who it says, and that they are trusted.
+
+        Raises:
+            Refused: it is not, or they are not.
+        """
+        sender = offer.sender
+        if sender.type is SenderType.HUMAN:
+            if self._secret is None:
+                raise Refused(403, "this agent takes no jobs that are signed with a shared secret", code="NO_SECRET")
+            _require_whole(body, self._secret)
+            return
+        assert sender.provenance_id is not None, "the schema asks an agent for its id"
+        found = await self._declaration(sender.provenance_id, sender.declaration_url)
+        _require_whole(body, found.key)
+        self._require_declared(found)
+        await self._require_standing(found.id)
+        # Last, so that a key is remembered only of somebody who may hire.
+        self._require_known_key(found)
+
+    async def _declaration(self, sender: str, said: str | None) -> Declaration:
+        standard = declarations.standard_place(sender, loopback=self._loopback)
+        url = said or (standard.url if standard else None)
+        if url is None:
+            raise Refused(
+                403,
+                "the sender's declaration has no place of its own; say where it is in from.declaration_url",
+                code="NO_DECLARATION_URL",
+            )
+        # Looked at before anything is fetched, so that nobody can have this agent ask an address of their choice.
+        if not declarations.stands_at(sender, url, loopback=self._loopback):
+            raise Refused(
+                403,
+                f"from.declaration_url is not where the declaration of {sender} stands",
+                code="DECLARATION_LOCATION_MISMATCH",
+            )
+        until, kept = self._kept.get((sender, url), (0.0, None))
+        if kept is not None and self._clock.monotonic() < until:
+            return kept
+        found = await self._fetch(sender, url)
+        self._kept[sender, url] = self._clock.monotonic() + _KEPT_SECONDS, found
+        self._kept.move_to_end((sender, url))
+        if len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    async def _fetch(self, sender: str, url: str) -> Declaration:
+        if self._fetching >= _AT_ONCE:
+            raise Refused(429, "too many new senders at once; send the same offer again", retry_after=_AGAIN_SECONDS)
+        self._fetching += 1
+        try:
+            answer = await self._gate.exchange(
+                "GET", read_place(url), timeout=_FETCH_SECONDS, max_bytes=declarations.MAX_BYTES
+            )
+        except ExchangeFailed as exc:
+            raise Refused(
+                403, "the sender's declaration cannot be fetched", code="DECLARATION_UNREACHABLE", reason=exc.reason
+            ) from exc
+        finally:
+            self._fetching -= 1
+        if answer.status != 200:  # noqa: PLR2004  # a redirect is no declaration either
+            raise Refused(
+                403,
+                "the sender's declaration cannot be fetched",
+                code="DECLARATION_UNREACHABLE",
+                reason=f"HTTP {answer.status}",
+            )
+        try:
+            found = declarations.read_declaration(answer.body)
+        except WireError as exc:
+            raise Refused(
+                403, "the sender's declaration is not to be trusted", code="DECLARATION_INVALID", reason=str(exc)
+            ) from exc
+        if found.id != sender:
+            raise Refused(403, f"the declaration there is of another, not of {sender}", code="DECLARATION_ID_MISMATCH")
+        return found
+
+    def _require_known_key(self, found: Declaration) -> None:
+        known = self._trust.known_keys.get(found.id) or self._pins.pin(found.id, found.key.fingerprint)
+        if known != found.key.fingerprint:
+            _log.warning("%s came with another key than before: %s", found.id, found.key.fingerprint)
+            raise Refused(
+                403,
+                f"the key of {found.id} is not the one it had before; this agent's operator must allow the new one",
+                code="KEY_ROTATED",
+            )
+
+    def _require_declared(self, found: Declaration) -> None:
+        wanted = self._trust.require_capabilities | self._trust.require_constraints
+        if wanted and found.covers is not declarations.Coverage.DECLARATION:
+            raise Refused(
+                403,
+                "the signature of the sender's declaration covers its key only; sign all of it (provenance 0.2)",
+                code="REQUIREMENTS_UNCHECKABLE",
+            )
+        lacking = sorted(wanted - {*found.capabilities, *found.constraints})
+        if lacking:
+            reason = f"the sender's declaration lacks {', '.join(lacking)}"
+            raise Refused(403, "the sender is not trusted here", code="REQUIREMENTS_NOT_MET", reason=reason)
+
+    async def _require_standing(self, sender: str) -> None:
+        if self._trust.check_standing is None:
+            return
+        try:
+            bad = await self._trust.check_standing(sender)
+        except StandingUnknown as exc:
+            if self._trust.without_standing:
+                return
+            raise Refused(
+                403, "the sender's standing cannot be told now", code="STANDING_UNAVAILABLE", reason=str(exc)
+            ) from exc
+        if bad is not None:
+            raise Refused(403, "the sender is not trusted here", code="BAD_STANDING", reason=bad)
+
+
+def _require_whole(body: JSONObject, verifier: Verifier) -> None:
+    found = coverage(body, verifier)
+    if found is Coverage.LEGACY:
+        raise Refused(
+            401,
+            "the signature covers the top level only, as before ajp-protocol 0.3; sign the RFC 8785 form of all of it",
+            code=LEGACY_SIGNATURE,
+        )
+    if found is not Coverage.WHOLE:
+        raise Refused(401, "the signature is not of this offer by who it is from")

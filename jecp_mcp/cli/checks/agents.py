@@ -1,0 +1,65 @@
+"""What is wrong with hiring agents here: the key that signs, our own declaration, and each agent's."""
+
+from __future__ import annotations
+
+import os
+
+from jecp_mcp.cli.identity import published
+from jecp_mcp.cli.options import Start
+from jecp_mcp.clock import SystemClock
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import SettingsError
+from jecp_mcp.extras import AJP
+from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.mandate.repair.diagnose import Finding, Level
+from jecp_mcp.rails.ajp.declarations import Declarations
+from jecp_mcp.rails.ajp.opening import PINS
+from jecp_mcp.rails.payee_pins import PayeePins
+from jecp_mcp.settings.agent_key import FILE, KEY_VARIABLE
+
+_ABOUT = "agents"
+_NOT_HIRED = "nobody can be hired; everything else goes on"
+
+
+async def agent_findings(given: Start) -> list[Finding]:
+    """Look at the keys and the declarations; no key and no secret is shown."""
+    settings, clock = given.settings.ajp, SystemClock()
+    absence = AJP.absence()
+    if absence is not None:
+        return [Finding(Level.FAULT, _ABOUT, absence, _NOT_HIRED, AJP.install())]
+    findings: list[Finding] = []
+    if any(agent.secret_env is None for agent in settings.agents):
+        findings.append(await _own(given))
+    async with HttpGate(clock, loopback=settings.loopback) as gate:
+        pins = PayeePins(given.state, PINS, clock)
+        declarations = Declarations(gate, pins, clock, loopback=settings.loopback)
+        for agent in settings.agents:
+            what, money = f"{agent.name} ({agent.id})", "it cannot be hired"
+            if agent.secret_env is not None and not os.environ.get(agent.secret_env):
+                mend = f"set {agent.secret_env} in the environment of the server"
+                findings.append(Finding(Level.FAULT, _ABOUT, f"{what}: its shared secret is not set", money, mend))
+                continue
+            found = await declarations.identify(agent)
+            if isinstance(found, Refusal):
+                findings.append(Finding(Level.FAULT, _ABOUT, f"{what}: {found.message}", money, "ask whoever runs it"))
+            elif found.because is not None:
+                mend = "ask whoever runs it whether they changed it, and approve its next job if so"
+                findings.append(Finding(Level.WARNING, _ABOUT, found.because, "a person must approve its jobs", mend))
+            else:
+                key = found.declaration.key.fingerprint
+                findings.append(
+                    Finding(Level.OK, _ABOUT, f"{what} takes jobs at {found.endpoint.url}, with the key {key}")
+                )
+        pins.close()
+    return findings
+
+
+async def _own(given: Start) -> Finding:
+    try:
+        at = await published(given)
+    except SettingsError as exc:
+        mend = f"see to {KEY_VARIABLE} or {given.state / FILE}, and publish: " + given.commands.line(
+            "identity", "declaration"
+        )
+        return Finding(Level.WARNING, _ABOUT, str(exc), "agents may refuse offers that they cannot prove", mend)
+    return Finding(Level.OK, _ABOUT, f"{given.settings.ajp.identity} is declared at {at}")

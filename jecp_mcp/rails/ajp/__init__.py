@@ -1,0 +1,1 @@
+"""Hiring agents by the Agent Job Protocol."""

@@ -1,0 +1,148 @@
+"""Who an agent is, by its own declaration at the one place where it counts, and whether that is who was hired before.
+
+What was seen first is pinned: the key and the endpoint. Another of either is another payee, of which a person is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from jecp_mcp.clock import Clock
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import WireError
+from jecp_mcp.http import ExchangeFailed
+from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.rails.codes import AGENT_NOT_TRUSTED, AGENT_UNREACHABLE
+from jecp_mcp.rails.payee_pins import PayeePins
+from jecp_mcp.settings.ajp import AgentSettings
+from jecp_mcp.settings.merchants import Place, read_place
+from jecp_mcp.wire.ajp.declaration import MAX_BYTES, Declaration, read_declaration, standard_place
+
+_FRESH_SECONDS: Final = 300.0
+"""How long a declaration is gone by."""
+_SECONDS: Final = 8.0
+_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who an agent is now.
+
+    Attributes:
+        endpoint: where it takes jobs.
+        because: why a person must agree to it as a new payee; None where it is who was hired before, or the first.
+    """
+
+    declaration: Declaration
+    endpoint: Place
+    because: str | None
+
+    @property
+    def payee(self) -> str:
+        """To whom approvals bind: the id with its key and endpoint."""
+        return f"{self.declaration.id}#{self.declaration.key.fingerprint[:16]}@{self.endpoint.url}"
+
+    @property
+    def pin(self) -> str:
+        """What is pinned of it."""
+        return f"{self.declaration.key.fingerprint} {self.endpoint.url}"
+
+
+class Declarations:
+    """Fetches declarations, and goes by each for a while."""
+
+    def __init__(self, gate: HttpGate, pins: PayeePins, clock: Clock, *, loopback: bool) -> None:
+        """Fetch through `gate`.
+
+        Args:
+            loopback: whether agents are on this machine, and nowhere else.
+        """
+        self._gate = gate
+        self._pins = pins
+        self._clock = clock
+        self._loopback = loopback
+        self._known: dict[str, tuple[float, Declaration]] = {}
+
+    async def identify(self, agent: AgentSettings) -> Identity | Refusal:
+        """Who an agent is; or why it is not hired."""
+        try:
+            found = await self._declaration(agent)
+            endpoint = _endpoint(agent, found, loopback=self._loopback)
+        except WireError as exc:
+            return distrusted(agent, str(exc))
+        except ExchangeFailed as exc:
+            return Refusal(
+                AGENT_UNREACHABLE,
+                f"The declaration of the agent {agent.name} could not be fetched: {exc.reason}. No job was offered and "
+                "nothing was charged.",
+                source="bridge",
+            )
+        return Identity(found, endpoint, self._new_payee(agent, found, endpoint))
+
+    async def admit(self, agent: AgentSettings, pin: str, *, agreed: bool) -> bool:
+        """Whether an agent may be hired as it is now; it is pinned then."""
+        return await self._pins.admit(agent.id, pin, agreed=agreed)
+
+    def _new_payee(self, agent: AgentSettings, found: Declaration, endpoint: Place) -> str | None:
+        known = self._pins.of(agent.id)
+        if known is None:
+            return "Who was hired before cannot be read on this machine, so a person must agree to each agent."
+        if not known or f"{found.key.fingerprint} {endpoint.url}" in known:
+            return None
+        changed = "key" if all(not one.startswith(found.key.fingerprint) for one in known) else "endpoint"
+        return (
+            f"The agent {agent.name} has another {changed} than when it was hired before: now the key "
+            f"{found.key.fingerprint[:16]}… at {endpoint.url}. It may be somebody else."
+        )
+
+    async def _declaration(self, agent: AgentSettings) -> Declaration:
+        """Raises `WireError` and `ExchangeFailed`."""
+        until, known = self._known.get(agent.id, (0.0, None))
+        if known is not None and self._clock.monotonic() < until:
+            return known
+        place = standard_place(agent.id, loopback=self._loopback)
+        if place is None:
+            raise WireError("its id does not say where its declaration stands")
+        heard = await self._gate.exchange("GET", place, timeout=_SECONDS, max_bytes=MAX_BYTES)
+        if heard.status != _OK:
+            raise ExchangeFailed(sent=True, phase="answer", reason=f"{place.url} answered with status {heard.status}")
+        try:
+            found = read_declaration(heard.body)
+        except WireError as exc:
+            raise WireError(f"its declaration at {place.url} proves nothing: {exc}") from exc
+        if found.id != agent.id:
+            raise WireError(f"the declaration at {place.url} is of {found.id!a}")
+        self._known[agent.id] = self._clock.monotonic() + _FRESH_SECONDS, found
+        return found
+
+
+def _endpoint(agent: AgentSettings, found: Declaration, *, loopback: bool) -> Place:
+    """Where an agent takes jobs, if its declaration is what the settings ask for.
+
+    Raises:
+        WireError: it is not.
+    """
+    if agent.fingerprint is not None and found.key.fingerprint != agent.fingerprint:
+        raise WireError(f"its key is {found.key.fingerprint}, and the setting fingerprint names another")
+    lacks = [one for one in agent.require_constraints if one not in found.constraints]
+    if lacks:
+        raise WireError(f"it does not declare to keep to {lacks[0]!a}, which the settings require")
+    if found.endpoint is None:
+        raise WireError("its declaration names no ajp.endpoint, so it takes no jobs")
+    try:
+        endpoint = read_place(found.endpoint)
+    except ValueError as exc:
+        raise WireError(f"its ajp.endpoint is no address: {exc}") from exc
+    if endpoint.loopback != loopback or (endpoint.scheme != "https" and not loopback) or "?" in endpoint.url:
+        raise WireError("its ajp.endpoint is not reached by plain https on the public network")
+    return endpoint
+
+
+def distrusted(agent: AgentSettings, reason: str) -> Refusal:
+    """Why an agent is not hired, whatever it costs."""
+    return Refusal(
+        AGENT_NOT_TRUSTED,
+        f"The agent {agent.name} is not hired: {reason}. Nothing was sent and nothing was charged.",
+        source="bridge",
+    )

@@ -1,0 +1,137 @@
+"""What the arguments of a hire may say, and what the ledger keeps of one: the offer's bytes, unsigned. Pure: no I/O.
+
+No signature is kept: it follows from the offer and the key, and the same of both give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self
+
+from jecp_mcp import jsontext
+from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import MoneyError, WireError
+from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.settings.ajp import AgentSettings
+from jecp_mcp.wire.ajp.offer import FORMATS
+from jecp_mcp.wire.ajp.values import MAX_INSTRUCTION
+
+_FORM: Final = 1
+_MOST_BYTES: Final = 4 * 1024 * 1024
+
+SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["instruction"],
+    "properties": {
+        "instruction": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_INSTRUCTION,
+            "description": "What the agent is to do, in words. It sees nothing else of this conversation. No secrets.",
+        },
+        "input": {"type": "object", "description": "What it is to work on. No secrets."},
+        "output_format": {"type": "string", "enum": list(FORMATS), "description": "What its result is to be."},
+        "max_usdc": {
+            "type": "string",
+            "description": 'The most this job may cost, such as "0.05"; it can only lower the agent\'s limit.',
+        },
+        "max_seconds": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "How long the job may take; it can only lower the agent's limit.",
+        },
+        "parent_job_id": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._~-]{7,127}$",
+            "description": "The id of the job that this one is a part of.",
+        },
+    },
+}
+"""The arguments of a hire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most that one job may take: micro-USDC, seconds."""
+
+    usdc: MicroUSDC
+    seconds: int
+
+
+def bounds_of(agent: AgentSettings, arguments: Mapping[str, Any]) -> Bounds:
+    """What the arguments leave of an agent's limits: they can only lower them.
+
+    Raises:
+        WireError: ``max_usdc`` is no amount.
+    """
+    wanted, seconds = arguments.get("max_usdc"), arguments.get("max_seconds")
+    try:
+        most = agent.max_usdc if wanted is None else min(agent.max_usdc, parse_usdc(wanted))
+    except MoneyError as exc:
+        raise WireError(f"max_usdc: {exc}") from exc
+    return Bounds(MicroUSDC(most), agent.max_seconds if seconds is None else min(agent.max_seconds, int(seconds)))
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One hire.
+
+    Attributes:
+        agent: the name in the settings.
+        agent_id: whom the result must name.
+        key: what the result must be signed with, as its declaration had it.
+        endpoint: where the job is offered and asked for.
+        offer: the unsigned offer in its canonical form, as text.
+        pin: the key and endpoint under which the agent is hired.
+        agreed: whether a person agreed to them where others were hired before.
+        expires_at: when the offer can no longer be taken, Unix ms.
+        seconds: how long the job may take.
+    """
+
+    agent: str
+    agent_id: str
+    key: str
+    endpoint: str
+    pin: str
+    agreed: bool
+    offer: str
+    expires_at: UnixMs
+    seconds: int
+
+    @property
+    def message(self) -> Mapping[str, Any]:
+        """The unsigned offer.
+
+        Raises:
+            WireError: it cannot be read.
+        """
+        found = jsontext.loads(self.offer, max_bytes=_MOST_BYTES, max_marks=None)
+        if not isinstance(found, Mapping):
+            raise WireError("the stored offer is no object")
+        return found
+
+    def pack(self) -> bytes:
+        """As the ledger keeps it."""
+        return jsontext.dumps({"v": _FORM, **asdict(self)})
+
+    @classmethod
+    def unpack(cls, stored: bytes) -> Self:
+        """Read what `pack` wrote.
+
+        Raises:
+            WireError: it is something else.
+        """
+        found = jsontext.loads(stored, max_bytes=_MOST_BYTES, max_marks=None)
+        if not isinstance(found, dict) or found.pop("v", None) != _FORM:
+            raise WireError("what is stored of the job has an unknown form; it was not written by this version")
+        try:
+            return cls(**found)
+        except TypeError as exc:
+            raise WireError("what is stored of the job cannot be read; the ledger is not what was written") from exc
+
+
+def job_id_of(call_id: str) -> str:
+    """A job's id: as random as the call's, for whoever knows it may read the result and acknowledge it."""
+    return f"job_{call_id.removeprefix('call_')}"

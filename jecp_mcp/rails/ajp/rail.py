@@ -1,0 +1,389 @@
+"""Hiring an agent: one signed offer, a job that is asked for until it is done, and one acknowledgement.
+
+An offer leaves once, and is never made a second time: an agent that has lost a job may have done it. What came of it is
+asked for. Nothing is acknowledged that was not proven and written down before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+
+import anyio
+
+from jecp_mcp import jsontext
+from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
+from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.errors import WireError
+from jecp_mcp.http import ExchangeFailed, HttpAnswer
+from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.money import MicroUSDC
+from jecp_mcp.rails.ajp import outcome
+from jecp_mcp.rails.ajp.declarations import Declarations, distrusted
+from jecp_mcp.rails.ajp.keyring import Keyring
+from jecp_mcp.rails.ajp.payload import Payload, bounds_of, job_id_of
+from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
+from jecp_mcp.rails.door import Door
+from jecp_mcp.settings.ajp import AjpSettings
+from jecp_mcp.settings.merchants import Place, read_place
+from jecp_mcp.wire.ajp.canonical import canonical
+from jecp_mcp.wire.ajp.offer import Budget, JobOffer, Sender, SenderType, Task, read_offer
+from jecp_mcp.wire.ajp.report import JobReport, JobStatus, is_settled, read_refusal, read_report
+from jecp_mcp.wire.ajp.signatures import PublicKey, coverage, seal
+
+NAME: Final = "ajp"
+MOST_PER_CALL: Final = MicroUSDC(10_000_000_000)
+OFFER_SECONDS: Final = 120
+"""How long an offer can be taken."""
+SAFE_TO_SEND_SECONDS: Final = 10
+"""How long before its end an offer is no longer sent."""
+KEPT_SECONDS: Final = 86_400
+"""How long an agent is asked for a job beyond the time in which it must be done."""
+PATIENCE_SECONDS: Final = 50.0
+"""How long a job is asked for at once before it is left for a while."""
+
+_SECONDS: Final = 20.0
+_FIRST_STEP: Final = 0.25
+_LONGEST_STEP: Final = 5.0
+_LEAST_WAIT_MS: Final = 5_000
+_LONGEST_WAIT_MS: Final = 60_000
+_JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
+_SEPARATE: Final = ("/jobs", "")
+_OK: Final = range(200, 300)
+_UNLISTED: Final = "its agent does not stand in the settings any more"
+_MOST_DIGITS: Final = 9
+_NOT_FOUND: Final = 404
+_NO_SUCH_ROUTE: Final = frozenset({404, 405})
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A report, or why there is none; `known` is False where the agent says that it has no such job."""
+
+    report: JobReport | None
+    reason: str = ""
+    known: bool = True
+
+
+class AjpRail:
+    """The rail named ``ajp``."""
+
+    name = NAME
+    probes = True
+    most_per_call = MOST_PER_CALL
+
+    def __init__(
+        self,
+        gate: HttpGate,
+        settings: AjpSettings,
+        declarations: Declarations,
+        keys: Keyring,
+        clock: Clock,
+        *,
+        sleep: Sleep = anyio.sleep,
+    ) -> None:
+        """Hire through `gate`, as the settings say."""
+        self._gate = gate
+        self._settings = settings
+        self._agents = {agent.name: agent for agent in settings.agents}
+        self._declarations = declarations
+        self._keys = keys
+        self._clock = clock
+        self._sleep = sleep
+
+    def ready(self) -> Refusal | None:
+        """What is missing before anybody can be hired, or None."""
+        return None if self._keys.fault is None else outcome.no_key(self._keys.fault)
+
+    def serves(self, account: str) -> bool:
+        """Whether it can act for an account: a job is asked for and acknowledged by its id, whoever offered it."""
+        return bool(account)
+
+    async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
+        """The most that the job may cost, and who the agent is now by its declaration."""
+        agent = self._agents.get(offer.action)
+        if agent is None:
+            return outcome.unwritable(_UNLISTED)
+        try:
+            self._keys.signer(agent)
+            bounds = bounds_of(agent, arguments)
+        except WireError as exc:
+            return outcome.no_key(str(exc)) if self._keys.lacks(agent) else outcome.unwritable(exc)
+        found = await self._declarations.identify(agent)
+        if isinstance(found, Refusal):
+            return found
+        key = found.declaration.key
+        terms = f"for at most {bounds.seconds} s, at {found.endpoint.url}, by the key {key.fingerprint[:16]}"
+        payload = {
+            "key": key.text,
+            "endpoint": found.endpoint.url,
+            "pin": found.pin,
+            "agreed": found.because is not None,
+        }
+        return Quote(
+            bounds.usdc,
+            QuoteKind.MAX,
+            found.payee,
+            self._keys.account(agent),
+            terms=terms,
+            payload=canonical(payload),
+            because=found.because,
+        )
+
+    def prepare(
+        self, call_id: str, offer: Offer, arguments: Mapping[str, Any], quote: Quote, hold: MicroUSDC, now: UnixMs
+    ) -> StoredRequest:
+        """Write the offer down, to be taken from now on for a while, for exactly what is held.
+
+        Raises:
+            WireError: it cannot be written.
+        """
+        agent = self._agents.get(offer.action)
+        if agent is None:
+            raise WireError(_UNLISTED)
+        found, seconds = _quoted(quote.payload), bounds_of(agent, arguments).seconds
+        sender, settings = SenderType(self._settings.sender_type), self._settings
+        if agent.secret_env is not None:
+            whose = Sender(SenderType.HUMAN, id=settings.identity or "local")
+        else:
+            whose = Sender(sender, settings.identity, declaration_url=settings.declaration_url)
+        expires_at = UnixMs(now + OFFER_SECONDS * 1000)
+        job = JobOffer(
+            job_id=job_id_of(call_id),
+            sender=whose,
+            to=agent.id,
+            task=Task(
+                agent.task_type,
+                str(arguments["instruction"]),
+                arguments.get("input", {}),
+                str(arguments.get("output_format", "any")),
+            ),
+            budget=Budget(hold, Decimal(seconds), Decimal(agent.max_llm_tokens)),
+            issued_at=now,
+            expires_at=expires_at,
+            constraints=agent.require_constraints,
+            parent_job_id=arguments.get("parent_job_id"),
+        )
+        # Whether it could be read, without signing it.
+        message = canonical(job.message())
+        read_offer(canonical({**job.message(), "signature": "sha256:" + "0" * 64}))
+        payload = Payload(
+            agent=agent.name,
+            agent_id=agent.id,
+            key=found["key"],
+            endpoint=found["endpoint"],
+            pin=found["pin"],
+            agreed=found["agreed"],
+            offer=message.decode(),
+            expires_at=expires_at,
+            seconds=seconds,
+        )
+        until = UnixMs(self._due(payload) + KEPT_SECONDS * 1000)
+        return StoredRequest(self.name, quote.account, call_id, hold, payload.pack(), until, sent_first=False)
+
+    def arguments_of(self, payload: bytes) -> Mapping[str, Any] | None:
+        """What the agent was to do."""
+        try:
+            stored = Payload.unpack(payload)
+            task = stored.message["task"]
+            return {"agent": stored.agent, "instruction": task["instruction"], "input": task["input"]}
+        except (WireError, KeyError):
+            return None
+
+    async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+        """Sign the offer, make it once, and ask for the job for as long as somebody may wait."""
+        del progress
+        try:
+            stored = Payload.unpack(call.request.payload)
+            agent = self._agents.get(stored.agent)
+            if agent is None or agent.id != stored.agent_id:
+                return outcome.never_sent("", outcome.unwritable(_UNLISTED))
+            if self._keys.account(agent) != call.request.account:
+                return outcome.never_sent("", account_changed())
+            raw = seal(stored.message, self._keys.signer(agent))
+        except WireError as exc:
+            return outcome.never_sent("", outcome.unwritable(exc))
+        if not await self._declarations.admit(agent, stored.pin, agreed=stored.agreed):
+            return outcome.never_sent("", distrusted(agent, "another key or endpoint of it was hired first"))
+        return await self._offer(call, stored, raw, journal)
+
+    async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
+        """Acknowledge again what was to be acknowledged; else ask for the job, once. Nothing is offered again."""
+        del progress
+        try:
+            stored = Payload.unpack(call.request.payload)
+        except WireError as exc:
+            return self._later(None, outcome.in_doubt(str(exc), call.request.hold))
+        intent = call.last(Mark.INTENT)
+        if call.charged and intent is not None:
+            return Outcome(Verdict.CHARGED, MicroUSDC(int(intent.data.split()[0])), None, None, "acknowledged", 0)
+        if intent is not None and call.answer is not None:
+            return await self._acknowledge(call, stored, call.answer, intent.data)
+        if call.answer is not None:
+            return self._later(stored, outcome.not_acknowledged(call.answer, "the operator rules on its price"))
+        accepted = call.last(Mark.ACCEPTED)
+        return await self._look(call, stored, journal, None if accepted is None else accepted.data)
+
+    async def _offer(self, call: OpenCall, stored: Payload, raw: bytes, journal: Journal) -> Outcome:
+        door = Door(UnixMs(stored.expires_at - SAFE_TO_SEND_SECONDS * 1000), journal, self._clock)
+        mounts = _mounts(stored.endpoint)
+        for number, mount in enumerate(mounts, 1):
+            try:
+                heard = await self._ask("POST", mount, raw, before_sending=door.open)
+            except ExchangeFailed as exc:
+                if not exc.sent and number == 1:
+                    return outcome.never_sent(exc.reason, None if door.closed is None else door.closed.refusal)
+                if not exc.sent:
+                    # Every attempt before was refused.
+                    return outcome.refused(_NOT_FOUND, read_refusal(b""), None)
+                return await self._after_silence(call, stored, journal, f"no answer came ({exc.reason})")
+            if heard.status in _NO_SUCH_ROUTE and number < len(mounts):
+                continue
+            if heard.status in _OK:
+                return await self._follow(call, stored, journal, mount)
+            if heard.status in outcome.REFUSED:
+                said = read_refusal(heard.body)
+                return outcome.refused(heard.status, said, said.retry_after_seconds or _retry_after(heard))
+            break
+        return await self._after_silence(call, stored, journal, f"it answered with status {heard.status}")
+
+    async def _after_silence(self, call: OpenCall, stored: Payload, journal: Journal, reason: str) -> Outcome:
+        """Ask for a job that the agent may have taken."""
+        found = await self._look(call, stored, journal, None)
+        if found.verdict is Verdict.IN_DOUBT and found.answer is None and found.refusal is not None:
+            return replace(found, evidence=f"{reason}; {found.evidence}", attempts=1)
+        return replace(found, attempts=1)
+
+    async def _follow(self, call: OpenCall, stored: Payload, journal: Journal, mount: str) -> Outcome:
+        """Ask for a job that was taken, until it is done or left for a while."""
+        try:
+            await journal.keep(Entry(Mark.ACCEPTED, mount))
+        except NotNow as exc:
+            return self._later(stored, outcome.in_doubt(str(exc), call.request.hold, attempts=1))
+        ends, step = self._clock.monotonic() + PATIENCE_SECONDS, _FIRST_STEP
+        while True:
+            await self._sleep(step)
+            found = await self._look(call, stored, journal, mount)
+            if found.verdict is not Verdict.PENDING or self._clock.monotonic() + step >= ends:
+                return replace(found, attempts=1)
+            step = min(step * 1.5, _LONGEST_STEP)
+
+    async def _look(self, call: OpenCall, stored: Payload, journal: Journal, mount: str | None) -> Outcome:
+        """Ask for the job once, at every mount where it is not known which of them took it."""
+        hold = call.request.hold
+        for place in _mounts(stored.endpoint) if mount is None else (mount,):
+            looked = await self._report(call, place)
+            if looked.report is None:
+                continue
+            try:
+                if mount is None:
+                    await journal.keep(Entry(Mark.ACCEPTED, place))
+                return self._later(stored, await self._judge(call, stored, looked.report, journal, place))
+            except NotNow as exc:
+                return self._later(stored, outcome.in_doubt(str(exc), hold))
+        if mount is not None and looked.known and self._clock.now() < self._due(stored):
+            return self._later(stored, outcome.pending(looked.reason))
+        return self._later(stored, outcome.in_doubt(looked.reason, hold))
+
+    async def _report(self, call: OpenCall, mount: str) -> _Looked:
+        job_id = job_id_of(call.request.call_id)
+        most = self._settings.max_result_bytes
+        try:
+            heard = await self._ask("GET", f"{mount}/{job_id}", None, most=most)
+        except ExchangeFailed as exc:
+            return _Looked(None, f"the agent did not say how it stands ({exc.reason})")
+        if heard.status == _NOT_FOUND:
+            return _Looked(None, "the agent says that it has no such job, which it may have lost", known=False)
+        if heard.status not in _OK:
+            return _Looked(None, f"the agent did not say how it stands, but answered with status {heard.status}")
+        try:
+            report = read_report(heard.body, most)
+        except WireError as exc:
+            return _Looked(None, f"what the agent says of it cannot be read: {exc}")
+        if report.job_id != job_id:
+            return _Looked(None, "the agent speaks of another job")
+        return _Looked(report)
+
+    async def _judge(self, call: OpenCall, stored: Payload, report: JobReport, journal: Journal, mount: str) -> Outcome:
+        """What a report comes to. Raises `NotNow`."""
+        hold = call.request.hold
+        if report.status.open:
+            late = self._clock.now() >= self._due(stored)
+            return (
+                outcome.in_doubt("the agent still works on it, though it is late", hold) if late else outcome.pending()
+            )
+        if report.status is not JobStatus.COMPLETED and report.agent in {None, stored.agent_id}:
+            return outcome.failed(report)
+        covers = coverage(report.body, PublicKey(stored.key), result=True)
+        if not covers.proves_result or report.agent != stored.agent_id:
+            return outcome.unproven(covers, another=report.agent != stored.agent_id, hold=hold)
+        answer, cost = outcome.answer_of(report, covers, hold), outcome.cost_of(report, hold)
+        if isinstance(cost, str):
+            await journal.keep(Entry(Mark.RESULT, cost, answer))
+            return outcome.not_acknowledged(answer, cost)
+        stated = "no cost stated" if report.cost is None else f"cost by {covers.value} signature"
+        intent = f"{cost} {mount} {stated}"
+        await journal.keep(Entry(Mark.RESULT, covers.value, answer), Entry(Mark.INTENT, intent))
+        return await self._acknowledge(call, stored, answer, intent)
+
+    async def _acknowledge(self, call: OpenCall, stored: Payload, answer: Any, intent: str) -> Outcome:
+        amount, mount, stated = intent.split(" ", 2)
+        job_id = job_id_of(call.request.call_id)
+        try:
+            heard = await self._ask("POST", f"{mount}/{job_id}/ack", b"{}")
+        except ExchangeFailed as exc:
+            return self._later(stored, outcome.unheard(answer, exc.reason))
+        if heard.status not in _OK or not is_settled(heard.body, job_id):
+            return self._later(stored, outcome.unheard(answer, f"answered with status {heard.status}"))
+        return outcome.acknowledged(answer, MicroUSDC(int(amount)), stated, stated=not stated.startswith("no "))
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        *,
+        most: int = 65_536,
+        before_sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> HttpAnswer:
+        place: Place = read_place(url)
+        return await self._gate.exchange(
+            method, place, headers=_JSON, body=body, timeout=_SECONDS, max_bytes=most, before_sending=before_sending
+        )
+
+    def _due(self, stored: Payload) -> int:
+        """When the job must be done, Unix ms."""
+        return stored.expires_at + (stored.seconds + self._settings.grace_seconds) * 1000
+
+    def _later(self, stored: Payload | None, found: Outcome) -> Outcome:
+        """The outcome with when to look again, where it is open."""
+        if found.verdict not in {Verdict.PENDING, Verdict.IN_DOUBT}:
+            return found
+        now = self._clock.now()
+        if stored is None:
+            return replace(found, look_again_at=UnixMs(now + _LONGEST_WAIT_MS))
+        age = now - (stored.expires_at - OFFER_SECONDS * 1000)
+        wait = min(max(age // 8, _LEAST_WAIT_MS), _LONGEST_WAIT_MS)
+        return replace(found, look_again_at=UnixMs(now + wait))
+
+
+def _mounts(endpoint: str) -> tuple[str, ...]:
+    """Where jobs are taken, by the protocol's text and as its guide shows it; the same bytes are offered to both."""
+    base = endpoint.rstrip("/")
+    return (base,) if base.endswith("/jobs") else tuple(f"{base}{part}" for part in _SEPARATE)
+
+
+def _quoted(payload: bytes) -> dict[str, Any]:
+    return dict(jsontext.loads(payload, max_bytes=65_536))
+
+
+def _retry_after(heard: HttpAnswer) -> int | None:
+    text = heard.headers.get("retry-after", "")
+    return min(int(text), 86_400) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None

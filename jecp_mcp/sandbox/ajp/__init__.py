@@ -1,0 +1,1 @@
+"""Agents to be hired offline, by the Agent Job Protocol."""

@@ -1,0 +1,112 @@
+"""The settings of hiring: which agents may be hired by AJP, for how much, and who hires."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from jecp_mcp.settings.fields import Amount, Section, Whole, Words
+
+_ID: Final = re.compile(r"provenance:(?:domain|github):[A-Za-z0-9._~:/-]{1,200}", re.ASCII)
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
+_HERE: Final = re.compile(r"provenance:domain:(?:127\.0\.0\.1|localhost)(?::\d+)?(?:/.*)?", re.ASCII)
+
+
+def _id(text: str) -> str:
+    if _ID.fullmatch(text) is None:
+        raise ValueError('an agent is named by its id, such as "provenance:domain:agent.example"')
+    return text
+
+
+def _name(text: str) -> str:
+    if _NAME.fullmatch(text) is None:
+        raise ValueError("a name has up to 32 of a-z, 0-9, _ and -, and begins with a letter")
+    return text
+
+
+def _fingerprint(text: str) -> str:
+    if _FINGERPRINT.fullmatch(text) is None:
+        raise ValueError("a fingerprint is the SHA-256 of the key, 64 hexadecimal digits in lower case")
+    return text
+
+
+def _variable(text: str) -> str:
+    if _VARIABLE.fullmatch(text) is None:
+        raise ValueError("is the name of an environment variable, and never the secret itself")
+    return text
+
+
+AgentId = Annotated[str, AfterValidator(_id)]
+
+
+class AgentSettings(Section):
+    """One of [[ajp.agents]]: an agent that may be hired.
+
+    Attributes:
+        name: its tool's name is made of it.
+        id: its id, which says where its declaration stands.
+        description: what the model reads of what it can do; in the operator's words.
+        fingerprint: of the only key it may have; None for the one it is first met with.
+        max_usdc: the most that one job may cost.
+        max_seconds: how long one job may take.
+        max_llm_tokens: how many tokens of a language model one job may use.
+        task_type: the kind of job, in the agent's own terms.
+        secret_env: the environment variable with the secret that is shared with it; None to sign with the key.
+        require_constraints: what it must declare to keep to.
+    """
+
+    name: Annotated[str, AfterValidator(_name)]
+    id: AgentId
+    description: str = Field(default="", max_length=1_000)
+    fingerprint: Annotated[str, AfterValidator(_fingerprint)] | None = None
+    max_usdc: Amount = 250_000
+    max_seconds: Whole = Field(default=120, ge=1, le=604_800)
+    max_llm_tokens: Whole = Field(default=100_000, ge=1, le=1_000_000_000)
+    task_type: str = Field(default="task", min_length=1, max_length=100)
+    secret_env: Annotated[str, AfterValidator(_variable)] | None = None
+    require_constraints: Words = ()
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is on this machine: the sandbox's."""
+        return _HERE.fullmatch(self.id) is not None
+
+
+class AjpSettings(Section):
+    """[ajp]: hiring agents by AJP.
+
+    Attributes:
+        agents: who may be hired; empty is off.
+        identity: the id of whoever hires, under which their declaration stands.
+        declaration_url: where that stands, if not at the standard place of the id.
+        sender_type: how a job's sender names itself where it signs with its key.
+        grace_seconds: how long a job is waited for beyond what it may take.
+        max_result_bytes: the longest result read.
+    """
+
+    agents: Annotated[tuple[AgentSettings, ...], Field(max_length=100)] = ()
+    identity: AgentId | None = None
+    declaration_url: str | None = Field(default=None, max_length=2_048)
+    sender_type: Literal["agent", "orchestrator"] = "agent"
+    grace_seconds: Whole = Field(default=60, ge=1, le=86_400)
+    max_result_bytes: Whole = Field(default=1_048_576, ge=1_024, le=10_485_760)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the agents are on this machine: the sandbox's."""
+        return any(agent.loopback for agent in self.agents)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        names = [agent.name for agent in self.agents]
+        if len(set(names)) < len(names):
+            raise ValueError("two agents have the same name")
+        if len({agent.loopback for agent in self.agents}) > 1:
+            raise ValueError("agents are either all on this machine (the sandbox's) or none of them is")
+        if self.identity is None and any(agent.secret_env is None for agent in self.agents):
+            raise ValueError("an agent without secret_env is hired by an agent, and identity says by which")
+        return self

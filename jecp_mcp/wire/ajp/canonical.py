@@ -1,0 +1,86 @@
+"""The bytes of a JSON value that AJP signs: RFC 8785, at every depth. Pure: no I/O.
+
+``rfc8785`` is of the extra ``jecp-mcp[ajp]`` and is imported at the first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from jecp_mcp.errors import WireError
+from jecp_mcp.jsontext import JSONObject
+
+MAX_DEPTH: Final = 32
+"""How deep a message may nest."""
+
+
+def canonical(value: Any) -> bytes:
+    """A JSON value in its canonical form (RFC 8785), UTF-8.
+
+    Raises:
+        WireError: it has none: an integer beyond 2^53 - 1, a number beyond a double, text that is no Unicode, something
+            that is not JSON, or nesting beyond `MAX_DEPTH`.
+    """
+    import rfc8785
+
+    try:
+        return rfc8785.dumps(_doubles(value, MAX_DEPTH))
+    except (ValueError, OverflowError) as exc:
+        raise WireError("the message has no canonical form (RFC 8785)") from exc
+
+
+def unsigned(message: JSONObject) -> dict[str, Any]:
+    """A message without its own ``signature``; one deeper inside stays."""
+    return {key: value for key, value in message.items() if key != "signature"}
+
+
+def legacy_form(message: JSONObject) -> bytes:
+    """What agents before ajp-protocol 0.3 sign: every object within holds only members that also stand at the top.
+
+    So most of an offer is not covered. It is made to tell such a signature from a wrong one, and for nothing else.
+
+    Raises:
+        WireError: as `canonical`.
+    """
+    top = unsigned(message)
+    return canonical(_reduced(top, top.keys(), MAX_DEPTH))
+
+
+def double(number: int | Decimal) -> Decimal:
+    """A JSON number as every reader with doubles has it: what a signature covers of it is no more than that.
+
+    Raises:
+        WireError: it is beyond a double.
+    """
+    try:
+        found = Decimal(repr(float(number)))
+    except OverflowError as exc:
+        raise WireError("a number is beyond a double") from exc
+    if not found.is_finite():
+        raise WireError("a number is beyond a double")
+    return found
+
+
+def _doubles(value: Any, depth: int) -> Any:
+    """The value with doubles for decimals, as its signer had it."""
+    if isinstance(value, (Mapping, list, tuple)) and depth == 0:
+        raise WireError(f"the message nests deeper than {MAX_DEPTH} levels")
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {key: _doubles(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_doubles(item, depth - 1) for item in value]
+    return value
+
+
+def _reduced(value: Any, allowed: Collection[str], depth: int) -> Any:
+    if depth == 0:
+        return None
+    if isinstance(value, Mapping):
+        return {key: _reduced(item, allowed, depth - 1) for key, item in value.items() if key in allowed}
+    if isinstance(value, (list, tuple)):
+        return [_reduced(item, allowed, depth - 1) for item in value]
+    return value

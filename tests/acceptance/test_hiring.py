@@ -1,0 +1,147 @@
+"""Hiring through an official client and the real server, in both protocol eras, from an agent behind a real socket."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp_types import ElicitResult
+
+from jecp_mcp.settings.agent_key import FILE
+from jecp_mcp.settings.key_file import store_key
+from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
+from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, error_of, output_of
+from tests.acceptance.terminal import another_terminal
+from tests.ajp_agent import Agent, serving
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+NOBODY = SandboxHub("http://127.0.0.1:9", "sbx_ag_0123456789abcdef", "sbx_ak_0123456789abcdef", None)  # type: ignore[arg-type]
+TEXT = new_private_key()
+TASK = {"instruction": "Count the words", "input": {"text": "one two three"}}
+TOOL = "ajp_hire_words"
+
+
+@pytest.fixture
+def agent() -> Iterator[Agent]:
+    with serving(Agent(PrivateKey(TEXT))) as served:
+        yield served
+
+
+@pytest.fixture(params=[LEGACY, MODERN], ids=["2025", "2026"])
+def road(request: pytest.FixtureRequest) -> Road:
+    return Road("stdio", request.param)
+
+
+@asynccontextmanager
+async def hirer(road: Road, agent: Agent, state: Path, **mandate: str) -> AsyncIterator[tuple[Client, list[str]]]:
+    """A client, and what its person was asked, who agrees to everything."""
+    if not (state / FILE).exists():
+        store_key(state / FILE, TEXT)
+    config = state / "config.toml"
+    config.write_text(
+        '[ajp]\nidentity = "provenance:domain:hirer.example"\n\n'
+        f'[[ajp.agents]]\nname = "words"\nid = "{agent.id}"\nmax_usdc = "0.05"\ndescription = "Counts words."\n'
+    )
+    asked: list[str] = []
+
+    async def agree(_context: Any, parameters: Any) -> ElicitResult:
+        asked.append(parameters.message)
+        return ElicitResult(action="accept", content=dict.fromkeys(parameters.requested_schema["properties"], "0.05"))
+
+    settings = {"config": str(config)} | {f"mandate__{name}": value for name, value in mandate.items()}
+    async with connect(road, NOBODY, state, settings=settings, elicitation_callback=agree) as client:
+        yield client, asked
+
+
+def text_of(result: Any) -> str:
+    return "".join(getattr(one, "text", "") for one in result.content)
+
+
+async def test_an_agent_is_a_tool_and_what_it_did_is_paid_for_once(road: Road, agent: Agent, tmp_path: Path) -> None:
+    async with hirer(road, agent, tmp_path) as (client, _):
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert "Costs up to 0.05 USDC per call" in tools[TOOL].description
+        assert "Counts words." in tools[TOOL].description
+        done = await client.call_tool(TOOL, TASK)
+        assert output_of(done) == {"words": 3}
+        assert "Paid 0.02 USDC" in text_of(done)
+        refused = error_of(await client.call_tool(TOOL, TASK | {"credentials": {"token": "x"}}))
+        assert refused["charged"] == "no"
+        agent.status = "failed"
+        failed = error_of(await client.call_tool(TOOL, {"instruction": "Fail"}))
+        assert (failed["error"]["code"], failed["charged"]) == ("JOB_FAILED", "no")
+        agent.status, agent.cost = "completed", 7
+        dear = await client.call_tool(TOOL, {"instruction": "Be dear"})
+        assert output_of(dear) == {"words": 0}
+        assert "not acknowledged" in text_of(dear)
+    assert sum(agent.acknowledged.values()) == 1
+
+
+async def test_a_long_job_is_left_running_and_its_result_is_given_after_a_restart(
+    road: Road, agent: Agent, tmp_path: Path
+) -> None:
+    agent.polls = 10_000
+    async with hirer(road, agent, tmp_path) as (client, _):
+        running = error_of(await client.call_tool(TOOL, TASK))
+        assert (running["error"]["code"], running["charged"]) == ("CALL_IN_PROGRESS", "unknown")
+        step = running["next_action"]
+        assert step["tool"] == "jecp_status"
+    agent.polls = 0
+    async with hirer(road, agent, tmp_path) as (client, _):
+        found = await client.call_tool(step["tool"], step["arguments"])
+        assert output_of(found) == {"words": 3}
+    assert list(agent.acknowledged.values()) == [1]
+
+
+async def test_a_new_agent_is_approved_in_the_host(road: Road, agent: Agent, tmp_path: Path) -> None:
+    async with hirer(road, agent, tmp_path, approve_new_payees="true") as (client, asked):
+        assert output_of(await client.call_tool(TOOL, TASK)) == {"words": 3}
+        assert len(asked) == 1
+        assert agent.endpoint in asked[0]
+
+
+async def test_the_sandbox_has_agents_to_hire_the_good_and_the_bad(road: Road, tmp_path: Path) -> None:
+    environment = another_terminal(tmp_path)
+    server = StdioServerParameters(
+        command=sys.executable, args=["-m", "jecp_mcp", "serve", "--sandbox"], env=environment
+    )
+    text = {"text": "One two. Three four five. Six."}
+    async with Client(stdio_client(server), mode=road.era) as client:
+
+        async def hire(name: str) -> Any:
+            return await client.call_tool(f"ajp_hire_{name}", {"instruction": "Do it", "input": text})
+
+        tools = {tool.name for tool in (await client.list_tools()).tools}
+        assert {one.split("_")[0] for one in tools} > {"ajp", "jecp", "paid"}, (
+            "the Hub's actions are there from the start"
+        )
+        assert output_of(await hire("counter"))["words"] == 6
+        assert output_of(await hire("summariser"))["total_sentences"] == 3
+        dear = await hire("overcharger")
+        assert "not acknowledged: it asks for 0.02 USDC, where at most 0.01 was offered" in text_of(dear)
+        stranger, busy = error_of(await hire("stranger")), error_of(await hire("busy"))
+        assert (stranger["error"]["code"], stranger["charged"]) == ("AGENT_NOT_TRUSTED", "no")
+        assert (busy["error"]["code"], busy["charged"]) == ("AGENT_BUSY", "no")
+
+
+def test_a_start_that_hires_nobody_imports_nothing_of_it(tmp_path: Path) -> None:
+    code = (
+        "import sys, anyio; from pathlib import Path; from jecp_mcp.cli.assembly import build\n"
+        "from jecp_mcp.cli.options import start\n"
+        "async def main():\n"
+        "    async with build(start(None, Path('config.toml'), Path('state'))): pass\n"
+        "anyio.run(main)\n"
+        "rooms = ('jecp_mcp.rails.ajp', 'jecp_mcp.wire.ajp', 'jecp_mcp.http_gate', 'cryptography', 'rfc8785')\n"
+        "print([one for one in sys.modules if one.startswith(rooms)])"
+    )
+    (tmp_path / "config.toml").write_text("")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

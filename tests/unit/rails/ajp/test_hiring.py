@@ -1,0 +1,674 @@
+"""Hiring behind the pipeline and a real ledger, without a socket: every end of a job, and every step at which one dies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from jecp_mcp.calls.pipeline import Calls
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
+from jecp_mcp.calls.upkeep import FRUITLESS
+from jecp_mcp.cli.assembly import new_call_id
+from jecp_mcp.domain.purchases import LOCAL, Purchase
+from jecp_mcp.errors import HeldBack
+from jecp_mcp.http import ExchangeFailed, HttpAnswer
+from jecp_mcp.mandate.ledger import CallRow, Ledger
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.mandate.states import State
+from jecp_mcp.rails.ajp import rail as hiring
+from jecp_mcp.rails.ajp.declarations import Declarations
+from jecp_mcp.rails.ajp.keyring import Keyring
+from jecp_mcp.rails.ajp.payload import SCHEMA, job_id_of
+from jecp_mcp.rails.ajp.rail import AjpRail
+from jecp_mcp.rails.ajp.source import AgentSource
+from jecp_mcp.rails.payee_pins import PayeePins
+from jecp_mcp.rails.registry import Rails, Way
+from jecp_mcp.settings import MandateSettings
+from jecp_mcp.settings.ajp import AjpSettings
+from jecp_mcp.settings.merchants import Place
+from jecp_mcp.wire.ajp.offer import read_offer
+from jecp_mcp.wire.ajp.signatures import Coverage, PrivateKey, SharedSecret, coverage, new_private_key
+from tests.ajp_agent import Agent
+from tests.unit.calls.test_pipeline import StillClock
+
+pytestmark = pytest.mark.anyio
+
+KEY = PrivateKey(new_private_key())
+HOLD = 50_000
+TASK = {"instruction": "Count the words", "input": {"text": "one two three"}}
+MANDATE = MandateSettings(per_call_usdc="0.10", daily_usdc="1")
+
+
+@dataclass
+class Wire:
+    """The agent at the gate's seam; a request of a step that stands in `faults` is lost before or after it."""
+
+    agent: Agent
+    faults: dict[str, str] = field(default_factory=dict)
+    """By ``offer``, ``GET`` or ``ack``: unsent, lost (it never arrives), unheard (its answer is lost), dies."""
+    sent: list[str] = field(default_factory=list)
+
+    async def exchange(
+        self,
+        method: str,
+        place: Place,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 10,  # noqa: ASYNC109 - as the gate's
+        max_bytes: int = 0,
+        before_sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> HttpAnswer:
+        step = "ack" if place.path.endswith("/ack") else "offer" if method == "POST" else "GET"
+        step = "declaration" if "well-known" in place.path else step
+        fault = self.faults.pop(step, None)
+        if fault == "unsent":
+            raise ExchangeFailed(sent=False, phase="connect", reason="refused")
+        if before_sending is not None:
+            try:
+                await before_sending()
+            except HeldBack as exc:
+                raise ExchangeFailed(sent=False, phase="send", reason=str(exc)) from exc
+        self.sent.append(step)
+        if fault == "dies first":
+            await anyio.sleep_forever()
+        if fault == "lost":
+            raise ExchangeFailed(sent=True, phase="answer", reason="reset")
+        status, said = self.agent.answer(method, place.path, body or b"")
+        if fault == "unheard":
+            raise ExchangeFailed(sent=True, phase="answer", reason="reset")
+        if fault == "dies":
+            await anyio.sleep_forever()
+        raw = json.dumps(said).encode()
+        if max_bytes and len(raw) > max_bytes:
+            raise ExchangeFailed(sent=True, phase="size", reason="too long")
+        return HttpAnswer(status, {"retry-after": "7"} if status == 429 else {}, raw)
+
+
+@dataclass
+class House:
+    """A process that hires."""
+
+    calls: Calls
+    ledger: Ledger
+    agent: Agent
+    wire: Wire
+    clock: StillClock
+    source: AgentSource
+
+    async def hire(self, asker: Any = None, **arguments: Any) -> CallEnd:
+        offer = self.source.current.actions["ajp/hire:words"]
+        return await self.calls.pay(Purchase("hire_words", offer, TASK | arguments), Caller(LOCAL, asker=asker))
+
+    async def row(self) -> CallRow:
+        await self.ledger.flush()
+        [row] = await self.ledger.rows()
+        return row
+
+    async def look(self) -> CallRow:
+        """Let the time come at which the job is looked after again, and do it."""
+        row = await self.row()
+        assert row.look_again_at is not None
+        self.clock.at = max(self.clock.at, row.look_again_at)
+        await self.calls.resolve(row.call_id)
+        return await self.row()
+
+    async def conserved(self) -> None:
+        """What is acknowledged is within what is held and charged, and no job ran twice."""
+        await self.ledger.flush()
+        rows = await self.ledger.rows()
+        owed = {job_id_of(row.call_id): row for row in rows}
+        for job_id in self.agent.acknowledged:
+            row = owed[job_id]
+            counted = row.charged if row.state in {State.SETTLED, State.RECONCILED_CHARGED} else row.held
+            assert row.state not in {State.RELEASED, State.RECONCILED_FREE}
+            assert round(self.agent.cost * 1_000_000) <= counted
+        assert all(runs == 1 for runs in self.agent.runs.values())
+        assert (await self.ledger.audit()).findings == ()
+
+
+def settings_of(agent: Agent, **changes: Any) -> AjpSettings:
+    one = {"name": "words", "id": agent.id, "max_usdc": "0.05", "max_seconds": 600} | changes
+    return AjpSettings.model_validate({"identity": "provenance:domain:hirer.example", "agents": [one]})
+
+
+@asynccontextmanager
+async def house(
+    path: Path,
+    agent: Agent,
+    clock: StillClock,
+    *,
+    mandate: MandateSettings = MANDATE,
+    keys: Keyring | None = None,
+    **changes: Any,
+) -> AsyncIterator[House]:
+    ledger = open_ledger(path / "ledger.sqlite", clock=clock)
+    wire, settings = Wire(agent), settings_of(agent, **changes)
+
+    async def sleep(seconds: float) -> None:
+        clock.at += int(seconds * 1000)
+        await anyio.lowlevel.checkpoint()
+
+    pins = PayeePins(path, "ajp-agents", clock)
+    declarations = Declarations(wire, pins, clock, loopback=True)  # type: ignore[arg-type]
+    keyring = keys or Keyring(settings.identity, KEY, {}, None)
+    rail = AjpRail(wire, settings, declarations, keyring, clock, sleep=sleep)  # type: ignore[arg-type]
+    source = AgentSource(settings, clock)
+    calls = Calls(
+        policy=Policy.from_settings(mandate),
+        ledger=ledger,
+        rails=Rails([Way(rail=rail, sources=(source,))]),
+        clock=clock,
+        mint=new_call_id,
+    )
+    try:
+        async with calls.open():
+            yield House(calls, ledger, agent, wire, clock, source)
+    finally:
+        pins.close()
+        await ledger.close()
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+def agent() -> Agent:
+    return Agent(KEY)
+
+
+async def test_a_job_is_offered_done_proven_written_down_and_acknowledged_for_what_it_cost(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    agent.polls = 3
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+        row = await one.row()
+        await one.conserved()
+    assert (end.charge, end.amount, end.answer and end.answer.output) == (Charge.YES, 20_000, {"words": 3})
+    assert (row.state.value, row.held, row.charged, row.kind, row.mark) == ("settled", HOLD, 20_000, "max", "intent")
+    assert "whole signature" in row.evidence
+    offer, message = read_offer(agent.offers[0])
+    assert coverage(message, KEY) is Coverage.WHOLE
+    assert (offer.budget.max_usd, offer.budget.max_seconds, offer.to, message["context"]["credentials"]) == (
+        HOLD,
+        600,
+        agent.id,
+        {},
+    )
+    assert list(agent.acknowledged.values()) == [1]
+    assert one.wire.sent == ["declaration", "offer", "GET", "GET", "GET", "GET", "ack"]
+
+
+@pytest.mark.parametrize("mount", ["", "/jobs"])
+async def test_both_mounts_of_the_protocol_are_found_with_the_same_bytes(
+    tmp_path: Path, agent: Agent, clock: StillClock, mount: str
+) -> None:
+    agent.mount = mount
+    async with house(tmp_path, agent, clock) as one:
+        assert (await one.hire()).charge is Charge.YES
+        await one.conserved()
+
+
+@pytest.mark.parametrize(
+    ("changes", "charged", "words"),
+    [
+        ({"signs": "six"}, 20_000, "six_members"),
+        ({"cost": None}, HOLD, "no cost stated"),
+        ({"cost": 0}, 0, "whole"),
+        ({"cost": 0.0123456}, 12_346, "whole"),
+        ({"cost": 0.05}, HOLD, "whole"),
+    ],
+)
+async def test_what_is_charged_is_what_was_acknowledged_and_what_it_rests_on_is_said(
+    tmp_path: Path, agent: Agent, clock: StillClock, changes: dict[str, Any], charged: int, words: str
+) -> None:
+    vars(agent).update(changes)
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+        row = await one.row()
+    assert (row.state.value, row.charged, end.answer is not None) == ("settled", charged, True)
+    assert words in row.evidence
+    assert sum(agent.acknowledged.values()) == 1
+
+
+@pytest.mark.parametrize("cost", [0.050001, 999, -3, "0.01", True])
+async def test_a_price_that_was_not_offered_is_never_acknowledged_and_its_result_is_delivered(
+    tmp_path: Path, agent: Agent, clock: StillClock, cost: Any
+) -> None:
+    agent.cost = cost
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+        row = await one.look()
+        again = await one.hire()
+    assert (end.charge, end.held, end.answer and end.answer.output) == (Charge.UNKNOWN, HOLD, {"words": 3})
+    assert end.answer is not None
+    assert "not acknowledged" in end.answer.notices[0].text
+    assert (row.state.value, row.answered, again.answer and again.answer.output) == ("in_doubt", True, {"words": 3})
+    assert (agent.acknowledged, len(agent.offers)) == ({}, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"signs": "legacy"}, "LEGACY_SIGNATURE"),
+        ({"signs": "none"}, "RESULT_UNVERIFIED"),
+        ({"signing": PrivateKey(new_private_key())}, "RESULT_UNVERIFIED"),
+        ({"reports": {"agent": {"provenance_id": "provenance:domain:other.example"}}}, "RESULT_UNVERIFIED"),
+        ({"reports": {"agent": {"provenance_id": "provenance:domain:other.example"}}, "status": "failed"}, "RESULT_UNVERIFIED"),
+    ],
+)  # fmt: skip
+async def test_a_result_that_nothing_proves_is_withheld_and_not_acknowledged(
+    tmp_path: Path, agent: Agent, clock: StillClock, changes: dict[str, Any], code: str
+) -> None:
+    vars(agent).update(changes)
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+        row = await one.look()
+    assert (end.charge, end.answer, end.refusal and end.refusal.code) == (Charge.UNKNOWN, None, code)
+    assert (row.state.value, row.held, agent.acknowledged) == ("in_doubt", HOLD, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", ["failed", "expired", "rejected"])
+async def test_a_job_that_was_not_done_is_free(tmp_path: Path, agent: Agent, clock: StillClock, status: str) -> None:
+    agent.status, agent.reports = status, {"message": "no words in there"}
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+        row = await one.row()
+    assert end.refusal is not None
+    assert (end.charge, end.refusal.code, end.refusal.details["agent_says"]) == (
+        Charge.NO,
+        "JOB_FAILED",
+        "no words in there",
+    )
+    assert (row.state.value, f"the agent says {status}; not acknowledged" in row.evidence) == ("released", True)
+
+
+@pytest.mark.parametrize(
+    "status", [401, 404, 429, *(pytest.param(one, marks=pytest.mark.slow) for one in (400, 402, 403, 405, 422))]
+)
+async def test_an_offer_that_was_refused_is_free(tmp_path: Path, agent: Agent, clock: StillClock, status: int) -> None:
+    said = {"error": "not today", "code": "NO_PUBLIC_KEY"} if status == 403 else {"error": "not today"}
+    agent.answers = [(status, said), (status, said)]
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+        row = await one.row()
+    assert end.refusal is not None
+    assert (end.charge, row.state.value) == (Charge.NO, "released")
+    assert end.refusal.code == ("AGENT_BUSY" if status == 429 else "AGENT_REFUSED")
+    assert end.refusal.retry_after_seconds == (7 if status == 429 else None)
+    assert ("before version 0.3" in end.refusal.message) == (status == 401)
+    assert end.refusal.details.get("agent_code") == ("NO_PUBLIC_KEY" if status == 403 else None)
+    if status not in {404, 405}:
+        assert end.refusal.details["agent_says"] == "not today"
+
+
+async def test_nothing_is_offered_where_the_connection_never_stood(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        one.wire.faults["offer"] = "unsent"
+        end = await one.hire()
+        row = await one.row()
+    assert (end.charge, end.refusal and end.refusal.code, row.state.value) == (
+        Charge.NO,
+        "AGENT_UNREACHABLE",
+        "released",
+    )
+
+
+@pytest.mark.parametrize("fault", ["lost", "unheard", 500, 302, 409])
+async def test_an_offer_without_a_clear_answer_is_asked_for_and_never_made_again(
+    tmp_path: Path, agent: Agent, clock: StillClock, fault: str | int
+) -> None:
+    arrives = fault == "unheard"
+    async with house(tmp_path, agent, clock) as one:
+        if isinstance(fault, int):
+            agent.answers = [(fault, {})]
+        else:
+            one.wire.faults["offer"] = fault
+        end = await one.hire()
+        row = await one.row()
+        if not arrives:
+            row = await one.look()
+            assert (await one.hire()).refusal is not None
+        await one.conserved()
+        assert one.wire.sent.count("offer") == 1
+    assert (end.charge, row.state.value) == ((Charge.YES, "settled") if arrives else (Charge.UNKNOWN, "in_doubt"))
+    assert end.refusal is None if arrives else "never offered a second time" in end.refusal.message  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("fault", ["lost", "unheard", 500, 404, "other"])
+async def test_an_acknowledgement_that_was_not_heard_is_made_again_and_nothing_is_asked_before(
+    tmp_path: Path, agent: Agent, clock: StillClock, fault: str | int
+) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        if isinstance(fault, int):
+            agent.acks = [(fault, {"error": "no"})]
+        elif fault == "other":
+            agent.acks = [(200, {"settled": True, "job_id": "job_of_somebody_else"})]
+        else:
+            one.wire.faults["ack"] = fault
+        end = await one.hire()
+        assert (end.charge, end.answer and end.answer.output) == (Charge.UNKNOWN, {"words": 3})
+        assert (await one.row()).state is State.IN_DOUBT
+        one.wire.sent.clear()
+        row = await one.look()
+        assert one.wire.sent == ["ack"]
+        await one.conserved()
+    assert (row.state.value, row.charged) == ("reconciled_charged", 20_000)
+
+
+async def test_a_lost_look_leaves_a_taken_job_pending_until_it_is_late(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    agent.polls = 10_000
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+        assert (end.charge, end.refusal and end.refusal.code) == (Charge.UNKNOWN, "CALL_IN_PROGRESS")
+        waits = []
+        for _ in range(60):
+            before = clock.at
+            one.wire.faults["GET"] = "lost"
+            row = await one.look()
+            waits.append(clock.at - before)
+            if row.state is State.IN_DOUBT:
+                break
+        assert max(waits) == 60_000
+        assert clock.at >= row.sent_at + 600_000
+        agent.polls = 0
+        row = await one.look()
+        await one.conserved()
+    assert (row.state.value, row.charged, len(agent.offers)) == ("reconciled_charged", 20_000, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", [{"status": "done"}, {"job_id": "job_of_somebody_else"}, {"status": 7}])
+async def test_what_cannot_be_read_of_a_job_moves_nothing(
+    tmp_path: Path, agent: Agent, clock: StillClock, said: dict[str, Any]
+) -> None:
+    agent.reports = said
+    async with house(tmp_path, agent, clock) as one:
+        assert (await one.hire()).charge is Charge.UNKNOWN
+        assert (await one.row()).state is State.SENT
+        agent.reports = {}
+        assert (await one.look()).state is State.SETTLED
+
+
+async def test_every_job_that_is_worked_on_is_asked_for_however_many_there_are(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    agent.polls = 10_000
+    async with house(tmp_path, agent, clock) as one:
+        for number in range(FRUITLESS + 3):
+            await one.hire(input={"text": "a " * number}, max_usdc="0.02")
+        await one.ledger.flush()
+        clock.at += 60_000
+        rows = await one.ledger.rows()
+        agent.polls, before = 10_000, dict(agent.asked)
+        await one.calls.recover()
+        assert [agent.asked[job] - before[job] for job in before] == [1] * len(rows), "each was asked for, once"
+        agent.polls = 0
+        clock.at += 60_000
+        await one.calls.recover()
+        await one.ledger.flush()
+        assert {row.state for row in await one.ledger.rows()} == {State.SETTLED}
+
+
+async def test_a_forgotten_job_stays_in_doubt_and_is_written_off_at_what_is_held(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    agent.polls = 10_000
+    async with house(tmp_path, agent, clock) as one:
+        await one.hire()
+        agent.forgets = True
+        row = await one.look()
+        assert (row.state, "may have lost" in row.evidence) == (State.IN_DOUBT, True)
+        assert row.provable_until is not None
+        clock.at = row.provable_until
+        await one.calls.resolve(row.call_id)
+        row = await one.row()
+    assert (row.state.value, row.held, len(agent.offers)) == ("written_off", HOLD, 1)
+
+
+DEATHS = [
+    ("offer", "dies first"),
+    ("offer", "dies"),
+    ("GET", "dies first"),
+    ("GET", "dies"),
+    ("ack", "dies first"),
+    ("ack", "dies"),
+]
+
+
+@pytest.mark.parametrize(("step", "fault"), DEATHS)
+async def test_a_process_that_dies_at_any_step_leaves_a_job_that_ends_once(
+    tmp_path: Path, agent: Agent, clock: StillClock, step: str, fault: str
+) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        one.wire.faults[step] = fault
+        with anyio.move_on_after(0):
+            await one.hire()
+        while not one.wire.sent or one.wire.sent[-1] != step:
+            await anyio.lowlevel.checkpoint()
+        await one.ledger.flush()
+    async with house(tmp_path, agent, clock) as one:
+        clock.at += 1_000
+        await one.calls.recover()
+        row = await one.row()
+        await one.conserved()
+        assert "offer" not in one.wire.sent
+        if (step, fault) == ("offer", "dies first"):
+            assert (row.state.value, agent.offers) == ("in_doubt", [])
+        else:
+            assert (row.state.value, row.charged, list(agent.runs.values())) == ("reconciled_charged", 20_000, [1])
+            assert (await one.hire()).answer is not None
+            assert len(agent.offers) == 1, "the answer that nobody heard is delivered, not bought again"
+
+
+async def test_a_job_of_ten_minutes_outlives_two_processes_and_is_delivered_once(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    agent.polls = 10_000
+    for _ in range(2):
+        async with house(tmp_path, agent, clock) as one:
+            end = await one.hire()
+            assert (end.charge, end.refusal and end.refusal.code) == (Charge.UNKNOWN, "CALL_IN_PROGRESS")
+            clock.at += 240_000
+    async with house(tmp_path, agent, clock) as one:
+        agent.polls = 0
+        clock.at += 60_000
+        end = await one.hire()
+        row = await one.row()
+        await one.conserved()
+    assert (end.charge, end.answer and end.answer.output) == (Charge.YES, {"words": 3})
+    assert (row.charged, len(agent.offers), list(agent.acknowledged.values())) == (20_000, 1, [1])
+
+
+async def test_the_arguments_only_lower_what_the_operator_allows(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        await one.hire(max_usdc="0.03", max_seconds=30, output_format="json", parent_job_id="job_parent001")
+        await one.hire(max_usdc="9", max_seconds=9_999)
+        first, second = (read_offer(raw)[0] for raw in agent.offers)
+        assert (first.budget.max_usd, first.budget.max_seconds, first.parent_job_id) == (30_000, 30, "job_parent001")
+        assert (second.budget.max_usd, second.budget.max_seconds) == (HOLD, 600)
+        wrong = await one.hire(max_usdc="much")
+    assert (wrong.charge, wrong.refusal and wrong.refusal.code) == (Charge.NO, "INVALID_REQUEST")
+    assert "credentials" not in SCHEMA["properties"]
+    assert SCHEMA["additionalProperties"] is False
+
+
+async def test_what_no_canonical_form_can_hold_is_not_offered(tmp_path: Path, agent: Agent, clock: StillClock) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire(input={"n": 2**60})
+    assert (end.charge, agent.offers) == (Charge.NO, [])
+    assert end.refusal is not None
+    assert "RFC 8785" in end.refusal.message
+
+
+class Person:
+    """Somebody who answers what they are asked."""
+
+    def __init__(self, decision: Decision) -> None:
+        self.decision, self.asked = decision, list[Question]()
+
+    async def approve(self, question: Question) -> Reply:
+        self.asked.append(question)
+        return Reply(self.decision)
+
+    async def show_link(self, *_: Any) -> Reply:
+        raise AssertionError("nobody pays in a browser here")
+
+
+@pytest.mark.parametrize("change", ["key", "endpoint"])
+async def test_an_agent_with_another_key_or_endpoint_is_a_new_payee_that_a_person_agrees_to(
+    tmp_path: Path, agent: Agent, clock: StillClock, change: str
+) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        assert (await one.hire()).charge is Charge.YES
+    other = replace(agent, key=PrivateKey(new_private_key())) if change == "key" else agent
+    if change == "endpoint":
+        other = Agent(KEY, key=agent.key, mount="/v2/jobs")
+        declared = {**other.declaration(), "ajp": {"endpoint": f"{agent.endpoint}/v2"}}
+        from jecp_mcp.wire.ajp.declaration import sign_declaration
+
+        signed = sign_declaration({k: v for k, v in declared.items() if k != "identity"}, agent.key)
+        other.declaration = lambda: signed  # type: ignore[method-assign]
+    async with house(tmp_path, other, clock) as one:
+        nobody = await one.hire(input={"text": "a b"})
+        assert (nobody.charge, nobody.refusal and nobody.refusal.code) == (Charge.NO, "APPROVAL_REQUIRED")
+        no, yes = Person(Decision.DECLINED), Person(Decision.ACCEPTED)
+        assert (await one.hire(no, input={"text": "a b"})).charge is Charge.NO
+        assert f"another {change}" in no.asked[0].because
+        assert len(other.runs) == (1 if change == "key" else 0)
+        assert (await one.hire(yes, input={"text": "a b c"})).charge is Charge.YES
+        assert (await one.hire(input={"text": "a b c d"})).charge is Charge.YES, "who was agreed to is known"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fingerprint": "0" * 64}, "the setting fingerprint names another"),
+        ({"require_constraints": ("no:training",)}, "does not declare to keep to 'no:training'"),
+    ],
+)
+async def test_an_agent_that_is_not_what_the_settings_ask_for_is_not_hired(
+    tmp_path: Path, agent: Agent, clock: StillClock, changes: dict[str, Any], said: str
+) -> None:
+    async with house(tmp_path, agent, clock, **changes) as one:
+        end = await one.hire()
+    assert end.refusal is not None
+    assert (end.charge, end.refusal.code, agent.offers) == (Charge.NO, "AGENT_NOT_TRUSTED", [])
+    assert said in end.refusal.message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda body: body.update(description="Something else"), "proves nothing"),
+        (lambda body: body.clear(), "proves nothing"),
+        (lambda body: (body.clear(), body.update(Agent(KEY, name="/other").declaration())), "is of 'provenance:"),
+    ],
+)
+async def test_a_declaration_that_proves_nothing_hires_nobody(
+    tmp_path: Path, agent: Agent, clock: StillClock, damage: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    body = agent.declaration()
+    damage(body)
+    agent.declaration = lambda: body  # type: ignore[method-assign]
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+    assert end.refusal is not None
+    assert (end.charge, end.refusal.code) == (Charge.NO, "AGENT_NOT_TRUSTED")
+    assert said in end.refusal.message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "endpoint", [None, "https://agent.example/ajp", "ftp://x", "http://127.0.0.1:8409/words/agent?x=1"]
+)
+async def test_an_endpoint_that_may_not_be_asked_hires_nobody(
+    tmp_path: Path, agent: Agent, clock: StillClock, endpoint: str | None
+) -> None:
+    from jecp_mcp.wire.ajp.declaration import sign_declaration
+
+    declared = {k: v for k, v in agent.declaration().items() if k != "identity"} | {"ajp": {"endpoint": endpoint}}
+    signed = sign_declaration(declared, agent.key)
+    agent.declaration = lambda: signed  # type: ignore[method-assign]
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+    assert (end.charge, end.refusal and end.refusal.code, agent.offers) == (Charge.NO, "AGENT_NOT_TRUSTED", [])
+
+
+@pytest.mark.slow
+async def test_a_declaration_that_cannot_be_fetched_hires_nobody(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        one.wire.faults["declaration"] = "lost"
+        lost = await one.hire()
+        agent.name = "/gone"
+        missing = await one.hire()
+    for end in (lost, missing):
+        assert (end.charge, end.refusal and end.refusal.code) == (Charge.NO, "AGENT_UNREACHABLE")
+
+
+async def test_a_person_signs_with_the_secret_they_share(tmp_path: Path, agent: Agent, clock: StillClock) -> None:
+    secret = SharedSecret("correct horse")
+    agent.hirer = secret
+    keys = Keyring(None, None, {"words": secret}, None)
+    async with house(tmp_path, agent, clock, keys=keys, secret_env="WORDS_SECRET") as one:
+        assert (await one.hire()).charge is Charge.YES
+        row = await one.row()
+    offer, _ = read_offer(agent.offers[0])
+    assert (offer.sender.type.value, offer.signature.startswith("sha256:")) == ("human", True)
+    assert row.account == f"human:local>{agent.id}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, {"secret_env": "WORDS_SECRET"}])
+async def test_nobody_is_hired_without_what_signs(
+    tmp_path: Path, agent: Agent, clock: StillClock, changes: dict[str, Any]
+) -> None:
+    async with house(tmp_path, agent, clock, keys=Keyring("x", None, {}, None), **changes) as one:
+        end = await one.hire()
+    assert (end.charge, end.refusal and end.refusal.code) == (Charge.NO, "AGENT_KEY_MISSING")
+    async with house(tmp_path, agent, clock, keys=Keyring("x", None, {}, "the extra is missing")) as one:
+        end = await one.hire()
+    assert (end.charge, end.refusal and end.refusal.code) == (Charge.NO, "AGENT_KEY_MISSING")
+
+
+async def test_the_mandate_binds_jobs_as_anything_else(tmp_path: Path, agent: Agent, clock: StillClock) -> None:
+    mandate = MandateSettings(per_call_usdc="0.10", daily_usdc="0.09")
+    async with house(tmp_path, agent, clock, mandate=mandate) as one:
+        agent.cost = 0.05
+        assert (await one.hire()).charge is Charge.YES
+        end = await one.hire(input={"text": "more"})
+        assert (end.charge, end.refusal and end.refusal.code) == (Charge.NO, "LIMIT_REACHED")
+        assert (await one.hire(input={"text": "more"}, max_usdc="0.04")).charge is not Charge.YES
+    assert len(agent.offers) == 2
+
+
+async def test_an_offer_that_slept_past_its_end_does_not_leave(
+    tmp_path: Path, agent: Agent, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hiring, "OFFER_SECONDS", hiring.SAFE_TO_SEND_SECONDS)
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+        row = await one.row()
+    assert (end.charge, end.refusal and end.refusal.code) == (Charge.NO, "TOO_LATE_TO_SEND")
+    assert (row.state.value, agent.offers) == ("released", [])
