@@ -179,7 +179,7 @@ def _near(step: Mapping[str, Any]) -> str:
     if step.get("type") in {"try_alternative_provider", "retry_or_alternative", "earn_trust"}:
         return f"These do the same: {', '.join(names)}." if names else ""
     if step.get("type") == "find_cheaper":
-        return f"These cost less: {', '.join(names)}." if names else ""
+        return f"These do the same for less: {', '.join(names)}." if names else ""
     if step.get("type") == "use_successor" and step.get("tool") == "jecp_describe":
         return f"{step['arguments']['tool']} takes its place."
     return f"Did you mean {' or '.join(names)}?" if names else ""
