@@ -9,6 +9,7 @@ from typing import Any, Final
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
 from jecp_mcp.wire.jecp.codes import canonical
 
 
@@ -174,7 +175,7 @@ _BY_CODE: Final[Mapping[str, type[JecpError]]] = MappingProxyType(
         "INPUT_SCHEMA_VIOLATION": InputSchemaViolationError,
         "URL_BLOCKED_SSRF": UrlBlockedError,
         "ROTATION_24H_CAP": RotationCapError,
-        "HUB_UNREACHABLE": HubUnreachableError,
+        HUB_UNREACHABLE: HubUnreachableError,
     }
 )
 

@@ -14,8 +14,8 @@ from jecp_mcp.wire.jecp.codes import CODES
 from .error_codes import PACKAGE, PAGE, ROOMS, codes_of, every_code, module, page
 
 OWN = {PACKAGE / room / "codes.py" for room in ROOMS}
-THEIRS = ("sandbox", "wire")
-"""Where codes are a Hub's: what it sends, and the one that can be run here."""
+THEIRS = ("client", "sandbox", "wire")
+"""Where codes are a Hub's: what it sends, what a program makes of that, and the one that can be run here."""
 FAULTS = {"Refusal", "ToolFault", "PayeeError"}
 """Whatever carries a code, as its first argument or by that name."""
 SOURCES = sorted(

@@ -101,7 +101,6 @@ def test_what_is_about_something_else_is_not_offered_where_no_word_is_known():
     assert found("violin") == []
 
 
-@pytest.mark.anyio
 def test_whoever_judges_matches_by_other_means_is_given_those_of_words_alone():
     for query in ("photo", "photo weather", "outlook"):
         given = [
@@ -110,6 +109,7 @@ def test_whoever_judges_matches_by_other_means_is_given_those_of_words_alone():
         assert given[0] == given[1]
 
 
+@pytest.mark.anyio
 async def test_the_finder_asks_for_the_model_when_it_first_needs_it():
     asked = []
 
