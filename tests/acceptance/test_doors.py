@@ -51,7 +51,7 @@ def preflight(client: httpx2.Client, url: str, origin: str, *more: str) -> tuple
     return answer.status_code, answer.headers.get("access-control-allow-origin")
 
 
-@pytest.mark.parametrize("transport", ["http", "sse"])
+@pytest.mark.parametrize("transport", ["http", pytest.param("sse", marks=pytest.mark.slow)])
 def test_foreign_hosts_and_origins_are_refused_and_our_own_are_let_in(tmp_path: Path, transport: str) -> None:
     arguments = ["--port", "0", "--hub", "http://127.0.0.1:9", "--state-dir", str(tmp_path)]
     env = {"JECP_MCP_SERVER__ALLOWED_ORIGINS": ALLOWED}

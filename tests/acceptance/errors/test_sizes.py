@@ -50,7 +50,7 @@ def test_an_error_is_small(errors: list[str]) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("registered", [True, False])
+@pytest.mark.parametrize("registered", [pytest.param(True, marks=pytest.mark.slow), False])
 async def test_the_definitions_of_our_own_tools_are_small_together(tmp_path: Path, registered: bool) -> None:
     with open_stage() as hub:
         async with seated(hub.url, tmp_path, agent=(AGENT, KEY) if registered else None, awaits=PLAIN) as client:

@@ -126,7 +126,7 @@ def test_a_key_rotated_by_the_default_agent_is_the_one_announced_next_time(tmp_p
         assert again["api_key"] == made["api_key"] != ready["api_key"]
 
 
-@pytest.mark.parametrize("dialect", ["reference", "spec"])
+@pytest.mark.parametrize("dialect", ["reference", pytest.param("spec", marks=pytest.mark.slow)])
 def test_a_killed_hub_has_lost_no_charge_and_no_answer(tmp_path: Path, dialect: str) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "hub.sqlite"), dialect]
     answered: dict[str, bytes] = {}

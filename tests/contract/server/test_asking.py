@@ -397,7 +397,7 @@ def decision(message: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize(
     ("elicitation", "form", "url"),
-    [({}, True, False), ({"url": {}}, False, True)],
+    [pytest.param({}, True, False, marks=pytest.mark.slow), ({"url": {}}, False, True)],
 )
 def test_only_the_modes_a_host_declares_are_used(elicitation: dict[str, Any], form: bool, url: bool) -> None:
     process = subprocess.Popen(

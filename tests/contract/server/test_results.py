@@ -105,7 +105,7 @@ async def test_a_client_of_an_older_protocol_gets_no_block_that_it_does_not_know
     assert kinds == (["text", "resource_link"] if links else ["text"])
 
 
-@pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
+@pytest.mark.parametrize("era", [pytest.param("legacy", marks=pytest.mark.slow), "2026-07-28"])
 async def test_a_program_that_checks_results_loses_none(tmp_path: Path, era: str) -> None:
     """The SDK's client raises instead of giving a result that does not meet what its tool said it would give back."""
     said = {"type": "object", "properties": {"words": {"type": "integer"}}, "required": ["words"]}

@@ -221,7 +221,7 @@ def _few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SqliteLedger, "PRUNED_AT_ONCE", 2)
 
 
-DAILY = {"reserve", "settle", "refund", "adopt"}
+DAILY = {"reserve", "settle"}
 
 
 @pytest.mark.parametrize("deed", mostly_slow(dying.DEEDS, DAILY))

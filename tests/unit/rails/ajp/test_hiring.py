@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
+from jecp_mcp.calls import pipeline
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.upkeep import FRUITLESS
@@ -454,8 +455,9 @@ DEATHS = [
 
 @pytest.mark.parametrize(("step", "fault"), DEATHS)
 async def test_a_process_that_dies_at_any_step_leaves_a_job_that_ends_once(
-    tmp_path: Path, agent: Agent, clock: StillClock, step: str, fault: str
+    tmp_path: Path, agent: Agent, clock: StillClock, monkeypatch: pytest.MonkeyPatch, step: str, fault: str
 ) -> None:
+    monkeypatch.setattr(pipeline, "GRACE_SECONDS", 0.01)
     async with house(tmp_path, agent, clock) as one:
         one.wire.faults[step] = fault
         with anyio.move_on_after(0):
