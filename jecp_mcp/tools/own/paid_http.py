@@ -43,6 +43,8 @@ from jecp_mcp.tools.types import NextAction, Text, ToolResult
 _HINTS: Final = 3_000
 _OTHERS: Final = 1_200
 _WARNINGS: Final = 600
+_LATEST: Final = 50
+"""How many of the latest calls tell how a merchant has kept to it."""
 
 Asked = tuple[str, Mapping[str, Any]]
 """A tool's name and its arguments, to be repeated."""
@@ -102,7 +104,11 @@ class PaidHttpTools:
         if made.approval is not None:
             preparation.note_question(request.offer, made.approval[1].grant_id, self._commands)
         step = _next(made, context(*asked).page, can_ask=caller.can_ask)
-        return _free(self._summary(request, made, arguments.get("known_fields", ()), step))
+        told = self._summary(request, made, arguments.get("known_fields", ()), step)
+        strikes = await self._strikes(request.offer, caller)
+        if strikes:
+            told["warnings"] = [*told.get("warnings", ()), *strikes]
+        return _free(told)
 
     async def execute(self, arguments: Mapping[str, Any], caller: Caller, context: ContextOf) -> ToolResult:
         """Buy what was prepared, once.
@@ -159,6 +165,15 @@ class PaidHttpTools:
         if call.source != PAID_HTTP:
             return CallEnd(Charge.NO, refusal=consent_refusals.prepared_unknown())
         return found, read_request(call.arguments)
+
+    async def _strikes(self, offer: Offer, caller: Caller) -> Sequence[str]:
+        """What is worth knowing of a merchant's latest paid requests."""
+        rows = await self._calls.reader(caller.principal).latest(limit=_LATEST)
+        paid = [row for row in rows if (row.source, row.payee) == (PAID_HTTP, offer.payee) and row.charged]
+        bare = sum(row.reference is None for row in paid)
+        if not bare:
+            return ()
+        return (f"Paid requests here that came back without a valid receipt: {bare} of the latest {len(paid)}.",)
 
     async def _concluded(self, end: CallEnd, caller: Caller, context: Context) -> ToolResult:
         if end.answer is None:

@@ -312,6 +312,10 @@ async def test_17_delivered_without_a_receipt_counts_as_paid(home: House, mode: 
     assert found["status"] == 200
     assert (await home.books())[::2] == ("settled", 2_000)
     assert (await home.row()).look_again_at is not None
+    warned = (await home.prepare("/qr-code?text=another")).get("warnings", [])
+    assert ("Paid requests here that came back without a valid receipt: 1 of the latest 1." in warned) is (
+        mode != "false_receipt"
+    )
     await expire(home)
     await home.bridge.calls.recover()
     row = await home.row()
