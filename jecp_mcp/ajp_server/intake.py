@@ -15,6 +15,7 @@ from jecp_mcp.ajp_server.work import Terms
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import WireError
 from jecp_mcp.money import format_usdc
+from jecp_mcp.wire.ajp.canonical import LARGE
 from jecp_mcp.wire.ajp.offer import JobOffer, read_offer
 from jecp_mcp.wire.ajp.report import JobStatus
 
@@ -53,7 +54,7 @@ class Intake:
         if self._known(offer, digest):
             return accepted
         self._check(offer)
-        await self._senders.check(offer, body)
+        await self._senders.check(offer, body, large=len(raw) > LARGE)
         # Others came in while the sender's declaration was fetched.
         if self._known(offer, digest):
             return accepted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,8 @@ from jecp_mcp.wire.ajp.offer import JobOffer
 from jecp_mcp.wire.ajp.report import JobStatus, write_report
 from jecp_mcp.wire.ajp.signatures import Signer
 from jecp_mcp.wire.ajp.values import VERSION
+
+_log = logging.getLogger(__name__)
 
 _TEXT_FORMATS: Final = frozenset({"text", "markdown", "html"})
 _LONGEST_WORDS: Final = 500
@@ -131,6 +134,9 @@ def signed_ending(
         signed = result(stored, ended, agent, at, signer)
     except WireError as exc:
         ended = failed(f"the agent's result cannot be sent: {exc}; nothing is owed")
+    except Exception:  # noqa: BLE001 - an output may be somebody else's code
+        _log.exception("a job's result could not be written")
+        ended = failed("the agent's result cannot be sent; nothing is owed")
     else:
         if len(signed) <= most:
             return ended, signed

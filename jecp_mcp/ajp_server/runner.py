@@ -64,7 +64,8 @@ class Runner:
 
     async def _do(self, stored: StoredJob) -> None:
         offer, _ = read_offer(stored.offer)
-        if stored.attempts == 1 and self._clock.now() >= offer.expires_at:
+        assert stored.began_at is not None, "it was begun"
+        if stored.began_at >= offer.expires_at:
             ended = expired("the offer expired before the agent came to it")
         elif stored.attempts > _MOST_ATTEMPTS:
             ended = failed(f"the agent was interrupted {_MOST_ATTEMPTS} times and gave up")
@@ -99,8 +100,16 @@ class Runner:
         try:
             return self._ending(job, await self._work(job))
         except JobFailed as exc:
-            return failed(str(exc))
-        except Exception:  # noqa: BLE001 - somebody else's code
+            return failed(_words(exc))
+        except (Exception, SystemExit, BaseExceptionGroup):  # noqa: BLE001 - somebody else's code
             # Whatever a worker does wrong is its job's end, not the agent's. The hirer is not shown the inside.
             _log.exception("the work on a job of %s failed", job.sender or "a person")
             return failed("the agent failed at this job")
+
+
+def _words(exc: JobFailed) -> str:
+    try:
+        return str(exc)
+    except Exception:  # noqa: BLE001 - what somebody else raised makes its words with code of theirs
+        _log.exception("a failed job's words could not be made")
+        return ""

@@ -6,6 +6,8 @@ import logging
 from collections import OrderedDict
 from typing import Final, Protocol
 
+from anyio import to_thread
+
 from jecp_mcp.ajp_server.refusals import Refused
 from jecp_mcp.ajp_server.work import StandingUnknown, Trust
 from jecp_mcp.clock import Clock
@@ -59,21 +61,31 @@ class Senders:
         self._kept: OrderedDict[tuple[str, str], tuple[float, Declaration]] = OrderedDict()
         self._fetching = 0
 
-    async def check(self, offer: JobOffer, body: JSONObject) -> None:
+    async def check(self, offer: JobOffer, body: JSONObject, *, large: bool) -> None:
         """See that an offer is signed by who it says, and that they are trusted.
+
+        Args:
+            large: whether its signature is checked beside the event loop, for that takes long.
 
         Raises:
             Refused: it is not, or they are not.
         """
         sender = offer.sender
         if sender.type is SenderType.HUMAN:
+            if sender.provenance_id is not None:
+                # Whoever has the secret could name anybody, and have them billed.
+                raise Refused(
+                    403,
+                    "the secret that people share proves no from.provenance_id; leave it out, or sign with its key",
+                    code="PROVENANCE_UNPROVEN",
+                )
             if self._secret is None:
                 raise Refused(403, "this agent takes no jobs that are signed with a shared secret", code="NO_SECRET")
-            _require_whole(body, self._secret)
+            await _require_whole(body, self._secret, large=large)
             return
         assert sender.provenance_id is not None, "the schema asks an agent for its id"
         found = await self._declaration(sender.provenance_id, sender.declaration_url)
-        _require_whole(body, found.key)
+        await _require_whole(body, found.key, large=large)
         self._require_declared(found)
         await self._require_standing(found.id)
         # Last, so that a key is remembered only of somebody who may hire.
@@ -174,8 +186,8 @@ class Senders:
             raise Refused(403, "the sender is not trusted here", code="BAD_STANDING", reason=bad)
 
 
-def _require_whole(body: JSONObject, verifier: Verifier) -> None:
-    found = coverage(body, verifier)
+async def _require_whole(body: JSONObject, verifier: Verifier, *, large: bool) -> None:
+    found = await to_thread.run_sync(coverage, body, verifier) if large else coverage(body, verifier)
     if found is Coverage.LEGACY:
         raise Refused(
             401,

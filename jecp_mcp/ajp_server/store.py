@@ -56,7 +56,8 @@ class StoredJob:
     Attributes:
         digest: SHA-256 of the offer's bytes.
         offer: the offer's bytes as they came.
-        attempts: how often work on it began.
+        attempts: how often work on it began, but for what was put back.
+        began_at: when it first did.
         result: the signed bytes; None before it ended.
         cost: what its result says it costs.
         callback_tries: how often its callback was tried.
@@ -90,10 +91,11 @@ class JobStore:
         """
         try:
             if path is not None:
-                # What people wrote to the agent stands in it.
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+                _create(path)
             self._db = apsw.Connection(str(path) if path else ":memory:")
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+            # One by one: a statement that gives a row holds up those behind it.
+            for mode in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+                self._db.execute(f"PRAGMA {mode}")
             with self._db:
                 self._db.execute(_SCHEMA)
         except apsw.BusyError as exc:
@@ -131,8 +133,8 @@ class JobStore:
     def begin(self, at: UnixMs) -> StoredJob | None:
         """Begin the job that waits longest; None where none waits."""
         return self._one(
-            "UPDATE jobs SET status = 'running', began_at = ?, attempts = attempts + 1 WHERE number ="  # noqa: S608
-            " (SELECT number FROM jobs WHERE status = 'accepted' ORDER BY number LIMIT 1)"
+            "UPDATE jobs SET status = 'running', began_at = coalesce(began_at, ?), attempts = attempts + 1"  # noqa: S608
+            " WHERE number = (SELECT number FROM jobs WHERE status = 'accepted' ORDER BY number LIMIT 1)"
             f" RETURNING {_COLUMNS}",
             at,
         )
@@ -260,6 +262,18 @@ class JobStore:
             return self._db.execute(sql, given).fetchall()
         except apsw.Error as exc:
             raise StoreUnavailable(f"the agent's jobs cannot be read or written now: {exc}") from exc
+
+
+def _create(path: Path) -> None:
+    """Create the file for its owner alone: what people wrote to the agent stands in it.
+
+    One that is there is not opened: to close it would drop the locks of a server in this process (POSIX).
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if path.is_symlink():
+            raise
 
 
 async def insist(step: Callable[[], T], sleep: Callable[[float], Awaitable[None]]) -> T:

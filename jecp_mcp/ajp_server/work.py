@@ -107,7 +107,7 @@ class Terms:
     most_seconds: float = 3600.0
     at_once: int = 4
     queue: int = 100
-    offer_bytes: int = 1024 * 1024
+    offer_bytes: int = 512 * 1024
     result_bytes: int = 1024 * 1024
     keep_days: int = 30
 

@@ -48,7 +48,9 @@ class Database:
                 # The key of the test payer stands in it.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             self._db = apsw.Connection(str(path) if path else ":memory:")
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+            # One by one: a statement that gives a row holds up those behind it.
+            for mode in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
+                self._db.execute(f"PRAGMA {mode}")
             with self._db:
                 self._db.execute(_SCHEMA)
         except (apsw.Error, OSError) as exc:

@@ -14,14 +14,20 @@ from jecp_mcp.jsontext import JSONObject
 
 MAX_DEPTH: Final = 32
 """How deep a message may nest."""
+LARGE: Final = 65_536
+"""The bytes from which a canonical form is better made beside an event loop than in it."""
+
+_LAST_EXACT: Final = 2**53 - 1
+_FIRST_EXPONENT: Final = 10**21
+"""From here on a whole number is written with an exponent, so that it is read as no integer."""
 
 
 def canonical(value: Any) -> bytes:
     """A JSON value in its canonical form (RFC 8785), UTF-8.
 
     Raises:
-        WireError: it has none: an integer beyond 2^53 - 1, a number beyond a double, text that is no Unicode, something
-            that is not JSON, or nesting beyond `MAX_DEPTH`.
+        WireError: it has none: an integer beyond 2^53 - 1 that is written otherwise than the double nearest to it, a
+            number beyond a double, text that is no Unicode, something that is not JSON, or nesting beyond `MAX_DEPTH`.
     """
     import rfc8785
 
@@ -69,11 +75,21 @@ def _doubles(value: Any, depth: int) -> Any:
         raise WireError(f"the message nests deeper than {MAX_DEPTH} levels")
     if isinstance(value, Decimal):
         return float(value)
+    if isinstance(value, int) and _LAST_EXACT < abs(value) < _FIRST_EXPONENT:
+        return _large(value)
     if isinstance(value, Mapping):
         return {key: _doubles(item, depth - 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_doubles(item, depth - 1) for item in value]
     return value
+
+
+def _large(number: int) -> float | int:
+    """The double that is written with just these digits, as 1e20 is; the number itself where none is."""
+    import rfc8785
+
+    nearest = float(number)
+    return nearest if rfc8785.dumps(nearest) == str(number).encode() else number
 
 
 def _reduced(value: Any, allowed: Collection[str], depth: int) -> Any:

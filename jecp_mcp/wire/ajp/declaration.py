@@ -29,8 +29,9 @@ _CONSTRAINT: Final = re.compile(r"no:[a-z0-9_:.-]+", re.ASCII)
 _GITHUB: Final = re.compile(r"([A-Za-z0-9-]{1,39})/([A-Za-z0-9._-]{1,100})", re.ASCII)
 _GITHUB_HOST: Final = "raw.githubusercontent.com"
 _DOMAIN: Final = re.compile(r"([a-z0-9.-]{1,253}(?::\d{1,5})?)((?:/[A-Za-z0-9._~-]+)*)", re.ASCII)
-# A commit's name also finds what others have forked and proposed.
-_BRANCH: Final = re.compile(r"(?![0-9a-f]{7,64}\Z)[A-Za-z0-9._-]{1,100}", re.ASCII)
+# A commit's name also finds what others have forked and proposed: git takes four of its digits, and whatever its
+# `describe` puts before them.
+_BRANCH: Final = re.compile(r"(?!(?:.*-g)?[0-9A-Fa-f]{4,}\Z)[A-Za-z0-9._-]{1,100}", re.ASCII)
 _HTTPS_PORT: Final = 443
 
 

@@ -17,6 +17,8 @@ from jecp_mcp.wire.ajp.signatures import Signer, seal
 
 MAX_BYTES: Final = 1_048_576
 """The longest offer read, in bytes."""
+MAX_MARKS: Final = 100_000
+"""The most commas and brackets of an offer: each takes time before anybody has proven who sent it."""
 FORMATS: Final = ("json", "text", "markdown", "html", "any")
 """What a result may be asked for as."""
 
@@ -157,7 +159,7 @@ def read_offer(raw: bytes) -> tuple[JobOffer, JSONObject]:
     Raises:
         WireError: it is none; the reason names the member.
     """
-    body = values.message(raw, "the offer", MAX_BYTES)
+    body = values.message(raw, "the offer", MAX_BYTES, MAX_MARKS)
     unknown = sorted(body.keys() - _MEMBERS)
     if unknown:
         raise WireError(f"the offer has an unknown member {values.shown(unknown[0])}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject
-from jecp_mcp.wire.ajp.canonical import canonical, legacy_form, unsigned
+from jecp_mcp.wire.ajp.canonical import LARGE, canonical, legacy_form, unsigned
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -193,7 +193,7 @@ def seal(message: JSONObject, signer: Signer) -> bytes:
 
 
 def coverage(message: JSONObject, verifier: Verifier, *, result: bool = False) -> Coverage:
-    """What the signature of a message proves.
+    """What the signature of a message proves. `Coverage.LEGACY` is told of no large one, for it proves nothing either.
 
     Args:
         result: whether the six members that ajp-protocol signs of a result will do.
@@ -204,12 +204,14 @@ def coverage(message: JSONObject, verifier: Verifier, *, result: bool = False) -
     if not isinstance(signature, str):
         return Coverage.WRONG
     try:
-        if verifier.proves(canonical(unsigned(message)), signature):
+        whole = canonical(unsigned(message))
+        if verifier.proves(whole, signature):
             return Coverage.WHOLE
         signed = {key: message[key] for key in SIX_MEMBERS if key in message}
         if result and verifier.proves(canonical(signed), signature):
             return Coverage.SIX_MEMBERS
-        legacy = [legacy_form(message), *([legacy_form(signed)] if result else [])]
+        possible = [] if len(whole) > LARGE else [message, *([signed] if result else [])]
+        legacy = [legacy_form(one) for one in possible]
     except WireError:
         return Coverage.WRONG
     return Coverage.LEGACY if any(verifier.proves(form, signature) for form in legacy) else Coverage.WRONG

@@ -28,13 +28,13 @@ _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]
 _SHOWN: Final = 60
 
 
-def message(raw: bytes, what: str, most: int) -> JSONObject:
-    """Read a JSON object of at most `most` bytes.
+def message(raw: bytes, what: str, most: int, marks: int = jsontext.MAX_MARKS) -> JSONObject:
+    """Read a JSON object of at most `most` bytes, and so many commas and brackets.
 
     Raises:
         WireError: it is anything else, or nests too deep to be signed.
     """
-    return mapping(jsontext.loads(raw, max_bytes=most, max_depth=MAX_DEPTH), what)
+    return mapping(jsontext.loads(raw, max_bytes=most, max_depth=MAX_DEPTH, max_marks=marks), what)
 
 
 def mapping(value: object, what: str) -> JSONObject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from anyio.lowlevel import checkpoint
 from jecp_mcp.ajp_server import Job, JobFailed, Terms, Work
 from jecp_mcp.ajp_server.store import JobStore, StoreUnavailable
 from jecp_mcp.money import MicroUSDC
+from jecp_mcp.sandbox.paid_http.database import FILE_SUFFIX, Database
 from tests.contract.ajp_server.hirer import by_secret
 from tests.contract.ajp_server.house import AGENT_KEY, House, Pages, Time, count, house, until
 from tests.served import served
@@ -28,11 +29,27 @@ def _gives(work: Work) -> Callable[[Job], Any]:
     return give
 
 
-def _raises(exc: Exception) -> Callable[[Job], Any]:
+def _raises(exc: BaseException) -> Callable[[Job], Any]:
     async def fail(_job: Job) -> Work:
         raise exc
 
     return fail
+
+
+class _Hostile(Mapping[str, int]):
+    def __getitem__(self, key: str) -> int:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter("ab")
+
+    def __len__(self) -> int:
+        return 2
+
+
+class _Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
 
 
 async def _sleeping(there: House) -> None:
@@ -59,6 +76,10 @@ async def _sleeping(there: House) -> None:
         (_gives(Work(2**60)), {}, "cannot be sent"),
         (_gives(Work("x" * 2_000)), {}, "longer than 2000 bytes"),
         (_gives(None), {}, "the agent failed at this job"),  # type: ignore[arg-type]
+        (_gives(Work(_Hostile())), {}, "cannot be sent; nothing is owed"),
+        (_raises(JobFailed(_Wordless())), {}, "the agent could not do it"),
+        (_raises(SystemExit(1)), {}, "the agent failed at this job"),
+        (_raises(BaseExceptionGroup("x", [KeyboardInterrupt()])), {}, "the agent failed at this job"),
     ],
 )
 async def test_work_that_went_wrong_is_signed_as_failed_and_owes_nothing(
@@ -258,6 +279,35 @@ async def test_a_restart_loses_no_job_and_no_result(tmp_path: Path) -> None:
         for job_id in ("job_00000002", "job_00000003"):
             assert (await there.result(job_id))["status"] == "completed"
     assert attempts == {"job_00000002": 1, "job_00000003": 1}  # a server that ended in good order interrupted nobody
+
+
+async def test_a_job_that_was_begun_in_time_is_done_also_by_a_start_after_its_offer_expired(tmp_path: Path) -> None:
+    began = anyio.Event()
+
+    async def hang(_job: Job) -> Work:
+        began.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    data, time = tmp_path / "jobs.sqlite", Time()
+    async with house(hang, data, time=time, terms=Terms(at_once=1)) as there:
+        await there.hire(job_id="job_00000001")
+        await there.hire(job_id="job_00000002")
+        await began.wait()
+    time.turn(300)
+    async with house(data=data, time=time) as there:
+        assert (await there.result("job_00000001"))["status"] == "completed"
+        assert (await there.result("job_00000002"))["status"] == "expired"
+
+
+def test_what_is_promised_is_synced_to_the_disk(tmp_path: Path) -> None:
+    for database, synchronous in (
+        (JobStore(tmp_path / "jobs.sqlite"), 2),
+        (Database(tmp_path / f"chain{FILE_SUFFIX}"), 1),
+    ):
+        modes = [database._db.execute(f"PRAGMA {name}").get for name in ("journal_mode", "synchronous", "locking_mode")]
+        database.close()
+        assert modes == ["wal", synchronous, "exclusive"]
 
 
 async def test_a_job_on_which_the_server_dies_every_time_is_given_up(tmp_path: Path) -> None:

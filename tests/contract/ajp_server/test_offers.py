@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import anyio
 import httpx2
 import pytest
 
-from jecp_mcp.ajp_server import Agent, Job, StandingUnknown, Terms, Trust, Work
+from jecp_mcp.ajp_server import Agent, Job, StandingUnknown, Terms, Trust, Work, senders
 from jecp_mcp.ajp_server import app as app_module
 from jecp_mcp.ajp_server.store import JobStore, StoreUnavailable
 from jecp_mcp.errors import SettingsError
@@ -123,6 +125,31 @@ async def test_other_bytes_under_the_same_id_are_refused_and_change_nothing(here
     status, answer = await here.post(by_secret(here.offer(budget={"max_usd": 9})))
     assert (status, answer["code"]) == (409, "DUPLICATE_JOB_ID")
     assert await here.result() == report
+
+
+async def test_the_shared_secret_proves_no_provenance_id(here: House) -> None:
+    claimed = {"type": "human", "id": "mallory", "provenance_id": "provenance:domain:vip.example"}
+    status, answer = await here.post(by_secret(here.offer(**{"from": claimed})))
+    assert (status, answer["code"]) == (403, "PROVENANCE_UNPROVEN")
+    assert (await here.client.get("/ajp/jobs/job_0000000000000001")).status_code == 404
+
+
+@pytest.mark.parametrize("much", [{"text": "x" * 70_000}, [[]] * 100_000])
+async def test_a_large_offer_of_nobody_is_refused_beside_the_event_loop(
+    here: House, much: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    proves = senders.coverage
+    monkeypatch.setattr(senders, "coverage", lambda *given: threads.append(get_ident()) or proves(*given))
+    task = {"type": "count", "instruction": "Count.", "input": much}
+    status, answer = await here.post(by_secret(here.offer(task=task), "another secret"))
+    if isinstance(much, list):
+        assert (status, threads) == (400, [])
+        assert "more than 100000 commas and brackets" in json.dumps(answer)
+    else:
+        assert status == 401
+        assert get_ident() not in threads
+        assert len(threads) == 1
 
 
 @pytest.mark.parametrize(
@@ -442,6 +469,14 @@ async def test_a_file_has_one_server_and_a_broken_one_has_none(tmp_path: Path) -
         with pytest.raises(SettingsError, match="another server is using this file"):
             async with house(data=data):
                 pass
+        # The one that was refused took no lock of the first with it.
+        look = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT * FROM jobs')"
+        other = [sys.executable, "-ISc", look, str(data)]
+        found = await anyio.run_process(other, check=False)
+        assert b"database is locked" in found.stderr
+    (tmp_path / "link").symlink_to(data)
+    with pytest.raises(SettingsError, match="cannot hold an agent's jobs"):
+        JobStore(tmp_path / "link")
     assert data.stat().st_mode & 0o777 == 0o600
     (tmp_path / "text").write_text("no database at all, but text")
     with pytest.raises(SettingsError, match="cannot hold an agent's jobs"):

@@ -90,7 +90,7 @@ def test_an_offer_that_nobody_could_read_is_not_signed() -> None:
     with pytest.raises(WireError, match=r"task\.instruction"):
         replace(OFFER, task=Task("t", "")).sealed(ALICE)
     with pytest.raises(WireError, match="no canonical form"):
-        replace(OFFER, task=Task("t", "go", {"n": 2**53})).sealed(ALICE)
+        replace(OFFER, task=Task("t", "go", {"n": 2**53 + 1})).sealed(ALICE)
 
 
 REPORT = {
@@ -235,6 +235,14 @@ RAW = "https://raw.githubusercontent.com"
         ("github:alice/agent", f"{RAW}/evil/alice/agent/PROVENANCE.yml", False),
         ("github:alice/agent", f"{RAW}/alice/agent/pull/1/head/PROVENANCE.yml", False),
         ("github:alice/agent", f"{RAW}/alice/agent/0a1b2c3d4e5f60718293a4b5c6d7e8f901234567/PROVENANCE.yml", False),
+        *(
+            ("github:alice/agent", f"{RAW}/alice/agent/{name}/PROVENANCE.yml", there)
+            for name, there in (
+                ("0A1B2C3D", False), ("DEADBEEF00112233445566778899aabbccddeeff", False), ("abcdef", False),
+                ("dead", False), ("v1.0-3-gDEADbeef", False), ("x-g1234", False), ("bad", True), ("gh-pages", True),
+                ("v1.0", True), ("release-2026", True),
+            )
+        ),
         ("github:alice/agent", f"{RAW}/alice/agent/HEAD/PROVENANCE.yml?x=1", False),
         ("github:alice/agent", f"{RAW}:8443/alice/agent/HEAD/PROVENANCE.yml", False),
         ("github:alice/agent", "http://raw.githubusercontent.com/alice/agent/HEAD/PROVENANCE.yml", False),

@@ -128,7 +128,7 @@ def test_what_has_no_canonical_form_is_refused_and_proves_nothing() -> None:
     deep: Any = 1
     for _ in range(32):
         deep = [deep]
-    texts = ['{"a": 9007199254740992}', '{"a": -9007199254740992}', '{"a": 1e999}']
+    texts = ['{"a": 9007199254740993}', '{"a": -1152921504606846976}', '{"a": 1e999}']
     for value in (
         *(jsontext.loads(one, max_bytes=99) for one in texts),
         {"a": "\ud800"},
@@ -143,6 +143,21 @@ def test_what_has_no_canonical_form_is_refused_and_proves_nothing() -> None:
     for number in (10**400, jsontext.loads("1e999", max_bytes=9)):
         with pytest.raises(WireError, match="beyond a double"):
             double(number)
+
+
+@pytest.mark.parametrize("number", [1e20, -1e20, 2.0**53, 2.0**60, 1e21, 999999999999999868928.0])
+def test_a_large_whole_number_is_signed_and_read_back_as_the_double_it_is(number: float) -> None:
+    raw = seal({"a": [number]}, ALICE)
+    body = jsontext.loads(raw, max_bytes=999)
+    assert coverage(body, ALICE) is Coverage.WHOLE
+    assert canonical(body) == raw
+    assert float(body["a"][0]) == number
+
+
+def test_an_old_signature_is_told_from_a_wrong_one_where_that_takes_no_long_time() -> None:
+    for text, expected in (("x", Coverage.LEGACY), ("x" * 70_000, Coverage.WRONG)):
+        message = {"job_id": "job_12345678", "task": {"instruction": text}, "text": text}
+        assert coverage({**message, "signature": ALICE.sign(legacy_form(message))}, ALICE) is expected
 
 
 def test_openssl_and_this_package_make_the_same_keys_and_signatures(tmp_path: Path) -> None:
