@@ -47,6 +47,8 @@ _PERSONAL: Final = tuple(
         (r"\b(?:the|its) operator does\b", "you do"),
         (r"\b(?:the|its) operator lists\b", "you list"),
         (r"\b(?:the|its) operator changes\b", "you change"),
+        (r"\bthe operator rules\b", "you rule"),
+        (r"\bThe operator rules\b", "You rule"),
         (r"\bthe user (?:is|was) being\b", "you were being"),
         (r"\bThe user is being\b", "You are being"),
         (r"\b(?:the|its) (?:operator|user)\b", "you"),

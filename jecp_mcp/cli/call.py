@@ -253,6 +253,8 @@ def _as_json(result: ToolResult, saved: list[Path]) -> dict[str, Any]:
     shown |= {key.rpartition("/")[2]: value for key, value in result.meta.items() if key.endswith("billing")}
     if result.is_error:
         shown = dict(result.structured or {})
+    if notices := _notices(result):
+        shown["notices"] = notices
     if kept := _stored_files(result):
         shown["files"] = kept
     if saved:
@@ -272,6 +274,12 @@ def _stored_files(result: ToolResult) -> list[dict[str, Any]]:
     shown = result.structured or {}
     files = shown.get("files", ()) if "receipt" in shown else ()
     return [{key: one[key] for key in one if key != "read_with"} for one in files]
+
+
+def _notices(result: ToolResult) -> list[str]:
+    """What is to be known of an answer that was paid for."""
+    shown = result.structured or {}
+    return [for_person(text) for text in shown.get("notices", ())] if "receipt" in shown else []
 
 
 def _json(value: Any) -> str:

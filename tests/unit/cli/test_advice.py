@@ -14,10 +14,12 @@ import pytest
 import tests.acceptance.errors.snapshot as every_error
 import tests.contract.tools.test_own_refusals as own_refusals
 from jecp_mcp.cli.advice import _BY_CODE, _BY_TYPE, advice, for_person, problems
+from jecp_mcp.cli.call import _as_json
 from jecp_mcp.cli.main import COMMANDS, jecp_mcp
 from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.tools.own import browse
 from jecp_mcp.tools.own.definitions import OWN
+from jecp_mcp.tools.types import ToolResult
 from tests.contract.tools.error_codes import every_code
 
 FOR_MODELS = re.compile(r"[Tt]ell the user|the user\b|[Ss]top here|this call unchanged|\bjecp_(?!topup|register)")
@@ -45,6 +47,7 @@ def test_messages_and_hints_speak_to_the_person_who_reads_them() -> None:
     said = [for_person(text) for text in (*hints, waits, *(str(one["error"]["message"]) for one in REVIEWED.values()))]
     assert [text for text in said if re.search(r"operator|the user|in the chat", text, re.IGNORECASE)] == []
     assert "You can look at it and approve it" in said[len(hints)]
+    assert for_person("It is not acknowledged. The operator rules on it.") == "It is not acknowledged. You rule on it."
     assert "No close match. Try other words; if those find none either, it is not on sale here." in said
 
 
@@ -159,3 +162,12 @@ def test_what_a_hub_says_in_the_place_of_ours_is_left_out(issues: Any) -> None:
 @pytest.mark.parametrize("code", ["'; rm -rf ~", "ABCD-2345 --full", 'A"', ["ABCD-2345"], None])
 def test_no_command_has_a_word_of_a_hubs(code: Any) -> None:
     assert advice({"error": {"code": "APPROVAL_REQUIRED", "details": {"approval_code": code}}}) == ""
+
+
+def test_a_paid_answer_in_json_has_its_notices_and_a_free_one_has_them_once() -> None:
+    notices = ["The operator rules on it."]
+    paid = ToolResult((), {"receipt": {}, "notices": notices, "output": 1}, {"jecp-mcp/billing": {"charged": "no"}})
+    shown = _as_json(paid, [])
+    assert (shown["output"], shown["notices"]) == (1, ["You rule on it."])
+    free = _as_json(ToolResult((), {"notices": notices, "actions": []}), [])
+    assert free == {"ok": True, "output": {"notices": notices, "actions": []}}
