@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -31,7 +32,7 @@ from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredReque
 from jecp_mcp.rails.door import Door
 from jecp_mcp.settings.ajp import AjpSettings
 from jecp_mcp.settings.merchants import Place, read_place
-from jecp_mcp.wire.ajp.canonical import canonical
+from jecp_mcp.wire.ajp.canonical import LARGE, canonical
 from jecp_mcp.wire.ajp.offer import Budget, JobOffer, Sender, SenderType, Task, read_offer
 from jecp_mcp.wire.ajp.report import JobReport, JobStatus, is_settled, read_refusal, read_report
 from jecp_mcp.wire.ajp.signatures import PublicKey, coverage, seal
@@ -321,7 +322,10 @@ class AjpRail:
             )
         if report.status is not JobStatus.COMPLETED and report.agent in {None, stored.agent_id}:
             return outcome.failed(report)
-        covers = coverage(report.body, PublicKey(stored.key), result=True)
+        if self._keys.fault is not None:
+            return outcome.in_doubt(f"its result waits to be checked: {self._keys.fault}", hold)
+        check = partial(coverage, report.body, PublicKey(stored.key), result=True)
+        covers = await anyio.to_thread.run_sync(check) if report.size > LARGE else check()
         if not covers.proves_result or report.agent != stored.agent_id:
             return outcome.unproven(covers, another=report.agent != stored.agent_id, hold=hold)
         answer, cost = outcome.answer_of(report, covers, hold), outcome.cost_of(report, hold)

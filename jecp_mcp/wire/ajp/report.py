@@ -57,6 +57,7 @@ class JobReport:
         cost: what the work cost, micro-USDC rounded up; None where it does not say, `BAD_COST` for no amount.
         message: its own words: progress, or why it failed.
         body: the whole message, as its signature covers it.
+        size: the bytes it came in.
     """
 
     job_id: str
@@ -70,6 +71,7 @@ class JobReport:
     completed_at: str | None = None
     message: str | None = None
     body: JSONObject = field(default_factory=dict, repr=False)
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def read_report(raw: bytes, most: int) -> JobReport:
         completed_at=values.optional_text(body.get("completed_at"), "completed_at"),
         message=_words(body.get("message")),
         body=body,
+        size=len(raw),
     )
 
 

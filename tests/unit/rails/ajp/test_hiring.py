@@ -521,6 +521,29 @@ async def test_what_no_canonical_form_can_hold_is_not_offered(tmp_path: Path, ag
     assert "RFC 8785" in end.refusal.message
 
 
+async def test_a_large_whole_number_is_offered_and_comes_back(tmp_path: Path, agent: Agent, clock: StillClock) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire(input={"text": "a", "n": 1e20})
+    assert (end.charge, json.loads(agent.offers[0])["task"]["input"]["n"]) == (Charge.YES, 10**20)
+
+
+async def test_a_result_waits_for_what_checks_it_and_says_what_to_install(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        agent.polls = 10_000
+        await one.hire()
+        agent.polls = 0
+    lacking = Keyring("provenance:domain:hirer.example", None, {}, "hiring agents needs rfc8785; run: install it")
+    async with house(tmp_path, agent, clock, keys=lacking) as one:
+        waits = await one.look()
+    assert (waits.state.value, waits.held, agent.acknowledged) == ("in_doubt", HOLD, {})
+    assert waits.evidence is not None
+    assert "run: install it" in waits.evidence
+    async with house(tmp_path, agent, clock) as one:
+        assert (await one.look()).state.value == "reconciled_charged"
+
+
 class Person:
     """Somebody who answers what they are asked."""
 
