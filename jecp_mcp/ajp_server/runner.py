@@ -15,6 +15,7 @@ from jecp_mcp.ajp_server.signals import Bell, Sleep
 from jecp_mcp.ajp_server.store import JobStore, StoredJob, StoreUnavailable, insist
 from jecp_mcp.ajp_server.work import Job, JobFailed, Terms, Work, Worker
 from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.wire.ajp.canonical import LARGE
 from jecp_mcp.wire.ajp.offer import read_offer
 from jecp_mcp.wire.ajp.signatures import Signer
 
@@ -72,7 +73,12 @@ class Runner:
         else:
             ended = await self._in_time(job_of(offer, stored, self._terms.most_seconds))
         now = self._clock.now()
-        ended, signed = signed_ending(stored, ended, self._agent, now, self._signer, self._terms.result_bytes)
+        sign = partial(signed_ending, stored, ended, self._agent, now, self._signer, self._terms.result_bytes)
+        if len(stored.offer) > LARGE:  # then its result may be, too
+            with anyio.CancelScope(shield=True):  # what is done is not done again
+                ended, signed = await anyio.to_thread.run_sync(sign)
+        else:
+            ended, signed = sign()
         end = partial(
             self._store.end, stored.job_id, ended.status, signed, ended.cost, now, callback=offer.callback is not None
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from jecp_mcp.ajp_server import Job, JobFailed, Terms, Work
+from jecp_mcp.ajp_server import Job, JobFailed, Terms, Work, runner
 from jecp_mcp.ajp_server.store import JobStore, StoreUnavailable
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.paid_http.database import FILE_SUFFIX, Database
@@ -298,6 +299,18 @@ async def test_a_job_that_was_begun_in_time_is_done_also_by_a_start_after_its_of
     async with house(data=data, time=time) as there:
         assert (await there.result("job_00000001"))["status"] == "completed"
         assert (await there.result("job_00000002"))["status"] == "expired"
+
+
+async def test_the_result_of_a_large_offer_is_signed_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    sign = runner.signed_ending
+    monkeypatch.setattr(runner, "signed_ending", lambda *given: threads.append(get_ident()) or sign(*given))
+    async with house() as there:
+        await there.hire()
+        await there.result()
+        await there.hire(job_id="job_00000002", task={"type": "t", "instruction": "i", "input": {"text": "x" * 70_000}})
+        assert AGENT_KEY.verifies(await there.result("job_00000002"))
+    assert [one == get_ident() for one in threads] == [True, False]
 
 
 def test_what_is_promised_is_synced_to_the_disk(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import anyio
@@ -525,6 +526,25 @@ async def test_a_large_whole_number_is_offered_and_comes_back(tmp_path: Path, ag
     async with house(tmp_path, agent, clock) as one:
         end = await one.hire(input={"text": "a", "n": 1e20})
     assert (end.charge, json.loads(agent.offers[0])["task"]["input"]["n"]) == (Charge.YES, 10**20)
+
+
+async def test_a_large_result_is_proven_beside_the_event_loop(
+    tmp_path: Path, agent: Agent, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    proves = hiring.coverage
+
+    def coverage_of(*given: Any, **more: Any) -> Coverage:
+        threads.append(get_ident())
+        return proves(*given, **more)
+
+    monkeypatch.setattr(hiring, "coverage", coverage_of)
+    async with house(tmp_path, agent, clock) as one:
+        await one.hire()
+        agent.reports = {"message": "x" * 70_000}
+        end = await one.hire(input={"text": "another"})
+    assert end.charge is Charge.YES
+    assert [one == get_ident() for one in threads] == [True, False]
 
 
 async def test_a_result_waits_for_what_checks_it_and_says_what_to_install(
