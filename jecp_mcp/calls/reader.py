@@ -83,6 +83,10 @@ class Reader:
         rows = [row for row in found if row is not None]
         return max(rows, key=lambda row: row.number) if rows else None
 
+    def may_come_back(self, row: CallRow) -> bool:
+        """Whether money of a call can be asked back at all: whether its rail has an account that can."""
+        return any(row.rail == rail for rail, _ in self._rails.accounts)
+
     def paid_here(self, row: CallRow) -> bool:
         """Whether an account of this process paid for a call, at its payee."""
         return any((row.rail, row.account) == (rail, one.account) for rail, one in self._rails.accounts)

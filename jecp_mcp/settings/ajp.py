@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from jecp_mcp.settings.fields import Amount, Section, Whole, Words
 
+_DOMAIN: Final = "provenance:domain:"
 _ID: Final = re.compile(r"provenance:(?:domain|github):[A-Za-z0-9._~:/-]{1,200}", re.ASCII)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -99,6 +100,12 @@ class AjpSettings(Section):
     def loopback(self) -> bool:
         """Whether the agents are on this machine: the sandbox's."""
         return any(agent.loopback for agent in self.agents)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Where those agents live whose ids name a domain, as the operator named them."""
+        ids = [agent.id for agent in self.agents if agent.id.startswith(_DOMAIN)]
+        return tuple(f"https://{one.removeprefix(_DOMAIN).partition('/')[0]}" for one in ids)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

@@ -58,8 +58,7 @@ async def _own(given: Start) -> Finding:
     try:
         at = await published(given)
     except SettingsError as exc:
-        mend = f"see to {KEY_VARIABLE} or {given.state / FILE}, and publish: " + given.commands.line(
-            "identity", "declaration"
-        )
+        publish = given.commands.line("identity", "declaration", "--name", "NAME", "--description", "WORDS")
+        mend = f"see to {KEY_VARIABLE} or {given.state / FILE}, and publish what this prints: {publish}"
         return Finding(Level.WARNING, _ABOUT, str(exc), "agents may refuse offers that they cannot prove", mend)
     return Finding(Level.OK, _ABOUT, f"{given.settings.ajp.identity} is declared at {at}")

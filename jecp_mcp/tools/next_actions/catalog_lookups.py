@@ -143,7 +143,9 @@ def alternative(case: Case) -> NextAction:
     others = [*offers.by_name(_hub_suggestions(case), action), *offers.same_task(action)]
     others = [one for number, one in enumerate(others) if one not in others[:number]]
     if not others:
-        return search(case)
+        step = search(case)
+        # Where nobody else does it, a provider that says when it is back is worth waiting for.
+        return retry(case) if step.type == "stop" and case.wait is not None else step
     return next_action(
         case,
         "agent",

@@ -70,6 +70,12 @@ async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:
             "This call was paid to a merchant by x402, which knows no way to ask for money back. Asking charged "
             "nothing.",
         )
+    if not reader.may_come_back(row):
+        raise ToolFault(
+            NOT_REFUNDABLE,
+            "This call was bought in a way that knows no refund; only the payee can give anything back. Asking charged "
+            "nothing.",
+        )
     if not reader.paid_here(row):
         raise ToolFault(
             ACCOUNT_NOT_HERE,

@@ -314,7 +314,7 @@ def test_what_a_killed_process_left_behind_is_named_and_swept(seat: Seat) -> Non
 @pytest.mark.slow
 def test_calls_in_doubt_and_written_off_are_named_with_the_next_step(seat: Seat) -> None:
     left_behind(seat, end=None)
-    assert "are in doubt: 0.005 USDC held, the oldest since" in seat.wrong("--ledger")["calls"]["what"]
+    assert "1 call is in doubt: 0.005 USDC held, the oldest since" in seat.wrong("--ledger")["calls"]["what"]
 
     async def write_off() -> None:
         ledger = open_ledger(seat.ledger)

@@ -28,6 +28,9 @@ LIMITS = [
     {"match": "acme/never", "hourly_usdc": "0.0007"},
 ]
 CHEAP = tally("cheap", price="$0.0006")
+FRAGILE = tally("fragile", action={"id": "weigh", "description": "Weighs the words of a text."})
+RIVALS = (FRAGILE, FRAGILE | {"namespace": "abacus"})
+"""Two providers of what nobody else does."""
 LIMITED = {"mandate__limits": json.dumps(LIMITS), "mandate__deny": "acme/denied"}
 """A limit of its own for each of these capabilities."""
 
@@ -325,8 +328,9 @@ SCENES: dict[str, Scene] = {
     "the Hub does not know the key": Scene("operator", ("register",), 0, account="unknown", after=("operator", ("register",))),
     "calls come too fast": Scene("answered", ("retry_after",), 1, before=told("/sandbox/wallet", rate_limit_rpm=0), meanwhile=lambda world: world.tell("/sandbox/wallet", rate_limit_rpm=None)),
     # Providers and the wire.
-    "the provider is down and another does the same": Scene("answered", ("try_alternative_provider",), 1, before=goes_wrong("code:PROVIDER_UNAVAILABLE", retry_after_seconds=30)),
-    "the provider fails and another does the same": Scene("answered", ("try_alternative_provider",), 1, before=goes_wrong("code:PROVIDER_ERROR", retry_after_seconds=30)),
+    "the provider is down and another does the same": Scene("answered", ("try_alternative_provider",), 1, "acme_fragile_weigh", sold=RIVALS, before=goes_wrong("code:PROVIDER_UNAVAILABLE", match="acme/fragile:weigh", retry_after_seconds=30)),
+    "the provider is down and nothing else does the same": Scene("answered", ("retry_after",), 1, before=goes_wrong("code:PROVIDER_UNAVAILABLE", retry_after_seconds=6)),
+    "the provider fails and another does the same": Scene("answered", ("try_alternative_provider",), 1, "acme_fragile_weigh", sold=RIVALS, before=goes_wrong("code:PROVIDER_ERROR", match="acme/fragile:weigh", retry_after_seconds=30)),
     "the answer is lost": Scene("answered", ("check_status",), 1, before=goes_wrong("drop_after_charge", times=4)),
     "the Hub fails after it has charged": Scene("answered", ("check_status",), 1, before=goes_wrong("code:INTERNAL_ERROR", after_charge=True, retry_after_seconds=30)),
     "a call is in doubt for long": Scene("answered", ("check_status",), 1, before=goes_wrong("code:INTERNAL_ERROR", times=200, after_charge=True, retry_after_seconds=30), meanwhile=World.heals),

@@ -131,9 +131,9 @@ class World:
     def sells(self, *manifests: Mapping[str, Any]) -> None:
         self.tell("/sandbox/catalog", manifests=list(manifests))
 
-    def fault(self, fault: str, times: int = 1, **more: Any) -> None:
-        """The next calls of this agent's to the tally go wrong."""
-        self.tell("/sandbox/faults", match="acme/tally:count", agent_id=self.hub.agent_id, fault=fault, times=times, **more)  # fmt: skip
+    def fault(self, fault: str, times: int = 1, match: str = "acme/tally:count", **more: Any) -> None:
+        """The next calls of this agent's to the tally, or to what `match` names, go wrong."""
+        self.tell("/sandbox/faults", match=match, agent_id=self.hub.agent_id, fault=fault, times=times, **more)  # fmt: skip
 
     def heals(self) -> None:
         """Nothing goes wrong at the Hub any more."""

@@ -69,7 +69,7 @@ def test_a_port_that_another_only_holds_is_no_port_to_listen_on(
         database = Database(tmp_path / "x402.sqlite")
         database.set_fact("ports", f"[{port}]")
         database.close()
-        monkeypatch.setattr("jecp_mcp.sandbox.paid_http.run.listen", hold)
+        monkeypatch.setattr("jecp_mcp.sandbox.loopback_server.listen", hold)
         with serving(PaidHttpConfig(tmp_path / "x402.sqlite")) as shop:
             assert shop.where["merchant"] != f"http://127.0.0.1:{port}"
 

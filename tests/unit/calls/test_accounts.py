@@ -14,6 +14,7 @@ from jecp_mcp.errors import ToolFault
 from jecp_mcp.mandate.grants import GrantKind, GrantRef
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import MandateSettings
+from jecp_mcp.tools.codes import NOT_REFUNDABLE
 from jecp_mcp.tools.own import refunds
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
@@ -82,3 +83,16 @@ async def test_another_accounts_payment_is_not_asked_back_here(tmp_path: Path) -
         with pytest.raises(ToolFault) as fault:
             await refunds.refund(calls, Hub(), asked, Caller(LOCAL), LinkPolicy("https://hub.example"))  # type: ignore[arg-type]
     assert fault.value.code == codes.ACCOUNT_NOT_HERE
+
+
+async def test_what_was_bought_in_a_way_without_refunds_is_not_asked_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, always_charged) as (calls, _, ledger):
+        end = await calls.pay(buying(), Caller(LOCAL))
+        await ledger.flush()
+        monkeypatch.setattr(type(calls._rails), "accounts", ())
+        asked = {"call_id": end.call_id, "reason": "wrong"}
+        with pytest.raises(ToolFault, match="knows no refund") as fault:
+            await refunds.refund(calls, object(), asked, Caller(LOCAL), LinkPolicy("https://hub.example"))  # type: ignore[arg-type]
+    assert fault.value.code == NOT_REFUNDABLE

@@ -6,6 +6,7 @@ from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import Settings, load_settings
 from jecp_mcp.settings.agent_key import FILE, find_agent_key
 from jecp_mcp.settings.key_file import store_key
+from jecp_mcp.tools.publishing.links import LinkPolicy
 
 AGENT = 'name = "words"\nid = "provenance:domain:agent.example"\n'
 OTHER = '[[ajp.agents]]\nname = "other"\nid = "provenance:domain:127.0.0.1:8409/x"\n'
@@ -64,3 +65,11 @@ def test_a_key_is_in_the_environment_or_in_a_private_file(tmp_path: Path) -> Non
     (tmp_path / FILE).chmod(0o644)
     with pytest.raises(SettingsError, match="chmod 600"):
         find_agent_key({}, tmp_path)
+
+
+def test_the_names_of_agents_that_the_operator_listed_may_be_shown(tmp_path: Path) -> None:
+    ajp = load(tmp_path, f"{HEAD}[[ajp.agents]]\n{AGENT}").ajp
+    links = LinkPolicy("https://hub.example", ajp.origins)
+    said = "Nothing was ever bought from provenance:domain:agent.example before."
+    assert links.words(said, 200) == said
+    assert "evil.example" not in links.words("Nothing was ever bought from provenance:domain:evil.example before.", 200)
