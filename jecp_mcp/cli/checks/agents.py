@@ -34,21 +34,22 @@ async def agent_findings(given: Start) -> list[Finding]:
         pins = PayeePins(given.state, PINS, clock)
         declarations = Declarations(gate, pins, clock, loopback=settings.loopback)
         for agent in settings.agents:
+            about = f"agent {agent.name}"
             what, money = f"{agent.name} ({agent.id})", "it cannot be hired"
             if agent.secret_env is not None and not os.environ.get(agent.secret_env):
                 mend = f"set {agent.secret_env} in the environment of the server"
-                findings.append(Finding(Level.FAULT, _ABOUT, f"{what}: its shared secret is not set", money, mend))
+                findings.append(Finding(Level.FAULT, about, f"{what}: its shared secret is not set", money, mend))
                 continue
             found = await declarations.identify(agent)
             if isinstance(found, Refusal):
-                findings.append(Finding(Level.FAULT, _ABOUT, f"{what}: {found.message}", money, "ask whoever runs it"))
+                findings.append(Finding(Level.FAULT, about, f"{what}: {found.message}", money, "ask whoever runs it"))
             elif found.because is not None:
                 mend = "ask whoever runs it whether they changed it, and approve its next job if so"
-                findings.append(Finding(Level.WARNING, _ABOUT, found.because, "a person must approve its jobs", mend))
+                findings.append(Finding(Level.WARNING, about, found.because, "a person must approve its jobs", mend))
             else:
                 key = found.declaration.key.fingerprint
                 findings.append(
-                    Finding(Level.OK, _ABOUT, f"{what} takes jobs at {found.endpoint.url}, with the key {key}")
+                    Finding(Level.OK, about, f"{what} takes jobs at {found.endpoint.url}, with the key {key}")
                 )
         pins.close()
     return findings

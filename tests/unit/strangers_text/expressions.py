@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import jecp_mcp
+from jecp_mcp.cli.advice import _PERSONAL
 
 ROOT = Path(jecp_mcp.__file__).parent
 SEARCHING = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})
@@ -22,6 +23,7 @@ MADE_LATER = {
     ("tools/schemas/regexes.py", "pattern"): ("_TOKEN", "_MEMBER"),
     ("masking.py", "_spellings"): ("''.join(map(_spellings, 'jdb_ak_0123456789%abcdef'))",),
     ("cli/checks/settings_edit.py", "place"): ('r"""(\\s*base_url\\s*=\\s*)("[^"]*"|\'[^\']*\')(\\s*(?:#.*)?)"""',),
+    ("cli/advice.py", "pattern"): tuple(f"_PERSONAL[{at}][0]" for at in range(len(_PERSONAL))),
     ("sandbox/work/concordance.py", "keyword"): (),  # the buyer's words, escaped, with blanks between two of them
 }
 
