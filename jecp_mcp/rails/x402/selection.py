@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
+from jecp_mcp.wire.values import preview
 from jecp_mcp.wire.x402.assets import Asset, find_asset, network_of
 from jecp_mcp.wire.x402.challenge import Challenge, PaymentOption, UnreadableOption
-from jecp_mcp.wire.x402.values import shown
 
 MOST_PER_CALL: Final = MicroUSDC(1_000 * MICRO_PER_USDC)
 """The most that one request can cost by this rail, micro-USDC."""
@@ -95,15 +95,15 @@ def judge(option: PaymentOption | UnreadableOption, version: int, wanted: Wanted
     if isinstance(option, UnreadableOption):
         return option.reason
     if option.scheme != _SCHEME:
-        return f"the scheme {shown(option.scheme)} is not paid by this wallet; only {_SCHEME} is"
+        return f"the scheme {preview(option.scheme)} is not paid by this wallet; only {_SCHEME} is"
     network = option.network if version > 1 else network_of(wanted.assets, option.network)
     if network is None or not network.startswith("eip155:"):
-        return f"the network {shown(option.network)} is not known to this wallet"
+        return f"the network {preview(option.network)} is not known to this wallet"
     if network not in wanted.networks:
         return f"the operator does not pay on {network}"
     asset = find_asset(wanted.assets, network, option.asset)
     if asset is None:
-        return f"the token {shown(option.asset)} on {network} is not known to this wallet"
+        return f"the token {preview(option.asset)} on {network} is not known to this wallet"
     return _unpayable(option, wanted) or _lie(option, asset) or _outside(option, asset, wanted) or Choice(option, asset)
 
 
@@ -111,11 +111,11 @@ def _unpayable(option: PaymentOption, wanted: Wanted) -> str | None:
     """What of the way in which it is paid is not this wallet's, or not allowed."""
     transfer, flow = option.extra.get("assetTransferMethod", _TRANSFER), option.extra.get("paymentFlow", _FLOW)
     if transfer != _TRANSFER:
-        return f"the transfer method {shown(transfer)} is not paid by this wallet; only {_TRANSFER} is"
+        return f"the transfer method {preview(transfer)} is not paid by this wallet; only {_TRANSFER} is"
     if flow == _UPFRONT and not wanted.upfront:
         return "the merchant takes the money before it does the work, which the operator does not allow"
     if flow not in {_FLOW, _UPFRONT} or not isinstance(flow, str):
-        return f"the payment flow {shown(flow)} is not paid by this wallet"
+        return f"the payment flow {preview(flow)} is not paid by this wallet"
     return None
 
 
@@ -124,10 +124,10 @@ def _lie(option: PaymentOption, asset: Asset) -> str | None:
     extra = option.extra
     for name, known in (("name", asset.name), ("version", asset.version)):
         if extra.get(name) != known:
-            return f"the token's EIP-712 {name} is {known!a}, and the merchant says {shown(extra.get(name))}"
+            return f"the token's EIP-712 {name} is {known!a}, and the merchant says {preview(extra.get(name))}"
     for name in ("decimals", "precision"):
         if name in extra and extra[name] != asset.decimals:
-            return f"the token has {asset.decimals} decimals, and the merchant says {shown(extra[name])}"
+            return f"the token has {asset.decimals} decimals, and the merchant says {preview(extra[name])}"
     return None
 
 

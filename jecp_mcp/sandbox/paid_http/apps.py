@@ -24,9 +24,10 @@ from jecp_mcp.sandbox.paid_http.facilitator.facilitator import Facilitator
 from jecp_mcp.sandbox.paid_http.json_endpoints import BadRequest, handle, read_body, read_json
 from jecp_mcp.sandbox.paid_http.merchant.merchant import Merchant
 from jecp_mcp.sandbox.paid_http.merchant.routes import ROUTES, Route
+from jecp_mcp.wire.values import mapping
 from jecp_mcp.wire.x402.payment import Payment, read_payment_json
 from jecp_mcp.wire.x402.settlement import settlement_json
-from jecp_mcp.wire.x402.values import address, mapping
+from jecp_mcp.wire.x402.values import address
 
 NODES: Final = 2
 FAUCET_VALUE: Final = 25_000_000

@@ -16,6 +16,7 @@ from jecp_mcp.settings.merchants import Place, read_place
 from jecp_mcp.wire.ajp import values
 from jecp_mcp.wire.ajp.canonical import canonical
 from jecp_mcp.wire.ajp.signatures import PrivateKey, PublicKey
+from jecp_mcp.wire.values import mapping, preview, text
 
 MAX_BYTES: Final = 65_536
 """The longest declaration read, in bytes."""
@@ -70,10 +71,10 @@ def read_declaration(raw: bytes) -> Declaration:
         WireError: it is none, or is not signed by its own key.
     """
     body = values.message(raw, "the declaration", MAX_BYTES)
-    identity = values.mapping(body.get("identity"), "identity")
+    identity = mapping(body.get("identity"), "identity")
     algorithm = identity.get("algorithm", "ed25519")
     if algorithm != "ed25519":
-        raise WireError(f"identity.algorithm is {values.shown(algorithm)}, and only ed25519 is known")
+        raise WireError(f"identity.algorithm is {preview(algorithm)}, and only ed25519 is known")
     found, key = values.provenance_id(body.get("provenance_id"), "provenance_id"), _key(identity)
     signature = identity.get("signature")
     if not isinstance(signature, str):
@@ -82,13 +83,13 @@ def read_declaration(raw: bytes) -> Declaration:
     signed = _signed_form(body) if whole else f"{found}:{key.text}".encode()
     if not key.proves(signed, f"ed25519:{signature}"):
         raise WireError("identity.signature is not of this declaration: it was changed, or signed by another key")
-    ajp = {} if body.get("ajp") is None else values.mapping(body["ajp"], "ajp")
+    ajp = {} if body.get("ajp") is None else mapping(body["ajp"], "ajp")
     if "version" in ajp:
         values.version(ajp["version"])
     return Declaration(
         id=found,
-        name=values.text(body.get("name"), "name", 100),
-        description=values.text(body.get("description"), "description", 1_000),
+        name=text(body.get("name"), "name", 100),
+        description=text(body.get("description"), "description", 1_000),
         key=key,
         endpoint=values.optional_text(ajp.get("endpoint"), "ajp.endpoint", 1_500),
         capabilities=_listed(body.get("capabilities"), "capabilities", _CAPABILITY),
@@ -154,18 +155,18 @@ def stands_at(provenance_id: str, url: str, *, loopback: bool = False) -> bool:
 
 
 def _signed_form(body: JSONObject) -> bytes:
-    identity = values.mapping(body.get("identity"), "identity")
+    identity = mapping(body.get("identity"), "identity")
     rest = {key: value for key, value in identity.items() if key != "signature"}
     return _PREFIX + canonical({**body, "identity": rest})
 
 
 def _key(identity: JSONObject) -> PublicKey:
-    return PublicKey(values.text(identity.get("public_key"), "identity.public_key"))
+    return PublicKey(text(identity.get("public_key"), "identity.public_key"))
 
 
 def _listed(value: object, what: str, form: re.Pattern[str]) -> tuple[str, ...]:
     found = values.texts(value, what)
     for one in found:
         if form.fullmatch(one) is None:
-            raise WireError(f"{what} has the entry {values.shown(one)}, which is none of that form")
+            raise WireError(f"{what} has the entry {preview(one)}, which is none of that form")
     return found

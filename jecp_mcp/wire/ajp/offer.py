@@ -14,6 +14,7 @@ from jecp_mcp.jsontext import JSONObject, nothing
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC
 from jecp_mcp.wire.ajp import values
 from jecp_mcp.wire.ajp.signatures import Signer, seal
+from jecp_mcp.wire.values import mapping, preview, text
 
 MAX_BYTES: Final = 1_048_576
 """The longest offer read, in bytes."""
@@ -162,25 +163,25 @@ def read_offer(raw: bytes) -> tuple[JobOffer, JSONObject]:
     body = values.message(raw, "the offer", MAX_BYTES, MAX_MARKS)
     unknown = sorted(body.keys() - _MEMBERS)
     if unknown:
-        raise WireError(f"the offer has an unknown member {values.shown(unknown[0])}")
+        raise WireError(f"the offer has an unknown member {preview(unknown[0])}")
     values.version(body.get("ajp"))
     signature = body.get("signature")
     if not isinstance(signature, str) or _SIGNATURE.fullmatch(signature) is None:
-        raise WireError(f"signature is {values.shown(signature)}, neither ed25519:<base64> nor sha256:<64 hex digits>")
-    context = values.mapping(body.get("context") or {}, "context")
+        raise WireError(f"signature is {preview(signature)}, neither ed25519:<base64> nor sha256:<64 hex digits>")
+    context = mapping(body.get("context") or {}, "context")
     if context.get("credentials"):
         # They would stand in the open with everybody who passes the offer on.
         raise WireError("context.credentials must be empty: an offer carries no secrets")
     memory = context.get("memory") or []
     if not isinstance(memory, list):
-        raise WireError(f"context.memory is {values.shown(memory)}, no list")
+        raise WireError(f"context.memory is {preview(memory)}, no list")
     parent = body.get("parent_job_id")
     offer = JobOffer(
         job_id=values.job_id(body.get("job_id")),
-        sender=_sender(values.mapping(body.get("from"), "from")),
-        to=values.provenance_id(values.mapping(body.get("to"), "to").get("provenance_id"), "to.provenance_id"),
-        task=_task(values.mapping(body.get("task"), "task")),
-        budget=_budget(values.mapping(body.get("budget"), "budget")),
+        sender=_sender(mapping(body.get("from"), "from")),
+        to=values.provenance_id(mapping(body.get("to"), "to").get("provenance_id"), "to.provenance_id"),
+        task=_task(mapping(body.get("task"), "task")),
+        budget=_budget(mapping(body.get("budget"), "budget")),
         issued_at=values.instant(body.get("issued_at"), "issued_at"),
         expires_at=values.instant(body.get("expires_at"), "expires_at"),
         constraints=values.texts(context.get("constraints"), "context.constraints"),
@@ -208,8 +209,8 @@ def _sender(body: JSONObject) -> Sender:
 def _task(body: JSONObject) -> Task:
     wanted = body.get("output_format")
     return Task(
-        values.text(body.get("type"), "task.type", 100),
-        values.text(body.get("instruction"), "task.instruction", values.MAX_INSTRUCTION),
+        text(body.get("type"), "task.type", 100),
+        text(body.get("instruction"), "task.instruction", values.MAX_INSTRUCTION),
         body.get("input", {}),
         "any" if wanted is None else values.one_of(wanted, "task.output_format", FORMATS),
     )
@@ -227,11 +228,11 @@ def _budget(body: JSONObject) -> Budget:
 def _callback(value: object) -> Callback | None:
     if value is None:
         return None
-    body = values.mapping(value, "callback")
-    headers = values.mapping(body.get("headers") or {}, "callback.headers")
+    body = mapping(value, "callback")
+    headers = mapping(body.get("headers") or {}, "callback.headers")
     if len(headers) > _MOST_HEADERS:
         raise WireError(f"callback.headers has more than {_MOST_HEADERS} entries")
     for name, one in headers.items():
-        values.text(name, "a header's name in callback.headers")
-        values.text(one, "a header in callback.headers", 2_000)
-    return Callback(values.text(body.get("url"), "callback.url", 2_048), headers)
+        text(name, "a header's name in callback.headers")
+        text(one, "a header in callback.headers", 2_000)
+    return Callback(text(body.get("url"), "callback.url", 2_048), headers)

@@ -16,6 +16,7 @@ from jecp_mcp.money import MicroUSDC, parse_charge
 from jecp_mcp.wire.ajp import values
 from jecp_mcp.wire.ajp.canonical import MAX_DEPTH, double
 from jecp_mcp.wire.ajp.signatures import Signer, seal
+from jecp_mcp.wire.values import mapping
 
 LEGACY_SIGNATURE: Final = "LEGACY_SIGNATURE"
 """An agent's code for an offer that is signed as before ajp-protocol 0.3."""
@@ -111,7 +112,7 @@ def read_report(raw: bytes, most: int) -> JobReport:
         status=status,
         agent=None
         if agent is None
-        else values.provenance_id(values.mapping(agent, "agent").get("provenance_id"), "agent.provenance_id"),
+        else values.provenance_id(mapping(agent, "agent").get("provenance_id"), "agent.provenance_id"),
         output=body.get("output"),
         cost=_cost(usage.get("cost_usd")),
         llm_tokens=_measure(usage.get("llm_tokens")),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs, parse_iso
@@ -13,6 +12,7 @@ from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.jsontext import JSONObject
 from jecp_mcp.money import MicroUSDC, parse_usdc
 from jecp_mcp.wire.ajp.canonical import MAX_DEPTH, double
+from jecp_mcp.wire.values import mapping, preview, text
 
 VERSION: Final = "0.1"
 """What ``ajp`` says in every message there is."""
@@ -25,7 +25,6 @@ MAX_INSTRUCTION: Final = 262_144
 JOB_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{7,127}", re.ASCII)
 _PROVENANCE: Final = re.compile(r"provenance:[a-z][a-z0-9]{0,19}:[A-Za-z0-9._~:/@-]{1,200}", re.ASCII)
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-_SHOWN: Final = 60
 
 
 def message(raw: bytes, what: str, most: int, marks: int = jsontext.MAX_MARKS) -> JSONObject:
@@ -35,28 +34,6 @@ def message(raw: bytes, what: str, most: int, marks: int = jsontext.MAX_MARKS) -
         WireError: it is anything else, or nests too deep to be signed.
     """
     return mapping(jsontext.loads(raw, max_bytes=most, max_depth=MAX_DEPTH, max_marks=marks), what)
-
-
-def mapping(value: object, what: str) -> JSONObject:
-    """Read a JSON object.
-
-    Raises:
-        WireError: it is anything else.
-    """
-    if not isinstance(value, Mapping):
-        raise WireError(f"{what} is {shown(value)}, no JSON object")
-    return value
-
-
-def text(value: object, what: str, longest: int = 200) -> str:
-    """Read a text.
-
-    Raises:
-        WireError: it is no text, empty, or longer than `longest` characters.
-    """
-    if not isinstance(value, str) or not value or len(value) > longest:
-        raise WireError(f"{what} is {shown(value)}, no text of 1 to {longest} characters")
-    return value
 
 
 def optional_text(value: object, what: str, longest: int = 200) -> str | None:
@@ -77,7 +54,7 @@ def texts(value: object, what: str, most: int = 100) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or len(value) > most:
-        raise WireError(f"{what} is {shown(value)}, no list of at most {most} texts")
+        raise WireError(f"{what} is {preview(value)}, no list of at most {most} texts")
     return tuple(text(one, f"an entry of {what}") for one in value)
 
 
@@ -88,7 +65,7 @@ def one_of(value: object, what: str, known: tuple[str, ...]) -> str:
         WireError: it is anything else.
     """
     if not isinstance(value, str) or value not in known:
-        raise WireError(f"{what} is {shown(value)}, none of {', '.join(known)}")
+        raise WireError(f"{what} is {preview(value)}, none of {', '.join(known)}")
     return value
 
 
@@ -99,7 +76,7 @@ def job_id(value: object) -> str:
         WireError: it is none.
     """
     if not isinstance(value, str) or JOB_ID.fullmatch(value) is None:
-        raise WireError(f"job_id is {shown(value)}, no id of 8 to 128 letters, digits and any of . _ ~ -")
+        raise WireError(f"job_id is {preview(value)}, no id of 8 to 128 letters, digits and any of . _ ~ -")
     return value
 
 
@@ -110,7 +87,7 @@ def provenance_id(value: object, what: str) -> str:
         WireError: it is none.
     """
     if not isinstance(value, str) or _PROVENANCE.fullmatch(value) is None:
-        raise WireError(f"{what} is {shown(value)}, no id such as provenance:domain:agent.example")
+        raise WireError(f"{what} is {preview(value)}, no id such as provenance:domain:agent.example")
     return value
 
 
@@ -121,7 +98,7 @@ def version(value: object) -> None:
         WireError: it is of another, or of none.
     """
     if value != VERSION:
-        raise WireError(f'ajp is {shown(value)} where "{VERSION}" is meant')
+        raise WireError(f'ajp is {preview(value)} where "{VERSION}" is meant')
 
 
 def instant(value: object, what: str) -> UnixMs:
@@ -131,11 +108,11 @@ def instant(value: object, what: str) -> UnixMs:
         WireError: it is none.
     """
     if not isinstance(value, str) or _INSTANT.fullmatch(value) is None:
-        raise WireError(f"{what} is {shown(value)}, no instant such as 2026-11-26T12:00:00.000Z")
+        raise WireError(f"{what} is {preview(value)}, no instant such as 2026-11-26T12:00:00.000Z")
     try:
         return parse_iso(value)
     except (ValueError, OverflowError) as exc:
-        raise WireError(f"{what} is {shown(value)}, an instant that does not exist") from exc
+        raise WireError(f"{what} is {preview(value)}, an instant that does not exist") from exc
 
 
 def number(value: object, what: str, least: int, most: int) -> Decimal:
@@ -145,7 +122,7 @@ def number(value: object, what: str, least: int, most: int) -> Decimal:
         WireError: it is anything else.
     """
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise WireError(f"{what} is {shown(value)}, no number")
+        raise WireError(f"{what} is {preview(value)}, no number")
     found = double(value)
     if not least <= found <= most:
         raise WireError(f"{what} is not from {least} to {most}")
@@ -159,17 +136,8 @@ def usd(value: object, what: str) -> MicroUSDC:
         WireError: it is no number, negative, too large, or has more than six decimals.
     """
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise WireError(f"{what} is {shown(value)}, no number of USD")
+        raise WireError(f"{what} is {preview(value)}, no number of USD")
     try:
         return parse_usdc(double(value))
     except MoneyError as exc:
         raise WireError(f"{what}: {exc}") from exc
-
-
-def shown(value: Any) -> str:
-    """A value as it is quoted where it is refused: short, and plain to see."""
-    if isinstance(value, str):
-        return ascii(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
-    if value is None:
-        return "missing"
-    return ascii(value)[:_SHOWN] if isinstance(value, (bool, int)) else f"a {type(value).__name__}"

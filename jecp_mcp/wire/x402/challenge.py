@@ -14,7 +14,8 @@ from typing import Any, Final
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject, nothing
-from jecp_mcp.wire.x402.values import address, decode_header, is_caip2, mapping, text, uint, version, whole
+from jecp_mcp.wire.values import mapping, text
+from jecp_mcp.wire.x402.values import address, decode_header, is_caip2, uint, version, whole
 
 REQUIRED_HEADER: Final = "payment-required"
 

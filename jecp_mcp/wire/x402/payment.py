@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject, nothing
+from jecp_mcp.wire.values import mapping, text
 from jecp_mcp.wire.x402.values import (
     MAX_SENT_HEADER,
     UINT256,
@@ -16,8 +17,6 @@ from jecp_mcp.wire.x402.values import (
     bytes32,
     decode_header,
     encode_header,
-    mapping,
-    text,
     uint,
     version,
 )

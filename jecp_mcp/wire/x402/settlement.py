@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject, nothing
-from jecp_mcp.wire.x402.values import decode_header, encode_header, mapping, text, uint
+from jecp_mcp.wire.values import mapping, text
+from jecp_mcp.wire.x402.values import decode_header, encode_header, uint
 
 V1_SETTLEMENT_HEADER: Final = "X-PAYMENT-RESPONSE"
 V2_SETTLEMENT_HEADER: Final = "PAYMENT-RESPONSE"

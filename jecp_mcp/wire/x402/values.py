@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject
+from jecp_mcp.wire.values import mapping, preview
 
 MAX_HEADER: Final = 64 * 1024
 """The longest base64 header read, in characters."""
@@ -25,7 +25,6 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _BYTES32 = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
 _CAIP2 = re.compile(r"[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}", re.ASCII)
 _EIP155 = re.compile(r"eip155:([1-9]\d{0,15})", re.ASCII)
-_SHOWN = 60
 
 
 def uint(value: object, what: str) -> int:
@@ -35,7 +34,7 @@ def uint(value: object, what: str) -> int:
         WireError: it is anything else, a JSON number included.
     """
     if not isinstance(value, str) or _UINT.fullmatch(value) is None or int(value) >= UINT256:
-        raise WireError(f"{what} is {shown(value)}, no whole number written as decimal text")
+        raise WireError(f"{what} is {preview(value)}, no whole number written as decimal text")
     return int(value)
 
 
@@ -46,7 +45,7 @@ def address(value: object, what: str) -> str:
         WireError: it is none, or the zero address, which nobody owns.
     """
     if not isinstance(value, str) or _ADDRESS.fullmatch(value) is None:
-        raise WireError(f"{what} is {shown(value)}, no EVM address")
+        raise WireError(f"{what} is {preview(value)}, no EVM address")
     if int(value, 16) == 0:
         raise WireError(f"{what} is the zero address")
     return value.lower()
@@ -59,7 +58,7 @@ def bytes32(value: object, what: str) -> bytes:
         WireError: it is anything else.
     """
     if not isinstance(value, str) or _BYTES32.fullmatch(value) is None:
-        raise WireError(f"{what} is {shown(value)}, no 32 bytes in hexadecimal")
+        raise WireError(f"{what} is {preview(value)}, no 32 bytes in hexadecimal")
     return bytes.fromhex(value[2:])
 
 
@@ -74,17 +73,6 @@ def chain_id(network: str) -> int | None:
     return None if match is None else int(match[1])
 
 
-def text(value: object, what: str, longest: int = 200) -> str:
-    """Read a short text.
-
-    Raises:
-        WireError: it is no text, empty, or longer than `longest` characters.
-    """
-    if not isinstance(value, str) or not value or len(value) > longest:
-        raise WireError(f"{what} is {shown(value)}, no text of 1 to {longest} characters")
-    return value
-
-
 def whole(value: object, what: str, most: int) -> int:
     """Read a JSON integer from 1 to `most`.
 
@@ -92,18 +80,7 @@ def whole(value: object, what: str, most: int) -> int:
         WireError: it is anything else.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise WireError(f"{what} is {shown(value)}, no whole number from 1 to {most}")
-    return value
-
-
-def mapping(value: object, what: str) -> JSONObject:
-    """Read a JSON object.
-
-    Raises:
-        WireError: it is anything else.
-    """
-    if not isinstance(value, Mapping):
-        raise WireError(f"{what} is {shown(value)}, no JSON object")
+        raise WireError(f"{what} is {preview(value)}, no whole number from 1 to {most}")
     return value
 
 
@@ -114,7 +91,7 @@ def version(value: object, wanted: int) -> int:
         WireError: it is not `wanted`.
     """
     if value != wanted or isinstance(value, bool) or not isinstance(value, int):
-        raise WireError(f"x402Version is {shown(value)} where {wanted} is meant")
+        raise WireError(f"x402Version is {preview(value)} where {wanted} is meant")
     return wanted
 
 
@@ -140,12 +117,3 @@ def encode_header(value: Any) -> str:
         WireError: it cannot be written as JSON.
     """
     return base64.b64encode(jsontext.dumps(value)).decode("ascii")
-
-
-def shown(value: object) -> str:
-    """A value as it is quoted where it is refused: short, and plain to see."""
-    if isinstance(value, str):
-        return ascii(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
-    if value is None:
-        return "missing"
-    return ascii(value)[:_SHOWN] if isinstance(value, (bool, int)) else f"a {type(value).__name__}"
