@@ -6,7 +6,6 @@ A Python program buys at a Hub by `JecpClient`. What is exported here is importe
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 __version__ = "0.1.0"
 
@@ -41,7 +40,7 @@ _EXPORTED = {
 __all__ = [*_EXPORTED]  # noqa: PLE0604  # names, each a text
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     module = _EXPORTED.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.rails.base import new_call_id
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.opening import HubWay
 from jecp_mcp.rails.opening import RAILS
@@ -129,11 +129,6 @@ class Bridge:
     def recover(self) -> None:
         """Finish, beside everything else, what other processes left open, until the bridge closes."""
         self._tasks.start_soon(self.calls.keep_recovering)
-
-
-def new_call_id() -> str:
-    """An idempotency id: 128 bits of randomness, within the protocol's grammar (JECP 01-protocol §3.3)."""
-    return f"call_{secrets.token_hex(16)}"
 
 
 @asynccontextmanager

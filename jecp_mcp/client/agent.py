@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 from pydantic import SecretStr
@@ -21,8 +21,8 @@ from jecp_mcp.client.streams import JecpStream
 from jecp_mcp.clock import Clock, SystemClock, UnixMs
 from jecp_mcp.errors import PayeeError, WireError
 from jecp_mcp.http import ExchangeFailed, Http
-from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, parse_usdc
-from jecp_mcp.rails.base import OpenCall, StoredRequest
+from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.rails.base import OpenCall, StoredRequest, new_call_id
 from jecp_mcp.rails.jecp.client import HubClient, HubRefused, mask_of
 from jecp_mcp.rails.jecp.outcome import conclude
 from jecp_mcp.rails.jecp.payload import Payload, pack
@@ -39,8 +39,6 @@ from jecp_mcp.wire.jecp.provenance import build
 T = TypeVar("T")
 Amount = str | int | Decimal
 """An amount in USDC: decimal text, a whole number or a `Decimal`; never a float."""
-
-_MOST: Final = MicroUSDC(1_000 * MICRO_PER_USDC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ class JecpClient:
         """
         async with Http(base_url) as http:
             hub = HubClient(base_url, http, lambda: None, SystemClock())
-            return await _asked(hub.register(name, agent_type=agent_type, description=description))
+            return await _answer_to(hub.register(name, agent_type=agent_type, description=description))
 
     @property
     def agent_id(self) -> str:
@@ -152,7 +150,7 @@ class JecpClient:
         """
         async with self._reading_guide:
             if not self._hub.guide_known:
-                await _asked(self._hub.consult())
+                await _answer_to(self._hub.consult())
         return self._hub.guide
 
     async def invoke(
@@ -184,16 +182,11 @@ class JecpClient:
             JecpError: it was refused or not answered; `JecpError.charged` says what is known of the money.
             ValueError: the request could not be written.
         """
-        known = await self._guide_or_defaults()
-        call_id = request_id or f"call_{secrets.token_hex(16)}"
-        payload = self._payload(known, call_id, capability, action, arguments, timeout or self._timeout)
-        now = self._clock.now()
-        until = provable_until(now, known.idempotency_window_seconds)
-        until = until if expires_at is None else min(until, expires_at)
-        hold = _budget(budget)
-        request = StoredRequest(JecpRail.name, self._hub.account_id, call_id, hold, pack(payload), until)
-        call = OpenCall(request, attempts=int(replay))
+        order = await self._order((capability, action, arguments), budget, expires_at, request_id, timeout)
+        call_id, payload = order.call_id, pack(order.payload)
+        request = StoredRequest(JecpRail.name, self._hub.account_id, call_id, order.budget, payload, order.until)
         rail = self._rail(call_id)
+        call = OpenCall(request, attempts=int(replay))
         ended = await (rail.find_out if replay else rail.execute)(call, _Unwritten())
         return result_of(ended, call_id)
 
@@ -224,18 +217,16 @@ class JecpClient:
             JecpError: it was refused or could not be sent.
             ValueError: the request could not be written.
         """
-        known = await self._guide_or_defaults()
-        call_id, hold, identity = request_id or f"call_{secrets.token_hex(16)}", _budget(budget), self._identity
-        payload = self._payload(known, call_id, capability, action, arguments, SILENCE_SECONDS)
+        order = await self._order((capability, action, arguments), budget, expires_at, request_id, SILENCE_SECONDS)
+        call_id, hold, payload, identity = order.call_id, order.budget, order.payload, self._identity
         key, now = identity.api_key.get_secret_value(), self._clock.now()
         proof = build(identity.agent_id, key, at=now, nonce=secrets.token_hex(16)) if payload.provenance else None
-        until = provable_until(now, known.idempotency_window_seconds)
         body = with_mandate(
             payload.body,
             agent_id=identity.agent_id,
             api_key=key,
             budget=hold,
-            expires_at=until if expires_at is None else min(until, expires_at),
+            expires_at=order.until,
             provenance_hash=proof,
         )
         opening = self._hub.open_stream(
@@ -255,7 +246,7 @@ class JecpClient:
         Raises:
             JecpError: the Hub refused, or could not be reached.
         """
-        return await _asked(self._hub.topup(amount_usd, return_to))
+        return await _answer_to(self._hub.topup(amount_usd, return_to))
 
     async def request_refund(self, transaction_id: str, reason: str, *, evidence_url: str | None = None) -> Refund:
         """Ask for the money of one transaction back.
@@ -263,7 +254,7 @@ class JecpClient:
         Raises:
             JecpError: the Hub refused, or could not be reached.
         """
-        return await _asked(self._hub.request_refund(transaction_id, reason, evidence_url))
+        return await _answer_to(self._hub.request_refund(transaction_id, reason, evidence_url))
 
     async def refund(self, refund_id: str) -> Refund:
         """How one refund stands.
@@ -271,7 +262,7 @@ class JecpClient:
         Raises:
             JecpError: the Hub refused, or could not be reached.
         """
-        return await _asked(self._hub.refund(refund_id))
+        return await _answer_to(self._hub.refund(refund_id))
 
     async def refunds(self) -> tuple[Refund, ...]:
         """The refunds asked for so far.
@@ -279,7 +270,7 @@ class JecpClient:
         Raises:
             JecpError: the Hub refused, or could not be reached.
         """
-        return await _asked(self._hub.refunds())
+        return await _answer_to(self._hub.refunds())
 
     async def rotate_key(self, *, grace_seconds: int | None = None) -> KeyRotation:
         """Have the key replaced. This client uses the new one from then on; it is shown this once: keep it.
@@ -290,7 +281,7 @@ class JecpClient:
         Raises:
             JecpError: the Hub refused, or could not be reached.
         """
-        made = await _asked(self._hub.rotate_key(grace_seconds))
+        made = await _answer_to(self._hub.rotate_key(grace_seconds))
         self._identity = self._identity.model_copy(update={"api_key": SecretStr(made.api_key)})
         return made
 
@@ -314,24 +305,48 @@ class JecpClient:
         jitter = secrets.SystemRandom().random
         return JecpRail(self._hub, timeout_seconds=self._timeout, clock=self._clock, random=jitter, sleep=wait)
 
-    def _payload(
+    async def _order(
         self,
-        guide: AgentGuide,
-        call_id: str,
-        capability: str,
-        action: str,
-        arguments: Mapping[str, Any],
-        seconds: float,
-    ) -> Payload:
-        try:
-            wanted = split_capability(capability)
-            body = request_body(call_id, wanted.capability, action, wanted.version, arguments)
-        except WireError as exc:
-            raise ValueError(f"the call cannot be written as a request: {exc}") from exc
-        # Which tier an action takes only the catalog says: where a workflow may need the proof, it is given.
-        proof = guide.requires_provenance(wanted.capability, guide.provenance_required_tier or "")
-        path = guide.paths["invoke" if "/" in wanted.capability else "invoke_legacy_alias"]
-        return Payload(path, body, timeout_seconds=seconds, provenance=proof)
+        bought: tuple[str, str, Mapping[str, Any]],
+        budget: Amount | None,
+        expires_at: UnixMs | None,
+        request_id: str | None,
+        seconds: float | None,
+    ) -> _Order:
+        """A call as it is to leave.
+
+        Args:
+            bought: the capability, the action, and its arguments.
+            seconds: how long one attempt may take; None for what this client grants.
+        """
+        guide, call_id = await self._guide_or_defaults(), request_id or new_call_id()
+        payload = _payload(guide, call_id, *bought, seconds or self._timeout)
+        until = provable_until(self._clock.now(), guide.idempotency_window_seconds)
+        return _Order(call_id, _budget(budget), payload, until if expires_at is None else min(until, expires_at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A call that is to leave: `budget` in micro-USDC; `until` is the last instant for it."""
+
+    call_id: str
+    budget: MicroUSDC
+    payload: Payload
+    until: UnixMs
+
+
+def _payload(
+    guide: AgentGuide, call_id: str, capability: str, action: str, arguments: Mapping[str, Any], seconds: float
+) -> Payload:
+    try:
+        wanted = split_capability(capability)
+        body = request_body(call_id, wanted.capability, action, wanted.version, arguments)
+    except WireError as exc:
+        raise ValueError(f"the call cannot be written as a request: {exc}") from exc
+    # Which tier an action takes only the catalog says: where a workflow may need the proof, it is given.
+    proof = guide.requires_provenance(wanted.capability, guide.provenance_required_tier or "")
+    path = guide.paths["invoke" if "/" in wanted.capability else "invoke_legacy_alias"]
+    return Payload(path, body, timeout_seconds=seconds, provenance=proof)
 
 
 class _Unwritten:
@@ -344,7 +359,7 @@ class _Unwritten:
         """Keep nothing."""
 
 
-async def _asked(request: Awaitable[T]) -> T:
+async def _answer_to(request: Awaitable[T]) -> T:
     """What the Hub answers to what is no call. Raises `JecpError`."""
     try:
         return await request
@@ -356,4 +371,5 @@ async def _asked(request: Awaitable[T]) -> T:
 
 def _budget(budget: Amount | None) -> MicroUSDC:
     """The most a call may cost, micro-USDC; without a word the most that a mandate can carry."""
-    return _MOST if budget is None else min(parse_usdc(budget), _MOST)
+    most = JecpRail.most_per_call
+    return most if budget is None else min(parse_usdc(budget), most)

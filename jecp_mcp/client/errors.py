@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import JecpMcpError
-from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.jsontext import JSONObject
 from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
 from jecp_mcp.wire.jecp.codes import canonical
 
@@ -195,4 +195,4 @@ def error_of(refusal: Refusal, *, charged: bool | None = False, request_id: str 
 
 def error_without_answer(code: str, message: str) -> JecpError:
     """The error of a request that is no call and got no answer of the Hub's protocol."""
-    return error_of(Refusal(code, message, details=NOTHING, source="bridge"))
+    return error_of(Refusal(code, message, source="bridge"))

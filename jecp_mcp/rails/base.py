@@ -5,6 +5,7 @@ A rail never decides whether money may be spent, and the pipeline never decides 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,6 +66,11 @@ class OpenCall:
     def last(self, mark: Mark) -> Entry | None:
         """The latest entry with a mark."""
         return next((entry for entry in reversed(self.entries) if entry.mark is mark), None)
+
+
+def new_call_id() -> str:
+    """An idempotency id: 128 bits of randomness, within the protocol's grammar (JECP 01-protocol §3.3)."""
+    return f"call_{secrets.token_hex(16)}"
 
 
 class Progress(Protocol):

@@ -11,7 +11,6 @@ import pytest
 
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
-from jecp_mcp.cli.assembly import new_call_id
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.http_gate import HttpGate
@@ -22,6 +21,7 @@ from jecp_mcp.rails.ajp.declarations import Declarations
 from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.rail import AjpRail
 from jecp_mcp.rails.ajp.source import AgentSource
+from jecp_mcp.rails.base import new_call_id
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.registry import Rails, Way
 from jecp_mcp.sandbox.ajp.config import AgentsConfig

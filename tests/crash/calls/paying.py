@@ -21,7 +21,6 @@ from pydantic import SecretStr
 from jecp_mcp import http as http_module
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge
-from jecp_mcp.cli.assembly import new_call_id
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.purchases import LOCAL, Purchase
@@ -30,6 +29,7 @@ from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.money import MicroUSDC
+from jecp_mcp.rails.base import new_call_id
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.settings import Credentials, MandateSettings

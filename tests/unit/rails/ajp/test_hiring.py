@@ -17,7 +17,6 @@ from jecp_mcp.calls import pipeline
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.upkeep import FRUITLESS
-from jecp_mcp.cli.assembly import new_call_id
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.errors import HeldBack
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
@@ -31,6 +30,7 @@ from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.payload import SCHEMA, job_id_of
 from jecp_mcp.rails.ajp.rail import AjpRail
 from jecp_mcp.rails.ajp.source import AgentSource
+from jecp_mcp.rails.base import new_call_id
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.registry import Rails, Way
 from jecp_mcp.settings import MandateSettings
