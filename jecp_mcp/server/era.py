@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
@@ -22,6 +23,18 @@ def client_name(session: ServerSession) -> str | None:
     """What a client calls itself, in either era; None where it does not say."""
     params = session.client_params
     return None if params is None else params.client_info.name
+
+
+def connection_key(session: ServerSession) -> int:
+    """What tells a session's connection from all others, for as long as it lives."""
+    # A session's requests share nothing else with each other, and the SDK keeps it private.
+    return id(session._connection)  # noqa: SLF001
+
+
+def when_connection_ends(session: ServerSession, callback: Callable[..., object], *arguments: object) -> None:
+    """Have something called once a session's connection ends."""
+    # The SDK offers no other hook for that.
+    session._connection.exit_stack.callback(callback, *arguments)  # noqa: SLF001
 
 
 def cursor_of(params: PaginatedRequestParams | None) -> str | None:

@@ -19,6 +19,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Ser
 from mcp.shared.exceptions import MCPError
 from mcp_types import NotificationParams, SubscriptionsListenRequestParams, SubscriptionsListenResult
 
+from jecp_mcp.server.era import when_connection_ends
 from jecp_mcp.tools.publishing.host_profiles import STRICT, Profile
 from jecp_mcp.tools.types import ToolCard
 
@@ -88,8 +89,7 @@ class ListChangedNotifier:
             return
         profile = self._profile(session)
         self._sessions[id(session)] = _Listener(session, profile, self._cards(profile))
-        # The SDK keeps the connection private to the session and offers no other hook for its end.
-        session._connection.exit_stack.callback(self._sessions.pop, id(session), None)  # noqa: SLF001
+        when_connection_ends(session, self._sessions.pop, id(session), None)
 
     async def publish(self, event: ServerEvent) -> None:
         """Send an event on every 2026-era stream that asked for its kind."""

@@ -17,7 +17,7 @@ from mcp.server.session import ServerSession
 from mcp.shared.exceptions import MCPError
 from mcp_types import LoggingLevel, LoggingMessageNotification, LoggingMessageNotificationParams, SetLevelRequestParams
 
-from jecp_mcp.server.era import Context
+from jecp_mcp.server.era import Context, connection_key, when_connection_ends
 from jecp_mcp.tools.publishing.cleaning import safe_text
 
 LOGGER: Final = "jecp-mcp"
@@ -50,11 +50,10 @@ class LogMessages:
 
     async def set_level(self, ctx: Context, params: SetLevelRequestParams) -> dict[str, Any]:
         """Send a session what is of this level or worse, for as long as it lives."""
-        # A session's requests share nothing else with each other than their connection, and its end has no other hook.
-        connection = ctx.session._connection  # noqa: SLF001
-        if id(connection) not in self._readers:
-            connection.exit_stack.callback(self._readers.pop, id(connection), None)
-        self._readers[id(connection)] = _Reader(ctx.session, params.level)
+        key = connection_key(ctx.session)
+        if key not in self._readers:
+            when_connection_ends(ctx.session, self._readers.pop, key, None)
+        self._readers[key] = _Reader(ctx.session, params.level)
         return {}
 
     async def tell(self, ctx: Context, message: str) -> None:
@@ -63,7 +62,7 @@ class LogMessages:
         Raises:
             anyio.BrokenResourceError: the client has gone, or `anyio.ClosedResourceError`.
         """
-        reader = self._readers.get(id(ctx.session._connection))  # noqa: SLF001 - as in `set_level`
+        reader = self._readers.get(connection_key(ctx.session))
         if reader is not None and reader.wants("info"):
             await ctx.session.send_notification(_notice("info", message), related_request_id=ctx.request_id)
 

@@ -17,7 +17,7 @@ from mcp.server.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, SubscribeRequestParams, UnsubscribeRequestParams
 
-from jecp_mcp.server.era import Context
+from jecp_mcp.server.era import Context, connection_key, when_connection_ends
 from jecp_mcp.tools.resources import CATALOG, RECENT, WALLET
 
 SETTLE_SECONDS: Final = 0.1
@@ -48,22 +48,21 @@ class ResourceUpdates:
 
     async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> dict[str, Any]:
         """Watch an address for as long as the session lives; nothing ever comes of one that never changes."""
-        # A session's requests share nothing else with each other than their connection, and its end has no other hook.
-        connection = ctx.session._connection  # noqa: SLF001
-        watcher = self._watchers.get(id(connection))
+        key = connection_key(ctx.session)
+        watcher = self._watchers.get(key)
         if len(params.uri) > _LONGEST or (watcher is not None and len(watcher.uris) >= MOST_WATCHED):
             raise MCPError(
                 INVALID_PARAMS, f"a session watches {MOST_WATCHED} addresses at most, of {_LONGEST} characters"
             )
         if watcher is None:
-            watcher = self._watchers[id(connection)] = _Watcher(ctx.session)
-            connection.exit_stack.callback(self._watchers.pop, id(connection), None)
+            watcher = self._watchers[key] = _Watcher(ctx.session)
+            when_connection_ends(ctx.session, self._watchers.pop, key, None)
         watcher.uris.add(params.uri)
         return {}
 
     async def unsubscribe(self, ctx: Context, params: UnsubscribeRequestParams) -> dict[str, Any]:
         """Watch an address no longer."""
-        watcher = self._watchers.get(id(ctx.session._connection))  # noqa: SLF001 - as in `subscribe`
+        watcher = self._watchers.get(connection_key(ctx.session))
         if watcher is not None:
             watcher.uris.discard(params.uri)
         return {}
