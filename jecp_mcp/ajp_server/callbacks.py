@@ -47,7 +47,7 @@ def check_callback(callback: Callback, *, loopback: bool) -> None:
         place = read_place(callback.url)
     except ValueError as exc:
         raise Refused(400, "the offer cannot be taken", errors=[f"callback.url: {exc}"]) from exc
-    if place.loopback != loopback or (place.scheme != "https" and not loopback):
+    if not place.is_reachable(loopback=loopback):
         raise Refused(400, "the offer cannot be taken", errors=["callback.url is no public https address"])
     for name, value in callback.headers.items():
         if _NAME.fullmatch(name) is None or name.lower() in _OURS or _VALUE.fullmatch(value) is None:

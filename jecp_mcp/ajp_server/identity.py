@@ -87,6 +87,6 @@ def _endpoint(url: str, *, loopback: bool) -> Place:
         place = read_place(url)
     except ValueError as exc:
         raise WireError(f"endpoint: {exc}") from exc
-    if place.loopback != loopback or (place.scheme != "https" and not loopback):
+    if not place.is_reachable(loopback=loopback):
         raise WireError("endpoint must be an address on this machine" if loopback else "endpoint must be public https")
     return place

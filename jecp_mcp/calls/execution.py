@@ -261,7 +261,12 @@ def may_turn(row: CallRow) -> bool:
 
 def is_unfinished(row: CallRow) -> bool:
     """Whether an attempt of a call has ended without a proven end, so that somebody is to look again."""
-    return row.state is State.IN_DOUBT or (row.state is State.SENT and row.look_again_at is not None)
+    return row.state is State.IN_DOUBT or is_pending(row)
+
+
+def is_pending(row: CallRow) -> bool:
+    """Whether a call's payee is known to work on it."""
+    return row.state is State.SENT and row.look_again_at is not None
 
 
 def failure_end(known: CallEnd, fault: Exception) -> CallEnd:

@@ -12,6 +12,7 @@ import anyio
 
 from jecp_mcp.calls.clock_check import clock_fault, house_clock_fault
 from jecp_mcp.calls.codes import CLOCK_WRONG
+from jecp_mcp.calls.execution import is_pending
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.refusals import estimated
 from jecp_mcp.clock import Clock, UnixMs
@@ -21,7 +22,7 @@ from jecp_mcp.errors import LedgerError, PayeeError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
-from jecp_mcp.mandate.states import OPEN, State
+from jecp_mcp.mandate.states import OPEN
 from jecp_mcp.rails.registry import Rails
 
 log = logging.getLogger(__name__)
@@ -237,7 +238,7 @@ class Upkeep:
                 log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
             now = await self._as_it_stands(row)
             # Who is known to work on a call was not asked in vain.
-            vain = now is None or (now.state in OPEN and not _worked_on(now))
+            vain = now is None or (now.state in OPEN and not is_pending(now))
             in_vain[account] = in_vain[account] + 1 if vain else 0
         for (_, account_id), number in left.items():
             log.warning("%d calls of %s stay in doubt until the next round", number, account_id)
@@ -249,7 +250,3 @@ class Upkeep:
         except LedgerError as exc:
             log.error("call %s cannot be read: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
             return row
-
-
-def _worked_on(row: CallRow) -> bool:
-    return row.state is State.SENT and row.look_again_at is not None

@@ -51,6 +51,10 @@ class Place:
         """Whether it is this machine, by name or literal address."""
         return self.host in _LOOPBACK
 
+    def is_reachable(self, *, loopback: bool) -> bool:
+        """Whether it is on this machine, where everybody is, or else not, and by https."""
+        return self.loopback if loopback else self.scheme == "https" and not self.loopback
+
 
 @lru_cache(maxsize=256)
 def read_place(url: str) -> Place:

@@ -46,7 +46,7 @@ class Identity:
     @property
     def pin(self) -> str:
         """What is pinned of it."""
-        return f"{self.declaration.key.fingerprint} {self.endpoint.url}"
+        return _pin(self.declaration, self.endpoint)
 
 
 class Declarations:
@@ -88,7 +88,7 @@ class Declarations:
         known = self._pins.of(agent.id)
         if known is None:
             return "Who was hired before cannot be read on this machine, so a person must agree to each agent."
-        if not known or f"{found.key.fingerprint} {endpoint.url}" in known:
+        if not known or _pin(found, endpoint) in known:
             return None
         changed = "key" if all(not one.startswith(found.key.fingerprint) for one in known) else "endpoint"
         return (
@@ -117,6 +117,10 @@ class Declarations:
         return found
 
 
+def _pin(declaration: Declaration, endpoint: Place) -> str:
+    return f"{declaration.key.fingerprint} {endpoint.url}"
+
+
 def _endpoint(agent: AgentSettings, found: Declaration, *, loopback: bool) -> Place:
     """Where an agent takes jobs, if its declaration is what the settings ask for.
 
@@ -134,7 +138,7 @@ def _endpoint(agent: AgentSettings, found: Declaration, *, loopback: bool) -> Pl
         endpoint = read_place(found.endpoint)
     except ValueError as exc:
         raise WireError(f"its ajp.endpoint is no address: {exc}") from exc
-    if endpoint.loopback != loopback or (endpoint.scheme != "https" and not loopback) or "?" in endpoint.url:
+    if not endpoint.is_reachable(loopback=loopback) or "?" in endpoint.url:
         raise WireError("its ajp.endpoint is not reached by plain https on the public network")
     return endpoint
 
