@@ -135,13 +135,13 @@ def _print_statement(by: str, made: Statement, rows: list[dict[str, Any]]) -> No
     columns: list[rich_output.Column] = [(by, "left"), ("calls", "right"), ("charged", "right"), ("refunded", "right")]
     columns += [("net", "right"), ("held", "right"), ("in doubt", "right"), ("uncharged", "right")]
     # A column of noughts takes no room; what is paid to nobody else is the Hub's.
-    cells = [[key or "the Hub itself", str(calls), *map(_said, sums)] for key, calls, *sums in map(dict.values, rows)]
+    cells = [[key or "the Hub itself", str(calls), *map(_cell, sums)] for key, calls, *sums in map(dict.values, rows)]
     rich_output.show(rich_output.Listing("Statement (USDC, UTC)", columns, cells))
     if made.total.held:
         print("held: counts as spent, though nobody knows yet whether it was charged; in doubt is a part of it.")
 
 
-def _said(amount: str | int) -> str:
+def _cell(amount: str | int) -> str:
     return "" if amount in {"0.00", 0} else str(amount)
 
 

@@ -17,6 +17,7 @@ import anyio
 import httpx2
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
+from mcp_types import ElicitResult
 
 from jecp_mcp.server.elicitation import PERSON_SECONDS
 
@@ -160,6 +161,22 @@ async def connect(
         target = sse_client(url) if road.transport == "sse" else url
         async with Client(target, mode=road.era, **options) as client:
             yield client
+
+
+@asynccontextmanager
+async def connect_with_yes(
+    road: Road, hub: SandboxHub, state: Path, config: Path, typed: str, **mandate: str
+) -> AsyncIterator[tuple[Client, list[str]]]:
+    """A client of a server with the settings file `config`, and what its person was asked, who types this each time."""
+    asked: list[str] = []
+
+    async def agree(_context: Any, parameters: Any) -> ElicitResult:
+        asked.append(parameters.message)
+        return ElicitResult(action="accept", content=dict.fromkeys(parameters.requested_schema["properties"], typed))
+
+    settings = {"config": str(config)} | {f"mandate__{name}": value for name, value in mandate.items()}
+    async with connect(road, hub, state, settings=settings, elicitation_callback=agree) as client:
+        yield client, asked
 
 
 def address(process: subprocess.Popen[str]) -> str:

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp_types import ElicitResult
 
 from jecp_mcp.settings.agent_key import FILE
 from jecp_mcp.settings.key_file import store_key
 from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
-from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, error_of, output_of
+from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect_with_yes, error_of, output_of
 from tests.acceptance.terminal import another_terminal
 from tests.ajp_agent import Agent, serving
 
@@ -50,14 +49,7 @@ async def hirer(road: Road, agent: Agent, state: Path, **mandate: str) -> AsyncI
         '[ajp]\nidentity = "provenance:domain:hirer.example"\n\n'
         f'[[ajp.agents]]\nname = "words"\nid = "{agent.id}"\nmax_usdc = "0.05"\ndescription = "Counts words."\n'
     )
-    asked: list[str] = []
-
-    async def agree(_context: Any, parameters: Any) -> ElicitResult:
-        asked.append(parameters.message)
-        return ElicitResult(action="accept", content=dict.fromkeys(parameters.requested_schema["properties"], "0.05"))
-
-    settings = {"config": str(config)} | {f"mandate__{name}": value for name, value in mandate.items()}
-    async with connect(road, NOBODY, state, settings=settings, elicitation_callback=agree) as client:
+    async with connect_with_yes(road, NOBODY, state, config, "0.05", **mandate) as (client, asked):
         yield client, asked
 
 

@@ -9,16 +9,14 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mcp import Client
-from mcp_types import ElicitResult
 
 from jecp_mcp.settings.wallet_key import SANDBOX_FILE, store_wallet_key
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
-from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, error_of, output_of
+from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect_with_yes, error_of, output_of
 from tests.x402_sandbox import PaidHttp, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -53,14 +51,7 @@ async def buyer(
         f"[paid_http]\nmerchants = [{json.dumps(shop.url)}]\nnetworks = [{json.dumps(network)}]\n"
         f"rpc = {{ {json.dumps(network)} = {json.dumps(shop.rpc)} }}\n"
     )
-    asked: list[str] = []
-
-    async def agree(_context: Any, parameters: Any) -> ElicitResult:
-        asked.append(parameters.message)
-        return ElicitResult(action="accept", content=dict.fromkeys(parameters.requested_schema["properties"], "0.002"))
-
-    settings = {"config": str(config)} | {f"mandate__{name}": value for name, value in mandate.items()}
-    async with connect(road, NOBODY, state, settings=settings, elicitation_callback=agree) as client:
+    async with connect_with_yes(road, NOBODY, state, config, "0.002", **mandate) as (client, asked):
         yield client, address, asked
 
 

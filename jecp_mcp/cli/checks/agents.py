@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 
 from jecp_mcp.cli.identity import published
 from jecp_mcp.cli.options import Start
@@ -16,6 +17,7 @@ from jecp_mcp.rails.ajp.declarations import Declarations
 from jecp_mcp.rails.ajp.opening import PINS
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.settings.agent_key import FILE, KEY_VARIABLE
+from jecp_mcp.settings.ajp import AgentSettings
 
 _ABOUT = "agents"
 _NOT_HIRED = "nobody can be hired; everything else goes on"
@@ -30,29 +32,25 @@ async def agent_findings(given: Start) -> list[Finding]:
     findings: list[Finding] = []
     if any(agent.secret_env is None for agent in settings.agents):
         findings.append(await _own(given))
-    async with HttpGate(clock, loopback=settings.loopback) as gate:
-        pins = PayeePins(given.state, PINS, clock)
-        declarations = Declarations(gate, pins, clock, loopback=settings.loopback)
-        for agent in settings.agents:
-            about = f"agent {agent.name}"
-            what, money = f"{agent.name} ({agent.id})", "it cannot be hired"
-            if agent.secret_env is not None and not os.environ.get(agent.secret_env):
-                mend = f"set {agent.secret_env} in the environment of the server"
-                findings.append(Finding(Level.FAULT, about, f"{what}: its shared secret is not set", money, mend))
-                continue
-            found = await declarations.identify(agent)
-            if isinstance(found, Refusal):
-                findings.append(Finding(Level.FAULT, about, f"{what}: {found.message}", money, "ask whoever runs it"))
-            elif found.because is not None:
-                mend = "ask whoever runs it whether they changed it, and approve its next job if so"
-                findings.append(Finding(Level.WARNING, about, found.because, "a person must approve its jobs", mend))
-            else:
-                key = found.declaration.key.fingerprint
-                findings.append(
-                    Finding(Level.OK, about, f"{what} takes jobs at {found.endpoint.url}, with the key {key}")
-                )
-        pins.close()
-    return findings
+    with closing(PayeePins(given.state, PINS, clock)) as pins:
+        async with HttpGate(clock, loopback=settings.loopback) as gate:
+            declarations = Declarations(gate, pins, clock, loopback=settings.loopback)
+            return [*findings, *[await _agent(agent, declarations) for agent in settings.agents]]
+
+
+async def _agent(agent: AgentSettings, declarations: Declarations) -> Finding:
+    about, what, money = f"agent {agent.name}", f"{agent.name} ({agent.id})", "it cannot be hired"
+    if agent.secret_env is not None and not os.environ.get(agent.secret_env):
+        mend = f"set {agent.secret_env} in the environment of the server"
+        return Finding(Level.FAULT, about, f"{what}: its shared secret is not set", money, mend)
+    found = await declarations.identify(agent)
+    if isinstance(found, Refusal):
+        return Finding(Level.FAULT, about, f"{what}: {found.message}", money, "ask whoever runs it")
+    if found.because is not None:
+        mend = "ask whoever runs it whether they changed it, and approve its next job if so"
+        return Finding(Level.WARNING, about, found.because, "a person must approve its jobs", mend)
+    key = found.declaration.key.fingerprint
+    return Finding(Level.OK, about, f"{what} takes jobs at {found.endpoint.url}, with the key {key}")
 
 
 async def _own(given: Start) -> Finding:

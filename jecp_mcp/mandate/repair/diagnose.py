@@ -84,7 +84,7 @@ def examine(ledger: Path, clock: Clock, commands: CommandLine = PLAIN) -> list[F
         inside = list(_inside(ledger, clock, commands))
         findings += inside
         findings += _locks(ledger, sound=all(one.level is not Level.FAULT for one in [*findings, *inside]))
-    return [*findings, *_sessions(ledger, commands), *_kept(ledger, commands)]
+    return [*findings, *_sessions(ledger, commands), *_backup_findings(ledger, commands)]
 
 
 def _shell(*words: object) -> str:
@@ -348,7 +348,7 @@ def _sessions(ledger: Path, commands: CommandLine) -> Iterator[Finding]:
         )
 
 
-def _kept(ledger: Path, commands: CommandLine) -> Iterator[Finding]:
+def _backup_findings(ledger: Path, commands: CommandLine) -> Iterator[Finding]:
     copies = backups_beside(ledger)
     for path in copies[-_MOST_COPIES:]:
         when = iso(UnixMs(int(path.stat().st_mtime * 1000)))
