@@ -181,17 +181,18 @@ def plain(value: Any) -> Any:
     A `Decimal` becomes an ``int`` (when written without a fraction) or a ``float``; an integer beyond 64 bits and a
     number beyond a float's range become their text. Not for money.
     """
-    if isinstance(value, bool) or value is None or isinstance(value, str):
+    if isinstance(value, str) or value is None or isinstance(value, bool):
         return value
+    # Whether something is a `Mapping` takes long to tell, and nearly all are of this type.
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, int):
         return value if -_INT64 <= value < _INT64 else str(value)
     if isinstance(value, Decimal):
         return _plain_decimal(value)
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _plain_decimal(value: Decimal) -> int | float | str:

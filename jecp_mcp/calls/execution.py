@@ -15,6 +15,7 @@ from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.reserving import Reserved
 from jecp_mcp.calls.runs import Run
 from jecp_mcp.clock import Clock
+from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate import chain
@@ -81,8 +82,8 @@ class Execution:
                     request.rail,
                     request.call_id,
                 )
-        end = await self._conclude(request.call_id, admitted.claim, outcome, request.hold, journal)
-        return replace(end, offer=order.offer)
+        end = await self._conclude(request.call_id, admitted.claim, outcome, request.hold, journal, offer=order.offer)
+        return end if end.offer is order.offer else replace(end, offer=order.offer)
 
     async def find_out(self, row: CallRow, progress: Progress) -> CallEnd:
         """Find out about an open call of this process, unless that is no longer safe.
@@ -179,10 +180,12 @@ class Execution:
         hold: MicroUSDC,
         journal: CallJournal,
         row: CallRow | None = None,
+        offer: Offer | None = None,
     ) -> CallEnd:
         """Tell the ledger, and whoever waits.
 
         Args:
+            offer: what was bought, where that is known.
             row: how the call stood, where it had been sent before.
         """
         concluded = conclusion(call_id, outcome, claim, self._clock.now())
@@ -200,7 +203,7 @@ class Execution:
         if row is not None and row.state in CHARGED:
             return standing(row)
         if row is None or outcome.answer is not None or outcome.verdict not in _UNPROVEN:
-            return ended(call_id, None, outcome, hold)
+            return ended(call_id, offer, outcome, hold)
         end = standing(replace(row, attempts=row.attempts + concluded.attempts))
         why = journal.held_back
         if why is None:

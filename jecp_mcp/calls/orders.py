@@ -57,11 +57,17 @@ class Wish:
     promise: Promise | None = None
 
     @classmethod
-    def of(cls, purchase: Purchase, principal: Principal) -> Self:
+    def of(
+        cls,
+        purchase: Purchase,
+        principal: Principal,
+        uses: tuple[GrantRef, ...] = (),
+        promise: Promise | None = None,
+    ) -> Self:
         """The wish of a principal."""
         offer = purchase.offer
         identity = stored.identity(principal, offer.source, offer.key, purchase.arguments)
-        return cls(purchase, principal, identity, stored.fingerprint(identity, purchase.label))
+        return cls(purchase, principal, identity, stored.fingerprint(identity, purchase.label), uses, promise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,7 @@ class Order:
 
     def at_most(self, hold: MicroUSDC) -> Order:
         """The same order for no more than `hold`, micro-USDC."""
-        return replace(self, permit=replace(self.permit, hold=min(self.permit.hold, hold)))
+        return self if self.permit.hold <= hold else replace(self, permit=replace(self.permit, hold=hold))
 
     def reservation(self, request: StoredRequest, session: str) -> Reservation:
         """What the ledger is asked for."""
@@ -204,9 +210,9 @@ class Orders:
             order = wish.promise.keep(order)
             if isinstance(order, Refusal):
                 return order
-        order = replace(order, because=await self._because(order))
-        known = await self._ledger.identical(wish.fingerprint) if order.because is not None else None
-        return order if known is None else known
+        because = await self._because(order)
+        known = await self._ledger.identical(wish.fingerprint) if because is not None else None
+        return known or (order if because is None else replace(order, because=because))
 
     def _authorise(self, wish: Wish, rail: Rail, found: Quote | Free) -> Order | Refusal:
         quote, answer = (found, None) if isinstance(found, Quote) else (_nothing(found), found.answer)

@@ -189,8 +189,8 @@ class Calls:
                 return refused(consent_refusals.prepared_expired(grant.expires_at), offer)
         if not call.is_of(offer):
             return refused(consent_refusals.price_changed(call.key, call.quote, offer.listed), offer)
-        wish = Wish.of(purchase, caller.principal)
-        return await self._buy(replace(wish, uses=(GrantRef(grant.kind, grant.grant_id),), promise=call), caller)
+        used = (GrantRef(grant.kind, grant.grant_id),)
+        return await self._buy(Wish.of(purchase, caller.principal, used, call), caller)
 
     async def _buy(self, wish: Wish, caller: Caller) -> CallEnd:
         """The way of a call: place → consent → reserve → execute → conclude."""

@@ -71,7 +71,8 @@ class Reader:
         if end.call_id is None:
             return end
         number = await self._ledger.copy_number(end.call_id)
-        return replace(end, copy=number if number > 1 or (labelled and number) else None)
+        copy = number if number > 1 or (labelled and number) else None
+        return end if copy == end.copy else replace(end, copy=copy)
 
     async def totals(self) -> Totals:
         """The sums over the whole ledger."""

@@ -105,7 +105,7 @@ class Run:
         self.working: set[str] = set()
         self.relay = Relay(caller.progress)
         self._asker = None if caller.asker is None else Withdrawable(caller.asker)
-        self.caller = replace(caller, asker=self._asker)
+        self.caller = caller if self._asker is None else replace(caller, asker=self._asker)
 
     def stand(self, end: CallEnd) -> None:
         """Let it be known how the call stands that is worked on, from now on under its id."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from jecp_mcp.domain.offers import Offer
@@ -99,6 +100,7 @@ def standing_meters(policy: Capped, *, principal: str, session: str) -> tuple[Me
     return _meters(policy.caps, principal, session)
 
 
+@lru_cache(maxsize=1_024)
 def meter_key(window: Window, principal: str, pattern: str | None, session: str) -> str:
     """A meter's identity in the ledger. JSON, so that no principal or pattern can imitate another's key."""
     parts = [window.value, principal, pattern]

@@ -292,11 +292,9 @@ class ToolDispatcher:
     ) -> ToolResult:
         name, action = (None, None) if found is None else (found.name, found.action)
         if end.answer is not None:
-            left, ending = None, None
-            if found is not None:
-                left = await self._deps.wallet.remaining(end, (found.action, found.name), caller)
-                ending = self._ending(found.action)
-            end = await self._deps.wallet.with_copy_number(end, caller, labelled=bool(label))
+            bought = None if found is None else (found.action, found.name)
+            ending = None if found is None else self._ending(found.action)
+            end, left = await self._deps.wallet.after(end, bought, caller, labelled=bool(label))
             result = await self._deps.results.render(end, caller, ending=ending, remaining=left)
             # An answer that reaches nobody stays for whoever asks the same again.
             if await caller.listening():

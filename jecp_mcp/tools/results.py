@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -65,6 +66,10 @@ _MAX_NOTICES = 4
 _MAX_FILES = 16
 _IN_THREAD = 65_536
 """Bytes from which a file or an output is written from a worker thread rather than beside everybody's calls."""
+
+
+_LEAVES: Final = (int, float, Decimal, list, tuple, type(None))
+"""What stands in JSON and is no object and no text."""
 
 
 class _TakenOut(NamedTuple):
@@ -301,12 +306,15 @@ def _longer_than(value: Any, most: int) -> bool:
     left, waiting = most, [iter((value,))]
     while waiting and left >= 0:
         for one in waiting[-1]:
-            left -= 1 + (len(one) if isinstance(one, str) else 0)
-            if isinstance(one, Mapping):
+            left -= 1
+            if isinstance(one, str):
+                left -= len(one)
+            # Whether something else is a `Mapping` takes long to tell.
+            elif isinstance(one, dict) or (not isinstance(one, _LEAVES) and isinstance(one, Mapping)):
                 left -= sum(map(len, islice(one, max(left, 0))))
                 waiting.append(iter(one.values()))
                 break
-            if isinstance(one, list | tuple):
+            elif isinstance(one, list | tuple):
                 waiting.append(iter(one))
                 break
             if left < 0:

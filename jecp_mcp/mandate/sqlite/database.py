@@ -247,8 +247,8 @@ class LedgerFile:
         """Make the steps in their order, in one transaction but for those that must be alone."""
         outcomes: list[Any] = []
         for alone, some in groupby(zip(steps, needs_of(steps), strict=True), key=lambda one: one[1].alone):
-            together = [step for step, _ in some]
-            for group in [[step] for step in together] if alone else [together]:
+            together = list(some)
+            for group in [[one] for one in together] if alone else [together]:
                 try:
                     outcomes += self._transact(group, deadline)
                 except (LedgerUnavailable, LedgerDamaged) as exc:
@@ -258,7 +258,7 @@ class LedgerFile:
                     outcomes += [exc] * len(group)
         return outcomes
 
-    def _transact(self, steps: Sequence[Step], deadline: float) -> list[Any]:
+    def _transact(self, steps: Sequence[tuple[Step, Needs]], deadline: float) -> list[Any]:
         try:
             return self._try(steps, deadline)
         except LedgerError as exc:
@@ -269,15 +269,13 @@ class LedgerFile:
         # One of them holds what no column can: the others are written without it.
         return [outcome for step in steps for outcome in self._transact([step], deadline)]
 
-    def _try(self, steps: Sequence[Step], deadline: float) -> list[Any]:
+    def _try(self, steps: Sequence[tuple[Step, Needs]], deadline: float) -> list[Any]:
         connection, store = self._connection, self._store
         assert connection is not None and store is not None  # noqa: PT018 opened by commit
         try:
             self._begin(connection, deadline)
             batch = store.begin(self._clock.now())
-            outcomes = [
-                self._make(store, batch, step, needs) for step, needs in zip(steps, needs_of(steps), strict=True)
-            ]
+            outcomes = [self._make(store, batch, step, needs) for step, needs in steps]
             changes = batch.finish()
             if changes.events:
                 store.store(changes)

@@ -17,6 +17,7 @@ from jecp_mcp.mandate.records import AlreadyOpen, AuditReport, CallRow, Meter, M
 from jecp_mcp.mandate.sqlite import meter_backfill, verify
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
+from jecp_mcp.mandate.sqlite.recent_calls import RecentCalls
 from jecp_mcp.mandate.sqlite.session_locks import SessionHeld, SessionLock, SessionLocks
 from jecp_mcp.mandate.stored_ledger import MOST_DUE, StoredLedger
 
@@ -54,6 +55,7 @@ class SqliteLedger(StoredLedger[LedgerQueries]):
         self._locks = locks
         self._clock = clock
         self._own_lock: SessionLock | None = None
+        self._recent = RecentCalls()
 
     @property
     def path(self) -> Path:
@@ -134,7 +136,7 @@ class SqliteLedger(StoredLedger[LedgerQueries]):
                 self._own_lock.release()
 
     async def _query(self, reading: Callable[[LedgerQueries], _T]) -> _T:
-        return self._file.read(lambda reader: reading(LedgerQueries(reader)))
+        return self._file.read(lambda reader: reading(LedgerQueries(reader, self._recent)))
 
     async def _give_back(self) -> None:
         """Give the system back what the file has no use for any more, some at a time."""

@@ -35,6 +35,9 @@ from jecp_mcp.mandate.working_set import (
 VACUUMED_AT_ONCE: Final = 1_024
 """How many free pages a transaction gives back at most."""
 
+_HEAD: Final = "SELECT id, body, digest, (SELECT max(id) FROM call) FROM event ORDER BY id DESC LIMIT 1"
+"""The last event, and the number of the last call: none is written without an event."""
+
 _CALL: Final = f"SELECT {', '.join(columns.DECIDING)} FROM call "  # noqa: S608 constants of this module
 # Two searches of an index each; as one condition over ids they take ten times as long.
 _SAME: Final = f"""{_CALL} WHERE fingerprint = ?1 AND {OPEN}
@@ -101,12 +104,10 @@ class Store:
 
     def begin(self, now: UnixMs) -> Batch:
         """What every transaction starts with: the chain, and what has left its window."""
-        last: tuple[int, bytes, bytes] | None = self._execute(
-            "SELECT id, body, digest FROM event ORDER BY id DESC LIMIT 1"
-        ).get
-        number, body, digest = last or (0, b"", chain.GENESIS)
-        last_at = json.loads(body)[1] if body else 0
-        self._loaded = WorkingSet(number, digest, self._execute("SELECT max(id) FROM call").get or 0, self._slots)
+        last: tuple[int, bytes, bytes, int | None] | None = self._execute(_HEAD).get
+        number, body, digest, calls = last or (0, b"", chain.GENESIS, None)
+        last_at = chain.instant(body) if body else 0
+        self._loaded = WorkingSet(number, digest, calls or 0, self._slots)
         self._of.clear()
         self._same.clear()
         self._read.clear()

@@ -70,8 +70,9 @@ def _body(heard: HttpAnswer, masks: Sequence[Mask]) -> dict[str, Any]:
             found = jsontext.loads(heard.body, max_bytes=len(heard.body))
         except WireError:
             return {"body": _masked(_decoded(heard.body, charset), masks)}
+        raw = heard.body.decode("utf-8")
         for mask in masks:
-            found = mask.value(found)
+            found = mask.value(found) if mask.concerns(raw) else found
         return {"body": found}
     if _is_text(media_type):
         return {"body": _masked(_decoded(heard.body, charset), masks)}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from jecp_mcp import jsontext
@@ -56,17 +57,14 @@ class Terms:
         """As a quote keeps it."""
         return jsontext.dumps({"v": _FORM, **_fields(self)})
 
-    @classmethod
-    def unpack(cls, stored: bytes) -> Terms:
+    @staticmethod
+    def unpack(stored: bytes) -> Terms:
         """Read what `pack` wrote.
 
         Raises:
             WireError: it is something else.
         """
-        try:
-            return cls(**_read(stored))
-        except TypeError as exc:
-            raise WireError("what is stored of the price cannot be read") from exc
+        return _terms(stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ class Payload:
         """As the ledger keeps it."""
         told = _fields(self)
         told["terms"] = _fields(self.terms) | {"others": [], "hints": {}}
-        told["authorization"] = asdict(self.authorization) | {"nonce": self.authorization.nonce.hex()}
+        told["authorization"] = _fields(self.authorization) | {"nonce": self.authorization.nonce.hex()}
         return jsontext.dumps({"v": _FORM, **told})
 
     @classmethod
@@ -111,12 +109,21 @@ class Payload:
             raise WireError("the stored request cannot be read; the ledger is not what was written") from exc
 
 
+@lru_cache(maxsize=8)
+def _terms(stored: bytes) -> Terms:
+    """What a price was agreed on; each step of a purchase asks for it, and nothing changes what it holds."""
+    try:
+        return Terms(**_read(stored))
+    except TypeError as exc:
+        raise WireError("what is stored of the price cannot be read") from exc
+
+
 def nonce_of(call_id: str) -> bytes:
     """The one nonce of a call: as random as its id, and the same whenever it is asked for."""
     return hashlib.sha256(f"x402 {call_id}".encode()).digest()
 
 
-def _fields(of: Terms | Payload) -> dict[str, Any]:
+def _fields(of: Terms | Payload | Authorization) -> dict[str, Any]:
     return {name: getattr(of, name) for name in type(of).__slots__}
 
 

@@ -133,7 +133,7 @@ class X402Rail:
             method=request.method,
             headers=request.headers,
             body=request.body,
-            terms=replace(terms, extensions=with_identifier(terms.extensions, call_id)),
+            terms=_identified(terms, call_id),
             authorization=authorization,
             seconds=max(self._settings.timeout_seconds, min(float(terms.max_timeout_seconds), _LONGEST_WAIT)),
         )
@@ -290,6 +290,12 @@ class X402Rail:
             self._clock.now(), payload.authorization.valid_before, attempts=call.attempts + found.attempts
         )
         return replace(found, look_again_at=again)
+
+
+def _identified(terms: Terms, call_id: str) -> Terms:
+    """The terms with the payment's identifier, where the merchant wants one."""
+    extensions = with_identifier(terms.extensions, call_id)
+    return terms if extensions is terms.extensions else replace(terms, extensions=extensions)
 
 
 def _settlement(heard: HttpAnswer) -> Settlement | None:

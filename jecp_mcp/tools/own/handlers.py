@@ -206,8 +206,8 @@ class OwnTools:
         if end.answer is not None:
             bought = offer or action or _offer_of(row)
             end = replace(end, offer=bought, stored=True)
-            end = await self._deps.wallet.with_copy_number(end, caller, labelled=is_copy(row.fingerprint))
-            left = await self._deps.wallet.remaining(end, (bought, row.tool), caller)
+            labelled = is_copy(row.fingerprint)
+            end, left = await self._deps.wallet.after(end, (bought, row.tool), caller, labelled=labelled)
             given = await arguments_in_short(self._deps.calls.reader(caller.principal), row)
             listed = None if row.kind == QuoteKind.UNKNOWN else row.quoted
             result = await self._deps.results.render(end, caller, remaining=left, history=History(given, listed))

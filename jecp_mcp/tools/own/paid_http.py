@@ -178,8 +178,8 @@ class PaidHttpTools:
     async def _concluded(self, end: CallEnd, caller: Caller, context: Context) -> ToolResult:
         if end.answer is None:
             return error_result(end, context)
-        left = None if end.offer is None else await self._wallet.remaining(end, (end.offer, PAID_HTTP_EXECUTE), caller)
-        end = await self._wallet.with_copy_number(end, caller)
+        bought = None if end.offer is None else (end.offer, PAID_HTTP_EXECUTE)
+        end, left = await self._wallet.after(end, bought, caller)
         result = await self._results.render(end, caller, remaining=left)
         # An answer that reaches nobody stays for whoever asks the same again.
         if await caller.listening():

@@ -143,33 +143,29 @@ class Wallet:
         known = await _balance(self._calls.reader(principal))
         return None if known is None else known[0]
 
-    async def remaining(self, end: CallEnd, bought: tuple[Offer, str], caller: Caller) -> MicroUSDC | None:
-        """What the limits leave for further calls of the kind that ended; None where it is unknown or unbounded.
+    async def after(
+        self, end: CallEnd, bought: tuple[Offer, str] | None, caller: Caller, *, labelled: bool = False
+    ) -> tuple[CallEnd, MicroUSDC | None]:
+        """The end of a call with its number among the copies, and what the limits leave for further calls of its kind.
 
-        It waits for the ledger only where the call cost less than was held for it, and not for long: the answer is
-        there, and was paid for.
+        Either is None where it is not known, or says nothing. It waits for the ledger only where the call cost less
+        than was held for it, and not for long: the answer is there, and was paid for.
 
         Args:
-            bought: the offer, and the tool's name.
+            bought: the offer, and the tool's name; None where they are not known.
+            labelled: whether a label tells the call from its copies.
         """
         less = end.charge is not Charge.YES or end.amount != end.reserved
+        reader, left = self._calls.reader(caller.principal), None
         try:
             with anyio.fail_after(_PATIENCE_SECONDS):
-                readings = await self._calls.reader(caller.principal).windows(bought, wait=less)
+                end = await reader.with_copy_number(end, labelled=labelled)
+                readings = () if bought is None else await reader.windows(bought, wait=less)
+                left = min((_left(one) for one in readings), default=None)
         except (LedgerError, TimeoutError):
-            return None
-        return min((_left(one) for one in readings), default=None)
-
-    async def with_copy_number(self, end: CallEnd, caller: Caller, *, labelled: bool = False) -> CallEnd:
-        """The end of a call with its number among the copies, where that says something and is known.
-
-        It does not wait for the ledger for long either.
-        """
-        try:
-            with anyio.fail_after(_PATIENCE_SECONDS):
-                return await self._calls.reader(caller.principal).with_copy_number(end, labelled=labelled)
-        except (LedgerError, TimeoutError):
-            return end
+            # The answer is told all the same.
+            pass
+        return end, left
 
     async def allowance(
         self, action: Offer, tool: str, principal: Principal, most: MicroUSDC | None = None

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -88,6 +89,10 @@ class LinkPolicy:
 
     def safe_text(self, text: str, limit: int) -> str:
         """The Hub's own words as `words` leaves them, or, where they give the model orders, a notice."""
+        # What a merchant says of its input comes with each of its prices.
+        return _cleaned_before(self, text, limit) if len(text) <= _MAX_TEXT else self._cleaned(text, limit)
+
+    def _cleaned(self, text: str, limit: int) -> str:
         made = self.words(text, limit)
         label = find_injection(made)
         return made if label is None else withheld_notice(label, "Hub")[:limit]
@@ -134,6 +139,11 @@ class LinkPolicy:
             # As text: an amount of money in a refusal keeps its digits.
             return int(value) if value == value.to_integral_value() and abs(value) < 2**53 else str(value)[:40]
         return str(value)[:40]
+
+
+@lru_cache(maxsize=1_024)
+def _cleaned_before(policy: LinkPolicy, text: str, limit: int) -> str:
+    return policy._cleaned(text, limit)  # noqa: SLF001 - its own
 
 
 class _Budget:
