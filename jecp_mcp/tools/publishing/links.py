@@ -41,6 +41,8 @@ _MAX_DEPTH = 4
 _MAX_ITEMS = 12
 _MAX_KEY = 60
 _MAX_TEXT = 240
+_MAX_KEPT = 2_048
+"""The longest text that is not cleaned anew each time, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class LinkPolicy:
     def safe_text(self, text: str, limit: int) -> str:
         """The Hub's own words as `words` leaves them, or, where they give the model orders, a notice."""
         # What a merchant says of its input comes with each of its prices.
-        return _cleaned_before(self, text, limit) if len(text) <= _MAX_TEXT else self._cleaned(text, limit)
+        return _cleaned_before(self, text, limit) if len(text) <= _MAX_KEPT else self._cleaned(text, limit)
 
     def _cleaned(self, text: str, limit: int) -> str:
         made = self.words(text, limit)
@@ -141,7 +143,7 @@ class LinkPolicy:
         return str(value)[:40]
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=512)
 def _cleaned_before(policy: LinkPolicy, text: str, limit: int) -> str:
     return policy._cleaned(text, limit)  # noqa: SLF001 - its own
 
