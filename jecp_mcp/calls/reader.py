@@ -44,6 +44,10 @@ class Reader:
         """The latest calls, newest first, without their bodies."""
         return await self._ledger.rows(limit=limit, principal=self._principal)
 
+    async def receipts(self, offer: Offer, *, among: int) -> tuple[int, int]:
+        """How many of the latest `among` calls an offer's payee charged, and how many of these have a reference."""
+        return await self._ledger.receipts(self._principal, offer.source, offer.payee, among=among)
+
     async def holding(self, *, limit: int) -> Sequence[CallRow]:
         """The latest calls that hold money without a proven end, newest first."""
         return await self._ledger.rows(limit=limit, states=OPEN, principal=self._principal)

@@ -127,8 +127,11 @@ class Run:
         """
         self.waiting += 1
         try:
-            with anyio.CancelScope(deadline=until):
+            if until == math.inf:
                 await self.done.wait()
+            else:
+                with anyio.CancelScope(deadline=until):
+                    await self.done.wait()
             if not self.done.is_set():
                 await self._named.wait()
         finally:

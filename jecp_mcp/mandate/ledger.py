@@ -195,6 +195,10 @@ class Ledger(Grants, Protocol):
         """The latest calls, newest first, without their requests and answers; of all principals, or of one."""
         ...
 
+    async def receipts(self, principal: str, source: str, payee: str, *, among: int) -> tuple[int, int]:
+        """How many of a principal's latest `among` calls were charged by a payee of a source, and with a reference."""
+        ...
+
     async def excessive(self, *, limit: int = 100) -> Sequence[CallRow]:
         """The latest calls that were charged more than was held for them, newest first, without their bodies.
 

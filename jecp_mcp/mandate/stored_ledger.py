@@ -62,6 +62,8 @@ class Queries(Protocol):
 
     def copy_number(self, call_id: str) -> int: ...
 
+    def receipts(self, principal: str, source: str, payee: str, among: int) -> tuple[int, int]: ...
+
     def excessive(self, limit: int) -> Sequence[CallRow]: ...
 
     def pages(self, after: int, limit: int) -> Sequence[CallRow]: ...
@@ -230,6 +232,9 @@ class StoredLedger(Ledger, Generic[_Q]):
 
     async def copy_number(self, call_id: str) -> int:
         return await self._query(lambda queries: queries.copy_number(call_id))
+
+    async def receipts(self, principal: str, source: str, payee: str, *, among: int) -> tuple[int, int]:
+        return await self._read(lambda queries: queries.receipts(principal, source, payee, among))
 
     async def excessive(self, *, limit: int = 100) -> Sequence[CallRow]:
         return await self._read(lambda queries: queries.excessive(limit))

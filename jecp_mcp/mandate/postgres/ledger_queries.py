@@ -176,6 +176,17 @@ class LedgerQueries:
         )
         return 1 + int(before)
 
+    def receipts(self, principal: str, source: str, payee: str, among: int) -> tuple[int, int]:
+        latest = (
+            "SELECT source, payee, charged, reference FROM jecp_mcp.call WHERE principal = %s ORDER BY id DESC LIMIT %s"
+        )
+        told = "SELECT count(*), count(reference)"
+        ((charged, referred),) = self._connection.query(
+            f"{told} FROM ({latest}) AS c WHERE source = %s AND payee = %s AND charged > 0",  # noqa: S608 constants
+            (principal, among, source, payee),
+        )
+        return charged, referred
+
     def excessive(self, limit: int) -> list[CallRow]:
         where = f"WHERE c.{EXCESSIVE} AND left(coalesce(c.evidence, ''), %s) <> %s"
         return self._list(f"{where} ORDER BY c.id DESC LIMIT %s", len(RULED), RULED, limit)

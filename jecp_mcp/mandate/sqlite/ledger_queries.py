@@ -138,6 +138,12 @@ class LedgerQueries:
         asked = (number, number - COPIES_AMONG, identity, f"{identity}/")
         return 1 + int(self._connection.execute(f"SELECT count(*) FROM call WHERE {where}", asked).get)  # noqa: S608 a constant
 
+    def receipts(self, principal: str, source: str, payee: str, among: int) -> tuple[int, int]:
+        latest = "SELECT source, payee, charged, reference FROM call WHERE principal = ? ORDER BY id DESC LIMIT ?"
+        told = f"SELECT count(*), count(reference) FROM ({latest}) WHERE source = ? AND payee = ? AND charged > 0"  # noqa: S608 a constant
+        ((charged, referred),) = self._all(told, principal, among, source, payee)
+        return charged, referred
+
     def excessive(self, limit: int) -> list[CallRow]:
         unruled = "substr(coalesce(c.evidence, ''), 1, ?) <> ?"
         return self._list(f"WHERE {EXCESSIVE} AND {unruled} ORDER BY c.id DESC LIMIT ?", len(RULED), RULED, limit)

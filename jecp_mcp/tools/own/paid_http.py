@@ -168,12 +168,10 @@ class PaidHttpTools:
 
     async def _strikes(self, offer: Offer, caller: Caller) -> Sequence[str]:
         """What is worth knowing of a merchant's latest paid requests."""
-        rows = await self._calls.reader(caller.principal).latest(limit=_LATEST)
-        paid = [row for row in rows if (row.source, row.payee) == (PAID_HTTP, offer.payee) and row.charged]
-        bare = sum(row.reference is None for row in paid)
-        if not bare:
+        paid, proven = await self._calls.reader(caller.principal).receipts(offer, among=_LATEST)
+        if paid == proven:
             return ()
-        return (f"Paid requests here that came back without a valid receipt: {bare} of the latest {len(paid)}.",)
+        return (f"Paid requests here that came back without a valid receipt: {paid - proven} of the latest {paid}.",)
 
     async def _concluded(self, end: CallEnd, caller: Caller, context: Context) -> ToolResult:
         if end.answer is None:
