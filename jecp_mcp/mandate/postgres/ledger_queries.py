@@ -182,7 +182,7 @@ class LedgerQueries:
         )
         told = "SELECT count(*), count(reference)"
         ((charged, referred),) = self._connection.query(
-            f"{told} FROM ({latest}) AS c WHERE source = %s AND payee = %s AND charged > 0",  # noqa: S608 constants
+            f"{told} FROM ({latest}) AS c WHERE source = %s AND payee = %s AND charged > 0",
             (principal, among, source, payee),
         )
         return charged, referred
