@@ -13,7 +13,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from jecp_mcp.domain.outcomes import Mark
-from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
 from jecp_mcp.mandate.records import CallRow, Reservation, Totals
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.mandate.windows import Window
@@ -21,6 +21,8 @@ from jecp_mcp.mandate.working_set import Call, MeterState, StoredGrant
 from jecp_mcp.money import MicroUSDC
 
 _LONGEST_TEXT = 500
+_KINDS: Final = {kind.value: kind for kind in GrantKind}
+_STATES: Final = {state.value: state for state in GrantState}
 
 _FIELDS = tuple(field.name for field in fields(CallRow))[:-2]
 _OF_RESERVATION = ("team", "tool", "payee", "source", "offer", "version", "kind", "terms", "quoted")
@@ -117,11 +119,18 @@ def read_grant(found: Sequence[Any]) -> Grant:
 
 
 def read_stored_grants(rows: Iterable[Sequence[Any]]) -> list[StoredGrant]:
-    """Grants without their bodies: kind, id, state, size of the body, expiry."""
-    return [
-        StoredGrant(GrantRef(GrantKind(kind), grant_id), GrantState(state), size, expires_at)
-        for kind, grant_id, state, size, expires_at in rows
-    ]
+    """Grants without their bodies: kind, id, state, size of the body, expiry.
+
+    Raises:
+        ValueError: a kind or a state is none that the ledger writes.
+    """
+    try:
+        return [
+            StoredGrant(_KINDS[kind], grant_id, _STATES[state], size, expires_at)
+            for kind, grant_id, state, size, expires_at in rows
+        ]
+    except KeyError as exc:
+        raise ValueError(f"a grant is of the unknown kind or state {exc}") from exc
 
 
 def read_totals(sums: Iterable[Sequence[Any]]) -> Totals:

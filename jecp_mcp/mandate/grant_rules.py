@@ -109,12 +109,14 @@ class GrantRules:
             TooManyWait: that is not room enough.
         """
         going = set(self._loaded.lapsed)
-        stored = [kept for kept in self._loaded.stored_grants if kept.ref not in going]
+        stored = self._loaded.stored_grants
+        if going:
+            stored = [kept for kept in stored if kept.ref not in going]
         count, size = len(stored) + 1, sum(kept.size for kept in stored) + len(grant.body)
         superseded = {old.grant_id for old in self._loaded.waiting(grant.kind, grant.subject)}
         waiting: list[StoredGrant] = []
         for kept in stored:
-            if kept.state in WAITING and kept.expires_at > at and kept.ref.grant_id not in superseded:
+            if kept.state in WAITING and kept.expires_at > at and kept.grant_id not in superseded:
                 waiting.append(kept)
             elif count > MOST_GRANTS or size > MOST_GRANT_BYTES:
                 going.add(kept.ref)

@@ -116,14 +116,19 @@ class Feed:
     amounts: Sequence[tuple[tuple[str, ...], int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredGrant:
-    """A stored grant without its body, of which only the size in bytes matters."""
+class StoredGrant(NamedTuple):
+    """A stored grant without its body, of which only the size in bytes matters. Each new one is held against many."""
 
-    ref: GrantRef
+    kind: GrantKind
+    grant_id: str
     state: GrantState
     size: int
     expires_at: int
+
+    @property
+    def ref(self) -> GrantRef:
+        """Which grant it is."""
+        return GrantRef(self.kind, self.grant_id)
 
 
 @dataclass(slots=True)
