@@ -49,6 +49,17 @@ def test_what_was_written_is_read_back() -> None:
     assert (event.session, event.evidence, event.facts, event.digest) == ("s", "said", {"attempts": 1}, "01" * 32)
 
 
+def test_the_instant_of_an_event_is_read_without_the_rest_of_it() -> None:
+    assert chain.instant(BODY) == chain.read(BODY, b"").at == PARTS[1]
+    assert chain.instant(chain.write(1, 0, *PARTS[2:])) == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"null", b"[1,,3]", b'[1,"2",3]'])
+def test_bytes_that_tell_no_instant_are_an_error(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        chain.instant(body)
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"null", b"[1,2,3]", BODY[:-2] + b"5]"])
 def test_bytes_nobody_wrote_are_an_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
@@ -39,3 +41,21 @@ async def test_a_copy_has_the_number_of_those_before_it_that_may_have_been_bough
     await ledger.flush()
     numbers = {call_id: await ledger.copy_number(call_id) for call_id in ("first", "lost", "last", "other", "nobody")}
     assert numbers == {"first": 1, "lost": 2, "last": 3, "other": 1, "nobody": 0}
+
+
+async def test_the_receipts_of_a_payee_are_counted_among_the_latest_calls(ledger: Ledger) -> None:
+    for at, (payee, verdict, reference) in enumerate(
+        [
+            ("shop", Verdict.CHARGED, "old"),
+            ("shop", Verdict.CHARGED, None),
+            ("other", Verdict.CHARGED, None),
+            ("shop", Verdict.NOT_CHARGED, None),
+            ("shop", Verdict.CHARGED, "0x1"),
+        ]
+    ):
+        await ledger.reserve(replace(reservation(ledger.session, 10, call_id=f"call_{at}"), payee=payee))
+        ledger.conclude(Conclusion(f"call_{at}", verdict, charged=10, reference=reference, attempts=1))
+    one = (await ledger.rows(limit=1))[0]
+    told = [await ledger.receipts(one.principal, one.source, "shop", among=among) for among in (4, 5)]
+    assert told == [(2, 1), (3, 2)]
+    assert await ledger.receipts("nobody", one.source, "shop", among=5) == (0, 0)

@@ -7,8 +7,8 @@ import pytest
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import ClockWentBack
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.records import Admitted, AlreadyOpen, Conclusion, OverLimit
-from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
+from jecp_mcp.mandate.records import Admitted, AlreadyOpen, Conclusion, OverLimit, Undelivered
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
@@ -28,6 +28,20 @@ async def test_while_the_clock_is_a_little_behind_time_stands_still(ledger: Sqli
     assert [reading.used for reading in await ledger.readings([HOUR])] == [70]
     await ledger.trust_clock()
     assert [one.event for one in await ledger.events() if one.call_id is None] == ["meter"]
+
+
+@pytest.mark.anyio
+async def test_an_undelivered_answer_is_as_old_as_the_last_change_makes_it(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    await ledger.reserve(reservation(ledger.session, 5, call_id="a", fingerprint="print"))
+    await ledger.conclude_now(Conclusion("a", Verdict.CHARGED, MicroUSDC(5), answer=b"answer"))
+    clock.at = START + UNDELIVERED_MS - 1
+    assert isinstance(await ledger.identical("print"), Undelivered)
+    clock.forward(seconds=1)
+    await ledger.reserve(reservation(ledger.session, 5))
+    clock.at = START + UNDELIVERED_MS - 1
+    assert await ledger.identical("print") is None
 
 
 @pytest.mark.anyio

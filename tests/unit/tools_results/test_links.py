@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jecp_mcp.tools.publishing.cleaning import links_in, withhold_links
 from jecp_mcp.tools.publishing.links import LINK_WITHHELD as WITHHELD
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id, showable, unshowable
+from tests.steps import steps
 
 POLICY = LinkPolicy("https://jecp.dev", ("https://pay.operator.example",))
 SANDBOX = LinkPolicy("http://127.0.0.1:8410")
@@ -174,3 +175,16 @@ def test_what_was_paid_for_loses_only_hidden_characters(text: str) -> None:
     assert not unshowable(showable(text))
     if not unshowable(text):
         assert showable(text) == text
+
+
+def test_words_that_come_again_and_again_are_cleaned_once() -> None:
+    hints = {
+        "body_fields": [{"name": f"field {at}", "description": f"What to do… with {at}. " * 8} for at in range(12)]
+    }
+    assert POLICY.data(hints, 9_000) == LinkPolicy("https://jecp.dev").data(hints, 9_000)
+    assert steps(lambda: POLICY.data(hints, 9_000)) < 1_000
+    link = {"see": "https://pay.operator.example/a"}
+    assert (POLICY.data(link, 100), LinkPolicy("https://jecp.dev").data(link, 100)) == (
+        link,
+        {"see": "[link withheld]"},
+    )
