@@ -86,9 +86,9 @@ def refused(status: int, said: JobRefusal, retry_after: int | None, secret_env: 
     hint = ""
     if status == _UNAUTHORIZED and said.code is None:
         signed = (
-            "It does not take the signature: the operator sees whether their declaration is found, with their key"
+            "It does not take the signature: the operator must see whether the declaration is found, with the key"
             if secret_env is None
-            else f"It does not take the secret in {secret_env}: the operator asks whoever runs the agent which it is"
+            else f"It does not take the secret in {secret_env}: the operator must ask whoever runs the agent for it"
         )
         hint = f" {signed}. (An agent of ajp-protocol before 0.3 refuses every offer that is signed as a whole.)"
     elif said.code == LEGACY_SIGNATURE:

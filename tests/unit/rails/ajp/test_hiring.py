@@ -344,7 +344,7 @@ async def test_an_offer_that_was_refused_is_free(tmp_path: Path, agent: Agent, c
     assert (end.charge, row.state.value) == (Charge.NO, "released")
     assert end.refusal.code == ("AGENT_BUSY" if status == 429 else "AGENT_REFUSED")
     assert end.refusal.retry_after_seconds == (7 if status == 429 else None)
-    assert ("whether their declaration is found, with their key" in end.refusal.message) == (status == 401)
+    assert ("whether the declaration is found, with the key" in end.refusal.message) == (status == 401)
     assert end.refusal.details.get("agent_code") == ("NO_PUBLIC_KEY" if status == 403 else None)
     if status not in {404, 405}:
         assert end.refusal.details["agent_says"] == "not today"
@@ -728,7 +728,8 @@ async def test_a_secret_that_the_agent_does_not_take_is_named_by_its_variable(
     assert end.refusal is not None
     assert (end.charge, end.refusal.code) == (Charge.NO, "AGENT_REFUSED")
     assert (
-        "It does not take the secret in WORDS_SECRET: the operator asks whoever runs the agent" in end.refusal.message
+        "It does not take the secret in WORDS_SECRET: the operator must ask whoever runs the agent"
+        in end.refusal.message
     )
 
 
