@@ -122,7 +122,7 @@ def begin_anew(given: Start, *, unasked: bool, as_json: bool) -> int:
     if aside is not None:
         print(f"What was there is kept as {aside}.")
     print(f"{given.ledger} is a new ledger, in which {amount} USDC count as spent: each limit is used up.")
-    print(f"Look up at who was paid what was spent, and rule with it: {commands.line('reconcile')}")
+    print(f"Ask whoever was paid what was spent, and rule by that: {commands.line('reconcile')}")
     return 0
 
 

@@ -267,5 +267,5 @@ def _list(found: dict[str, list[dict[str, Any]]], given: Start, *, json_wanted: 
         if cells:
             rich_output.show(rich_output.Listing(title, columns, cells))
     if needs:
-        ruling = given.commands.line("reconcile", "CALL_ID")
-        print(f"Look them up at who was to be paid, then: {ruling} --charged [AMOUNT] | --free --reason TEXT")
+        ruling = given.commands.line("reconcile", needs[0]["call_id"], "--free", "--reason", "TEXT")
+        print(f"Ask whoever was to be paid; then rule, such as: {ruling} (or --charged, or --charged AMOUNT)")

@@ -274,9 +274,8 @@ class AjpRail:
         except NotNow as exc:
             return self._later(stored, outcome.in_doubt(str(exc), call.request.hold, attempts=1))
         begun, step = self._clock.monotonic(), _FIRST_STEP
-        times = "taken at {} and due by {} UTC".format(
-            *(iso(at)[11:19] for at in (self._clock.now(), self._due(stored)))
-        )
+        now = self._clock.now()
+        taken, due = (iso(at)[11:19] for at in (now, now + stored.seconds * 1000))
         while True:
             await self._sleep(step)
             found = await self._look(call, stored, journal, mount)
@@ -284,7 +283,9 @@ class AjpRail:
             if found.verdict is not Verdict.PENDING or passed + step >= PATIENCE_SECONDS:
                 return replace(found, attempts=1)
             if progress is not None:
-                await progress.report(round(passed, 1), stored.seconds, f"seconds; {found.evidence}, {times}")
+                await progress.report(
+                    round(passed, 1), stored.seconds, f"s since {taken}; {found.evidence}, due by {due} UTC"
+                )
             step = min(step * 1.5, _LONGEST_STEP)
 
     async def _look(self, call: OpenCall, stored: Payload, journal: Journal, mount: str | None) -> Outcome:
