@@ -138,7 +138,9 @@ def _start(given: dict[str, Any]) -> Start:
 
 def _identity(where: Start) -> str:
     if where.settings.ajp.identity is None:
-        raise SettingsError("the settings", "ajp.identity", 'is missing; such as "provenance:domain:you.example"')
+        where_to = f"`{where.commands.line('config')}` names the settings file; write there, under [ajp]"
+        reason = f'is missing; {where_to}: identity = "provenance:domain:you.example"'
+        raise SettingsError("the settings", "ajp.identity", reason)
     return where.settings.ajp.identity
 
 
