@@ -109,7 +109,6 @@ SANDBOX: Final = Extra(
             "fontTools": "fonttools",
             "fontpkg_noto_sans": "fontpkg-noto-sans",
             "markdown_it": "markdown-it-py",
-            "docx": "python-docx",
             "segno": "segno",
             **_SIGNATURES,
             **_AGENTS,

@@ -87,10 +87,13 @@ class Upkeep:
 
         Returns whether some were left because their payee answers nobody, or the clock cannot be gone by.
         """
+        known = self._ledger.fault
         try:
             due, faults = await self._due()
         except LedgerError as exc:
-            log.error("open calls of earlier runs could not be taken over: %s", exc)  # noqa: TRY400 - the cause is in the message
+            # What is wrong with the ledger from the start was said then.
+            level = logging.ERROR if known is None else logging.INFO
+            log.log(level, "open calls of earlier runs could not be taken over: %s", exc)
             return False
         for rail, fault in faults.items():
             log.warning("calls of %s in doubt stay as they are until the next round: %s", rail, fault.message)

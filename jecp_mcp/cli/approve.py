@@ -139,6 +139,7 @@ async def _elsewhere(given: Start, code: str, command: str) -> str:
 
 
 def _confirm(shown: dict[str, Any], full: bool, commands: CommandLine) -> bool:
+    from jecp_mcp.cli import rich_output
     from jecp_mcp.tools.approval_queue import SHORT, NotAnswered
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -154,10 +155,9 @@ def _confirm(shown: dict[str, Any], full: bool, commands: CommandLine) -> bool:
         )
     # The longest first, so that the amount stands beside the question.
     amount = f"{'' if shown['exact'] else 'up to '}{shown['at_most_usdc']} USDC"
-    facts = {"arguments": shown["arguments"], "because": shown["because"], "action": shown["action"]}
-    facts |= {"payee": shown["payee"], "amount": amount, "answer until": shown["expires_at"]}
-    for name, value in facts.items():
-        click.echo(set_in(name, str(value)), err=True)
+    click.echo(set_in("arguments", shown["arguments"]), err=True)
+    facts = {"because": shown["because"], "action": shown["action"], "payee": shown["payee"], "amount": amount}
+    rich_output.show(rich_output.Facts(facts | {"answer until": shown["expires_at"]}, indent=2), stderr=True)
     return click.confirm("Approve this one call?", default=False, err=True)
 
 

@@ -196,8 +196,6 @@ async def build(
     assert isinstance(at_hub, HubWay)
     client, source = at_hub.client, AllOffers([source for way in ways.values() for source in way.sources])
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
-    if ledger.fault is not None:
-        log.error("nothing can be bought: %s; see %s", ledger.fault, start.commands.line("doctor", "--ledger"))
     pins = Pins(start.state / PINS, source.names, settings.catalog, clock, start.commands)
     registry = ToolRegistry(settings.tools, start.commands, Obstacles(policy))
     publisher = Publisher(source, pins, registry, changed)

@@ -298,10 +298,12 @@ def _print_notes(result: ToolResult, saved: list[Path], commands: CommandLine) -
     from jecp_mcp.tools.publishing import file_words
 
     for line in result.notes:
-        told = line.startswith(("Paid", "Free", "Bought earlier"))
+        told = line.startswith(("Paid", "Owed", "Free", "Bought earlier"))
         rich_output.say(for_person(line), rich_output.OK if told else "", stderr=True)
     if not result.meta:
-        rich_output.say("Free: nothing was charged.", rich_output.OK, stderr=True)
+        if (result.structured or {}).get("charged", "no") == "no":
+            # What is told of a call that was charged, or may have been, says so itself.
+            rich_output.say("Free: nothing was charged.", rich_output.OK, stderr=True)
         if said := advice(result.structured or {}, commands):
             rich_output.say(said, stderr=True)
     for path in saved:

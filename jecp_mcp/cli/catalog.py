@@ -143,17 +143,16 @@ def approve(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The beginning of a catalog.
+    """The beginning of a catalog, as JSON; prices are decimal text in USDC.
 
     Attributes:
-        hub: whose it is.
-        actions: as JSON; prices are decimal text in USDC.
-        total: how many there are, of which these are the first.
+        total: how many there are, of which these are the first; `agents` of them are not the Hub's.
     """
 
     hub: str
     actions: list[dict[str, Any]]
     total: int
+    agents: int
 
 
 async def read(given: Start, limit: int) -> Shown:
@@ -181,7 +180,8 @@ async def read(given: Start, limit: int) -> Shown:
             entry["name_cut"], entry["name_clash"] = entry["action"] in cut, entry["action"] in clashes
             known = bridge.registry.resolve(entry["tool"]) if entry["tool"] else None
             entry["call_only"], entry["other_names"] = views.by_profile(known.card) if known is not None else ({}, {})
-        return Shown(at.settings.hub.base_url, shown, len(current.actions))
+        hub, every = at.settings.hub.base_url, current.actions.values()
+        return Shown(hub, shown, len(every), sum(one.source != hub for one in every))
 
 
 async def _refresh(bridge: Bridge) -> None:
@@ -379,10 +379,10 @@ def _print(shown: Shown) -> None:
     ]
     columns: list[rich_output.Column] = [("tool", "left"), ("USDC", "right"), ("tier", "spare")]
     columns.append(("what it does", "prose"))
-    found = counted(shown.total, "action")
-    if len(rows) < shown.total:
-        found = f"{len(rows)} of {found}"
-    rich_output.show(rich_output.Listing(f"{found} at {shown.hub}", columns, rows))
+    beside = f", {counted(shown.agents, 'agent')} to hire" if shown.agents else ""
+    found = f"{counted(shown.total - shown.agents, 'action')} at {shown.hub}{beside}"
+    found = f"{len(rows)} of {found}" if len(rows) < shown.total else found
+    rich_output.show(rich_output.Listing(found, columns, rows))
     for line in _about_hosts(shown.actions):
         rich_output.say(line)
 

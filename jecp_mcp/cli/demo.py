@@ -6,14 +6,21 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 import anyio
+import anyio.to_thread
 import click
 
 from jecp_mcp import extras
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.saved_files import check_folder
+
+if TYPE_CHECKING:
+    from jecp_mcp.cli.hub_record import SandboxHub
 
 PER_CALL, PER_DAY = "0.25", "2.00"
 
@@ -38,29 +45,18 @@ def command(output: Path) -> None:
 
 
 async def _play(folder: Path, output: Path) -> int:
-    from mcp import Client, StdioServerParameters
-    from mcp.client.stdio import stdio_client
-
-    from jecp_mcp.cli.demo_host import Host
-    from jecp_mcp.cli.demo_log import DemoLog
-    from jecp_mcp.cli.demo_script import DemoScript
     from jecp_mcp.cli.hub_process import private_hub
     from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord
 
     state = folder / "state"
     data = state / DATA_FILE
-    with (folder / "log").open("w+", encoding="utf-8") as log:
+    # One process reads its modules while the other one starts, here and below.
+    with ThreadPoolExecutor(1) as reader, (folder / "log").open("w+", encoding="utf-8") as log:
+        reading = reader.submit(import_module, "mcp.client.stdio")
         try:
             async with private_hub(data) as hub:
-                server = StdioServerParameters(
-                    command=sys.executable,
-                    args=["-m", "jecp_mcp", "serve", "--sandbox", "--state-dir", str(state)],
-                    env=_environment(),
-                )
-                async with Client(stdio_client(server, errlog=log)) as client:
-                    demo_log = DemoLog()
-                    await DemoScript(Host(client, demo_log), hub, demo_log, state, output, PER_CALL).run()
-                    return demo_log.checks
+                await anyio.to_thread.run_sync(reading.result)
+                return await _tell(hub, state, output, log, reader)
         except BaseException:
             # What the two processes said is in a folder that is about to go.
             log.seek(0)
@@ -69,6 +65,29 @@ async def _play(folder: Path, output: Path) -> int:
             if hub_log.exists():
                 sys.stderr.write(hub_log.read_text(encoding="utf-8"))
             raise
+
+
+async def _tell(hub: SandboxHub, state: Path, output: Path, log: TextIO, reader: Executor) -> int:
+    from mcp import Client, StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "jecp_mcp", "serve", "--sandbox", "--state-dir", str(state)],
+        env=_environment(),
+    )
+    script = "jecp_mcp.cli.demo_script"
+    reading = [reader.submit(import_module, name) for name in (script, "jecp_mcp.mandate.opening")]
+    async with Client(stdio_client(server, errlog=log)) as client:
+        for module in reading:
+            await anyio.to_thread.run_sync(module.result)
+        from jecp_mcp.cli.demo_host import Host
+        from jecp_mcp.cli.demo_log import DemoLog
+        from jecp_mcp.cli.demo_script import DemoScript
+
+        demo_log = DemoLog()
+        await DemoScript(Host(client, demo_log), hub, demo_log, state, output, PER_CALL).run()
+        return demo_log.checks
 
 
 def _environment() -> dict[str, str]:

@@ -56,7 +56,8 @@ def command(
 ) -> None:
     """List the files that calls produced, latest first; or show, copy or open one.
 
-    FILE is the beginning of its id, its address (jecp://artifact/...), or the id of the call that it came with.
+    FILE is the beginning of its id, its address (jecp://artifact/...), its name or path, or the id of the call that it
+    came with.
     """
     if file is None and (output is not None or opened):
         raise click.UsageError(f"--{'open' if opened else 'output'} needs a FILE", click.get_current_context())
@@ -108,7 +109,9 @@ def _find(given: Start, store: ArtifactStore, named: str) -> StoredArtifact:
             return other.artifacts.is_dir() and bool(_named(_store(other), named))
 
         elsewhere = anyio.run(where_else, given, has, "files", named)
-        raise FileFault(f"no kept file has an id that begins with {named[:64]!r}, or came with such a call.{elsewhere}")
+        raise FileFault(
+            f"no kept file has the name {named[:64]!r}, an id that begins so, or came with such a call.{elsewhere}"
+        )
     if len(found) > 1:
         ids = ", ".join(one.id for one in found[:4])
         raise FileFault(f"{named[:64]!r} could be {len(found)} files ({ids}); give more of the id")
@@ -119,7 +122,13 @@ def _named(store: ArtifactStore, named: str) -> list[StoredArtifact]:
     from jecp_mcp.tools.artifact_store import URI
 
     begins = named.removeprefix(URI)
-    return [one for one in _all(store) if begins and (one.id.startswith(begins) or one.call_id == named)]
+
+    def is_meant(one: StoredArtifact) -> bool:
+        # Its file is named for its id and ends as its kind does.
+        beginning = Path(begins).name.removesuffix(one.path.suffix)
+        return one.id.startswith((begins, beginning or begins)) or named in {one.call_id, one.name}
+
+    return [one for one in _all(store) if begins and is_meant(one)]
 
 
 def _copy(store: ArtifactStore, kept: StoredArtifact, output: Path) -> Path:

@@ -13,7 +13,7 @@ from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, common_options, sandbox_asked, start_from
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.extras import AJP
-from jecp_mcp.settings.agent_key import FILE, KEY_VARIABLE, find_agent_key
+from jecp_mcp.settings.agent_key import FILE, agent_key_source, find_agent_key
 from jecp_mcp.settings.key_file import store_key
 
 _MOST_CHARACTERS = 4_096
@@ -32,9 +32,12 @@ def key(from_stdin: bool, **given: Any) -> None:
     from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
 
     where = _start(given)
-    there = find_agent_key(os.environ, where.state)
-    if there is not None:
-        raise SettingsError("the state folder", "", "there is a key to sign with already; it is never overwritten")
+    if find_agent_key(os.environ, where.state) is not None:
+        there = _key(where).public
+        raise SettingsError(
+            *agent_key_source(os.environ, where.state),
+            f"holds a key to sign with already, with the fingerprint {there.fingerprint}; it is never overwritten",
+        )
     path = where.state / FILE
     text = sys.stdin.read(_MOST_CHARACTERS).strip() if from_stdin else new_private_key()
     try:
@@ -135,7 +138,9 @@ def _start(given: dict[str, Any]) -> Start:
 
 def _identity(where: Start) -> str:
     if where.settings.ajp.identity is None:
-        raise SettingsError("the settings", "ajp.identity", 'is missing; such as "provenance:domain:you.example"')
+        where_to = f"`{where.commands.line('config')}` names the settings file; write there, under [ajp]"
+        reason = f'is missing; {where_to}: identity = "provenance:domain:you.example"'
+        raise SettingsError("the settings", "ajp.identity", reason)
     return where.settings.ajp.identity
 
 
@@ -149,7 +154,7 @@ def _key(where: Start) -> Any:
     try:
         return PrivateKey(text)
     except WireError as exc:
-        raise SettingsError(f"{KEY_VARIABLE}, or {where.state / FILE}", "", str(exc)) from exc
+        raise SettingsError(*agent_key_source(os.environ, where.state), str(exc)) from exc
 
 
 def _check_line(where: Start) -> str:

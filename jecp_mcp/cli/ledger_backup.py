@@ -75,7 +75,7 @@ def restore(given: Start, source: Path, *, force: bool, as_json: bool) -> int:
     if done.missing is None:
         print(
             f"What was spent between {since} and now ({iso(SystemClock().now())}) is not in it, and counts towards no "
-            "limit: compare with the Hub's own statement before much more is bought."
+            "limit: compare with the statements of who was paid before much more is bought."
         )
     elif done.missing.calls:
         lost = _missing(done.missing)
@@ -122,7 +122,7 @@ def begin_anew(given: Start, *, unasked: bool, as_json: bool) -> int:
     if aside is not None:
         print(f"What was there is kept as {aside}.")
     print(f"{given.ledger} is a new ledger, in which {amount} USDC count as spent: each limit is used up.")
-    print(f"Look up at the Hub what was spent, and rule with it: {commands.line('reconcile')}")
+    print(f"Ask whoever was paid what was spent, and rule by that: {commands.line('reconcile')}")
     return 0
 
 

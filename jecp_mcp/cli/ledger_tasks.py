@@ -83,7 +83,7 @@ async def verify(given: Start, head: str | None, json_wanted: bool) -> int:
     print(f"head: {report.head}")
     if findings:
         look = given.commands.line("doctor", "--ledger")
-        print(f"Look with `{look}`, and compare with the Hub's own statement.")
+        print(f"Look with `{look}`, and compare with the statements of who was paid.")
     else:
         later = given.commands.line("ledger", "--verify", "--head", "DIGEST")
         print(f"Keep the head elsewhere; later `{later}` proves that this much stands.")

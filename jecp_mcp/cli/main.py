@@ -8,14 +8,14 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from itertools import chain
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
 from jecp_mcp import __version__
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.output_filter import colour_stream, colours, install_output_filter
-from jecp_mcp.errors import ExtraMissing, JecpMcpError, PaidNotShown, SettingsError
+from jecp_mcp.errors import ExtraMissing, JecpMcpError, LedgerDamaged, PaidNotShown, SettingsError
 
 SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Serve and try": {
@@ -89,6 +89,21 @@ class _Commands(click.Group):
         command: click.Command = import_module(f"jecp_mcp.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's; whoever meets a damaged ledger is told what mends it."""
+        try:
+            return super().invoke(ctx)
+        except (LedgerDamaged, BaseExceptionGroup) as exc:
+            from jecp_mcp.cli.options import started_from
+
+            found, started = _alone(exc), started_from(ctx)
+            if not isinstance(found, LedgerDamaged) or found.mend:
+                raise
+            if started is None or str(started.ledger) not in found.cause:
+                raise
+            doctor = started.commands.line("doctor", "--ledger")
+            raise LedgerDamaged(found.cause, f"`{doctor}` says how to mend it") from exc
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -153,14 +168,18 @@ def _run() -> int:
     except (click.Abort, click.ClickException, JecpMcpError) as exc:
         return _report(exc)
     except BaseExceptionGroup as group:
-        # Task groups wrap what a task raises; an error of ours that is alone in there is told like any other.
-        lone: BaseException = group
-        while isinstance(lone, BaseExceptionGroup) and len(lone.exceptions) == 1:
-            lone = lone.exceptions[0]
+        lone = _alone(group)
         if isinstance(lone, (click.Abort, click.ClickException, JecpMcpError)):
             return _report(lone)
         raise
     return ended if isinstance(ended, int) else 0
+
+
+def _alone(error: BaseException) -> BaseException:
+    """What a task raised, out of the groups that task groups wrap it in: what is alone there is told like any other."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _report(error: click.Abort | click.ClickException | JecpMcpError) -> int:

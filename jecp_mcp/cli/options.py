@@ -45,6 +45,7 @@ _STATE = click.option(
     help="Where the ledger, credentials and artifacts are. Default: $JECP_MCP_STATE_DIR, else your state folder.",
 )
 _SANDBOX_ASKED = "jecp_mcp.sandbox"
+_STARTED = "jecp_mcp.started"
 
 
 def _note_sandbox(context: click.Context, _option: click.Parameter, asked: bool) -> None:
@@ -169,9 +170,19 @@ def start(
     if sandbox:
         from jecp_mcp.cli.sandbox_settings import at_last_sandbox
 
-        return at_last_sandbox(Start(settings, folder, None, sandbox, commands))
-    credentials = find_credentials(settings, os.environ, home_folder(), folder)
-    return Start(settings, folder, credentials, sandbox, commands)
+        made = at_last_sandbox(Start(settings, folder, None, sandbox, commands))
+    else:
+        credentials = find_credentials(settings, os.environ, home_folder(), folder)
+        made = Start(settings, folder, credentials, sandbox, commands)
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.meta[_STARTED] = made
+    return made
+
+
+def started_from(context: click.Context) -> Start | None:
+    """What the command of a context started from; None where it has not come so far."""
+    found = context.meta.get(_STARTED)
+    return found if isinstance(found, Start) else None
 
 
 def read_settings(hub: str | None, config: Path | None, overrides: Mapping[str, Any] | None = None) -> Settings:

@@ -43,9 +43,9 @@ class NotRuled(JecpMcpError):
     is_flag=False,
     flag_value=_THE_HOLD,
     metavar="[AMOUNT]",
-    help="The Hub took AMOUNT in USDC; without one, all that is held.",
+    help="It cost AMOUNT in USDC; without one, all that is held.",
 )
-@click.option("--free", is_flag=True, help="The Hub took nothing; what is held can be spent again.")
+@click.option("--free", is_flag=True, help="It cost nothing; what is held can be spent again.")
 @click.option("--reason", help="How you know; kept in the ledger, with your user name.")
 @common_options
 @as_json
@@ -61,8 +61,8 @@ def command(
 ) -> None:
     """Rule whether a call whose outcome was lost was charged; without CALL_ID, list the calls that need it.
 
-    Until you rule, such a call counts as spent. Proof of a charge that comes later overrules "free". A call for which
-    the Hub says that it took more than it was allowed to is listed too; a ruling moves what it counts for.
+    Until you rule, such a call counts as spent. Proof of a charge that comes later overrules "free". A call that cost
+    more than it was allowed to, by the word of who was paid, is listed too; a ruling moves what it counts for.
     """
     given = start(hub, config, state_dir)
     if call_id is None:
@@ -108,7 +108,7 @@ async def rule(given: Start, call_id: str, charged: str | None, reason: str) -> 
     Args:
         given: where the ledger is.
         call_id: the call.
-        charged: what the Hub took, as decimal text in USDC, or `_THE_HOLD`; None for nothing.
+        charged: what it cost, as decimal text in USDC, or `_THE_HOLD`; None for nothing.
         reason: how the operator knows.
 
     Raises:
@@ -203,7 +203,7 @@ def _found_out_until(row: CallRow, now: UnixMs) -> int | None:
     """Until when the bridge may send the call again to find out, or None when it will not any more."""
     from jecp_mcp.mandate.states import OPEN
 
-    until = row.provable_until
+    until = None if row.awaits_ruling else row.provable_until
     return until if row.state in OPEN and until is not None and now < until else None
 
 
@@ -267,5 +267,5 @@ def _list(found: dict[str, list[dict[str, Any]]], given: Start, *, json_wanted: 
         if cells:
             rich_output.show(rich_output.Listing(title, columns, cells))
     if needs:
-        ruling = given.commands.line("reconcile", "CALL_ID")
-        print(f"Look them up at the Hub, then: {ruling} --charged [AMOUNT] | --free --reason TEXT")
+        ruling = given.commands.line("reconcile", needs[0]["call_id"], "--free", "--reason", "TEXT")
+        print(f"Ask whoever was to be paid; then rule, such as: {ruling} (or --charged, or --charged AMOUNT)")

@@ -104,6 +104,8 @@ async def _serve(given: Start, transport: str) -> None:
             log.warning("%s", weak)
         notice = _ListChanged()
         bridge = await stack.enter_async_context(build(given, changed=notice, shared_disk=transport == "stdio"))
+        if (fault := bridge.ledger.fault) is not None:
+            log.error("nothing can be bought: %s; see %s", fault, given.commands.line("doctor", "--ledger"))
         notices = PatternNotices(given.settings)
         notices.look(bridge.source.current)
         bridge.source.subscribe(lambda _diff: notices.look(bridge.source.current))

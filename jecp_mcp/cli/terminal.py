@@ -28,6 +28,11 @@ def set_in(name: str, text: str) -> str:
     return f"  {name}:\n{textwrap.indent(text, '    ')}" if "\n" in text else f"  {name}: {text}"
 
 
+def between_words(text: str, room: int) -> str:
+    """A text in lines that break between words only; ids and paths stay whole."""
+    return textwrap.fill(text, room, break_long_words=False, break_on_hyphens=False)
+
+
 class Unshown:
     """The presence of a caller that has nothing yet: an answer counts as delivered when it has been shown."""
 
@@ -64,7 +69,7 @@ class Terminal:
             f"{question.because} Buy {question.action} for {most}{format_usdc(question.amount)} USDC at {self._hub}?"
         )
         # A terminal's own line editor prints a question, past the filter before the streams.
-        asked = escape(asked, one_line=True)
+        asked = between_words(escape(asked, one_line=True), _columns())
         said = await anyio.to_thread.run_sync(lambda: click.confirm(asked, default=False, err=True))
         return Reply(Decision.ACCEPTED if said else Decision.DECLINED)
 
@@ -104,10 +109,14 @@ class ProgressLine:
         if not _clears():
             click.echo(line, err=True)
             return
-        room = shutil.get_terminal_size().columns - 1
+        room = _columns()
         colour_stream(sys.stderr).write(_CLEAR_LINE + (line if len(line) <= room else f"{line[: room - 1]}…"))
         sys.stderr.flush()
         self._shown = True
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns - 1
 
 
 def _clears() -> bool:

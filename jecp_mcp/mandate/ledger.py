@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.grants import Grants
 from jecp_mcp.mandate.records import (
     Admission,
@@ -39,6 +40,11 @@ class Ledger(Grants, Protocol):
     @property
     def session(self) -> str:
         """This process session's id; the owner of the rows it writes."""
+        ...
+
+    @property
+    def fault(self) -> LedgerError | None:
+        """Why it cannot be used now, or None."""
         ...
 
     @property

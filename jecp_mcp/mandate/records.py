@@ -149,6 +149,11 @@ class CallRow:
     request: bytes
     answer: bytes | None
 
+    @property
+    def awaits_ruling(self) -> bool:
+        """Whether only a person can still say what it cost: its answer is here, at a price that was not agreed to."""
+        return self.state is State.IN_DOUBT and self.mark is Mark.RESULT
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:

@@ -15,6 +15,13 @@ FILE: Final = "ajp.key"
 """The operator's key, in the state folder: base64 of its PKCS #8."""
 
 
+def agent_key_source(environ: Mapping[str, str], state: Path) -> tuple[str, str]:
+    """Where the operator's key comes from, or would be kept, and the variable's name: as `SettingsError` takes them."""
+    if environ.get(KEY_VARIABLE, "").strip():
+        return ENVIRONMENT, KEY_VARIABLE
+    return str(state / FILE), ""
+
+
 def find_agent_key(environ: Mapping[str, str], state: Path) -> str | None:
     """The text of the operator's key; None where there is none.
 

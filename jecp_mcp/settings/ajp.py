@@ -110,10 +110,14 @@ class AjpSettings(Section):
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         names = [agent.name for agent in self.agents]
-        if len(set(names)) < len(names):
-            raise ValueError("two agents have the same name")
+        if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+            raise ValueError(f'two agents have the name "{twice[0]}"')
         if len({agent.loopback for agent in self.agents}) > 1:
             raise ValueError("agents are either all on this machine (the sandbox's) or none of them is")
-        if self.identity is None and any(agent.secret_env is None for agent in self.agents):
-            raise ValueError("an agent without secret_env is hired by an agent, and identity says by which")
+        signed = [agent.name for agent in self.agents if agent.secret_env is None]
+        if self.identity is None and signed:
+            raise ValueError(
+                f'the agent "{signed[0]}" must know who hires it: set identity = "provenance:domain:you.example" under '
+                "[ajp], or give the agent secret_env, the name of a variable with a secret that you share with it"
+            )
         return self

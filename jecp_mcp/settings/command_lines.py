@@ -34,7 +34,20 @@ _OF_THE_SERVER: Final = (
 _PLACEHOLDER: Final = "PASSWORD"
 _SECRET_PARAMETERS: Final = frozenset({"password", "sslpassword"})
 _AT_THE_HUB: Final = frozenset(
-    {"call", "catalog", "describe", "doctor", "refund", "register", "search", "serve", "status", "topup", "wallet"}
+    {
+        "call",
+        "catalog",
+        "config",
+        "describe",
+        "doctor",
+        "refund",
+        "register",
+        "search",
+        "serve",
+        "status",
+        "topup",
+        "wallet",
+    }
 )
 _WITHOUT_BOOKS: Final = frozenset({"completion", "demo", "sandbox"})
 """Commands that know none of the options for where the books are."""

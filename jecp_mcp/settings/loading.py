@@ -99,6 +99,11 @@ class _Sources:
             dotted = dotted.rpartition(".")[0]
         return "the settings"
 
+    def section_origin(self, section: str) -> str:
+        """Where the keys of a section come from, of which no single one is wrong."""
+        found = dict.fromkeys(origin for key, origin in self.origins.items() if key.startswith(f"{section}."))
+        return " and ".join(found) or "the settings"
+
 
 def load_settings(
     config: Path | None = None, *, environ: Mapping[str, str], overrides: Mapping[str, Any] = _NOTHING
@@ -246,7 +251,7 @@ def _refuse(sources: _Sources, error: ValidationError) -> NoReturn:
     for part in found["loc"]:
         dotted += f"[{part}]" if isinstance(part, int) else f".{part}"
     section, *rest = (str(part) for part in found["loc"])
-    origin = sources.origin(".".join([section, *rest]))
+    origin = sources.origin(".".join([section, *rest])) if rest else sources.section_origin(section)
     if found["type"] == "extra_forbidden":
         entry = AgentSettings if section == "ajp" else LimitSettings
         inside = entry.model_fields if len(rest) > 1 else None

@@ -23,6 +23,9 @@ class History(NamedTuple):
 
 NO_HISTORY: Final = History()
 
+_OWED: Final = frozenset({"ajp"})
+"""The ways of billing by which no money moves: what a call cost is owed from then on (AJP 0.1)."""
+
 
 def _payee(end: CallEnd) -> str:
     if end.offer is not None:
@@ -40,24 +43,21 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
     known_as = hub_id(end.reference)
     transaction = f" (tx {known_as[:72]})" if known_as is not None else ""
     if end.charge is Charge.UNKNOWN:
-        said = f"Whether {payee} was paid is not known; {format_usdc(end.held)} USDC stays held"
+        asked = f"What {payee} is owed" if _is_owed(end) else f"Whether {payee} was paid"
+        said = f"{asked} is not known; {format_usdc(end.held)} USDC stays held"
     elif end.charge is Charge.NO:
         said = f"Free: {payee} charged nothing"
         if (left := _free_call(end)) is not None:
             said += f". It was a free call; {left} left, for the Hub's own actions only"
     elif end.estimated:
-        paid = (
-            f"Bought earlier, not bought again: paid {payee}{transaction}"
-            if end.stored
-            else f"Paid {payee}{transaction}"
-        )
-        said = f"{paid}; how much cannot be read from its answer, so {amount} USDC counts as spent"
-    elif end.stored and not end.excessive:
-        said = f"Bought earlier, not bought again: paid {amount} USDC to {payee}{transaction}"
+        whom = f"to {payee}" if _is_owed(end) else payee
+        unread = f"how much cannot be read from its answer, so {amount} USDC counts as spent"
+        said = f"{_paid(end)} {whom}{transaction}; {unread}"
     elif end.excessive:
         said = f"Paid. {payee} says that it took {_excess(end)}{transaction}"
     else:
-        said = f"Paid {amount} USDC to {payee}{_metering(end)}{transaction}"
+        metered = "" if end.stored else _metering(end)
+        said = f"{_paid(end)} {amount} USDC to {payee}{metered}{transaction}"
     # A kept answer's balance is that of another day.
     balance = "" if end.stored or end.balance_after is None else f"; balance {format_usdc(end.balance_after)} USDC"
     if remaining is not None:
@@ -66,6 +66,15 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
     if end.copy is not None:
         call += f", copy {end.copy} of the same call"
     return f"{said}{balance}{call}."
+
+
+def _is_owed(end: CallEnd) -> bool:
+    return end.answer is not None and end.answer.billing.method in _OWED
+
+
+def _paid(end: CallEnd) -> str:
+    word = "Owed" if _is_owed(end) else "Paid"
+    return f"Bought earlier, not bought again: {word.lower()}" if end.stored else word
 
 
 def free_calls_left(answer: Answer) -> int | None:

@@ -64,7 +64,7 @@ async def test_an_agent_is_a_tool_and_what_it_did_is_paid_for_once(road: Road, a
         assert "Counts words." in tools[TOOL].description
         done = await client.call_tool(TOOL, TASK)
         assert output_of(done) == {"words": 3}
-        assert "Paid 0.02 USDC" in text_of(done)
+        assert "Owed 0.02 USDC" in text_of(done)
         refused = error_of(await client.call_tool(TOOL, TASK | {"credentials": {"token": "x"}}))
         assert refused["charged"] == "no"
         agent.status = "failed"

@@ -97,8 +97,8 @@ def pins_findings(given: Start) -> Iterator[Finding]:
         count = pinfile.check(path)
     except PinsUnusable as exc:
         money = (
-            "no action is sold; without the file all that is on offer counts as first seen, also what was changed "
-            f"since: look at it with {given.commands.line('catalog')}"
+            "no action is sold; once the file is out of the way, all that is on offer counts as first seen, also what "
+            f"was changed since: look at it then, with {given.commands.line('catalog')}"
         )
         yield Finding(Level.FAULT, "pins", str(exc), money, set_aside_command(path))
         return

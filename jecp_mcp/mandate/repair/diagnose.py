@@ -236,7 +236,9 @@ def _books(report: AuditReport, commands: CommandLine) -> Iterator[Finding]:
         )
     if chain:
         money = "something other than jecp-mcp changed what was written; these amounts are not proven any more"
-        mend = f"compare these calls with the Hub's own statement; or {_restores(commands)}, a backup from before"
+        mend = (
+            f"compare these calls with the statements of who was paid; or {_restores(commands)}, a backup from before"
+        )
         yield _fault("chain", _few(chain), mend, money)
 
 
@@ -267,7 +269,7 @@ def _open_calls(connection: apsw.Connection, commands: CommandLine) -> Iterator[
         State.IN_DOUBT: (
             Level.WARNING,
             "in doubt",
-            "they count as spent until it is found out whether the Hub charged them",
+            "they count as spent until it is found out whether they were charged",
             f"a running server finds out while it can; then {rules}",
         ),
         State.WRITTEN_OFF: (

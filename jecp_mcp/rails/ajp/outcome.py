@@ -21,6 +21,7 @@ it is done, and nothing proves that its agent says so  in doubt, and its result 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ REFUSED: Final = frozenset({400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 41
 
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
+_MOST_DIGITS: Final = 9
 
 
 def no_key(reason: str) -> Refusal:
@@ -74,12 +76,21 @@ def never_sent(reason: str, refusal: Refusal | None) -> Outcome:
     return Outcome(Verdict.NOT_CHARGED, ZERO, None, told, f"never sent: {told.code}", attempts=0)
 
 
-def refused(status: int, said: JobRefusal, retry_after: int | None) -> Outcome:
-    """The agent did not take the job."""
+def refused(status: int, said: JobRefusal, retry_after: int | None, secret_env: str | None = None) -> Outcome:
+    """The agent did not take the job.
+
+    Args:
+        secret_env: the variable with the secret that signed the offer; None where the key did.
+    """
     busy = status == _TOO_MANY
     hint = ""
     if status == _UNAUTHORIZED and said.code is None:
-        hint = " An agent that runs ajp-protocol before version 0.3 refuses every offer that is signed as a whole."
+        signed = (
+            "It does not take the signature: the operator must see whether the declaration is found, with the key"
+            if secret_env is None
+            else f"It does not take the secret in {secret_env}: the operator must ask whoever runs the agent for it"
+        )
+        hint = f" {signed}. (An agent of ajp-protocol before 0.3 refuses every offer that is signed as a whole.)"
     elif said.code == LEGACY_SIGNATURE:
         hint = " It takes the signature for one of before version 0.3, which this program never makes."
     words = {"agent_says": said.words} if said.words else {}
@@ -94,6 +105,12 @@ def refused(status: int, said: JobRefusal, retry_after: int | None) -> Outcome:
         source="bridge",
     )
     return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, f"refused with status {status}")
+
+
+def retry_after(headers: Mapping[str, str]) -> int | None:
+    """How long a busy agent asks to be left, in seconds, a day at most; None where it does not say."""
+    text = headers.get("retry-after", "")
+    return min(int(text), 86_400) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def pending(evidence: str = "the agent works on it") -> Outcome:

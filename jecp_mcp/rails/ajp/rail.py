@@ -15,7 +15,7 @@ from typing import Any, Final
 import anyio
 
 from jecp_mcp import jsontext
-from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.clock import Clock, UnixMs, iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
@@ -57,7 +57,6 @@ _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"
 _SEPARATE: Final = ("/jobs", "")
 _OK: Final = range(200, 300)
 _UNLISTED: Final = "its agent does not stand in the settings any more"
-_MOST_DIGITS: Final = 9
 _NOT_FOUND: Final = 404
 _NO_SUCH_ROUTE: Final = frozenset({404, 405})
 
@@ -200,7 +199,6 @@ class AjpRail:
 
     async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Sign the offer, make it once, and ask for the job for as long as somebody may wait."""
-        del progress
         try:
             stored = Payload.unpack(call.request.payload)
             agent = self._agents.get(stored.agent)
@@ -213,7 +211,7 @@ class AjpRail:
             return outcome.never_sent("", outcome.unwritable(exc))
         if not await self._declarations.admit(agent, stored.pin, agreed=stored.agreed):
             return outcome.never_sent("", distrusted(agent, "another key or endpoint of it was hired first"))
-        return await self._offer(call, stored, raw, journal)
+        return await self._offer(call, stored, raw, journal, progress)
 
     async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Acknowledge again what was to be acknowledged; else ask for the job, once. Nothing is offered again."""
@@ -232,7 +230,10 @@ class AjpRail:
         accepted = call.last(Mark.ACCEPTED)
         return await self._look(call, stored, journal, None if accepted is None else accepted.data)
 
-    async def _offer(self, call: OpenCall, stored: Payload, raw: bytes, journal: Journal) -> Outcome:
+    async def _offer(
+        self, call: OpenCall, stored: Payload, raw: bytes, journal: Journal, progress: Progress | None
+    ) -> Outcome:
+        secret_env = self._agents[stored.agent].secret_env
         door = Door(UnixMs(stored.expires_at - SAFE_TO_SEND_SECONDS * 1000), journal, self._clock)
         mounts = _mounts(stored.endpoint)
         for number, mount in enumerate(mounts, 1):
@@ -243,15 +244,17 @@ class AjpRail:
                     return outcome.never_sent(exc.reason, None if door.closed is None else door.closed.refusal)
                 if not exc.sent:
                     # Every attempt before was refused.
-                    return outcome.refused(_NOT_FOUND, read_refusal(b""), None)
+                    return outcome.refused(_NOT_FOUND, read_refusal(b""), None, secret_env)
                 return await self._after_silence(call, stored, journal, f"no answer came ({exc.reason})")
             if heard.status in _NO_SUCH_ROUTE and number < len(mounts):
                 continue
             if heard.status in _OK:
-                return await self._follow(call, stored, journal, mount)
+                return await self._follow(call, stored, journal, mount, progress)
             if heard.status in outcome.REFUSED:
                 said = read_refusal(heard.body)
-                return outcome.refused(heard.status, said, said.retry_after_seconds or _retry_after(heard))
+                return outcome.refused(
+                    heard.status, said, said.retry_after_seconds or outcome.retry_after(heard.headers), secret_env
+                )
             break
         return await self._after_silence(call, stored, journal, f"it answered with status {heard.status}")
 
@@ -262,18 +265,27 @@ class AjpRail:
             return replace(found, evidence=f"{reason}; {found.evidence}", attempts=1)
         return replace(found, attempts=1)
 
-    async def _follow(self, call: OpenCall, stored: Payload, journal: Journal, mount: str) -> Outcome:
+    async def _follow(
+        self, call: OpenCall, stored: Payload, journal: Journal, mount: str, progress: Progress | None
+    ) -> Outcome:
         """Ask for a job that was taken, until it is done or left for a while."""
         try:
             await journal.keep(Entry(Mark.ACCEPTED, mount))
         except NotNow as exc:
             return self._later(stored, outcome.in_doubt(str(exc), call.request.hold, attempts=1))
-        ends, step = self._clock.monotonic() + PATIENCE_SECONDS, _FIRST_STEP
+        begun, step = self._clock.monotonic(), _FIRST_STEP
+        now = self._clock.now()
+        taken, due = (iso(at)[11:19] for at in (now, now + stored.seconds * 1000))
         while True:
             await self._sleep(step)
             found = await self._look(call, stored, journal, mount)
-            if found.verdict is not Verdict.PENDING or self._clock.monotonic() + step >= ends:
+            passed = self._clock.monotonic() - begun
+            if found.verdict is not Verdict.PENDING or passed + step >= PATIENCE_SECONDS:
                 return replace(found, attempts=1)
+            if progress is not None:
+                await progress.report(
+                    round(passed, 1), stored.seconds, f"s since {taken}; {found.evidence}, due by {due} UTC"
+                )
             step = min(step * 1.5, _LONGEST_STEP)
 
     async def _look(self, call: OpenCall, stored: Payload, journal: Journal, mount: str | None) -> Outcome:
@@ -386,8 +398,3 @@ def _mounts(endpoint: str) -> tuple[str, ...]:
 
 def _quoted(payload: bytes) -> dict[str, Any]:
     return dict(jsontext.loads(payload, max_bytes=65_536))
-
-
-def _retry_after(heard: HttpAnswer) -> int | None:
-    text = heard.headers.get("retry-after", "")
-    return min(int(text), 86_400) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None

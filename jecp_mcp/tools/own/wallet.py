@@ -336,7 +336,12 @@ def call_summary(row: CallRow) -> dict[str, Any]:
         )
     if row.refunded:
         made["refunded_usdc"] = format_usdc(row.refunded)
-    if row.state in OPEN and row.provable_until is not None:
+    if row.awaits_ruling:
+        made["warning"] = (
+            "Its result is here, at a price that was not agreed to, which the operator must rule on; until then what "
+            "is held counts as spent."
+        )
+    elif row.state in OPEN and row.provable_until is not None:
         # Until then the bridge may still find out; after that it counts as spent until the operator rules.
         made["settled_by"] = iso(row.provable_until)
     known_as = hub_id(row.reference)

@@ -258,7 +258,7 @@ def test_what_others_can_read_is_named_and_closed(seat: Seat) -> None:
 def test_an_edited_row_is_a_fault_that_no_mend_hides(seat: Seat) -> None:
     seat.edit("UPDATE call SET evidence = 'another story'")
     assert "evidence" in seat.wrong("--ledger", "--mend")["chain"]["what"]
-    assert "Hub's own statement" in seat.wrong("--ledger")["chain"]["mend"]
+    assert "statements of who was paid" in seat.wrong("--ledger")["chain"]["mend"]
 
 
 class Ahead:

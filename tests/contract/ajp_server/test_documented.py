@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,9 +36,12 @@ async def count(job):
 """
 
 
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+
+
 def _example() -> str:
-    [block] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    return block
+    return _blocks("python")[0]
 
 
 @pytest.mark.anyio
@@ -62,6 +67,39 @@ async def test_the_documented_lines_are_hired_and_declared(monkeypatch: pytest.M
             declared = (await client.get("/.well-known/provenance.json")).json()
         told = {key: declared[key] for key in ("name", "description", "capabilities", "constraints", "ajp")}
         assert httpx2.Response(200, content=declaration(AGENT_ID, AGENT_KEY, **told)).json() == declared
+
+
+@pytest.mark.slow
+def test_the_documented_try_on_one_machine_is_hired_as_it_is_written(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    words, here = _blocks("python")
+    [settings] = _blocks("toml")
+    serve, hire = (block.replace("8402", port) for block in _blocks("sh")[1:])
+    (tmp_path / "words.py").write_text(words)
+    (tmp_path / "here.py").write_text(here.replace("8402", port))
+    (tmp_path / "hirer.toml").write_text(settings.replace("8402", port))
+    # Their Hub plays no part in it, and is not reached from here.
+    away = {
+        "HOME": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "JECP_BASE_URL": "http://127.0.0.1:9",
+    }
+    shell = ["bash", "-c"]
+    with subprocess.Popen(
+        [*shell, serve.replace("uvicorn", "exec uvicorn")], cwd=tmp_path, env=away, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr is not None
+            assert any("running on http" in line for line in process.stderr)
+            done = subprocess.run([*shell, hire], cwd=tmp_path, env=away, capture_output=True, text=True, check=False)
+            listed = ["jecp-mcp", "ledger", "--config", "hirer.toml", "--state-dir", "try", "--json"]
+            books = subprocess.run(listed, cwd=tmp_path, env=away, capture_output=True, text=True, check=True)
+        finally:
+            process.kill()
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"words": 3}), done.stderr
+    assert done.stderr.startswith("Owed 0.01 USDC to ")
+    assert [(one["state"], one["charged_usdc"]) for one in json.loads(books.stdout)] == [("settled", "0.01")]
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def test_a_folder_that_the_desktop_moved_is_named(monkeypatch: pytest.MonkeyPatc
         assert CommandLine.of(moved).line("ledger").endswith(f"--config {tmp_path}/jecp-mcp/config.toml")
 
 
-@pytest.mark.parametrize("command", ["call", "catalog", "doctor", "serve"])
+@pytest.mark.parametrize("command", ["call", "catalog", "config", "doctor", "serve"])
 @pytest.mark.parametrize(
     ("environ", "hub"),
     [

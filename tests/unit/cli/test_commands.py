@@ -244,8 +244,9 @@ def test_what_became_of_a_call_is_known_without_a_hub(run: Any, state: Path) -> 
     bought(state, call_id="call_first", price=50_000, charged=30_000)
     bought(state, call_id="call_second", price=70_000, charged=None)
     for arguments in (("status",), ("status", "call_second")):
-        status, out, _ = run(*arguments, "--hub", "http://127.0.0.1:9")
+        status, out, err = run(*arguments, "--hub", "http://127.0.0.1:9")
         assert (status, "call_second" in out, "in_doubt" in out, "not known" in out) == (0, True, True, True)
+        assert "nothing was charged" not in err, "that is not known of the call"
     # Its answer is still to come, for whoever asks then.
     rows = {row["call_id"]: row for row in json.loads(run("ledger", "--json")[1])}
     assert rows["call_second"]["delivered"] is False
@@ -560,6 +561,19 @@ def test_pins_that_cannot_be_read_are_what_every_look_into_the_catalog_says(
     assert (status, out, "Nothing matches" in err, "catalog --changes" in err) == (1, "", False, False)
     assert said.startswith("jecp-mcp: no action is sold, and nothing was charged: ")
     assert re.search(r"`\S*jecp-mcp doctor --state-dir \S+ --hub \S+` says how to mend it$", said)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("wallet",), ("ledger",), ("ledger", "--verify"), ("approve",), ("status",), ("reconcile",)]
+)
+def test_a_damaged_ledger_is_told_once_with_who_knows_what_mends_it(
+    run: Any, state: Path, arguments: tuple[str, ...]
+) -> None:
+    state.mkdir()
+    (state / "ledger.sqlite").write_bytes(b"no database, and longer than the beginning of one" * 90)
+    status, out, err = run(*arguments)
+    assert (status, out, err.count("is damaged"), len(err.splitlines())) == (1, "", 1, 1)
+    assert re.search(r"`\S*jecp-mcp doctor --ledger --state-dir \S+` says how to mend it\.?$", err)
 
 
 @pytest.mark.parametrize(

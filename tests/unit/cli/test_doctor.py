@@ -187,6 +187,7 @@ def test_damaged_pins_are_found_and_moved_out_of_the_way(doctor: Doctor, state: 
     [found] = doctor.wrong("pins")
     assert found["level"] == "fault"
     assert str(path) in found["what"]
+    assert "once the file is out of the way" in found["money"]
     assert before == (path.read_bytes() if path.is_file() else None)
     doctor.obey(found)
     assert doctor.wrong("pins") == []

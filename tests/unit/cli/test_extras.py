@@ -56,7 +56,7 @@ def test_every_extra_of_the_package_is_known_with_all_that_it_installs() -> None
     ("command", "module"),
     [
         *((("sandbox",), module) for module in SANDBOX.packages),
-        (("demo",), "docx"),
+        (("demo",), "segno"),
         (("serve", "--sandbox"), "PIL"),
         (("catalog", "--sandbox"), "segno"),
         (("call", "docs_invoice_render", "--sandbox"), "fpdf"),
@@ -106,7 +106,7 @@ def test_a_search_by_meaning_that_lacks_something_names_it(
 def test_doctor_names_what_the_settings_need_and_the_command_that_installs_it(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lack(monkeypatch, "psycopg", "docx", "tokenizers")
+    lack(monkeypatch, "psycopg", "segno", "tokenizers")
     monkeypatch.setenv("JECP_MCP_CATALOG__EMBEDDINGS", "true")
 
     def found(*options: str) -> dict[str, tuple[str, str]]:
@@ -160,7 +160,7 @@ def test_what_uv_runs_once_is_run_again_with_the_extra(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "prefix", "/home/u/.cache/uv/archive-v0/3tiInBbi6APtFlBm")
     monkeypatch.setattr(sys, "argv", ["/bin/jecp-mcp", "serve", "--sandbox"])
     monkeypatch.setattr("importlib.metadata.distribution", lambda _name: Installed(None))
-    lack(monkeypatch, "docx", "coincurve", "rfc8785", "psycopg", "tokenizers")
+    lack(monkeypatch, "segno", "coincurve", "rfc8785", "psycopg", "tokenizers")
     assert SANDBOX.install() == "uvx --from 'jecp-mcp[sandbox]' jecp-mcp serve --sandbox"
     assert CommandLine.of({}).line("ledger") == "uvx jecp-mcp ledger"
     # What it was started with stays.

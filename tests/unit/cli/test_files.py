@@ -68,12 +68,12 @@ def test_an_empty_store_says_so(run: Any, tmp_path: Path, monkeypatch: pytest.Mo
     assert run("--json")[1] == "[]\n"
 
 
-@pytest.mark.parametrize("by", ["id", "uri", "call_id"])
+@pytest.mark.parametrize("by", ["id", "uri", "call_id", "name", "path", "id.pdf"])
 def test_a_file_is_shown_and_copied_by_any_of_its_names(
     run: Any, kept: list[StoredArtifact], tmp_path: Path, by: str
 ) -> None:
     pdf = kept[0]
-    name = pdf.id[:5] if by == "id" else getattr(pdf, by)
+    name = {"id": pdf.id[:5], "id.pdf": f"{pdf.id}.pdf"}.get(by) or str(getattr(pdf, by))
     status, out, _ = run(name)
     assert status == 0
     assert f"kept at {pdf.path}" in out
@@ -105,7 +105,7 @@ def test_nothing_is_overwritten_and_in_a_folder_the_next_free_name_is_taken(
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["zz"], 1, "no kept file has an id that begins with 'zz'"),
+        (["zz"], 1, "no kept file has the name 'zz', an id that begins so, or came with such a call"),
         ([""], 1, "no kept file"),
         (["jecp://artifact/"], 1, "no kept file"),
         (["--open"], 2, "--open needs a FILE"),

@@ -41,7 +41,8 @@ def test_a_key_is_made_once_published_and_found(run: Any, state: Path, tmp_path:
     key = PrivateKey(path.read_text())
     assert (status, out.strip(), path.stat().st_mode & 0o777) == (0, key.public.text, 0o600)
     assert path.read_text().strip() not in out + err
-    assert run("identity", "key", *config)[0] == 2, "it is never overwritten"
+    status, _, err = run("identity", "key", *config)
+    assert (status, f"{path}: holds a key" in err, key.public.fingerprint in err) == (2, True, True)
     assert PrivateKey(path.read_text()).public.text == key.public.text
     status, out, err = run("identity", "declaration", "--name", "Us", "--description", "We hire.", *config)
     declared = read_declaration(out.encode())
@@ -62,6 +63,14 @@ def test_a_key_is_made_once_published_and_found(run: Any, state: Path, tmp_path:
 def test_a_key_of_ones_own_is_taken_from_standard_input_and_a_wrong_one_is_not_repeated(
     run: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PROVENANCE_PRIVATE_KEY", "not-a-key")
+    status, _, err = run("identity", "key")
+    assert (status, "PROVENANCE_PRIVATE_KEY: the private key is no Ed25519 key" in err, str(state) in err) == (
+        2,
+        True,
+        False,
+    )
+    monkeypatch.delenv("PROVENANCE_PRIVATE_KEY")
     monkeypatch.setattr("sys.stdin", io.StringIO("not-a-key"))
     status, out, err = run("identity", "key", "--stdin")
     assert (status, out, "no Ed25519 key" in err, "not-a-key" in err) == (2, "", True, False)

@@ -11,9 +11,12 @@ from pathlib import Path
 import click
 import pytest
 
+from jecp_mcp.calls.ports import Question
 from jecp_mcp.cli import ledger_tasks, main
 from jecp_mcp.cli.completion import VARIABLE, complete_tools
 from jecp_mcp.cli.terminal import ProgressLine
+from jecp_mcp.cli.terminal import Terminal as Asker
+from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.statement import Line, Statement
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.plurals import are, counted
@@ -62,6 +65,21 @@ async def test_a_dumb_terminal_has_a_line_for_each_report_and_a_pipe_none(monkey
         await line.report(2, None, None)
         line.end()
         assert stream.getvalue() == shown
+
+
+async def test_a_question_is_in_lines_that_break_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    terminal = at(Terminal(), monkeypatch)
+    monkeypatch.setattr(click, "confirm", lambda question, **_options: asked.append(question))
+    because = "A person must agree to what costs more than 0.05 USDC."
+    question = Question(
+        "local", "docs", "x", "docs/invoice:create", MicroUSDC(90_000), QuoteKind.EXACT, "", "f", because, {"text": "a"}
+    )
+    await Asker("https://hub.example").approve(question)
+    assert " ".join(asked[0].split()) == (f"{because} Buy docs/invoice:create for 0.09 USDC at https://hub.example?")
+    assert max(map(len, asked[0].splitlines())) <= 29
+    assert '"text": "a"' in terminal.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ def test_an_agent_is_read_with_its_limits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (f"[[ajp.agents]]\n{AGENT}", "identity says by which"),
-        (f"{HEAD}[[ajp.agents]]\n{AGENT}[[ajp.agents]]\n{AGENT}", "the same name"),
+        (f"[[ajp.agents]]\n{AGENT}", 'config.toml: ajp: the agent "words" must know who hires it: set identity = '),
+        (f"{HEAD}[[ajp.agents]]\n{AGENT}[[ajp.agents]]\n{AGENT}", 'two agents have the name "words"'),
         (f"{HEAD}[[ajp.agents]]\n{AGENT}{OTHER}", "all on this machine"),
         (f"{HEAD}[[ajp.agents]]\n{AGENT}max_usdc = 0.05\n", "in quotes"),
         (f"{HEAD}[[ajp.agents]]\n{AGENT}max_secs = 5\n", "did you mean max_seconds?"),

@@ -17,6 +17,9 @@ from jecp_mcp.calls import pipeline
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.upkeep import FRUITLESS
+from jecp_mcp.cli import reconcile
+from jecp_mcp.cli.options import Start
+from jecp_mcp.clock import iso
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.errors import HeldBack
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
@@ -33,9 +36,10 @@ from jecp_mcp.rails.ajp.source import AgentSource
 from jecp_mcp.rails.base import new_call_id
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.registry import Rails, Way
-from jecp_mcp.settings import MandateSettings
+from jecp_mcp.settings import MandateSettings, Settings
 from jecp_mcp.settings.ajp import AjpSettings
 from jecp_mcp.settings.merchants import Place
+from jecp_mcp.tools.own.wallet import call_summary
 from jecp_mcp.wire.ajp.offer import read_offer
 from jecp_mcp.wire.ajp.signatures import Coverage, PrivateKey, SharedSecret, coverage, new_private_key
 from tests.ajp_agent import Agent
@@ -106,9 +110,10 @@ class House:
     clock: StillClock
     source: AgentSource
 
-    async def hire(self, asker: Any = None, **arguments: Any) -> CallEnd:
+    async def hire(self, asker: Any = None, progress: Any = None, **arguments: Any) -> CallEnd:
         offer = self.source.current.actions["ajp/hire:words"]
-        return await self.calls.pay(Purchase("hire_words", offer, TASK | arguments), Caller(LOCAL, asker=asker))
+        caller = Caller(LOCAL, progress, asker=asker)
+        return await self.calls.pay(Purchase("hire_words", offer, TASK | arguments), caller)
 
     async def row(self) -> CallRow:
         await self.ledger.flush()
@@ -193,10 +198,20 @@ async def test_a_job_is_offered_done_proven_written_down_and_acknowledged_for_wh
     tmp_path: Path, agent: Agent, clock: StillClock
 ) -> None:
     agent.polls = 3
+    reports: list[tuple[float, float | None, str | None]] = []
+
+    class Listener:
+        async def report(self, done: float, total: float | None, message: str | None) -> None:
+            reports.append((done, total, message))
+
     async with house(tmp_path, agent, clock) as one:
-        end = await one.hire()
+        end = await one.hire(progress=Listener())
         row = await one.row()
         await one.conserved()
+    assert [total for _, total, _ in reports] == [600] * 3
+    assert sorted({done for done, _, _ in reports}) == [done for done, _, _ in reports], "it always goes on"
+    taken, due = (iso(at)[11:19] for at in (row.sent_at, row.sent_at + 600_000))
+    assert {words for _, _, words in reports} == {f"s since {taken}; the agent works on it, due by {due} UTC"}
     assert (end.charge, end.amount, end.answer and end.answer.output) == (Charge.YES, 20_000, {"words": 3})
     assert (row.state.value, row.held, row.charged, row.kind, row.mark) == ("settled", HOLD, 20_000, "max", "intent")
     assert "whole signature" in row.evidence
@@ -257,7 +272,24 @@ async def test_a_price_that_was_not_offered_is_never_acknowledged_and_its_result
     assert end.answer is not None
     assert "not acknowledged" in end.answer.notices[0].text
     assert (row.state.value, row.answered, again.answer and again.answer.output) == ("in_doubt", True, {"words": 3})
+    assert row.awaits_ruling
     assert (agent.acknowledged, len(agent.offers)) == ({}, 1)
+
+
+async def test_a_price_that_was_not_offered_is_a_persons_to_rule_on_at_once_and_to_rule_free(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    agent.cost = 999
+    async with house(tmp_path, agent, clock) as one:
+        end = await one.hire()
+        told = call_summary(await one.row())
+    assert ("settled_by" in told, "the operator must rule on" in told["warning"]) == (False, True)
+    given = Start(Settings(), tmp_path, None)
+    assert end.call_id is not None
+    found = await reconcile.calls_to_rule(given)
+    assert ([one["call_id"] for one in found["needs_ruling"]], found["still_found_out"]) == ([end.call_id], [])
+    ruled = await reconcile.rule(given, end.call_id, None, "we agreed on nothing")
+    assert (ruled["state"], ruled["held_usdc"]) == ("reconciled_free", "0.00")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +342,7 @@ async def test_an_offer_that_was_refused_is_free(tmp_path: Path, agent: Agent, c
     assert (end.charge, row.state.value) == (Charge.NO, "released")
     assert end.refusal.code == ("AGENT_BUSY" if status == 429 else "AGENT_REFUSED")
     assert end.refusal.retry_after_seconds == (7 if status == 429 else None)
-    assert ("before version 0.3" in end.refusal.message) == (status == 401)
+    assert ("whether the declaration is found, with the key" in end.refusal.message) == (status == 401)
     assert end.refusal.details.get("agent_code") == ("NO_PUBLIC_KEY" if status == 403 else None)
     if status not in {404, 405}:
         assert end.refusal.details["agent_says"] == "not today"
@@ -682,6 +714,21 @@ async def test_a_person_signs_with_the_secret_they_share(tmp_path: Path, agent: 
     offer, _ = read_offer(agent.offers[0])
     assert (offer.sender.type.value, offer.signature.startswith("sha256:")) == ("human", True)
     assert row.account == f"human:local>{agent.id}"
+
+
+async def test_a_secret_that_the_agent_does_not_take_is_named_by_its_variable(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    agent.answers = [(401, {"error": "not signed by who it is from"})]
+    keys = Keyring(None, None, {"words": SharedSecret("correct horse")}, None)
+    async with house(tmp_path, agent, clock, keys=keys, secret_env="WORDS_SECRET") as one:
+        end = await one.hire()
+    assert end.refusal is not None
+    assert (end.charge, end.refusal.code) == (Charge.NO, "AGENT_REFUSED")
+    assert (
+        "It does not take the secret in WORDS_SECRET: the operator must ask whoever runs the agent"
+        in end.refusal.message
+    )
 
 
 @pytest.mark.slow
