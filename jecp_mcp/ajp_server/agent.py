@@ -12,12 +12,14 @@ import anyio
 from starlette.applications import Starlette
 
 from jecp_mcp.ajp_server.app import Desk, agent_app
+from jecp_mcp.ajp_server.callbacks import AT_ONCE as CALLBACKS_AT_ONCE
 from jecp_mcp.ajp_server.callbacks import Callbacks
 from jecp_mcp.ajp_server.identity import Declared, Identity
 from jecp_mcp.ajp_server.intake import Intake
 from jecp_mcp.ajp_server.results import Ended, ended_with
 from jecp_mcp.ajp_server.runner import Runner
 from jecp_mcp.ajp_server.senders import Senders
+from jecp_mcp.ajp_server.settlement import AT_ONCE as SETTLEMENTS_AT_ONCE
 from jecp_mcp.ajp_server.settlement import Settlement
 from jecp_mcp.ajp_server.signals import Sleep
 from jecp_mcp.ajp_server.store import JobStore
@@ -136,8 +138,10 @@ class Agent:
                 async with anyio.create_task_group() as group:
                     for _ in range(self._terms.at_once):
                         group.start_soon(runner.run)
-                    group.start_soon(callbacks.run, runner.ended)
-                    group.start_soon(settlement.run)
+                    for _ in range(CALLBACKS_AT_ONCE):
+                        group.start_soon(callbacks.run, runner.ended)
+                    for _ in range(SETTLEMENTS_AT_ONCE):
+                        group.start_soon(settlement.run)
                     self._desk = Desk(intake, runner.accepted, settlement.acknowledged)
                     try:
                         yield

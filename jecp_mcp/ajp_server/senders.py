@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+import anyio
 from anyio import to_thread
 
+from jecp_mcp.ajp_server.fetch_limits import FetchLimits
 from jecp_mcp.ajp_server.refusals import Refused
 from jecp_mcp.ajp_server.work import StandingUnknown, Trust
 from jecp_mcp.clock import Clock
@@ -17,17 +20,17 @@ from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.jsontext import JSONObject
 from jecp_mcp.settings.merchants import read_place
 from jecp_mcp.wire.ajp import declaration as declarations
+from jecp_mcp.wire.ajp.canonical import LARGE
 from jecp_mcp.wire.ajp.declaration import Declaration
 from jecp_mcp.wire.ajp.offer import JobOffer, SenderType
 from jecp_mcp.wire.ajp.report import LEGACY_SIGNATURE
 from jecp_mcp.wire.ajp.signatures import Coverage, SharedSecret, Verifier, coverage
 
 _FETCH_SECONDS: Final = 8.0
-_AT_ONCE: Final = 8
-"""How many declarations are fetched at the same time: who is asked for more is asked to come again."""
+_STANDING_SECONDS: Final = 10.0
+"""How long somebody may take to say how a sender stands."""
 _KEPT_SECONDS: Final = 300.0
 _MOST_KEPT: Final = 256
-_AGAIN_SECONDS: Final = 5
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +41,24 @@ class Pins(Protocol):
     def pin(self, sender: str, fingerprint: str) -> str:
         """The fingerprint of a sender's first key: this one, where none is kept yet."""
         ...
+
+    def is_pinned(self, sender: str) -> bool:
+        """Whether a key of theirs is remembered."""
+        ...
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """A declaration that is being fetched for all who wait for it, and what came of that."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    refused: Refused | None = None
+
+
+def host_of(sender: str) -> str:
+    """Who stands behind a provenance id and its like: the host of a declaration, the owner of a repository."""
+    _, platform, path = sender.split(":", 2)
+    return f"{platform}:{path.partition('/')[0].lower()}"
 
 
 class Senders:
@@ -59,18 +80,19 @@ class Senders:
         self._trust, self._pins, self._gate, self._clock, self._loopback = trust, pins, gate, clock, loopback
         self._secret = secret
         self._kept: OrderedDict[tuple[str, str], tuple[float, Declaration]] = OrderedDict()
-        self._fetching = 0
+        self._limits = FetchLimits(clock)
+        self._fetches: dict[tuple[str, str], _Fetch] = {}
 
-    async def check(self, offer: JobOffer, body: JSONObject, *, large: bool) -> None:
+    async def check(self, offer: JobOffer, body: JSONObject, size: int) -> None:
         """See that an offer is signed by who it says, and that they are trusted.
 
         Args:
-            large: whether its signature is checked beside the event loop, for that takes long.
+            size: the offer's bytes. The signature of a large one is checked beside the event loop, for that takes long.
 
         Raises:
             Refused: it is not, or they are not.
         """
-        sender = offer.sender
+        sender, large = offer.sender, size > LARGE
         if sender.type is SenderType.HUMAN:
             if sender.provenance_id is not None:
                 # Whoever has the secret could name anybody, and have them billed.
@@ -84,14 +106,14 @@ class Senders:
             await _require_whole(body, self._secret, large=large)
             return
         assert sender.provenance_id is not None, "the schema asks an agent for its id"
-        found = await self._declaration(sender.provenance_id, sender.declaration_url)
+        found = await self._declaration(sender.provenance_id, sender.declaration_url, size)
         await _require_whole(body, found.key, large=large)
         self._require_declared(found)
         await self._require_standing(found.id)
         # Last, so that a key is remembered only of somebody who may hire.
         self._require_known_key(found)
 
-    async def _declaration(self, sender: str, said: str | None) -> Declaration:
+    async def _declaration(self, sender: str, said: str | None, size: int) -> Declaration:
         standard = declarations.standard_place(sender, loopback=self._loopback)
         url = said or (standard.url if standard else None)
         if url is None:
@@ -107,20 +129,46 @@ class Senders:
                 f"from.declaration_url is not where the declaration of {sender} stands",
                 code="DECLARATION_LOCATION_MISMATCH",
             )
-        until, kept = self._kept.get((sender, url), (0.0, None))
-        if kept is not None and self._clock.monotonic() < until:
+        if (kept := self._fresh(sender, url)) is not None:
             return kept
-        found = await self._fetch(sender, url)
-        self._kept[sender, url] = self._clock.monotonic() + _KEPT_SECONDS, found
+        known = sender in self._trust.known_keys or self._pins.is_pinned(sender)
+        with self._limits.waiting(size, known=known):
+            # Whoever sends many offers at once is asked for their declaration once.
+            while (fetch := self._fetches.get((sender, url))) is not None:
+                await fetch.done.wait()
+                if fetch.refused is not None:
+                    raise fetch.refused
+                if (kept := self._fresh(sender, url)) is not None:
+                    return kept
+            with self._limits.fetching(host_of(sender), known=known):
+                return await self._fetch_for_all(sender, url)
+
+    def _fresh(self, sender: str, url: str) -> Declaration | None:
+        until, kept = self._kept.get((sender, url), (0.0, None))
+        if kept is None or self._clock.monotonic() >= until:
+            return None
         self._kept.move_to_end((sender, url))
-        if len(self._kept) > _MOST_KEPT:
-            self._kept.popitem(last=False)
-        return found
+        return kept
+
+    async def _fetch_for_all(self, sender: str, url: str) -> Declaration:
+        fetch = self._fetches[sender, url] = _Fetch()
+        try:
+            # The whole of it would be up to 64 KiB of text, and much more as it is read.
+            found = replace(await self._fetch(sender, url), body={})
+        except Refused as exc:
+            fetch.refused = exc
+            raise
+        else:
+            self._kept[sender, url] = self._clock.monotonic() + _KEPT_SECONDS, found
+            self._kept.move_to_end((sender, url))
+            if len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+            return found
+        finally:
+            del self._fetches[sender, url]
+            fetch.done.set()
 
     async def _fetch(self, sender: str, url: str) -> Declaration:
-        if self._fetching >= _AT_ONCE:
-            raise Refused(429, "too many new senders at once; send the same offer again", retry_after=_AGAIN_SECONDS)
-        self._fetching += 1
         try:
             answer = await self._gate.exchange(
                 "GET", read_place(url), timeout=_FETCH_SECONDS, max_bytes=declarations.MAX_BYTES
@@ -129,8 +177,6 @@ class Senders:
             raise Refused(
                 403, "the sender's declaration cannot be fetched", code="DECLARATION_UNREACHABLE", reason=exc.reason
             ) from exc
-        finally:
-            self._fetching -= 1
         if answer.status != 200:  # noqa: PLR2004  # a redirect is no declaration either
             raise Refused(
                 403,
@@ -175,12 +221,16 @@ class Senders:
         if self._trust.check_standing is None:
             return
         try:
-            bad = await self._trust.check_standing(sender)
-        except StandingUnknown as exc:
+            with anyio.fail_after(_STANDING_SECONDS):
+                bad = await self._trust.check_standing(sender)
+        except Exception as exc:
+            if not isinstance(exc, StandingUnknown):
+                _log.exception("the standing of %s could not be asked for", sender)
             if self._trust.without_standing:
                 return
+            reason = str(exc) if isinstance(exc, StandingUnknown) else ""
             raise Refused(
-                403, "the sender's standing cannot be told now", code="STANDING_UNAVAILABLE", reason=str(exc)
+                403, "the sender's standing cannot be told now", code="STANDING_UNAVAILABLE", reason=reason
             ) from exc
         if bad is not None:
             raise Refused(403, "the sender is not trusted here", code="BAD_STANDING", reason=bad)

@@ -27,8 +27,8 @@ SIX_MEMBERS: Final = ("job_id", "status", "output", "constraints_asserted", "com
 # An Ed25519 SubjectPublicKeyInfo in DER before the 32 bytes of its key (RFC 8410 §4).
 _SPKI: Final = bytes.fromhex("302a300506032b6570032100")
 _SPKI_BYTES: Final = 44
-# The field of Ed25519 (RFC 8032 §5.1), and the y of its points of order 1, 2, 4 and 8. Nobody has a private key of those,
-# and everybody can make signatures by them, one of which holds for many a message.
+# The field of Ed25519 (RFC 8032 §5.1), and the y of its points of order 1, 2, 4 and 8. Nobody has private keys of
+# those, and everybody can make signatures by them, which hold for many a message.
 _PRIME: Final = 2**255 - 19
 _Y8: Final = int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little")
 _LOW_ORDER: Final = frozenset({0, 1, _PRIME - 1, _Y8, _PRIME - _Y8})
