@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 from starlette.applications import Starlette
@@ -103,6 +104,11 @@ class Agent:
             raise SettingsError("the agent's trust", "secret", str(exc)) from exc
         self._desk: Desk | None = None
         self.app: Starlette = agent_app(self._declared, terms.offer_bytes, self.running, lambda: self._desk)
+
+    @property
+    def declaration(self) -> Mapping[str, Any]:
+        """What it declares of itself, signed: for those whose id has its place elsewhere."""
+        return self._declared.declaration
 
     def ending(self, job: Job, work: Work) -> Ended:
         """How a job ends with the work that was done: failed where it takes more than its hirer offered."""
