@@ -49,7 +49,7 @@ PATIENCE_SECONDS: Final = 50.0
 """How long a job is asked for at once before it is left for a while."""
 
 _SECONDS: Final = 20.0
-_FIRST_STEP: Final = 0.25
+_FIRST_STEP: Final = 0.1
 _LONGEST_STEP: Final = 5.0
 _LEAST_WAIT_MS: Final = 5_000
 _LONGEST_WAIT_MS: Final = 60_000
