@@ -29,6 +29,10 @@ from jecp_mcp.wire.ajp.signatures import Coverage, SharedSecret, Verifier, cover
 _FETCH_SECONDS: Final = 8.0
 _STANDING_SECONDS: Final = 10.0
 """How long somebody may take to say how a sender stands."""
+_PROOFS_AT_ONCE: Final = 2
+"""How many large offers' signatures are checked at the same time: one takes up to a third of a second."""
+_PROOFS_WAITING: Final = 8
+_AGAIN_SECONDS: Final = 5
 _KEPT_SECONDS: Final = 300.0
 _MOST_KEPT: Final = 256
 
@@ -81,6 +85,7 @@ class Senders:
         self._secret = secret
         self._kept: OrderedDict[tuple[str, str], tuple[float, Declaration]] = OrderedDict()
         self._limits = FetchLimits(clock)
+        self._proving = anyio.CapacityLimiter(_PROOFS_AT_ONCE)
         self._fetches: dict[tuple[str, str], _Fetch] = {}
 
     async def check(self, offer: JobOffer, body: JSONObject, size: int) -> None:
@@ -92,7 +97,7 @@ class Senders:
         Raises:
             Refused: it is not, or they are not.
         """
-        sender, large = offer.sender, size > LARGE
+        sender = offer.sender
         if sender.type is SenderType.HUMAN:
             if sender.provenance_id is not None:
                 # Whoever has the secret could name anybody, and have them billed.
@@ -103,11 +108,11 @@ class Senders:
                 )
             if self._secret is None:
                 raise Refused(403, "this agent takes no jobs that are signed with a shared secret", code="NO_SECRET")
-            await _require_whole(body, self._secret, large=large)
+            _require_whole(await self._coverage(body, self._secret, size))
             return
         assert sender.provenance_id is not None, "the schema asks an agent for its id"
         found = await self._declaration(sender.provenance_id, sender.declaration_url, size)
-        await _require_whole(body, found.key, large=large)
+        _require_whole(await self._coverage(body, found.key, size))
         self._require_declared(found)
         await self._require_standing(found.id)
         # Last, so that a key is remembered only of somebody who may hire.
@@ -194,6 +199,14 @@ class Senders:
             raise Refused(403, f"the declaration there is of another, not of {sender}", code="DECLARATION_ID_MISMATCH")
         return found
 
+    async def _coverage(self, body: JSONObject, verifier: Verifier, size: int) -> Coverage:
+        if size <= LARGE:
+            return coverage(body, verifier)
+        if self._proving.statistics().tasks_waiting >= _PROOFS_WAITING:
+            raise Refused(429, "too many large offers at once; send the same offer again", retry_after=_AGAIN_SECONDS)
+        # Not with the threads of those who work: strangers would have them all.
+        return await to_thread.run_sync(coverage, body, verifier, limiter=self._proving)
+
     def _require_known_key(self, found: Declaration) -> None:
         known = self._trust.known_keys.get(found.id) or self._pins.pin(found.id, found.key.fingerprint)
         if known != found.key.fingerprint:
@@ -236,8 +249,7 @@ class Senders:
             raise Refused(403, "the sender is not trusted here", code="BAD_STANDING", reason=bad)
 
 
-async def _require_whole(body: JSONObject, verifier: Verifier, *, large: bool) -> None:
-    found = await to_thread.run_sync(coverage, body, verifier) if large else coverage(body, verifier)
+def _require_whole(found: Coverage) -> None:
     if found is Coverage.LEGACY:
         raise Refused(
             401,

@@ -173,6 +173,44 @@ async def test_offers_that_wait_for_declarations_take_a_bounded_memory(monkeypat
 
 
 @pytest.mark.slow
+async def test_large_offers_of_nobody_keep_no_small_one_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(senders, "_PROOFS_WAITING", 2)
+    begun, go = threading.Semaphore(0), threading.Event()
+    proves = senders.coverage
+
+    def slow(body: Any, verifier: Any) -> Any:
+        if len(body["task"]["input"]) > 10:
+            begun.release()
+            go.wait()
+        return proves(body, verifier)
+
+    monkeypatch.setattr(senders, "coverage", slow)
+    async with house() as there:
+        answers: list[int] = []
+
+        async def post(number: int) -> None:
+            task = {"type": "t", "instruction": "i", "input": "x" * 70_000}
+            raw = by_secret(there.offer(job_id=f"job_{number:08}", task=task), "another secret")
+            answers.append((await there.post(raw))[0])
+
+        async with anyio.create_task_group() as group:
+            try:
+                for number in range(2):
+                    group.start_soon(post, number)
+                    await anyio.to_thread.run_sync(begun.acquire)
+                for number in (2, 3):
+                    group.start_soon(post, number)
+                for _ in range(50):
+                    await checkpoint()
+                await post(4)
+                assert answers == [429]
+                await there.hire()
+            finally:
+                go.set()
+        assert answers == [429, *[401] * 4]
+
+
+@pytest.mark.slow
 async def test_an_offer_whose_declaration_is_given_up_for_another_is_asked_to_come_again() -> None:
     resolver = Resolver("slow")
     async with house(world={"resolve": resolver}) as there, anyio.create_task_group() as group:
