@@ -28,8 +28,8 @@ class FetchLimits:
         self._clock = clock
         self._fetching: Counter[bool] = Counter()
         self._waiting: Counter[bool] = Counter()
-        self._hosts: Counter[str] = Counter()
-        self._latest: OrderedDict[str, deque[float]] = OrderedDict()
+        self._hosts: Counter[tuple[str, bool]] = Counter()
+        self._latest: OrderedDict[tuple[str, bool], deque[float]] = OrderedDict()
 
     @contextmanager
     def waiting(self, size: int, *, known: bool) -> Iterator[None]:
@@ -37,8 +37,7 @@ class FetchLimits:
 
         Args:
             size: the bytes of the offer.
-            known: whether its sender says to be somebody who was here before. Others may say so too; what they fill is
-                not what those fill who say nothing of the kind.
+            known: whether it says to be of somebody who was here before: for those there is room beside all others'.
 
         Raises:
             Refused: too much waits already.
@@ -62,22 +61,23 @@ class FetchLimits:
         Raises:
             Refused: too many are, or were within a minute.
         """
-        latest = self._latest.setdefault(host, deque(maxlen=_A_MINUTE_OF_HOST))
-        self._latest.move_to_end(host)
+        asked = host, known
+        latest = self._latest.setdefault(asked, deque(maxlen=_A_MINUTE_OF_HOST))
+        self._latest.move_to_end(asked)
         if len(self._latest) > _MOST_HOSTS:
             self._latest.popitem(last=False)
         now = self._clock.monotonic()
         often = len(latest) == _A_MINUTE_OF_HOST and latest[0] > now - _MINUTE
-        if often or self._fetching[known] >= _AT_ONCE or self._hosts[host] >= _AT_ONCE_OF_HOST:
+        if often or self._fetching[known] >= _AT_ONCE or self._hosts[asked] >= _AT_ONCE_OF_HOST:
             raise _busy()
         latest.append(now)
         self._fetching[known] += 1
-        self._hosts[host] += 1
+        self._hosts[asked] += 1
         try:
             yield
         finally:
             self._fetching[known] -= 1
-            self._hosts[host] -= 1
+            self._hosts[asked] -= 1
             self._hosts += Counter()  # which leaves out those from whom nothing is fetched
 
 

@@ -144,13 +144,15 @@ async def test_nobody_can_have_the_agent_pester_a_host(monkeypatch: pytest.Monke
     monkeypatch.setattr(fetch_limits, "_MOST_HOSTS", 2)
     monkeypatch.setattr(fetch_limits, "_A_MINUTE_OF_HOST", 3)
     resolver = Resolver()
-    async with house(world={"resolve": resolver}) as there:
+    trust = Trust(SECRET, known_keys={"provenance:domain:victim.example/60": ALICE.fingerprint})
+    async with house(world={"resolve": resolver}, trust=trust) as there:
 
         async def post(number: int, host: str) -> int:
             return (await there.post(_signed(there, number, f"provenance:domain:{host}/{number}")))[0]
 
         assert [await post(number, "victim.example") for number in range(4)] == [403, 403, 403, 429]
         assert len(resolver.asked) == 3
+        assert await post(60, "victim.example") == 403  # somebody there who was here before waits behind no stranger
         assert await post(31, "other.example") == 403
         there.time.turn(60)
         assert await post(32, "victim.example") == 403
