@@ -39,6 +39,7 @@ class Agent:
         faults: by ``offer``, ``GET`` or ``ack``, what becomes of the next requests at the socket: ``lost`` (it never
             arrives), ``unheard`` (its answer is lost), ``silent`` (no answer ever comes), ``twice`` (it arrives again).
         reported: what its latest report of each job said it cost, micro-USDC, where that is an amount.
+        connections: how many were made to it.
         on_ack: called with the job that was acknowledged.
     """
 
@@ -66,6 +67,7 @@ class Agent:
     knows: bool = False
     faults: dict[str, list[str]] = field(default_factory=dict)
     reported: dict[str, int] = field(default_factory=dict)
+    connections: int = 0
     on_ack: Callable[[str], None] = lambda _: None
 
     @property
@@ -180,6 +182,8 @@ def serving(agent: Agent) -> Iterator[Agent]:
             return
 
         def handle(self) -> None:
+            with alone:
+                agent.connections += 1
             # Who asks may be killed at any moment.
             with suppress(OSError):
                 super().handle()

@@ -225,7 +225,6 @@ def _pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the pauses back that are hurried here."""
     for name in ("_FIRST_STEP", "_LONGEST_STEP", "PATIENCE_SECONDS", "_SECONDS"):
         monkeypatch.setattr(rail, name, getattr(rail, name))
-    yield
 
 
 @pytest.mark.slow
