@@ -10,7 +10,9 @@ from pydantic import AfterValidator, Field, model_validator
 from jecp_mcp.settings.fields import Amount, Section, Whole, Words
 
 _DOMAIN: Final = "provenance:domain:"
-_ID: Final = re.compile(r"provenance:(?:domain|github):[A-Za-z0-9._~:/-]{1,200}", re.ASCII)
+AGENT_ID: Final = r"^provenance:(?:domain|github):[A-Za-z0-9._~:/-]{1,200}$"
+"""The form of an agent's id."""
+_ID: Final = re.compile(AGENT_ID, re.ASCII)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
@@ -71,6 +73,15 @@ class AgentSettings(Section):
     secret_env: Annotated[str, AfterValidator(_variable)] | None = None
     require_constraints: Words = ()
 
+    @classmethod
+    def unlisted(cls, agent_id: str) -> Self:
+        """One that stands in no settings: its id is its name, and its limits are the default ones.
+
+        Raises:
+            ValueError: the id is none.
+        """
+        return cls.model_construct(name=agent_id, id=_id(agent_id))
+
     @property
     def loopback(self) -> bool:
         """Whether it is on this machine: the sandbox's."""
@@ -81,7 +92,8 @@ class AjpSettings(Section):
     """[ajp]: hiring agents by AJP.
 
     Attributes:
-        agents: who may be hired; empty is off.
+        agents: who may be hired.
+        allow_unlisted: whether a model may hire any other, each time with a person's approval.
         identity: the id of whoever hires, under which their declaration stands.
         declaration_url: where that stands, if not at the standard place of the id.
         sender_type: how a job's sender names itself where it signs with its key.
@@ -90,6 +102,7 @@ class AjpSettings(Section):
     """
 
     agents: Annotated[tuple[AgentSettings, ...], Field(max_length=100)] = ()
+    allow_unlisted: bool = False
     identity: AgentId | None = None
     declaration_url: str | None = Field(default=None, max_length=2_048)
     sender_type: Literal["agent", "orchestrator"] = "agent"
@@ -100,6 +113,16 @@ class AjpSettings(Section):
     def loopback(self) -> bool:
         """Whether the agents are on this machine: the sandbox's."""
         return any(agent.loopback for agent in self.agents)
+
+    @property
+    def hires(self) -> bool:
+        """Whether anybody may be hired."""
+        return bool(self.agents) or self.allow_unlisted
+
+    @property
+    def signs(self) -> bool:
+        """Whether offers are signed with a key of the operator's."""
+        return self.allow_unlisted or any(agent.secret_env is None for agent in self.agents)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -114,6 +137,6 @@ class AjpSettings(Section):
             raise ValueError("two agents have the same name")
         if len({agent.loopback for agent in self.agents}) > 1:
             raise ValueError("agents are either all on this machine (the sandbox's) or none of them is")
-        if self.identity is None and any(agent.secret_env is None for agent in self.agents):
+        if self.identity is None and self.signs:
             raise ValueError("an agent without secret_env is hired by an agent, and identity says by which")
         return self

@@ -46,7 +46,7 @@ def open_keyring(parts: Parts) -> Keyring:
         text = parts.agent_key()
         if text is not None:
             key = PrivateKey(text)
-        elif any(agent.secret_env is None for agent in settings.agents):
+        elif settings.signs:
             log.error("there is no key to sign offers with; make one: %s", parts.commands.line("identity", "key"))
     except (SettingsError, WireError) as exc:
         log.error("offers cannot be signed: %s", exc)  # noqa: TRY400 - the cause is in the message

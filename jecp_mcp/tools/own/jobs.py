@@ -14,6 +14,8 @@ from jecp_mcp.tools.own.history import call_history
 
 _RAILS: Final = frozenset({"ajp"})
 """By which agents are hired."""
+_UNLISTED: Final = "ajp"
+"""The capability by which an agent is hired that the operator did not list."""
 _CALL, _JOB = "call_", "job_"
 _LISTED: Final = 30
 _COUNTED: Final = 1_000
@@ -60,4 +62,6 @@ def _taken(agent: str, rows: Sequence[CallRow]) -> dict[str, Any]:
 
 
 def _agent(row: CallRow) -> str:
-    return row.offer.rpartition(":")[2]
+    """Its name in the settings; the id of one that stands in none."""
+    capability, _, name = row.offer.rpartition(":")
+    return name if capability != _UNLISTED else row.payee.partition("#")[0]

@@ -22,7 +22,7 @@ from jecp_mcp.cli.assembly import build
 from jecp_mcp.cli.options import Start
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.rails.ajp import opening, rail
+from jecp_mcp.rails.ajp import client, opening, rail
 from jecp_mcp.settings import Settings
 from jecp_mcp.wire.ajp.canonical import canonical
 from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
@@ -107,7 +107,7 @@ def around(fuse: Fuse, name: Callable[..., str | None], work: Callable[..., Awai
 def lay_steps(fuse: Fuse) -> None:
     """Make the durable steps points."""
     reserve, send, offer, kept, asked, conclude = (
-        SqliteLedger.reserve, CallJournal.sending, "the offer", CallJournal.keep, rail.AjpRail._ask, SqliteLedger.flush,
+        SqliteLedger.reserve, CallJournal.sending, "the offer", CallJournal.keep, client.AgentClient._ask, SqliteLedger.flush,
     )  # fmt: skip
 
     def entries(_: Any, *marked: Any) -> str:
@@ -121,7 +121,7 @@ def lay_steps(fuse: Fuse) -> None:
     SqliteLedger.reserve = around(fuse, lambda *_, **__: STEPS[0], reserve)  # type: ignore[method-assign]
     CallJournal.sending = around(fuse, lambda *_, **__: STEPS[1], send)  # type: ignore[method-assign]
     CallJournal.keep = around(fuse, entries, kept)  # type: ignore[method-assign]
-    rail.AjpRail._ask = around(fuse, request, asked)  # type: ignore[method-assign]
+    client.AgentClient._ask = around(fuse, request, asked)  # type: ignore[method-assign]
     SqliteLedger.flush = around(fuse, lambda *_, **__: STEPS[6], conclude)  # type: ignore[method-assign]
 
 
@@ -165,4 +165,4 @@ def hurry(timeout_seconds: float) -> None:
     rail._FIRST_STEP = 0.002  # type: ignore[misc]
     rail._LONGEST_STEP = 0.01  # type: ignore[misc]
     rail.PATIENCE_SECONDS = 0.2  # type: ignore[misc]
-    rail._SECONDS = timeout_seconds  # type: ignore[misc]
+    client._SECONDS = timeout_seconds  # type: ignore[misc]

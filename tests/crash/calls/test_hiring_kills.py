@@ -23,7 +23,7 @@ from jecp_mcp.cli import assembly
 from jecp_mcp.cli.assembly import build
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.money import parse_usdc
-from jecp_mcp.rails.ajp import rail
+from jecp_mcp.rails.ajp import client, rail
 from jecp_mcp.rails.ajp.payload import job_id_of
 from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
 from tests.ajp_agent import Agent, serving
@@ -223,8 +223,9 @@ def _copy(value: Any) -> Any:
 @pytest.fixture(autouse=True)
 def _pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the pauses back that are hurried here."""
-    for name in ("_FIRST_STEP", "_LONGEST_STEP", "PATIENCE_SECONDS", "_SECONDS"):
+    for name in ("_FIRST_STEP", "_LONGEST_STEP", "PATIENCE_SECONDS"):
         monkeypatch.setattr(rail, name, getattr(rail, name))
+    monkeypatch.setattr(client, "_SECONDS", client._SECONDS)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.calls.upkeep import FRUITLESS
 from jecp_mcp.domain.purchases import LOCAL, Purchase
-from jecp_mcp.errors import HeldBack
+from jecp_mcp.errors import HeldBack, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.mandate.ledger import CallRow, Ledger
 from jecp_mcp.mandate.opening import open_ledger
@@ -29,6 +29,7 @@ from jecp_mcp.rails.ajp.declarations import Declarations
 from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.payload import SCHEMA, job_id_of
 from jecp_mcp.rails.ajp.rail import AjpRail
+from jecp_mcp.rails.ajp.roster import Roster
 from jecp_mcp.rails.ajp.source import AgentSource
 from jecp_mcp.rails.base import new_call_id
 from jecp_mcp.rails.payee_pins import PayeePins
@@ -150,10 +151,13 @@ async def house(
     *,
     mandate: MandateSettings = MANDATE,
     keys: Keyring | None = None,
+    unlisted: bool = False,
     **changes: Any,
 ) -> AsyncIterator[House]:
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
     wire, settings = Wire(agent), settings_of(agent, **changes)
+    if unlisted:
+        settings = settings.model_copy(update={"agents": (), "allow_unlisted": True})
 
     async def sleep(seconds: float) -> None:
         clock.at += int(seconds * 1000)
@@ -601,6 +605,36 @@ async def test_an_agent_with_another_key_or_endpoint_is_a_new_payee_that_a_perso
         assert len(other.runs) == (1 if change == "key" else 0)
         assert (await one.hire(yes, input={"text": "a b c"})).charge is Charge.YES
         assert (await one.hire(input={"text": "a b c d"})).charge is Charge.YES, "who was agreed to is known"
+
+
+async def test_an_agent_that_nobody_listed_is_hired_with_a_persons_approval_each_time_or_not_at_all(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    yes = Person(Decision.ACCEPTED)
+    async with house(tmp_path, agent, clock, unlisted=True) as one:
+        offer = one.source.current.actions["ajp:hire"]
+
+        async def hire(asker: Any = None, **arguments: Any) -> CallEnd:
+            wanted = TASK | {"agent": agent.id, "max_usdc": "0.05"} | arguments
+            return await one.calls.pay(Purchase("ajp_hire", offer, wanted), Caller(LOCAL, asker=asker))
+
+        alone = await hire()
+        assert (alone.charge, alone.refusal and alone.refusal.code) == (Charge.NO, "APPROVAL_REQUIRED")
+        assert agent.offers == []
+        for text in ("a", "a b"):
+            assert (await hire(yes, input={"text": text})).charge is Charge.YES
+        assert len(yes.asked) == 2, "a person is asked for each job"
+        assert all(agent.id in question.because for question in yes.asked)
+        await one.ledger.flush()
+        assert {row.payee.partition("#")[0] for row in await one.ledger.rows()} == {agent.id}
+        dear = await hire(yes, max_usdc="9", input={"text": "dear"})
+        assert dear.refusal is not None, "the limit of one call holds for the default most of a job"
+        assert (await hire(yes, agent="provenance:npm:somebody")).charge is Charge.NO
+    async with house(tmp_path, agent, clock) as one:
+        assert list(one.source.current.actions) == ["ajp/hire:words"]
+    both = settings_of(agent).model_copy(update={"allow_unlisted": True})
+    with pytest.raises(WireError, match="is listed; hire it by ajp/hire:words"):
+        Roster(both).wanted(offer, {"agent": agent.id})
 
 
 @pytest.mark.parametrize(
