@@ -60,6 +60,7 @@ class AgentSettings(Section):
         task_type: the kind of job, in the agent's own terms.
         secret_env: the environment variable with the secret that is shared with it; None to sign with the key.
         require_constraints: what it must declare to keep to.
+        idempotent: whether it starts no second run for an offer that reaches it twice.
     """
 
     name: Annotated[str, AfterValidator(_name)]
@@ -72,6 +73,7 @@ class AgentSettings(Section):
     task_type: str = Field(default="task", min_length=1, max_length=100)
     secret_env: Annotated[str, AfterValidator(_variable)] | None = None
     require_constraints: Words = ()
+    idempotent: bool = False
 
     @classmethod
     def unlisted(cls, agent_id: str) -> Self:

@@ -179,6 +179,9 @@ def test_at_a_terminal_an_agent_is_hired_its_jobs_are_listed_and_its_result_is_s
     for known in (listed["jobs"][1]["job_id"], listed["jobs"][1]["call_id"]):
         assert '"words": 3' in run("jobs", known)
     assert sum(agent.acknowledged.values()) == 2
+    config.write_text(config.read_text().replace('"0.05"', '"0.08"'))
+    assert '"words": 4' in run("hire", "words", "--instruction", "Count", "--input", '{"text": "a b c d"}')
+    assert read_offer(agent.offers[-1])[0].budget.max_usd == 80_000, "the operator's own change waits for nobody"
     assert "there is no agent 'somebody'; listed: words" in run("hire", "somebody", "--instruction", "x", status=2)
     assert "the values of --input are not JSON" in run("hire", "words", "--instruction", "x", "--input", "{", status=2)
 

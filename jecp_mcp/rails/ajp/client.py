@@ -22,6 +22,7 @@ _NOT_FOUND: Final = 404
 _MOST_ANSWER: Final = 65_536
 _MOST_WAIT: Final = 86_400
 _MOST_DIGITS: Final = 9
+NO_SUCH_JOB: Final = "the agent says that it has no such job, which it may have lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class AgentClient:
         except ExchangeFailed as exc:
             return Looked(None, f"the agent did not say how it stands ({exc.reason})")
         if heard.status == _NOT_FOUND:
-            return Looked(None, "the agent says that it has no such job, which it may have lost", known=False)
+            return Looked(None, NO_SUCH_JOB, known=False)
         if heard.status not in _SUCCESS:
             return Looked(None, f"the agent did not say how it stands, but answered with status {heard.status}")
         try:

@@ -17,7 +17,7 @@ from jecp_mcp.rails.codes import AGENT_NOT_TRUSTED, AGENT_UNREACHABLE
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.settings.ajp import AgentSettings
 from jecp_mcp.settings.merchants import Place, read_place
-from jecp_mcp.wire.ajp.declaration import MAX_BYTES, Declaration, read_declaration, standard_place
+from jecp_mcp.wire.ajp.declaration import MAX_BYTES, Coverage, Declaration, read_declaration, standard_place
 
 _FRESH_SECONDS: Final = 300.0
 """How long a declaration is gone by."""
@@ -129,6 +129,8 @@ def _endpoint(agent: AgentSettings, found: Declaration, *, loopback: bool) -> Pl
     """
     if agent.fingerprint is not None and found.key.fingerprint != agent.fingerprint:
         raise WireError(f"its key is {found.key.fingerprint}, and the setting fingerprint names another")
+    if agent.require_constraints and found.covers is not Coverage.DECLARATION:
+        raise WireError("its declaration signs its key only, so that anybody could have written what it keeps to")
     lacks = [one for one in agent.require_constraints if one not in found.constraints]
     if lacks:
         raise WireError(f"it does not declare to keep to {lacks[0]!a}, which the settings require")

@@ -31,7 +31,7 @@ def open_ajp(parts: Parts) -> Way:
     pins = PayeePins(parts.state, PINS, clock)
     declarations = Declarations(gate, pins, clock, loopback=settings.loopback)
     rail = AjpRail(gate, settings, declarations, open_keyring(parts), clock)
-    return Way(rail=rail, sources=(AgentSource(settings, clock),), opened=_opened(gate, pins))
+    return Way(rail=rail, sources=(AgentSource(settings, clock),), opened=_opened(gate, pins), own_offers=True)
 
 
 def open_keyring(parts: Parts) -> Keyring:

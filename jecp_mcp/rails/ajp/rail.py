@@ -25,7 +25,7 @@ from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.ajp import outcome
-from jecp_mcp.rails.ajp.client import AgentClient, mounts, retry_after
+from jecp_mcp.rails.ajp.client import NO_SUCH_JOB, AgentClient, mounts, retry_after
 from jecp_mcp.rails.ajp.declarations import Declarations, distrusted
 from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.payload import Payload, bounds_of, job_id_of
@@ -197,7 +197,7 @@ class AjpRail:
             return outcome.never_sent("", outcome.unwritable(exc))
         if not await self._declarations.admit(agent, stored.pin, agreed=stored.agreed):
             return outcome.never_sent("", distrusted(agent, "another key or endpoint of it was hired first"))
-        return await self._offer(call, stored, raw, journal)
+        return await self._offer(call, stored, raw, journal, again=agent.idempotent)
 
     async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Acknowledge again what was to be acknowledged; else ask for the job, once. Nothing is offered again."""
@@ -216,7 +216,8 @@ class AjpRail:
         accepted = call.last(Mark.ACCEPTED)
         return await self._look(call, stored, journal, None if accepted is None else accepted.data)
 
-    async def _offer(self, call: OpenCall, stored: Payload, raw: bytes, journal: Journal) -> Outcome:
+    async def _offer(self, call: OpenCall, stored: Payload, raw: bytes, journal: Journal, *, again: bool) -> Outcome:
+        """Make an offer once; `again` once more, where no answer came and the agent does not know the job."""
         door = Door(UnixMs(stored.expires_at - SAFE_TO_SEND_SECONDS * 1000), journal, self._clock)
         places = mounts(stored.endpoint)
         for number, mount in enumerate(places, 1):
@@ -228,7 +229,8 @@ class AjpRail:
                 if not exc.sent:
                     # Every attempt before was refused.
                     return outcome.refused(_NOT_FOUND, read_refusal(b""), None)
-                return await self._after_silence(call, stored, journal, f"no answer came ({exc.reason})")
+                silence = f"no answer came ({exc.reason})"
+                break
             if heard.status in _NO_SUCH_ROUTE and number < len(places):
                 continue
             if heard.status in _OK:
@@ -236,8 +238,25 @@ class AjpRail:
             if heard.status in outcome.REFUSED:
                 said = read_refusal(heard.body)
                 return outcome.refused(heard.status, said, said.retry_after_seconds or retry_after(heard, self._clock))
+            silence = f"it answered with status {heard.status}"
             break
-        return await self._after_silence(call, stored, journal, f"it answered with status {heard.status}")
+        found = await self._after_silence(call, stored, journal, silence)
+        if again and found.verdict is Verdict.IN_DOUBT and found.evidence.endswith(NO_SUCH_JOB):
+            return await self._offer_again(call, stored, raw, journal, mount, door, found)
+        return found
+
+    async def _offer_again(
+        self, call: OpenCall, stored: Payload, raw: bytes, journal: Journal, mount: str, door: Door, found: Outcome
+    ) -> Outcome:
+        """Make the offer a second time to an agent that starts no second run for it; nothing of it is free any more."""
+        try:
+            heard = await self._client.offer(mount, raw, door.open)
+        except ExchangeFailed as exc:
+            again = await self._after_silence(call, stored, journal, f"no answer came ({exc.reason})")
+            return replace(again, attempts=2 if exc.sent else 1)
+        if heard.status in _OK:
+            return replace(await self._follow(call, stored, journal, mount), attempts=2)
+        return replace(found, attempts=2)
 
     async def _after_silence(self, call: OpenCall, stored: Payload, journal: Journal, reason: str) -> Outcome:
         """Ask for a job that the agent may have taken."""
@@ -262,10 +281,11 @@ class AjpRail:
 
     async def _look(self, call: OpenCall, stored: Payload, journal: Journal, mount: str | None) -> Outcome:
         """Ask for the job once, at every mount where it is not known which of them took it."""
-        hold = call.request.hold
+        hold, unheard = call.request.hold, None
         for place in mounts(stored.endpoint) if mount is None else (mount,):
             looked = await self._client.look(place, job_id_of(call.request.call_id))
             if looked.report is None:
+                unheard = unheard if unheard is not None and unheard.known else looked
                 continue
             try:
                 if mount is None:
@@ -273,9 +293,10 @@ class AjpRail:
                 return self._later(stored, await self._judge(call, stored, looked.report, journal, place))
             except NotNow as exc:
                 return self._later(stored, outcome.in_doubt(str(exc), hold))
-        if mount is not None and looked.known and self._clock.now() < self._due(stored):
-            return self._later(stored, outcome.pending(looked.reason))
-        return self._later(stored, outcome.in_doubt(looked.reason, hold))
+        assert unheard is not None, "there is a mount"
+        if mount is not None and unheard.known and self._clock.now() < self._due(stored):
+            return self._later(stored, outcome.pending(unheard.reason))
+        return self._later(stored, outcome.in_doubt(unheard.reason, hold))
 
     async def _judge(self, call: OpenCall, stored: Payload, report: JobReport, journal: Journal, mount: str) -> Outcome:
         """What a report comes to. Raises `NotNow`."""

@@ -62,6 +62,12 @@ class Verifier(Protocol):
         ...
 
 
+_PRIME: Final = 2**255 - 19
+_Y8: Final = 2707385501144840649318225287225658788936804267575313519463743609750303402022
+_LOW_ORDER: Final = frozenset({0, 1, _PRIME - 1, _Y8, _PRIME - _Y8})
+"""The y of the points whose order divides 8: such a key proves what nobody signed."""
+
+
 class PublicKey:
     """An agent's public key.
 
@@ -81,8 +87,10 @@ class PublicKey:
         der = _base64(text)
         if der is None or len(der) != _SPKI_BYTES or not der.startswith(_SPKI):
             raise WireError("the public key is no Ed25519 key in base64 of its SubjectPublicKeyInfo")
-        self.text, self.fingerprint = text, hashlib.sha256(der).hexdigest()
         self._raw = der[len(_SPKI) :]
+        if int.from_bytes(self._raw, "little") % (1 << 255) % _PRIME in _LOW_ORDER:
+            raise WireError("the public key is one of the few with which anybody can sign")
+        self.text, self.fingerprint = text, hashlib.sha256(der).hexdigest()
 
     def proves(self, data: bytes, signature: str) -> bool:
         """Whether `signature` is of these bytes, by this key."""

@@ -25,6 +25,7 @@ from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.ajp import rail as hiring
+from jecp_mcp.rails.ajp.client import retry_after
 from jecp_mcp.rails.ajp.declarations import Declarations
 from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.payload import SCHEMA, job_id_of
@@ -58,6 +59,8 @@ class Wire:
     faults: dict[str, str] = field(default_factory=dict)
     """By ``offer``, ``GET`` or ``ack``: unsent, lost (it never arrives), unheard (its answer is lost), dies."""
     sent: list[str] = field(default_factory=list)
+    later: dict[str, str] = field(default_factory=dict)
+    """What becomes of the request of a step after that."""
 
     async def exchange(
         self,
@@ -73,6 +76,8 @@ class Wire:
         step = "ack" if place.path.endswith("/ack") else "offer" if method == "POST" else "GET"
         step = "declaration" if "well-known" in place.path else step
         fault = self.faults.pop(step, None)
+        if fault is not None and step in self.later:
+            self.faults[step] = self.later.pop(step)
         if fault == "unsent":
             raise ExchangeFailed(sent=False, phase="connect", reason="refused")
         if before_sending is not None:
@@ -353,6 +358,35 @@ async def test_an_offer_without_a_clear_answer_is_asked_for_and_never_made_again
         assert one.wire.sent.count("offer") == 1
     assert (end.charge, row.state.value) == ((Charge.YES, "settled") if arrives else (Charge.UNKNOWN, "in_doubt"))
     assert end.refusal is None if arrives else "never offered a second time" in end.refusal.message  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_an_offer_that_never_arrived_is_made_once_more_to_an_agent_that_starts_no_second_run(
+    tmp_path: Path, agent: Agent, clock: StillClock, lost: int
+) -> None:
+    agent.knows = True
+    async with house(tmp_path, agent, clock, idempotent=True) as one:
+        one.wire.faults["offer"] = "lost"
+        if lost == 2:
+            one.wire.later["offer"] = "lost"
+        end = await one.hire()
+        row = await one.row()
+        await one.conserved()
+        assert one.wire.sent.count("offer") == 2
+        if lost == 2:
+            assert (row.state, (await one.look()).state) == (State.IN_DOUBT, State.IN_DOUBT)
+            assert one.wire.sent.count("offer") == 2
+    assert (end.charge, row.attempts) == (Charge.YES if lost == 1 else Charge.UNKNOWN, 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("9", 9), ("Fri, 15 Jan 2027 08:00:30 GMT", 30), ("Fri, 15 Jan 2027 07:00:00 GMT", 0), ("soon", None), ("", None)],
+)
+def test_how_long_a_busy_agent_wants_to_be_left_is_read_by_number_and_by_date(
+    clock: StillClock, said: str, seconds: int | None
+) -> None:
+    assert retry_after(HttpAnswer(429, {"retry-after": said}, b""), clock) == seconds
 
 
 @pytest.mark.parametrize("fault", ["lost", "unheard", 500, 404, "other"])
@@ -652,6 +686,20 @@ async def test_an_agent_that_is_not_what_the_settings_ask_for_is_not_hired(
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, agent.offers) == (Charge.NO, "AGENT_NOT_TRUSTED", [])
     assert said in end.refusal.message
+
+
+async def test_what_an_agent_must_keep_to_is_not_believed_of_a_declaration_that_signs_its_key_only(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    body = agent.declaration()
+    signed = agent.key.sign(f"{agent.id}:{agent.key.public.text}".encode()).removeprefix("ed25519:")
+    old = {**body, "provenance": "0.1", "identity": {**body["identity"], "signature": signed}}
+    agent.declaration = lambda: old  # type: ignore[method-assign]
+    async with house(tmp_path, agent, clock, require_constraints=("no:pii",)) as one:
+        end = await one.hire()
+    assert (end.charge, end.refusal and end.refusal.code, agent.offers) == (Charge.NO, "AGENT_NOT_TRUSTED", [])
+    async with house(tmp_path, agent, clock) as one:
+        assert (await one.hire()).charge is Charge.YES
 
 
 @pytest.mark.slow

@@ -197,6 +197,21 @@ def test_what_is_no_public_key_is_refused(text: str) -> None:
         PublicKey(text)
 
 
+@pytest.mark.parametrize(
+    "y",
+    [
+        0, 1, 2**255 - 20, 2**255 - 19, 2**255 - 18,
+        2707385501144840649318225287225658788936804267575313519463743609750303402022,
+        55188659117513257062467267217118295137698188065244968500265048394206261417927,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sign", [0, 1 << 255])
+def test_a_key_with_which_anybody_can_sign_is_none(y: int, sign: int) -> None:
+    der = bytes.fromhex("302a300506032b6570032100") + (y | sign).to_bytes(32, "little")
+    with pytest.raises(WireError, match="anybody can sign"):
+        PublicKey(base64.b64encode(der).decode())
+
+
 def test_keys_and_secrets_show_themselves_nowhere() -> None:
     secret = VECTORS["keys"]["alice"]["private_pkcs8_der_b64"]
     for one, hidden in ((ALICE, secret), (SharedSecret("correct horse"), "correct horse")):
